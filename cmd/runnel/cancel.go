@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/client"
+)
+
+type cancelCmd struct {
+	target
+	Grace *time.Duration `help:"Between SIGTERM and SIGKILL. Default: the session's own." env:"-"`
+	ID    string         `arg:"" help:"The session's id, or a prefix of it that no other has."`
+}
+
+// Run cancels the session and waits until its tree is gone.
+func (c *cancelCmd) Run(w *world) error {
+	return c.with(w, func(ctx context.Context, conn *client.Client) error {
+		id, err := resolve(ctx, conn, c.ID)
+		if err != nil {
+			return err
+		}
+		p := rpc.CancelParams{SessionID: id}
+		if c.Grace != nil {
+			p.Grace = rpc.Seconds{Set: true, D: *c.Grace}
+		}
+		var res rpc.CancelResult
+		if err := conn.Call(ctx, rpc.MethodCancel, p, &res); err != nil {
+			return err
+		}
+		if len(res.Survivors) > 0 {
+			return fmt.Errorf("%s: these processes could not be killed: %v", id, res.Survivors)
+		}
+		_, err = fmt.Fprintf(w.stdout, "%s %s\n", id, res.Status)
+		return err
+	})
+}
+
+// resolve finds the one session whose id begins with prefix.
+func resolve(ctx context.Context, conn *client.Client, prefix string) (string, error) {
+	var res rpc.ListResult
+	if err := conn.Call(ctx, rpc.MethodList, rpc.ListParams{}, &res); err != nil {
+		return "", err
+	}
+	var found []string
+	for _, s := range res.Sessions {
+		if strings.HasPrefix(s.SessionID, strings.ToLower(prefix)) {
+			found = append(found, s.SessionID)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return "", fmt.Errorf("no session has an id that begins with %q", prefix)
+	case 1:
+		return found[0], nil
+	default:
+		return "", fmt.Errorf("%d sessions have an id that begins with %q", len(found), prefix)
+	}
+}

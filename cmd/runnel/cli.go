@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/alecthomas/kong"
+)
+
+// The exit statuses that are not a command's own.
+const (
+	exitOK      = 0
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+// cli is the whole command line.
+type cli struct {
+	Serve   serveCmd   `cmd:"" help:"Serve the protocol."`
+	Run     runCmd     `cmd:"" help:"Run a command as if it ran here. Serves itself where no server runs."`
+	Ps      psCmd      `cmd:"" help:"List sessions."`
+	Cancel  cancelCmd  `cmd:"" help:"Cancel a session and wait until its whole tree is gone."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+// world is what a verb works with in place of the process's own.
+type world struct {
+	ctx    context.Context
+	stdin  *os.File
+	stdout io.Writer
+	stderr io.Writer
+}
+
+// statusError carries the exit status of a verb. Its text, if any, goes to stderr.
+type statusError struct {
+	status int
+	err    error
+}
+
+func (e *statusError) Error() string {
+	if e.err == nil {
+		return ""
+	}
+	return e.err.Error()
+}
+
+func (e *statusError) Unwrap() error { return e.err }
+
+// run is the program: it returns the exit status.
+func run(ctx context.Context, args []string, stdin *os.File, stdout, stderr io.Writer) int {
+	var c cli
+	exited := -1
+	parser, err := kong.New(&c,
+		kong.Name("runnel"),
+		kong.Description("Run commands for clients far away: supervised process trees over JSON-RPC 2.0 on WebSocket."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { exited = code }),
+		kong.UsageOnError(),
+		kong.NamedMapper("size", sizeMapper{}),
+		kong.Vars{"socket": defaultSocket()},
+	)
+	if err != nil {
+		panic(err) // the struct above is wrong
+	}
+	k, err := parser.Parse(args)
+	if exited >= 0 { // --help
+		return exited
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "runnel: %v\n", err)
+		return exitUsage
+	}
+	w := &world{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr}
+	return report(stderr, k.Run(w))
+}
+
+// report says on stderr what failed, in one line, and returns the exit status.
+func report(stderr io.Writer, err error) int {
+	if err == nil {
+		return exitOK
+	}
+	var s *statusError
+	if !errors.As(err, &s) {
+		s = &statusError{exitFailure, err}
+	}
+	if text := s.Error(); text != "" {
+		fmt.Fprintf(stderr, "runnel: %s\n", text)
+	}
+	return s.status
+}

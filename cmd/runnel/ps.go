@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/client"
+)
+
+type psCmd struct {
+	target
+	JSON bool `name:"json" help:"Print the sessions as JSON."`
+}
+
+// Run prints the sessions as a table, newest first.
+func (c *psCmd) Run(w *world) error {
+	return c.with(w, func(ctx context.Context, conn *client.Client) error {
+		var res rpc.ListResult
+		if err := conn.Call(ctx, rpc.MethodList, rpc.ListParams{}, &res); err != nil {
+			return err
+		}
+		if c.JSON {
+			return json.NewEncoder(w.stdout).Encode(res.Sessions)
+		}
+		t := tabwriter.NewWriter(w.stdout, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(t, "SESSION\tSTATE\tPID\tSTARTED\tEXIT\tCOMMAND")
+		for _, s := range res.Sessions {
+			fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\n", s.SessionID, s.State, s.PID, since(s.StartedAt), exitOf(s.Completion), oneLine(s.Command.String()))
+		}
+		return t.Flush()
+	})
+}
+
+// with runs f on a connection to the server.
+func (t *target) with(w *world, f func(context.Context, *client.Client) error) error {
+	ctx, cancel := context.WithTimeout(w.ctx, dialTimeout)
+	defer cancel()
+	conn, err := t.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	return f(w.ctx, conn)
+}
+
+func since(rfc3339 string) string {
+	t, err := time.Parse(time.RFC3339Nano, rfc3339)
+	if err != nil {
+		return "?"
+	}
+	return time.Since(t).Round(time.Second).String() + " ago"
+}
+
+func exitOf(c *rpc.Completion) string {
+	switch {
+	case c == nil:
+		return "-"
+	case c.Signal != nil:
+		return *c.Signal
+	case c.ExitCode != nil:
+		return fmt.Sprint(*c.ExitCode)
+	}
+	return "?"
+}
+
+// oneLine keeps a command from breaking the table.
+func oneLine(s string) string {
+	const most = 60
+	runes := []rune(strings.Join(strings.Fields(s), " "))
+	if len(runes) > most {
+		return string(runes[:most-1]) + "…"
+	}
+	return string(runes)
+}

@@ -1,0 +1,45 @@
+package process
+
+import (
+	"syscall"
+	"time"
+)
+
+// Exit is how the leader ended, as wait4(2) told it. Usage is the leader's and that of the descendants it
+// waited for.
+type Exit struct {
+	Code       int            // 0 to 255; -1 if a signal ended it or if not Known
+	Signal     syscall.Signal // what ended it; 0 if it exited
+	Known      bool           // false when the kernel did not tell: someone else reaped the leader (ECHILD)
+	UserTime   time.Duration
+	SystemTime time.Duration
+	MaxRSS     int64 // bytes; 0 where it can't be known truly
+}
+
+// newExit reads what wait4 gave. A child shares the server's memory until its exec (vfork), and the kernel
+// counts that peak as the child's: a MaxRSS not above the server's own at the fork says nothing about the
+// child and is dropped.
+func newExit(status syscall.WaitStatus, usage *syscall.Rusage, peak int64) Exit {
+	e := Exit{
+		Code:       status.ExitStatus(),
+		Known:      true,
+		UserTime:   time.Duration(usage.Utime.Nano()),
+		SystemTime: time.Duration(usage.Stime.Nano()),
+	}
+	if status.Signaled() {
+		e.Signal = status.Signal()
+	}
+	if rss := int64(usage.Maxrss) * maxrssUnit; rss > peak {
+		e.MaxRSS = rss
+	}
+	return e
+}
+
+// ownPeak is the server's peak memory in bytes. Taken after the exec it is not below what a child inherited.
+func ownPeak() int64 {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		return 1<<63 - 1 // then no figure can be trusted
+	}
+	return int64(usage.Maxrss) * maxrssUnit
+}

@@ -1,0 +1,91 @@
+//go:build linux
+
+package process
+
+import (
+	"fmt"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestExitCodes(t *testing.T) {
+	for code := range 256 {
+		_, exit, err := live(sh(fmt.Sprintf("exit %d", code)))
+		if err != nil || exit.Code != code || exit.Signal != 0 || !exit.Known {
+			t.Errorf("exit %d: %+v, %v", code, exit, err)
+		}
+	}
+	if _, exit, err := live(sh("no-such-program")); err != nil || exit.Code != 127 {
+		t.Errorf("unknown to the shell: %+v, %v", exit, err)
+	}
+}
+
+func TestExitBySignal(t *testing.T) {
+	harmless := map[syscall.Signal]bool{
+		syscall.SIGCHLD: true, syscall.SIGCONT: true, syscall.SIGSTOP: true, syscall.SIGTSTP: true,
+		syscall.SIGTTIN: true, syscall.SIGTTOU: true, syscall.SIGURG: true, syscall.SIGWINCH: true,
+	}
+	for sig := syscall.Signal(1); sig <= 31; sig++ {
+		if harmless[sig] {
+			continue
+		}
+		p := mustStart(t, Spec{Argv: []string{"/bin/sleep", "60"}, Dir: t.TempDir()}, host()) // cores go there
+		if err := p.Signal(sig); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.WaitExit(); err != nil {
+			t.Fatal(err)
+		}
+		if exit, err := p.Reap(); err != nil || exit.Signal != sig || exit.Code != -1 || !exit.Known {
+			t.Errorf("%v: %+v, %v", sig, exit, err)
+		}
+	}
+}
+
+func TestExitLost(t *testing.T) {
+	eachKernel(t, func(t *testing.T, sys kernel) {
+		p := mustStart(t, sh("exit 3"), sys)
+		if _, err := syscall.Wait4(p.PID(), nil, 0, nil); err != nil { // someone else takes it
+			t.Fatal(err)
+		}
+		if err := p.WaitExit(); err != nil {
+			t.Fatal(err)
+		}
+		if exit, err := p.Reap(); err != nil || exit != (Exit{Code: -1}) {
+			t.Errorf("got %+v, %v", exit, err)
+		}
+	})
+}
+
+func TestUsage(t *testing.T) {
+	_, exit, err := live(sh("i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done"))
+	if err != nil || exit.UserTime < time.Millisecond || exit.UserTime+exit.SystemTime > time.Minute {
+		t.Errorf("got %+v, %v", exit, err)
+	}
+}
+
+func TestMaxRSSIsNeverTheServers(t *testing.T) {
+	const large = 128 << 20
+	touched := make([]byte, large)
+	for i := 0; i < large; i += 4096 {
+		touched[i] = 1
+	}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 25 {
+				if _, exit, err := live(Spec{Argv: []string{"/bin/true"}}); err != nil || exit.MaxRSS != 0 {
+					t.Errorf("true: %+v, %v", exit, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	_ = touched[0]
+	_, exit, err := live(sh("exec dd if=/dev/zero of=/dev/null bs=1G count=1 status=none"))
+	if err != nil || exit.MaxRSS < 1<<30 || exit.MaxRSS > 2<<30 {
+		t.Errorf("dd of 1 GiB: %+v, %v", exit, err)
+	}
+}

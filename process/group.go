@@ -1,0 +1,67 @@
+package process
+
+import (
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// group is containment by the leader's process group. A descendant leaves it by setsid(2) or setpgid(2).
+//
+// It is named in one of two ways:
+//
+//   - by handle, where pidfd_send_signal(2) knows PIDFD_SIGNAL_PROCESS_GROUP (Linux 6.9). The leader's
+//     pidfd refers to the kernel's own record of that process id, and a record is never used again, even
+//     when its number is. So this stays true after the reap, with or without anyone left in the group,
+//     and once the leader is out of the way signal 0 tells in a microsecond that the group is empty.
+//   - by number, kill(-pgid), elsewhere; only before the reap, checked under the lock that reaping takes,
+//     since the unreaped leader keeps the number from being given to anyone else.
+type group struct {
+	leader *leader
+	sys    kernel
+}
+
+// kernel is the system calls that reach a group, so that tests can watch and take away.
+type kernel struct {
+	kill        func(pid int, sig syscall.Signal) error
+	signalGroup func(pidfd int, sig syscall.Signal) error // nil where there is none
+	members     func(pgid int) ([]int, error)             // of the process table, without the dead
+}
+
+func (g *group) name() string { return "group" }
+
+func (g *group) outlivesReap() bool { return g.sys.signalGroup != nil && g.leader.handle != nil }
+
+func (g *group) signal(sig syscall.Signal) error {
+	err := g.leader.hold(func(pidfd int, reaped bool) error {
+		switch {
+		case g.outlivesReap() && pidfd >= 0:
+			return g.sys.signalGroup(pidfd, sig)
+		case reaped || g.leader.pid <= 1: // kill(-1) would be everyone
+			return os.ErrProcessDone
+		default:
+			return g.sys.kill(-g.leader.pid, sig)
+		}
+	})
+	if err == syscall.ESRCH {
+		return os.ErrProcessDone
+	}
+	return err
+}
+
+// living asks the group itself first, for that is quick, and again after reading the process table, which
+// goes by number: a group that answers now was never empty before, for nothing can join an empty one, so
+// the number meant this group all the while.
+func (g *group) living() ([]int, error) {
+	if g.signal(0) == os.ErrProcessDone {
+		return nil, nil
+	}
+	pids, err := g.sys.members(g.leader.pid)
+	if g.signal(0) == os.ErrProcessDone {
+		return nil, nil
+	}
+	return pids, err
+}
+
+func kill(pid int, sig syscall.Signal) error { return unix.Kill(pid, sig) }

@@ -1,0 +1,36 @@
+package process
+
+import (
+	"os"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// groupAttr makes the child lead a group of its own before its exec, and asks for its pidfd (-1: none).
+func groupAttr(pidfd *int) *syscall.SysProcAttr {
+	*pidfd = -1
+	return &syscall.SysProcAttr{Setpgid: true, PidFD: pidfd}
+}
+
+// host is this machine's kernel. The flag is tried once, with signal 0 on our own process id: as a group
+// that is us or, if we lead none, nobody; a kernel or a sandbox without it says neither.
+var host = sync.OnceValue(func() kernel {
+	k := kernel{kill: kill, members: groupMembers}
+	fd, err := unix.PidfdOpen(os.Getpid(), 0)
+	if err != nil {
+		return k
+	}
+	defer unix.Close(fd)
+	if err := signalGroup(fd, 0); err == nil || err == unix.ESRCH {
+		k.signalGroup = signalGroup
+	}
+	return k
+})
+
+const pidfdSignalProcessGroup = 1 << 2 // PIDFD_SIGNAL_PROCESS_GROUP of linux/pidfd.h
+
+func signalGroup(pidfd int, sig syscall.Signal) error {
+	return unix.PidfdSendSignal(pidfd, sig, nil, pidfdSignalProcessGroup)
+}

@@ -1,0 +1,198 @@
+//go:build linux
+
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// patience bounds every wait of these tests; none needs more than a fraction of it.
+const patience = 20 * time.Second
+
+// The tests are for Linux only: what they made they look at in /proc.
+
+// TestMain fails if the tests leave a descriptor, a goroutine or a child behind.
+func TestMain(m *testing.M) {
+	host() // opens and closes a descriptor, once
+	if _, err := run("true"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	fds, goroutines := descriptors(), runtime.NumGoroutine()
+	code := m.Run()
+	left := func() string {
+		return fmt.Sprintf("descriptors %d → %v, goroutines %d → %d, children %v",
+			len(fds), descriptors(), goroutines, runtime.NumGoroutine(), children())
+	}
+	clean := poll(func() bool {
+		return len(descriptors()) <= len(fds) && runtime.NumGoroutine() <= goroutines && len(children()) == 0
+	})
+	if code == 0 && !clean {
+		fmt.Fprintln(os.Stderr, "left behind:", left())
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// descriptors lists our own, as fd → target, without the one that lists them.
+func descriptors() (list []string) {
+	entries, _ := os.ReadDir("/proc/self/fd")
+	for _, e := range entries {
+		if target, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil {
+			list = append(list, e.Name()+":"+target)
+		}
+	}
+	return list
+}
+
+// children lists ours, zombies too.
+func children() (pids []string) {
+	entries, _ := os.ReadDir("/proc")
+	for _, e := range entries {
+		line, _ := os.ReadFile("/proc/" + e.Name() + "/stat")
+		fields := strings.Fields(string(line[strings.LastIndexByte(string(line), ')')+1:]))
+		if len(fields) > 1 && fields[1] == strconv.Itoa(os.Getpid()) {
+			pids = append(pids, e.Name())
+		}
+	}
+	return pids
+}
+
+// poll waits for ok, no longer than patience.
+func poll(ok func() bool) bool {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+		if ok() {
+			return true
+		}
+	}
+	return false
+}
+
+// state is the letter of /proc/PID/stat, 0 for no process.
+func state(pid int) byte {
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	return line[strings.LastIndexByte(string(line), ')')+2]
+}
+
+func alive(pid int) bool { return !slices.Contains([]byte{0, 'Z', 'X'}, state(pid)) }
+
+var testEnv = []string{"PATH=/usr/local/bin:/usr/bin:/bin"}
+
+func sh(script string) Spec { return Spec{Argv: []string{"/bin/sh", "-c", script}, Env: testEnv} }
+
+// kernels are both ways to name a group, on any machine that has both.
+func kernels() map[string]kernel {
+	byNumber := host()
+	byNumber.signalGroup = nil
+	list := map[string]kernel{"number": byNumber}
+	if host().signalGroup != nil {
+		list["handle"] = host()
+	}
+	return list
+}
+
+func eachKernel(t *testing.T, f func(t *testing.T, sys kernel)) {
+	for name, sys := range kernels() {
+		t.Run(name, func(t *testing.T) { f(t, sys) })
+	}
+}
+
+// mustStart starts spec and sees to it that nothing of it outlives the test.
+func mustStart(t testing.TB, spec Spec, sys kernel) *Process {
+	t.Helper()
+	p, err := start(spec, sys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { finish(p) })
+	return p
+}
+
+// finish ends p by force, whatever was done with it before.
+func finish(p *Process) Exit {
+	_ = p.Kill()
+	_ = p.WaitExit()
+	p.Sweep(context.Background(), 0)
+	exit, _ := p.Reap()
+	p.Close()
+	return exit
+}
+
+// readAll reads r to its end.
+func readAll(r *Pipe) (string, error) {
+	var out strings.Builder
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := r.ReadReady(func() []byte { return buf })
+		out.Write(buf[:n])
+		if err == io.EOF {
+			return out.String(), nil
+		}
+		if err != nil {
+			return out.String(), err
+		}
+	}
+}
+
+// readLine reads from r, whose writer lives on, to the first newline.
+func readLine(t testing.TB, r *Pipe) string {
+	t.Helper()
+	var line string
+	buf := make([]byte, 1)
+	_ = r.SetReadDeadline(time.Now().Add(patience))
+	defer r.SetReadDeadline(time.Time{})
+	for {
+		if _, err := r.ReadReady(func() []byte { return buf }); err != nil {
+			t.Fatalf("after %q: %v", line, err)
+		}
+		if buf[0] == '\n' {
+			return line
+		}
+		line += string(buf)
+	}
+}
+
+func readPID(t testing.TB, r *Pipe) int {
+	t.Helper()
+	pid, err := strconv.Atoi(strings.TrimSpace(readLine(t, r)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pid
+}
+
+// run lives one whole life and returns what was written to stdout.
+func run(argv ...string) (string, error) {
+	out, exit, err := live(Spec{Argv: argv, Env: testEnv})
+	if err == nil && exit.Code != 0 {
+		err = fmt.Errorf("%v: %+v", argv, exit)
+	}
+	return out, err
+}
+
+func live(spec Spec) (string, Exit, error) {
+	p, err := Start(spec)
+	if err != nil {
+		return "", Exit{}, err
+	}
+	defer p.Close()
+	out, err1 := readAll(p.Stdout())
+	_, err2 := readAll(p.Stderr())
+	err3 := p.WaitExit()
+	p.Sweep(context.Background(), 0)
+	exit, err4 := p.Reap()
+	return out, exit, errors.Join(err1, err2, err3, err4)
+}

@@ -1,0 +1,83 @@
+package process
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// groupMembers reads /proc for the living processes of a group (proc_pid_stat(5)). Zombies are left out:
+// where init does not reap they stay for ever.
+func groupMembers(pgid int) ([]int, error) {
+	proc, err := os.Open("/proc")
+	if err != nil {
+		return nil, err
+	}
+	defer proc.Close()
+	names, err := proc.Readdirnames(-1)
+	if err != nil {
+		return nil, err
+	}
+	var pids []int
+	buf := make([]byte, 1024)
+	for _, name := range names {
+		pid, err := strconv.Atoi(name)
+		if err != nil {
+			continue
+		}
+		st, err := readStat(name, buf)
+		if err != nil {
+			return nil, err
+		}
+		if st.pgrp == pgid && st.living() {
+			pids = append(pids, pid)
+		}
+	}
+	return pids, nil
+}
+
+// stat is what of /proc/PID/stat matters here.
+type stat struct {
+	state   byte
+	pgrp    int
+	threads int
+}
+
+// living is false for the dead, reaped or not. A process whose first thread ended before the others shows
+// as a zombie too, but has more threads than that one.
+func (s stat) living() bool { return s.state != 'Z' && s.state != 'X' || s.threads > 1 }
+
+// readStat returns a stat of no group for a process that is gone meanwhile or hidden from us, and an error
+// only where a process may have been overlooked (out of descriptors).
+func readStat(pid string, buf []byte) (stat, error) {
+	fd, err := unix.Open("/proc/"+pid+"/stat", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err == nil {
+		var n int
+		n, err = unix.Read(fd, buf)
+		_ = unix.Close(fd)
+		if err == nil {
+			return parseStat(buf[:n])
+		}
+	}
+	switch err {
+	case unix.ENOENT, unix.ESRCH, unix.EACCES, unix.EPERM:
+		return stat{}, nil
+	}
+	return stat{}, os.NewSyscallError("read /proc/PID/stat", err)
+}
+
+// parseStat reads "pid (name) state ppid pgrp …". The name may hold anything, so its end is the last ')'.
+func parseStat(line []byte) (stat, error) {
+	const state, pgrp, threads = 0, 2, 17 // fields after the name
+	fields := bytes.Fields(line[bytes.LastIndexByte(line, ')')+1:])
+	if len(fields) <= threads {
+		return stat{}, fmt.Errorf("process: /proc/PID/stat has %d fields after the name", len(fields))
+	}
+	group, err1 := strconv.Atoi(string(fields[pgrp]))
+	count, err2 := strconv.Atoi(string(fields[threads]))
+	return stat{fields[state][0], group, count}, errors.Join(err1, err2)
+}

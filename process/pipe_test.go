@@ -1,0 +1,133 @@
+//go:build linux
+
+package process
+
+import (
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// testPipe is a Pipe and its write end.
+func testPipe(t testing.TB) (*Pipe, *os.File) {
+	t.Helper()
+	r, w, err := openPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = unix.SetNonblock(r, true)
+	p, f := newPipe(r, "r"), os.NewFile(uintptr(w), "w")
+	t.Cleanup(func() { _ = p.Close(); _ = f.Close() })
+	return p, f
+}
+
+func neverLend() []byte { panic("a buffer was asked for with nothing to read") }
+
+func TestIdlePipeHoldsNoBuffer(t *testing.T) {
+	p, w := testPipe(t)
+	if _, err := p.TryRead(neverLend); !errors.Is(err, ErrWouldBlock) || !errors.Is(err, unix.EAGAIN) {
+		t.Errorf("dry: %v", err)
+	}
+	_ = p.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+	if _, err := p.ReadReady(neverLend); err != os.ErrDeadlineExceeded {
+		t.Errorf("deadline: %v", err)
+	}
+	_, _ = w.WriteString("late")
+	if _, err := p.ReadReady(neverLend); err != os.ErrDeadlineExceeded {
+		t.Errorf("passed deadline: %v", err)
+	}
+	buf := make([]byte, 8)
+	if n, err := p.TryRead(func() []byte { return buf }); err != nil || string(buf[:n]) != "late" {
+		t.Errorf("TryRead regards the deadline: %q, %v", buf[:n], err)
+	}
+	_ = p.SetReadDeadline(time.Time{})
+	_ = w.Close()
+	for range 2 {
+		if n, err := p.TryRead(func() []byte { return buf }); n != 0 || err != io.EOF {
+			t.Errorf("end: %d, %v", n, err)
+		}
+	}
+}
+
+func TestReadReadyWakes(t *testing.T) {
+	p, w := testPipe(t)
+	lent := make(chan bool, 1)
+	got := make(chan string)
+	go func() {
+		buf := make([]byte, 8)
+		for {
+			n, err := p.ReadReady(func() []byte { lent <- true; return buf })
+			<-lent
+			if err != nil {
+				close(got)
+				return
+			}
+			got <- string(buf[:n])
+		}
+	}()
+	for _, text := range []string{"a", "full buf", "b"} {
+		_, _ = w.WriteString(text)
+		if s := <-got; s != text {
+			t.Errorf("got %q, want %q", s, text)
+		}
+	}
+	if len(lent) > 0 {
+		t.Error("a buffer is lent to an idle pipe")
+	}
+	_ = w.Close()
+	if s, open := <-got; open {
+		t.Errorf("got %q at the end", s)
+	}
+}
+
+func TestPipeCloseInterrupts(t *testing.T) {
+	p, _ := testPipe(t)
+	done := make(chan error)
+	go func() { _, err := p.ReadReady(neverLend); done <- err }()
+	_ = p.Close()
+	if err := <-done; err != os.ErrClosed {
+		t.Errorf("got %v", err)
+	}
+	if _, err := p.TryRead(neverLend); err != os.ErrClosed {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestPipeGrowsForALargeRead(t *testing.T) {
+	p, w := testPipe(t)
+	buf := make([]byte, 64<<10)
+	size := func() int {
+		n, _ := unix.FcntlInt(w.Fd(), unix.F_GETPIPE_SZ, 0)
+		return n
+	}
+	for _, c := range []struct{ write, size int }{{largeRead - 1, 64 << 10}, {largeRead, largePipe}} {
+		_, _ = w.WriteString(strings.Repeat("x", c.write))
+		if n, err := p.ReadReady(func() []byte { return buf }); n != c.write || err != nil || size() != c.size {
+			t.Errorf("read %d, %v; the pipe holds %d, want %d", n, err, size(), c.size)
+		}
+	}
+}
+
+func TestReadsAllocateNothing(t *testing.T) {
+	p, w := testPipe(t)
+	buf := make([]byte, 64)
+	lend := func() []byte { return buf }
+	one := []byte("x")
+	allocs := testing.AllocsPerRun(200, func() {
+		_, _ = w.Write(one)
+		if _, err := p.ReadReady(lend); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.TryRead(lend); err != ErrWouldBlock {
+			t.Fatal(err)
+		}
+	})
+	if allocs > 0 {
+		t.Errorf("%v allocations a read", allocs)
+	}
+}

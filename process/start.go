@@ -1,0 +1,165 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Spec says what to run. Nothing is taken from the server's environment.
+type Spec struct {
+	// Argv is the program and its arguments, at least the program. A program without a slash is looked
+	// for in the PATH of Env, as execvp(3) does; a relative one with a slash is relative to Dir. A file
+	// without #! that is no program is refused (ENOEXEC), never given to a shell.
+	Argv []string
+	// Dir is the working directory; "" is the server's own.
+	Dir string
+	// Env is the complete environment, each as name=value; of doubled names the first counts for PATH.
+	Env []string
+	// Stdin gives the child a pipe as its standard input, in place of /dev/null.
+	Stdin bool
+}
+
+// SpawnError says why a command did not start. It never holds an argument or an environment value.
+type SpawnError struct {
+	Path  string        // the directory for "chdir", else the program as it was asked for
+	Op    string        // "chdir", "exec" (with fork), or "pipe" when no descriptors were to be had
+	Errno syscall.Errno // EINVAL for a NUL byte, which no path, argument or variable can hold
+}
+
+func (e *SpawnError) Error() string { return fmt.Sprintf("%s %q: %v", e.Op, e.Path, e.Errno) }
+
+// Unwrap makes errors.Is(err, fs.ErrNotExist) and the like work.
+func (e *SpawnError) Unwrap() error { return e.Errno }
+
+// Start runs spec as the leader of a new process group. Every error is a *SpawnError, and leaves neither
+// process nor descriptor. The caller owes the Process a WaitExit, Sweep, Reap and Close.
+func Start(spec Spec) (*Process, error) { return start(spec, host()) }
+
+func start(spec Spec, sys kernel) (*Process, error) {
+	if err := spec.check(); err != nil {
+		return nil, err
+	}
+	path, err := spec.program()
+	if err != nil {
+		return nil, spec.refusal(err)
+	}
+	ends, err := openStdio(spec.Stdin)
+	if err != nil {
+		return nil, &SpawnError{Path: spec.Argv[0], Op: "pipe", Errno: errnoOf(err)}
+	}
+	l, err := fork(path, &spec, ends.child)
+	ends.closeChild()
+	if err != nil {
+		ends.closeParent()
+		return nil, spec.refusal(err)
+	}
+	p := &Process{leader: l, tree: &group{leader: l, sys: sys}}
+	p.stdin, p.stdout, p.stderr = ends.files()
+	return p, nil
+}
+
+// fork starts the program at path on the given standard descriptors. It returns once the exec is done.
+func fork(path string, spec *Spec, stdio [3]int) (*leader, error) {
+	var pidfd int
+	pid, err := syscall.ForkExec(path, spec.Argv, &syscall.ProcAttr{
+		Dir:   spec.Dir,
+		Env:   spec.Env,
+		Files: []uintptr{uintptr(stdio[0]), uintptr(stdio[1]), uintptr(stdio[2])},
+		Sys:   groupAttr(&pidfd),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return newLeader(pid, pidfd), nil
+}
+
+// check finds what no system call could express.
+func (s *Spec) check() error {
+	if len(s.Argv) == 0 {
+		return &SpawnError{Op: "exec", Errno: syscall.EINVAL}
+	}
+	if strings.IndexByte(s.Dir, 0) >= 0 {
+		return &SpawnError{Path: s.Dir, Op: "chdir", Errno: syscall.EINVAL}
+	}
+	for _, list := range [][]string{s.Argv, s.Env} {
+		for _, item := range list {
+			if strings.IndexByte(item, 0) >= 0 {
+				return &SpawnError{Path: s.Argv[0], Op: "exec", Errno: syscall.EINVAL}
+			}
+		}
+	}
+	return nil
+}
+
+// refusal explains a failed start. The child reports one errno for chdir and exec alike, so the directory
+// is tried again here: the "/." makes the look-up need what chdir(2) needs, a directory one may search.
+func (s *Spec) refusal(err error) *SpawnError {
+	if s.Dir != "" {
+		if derr := unix.Faccessat(unix.AT_FDCWD, s.Dir+"/.", unix.F_OK, unix.AT_EACCESS); derr != nil {
+			return &SpawnError{Path: s.Dir, Op: "chdir", Errno: errnoOf(derr)}
+		}
+	}
+	return &SpawnError{Path: s.Argv[0], Op: "exec", Errno: errnoOf(err)}
+}
+
+func errnoOf(err error) syscall.Errno {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return errno
+	}
+	return syscall.EIO
+}
+
+// stdio is the two sides of a child's standard descriptors, -1 where there is none. A terminal, when it
+// comes, is another way to fill it: its slave thrice for the child, its master for us.
+type stdio struct {
+	child  [3]int // blocking, as programs expect
+	parent [3]int // non-blocking, for the poller: stdin's write end, two read ends
+}
+
+func openStdio(stdin bool) (s stdio, err error) {
+	s = stdio{child: [3]int{-1, -1, -1}, parent: [3]int{-1, -1, -1}}
+	defer func() {
+		if err != nil {
+			s.closeChild()
+			s.closeParent()
+		}
+	}()
+	if stdin {
+		s.child[0], s.parent[0], err = openPipe()
+	} else {
+		s.child[0], err = unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	}
+	for fd := 1; fd <= 2 && err == nil; fd++ {
+		s.parent[fd], s.child[fd], err = openPipe()
+	}
+	for fd := 0; fd <= 2 && err == nil; fd++ {
+		if s.parent[fd] >= 0 {
+			err = unix.SetNonblock(s.parent[fd], true)
+		}
+	}
+	return s, err
+}
+
+func (s *stdio) files() (stdin *os.File, stdout, stderr *Pipe) {
+	if s.parent[0] >= 0 {
+		stdin = os.NewFile(uintptr(s.parent[0]), "stdin")
+	}
+	return stdin, newPipe(s.parent[1], "stdout"), newPipe(s.parent[2], "stderr")
+}
+
+func (s *stdio) closeChild()  { closeAll(s.child) }
+func (s *stdio) closeParent() { closeAll(s.parent) }
+
+func closeAll(fds [3]int) {
+	for _, fd := range fds {
+		if fd >= 0 {
+			_ = unix.Close(fd)
+		}
+	}
+}

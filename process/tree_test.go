@@ -1,0 +1,434 @@
+//go:build linux
+
+package process
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// family is a shell with a child and a grandchild, whose pids it prints.
+const family = `sh -c 'sleep 60 & echo $!; wait' & echo $!; wait`
+
+func startFamily(t *testing.T, sys kernel) (*Process, []int) {
+	p := mustStart(t, sh(family), sys)
+	return p, []int{p.PID(), readPID(t, p.Stdout()), readPID(t, p.Stdout())}
+}
+
+func allIn(states string, pids []int) func() bool {
+	return func() bool {
+		return !slices.ContainsFunc(pids, func(pid int) bool {
+			return !slices.Contains([]byte(states), state(pid))
+		})
+	}
+}
+
+func TestPauseAndResume(t *testing.T) {
+	eachKernel(t, func(t *testing.T, sys kernel) {
+		p, pids := startFamily(t, sys)
+		for range 2 { // twice is no error
+			if err := p.Pause(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !poll(allIn("T", pids)) {
+			t.Fatal("paused, but not all are stopped")
+		}
+		if err := p.Resume(); err != nil {
+			t.Fatal(err)
+		}
+		if !poll(allIn("SR", pids)) {
+			t.Fatal("resumed, but not all go on")
+		}
+		if living, err := p.Living(); err != nil || len(living) != 3 || !slices.Contains(living, pids[2]) {
+			t.Errorf("living: %v, %v; want %v", living, err, pids)
+		}
+	})
+}
+
+func TestTerminateEndsAPausedTree(t *testing.T) {
+	eachKernel(t, func(t *testing.T, sys kernel) {
+		p, pids := startFamily(t, sys)
+		_ = p.Pause()
+		if !poll(allIn("T", pids)) {
+			t.Fatal("not stopped")
+		}
+		if err := p.Terminate(); err != nil {
+			t.Fatal(err)
+		}
+		if !poll(func() bool { return !slices.ContainsFunc(pids, alive) }) {
+			t.Fatal("somebody lives on")
+		}
+		_ = p.WaitExit()
+		if exit, _ := p.Reap(); exit.Signal != syscall.SIGTERM {
+			t.Errorf("got %+v", exit)
+		}
+	})
+}
+
+func TestSweepOfNobody(t *testing.T) {
+	eachKernel(t, func(t *testing.T, sys kernel) {
+		p := mustStart(t, sh("exit 7"), sys)
+		_ = p.WaitExit()
+		begin := time.Now()
+		if r := p.Sweep(context.Background(), patience); r.Found || r.Escalated || r.Survivors != nil {
+			t.Errorf("got %+v", r)
+		}
+		if took := time.Since(begin); took > patience/2 {
+			t.Errorf("took %v", took)
+		}
+		if exit, err := p.Reap(); err != nil || exit.Code != 7 {
+			t.Errorf("exit after the sweep: %+v, %v", exit, err)
+		}
+	})
+}
+
+func TestSweepFindsWhoeverIsLeft(t *testing.T) {
+	const ready = `echo $$; while :; do sleep 60 & wait; done`
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	for name, c := range map[string]struct {
+		script    string // of the descendant; prints its pid first
+		ctx       context.Context
+		grace     time.Duration
+		escalated bool
+	}{
+		"closed its stdout":   {`echo $$; exec sleep 60 >/dev/null 2>&1`, context.Background(), patience, false},
+		"holds its stdout":    {`echo $$; exec sleep 60`, context.Background(), patience, false},
+		"paused":              {`echo $$; exec sleep 61`, context.Background(), patience, false},
+		"ignores TERM":        {`trap "" TERM; ` + ready, context.Background(), 50 * time.Millisecond, true},
+		"no grace":            {ready, context.Background(), 0, true},
+		"cancelled":           {`trap "" TERM; ` + ready, ctx, patience, true},
+		"ignores TERM, HUP":   {`trap "" TERM HUP INT; ` + ready, context.Background(), 50 * time.Millisecond, true},
+		"answers TERM slowly": {`trap "sleep 0.2; exit" TERM; echo $$; while :; do :; done`, context.Background(), patience, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachKernel(t, func(t *testing.T, sys kernel) {
+				p := mustStart(t, sh("("+`exec sh -c '`+c.script+`'`+") & exit 5"), sys)
+				pid := readPID(t, p.Stdout())
+				if err := p.WaitExit(); err != nil {
+					t.Fatal(err)
+				}
+				if name == "paused" {
+					_ = p.Pause()
+					_ = poll(allIn("T", []int{pid}))
+				}
+				begin := time.Now()
+				r := p.Sweep(c.ctx, c.grace)
+				if !r.Found || r.Escalated != c.escalated || len(r.Survivors) > 0 {
+					t.Errorf("got %+v", r)
+				}
+				if alive(pid) || time.Since(begin) > patience/2 {
+					t.Errorf("alive %v after %v", alive(pid), time.Since(begin))
+				}
+				if exit, err := p.Reap(); err != nil || exit.Code != 5 {
+					t.Errorf("exit: %+v, %v", exit, err)
+				}
+			})
+		})
+	}
+}
+
+// Who was asked by Terminate gets its grace, and is not asked again.
+func TestSweepAsksOnce(t *testing.T) {
+	eachKernel(t, func(t *testing.T, sys kernel) {
+		const script = `asked() { n=x$n; echo $n; }; trap asked TERM; echo $$; while [ "$n" != xx ]; do :; done`
+		p := mustStart(t, Spec{Argv: []string{"sh", "-c", "(exec sh -c '" + script + "') & trap : TERM; wait; exit 5"}, Env: testEnv}, sys)
+		_ = readPID(t, p.Stdout())
+		_ = p.Terminate()
+		if got := readLine(t, p.Stdout()); got != "x" {
+			t.Fatalf("got %q", got)
+		}
+		_ = p.WaitExit()
+		if r := p.Sweep(context.Background(), 100*time.Millisecond); !r.Found || !r.Escalated {
+			t.Errorf("got %+v", r)
+		}
+		if out, err := readAll(p.Stdout()); out != "" || err != nil {
+			t.Errorf("asked again: %q, %v", out, err)
+		}
+	})
+}
+
+// An orphan whose new parent never reaps it stays in the group as a zombie, which is nobody to end.
+func TestSweepPassesOverZombies(t *testing.T) {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		t.Skip(err)
+	}
+	defer unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+	eachKernel(t, func(t *testing.T, sys kernel) {
+		p := mustStart(t, sh(`sh -c 'echo $$; read line' <&0 & exit 0`), sys)
+		pid := readPID(t, p.Stdout())
+		if !poll(func() bool { return state(pid) == 'Z' }) {
+			t.Fatal("no zombie")
+		}
+		defer syscall.Wait4(pid, nil, 0, nil)
+		_ = p.WaitExit()
+		if r := p.Sweep(context.Background(), patience); r.Found {
+			t.Errorf("got %+v", r)
+		}
+	})
+}
+
+// A leader that does not exit, as one stuck in the kernel, is swept and given up on like any other.
+func TestSweepGivesUp(t *testing.T) {
+	eachKernel(t, func(t *testing.T, sys kernel) {
+		p := mustStart(t, sh("exec sleep 60"), sys)
+		deaf := sys
+		deaf.kill = func(int, syscall.Signal) error { return nil }
+		if deaf.signalGroup != nil {
+			deaf.signalGroup = func(int, syscall.Signal) error { return nil }
+		}
+		p.tree.(*group).sys = deaf
+		begin := time.Now()
+		r := p.Sweep(context.Background(), time.Millisecond)
+		p.tree.(*group).sys = sys
+		if !r.Found || !r.Escalated || !slices.Equal(r.Survivors, []int{p.PID()}) {
+			t.Errorf("got %+v", r)
+		}
+		if took := time.Since(begin); took > 2*killWait {
+			t.Errorf("took %v", took)
+		}
+	})
+}
+
+func TestSweepWithoutAProcessTable(t *testing.T) {
+	eachKernel(t, func(t *testing.T, sys kernel) {
+		sys.members = func(int) ([]int, error) { return nil, syscall.EMFILE }
+		p := mustStart(t, sh("sleep 60 & echo $!"), sys)
+		pid := readPID(t, p.Stdout())
+		_ = p.WaitExit()
+		if r := p.Sweep(context.Background(), patience); !r.Escalated {
+			t.Errorf("got %+v", r)
+		}
+		if !poll(func() bool { return !alive(pid) }) {
+			t.Error("left alive")
+		}
+	})
+}
+
+func TestWaitExitDoesNotReap(t *testing.T) {
+	eachKernel(t, func(t *testing.T, sys kernel) {
+		p := mustStart(t, Spec{Argv: []string{"/bin/true"}}, sys)
+		if err := p.WaitExit(); err != nil {
+			t.Fatal(err)
+		}
+		if state(p.PID()) != 'Z' || p.Signal(0) != nil {
+			t.Errorf("state %q, signal %v", state(p.PID()), p.Signal(0))
+		}
+		_, _ = p.Reap()
+		if state(p.PID()) != 0 {
+			t.Error("not reaped")
+		}
+	})
+}
+
+func TestReapNeverBlocks(t *testing.T) {
+	p := mustStart(t, sh("exec sleep 60"), host())
+	if _, err := p.Reap(); err != ErrRunning {
+		t.Errorf("got %v", err)
+	}
+	_ = p.Kill()
+	_ = p.WaitExit()
+	first, err1 := p.Reap()
+	second, err2 := p.Reap()
+	if first != second || err1 != nil || err2 != nil || first.Signal != syscall.SIGKILL {
+		t.Errorf("got %+v, %v and %+v, %v", first, err1, second, err2)
+	}
+}
+
+func TestAbandonEndsWaitExitOnly(t *testing.T) {
+	p := mustStart(t, sh("exec sleep 60"), host())
+	if p.leader.handle == nil {
+		t.Skip("no pidfd")
+	}
+	done := make(chan error)
+	go func() { done <- p.WaitExit() }()
+	p.Abandon()
+	if err := <-done; err != os.ErrClosed {
+		t.Errorf("got %v", err)
+	}
+	if err := p.Kill(); err != nil {
+		t.Errorf("kill: %v", err)
+	}
+	if !poll(func() bool { _, err := p.Reap(); return err == nil }) {
+		t.Error("not reaped")
+	}
+}
+
+func TestTooLate(t *testing.T) {
+	eachKernel(t, func(t *testing.T, sys kernel) {
+		p := mustStart(t, sh("sleep 60 & echo $!"), sys) // who lives on is out of reach
+		other := readPID(t, p.Stdout())
+		defer syscall.Kill(other, syscall.SIGKILL)
+		_ = p.WaitExit()
+		_, _ = p.Reap()
+		for name, f := range map[string]func() error{
+			"Signal": func() error { return p.Signal(syscall.SIGINT) }, "Pause": p.Pause, "Resume": p.Resume,
+			"Terminate": p.Terminate, "Kill": p.Kill,
+			"Living": func() error { _, err := p.Living(); return err },
+		} {
+			if err := f(); !errors.Is(err, os.ErrProcessDone) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		p.Close()
+		p.Close()
+		if err := p.Kill(); !errors.Is(err, os.ErrProcessDone) {
+			t.Errorf("closed: %v", err)
+		}
+	})
+}
+
+func TestCloseReturnsDescriptors(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // which would close them too, some time
+	before := len(descriptors())
+	for range 3 {
+		spec := sh("exit")
+		spec.Stdin = true
+		finish(mustStart(t, spec, host()))
+	}
+	if after := descriptors(); len(after) > before {
+		t.Errorf("%d → %v", before, after)
+	}
+}
+
+func TestCloseInterruptsWaitExit(t *testing.T) {
+	p := mustStart(t, sh("exec sleep 60"), host())
+	if p.leader.handle == nil {
+		t.Skip("no pidfd")
+	}
+	done := make(chan error)
+	go func() { done <- p.WaitExit() }()
+	p.Close()
+	if err := <-done; err != os.ErrClosed {
+		t.Errorf("got %v", err)
+	}
+	if err := p.Kill(); err != nil {
+		t.Errorf("kill after close: %v", err)
+	}
+	if !poll(func() bool { _, err := p.Reap(); return err == nil }) {
+		t.Error("not reaped after close")
+	}
+}
+
+// A number that was reaped may be anyone's. Every signal by number must be to the negated group of an
+// unreaped leader, and nothing but the leader's own handle may be used afterwards.
+func TestFaultGroupSignalledAfterReap(t *testing.T) {
+	eachKernel(t, func(t *testing.T, sys kernel) {
+		var sent, byNumber, forbidden atomic.Int64
+		watched, leader := sys, new(atomic.Int64)
+		watched.kill = func(pid int, sig syscall.Signal) error {
+			byNumber.Add(1)
+			if pid >= -1 || -pid != int(leader.Load()) || state(-pid) == 0 {
+				forbidden.Add(1)
+				return nil
+			}
+			return sys.kill(pid, sig)
+		}
+		for range 20 {
+			p := mustStart(t, sh("sleep 60 & exit"), watched)
+			leader.Store(int64(p.PID()))
+			_ = p.WaitExit()
+			var wg sync.WaitGroup
+			begin := make(chan struct{})
+			for range 8 {
+				wg.Go(func() {
+					<-begin
+					for p.Signal(syscall.SIGURG) == nil {
+						sent.Add(1)
+					}
+				})
+			}
+			close(begin)
+			p.Sweep(context.Background(), 0)
+			_, _ = p.Reap()
+			wg.Wait()
+			_ = p.Kill()
+		}
+		if forbidden.Load() > 0 {
+			t.Errorf("%d of %d signals by number went astray", forbidden.Load(), byNumber.Load())
+		}
+		if sys.signalGroup != nil && byNumber.Load() > 0 {
+			t.Errorf("%d signals by number, with a handle", byNumber.Load())
+		}
+		t.Logf("%d signals sent, %d calls by number", sent.Load(), byNumber.Load())
+	})
+}
+
+// The handle must name the old group even when its number has come to be another's: here a group that the
+// test makes, as if by reuse, is listed under that number.
+func TestReusedNumberIsNotBelieved(t *testing.T) {
+	if host().signalGroup == nil {
+		t.Skip("no group handle")
+	}
+	stranger := exec.Command("sleep", "60")
+	stranger.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := stranger.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = stranger.Process.Kill(); _ = stranger.Wait() }()
+	sys := host()
+	sys.members = func(int) ([]int, error) { return []int{stranger.Process.Pid}, nil }
+	p := mustStart(t, Spec{Argv: []string{"/bin/true"}}, sys)
+	_ = p.WaitExit()
+	if r := p.Sweep(context.Background(), 0); r.Found || !alive(stranger.Process.Pid) {
+		t.Errorf("got %+v, stranger alive: %v", r, alive(stranger.Process.Pid))
+	}
+}
+
+func TestManySleepersHoldNoThreads(t *testing.T) {
+	if host().signalGroup == nil {
+		t.Skip("needs pidfd")
+	}
+	const many = 300
+	var procs []*Process
+	var wg sync.WaitGroup
+	for range many {
+		p := mustStart(t, Spec{Argv: []string{"/bin/sleep", "60"}}, host())
+		procs = append(procs, p)
+		wg.Go(func() { _ = p.WaitExit() })
+		wg.Go(func() { _, _ = readAll(p.Stdout()) })
+	}
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil || len(threads) >= 40 {
+		t.Errorf("%d threads for %d children, %v", len(threads), many, err)
+	}
+	for _, p := range procs {
+		_ = p.Kill()
+	}
+	wg.Wait()
+}
+
+func TestParseStat(t *testing.T) {
+	const rest = " 1 77 5 0 -1 4194304 0 0 0 0 0 0 0 0 20 0 "
+	for line, want := range map[string]stat{
+		"9 (sleep) S" + rest + "1 0 5":      {'S', 77, 1},
+		"9 (a) R 1 2 (b)) Z" + rest + "1 0": {'Z', 77, 1},
+		"9 (main gone) Z" + rest + "3 0":    {'Z', 77, 3},
+	} {
+		got, err := parseStat([]byte(line))
+		if err != nil || got != want || got.living() != (want.state == 'S' || want.threads > 1) {
+			t.Errorf("%q: %+v, %v", line, got, err)
+		}
+	}
+	for _, line := range []string{"", ")", "9 (x) S 1 2", "9 (x) S 1 x" + rest + "1"} {
+		if _, err := parseStat([]byte(line)); err == nil {
+			t.Errorf("%q passed", line)
+		}
+	}
+	if own, err := readStat(strconv.Itoa(os.Getpid()), make([]byte, 1024)); err != nil || own.pgrp != unix.Getpgrp() {
+		t.Errorf("own: %+v, %v", own, err)
+	}
+}

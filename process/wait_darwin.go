@@ -1,0 +1,42 @@
+package process
+
+import (
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// awaitExit blocks a thread in kevent(2): waitid(2) returns for stopped children too here (go.dev/issue/19314).
+// NOTE_EXIT may come a moment before the child can be reaped, which the process table tells.
+func (l *leader) awaitExit() error {
+	kq, err := unix.Kqueue()
+	if err != nil {
+		return os.NewSyscallError("kqueue", err)
+	}
+	defer unix.Close(kq)
+	unix.CloseOnExec(kq)
+	events := make([]unix.Kevent_t, 1)
+	unix.SetKevent(&events[0], l.pid, unix.EVFILT_PROC, unix.EV_ADD|unix.EV_ONESHOT)
+	events[0].Fflags = unix.NOTE_EXIT
+	for {
+		_, err = unix.Kevent(kq, events, events, nil)
+		if err != unix.EINTR {
+			break
+		}
+	}
+	if err != nil && err != unix.ESRCH { // ESRCH: it exited before
+		return os.NewSyscallError("kevent", err)
+	}
+	for {
+		info, err := unix.SysctlKinfoProc("kern.proc.pid", l.pid)
+		if err != nil {
+			return syscall.ECHILD
+		}
+		if info.Proc.P_stat == stateZombie {
+			return nil
+		}
+		time.Sleep(time.Millisecond)
+	}
+}

@@ -1,0 +1,109 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+
+	"github.com/coder/websocket"
+
+	"github.com/runnel-rpc/runnel/rpc"
+)
+
+// wire is the jsonrpc2.ObjectStream of a client: it takes out the notifications, which it deals with itself,
+// and gives the replies to jsonrpc2.Conn.
+type wire struct {
+	c   *Client
+	buf []byte
+}
+
+var notificationHead = []byte(`{"jsonrpc":"2.0","method":"`)
+
+// ReadObject decodes the next reply into v.
+func (w *wire) ReadObject(v any) error {
+	for {
+		if err := w.read(); err != nil {
+			w.c.over(err)
+			return err
+		}
+		if !bytes.HasPrefix(w.buf, notificationHead) {
+			return v.(json.Unmarshaler).UnmarshalJSON(bytes.Clone(w.buf))
+		}
+		w.c.notified(w.buf)
+	}
+}
+
+func (w *wire) read() error {
+	_, r, err := w.c.ws.Reader(context.Background())
+	if err != nil {
+		return err
+	}
+	w.buf = w.buf[:0]
+	for {
+		if len(w.buf) == cap(w.buf) {
+			w.buf = append(w.buf, 0)[:len(w.buf)]
+		}
+		n, err := r.Read(w.buf[len(w.buf):cap(w.buf)])
+		w.buf = w.buf[:len(w.buf)+n]
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// WriteObject sends a request.
+func (w *wire) WriteObject(v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return w.c.ws.Write(context.Background(), websocket.MessageText, b)
+}
+
+// Close is called by jsonrpc2.Conn when it ends.
+func (w *wire) Close() error { return w.c.ws.CloseNow() }
+
+// notified deals with a notification. One that it does not know is ignored.
+func (c *Client) notified(msg []byte) {
+	if o, ok := decodeOutput(msg); ok {
+		if s := c.session(o.session); s != nil {
+			s.output(&o)
+		}
+		return
+	}
+	var n struct {
+		Method string
+		Params json.RawMessage
+	}
+	if json.Unmarshal(msg, &n) != nil {
+		return
+	}
+	switch n.Method {
+	case rpc.NotifyConnected:
+		select {
+		case <-c.hello:
+		default:
+			if json.Unmarshal(n.Params, &c.connected) == nil {
+				close(c.hello)
+			}
+		}
+	case rpc.NotifyShutdown:
+		var p rpc.Shutdown
+		if c.o.Shutdown != nil && json.Unmarshal(n.Params, &p) == nil {
+			c.o.Shutdown(p)
+		}
+	default:
+		var p struct {
+			SessionID string `json:"session_id"`
+		}
+		if json.Unmarshal(n.Params, &p) == nil {
+			if s := c.session([]byte(p.SessionID)); s != nil {
+				s.event(n.Method, n.Params)
+			}
+		}
+	}
+}

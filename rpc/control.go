@@ -1,0 +1,105 @@
+package rpc
+
+import "encoding/json"
+
+// The control types.
+const (
+	ControlPause  = "PAUSE"
+	ControlResume = "RESUME"
+	ControlCancel = "CANCEL"
+	ControlSignal = "SIGNAL"
+	ControlResize = "RESIZE"
+)
+
+// ControlTypes are all of them, in the order in which an error lists them.
+var ControlTypes = []string{ControlPause, ControlResume, ControlCancel, ControlSignal, ControlResize}
+
+// ControlParams are the params of control.
+type ControlParams struct {
+	SessionID string  `json:"session_id,omitempty"`
+	Type      string  `json:"type" rpc:"required"`
+	Signal    string  `json:"signal,omitempty"`
+	Grace     Seconds `json:"grace,omitzero"`
+	Rows      int     `json:"rows,omitempty" min:"1" max:"65535"`
+	Cols      int     `json:"cols,omitempty" min:"1" max:"65535"`
+}
+
+// ControlResult says what was done.
+type ControlResult struct {
+	Status    string `json:"status"`
+	SessionID string `json:"session_id"`
+}
+
+// CancelParams are the params of cancel.
+type CancelParams struct {
+	SessionID string  `json:"session_id,omitempty"`
+	Grace     Seconds `json:"grace,omitzero"`
+}
+
+// CancelResult answers once the whole tree is gone or given up on: Survivors are the processes that
+// could not be killed.
+type CancelResult struct {
+	Status    string `json:"status"`
+	SessionID string `json:"session_id"`
+	Escalated bool   `json:"escalated"`
+	Survivors []int  `json:"survivors"`
+}
+
+// WriteParams are the params of write.
+type WriteParams struct {
+	SessionID string `json:"session_id,omitempty"`
+	Data      string `json:"data"`
+	Encoding  string `json:"encoding,omitempty" enum:"utf8,base64"`
+	EOF       bool   `json:"eof,omitempty"`
+	Offset    *int64 `json:"offset,omitempty" min:"0"`
+}
+
+// WriteResult counts all bytes of stdin that were accepted so far.
+type WriteResult struct {
+	StdinBytes int64 `json:"stdin_bytes"`
+}
+
+// WaitParams are the params of wait. A Timeout of 0 polls; left out, it waits for good.
+type WaitParams struct {
+	SessionID    string  `json:"session_id" rpc:"required"`
+	Timeout      Seconds `json:"timeout,omitzero"`
+	CaptureBytes *int64  `json:"capture_bytes,omitempty" min:"0"`
+}
+
+// SessionParams name one session.
+type SessionParams struct {
+	SessionID string `json:"session_id" rpc:"required"`
+}
+
+// ListParams choose sessions by state and by labels, all of which must match.
+type ListParams struct {
+	State  string            `json:"state,omitempty" enum:"running,paused,ending,ended"`
+	Labels map[string]string `json:"labels,omitempty"`
+}
+
+// ListResult holds the caller's sessions, newest first. Truncated says that older ones did not fit into
+// one message.
+type ListResult struct {
+	Sessions  []SessionStatus `json:"sessions"`
+	Truncated bool            `json:"truncated,omitempty"`
+}
+
+// SessionStatus is what status and list tell of a session. StartedAt is RFC 3339 in UTC.
+type SessionStatus struct {
+	SessionID   string            `json:"session_id"`
+	State       string            `json:"state"`
+	Command     Command           `json:"command"`
+	PID         int               `json:"pid"`
+	PGID        int               `json:"pgid"`
+	Containment string            `json:"containment"`
+	StartedAt   string            `json:"started_at"`
+	Labels      map[string]string `json:"labels,omitempty"`
+	StdinBytes  int64             `json:"stdin_bytes"`
+	Output      OutputCounts      `json:"output"`
+	Completion  *Completion       `json:"completion,omitempty"`
+}
+
+// CancelRequestParams name a request by its id, as it was sent.
+type CancelRequestParams struct {
+	ID json.RawMessage `json:"id" rpc:"required"`
+}

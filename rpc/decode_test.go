@@ -1,0 +1,394 @@
+package rpc
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"math"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// everything has a field of each type and tag that DecodeParams knows.
+type everything struct {
+	Name    string             `json:"name,omitempty"`
+	Mode    string             `json:"mode,omitempty" enum:"lines,raw"`
+	Flag    bool               `json:"flag,omitempty"`
+	Maybe   *bool              `json:"maybe,omitempty"`
+	Int     int64              `json:"int,omitempty"`
+	Small   int8               `json:"small,omitempty"`
+	Count   *int64             `json:"count,omitempty" min:"1" max:"1048576"`
+	AtLeast int                `json:"at_least,omitempty" min:"0"`
+	AtMost  float64            `json:"at_most,omitempty" max:"1.5"`
+	Float   float64            `json:"float,omitempty"`
+	Single  float32            `json:"single,omitempty"`
+	List    []string           `json:"list,omitempty"`
+	Labels  map[string]string  `json:"labels,omitempty"`
+	Env     map[string]*string `json:"env,omitempty"`
+	Limits  *inner             `json:"limits,omitempty"`
+	Inner   inner              `json:"inner,omitzero"`
+	Inners  []inner            `json:"inners,omitempty"`
+	Raw     json.RawMessage    `json:"raw,omitempty"`
+	Any     any                `json:"any,omitempty"`
+	Custom  custom             `json:"custom,omitzero"`
+	Wait    Seconds            `json:"wait,omitzero"`
+	shared
+	Hidden string `json:"-"`
+	secret string
+}
+
+type inner struct {
+	CPU  float64 `json:"cpu_seconds,omitempty"`
+	Next *inner  `json:"next,omitempty"`
+}
+
+// shared is embedded: its fields are the outer struct's.
+type shared struct {
+	Session string `json:"session_id,omitempty"`
+}
+
+type custom struct{ text string }
+
+func (c *custom) UnmarshalJSON(b []byte) error {
+	if string(b) == `"bad"` {
+		return errors.New("must not be bad")
+	}
+	c.text = string(b)
+	return nil
+}
+
+func ptr[T any](v T) *T { return &v }
+
+func TestDecodeParams(t *testing.T) {
+	for _, tc := range []struct {
+		name, raw string
+		want      everything
+	}{
+		// JSON-RPC 2.0 §4.2: the params.
+		{"left out", ``, everything{}},
+		{"null", `null`, everything{}},
+		{"empty array", ` [ ] `, everything{}},
+		{"empty object", `{}`, everything{}},
+		{"positional", ` [ {"name":"a"} ] `, everything{Name: "a"}},
+
+		{"strings", `{"name":"a\n\u00e9\ud83d","mode":"raw"}`, everything{Name: "a\né\ufffd", Mode: "raw"}},
+		{"booleans", `{"flag":true,"maybe":false}`, everything{Flag: true, Maybe: ptr(false)}},
+		{"integers", `{"int":-9223372036854775808,"small":127,"count":1048576}`, everything{Int: math.MinInt64, Small: 127, Count: ptr[int64](1 << 20)}},
+		{"integer with a point", `{"int":-12.0}`, everything{Int: -12}},
+		{"integer with an exponent", `{"int":1.25E+2,"small":1200e-1}`, everything{Int: 125, Small: 120}},
+		{"integer beyond what a float holds", `{"int":9007199254740993.0}`, everything{Int: 9007199254740993}},
+		{"zero with an exponent", `{"int":-0.00e99999999999999999999}`, everything{}},
+		{"floats", `{"float":-0.5e-3,"single":2,"at_most":1.5}`, everything{Float: -0.0005, Single: 2, AtMost: 1.5}},
+		{"list", `{"list":["a","","b"]}`, everything{List: []string{"a", "", "b"}}},
+		{"empty list", `{"list":[]}`, everything{List: []string{}}},
+		{"maps", `{"labels":{"a":"1","\u0062":"2"},"env":{"A":"x","B":null}}`, everything{Labels: map[string]string{"a": "1", "b": "2"}, Env: map[string]*string{"A": ptr("x"), "B": nil}}},
+		{"structs", `{"limits":{"cpu_seconds":1,"next":{"cpu_seconds":2}},"inner":{"cpu_seconds":3},"inners":[{},{"cpu_seconds":4}]}`,
+			everything{Limits: &inner{CPU: 1, Next: &inner{CPU: 2}}, Inner: inner{CPU: 3}, Inners: []inner{{}, {CPU: 4}}}},
+		{"raw and any", `{"raw":{"a": [1]},"any":{"a":[1]}}`, everything{Raw: json.RawMessage(`{"a": [1]}`), Any: map[string]any{"a": []any{1.0}}}},
+		{"unmarshalers", `{"custom":[1],"wait":1.5}`, everything{Custom: custom{"[1]"}, Wait: Seconds{Set: true, D: 1500 * time.Millisecond}}},
+		{"embedded", `{"session_id":"s"}`, everything{shared: shared{"s"}}},
+		{"null is left out", `{"name":null,"flag":null,"int":null,"count":null,"mode":null,"list":null,"env":null,"limits":null,"inner":null,"any":null}`, everything{}},
+		{"null for those that take it", `{"raw":null,"custom":null,"wait":null}`, everything{Raw: json.RawMessage("null"), Custom: custom{"null"}, Wait: Seconds{Set: true, Null: true}}},
+		{"the last of one name", `{"int":"x","int":1,"int":2,"name":"a","name":null,"limits":{"cpu_seconds":1},"limits":{}}`, everything{Int: 2, Limits: &inner{}}},
+		{"name with escapes", `{"\u006eame":"a"}`, everything{Name: "a"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			raw := []byte(tc.raw)
+			var got everything
+			if err := DecodeParams(raw, &got, false); err != nil {
+				t.Fatal(err)
+			}
+			for i := range raw {
+				raw[i] = 'x' // got must not notice
+			}
+			if diff := cmp.Diff(tc.want, got, cmp.AllowUnexported(everything{}, custom{})); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.raw, diff)
+			}
+		})
+	}
+}
+
+func TestDecodeParamsErrors(t *testing.T) {
+	for _, tc := range []struct{ raw, field, message string }{
+		{`1`, "params", "params must be an object, or an array of one object"},
+		{`"{}"`, "params", "params must be an object, or an array of one object"},
+		{`[1]`, "params", "params must be an object, or an array of one object"},
+		{`[null]`, "params", "params must be an object, or an array of one object"},
+		{`[{},{}]`, "params", "params must be an object, or an array of one object"},
+		{`{"name":}`, "params", "params are not valid JSON: expected a value at byte 8"},
+		{`{} {}`, "params", "params are not valid JSON: more than one value at byte 3"},
+		{"\x00", "params", "params are not valid JSON: expected a value at byte 0"},
+
+		{`{"nome":1}`, "nome", "nome is no known field"},
+		{`{"Name":"a"}`, "Name", "Name is no known field"},
+		{`{"Hidden":"a"}`, "Hidden", "Hidden is no known field"},
+		{`{"-":"a"}`, "-", "- is no known field"},
+		{`{"secret":"a"}`, "secret", "secret is no known field"},
+		{`{"shared":{}}`, "shared", "shared is no known field"},
+		{`{"limits":{"disk":null}}`, "limits.disk", "limits.disk is no known field"},
+		{`{"inners":[{},{"next":{"x":1}}]}`, "inners[1].next.x", "inners[1].next.x is no known field"},
+		{`{"` + strings.Repeat("n", 1000) + `":1}`, strings.Repeat("n", 128) + "…", strings.Repeat("n", 128) + "… is no known field"},
+
+		{`{"name":1}`, "name", "name must be a string"},
+		{`{"mode":["raw"]}`, "mode", "mode must be a string"},
+		{`{"mode":"Raw"}`, "mode", "mode must be one of lines, raw"},
+		{`{"mode":""}`, "mode", "mode must be one of lines, raw"},
+		{`{"flag":"true"}`, "flag", "flag must be true or false"},
+		{`{"maybe":0}`, "maybe", "maybe must be true or false"},
+		{`{"int":"1"}`, "int", "int must be a whole number"},
+		{`{"int":1.5}`, "int", "int must be a whole number"},
+		{`{"int":1e-1}`, "int", "int must be a whole number"},
+		{`{"int":1e-99999999999999999999}`, "int", "int must be a whole number"},
+		{`{"int":9223372036854775808}`, "int", "int is out of range"},
+		{`{"int":1e99999999999999999999}`, "int", "int is out of range"},
+		{`{"small":128}`, "small", "small is out of range"},
+		{`{"count":0}`, "count", "count must be from 1 to 1048576"},
+		{`{"count":1048577}`, "count", "count must be from 1 to 1048576"},
+		{`{"count":1e30}`, "count", "count must be from 1 to 1048576"},
+		{`{"at_least":-1}`, "at_least", "at_least must be at least 0"},
+		{`{"at_most":1.6}`, "at_most", "at_most must be at most 1.5"},
+		{`{"float":true}`, "float", "float must be a number"},
+		{`{"float":1e400}`, "float", "float is out of range"},
+		{`{"single":1e39}`, "single", "single is out of range"},
+		{`{"list":"a"}`, "list", "list must be an array"},
+		{`{"list":["a",1]}`, "list[1]", "list[1] must be a string"},
+		{`{"list":[null]}`, "list[0]", "list[0] must be a string"},
+		{`{"labels":[]}`, "labels", "labels must be an object"},
+		{`{"labels":{"a":null}}`, "labels.a", "labels.a must be a string"},
+		{`{"env":{"A":1}}`, "env.A", "env.A must be a string"},
+		{`{"limits":[]}`, "limits", "limits must be an object"},
+		{`{"limits":{"cpu_seconds":"1"}}`, "limits.cpu_seconds", "limits.cpu_seconds must be a number"},
+		{`{"any":[1e400]}`, "any", "any holds a number that is out of range"},
+		{`{"custom":"bad"}`, "custom", "custom must not be bad"},
+		{`{"wait":-1}`, "wait", "wait must not be negative"},
+	} {
+		t.Run(tc.message, func(t *testing.T) {
+			err := DecodeParams([]byte(tc.raw), new(everything), false)
+			if err == nil {
+				t.Fatalf("%s: no error", tc.raw)
+			}
+			want := Error{CodeInvalidParams, tc.message, Data{"kind": "invalid_params", "field": tc.field}}
+			if strings.Contains(tc.message, "one of lines") {
+				want.Data.(Data)["known"] = []string{"lines", "raw"}
+			}
+			if diff := cmp.Diff(want, *err); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.raw, diff)
+			}
+		})
+	}
+}
+
+func TestDecodeParamsLenient(t *testing.T) {
+	const raw = `[{"Name":"b","name":"a","x":{"y":[1]},"inners":[{"z":1,"cpu_seconds":2}]}]`
+	var got everything
+	if err := DecodeParams([]byte(raw), &got, true); err != nil {
+		t.Fatal(err)
+	}
+	if got.Name != "a" || got.Inners[0].CPU != 2 {
+		t.Errorf("got %+v", got)
+	}
+	if err := DecodeParams([]byte(`{"x":1,"name":1}`), &got, true); err == nil || err.Message != "name must be a string" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestDecodeParamsRequired(t *testing.T) {
+	type params struct {
+		Session string          `json:"session_id" rpc:"required"`
+		ID      json.RawMessage `json:"id" rpc:"required"`
+	}
+	for raw, want := range map[string]string{
+		``:                               "session_id is required",
+		`[]`:                             "session_id is required",
+		`{"session_id":null}`:            "session_id is required",
+		`{"session_id":"s"}`:             "id is required",
+		`{"session_id":"","id":null}`:    "", // present, and null is an id
+		`{"session_id":"","session":""}`: "session is no known field",
+	} {
+		var got string
+		if err := DecodeParams([]byte(raw), new(params), false); err != nil {
+			got = err.Message
+		}
+		if got != want {
+			t.Errorf("%s: got %q, want %q", raw, got, want)
+		}
+	}
+}
+
+func TestDecodeParamsKeepsDefaults(t *testing.T) {
+	got := everything{Name: "default", Int: 7, List: []string{"d"}, Limits: &inner{CPU: 1}}
+	defaults := got.List
+	if err := DecodeParams([]byte(`{"int":null,"list":["a"],"limits":{}}`), &got, false); err != nil {
+		t.Fatal(err)
+	}
+	if got.Name != "default" || got.Int != 7 || got.Limits.CPU != 0 || !slices.Equal(got.List, []string{"a"}) || defaults[0] != "d" {
+		t.Errorf("got %+v, the default list %q", got, defaults)
+	}
+}
+
+func TestDecodeParamsPanics(t *testing.T) {
+	for name, dst := range map[string]any{
+		"unsigned": &struct{ A uint }{},
+		"channel":  &struct{ A chan int }{},
+		"array":    &struct{ A [2]int }{},
+		"map keys": &struct{ A map[int]string }{},
+		"bound": &struct {
+			A int `min:"x"`
+		}{},
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer func() {
+				if recover() == nil {
+					t.Error("no panic")
+				}
+			}()
+			DecodeParams([]byte(`{"A":1}`), dst, false)
+		})
+	}
+}
+
+func TestSecondsUnmarshal(t *testing.T) {
+	for raw, want := range map[string]Seconds{
+		`null`:  {Set: true, Null: true},
+		`0`:     {Set: true},
+		`-0`:    {Set: true},
+		`1`:     {Set: true, D: time.Second},
+		`0.1`:   {Set: true, D: 100 * time.Millisecond},
+		`2.5e1`: {Set: true, D: 25 * time.Second},
+		`1e9`:   {Set: true, D: 1e9 * time.Second},
+		`1e-10`: {Set: true, D: 1},
+	} {
+		var got Seconds
+		if err := got.UnmarshalJSON([]byte(raw)); err != nil || got != want {
+			t.Errorf("%s: got %v, %v, want %v", raw, got, err, want)
+		}
+	}
+	for raw, want := range map[string]string{
+		`-0.001`:       "must not be negative",
+		`-1e400`:       "must not be negative",
+		`1000000000.1`: "must be at most 1e9 seconds",
+		`1e400`:        "must be at most 1e9 seconds",
+		`"1"`:          "must be a number of seconds",
+		`true`:         "must be a number of seconds",
+		`[1]`:          "must be a number of seconds",
+		`NaN`:          "must be a number of seconds",
+		`inf`:          "must be a number of seconds",
+		`0x10`:         "must be a number of seconds",
+		`1_0`:          "must be a number of seconds",
+		``:             "must be a number of seconds",
+	} {
+		got := Seconds{D: 7}
+		if err := got.UnmarshalJSON([]byte(raw)); err == nil || err.Error() != want || got != (Seconds{D: 7}) {
+			t.Errorf("%s: got %v, %v, want error %s", raw, got, err, want)
+		}
+	}
+}
+
+func TestSecondsMarshal(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0:                       `0`,
+		1:                       `0.000000001`,
+		1500 * time.Millisecond: `1.5`,
+		10 * time.Second:        `10`,
+		1e9 * time.Second:       `1000000000`,
+	} {
+		got, err := json.Marshal(Seconds{D: d})
+		if err != nil || string(got) != want {
+			t.Errorf("%v: got %s, %v, want %s", d, got, err, want)
+		}
+	}
+	for _, d := range []time.Duration{-1, 1e9*time.Second + 1} {
+		if got, err := json.Marshal(Seconds{D: d}); err == nil {
+			t.Errorf("%v: got %s, want an error", d, got)
+		}
+	}
+	if got, _ := json.Marshal(everything{}); string(got) != `{}` {
+		t.Errorf("zero Seconds were written: %s", got)
+	}
+}
+
+// What strict decoding accepts, encoding/json accepts and decodes to the same, but for two things that it
+// refuses: an earlier value of the same name that is of another type, and integers written as 1.0 or 1e3.
+func FuzzDecodeParams(f *testing.F) {
+	for _, raw := range []string{
+		`{"name":"\ud83d","mode":"raw","flag":true,"int":1e2,"float":1.5,"list":["a"],"env":{"A":null}}`,
+		`[{"limits":{"next":{"next":null}},"inners":[{}],"any":[{}],"raw":[ 1 ],"wait":0.5}]`,
+		`{"int":1,"int":2}`, `{"int":9007199254740993.0}`, `{"Name":1}`, `[]`, `null`, `{"labels":{"":""}}`,
+	} {
+		f.Add([]byte(raw))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		var got, lenient everything
+		err := DecodeParams(raw, &got, false)
+		if lenientErr := DecodeParams(raw, &lenient, true); err == nil && lenientErr != nil {
+			t.Errorf("%q: only lenient decoding fails: %v", raw, lenientErr)
+		}
+		if err != nil {
+			if data := err.Data.(Data); err.Code != CodeInvalidParams || data["field"] == "" || !strings.HasPrefix(err.Message, data["field"].(string)) {
+				t.Errorf("%q: error %+v", raw, err)
+			}
+			return
+		}
+		object, _ := paramsObject(raw)
+		if hasRepeatedNames(object) || !utf8.Valid(raw) {
+			return
+		}
+		var want everything
+		if err := json.Unmarshal(object, &want); err != nil {
+			var typeErr *json.UnmarshalTypeError
+			if !errors.As(err, &typeErr) || !strings.HasPrefix(typeErr.Value, "number ") || !strings.ContainsAny(typeErr.Value, ".eE") {
+				t.Errorf("%q: encoding/json refuses it: %v", raw, err)
+			}
+			return
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%q: got %+v, want %+v", raw, got, want)
+		}
+	})
+}
+
+// hasRepeatedNames reports whether any object in valid JSON has two members of one name.
+func hasRepeatedNames(value []byte) (repeated bool) {
+	s := scanner{text: value}
+	switch kindOf(value) {
+	case kindArray:
+		s.elements(func() error {
+			element, err := s.value()
+			repeated = repeated || hasRepeatedNames(element)
+			return err
+		})
+	case kindObject:
+		names := map[string]bool{}
+		s.members(func(name []byte) error {
+			value, err := s.value()
+			repeated = repeated || names[stringValue(name)] || hasRepeatedNames(value)
+			names[stringValue(name)] = true
+			return err
+		})
+	}
+	return repeated
+}
+
+func BenchmarkDecodeParams(b *testing.B) {
+	write := writeRequest(lines(64<<10, 80))
+	for name, bench := range map[string]struct {
+		raw []byte
+		dst func() any
+	}{
+		"execute": {[]byte(`{"command":"make -j8 test","cwd":"/home/someone/project","env":{"CI":"1"},"timeout":600,"mode":"lines"}`), func() any { return new(ExecuteParams) }},
+		"write":   {write[bytes.Index(write, []byte(`{"data"`)) : len(write)-1], func() any { return new(WriteParams) }},
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			ratio(b, len(bench.raw),
+				func() { DecodeParams(bench.raw, bench.dst(), false) },
+				func() { json.Unmarshal(bench.raw, bench.dst()) })
+		})
+	}
+}

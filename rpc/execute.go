@@ -1,0 +1,140 @@
+package rpc
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strings"
+)
+
+// Command is what an execute runs: a string for the shell, or an argument vector. Exactly one is set.
+type Command struct {
+	Shell string
+	Argv  []string
+}
+
+// UnmarshalJSON takes a string or an array of strings, neither of them empty.
+func (c *Command) UnmarshalJSON(b []byte) error {
+	*c = Command{}
+	b = bytes.TrimSpace(b)
+	if len(b) > 0 && b[0] == '"' {
+		if err := json.Unmarshal(b, &c.Shell); err != nil {
+			return err
+		}
+		if strings.TrimSpace(c.Shell) == "" {
+			return errors.New("must not be empty")
+		}
+		return nil
+	}
+	var argv []*string
+	if len(b) == 0 || b[0] != '[' || json.Unmarshal(b, &argv) != nil {
+		return errors.New("must be a string or an array of strings")
+	}
+	if len(argv) == 0 {
+		return errors.New("must not be empty")
+	}
+	for _, a := range argv {
+		if a == nil {
+			return errors.New("must be a string or an array of strings")
+		}
+		c.Argv = append(c.Argv, *a)
+	}
+	if c.Argv[0] == "" {
+		return errors.New("must not name an empty program")
+	}
+	return nil
+}
+
+// MarshalJSON gives the form that it came in.
+func (c Command) MarshalJSON() ([]byte, error) {
+	if c.Argv != nil {
+		return json.Marshal(c.Argv)
+	}
+	return json.Marshal(c.Shell)
+}
+
+// String is the command for a person: the shell string, or the arguments with spaces between.
+func (c Command) String() string {
+	if c.Argv != nil {
+		return strings.Join(c.Argv, " ")
+	}
+	return c.Shell
+}
+
+// The values that the enumerated params take.
+const (
+	StdinNone = "none"
+	StdinPipe = "pipe"
+
+	ModeLines = "lines"
+	ModeRaw   = "raw"
+
+	OverflowTruncate = "truncate"
+	OverflowSplit    = "split"
+
+	EncodingUTF8   = "utf8"
+	EncodingBase64 = "base64"
+	EncodingAuto   = "auto"
+
+	SlowClientBlock = "block"
+	SlowClientDrop  = "drop"
+
+	OnDisconnectKill = "kill"
+	OnDisconnectKeep = "keep"
+
+	OnLeaderExitKill = "kill"
+	OnLeaderExitWait = "wait"
+)
+
+// ExecuteParams are the params of execute. A zero field was left out: the server's default holds.
+type ExecuteParams struct {
+	Command       Command            `json:"command" rpc:"required"`
+	Cwd           string             `json:"cwd,omitempty"`
+	Env           map[string]*string `json:"env,omitempty"`
+	SessionID     string             `json:"session_id,omitempty"`
+	Stdin         string             `json:"stdin,omitempty" enum:"none,pipe"`
+	PTY           *PTY               `json:"pty,omitempty"`
+	Timeout       Seconds            `json:"timeout,omitzero"`
+	StreamTimeout Seconds            `json:"stream_timeout,omitzero"`
+	Grace         Seconds            `json:"grace,omitzero"`
+	Mode          string             `json:"mode,omitempty" enum:"lines,raw"`
+	MaxLineBytes  *int64             `json:"max_line_bytes,omitempty" min:"1" max:"1073741824"`
+	Overflow      string             `json:"overflow,omitempty" enum:"truncate,split"`
+	Encoding      string             `json:"encoding,omitempty" enum:"utf8,base64,auto"`
+	Wait          bool               `json:"wait,omitempty"`
+	CaptureBytes  *int64             `json:"capture_bytes,omitempty" min:"0"`
+	Stream        *bool              `json:"stream,omitempty"`
+	SlowClient    string             `json:"slow_client,omitempty" enum:"block,drop"`
+	Window        *int64             `json:"window,omitempty" min:"1"`
+	OnDisconnect  string             `json:"on_disconnect,omitempty" enum:"kill,keep"`
+	Linger        Seconds            `json:"linger,omitzero"`
+	OnLeaderExit  string             `json:"on_leader_exit,omitempty" enum:"kill,wait"`
+	Limits        *Limits            `json:"limits,omitempty"`
+	Labels        map[string]string  `json:"labels,omitempty"`
+}
+
+// PTY asks for a terminal of Rows by Cols characters; Term is its TERM.
+type PTY struct {
+	Rows int    `json:"rows" min:"1" max:"65535"`
+	Cols int    `json:"cols" min:"1" max:"65535"`
+	Term string `json:"term,omitempty"`
+}
+
+// Limits bound what a session may use: memory and processes of the tree, the others of each process.
+type Limits struct {
+	CPUSeconds  *float64 `json:"cpu_seconds,omitempty" min:"0"`
+	MemoryBytes *int64   `json:"memory_bytes,omitempty" min:"1"`
+	Processes   *int64   `json:"processes,omitempty" min:"1"`
+	OpenFiles   *int64   `json:"open_files,omitempty" min:"1"`
+	FileBytes   *int64   `json:"file_bytes,omitempty" min:"0"`
+}
+
+// ExecuteResult answers an execute without wait, once the process runs.
+type ExecuteResult struct {
+	Status      string `json:"status"`
+	SessionID   string `json:"session_id"`
+	PID         int    `json:"pid"`
+	PGID        int    `json:"pgid"`
+	Containment string `json:"containment"`
+	Created     bool   `json:"created"`
+}

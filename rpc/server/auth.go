@@ -1,0 +1,114 @@
+package server
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// Auth says who may call.
+type Auth struct {
+	// Token is what a caller over TCP must show; empty lets everybody in who reaches the port.
+	Token string
+	// AllowHosts and AllowOrigins are let in besides loopback hosts and requests without an Origin. A host
+	// is compared without its port, an origin whole (scheme://host[:port]).
+	AllowHosts   []string
+	AllowOrigins []string
+}
+
+// principal is the name of the one user that this server knows. Sessions belong to it.
+const principal = "user"
+
+// The subprotocols: what we speak, and how a browser, which can set no header, shows its token.
+const (
+	subprotocol = "runnel.v1"
+	bearer      = "bearer."
+)
+
+// check returns the HTTP status with which a request is refused, and why, or 0. A foreign Host or Origin is
+// refused whoever calls: a page that rebinds its name to loopback has them (DNS rebinding), and it must not
+// even learn whether a token is right.
+func (a *Auth) check(r *http.Request) (status int, why string) {
+	peer := peerOf(r.Context())
+	switch {
+	case peer.unix && !peer.own:
+		return http.StatusForbidden, "another user's process"
+	case !peer.unix && !a.hostAllowed(r.Host):
+		return http.StatusForbidden, "Host not allowed"
+	case !a.originAllowed(r.Header.Values("Origin")):
+		return http.StatusForbidden, "Origin not allowed"
+	case !peer.unix && !a.tokenGiven(r):
+		return http.StatusUnauthorized, "a bearer token is needed"
+	}
+	return 0, ""
+}
+
+func (a *Auth) hostAllowed(host string) bool {
+	name := host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		name = h
+	}
+	name = strings.Trim(name, "[]")
+	if isLoopback(name) {
+		return true
+	}
+	return slices.ContainsFunc(a.AllowHosts, func(h string) bool { return strings.EqualFold(h, name) || strings.EqualFold(h, host) })
+}
+
+func isLoopback(name string) bool {
+	if strings.EqualFold(name, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(name)
+	return err == nil && ip.Unmap().IsLoopback()
+}
+
+func (a *Auth) originAllowed(origins []string) bool {
+	for _, o := range origins {
+		u, err := url.Parse(o)
+		if err != nil || !slices.ContainsFunc(a.AllowOrigins, func(allowed string) bool {
+			return strings.EqualFold(strings.TrimSuffix(allowed, "/"), u.Scheme+"://"+u.Host)
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+// tokenGiven looks for the token in the Authorization header (RFC 6750 §2.1) and among the subprotocols,
+// never in the URL, which ends up in logs.
+func (a *Auth) tokenGiven(r *http.Request) bool {
+	if a.Token == "" {
+		return true
+	}
+	if scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
+		return a.equal(strings.TrimSpace(token))
+	}
+	for _, p := range subprotocols(r) {
+		if token, ok := strings.CutPrefix(p, bearer); ok {
+			return a.equal(token)
+		}
+	}
+	return false
+}
+
+// equal compares in a time that tells nothing of the token, not even its length.
+func (a *Auth) equal(token string) bool {
+	x, y := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(a.Token))
+	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
+}
+
+func subprotocols(r *http.Request) []string {
+	var all []string
+	for _, h := range r.Header.Values("Sec-WebSocket-Protocol") {
+		for p := range strings.SplitSeq(h, ",") {
+			all = append(all, strings.TrimSpace(p))
+		}
+	}
+	return all
+}

@@ -1,0 +1,57 @@
+package server
+
+import (
+	"sync"
+
+	"github.com/runnel-rpc/runnel/rpc"
+)
+
+// batch collects the replies of one batch and sends them as one message when the last is there.
+type batch struct {
+	outbox *outbox
+
+	mu      sync.Mutex
+	text    []byte
+	pending int // items that have no reply yet, and one for the reading of the batch itself
+}
+
+func newBatch(o *outbox) *batch { return &batch{outbox: o, pending: 1} }
+
+// add counts an item that will be answered.
+func (b *batch) add() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.pending++
+}
+
+// reply takes an item's reply. One that does not fit into the message any more becomes an error, for which
+// there is always room: maxBatch of them, with the longest ids, fill less than half of it.
+func (b *batch) reply(id, message []byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.text)+len(message) > rpc.MaxFrameBytes-maxBatch*maxIDBytes*4 {
+		message = errorReply(id, rpc.ReplyTooLarge())
+	}
+	if len(b.text) > 0 {
+		b.text = append(b.text, ',')
+	} else {
+		b.text = append(b.text, '[')
+	}
+	b.text = append(b.text, message...)
+	b.finish()
+}
+
+// started says that all items have been started.
+func (b *batch) started() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.finish()
+}
+
+// finish sends the answer when nothing is pending. A batch of notifications has none (JSON-RPC 2.0 §6).
+func (b *batch) finish() {
+	b.pending--
+	if b.pending == 0 && len(b.text) > 0 {
+		b.outbox.send(append(b.text, ']'))
+	}
+}

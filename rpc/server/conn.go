@@ -1,0 +1,342 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+	"github.com/sourcegraph/jsonrpc2"
+
+	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/session"
+	"github.com/runnel-rpc/runnel/stream"
+)
+
+const (
+	// maxBatch is the most items of a batch.
+	maxBatch = 64
+	// maxIDBytes is the longest id of a request, as it is written.
+	maxIDBytes = 1024
+	// maxInFlightBytes is the most bytes of params that requests in flight on one connection hold.
+	maxInFlightBytes = 64 << 20
+	// silentPings is how many ping intervals a peer may be silent.
+	silentPings = 3
+)
+
+// conn is one WebSocket: a jsonrpc2.Conn that reads, an outbox that writes, the requests in flight and the
+// sessions it is attached to.
+type conn struct {
+	server  *Server
+	id      string
+	owner   string
+	lenient bool // unknown fields are ignored
+	log     zerolog.Logger
+	ws      *websocket.Conn
+	outbox  *outbox
+	wire    *wire
+
+	ctx    context.Context // ends with the connection
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // requests that wait
+
+	mu       sync.Mutex
+	inFlight map[string]*request
+	flying   int   // requests, those without an id too
+	bytes    int64 // of their params
+	lanes    map[string]*lane
+	closed   bool // nothing is attached any more
+}
+
+// serve runs the connection to its end. When it returns nothing of it is left: no goroutine, no descriptor,
+// no attachment.
+func (c *conn) serve() {
+	c.log.Debug().Msg("connected")
+	go c.outbox.run()
+	c.outbox.send(notification(rpc.NotifyConnected, c.server.connected(c.id)))
+	rc := jsonrpc2.NewConn(c.ctx, c.wire, c, jsonrpc2.SetLogger(quiet{}))
+	select {
+	case <-rc.DisconnectNotify(): // the peer went, or broke the protocol
+	case <-c.outbox.done: // the peer takes nothing, or a close frame was sent
+	}
+	c.cancel()
+	c.leaveAll()
+	c.hangUp()
+	<-c.outbox.done
+	_ = c.ws.CloseNow()
+	<-c.wire.done
+	c.wg.Wait()
+	c.log.Debug().Msg("disconnected")
+}
+
+// hangUp ends the outbox. A peer that broke the protocol is told so; one that is gone is told nothing.
+func (c *conn) hangUp() {
+	err := c.wire.failure()
+	var gone net.Error
+	if err == nil || errors.As(err, &gone) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		c.outbox.abortUnlessClosing()
+		return
+	}
+	c.outbox.close(closeFrame(uint16(websocket.StatusProtocolError), ""))
+}
+
+// goAway ends the connection because the server shuts down. Output lanes have their turns first.
+func (c *conn) goAway() {
+	c.outbox.finish(closeFrame(uint16(websocket.StatusGoingAway), "shutting down"))
+}
+
+// stuck is told by the outbox that it can't write.
+func (c *conn) stuck(err error) {
+	c.log.Info().Err(err).Msg("peer cut off")
+}
+
+// admit lets a well-formed call in and returns the request, or answers why not.
+func (c *conn) admit(call *rpc.Call, b *batch) *request {
+	if len(call.ID) > maxIDBytes {
+		call.ID, call.Err = nil, rpc.InvalidRequest("id is longer than %d bytes", maxIDBytes)
+	}
+	r := &request{conn: c, id: bytes.Clone(call.ID), batch: b, size: int64(len(call.Params)), params: call.Params}
+	if b != nil && (r.id != nil || call.Err != nil) {
+		b.add()
+	}
+	if call.Err != nil {
+		c.deliver(r, errorReply(r.id, call.Err))
+		return nil
+	}
+	err := c.enter(r)
+	if err == nil {
+		if r.method = rpc.LookupMethod(call.Method); r.method != nil {
+			return r
+		}
+		c.landed(r)
+		err = rpc.MethodNotFound(call.Method)
+	}
+	if r.id != nil {
+		id := r.id
+		if r.key == duplicate {
+			id = nil
+		}
+		c.deliver(r, errorReply(id, err))
+	}
+	return nil
+}
+
+// duplicate is the key of a request whose id is in flight already.
+const duplicate = "duplicate"
+
+// enter counts the request as in flight.
+func (c *conn) enter(r *request) *rpc.Error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	key := idKey(r.id)
+	switch {
+	case key != "" && c.inFlight[key] != nil:
+		r.key = duplicate
+		return rpc.DuplicateID(r.id)
+	case c.flying >= c.server.o.MaxInFlight:
+		return rpc.Overloaded("max_in_flight", int64(c.server.o.MaxInFlight))
+	case c.bytes+r.size > maxInFlightBytes:
+		return rpc.Overloaded("max_in_flight_bytes", maxInFlightBytes)
+	}
+	c.flying++
+	c.bytes += r.size
+	if key != "" {
+		r.key = key
+		c.inFlight[key] = r
+	}
+	return nil
+}
+
+// idKey is one spelling of an id: strings are compared by what they say, numbers as they are written. A
+// notification and a null id have none.
+func idKey(id []byte) string {
+	if len(id) == 0 || id[0] == 'n' {
+		return ""
+	}
+	if id[0] == '"' && bytes.IndexByte(id, '\\') >= 0 {
+		var s string
+		if json.Unmarshal(id, &s) == nil {
+			return `"` + s + `"`
+		}
+	}
+	return string(id)
+}
+
+// landed takes a request out of flight.
+func (c *conn) landed(r *request) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.flying--
+	c.bytes -= r.size
+	if r.key != "" {
+		delete(c.inFlight, r.key)
+	}
+}
+
+// deliver puts a reply into its batch or the control lane.
+func (c *conn) deliver(r *request, message []byte) {
+	switch {
+	case message == nil:
+	case r.batch != nil:
+		r.batch.reply(r.id, message)
+	default:
+		c.outbox.send(message)
+	}
+}
+
+// waits notes how a request that waits is canceled.
+func (c *conn) waits(r *request, cancel context.CancelCauseFunc) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r.cancel = cancel
+}
+
+// cancelRequest cancels the request of that id, if it waits.
+func (c *conn) cancelRequest(id []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r := c.inFlight[idKey(id)]; r != nil && r.cancel != nil {
+		r.cancel(errCanceled)
+	}
+}
+
+// Handle implements jsonrpc2.Handler: the request is the wire's current one.
+func (c *conn) Handle(context.Context, *jsonrpc2.Conn, *jsonrpc2.Request) {
+	r := c.wire.current
+	c.wire.current = nil
+	r.run()
+}
+
+// attach makes a lane for a session, which does not take turns before its begin. It returns the one that is
+// there already, if any.
+func (c *conn) attach(s Session, o attachOptions) (l *lane, attached bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if l := c.lanes[s.ID()]; l != nil {
+		return l, false
+	}
+	l = &lane{outbox: c.outbox, session: s, finished: c.finished, enc: newEncoder(s.Spec(), o.gapReason())}
+	if c.closed {
+		l.gone = true
+	}
+	l.att = s.Attach(stream.CursorOptions{
+		Paces:      o.stream && !o.drop,
+		EventsOnly: !o.stream,
+		Ready:      func() { c.outbox.turn(l) },
+	})
+	c.lanes[s.ID()] = l
+	if c.closed { // the connection went while this request was on its way
+		l.att.Drop()
+	}
+	return l, true
+}
+
+type attachOptions struct{ stream, drop bool }
+
+func (o attachOptions) gapReason() string {
+	if o.drop {
+		return rpc.GapSlowClient
+	}
+	return rpc.GapReplayWindow
+}
+
+// lane returns the connection's lane of a session, or nil.
+func (c *conn) lane(id string) *lane {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lanes[id]
+}
+
+// leaveAll detaches the connection from all its sessions, because it is gone.
+func (c *conn) leaveAll() {
+	c.mu.Lock()
+	c.closed = true
+	lanes := c.lanes
+	c.lanes = map[string]*lane{}
+	c.mu.Unlock()
+	for _, l := range lanes {
+		l.att.Drop()
+		l.leave()
+	}
+}
+
+// find returns the caller's session of that id, or the connection's one running session where id is "".
+func (c *conn) find(id string) (Session, error) {
+	if id != "" {
+		canonical, bad := sessionID(id)
+		if bad != nil {
+			return nil, bad
+		}
+		s, err := c.server.sessions.Find(c.owner, canonical)
+		if err != nil {
+			e, _ := wireError(err, id)
+			return nil, e
+		}
+		return s, nil
+	}
+	c.mu.Lock()
+	lanes := make([]*lane, 0, len(c.lanes))
+	for _, l := range c.lanes {
+		lanes = append(lanes, l)
+	}
+	c.mu.Unlock()
+	var one Session
+	for _, l := range lanes {
+		if l.session.View().State == session.Ended {
+			continue
+		}
+		if one != nil {
+			return nil, rpc.InvalidParams("session_id", "session_id is required: this connection has several running sessions")
+		}
+		one = l.session
+	}
+	if one == nil {
+		return nil, rpc.SessionNotFound("")
+	}
+	return one, nil
+}
+
+// finished lets go of a lane that has delivered its session's last event.
+func (c *conn) finished(l *lane) {
+	c.mu.Lock()
+	held := c.lanes[l.session.ID()] == l
+	if held {
+		delete(c.lanes, l.session.ID())
+	}
+	c.mu.Unlock()
+	if held {
+		l.att.Drop()
+		l.leave()
+	}
+}
+
+func newConn(s *Server, owner string, lenient bool, sock *socket) *conn {
+	c := &conn{
+		server:   s,
+		id:       uuid.NewString(),
+		owner:    owner,
+		lenient:  lenient,
+		inFlight: make(map[string]*request),
+		lanes:    make(map[string]*lane),
+	}
+	c.log = s.o.Log.With().Str("connection", c.id).Logger()
+	c.outbox = newOutbox(sock, s.o.PingInterval, c.stuck)
+	c.wire = &wire{conn: c, done: make(chan struct{})}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	return c
+}
+
+// idle is the longest time in which nothing comes from a peer that lives.
+func (s *Server) idle() time.Duration { return silentPings * s.o.PingInterval }
+
+// quiet keeps jsonrpc2 from writing to the standard logger; connections log their ends themselves.
+type quiet struct{}
+
+func (quiet) Printf(string, ...any) {}

@@ -1,0 +1,116 @@
+package server
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/session"
+	"github.com/runnel-rpc/runnel/stream"
+)
+
+// encoder turns the items of one session's log into notifications, for one connection. Output is escaped
+// straight into the frame; everything else is rare and goes through encoding/json.
+type encoder struct {
+	id       string // the session's
+	head     []byte // a process.output up to its seq
+	encoding string
+	lines    bool // output is lines: a piece without its newline is partial
+	reason   string
+}
+
+func newEncoder(spec *session.Spec, gapReason string) encoder {
+	head := rpc.AppendQuote([]byte(`{"jsonrpc":"2.0","method":"process.output","params":{"session_id":`), spec.ID)
+	return encoder{
+		id:       spec.ID,
+		head:     append(head, `,"seq":`...),
+		encoding: spec.Encoding,
+		lines:    !spec.Output.Raw,
+		reason:   gapReason,
+	}
+}
+
+// appendItem appends it as a text frame.
+func (e *encoder) appendItem(buf []byte, it *stream.Item) []byte {
+	if it.Gap || it.Kind == stream.Event {
+		return append(buf, frame(frameText, e.event(it))...)
+	}
+	guess := len(e.head) + len(it.Data)*65/64 + 80
+	return appendFrame(buf, frameText, guess, func(b []byte) []byte { return e.appendOutput(b, it) })
+}
+
+func (e *encoder) appendOutput(b []byte, it *stream.Item) []byte {
+	b = append(b, e.head...)
+	b = strconv.AppendInt(b, it.To, 10)
+	b = append(b, `,"type":"`...)
+	b = append(b, streamNames[it.Kind]...)
+	b = append(b, `","data":"`...)
+	replaced := 0
+	base := e.encoding == rpc.EncodingBase64
+	if !base && !utf8.Valid(it.Data) {
+		base = e.encoding == rpc.EncodingAuto
+		if !base {
+			b, replaced = rpc.AppendReplaced(b, it.Data)
+		}
+	} else if !base {
+		b = rpc.AppendText(b, it.Data)
+	}
+	if base {
+		b = base64.StdEncoding.AppendEncode(b, it.Data)
+	}
+	b = append(b, '"')
+	if base {
+		b = append(b, `,"encoding":"base64"`...)
+	}
+	return append(e.appendFlags(b, it, replaced), "}}"...)
+}
+
+func (e *encoder) appendFlags(b []byte, it *stream.Item, replaced int) []byte {
+	if it.Truncated {
+		b = append(b, `,"truncated":true`...)
+	}
+	if e.lines && it.Data[len(it.Data)-1] != '\n' {
+		b = append(b, `,"partial":true`...)
+	}
+	if replaced > 0 {
+		b = strconv.AppendInt(append(b, `,"replaced":`...), int64(replaced), 10)
+	}
+	if it.Dropped > 0 {
+		b = strconv.AppendInt(append(b, `,"dropped_bytes":`...), it.Dropped, 10)
+	}
+	return b
+}
+
+// event is the notification of a gap or of a state event.
+func (e *encoder) event(it *stream.Item) []byte {
+	if it.Gap {
+		return notification(rpc.NotifyGap, rpc.Gap{SessionID: e.id, Seq: it.To, FromSeq: it.From, LostBytes: it.Lost, Reason: e.reason})
+	}
+	switch ev := it.Event.(type) {
+	case session.Change:
+		return notification("process."+ev.Status,
+			rpc.StateEvent{SessionID: e.id, Seq: it.To, Status: ev.Status, PID: ev.PID, PGID: ev.PGID})
+	case *session.Record:
+		return notification(rpc.NotifyCompleted, completion(e.id, ev))
+	}
+	panic("server: an event that has no notification")
+}
+
+// notification is the text of one. Params that cannot be encoded are a bug.
+func notification(method string, params any) []byte {
+	return mustMarshal(struct {
+		JSONRPC string `json:"jsonrpc"`
+		Method  string `json:"method"`
+		Params  any    `json:"params"`
+	}{"2.0", method, params})
+}
+
+func mustMarshal(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}

@@ -1,0 +1,53 @@
+package server
+
+import (
+	"context"
+	"errors"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process"
+	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/session"
+)
+
+// errCanceled is why a request's context ended when the client asked for that.
+var errCanceled = errors.New("canceled by the client")
+
+// retryAfter is how many seconds a client that found the server full had better wait.
+const retryAfter = 1
+
+// wireError is the one place where errors become the protocol's. What it does not know is an internal
+// error, of which the client learns nothing; ok is false then and the caller logs it.
+func wireError(err error, sessionID string) (e *rpc.Error, ok bool) {
+	var (
+		limit *session.LimitError
+		state *session.StateError
+		stdin *session.StdinError
+		place *session.OffsetError
+		spawn *process.SpawnError
+	)
+	switch {
+	case errors.As(err, &e):
+		return e, true
+	case errors.Is(err, session.ErrNotFound):
+		return rpc.SessionNotFound(sessionID), true
+	case errors.Is(err, session.ErrExists):
+		return rpc.SessionExists(sessionID), true
+	case errors.Is(err, session.ErrShuttingDown):
+		return rpc.ShuttingDown(), true
+	case errors.As(err, &limit):
+		return rpc.SessionLimit(limit.Limit, limit.Running, retryAfter), true
+	case errors.As(err, &state):
+		return rpc.NotRunning(state.State.String()), true
+	case errors.As(err, &stdin):
+		return rpc.StdinClosed(stdin.Why), true
+	case errors.As(err, &place):
+		return rpc.InvalidParams("offset", "%v", place), true
+	case errors.As(err, &spawn):
+		return rpc.SpawnFailed(spawn.Path, unix.ErrnoName(spawn.Errno), spawn.Errno.Error()), true
+	case errors.Is(err, errCanceled), errors.Is(err, context.Canceled):
+		return rpc.RequestCanceled(), true
+	}
+	return rpc.Internal(), false
+}

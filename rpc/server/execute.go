@@ -1,0 +1,133 @@
+package server
+
+import (
+	"context"
+
+	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/session"
+)
+
+// execute starts a session and attaches the connection to it. The process is started before the next
+// request of the connection is looked at, so that one always finds it.
+func execute(r *request) answer {
+	var p rpc.ExecuteParams
+	if err := r.decode(&p); err != nil {
+		return result(nil, err)
+	}
+	spec, bad := r.conn.server.o.Defaults.spec(r.conn.owner, &p)
+	if bad != nil {
+		return result(nil, bad)
+	}
+	s, created, err := r.conn.server.sessions.Reserve(spec)
+	if err != nil {
+		e, _ := wireError(err, spec.ID)
+		return result(nil, e)
+	}
+	stream := !p.Wait
+	if p.Stream != nil {
+		stream = *p.Stream
+	}
+	l, attached := r.conn.attach(s, attachOptions{stream: stream, drop: p.SlowClient == rpc.SlowClientDrop})
+	if created {
+		if err := s.Start(); err != nil {
+			r.conn.finished(l)
+			return result(nil, err)
+		}
+	}
+	if p.Wait {
+		l.begin()
+		return waitExecuted(r, s, captureBytes(p.CaptureBytes, defaultCapture))
+	}
+	return started(r, s, l, created, attached)
+}
+
+// started answers an execute that does not wait. Sent alone, its reply comes before the first event.
+func started(r *request, s Session, l *lane, created, attached bool) answer {
+	done := func() (any, error) {
+		v := s.View()
+		if v.PID == 0 {
+			return nil, rpc.SessionNotFound(s.ID())
+		}
+		return rpc.ExecuteResult{Status: "started", SessionID: s.ID(), PID: v.PID, PGID: v.PGID, Containment: v.Containment, Created: created}, nil
+	}
+	if attached && r.id != nil && r.batch == nil {
+		r.after = l.begin
+	} else {
+		l.begin()
+	}
+	if created {
+		return result(done())
+	}
+	return later(func(ctx context.Context) (any, error) { // another connection may be starting it
+		if err := await(ctx, s.Ready()); err != nil {
+			return nil, err
+		}
+		return done()
+	})
+}
+
+// waitExecuted answers an execute with wait. Canceling the request ends the session.
+func waitExecuted(r *request, s Session, capture int64) answer {
+	return later(func(ctx context.Context) (any, error) {
+		if err := await(ctx, s.Done()); err == errCanceled {
+			s.End(session.Canceled, nil)
+			<-s.Done()
+		} else if err != nil {
+			return nil, err
+		}
+		return r.completed(s, &capture)
+	})
+}
+
+// wait answers with the completion record of a session.
+func wait(r *request) answer {
+	var p rpc.WaitParams
+	if err := r.decode(&p); err != nil {
+		return result(nil, err)
+	}
+	if limit := r.conn.server.o.Defaults.ReplayBytes; p.CaptureBytes != nil && *p.CaptureBytes > limit {
+		return result(nil, rpc.InvalidParams("capture_bytes", "capture_bytes is at most %d", limit))
+	}
+	s, err := r.conn.find(p.SessionID)
+	if err != nil {
+		return result(nil, err)
+	}
+	return later(func(ctx context.Context) (any, error) {
+		if p.Timeout.Set && !p.Timeout.Null {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeoutCause(ctx, p.Timeout.D, rpc.Deadline())
+			defer cancel()
+		}
+		select { // a poll of a session that has ended is answered, however late it is
+		case <-s.Done():
+		default:
+			if err := await(ctx, s.Done()); err != nil {
+				return nil, err
+			}
+		}
+		return r.completed(s, p.CaptureBytes)
+	})
+}
+
+// completed is the record, with output where capture is given. Its reply stays behind the events that this
+// connection is still to get.
+func (r *request) completed(s Session, capture *int64) (any, error) {
+	rec := s.View().Record
+	if rec == nil {
+		return nil, rpc.SessionNotFound(s.ID())
+	}
+	if l := r.conn.lane(s.ID()); l != nil {
+		r.lane, r.seq = l, rec.Seq
+	}
+	if capture == nil {
+		return completion(s.ID(), rec), nil
+	}
+	return raw(captured(s, *capture)), nil
+}
+
+func captureBytes(p *int64, def int64) int64 {
+	if p == nil {
+		return def
+	}
+	return *p
+}

@@ -1,0 +1,72 @@
+package server
+
+import "encoding/binary"
+
+// The opcodes of RFC 6455 §5.2, with FIN set: a message of the server is one frame.
+const (
+	frameText  = 0x80 | 0x1
+	frameClose = 0x80 | 0x8
+	framePing  = 0x80 | 0x9
+)
+
+// maxHeader is the longest header of a frame that is not masked.
+const maxHeader = 10
+
+// headerSize is the size of the header of a frame with n bytes of payload (RFC 6455 §5.2: the shortest form).
+func headerSize(n int) int {
+	switch {
+	case n < 126:
+		return 2
+	case n <= 0xffff:
+		return 4
+	default:
+		return maxHeader
+	}
+}
+
+func putHeader(b []byte, opcode byte, n int) {
+	b[0] = opcode
+	switch headerSize(n) {
+	case 2:
+		b[1] = byte(n)
+	case 4:
+		b[1] = 126
+		binary.BigEndian.PutUint16(b[2:], uint16(n))
+	default:
+		b[1] = 127
+		binary.BigEndian.PutUint64(b[2:], uint64(n))
+	}
+}
+
+// appendFrame appends a frame whose payload fill appends to what it is given. Guess is about how long that
+// will be: the payload has to move only where the guess has another size of header.
+func appendFrame(dst []byte, opcode byte, guess int, fill func([]byte) []byte) []byte {
+	begin := len(dst)
+	header := headerSize(guess)
+	var none [maxHeader]byte
+	dst = fill(append(dst, none[:header]...))
+	n := len(dst) - begin - header
+	if need := headerSize(n); need != header {
+		if need > header {
+			dst = append(dst, none[:need-header]...)
+		}
+		copy(dst[begin+need:], dst[begin+header:begin+header+n])
+		dst = dst[:begin+need+n]
+	}
+	putHeader(dst[begin:], opcode, n)
+	return dst
+}
+
+// frame returns payload as a frame of its own.
+func frame(opcode byte, payload []byte) []byte {
+	h := headerSize(len(payload))
+	b := make([]byte, h+len(payload))
+	putHeader(b, opcode, len(payload))
+	copy(b[h:], payload)
+	return b
+}
+
+// closeFrame says code and reason (RFC 6455 §5.5.1).
+func closeFrame(code uint16, reason string) []byte {
+	return frame(frameClose, append(binary.BigEndian.AppendUint16(nil, code), reason...))
+}

@@ -1,0 +1,193 @@
+package server
+
+import (
+	"context"
+	"encoding/base64"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/session"
+)
+
+// handlers has a handler for each method of the table.
+var handlers = map[string]handler{
+	rpc.MethodExecute:       execute,
+	rpc.MethodControl:       control,
+	rpc.MethodCancel:        cancel,
+	rpc.MethodWrite:         write,
+	rpc.MethodWait:          wait,
+	rpc.MethodStatus:        status,
+	rpc.MethodList:          list,
+	rpc.MethodCancelRequest: cancelRequest,
+	rpc.MethodOn:            accept,
+	rpc.MethodOff:           accept,
+	rpc.MethodPong:          accept,
+}
+
+func accept(*request) answer { return result(nil, nil) }
+
+func cancelRequest(r *request) answer {
+	var p rpc.CancelRequestParams
+	if err := r.decode(&p); err != nil {
+		return result(nil, err)
+	}
+	r.conn.cancelRequest(p.ID)
+	return result(nil, nil)
+}
+
+// controls are the control types but for CANCEL; each returns the status that it is answered with.
+var controls = map[string]func(Session, *rpc.ControlParams) (string, error){
+	rpc.ControlPause:  func(s Session, _ *rpc.ControlParams) (string, error) { return "paused", s.Pause() },
+	rpc.ControlResume: func(s Session, _ *rpc.ControlParams) (string, error) { return "resumed", s.Resume() },
+	rpc.ControlSignal: signal,
+	rpc.ControlResize: func(Session, *rpc.ControlParams) (string, error) {
+		return "", rpc.InvalidParams("type", "RESIZE is for pty sessions only")
+	},
+}
+
+func control(r *request) answer {
+	var p rpc.ControlParams
+	if err := r.decode(&p); err != nil {
+		return result(nil, err)
+	}
+	do := controls[p.Type]
+	if do == nil && p.Type != rpc.ControlCancel {
+		return result(nil, rpc.UnknownControl(p.Type))
+	}
+	s, err := r.conn.find(p.SessionID)
+	if err != nil {
+		return result(nil, err)
+	}
+	if do == nil {
+		return end(s, p.Grace, func(c rpc.CancelResult) any {
+			return rpc.ControlResult{Status: c.Status, SessionID: c.SessionID}
+		})
+	}
+	said, err := do(s, &p)
+	return result(rpc.ControlResult{Status: said, SessionID: s.ID()}, err)
+}
+
+func signal(s Session, p *rpc.ControlParams) (string, error) {
+	sig := unix.SignalNum(p.Signal)
+	switch {
+	case p.Signal == "":
+		return "", rpc.InvalidParams("signal", "signal is required")
+	case sig == 0:
+		return "", rpc.InvalidParams("signal", "signal must be the name of a signal, like SIGINT")
+	case sig == syscall.SIGSTOP || sig == syscall.SIGCONT:
+		return "", rpc.InvalidParams("signal", "%s is not sent as a signal: use PAUSE and RESUME", p.Signal)
+	}
+	return "signaled", s.Signal(sig)
+}
+
+func cancel(r *request) answer {
+	var p rpc.CancelParams
+	if err := r.decode(&p); err != nil {
+		return result(nil, err)
+	}
+	s, err := r.conn.find(p.SessionID)
+	if err != nil {
+		return result(nil, err)
+	}
+	return end(s, p.Grace, func(c rpc.CancelResult) any { return c })
+}
+
+// end cancels a session and answers when its whole tree is gone or given up on.
+func end(s Session, grace rpc.Seconds, answer func(rpc.CancelResult) any) answer {
+	if grace.Set {
+		s.End(session.Canceled, &grace.D)
+	} else {
+		s.End(session.Canceled, nil)
+	}
+	return later(func(ctx context.Context) (any, error) {
+		if err := await(ctx, s.Done()); err != nil {
+			return nil, err
+		}
+		rec := s.View().Record
+		if rec == nil {
+			return nil, rpc.SessionNotFound(s.ID()) // it failed to start meanwhile
+		}
+		c := completion(s.ID(), rec)
+		return answer(rpc.CancelResult{Status: c.Status, SessionID: c.SessionID, Escalated: c.Escalated, Survivors: c.Survivors}), nil
+	})
+}
+
+// await waits for done, or returns why the request need not wait any more.
+func await(ctx context.Context, done <-chan struct{}) error {
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func write(r *request) answer {
+	var p rpc.WriteParams
+	if err := r.decode(&p); err != nil {
+		return result(nil, err)
+	}
+	data := []byte(p.Data)
+	if p.Encoding == rpc.EncodingBase64 {
+		var err error
+		if data, err = base64.StdEncoding.DecodeString(p.Data); err != nil {
+			return result(nil, rpc.InvalidParams("data", "data is not base64"))
+		}
+	}
+	s, err := r.conn.find(p.SessionID)
+	if err != nil {
+		return result(nil, err)
+	}
+	w := s.Write(data, p.Offset, p.EOF)
+	return later(func(ctx context.Context) (any, error) {
+		if err := await(ctx, w.Done); err != nil && s.Withdraw(w) {
+			return nil, err
+		}
+		<-w.Done
+		return rpc.WriteResult{StdinBytes: w.Total}, w.Err
+	})
+}
+
+func status(r *request) answer {
+	var p rpc.SessionParams
+	if err := r.decode(&p); err != nil {
+		return result(nil, err)
+	}
+	s, err := r.conn.find(p.SessionID)
+	if err != nil {
+		return result(nil, err)
+	}
+	return result(sessionStatus(s), nil)
+}
+
+func list(r *request) answer {
+	var p rpc.ListParams
+	if err := r.decode(&p); err != nil {
+		return result(nil, err)
+	}
+	res := rpc.ListResult{Sessions: []rpc.SessionStatus{}}
+	size := 0
+	for _, s := range r.conn.server.sessions.List(r.conn.owner) {
+		st := sessionStatus(s)
+		if p.State != "" && p.State != st.State || !matches(st.Labels, p.Labels) {
+			continue
+		}
+		if size += len(mustMarshal(st)) + 1; size > rpc.MaxFrameBytes-2*maxReplyOverhead {
+			res.Truncated = true
+			break
+		}
+		res.Sessions = append(res.Sessions, st)
+	}
+	return result(res, nil)
+}
+
+func matches(labels, want map[string]string) bool {
+	for k, v := range want {
+		if got, ok := labels[k]; !ok || got != v {
+			return false
+		}
+	}
+	return true
+}

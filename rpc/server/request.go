@@ -1,0 +1,135 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"runtime/debug"
+
+	"github.com/runnel-rpc/runnel/rpc"
+)
+
+// request is one request in flight on a connection. It is answered once.
+type request struct {
+	conn   *conn
+	id     []byte // raw; nil for a notification
+	key    string // in conn.inFlight; "" where it is not there
+	method *rpc.Method
+	params []byte // raw; valid until the handler returns
+	size   int64  // of params
+	batch  *batch
+	cancel context.CancelCauseFunc // set for one that waits
+
+	lane  *lane // what the reply has to stay behind, up to seq
+	seq   int64
+	after func() // called when the reply is in its lane
+}
+
+// answer is how a handler ends: with a result or an error, or with a wait that finds one later. The context
+// of the wait ends with the connection, and with errCanceled when the client cancels the request.
+type answer struct {
+	result any
+	err    error
+	wait   func(context.Context) (any, error)
+}
+
+func result(v any, err error) answer { return answer{result: v, err: err} }
+
+func later(wait func(context.Context) (any, error)) answer { return answer{wait: wait} }
+
+// handler begins a request. Handlers of a connection are called one after the other, in the order in which
+// the requests came, and must not wait for anything but the start of a process.
+type handler func(*request) answer
+
+// raw is a result that is JSON already.
+type raw []byte
+
+func (r raw) MarshalJSON() ([]byte, error) { return r, nil }
+
+// maxReplyOverhead is kept free in a message around a large result: its envelope and id.
+const maxReplyOverhead = 4 << 10
+
+// decode decodes the params.
+func (r *request) decode(dst any) *rpc.Error { return rpc.DecodeParams(r.params, dst, r.conn.lenient) }
+
+// run handles the request and sees that it is answered.
+func (r *request) run() {
+	a := r.guard(func() answer { return handlers[r.method.Name](r) })
+	if a.wait == nil {
+		r.finish(a.result, a.err)
+		return
+	}
+	ctx, cancel := context.WithCancelCause(r.conn.ctx)
+	r.conn.waits(r, cancel)
+	r.conn.wg.Go(func() {
+		defer cancel(nil)
+		a := r.guard(func() answer { return result(a.wait(ctx)) })
+		r.finish(a.result, a.err)
+	})
+}
+
+// guard turns a panic into an internal error: the log learns of it, the client does not.
+func (r *request) guard(f func() answer) (a answer) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.conn.log.Error().Interface("panic", p).Str("method", r.method.Name).Bytes("stack", debug.Stack()).Msg("handler panicked")
+			a = result(nil, rpc.Internal())
+		}
+	}()
+	return f()
+}
+
+// finish answers the request and takes it out of flight.
+func (r *request) finish(res any, err error) {
+	message := r.encode(res, err)
+	send := func() {
+		r.conn.landed(r)
+		r.conn.deliver(r, message)
+		if r.after != nil {
+			r.after()
+		}
+	}
+	if r.lane != nil {
+		r.lane.after(r.seq, send)
+		return
+	}
+	send()
+}
+
+// encode is the text of the reply; a result that does not fit into a message becomes an error.
+func (r *request) encode(res any, err error) []byte {
+	if r.id == nil {
+		if err != nil {
+			r.conn.log.Debug().Err(err).Str("method", r.method.Name).Msg("notification failed")
+		}
+		return nil
+	}
+	if err != nil {
+		e, known := wireError(err, "")
+		if !known {
+			r.conn.log.Error().Err(err).Str("method", r.method.Name).Msg("request failed")
+		}
+		return errorReply(r.id, e)
+	}
+	text, isRaw := res.(raw)
+	if !isRaw {
+		text = mustMarshal(res)
+	}
+	if len(text) > rpc.MaxFrameBytes-maxReplyOverhead {
+		return errorReply(r.id, rpc.ReplyTooLarge())
+	}
+	b := make([]byte, 0, len(text)+len(r.id)+40)
+	b = append(append(append(b, `{"jsonrpc":"2.0","id":`...), r.id...), `,"result":`...)
+	return append(append(b, text...), '}')
+}
+
+// errorReply is an error under a raw id; nil means null (JSON-RPC 2.0 §5).
+func errorReply(id []byte, e *rpc.Error) []byte {
+	if id == nil {
+		id = []byte("null")
+	}
+	return mustMarshal(struct {
+		JSONRPC string          `json:"jsonrpc"`
+		ID      json.RawMessage `json:"id"`
+		Error   *rpc.Error      `json:"error"`
+	}{"2.0", id, e})
+}

@@ -1,0 +1,245 @@
+package server
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	stdlog "log"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/rs/zerolog"
+
+	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/session"
+)
+
+// Options say how a server behaves. No field has a default here: the command line has them.
+type Options struct {
+	Version         string
+	Auth            Auth
+	Defaults        Defaults
+	MaxConnections  int
+	MaxInFlight     int   // requests on one connection
+	MaxMessageBytes int64 // of a message from a client
+	PingInterval    time.Duration
+	WriteTimeout    time.Duration // longest time in which no byte could be written to a peer
+	Drain           time.Duration // what running sessions have at shutdown
+	Bounds          rpc.Bounds    // what connected tells of the registry's bounds; the rest is filled in
+	Log             zerolog.Logger
+}
+
+// Server serves the protocol on any number of listeners. Its methods may be called concurrently.
+type Server struct {
+	o        Options
+	sessions Sessions
+	http     *http.Server
+	wg       sync.WaitGroup // connections
+
+	mu     sync.Mutex
+	conns  map[*conn]struct{}
+	open   int // connections, those in their handshake too
+	closed bool
+}
+
+// New returns a server of sessions. Serve it, and then Shutdown.
+func New(sessions Sessions, o Options) *Server {
+	s := &Server{o: o, sessions: sessions, conns: make(map[*conn]struct{})}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /ws", func(w http.ResponseWriter, r *http.Request) { s.upgrade(w, r, false) })
+	mux.HandleFunc("GET /ws/mcp", func(w http.ResponseWriter, r *http.Request) { s.upgrade(w, r, true) })
+	mux.HandleFunc("GET /health", s.health)
+	mux.HandleFunc("GET /healthz", s.health)
+	s.http = &http.Server{
+		Handler:           mux,
+		ConnContext:       connContext,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          stdlog.New(io.Discard, "", 0),
+	}
+	return s
+}
+
+// Serve accepts connections on l until Shutdown, and then returns nil.
+func (s *Server) Serve(l net.Listener) error {
+	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// Announce tells every connection that the server takes no new sessions and how long those that run have.
+func (s *Server) Announce() {
+	text := notification(rpc.NotifyShutdown, rpc.Shutdown{Drain: s.o.Drain.Seconds()})
+	for _, c := range s.all() {
+		c.outbox.send(text)
+	}
+}
+
+// Shutdown closes the listeners and every connection, with 1001 (RFC 6455 §7.4.1), and returns when nothing
+// of the server is left running. End the sessions first: what they still have to say is sent before.
+func (s *Server) Shutdown() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	for _, c := range s.all() {
+		c.goAway()
+	}
+	slow := time.AfterFunc(farewell, func() {
+		for _, c := range s.all() {
+			c.outbox.abort()
+		}
+	})
+	defer slow.Stop()
+	_ = s.http.Close()
+	s.wg.Wait()
+}
+
+// farewell is how long connections have at shutdown to take what is still to be sent to them.
+const farewell = 5 * time.Second
+
+func (s *Server) all() []*conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := make([]*conn, 0, len(s.conns))
+	for c := range s.conns {
+		list = append(list, c)
+	}
+	return list
+}
+
+func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	if s.sessions.Draining() {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = io.WriteString(w, `{"status":"draining"}`)
+		return
+	}
+	_, _ = io.WriteString(w, `{"status":"healthy"}`)
+}
+
+// upgrade makes a WebSocket of a request and serves it to its end.
+func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, lenient bool) {
+	if status, why := s.o.Auth.check(r); status != 0 {
+		if status == http.StatusUnauthorized {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+		}
+		s.o.Log.Info().Str("remote", r.RemoteAddr).Str("why", why).Int("status", status).Msg("refused")
+		http.Error(w, why, status)
+		return
+	}
+	if !s.enter() {
+		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
+		http.Error(w, "over capacity", http.StatusServiceUnavailable)
+		return
+	}
+	defer s.wg.Done()
+	sock := newSocket(peerOf(r.Context()).conn, s.o.WriteTimeout)
+	c := newConn(s, principal, lenient, sock)
+	h := &hijacker{ResponseWriter: w, lib: &libraryConn{socket: sock, outbox: c.outbox, idle: s.idle(), closed: make(chan struct{})}}
+	ws, err := websocket.Accept(h, r, &websocket.AcceptOptions{
+		Subprotocols:       []string{subprotocol},
+		InsecureSkipVerify: true, // Host, Origin and token were checked, more strictly
+		CompressionMode:    websocket.CompressionDisabled,
+	})
+	if err != nil {
+		s.leave(nil)
+		c.cancel()
+		if h.hijacked {
+			_ = sock.Conn.Close()
+		}
+		return
+	}
+	ws.SetReadLimit(s.o.MaxMessageBytes)
+	c.ws = ws
+	if !s.join(c) {
+		c.goAway()
+	}
+	c.serve()
+	s.leave(c)
+}
+
+// enter takes one of the places for connections.
+func (s *Server) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.open >= s.o.MaxConnections || s.sessions.Draining() {
+		return false
+	}
+	s.open++
+	s.wg.Add(1)
+	return true
+}
+
+func (s *Server) join(c *conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.conns[c] = struct{}{}
+	return !s.closed
+}
+
+// leave gives the place back.
+func (s *Server) leave(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open--
+	delete(s.conns, c)
+}
+
+// connected is the params of a connection's first message.
+func (s *Server) connected(id string) rpc.Connected {
+	b := s.o.Bounds
+	b.MaxConnections = s.o.MaxConnections
+	b.MaxMessageBytes = s.o.MaxMessageBytes
+	b.MaxInFlight = s.o.MaxInFlight
+	b.MaxInFlightBytes = maxInFlightBytes
+	b.MaxBatch = maxBatch
+	b.ReplayBytes = s.o.Defaults.ReplayBytes
+	b.StdinQueueBytes = session.StdinQueueBytes
+	b.MaxOutputBytes = rpc.MaxOutputBytes
+	b.PingInterval = s.o.PingInterval.Seconds()
+	b.WriteTimeout = s.o.WriteTimeout.Seconds()
+	b.DefaultTimeout = s.o.Defaults.Timeout.Seconds()
+	b.DefaultStreamTime = s.o.Defaults.StreamTimeout.Seconds()
+	b.DefaultGrace = s.o.Defaults.Grace.Seconds()
+	return rpc.Connected{
+		ConnectionID: id,
+		SessionID:    id,
+		Server:       "runnel",
+		Version:      s.o.Version,
+		Protocol:     rpc.Version,
+		Capabilities: capabilities,
+		Limits:       b,
+	}
+}
+
+// capabilities are what this version can do, for clients to look before they ask.
+var capabilities = []string{
+	"execute", "control", "cancel", "write", "wait", "status", "list",
+	"batch", "lines", "raw", "slow_client", "stdin", "containment:group",
+}
+
+// hijacker hands the library our connection in place of the real one, and a writer that ends in it.
+type hijacker struct {
+	http.ResponseWriter
+	lib      *libraryConn
+	hijacked bool
+}
+
+func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	_, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	h.hijacked = true
+	_ = h.lib.Conn.SetDeadline(time.Time{})
+	return h.lib, bufio.NewReadWriter(rw.Reader, bufio.NewWriterSize(h.lib, controlFrameBytes)), nil
+}
+
+// controlFrameBytes holds the largest control frame (RFC 6455 §5.5), so each comes as one write.
+const controlFrameBytes = 2 + 125

@@ -1,0 +1,86 @@
+package server
+
+import (
+	"syscall"
+	"time"
+
+	"github.com/runnel-rpc/runnel/session"
+	"github.com/runnel-rpc/runnel/stream"
+)
+
+// Sessions is all that the server knows of where sessions are. [Local] has them in this process; others may
+// have them on other machines. Its methods may be called concurrently; their errors are those of package
+// session.
+type Sessions interface {
+	// Reserve takes a slot for a session that is then started. If the owner has the same one already, it
+	// returns that and false.
+	Reserve(session.Spec) (s Session, created bool, err error)
+	// Find returns the owner's session of that id, or session.ErrNotFound.
+	Find(owner, id string) (Session, error)
+	// List returns the owner's started sessions, newest first.
+	List(owner string) []Session
+	// Drain takes no more sessions; the channel is closed when none runs.
+	Drain() <-chan struct{}
+	Draining() bool
+}
+
+// Session is one of them. See [session.Session] for what its methods do.
+type Session interface {
+	ID() string
+	Spec() *session.Spec
+	Start() error
+	Attach(stream.CursorOptions) Attachment
+	Pause() error
+	Resume() error
+	Signal(syscall.Signal) error
+	End(cause session.Cause, grace *time.Duration)
+	Write(data []byte, offset *int64, eof bool) *session.Write
+	Withdraw(*session.Write) bool
+	Ready() <-chan struct{}
+	Done() <-chan struct{}
+	View() session.View
+	Tail(kind stream.Kind, n int64) (tail []byte, truncated bool)
+}
+
+// Attachment is a connection's hold on a session.
+type Attachment interface {
+	// Next takes what comes next of the session's log, as stream.Cursor.Next does.
+	Next() (stream.Item, bool)
+	// Drop ends the attachment because the connection is gone.
+	Drop()
+}
+
+// Local is the sessions of a registry in this process.
+type Local struct{ *session.Registry }
+
+// Reserve is the registry's.
+func (l Local) Reserve(spec session.Spec) (Session, bool, error) {
+	s, created, err := l.Registry.Reserve(spec)
+	if err != nil {
+		return nil, false, err
+	}
+	return local{s}, created, nil
+}
+
+// Find is the registry's.
+func (l Local) Find(owner, id string) (Session, error) {
+	s, err := l.Registry.Find(owner, id)
+	if err != nil {
+		return nil, err
+	}
+	return local{s}, nil
+}
+
+// List is the registry's.
+func (l Local) List(owner string) []Session {
+	all := l.Registry.List(owner)
+	list := make([]Session, len(all))
+	for i, s := range all {
+		list[i] = local{s}
+	}
+	return list
+}
+
+type local struct{ *session.Session }
+
+func (l local) Attach(o stream.CursorOptions) Attachment { return l.Session.Attach(o) }

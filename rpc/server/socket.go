@@ -1,0 +1,137 @@
+package server
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// socket is the one place that writes to a connection. Its deadline is on progress: a write fails when no
+// byte could be written for the timeout, however long the whole takes.
+type socket struct {
+	net.Conn
+	raw     syscall.RawConn // nil for a connection that is no plain descriptor (TLS)
+	timeout time.Duration
+
+	// What one write needs, here so that a write allocates nothing. One goroutine writes.
+	rest  []byte
+	err   error
+	armed bool
+	step  func(fd uintptr) bool
+}
+
+func newSocket(c net.Conn, timeout time.Duration) *socket {
+	s := &socket{Conn: c, timeout: timeout}
+	if sc, ok := c.(syscall.Conn); ok {
+		s.raw, _ = sc.SyscallConn()
+	}
+	s.step = s.writeSome
+	return s
+}
+
+// write writes all of b. os.ErrDeadlineExceeded says that the peer takes nothing.
+func (s *socket) write(b []byte) error {
+	if s.raw == nil {
+		return s.writeParts(b)
+	}
+	s.rest, s.err = b, nil
+	err := s.raw.Write(s.step)
+	s.rest = nil
+	if s.armed {
+		s.armed = false
+		_ = s.Conn.SetWriteDeadline(time.Time{})
+	}
+	if s.err != nil {
+		return s.err
+	}
+	return err
+}
+
+// writeSome writes until all is written or the kernel takes no more; then the deadline begins anew if there
+// was progress. So a write that never blocks sets no deadline at all.
+func (s *socket) writeSome(fd uintptr) bool {
+	progress := false
+	for len(s.rest) > 0 {
+		n, err := syscall.Write(int(fd), s.rest)
+		switch {
+		case n > 0:
+			s.rest = s.rest[n:]
+			progress = true
+		case err == syscall.EINTR:
+		case err == syscall.EAGAIN:
+			if progress || !s.armed {
+				s.armed = true
+				_ = s.Conn.SetWriteDeadline(time.Now().Add(s.timeout))
+			}
+			return false
+		default:
+			s.err = os.NewSyscallError("write", err)
+			return true
+		}
+	}
+	return true
+}
+
+// writeParts is for connections whose descriptor is not the wire: small parts, each under a deadline.
+func (s *socket) writeParts(b []byte) error {
+	const part = 16 << 10
+	for len(b) > 0 {
+		_ = s.Conn.SetWriteDeadline(time.Now().Add(s.timeout))
+		n, err := s.Conn.Write(b[:min(part, len(b))])
+		b = b[n:]
+		if err != nil && (n == 0 || !errors.Is(err, os.ErrDeadlineExceeded)) {
+			return err
+		}
+	}
+	return nil
+}
+
+// linger tells the peer that nothing more comes and reads on until the peer has closed too, or d has passed:
+// closing with unread input would reset the connection, and the peer would lose our last words.
+func (s *socket) linger(d time.Duration) {
+	if half, ok := s.Conn.(interface{ CloseWrite() error }); !ok || half.CloseWrite() != nil {
+		return
+	}
+	bound := time.AfterFunc(d, func() { _ = s.Conn.Close() })
+	defer bound.Stop()
+	_, _ = io.Copy(io.Discard, s.Conn)
+}
+
+// libraryConn is what the WebSocket library is given as its connection. It reads from the socket itself. Its
+// writes, which are control frames, go to the outbox: the library would wait for its own turn at a socket
+// that is stuck and die of that, although the peer is well. Its Close closes nothing: the outbox does when
+// it has written what it has.
+type libraryConn struct {
+	*socket
+	outbox *outbox
+	idle   time.Duration // the longest time in which nothing comes from a peer that lives
+
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (c *libraryConn) Read(b []byte) (int, error) {
+	select {
+	case <-c.closed:
+		return 0, net.ErrClosed
+	default:
+	}
+	_ = c.Conn.SetReadDeadline(time.Now().Add(c.idle))
+	return c.Conn.Read(b)
+}
+
+func (c *libraryConn) Write(b []byte) (int, error) {
+	if !c.outbox.control(append([]byte(nil), b...)) {
+		return 0, net.ErrClosed
+	}
+	return len(b), nil
+}
+
+func (c *libraryConn) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return nil
+}

@@ -1,0 +1,138 @@
+package server
+
+import (
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/runnel-rpc/runnel/process"
+	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/session"
+	"github.com/runnel-rpc/runnel/stream"
+)
+
+// Defaults are what an execute gets that leaves a param out.
+type Defaults struct {
+	Shell         string // runs a string command, with -c
+	Timeout       time.Duration
+	StreamTimeout time.Duration
+	Grace         time.Duration
+	ReplayBytes   int64    // the largest capture_bytes
+	Environ       []string // passed on to commands, each name=value
+}
+
+// defaultCapture is the default of capture_bytes.
+const defaultCapture = 64 << 10
+
+// spec resolves the params of an execute: every default is filled in, and what is not known is refused.
+func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.Error) {
+	if err := notBuilt(p); err != nil {
+		return session.Spec{}, err
+	}
+	id, err := sessionID(p.SessionID)
+	if err != nil {
+		return session.Spec{}, err
+	}
+	env, err := d.environ(p.Env)
+	if err != nil {
+		return session.Spec{}, err
+	}
+	if p.CaptureBytes != nil && *p.CaptureBytes > d.ReplayBytes {
+		return session.Spec{}, rpc.InvalidParams("capture_bytes", "capture_bytes is at most %d", d.ReplayBytes)
+	}
+	argv := p.Command.Argv
+	if argv == nil {
+		argv = []string{d.Shell, "-c", p.Command.Shell}
+	}
+	return session.Spec{
+		ID:            id,
+		Owner:         owner,
+		Params:        string(mustMarshal(p)),
+		Labels:        p.Labels,
+		Command:       p.Command,
+		Encoding:      p.Encoding,
+		Program:       process.Spec{Argv: argv, Dir: p.Cwd, Env: env, Stdin: p.Stdin == rpc.StdinPipe},
+		Timeout:       orDefault(p.Timeout, d.Timeout),
+		StreamTimeout: orDefault(p.StreamTimeout, d.StreamTimeout),
+		Grace:         orDefault(p.Grace, d.Grace),
+		WaitForTree:   p.OnLeaderExit == rpc.OnLeaderExitWait,
+		Output:        output(p),
+	}, nil
+}
+
+func output(p *rpc.ExecuteParams) stream.ReaderOptions {
+	o := stream.ReaderOptions{
+		Raw:   p.Mode == rpc.ModeRaw,
+		Split: p.Overflow == rpc.OverflowSplit,
+		Bytes: p.Encoding == rpc.EncodingBase64,
+	}
+	if p.MaxLineBytes != nil {
+		o.MaxLine = *p.MaxLineBytes
+	}
+	return o
+}
+
+// notBuilt refuses what this version does not do yet, rather than ignore it.
+func notBuilt(p *rpc.ExecuteParams) *rpc.Error {
+	refuse := func(field string) *rpc.Error {
+		return rpc.InvalidParams(field, "%s is not supported by this version", field)
+	}
+	switch {
+	case p.PTY != nil:
+		return refuse("pty")
+	case p.Limits != nil:
+		return refuse("limits")
+	case p.Window != nil:
+		return refuse("window")
+	case p.OnDisconnect == rpc.OnDisconnectKeep:
+		return rpc.InvalidParams("on_disconnect", `on_disconnect "keep" is not supported by this version`)
+	}
+	return nil
+}
+
+func orDefault(s rpc.Seconds, d time.Duration) time.Duration {
+	if s.Set {
+		return s.D
+	}
+	return d
+}
+
+// sessionID checks a client's own id and gives it its one spelling, or makes one.
+func sessionID(id string) (string, *rpc.Error) {
+	if id == "" {
+		return uuid.NewString(), nil
+	}
+	u, err := uuid.Parse(id)
+	if err != nil || len(id) != 36 {
+		return "", rpc.InvalidParams("session_id", "session_id must be a UUID")
+	}
+	return u.String(), nil
+}
+
+// environ is the environment of a command: the server's, changed as the client says.
+func (d *Defaults) environ(change map[string]*string) ([]string, *rpc.Error) {
+	if len(change) == 0 {
+		return d.Environ, nil
+	}
+	env := make([]string, 0, len(d.Environ)+len(change))
+	for _, e := range d.Environ {
+		name, _, _ := strings.Cut(e, "=")
+		if _, ok := change[name]; !ok {
+			env = append(env, e)
+		}
+	}
+	for name, value := range change {
+		if name == "" || strings.ContainsAny(name, "=\x00") {
+			return nil, rpc.InvalidParams("env", "env has a name that is empty or holds = or NUL")
+		}
+		if value == nil {
+			continue
+		}
+		if strings.Contains(*value, "\x00") {
+			return nil, rpc.InvalidParams("env."+name, "env.%s holds NUL", name)
+		}
+		env = append(env, name+"="+*value)
+	}
+	return env, nil
+}

@@ -1,0 +1,228 @@
+package session
+
+import (
+	"cmp"
+	"container/list"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/runnel-rpc/runnel/process"
+)
+
+// Options bound a registry. No field has a default here: the command line has them.
+type Options struct {
+	MaxSessions int           // that run at once
+	MaxRetained int           // ended ones that are kept
+	Retain      time.Duration // how long they are kept
+	ReplayBytes int64         // of each log
+	Log         zerolog.Logger
+}
+
+// Registry holds all sessions: at most MaxSessions that run, at most MaxRetained that have ended, those for
+// at most Retain. A session takes a slot before it is started and gives it back once, when its record is
+// retained or its start failed. All methods may be called concurrently.
+type Registry struct {
+	o  Options
+	wg sync.WaitGroup // the supervisors
+
+	mu       sync.Mutex
+	sessions map[string]*Session
+	running  int
+	ended    list.List // of *retained, oldest first
+	expiry   *time.Timer
+	draining bool
+	closed   bool
+	idle     chan struct{} // closed when draining and nothing runs
+}
+
+type retained struct {
+	s     *Session
+	until time.Time
+}
+
+// NewRegistry returns an empty registry. Its Shutdown must be called.
+func NewRegistry(o Options) *Registry {
+	return &Registry{o: o, sessions: make(map[string]*Session), idle: make(chan struct{})}
+}
+
+// Reserve takes a slot for a new session, which the caller starts. If the owner's session of that id is
+// there already, it returns that one and false. Errors: ErrShuttingDown, *LimitError, ErrExists where the
+// one that is there was made by other params, or belongs to someone else.
+func (r *Registry) Reserve(spec Spec) (s *Session, created bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s := r.sessions[spec.ID]; s != nil {
+		if s.spec.Owner != spec.Owner || s.spec.Params != spec.Params {
+			return nil, false, ErrExists
+		}
+		return s, false, nil
+	}
+	switch {
+	case r.draining:
+		return nil, false, ErrShuttingDown
+	case r.running >= r.o.MaxSessions:
+		return nil, false, &LimitError{Limit: r.o.MaxSessions, Running: r.running}
+	}
+	s = newSession(r, spec)
+	r.sessions[spec.ID] = s
+	r.running++
+	r.wg.Add(1)
+	return s, true, nil
+}
+
+// Find returns the owner's session of that id, or ErrNotFound.
+func (r *Registry) Find(owner, id string) (*Session, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.sessions[id]
+	if s == nil || s.spec.Owner != owner {
+		return nil, ErrNotFound
+	}
+	return s, nil
+}
+
+// List returns the owner's sessions that were started, newest first.
+func (r *Registry) List(owner string) []*Session {
+	r.mu.Lock()
+	var all []*Session
+	for _, s := range r.sessions {
+		if s.spec.Owner == owner {
+			all = append(all, s)
+		}
+	}
+	r.mu.Unlock()
+	started := make(map[*Session]time.Time, len(all))
+	for _, s := range all {
+		started[s] = s.View().Started
+	}
+	all = slices.DeleteFunc(all, func(s *Session) bool { return started[s].IsZero() })
+	slices.SortFunc(all, func(a, b *Session) int {
+		return cmp.Or(started[b].Compare(started[a]), cmp.Compare(a.spec.ID, b.spec.ID))
+	})
+	return all
+}
+
+// Running counts the slots that are taken.
+func (r *Registry) Running() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.running
+}
+
+// supervise sees a started session to its end in a goroutine that Shutdown waits for.
+func (r *Registry) supervise(s *Session, p *process.Process) {
+	r.wg.Go(func() { s.supervise(p) })
+}
+
+// forget drops a session that could not be started.
+func (r *Registry) forget(s *Session) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.sessions, s.spec.ID)
+	r.release()
+}
+
+// retain keeps an ended session for a while, and gives its slot back.
+func (r *Registry) retain(s *Session) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.release()
+	if r.closed || r.o.MaxRetained <= 0 || r.o.Retain <= 0 {
+		delete(r.sessions, s.spec.ID)
+		return
+	}
+	r.ended.PushBack(&retained{s: s, until: time.Now().Add(r.o.Retain)})
+	if r.ended.Len() > r.o.MaxRetained {
+		r.drop(r.ended.Front())
+	}
+	if r.expiry == nil {
+		r.expiry = time.AfterFunc(r.o.Retain, r.expire)
+	}
+}
+
+// release gives a slot back.
+func (r *Registry) release() {
+	r.running--
+	r.wg.Done()
+	if r.running < 0 {
+		panic("session: a slot came back twice")
+	}
+	if r.draining && r.running == 0 {
+		close(r.idle)
+	}
+}
+
+func (r *Registry) drop(e *list.Element) {
+	delete(r.sessions, e.Value.(*retained).s.spec.ID)
+	r.ended.Remove(e)
+}
+
+// expire drops the records whose time has passed, and looks again when the next one's has.
+func (r *Registry) expire() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return
+	}
+	for e := r.ended.Front(); e != nil; e = r.ended.Front() {
+		if rest := time.Until(e.Value.(*retained).until); rest > 0 {
+			r.expiry.Reset(rest)
+			return
+		}
+		r.drop(e)
+	}
+	r.expiry = nil
+}
+
+// Drain makes the registry take no more sessions. The channel is closed when none runs.
+func (r *Registry) Drain() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.draining {
+		r.draining = true
+		if r.running == 0 {
+			close(r.idle)
+		}
+	}
+	return r.idle
+}
+
+// Draining reports whether Drain was called.
+func (r *Registry) Draining() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.draining
+}
+
+// Shutdown takes no more sessions, waits until none runs or ctx is done, ends those that run for cause
+// Shutdown, and returns when all have ended and nothing of the registry is left running.
+func (r *Registry) Shutdown(ctx context.Context) {
+	idle := r.Drain()
+	select {
+	case <-idle:
+	case <-ctx.Done():
+	}
+	r.mu.Lock()
+	all := slices.Collect(func(yield func(*Session) bool) {
+		for _, s := range r.sessions {
+			if !yield(s) {
+				return
+			}
+		}
+	})
+	r.mu.Unlock()
+	for _, s := range all {
+		s.End(Shutdown, nil)
+	}
+	r.wg.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+	if r.expiry != nil {
+		r.expiry.Stop()
+	}
+}

@@ -1,0 +1,300 @@
+package session
+
+import (
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/runnel-rpc/runnel/process"
+	"github.com/runnel-rpc/runnel/stream"
+)
+
+// Spec says what a session runs and how. All of it is resolved: no field has a default left.
+type Spec struct {
+	ID     string
+	Owner  string // the principal that it belongs to
+	Params string // what the execute said, so that a repeated one can be told from another
+	Labels map[string]string
+	// Command and Encoding are the client's words, kept for who serves it; Program is what runs.
+	Command  any
+	Encoding string
+	Program  process.Spec
+
+	Timeout       time.Duration // longest running time, pauses excluded; 0 is none
+	StreamTimeout time.Duration // longest silence; 0 is none
+	Grace         time.Duration // between SIGTERM and SIGKILL
+	Output        stream.ReaderOptions
+	WaitForTree   bool // descendants may outlive the command
+}
+
+// Session is one command, its process tree and its event log. All methods may be called concurrently.
+type Session struct {
+	spec  Spec
+	reg   *Registry
+	log   *stream.Log
+	stdin stdin
+
+	mu     sync.Mutex
+	status status
+
+	ready  chan struct{} // closed when the process runs or failed to start
+	ending chan struct{} // closed when the end began
+	done   chan struct{} // closed when the record is there
+
+	// The deadlines are set before ready is closed and not changed after.
+	timeout *stream.Deadline
+	silence *stream.Deadline
+	pace    pace
+	killer  *time.Timer // sends SIGKILL when grace has passed; belongs to the lock
+}
+
+func newSession(r *Registry, spec Spec) *Session {
+	s := &Session{
+		spec:   spec,
+		reg:    r,
+		ready:  make(chan struct{}),
+		ending: make(chan struct{}),
+		done:   make(chan struct{}),
+	}
+	s.log = stream.NewLog(r.o.ReplayBytes, s.pace.blocked)
+	s.status.grace = spec.Grace
+	return s
+}
+
+// update is the one way to change a session's state. It holds the session's lock: f may append to the log
+// and send signals, and must not block.
+func (s *Session) update(f func(*status)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f(&s.status)
+	s.status.check()
+}
+
+// ID is the session's UUID.
+func (s *Session) ID() string { return s.spec.ID }
+
+// Spec is what the session was made from; it must not be changed.
+func (s *Session) Spec() *Spec { return &s.spec }
+
+// Log is the session's event log.
+func (s *Session) Log() *stream.Log { return s.log }
+
+// Tail is the newest output of one stream that the log still has, as [stream.Log.Tail] gives it.
+func (s *Session) Tail(kind stream.Kind, n int64) (tail []byte, truncated bool) {
+	return s.log.Tail(kind, n)
+}
+
+// Done is closed when the session has ended and Record is there.
+func (s *Session) Done() <-chan struct{} { return s.done }
+
+// Ready is closed when the process runs, or failed to start.
+func (s *Session) Ready() <-chan struct{} { return s.ready }
+
+// Record is the completion record, nil until the session has ended.
+func (s *Session) Record() *Record {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.status.record
+}
+
+// View is a session at one moment.
+type View struct {
+	State       State
+	PID, PGID   int
+	Containment string
+	Started     time.Time
+	StdinBytes  int64
+	Counts      stream.Counts
+	Record      *Record
+}
+
+// View returns the session as it is now.
+func (s *Session) View() View {
+	s.mu.Lock()
+	v := View{State: s.status.state, Started: s.status.started, Record: s.status.record}
+	if p := s.status.proc; p != nil {
+		v.PID, v.PGID, v.Containment = p.PID(), p.PGID(), p.Containment()
+	}
+	s.mu.Unlock()
+	v.StdinBytes = s.stdin.accepted()
+	v.Counts = s.log.Counts()
+	return v
+}
+
+// Start spawns the process; it is called once. If that fails the session never existed: its slot is free
+// again and the error, a *process.SpawnError, says why.
+func (s *Session) Start() error {
+	p, err := process.Start(s.spec.Program)
+	if err != nil {
+		s.update(func(st *status) {
+			st.failure = err
+			st.move(Ended)
+		})
+		s.stdin.shut("the command did not start")
+		s.reg.forget(s)
+		close(s.ready)
+		close(s.done)
+		return err
+	}
+	s.timeout = stream.NewDeadline(s.spec.Timeout, func() { s.End(TimedOut, nil) })
+	s.silence = stream.NewDeadline(s.spec.StreamTimeout, func() { s.End(StreamTimedOut, nil) })
+	s.pace.add(s.silence)
+	s.stdin.open(p.Stdin(), s.silence.Touch)
+	s.update(func(st *status) {
+		st.proc, st.started = p, time.Now()
+		st.move(Running)
+		s.event(st, "started")
+		if st.wanted {
+			s.end(st)
+		}
+	})
+	s.reg.supervise(s, p)
+	close(s.ready)
+	return nil
+}
+
+// event puts a change of state into the log.
+func (s *Session) event(st *status, what string) {
+	c := Change{Status: what, PID: st.proc.PID(), PGID: st.proc.PGID()}
+	s.log.AppendEvent(func(int64) any { return c })
+}
+
+// Pause stops the whole tree and its deadlines. Pausing a paused session does nothing. The error is a
+// *StateError when it does not run.
+func (s *Session) Pause() (err error) {
+	s.update(func(st *status) {
+		switch st.state {
+		case Paused:
+		case Running:
+			if err = st.proc.Pause(); err != nil {
+				return
+			}
+			st.move(Paused)
+			s.timeout.Hold()
+			s.silence.Hold()
+			s.event(st, "paused")
+		default:
+			err = &StateError{st.state}
+		}
+	})
+	return err
+}
+
+// Resume lets a paused session go on; for one that runs it does nothing. The error is a *StateError when it
+// is neither.
+func (s *Session) Resume() (err error) {
+	s.update(func(st *status) {
+		switch st.state {
+		case Running:
+		case Paused:
+			if err = st.proc.Resume(); err != nil {
+				return
+			}
+			s.timeout.Release()
+			s.silence.Release()
+			st.move(Running)
+			s.event(st, "resumed")
+		default:
+			err = &StateError{st.state}
+		}
+	})
+	return err
+}
+
+// Signal sends sig to the whole tree. The error is a *StateError when the session does not run.
+func (s *Session) Signal(sig syscall.Signal) (err error) {
+	s.update(func(st *status) {
+		if !st.state.Live() {
+			err = &StateError{st.state}
+			return
+		}
+		err = st.proc.Signal(sig)
+	})
+	return err
+}
+
+// End begins to end the session for cause, if nothing else did before: SIGTERM to the whole tree, SIGKILL
+// after grace, which is the session's own where nil. It does not wait: Done tells. For a session that is
+// ending it gives up what politeness is left towards slow clients.
+func (s *Session) End(cause Cause, grace *time.Duration) {
+	s.update(func(st *status) {
+		if st.state == Ending {
+			s.log.Free()
+		}
+		if st.wanted || st.state >= Ending {
+			return
+		}
+		st.wanted, st.cause = true, cause
+		if grace != nil {
+			st.grace = *grace
+		}
+		if st.state != Starting {
+			s.end(st)
+		}
+	})
+}
+
+// end signals the tree. The supervisor does the rest when the command has exited.
+func (s *Session) end(st *status) {
+	s.beginEnd(st)
+	if st.cause == Canceled {
+		s.event(st, "canceled")
+	}
+	if st.grace > 0 {
+		_ = st.proc.Terminate()
+	}
+	st.due = time.Now().Add(st.grace)
+	s.killer = time.AfterFunc(st.grace, s.kill)
+}
+
+// beginEnd is the step that every end begins with: from here on no deadline counts and nothing is controlled.
+func (s *Session) beginEnd(st *status) {
+	st.move(Ending)
+	s.timeout.Stop()
+	s.silence.Stop()
+	close(s.ending)
+}
+
+// kill runs when grace has passed; the command may have exited by then, its descendants not.
+func (s *Session) kill() {
+	s.update(func(st *status) {
+		if st.state != Ending || st.record != nil {
+			return
+		}
+		if st.proc.Kill() == nil {
+			st.escalated = true
+		}
+		s.killer = time.AfterFunc(killWait, st.proc.Abandon)
+	})
+}
+
+// pace holds deadlines while a client holds up the process.
+type pace struct {
+	mu   sync.Mutex
+	held bool
+	all  []*stream.Deadline
+}
+
+// add puts a deadline under the pace.
+func (p *pace) add(d *stream.Deadline) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.all = append(p.all, d)
+	if p.held {
+		d.Hold()
+	}
+}
+
+// blocked is told by the log when an append begins and ceases to wait.
+func (p *pace) blocked(held bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.held = held
+	for _, d := range p.all {
+		if held {
+			d.Hold()
+		} else {
+			d.Release()
+		}
+	}
+}

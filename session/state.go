@@ -1,0 +1,108 @@
+package session
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/runnel-rpc/runnel/process"
+	"github.com/runnel-rpc/runnel/stream"
+)
+
+// State is where a session stands.
+type State uint8
+
+// The states, in the only order in which they follow each other, but for Running and Paused, which
+// alternate. A session that could not be started goes from Starting to Ended.
+const (
+	Starting State = iota
+	Running
+	Paused
+	Ending
+	Ended
+)
+
+func (s State) String() string {
+	return [...]string{"starting", "running", "paused", "ending", "ended"}[s]
+}
+
+// Live reports whether the session's command runs and may be controlled.
+func (s State) Live() bool { return s == Running || s == Paused }
+
+// next lists the states that may follow each.
+var next = [...][]State{
+	Starting: {Running, Ended},
+	Running:  {Paused, Ending},
+	Paused:   {Running, Ending},
+	Ending:   {Ended},
+	Ended:    {},
+}
+
+// Cause is why a session ended: the first thing that did.
+type Cause uint8
+
+// The causes. Exited is the command's own end, by exit or by a signal that the server did not send.
+const (
+	Exited Cause = iota
+	Canceled
+	TimedOut
+	StreamTimedOut
+	Disconnected
+	Shutdown
+)
+
+// Change is the log's event of a change of state, and what it was told as.
+type Change struct {
+	Status    string // started, paused, resumed or canceled
+	PID, PGID int
+}
+
+// Record is the completion record: how a session ended. It is never changed once made.
+type Record struct {
+	Seq           int64 // its place in the log, the last
+	Cause         Cause
+	Exit          process.Exit
+	Escalated     bool  // SIGKILL was needed
+	Survivors     []int // processes that even that did not end
+	PID, PGID     int
+	ExecutionTime time.Duration // from the start to the exit of the command itself
+	Counts        stream.Counts
+}
+
+// status is all of a session that changes. It is changed through Session.update alone.
+type status struct {
+	state     State
+	cause     Cause
+	wanted    bool // an end was asked for, with cause; it comes once the process runs
+	grace     time.Duration
+	due       time.Time // when grace has passed, once the end has begun
+	escalated bool
+	attached  int // connections
+	started   time.Time
+	ended     time.Time
+	proc      *process.Process
+	record    *Record
+	failure   error // why it did not start
+}
+
+// move changes the state. A step that next does not list is a bug of this package.
+func (st *status) move(to State) {
+	for _, s := range next[st.state] {
+		if s == to {
+			st.state = to
+			return
+		}
+	}
+	panic(fmt.Sprintf("session: %v after %v", to, st.state))
+}
+
+// check panics where the parts of a state contradict each other, so that a bug shows where it is made.
+func (st *status) check() {
+	switch {
+	case st.attached < 0:
+		panic("session: detached more often than attached")
+	case st.state.Live() && st.proc == nil:
+		panic("session: runs without a process")
+	case (st.state == Ended) != (st.record != nil || st.failure != nil):
+		panic("session: ended without a record, or the other way round")
+	}
+}

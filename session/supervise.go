@@ -1,0 +1,165 @@
+package session
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/runnel-rpc/runnel/process"
+	"github.com/runnel-rpc/runnel/stream"
+)
+
+const (
+	// drainGrace is how long pipes that a descendant holds open are read after the command's exit. Time in
+	// which a client holds up the reading does not count.
+	drainGrace = 250 * time.Millisecond
+	// killWait is how long after SIGKILL a command that does not exit is given up on.
+	killWait = 2 * time.Second
+
+	firstLook = 5 * time.Millisecond
+	lastLook  = 250 * time.Millisecond
+)
+
+// supervise sees a process to its end, in this order: its exit is observed, the pipes are drained, the
+// rest of the tree is swept, what is left in the pipes is read without waiting for anyone, the command is
+// reaped, the record is made. Sweeping first would lose the output of descendants that are about to write.
+func (s *Session) supervise(p *process.Process) {
+	readers := s.read(p)
+	err := p.WaitExit()
+	took := time.Since(s.View().Started)
+	if err == nil && s.spec.WaitForTree {
+		s.awaitTree(p)
+	}
+	cause := s.exited()
+	readers.drain(s, cause == Exited)
+	swept := s.sweep(p)
+	s.log.Free()
+	readers.finish()
+	s.stdin.shut("the session has ended")
+	exit, _ := p.Reap() // an exit that nobody can tell is not Known, which is all there is to say
+	p.Close()
+	s.finish(exit, swept, took)
+}
+
+// exited notes that the command is gone, as the cause of the end if there is no earlier one, and returns
+// the cause.
+func (s *Session) exited() (cause Cause) {
+	s.update(func(st *status) {
+		if st.state.Live() {
+			st.cause = Exited
+			s.beginEnd(st)
+		}
+		cause = st.cause
+	})
+	return cause
+}
+
+// awaitTree waits until no process of the tree lives, or the session is being ended.
+func (s *Session) awaitTree(p *process.Process) {
+	for pause := firstLook; ; pause = min(2*pause, lastLook) {
+		living, err := p.Living()
+		if err != nil || len(living) == 0 {
+			return
+		}
+		select {
+		case <-s.ending:
+			return
+		case <-time.After(pause):
+		}
+	}
+}
+
+// sweep ends what is left of the tree within what is left of the grace.
+func (s *Session) sweep(p *process.Process) process.SweepResult {
+	var grace time.Duration
+	s.update(func(st *status) {
+		grace = st.grace
+		if st.wanted {
+			s.killer.Stop()
+			grace = time.Until(st.due)
+		}
+	})
+	return p.Sweep(context.Background(), grace)
+}
+
+// finish makes the record, which is the last event of the log, and gives the slot back.
+func (s *Session) finish(exit process.Exit, swept process.SweepResult, took time.Duration) {
+	s.update(func(st *status) {
+		if s.killer != nil {
+			s.killer.Stop()
+		}
+		rec := &Record{
+			Cause:         st.cause,
+			Exit:          exit,
+			Escalated:     st.escalated || swept.Escalated,
+			Survivors:     swept.Survivors,
+			PID:           st.proc.PID(),
+			PGID:          st.proc.PGID(),
+			ExecutionTime: took,
+			Counts:        s.log.Counts(),
+		}
+		s.log.AppendEvent(func(seq int64) any { rec.Seq = seq; return rec })
+		st.record, st.ended = rec, time.Now()
+		st.move(Ended)
+	})
+	s.reg.retain(s)
+	close(s.done)
+}
+
+// readers are the goroutines that take the streams of one process to the log.
+type readers struct {
+	all  []*stream.Reader
+	left atomic.Int32
+	done chan struct{} // closed when none is left
+}
+
+func (s *Session) read(p *process.Process) *readers {
+	r := &readers{done: make(chan struct{})}
+	r.left.Store(2)
+	r.start(s, stream.Stdout, p.Stdout())
+	r.start(s, stream.Stderr, p.Stderr())
+	return r
+}
+
+func (r *readers) start(s *Session, kind stream.Kind, pipe *process.Pipe) {
+	o := s.spec.Output
+	o.Kind, o.OnRead = kind, s.silence.Touch
+	reader := stream.NewReader(pipe, s.log, o)
+	r.all = append(r.all, reader)
+	go func() {
+		if err := reader.Run(); err != nil {
+			s.reg.o.Log.Warn().Err(err).Str("session", s.spec.ID).Msg("reading output")
+		}
+		if r.left.Add(-1) == 0 {
+			close(r.done)
+		}
+	}()
+}
+
+// drain waits until both streams have ended, but not beyond drainGrace. With patience, time in which a
+// client holds up the reading does not count.
+func (r *readers) drain(s *Session, patience bool) {
+	select {
+	case <-r.done: // the common case needs no timer
+		return
+	default:
+	}
+	over := make(chan struct{})
+	bound := stream.NewDeadline(drainGrace, func() { close(over) })
+	defer bound.Stop()
+	if patience {
+		s.pace.add(bound)
+	}
+	select {
+	case <-r.done:
+	case <-over:
+	}
+}
+
+// finish reads what is left in the pipes and waits for the goroutines.
+func (r *readers) finish() {
+	for _, reader := range r.all {
+		reader.Finish()
+	}
+	<-r.done
+}

@@ -1,0 +1,320 @@
+package stream
+
+import (
+	"sort"
+	"sync"
+)
+
+// Kind says what an entry of a log is: a state event, or output of one stream.
+type Kind uint8
+
+// The kinds.
+const (
+	Event Kind = iota
+	Stdout
+	Stderr
+	PTY
+	kinds
+)
+
+const (
+	// MaxPiece is the most output in bytes that one [Item] carries.
+	MaxPiece = 64 << 10
+	// entryOverhead is what an entry is charged besides its bytes, about what it costs in memory.
+	entryOverhead = 64
+	// overrun is how far, in charged bytes, a log may pass its bound for a cursor that paces: the remains
+	// of two pipes, read when the process is dead and must not wait for a client any more, and events.
+	overrun = 1 << 20
+
+	minSegment = 512
+	maxSegment = 32 << 10
+)
+
+// Log keeps the newest output and state events of one process, each at its place: a place counts the bytes
+// of output and the events (1 each) before it, so the difference of two places is what lies between them.
+//
+// A log holds about its bound in bytes, and 64 more for each entry, whoever reads it or not. [Log.Append]
+// waits while a cursor that paces is a whole bound behind; without one it never waits, and the oldest
+// output makes room. All methods may be called concurrently.
+type Log struct {
+	bound   int64
+	blocked func(bool)
+
+	mu      sync.Mutex
+	room    sync.Cond // a pacing cursor moved or left, or the log was set free
+	waiting int       // appenders that wait for room
+	free    bool      // nobody is waited for any more
+
+	entries []entry
+	base    int64 // the number of entries[0], counted from the log's beginning
+	segment []byte
+	head    place // the end of the log
+	oldest  place // the beginning of what is kept
+	cursors []*Cursor
+
+	counts Counts
+	sent   int64 // the furthest place that any cursor with output has reached
+}
+
+// place is a place in the log in three measures that grow together.
+type place struct {
+	seq    int64 // bytes of output, and events
+	events int64 // events alone
+	charge int64 // bytes of output, and entryOverhead an entry
+}
+
+// entry is a run of output of one kind, or one event. Its bytes never change once they are in it; it may
+// grow at its end while it is the newest.
+type entry struct {
+	at        place // where it begins
+	kind      Kind
+	truncated bool
+	sealed    bool // nothing is joined to its end
+	dropped   int64
+	data      []byte
+	event     any
+}
+
+func (e *entry) size() int64 {
+	if e.kind == Event {
+		return 1
+	}
+	return int64(len(e.data))
+}
+
+func (e *entry) end() place {
+	p := place{e.at.seq + e.size(), e.at.events, e.at.charge + entryOverhead + int64(len(e.data))}
+	if e.kind == Event {
+		p.events++
+	}
+	return p
+}
+
+// Counts are sums over the life of a log, in bytes but for TruncatedLines. Written counts what the process
+// wrote, by kind, also what truncation dropped. Lost is the output that left the log before any cursor had
+// taken it.
+type Counts struct {
+	Written        [kinds]int64
+	TruncatedLines int64
+	Dropped        int64
+	Lost           int64
+}
+
+// Piece is output on its way into the log.
+type Piece struct {
+	Kind      Kind
+	Data      []byte // at most MaxPiece bytes, copied
+	Marker    string // stands behind Data and is not the process's own
+	Truncated bool   // the line ends here, at its bound, by a marker
+	Sealed    bool   // a piece by itself: nothing is joined to its end
+	Dropped   int64  // bytes that truncation dropped before Data
+}
+
+// NewLog returns an empty log that keeps bound bytes. Blocked, if not nil, is told when the first appender
+// begins to wait for a cursor and when the last one has ceased to; it is called under the log's lock and
+// must neither block nor call the log.
+func NewLog(bound int64, blocked func(bool)) *Log {
+	l := &Log{bound: bound, blocked: blocked}
+	l.room.L = &l.mu
+	return l
+}
+
+// Append puts output at the end of the log. It waits while the slowest pacing cursor is a bound behind.
+func (l *Log) Append(p Piece) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.wait()
+	l.count(p)
+	if len(p.Data)+len(p.Marker) > 0 {
+		if !l.join(p) {
+			data := l.store(p.Data, p.Marker)
+			l.push(entry{kind: p.Kind, data: data, truncated: p.Truncated, sealed: p.Sealed || p.Truncated || p.Dropped > 0, dropped: p.Dropped})
+		}
+		l.trim()
+		l.wake()
+	}
+}
+
+// AppendEvent puts a state event at the end of the log and returns the place behind it. It never waits.
+func (l *Log) AppendEvent(event func(seq int64) any) int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	seq := l.head.seq + 1
+	l.push(entry{kind: Event, sealed: true, event: event(seq)})
+	l.trim()
+	l.wake()
+	return seq
+}
+
+// Seal keeps what comes next from being joined to what is there.
+func (l *Log) Seal() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n := len(l.entries); n > 0 {
+		l.entries[n-1].sealed = true
+	}
+}
+
+// Free ends all waiting: from now on Append waits for no cursor.
+func (l *Log) Free() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.free = true
+	l.room.Broadcast()
+}
+
+// Counts returns the sums so far.
+func (l *Log) Counts() Counts {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.counts
+}
+
+// Bounds returns the place where what is kept begins and the end of the log.
+func (l *Log) Bounds() (oldest, head int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.oldest.seq, l.head.seq
+}
+
+// Tail returns a copy of the newest output of one kind, at most n bytes, and whether there was more.
+func (l *Log) Tail(kind Kind, n int64) (tail []byte, truncated bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var have int64
+	from := len(l.entries)
+	for from > 0 && have < n {
+		from--
+		if l.entries[from].kind == kind {
+			have += int64(len(l.entries[from].data))
+		}
+	}
+	tail = make([]byte, 0, have)
+	for _, e := range l.entries[from:] {
+		if e.kind == kind {
+			tail = append(tail, e.data...)
+			truncated = truncated || e.truncated
+		}
+	}
+	tail = tail[max(0, have-n):]
+	return tail, truncated || int64(len(tail)) < l.counts.Written[kind]-l.counts.Dropped
+}
+
+// wait blocks until no pacing cursor is a bound behind.
+func (l *Log) wait() {
+	if !l.full() {
+		return
+	}
+	l.waiting++
+	if l.waiting == 1 && l.blocked != nil {
+		l.blocked(true)
+	}
+	for l.full() {
+		l.room.Wait()
+	}
+	l.waiting--
+	if l.waiting == 0 && l.blocked != nil {
+		l.blocked(false)
+	}
+}
+
+// full reports whether an append has to wait.
+func (l *Log) full() bool {
+	return !l.free && l.head.charge-l.slowest() >= l.bound
+}
+
+// slowest is the charge at the slowest pacing cursor, or at the head where none paces.
+func (l *Log) slowest() int64 {
+	least := l.head.charge
+	for _, c := range l.cursors {
+		if c.paces {
+			least = min(least, c.at.charge)
+		}
+	}
+	return least
+}
+
+func (l *Log) count(p Piece) {
+	l.counts.Written[p.Kind] += int64(len(p.Data)) + p.Dropped
+	l.counts.Dropped += p.Dropped
+	if p.Truncated {
+		l.counts.TruncatedLines++
+	}
+}
+
+// join appends p to the newest entry, if that is of its kind, plain, and lies at the end of the segment.
+func (l *Log) join(p Piece) bool {
+	if len(l.entries) == 0 || p.Dropped > 0 {
+		return false
+	}
+	e := &l.entries[len(l.entries)-1]
+	n := len(p.Data) + len(p.Marker)
+	if e.kind != p.Kind || e.sealed || len(e.data)+n > MaxPiece || len(l.segment)+n > cap(l.segment) {
+		return false
+	}
+	l.segment = append(append(l.segment, p.Data...), p.Marker...)
+	end := len(l.segment)
+	begin := end - n - len(e.data)
+	e.data = l.segment[begin:end:end]
+	e.truncated, e.sealed = p.Truncated, p.Sealed || p.Truncated
+	l.head.seq += int64(n)
+	l.head.charge += int64(n)
+	return true
+}
+
+// store copies data into the segment, or a new one, and returns it there. The bytes of a segment are
+// written once; cursors read them without the lock.
+func (l *Log) store(data []byte, marker string) []byte {
+	n := len(data) + len(marker)
+	if len(l.segment)+n > cap(l.segment) {
+		size := min(max(2*cap(l.segment), minSegment), maxSegment)
+		l.segment = make([]byte, 0, max(n, size))
+	}
+	begin := len(l.segment)
+	l.segment = append(append(l.segment, data...), marker...)
+	return l.segment[begin:len(l.segment):len(l.segment)]
+}
+
+func (l *Log) push(e entry) {
+	e.at = l.head
+	l.entries = append(l.entries, e)
+	l.head = e.end()
+}
+
+// trim drops the oldest entries that the bound no longer holds, but not what a pacing cursor still needs,
+// up to the overrun.
+func (l *Log) trim() {
+	if l.head.charge-l.oldest.charge <= l.bound {
+		return
+	}
+	needed := l.slowest()
+	for len(l.entries) > 1 {
+		end := l.entries[0].end()
+		kept := l.head.charge - end.charge
+		if kept < l.bound || end.charge > needed && kept < l.bound+overrun {
+			return
+		}
+		if e := &l.entries[0]; e.kind != Event {
+			l.counts.Lost += max(0, end.seq-max(e.at.seq, l.sent))
+		}
+		l.oldest = end
+		l.entries[0] = entry{}
+		l.entries = l.entries[1:]
+		l.base++
+	}
+}
+
+// wake tells every cursor that waits for it that there is something to take.
+func (l *Log) wake() {
+	for _, c := range l.cursors {
+		if c.armed {
+			c.armed = false
+			c.ready()
+		}
+	}
+}
+
+// find returns the index of the entry that holds the byte or event after seq.
+func (l *Log) find(seq int64) int {
+	return sort.Search(len(l.entries), func(i int) bool { return l.entries[i].end().seq > seq })
+}
