@@ -40,7 +40,7 @@ type everything struct {
 	Wait    Seconds            `json:"wait,omitzero"`
 	shared
 	Hidden string `json:"-"`
-	secret string
+	_      string
 }
 
 type inner struct {

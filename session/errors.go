@@ -10,6 +10,8 @@ var (
 	ErrNotFound = errors.New("session not found")
 	// ErrExists says that another execute took this id.
 	ErrExists = errors.New("session exists with another command")
+	// errDiscarded is why a session did not start that was given up before.
+	errDiscarded = errors.New("discarded")
 	// ErrShuttingDown says that the registry takes no new sessions.
 	ErrShuttingDown = errors.New("shutting down")
 )

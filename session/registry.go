@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"container/list"
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -26,8 +27,10 @@ type Options struct {
 // at most Retain. A session takes a slot before it is started and gives it back once, when its record is
 // retained or its start failed. All methods may be called concurrently.
 type Registry struct {
-	o  Options
-	wg sync.WaitGroup // the supervisors
+	o      Options
+	wg     sync.WaitGroup  // the supervisors
+	killed context.Context // done once nobody is given grace any more
+	kill   context.CancelFunc
 
 	mu       sync.Mutex
 	sessions map[string]*Session
@@ -46,7 +49,9 @@ type retained struct {
 
 // NewRegistry returns an empty registry. Its Shutdown must be called.
 func NewRegistry(o Options) *Registry {
-	return &Registry{o: o, sessions: make(map[string]*Session), idle: make(chan struct{})}
+	r := &Registry{o: o, sessions: make(map[string]*Session), idle: make(chan struct{})}
+	r.killed, r.kill = context.WithCancel(context.Background())
+	return r
 }
 
 // Reserve takes a slot for a new session, which the caller starts. If the owner's session of that id is
@@ -206,16 +211,7 @@ func (r *Registry) Shutdown(ctx context.Context) {
 	case <-idle:
 	case <-ctx.Done():
 	}
-	r.mu.Lock()
-	all := slices.Collect(func(yield func(*Session) bool) {
-		for _, s := range r.sessions {
-			if !yield(s) {
-				return
-			}
-		}
-	})
-	r.mu.Unlock()
-	for _, s := range all {
+	for _, s := range r.all() {
 		s.End(Shutdown, nil)
 	}
 	r.wg.Wait()
@@ -225,4 +221,19 @@ func (r *Registry) Shutdown(ctx context.Context) {
 	if r.expiry != nil {
 		r.expiry.Stop()
 	}
+}
+
+// Kill ends every session at once, whatever grace it has or was given already. A Shutdown that waits for
+// them returns soon.
+func (r *Registry) Kill() {
+	r.kill()
+	for _, s := range r.all() {
+		s.hasten()
+	}
+}
+
+func (r *Registry) all() []*Session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Collect(maps.Values(r.sessions))
 }

@@ -126,14 +126,7 @@ func (s *Session) View() View {
 func (s *Session) Start() error {
 	p, err := process.Start(s.spec.Program)
 	if err != nil {
-		s.update(func(st *status) {
-			st.failure = err
-			st.move(Ended)
-		})
-		s.stdin.shut("the command did not start")
-		s.reg.forget(s)
-		close(s.ready)
-		close(s.done)
+		s.fail(err)
 		return err
 	}
 	s.timeout = stream.NewDeadline(s.spec.Timeout, func() { s.End(TimedOut, nil) })
@@ -151,6 +144,26 @@ func (s *Session) Start() error {
 	s.reg.supervise(s, p)
 	close(s.ready)
 	return nil
+}
+
+// Discard gives up a session whose Start will not be called, or failed. One that was started is left alone.
+func (s *Session) Discard() { s.fail(errDiscarded) }
+
+// fail makes a session that was not started as if it had never been.
+func (s *Session) fail(why error) {
+	failed := false
+	s.update(func(st *status) {
+		if failed = st.state == Starting; failed {
+			st.failure = why
+			st.move(Ended)
+		}
+	})
+	if failed {
+		s.stdin.shut("the command did not start")
+		s.reg.forget(s)
+		close(s.ready)
+		close(s.done)
+	}
 }
 
 // event puts a change of state into the log.
@@ -253,6 +266,16 @@ func (s *Session) beginEnd(st *status) {
 	s.timeout.Stop()
 	s.silence.Stop()
 	close(s.ending)
+}
+
+// hasten ends the session without grace, for cause Shutdown if it is not on its way to its end yet.
+func (s *Session) hasten() {
+	s.End(Shutdown, new(time.Duration))
+	s.update(func(st *status) {
+		if st.state == Ending && !st.escalated && s.killer != nil && s.killer.Stop() {
+			s.killer.Reset(0)
+		}
+	})
 }
 
 // kill runs when grace has passed; the command may have exited by then, its descendants not.

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"context"
 	"sync/atomic"
 	"time"
 
@@ -79,7 +78,7 @@ func (s *Session) sweep(p *process.Process) process.SweepResult {
 			grace = time.Until(st.due)
 		}
 	})
-	return p.Sweep(context.Background(), grace)
+	return p.Sweep(s.reg.killed, grace)
 }
 
 // finish makes the record, which is the last event of the log, and gives the slot back.

@@ -56,12 +56,11 @@ func (l *Log) NewCursor(o CursorOptions) *Cursor {
 func (c *Cursor) seek(seq int64) {
 	l := c.log
 	if seq >= l.head.seq {
-		c.at, c.number = l.head, l.base+int64(len(l.entries))
+		c.at, c.number = l.head, l.base+int64(max(len(l.entries)-1, 0)) // the newest entry may grow
 		return
 	}
 	if seq < l.oldest.seq {
-		// How many of the places that are gone were events is known only from the oldest kept place on.
-		c.at = place{seq: seq, events: l.oldest.events, charge: l.oldest.charge}
+		c.at = place{seq: seq, events: l.eventsBefore(seq), charge: l.oldest.charge}
 		c.number = l.base - 1
 		return
 	}
@@ -91,10 +90,8 @@ func (c *Cursor) Next() (Item, bool) {
 	for c.number < l.base+int64(len(l.entries)) {
 		e := &l.entries[c.number-l.base]
 		if c.events && e.kind != Event {
-			c.moveTo(e.end(), c.number+1)
-			continue
-		}
-		if it, ok := c.take(e); ok {
+			c.moveTo(e.end(), c.number)
+		} else if it, ok := c.take(e); ok {
 			return it, true
 		}
 		if !c.passed(e) {
@@ -102,7 +99,7 @@ func (c *Cursor) Next() (Item, bool) {
 		}
 		c.number++
 	}
-	c.armed = true
+	c.armed = c.ready != nil
 	return Item{}, false
 }
 

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"slices"
 	"sort"
 	"sync"
 )
@@ -26,6 +27,9 @@ const (
 	// of two pipes, read when the process is dead and must not wait for a client any more, and events.
 	overrun = 1 << 20
 
+	// maxGone is of how many events that are gone a log knows the places, for a gap to be exact.
+	maxGone = 1024
+
 	minSegment = 512
 	maxSegment = 32 << 10
 )
@@ -48,12 +52,14 @@ type Log struct {
 	entries []entry
 	base    int64 // the number of entries[0], counted from the log's beginning
 	segment []byte
-	head    place // the end of the log
-	oldest  place // the beginning of what is kept
+	head    place   // the end of the log
+	oldest  place   // the beginning of what is kept
+	gone    []int64 // where the newest of the events began that are gone
 	cursors []*Cursor
 
 	counts Counts
-	sent   int64 // the furthest place that any cursor with output has reached
+	given  [kinds]int64 // bytes of output that came in, markers too
+	sent   int64        // the furthest place that any cursor with output has reached
 }
 
 // place is a place in the log in three measures that grow together.
@@ -197,7 +203,7 @@ func (l *Log) Tail(kind Kind, n int64) (tail []byte, truncated bool) {
 		}
 	}
 	tail = tail[max(0, have-n):]
-	return tail, truncated || int64(len(tail)) < l.counts.Written[kind]-l.counts.Dropped
+	return tail, truncated || int64(len(tail)) < l.given[kind]
 }
 
 // wait blocks until no pacing cursor is a bound behind.
@@ -237,6 +243,7 @@ func (l *Log) slowest() int64 {
 func (l *Log) count(p Piece) {
 	l.counts.Written[p.Kind] += int64(len(p.Data)) + p.Dropped
 	l.counts.Dropped += p.Dropped
+	l.given[p.Kind] += int64(len(p.Data) + len(p.Marker))
 	if p.Truncated {
 		l.counts.TruncatedLines++
 	}
@@ -296,12 +303,28 @@ func (l *Log) trim() {
 		}
 		if e := &l.entries[0]; e.kind != Event {
 			l.counts.Lost += max(0, end.seq-max(e.at.seq, l.sent))
+		} else {
+			l.forget(e.at.seq)
 		}
 		l.oldest = end
 		l.entries[0] = entry{}
 		l.entries = l.entries[1:]
 		l.base++
 	}
+}
+
+// forget notes where an event began that is gone.
+func (l *Log) forget(seq int64) {
+	if len(l.gone) == maxGone {
+		l.gone = slices.Delete(l.gone, 0, maxGone/2)
+	}
+	l.gone = append(l.gone, seq)
+}
+
+// eventsBefore counts the events before seq, a place that is gone.
+func (l *Log) eventsBefore(seq int64) int64 {
+	i, _ := slices.BinarySearch(l.gone, seq)
+	return l.oldest.events - int64(len(l.gone)-i)
 }
 
 // wake tells every cursor that waits for it that there is something to take.

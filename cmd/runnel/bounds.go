@@ -2,21 +2,62 @@ package main
 
 import (
 	"fmt"
-
-	"github.com/alecthomas/kong"
+	"time"
 )
 
-// defaultBounds are the defaults of serve's flags, for a server that nobody configured.
-func defaultBounds() (*bounds, error) {
-	var c struct {
-		Bounds bounds `embed:""`
-	}
-	parser, err := kong.New(&c, kong.NamedMapper("size", sizeMapper{}))
-	if err != nil {
-		return nil, fmt.Errorf("defaults: %w", err)
-	}
-	if _, err := parser.Parse(nil); err != nil {
-		return nil, err
-	}
-	return &c.Bounds, nil
+// bounds are what bounds a server, and the defaults of execute.
+type bounds struct {
+	MaxSessions     int           `help:"Sessions that run at once." default:"100" env:"RUNNEL_MAX_SESSIONS"`
+	MaxConnections  int           `help:"Connections at once." default:"100" env:"RUNNEL_MAX_CONNECTIONS"`
+	MaxInFlight     int           `help:"Requests in flight on one connection." default:"1024" env:"RUNNEL_MAX_IN_FLIGHT"`
+	MaxRetained     int           `help:"Ended sessions whose record and log are kept." default:"1000" env:"RUNNEL_MAX_RETAINED"`
+	Retain          time.Duration `help:"How long they are kept." default:"5m" env:"RUNNEL_RETAIN"`
+	ReplayBytes     int64         `help:"Newest output that each session keeps." default:"1MiB" type:"size" env:"RUNNEL_REPLAY_BYTES"`
+	MaxMessageBytes int64         `help:"Largest message taken." default:"1MiB" type:"size" env:"RUNNEL_MAX_MESSAGE_BYTES"`
+	StreamTimeout   time.Duration `help:"Default of stream_timeout; 0 for none." default:"5m" env:"RUNNEL_STREAM_TIMEOUT"`
+	Timeout         time.Duration `help:"Default of timeout; 0 for none." default:"0s" env:"RUNNEL_TIMEOUT"`
+	Grace           time.Duration `help:"Default of grace." default:"2s" env:"RUNNEL_GRACE"`
+	PingInterval    time.Duration `help:"Time between pings; a peer silent for three is cut off." default:"20s" env:"RUNNEL_PING_INTERVAL"`
+	WriteTimeout    time.Duration `help:"Longest time in which a peer takes no byte." default:"30s" env:"RUNNEL_WRITE_TIMEOUT"`
+	Shell           string        `help:"What runs a string command, with -c." default:"/bin/sh" env:"RUNNEL_SHELL"`
+	Drain           time.Duration `help:"What sessions have at shutdown before they are ended." default:"5s" env:"RUNNEL_DRAIN"`
 }
+
+// Validate implements kong's check of values.
+func (b *bounds) Validate() error {
+	for name, v := range map[string]int64{
+		"max-sessions": int64(b.MaxSessions), "max-connections": int64(b.MaxConnections), "max-in-flight": int64(b.MaxInFlight),
+		"replay-bytes": b.ReplayBytes, "max-message-bytes": b.MaxMessageBytes,
+		"ping-interval": int64(b.PingInterval), "write-timeout": int64(b.WriteTimeout),
+	} {
+		if v <= 0 {
+			return fmt.Errorf("--%s must be more than 0", name)
+		}
+	}
+	for name, v := range map[string]int64{
+		"retain": int64(b.Retain), "stream-timeout": int64(b.StreamTimeout), "timeout": int64(b.Timeout),
+		"grace": int64(b.Grace), "drain": int64(b.Drain), "max-retained": int64(b.MaxRetained),
+	} {
+		if v < 0 {
+			return fmt.Errorf("--%s must not be negative", name)
+		}
+	}
+	return nil
+}
+
+// ownBounds are those of a server that serves this process one command. Nothing is kept for later. Its one
+// client is never taken for dead, however long Ctrl-Z or `| less` holds it up; and an execute may be as large
+// as exec(2) takes arguments, six times over because JSON may swell each byte to six.
+var ownBounds = bounds{
+	MaxSessions:     1,
+	MaxConnections:  1,
+	MaxInFlight:     1024,
+	ReplayBytes:     1 << 20,
+	MaxMessageBytes: 64 << 20,
+	Grace:           2 * time.Second,
+	PingInterval:    years,
+	WriteTimeout:    years,
+	Shell:           "/bin/sh",
+}
+
+const years = 10 * 365 * 24 * time.Hour

@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/client"
@@ -12,8 +15,16 @@ import (
 
 type cancelCmd struct {
 	target
-	Grace *time.Duration `help:"Between SIGTERM and SIGKILL. Default: the session's own." env:"-"`
+	Grace *time.Duration `help:"Between SIGTERM and SIGKILL. Default: the session's own."`
 	ID    string         `arg:"" help:"The session's id, or a prefix of it that no other has."`
+}
+
+// Validate implements kong's check of values.
+func (c *cancelCmd) Validate() error {
+	if c.Grace != nil && *c.Grace < 0 {
+		return errors.New("--grace must not be negative")
+	}
+	return c.target.Validate()
 }
 
 // Run cancels the session and waits until its tree is gone.
@@ -41,6 +52,9 @@ func (c *cancelCmd) Run(w *world) error {
 
 // resolve finds the one session whose id begins with prefix.
 func resolve(ctx context.Context, conn *client.Client, prefix string) (string, error) {
+	if uuid.Validate(prefix) == nil {
+		return prefix, nil
+	}
 	var res rpc.ListResult
 	if err := conn.Call(ctx, rpc.MethodList, rpc.ListParams{}, &res); err != nil {
 		return "", err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
 )
@@ -58,20 +59,23 @@ func run(ctx context.Context, args []string, stdin *os.File, stdout, stderr io.W
 		kong.Description("Run commands for clients far away: supervised process trees over JSON-RPC 2.0 on WebSocket."),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exited = code }),
-		kong.UsageOnError(),
 		kong.NamedMapper("size", sizeMapper{}),
 		kong.Vars{"socket": defaultSocket()},
 	)
 	if err != nil {
 		panic(err) // the struct above is wrong
 	}
+	for i, arg := range args { // neither JSON nor kong carries them; both would quietly change them
+		if !utf8.ValidString(arg) {
+			return report(stderr, &statusError{exitUsage, fmt.Errorf("argument %d, %q, is not UTF-8", i+1, arg)})
+		}
+	}
 	k, err := parser.Parse(args)
 	if exited >= 0 { // --help
 		return exited
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "runnel: %v\n", err)
-		return exitUsage
+		return report(stderr, &statusError{exitUsage, err})
 	}
 	w := &world{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr}
 	return report(stderr, k.Run(w))

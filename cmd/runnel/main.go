@@ -10,7 +10,8 @@ import (
 )
 
 func main() {
-	// SIGPIPE on stdout comes back as EPIPE from the write, so that what runs is still ended in order.
-	signal.Ignore(syscall.SIGPIPE)
+	// A broken pipe on stdout comes back from the write, so that what runs is still ended in order. The signal
+	// is caught, not ignored: commands would inherit that, and `yes | head` in them would not end silently.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/client"
@@ -24,6 +25,9 @@ func (c *psCmd) Run(w *world) error {
 		if err := conn.Call(ctx, rpc.MethodList, rpc.ListParams{}, &res); err != nil {
 			return err
 		}
+		if res.Truncated {
+			fmt.Fprintln(w.stderr, "runnel: there are more sessions than one answer holds; these are the newest")
+		}
 		if c.JSON {
 			return json.NewEncoder(w.stdout).Encode(res.Sessions)
 		}
@@ -34,18 +38,6 @@ func (c *psCmd) Run(w *world) error {
 		}
 		return t.Flush()
 	})
-}
-
-// with runs f on a connection to the server.
-func (t *target) with(w *world, f func(context.Context, *client.Client) error) error {
-	ctx, cancel := context.WithTimeout(w.ctx, dialTimeout)
-	defer cancel()
-	conn, err := t.connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	return f(w.ctx, conn)
 }
 
 func since(rfc3339 string) string {
@@ -68,10 +60,16 @@ func exitOf(c *rpc.Completion) string {
 	return "?"
 }
 
-// oneLine keeps a command from breaking the table.
+// oneLine keeps a command from breaking the table, and the terminal.
 func oneLine(s string) string {
 	const most = 60
-	runes := []rune(strings.Join(strings.Fields(s), " "))
+	printable := func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '·'
+		}
+		return r
+	}
+	runes := []rune(strings.Map(printable, strings.Join(strings.Fields(s), " ")))
 	if len(runes) > most {
 		return string(runes[:most-1]) + "…"
 	}

@@ -1,25 +1,17 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"os/signal"
+	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
-	"github.com/rs/zerolog"
-	"golang.org/x/sys/unix"
 
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/client"
-	"github.com/runnel-rpc/runnel/rpc/server"
 )
 
 // The exit statuses of run that are not the command's, as env(1) and timeout(1) have them.
@@ -31,270 +23,117 @@ const (
 	exitSignalBase    = 128
 )
 
-// interruptsToCancel is how many Ctrl-C cancel what does not end on SIGINT.
-const interruptsToCancel = 3
-
 type runCmd struct {
 	target
 	Shell         string            `short:"c" name:"command" help:"A shell string to run, in place of a command and its args." placeholder:"STRING"`
 	NoStdin       bool              `short:"n" name:"no-stdin" help:"Leave stdin alone."`
 	Cwd           string            `help:"Working directory. Default: this one."`
 	Env           map[string]string `help:"Environment variable to set; may be given more than once." placeholder:"K=V" mapsep:"none"`
-	Timeout       time.Duration     `help:"Longest running time." env:"-"`
-	StreamTimeout time.Duration     `help:"Longest silence." env:"-"`
+	Timeout       *time.Duration    `help:"Longest running time; 0 for none. Default: the server's."`
+	StreamTimeout time.Duration     `help:"Longest silence. Default: none."`
 	Label         map[string]string `help:"Label to give to the session; may be given more than once." placeholder:"K=V" mapsep:"none"`
 	JSON          bool              `name:"json" help:"Print every notification as a line of JSON in place of the output."`
 	Args          []string          `arg:"" optional:"" passthrough:"" help:"The command and its arguments."`
 }
 
+// Validate implements kong's check of values.
+func (c *runCmd) Validate() error {
+	switch {
+	case (c.Shell == "") == (len(c.argv()) == 0):
+		return errors.New("give a command after --, or a shell string with -c, and not both")
+	case c.Timeout != nil && *c.Timeout < 0:
+		return errors.New("--timeout must not be negative")
+	case c.StreamTimeout < 0:
+		return errors.New("--stream-timeout must not be negative")
+	}
+	return c.target.Validate()
+}
+
+// argv is the command without the -- that kong leaves in front of it.
+func (c *runCmd) argv() []string {
+	if len(c.Args) > 0 && c.Args[0] == "--" {
+		return c.Args[1:]
+	}
+	return c.Args
+}
+
 // Run runs the command and ends as it does.
 func (c *runCmd) Run(w *world) error {
-	params, err := c.params()
-	if err != nil {
-		return &statusError{exitUsage, err}
+	e := &execution{w: w, stdin: !c.NoStdin, tell: make(chan rpc.ControlParams, 2)}
+	var o client.Options
+	if c.JSON {
+		o.Raw = e.line
+	} else {
+		e.events.Output = e.output
 	}
-	conn, cleanUp, err := c.dial(w)
+	l, err := c.link(w.ctx, o)
 	if err != nil {
 		return &statusError{exitRunnelFailed, err}
 	}
-	defer cleanUp()
-	return (&execution{w: w, c: conn, json: c.JSON, stdin: !c.NoStdin}).run(params)
+	e.conn = l.Client
+	params, err := c.params(l.own != nil)
+	if err != nil {
+		l.close()
+		return &statusError{exitRunnelFailed, err}
+	}
+	err = e.run(params)
+	if errors.Is(err, errGivenUp) {
+		l.abandon()
+	} else {
+		l.close()
+	}
+	return err
 }
 
-// params are those of a command that behaves as if it ran here.
-func (c *runCmd) params() (rpc.ExecuteParams, error) {
-	args := c.Args
-	if len(args) > 0 && args[0] == "--" {
-		args = args[1:]
-	}
-	if (c.Shell == "") == (len(args) == 0) {
-		return rpc.ExecuteParams{}, errors.New("give a command after --, or a shell string with -c, and not both")
-	}
-	p := rpc.ExecuteParams{
-		Command:       rpc.Command{Shell: c.Shell, Argv: args},
-		Cwd:           c.Cwd,
+// params are those of a command that behaves as if it ran here. A server that is this process has this
+// directory and this environment; another one is told of them.
+func (c *runCmd) params(own bool) (p rpc.ExecuteParams, err error) {
+	p = rpc.ExecuteParams{
+		SessionID:     uuid.NewString(),
+		Command:       rpc.Command{Shell: c.Shell, Argv: c.argv()},
 		Env:           map[string]*string{},
 		Stdin:         rpc.StdinPipe,
 		Mode:          rpc.ModeRaw,
 		Encoding:      rpc.EncodingAuto,
-		Timeout:       rpc.Seconds{Set: true, D: c.Timeout},
 		StreamTimeout: rpc.Seconds{Set: true, D: c.StreamTimeout},
 		Labels:        c.Label,
+	}
+	if c.Shell != "" {
+		p.Command.Argv = nil
 	}
 	if c.NoStdin {
 		p.Stdin = rpc.StdinNone
 	}
-	if p.Cwd == "" {
-		p.Cwd, _ = os.Getwd()
+	if c.Timeout != nil {
+		p.Timeout = rpc.Seconds{Set: true, D: *c.Timeout}
 	}
-	for _, e := range environ() {
-		name, value, _ := strings.Cut(e, "=")
-		if name != "" {
-			p.Env[name] = &value
+	if c.Cwd != "" || !own {
+		if p.Cwd, err = filepath.Abs(c.Cwd); err != nil {
+			return p, err
+		}
+	}
+	if !own {
+		for _, e := range environ() {
+			if name, value, _ := strings.Cut(e, "="); name != "" {
+				p.Env[name] = &value
+			}
 		}
 	}
 	for name, value := range c.Env {
 		p.Env[name] = &value
 	}
-	return p, nil
+	return p, checkText(&p)
 }
 
-// dial connects to the server, or to one that this process serves for itself where there is none.
-func (c *runCmd) dial(w *world) (*client.Client, func(), error) {
-	ctx, cancel := context.WithTimeout(w.ctx, dialTimeout)
-	defer cancel()
-	conn, err := c.connect(ctx)
-	if err == nil {
-		return conn, func() { _ = conn.Close() }, nil
+// checkText refuses what of this place JSON can't carry: encoding/json would quietly change it.
+func checkText(p *rpc.ExecuteParams) error {
+	if !utf8.ValidString(p.Cwd) {
+		return fmt.Errorf("the working directory, %q, is not UTF-8", p.Cwd)
 	}
-	if !errors.Is(err, errNoServer) {
-		return nil, nil, err
-	}
-	return serveSelf(ctx)
-}
-
-const dialTimeout = 10 * time.Second
-
-// serveSelf serves in this process, on a listener that only this process can reach.
-func serveSelf(ctx context.Context) (*client.Client, func(), error) {
-	b, err := defaultBounds()
-	if err != nil {
-		return nil, nil, err
-	}
-	s := newService(b, server.Auth{}, zerolog.Nop())
-	l := newPairListener()
-	served := make(chan error, 1)
-	go func() { served <- s.server.Serve(l) }()
-	stop := func() {
-		now, cancel := context.WithCancel(context.Background())
-		cancel()
-		s.registry.Shutdown(now)
-		s.server.Shutdown()
-		<-served
-	}
-	conn, err := client.Dial(ctx, socketURL, client.Options{Dial: l.dialContext})
-	if err != nil {
-		stop()
-		return nil, nil, err
-	}
-	return conn, func() { _ = conn.Close(); stop() }, nil
-}
-
-// execution is one command that runs as if it ran here.
-type execution struct {
-	w     *world
-	c     *client.Client
-	id    string
-	s     *client.Session
-	json  bool
-	stdin bool
-
-	mu     sync.Mutex
-	failed error // a write to stdout or stderr that failed
-}
-
-// run runs the command to its end.
-func (e *execution) run(p rpc.ExecuteParams) error {
-	ctx, cancel := context.WithCancel(e.w.ctx)
-	defer cancel()
-	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	defer signal.Stop(signals)
-	events := client.Events{Output: e.output}
-	if e.json {
-		events = client.Events{Raw: e.raw, Output: e.rawOutput}
-	}
-	e.id = uuid.NewString() // events may come before the reply
-	p.SessionID = e.id
-	s, err := e.c.Execute(ctx, p, events)
-	if err != nil {
-		return spawnStatus(err)
-	}
-	e.s = s
-	go e.forward(ctx, signals)
-	if e.stdin {
-		go e.feed(ctx)
-	}
-	rec, err := s.Wait(ctx)
-	if err != nil {
-		return &statusError{exitRunnelFailed, err}
-	}
-	return e.status(rec)
-}
-
-// spawnStatus is what a shell would exit with.
-func spawnStatus(err error) error {
-	var e *rpc.Error
-	status := exitRunnelFailed
-	if errors.As(err, &e) && e.Code == rpc.CodeSpawnFailed {
-		if d, ok := e.Data.(rpc.Data); ok {
-			switch d["errno"] {
-			case "ENOENT":
-				status = exitNotFound
-			case "EACCES", "ENOEXEC", "EISDIR":
-				status = exitNotExecutable
-			}
+	for name, value := range p.Env {
+		if !utf8.ValidString(name) || !utf8.ValidString(*value) {
+			return fmt.Errorf("the environment variable %q is not UTF-8", name)
 		}
-		err = errors.New(e.Message)
-	}
-	return &statusError{status, err}
-}
-
-// status is the command's own exit status, as a shell tells it.
-func (e *execution) status(rec *rpc.Completion) error {
-	e.mu.Lock()
-	failed := e.failed
-	e.mu.Unlock()
-	switch {
-	case failed != nil && !errors.Is(failed, syscall.EPIPE):
-		return &statusError{exitRunnelFailed, failed}
-	case rec.Reason == rpc.ReasonTimeout || rec.Reason == rpc.ReasonStreamTimeout:
-		return &statusError{exitTimeout, fmt.Errorf("ended by the %s", strings.ReplaceAll(rec.Reason, "_", " "))}
-	case rec.Signal != nil:
-		return &statusError{exitSignalBase + int(unix.SignalNum(*rec.Signal)), nil}
-	case rec.ExitCode != nil && *rec.ExitCode != 0:
-		return &statusError{*rec.ExitCode, nil}
-	case rec.ExitCode == nil:
-		return &statusError{exitRunnelFailed, fmt.Errorf("the exit status is not known: %s", rec.Reason)}
 	}
 	return nil
-}
-
-func (e *execution) output(o *client.Output) {
-	w := e.w.stdout
-	if o.Type == rpc.StreamStderr {
-		w = e.w.stderr
-	}
-	_, err := w.Write(o.Data)
-	e.wrote(err)
-}
-
-func (e *execution) raw(method string, params []byte) {
-	_, err := fmt.Fprintf(e.w.stdout, `{"jsonrpc":"2.0","method":%q,"params":%s}`+"\n", method, params)
-	e.wrote(err)
-}
-
-// rawOutput prints a process.output as it came.
-func (e *execution) rawOutput(o *client.Output) {
-	params, err := json.Marshal(o.Params(e.id))
-	if err == nil {
-		e.raw(rpc.NotifyOutput, params)
-	}
-}
-
-// wrote notes a write that failed. Nobody reads any more then, which the command learns as it would have
-// here: by SIGPIPE.
-func (e *execution) wrote(err error) {
-	if err == nil {
-		return
-	}
-	e.mu.Lock()
-	first := e.failed == nil
-	if first {
-		e.failed = err
-	}
-	e.mu.Unlock()
-	if first {
-		go func() {
-			p := rpc.ControlParams{SessionID: e.id, Type: rpc.ControlSignal, Signal: "SIGPIPE"}
-			_ = e.c.Call(e.w.ctx, rpc.MethodControl, p, nil)
-		}()
-	}
-}
-
-// forward sends the signals that come to the command's tree. The third SIGINT cancels it.
-func (e *execution) forward(ctx context.Context, signals <-chan os.Signal) {
-	interrupts := 0
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case sig := <-signals:
-			if sig == syscall.SIGINT {
-				interrupts++
-			}
-			if interrupts >= interruptsToCancel {
-				_ = e.s.Control(ctx, rpc.ControlCancel)
-				return
-			}
-			_ = e.s.Signal(ctx, unix.SignalName(sig.(syscall.Signal)))
-		}
-	}
-}
-
-// feed forwards stdin until its end, or until the command takes no more.
-func (e *execution) feed(ctx context.Context) {
-	buf := make([]byte, 64<<10)
-	for {
-		n, err := e.w.stdin.Read(buf)
-		if n > 0 && e.s.WriteBytes(ctx, buf[:n], false) != nil {
-			return
-		}
-		if err != nil {
-			if errors.Is(err, io.EOF) || n == 0 {
-				_ = e.s.WriteBytes(ctx, nil, true)
-			}
-			return
-		}
-	}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 
 	"github.com/coder/websocket"
@@ -25,6 +26,9 @@ type Options struct {
 	Dial func(context.Context) (net.Conn, error)
 	// Shutdown, if not nil, is called when the server announces its shutdown.
 	Shutdown func(rpc.Shutdown)
+	// Raw, if not nil, is called with every notification as it came, before all else is. The text is valid
+	// until it returns.
+	Raw func(message []byte)
 	// MaxMessageBytes bounds what is taken from the server; 0 means 4 MiB.
 	MaxMessageBytes int64
 }
@@ -35,7 +39,14 @@ const (
 )
 
 // ErrClosed is the cause of every error that comes of a connection that is over.
-var ErrClosed = errors.New("client: connection closed")
+var ErrClosed = errors.New("connection closed")
+
+// TooLargeError says that a message is larger than the server takes. It was not sent.
+type TooLargeError struct{ Size, Limit int64 }
+
+func (e *TooLargeError) Error() string {
+	return fmt.Sprintf("a message of %d bytes: the server takes %d at most", e.Size, e.Limit)
+}
 
 // Client is one connection to a server. Its methods may be called concurrently. Events of its sessions are
 // told in order, from the one goroutine that reads: while it is held up, the server and in the end the
@@ -107,13 +118,18 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("the server refused the connection: %d %s: %s", e.Status, http.StatusText(e.Status), e.Reason)
 }
 
+// refused explains why a dial failed, without the libraries' words about where they noticed.
 func refused(err error, resp *http.Response) error {
-	if resp == nil || resp.StatusCode == http.StatusSwitchingProtocols {
-		return err
+	var op *net.OpError
+	switch {
+	case resp != nil && resp.StatusCode != http.StatusSwitchingProtocols:
+		reason, _ := io.ReadAll(io.LimitReader(resp.Body, 256))
+		_ = resp.Body.Close()
+		return &RefusedError{Status: resp.StatusCode, Reason: strings.TrimSpace(string(reason))}
+	case errors.As(err, &op):
+		return op
 	}
-	reason, _ := io.ReadAll(io.LimitReader(resp.Body, 256))
-	_ = resp.Body.Close()
-	return &RefusedError{Status: resp.StatusCode, Reason: string(reason)}
+	return err
 }
 
 // Connected is what the server said first.
@@ -187,7 +203,22 @@ func (c *Client) failure() error {
 	if c.err == nil {
 		return ErrClosed
 	}
-	return fmt.Errorf("%w: %w", ErrClosed, c.err)
+	return fmt.Errorf("%w: %w", ErrClosed, lost(c.err))
+}
+
+// lost is what ended a connection, without the library's words about where it noticed.
+func lost(err error) error {
+	var said websocket.CloseError
+	var op *net.OpError
+	switch {
+	case errors.As(err, &said):
+		return fmt.Errorf("the server closed it: %d %s: %w", said.Code, said.Reason, err)
+	case errors.As(err, &op):
+		return op
+	case errors.Is(err, io.EOF):
+		return io.ErrUnexpectedEOF
+	}
+	return err
 }
 
 // over notes why the connection ended and tells the sessions.

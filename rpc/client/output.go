@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
-	"unicode/utf8"
 
 	"github.com/runnel-rpc/runnel/rpc"
 )
@@ -21,24 +20,6 @@ type Output struct {
 	DroppedBytes int64
 
 	session []byte
-}
-
-// Params is o as the wire has it, for the session of that id: base64 where Data is not UTF-8.
-func (o *Output) Params(id string) rpc.Output {
-	p := rpc.Output{
-		SessionID:    id,
-		Seq:          o.Seq,
-		Type:         o.Type,
-		Data:         string(o.Data),
-		Truncated:    o.Truncated,
-		Partial:      o.Partial,
-		Replaced:     o.Replaced,
-		DroppedBytes: o.DroppedBytes,
-	}
-	if !utf8.Valid(o.Data) {
-		p.Data, p.Encoding = base64.StdEncoding.EncodeToString(o.Data), rpc.EncodingBase64
-	}
-	return p
 }
 
 var (

@@ -19,8 +19,6 @@ type Events struct {
 	Gap    func(rpc.Gap)
 	// State is told of process.started, .paused, .resumed and .canceled.
 	State func(rpc.StateEvent)
-	// Raw is told of every notification but output before all else: its method, and its params as JSON.
-	Raw func(method string, params []byte)
 }
 
 // Session is a command that this connection runs. Its methods may be called concurrently.
@@ -83,8 +81,20 @@ func (s *Session) Wait(ctx context.Context) (*rpc.Completion, error) {
 }
 
 // WriteBytes feeds the session's stdin; eof closes it behind data. It returns when the server has accepted
-// data. Data of more than half of the server's max_message_bytes is refused there.
+// all of it, in as many messages as it takes.
 func (s *Session) WriteBytes(ctx context.Context, data []byte, eof bool) error {
+	const envelope, swell = 1 << 10, 6 // JSON makes up to six bytes of one
+	most := max(1, (int(s.c.connected.Limits.MaxMessageBytes)-envelope)/swell)
+	for len(data) > most {
+		if err := s.write(ctx, data[:most], false); err != nil {
+			return err
+		}
+		data = data[most:]
+	}
+	return s.write(ctx, data, eof)
+}
+
+func (s *Session) write(ctx context.Context, data []byte, eof bool) error {
 	p := rpc.WriteParams{SessionID: s.id, Data: string(data), EOF: eof}
 	if !utf8.Valid(data) {
 		p.Data, p.Encoding = base64.StdEncoding.EncodeToString(data), rpc.EncodingBase64
@@ -110,9 +120,6 @@ func (s *Session) output(o *Output) {
 }
 
 func (s *Session) event(method string, params []byte) {
-	if s.events.Raw != nil {
-		s.events.Raw(method, params)
-	}
 	switch method {
 	case rpc.NotifyCompleted:
 		var rec rpc.Completion

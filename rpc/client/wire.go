@@ -30,6 +30,9 @@ func (w *wire) ReadObject(v any) error {
 		if !bytes.HasPrefix(w.buf, notificationHead) {
 			return v.(json.Unmarshaler).UnmarshalJSON(bytes.Clone(w.buf))
 		}
+		if w.c.o.Raw != nil {
+			w.c.o.Raw(w.buf)
+		}
 		w.c.notified(w.buf)
 	}
 }
@@ -60,6 +63,9 @@ func (w *wire) WriteObject(v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return err
+	}
+	if limit := w.c.connected.Limits.MaxMessageBytes; limit > 0 && int64(len(b)) > limit {
+		return &TooLargeError{int64(len(b)), limit}
 	}
 	return w.c.ws.Write(context.Background(), websocket.MessageText, b)
 }

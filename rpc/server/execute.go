@@ -27,6 +27,9 @@ func execute(r *request) answer {
 	if p.Stream != nil {
 		stream = *p.Stream
 	}
+	if created {
+		defer s.Discard() // of no effect once it was started
+	}
 	l, attached := r.conn.attach(s, attachOptions{stream: stream, drop: p.SlowClient == rpc.SlowClientDrop})
 	if created {
 		if err := s.Start(); err != nil {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/base64"
+	"fmt"
 	"time"
 	"unicode/utf8"
 
@@ -42,7 +43,7 @@ func completion(id string, r *session.Record) rpc.Completion {
 	case r.Exit.Signal != 0:
 		name := unix.SignalName(r.Exit.Signal)
 		if name == "" {
-			name = "SIG" + r.Exit.Signal.String()
+			name = fmt.Sprintf("SIG%d", r.Exit.Signal) // a real-time signal: the kernel names none
 		}
 		c.Signal = &name
 		if r.Cause == session.Exited {

@@ -29,6 +29,7 @@ type Session interface {
 	ID() string
 	Spec() *session.Spec
 	Start() error
+	Discard()
 	Attach(stream.CursorOptions) Attachment
 	Pause() error
 	Resume() error

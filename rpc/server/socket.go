@@ -21,6 +21,7 @@ type socket struct {
 	rest  []byte
 	err   error
 	armed bool
+	pace  pacer
 	step  func(fd uintptr) bool
 }
 
@@ -60,9 +61,11 @@ func (s *socket) writeSome(fd uintptr) bool {
 		switch {
 		case n > 0:
 			s.rest = s.rest[n:]
+			s.pace.wrote(n)
 			progress = true
 		case err == syscall.EINTR:
 		case err == syscall.EAGAIN:
+			s.pace.blocked(int(fd))
 			if progress || !s.armed {
 				s.armed = true
 				_ = s.Conn.SetWriteDeadline(time.Now().Add(s.timeout))

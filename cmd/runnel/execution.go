@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/client"
+)
+
+const (
+	// interruptsToCancel is how many Ctrl-C cancel what does not end on SIGINT. One more gives up on it.
+	interruptsToCancel = 3
+	// pipeGrace is how long a command may go on writing after it was told that nobody reads.
+	pipeGrace = time.Second
+)
+
+// errGivenUp says that a signal ended the execution before the command did.
+var errGivenUp = errors.New("interrupted")
+
+// execution is one command that runs as if it ran here.
+type execution struct {
+	w      *world
+	conn   *client.Client
+	stdin  bool
+	events client.Events
+	tell   chan rpc.ControlParams // what the session is to be told because of failed: two at most
+
+	// These belong to the goroutine that tells events, and to run once that has told all.
+	failed   error // a write to stdout or stderr that failed
+	failedAt time.Time
+	canceled bool // because of it
+}
+
+// run runs the command to its end.
+func (e *execution) run(p rpc.ExecuteParams) error {
+	ctx, giveUp := context.WithCancelCause(e.w.ctx)
+	defer giveUp(nil)
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, unlessIgnored(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)...)
+	defer signal.Stop(signals)
+	begun := make(chan struct{})
+	go e.forward(ctx, giveUp, p.SessionID, begun, signals)
+	s, err := e.conn.Execute(ctx, p, e.events)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil {
+		return startStatus(err, &p)
+	}
+	close(begun)
+	if e.stdin {
+		go e.feed(ctx, s)
+	}
+	rec, err := s.Wait(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
+		return &statusError{exitRunnelFailed, fmt.Errorf("lost the server: %w", err)}
+	}
+	return e.status(rec)
+}
+
+// startStatus is what env(1) would exit with: a program that can't be run is told from all else.
+func startStatus(err error, p *rpc.ExecuteParams) error {
+	var large *client.TooLargeError
+	if errors.As(err, &large) {
+		err = fmt.Errorf("the command with its arguments and environment is too large: %w", err)
+	}
+	var e *rpc.Error
+	if !errors.As(err, &e) || e.Code != rpc.CodeSpawnFailed {
+		return &statusError{exitRunnelFailed, err}
+	}
+	data, _ := e.Data.(rpc.Data)
+	status := exitNotExecutable
+	switch errno := data["errno"]; {
+	case data["path"] == p.Cwd, errno == "EAGAIN", errno == "ENOMEM", errno == "EMFILE", errno == "ENFILE":
+		status = exitRunnelFailed
+	case errno == "ENOENT":
+		status = exitNotFound
+	}
+	return &statusError{status, errors.New(e.Message)}
+}
+
+// status is the command's own exit status, as a shell tells it.
+func (e *execution) status(rec *rpc.Completion) error {
+	switch {
+	case e.failed != nil && !errors.Is(e.failed, syscall.EPIPE):
+		return &statusError{exitRunnelFailed, e.failed}
+	case rec.Reason == rpc.ReasonTimeout || rec.Reason == rpc.ReasonStreamTimeout:
+		return &statusError{exitTimeout, fmt.Errorf("ended by the %s", strings.ReplaceAll(rec.Reason, "_", " "))}
+	case rec.Reason == rpc.ReasonShutdown:
+		return &statusError{exitRunnelFailed, errors.New("ended by the server's shutdown")}
+	case rec.Signal != nil:
+		return &statusError{exitSignalBase + signalNumber(*rec.Signal), nil}
+	case rec.ExitCode != nil && *rec.ExitCode != 0:
+		return &statusError{*rec.ExitCode, nil}
+	case rec.ExitCode == nil:
+		return &statusError{exitRunnelFailed, fmt.Errorf("the exit status is not known: %s", rec.Reason)}
+	}
+	return nil
+}
+
+// signalNumber is that of a name as the server tells it; SIG34 for one that has none.
+func signalNumber(name string) int {
+	if n := unix.SignalNum(name); n != 0 {
+		return int(n)
+	}
+	n, _ := strconv.Atoi(strings.TrimPrefix(name, "SIG"))
+	return n
+}
+
+func (e *execution) output(o *client.Output) {
+	w := e.w.stdout
+	if o.Type == rpc.StreamStderr {
+		w = e.w.stderr
+	}
+	_, err := w.Write(o.Data)
+	e.wrote(err)
+}
+
+// line prints a notification.
+func (e *execution) line(message []byte) {
+	_, err := fmt.Fprintf(e.w.stdout, "%s\n", message)
+	e.wrote(err)
+}
+
+// wrote notes a write that failed: nobody reads any more. Here the command would have learned that by
+// SIGPIPE, and so it does. One that ignores that would have got EPIPE, for which there is no way over the wire;
+// if it still writes after a while it is canceled.
+func (e *execution) wrote(err error) {
+	switch {
+	case err == nil:
+	case e.failed == nil:
+		e.failed, e.failedAt = err, time.Now()
+		e.tell <- signalParams(syscall.SIGPIPE)
+	case !e.canceled && time.Since(e.failedAt) > pipeGrace:
+		e.canceled = true
+		e.tell <- rpc.ControlParams{Type: rpc.ControlCancel}
+	}
+}
+
+// forward tells the session what there is to tell, and sends the signals that come to its tree. A signal that
+// comes before the command has begun, and a Ctrl-C too many, end the execution itself. No answer is waited
+// for: none comes past a stdout that nobody reads.
+func (e *execution) forward(ctx context.Context, giveUp context.CancelCauseFunc, id string, begun <-chan struct{}, signals <-chan os.Signal) {
+	control := func(p rpc.ControlParams) {
+		p.SessionID = id
+		_ = e.conn.Notify(ctx, rpc.MethodControl, p)
+	}
+	interrupts := 0
+	var tell <-chan rpc.ControlParams // nil until the command has begun
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-begun:
+			begun, tell = nil, e.tell
+		case p := <-tell:
+			control(p)
+		case s := <-signals:
+			if s == syscall.SIGINT {
+				interrupts++
+			}
+			switch sig := s.(syscall.Signal); {
+			case tell == nil || interrupts > interruptsToCancel:
+				giveUp(&statusError{exitSignalBase + int(sig), errGivenUp})
+			case interrupts == interruptsToCancel:
+				control(rpc.ControlParams{Type: rpc.ControlCancel})
+			default:
+				control(signalParams(sig))
+			}
+		}
+	}
+}
+
+func signalParams(sig syscall.Signal) rpc.ControlParams {
+	return rpc.ControlParams{Type: rpc.ControlSignal, Signal: unix.SignalName(sig)}
+}
+
+// feed forwards stdin until its end, or until the command takes no more.
+func (e *execution) feed(ctx context.Context, s *client.Session) {
+	buf := make([]byte, 64<<10)
+	for {
+		n, end := e.w.stdin.Read(buf)
+		if err := s.WriteBytes(ctx, buf[:n], end != nil); err != nil || end != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/rs/zerolog"
+
+	"github.com/runnel-rpc/runnel/rpc/client"
+	"github.com/runnel-rpc/runnel/rpc/server"
+)
+
+// link is the connection of `run`, and the server at its other end where that is this process.
+type link struct {
+	*client.Client
+	own  *service
+	pair *pairListener
+	done chan struct{} // closed when own serves nobody any more
+}
+
+// link connects to the server, or to one in this process where there is none.
+func (c *runCmd) link(ctx context.Context, o client.Options) (*link, error) {
+	conn, err := c.connect(ctx, o)
+	if errors.Is(err, errNoServer) {
+		return serveSelf(ctx, o)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &link{Client: conn}, nil
+}
+
+// serveSelf serves in this process, on a listener that only this process can reach.
+func serveSelf(ctx context.Context, o client.Options) (*link, error) {
+	l := &link{
+		own:  newService(&ownBounds, server.Auth{}, zerolog.Nop()),
+		pair: newPairListener(),
+		done: make(chan struct{}),
+	}
+	go func() {
+		defer close(l.done)
+		_ = l.own.server.Serve(l.pair)
+	}()
+	var err error
+	o.Dial = l.pair.dialContext
+	if l.Client, err = client.Dial(ctx, socketURL, o); err != nil {
+		l.stop()
+		return nil, err
+	}
+	return l, nil
+}
+
+// close ends the link when its session has ended.
+func (l *link) close() {
+	_ = l.Client.Close()
+	if l.own != nil {
+		l.stop()
+	}
+}
+
+// abandon ends the session alone, and waits for nobody else: the connection may be stuck behind a stdout that
+// nobody reads, and ends with the process.
+func (l *link) abandon() {
+	if l.own != nil {
+		l.own.registry.Kill()
+		l.own.registry.Shutdown(context.Background())
+	}
+}
+
+func (l *link) stop() {
+	l.own.registry.Kill()
+	l.own.registry.Shutdown(context.Background())
+	l.own.server.Shutdown()
+	<-l.done
+}

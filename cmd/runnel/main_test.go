@@ -1,0 +1,109 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain makes the test binary the program, too: `runnel` in PATH is the real thing, race detector and all.
+func TestMain(m *testing.M) {
+	mark = fmt.Sprintf("STARTED_BY_TEST=%d", os.Getpid())
+	testscript.Main(clean{m}, map[string]func(){"runnel": main})
+}
+
+// mark is in the environment of all that tests start.
+var mark string
+
+// clean fails when something that the tests started is left running.
+type clean struct{ *testing.M }
+
+func (c clean) Run() int {
+	code := c.M.Run()
+	if left := marked(); len(left) > 0 {
+		fmt.Fprintf(os.Stderr, "left running: %q\n", left)
+		return 1
+	}
+	return code
+}
+
+func marked() (left []string) {
+	list, _ := filepath.Glob("/proc/[0-9]*/environ")
+	for _, file := range list {
+		env, _ := os.ReadFile(file)
+		if bytes.Contains(env, []byte(mark)) {
+			line, _ := os.ReadFile(filepath.Join(filepath.Dir(file), "cmdline"))
+			left = append(left, string(bytes.ReplaceAll(line, []byte{0}, []byte(" "))))
+		}
+	}
+	return left
+}
+
+// TestScripts runs the command lines of testdata/script. Beside testscript's own there are:
+//
+//	exits N PROGRAM ARGS…   the program's exit status is N
+//	fails N PROGRAM ARGS…   so it is, and stderr is one line that begins with "runnel: "
+//	ready FILE              waits for a server's ready file and sets URL, PID and TOKEN_FILE
+//	mode N FILE             the file's permissions are N (octal)
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(e *testscript.Env) error {
+			run, err := os.MkdirTemp("", "rn") // short: a socket's path is bounded
+			e.Defer(func() { _ = os.RemoveAll(run) })
+			name, value, _ := bytes.Cut([]byte(mark), []byte("="))
+			e.Setenv(string(name), string(value))
+			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
+			e.Setenv("XDG_RUNTIME_DIR", run)
+			return err
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits,
+			"fails": func(ts *testscript.TestScript, neg bool, args []string) {
+				exits(ts, neg, args)
+				text := ts.ReadFile("stderr")
+				if len(text) < 10 || text[:8] != "runnel: " || bytes.Count([]byte(text), []byte("\n")) != 1 {
+					ts.Fatalf("stderr is not one line of runnel's: %q", text)
+				}
+			},
+			"ready": func(ts *testscript.TestScript, _ bool, args []string) {
+				r, err := awaitReady(ts.MkAbs(args[0]))
+				ts.Check(err)
+				ts.Setenv("URL", r.URL)
+				ts.Setenv("PID", strconv.Itoa(r.PID))
+				ts.Setenv("TOKEN_FILE", r.TokenFile)
+			},
+			"mode": func(ts *testscript.TestScript, _ bool, args []string) {
+				info, err := os.Stat(ts.MkAbs(args[1]))
+				ts.Check(err)
+				if got := fmt.Sprintf("%o", info.Mode().Perm()); got != args[0] {
+					ts.Fatalf("%s has mode %s", args[1], got)
+				}
+			},
+		},
+	})
+}
+
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	if err != nil || neg {
+		ts.Fatalf("usage: exits N PROGRAM ARGS…")
+	}
+	var exit *exec.ExitError
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit status %d", got)
+	}
+}

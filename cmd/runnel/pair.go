@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"net"
+	"os"
+	"syscall"
+)
+
+// pairListener is a listener that only its owner can connect to: each dial makes a socket pair.
+type pairListener struct {
+	conns  chan net.Conn
+	closed chan struct{}
+}
+
+func newPairListener() *pairListener {
+	return &pairListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+}
+
+// dialContext connects to the listener.
+func (l *pairListener) dialContext(ctx context.Context) (net.Conn, error) {
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socketpair", err)
+	}
+	ours, err := fileConn(fds[0])
+	if err != nil {
+		_ = syscall.Close(fds[1])
+		return nil, err
+	}
+	theirs, err := fileConn(fds[1])
+	if err != nil {
+		_ = ours.Close()
+		return nil, err
+	}
+	select {
+	case l.conns <- theirs:
+		return ours, nil
+	case <-l.closed:
+		err = net.ErrClosed
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	_ = ours.Close()
+	_ = theirs.Close()
+	return nil, err
+}
+
+func fileConn(fd int) (net.Conn, error) {
+	syscall.CloseOnExec(fd)
+	f := os.NewFile(uintptr(fd), "pair")
+	defer f.Close()
+	return net.FileConn(f)
+}
+
+// Accept implements net.Listener.
+func (l *pairListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener; it is called once.
+func (l *pairListener) Close() error {
+	close(l.closed)
+	return nil
+}
+
+// Addr implements net.Listener.
+func (l *pairListener) Addr() net.Addr { return &net.UnixAddr{Name: "pair", Net: "unix"} }

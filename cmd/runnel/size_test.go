@@ -1,0 +1,18 @@
+package main
+
+import "testing"
+
+func TestParseSize(t *testing.T) {
+	for text, want := range map[string]int64{
+		"0": 0, "65536": 65536, "7B": 7, "64KiB": 64 << 10, "1MiB": 1 << 20, "2 GiB": 2 << 30,
+		"": -1, "KiB": -1, "-1": -1, "1.5MiB": -1, "1kb": -1, "1MB": -1, "9223372036854775807KiB": -1, "1MiBB": -1,
+	} {
+		got, err := parseSize(text)
+		if err != nil {
+			got = -1
+		}
+		if got != want {
+			t.Errorf("%q: %d, %v", text, got, err)
+		}
+	}
+}

@@ -1,0 +1,293 @@
+//go:build linux
+
+package server_test
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/google/uuid"
+
+	"github.com/runnel-rpc/runnel/rpc/server"
+	"github.com/runnel-rpc/runnel/session"
+	"github.com/runnel-rpc/runnel/stream"
+)
+
+// tree is a command with descendants that no SIGTERM ends, and a mark that all of them carry.
+func tree() (params object, mark string) {
+	mark = "RUNNEL_TREE=" + uuid.NewString()
+	script := `trap "" TERM HUP; sleep 1000 & (sleep 1000; :) & sh -c "sleep 1000; :" & echo ready; sleep 1000; :`
+	return object{"command": script, "grace": 0.1, "env": object{"RUNNEL_TREE": mark[len("RUNNEL_TREE="):]}}, mark
+}
+
+// TestFault6EverythingReturned: however a session ends, its tree is dead, and its slot, goroutines,
+// descriptors and children are given back. All are counted, on a server that goes on.
+func TestFault6EverythingReturned(t *testing.T) {
+	ends := map[string]func(t *testing.T, p *peer, id string){
+		"cancel": func(t *testing.T, p *peer, id string) {
+			p.ok("cancel", object{"session_id": id}, nil)
+			closeWell(t, p)
+		},
+		"close frame": func(t *testing.T, p *peer, _ string) { closeWell(t, p) },
+		"reset":       func(_ *testing.T, p *peer, _ string) { p.reset() },
+		"half closed": func(_ *testing.T, p *peer, _ string) { _ = p.tcp.CloseWrite() },
+		"binary message": func(t *testing.T, p *peer, _ string) {
+			_ = p.write(websocket.MessageBinary, []byte("x"))
+			p.closed(1003)
+		},
+		"requests in flight":  func(t *testing.T, p *peer, id string) { inFlight(p, id); p.reset() },
+		"paused":              func(t *testing.T, p *peer, id string) { p.ok("control", object{"type": "PAUSE"}, nil); p.reset() },
+		"cancel in flight":    func(t *testing.T, p *peer, id string) { p.request("cancel", object{"session_id": id}); p.reset() },
+		"timeout":             func(t *testing.T, p *peer, id string) { expire(t, p, object{"timeout": 0.3}, "timeout") },
+		"stream_timeout":      func(t *testing.T, p *peer, id string) { expire(t, p, object{"stream_timeout": 0.3}, "stream_timeout") },
+		"client never reads":  func(t *testing.T, p *peer, id string) { flood(p); p.reset() },
+		"stdin never read":    func(t *testing.T, p *peer, id string) { feedSleeper(p); p.reset() },
+		"protocol error":      func(t *testing.T, p *peer, id string) { _, _ = p.tcp.Write(bytes.Repeat([]byte{0xff}, 16)) },
+		"unmasked and gone":   func(t *testing.T, p *peer, id string) { _, _ = p.tcp.Write([]byte{0x81, 0x01, 'x'}); p.reset() },
+		"message half sent":   func(t *testing.T, p *peer, id string) { _, _ = p.tcp.Write([]byte{0x81, 0x90, 1, 2}); p.reset() },
+		"leader gone already": func(t *testing.T, p *peer, id string) { p.start(object{"command": "sleep 1000 & exit 3"}); p.reset() },
+	}
+	for name, end := range ends {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t)
+			before := holding()
+			p := s.dial(t)
+			params, mark := tree()
+			id := p.started(params)
+			eventually(t, "the whole tree runs", func() bool { return len(marked(mark)) >= 5 })
+			end(t, p, id)
+			s.idle()
+			_ = p.ws.CloseNow()
+			returned(t, before)
+			if left := marked(mark); len(left) > 0 {
+				t.Errorf("alive: %v", left)
+			}
+			if n := s.registry.Running(); n != 0 {
+				t.Errorf("%d slots taken", n)
+			}
+			again := s.dial(t)
+			if x := again.run(object{"command": "echo again"}); x.stdout() != "again\n" {
+				t.Errorf("the server is not well: %q", x.stdout())
+			}
+		})
+	}
+}
+
+func closeWell(t *testing.T, p *peer) {
+	t.Helper()
+	if err := p.ws.Close(websocket.StatusNormalClosure, "bye"); err != nil {
+		t.Errorf("close: %v", err)
+	}
+}
+
+// inFlight leaves requests of every kind that wait.
+func inFlight(p *peer, id string) {
+	p.request("wait", object{"session_id": id})
+	p.request("wait", object{"session_id": id, "timeout": 100, "capture_bytes": 10})
+	p.request("execute", object{"command": "sleep 1000", "wait": true})
+	p.send(`[{"jsonrpc":"2.0","id":1,"method":"wait","params":{"session_id":%q}},{"jsonrpc":"2.0","id":2,"method":"pong"}]`, id)
+	p.ok("status", object{"session_id": id}, nil) // all of them were begun
+}
+
+// expire runs another tree that a deadline ends.
+func expire(t *testing.T, p *peer, deadline object, reason string) {
+	t.Helper()
+	params, mark := tree()
+	for k, v := range deadline {
+		params[k] = v
+	}
+	x := p.run(params)
+	if x.record.Reason != reason || x.record.Status != "failed" || !x.record.Escalated || len(marked(mark)) > 0 {
+		t.Errorf("%+v, alive: %v", x.record, marked(mark))
+	}
+	p.reset()
+}
+
+// flood runs a command that writes without end, and reads nothing of it.
+func flood(p *peer) {
+	p.start(object{"command": "yes"})
+	p.start(object{"command": "exec yes >&2", "slow_client": "drop"})
+}
+
+// feedSleeper fills the stdin of a command that never reads it, pipe, queue and line.
+func feedSleeper(p *peer) {
+	id := p.start(object{"command": []string{"sleep", "1000"}, "stdin": "pipe"})
+	for range 4 {
+		p.request("write", object{"session_id": id, "data": strings.Repeat("x", 900<<10)})
+	}
+	p.ok("status", object{"session_id": id}, nil)
+}
+
+// TestFault6ShutdownReturnsEverything is the same for the end of the server itself: by the time Shutdown
+// returns there is nothing to wait for any more.
+func TestFault6ShutdownReturnsEverything(t *testing.T) {
+	before := holding()
+	s := serve(t)
+	var marks []string
+	var peers []*peer
+	for range 4 {
+		p := s.dial(t)
+		params, mark := tree()
+		id := p.started(params)
+		inFlight(p, id)
+		flood(p)
+		feedSleeper(p)
+		marks, peers = append(marks, mark), append(peers, p)
+	}
+	s.shutdown(0)
+	for _, mark := range marks {
+		if left := marked(mark); len(left) > 0 {
+			t.Errorf("alive: %v", left)
+		}
+	}
+	if n := s.registry.Running(); n != 0 {
+		t.Errorf("%d slots taken", n)
+	}
+	for _, p := range peers {
+		_ = p.ws.CloseNow()
+	}
+	returned(t, before)
+}
+
+// TestFault6PanicReturnsEverything: a panic in a handler is an internal error to the client and nothing to
+// anybody else; the session's slot comes back.
+func TestFault6PanicReturnsEverything(t *testing.T) {
+	panics := &panicking{}
+	s := serve(t, func(set *settings) {
+		set.Session.MaxSessions = 1
+		set.Wrap = func(s server.Sessions) server.Sessions { panics.Sessions = s; return panics }
+	})
+	expect := func() {
+		t.Helper()
+		if text := s.log.take(); strings.Count(text, "handler panicked") != 1 || !strings.Contains(text, "as asked") {
+			t.Errorf("logged: %s", text)
+		}
+	}
+	for _, in := range []string{"reserve", "attach", "start", "started"} {
+		t.Run(in, func(t *testing.T) {
+			before := holding()
+			p := s.dial(t)
+			panics.in.Store(in)
+			params, mark := tree()
+			for _, wait := range []bool{false, true} {
+				p.fails(-32603, "execute", with(params, "wait", wait))
+				expect()
+				if in != "started" {
+					s.idle()
+				} else if wait {
+					break
+				} else {
+					p.fails(-32003, "execute", params) // it runs, and the connection holds it
+					break
+				}
+			}
+			panics.in.Store("")
+			p.reset()
+			s.idle()
+			returned(t, before)
+			if left := marked(mark); len(left) > 0 {
+				t.Errorf("alive: %v", left)
+			}
+			again := s.dial(t)
+			if x := again.run(object{"command": "echo again"}); x.stdout() != "again\n" {
+				t.Errorf("the server is not well: %q", x.stdout())
+			}
+			again.reset()
+		})
+	}
+	for _, in := range []string{"pause", "view", "end"} {
+		t.Run(in, func(t *testing.T) {
+			before := holding()
+			p := s.dial(t)
+			params, mark := tree()
+			id := p.started(params)
+			panics.in.Store(in)
+			switch in {
+			case "pause":
+				p.fails(-32603, "control", object{"type": "PAUSE"})
+			case "view":
+				p.fails(-32603, "status", object{"session_id": id})
+			case "end":
+				p.fails(-32603, "cancel", object{"session_id": id})
+			}
+			panics.in.Store("")
+			expect()
+			p.ok("control", object{"type": "PAUSE", "session_id": id}, nil)
+			p.ok("control", object{"type": "RESUME"}, nil)
+			p.reset()
+			s.idle()
+			returned(t, before)
+			if left := marked(mark); len(left) > 0 {
+				t.Errorf("alive: %v", left)
+			}
+		})
+	}
+}
+
+// panicking panics in the one step that it is told.
+type panicking struct {
+	server.Sessions
+	in atomic.Value
+}
+
+type panickingSession struct {
+	server.Session
+	of *panicking
+}
+
+func (p *panicking) at(step string) {
+	if in, _ := p.in.Load().(string); in == step {
+		panic("as asked")
+	}
+}
+
+func (p *panicking) Reserve(spec session.Spec) (server.Session, bool, error) {
+	p.at("reserve")
+	s, created, err := p.Sessions.Reserve(spec)
+	if err != nil {
+		return nil, false, err
+	}
+	return panickingSession{s, p}, created, nil
+}
+
+func (p *panicking) Find(owner, id string) (server.Session, error) {
+	s, err := p.Sessions.Find(owner, id)
+	if err != nil {
+		return nil, err
+	}
+	return panickingSession{s, p}, nil
+}
+
+func (s panickingSession) Attach(o stream.CursorOptions) server.Attachment {
+	s.of.at("attach")
+	return s.Session.Attach(o)
+}
+
+func (s panickingSession) Start() error {
+	s.of.at("start")
+	err := s.Session.Start()
+	s.of.at("started")
+	return err
+}
+
+func (s panickingSession) Pause() error {
+	s.of.at("pause")
+	return s.Session.Pause()
+}
+
+func (s panickingSession) View() session.View {
+	s.of.at("view")
+	return s.Session.View()
+}
+
+func (s panickingSession) End(cause session.Cause, grace *time.Duration) {
+	s.of.at("end")
+	s.Session.End(cause, grace)
+}
+
+var _ = context.Background

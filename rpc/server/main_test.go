@@ -1,0 +1,147 @@
+//go:build linux
+
+package server_test
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/pprof"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// patience bounds every wait of these tests. None needs more than a fraction of it on an idle machine.
+const patience = 40 * time.Second
+
+// returnTime is how soon everything that was used has to be given back.
+const returnTime = 5 * time.Second
+
+// The tests are for Linux only: what they made they look at in /proc.
+
+// TestMain fails if the tests leave a goroutine, a descriptor or a child behind.
+func TestMain(m *testing.M) {
+	_ = holding() // what is opened once in a life is opened now
+	before := holding()
+	code := m.Run()
+	var after holdings
+	clean := pollFor(returnTime, func() bool { after = holding(); return after.within(before) })
+	if !clean {
+		fmt.Fprintf(os.Stderr, "LEFT BEHIND\nbefore: %v\nafter:  %v\n", before, after)
+		_ = pprof.Lookup("goroutine").WriteTo(os.Stderr, 1)
+		code = max(code, 1)
+	}
+	os.Exit(code)
+}
+
+// holdings are what a process holds that has to be given back.
+type holdings struct {
+	goroutines  int
+	descriptors []string // without those of the runtime, which it opens once
+	children    []string // zombies too
+}
+
+func holding() holdings {
+	return holdings{runtime.NumGoroutine(), descriptors(), children()}
+}
+
+func (h holdings) within(before holdings) bool {
+	return h.goroutines <= before.goroutines && len(h.descriptors) <= len(before.descriptors) && len(h.children) <= len(before.children)
+}
+
+func (h holdings) String() string {
+	return fmt.Sprintf("%d goroutines, descriptors %v, children %v", h.goroutines, h.descriptors, h.children)
+}
+
+// returned fails the test if within returnTime what is held is not down to what it was.
+func returned(t testing.TB, before holdings) {
+	t.Helper()
+	var after holdings
+	if !pollFor(returnTime, func() bool { after = holding(); return after.within(before) }) {
+		t.Errorf("not given back\nbefore: %v\nafter:  %v", before, after)
+		_ = pprof.Lookup("goroutine").WriteTo(os.Stderr, 1)
+	}
+}
+
+// descriptors lists our own, as fd:target.
+func descriptors() (list []string) {
+	entries, _ := os.ReadDir("/proc/self/fd")
+	for _, e := range entries {
+		target, err := os.Readlink("/proc/self/fd/" + e.Name())
+		if err == nil && !strings.HasPrefix(target, "anon_inode:[event") {
+			list = append(list, e.Name()+":"+target)
+		}
+	}
+	return list
+}
+
+// children lists ours as pid:state.
+func children() (list []string) {
+	for pid := range processes() {
+		if fields := stat(pid); len(fields) > 1 && fields[1] == strconv.Itoa(os.Getpid()) {
+			list = append(list, strconv.Itoa(pid)+":"+fields[0])
+		}
+	}
+	return list
+}
+
+// processes are the ids of all there are.
+func processes() func(func(int) bool) {
+	return func(yield func(int) bool) {
+		entries, _ := os.ReadDir("/proc")
+		for _, e := range entries {
+			if pid, err := strconv.Atoi(e.Name()); err == nil && !yield(pid) {
+				return
+			}
+		}
+	}
+}
+
+// stat is what /proc/PID/stat says behind the name: state, parent, group, session, …
+func stat(pid int) []string {
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return nil
+	}
+	return strings.Fields(string(line[strings.LastIndexByte(string(line), ')')+1:]))
+}
+
+func alive(pid int) bool {
+	fields := stat(pid)
+	return len(fields) > 0 && !slices.Contains([]string{"Z", "X"}, fields[0])
+}
+
+// marked lists the living processes that have mark in their environment: a whole tree, wherever it went.
+func marked(mark string) (pids []int) {
+	for pid := range processes() {
+		env, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+		if strings.Contains(string(env), mark) && alive(pid) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// poll waits for ok, no longer than patience.
+func poll(ok func() bool) bool { return pollFor(patience, ok) }
+
+func pollFor(d time.Duration, ok func() bool) bool {
+	for end := time.Now().Add(d); ; time.Sleep(5 * time.Millisecond) {
+		if ok() {
+			return true
+		}
+		if time.Now().After(end) {
+			return false
+		}
+	}
+}
+
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	if !poll(ok) {
+		t.Fatalf("not in %v: %s", patience, what)
+	}
+}

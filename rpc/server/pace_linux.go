@@ -1,0 +1,9 @@
+package server
+
+import "golang.org/x/sys/unix"
+
+// boundUnsent sets TCP_NOTSENT_LOWAT (tcp(7)); 0 leaves it to the system. It fails for a Unix socket, which
+// takes little by itself.
+func boundUnsent(fd, bytes int) {
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, bytes)
+}

@@ -1,0 +1,169 @@
+//go:build linux
+
+package server_test
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/runnel-rpc/runnel/rpc/server"
+	"github.com/runnel-rpc/runnel/session"
+	"github.com/runnel-rpc/runnel/stream"
+
+	"github.com/runnel-rpc/runnel/rpc"
+)
+
+// service is a whole server on a port of its own, put together as `runnel serve` does.
+type service struct {
+	t        testing.TB
+	registry *session.Registry
+	server   *server.Server
+	address  string
+	log      *errorLog
+	served   chan error
+	once     sync.Once
+}
+
+// settings of a service; the zero value of Wrap is none.
+type settings struct {
+	Server  server.Options
+	Session session.Options
+	Wrap    func(server.Sessions) server.Sessions
+}
+
+// serve starts a service and sees that at the test's end it is shut down, has panicked nowhere, and has
+// given everything back.
+func serve(t testing.TB, change ...func(*settings)) *service {
+	t.Helper()
+	before := holding()
+	log := &errorLog{}
+	set := settings{
+		Server: server.Options{
+			Version: "test",
+			Defaults: server.Defaults{
+				Shell:         "/bin/sh",
+				StreamTimeout: 5 * time.Minute,
+				Grace:         2 * time.Second,
+				ReplayBytes:   1 << 20,
+				Environ:       os.Environ(),
+			},
+			MaxConnections:  100,
+			MaxInFlight:     1024,
+			MaxMessageBytes: 1 << 20,
+			PingInterval:    20 * time.Second,
+			WriteTimeout:    30 * time.Second,
+			Drain:           5 * time.Second,
+			Log:             zerolog.New(log).Level(zerolog.ErrorLevel),
+		},
+		Session: session.Options{
+			MaxSessions: 100,
+			MaxRetained: 1000,
+			Retain:      5 * time.Minute,
+			ReplayBytes: 1 << 20,
+			Log:         zerolog.New(log).Level(zerolog.ErrorLevel),
+		},
+		Wrap: func(s server.Sessions) server.Sessions { return s },
+	}
+	for _, c := range change {
+		c(&set)
+	}
+	set.Server.Bounds = rpc.Bounds{
+		MaxSessions:         set.Session.MaxSessions,
+		MaxRetained:         set.Session.MaxRetained,
+		Retain:              set.Session.Retain.Seconds(),
+		DefaultMaxLineBytes: stream.DefaultMaxLine,
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	registry := session.NewRegistry(set.Session)
+	s := &service{
+		t:        t,
+		registry: registry,
+		server:   server.New(set.Wrap(server.Local{Registry: registry}), set.Server),
+		address:  l.Addr().String(),
+		log:      log,
+		served:   make(chan error, 1),
+	}
+	go func() { s.served <- s.server.Serve(l) }()
+	t.Cleanup(func() {
+		s.shutdown(0)
+		if n := registry.Running(); n != 0 {
+			t.Errorf("%d slots taken after the shutdown", n)
+		}
+		if text := log.text(); text != "" {
+			t.Errorf("the server logged errors:\n%s", text)
+		}
+		returned(t, before)
+	})
+	return s
+}
+
+// shutdown is what `runnel serve` does on a signal.
+func (s *service) shutdown(drain time.Duration) {
+	s.once.Do(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), drain)
+		defer cancel()
+		s.registry.Drain()
+		s.server.Announce()
+		s.registry.Shutdown(ctx)
+		s.server.Shutdown()
+		if err := <-s.served; err != nil {
+			s.t.Errorf("Serve: %v", err)
+		}
+	})
+}
+
+func (s *service) url() string { return "ws://" + s.address + "/ws" }
+
+// health is the status of GET /health.
+func (s *service) health() int {
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	r, err := client.Get("http://" + s.address + "/health")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	_ = r.Body.Close()
+	return r.StatusCode
+}
+
+// idle waits until no session runs.
+func (s *service) idle() {
+	s.t.Helper()
+	eventually(s.t, "no session runs", func() bool { return s.registry.Running() == 0 })
+}
+
+// errorLog keeps what a server logged as an error.
+type errorLog struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *errorLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *errorLog) text() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// take returns what was logged and forgets it: a test that made the server fail expects it.
+func (l *errorLog) take() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer l.b.Reset()
+	return l.b.String()
+}

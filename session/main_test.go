@@ -1,0 +1,251 @@
+//go:build linux
+
+package session
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/runnel-rpc/runnel/process"
+	"github.com/runnel-rpc/runnel/stream"
+)
+
+// patience bounds every wait of these tests; none needs more than a fraction of it.
+const patience = 20 * time.Second
+
+// The tests run real processes and look at them in /proc.
+
+// TestMain fails if the tests leave a descriptor, a goroutine or a child behind.
+func TestMain(m *testing.M) {
+	r := NewRegistry(Options{MaxSessions: 1})
+	s, _, _ := r.Reserve(sh("warm", "true"))
+	if err := s.Start(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	r.Shutdown(context.Background())
+	fds, goroutines := descriptors(), runtime.NumGoroutine()
+	code := m.Run()
+	clean := func() bool {
+		return len(descriptors()) <= len(fds) && runtime.NumGoroutine() <= goroutines && len(children()) == 0
+	}
+	if code == 0 && !poll(5*time.Second, clean) {
+		stacks := make([]byte, 1<<20)
+		fmt.Fprintf(os.Stderr, "left behind: descriptors %d → %v, goroutines %d → %d, children %v\n%s",
+			len(fds), descriptors(), goroutines, runtime.NumGoroutine(), children(), stacks[:runtime.Stack(stacks, true)])
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func descriptors() (list []string) {
+	entries, _ := os.ReadDir("/proc/self/fd")
+	for _, e := range entries {
+		if target, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil {
+			list = append(list, e.Name()+":"+target)
+		}
+	}
+	return list
+}
+
+// children lists ours, zombies too.
+func children() (pids []string) {
+	entries, _ := os.ReadDir("/proc")
+	for _, e := range entries {
+		if fields := stat(e.Name()); len(fields) > 1 && fields[1] == strconv.Itoa(os.Getpid()) {
+			pids = append(pids, e.Name())
+		}
+	}
+	return pids
+}
+
+// stat is the fields of /proc/PID/stat behind the name, the state first.
+func stat(pid string) []string {
+	line, _ := os.ReadFile("/proc/" + pid + "/stat")
+	return strings.Fields(string(line[strings.LastIndexByte(string(line), ')')+1:]))
+}
+
+func alive(pid int) bool {
+	fields := stat(strconv.Itoa(pid))
+	return len(fields) > 0 && fields[0] != "Z" && fields[0] != "X"
+}
+
+func poll(most time.Duration, ok func() bool) bool {
+	for end := time.Now().Add(most); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+		if ok() {
+			return true
+		}
+	}
+	return ok()
+}
+
+func within(t testing.TB, what string, c <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-c:
+	case <-time.After(patience):
+		t.Fatalf("%s: not within %v", what, patience)
+	}
+}
+
+// registry returns one that is shut down, by force, when the test is over.
+func registry(t testing.TB, o Options) *Registry {
+	t.Helper()
+	o.Log = zerolog.Nop()
+	if o.MaxSessions == 0 {
+		o.MaxSessions = 100
+	}
+	if o.Retain == 0 {
+		o.Retain, o.MaxRetained = time.Minute, 1000
+	}
+	if o.ReplayBytes == 0 {
+		o.ReplayBytes = 1 << 20
+	}
+	r := NewRegistry(o)
+	t.Cleanup(func() {
+		for _, s := range r.all() {
+			s.End(Shutdown, new(time.Duration))
+			s.log.Free()
+		}
+		r.Shutdown(context.Background())
+		if n := r.Running(); n != 0 {
+			t.Errorf("%d sessions run after the shutdown", n)
+		}
+	})
+	return r
+}
+
+// sh is a session of a shell script, of owner "me".
+func sh(id, script string) Spec {
+	return Spec{
+		ID: id, Owner: "me", Params: script, Grace: patience,
+		Program: process.Spec{
+			Argv: []string{"/bin/sh", "-c", script},
+			Env:  []string{"PATH=/usr/local/bin:/usr/bin:/bin"},
+		},
+	}
+}
+
+func reserve(t testing.TB, r *Registry, spec Spec) *Session {
+	t.Helper()
+	s, created, err := r.Reserve(spec)
+	if err != nil || !created {
+		t.Fatalf("reserving %s: created %v, %v", spec.ID, created, err)
+	}
+	return s
+}
+
+func start(t testing.TB, r *Registry, spec Spec) *Session {
+	t.Helper()
+	s := reserve(t, r, spec)
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// run starts a script in a registry of its own. What, if not nil, changes the spec.
+func run(t testing.TB, script string, what func(*Spec)) *Session {
+	t.Helper()
+	spec := sh("session", script)
+	if what != nil {
+		what(&spec)
+	}
+	return start(t, registry(t, Options{}), spec)
+}
+
+// ended waits for the record.
+func ended(t testing.TB, s *Session) *Record {
+	t.Helper()
+	within(t, "the end of the session", s.Done())
+	return s.Record()
+}
+
+// follower takes the events of a session, by an attachment that it drops when the test is over.
+type follower struct {
+	*Attachment
+	t     testing.TB
+	ready chan struct{}
+	items []stream.Item
+}
+
+func follow(t testing.TB, s *Session, o stream.CursorOptions) *follower {
+	f := &follower{t: t, ready: make(chan struct{}, 1)}
+	o.Ready = func() { f.ready <- struct{}{} }
+	f.Attachment = s.Attach(o)
+	t.Cleanup(f.Drop)
+	return f
+}
+
+// until takes items until ok.
+func (f *follower) until(what string, ok func() bool) {
+	f.t.Helper()
+	for !ok() {
+		it, more := f.Next()
+		if more {
+			f.items = append(f.items, it)
+			continue
+		}
+		within(f.t, what, f.ready)
+	}
+}
+
+// line waits for a line of output and returns it.
+func (f *follower) line(n int) string {
+	f.t.Helper()
+	f.until("a line", func() bool { return strings.Count(f.output(), "\n") > n })
+	return strings.Split(f.output(), "\n")[n]
+}
+
+func (f *follower) pid(n int) int {
+	f.t.Helper()
+	pid, err := strconv.Atoi(strings.TrimSpace(f.line(n)))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return pid
+}
+
+func (f *follower) output() string {
+	var b strings.Builder
+	for _, it := range f.items {
+		b.Write(it.Data)
+	}
+	return b.String()
+}
+
+// whole takes all to the record, and returns what the state events say.
+func (f *follower) whole() (statuses []string) {
+	f.t.Helper()
+	f.until("the record", func() bool {
+		n := len(f.items)
+		_, last := any(nil), false
+		if n > 0 {
+			_, last = f.items[n-1].Event.(*Record)
+		}
+		return last
+	})
+	for _, it := range f.items {
+		switch e := it.Event.(type) {
+		case Change:
+			statuses = append(statuses, e.Status)
+		case *Record:
+			statuses = append(statuses, "completed")
+		}
+	}
+	return statuses
+}
+
+// tail is all of a session's stdout that the log has.
+func tail(s *Session) string {
+	b, _ := s.Tail(stream.Stdout, 1<<30)
+	return string(b)
+}

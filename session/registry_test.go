@@ -1,0 +1,295 @@
+//go:build linux
+
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/runnel-rpc/runnel/process"
+)
+
+// Fault 2: of many that come at once exactly as many get a slot as there are.
+func TestFault2TheBoundIsAtomic(t *testing.T) {
+	const slots = 5
+	r := registry(t, Options{MaxSessions: slots})
+	var most, refused, ran atomic.Int32
+	var all sync.WaitGroup
+	for i := range 200 {
+		all.Go(func() {
+			s, created, err := r.Reserve(sh(fmt.Sprint(i), "exit 0"))
+			for n := int32(r.Running()); n > most.Load(); n = int32(r.Running()) {
+				most.Store(n)
+			}
+			var limit *LimitError
+			switch {
+			case errors.As(err, &limit):
+				refused.Add(1)
+				if limit.Limit != slots || limit.Running != slots {
+					t.Errorf("refused by %+v", limit)
+				}
+			case err != nil || !created:
+				t.Errorf("created %v, %v", created, err)
+			default:
+				ran.Add(1)
+				if err := s.Start(); err != nil {
+					t.Error(err)
+				}
+				<-s.Done()
+			}
+		})
+	}
+	all.Wait()
+	if most.Load() > slots || ran.Load() < slots || ran.Load()+refused.Load() != 200 {
+		t.Errorf("%d at once of %d slots; %d ran, %d were refused", most.Load(), slots, ran.Load(), refused.Load())
+	}
+	if n := r.Running(); n != 0 {
+		t.Errorf("%d slots are taken when all have ended", n)
+	}
+}
+
+// Fault 2: a slot comes back exactly once, however a session ended.
+func TestFault2ASlotComesBackOnce(t *testing.T) {
+	ms := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
+	for name, c := range map[string]struct {
+		script string
+		what   func(*Spec)
+		end    func(*Session)
+		cause  Cause
+	}{
+		"exit":           {"exit 3", nil, nil, Exited},
+		"cancel":         {"sleep 60", nil, func(s *Session) { s.End(Canceled, nil); s.End(Canceled, nil) }, Canceled},
+		"kill":           {"sleep 60", nil, func(s *Session) { s.End(Canceled, new(time.Duration)) }, Canceled},
+		"timeout":        {"sleep 60", func(s *Spec) { s.Timeout = ms(20) }, nil, TimedOut},
+		"stream timeout": {"sleep 60", func(s *Spec) { s.StreamTimeout = ms(20) }, nil, StreamTimedOut},
+		"disconnect": {"sleep 60", nil, func(s *Session) {
+			a, b := s.Attach(cursor), s.Attach(cursor)
+			a.Drop()
+			b.Drop()
+		}, Disconnected},
+		"spawn failure": {"", func(s *Spec) { s.Program.Argv = []string{"/nowhere"} }, nil, 0},
+		"bad directory": {"", func(s *Spec) { s.Program.Dir = "/nowhere" }, nil, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := registry(t, Options{MaxSessions: 1})
+			for round := range 3 {
+				spec := sh(fmt.Sprint(round), c.script)
+				if c.what != nil {
+					c.what(&spec)
+				}
+				s := reserve(t, r, spec)
+				if _, _, err := r.Reserve(sh("other", "")); !errors.As(err, new(*LimitError)) {
+					t.Fatalf("the second of one: %v", err)
+				}
+				err := s.Start()
+				if c.script == "" {
+					if !errors.As(err, new(*process.SpawnError)) || !errors.Is(err, fs.ErrNotExist) {
+						t.Errorf("got %v", err)
+					}
+					within(t, "ready", s.Ready())
+					if rec := ended(t, s); rec != nil {
+						t.Errorf("it has a record: %+v", rec)
+					}
+					if _, err := r.Find("me", spec.ID); err != ErrNotFound {
+						t.Errorf("finding it: %v", err)
+					}
+					if v := s.View(); v.State != Ended || v.PID != 0 {
+						t.Errorf("it shows as %+v", v)
+					}
+				} else {
+					if err != nil {
+						t.Fatal(err)
+					}
+					if c.end != nil {
+						c.end(s)
+					}
+					if rec := ended(t, s); rec.Cause != c.cause {
+						t.Errorf("cause %v, want %v", rec.Cause, c.cause)
+					}
+				}
+				if n := r.Running(); n != 0 {
+					t.Fatalf("%d slots are taken", n)
+				}
+			}
+		})
+	}
+}
+
+func TestOwnersSeeTheirOwn(t *testing.T) {
+	r := registry(t, Options{})
+	spec := sh("mine", "exit 0")
+	mine := start(t, r, spec)
+	ended(t, mine)
+	spec.ID = "newer"
+	newer := start(t, r, spec)
+	reserve(t, r, Spec{ID: "not started", Owner: "me", Program: process.Spec{Argv: []string{"/nowhere"}}})
+	spec.ID, spec.Owner = "yours", "you"
+	yours := start(t, r, spec)
+
+	for _, c := range []struct {
+		owner string
+		list  []*Session
+	}{{"me", []*Session{newer, mine}}, {"you", []*Session{yours}}, {"", nil}, {"nobody", nil}} {
+		same := cmp.Comparer(func(a, b *Session) bool { return a == b })
+		if d := cmp.Diff(append([]*Session{}, c.list...), append([]*Session{}, r.List(c.owner)...), same); d != "" {
+			t.Errorf("%q: %s", c.owner, d)
+		}
+	}
+	if s, err := r.Find("me", "mine"); s != mine || err != nil {
+		t.Errorf("found %v, %v", s, err)
+	}
+	for _, id := range []string{"yours", "none", ""} {
+		if s, err := r.Find("me", id); s != nil || err != ErrNotFound {
+			t.Errorf("found %q: %v, %v", id, s, err)
+		}
+	}
+	s, _ := r.Find("me", "newer")
+	ended(t, s)
+	s, _, _ = r.Reserve(Spec{ID: "not started", Owner: "me"})
+	if s == nil || s.Start() == nil { // it holds a slot until then
+		t.Error("it started")
+	}
+}
+
+func TestReservingAgain(t *testing.T) {
+	r := registry(t, Options{MaxSessions: 1})
+	spec := sh("id", "exit 0")
+	s := reserve(t, r, spec)
+	again := func(when string) {
+		t.Helper()
+		if other, created, err := r.Reserve(spec); other != s || created || err != nil {
+			t.Errorf("%s: %v, created %v, %v", when, other, created, err)
+		}
+		for _, change := range []func(*Spec){func(o *Spec) { o.Params += "!" }, func(o *Spec) { o.Owner = "you" }} {
+			other := spec
+			change(&other)
+			if s, _, err := r.Reserve(other); s != nil || err != ErrExists {
+				t.Errorf("%s, another: %v, %v", when, s, err)
+			}
+		}
+	}
+	again("before its start, with no slot left")
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	again("while it runs")
+	ended(t, s)
+	again("when it has ended")
+	r.Drain()
+	again("while draining")
+}
+
+func TestRecordsAreKeptForAWhile(t *testing.T) {
+	const retain = 100 * time.Millisecond
+	r := registry(t, Options{Retain: retain, MaxRetained: 100})
+	find := func(id string) bool { _, err := r.Find("me", id); return err == nil }
+	for i := range 3 { // the second and third are looked for by a timer set again, and set anew
+		id := fmt.Sprint(i)
+		begin := time.Now()
+		ended(t, start(t, r, sh(id, "exit 0")))
+		if i == 0 {
+			continue
+		}
+		if !find(id) && time.Since(begin) < retain {
+			t.Error("gone at once")
+		}
+		if !poll(patience, func() bool { return !find(id) && !find("0") }) {
+			t.Error("kept for good")
+		}
+		if time.Since(begin) < retain {
+			t.Errorf("kept for %v", time.Since(begin))
+		}
+	}
+	if n := len(r.all()); n != 0 {
+		t.Errorf("%d sessions are left", n)
+	}
+}
+
+func TestRecordsAreBounded(t *testing.T) {
+	for _, most := range []int{0, 1, 3} {
+		r := registry(t, Options{Retain: time.Hour, MaxRetained: most})
+		var ids []string
+		for i := range 6 {
+			id := fmt.Sprint(i)
+			ended(t, start(t, r, sh(id, "exit 0")))
+			ids = append([]string{id}, ids...)
+		}
+		got := []string{}
+		for _, s := range r.List("me") {
+			got = append(got, s.ID())
+		}
+		if d := cmp.Diff(ids[:most], got); d != "" {
+			t.Errorf("of %d: %s", most, d)
+		}
+	}
+}
+
+func TestDrain(t *testing.T) {
+	r := registry(t, Options{})
+	s := start(t, r, sh("one", "sleep 60"))
+	if r.Draining() {
+		t.Error("drains already")
+	}
+	idle := r.Drain()
+	if r.Drain() != idle || !r.Draining() {
+		t.Error("draining twice is not the same")
+	}
+	if _, _, err := r.Reserve(sh("two", "")); err != ErrShuttingDown {
+		t.Errorf("got %v", err)
+	}
+	select {
+	case <-idle:
+		t.Error("idle while one runs")
+	default:
+	}
+	s.End(Canceled, nil)
+	within(t, "idle", idle)
+	ended(t, s)
+	within(t, "idle from the beginning", NewRegistry(Options{}).Drain())
+}
+
+func TestShutdownEndsAll(t *testing.T) {
+	r := registry(t, Options{})
+	var all []*Session
+	for i := range 20 {
+		all = append(all, start(t, r, sh(fmt.Sprint(i), "sleep 60 & wait")))
+	}
+	all[0].End(Canceled, nil) // it keeps its cause
+	over := make(chan struct{})
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		defer close(over)
+		r.Shutdown(ctx)
+	}()
+	if ended(t, all[0]).Cause != Canceled {
+		t.Errorf("got %+v", all[0].Record())
+	}
+	if !poll(patience, r.Draining) {
+		t.Error("does not drain")
+	}
+	select {
+	case <-over:
+		t.Fatal("it did not wait for those that run")
+	default:
+	}
+	cancel()
+	within(t, "the shutdown", over)
+	for i, s := range all {
+		select {
+		case <-s.Done():
+		default:
+			t.Fatalf("%d has not ended", i)
+		}
+		if i > 0 && s.Record().Cause != Shutdown {
+			t.Errorf("%d: %+v", i, s.Record())
+		}
+	}
+}

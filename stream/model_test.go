@@ -1,0 +1,369 @@
+package stream
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// model is a log that forgets nothing: what a log and its cursors do is held against it.
+type model struct {
+	t    testing.TB
+	log  *Log
+	free bool
+
+	kind   []byte // of each place
+	data   []byte
+	events []int64         // the places of the events
+	ends   map[int64]Piece // the pieces that end a run, by where they end,
+	cuts   []int64         // and where that is, in order
+	counts Counts
+	sent   int64
+	oldest int64
+
+	cursors []*modelCursor
+}
+
+type modelCursor struct {
+	*Cursor
+	at    int64
+	late  bool // began at what was gone already
+	armed bool
+	calls int
+}
+
+// FuzzLog does to a log what the program says, a byte an operation and some for its arguments.
+func FuzzLog(f *testing.F) {
+	for seed := range uint64(40) {
+		rnd := rand.New(rand.NewPCG(seed, 1))
+		program := make([]byte, 1500)
+		for i := range program {
+			program[i] = byte(rnd.Uint32())
+		}
+		f.Add(program)
+	}
+	f.Fuzz(func(t *testing.T, program []byte) {
+		next := func() (b int) {
+			if len(program) > 0 {
+				b, program = int(program[0]), program[1:]
+			}
+			return b
+		}
+		program = program[:min(len(program), 4<<10)]
+		bound := int64(1+next()) << (next() % 9)
+		m := &model{t: t, log: NewLog(bound, nil), ends: make(map[int64]Piece)}
+		for len(program) > 0 {
+			switch op := next(); op % 16 {
+			case 0, 1, 2, 3, 4, 5:
+				n := next() << (next() % 9)
+				if n == 255<<8 {
+					n = MaxPiece
+				}
+				p := Piece{Kind: Stdout + Kind(op/16%2), Data: bytes.Repeat([]byte{byte(len(m.data))}, n)}
+				switch op / 32 {
+				case 0:
+					p.Sealed = true
+				case 1:
+					p.Data = p.Data[:min(n, MaxPiece-len(Marker))]
+					p.Marker, p.Truncated = Marker, true
+				case 2:
+					p.Dropped = int64(next())
+				}
+				m.append(p)
+			case 6:
+				m.event()
+			case 7:
+				m.log.Seal()
+				m.cut(Piece{Sealed: true})
+			case 8, 9:
+				if len(m.cursors) < 8 {
+					m.attach(next()*next(), op&16 != 0, op/32 == 0)
+				}
+			case 10:
+				if n := len(m.cursors); n > 0 {
+					i := next() % n
+					m.cursors[i].Close()
+					m.cursors = append(m.cursors[:i], m.cursors[i+1:]...)
+				}
+			case 11:
+				m.tail(Stdout+Kind(op/16%2), next()*next())
+			case 12:
+				if next() == 0 {
+					m.log.Free()
+					m.free = true
+				}
+			default:
+				if n := len(m.cursors); n > 0 {
+					m.next(m.cursors[next()%n])
+				}
+			}
+		}
+		for _, c := range m.cursors {
+			for m.next(c) {
+			}
+		}
+		if d := cmp.Diff(m.counts, m.log.Counts()); d != "" {
+			t.Error(d)
+		}
+	})
+}
+
+func (m *model) head() int64 { return int64(len(m.data)) }
+
+// output is how many bytes of output lie between two places.
+func (m *model) output(from, to int64) int64 {
+	i, _ := slices.BinarySearch(m.events, from)
+	j, _ := slices.BinarySearch(m.events, to)
+	return max(0, to-from-int64(j-i))
+}
+
+// cut says that nothing is joined to what ends here.
+func (m *model) cut(p Piece) {
+	if n := len(m.cuts); n == 0 || m.cuts[n-1] < m.head() {
+		m.cuts = append(m.cuts, m.head())
+		m.ends[m.head()] = p
+	}
+}
+
+func (m *model) append(p Piece) {
+	for m.log.full() { // an Append would wait
+		moved := false
+		for _, c := range m.cursors {
+			moved = c.paces && m.next(c) || moved
+		}
+		if !moved {
+			m.t.Fatalf("full, and nobody has anything to take: head %+v", m.log.head)
+		}
+	}
+	m.log.Append(p)
+	m.data = append(append(m.data, p.Data...), p.Marker...)
+	m.kind = append(m.kind, bytes.Repeat([]byte{byte(p.Kind)}, len(m.data)-len(m.kind))...)
+	m.counts.Written[p.Kind] += int64(len(p.Data)) + p.Dropped
+	m.counts.Dropped += p.Dropped
+	if p.Truncated {
+		m.counts.TruncatedLines++
+	}
+	if len(p.Data)+len(p.Marker) > 0 {
+		if p.Sealed || p.Truncated || p.Dropped > 0 {
+			m.cut(p)
+		}
+		m.grew(p.Kind)
+	}
+}
+
+func (m *model) event() {
+	if seq := m.log.AppendEvent(func(seq int64) any { return seq }); seq != m.head()+1 {
+		m.t.Fatalf("an event ends at %d, want %d", seq, m.head()+1)
+	}
+	m.events = append(m.events, m.head())
+	m.kind, m.data = append(m.kind, byte(Event)), append(m.data, 0)
+	m.grew(Event)
+}
+
+// grew checks what holds after something came.
+func (m *model) grew(kind Kind) {
+	oldest, head := m.log.Bounds()
+	if head != m.head() || oldest < m.oldest {
+		m.t.Fatalf("bounds %d to %d, want %d to %d", oldest, head, m.oldest, m.head())
+	}
+	m.counts.Lost += m.output(max(m.oldest, m.sent), oldest)
+	m.oldest = oldest
+
+	l := m.log
+	kept, first := l.head.charge-l.oldest.charge, l.entries[0].end().charge-l.oldest.charge
+	if oldest > 0 && kept < l.bound {
+		m.t.Fatalf("%d charged bytes kept of at least %d", kept, l.bound)
+	}
+	if len(l.entries) > 1 && kept-first >= l.bound && l.slowest() >= l.entries[0].end().charge {
+		m.t.Fatalf("%d charged bytes kept, the first %d for nobody", kept, first)
+	}
+	if kept > l.bound+overrun+MaxPiece+entryOverhead {
+		m.t.Fatalf("%d charged bytes kept", kept)
+	}
+	for _, c := range m.cursors {
+		if c.armed && (kind == Event || !c.events) && c.calls != 1 || !c.armed && c.calls > 0 {
+			m.t.Fatalf("armed %v, ready was called %d times", c.armed, c.calls)
+		}
+		if c.calls > 0 {
+			c.armed, c.calls = false, 0
+		}
+	}
+}
+
+func (m *model) attach(after int, paces, eventsOnly bool) {
+	c := &modelCursor{at: min(int64(after), m.head()), late: int64(after) < m.oldest}
+	c.Cursor = m.log.NewCursor(CursorOptions{
+		After: int64(after), Paces: paces, EventsOnly: eventsOnly, Ready: func() { c.calls++ },
+	})
+	m.cursors = append(m.cursors, c)
+}
+
+// next lets c take an item, and reports whether it moved.
+func (m *model) next(c *modelCursor) bool {
+	it, ok := c.Next()
+	to := c.Seq()
+	moved := to > c.at || ok
+	if !ok {
+		c.armed = true
+		if to != m.head() || !c.events && c.at != to || m.output(c.at, to) != to-c.at {
+			m.t.Fatalf("a cursor at %d of %d finds nothing and is at %d", c.at, m.head(), to)
+		}
+		c.at = to
+		return moved
+	}
+	if it.To != to || it.To <= it.From || it.From < c.at || !c.events && it.From != c.at || m.output(c.at, it.From) != it.From-c.at {
+		m.t.Fatalf("an item from %d to %d for a cursor at %d that is at %d now", it.From, it.To, c.at, to)
+	}
+	c.at = to
+	if !c.events {
+		m.sent = max(m.sent, to)
+	}
+	end := m.ends[to]
+	switch {
+	case it.Gap:
+		want := Item{From: it.From, To: m.oldest, Gap: true, Lost: m.output(it.From, m.oldest)}
+		if d := cmp.Diff(want, it); d != "" {
+			m.t.Fatal(d)
+		}
+		overrun := m.free && m.log.head.charge-m.log.oldest.charge >= m.log.bound+overrun
+		if c.paces && !c.late && !overrun {
+			m.t.Fatalf("a pacing cursor lost %d to %d", it.From, it.To)
+		}
+		c.late = false
+	case it.Kind == Event:
+		if d := cmp.Diff(Item{From: to - 1, To: to, Event: to}, it); d != "" || m.kind[to-1] != byte(Event) {
+			m.t.Fatal(d)
+		}
+	default:
+		if !bytes.Equal(it.Data, m.data[it.From:to]) || len(it.Data) > MaxPiece {
+			m.t.Fatalf("item %d to %d has other bytes", it.From, to)
+		}
+		if it.Truncated != end.Truncated || it.Dropped != end.Dropped {
+			m.t.Fatalf("item %+v, want the marks of %+v", it, end)
+		}
+		cut, _ := slices.BinarySearch(m.cuts, it.From+1)
+		over := cut < len(m.cuts) && m.cuts[cut] < to
+		if over || bytes.Count(m.kind[it.From:to], []byte{byte(it.Kind)}) != len(it.Data) {
+			m.t.Fatalf("item %d to %d runs on", it.From, to)
+		}
+	}
+	return true
+}
+
+func (m *model) tail(kind Kind, n int) {
+	var want []byte
+	from := m.head()
+	for ; from > m.oldest && len(want) < n; from-- {
+		if m.kind[from-1] == byte(kind) {
+			want = append(want, m.data[from-1])
+		}
+	}
+	slices.Reverse(want)
+	truncated := bytes.IndexByte(m.kind[:from], byte(kind)) >= 0
+	for i := len(m.cuts) - 1; i >= 0 && m.cuts[i] > from; i-- {
+		p := m.ends[m.cuts[i]]
+		truncated = truncated || p.Truncated && p.Kind == kind
+	}
+	got, cut := m.log.Tail(kind, int64(n))
+	if !bytes.Equal(got, want) || cut != truncated {
+		m.t.Fatalf("a tail of %d has %d bytes, truncated %v; want %d, %v", n, len(got), cut, len(want), truncated)
+	}
+}
+
+// Several write and several read, each at its own pace, and all agree on what was written.
+func TestLogUnderConcurrentUse(t *testing.T) {
+	const each = 300 << 10 // bytes of each writer
+	var blocked []bool
+	l := NewLog(8<<10, func(b bool) { blocked = append(blocked, b) }) // under the log's lock
+	type reader struct {
+		c     *Cursor
+		paces bool
+		ready chan struct{}
+		got   [kinds]bytes.Buffer
+		seen  int64 // places, of gaps too
+		lost  int64
+		gaps  int64 // events in gaps
+	}
+	var readers []*reader
+	for i := range 6 {
+		r := &reader{ready: make(chan struct{}, 1), paces: i%2 == 0}
+		r.c = l.NewCursor(CursorOptions{Paces: r.paces, Ready: func() { r.ready <- struct{}{} }})
+		readers = append(readers, r)
+	}
+	var writers, all sync.WaitGroup
+	for _, kind := range []Kind{Stdout, Stderr, PTY} {
+		writers.Go(func() {
+			rnd := rand.New(rand.NewPCG(uint64(kind), 2))
+			for at := 0; at < each; {
+				n := min(1+rnd.IntN(1<<rnd.IntN(14)), each-at)
+				l.Append(Piece{Kind: kind, Data: written(kind, at, n), Sealed: rnd.IntN(4) == 0})
+				at += n
+				if rnd.IntN(8) == 0 {
+					event(l, "x")
+				}
+			}
+		})
+	}
+	for _, r := range readers {
+		all.Go(func() {
+			for last := false; !last; {
+				it, ok := r.c.Next()
+				switch {
+				case !ok:
+					<-r.ready
+					continue
+				case it.From != r.seen:
+					t.Errorf("an item from %d, want %d", it.From, r.seen)
+				case it.Gap:
+					r.lost += it.Lost
+					r.gaps += it.To - it.From - it.Lost
+				case it.Kind == Event:
+					last = it.Event == "last"
+				default:
+					r.got[it.Kind].Write(it.Data)
+				}
+				r.seen = it.To
+			}
+		})
+	}
+	for range 4 { // come and go
+		all.Go(func() {
+			for range 200 {
+				c := l.NewCursor(CursorOptions{Paces: true, After: 1 << 60})
+				c.Next()
+				l.Tail(Stdout, 1<<10)
+				l.Counts()
+				c.Close()
+			}
+		})
+	}
+	writers.Wait()
+	event(l, "last")
+	all.Wait()
+	for i, r := range readers {
+		total := r.lost
+		for _, kind := range []Kind{Stdout, Stderr, PTY} {
+			total += int64(r.got[kind].Len())
+			if r.paces && !bytes.Equal(r.got[kind].Bytes(), written(kind, 0, each)) {
+				t.Errorf("reader %d: %d bytes of kind %d, not what was written", i, r.got[kind].Len(), kind)
+			}
+		}
+		if total != 3*each || r.paces && r.lost > 0 {
+			t.Errorf("reader %d: %d bytes, %d of them lost", i, total, r.lost)
+		}
+	}
+	checkPairs(t, blocked)
+}
+
+// written is what a writer writes from a place on.
+func written(kind Kind, at, n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte((at+i)*7>>3) + byte(kind)
+	}
+	return b
+}
