@@ -4,6 +4,7 @@ package session
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"runtime"
@@ -25,6 +26,8 @@ const patience = 20 * time.Second
 
 // TestMain fails if the tests leave a descriptor, a goroutine or a child behind.
 func TestMain(m *testing.M) {
+	flag.Parse()
+	_ = flag.Set("test.parallel", "16") // those that are parallel do little but wait
 	r := NewRegistry(Options{MaxSessions: 1})
 	s, _, _ := r.Reserve(sh("warm", "true"))
 	if err := s.Start(); err != nil {
@@ -226,11 +229,10 @@ func (f *follower) output() string {
 func (f *follower) whole() (statuses []string) {
 	f.t.Helper()
 	f.until("the record", func() bool {
-		n := len(f.items)
-		_, last := any(nil), false
-		if n > 0 {
-			_, last = f.items[n-1].Event.(*Record)
+		if len(f.items) == 0 {
+			return false
 		}
+		_, last := f.items[len(f.items)-1].Event.(*Record)
 		return last
 	})
 	for _, it := range f.items {

@@ -293,3 +293,59 @@ func TestShutdownEndsAll(t *testing.T) {
 		}
 	}
 }
+
+// Kill cuts short what grace there is, also of those that are ending.
+func TestKill(t *testing.T) {
+	r := registry(t, Options{})
+	var all []*Session
+	for i, script := range []string{
+		"trap '' TERM; echo; exec sleep 60",
+		"trap '' TERM; echo; exec sleep 60",
+		"(trap '' TERM; echo; exec sleep 60) & sleep 60",
+		"(trap '' TERM; echo; exec sleep 60 >/dev/null 2>&1) & exit",
+	} {
+		spec := sh(fmt.Sprint(i), script)
+		spec.Grace = time.Hour
+		s := start(t, r, spec)
+		if i < 3 {
+			follow(t, s, cursor).line(0)
+		} else {
+			within(t, "the exit", s.ending)
+		}
+		all = append(all, s)
+	}
+	all[1].End(Canceled, nil)
+	all[2].End(Canceled, nil)
+	r.Drain()
+	r.Kill()
+	over := make(chan struct{})
+	go func() { r.Shutdown(context.Background()); close(over) }()
+	within(t, "the shutdown", over)
+	for i, cause := range []Cause{Shutdown, Canceled, Canceled, Exited} {
+		if rec := all[i].Record(); rec.Cause != cause || !rec.Escalated || len(rec.Survivors) > 0 {
+			t.Errorf("%d: %+v", i, rec)
+		}
+	}
+}
+
+// Fault 2: a slot that was taken for a session that is never started comes back too, once.
+func TestFault2DiscardGivesTheSlotBack(t *testing.T) {
+	r := registry(t, Options{MaxSessions: 1})
+	s := reserve(t, r, sh("given up", "exit 0"))
+	w := s.Write([]byte("x"), nil, false)
+	s.Attach(cursor).Drop()
+	for range 2 {
+		s.Discard()
+	}
+	within(t, "ready", s.Ready())
+	refused(t, w, "did not start")
+	if rec := ended(t, s); rec != nil || r.Running() != 0 || len(r.all()) != 0 {
+		t.Errorf("record %+v, %d slots taken, %d sessions", rec, r.Running(), len(r.all()))
+	}
+	s = start(t, r, sh("started", "exit 3"))
+	s.Discard()
+	if rec := ended(t, s); rec.Exit.Code != 3 {
+		t.Errorf("got %+v", rec)
+	}
+	s.Discard()
+}

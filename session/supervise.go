@@ -97,11 +97,11 @@ func (s *Session) finish(exit process.Exit, swept process.SweepResult, took time
 			ExecutionTime: took,
 			Counts:        s.log.Counts(),
 		}
+		s.reg.retain(s) // before anyone is told: who is finds the slot free
 		s.log.AppendEvent(func(seq int64) any { rec.Seq = seq; return rec })
 		st.record, st.ended = rec, time.Now()
 		st.move(Ended)
 	})
-	s.reg.retain(s)
 	close(s.done)
 }
 

@@ -38,9 +38,9 @@ type modelCursor struct {
 
 // FuzzLog does to a log what the program says, a byte an operation and some for its arguments.
 func FuzzLog(f *testing.F) {
-	for seed := range uint64(40) {
+	for seed := range uint64(100) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
-		program := make([]byte, 1500)
+		program := make([]byte, 400)
 		for i := range program {
 			program[i] = byte(rnd.Uint32())
 		}
@@ -53,7 +53,7 @@ func FuzzLog(f *testing.F) {
 			}
 			return b
 		}
-		program = program[:min(len(program), 4<<10)]
+		program = program[:min(len(program), 512)]
 		bound := int64(1+next()) << (next() % 9)
 		m := &model{t: t, log: NewLog(bound, nil), ends: make(map[int64]Piece)}
 		for len(program) > 0 {

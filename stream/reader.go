@@ -288,6 +288,9 @@ func (r *Reader) flush() {
 // end appends all that is left at the end of the stream.
 func (r *Reader) end() {
 	r.lend()
+	if r.o.Split && !r.o.Raw && r.line+int64(r.have) > r.o.MaxLine {
+		r.log.Seal() // a character that nothing finished passes the bound
+	}
 	r.append(Piece{Data: r.buf[:r.have]})
 	r.have = 0
 	if r.dropping {

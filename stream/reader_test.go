@@ -288,6 +288,7 @@ func TestIdleReaderHoldsNoBuffer(t *testing.T) {
 func FuzzReader(f *testing.F) {
 	f.Add([]byte("hello\nworld"), uint64(1), uint16(4), false, false)
 	f.Add([]byte("a€\n😀😀\n"), uint64(2), uint16(3), true, false)
+	f.Add([]byte("0\n00\xf0\x9f\x98"), uint64(2), uint16(3), true, false)
 	f.Add([]byte("\xff\xe2\x82\n\xf0\x9f\n"), uint64(3), uint16(1), false, true)
 	f.Fuzz(func(t *testing.T, in []byte, seed uint64, bound uint16, split, raw bool) {
 		rnd := rand.New(rand.NewPCG(seed, 0))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -41,6 +42,9 @@ func (b *bounds) Validate() error {
 		if v < 0 {
 			return fmt.Errorf("--%s must not be negative", name)
 		}
+	}
+	if b.Shell == "" {
+		return errors.New("--shell must not be empty")
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 
 type cancelCmd struct {
 	target
-	Grace *time.Duration `help:"Between SIGTERM and SIGKILL. Default: the session's own."`
+	Grace *time.Duration `help:"Between SIGTERM and SIGKILL. Default: the session's own." placeholder:"DURATION"`
 	ID    string         `arg:"" help:"The session's id, or a prefix of it that no other has."`
 }
 

@@ -59,7 +59,7 @@ func (e *execution) run(p rpc.ExecuteParams) error {
 	}
 	close(begun)
 	if e.stdin {
-		go e.feed(ctx, s)
+		go e.feed(ctx, giveUp, s)
 	}
 	rec, err := s.Wait(ctx)
 	switch {
@@ -150,15 +150,16 @@ func (e *execution) wrote(err error) {
 	}
 }
 
-// forward tells the session what there is to tell, and sends the signals that come to its tree. A signal that
-// comes before the command has begun, and a Ctrl-C too many, end the execution itself. No answer is waited
-// for: none comes past a stdout that nobody reads.
+// forward tells the session what there is to tell, and sends the signals that come to its tree; the first one
+// waits until the command has begun. A second one that would have to wait, and a Ctrl-C too many, end the
+// execution itself. No answer is waited for: none comes past a stdout that nobody reads.
 func (e *execution) forward(ctx context.Context, giveUp context.CancelCauseFunc, id string, begun <-chan struct{}, signals <-chan os.Signal) {
 	control := func(p rpc.ControlParams) {
 		p.SessionID = id
 		_ = e.conn.Notify(ctx, rpc.MethodControl, p)
 	}
 	interrupts := 0
+	var early syscall.Signal
 	var tell <-chan rpc.ControlParams // nil until the command has begun
 	for {
 		select {
@@ -166,6 +167,9 @@ func (e *execution) forward(ctx context.Context, giveUp context.CancelCauseFunc,
 			return
 		case <-begun:
 			begun, tell = nil, e.tell
+			if early != 0 {
+				control(signalParams(early))
+			}
 		case p := <-tell:
 			control(p)
 		case s := <-signals:
@@ -173,8 +177,10 @@ func (e *execution) forward(ctx context.Context, giveUp context.CancelCauseFunc,
 				interrupts++
 			}
 			switch sig := s.(syscall.Signal); {
-			case tell == nil || interrupts > interruptsToCancel:
+			case interrupts > interruptsToCancel, tell == nil && early != 0:
 				giveUp(&statusError{exitSignalBase + int(sig), errGivenUp})
+			case tell == nil:
+				early = sig
 			case interrupts == interruptsToCancel:
 				control(rpc.ControlParams{Type: rpc.ControlCancel})
 			default:
@@ -188,13 +194,27 @@ func signalParams(sig syscall.Signal) rpc.ControlParams {
 	return rpc.ControlParams{Type: rpc.ControlSignal, Signal: unix.SignalName(sig)}
 }
 
-// feed forwards stdin until its end, or until the command takes no more.
-func (e *execution) feed(ctx context.Context, s *client.Session) {
+// feed forwards stdin until its end, or until the command takes no more. Any other error is the execution's:
+// the command would wait for an input that never comes.
+func (e *execution) feed(ctx context.Context, giveUp context.CancelCauseFunc, s *client.Session) {
 	buf := make([]byte, 64<<10)
 	for {
 		n, end := e.w.stdin.Read(buf)
-		if err := s.WriteBytes(ctx, buf[:n], end != nil); err != nil || end != nil {
+		err := s.WriteBytes(ctx, buf[:n], end != nil)
+		if err != nil && !over(err) {
+			giveUp(&statusError{exitRunnelFailed, fmt.Errorf("stdin: %w", err)})
+		}
+		if err != nil || end != nil {
 			return
 		}
 	}
+}
+
+// over reports whether a write failed because the command takes no more, or all is over anyway.
+func over(err error) bool {
+	var e *rpc.Error
+	if errors.As(err, &e) {
+		return e.Code == rpc.CodeStdinClosed || e.Code == rpc.CodeSessionNotFound
+	}
+	return errors.Is(err, client.ErrClosed)
 }

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -50,16 +51,21 @@ func marked() (left []string) {
 //
 //	exits N PROGRAM ARGS…   the program's exit status is N
 //	fails N PROGRAM ARGS…   so it is, and stderr is one line that begins with "runnel: "
-//	ready FILE              waits for a server's ready file and sets URL, PID and TOKEN_FILE
+//	ready FILE              waits for a server's ready file and sets URL and TOKEN_FILE
 //	mode N FILE             the file's permissions are N (octal)
+//	sessions STATE          waits until `runnel ps` lists a session in that state
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
+			if err := os.WriteFile(filepath.Join(e.WorkDir, "big"), make([]byte, 300_000), 0o600); err != nil {
+				return err
+			}
 			run, err := os.MkdirTemp("", "rn") // short: a socket's path is bounded
 			e.Defer(func() { _ = os.RemoveAll(run) })
 			name, value, _ := bytes.Cut([]byte(mark), []byte("="))
 			e.Setenv(string(name), string(value))
+			e.Setenv("GORACE", "atexit_sleep_ms=0")
 			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
 			e.Setenv("XDG_RUNTIME_DIR", run)
 			return err
@@ -74,11 +80,23 @@ func TestScripts(t *testing.T) {
 				}
 			},
 			"ready": func(ts *testscript.TestScript, _ bool, args []string) {
-				r, err := awaitReady(ts.MkAbs(args[0]))
+				var r readyFile
+				var err error
+				poll(func() bool {
+					r, err = readReady(ts.MkAbs(args[0]))
+					return err == nil && r.PID != 0
+				})
 				ts.Check(err)
 				ts.Setenv("URL", r.URL)
-				ts.Setenv("PID", strconv.Itoa(r.PID))
 				ts.Setenv("TOKEN_FILE", r.TokenFile)
+			},
+			"sessions": func(ts *testscript.TestScript, _ bool, args []string) {
+				if !poll(func() bool {
+					ts.Check(ts.Exec("runnel", "ps"))
+					return strings.Contains(ts.ReadFile("stdout"), args[0])
+				}) {
+					ts.Fatalf("none is")
+				}
 			},
 			"mode": func(ts *testscript.TestScript, _ bool, args []string) {
 				info, err := os.Stat(ts.MkAbs(args[1]))

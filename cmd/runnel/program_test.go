@@ -35,7 +35,7 @@ func (p *place) path(name string) string { return filepath.Join(p.dir, name) }
 func (p *place) socket() string { return p.path("runnel/sock") }
 
 func (p *place) env() []string {
-	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.dir, "XDG_RUNTIME_DIR=" + p.dir, "LC_ALL=C", mark}
+	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.dir, "XDG_RUNTIME_DIR=" + p.dir, "LC_ALL=C", "GORACE=atexit_sleep_ms=0", mark}
 }
 
 // program is one that runs.
@@ -91,23 +91,22 @@ func (p *place) runnel(t *testing.T, args ...string) *program {
 func (p *place) serve(t *testing.T, args ...string) (*program, readyFile) {
 	t.Helper()
 	x := p.runnel(t, append([]string{"serve", "--listen=127.0.0.1:0", "--ready-file=ready"}, args...)...)
-	r, err := awaitReady(p.path("ready"))
-	if err != nil {
-		t.Fatal(err, x.errors())
+	var r readyFile
+	if !poll(func() bool { // a killed server's may be there still
+		r, _ = readReady(p.path("ready"))
+		return r.PID == x.Process.Pid
+	}) {
+		t.Fatal("not ready:", x.errors())
 	}
 	return x, r
 }
 
-func awaitReady(file string) (r readyFile, err error) {
-	var text []byte
-	ok := poll(func() bool {
-		text, err = os.ReadFile(file)
-		return err == nil
-	})
-	if !ok {
-		return r, err
+func readReady(file string) (r readyFile, err error) {
+	text, err := os.ReadFile(file)
+	if err == nil {
+		err = json.Unmarshal(text, &r)
 	}
-	return r, json.Unmarshal(text, &r)
+	return r, err
 }
 
 // line reads a line of the program's stdout.

@@ -29,7 +29,7 @@ type runCmd struct {
 	NoStdin       bool              `short:"n" name:"no-stdin" help:"Leave stdin alone."`
 	Cwd           string            `help:"Working directory. Default: this one."`
 	Env           map[string]string `help:"Environment variable to set; may be given more than once." placeholder:"K=V" mapsep:"none"`
-	Timeout       *time.Duration    `help:"Longest running time; 0 for none. Default: the server's."`
+	Timeout       *time.Duration    `help:"Longest running time; 0 for none. Default: the server's." placeholder:"DURATION"`
 	StreamTimeout time.Duration     `help:"Longest silence. Default: none."`
 	Label         map[string]string `help:"Label to give to the session; may be given more than once." placeholder:"K=V" mapsep:"none"`
 	JSON          bool              `name:"json" help:"Print every notification as a line of JSON in place of the output."`

@@ -110,13 +110,15 @@ func TestServersStartTogether(t *testing.T) {
 	}
 	dead.SetUnlinkOnClose(false)
 	_ = dead.Close()
-	all := make([]*program, 6)
+	all := make([]*program, 12)
 	for i := range all {
 		all[i] = p.runnel(t, "serve", "--listen=127.0.0.1:0", fmt.Sprintf("--ready-file=ready%d", i))
 	}
+	for _, x := range all {
+		poll(func() bool { return x.errors() != "" })
+	}
 	listening := 0
 	for i, x := range all {
-		poll(func() bool { return x.errors() != "" })
 		if strings.Contains(x.errors(), "another server is listening") {
 			x.exits(1)
 			missing(t, p.path(fmt.Sprintf("ready%d", i)))

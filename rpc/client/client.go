@@ -95,7 +95,8 @@ func Dial(ctx context.Context, url string, o Options) (*Client, error) {
 		done:      make(chan struct{}),
 		sessions:  make(map[string]*Session),
 	}
-	c.rpc = jsonrpc2.NewConn(context.Background(), &wire{c: c}, deaf{}, jsonrpc2.SetLogger(deaf{}))
+	w := &wire{c: c}
+	c.rpc = jsonrpc2.NewConn(context.Background(), w, deaf{}, jsonrpc2.SetLogger(deaf{}), jsonrpc2.OnSend(w.sending))
 	select {
 	case <-c.hello:
 		return c, nil
@@ -193,6 +194,8 @@ func (c *Client) explain(err error) error {
 		return out
 	case errors.Is(err, jsonrpc2.ErrClosed):
 		return c.failure()
+	case errors.Is(err, net.ErrClosed):
+		return fmt.Errorf("%w: %w", ErrClosed, err)
 	}
 	return err
 }

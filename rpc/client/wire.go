@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/coder/websocket"
+	"github.com/sourcegraph/jsonrpc2"
 
 	"github.com/runnel-rpc/runnel/rpc"
 )
@@ -15,7 +16,11 @@ import (
 // and gives the replies to jsonrpc2.Conn.
 type wire struct {
 	c   *Client
-	buf []byte
+	buf []byte // what was read
+
+	// These belong to who sends, one at a time.
+	request *jsonrpc2.Request
+	out     []byte
 }
 
 var notificationHead = []byte(`{"jsonrpc":"2.0","method":"`)
@@ -58,16 +63,26 @@ func (w *wire) read() error {
 	}
 }
 
-// WriteObject sends a request.
-func (w *wire) WriteObject(v any) error {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return err
+// sending is told by jsonrpc2.Conn what it is about to have written.
+func (w *wire) sending(r *jsonrpc2.Request, _ *jsonrpc2.Response) { w.request = r }
+
+// WriteObject sends the request. It is encoded here: Conn would go over the params, which may be input by the
+// megabyte, three times more.
+func (w *wire) WriteObject(any) error {
+	r := w.request
+	w.out = append(w.out[:0], `{"jsonrpc":"2.0","method":`...)
+	w.out = rpc.AppendQuote(w.out, r.Method)
+	if !r.Notif {
+		w.out = rpc.AppendQuote(append(w.out, `,"id":`...), r.ID.Str)
 	}
-	if limit := w.c.connected.Limits.MaxMessageBytes; limit > 0 && int64(len(b)) > limit {
-		return &TooLargeError{int64(len(b)), limit}
+	if r.Params != nil {
+		w.out = append(append(w.out, `,"params":`...), *r.Params...)
 	}
-	return w.c.ws.Write(context.Background(), websocket.MessageText, b)
+	w.out = append(w.out, '}')
+	if limit := w.c.connected.Limits.MaxMessageBytes; limit > 0 && int64(len(w.out)) > limit {
+		return &TooLargeError{int64(len(w.out)), limit}
+	}
+	return w.c.ws.Write(context.Background(), websocket.MessageText, w.out)
 }
 
 // Close is called by jsonrpc2.Conn when it ends.

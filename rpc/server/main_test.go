@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -64,6 +65,23 @@ func returned(t testing.TB, before holdings) {
 		t.Errorf("not given back\nbefore: %v\nafter:  %v", before, after)
 		_ = pprof.Lookup("goroutine").WriteTo(os.Stderr, 1)
 	}
+}
+
+// together are the names of the tests that run beside others.
+var together sync.Map
+
+// beside lets a test that mostly waits run beside others, behind all that do not. What it left behind can
+// only be counted when all of them are over.
+func beside(t *testing.T) {
+	together.Store(t.Name(), true)
+	t.Parallel()
+}
+
+// alone reports whether no other test runs.
+func alone(t testing.TB) bool {
+	name, _, _ := strings.Cut(t.Name(), "/")
+	_, ok := together.Load(name)
+	return !ok
 }
 
 // descriptors lists our own, as fd:target.

@@ -35,6 +35,7 @@ type outbox struct {
 	room    sync.Cond // the control lane has shrunk, or everything is over
 	frames  [][]byte  // the control lane
 	bytes   int       // in frames
+	pong    []byte    // the answer to the newest ping, which is all that a peer is owed (RFC 6455 §5.5.3)
 	ready   []*lane   // whose turn comes
 	last    []byte    // the close frame that is sent when no lane has anything left
 	closing bool      // nothing is taken any more; the control lane is sent
@@ -58,8 +59,12 @@ func (o *outbox) control(f []byte) bool {
 	if o.closing || o.dead {
 		return false
 	}
-	o.frames = append(o.frames, f)
-	o.bytes += len(f)
+	if f[0] == framePong { // a peer that pings and does not read must not fill the lane
+		o.pong = f
+	} else {
+		o.frames = append(o.frames, f)
+		o.bytes += len(f)
+	}
 	o.closing = f[0] == frameClose
 	o.signal()
 	return true
@@ -137,7 +142,7 @@ func (o *outbox) run() {
 			o.control(frame(framePing, nil))
 			continue
 		}
-		over, err := o.drain()
+		over, err := o.drain(ping.C)
 		if err != nil {
 			o.abort()
 			o.fail(err)
@@ -151,8 +156,9 @@ func (o *outbox) run() {
 	}
 }
 
-// drain writes until nothing is left to write. It reports whether the last frame was written.
-func (o *outbox) drain() (over bool, err error) {
+// drain writes until nothing is left to write. It reports whether the last frame was written. Output may
+// come without end, so it pings too.
+func (o *outbox) drain(ping <-chan time.Time) (over bool, err error) {
 	p := frameBuffers.Get().(*[]byte)
 	buf := *p
 	defer func() {
@@ -162,6 +168,11 @@ func (o *outbox) drain() (over bool, err error) {
 		}
 	}()
 	for {
+		select {
+		case <-ping:
+			o.control(frame(framePing, nil))
+		default:
+		}
 		buf, over = o.fill(buf[:0])
 		if len(buf) == 0 {
 			return over, nil
@@ -206,6 +217,7 @@ func (o *outbox) fillControl(buf []byte) ([]byte, bool) {
 	if o.dead {
 		return buf[:0], true
 	}
+	buf, o.pong = append(buf, o.pong...), nil
 	n := 0
 	for n < len(o.frames) && (n == 0 || len(buf) < rpc.MaxOutputBytes) {
 		buf = append(buf, o.frames[n]...)

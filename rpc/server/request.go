@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"encoding/json"
 	"runtime/debug"
 
 	"github.com/runnel-rpc/runnel/rpc"
@@ -127,9 +126,6 @@ func errorReply(id []byte, e *rpc.Error) []byte {
 	if id == nil {
 		id = []byte("null")
 	}
-	return mustMarshal(struct {
-		JSONRPC string          `json:"jsonrpc"`
-		ID      json.RawMessage `json:"id"`
-		Error   *rpc.Error      `json:"error"`
-	}{"2.0", id, e})
+	b := append(append([]byte(`{"jsonrpc":"2.0","id":`), id...), `,"error":`...)
+	return append(append(b, mustMarshal(e)...), '}')
 }

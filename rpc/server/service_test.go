@@ -4,6 +4,7 @@ package server_test
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -43,6 +44,7 @@ type settings struct {
 // given everything back.
 func serve(t testing.TB, change ...func(*settings)) *service {
 	t.Helper()
+	check := alone(t)
 	before := holding()
 	log := &errorLog{}
 	set := settings{
@@ -96,6 +98,11 @@ func serve(t testing.TB, change ...func(*settings)) *service {
 	}
 	go func() { s.served <- s.server.Serve(l) }()
 	t.Cleanup(func() {
+		late := time.AfterFunc(20*time.Second, func() {
+			t.Error("the shutdown waits for something")
+			registry.Kill()
+		})
+		defer late.Stop()
 		s.shutdown(0)
 		if n := registry.Running(); n != 0 {
 			t.Errorf("%d slots taken after the shutdown", n)
@@ -103,7 +110,9 @@ func serve(t testing.TB, change ...func(*settings)) *service {
 		if text := log.text(); text != "" {
 			t.Errorf("the server logged errors:\n%s", text)
 		}
-		returned(t, before)
+		if check {
+			returned(t, before)
+		}
 	})
 	return s
 }
@@ -125,15 +134,20 @@ func (s *service) shutdown(drain time.Duration) {
 
 func (s *service) url() string { return "ws://" + s.address + "/ws" }
 
-// health is the status of GET /health.
-func (s *service) health() int {
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	r, err := client.Get("http://" + s.address + "/health")
+// get is the answer to a plain GET.
+func (s *service) get(t testing.TB, path string) (status int, body string) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+	r, err := client.Get("http://" + s.address + path)
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
-	_ = r.Body.Close()
-	return r.StatusCode
+	defer r.Body.Close()
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.StatusCode, string(b)
 }
 
 // idle waits until no session runs.

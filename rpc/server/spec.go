@@ -34,6 +34,7 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 	if err != nil {
 		return session.Spec{}, err
 	}
+	p.SessionID = id // or a retry that spells it otherwise would seem to be another execute
 	env, err := d.environ(p.Env)
 	if err != nil {
 		return session.Spec{}, err

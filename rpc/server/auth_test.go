@@ -1,0 +1,147 @@
+//go:build linux
+
+package server_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+)
+
+func bearer(token string) http.Header { return http.Header{"Authorization": {"Bearer " + token}} }
+
+func contains(s, part string) bool { return strings.Contains(s, part) }
+
+func (s *service) dialToken(t testing.TB, token string) *peer {
+	t.Helper()
+	p, err := s.tryDial(t, dialing{path: "/ws", header: bearer(token)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.decode(p.notification("connected").Params, &p.hello)
+	return p
+}
+
+func header(pairs ...string) http.Header {
+	h := http.Header{}
+	for i := 0; i < len(pairs); i += 2 {
+		h.Add(pairs[i], pairs[i+1])
+	}
+	return h
+}
+
+// TestAuth: who is let in, and what the others are told.
+func TestAuth(t *testing.T) {
+	s := serve(t, func(set *settings) {
+		set.Server.Auth.Token = "s3cret"
+		set.Server.Auth.AllowHosts = []string{"runnel.example"}
+		set.Server.Auth.AllowOrigins = []string{"https://app.example"}
+		set.Server.MaxConnections = 2 // a refused one holds no place
+	})
+	const right = "Bearer s3cret"
+	for _, test := range []struct {
+		name   string
+		d      dialing
+		status int // 0: let in
+	}{
+		{"no token", dialing{}, 401},
+		{"wrong token", dialing{header: bearer("s3cre")}, 401},
+		{"longer token", dialing{header: bearer("s3crets")}, 401},
+		{"empty token", dialing{header: bearer("")}, 401},
+		{"other scheme", dialing{header: header("Authorization", "Basic s3cret")}, 401},
+		{"no scheme", dialing{header: header("Authorization", "s3cret")}, 401},
+		{"token in the URL", dialing{path: "/ws?token=s3cret&access_token=s3cret"}, 401},
+		{"wrong subprotocol", dialing{protocols: []string{"runnel.v1", "bearer.nope"}}, 401},
+		{"header wrong, subprotocol right", dialing{header: bearer("nope"), protocols: []string{"runnel.v1", "bearer.s3cret"}}, 401},
+		{"header", dialing{header: bearer("s3cret")}, 0},
+		{"header in lower case", dialing{header: header("Authorization", "bearer s3cret")}, 0},
+		{"subprotocol", dialing{protocols: []string{"runnel.v1", "bearer.s3cret"}}, 0},
+		{"old path", dialing{path: "/ws/mcp", header: bearer("s3cret")}, 0},
+		{"old path, no token", dialing{path: "/ws/mcp"}, 401},
+		{"foreign Origin", dialing{header: header("Authorization", right, "Origin", "https://evil.example")}, 403},
+		{"foreign Origin, no token", dialing{header: header("Origin", "https://evil.example")}, 403},
+		{"Origin that is the Host", dialing{header: header("Authorization", right, "Origin", "http://"+s.address)}, 403},
+		{"Origin null", dialing{header: header("Authorization", right, "Origin", "null")}, 403},
+		{"Origin whose end is right", dialing{header: header("Authorization", right, "Origin", "https://evil.app.example")}, 403},
+		{"Origin with another scheme", dialing{header: header("Authorization", right, "Origin", "http://app.example")}, 403},
+		{"Origin with a port", dialing{header: header("Authorization", right, "Origin", "https://app.example:444")}, 403},
+		{"right and foreign Origin", dialing{header: header("Authorization", right, "Origin", "https://app.example", "Origin", "https://evil.example")}, 403},
+		{"right Origin", dialing{header: header("Authorization", right, "Origin", "https://app.example")}, 0},
+		{"right Origin, no token", dialing{header: header("Origin", "https://app.example")}, 401},
+		{"foreign Host", dialing{host: "evil.example", header: bearer("s3cret")}, 403},
+		{"foreign Host, no token", dialing{host: "evil.example:8003"}, 403},
+		{"Host whose beginning is right", dialing{host: "127.0.0.1.evil.example", header: bearer("s3cret")}, 403},
+		{"Host that is like localhost", dialing{host: "localhost.evil.example", header: bearer("s3cret")}, 403},
+		{"Host 0.0.0.0", dialing{host: "0.0.0.0:8003", header: bearer("s3cret")}, 403},
+		{"Host localhost", dialing{host: "localhost:1234", header: bearer("s3cret")}, 0},
+		{"Host LOCALHOST", dialing{host: "LOCALHOST", header: bearer("s3cret")}, 0},
+		{"Host 127.0.0.2", dialing{host: "127.0.0.2", header: bearer("s3cret")}, 0},
+		{"Host ::1", dialing{host: "[::1]:80", header: bearer("s3cret")}, 0},
+		{"Host that is allowed", dialing{host: "runnel.example:80", header: bearer("s3cret")}, 0},
+		{"Host that is allowed, no token", dialing{host: "runnel.example"}, 401},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if test.d.path == "" {
+				test.d.path = "/ws"
+			}
+			var p *peer
+			var err error
+			eventually(t, "an answer that is not 503", func() bool { // the one before may be on its way out
+				p, err = s.tryDial(t, test.d)
+				return p.resp == nil || p.resp.StatusCode != 503
+			})
+			switch {
+			case p.resp == nil:
+				t.Fatal(err)
+			case test.status != 0 && p.resp.StatusCode != test.status:
+				t.Fatalf("status %d, want %d", p.resp.StatusCode, test.status)
+			case test.status == 401 && !contains(p.resp.Header.Get("WWW-Authenticate"), "Bearer"):
+				t.Errorf("no challenge: %v", p.resp.Header)
+			case test.status == 0 && err != nil:
+				t.Fatal(err)
+			}
+			if test.status != 0 {
+				return
+			}
+			want := ""
+			if test.d.protocols != nil {
+				want = "runnel.v1"
+			}
+			if got := p.resp.Header.Get("Sec-WebSocket-Protocol"); got != want {
+				t.Errorf("subprotocol %q, want %q", got, want)
+			}
+			p.notification("connected")
+			if m := p.call("pong", nil); m.Error != nil {
+				t.Error(m.text)
+			}
+			p.reset()
+		})
+	}
+}
+
+// TestHealth: needs no token, and turns 503 when the server drains; then nobody is let in any more.
+func TestHealth(t *testing.T) {
+	s := serve(t, func(set *settings) { set.Server.Auth.Token = "s3cret" })
+	for _, path := range []string{"/health", "/healthz"} {
+		status, body := s.get(t, path)
+		if status != 200 || body != `{"status":"healthy"}` {
+			t.Errorf("%s: %d %s", path, status, body)
+		}
+	}
+	for path, want := range map[string]int{"/": 404, "/wsx": 404, "/ws/other": 404} {
+		if status, _ := s.get(t, path); status != want {
+			t.Errorf("%s: %d", path, status)
+		}
+	}
+	p := s.dialToken(t, "s3cret")
+	p.start(sleeper)
+	s.registry.Drain()
+	for _, path := range []string{"/health", "/healthz"} {
+		if status, _ := s.get(t, path); status != 503 {
+			t.Errorf("%s while draining: %d", path, status)
+		}
+	}
+	if q, err := s.tryDial(t, dialing{path: "/ws", header: bearer("s3cret")}); err == nil || q.resp.StatusCode != 503 {
+		t.Errorf("a connection while draining: %v", err)
+	}
+}

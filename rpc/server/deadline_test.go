@@ -1,0 +1,21 @@
+//go:build linux
+
+package server_test
+
+import (
+	"testing"
+)
+
+// TestDeadlinesDoNotCountPauses: neither deadline counts while the session is paused, and both go on.
+func TestDeadlinesDoNotCountPauses(t *testing.T) {
+	p := serve(t).dial(t)
+	for _, deadline := range []string{"timeout", "stream_timeout"} {
+		id := p.start(object{"command": "exec sleep 1000", deadline: 0.5, "grace": 0.1})
+		p.ok("control", object{"session_id": id, "type": "PAUSE"}, nil)
+		p.fails(-32004, "wait", object{"session_id": id, "timeout": 1})
+		p.ok("control", object{"session_id": id, "type": "RESUME"}, nil)
+		if rec := p.completed(id); rec.Reason != deadline {
+			t.Errorf("%s: %+v", deadline, rec)
+		}
+	}
+}

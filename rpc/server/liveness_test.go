@@ -1,0 +1,176 @@
+//go:build linux
+
+package server_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/runnel-rpc/runnel/rpc"
+)
+
+// TestSilentPeerIsCutOff after three ping intervals; one that answers pings lives, and so does one that only
+// sends some.
+func TestSilentPeerIsCutOff(t *testing.T) {
+	beside(t)
+	s := serve(t, func(set *settings) { set.Server.PingInterval = 100 * time.Millisecond })
+	silent, answers, sends := s.dial(t), s.dial(t), s.dial(t)
+	for _, p := range []*peer{silent, answers, sends} {
+		p.start(sleeper)
+	}
+	begin := time.Now()
+	done := make(chan error, 1)
+	go func() { // reading is what answers pings
+		done <- answers.over()
+	}()
+	sends.pings(func() {
+		eventually(t, "the silent one's session is ended", func() bool { return s.registry.Running() == 2 })
+		if took := time.Since(begin); took < 200*time.Millisecond {
+			t.Errorf("cut off after %v", took)
+		}
+		time.Sleep(time.Second)
+		if n := s.registry.Running(); n != 2 {
+			t.Errorf("%d sessions run", n)
+		}
+	})
+	select {
+	case err := <-done:
+		t.Errorf("the one that answers got %v", err)
+	default:
+	}
+	answers.reset()
+	<-done
+	s.idle() // the one that sent pings is silent now
+	if err := sends.over(); err == nil {
+		t.Error("not closed")
+	}
+}
+
+// TestHandshakeAndNothingElse: a connection on which nothing ever comes is cut off too.
+func TestHandshakeAndNothingElse(t *testing.T) {
+	s := serve(t, func(set *settings) {
+		set.Server.PingInterval = 50 * time.Millisecond
+		set.Server.MaxConnections = 1
+	})
+	p, err := s.tryDial(t, dialing{path: "/ws"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.dialSoon(t, dialing{path: "/ws"})
+	_ = p.ws.CloseNow()
+}
+
+// TestClientsCloseIsEchoed with its code.
+func TestClientsCloseIsEchoed(t *testing.T) {
+	s := serve(t)
+	for _, code := range []websocket.StatusCode{1000, 1001, 1008, 3000, 4999} {
+		p := s.dial(t)
+		p.start(sleeper)
+		_, _ = p.tcp.Write([]byte{0x88, 0x82, 0, 0, 0, 0, byte(code >> 8), byte(code)})
+		p.closed(code)
+		s.idle()
+	}
+	p := s.dial(t)
+	_, _ = p.tcp.Write([]byte{0x88, 0x80, 0, 0, 0, 0}) // with no code
+	p.closed(websocket.StatusNoStatusRcvd)
+}
+
+// TestFramesThatAreRefused: each with its own code, and the tree of the session is gone.
+func TestFramesThatAreRefused(t *testing.T) {
+	s := serve(t)
+	for name, test := range map[string]struct {
+		send func(p *peer)
+		code websocket.StatusCode
+	}{
+		"binary":           {func(p *peer) { _ = p.write(websocket.MessageBinary, []byte("{}")) }, 1003},
+		"empty binary":     {func(p *peer) { _ = p.write(websocket.MessageBinary, nil) }, 1003},
+		"not UTF-8":        {func(p *peer) { _ = p.write(websocket.MessageText, []byte("{\"\xff\":1}")) }, 1007},
+		"surrogate":        {func(p *peer) { _ = p.write(websocket.MessageText, []byte("\"\xed\xa0\x80\"")) }, 1007},
+		"half a character": {func(p *peer) { _ = p.write(websocket.MessageText, []byte("\"\xe2\x82")) }, 1007},
+		"over the bound":   {func(p *peer) { _ = p.write(websocket.MessageText, make([]byte, 1<<20+1)) }, 1009},
+		"far over it": {func(p *peer) {
+			_, _ = p.tcp.Write([]byte{0x81, 0xff, 0x7f, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4})
+			_, _ = p.tcp.Write(make([]byte, 2<<20))
+		}, 1009},
+		"reserved bits":     {func(p *peer) { _, _ = p.tcp.Write([]byte{0xf1, 0x80, 0, 0, 0, 0}) }, 1002},
+		"unknown opcode":    {func(p *peer) { _, _ = p.tcp.Write([]byte{0x83, 0x80, 0, 0, 0, 0}) }, 1002},
+		"not masked":        {func(p *peer) { _, _ = p.tcp.Write([]byte{0x81, 0x02, '{', '}'}) }, 1002},
+		"continues nothing": {func(p *peer) { _, _ = p.tcp.Write([]byte{0x80, 0x80, 0, 0, 0, 0}) }, 1002},
+		"long ping":         {func(p *peer) { _, _ = p.tcp.Write([]byte{0x89, 0xfe, 0, 126, 0, 0, 0, 0}) }, 1002},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := s.dial(t)
+			p.start(sleeper)
+			test.send(p)
+			p.t = t
+			p.closed(test.code)
+			s.idle()
+		})
+	}
+	p := s.dial(t)
+	p.send(`{"jsonrpc":"2.0","id":1,"method":"pong","params":{"x":"%s"}}`, make([]byte, 0))
+	big := make([]byte, 1<<20)
+	for i := range big {
+		big[i] = ' '
+	}
+	copy(big, `{"jsonrpc":"2.0","id":2,"method":"pong"}`)
+	if err := p.write(websocket.MessageText, big); err != nil { // exactly the bound
+		t.Fatal(err)
+	}
+	p.good(p.reply("1"))
+	p.good(p.reply("2"))
+}
+
+// TestFragments: a message may come in parts, with control frames between them.
+func TestFragments(t *testing.T) {
+	s := serve(t)
+	p := s.dial(t)
+	text := `{"jsonrpc":"2.0","id":"ü","method":"pong"}`
+	for i := range len(text) {
+		opcode := byte(0)
+		if i == 0 {
+			opcode = 1
+		}
+		if i == len(text)-1 {
+			opcode |= 0x80
+		}
+		_, _ = p.tcp.Write([]byte{opcode, 0x81, 0, 0, 0, 0, text[i]})
+		_, _ = p.tcp.Write(ping)
+	}
+	p.good(p.reply(`"ü"`))
+}
+
+// TestShutdown: told to all, no new sessions, what runs may end, and 1001 at the end.
+func TestShutdown(t *testing.T) {
+	s := serve(t)
+	p, q := s.dial(t), s.dial(t)
+	ends := p.start(object{"command": "read x; echo last words; yes | head -c 1000000", "stdin": "pipe"})
+	stays := p.start(object{"command": "exec sleep 1000"})
+	s.registry.Drain()
+	s.server.Announce()
+	for _, c := range []*peer{p, q} {
+		var d rpc.Shutdown
+		c.decode(c.notification("server.shutdown").Params, &d)
+		if d.Drain != 5 {
+			t.Errorf("%+v", d)
+		}
+		c.fails(-32010, "execute", object{"command": "true"})
+		c.fails(-32010, "execute", object{"command": "true", "wait": true})
+	}
+	p.ok("write", object{"session_id": ends, "data": "\n"}, nil)
+	x := &transcript{id: ends}
+	p.follow(x)
+	if x.bytes["stdout"] != 1000000+11 || x.record.Status != "completed" {
+		t.Errorf("%+v", x.record)
+	}
+	done := make(chan struct{})
+	go func() { s.shutdown(0); close(done) }()
+	if rec := p.completed(stays); rec.Reason != "shutdown" || rec.Status != "failed" || rec.Signal == nil {
+		t.Errorf("%+v", rec)
+	}
+	q.closed(websocket.StatusGoingAway)
+	p.closed(websocket.StatusGoingAway)
+	<-done
+}

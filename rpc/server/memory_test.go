@@ -1,0 +1,61 @@
+//go:build linux
+
+package server_test
+
+import (
+	"math"
+	"runtime"
+	"testing"
+	"time"
+)
+
+// memoryRate is how many bytes of memory one sample of the profile stands for.
+const memoryRate = 64 << 10
+
+func init() { runtime.MemProfileRate = memoryRate }
+
+// flat runs f and fails if meanwhile the live heap of this process, which is the server's and the clients',
+// grew by more than bound.
+func flat(t *testing.T, bound int64, f func()) {
+	t.Helper()
+	base := live()
+	stop, peak := make(chan struct{}), make(chan int64)
+	go func() {
+		var most int64
+		for {
+			most = max(most, live())
+			select {
+			case <-stop:
+				peak <- most
+				return
+			case <-time.After(100 * time.Millisecond):
+			}
+		}
+	}()
+	defer func() {
+		close(stop)
+		if most := <-peak; most > base+bound {
+			t.Errorf("memory grew from %d KiB to %d KiB", base>>10, most>>10)
+		}
+	}()
+	f()
+}
+
+// live is how much of the heap was reachable at the last collection, as the profile tells it: the heap's own
+// figures hold what has become garbage while it was collected, which is a lot where output flows.
+func live() int64 {
+	runtime.GC()
+	records := make([]runtime.MemProfileRecord, 10000)
+	n, ok := runtime.MemProfile(records, false)
+	if !ok {
+		panic("too many places that allocate")
+	}
+	total := 0.0
+	for _, r := range records[:n] {
+		if objects := float64(r.InUseObjects()); objects > 0 { // as runtime/pprof scales samples
+			size := float64(r.InUseBytes())
+			total += size / (1 - math.Exp(-size/objects/memoryRate))
+		}
+	}
+	return int64(total)
+}

@@ -1,0 +1,183 @@
+//go:build linux
+
+package server_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// TestReplyComesBeforeEvents of an execute that was sent alone, and a reply with a record or output behind
+// what it tells of.
+func TestReplyComesBeforeEvents(t *testing.T) {
+	s := serve(t)
+	p := s.dial(t)
+	for range 40 {
+		id := p.request("execute", object{"command": []string{"echo", "hi"}})
+		var order []string
+		for {
+			m := p.any()
+			if m.Method == "" && string(m.ID) == id {
+				m.Method = "reply"
+			}
+			order = append(order, m.Method)
+			if m.Method == "process.completed" {
+				break
+			}
+		}
+		if want := []string{"reply", "process.started", "process.output", "process.completed"}; !slices.Equal(order, want) {
+			t.Fatalf("%v", order)
+		}
+	}
+	for range 30 {
+		id := p.request("execute", object{"command": "echo hi", "wait": true, "stream": true})
+		var order []string
+		for len(order) == 0 || order[len(order)-1] != "reply" {
+			m := p.any()
+			if string(m.ID) == id {
+				m.Method = "reply"
+			}
+			order = append(order, m.Method)
+		}
+		if want := []string{"process.started", "process.output", "process.completed", "reply"}; !slices.Equal(order, want) {
+			t.Fatalf("%v", order)
+		}
+	}
+	for range 8 {
+		session := uuid.NewString()
+		p.request("execute", object{"command": "yes | head -c 300000", "session_id": session})
+		p.request("wait", object{"session_id": session, "capture_bytes": 1000})
+		x := &transcript{id: session}
+		p.reply(fmt.Sprintf(`"r%d"`, p.ids-1))
+		for x.record == nil {
+			m := p.any()
+			if m.Method == "" {
+				t.Fatalf("the reply to wait came at %d", x.seq)
+			}
+			if err := x.take(m); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p.reply(fmt.Sprintf(`"r%d"`, p.ids))
+	}
+}
+
+// TestEventsComeInOrder: every state event at its place, output of before it before, output of after it after.
+func TestEventsComeInOrder(t *testing.T) {
+	s := serve(t)
+	p := s.dial(t)
+	session := uuid.NewString()
+	p.start(object{"command": `while read x; do echo "$x"; done; echo bye >&2`, "stdin": "pipe", "session_id": session})
+	say := func(line string) {
+		p.ok("write", object{"data": line + "\n"}, nil)
+	}
+	x := &transcript{id: session}
+	heard := func(line string) {
+		t.Helper()
+		for !strings.HasSuffix(x.stdout(), line+"\n") {
+			if err := x.take(p.next(line, func(m *message) bool { return m.session == session })); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	say("one")
+	heard("one")
+	p.ok("control", object{"type": "PAUSE"}, nil)
+	say("two") // it is stopped and does not read it
+	p.ok("control", object{"type": "RESUME"}, nil)
+	heard("two")
+	p.ok("control", object{"type": "PAUSE"}, nil)
+	p.ok("control", object{"type": "RESUME"}, nil)
+	p.ok("write", object{"data": "three\n", "eof": true}, nil)
+	p.follow(x)
+	got := strings.Join(x.said, " ")
+	got = strings.Replace(got, "stderr stdout process.completed", "stdout stderr process.completed", 1) // two pipes, no order between them
+	want := "process.started stdout process.paused process.resumed stdout process.paused process.resumed stdout stderr process.completed"
+	if got != want || x.stdout() != "one\ntwo\nthree\n" || x.stderr() != "bye\n" {
+		t.Errorf("%s\n%q %q", got, x.stdout(), x.stderr())
+	}
+}
+
+// TestPauseStopsEverything: a paused tree writes nothing and none of its deadlines counts.
+func TestPauseStopsEverything(t *testing.T) {
+	beside(t)
+	s := serve(t)
+	p := s.dial(t)
+	id := p.started(object{"command": "echo ready; while :; do echo x; sleep 0.01; done", "timeout": 0.6, "stream_timeout": 0.5})
+	p.ok("control", object{"type": "PAUSE"}, nil)
+	counted := func() (n int64) {
+		var st struct {
+			State  string
+			Output struct {
+				StdoutBytes int64 `json:"stdout_bytes"`
+			}
+		}
+		p.ok("status", object{"session_id": id}, &st)
+		if st.State != "paused" {
+			t.Fatalf("%+v", st)
+		}
+		return st.Output.StdoutBytes
+	}
+	time.Sleep(200 * time.Millisecond) // what was written before is read by then
+	before := counted()
+	time.Sleep(800 * time.Millisecond) // longer than both deadlines
+	if after := counted(); after != before {
+		t.Errorf("wrote %d bytes while paused", after-before)
+	}
+	p.ok("control", object{"type": "RESUME"}, nil)
+	if rec := p.completed(id); rec.Reason != "timeout" || rec.Status != "failed" {
+		t.Errorf("%+v", rec)
+	}
+}
+
+// TestRepliesOvertakeOutput that the kernel has not taken yet, from however many sessions.
+func TestRepliesOvertakeOutput(t *testing.T) {
+	s := serve(t)
+	p := s.dial(t)
+	_ = p.tcp.SetReadBuffer(32 << 10)
+	var ids []string
+	for range 12 { // each has a log of 1 MiB
+		ids = append(ids, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"execute","params":{"command":"yes"}}`, len(ids)))
+	}
+	p.send("[%s]", strings.Join(ids, ","))
+	eventually(t, "they run", func() bool { return s.registry.Running() == 12 })
+	most := 0
+	for range 10 {
+		time.Sleep(50 * time.Millisecond) // the client is slow: all is full
+		id := p.request("list", nil)
+		bytes := 0
+		p.next("reply", func(m *message) bool {
+			if m.Method == "" && string(m.ID) == id {
+				return true
+			}
+			bytes += len(m.text)
+			return false
+		})
+		p.pending = nil
+		most = max(most, bytes)
+	}
+	if most > 6<<20 { // what the kernel takes at most; the logs hold twice as much
+		t.Errorf("%d KiB before a reply", most>>10)
+	}
+}
+
+// TestSessionsTakeTurns: one that floods does not keep another's output back.
+func TestSessionsTakeTurns(t *testing.T) {
+	s := serve(t)
+	p := s.dial(t)
+	p.start(object{"command": "yes"})
+	id := p.start(object{"command": "while read x; do echo $x; done", "stdin": "pipe"})
+	p.pending = nil
+	for i := range 20 {
+		p.request("write", object{"session_id": id, "data": fmt.Sprintf("%d\n", i)})
+		p.next("the echo", func(m *message) bool {
+			return m.session == id && m.Method == "process.output"
+		})
+		p.pending = nil
+	}
+}

@@ -1,0 +1,196 @@
+//go:build linux
+
+package server_test
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/runnel-rpc/runnel/rpc"
+)
+
+// ping is a ping frame of a client.
+var ping = []byte{0x89, 0x80, 0, 0, 0, 0}
+
+// pings sends one every now and then, for as long as f runs.
+func (p *peer) pings(f func()) {
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(20 * time.Millisecond):
+				_, _ = p.tcp.Write(ping)
+			}
+		}
+	}()
+	defer func() { close(stop); <-done }()
+	f()
+}
+
+// TestClientThatDoesNotRead: one that floods itself and reads nothing costs the server a bounded amount of
+// memory and the others nothing. One that reads again after a while, and has sent pings meanwhile, has lost
+// nothing; its connection outlives the WebSocket library's five seconds for a pong.
+func TestClientThatDoesNotRead(t *testing.T) {
+	s := serve(t, func(set *settings) {
+		set.Server.PingInterval = time.Second
+		set.Server.WriteTimeout = patience
+		set.Session.MaxRetained = 10
+	})
+	never, drops, again, other := s.dial(t), s.dial(t), s.dial(t), s.dial(t)
+	const size = 7000000
+	x := &transcript{}
+	flat(t, 8<<20, func() {
+		never.start(object{"command": "yes"})
+		drops.start(object{"command": "while :; do seq 1 20000 >&2; done", "slow_client": "drop"})
+		x.id = again.start(object{"command": fmt.Sprintf("seq 1 3000000 | head -c %d", size)})
+		drops.pings(func() {
+			never.pings(func() {
+				again.pings(func() {
+					for end := time.Now().Add(5300 * time.Millisecond); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+						if x := other.run(object{"command": "echo here"}); x.stdout() != "here\n" {
+							t.Errorf("%q", x.stdout())
+						}
+					}
+				})
+			})
+		})
+	})
+	never.reset()
+	drops.reset()
+	last, n := 0, 0
+	x.hash = func(_ string, data []byte) {
+		for line := range bytes.Lines(data) {
+			n++
+			if n == last+1 && string(line) == fmt.Sprintln(n) {
+				last = n
+			}
+		}
+	}
+	again.pings(func() { again.follow(x) })
+	if x.bytes["stdout"] != size || x.record.Output.StdoutBytes != size || x.record.Status != "completed" || len(x.gaps) > 0 {
+		t.Errorf("%d bytes, %+v, gaps %v", x.bytes["stdout"], x.record, x.gaps)
+	}
+	if n-last > 1 { // the last one is cut
+		t.Errorf("of %d lines the first %d are in sequence", n, last)
+	}
+	again.reset()
+	s.idle()
+}
+
+// TestPingsUnderFlood: a client that sends nothing by itself, but answers pings, lives however much it is
+// sent.
+func TestPingsUnderFlood(t *testing.T) {
+	beside(t)
+	s := serve(t, func(set *settings) { set.Server.PingInterval = 500 * time.Millisecond })
+	p := s.dial(t)
+	_ = p.tcp.SetReadBuffer(64 << 10) // so that pings come through soon
+	id := p.start(object{"command": "yes"})
+	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); {
+		p.event("process.output", id)
+	}
+	p.ok("cancel", nil, nil)
+}
+
+// TestClientThatTakesNothingIsCutOff after write_timeout, however alive it seems; one that takes little is
+// not.
+func TestClientThatTakesNothingIsCutOff(t *testing.T) {
+	beside(t)
+	s := serve(t, func(set *settings) { set.Server.WriteTimeout = time.Second })
+	stuck, slow := s.dial(t), s.dial(t)
+	mark := "RUNNEL_TREE=" + uuid.NewString()
+	flood := object{"command": "sleep 1000 & yes", "env": object{"RUNNEL_TREE": mark[12:]}}
+	stuck.start(flood)
+	id := slow.start(object{"command": "yes"})
+	stuck.pings(func() {
+		gone := func() bool { return s.registry.Running() == 1 && len(marked(mark)) == 0 }
+		end := time.Now().Add(patience)
+		for begin := time.Now(); !gone() || time.Since(begin) < 2000*time.Millisecond; time.Sleep(100 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal("not cut off")
+			}
+			for range 20 {
+				slow.event("process.output", id)
+			}
+		}
+	})
+	slow.ok("cancel", object{"session_id": id}, nil)
+}
+
+// TestPingsOfADeafClient: only the newest ping needs an answer (RFC 6455 §5.5.3). A client that pings and
+// does not read gets no memory for it.
+func TestPingsOfADeafClient(t *testing.T) {
+	s := serve(t)
+	p := s.dial(t)
+	p.start(object{"command": "yes"})
+	frame := append([]byte{0x89, 0x80 | 125, 0, 0, 0, 0}, bytes.Repeat([]byte("p"), 125)...)
+	many := bytes.Repeat(frame, 1000)
+	flat(t, 8<<20, func() {
+		for range 80 {
+			_ = p.tcp.SetWriteDeadline(time.Now().Add(patience))
+			if _, err := p.tcp.Write(many); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	p.reset()
+	s.idle()
+}
+
+// TestDrop: with slow_client drop the process runs on while the client does not read, and what the client
+// has missed is told to the byte.
+func TestDrop(t *testing.T) {
+	s := serve(t)
+	p, q := s.dial(t), s.dial(t)
+	id := uuid.NewString()
+	const size = 30000000
+	p.good(p.call("execute", object{"command": fmt.Sprintf("yes 0123456789 | head -c %d; echo; echo end >&2", size), "session_id": id, "slow_client": "drop"}))
+	var rec rpc.Completion
+	q.ok("wait", object{"session_id": id}, &rec) // though p reads nothing
+	x := &transcript{id: id, hash: func(string, []byte) {}}
+	p.follow(x)
+	var lost int64
+	for _, g := range x.gaps {
+		lost += g.LostBytes
+		if g.Reason != "slow_client" || g.LostBytes <= 0 {
+			t.Errorf("%+v", g)
+		}
+	}
+	if len(x.gaps) == 0 || x.bytes["stdout"]+lost != size+1 || x.record.Output.StdoutBytes != size+1 {
+		t.Errorf("%d received, %d lost in %d gaps, of %d", x.bytes["stdout"], lost, len(x.gaps), x.record.Output.StdoutBytes)
+	}
+	if x.record.Output.LostBytes != lost || x.bytes["stderr"] != 4 || x.record.Status != "completed" {
+		t.Errorf("%+v", x.record)
+	}
+	if fmt.Sprint(rec) == "" || rec.Seq != x.record.Seq {
+		t.Errorf("%+v, %+v", rec, x.record)
+	}
+	p.ok("pong", nil, nil)
+}
+
+// TestEventsOnly: with stream false there is no output, nothing paces the process, and no gap is told.
+func TestEventsOnly(t *testing.T) {
+	s := serve(t)
+	p := s.dial(t)
+	id := p.start(object{"command": "yes | head -c 10000000", "stream": false})
+	for m := p.any(); m.Method != "process.completed"; m = p.any() {
+		if m.Method != "process.started" || m.session != id {
+			t.Errorf("%.200s", m.text)
+		}
+	}
+	var r struct {
+		Output    rpc.OutputCounts
+		Stdout    string
+		Truncated bool `json:"stdout_truncated"`
+	}
+	p.ok("execute", object{"command": "yes | head -c 10000000", "wait": true}, &r)
+	if r.Output.StdoutBytes != 10000000 || len(r.Stdout) != 65536 || !r.Truncated {
+		t.Errorf("%+v, %d captured", r.Output, len(r.Stdout))
+	}
+}

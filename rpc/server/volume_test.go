@@ -1,0 +1,69 @@
+//go:build linux
+
+package server_test
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+)
+
+// volume is how much a test of large output moves.
+func volume() int {
+	if raceEnabled {
+		return 24 << 20
+	}
+	return 200 << 20
+}
+
+// TestLargeOutputArrivesWhole sends one file over stdout and stderr at once: each arrives byte for byte, all
+// of it before the record (which transcript checks).
+func TestLargeOutputArrivesWhole(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	want := writeNumbers(t, path, volume())
+	p := serve(t).dial(t)
+	sums := map[string]hash.Hash{"stdout": sha256.New(), "stderr": sha256.New()}
+	x := &transcript{id: uuid.NewString(), hash: func(stream string, data []byte) { sums[stream].Write(data) }}
+	p.good(p.call("execute", object{"session_id": x.id, "command": fmt.Sprintf("cat %s & cat %s >&2; wait", path, path)}))
+	p.follow(x)
+	for stream, sum := range sums {
+		if got := hex.EncodeToString(sum.Sum(nil)); got != want {
+			t.Errorf("%s: %s came of %s, %d bytes", stream, got, want, x.bytes[stream])
+		}
+	}
+	if x.record.Output.LostBytes != 0 || x.record.Reason != "exited" {
+		t.Errorf("%+v", x.record)
+	}
+}
+
+// writeNumbers fills a file with lines of many lengths, none like another, and returns its hash.
+func writeNumbers(t *testing.T, path string, size int) string {
+	t.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	sum := sha256.New()
+	var b strings.Builder
+	for n, written := 0, 0; written < size; {
+		b.Reset()
+		for b.Len() < 1<<20 {
+			n++
+			fmt.Fprintf(&b, "%d é€😀 \"\\ %s\n", n, strings.Repeat("x", n%200))
+		}
+		written += b.Len()
+		sum.Write([]byte(b.String()))
+		if _, err := f.WriteString(b.String()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
