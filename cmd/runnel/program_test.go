@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -203,6 +202,6 @@ func fileLines(file string) int {
 func awaitLines(t *testing.T, file string, n int) {
 	t.Helper()
 	if !poll(func() bool { return fileLines(file) >= n }) {
-		t.Fatal(fmt.Sprintf("%s has %d lines, want %d", file, fileLines(file), n))
+		t.Fatalf("%s has %d lines, want %d", file, fileLines(file), n)
 	}
 }

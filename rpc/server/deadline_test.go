@@ -8,6 +8,7 @@ import (
 
 // TestDeadlinesDoNotCountPauses: neither deadline counts while the session is paused, and both go on.
 func TestDeadlinesDoNotCountPauses(t *testing.T) {
+	beside(t)
 	p := serve(t).dial(t)
 	for _, deadline := range []string{"timeout", "stream_timeout"} {
 		id := p.start(object{"command": "exec sleep 1000", deadline: 0.5, "grace": 0.1})

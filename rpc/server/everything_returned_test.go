@@ -116,8 +116,8 @@ func flood(p *peer) {
 // feedSleeper fills the stdin of a command that never reads it, pipe, queue and line.
 func feedSleeper(p *peer) {
 	id := p.start(object{"command": []string{"sleep", "1000"}, "stdin": "pipe"})
-	for range 4 {
-		p.request("write", object{"session_id": id, "data": strings.Repeat("x", 900<<10)})
+	for range 3 {
+		p.request("write", object{"session_id": id, "data": strings.Repeat("x", 600<<10)})
 	}
 	p.ok("status", object{"session_id": id}, nil)
 }

@@ -41,7 +41,7 @@ func TestGarbage(t *testing.T) {
 	}
 	frames := 10000
 	if raceEnabled {
-		frames = 3000
+		frames = 2000
 	}
 	flat(t, 8<<20, func() {
 		for i := range frames {

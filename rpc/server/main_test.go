@@ -3,6 +3,7 @@
 package server_test
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"runtime"
@@ -25,7 +26,8 @@ const returnTime = 5 * time.Second
 
 // TestMain fails if the tests leave a goroutine, a descriptor or a child behind.
 func TestMain(m *testing.M) {
-	_ = holding() // what is opened once in a life is opened now
+	_ = flag.Set("test.parallel", "6") // those that run beside others mostly wait
+	_ = holding()                      // what is opened once in a life is opened now
 	before := holding()
 	code := m.Run()
 	var after holdings

@@ -149,7 +149,7 @@ func TestOldClient(t *testing.T) {
 	if p := c.event("process.completed", nil); p["status"] != "canceled" {
 		t.Errorf("completed: %v", p)
 	}
-	r = c.sendRequest("execute", map[string]any{"command": "exit 0", "timeout": 5})
+	c.sendRequest("execute", map[string]any{"command": "exit 0", "timeout": 5})
 	if p := c.event("process.completed", nil); p["exit_code"] != 0.0 || p["status"] != "completed" {
 		t.Errorf("completed: %v", p)
 	}

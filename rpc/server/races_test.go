@@ -19,8 +19,8 @@ import (
 // TestFault1RegistryRaces: 500 goroutines execute, control, cancel and disconnect on one registry. Every
 // answer is one that the protocol has, and in the end nothing runs.
 func TestFault1RegistryRaces(t *testing.T) {
-	const connections, each, rounds = 50, 10, 4
-	s := serve(t)
+	const connections, each, rounds = 50, 10, 2
+	s := serve(t, func(set *settings) { set.Session.MaxRetained = 50 }) // or list has a lot to tell
 	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	defer cancel()
 	ids := &shared{}

@@ -18,7 +18,7 @@ import (
 // volume is how much a test of large output moves.
 func volume() int {
 	if raceEnabled {
-		return 24 << 20
+		return 8 << 20
 	}
 	return 200 << 20
 }
@@ -26,6 +26,7 @@ func volume() int {
 // TestLargeOutputArrivesWhole sends one file over stdout and stderr at once: each arrives byte for byte, all
 // of it before the record (which transcript checks).
 func TestLargeOutputArrivesWhole(t *testing.T) {
+	beside(t)
 	path := filepath.Join(t.TempDir(), "file")
 	want := writeNumbers(t, path, volume())
 	p := serve(t).dial(t)
