@@ -22,12 +22,10 @@ func (a *Attachment) Next() (stream.Item, bool) { return a.cursor.Next() }
 // once.
 func (a *Attachment) Drop() {
 	a.cursor.Close()
-	last := false
 	a.session.update(func(st *status) {
 		st.attached--
-		last = st.attached == 0
+		if st.attached == 0 {
+			a.session.end(st, Disconnected, a.session.spec.Grace)
+		}
 	})
-	if last {
-		a.session.End(Disconnected, nil)
-	}
 }

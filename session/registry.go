@@ -27,10 +27,8 @@ type Options struct {
 // at most Retain. A session takes a slot before it is started and gives it back once, when its record is
 // retained or its start failed. All methods may be called concurrently.
 type Registry struct {
-	o      Options
-	wg     sync.WaitGroup  // the supervisors
-	killed context.Context // done once nobody is given grace any more
-	kill   context.CancelFunc
+	o  Options
+	wg sync.WaitGroup // the supervisors
 
 	mu       sync.Mutex
 	sessions map[string]*Session
@@ -49,9 +47,7 @@ type retained struct {
 
 // NewRegistry returns an empty registry. Its Shutdown must be called.
 func NewRegistry(o Options) *Registry {
-	r := &Registry{o: o, sessions: make(map[string]*Session), idle: make(chan struct{})}
-	r.killed, r.kill = context.WithCancel(context.Background())
-	return r
+	return &Registry{o: o, sessions: make(map[string]*Session), idle: make(chan struct{})}
 }
 
 // Reserve takes a slot for a new session, which the caller starts. If the owner's session of that id is
@@ -203,8 +199,11 @@ func (r *Registry) Draining() bool {
 	return r.draining
 }
 
+// ShutdownGrace is the longest grace that a tree has at shutdown, whatever its client asked for.
+const ShutdownGrace = 10 * time.Second
+
 // Shutdown takes no more sessions, waits until none runs or ctx is done, ends those that run for cause
-// Shutdown, and returns when all have ended and nothing of the registry is left running.
+// Shutdown, with at most ShutdownGrace, and returns when all have ended and nothing of the registry is left running.
 func (r *Registry) Shutdown(ctx context.Context) {
 	idle := r.Drain()
 	select {
@@ -212,7 +211,8 @@ func (r *Registry) Shutdown(ctx context.Context) {
 	case <-ctx.Done():
 	}
 	for _, s := range r.all() {
-		s.End(Shutdown, nil)
+		grace := min(s.spec.Grace, ShutdownGrace)
+		s.End(Shutdown, &grace)
 	}
 	r.wg.Wait()
 	r.mu.Lock()
@@ -226,9 +226,8 @@ func (r *Registry) Shutdown(ctx context.Context) {
 // Kill ends every session at once, whatever grace it has or was given already. A Shutdown that waits for
 // them returns soon.
 func (r *Registry) Kill() {
-	r.kill()
 	for _, s := range r.all() {
-		s.hasten()
+		s.End(Shutdown, new(time.Duration))
 	}
 }
 

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"sync"
 	"syscall"
 	"time"
@@ -25,6 +26,8 @@ type Spec struct {
 	Grace         time.Duration // between SIGTERM and SIGKILL
 	Output        stream.ReaderOptions
 	WaitForTree   bool // descendants may outlive the command
+	// Capture is how many of the newest bytes of each stream Tail has for certain.
+	Capture int64
 }
 
 // Session is one command, its process tree and its event log. All methods may be called concurrently.
@@ -37,26 +40,31 @@ type Session struct {
 	mu     sync.Mutex
 	status status
 
-	ready  chan struct{} // closed when the process runs or failed to start
-	ending chan struct{} // closed when the end began
-	done   chan struct{} // closed when the record is there
+	ready   chan struct{} // closed when the process runs or failed to start
+	ending  chan struct{} // closed when the end began
+	hurried chan struct{} // closed when what is left of the end must not wait for a client
+	done    chan struct{} // closed when the record is there
+
+	grace     context.Context // done when nobody is given time to end any more
+	graceOver context.CancelFunc
 
 	// The deadlines are set before ready is closed and not changed after.
 	timeout *stream.Deadline
 	silence *stream.Deadline
 	pace    pace
-	killer  *time.Timer // sends SIGKILL when grace has passed; belongs to the lock
 }
 
 func newSession(r *Registry, spec Spec) *Session {
 	s := &Session{
-		spec:   spec,
-		reg:    r,
-		ready:  make(chan struct{}),
-		ending: make(chan struct{}),
-		done:   make(chan struct{}),
+		spec:    spec,
+		reg:     r,
+		ready:   make(chan struct{}),
+		ending:  make(chan struct{}),
+		hurried: make(chan struct{}),
+		done:    make(chan struct{}),
 	}
-	s.log = stream.NewLog(r.o.ReplayBytes, s.pace.blocked)
+	s.grace, s.graceOver = context.WithCancel(context.Background())
+	s.log = stream.NewLog(r.o.ReplayBytes, spec.Capture, s.pace.blocked)
 	s.status.grace = spec.Grace
 	return s
 }
@@ -138,7 +146,7 @@ func (s *Session) Start() error {
 		st.move(Running)
 		s.event(st, "started")
 		if st.wanted {
-			s.end(st)
+			s.signalEnd(st)
 		}
 	})
 	s.reg.supervise(s, p)
@@ -159,6 +167,7 @@ func (s *Session) fail(why error) {
 		}
 	})
 	if failed {
+		s.graceOver()
 		s.stdin.shut("the command did not start")
 		s.reg.forget(s)
 		close(s.ready)
@@ -226,29 +235,39 @@ func (s *Session) Signal(sig syscall.Signal) (err error) {
 	return err
 }
 
-// End begins to end the session for cause, if nothing else did before: SIGTERM to the whole tree, SIGKILL
-// after grace, which is the session's own where nil. It does not wait: Done tells. For a session that is
-// ending it gives up what politeness is left towards slow clients.
+// End begins to end the session for cause: SIGTERM to the whole tree, SIGKILL after grace, which is the
+// session's own where nil. The first cause counts; for a session that is on its way to its end already, a
+// grace that passes sooner does. It does not wait: Done tells.
 func (s *Session) End(cause Cause, grace *time.Duration) {
 	s.update(func(st *status) {
-		if st.state == Ending {
-			s.log.Free()
-		}
-		if st.wanted || st.state >= Ending {
-			return
-		}
-		st.wanted, st.cause = true, cause
 		if grace != nil {
-			st.grace = *grace
-		}
-		if st.state != Starting {
-			s.end(st)
+			s.end(st, cause, *grace)
+		} else {
+			s.end(st, cause, s.spec.Grace)
 		}
 	})
 }
 
-// end signals the tree. The supervisor does the rest when the command has exited.
-func (s *Session) end(st *status) {
+func (s *Session) end(st *status, cause Cause, grace time.Duration) {
+	switch {
+	case st.state == Ended:
+	case st.state == Ending:
+		if st.exited {
+			s.hurry(st)
+		}
+		s.killAfter(st, grace)
+	case st.wanted: // it is starting
+		st.grace = min(st.grace, grace)
+	default:
+		st.wanted, st.cause, st.grace = true, cause, grace
+		if st.state != Starting {
+			s.signalEnd(st)
+		}
+	}
+}
+
+// signalEnd signals the tree. The supervisor does the rest when the command has exited.
+func (s *Session) signalEnd(st *status) {
 	s.beginEnd(st)
 	if st.cause == Canceled {
 		s.event(st, "canceled")
@@ -256,8 +275,7 @@ func (s *Session) end(st *status) {
 	if st.grace > 0 {
 		_ = st.proc.Terminate()
 	}
-	st.due = time.Now().Add(st.grace)
-	s.killer = time.AfterFunc(st.grace, s.kill)
+	s.killAfter(st, st.grace)
 }
 
 // beginEnd is the step that every end begins with: from here on no deadline counts and nothing is controlled.
@@ -268,27 +286,43 @@ func (s *Session) beginEnd(st *status) {
 	close(s.ending)
 }
 
-// hasten ends the session without grace, for cause Shutdown if it is not on its way to its end yet.
-func (s *Session) hasten() {
-	s.End(Shutdown, new(time.Duration))
-	s.update(func(st *status) {
-		if st.state == Ending && !st.escalated && s.killer != nil && s.killer.Stop() {
-			s.killer.Reset(0)
-		}
-	})
+// killAfter sees that nobody is waited for any more when grace has passed, or sooner if that was settled.
+func (s *Session) killAfter(st *status, grace time.Duration) {
+	due := time.Now().Add(grace)
+	switch {
+	case st.killer == nil:
+		st.due, st.killer = due, time.AfterFunc(grace, s.kill)
+	case !st.killed && due.Before(st.due) && st.killer.Stop():
+		st.due = due
+		st.killer.Reset(grace)
+	}
 }
 
-// kill runs when grace has passed; the command may have exited by then, its descendants not.
+// kill runs when grace has passed. Once the command has exited, the sweep does the killing, which knows whom.
 func (s *Session) kill() {
 	s.update(func(st *status) {
-		if st.state != Ending || st.record != nil {
+		if st.state != Ending || st.killed {
+			return
+		}
+		st.killed = true
+		s.graceOver()
+		if st.exited {
+			s.hurry(st)
 			return
 		}
 		if st.proc.Kill() == nil {
 			st.escalated = true
 		}
-		s.killer = time.AfterFunc(killWait, st.proc.Abandon)
+		st.killer = time.AfterFunc(killWait, st.proc.Abandon)
 	})
+}
+
+// hurry ends the patience with which output is read whose reader is slow.
+func (s *Session) hurry(st *status) {
+	if !st.hurried {
+		st.hurried = true
+		close(s.hurried)
+	}
 }
 
 // pace holds deadlines while a client holds up the process.

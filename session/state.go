@@ -74,7 +74,11 @@ type status struct {
 	cause     Cause
 	wanted    bool // an end was asked for, with cause; it comes once the process runs
 	grace     time.Duration
-	due       time.Time // when grace has passed, once the end has begun
+	due       time.Time   // when grace has passed, once killer is set
+	killer    *time.Timer // runs kill at due; then, for a command that even that does not end, gives it up
+	killed    bool        // due has passed
+	exited    bool        // the command itself is gone
+	hurried   bool        // nothing waits for a client any more
 	escalated bool
 	attached  int // connections
 	started   time.Time

@@ -44,6 +44,7 @@ func (s *Session) supervise(p *process.Process) {
 // the cause.
 func (s *Session) exited() (cause Cause) {
 	s.update(func(st *status) {
+		st.exited = true
 		if st.state.Live() {
 			st.cause = Exited
 			s.beginEnd(st)
@@ -73,19 +74,18 @@ func (s *Session) sweep(p *process.Process) process.SweepResult {
 	var grace time.Duration
 	s.update(func(st *status) {
 		grace = st.grace
-		if st.wanted {
-			s.killer.Stop()
+		if st.killer != nil {
 			grace = time.Until(st.due)
 		}
 	})
-	return p.Sweep(s.reg.killed, grace)
+	return p.Sweep(s.grace, grace)
 }
 
 // finish makes the record, which is the last event of the log, and gives the slot back.
 func (s *Session) finish(exit process.Exit, swept process.SweepResult, took time.Duration) {
 	s.update(func(st *status) {
-		if s.killer != nil {
-			s.killer.Stop()
+		if st.killer != nil {
+			st.killer.Stop()
 		}
 		rec := &Record{
 			Cause:         st.cause,
@@ -102,6 +102,7 @@ func (s *Session) finish(exit process.Exit, swept process.SweepResult, took time
 		st.record, st.ended = rec, time.Now()
 		st.move(Ended)
 	})
+	s.graceOver()
 	close(s.done)
 }
 
@@ -136,7 +137,7 @@ func (r *readers) start(s *Session, kind stream.Kind, pipe *process.Pipe) {
 }
 
 // drain waits until both streams have ended, but not beyond drainGrace. With patience, time in which a
-// client holds up the reading does not count.
+// client holds up the reading does not count, until the session is to hurry.
 func (r *readers) drain(s *Session, patience bool) {
 	select {
 	case <-r.done: // the common case needs no timer
@@ -152,6 +153,7 @@ func (r *readers) drain(s *Session, patience bool) {
 	select {
 	case <-r.done:
 	case <-over:
+	case <-s.hurried:
 	}
 }
 

@@ -72,7 +72,7 @@ func (d *Deadline) Release() {
 	}
 }
 
-// Stop ends the countdown: if fire has not been called by now, it never is.
+// Stop ends the countdown. Only a call of fire that is on its way already may still come.
 func (d *Deadline) Stop() {
 	if d == nil {
 		return

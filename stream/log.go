@@ -57,6 +57,7 @@ type Log struct {
 	gone    []int64 // where the newest of the events began that are gone
 	cursors []*Cursor
 
+	tails  [kinds]tail // of what left the log
 	counts Counts
 	given  [kinds]int64 // bytes of output that came in, markers too
 	sent   int64        // the furthest place that any cursor with output has reached
@@ -116,11 +117,15 @@ type Piece struct {
 	Dropped   int64  // bytes that truncation dropped before Data
 }
 
-// NewLog returns an empty log that keeps bound bytes. Blocked, if not nil, is told when the first appender
+// NewLog returns an empty log that keeps bound bytes, and for [Log.Tail] the newest keep bytes of each kind
+// of output even when another kind has driven them out of it. Blocked, if not nil, is told when the first appender
 // begins to wait for a cursor and when the last one has ceased to; it is called under the log's lock and
 // must neither block nor call the log.
-func NewLog(bound int64, blocked func(bool)) *Log {
+func NewLog(bound, keep int64, blocked func(bool)) *Log {
 	l := &Log{bound: bound, blocked: blocked}
+	for kind := range l.tails {
+		l.tails[kind].bound = keep
+	}
 	l.room.L = &l.mu
 	return l
 }
@@ -137,7 +142,7 @@ func (l *Log) Append(p Piece) {
 			l.push(entry{kind: p.Kind, data: data, truncated: p.Truncated, sealed: p.Sealed || p.Truncated || p.Dropped > 0, dropped: p.Dropped})
 		}
 		l.trim()
-		l.wake()
+		l.wake(p.Kind)
 	}
 }
 
@@ -148,7 +153,7 @@ func (l *Log) AppendEvent(event func(seq int64) any) int64 {
 	seq := l.head.seq + 1
 	l.push(entry{kind: Event, sealed: true, event: event(seq)})
 	l.trim()
-	l.wake()
+	l.wake(Event)
 	return seq
 }
 
@@ -195,14 +200,17 @@ func (l *Log) Tail(kind Kind, n int64) (tail []byte, truncated bool) {
 			have += int64(len(l.entries[from].data))
 		}
 	}
-	tail = make([]byte, 0, have)
+	if have < n {
+		old := &l.tails[kind]
+		tail, truncated = old.last(n-have), old.cut
+	}
 	for _, e := range l.entries[from:] {
 		if e.kind == kind {
 			tail = append(tail, e.data...)
 			truncated = truncated || e.truncated
 		}
 	}
-	tail = tail[max(0, have-n):]
+	tail = tail[max(0, int64(len(tail))-n):]
 	return tail, truncated || int64(len(tail)) < l.given[kind]
 }
 
@@ -303,6 +311,7 @@ func (l *Log) trim() {
 		}
 		if e := &l.entries[0]; e.kind != Event {
 			l.counts.Lost += max(0, end.seq-max(e.at.seq, l.sent))
+			l.tails[e.kind].add(e.data, e.truncated)
 		} else {
 			l.forget(e.at.seq)
 		}
@@ -327,10 +336,10 @@ func (l *Log) eventsBefore(seq int64) int64 {
 	return l.oldest.events - int64(len(l.gone)-i)
 }
 
-// wake tells every cursor that waits for it that there is something to take.
-func (l *Log) wake() {
+// wake tells every cursor that waits for it that there is something of a kind to take, or to pass over.
+func (l *Log) wake(kind Kind) {
 	for _, c := range l.cursors {
-		if c.armed {
+		if c.armed && (kind == Event || !c.events || c.paces) {
 			c.armed = false
 			c.ready()
 		}

@@ -41,6 +41,9 @@ const (
 // ErrClosed is the cause of every error that comes of a connection that is over.
 var ErrClosed = errors.New("connection closed")
 
+// ErrFollowed says that the client follows a session of that id already.
+var ErrFollowed = errors.New("the session is followed by this client already")
+
 // TooLargeError says that a message is larger than the server takes. It was not sent.
 type TooLargeError struct{ Size, Limit int64 }
 

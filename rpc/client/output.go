@@ -28,16 +28,21 @@ var (
 	afterSeq   = []byte(`,"type":"`)
 	afterType  = []byte(`","data":"`)
 	ends       = []byte(`}}`)
-	endsCut    = []byte(`,"partial":true}}`)
+	endsText   = []byte(`"}}`)
+	endsBase   = []byte(`:"base64"}}`)
+	endsCut    = []byte(`","partial":true}}`)
 	types      = [...]string{rpc.StreamStdout, rpc.StreamStderr, rpc.StreamPTY}
 )
 
 // decodeOutput decodes a process.output. The form in which the server sends it is decoded by hand, in
 // place; any other one by encoding/json. Not ok means that it is something else.
 func decodeOutput(msg []byte) (o Output, ok bool) {
-	rest, ok := bytes.CutPrefix(msg, outputHead)
-	if !ok {
-		return o, false
+	if !bytes.HasPrefix(msg, outputHead) {
+		return decodeSlow(msg)
+	}
+	rest := msg[len(outputHead):]
+	if !plain(msg) { // the text is decoded before it is known whether the rest is as expected
+		rest = bytes.Clone(rest)
 	}
 	const idLength = 36
 	if len(rest) > idLength {
@@ -47,6 +52,11 @@ func decodeOutput(msg []byte) (o Output, ok bool) {
 		}
 	}
 	return decodeSlow(msg)
+}
+
+// plain reports whether a message certainly has nothing behind its text, or that it is partial.
+func plain(msg []byte) bool {
+	return bytes.HasSuffix(msg, endsCut) || bytes.HasSuffix(msg, endsText) && !bytes.HasSuffix(msg, endsBase)
 }
 
 // decodeFast touches nothing of the message before it is sure of its form up to the text.
@@ -84,7 +94,7 @@ func (o *Output) decodeText(rest []byte) bool {
 	switch {
 	case bytes.Equal(rest, ends):
 		return true
-	case bytes.Equal(rest, endsCut):
+	case bytes.Equal(rest, endsCut[1:]):
 		o.Partial = true
 		return true
 	case len(rest) < len(ends)+1 || rest[0] != ',' || !bytes.HasSuffix(rest, ends):
@@ -107,8 +117,11 @@ func (o *Output) flag(p *rpc.Output) bool {
 }
 
 func decodeSlow(msg []byte) (o Output, ok bool) {
-	var n struct{ Params rpc.Output }
-	if json.Unmarshal(msg, &n) != nil {
+	var n struct {
+		Method string
+		Params rpc.Output
+	}
+	if json.Unmarshal(msg, &n) != nil || n.Method != rpc.NotifyOutput {
 		return o, false
 	}
 	p := &n.Params

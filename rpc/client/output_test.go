@@ -65,12 +65,22 @@ func TestDecodeBase64Output(t *testing.T) {
 // is none.
 func TestDecodeOutputTakesAnyForm(t *testing.T) {
 	msg := []byte(`{"params":{"data":"x\n","type":"stdout","seq":5,"session_id":"s"},"method":"process.output","jsonrpc":"2.0"}`)
-	if o, ok := decodeOutput(msg); ok {
-		t.Errorf("taken for the server's form: %+v", o)
-	}
-	swapped := []byte(`{"jsonrpc":"2.0","method":"process.output","params":{"session_id":"s","type":"stdout","seq":5,"data":"x\n"}}`)
-	if o, ok := decodeOutput(swapped); !ok || string(o.Data) != "x\n" || o.Seq != 5 {
+	if o, ok := decodeOutput(msg); !ok || string(o.Data) != "x\n" || o.Seq != 5 {
 		t.Errorf("%v %+v", ok, o)
+	}
+	id := uuid.NewString()
+	for _, form := range []string{
+		`"type":"stdout","seq":5,"data":"x\n"}}`,
+		`"seq":5,"type":"stdout","data":"x\n","more":{}}}`,
+		`"seq":5,"type":"stdout","data":"x\n"} }`,
+		`"seq":5,"type":"stdout","data":"x\n","more":[]} }`,
+		`"seq":5,"type":"stdout","data":"eAo=","encoding":"base64"}}`,
+		`"seq":5,"type":"stdout","data":"eAo=","encoding":"base64" }}`,
+	} {
+		o, ok := decodeOutput([]byte(`{"jsonrpc":"2.0","method":"process.output","params":{"session_id":"` + id + `",` + form))
+		if !ok || string(o.Data) != "x\n" || o.Seq != 5 || o.Type != "stdout" {
+			t.Errorf("%s: %v %+v", form, ok, o)
+		}
 	}
 	if _, ok := decodeOutput([]byte(`{"jsonrpc":"2.0","method":"process.completed","params":{}}`)); ok {
 		t.Error("a record is no output")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"sync"
 	"unicode/utf8"
 
@@ -46,6 +47,10 @@ func (c *Client) Execute(ctx context.Context, p rpc.ExecuteParams, events Events
 		c.mu.Unlock()
 		return nil, c.failure()
 	}
+	if c.sessions[s.id] != nil {
+		c.mu.Unlock()
+		return nil, fmt.Errorf("%w: %s", ErrFollowed, s.id)
+	}
 	c.sessions[s.id] = s
 	c.mu.Unlock()
 	if err := c.Call(ctx, rpc.MethodExecute, p, &s.result); err != nil {
@@ -58,7 +63,9 @@ func (c *Client) Execute(ctx context.Context, p rpc.ExecuteParams, events Events
 func (c *Client) forget(s *Session) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.sessions, s.id)
+	if c.sessions[s.id] == s {
+		delete(c.sessions, s.id)
+	}
 }
 
 // ID is the session's id.

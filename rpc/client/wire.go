@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 
 	"github.com/coder/websocket"
@@ -23,7 +24,20 @@ type wire struct {
 	out     []byte
 }
 
-var notificationHead = []byte(`{"jsonrpc":"2.0","method":"`)
+// replyHead begins what a server like ours answers, so that nothing large is decoded twice.
+var replyHead = []byte(`{"jsonrpc":"2.0","id":`)
+
+// isReply reports whether a message is one, whatever the order of its members.
+func isReply(msg []byte) bool {
+	if bytes.HasPrefix(msg, replyHead) {
+		return true
+	}
+	if bytes.HasPrefix(msg, outputHead) {
+		return false
+	}
+	var m struct{ Method *string }
+	return json.Unmarshal(msg, &m) != nil || m.Method == nil
+}
 
 // ReadObject decodes the next reply into v.
 func (w *wire) ReadObject(v any) error {
@@ -32,8 +46,12 @@ func (w *wire) ReadObject(v any) error {
 			w.c.over(err)
 			return err
 		}
-		if !bytes.HasPrefix(w.buf, notificationHead) {
-			return v.(json.Unmarshaler).UnmarshalJSON(bytes.Clone(w.buf))
+		if isReply(w.buf) {
+			err := v.(json.Unmarshaler).UnmarshalJSON(bytes.Clone(w.buf))
+			if err != nil {
+				w.c.over(fmt.Errorf("the server sent no JSON-RPC: %w", err))
+			}
+			return err
 		}
 		if w.c.o.Raw != nil {
 			w.c.o.Raw(w.buf)

@@ -47,10 +47,14 @@ type conn struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // requests that wait
 
+	replying chan struct{} // holds a token while one of those requests makes its reply
+
 	mu       sync.Mutex
 	inFlight map[string]*request
 	flying   int   // requests, those without an id too
 	bytes    int64 // of their params
+	owed     int   // requests and batches that are not over yet
+	leaving  bool  // the outbox ends when nothing is owed
 	lanes    map[string]*lane
 	closed   bool // nothing is attached any more
 }
@@ -87,9 +91,24 @@ func (c *conn) hangUp() {
 	c.outbox.close(closeFrame(uint16(websocket.StatusProtocolError), ""))
 }
 
-// goAway ends the connection because the server shuts down. Output lanes have their turns first.
-func (c *conn) goAway() {
-	c.outbox.finish(closeFrame(uint16(websocket.StatusGoingAway), "shutting down"))
+// goAway ends the connection because the server shuts down. What is in flight is answered and output lanes
+// have their turns first.
+func (c *conn) goAway() { c.settle(func() { c.leaving = true }) }
+
+// owe counts something that has to be over before the connection goes away.
+func (c *conn) owe() { c.settle(func() { c.owed++ }) }
+
+// paid takes it off again, once its reply is in the control lane.
+func (c *conn) paid() { c.settle(func() { c.owed-- }) }
+
+func (c *conn) settle(change func()) {
+	c.mu.Lock()
+	change()
+	over := c.leaving && c.owed == 0
+	c.mu.Unlock()
+	if over {
+		c.outbox.finish(closeFrame(uint16(websocket.StatusGoingAway), "shutting down"))
+	}
 }
 
 // stuck is told by the outbox that it can't write.
@@ -116,6 +135,7 @@ func (c *conn) admit(call *rpc.Call, b *batch) *request {
 			return r
 		}
 		c.landed(r)
+		defer c.paid()
 		err = rpc.MethodNotFound(call.Method)
 	}
 	if r.id != nil {
@@ -146,6 +166,7 @@ func (c *conn) enter(r *request) *rpc.Error {
 		return rpc.Overloaded("max_in_flight_bytes", maxInFlightBytes)
 	}
 	c.flying++
+	c.owed++
 	c.bytes += r.size
 	if key != "" {
 		r.key = key
@@ -169,7 +190,7 @@ func idKey(id []byte) string {
 	return string(id)
 }
 
-// landed takes a request out of flight.
+// landed takes a request out of flight: its id may be used again.
 func (c *conn) landed(r *request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -223,18 +244,17 @@ func (c *conn) attach(s Session, o attachOptions) (l *lane, attached bool) {
 		return l, false
 	}
 	l = &lane{outbox: c.outbox, session: s, finished: c.finished, enc: newEncoder(s.Spec(), o.gapReason())}
-	if c.closed {
-		l.gone = true
-	}
 	l.att = s.Attach(stream.CursorOptions{
 		Paces:      o.stream && !o.drop,
 		EventsOnly: !o.stream,
 		Ready:      func() { c.outbox.turn(l) },
 	})
-	c.lanes[s.ID()] = l
 	if c.closed { // the connection went while this request was on its way
+		l.gone = true
 		l.att.Drop()
+		return l, true
 	}
+	c.lanes[s.ID()] = l
 	return l, true
 }
 
@@ -323,6 +343,7 @@ func newConn(s *Server, owner string, lenient bool, sock *socket) *conn {
 		id:       uuid.NewString(),
 		owner:    owner,
 		lenient:  lenient,
+		replying: make(chan struct{}, 1),
 		inFlight: make(map[string]*request),
 		lanes:    make(map[string]*lane),
 	}

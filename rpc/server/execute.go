@@ -74,7 +74,9 @@ func waitExecuted(r *request, s Session, capture int64) answer {
 	return later(func(ctx context.Context) (any, error) {
 		if err := await(ctx, s.Done()); err == errCanceled {
 			s.End(session.Canceled, nil)
-			<-s.Done()
+			if err = await(r.conn.ctx, s.Done()); err != nil {
+				return nil, err
+			}
 		} else if err != nil {
 			return nil, err
 		}
@@ -120,12 +122,12 @@ func (r *request) completed(s Session, capture *int64) (any, error) {
 		return nil, rpc.SessionNotFound(s.ID())
 	}
 	if l := r.conn.lane(s.ID()); l != nil {
-		r.lane, r.seq = l, rec.Seq
+		r.behind = l.passed(rec.Seq)
 	}
 	if capture == nil {
 		return completion(s.ID(), rec), nil
 	}
-	return raw(captured(s, *capture)), nil
+	return made(func() []byte { return captured(s, *capture) }), nil
 }
 
 func captureBytes(p *int64, def int64) int64 {

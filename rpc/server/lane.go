@@ -1,6 +1,8 @@
 package server
 
 import (
+	"cmp"
+	"slices"
 	"sync"
 
 	"github.com/runnel-rpc/runnel/rpc"
@@ -21,15 +23,15 @@ type lane struct {
 	queued bool // waits for one
 
 	mu     sync.Mutex
-	at     int64     // the place up to which all is in the buffer or sent
-	behind []*behind // in the order of their places
+	at     int64    // the place up to which all is in the buffer or sent
+	behind []behind // in the order of their places
 	gone   bool
 }
 
 // behind is a reply that has to follow what it tells of.
 type behind struct {
-	seq  int64
-	send func()
+	seq    int64
+	passed chan struct{}
 }
 
 // begin lets the lane take turns from now on.
@@ -48,16 +50,18 @@ func (o *outbox) open(l *lane) {
 	}
 }
 
-// after calls send when all up to seq is in the connection's buffer, or the lane is gone.
-func (l *lane) after(seq int64, send func()) {
+// passed is closed when all up to seq is in the connection's buffer, or the lane is gone; nil says that it is
+// so already.
+func (l *lane) passed(seq int64) <-chan struct{} {
 	l.mu.Lock()
-	if !l.gone && l.at < seq {
-		l.behind = append(l.behind, &behind{seq, send})
-		l.mu.Unlock()
-		return
+	defer l.mu.Unlock()
+	if l.gone || l.at >= seq {
+		return nil
 	}
-	l.mu.Unlock()
-	send()
+	b := behind{seq, make(chan struct{})}
+	at, _ := slices.BinarySearchFunc(l.behind, seq, func(b behind, seq int64) int { return cmp.Compare(b.seq, seq) })
+	l.behind = slices.Insert(l.behind, at, b)
+	return b.passed
 }
 
 // fill appends the next item as a frame, and reports whether there may be more.
@@ -78,29 +82,23 @@ func (l *lane) fill(buf []byte) ([]byte, bool) {
 // reached notes how far the lane is and lets go of the replies that waited for it.
 func (l *lane) reached(seq int64) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.at = seq
-	n := 0
-	for n < len(l.behind) && l.behind[n].seq <= seq {
-		n++
-	}
-	free := l.behind[:n]
-	l.behind = l.behind[n:]
-	l.mu.Unlock()
-	for _, b := range free {
-		b.send()
+	for len(l.behind) > 0 && l.behind[0].seq <= seq {
+		close(l.behind[0].passed)
+		l.behind = l.behind[1:]
 	}
 }
 
 // leave takes the lane off the connection. Replies that wait for it go out.
 func (l *lane) leave() {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.gone = true
-	free := l.behind
-	l.behind = nil
-	l.mu.Unlock()
-	for _, b := range free {
-		b.send()
+	for _, b := range l.behind {
+		close(b.passed)
 	}
+	l.behind = nil
 }
 
 // streamNames are the types of process.output.

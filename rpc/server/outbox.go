@@ -8,7 +8,8 @@ import (
 )
 
 const (
-	// maxReplyBytes is how much may wait in a connection's control lane before no more requests are read.
+	// maxReplyBytes is how much may wait in a connection's control lane before no more requests are read and
+	// no more replies made, and how much of batches may wait for the rest of them.
 	maxReplyBytes = 4 << 20
 	// gather is how much one write carries before no further frame is added to it.
 	gather = 16 << 10
@@ -35,6 +36,7 @@ type outbox struct {
 	room    sync.Cond // the control lane has shrunk, or everything is over
 	frames  [][]byte  // the control lane
 	bytes   int       // in frames
+	held    int       // in batches that are not complete
 	pong    []byte    // the answer to the newest ping, which is all that a peer is owed (RFC 6455 §5.5.3)
 	ready   []*lane   // whose turn comes
 	last    []byte    // the close frame that is sent when no lane has anything left
@@ -78,6 +80,25 @@ func (o *outbox) waitRoom() bool {
 		o.room.Wait()
 	}
 	return !o.closing && !o.dead
+}
+
+// hold counts n bytes of a batch that is not complete. It reports false, and counts nothing, where such
+// batches would hold more than maxReplyBytes.
+func (o *outbox) hold(n int) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.held+n > maxReplyBytes {
+		return false
+	}
+	o.held += n
+	return true
+}
+
+// release takes off what was held.
+func (o *outbox) release(n int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.held -= n
 }
 
 // turn lets a lane that has something wait for its turn. It may be called under a log's lock.

@@ -23,6 +23,7 @@ func TestNotBuilt(t *testing.T) {
 			"limits":        object{"cpu_seconds": 1},
 			"window":        1000,
 			"on_disconnect": "keep",
+			"linger":        10,
 		} {
 			for _, wait := range []bool{false, true} {
 				e := p.fails(-32602, "execute", object{"command": "true", field: value, "wait": wait})

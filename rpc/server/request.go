@@ -18,9 +18,8 @@ type request struct {
 	batch  *batch
 	cancel context.CancelCauseFunc // set for one that waits
 
-	lane  *lane // what the reply has to stay behind, up to seq
-	seq   int64
-	after func() // called when the reply is in its lane
+	behind <-chan struct{} // what the reply of one that waits stays behind; nil for nothing
+	after  func()          // called when the reply is in its lane
 }
 
 // answer is how a handler ends: with a result or an error, or with a wait that finds one later. The context
@@ -39,10 +38,8 @@ func later(wait func(context.Context) (any, error)) answer { return answer{wait:
 // the requests came, and must not wait for anything but the start of a process.
 type handler func(*request) answer
 
-// raw is a result that is JSON already.
-type raw []byte
-
-func (r raw) MarshalJSON() ([]byte, error) { return r, nil }
+// made is a result that is large, and so is made when there is room for the reply.
+type made func() []byte
 
 // maxReplyOverhead is kept free in a message around a large result: its envelope and id.
 const maxReplyOverhead = 4 << 10
@@ -62,8 +59,21 @@ func (r *request) run() {
 	r.conn.wg.Go(func() {
 		defer cancel(nil)
 		a := r.guard(func() answer { return result(a.wait(ctx)) })
-		r.finish(a.result, a.err)
+		r.finishLater(a.result, a.err)
 	})
+}
+
+// finishLater is finish for a request that waited. Many may have waited for one thing: their replies are made
+// one after the other, each when there is room for it, or they would take memory without bound.
+func (r *request) finishLater(res any, err error) {
+	c := r.conn
+	if r.behind != nil {
+		_ = await(c.ctx, r.behind)
+	}
+	c.replying <- struct{}{}
+	defer func() { <-c.replying }()
+	c.outbox.waitRoom()
+	r.finish(res, err)
 }
 
 // guard turns a panic into an internal error: the log learns of it, the client does not.
@@ -80,18 +90,12 @@ func (r *request) guard(f func() answer) (a answer) {
 // finish answers the request and takes it out of flight.
 func (r *request) finish(res any, err error) {
 	message := r.encode(res, err)
-	send := func() {
-		r.conn.landed(r)
-		r.conn.deliver(r, message)
-		if r.after != nil {
-			r.after()
-		}
+	r.conn.landed(r)
+	r.conn.deliver(r, message)
+	if r.after != nil {
+		r.after()
 	}
-	if r.lane != nil {
-		r.lane.after(r.seq, send)
-		return
-	}
-	send()
+	r.conn.paid()
 }
 
 // encode is the text of the reply; a result that does not fit into a message becomes an error.
@@ -109,8 +113,12 @@ func (r *request) encode(res any, err error) []byte {
 		}
 		return errorReply(r.id, e)
 	}
-	text, isRaw := res.(raw)
-	if !isRaw {
+	var text []byte
+	if large, ok := res.(made); ok {
+		if a := r.guard(func() answer { text = large(); return answer{} }); a.err != nil {
+			return errorReply(r.id, rpc.Internal())
+		}
+	} else {
 		text = mustMarshal(res)
 	}
 	if len(text) > rpc.MaxFrameBytes-maxReplyOverhead {

@@ -42,6 +42,10 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 	if p.CaptureBytes != nil && *p.CaptureBytes > d.ReplayBytes {
 		return session.Spec{}, rpc.InvalidParams("capture_bytes", "capture_bytes is at most %d", d.ReplayBytes)
 	}
+	var capture int64
+	if p.Wait {
+		capture = captureBytes(p.CaptureBytes, defaultCapture)
+	}
 	argv := p.Command.Argv
 	if argv == nil {
 		argv = []string{d.Shell, "-c", p.Command.Shell}
@@ -59,6 +63,7 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 		Grace:         orDefault(p.Grace, d.Grace),
 		WaitForTree:   p.OnLeaderExit == rpc.OnLeaderExitWait,
 		Output:        output(p),
+		Capture:       capture,
 	}, nil
 }
 
@@ -86,6 +91,8 @@ func notBuilt(p *rpc.ExecuteParams) *rpc.Error {
 		return refuse("limits")
 	case p.Window != nil:
 		return refuse("window")
+	case p.Linger.Set:
+		return refuse("linger")
 	case p.OnDisconnect == rpc.OnDisconnectKeep:
 		return rpc.InvalidParams("on_disconnect", `on_disconnect "keep" is not supported by this version`)
 	}

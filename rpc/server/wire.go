@@ -88,7 +88,7 @@ func (w *wire) readMessage() error {
 	}
 	w.calls = calls
 	if isBatch {
-		w.batch = newBatch(w.conn.outbox)
+		w.batch = newBatch(w.conn)
 	}
 	return nil
 }

@@ -1,0 +1,159 @@
+//go:build linux
+
+package server_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/runnel-rpc/runnel/rpc/server"
+	"github.com/runnel-rpc/runnel/session"
+)
+
+// TestShutdownAnswersWhatWaits: the end of the server ends what clients wait for, and they are told how.
+func TestShutdownAnswersWhatWaits(t *testing.T) {
+	for range 5 {
+		s := serve(t)
+		p := s.dial(t)
+		id := p.start(sleeper)
+		var asked []string
+		for range 20 {
+			asked = append(asked, p.request("wait", object{"session_id": id, "capture_bytes": 1000}))
+		}
+		asked = append(asked, p.request("execute", with(sleeper, "wait", true)), p.request("cancel", object{"session_id": p.start(sleeper)}))
+		p.send(`[{"jsonrpc":"2.0","id":"b1","method":"wait","params":{"session_id":%q}},{"jsonrpc":"2.0","id":"b2","method":"pong"}]`, id)
+		p.ok("pong", nil, nil) // all were begun
+		over := make(chan struct{})
+		go func() { defer close(over); s.shutdown(0) }()
+		for _, id := range asked {
+			if m := p.good(p.reply(id)); !contains(m.text, `"reason":"shutdown"`) && !contains(m.text, `"status":"canceled"`) {
+				t.Errorf("%s", m.text)
+			}
+		}
+		if m := p.next("the batch", func(m *message) bool { return len(m.batch) == 2 }); !contains(m.text, `"reason":"shutdown"`) {
+			t.Errorf("%s", m.text)
+		}
+		p.closed(websocket.StatusGoingAway)
+		<-over
+	}
+}
+
+// TestRepliesWaitForRoom: many large replies that become due at once, to a client that does not read, take
+// the room of a few; all of them arrive when it does.
+func TestRepliesWaitForRoom(t *testing.T) {
+	const waits, size = 60, 1 << 20
+	s := serve(t)
+	p, q := s.dial(t), s.dial(t)
+	id := q.start(object{"command": fmt.Sprintf("yes 0123456789 | head -c %d; read x", 2*size), "stdin": "pipe", "stream": false})
+	eventually(t, "the output", func() bool {
+		x, err := s.registry.Find("user", id)
+		return err == nil && x.Log().Counts().Written[1] == 2*size
+	})
+	flat(t, 16<<20, func() {
+		for range waits {
+			p.request("wait", object{"session_id": id, "capture_bytes": size})
+		}
+		p.ok("pong", nil, nil) // all were begun
+		q.ok("write", object{"session_id": id, "data": "\n"}, nil)
+		q.completed(id)
+		q.ok("wait", object{"session_id": id}, nil)
+		time.Sleep(500 * time.Millisecond) // that no more is made shows only in time
+	})
+	for i := range waits {
+		if m := p.good(p.reply(fmt.Sprintf(`"r%d"`, i+1))); len(m.text) < size/2 {
+			t.Fatalf("reply %d has %d bytes", i, len(m.text))
+		}
+	}
+}
+
+// TestUnfinishedBatches hold a bounded amount of replies together.
+func TestUnfinishedBatches(t *testing.T) {
+	const batches = 30
+	s := serve(t)
+	p := s.dial(t)
+	var big struct {
+		SessionID string `json:"session_id"`
+	}
+	p.ok("execute", object{"command": "yes 0123456789 | head -c 600000", "wait": true}, &big)
+	id := p.start(sleeper)
+	flat(t, 12<<20, func() {
+		for i := range batches {
+			p.send(`[{"jsonrpc":"2.0","id":"a%d","method":"wait","params":{"session_id":%q,"capture_bytes":600000}},{"jsonrpc":"2.0","id":"b%d","method":"wait","params":{"session_id":%q}}]`,
+				i, big.SessionID, i, id)
+		}
+		time.Sleep(500 * time.Millisecond)
+		p.ok("pong", nil, nil)
+	})
+	p.ok("cancel", object{"session_id": id}, nil)
+	whole, refused := 0, 0
+	for range batches {
+		m := p.next("a batch", func(m *message) bool { return len(m.batch) == 2 })
+		for _, r := range m.batch {
+			switch {
+			case r.Error != nil:
+				if e := p.bad(-32009, r); e.Data["limit"] != "max_reply_bytes" {
+					t.Errorf("%+v", e)
+				}
+				refused++
+			case strings.Contains(r.text, `"stdout"`):
+				whole++
+			}
+		}
+	}
+	if whole == 0 || refused == 0 || whole+refused != batches {
+		t.Errorf("%d whole, %d refused", whole, refused)
+	}
+}
+
+// TestCanceledWaitHoldsNoConnection: a connection that is gone gives its place back although the session that
+// it waited for takes its time to end.
+func TestCanceledWaitHoldsNoConnection(t *testing.T) {
+	s := serve(t, func(set *settings) { set.Server.MaxConnections = 1 })
+	p := s.dial(t)
+	id := p.request("execute", object{"command": `trap "" TERM; echo ready; exec sleep 1000`, "wait": true, "stream": true, "grace": 3})
+	p.notification("process.output")
+	p.send(`{"jsonrpc":"2.0","method":"$/cancelRequest","params":{"id":%s}}`, id)
+	p.notification("process.canceled")
+	p.reset()
+	s.dialSoon(t, dialing{path: "/ws"})
+	if s.registry.Running() != 1 {
+		t.Error("the session ended first")
+	}
+	s.registry.Kill()
+	s.idle()
+}
+
+// TestExecuteOfAConnectionThatLeft: the session's start fails after the connection has let go of everything.
+func TestExecuteOfAConnectionThatLeft(t *testing.T) {
+	gate := make(chan struct{})
+	reached := make(chan struct{}, 2)
+	s := serve(t, func(set *settings) {
+		set.Wrap = func(s server.Sessions) server.Sessions { return heldSessions{s, gate, reached} }
+	})
+	for _, command := range []any{[]string{"/no/such/program"}, "exec sleep 1000"} {
+		p := s.dial(t)
+		p.request("execute", object{"command": command})
+		<-reached
+		p.reset()
+		gate <- struct{}{}
+		s.idle()
+	}
+}
+
+// heldSessions are reserved when the gate lets them.
+type heldSessions struct {
+	server.Sessions
+	gate, reached chan struct{}
+}
+
+func (h heldSessions) Reserve(spec session.Spec) (server.Session, bool, error) {
+	s, created, err := h.Sessions.Reserve(spec)
+	h.reached <- struct{}{}
+	<-h.gate
+	time.Sleep(50 * time.Millisecond) // for the connection to be gone; if it is not, less is tested
+	return s, created, err
+}

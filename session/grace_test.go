@@ -1,0 +1,109 @@
+//go:build linux
+
+package session
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/runnel-rpc/runnel/stream"
+)
+
+const stubborn = "trap '' TERM; echo; exec sleep 60"
+
+// TestAShorterGraceCounts, whoever asks for it, and a longer one does not, once the end has begun.
+func TestAShorterGraceCounts(t *testing.T) {
+	t.Parallel()
+	long, short := time.Hour, 20*time.Millisecond
+	for name, again := range map[string]func(*Session){
+		"cancel":     func(s *Session) { s.End(Canceled, &short) },
+		"disconnect": func(s *Session) { s.End(Disconnected, nil) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := run(t, stubborn, func(o *Spec) { o.Grace = short })
+			follow(t, s, cursor).line(0)
+			s.End(Canceled, &long)
+			again(s)
+			s.End(Canceled, &long)
+			if rec := ended(t, s); !rec.Escalated || rec.Cause != Canceled {
+				t.Errorf("got %+v", rec)
+			}
+		})
+	}
+	t.Run("after the exit", func(t *testing.T) {
+		t.Parallel()
+		s := run(t, "("+stubborn+" >/dev/null 2>&1) & exit", func(o *Spec) { o.Grace = long })
+		within(t, "the exit", s.ending)
+		s.End(Canceled, &short)
+		if rec := ended(t, s); !rec.Escalated || rec.Cause != Exited {
+			t.Errorf("got %+v", rec)
+		}
+	})
+	t.Run("before the start", func(t *testing.T) {
+		t.Parallel()
+		r := registry(t, Options{})
+		s, _, err := r.Reserve(sh("x", stubborn))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.End(Canceled, &long)
+		s.End(Canceled, new(time.Duration))
+		if err := s.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if rec := ended(t, s); !rec.Escalated || rec.Cause != Canceled {
+			t.Errorf("got %+v", rec)
+		}
+	})
+}
+
+// TestShutdownBoundsGrace: no client can keep the server from ending.
+func TestShutdownBoundsGrace(t *testing.T) {
+	t.Parallel()
+	r := registry(t, Options{})
+	spec := sh("x", stubborn)
+	spec.Grace = time.Hour
+	s := start(t, r, spec)
+	follow(t, s, cursor).line(0)
+	s.End(Canceled, nil)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	over := make(chan struct{})
+	go func() { r.Shutdown(ctx); close(over) }()
+	within(t, "the shutdown", over)
+	if rec := s.Record(); rec == nil || !rec.Escalated {
+		t.Errorf("got %+v", rec)
+	}
+}
+
+// TestEndTwiceLosesNothing: a client under block gets all output of before the end, however often the end is
+// asked for while the process still runs.
+func TestEndTwiceLosesNothing(t *testing.T) {
+	t.Parallel()
+	r := registry(t, Options{ReplayBytes: 64 << 10})
+	s := start(t, r, sh("x", `trap "" TERM; yes 0123456789 | head -c 3000000; exec sleep 60`))
+	a := s.Attach(stream.CursorOptions{Paces: true, Ready: func() {}})
+	if !poll(patience, func() bool { return s.View().Counts.Written[stream.Stdout] >= 48<<10 }) {
+		t.Fatal("no output")
+	}
+	grace := patience
+	s.End(Canceled, &grace)
+	s.End(Canceled, &grace)
+	var got int
+	for got < 3000000 {
+		it, ok := a.Next()
+		if !ok {
+			if !poll(patience, func() bool { it, ok = a.Next(); return ok }) {
+				t.Fatalf("%d bytes, and no more", got)
+			}
+		}
+		if it.Gap {
+			t.Fatalf("lost %d bytes", it.Lost)
+		}
+		got += len(it.Data)
+	}
+	s.End(Canceled, new(time.Duration))
+	ended(t, s)
+}
