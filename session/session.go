@@ -1,7 +1,6 @@
 package session
 
 import (
-	"context"
 	"sync"
 	"syscall"
 	"time"
@@ -40,13 +39,9 @@ type Session struct {
 	mu     sync.Mutex
 	status status
 
-	ready   chan struct{} // closed when the process runs or failed to start
-	ending  chan struct{} // closed when the end began
-	hurried chan struct{} // closed when what is left of the end must not wait for a client
-	done    chan struct{} // closed when the record is there
-
-	grace     context.Context // done when nobody is given time to end any more
-	graceOver context.CancelFunc
+	ready  chan struct{} // closed when the process runs or failed to start
+	ending chan struct{} // closed when the end began
+	done   chan struct{} // closed when the record is there
 
 	// The deadlines are set before ready is closed and not changed after.
 	timeout *stream.Deadline
@@ -56,14 +51,12 @@ type Session struct {
 
 func newSession(r *Registry, spec Spec) *Session {
 	s := &Session{
-		spec:    spec,
-		reg:     r,
-		ready:   make(chan struct{}),
-		ending:  make(chan struct{}),
-		hurried: make(chan struct{}),
-		done:    make(chan struct{}),
+		spec:   spec,
+		reg:    r,
+		ready:  make(chan struct{}),
+		ending: make(chan struct{}),
+		done:   make(chan struct{}),
 	}
-	s.grace, s.graceOver = context.WithCancel(context.Background())
 	s.log = stream.NewLog(r.o.ReplayBytes, spec.Capture, s.pace.blocked)
 	s.status.grace = spec.Grace
 	return s
@@ -167,7 +160,6 @@ func (s *Session) fail(why error) {
 		}
 	})
 	if failed {
-		s.graceOver()
 		s.stdin.shut("the command did not start")
 		s.reg.forget(s)
 		close(s.ready)
@@ -253,7 +245,7 @@ func (s *Session) end(st *status, cause Cause, grace time.Duration) {
 	case st.state == Ended:
 	case st.state == Ending:
 		if st.exited {
-			s.hurry(st)
+			st.hurry()
 		}
 		s.killAfter(st, grace)
 	case st.wanted: // it is starting
@@ -305,9 +297,8 @@ func (s *Session) kill() {
 			return
 		}
 		st.killed = true
-		s.graceOver()
 		if st.exited {
-			s.hurry(st)
+			st.cutShort()
 			return
 		}
 		if st.proc.Kill() == nil {
@@ -315,14 +306,6 @@ func (s *Session) kill() {
 		}
 		st.killer = time.AfterFunc(killWait, st.proc.Abandon)
 	})
-}
-
-// hurry ends the patience with which output is read whose reader is slow.
-func (s *Session) hurry(st *status) {
-	if !st.hurried {
-		st.hurried = true
-		close(s.hurried)
-	}
 }
 
 // pace holds deadlines while a client holds up the process.

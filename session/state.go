@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -74,11 +75,13 @@ type status struct {
 	cause     Cause
 	wanted    bool // an end was asked for, with cause; it comes once the process runs
 	grace     time.Duration
-	due       time.Time   // when grace has passed, once killer is set
-	killer    *time.Timer // runs kill at due; then, for a command that even that does not end, gives it up
-	killed    bool        // due has passed
-	exited    bool        // the command itself is gone
-	hurried   bool        // nothing waits for a client any more
+	due       time.Time          // when grace has passed, once killer is set
+	killer    *time.Timer        // runs kill at due; then, for a command that even that does not end, gives it up
+	killed    bool               // due has passed
+	exited    bool               // the command itself is gone
+	hurried   bool               // what is left of the end waits for no client any more
+	draining  chan struct{}      // closed by hurry, where somebody drains
+	sweeping  context.CancelFunc // called by cutShort, where somebody sweeps
 	escalated bool
 	attached  int // connections
 	started   time.Time
@@ -97,6 +100,22 @@ func (st *status) move(to State) {
 		}
 	}
 	panic(fmt.Sprintf("session: %v after %v", to, st.state))
+}
+
+// hurry ends the patience with which output is read whose reader is slow.
+func (st *status) hurry() {
+	if !st.hurried && st.draining != nil {
+		close(st.draining)
+	}
+	st.hurried = true
+}
+
+// cutShort ends what politeness is left towards the tree of a command that is gone.
+func (st *status) cutShort() {
+	st.hurry()
+	if st.sweeping != nil {
+		st.sweeping()
+	}
 }
 
 // check panics where the parts of a state contradict each other, so that a bug shows where it is made.

@@ -57,7 +57,7 @@ type Log struct {
 	gone    []int64 // where the newest of the events began that are gone
 	cursors []*Cursor
 
-	tails  [kinds]tail // of what left the log
+	tails  *[kinds]tail // of what left the log; nil where none is kept
 	counts Counts
 	given  [kinds]int64 // bytes of output that came in, markers too
 	sent   int64        // the furthest place that any cursor with output has reached
@@ -123,8 +123,11 @@ type Piece struct {
 // must neither block nor call the log.
 func NewLog(bound, keep int64, blocked func(bool)) *Log {
 	l := &Log{bound: bound, blocked: blocked}
-	for kind := range l.tails {
-		l.tails[kind].bound = keep
+	if keep > 0 {
+		l.tails = new([kinds]tail)
+		for kind := range l.tails {
+			l.tails[kind].bound = keep
+		}
 	}
 	l.room.L = &l.mu
 	return l
@@ -200,7 +203,7 @@ func (l *Log) Tail(kind Kind, n int64) (tail []byte, truncated bool) {
 			have += int64(len(l.entries[from].data))
 		}
 	}
-	if have < n {
+	if have < n && l.tails != nil {
 		old := &l.tails[kind]
 		tail, truncated = old.last(n-have), old.cut
 	}
@@ -311,7 +314,9 @@ func (l *Log) trim() {
 		}
 		if e := &l.entries[0]; e.kind != Event {
 			l.counts.Lost += max(0, end.seq-max(e.at.seq, l.sent))
-			l.tails[e.kind].add(e.data, e.truncated)
+			if l.tails != nil {
+				l.tails[e.kind].add(e.data, e.truncated)
+			}
 		} else {
 			l.forget(e.at.seq)
 		}
