@@ -9,6 +9,10 @@ const (
 	MethodCancel        = "cancel"
 	MethodWrite         = "write"
 	MethodWait          = "wait"
+	MethodRead          = "read"
+	MethodAttach        = "attach"
+	MethodAck           = "ack"
+	MethodDetach        = "detach"
 	MethodStatus        = "status"
 	MethodList          = "list"
 	MethodCancelRequest = "$/cancelRequest"
@@ -34,6 +38,10 @@ var Methods = []Method{
 	{MethodCancel, "End a session's whole tree and wait until it is gone.", typeOf[CancelParams](), typeOf[CancelResult]()},
 	{MethodWrite, "Feed a session's stdin.", typeOf[WriteParams](), typeOf[WriteResult]()},
 	{MethodWait, "Wait for a session's completion record.", typeOf[WaitParams](), typeOf[Captured]()},
+	{MethodRead, "Read a session's events, for clients that take no notifications.", typeOf[ReadParams](), typeOf[ReadResult]()},
+	{MethodAttach, "Replay a session's events from a place in its log, and follow it.", typeOf[AttachParams](), typeOf[AttachResult]()},
+	{MethodAck, "Open the window: output is consumed.", typeOf[AckParams](), nil},
+	{MethodDetach, "Get no more of a session, which runs on.", typeOf[SessionParams](), typeOf[DetachResult]()},
 	{MethodStatus, "Tell a session's state.", typeOf[SessionParams](), typeOf[SessionStatus]()},
 	{MethodList, "List the caller's sessions, newest first.", typeOf[ListParams](), typeOf[ListResult]()},
 	{MethodCancelRequest, "Cancel a request of this connection.", typeOf[CancelRequestParams](), nil},

@@ -23,6 +23,8 @@ type Spec struct {
 	Timeout       time.Duration // longest running time, pauses excluded; 0 is none
 	StreamTimeout time.Duration // longest silence; 0 is none
 	Grace         time.Duration // between SIGTERM and SIGKILL
+	Keep          bool          // it runs on when its last attached connection drops
+	Linger        time.Duration // longest time with nobody attached, reading or waiting; 0 is any
 	Output        stream.ReaderOptions
 	WaitForTree   bool // descendants may outlive the command
 	// Capture is how many of the newest bytes of each stream Tail has for certain.
@@ -57,7 +59,7 @@ func newSession(r *Registry, spec Spec) *Session {
 		ending: make(chan struct{}),
 		done:   make(chan struct{}),
 	}
-	s.log = stream.NewLog(r.o.ReplayBytes, spec.Capture, s.pace.blocked)
+	s.log = stream.NewLog(stream.LogOptions{Bound: r.o.ReplayBytes, Keep: spec.Capture, Budget: r.budget, Blocked: s.pace.blocked})
 	s.status.grace = spec.Grace
 	return s
 }
@@ -79,6 +81,9 @@ func (s *Session) Spec() *Spec { return &s.spec }
 
 // Log is the session's event log.
 func (s *Session) Log() *stream.Log { return s.log }
+
+// Cursor reads the session's log without an attachment.
+func (s *Session) Cursor(o stream.CursorOptions) *stream.Cursor { return s.log.NewCursor(o) }
 
 // Tail is the newest output of one stream that the log still has, as [stream.Log.Tail] gives it.
 func (s *Session) Tail(kind stream.Kind, n int64) (tail []byte, truncated bool) {
@@ -106,6 +111,8 @@ type View struct {
 	Started     time.Time
 	StdinBytes  int64
 	Counts      stream.Counts
+	Oldest      int64 // the place where what the log keeps begins
+	Last        int64 // the end of the log
 	Record      *Record
 }
 
@@ -119,6 +126,7 @@ func (s *Session) View() View {
 	s.mu.Unlock()
 	v.StdinBytes = s.stdin.accepted()
 	v.Counts = s.log.Counts()
+	v.Oldest, v.Last = s.log.Bounds()
 	return v
 }
 
@@ -138,6 +146,7 @@ func (s *Session) Start() error {
 		st.proc, st.started = p, time.Now()
 		st.move(Running)
 		s.event(st, "started")
+		s.lingerIfAlone(st)
 		if st.wanted {
 			s.signalEnd(st)
 		}
@@ -169,8 +178,7 @@ func (s *Session) fail(why error) {
 
 // event puts a change of state into the log.
 func (s *Session) event(st *status, what string) {
-	c := Change{Status: what, PID: st.proc.PID(), PGID: st.proc.PGID()}
-	s.log.AppendEvent(func(int64) any { return c })
+	s.log.AppendEvent(func(int64) any { return st.change(what) })
 }
 
 // Pause stops the whole tree and its deadlines. Pausing a paused session does nothing. The error is a
@@ -201,13 +209,18 @@ func (s *Session) Resume() (err error) {
 		switch st.state {
 		case Running:
 		case Paused:
-			if err = st.proc.Resume(); err != nil {
+			s.log.AppendEvent(func(int64) any { // what the tree writes from now on lies behind it
+				if err = st.proc.Resume(); err != nil {
+					return nil
+				}
+				return st.change("resumed")
+			})
+			if err != nil {
 				return
 			}
 			s.timeout.Release()
 			s.silence.Release()
 			st.move(Running)
-			s.event(st, "resumed")
 		default:
 			err = &StateError{st.state}
 		}
@@ -273,6 +286,7 @@ func (s *Session) signalEnd(st *status) {
 // beginEnd is the step that every end begins with: from here on no deadline counts and nothing is controlled.
 func (s *Session) beginEnd(st *status) {
 	st.move(Ending)
+	st.stopLinger()
 	s.timeout.Stop()
 	s.silence.Stop()
 	close(s.ending)

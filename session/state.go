@@ -83,7 +83,9 @@ type status struct {
 	draining  chan struct{}      // closed by hurry, where somebody drains
 	sweeping  context.CancelFunc // called by cutShort, where somebody sweeps
 	escalated bool
-	attached  int // connections
+	attached  []*Attachment
+	holds     int         // attachments, reads and waits
+	linger    *time.Timer // runs while there are none
 	started   time.Time
 	ended     time.Time
 	proc      *process.Process
@@ -118,11 +120,15 @@ func (st *status) cutShort() {
 	}
 }
 
+func (st *status) change(what string) Change {
+	return Change{Status: what, PID: st.proc.PID(), PGID: st.proc.PGID()}
+}
+
 // check panics where the parts of a state contradict each other, so that a bug shows where it is made.
 func (st *status) check() {
 	switch {
-	case st.attached < 0:
-		panic("session: detached more often than attached")
+	case st.holds < len(st.attached):
+		panic("session: released more often than held")
 	case st.state.Live() && st.proc == nil:
 		panic("session: runs without a process")
 	case (st.state == Ended) != (st.record != nil || st.failure != nil):
