@@ -112,11 +112,11 @@ func (c *Cursor) Pending() bool {
 	return c.seekNext()
 }
 
-// Ack says that all up to seq is consumed, which opens the window behind it. What was not taken yet can't be.
+// Ack opens the window behind seq: all up to there is consumed, or wanted, for it may lie beyond what was taken.
 func (c *Cursor) Ack(seq int64) {
 	c.log.mu.Lock()
 	defer c.log.mu.Unlock()
-	c.acked = max(c.acked, min(seq, c.at.seq))
+	c.acked = max(c.acked, min(seq, math.MaxInt64-c.window))
 	if c.shut && c.room() > 0 {
 		c.shut = false
 		c.ready()

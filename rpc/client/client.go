@@ -10,24 +10,26 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/coder/websocket"
-	"github.com/google/uuid"
 	"github.com/sourcegraph/jsonrpc2"
 
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// Options say how to connect. The zero value connects over TCP and shows no token.
+// Options say how to connect. The zero value connects over TCP, shows no token, and ends with its connection.
 type Options struct {
 	// Token is shown to the server as a bearer token, if not empty.
 	Token string
 	// Dial makes the connection in place of a TCP one, for a Unix socket say.
 	Dial func(context.Context) (net.Conn, error)
+	// Reconnect, if not nil, dials again when the connection drops, and attaches to the sessions again.
+	Reconnect *Reconnect
 	// Shutdown, if not nil, is called when the server announces its shutdown.
 	Shutdown func(rpc.Shutdown)
-	// Raw, if not nil, is called with every notification as it came, before all else is. The text is valid
-	// until it returns.
+	// Raw, if not nil, is called with every notification that belongs to no session, as it came. The text is
+	// valid until it returns.
 	Raw func(message []byte)
 	// MaxMessageBytes bounds what is taken from the server; 0 means 4 MiB.
 	MaxMessageBytes int64
@@ -38,78 +40,18 @@ const (
 	readBuffer        = 128 << 10
 )
 
-// ErrClosed is the cause of every error that comes of a connection that is over.
-var ErrClosed = errors.New("connection closed")
-
-// ErrFollowed says that the client follows a session of that id already.
-var ErrFollowed = errors.New("the session is followed by this client already")
+var (
+	// ErrClosed is the cause of every error that comes of a connection that is over.
+	ErrClosed = errors.New("connection closed")
+	// ErrFollowed says that the client follows a session of that id already.
+	ErrFollowed = errors.New("the session is followed by this client already")
+)
 
 // TooLargeError says that a message is larger than the server takes. It was not sent.
 type TooLargeError struct{ Size, Limit int64 }
 
 func (e *TooLargeError) Error() string {
 	return fmt.Sprintf("a message of %d bytes: the server takes %d at most", e.Size, e.Limit)
-}
-
-// Client is one connection to a server. Its methods may be called concurrently. Events of its sessions are
-// told in order, from the one goroutine that reads: while it is held up, the server and in the end the
-// process are, and no reply arrives.
-type Client struct {
-	o         Options
-	ws        *websocket.Conn
-	rpc       *jsonrpc2.Conn
-	transport *http.Transport
-	hello     chan struct{} // closed when connected has come
-	connected rpc.Connected
-	done      chan struct{} // closed when nothing is read any more
-
-	mu       sync.Mutex
-	sessions map[string]*Session
-	err      error // why the connection is over
-}
-
-// Dial connects to the server at url, ws://host:port/ws. The context bounds the dialing alone.
-func Dial(ctx context.Context, url string, o Options) (*Client, error) {
-	if o.MaxMessageBytes == 0 {
-		o.MaxMessageBytes = defaultMaxMessage
-	}
-	transport := &http.Transport{ReadBufferSize: readBuffer}
-	if o.Dial != nil {
-		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) { return o.Dial(ctx) }
-	}
-	header := http.Header{}
-	if o.Token != "" {
-		header.Set("Authorization", "Bearer "+o.Token)
-	}
-	ws, resp, err := websocket.Dial(ctx, url, &websocket.DialOptions{
-		HTTPClient:   &http.Client{Transport: transport},
-		HTTPHeader:   header,
-		Subprotocols: []string{"runnel.v1"},
-	})
-	if err != nil {
-		return nil, refused(err, resp)
-	}
-	ws.SetReadLimit(o.MaxMessageBytes)
-	c := &Client{
-		o:         o,
-		ws:        ws,
-		transport: transport,
-		hello:     make(chan struct{}),
-		done:      make(chan struct{}),
-		sessions:  make(map[string]*Session),
-	}
-	w := &wire{c: c}
-	c.rpc = jsonrpc2.NewConn(context.Background(), w, deaf{}, jsonrpc2.SetLogger(deaf{}), jsonrpc2.OnSend(w.sending))
-	select {
-	case <-c.hello:
-		return c, nil
-	case <-c.done:
-		err = c.failure()
-	case <-ctx.Done():
-		err = ctx.Err()
-	}
-	_ = c.Close()
-	return nil, err
 }
 
 // RefusedError is what a server said in place of the upgrade.
@@ -120,6 +62,179 @@ type RefusedError struct {
 
 func (e *RefusedError) Error() string {
 	return fmt.Sprintf("the server refused the connection: %d %s: %s", e.Status, http.StatusText(e.Status), e.Reason)
+}
+
+// Client is a connection to a server, or one after the other. Its methods may be called concurrently. Events of
+// its sessions are told in order.
+type Client struct {
+	o    Options
+	url  string
+	done chan struct{} // closed when there will be no connection any more
+	stop context.CancelFunc
+	over context.Context // done when the client is to end
+	raw  atomic.Bool     // a session wants its notifications as they come
+
+	mu       sync.Mutex
+	link     *link
+	changed  chan struct{} // closed when link is another one, or err is set
+	sessions map[string]*Session
+	err      error // why there will be no connection any more
+}
+
+// Dial connects to the server at url, ws://host:port/ws. The context bounds the dialing alone.
+func Dial(ctx context.Context, url string, o Options) (*Client, error) {
+	if o.MaxMessageBytes == 0 {
+		o.MaxMessageBytes = defaultMaxMessage
+	}
+	c := &Client{
+		o:        o,
+		url:      url,
+		done:     make(chan struct{}),
+		changed:  make(chan struct{}),
+		sessions: make(map[string]*Session),
+	}
+	c.over, c.stop = context.WithCancel(context.Background())
+	l, err := c.dial(ctx)
+	if err != nil {
+		c.stop()
+		return nil, err
+	}
+	c.link = l
+	go c.keep(l)
+	return c, nil
+}
+
+// Connected is what the server said first, on the newest connection.
+func (c *Client) Connected() rpc.Connected {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.link.connected
+}
+
+// Done is closed when the connection is over and no other will be made.
+func (c *Client) Done() <-chan struct{} { return c.done }
+
+// Close ends the connection and waits until it is over. The policy of each session says what becomes of it.
+func (c *Client) Close() error { return c.end((*link).close) }
+
+// Abort ends the connection without a word to the server.
+func (c *Client) Abort() { _ = c.end((*link).abort) }
+
+func (c *Client) end(how func(*link) error) error {
+	c.stop()
+	c.mu.Lock()
+	l := c.link
+	c.mu.Unlock()
+	err := how(l)
+	<-c.done
+	return err
+}
+
+// current is the connection to use, once there is one.
+func (c *Client) current(ctx context.Context) (*link, error) {
+	for {
+		c.mu.Lock()
+		l, changed, err := c.link, c.changed, c.err
+		c.mu.Unlock()
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrClosed, err)
+		}
+		select {
+		case <-l.done:
+		default:
+			return l, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// alive is the connection where there is one now.
+func (c *Client) alive() *link {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	select {
+	case <-c.link.done:
+		return nil
+	default:
+		return c.link
+	}
+}
+
+// Call sends a request and waits for its result, which is decoded into result if that is not nil. An error
+// that the server answers is an *rpc.Error. A context that ends cancels the request on the server. If the
+// connection drops before the answer it is not known whether the request was carried out: the error is
+// ErrClosed, also where the client reconnects.
+func (c *Client) Call(ctx context.Context, method string, params, result any) error {
+	l, err := c.current(ctx)
+	if err != nil {
+		return err
+	}
+	return l.call(ctx, method, params, result)
+}
+
+// again is Call for what may be asked twice: where the client reconnects, it asks again.
+func (c *Client) again(ctx context.Context, method string, params, result any) error {
+	for {
+		l, err := c.current(ctx)
+		if err != nil {
+			return err
+		}
+		err = l.call(ctx, method, params, result)
+		if c.o.Reconnect == nil || !errors.Is(err, ErrClosed) {
+			return err
+		}
+	}
+}
+
+// Notify sends a notification, which is not answered, and may be lost with the connection.
+func (c *Client) Notify(ctx context.Context, method string, params any) error {
+	l, err := c.current(ctx)
+	if err != nil {
+		return err
+	}
+	return l.explain(l.rpc.Notify(ctx, method, params))
+}
+
+// failure is why the client is over.
+func (c *Client) failure() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil {
+		return ErrClosed
+	}
+	return fmt.Errorf("%w: %w", ErrClosed, c.err)
+}
+
+// follow adds a session whose events are to be told.
+func (c *Client) follow(s *Session) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.err != nil:
+		return fmt.Errorf("%w: %w", ErrClosed, c.err)
+	case c.sessions[s.id] != nil:
+		return fmt.Errorf("%w: %s", ErrFollowed, s.id)
+	}
+	c.sessions[s.id] = s
+	return nil
+}
+
+func (c *Client) forget(s *Session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sessions[s.id] == s {
+		delete(c.sessions, s.id)
+	}
+}
+
+func (c *Client) session(id []byte) *Session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.sessions[string(id)]
 }
 
 // refused explains why a dial failed, without the libraries' words about where they noticed.
@@ -134,82 +249,6 @@ func refused(err error, resp *http.Response) error {
 		return op
 	}
 	return err
-}
-
-// Connected is what the server said first.
-func (c *Client) Connected() rpc.Connected { return c.connected }
-
-// Done is closed when the connection is over.
-func (c *Client) Done() <-chan struct{} { return c.done }
-
-// Close ends the connection and waits until it is over. The server's policy says what becomes of its
-// sessions.
-func (c *Client) Close() error {
-	_ = c.ws.Close(websocket.StatusNormalClosure, "")
-	err := c.rpc.Close()
-	<-c.done
-	c.transport.CloseIdleConnections()
-	if errors.Is(err, jsonrpc2.ErrClosed) {
-		return nil
-	}
-	return err
-}
-
-// Abort ends the connection without a word to the server.
-func (c *Client) Abort() {
-	_ = c.ws.CloseNow()
-	<-c.done
-	c.transport.CloseIdleConnections()
-}
-
-// Call sends a request and waits for its result, which is decoded into result if that is not nil. An error
-// that the server answers is an *rpc.Error. A context that ends cancels the request on the server.
-func (c *Client) Call(ctx context.Context, method string, params, result any) error {
-	id := jsonrpc2.ID{Str: uuid.NewString(), IsString: true}
-	waiter, err := c.rpc.DispatchCall(ctx, method, params, jsonrpc2.PickID(id))
-	if err != nil {
-		return c.explain(err)
-	}
-	err = waiter.Wait(ctx, result)
-	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		_ = c.Notify(context.WithoutCancel(ctx), rpc.MethodCancelRequest, map[string]string{"id": id.Str})
-	}
-	return c.explain(err)
-}
-
-// Notify sends a notification, which is not answered.
-func (c *Client) Notify(ctx context.Context, method string, params any) error {
-	return c.explain(c.rpc.Notify(ctx, method, params))
-}
-
-// explain makes an *rpc.Error of an error that the server answered, and says why a connection is over.
-func (c *Client) explain(err error) error {
-	var e *jsonrpc2.Error
-	switch {
-	case errors.As(err, &e):
-		out := &rpc.Error{Code: int(e.Code), Message: e.Message}
-		if e.Data != nil {
-			var d rpc.Data
-			if json.Unmarshal(*e.Data, &d) == nil {
-				out.Data = d
-			}
-		}
-		return out
-	case errors.Is(err, jsonrpc2.ErrClosed):
-		return c.failure()
-	case errors.Is(err, net.ErrClosed):
-		return fmt.Errorf("%w: %w", ErrClosed, err)
-	}
-	return err
-}
-
-func (c *Client) failure() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.err == nil {
-		return ErrClosed
-	}
-	return fmt.Errorf("%w: %w", ErrClosed, lost(c.err))
 }
 
 // lost is what ended a connection, without the library's words about where it noticed.
@@ -227,27 +266,20 @@ func lost(err error) error {
 	return err
 }
 
-// over notes why the connection ended and tells the sessions.
-func (c *Client) over(err error) {
-	c.mu.Lock()
-	c.err = err
-	sessions := c.sessions
-	c.sessions = nil
-	c.mu.Unlock()
-	close(c.done)
-	for _, s := range sessions {
-		s.lost()
-	}
-}
-
-func (c *Client) session(id []byte) *Session {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.sessions[string(id)]
-}
-
 // deaf takes what only a server is told.
 type deaf struct{}
 
 func (deaf) Handle(context.Context, *jsonrpc2.Conn, *jsonrpc2.Request) {}
 func (deaf) Printf(string, ...any)                                     {}
+
+// errorOf makes an *rpc.Error of an error that the server answered.
+func errorOf(e *jsonrpc2.Error) *rpc.Error {
+	out := &rpc.Error{Code: int(e.Code), Message: e.Message}
+	if e.Data != nil {
+		var d rpc.Data
+		if json.Unmarshal(*e.Data, &d) == nil {
+			out.Data = d
+		}
+	}
+	return out
+}

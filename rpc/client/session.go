@@ -2,70 +2,143 @@ package client
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"sync"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// Events are told what happens to a session, in order, and must not call the client and wait for it. A nil
-// one is not told.
+// Events are told what happens to a session, in order. A nil one is not told. They must not call the client and
+// wait for it.
+//
+// With neither Window nor Readers they are called by the goroutine that reads the connection: while one is held
+// up, so are all sessions, and in the end their processes. With a Window they are called by a goroutine of the
+// session's own, and may take as long as they like.
 type Events struct {
 	Output func(*Output)
 	Gap    func(rpc.Gap)
 	// State is told of process.started, .paused, .resumed and .canceled.
 	State func(rpc.StateEvent)
+	// Raw is told of every notification as it came, besides. The text is valid until it returns.
+	Raw func(message []byte)
+	// Window is how many bytes of output may be under way, or wait here, unconsumed; then the server sends no
+	// more of this session. It takes the place of the params' own.
+	Window int64
+	// Readers makes output available through Session.Reader, in place of Output.
+	Readers bool
 }
 
-// Session is a command that this connection runs. Its methods may be called concurrently.
+// DefaultWindow is the window of sessions that are read through readers, where they have none.
+const DefaultWindow = 1 << 20
+
+// Session is a command that this client follows. Its methods may be called concurrently.
 type Session struct {
 	c      *Client
 	id     string
 	result rpc.ExecuteResult
 	events Events
+	drop   bool
+	feed   *feed // nil where events are told as they come
 
-	once   sync.Once
-	done   chan struct{}
-	record *rpc.Completion
-	err    error
+	stdin stdin
+
+	mu       sync.Mutex
+	seq      int64 // all up to here was taken from the connection
+	followed bool  // the server attached us
+	missed   bool  // another connection was made before that was known
+	once     sync.Once
+	done     chan struct{}
+	record   *rpc.Completion
+	err      error
 }
 
 // Execute starts a session whose events are told to events. Params that wait are not for it: use Call. The
-// session's id is chosen here if the params have none, so that no event is missed.
+// session's id is chosen here if the params have none, so that no event is missed, and, where the client
+// reconnects, no lost answer starts a second one.
 func (c *Client) Execute(ctx context.Context, p rpc.ExecuteParams, events Events) (*Session, error) {
 	if p.SessionID == "" {
 		p.SessionID = uuid.NewString()
 	}
-	s := &Session{c: c, id: p.SessionID, events: events, done: make(chan struct{})}
-	c.mu.Lock()
-	if c.sessions == nil {
-		c.mu.Unlock()
-		return nil, c.failure()
+	s := newSession(c, p.SessionID, events, p.SlowClient)
+	if s.feed != nil {
+		p.Window = &s.events.Window
 	}
-	if c.sessions[s.id] != nil {
-		c.mu.Unlock()
-		return nil, fmt.Errorf("%w: %s", ErrFollowed, s.id)
-	}
-	c.sessions[s.id] = s
-	c.mu.Unlock()
-	if err := c.Call(ctx, rpc.MethodExecute, p, &s.result); err != nil {
-		c.forget(s)
+	if err := s.begin(func() error { return c.again(ctx, rpc.MethodExecute, p, &s.result) }); err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
-func (c *Client) forget(s *Session) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.sessions[s.id] == s {
-		delete(c.sessions, s.id)
+// Attach follows a session that is there already, behind p.AfterSeq.
+func (c *Client) Attach(ctx context.Context, p rpc.AttachParams, events Events) (*Session, rpc.AttachResult, error) {
+	var result rpc.AttachResult
+	s := newSession(c, p.SessionID, events, p.SlowClient)
+	s.seq = p.AfterSeq
+	if s.feed != nil {
+		s.feed.begin(p.AfterSeq)
+		p.Window = &s.events.Window
 	}
+	err := s.begin(func() error { return c.again(ctx, rpc.MethodAttach, p, &result) })
+	if err != nil {
+		return nil, result, err
+	}
+	if result.State == "ended" && p.AfterSeq >= result.LastSeq { // there is nothing to follow
+		s.finish(c.recordOf(ctx, s.id))
+		c.forget(s)
+	}
+	return s, result, nil
+}
+
+func (c *Client) recordOf(ctx context.Context, id string) (*rpc.Completion, error) {
+	var rec rpc.Completion
+	err := c.again(ctx, rpc.MethodWait, rpc.WaitParams{SessionID: id}, &rec)
+	return &rec, err
+}
+
+func newSession(c *Client, id string, events Events, slowClient string) *Session {
+	s := &Session{c: c, id: id, events: events, drop: slowClient == rpc.SlowClientDrop, done: make(chan struct{})}
+	if events.Readers && s.events.Window == 0 {
+		s.events.Window = DefaultWindow
+	}
+	if s.events.Window > 0 {
+		s.feed = newFeed(s)
+	}
+	if events.Raw != nil {
+		c.raw.Store(true)
+	}
+	return s
+}
+
+// begin follows the session while the call that attaches the client to it is made.
+func (s *Session) begin(call func() error) error {
+	if err := s.c.follow(s); err != nil {
+		return err
+	}
+	if s.feed != nil && !s.events.Readers {
+		go s.feed.tell()
+	}
+	if err := call(); err != nil {
+		s.c.forget(s)
+		s.finish(nil, err)
+		return err
+	}
+	s.mu.Lock()
+	s.followed = true
+	missed := s.missed
+	s.mu.Unlock()
+	for missed {
+		l, err := s.c.current(s.c.over)
+		if err != nil {
+			return nil // and the session is told
+		}
+		missed = errors.Is(s.reattach(s.c.over, l), ErrClosed)
+	}
+	return nil
 }
 
 // ID is the session's id.
@@ -74,10 +147,11 @@ func (s *Session) ID() string { return s.id }
 // Started is what the server answered to the execute.
 func (s *Session) Started() rpc.ExecuteResult { return s.result }
 
-// Done is closed when the session has ended, or its connection is over.
+// Done is closed when the session has ended, or there is no connection any more.
 func (s *Session) Done() <-chan struct{} { return s.done }
 
-// Wait waits for the completion record. All events have been told when it returns.
+// Wait waits for the completion record. All events have been told when it returns, but for what readers have
+// not read yet.
 func (s *Session) Wait(ctx context.Context) (*rpc.Completion, error) {
 	select {
 	case <-s.done:
@@ -87,55 +161,99 @@ func (s *Session) Wait(ctx context.Context) (*rpc.Completion, error) {
 	}
 }
 
-// WriteBytes feeds the session's stdin; eof closes it behind data. It returns when the server has accepted
-// all of it, in as many messages as it takes.
-func (s *Session) WriteBytes(ctx context.Context, data []byte, eof bool) error {
-	const envelope, swell = 1 << 10, 6 // JSON makes up to six bytes of one
-	most := max(1, (int(s.c.connected.Limits.MaxMessageBytes)-envelope)/swell)
-	for len(data) > most {
-		if err := s.write(ctx, data[:most], false); err != nil {
-			return err
-		}
-		data = data[most:]
-	}
-	return s.write(ctx, data, eof)
+// Seq is the place in the session's log up to which everything was taken from the connection.
+func (s *Session) Seq() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.seq
 }
 
-func (s *Session) write(ctx context.Context, data []byte, eof bool) error {
-	p := rpc.WriteParams{SessionID: s.id, Data: string(data), EOF: eof}
-	if !utf8.Valid(data) {
-		p.Data, p.Encoding = base64.StdEncoding.EncodeToString(data), rpc.EncodingBase64
-	}
-	return s.c.Call(ctx, rpc.MethodWrite, p, nil)
-}
+// Reader reads one stream, rpc.StreamStdout and so on, of a session with Readers. Streams may be read one after
+// the other, as long as what waits of the others fits into the window. A loss is a *GapError, once, at its
+// place; the end is io.EOF, or why the session can't be followed any more. It may be called more than once, and
+// is one and the same reader.
+func (s *Session) Reader(stream string) io.Reader { return s.feed.reader(stream) }
 
 // Control pauses, resumes or cancels the session: rpc.ControlPause, and so on.
 func (s *Session) Control(ctx context.Context, typ string) error {
-	return s.c.Call(ctx, rpc.MethodControl, rpc.ControlParams{SessionID: s.id, Type: typ}, nil)
+	return s.c.again(ctx, rpc.MethodControl, rpc.ControlParams{SessionID: s.id, Type: typ}, nil)
 }
 
-// Signal sends a signal by its name, SIGINT, to the whole tree.
+// Signal sends a signal by its name, SIGINT, to the whole tree. It is sent once: on a drop it is ErrClosed.
 func (s *Session) Signal(ctx context.Context, name string) error {
 	p := rpc.ControlParams{SessionID: s.id, Type: rpc.ControlSignal, Signal: name}
 	return s.c.Call(ctx, rpc.MethodControl, p, nil)
 }
 
-func (s *Session) output(o *Output) {
+// Resize changes the size of the session's terminal.
+func (s *Session) Resize(ctx context.Context, rows, cols int) error {
+	p := rpc.ControlParams{SessionID: s.id, Type: rpc.ControlResize, Rows: rows, Cols: cols}
+	return s.c.again(ctx, rpc.MethodControl, p, nil)
+}
+
+// Detach follows the session no more; it runs on.
+func (s *Session) Detach(ctx context.Context) error {
+	err := s.c.again(ctx, rpc.MethodDetach, rpc.SessionParams{SessionID: s.id}, nil)
+	s.c.forget(s)
+	s.finish(nil, errDetached)
+	return err
+}
+
+var errDetached = errors.New("detached")
+
+// advance takes the place of an event and reports whether it is new.
+func (s *Session) advance(seq int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if seq <= s.seq {
+		return false
+	}
+	s.seq = seq
+	return true
+}
+
+// output is called by the goroutine that reads.
+func (s *Session) output(o *Output, raw []byte) {
+	if !s.advance(o.Seq) {
+		return
+	}
+	if s.feed != nil {
+		s.feed.output(o, raw)
+		return
+	}
+	s.events.raw(raw)
 	if s.events.Output != nil {
 		s.events.Output(o)
 	}
 }
 
-func (s *Session) event(method string, params []byte) {
+// event is called by the goroutine that reads.
+func (s *Session) event(method string, params, raw []byte) {
+	var at struct{ Seq int64 }
+	if json.Unmarshal(params, &at) != nil || !s.advance(at.Seq) {
+		return
+	}
+	if s.feed != nil {
+		s.feed.event(method, params, raw, at.Seq)
+	} else {
+		s.tell(method, params, raw)
+	}
+	if method == rpc.NotifyCompleted {
+		s.c.forget(s)
+	}
+}
+
+// tell tells of an event that is no output. The completion record ends the session.
+func (s *Session) tell(method string, params, raw []byte) {
+	s.events.raw(raw)
 	switch method {
 	case rpc.NotifyCompleted:
 		var rec rpc.Completion
 		if err := json.Unmarshal(params, &rec); err != nil {
-			s.end(nil, err)
+			s.finish(nil, fmt.Errorf("the completion record: %w", err))
 			return
 		}
-		s.end(&rec, nil)
-		s.c.forget(s)
+		s.finish(&rec, nil)
 	case rpc.NotifyGap:
 		var g rpc.Gap
 		if s.events.Gap != nil && json.Unmarshal(params, &g) == nil {
@@ -149,11 +267,48 @@ func (s *Session) event(method string, params []byte) {
 	}
 }
 
-func (s *Session) end(rec *rpc.Completion, err error) {
+func (e *Events) raw(message []byte) {
+	if e.Raw != nil {
+		e.Raw(message)
+	}
+}
+
+// finish ends the session here.
+func (s *Session) finish(rec *rpc.Completion, err error) {
 	s.once.Do(func() {
 		s.record, s.err = rec, err
 		close(s.done)
 	})
+	if s.feed != nil {
+		s.feed.end(err)
+	}
 }
 
-func (s *Session) lost() { s.end(nil, s.c.failure()) }
+// lost says that there is no connection any more. What has come is told first.
+func (s *Session) lost() {
+	if s.feed != nil && !s.events.Readers {
+		s.feed.lost(s.c.failure())
+		return
+	}
+	s.finish(nil, s.c.failure())
+}
+
+// place is how to attach from where the session stands.
+func (s *Session) place() (p rpc.AttachParams, running bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.done:
+		return p, false
+	default:
+	}
+	p = rpc.AttachParams{SessionID: s.id, AfterSeq: s.seq}
+	if s.drop {
+		p.SlowClient = rpc.SlowClientDrop
+	}
+	if s.feed != nil {
+		p.Window = s.feed.reopen(s.seq)
+	}
+	s.missed = !s.followed
+	return p, s.followed
+}

@@ -16,7 +16,7 @@ import (
 // wire is the jsonrpc2.ObjectStream of a client: it takes out the notifications, which it deals with itself,
 // and gives the replies to jsonrpc2.Conn.
 type wire struct {
-	c   *Client
+	l   *link
 	buf []byte // what was read
 
 	// These belong to who sends, one at a time.
@@ -43,25 +43,22 @@ func isReply(msg []byte) bool {
 func (w *wire) ReadObject(v any) error {
 	for {
 		if err := w.read(); err != nil {
-			w.c.over(err)
+			w.l.over(err)
 			return err
 		}
 		if isReply(w.buf) {
 			err := v.(json.Unmarshaler).UnmarshalJSON(bytes.Clone(w.buf))
 			if err != nil {
-				w.c.over(fmt.Errorf("the server sent no JSON-RPC: %w", err))
+				w.l.over(fmt.Errorf("the server sent no JSON-RPC: %w", err))
 			}
 			return err
 		}
-		if w.c.o.Raw != nil {
-			w.c.o.Raw(w.buf)
-		}
-		w.c.notified(w.buf)
+		w.l.notified(w.buf)
 	}
 }
 
 func (w *wire) read() error {
-	_, r, err := w.c.ws.Reader(context.Background())
+	_, r, err := w.l.ws.Reader(context.Background())
 	if err != nil {
 		return err
 	}
@@ -97,20 +94,28 @@ func (w *wire) WriteObject(any) error {
 		w.out = append(append(w.out, `,"params":`...), *r.Params...)
 	}
 	w.out = append(w.out, '}')
-	if limit := w.c.connected.Limits.MaxMessageBytes; limit > 0 && int64(len(w.out)) > limit {
+	if limit := w.l.connected.Limits.MaxMessageBytes; limit > 0 && int64(len(w.out)) > limit {
 		return &TooLargeError{int64(len(w.out)), limit}
 	}
-	return w.c.ws.Write(context.Background(), websocket.MessageText, w.out)
+	if err := w.l.ws.Write(context.Background(), websocket.MessageText, w.out); err != nil {
+		_ = w.l.ws.CloseNow()
+		return fmt.Errorf("%w: %w", ErrClosed, lost(err))
+	}
+	return nil
 }
 
 // Close is called by jsonrpc2.Conn when it ends.
-func (w *wire) Close() error { return w.c.ws.CloseNow() }
+func (w *wire) Close() error { return w.l.ws.CloseNow() }
 
 // notified deals with a notification. One that it does not know is ignored.
-func (c *Client) notified(msg []byte) {
+func (l *link) notified(msg []byte) {
+	var raw []byte
+	if l.c.raw.Load() { // decoding takes place in msg
+		raw = bytes.Clone(msg)
+	}
 	if o, ok := decodeOutput(msg); ok {
-		if s := c.session(o.session); s != nil {
-			s.output(&o)
+		if s := l.c.session(o.session); s != nil {
+			s.output(&o, raw)
 		}
 		return
 	}
@@ -118,31 +123,34 @@ func (c *Client) notified(msg []byte) {
 		Method string
 		Params json.RawMessage
 	}
+	var of struct {
+		SessionID string `json:"session_id"`
+	}
 	if json.Unmarshal(msg, &n) != nil {
 		return
+	}
+	if n.Method != rpc.NotifyConnected && json.Unmarshal(n.Params, &of) == nil && of.SessionID != "" {
+		if s := l.c.session([]byte(of.SessionID)); s != nil {
+			s.event(n.Method, n.Params, msg)
+		}
+		return
+	}
+	if l.c.o.Raw != nil {
+		l.c.o.Raw(msg)
 	}
 	switch n.Method {
 	case rpc.NotifyConnected:
 		select {
-		case <-c.hello:
+		case <-l.hello:
 		default:
-			if json.Unmarshal(n.Params, &c.connected) == nil {
-				close(c.hello)
+			if json.Unmarshal(n.Params, &l.connected) == nil {
+				close(l.hello)
 			}
 		}
 	case rpc.NotifyShutdown:
 		var p rpc.Shutdown
-		if c.o.Shutdown != nil && json.Unmarshal(n.Params, &p) == nil {
-			c.o.Shutdown(p)
-		}
-	default:
-		var p struct {
-			SessionID string `json:"session_id"`
-		}
-		if json.Unmarshal(n.Params, &p) == nil {
-			if s := c.session([]byte(p.SessionID)); s != nil {
-				s.event(n.Method, n.Params)
-			}
+		if l.c.o.Shutdown != nil && json.Unmarshal(n.Params, &p) == nil {
+			l.c.o.Shutdown(p)
 		}
 	}
 }

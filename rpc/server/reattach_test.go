@@ -1,0 +1,250 @@
+//go:build linux
+
+package server_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/client"
+)
+
+// joined checks what a client was told of a session, over any number of connections, against what the command
+// wrote. Only process.started lies before the output, so a place is an offset plus one.
+type joined struct {
+	t    testing.TB
+	want []byte
+	seq  int64
+	got  int64 // bytes
+	lost int64 // bytes, as gaps told
+	done *rpc.Completion
+}
+
+func (j *joined) take(p *peer, m *message) {
+	j.t.Helper()
+	switch m.Method {
+	case "process.output":
+		var o rpc.Output
+		p.decode(m.Params, &o)
+		from := o.Seq - int64(len(o.Data))
+		if from != j.seq || from < 1 || string(j.want[from-1:o.Seq-1]) != o.Data {
+			j.t.Fatalf("at %d: output from %d to %d is not what was written", j.seq, from, o.Seq)
+		}
+		j.seq = o.Seq
+		j.got += int64(len(o.Data))
+	case "process.gap":
+		var g rpc.Gap
+		p.decode(m.Params, &g)
+		if g.FromSeq != j.seq || g.Seq-g.FromSeq < g.LostBytes || g.LostBytes < g.Seq-g.FromSeq-1 || g.Reason != "replay_window" {
+			j.t.Fatalf("at %d: %+v", j.seq, g)
+		}
+		j.seq = g.Seq
+		j.lost += g.LostBytes
+	case "process.started":
+		j.seq = 1
+	case "process.completed":
+		p.decode(m.Params, &j.done)
+	}
+}
+
+// TestReattachAfterReset: a connection is reset at 200 random moments of a large output, and each time another
+// one attaches behind what was got: every byte comes once, or is told as lost.
+func TestReattachAfterReset(t *testing.T) {
+	beside(t)
+	const cuts = 200
+	for name, keepsUp := range map[string]bool{"a flood": false, "a client that keeps up": true} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t)
+			file := filepath.Join(t.TempDir(), "file")
+			writeNumbers(t, file, volume()/4)
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			command := "cat " + file
+			chunk := int64(256 << 10)
+			if keepsUp { // the command writes no more than that ahead
+				command = fmt.Sprintf("i=0; while read x; do dd if=%s bs=%d skip=$i count=1 status=none; i=$((i+1)); done", file, chunk)
+			}
+			size := int64(len(want))
+			j := &joined{t: t, want: want}
+			id := uuid.NewString()
+			r := rand.New(rand.NewPCG(1, 2))
+			p := s.dial(t)
+			p.good(p.call("execute", object{"command": command, "session_id": id, "on_disconnect": "keep", "stdin": "pipe"}))
+			var asked int64
+			cut := 0
+			for j.done == nil {
+				if keepsUp && asked < size && j.got+j.lost > asked-utf8.UTFMax { // a chunk may end inside a character
+					asked += chunk
+					p.request("write", object{"session_id": id, "data": "\n", "eof": asked >= size, "offset": asked/chunk - 1})
+				}
+				m := p.any()
+				if m.session == id && m.Method != "" {
+					j.take(p, m)
+				}
+				if cut < cuts && j.done == nil && r.Int64N(max(2, size/cuts/rpc.MaxOutputBytes)) == 0 {
+					cut++
+					p.reset()
+					p = s.dial(t)
+					var a rpc.AttachResult
+					p.ok("attach", object{"session_id": id, "after_seq": j.seq}, &a)
+					if keepsUp && asked > 0 { // the write may have been lost with the connection
+						p.request("write", object{"session_id": id, "data": "\n", "eof": asked >= size, "offset": asked/chunk - 1})
+					}
+				}
+			}
+			if j.got+j.lost != size || j.seq+1 != j.done.Seq || keepsUp && j.lost > 0 {
+				t.Errorf("got %d and lost %d of %d bytes; at %d of %d", j.got, j.lost, len(want), j.seq, j.done.Seq)
+			}
+			if *j.done.ExitCode != 0 {
+				t.Errorf("%+v", j.done)
+			}
+			t.Logf("%d cuts: got %d, lost %d", cut, j.got, j.lost)
+		})
+	}
+}
+
+// TestClientSurvivesCuts: the Go client reads and writes through a proxy that cuts the connection all the time.
+func TestClientSurvivesCuts(t *testing.T) {
+	beside(t)
+	s := serve(t)
+	cut := newCutter(t, s.address)
+	size := volume() / 8
+	file := filepath.Join(t.TempDir(), "file")
+	writeNumbers(t, file, size)
+	input, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	drops := 0
+	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
+	defer cancel()
+	c, err := client.Dial(ctx, cut.url(), client.Options{Reconnect: &client.Reconnect{
+		MinDelay: time.Millisecond,
+		Dropped:  func(error) { drops++ },
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What comes back is what was sent, and no more is on its way at a time than the log holds.
+	x, err := c.Execute(ctx, rpc.ExecuteParams{
+		Command: rpc.Command{Argv: []string{"cat"}}, Stdin: "pipe", Mode: "raw", OnDisconnect: "keep",
+	}, client.Events{Readers: true, Gap: func(g rpc.Gap) { t.Errorf("%+v", g) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	stop := make(chan struct{})
+	all.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(30 * time.Millisecond):
+				cut.cut()
+			}
+		}
+	})
+	credit := make(chan struct{}, 8)
+	all.Go(func() {
+		for rest := input; ; {
+			n := min(32<<10, len(rest))
+			credit <- struct{}{}
+			if err := x.WriteBytes(ctx, rest[:n], n == len(rest)); err != nil {
+				t.Errorf("write: %v", err)
+				return
+			}
+			if rest = rest[n:]; len(rest) == 0 {
+				return
+			}
+		}
+	})
+	got := 0
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := io.ReadFull(x.Reader("stdout"), buf)
+		if !bytes.Equal(buf[:n], input[got:min(got+n, len(input))]) {
+			t.Fatalf("other bytes behind %d", got)
+		}
+		got += n
+		select {
+		case <-credit:
+		default:
+		}
+		if err != nil {
+			if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Errorf("read: %v", err)
+			}
+			break
+		}
+	}
+	rec, err := x.Wait(ctx)
+	close(stop)
+	all.Wait()
+	if err != nil || got != len(input) || *rec.ExitCode != 0 {
+		t.Errorf("%d of %d bytes; %+v, %v", got, len(input), rec, err)
+	}
+	_ = c.Close()
+	if drops < 5 {
+		t.Errorf("%d drops", drops)
+	}
+	t.Logf("%d drops", drops)
+}
+
+// TestHundredMegabytesOfStdin go through write, in order and in bounded memory.
+func TestHundredMegabytesOfStdin(t *testing.T) {
+	s := serve(t)
+	size := 100 << 20
+	if raceEnabled {
+		size = 3 << 20
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
+	defer cancel()
+	c, err := client.Dial(ctx, s.url(), client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	x, err := c.Execute(ctx, rpc.ExecuteParams{Command: rpc.Command{Argv: []string{"sha256sum"}}, Stdin: "pipe"}, client.Events{Readers: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.New()
+	r := rand.NewChaCha8([32]byte{1})
+	flat(t, 16<<20, func() {
+		block := make([]byte, 128<<10)
+		for sent := 0; sent < size; sent += len(block) {
+			_, _ = r.Read(block)
+			for i := range block { // text, or it would go as base64
+				block[i] &= 0x7f
+			}
+			sum.Write(block)
+			if err := x.WriteBytes(ctx, block, sent+len(block) >= size); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	out, err := io.ReadAll(x.Reader("stdout"))
+	if want := fmt.Sprintf("%x  -\n", sum.Sum(nil)); err != nil || string(out) != want {
+		t.Errorf("%q, %v; want %q", out, err, want)
+	}
+	var e *rpc.Error
+	if err := x.WriteBytes(ctx, []byte("x"), false); !errors.As(err, &e) || e.Code != rpc.CodeStdinClosed {
+		t.Errorf("a write behind the end: %v", err)
+	}
+}
