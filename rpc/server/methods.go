@@ -20,6 +20,7 @@ var handlers = map[string]handler{
 	rpc.MethodWait:          wait,
 	rpc.MethodStatus:        status,
 	rpc.MethodList:          list,
+	rpc.MethodDiscover:      discover,
 	rpc.MethodCancelRequest: cancelRequest,
 	rpc.MethodOn:            accept,
 	rpc.MethodOff:           accept,

@@ -57,6 +57,7 @@ func TestWrongParams(t *testing.T) {
 		"wait":            {"session_id": uuid.NewString()},
 		"status":          {"session_id": uuid.NewString()},
 		"list":            {},
+		"rpc.discover":    {},
 		"$/cancelRequest": {"id": 1},
 	}
 	values := []string{`1`, `-1`, `1.5`, `1e999`, `-1e999`, `99999999999999999999`, `"x"`, `""`, `true`, `[]`, `[1]`, `["a",null]`, `{}`, `{"a":1}`, `{"a":null}`,
