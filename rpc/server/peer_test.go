@@ -221,7 +221,9 @@ func (p *peer) request(method string, params any) string {
 
 func (p *peer) call(method string, params any) *message {
 	p.t.Helper()
-	return p.reply(p.request(method, params))
+	m := p.reply(p.request(method, params))
+	p.asDocumented(method, m)
+	return m
 }
 
 // ok calls and decodes the result.
