@@ -29,12 +29,11 @@ type AckParams struct {
 // DetachResult is empty.
 type DetachResult struct{}
 
-// ReadParams are the params of read. AfterSeq left out is where the last read of this connection ended, or
-// the beginning. MaxBytes bounds the output in the answer, and Timeout, in seconds, the wait for the first
-// event: left out, it waits for good; 0 polls.
+// ReadParams are the params of read. MaxBytes bounds the output in the answer, and Timeout, in seconds, the
+// wait for the first event: left out, it waits for good; 0 polls.
 type ReadParams struct {
 	SessionID string  `json:"session_id" rpc:"required"`
-	AfterSeq  *int64  `json:"after_seq,omitempty" min:"0"`
+	AfterSeq  int64   `json:"after_seq,omitempty" min:"0"`
 	MaxBytes  *int64  `json:"max_bytes,omitempty" min:"1"`
 	Timeout   Seconds `json:"timeout,omitzero"`
 }

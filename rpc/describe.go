@@ -58,7 +58,7 @@ var described = map[reflect.Type]fields{
 		"slow_client":    {doc: "When this connection falls the replay window behind: `block` holds the process up, `drop` loses the oldest output with a `process.gap`.", def: SlowClientBlock},
 		"window":         {doc: "At most this many bytes of output are under way to this connection without an `ack`. Left out, the socket paces."},
 		"on_disconnect":  {doc: "When the last attached connection drops: `kill` ends the tree, `keep` lets it run on.", def: OnDisconnectKill},
-		"linger":         {doc: "The longest time in seconds with no attached connection, `read` or `wait`; null or 0: none. Left out, 300."},
+		"linger":         {doc: "The longest time in seconds with no attached connection, `read` or `wait`; null or 0: none. Left out, the server's, 300 unless configured."},
 		"on_leader_exit": {doc: "Descendants still alive when the command itself exits: `kill` them, or `wait` for them.", def: OnLeaderExitKill},
 		"limits":         {doc: "Bounds of what the session may use; left out, the server's."},
 		"labels":         {doc: "Names and values that `status` and `list` return, and that `list` chooses by."},
@@ -128,7 +128,7 @@ var described = map[reflect.Type]fields{
 	},
 	typeOf[ReadParams](): {
 		"session_id": {doc: sessionDoc},
-		"after_seq":  {doc: "Where to begin: right behind this place. Left out, where this connection's last read of the session ended, or the beginning."},
+		"after_seq":  {doc: "Where to begin: right behind this place, which may be any.", def: 0},
 		"max_bytes":  {doc: "The most output in the answer, in bytes; more comes with the next read."},
 		"timeout":    {doc: "The longest wait for a first event in seconds, after which the answer is empty; 0 polls; null or left out waits for good."},
 	},
@@ -212,6 +212,7 @@ var described = map[reflect.Type]fields{
 		"max_batch":           {doc: "Items of a batch."},
 		"max_retained":        {doc: "Ended sessions whose record and log are kept."},
 		"replay_bytes":        {doc: "The newest bytes of a session's log that are kept."},
+		"replay_total":        {doc: "Bytes of all logs together; beyond them, those of ended sessions go first."},
 		"retain":              {doc: "Seconds for which an ended session is kept."},
 		"stdin_queue_bytes":   {doc: "Bytes that wait for a session's stdin."},
 		"max_output_bytes":    {doc: "The most output in one notification, in bytes before escaping."},
@@ -220,6 +221,7 @@ var described = map[reflect.Type]fields{
 		"stream_timeout":      {doc: "The default of execute, in seconds."},
 		"timeout":             {doc: "The default of execute, in seconds."},
 		"grace":               {doc: "The default of execute, in seconds."},
+		"linger":              {doc: "The default of execute, in seconds."},
 		"max_line_bytes":      {doc: "The default of execute."},
 	},
 	typeOf[StateEvent](): {

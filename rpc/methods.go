@@ -102,7 +102,7 @@ var Methods = []Method{
 	{
 		Name:        MethodAttach,
 		Summary:     "Get the events of a session on this connection.",
-		Description: "The events behind `after_seq` are replayed, and then followed. Attaching again moves the place.",
+		Description: "The events behind `after_seq` are replayed, and then followed; sent alone, the reply comes before them. Attaching again moves the place.",
 		Params:      typeOf[AttachParams](),
 		Results:     []reflect.Type{typeOf[AttachResult]()},
 		Errors:      []int{CodeSessionNotFound},
@@ -111,7 +111,7 @@ var Methods = []Method{
 	{
 		Name:        MethodAck,
 		Summary:     "Open the window of an attached session.",
-		Description: "Usually sent as a notification.",
+		Description: "Usually sent as a notification. Without effect where the connection is not attached, or has no window.",
 		Params:      typeOf[AckParams](),
 		Errors:      []int{CodeSessionNotFound},
 		Examples:    ackExamples,

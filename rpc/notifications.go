@@ -67,6 +67,7 @@ type Bounds struct {
 	MaxBatch            int     `json:"max_batch"`
 	MaxRetained         int     `json:"max_retained"`
 	ReplayBytes         int64   `json:"replay_bytes"`
+	ReplayTotal         int64   `json:"replay_total"`
 	Retain              float64 `json:"retain"`
 	StdinQueueBytes     int64   `json:"stdin_queue_bytes"`
 	MaxOutputBytes      int     `json:"max_output_bytes"`
@@ -75,6 +76,7 @@ type Bounds struct {
 	DefaultStreamTime   float64 `json:"stream_timeout"`
 	DefaultTimeout      float64 `json:"timeout"`
 	DefaultGrace        float64 `json:"grace"`
+	DefaultLinger       float64 `json:"linger"`
 	DefaultMaxLineBytes int64   `json:"max_line_bytes"`
 }
 

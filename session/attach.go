@@ -1,31 +1,79 @@
 package session
 
-import "github.com/runnel-rpc/runnel/stream"
+import (
+	"slices"
+
+	"github.com/runnel-rpc/runnel/stream"
+)
+
+// AttachOptions say how a connection attaches to a session.
+type AttachOptions struct {
+	Cursor stream.CursorOptions
+	// Evicted, if not nil, is called when another attachment has taken the session for itself.
+	Evicted func()
+}
 
 // Attachment is one connection's hold on a session: its cursor on the log, and its vote on whether the
-// session has anybody left.
+// session has anybody left. Its methods may be called concurrently, but for Next with itself.
 type Attachment struct {
 	session *Session
 	cursor  *stream.Cursor
+	evicted func()
+	gone    bool // belongs to the session's lock
 }
 
-// Attach adds a connection to the session. The attachment is in use until dropped.
-func (s *Session) Attach(o stream.CursorOptions) *Attachment {
-	s.update(func(st *status) { st.attached++ })
-	return &Attachment{session: s, cursor: s.log.NewCursor(o)}
+// Attach adds a connection to the session. The attachment is in use until detached or dropped.
+func (s *Session) Attach(o AttachOptions) *Attachment {
+	a := &Attachment{session: s, evicted: o.Evicted}
+	s.update(func(st *status) {
+		st.attached = append(st.attached, a)
+		s.hold(st)
+	})
+	a.cursor = s.log.NewCursor(o.Cursor)
+	return a
 }
 
 // Next takes what comes next of the session's log, as [stream.Cursor.Next] does.
 func (a *Attachment) Next() (stream.Item, bool) { return a.cursor.Next() }
 
-// Drop ends the attachment of a connection that is gone. The last one to go ends the session. It is called
-// once.
-func (a *Attachment) Drop() {
-	a.cursor.Close()
-	a.session.update(func(st *status) {
-		st.attached--
-		if st.attached == 0 {
-			a.session.end(st, Disconnected, a.session.spec.Grace)
+// Ack opens the window, as [stream.Cursor.Ack] does.
+func (a *Attachment) Ack(seq int64) { a.cursor.Ack(seq) }
+
+// Take detaches all other attachments.
+func (a *Attachment) Take() {
+	var others []*Attachment
+	a.session.update(func(st *status) { others = slices.Clone(st.attached) })
+	for _, o := range others {
+		if o == a {
+			continue
 		}
+		o.Detach()
+		if o.evicted != nil {
+			o.evicted()
+		}
+	}
+}
+
+// Detach ends the attachment. It never ends the session: linger begins where nobody is left. Once it is
+// detached or dropped, neither does anything more.
+func (a *Attachment) Detach() { a.leave(false) }
+
+// Drop ends the attachment of a connection that is gone. The last one to go ends the session, unless that is
+// to be kept.
+func (a *Attachment) Drop() { a.leave(true) }
+
+func (a *Attachment) leave(dropped bool) {
+	a.cursor.Close()
+	s := a.session
+	s.update(func(st *status) {
+		if a.gone {
+			return
+		}
+		a.gone = true
+		st.attached = slices.DeleteFunc(st.attached, func(x *Attachment) bool { return x == a })
+		if dropped && len(st.attached) == 0 && !s.spec.Keep {
+			s.end(st, Disconnected, s.spec.Grace)
+		}
+		s.release(st)
 	})
 }

@@ -183,7 +183,7 @@ type follower struct {
 func follow(t testing.TB, s *Session, o stream.CursorOptions) *follower {
 	f := &follower{t: t, ready: make(chan struct{}, 1)}
 	o.Ready = func() { f.ready <- struct{}{} }
-	f.Attachment = s.Attach(o)
+	f.Attachment = s.Attach(AttachOptions{Cursor: o})
 	t.Cleanup(f.Drop)
 	return f
 }

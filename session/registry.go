@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/runnel-rpc/runnel/process"
+	"github.com/runnel-rpc/runnel/stream"
 )
 
 // Options bound a registry. No field has a default here: the command line has them.
@@ -20,6 +21,7 @@ type Options struct {
 	MaxRetained int           // ended ones that are kept
 	Retain      time.Duration // how long they are kept
 	ReplayBytes int64         // of each log
+	ReplayTotal int64         // of all logs together; 0 is any
 	Log         zerolog.Logger
 }
 
@@ -27,13 +29,15 @@ type Options struct {
 // at most Retain. A session takes a slot before it is started and gives it back once, when its record is
 // retained or its start failed. All methods may be called concurrently.
 type Registry struct {
-	o  Options
-	wg sync.WaitGroup // the supervisors
+	o      Options
+	wg     sync.WaitGroup // the supervisors
+	budget *stream.Budget // of all logs
 
 	mu       sync.Mutex
 	sessions map[string]*Session
 	running  int
 	ended    list.List // of *retained, oldest first
+	full     list.List // of *Session: those of them whose log was not shed
 	expiry   *time.Timer
 	draining bool
 	closed   bool
@@ -43,11 +47,16 @@ type Registry struct {
 type retained struct {
 	s     *Session
 	until time.Time
+	full  *list.Element
 }
 
 // NewRegistry returns an empty registry. Its Shutdown must be called.
 func NewRegistry(o Options) *Registry {
-	return &Registry{o: o, sessions: make(map[string]*Session), idle: make(chan struct{})}
+	r := &Registry{o: o, sessions: make(map[string]*Session), idle: make(chan struct{})}
+	if o.ReplayTotal > 0 {
+		r.budget = stream.NewBudget(o.ReplayTotal, r.shed)
+	}
+	return r
 }
 
 // Reserve takes a slot for a new session, which the caller starts. If the owner's session of that id is
@@ -134,9 +143,10 @@ func (r *Registry) retain(s *Session) {
 	r.release()
 	if r.closed || r.o.MaxRetained <= 0 || r.o.Retain <= 0 {
 		delete(r.sessions, s.spec.ID)
+		s.log.Leave()
 		return
 	}
-	r.ended.PushBack(&retained{s: s, until: time.Now().Add(r.o.Retain)})
+	r.ended.PushBack(&retained{s: s, until: time.Now().Add(r.o.Retain), full: r.full.PushBack(s)})
 	if r.ended.Len() > r.o.MaxRetained {
 		r.drop(r.ended.Front())
 	}
@@ -158,8 +168,31 @@ func (r *Registry) release() {
 }
 
 func (r *Registry) drop(e *list.Element) {
-	delete(r.sessions, e.Value.(*retained).s.spec.ID)
-	r.ended.Remove(e)
+	x := r.ended.Remove(e).(*retained)
+	r.full.Remove(x.full)
+	delete(r.sessions, x.s.spec.ID)
+	x.s.log.Leave()
+}
+
+// shed gives up the logs of ended sessions, oldest first, until all logs together are within their bound. A
+// log that somebody still reads, and who paces, is left for later.
+func (r *Registry) shed() {
+	r.mu.Lock()
+	n := r.full.Len()
+	r.mu.Unlock()
+	for ; n > 0 && r.budget.Exceeded(); n-- {
+		r.mu.Lock()
+		e := r.full.Front()
+		if e != nil {
+			r.full.MoveToBack(e)
+		}
+		r.mu.Unlock()
+		if e != nil && e.Value.(*Session).log.Shed() {
+			r.mu.Lock()
+			r.full.Remove(e) // of no effect if it was dropped meanwhile
+			r.mu.Unlock()
+		}
+	}
 }
 
 // expire drops the records whose time has passed, and looks again when the next one's has.

@@ -71,7 +71,7 @@ func TestFault2ASlotComesBackOnce(t *testing.T) {
 		"timeout":        {"sleep 60", func(s *Spec) { s.Timeout = ms(20) }, nil, TimedOut},
 		"stream timeout": {"sleep 60", func(s *Spec) { s.StreamTimeout = ms(20) }, nil, StreamTimedOut},
 		"disconnect": {"sleep 60", nil, func(s *Session) {
-			a, b := s.Attach(cursor), s.Attach(cursor)
+			a, b := s.Attach(AttachOptions{Cursor: cursor}), s.Attach(AttachOptions{Cursor: cursor})
 			a.Drop()
 			b.Drop()
 		}, Disconnected},
@@ -333,7 +333,7 @@ func TestFault2DiscardGivesTheSlotBack(t *testing.T) {
 	r := registry(t, Options{MaxSessions: 1})
 	s := reserve(t, r, sh("given up", "exit 0"))
 	w := s.Write([]byte("x"), nil, false)
-	s.Attach(cursor).Drop()
+	s.Attach(AttachOptions{Cursor: cursor}).Drop()
 	for range 2 {
 		s.Discard()
 	}

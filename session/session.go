@@ -1,7 +1,6 @@
 package session
 
 import (
-	"context"
 	"sync"
 	"syscall"
 	"time"
@@ -24,6 +23,8 @@ type Spec struct {
 	Timeout       time.Duration // longest running time, pauses excluded; 0 is none
 	StreamTimeout time.Duration // longest silence; 0 is none
 	Grace         time.Duration // between SIGTERM and SIGKILL
+	Keep          bool          // it runs on when its last attached connection drops
+	Linger        time.Duration // longest time with nobody attached, reading or waiting; 0 is any
 	Output        stream.ReaderOptions
 	WaitForTree   bool // descendants may outlive the command
 	// Capture is how many of the newest bytes of each stream Tail has for certain.
@@ -40,13 +41,9 @@ type Session struct {
 	mu     sync.Mutex
 	status status
 
-	ready   chan struct{} // closed when the process runs or failed to start
-	ending  chan struct{} // closed when the end began
-	hurried chan struct{} // closed when what is left of the end must not wait for a client
-	done    chan struct{} // closed when the record is there
-
-	grace     context.Context // done when nobody is given time to end any more
-	graceOver context.CancelFunc
+	ready  chan struct{} // closed when the process runs or failed to start
+	ending chan struct{} // closed when the end began
+	done   chan struct{} // closed when the record is there
 
 	// The deadlines are set before ready is closed and not changed after.
 	timeout *stream.Deadline
@@ -56,15 +53,13 @@ type Session struct {
 
 func newSession(r *Registry, spec Spec) *Session {
 	s := &Session{
-		spec:    spec,
-		reg:     r,
-		ready:   make(chan struct{}),
-		ending:  make(chan struct{}),
-		hurried: make(chan struct{}),
-		done:    make(chan struct{}),
+		spec:   spec,
+		reg:    r,
+		ready:  make(chan struct{}),
+		ending: make(chan struct{}),
+		done:   make(chan struct{}),
 	}
-	s.grace, s.graceOver = context.WithCancel(context.Background())
-	s.log = stream.NewLog(r.o.ReplayBytes, spec.Capture, s.pace.blocked)
+	s.log = stream.NewLog(stream.LogOptions{Bound: r.o.ReplayBytes, Keep: spec.Capture, Budget: r.budget, Blocked: s.pace.blocked})
 	s.status.grace = spec.Grace
 	return s
 }
@@ -86,6 +81,9 @@ func (s *Session) Spec() *Spec { return &s.spec }
 
 // Log is the session's event log.
 func (s *Session) Log() *stream.Log { return s.log }
+
+// Cursor reads the session's log without an attachment.
+func (s *Session) Cursor(o stream.CursorOptions) *stream.Cursor { return s.log.NewCursor(o) }
 
 // Tail is the newest output of one stream that the log still has, as [stream.Log.Tail] gives it.
 func (s *Session) Tail(kind stream.Kind, n int64) (tail []byte, truncated bool) {
@@ -113,6 +111,8 @@ type View struct {
 	Started     time.Time
 	StdinBytes  int64
 	Counts      stream.Counts
+	Oldest      int64 // the place where what the log keeps begins
+	Last        int64 // the end of the log
 	Record      *Record
 }
 
@@ -126,6 +126,7 @@ func (s *Session) View() View {
 	s.mu.Unlock()
 	v.StdinBytes = s.stdin.accepted()
 	v.Counts = s.log.Counts()
+	v.Oldest, v.Last = s.log.Bounds()
 	return v
 }
 
@@ -145,6 +146,7 @@ func (s *Session) Start() error {
 		st.proc, st.started = p, time.Now()
 		st.move(Running)
 		s.event(st, "started")
+		s.lingerIfAlone(st)
 		if st.wanted {
 			s.signalEnd(st)
 		}
@@ -167,7 +169,6 @@ func (s *Session) fail(why error) {
 		}
 	})
 	if failed {
-		s.graceOver()
 		s.stdin.shut("the command did not start")
 		s.reg.forget(s)
 		close(s.ready)
@@ -177,8 +178,7 @@ func (s *Session) fail(why error) {
 
 // event puts a change of state into the log.
 func (s *Session) event(st *status, what string) {
-	c := Change{Status: what, PID: st.proc.PID(), PGID: st.proc.PGID()}
-	s.log.AppendEvent(func(int64) any { return c })
+	s.log.AppendEvent(func(int64) any { return st.change(what) })
 }
 
 // Pause stops the whole tree and its deadlines. Pausing a paused session does nothing. The error is a
@@ -209,13 +209,18 @@ func (s *Session) Resume() (err error) {
 		switch st.state {
 		case Running:
 		case Paused:
-			if err = st.proc.Resume(); err != nil {
+			s.log.AppendEvent(func(int64) any { // what the tree writes from now on lies behind it
+				if err = st.proc.Resume(); err != nil {
+					return nil
+				}
+				return st.change("resumed")
+			})
+			if err != nil {
 				return
 			}
 			s.timeout.Release()
 			s.silence.Release()
 			st.move(Running)
-			s.event(st, "resumed")
 		default:
 			err = &StateError{st.state}
 		}
@@ -253,7 +258,7 @@ func (s *Session) end(st *status, cause Cause, grace time.Duration) {
 	case st.state == Ended:
 	case st.state == Ending:
 		if st.exited {
-			s.hurry(st)
+			st.hurry()
 		}
 		s.killAfter(st, grace)
 	case st.wanted: // it is starting
@@ -281,6 +286,7 @@ func (s *Session) signalEnd(st *status) {
 // beginEnd is the step that every end begins with: from here on no deadline counts and nothing is controlled.
 func (s *Session) beginEnd(st *status) {
 	st.move(Ending)
+	st.stopLinger()
 	s.timeout.Stop()
 	s.silence.Stop()
 	close(s.ending)
@@ -305,9 +311,8 @@ func (s *Session) kill() {
 			return
 		}
 		st.killed = true
-		s.graceOver()
 		if st.exited {
-			s.hurry(st)
+			st.cutShort()
 			return
 		}
 		if st.proc.Kill() == nil {
@@ -315,14 +320,6 @@ func (s *Session) kill() {
 		}
 		st.killer = time.AfterFunc(killWait, st.proc.Abandon)
 	})
-}
-
-// hurry ends the patience with which output is read whose reader is slow.
-func (s *Session) hurry(st *status) {
-	if !st.hurried {
-		st.hurried = true
-		close(s.hurried)
-	}
 }
 
 // pace holds deadlines while a client holds up the process.

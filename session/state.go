@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -74,13 +75,17 @@ type status struct {
 	cause     Cause
 	wanted    bool // an end was asked for, with cause; it comes once the process runs
 	grace     time.Duration
-	due       time.Time   // when grace has passed, once killer is set
-	killer    *time.Timer // runs kill at due; then, for a command that even that does not end, gives it up
-	killed    bool        // due has passed
-	exited    bool        // the command itself is gone
-	hurried   bool        // nothing waits for a client any more
+	due       time.Time          // when grace has passed, once killer is set
+	killer    *time.Timer        // runs kill at due; then, for a command that even that does not end, gives it up
+	killed    bool               // due has passed
+	exited    bool               // the command itself is gone
+	hurried   bool               // what is left of the end waits for no client any more
+	draining  chan struct{}      // closed by hurry, where somebody drains
+	sweeping  context.CancelFunc // called by cutShort, where somebody sweeps
 	escalated bool
-	attached  int // connections
+	attached  []*Attachment
+	holds     int         // attachments, reads and waits
+	linger    *time.Timer // runs while there are none
 	started   time.Time
 	ended     time.Time
 	proc      *process.Process
@@ -99,11 +104,31 @@ func (st *status) move(to State) {
 	panic(fmt.Sprintf("session: %v after %v", to, st.state))
 }
 
+// hurry ends the patience with which output is read whose reader is slow.
+func (st *status) hurry() {
+	if !st.hurried && st.draining != nil {
+		close(st.draining)
+	}
+	st.hurried = true
+}
+
+// cutShort ends what politeness is left towards the tree of a command that is gone.
+func (st *status) cutShort() {
+	st.hurry()
+	if st.sweeping != nil {
+		st.sweeping()
+	}
+}
+
+func (st *status) change(what string) Change {
+	return Change{Status: what, PID: st.proc.PID(), PGID: st.proc.PGID()}
+}
+
 // check panics where the parts of a state contradict each other, so that a bug shows where it is made.
 func (st *status) check() {
 	switch {
-	case st.attached < 0:
-		panic("session: detached more often than attached")
+	case st.holds < len(st.attached):
+		panic("session: released more often than held")
 	case st.state.Live() && st.proc == nil:
 		panic("session: runs without a process")
 	case (st.state == Ended) != (st.record != nil || st.failure != nil):

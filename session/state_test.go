@@ -187,7 +187,7 @@ func TestEndBeforeStart(t *testing.T) {
 	}
 
 	s = reserve(t, r, Spec{ID: "none", Program: process.Spec{Argv: []string{"/nowhere"}}})
-	a := s.Attach(cursor)
+	a := s.Attach(AttachOptions{Cursor: cursor})
 	s.End(Canceled, nil)
 	if err := s.Start(); err == nil || ended(t, s) != nil {
 		t.Errorf("got %v", err)
@@ -199,12 +199,12 @@ func TestEndBeforeStart(t *testing.T) {
 // The session goes on while anyone is attached, and ends with the last.
 func TestTheLastToDropEndsTheSession(t *testing.T) {
 	s := run(t, "echo; sleep 60", nil)
-	first, second := s.Attach(cursor), s.Attach(cursor)
+	first, second := s.Attach(AttachOptions{Cursor: cursor}), s.Attach(AttachOptions{Cursor: cursor})
 	first.Drop()
 	if err := s.Pause(); err != nil {
 		t.Errorf("it ended with the first: %v", err)
 	}
-	third := s.Attach(cursor)
+	third := s.Attach(AttachOptions{Cursor: cursor})
 	second.Drop()
 	if err := s.Resume(); err != nil {
 		t.Errorf("it ended with the second: %v", err)
@@ -213,7 +213,7 @@ func TestTheLastToDropEndsTheSession(t *testing.T) {
 	if rec := ended(t, s); rec.Cause != Disconnected {
 		t.Errorf("got %+v", rec)
 	}
-	s.Attach(cursor).Drop() // still there to be looked at
+	s.Attach(AttachOptions{Cursor: cursor}).Drop() // still there to be looked at
 }
 
 func TestSignalReachesTheWholeTree(t *testing.T) {
@@ -244,7 +244,7 @@ func TestAStepThatNoStateAllowsPanics(t *testing.T) {
 		}
 	}
 	for name, bad := range map[string]status{
-		"attached":  {attached: -1},
+		"attached":  {holds: -1},
 		"running":   {state: Running},
 		"no record": {state: Ended},
 		"record":    {record: &Record{}},

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"sync/atomic"
 	"time"
 
@@ -71,14 +72,20 @@ func (s *Session) awaitTree(p *process.Process) {
 
 // sweep ends what is left of the tree within what is left of the grace.
 func (s *Session) sweep(p *process.Process) process.SweepResult {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
 	var grace time.Duration
 	s.update(func(st *status) {
 		grace = st.grace
 		if st.killer != nil {
 			grace = time.Until(st.due)
 		}
+		st.sweeping = cancel
+		if st.killed {
+			cancel()
+		}
 	})
-	return p.Sweep(s.grace, grace)
+	return p.Sweep(ctx, grace)
 }
 
 // finish makes the record, which is the last event of the log, and gives the slot back.
@@ -102,7 +109,6 @@ func (s *Session) finish(exit process.Exit, swept process.SweepResult, took time
 		st.record, st.ended = rec, time.Now()
 		st.move(Ended)
 	})
-	s.graceOver()
 	close(s.done)
 }
 
@@ -144,6 +150,7 @@ func (r *readers) drain(s *Session, patience bool) {
 		return
 	default:
 	}
+	hurried := s.draining()
 	over := make(chan struct{})
 	bound := stream.NewDeadline(drainGrace, func() { close(over) })
 	defer bound.Stop()
@@ -153,8 +160,20 @@ func (r *readers) drain(s *Session, patience bool) {
 	select {
 	case <-r.done:
 	case <-over:
-	case <-s.hurried:
+	case <-hurried:
 	}
+}
+
+// draining returns a channel that is closed when the session is to hurry.
+func (s *Session) draining() <-chan struct{} {
+	hurried := make(chan struct{})
+	s.update(func(st *status) {
+		st.draining = hurried
+		if st.hurried {
+			close(hurried)
+		}
+	})
+	return hurried
 }
 
 // finish reads what is left in the pipes and waits for the goroutines.

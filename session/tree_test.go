@@ -75,7 +75,7 @@ func TestFault6TheTreeIsDeadHoweverItEnds(t *testing.T) {
 		"cancel":     func(s *Session) { s.End(Canceled, nil) },
 		"kill":       func(s *Session) { s.End(Canceled, new(time.Duration)) },
 		"paused":     func(s *Session) { _ = s.Pause(); s.End(Canceled, nil) },
-		"disconnect": func(s *Session) { s.Attach(cursor).Drop() },
+		"disconnect": func(s *Session) { s.Attach(AttachOptions{Cursor: cursor}).Drop() },
 		"crash":      func(s *Session) { _ = syscall.Kill(s.View().PID, syscall.SIGKILL) },
 		"paused, crash": func(s *Session) {
 			_ = s.Pause()

@@ -1,6 +1,11 @@
 package stream
 
-import "slices"
+import (
+	"bytes"
+	"math"
+	"slices"
+	"unicode/utf8"
+)
 
 // CursorOptions say how a cursor reads. The zero value reads everything from the beginning of the log and
 // paces nobody.
@@ -11,22 +16,28 @@ type CursorOptions struct {
 	Paces bool
 	// EventsOnly passes over output.
 	EventsOnly bool
+	// Window is how far, in places of the log, the cursor goes beyond what was acknowledged; 0 is any.
+	Window int64
 	// Ready is called, once, when there is something to take after Next found nothing. It is called under
 	// the log's lock and must neither block nor call the log.
 	Ready func()
 }
 
-// Cursor is one reader's place in a log. Next must not be called concurrently with itself.
+// Cursor is one reader's place in a log. Next, NextUpTo and Pending must not be called concurrently with each
+// other.
 type Cursor struct {
 	log    *Log
 	ready  func()
 	paces  bool
 	events bool // events only
+	window int64
 
 	// All below belongs to the log's lock, as the log's own state does.
 	at     place
 	number int64 // of the entry that holds at, or of the one to come
+	acked  int64
 	armed  bool
+	shut   bool // the window is, and the reader waits for it to open
 	closed bool
 }
 
@@ -47,7 +58,11 @@ func (l *Log) NewCursor(o CursorOptions) *Cursor {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c := &Cursor{log: l, ready: o.Ready, paces: o.Paces, events: o.EventsOnly}
+	if !o.EventsOnly {
+		c.window = o.Window
+	}
 	c.seek(o.After)
+	c.acked = c.at.seq
 	l.cursors = append(l.cursors, c)
 	return c
 }
@@ -67,32 +82,89 @@ func (c *Cursor) seek(seq int64) {
 	i := l.find(seq)
 	e := &l.entries[i]
 	c.number, c.at = l.base+int64(i), e.at
-	if skip := seq - e.at.seq; skip > 0 {
-		c.at.seq += skip
-		c.at.charge += entryOverhead + skip
+	if seq > e.at.seq {
+		c.at = e.inside(seq)
 	}
 }
 
-// Next takes what comes next, at most MaxPiece bytes of it. If there is nothing, it returns false and
-// Ready will be called.
-func (c *Cursor) Next() (Item, bool) {
+// Next takes what comes next, at most MaxPiece bytes of it. If there is nothing, or the window is shut, it
+// returns false and Ready will be called.
+func (c *Cursor) Next() (Item, bool) { return c.NextUpTo(MaxPiece) }
+
+// NextUpTo is Next for at most n bytes of output, n > 0: a run of output that is longer is cut, behind a line
+// if it can be and never inside a character, so that one character may pass n.
+func (c *Cursor) NextUpTo(n int64) (Item, bool) {
+	c.log.mu.Lock()
+	defer c.log.mu.Unlock()
+	if !c.seekNext() {
+		return Item{}, false
+	}
+	if it, ok := c.skipGap(); ok {
+		return it, true
+	}
+	return c.take(min(n, c.room())), true
+}
+
+// Pending reports whether Next would return something. If not, Ready will be called.
+func (c *Cursor) Pending() bool {
+	c.log.mu.Lock()
+	defer c.log.mu.Unlock()
+	return c.seekNext()
+}
+
+// Ack says that all up to seq is consumed, which opens the window behind it. What was not taken yet can't be.
+func (c *Cursor) Ack(seq int64) {
+	c.log.mu.Lock()
+	defer c.log.mu.Unlock()
+	c.acked = max(c.acked, min(seq, c.at.seq))
+	if c.shut && c.room() > 0 {
+		c.shut = false
+		c.ready()
+	}
+}
+
+// Advance moves the cursor to seq, if that lies before it, as if all up to there was taken.
+func (c *Cursor) Advance(seq int64) {
 	l := c.log
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if c.closed {
-		return Item{}, false
+	if seq > c.at.seq && !c.closed {
+		c.seek(seq)
+		c.moveTo(c.at, c.number)
 	}
+}
+
+// room is how much the window lets through.
+func (c *Cursor) room() int64 {
+	if c.window == 0 {
+		return math.MaxInt64
+	}
+	return c.acked + c.window - c.at.seq
+}
+
+// seekNext moves the cursor over what it does not want and reports whether there is something that it does.
+// If not, the reader will be told.
+func (c *Cursor) seekNext() bool {
+	if c.closed {
+		return false
+	}
+	if c.room() <= 0 {
+		c.shut = c.ready != nil
+		return false
+	}
+	l := c.log
 	if c.number < l.base {
-		if it, ok := c.skipGap(); ok {
-			return it, true
+		if c.lost() {
+			return true
 		}
+		c.moveTo(l.oldest, l.base)
 	}
 	for c.number < l.base+int64(len(l.entries)) {
 		e := &l.entries[c.number-l.base]
 		if c.events && e.kind != Event {
 			c.moveTo(e.end(), c.number)
-		} else if it, ok := c.take(e); ok {
-			return it, true
+		} else if c.at.seq < e.end().seq {
+			return true
 		}
 		if !c.passed(e) {
 			break
@@ -100,26 +172,39 @@ func (c *Cursor) Next() (Item, bool) {
 		c.number++
 	}
 	c.armed = c.ready != nil
-	return Item{}, false
+	return false
 }
 
-// take returns what of e lies behind the cursor and moves it to e's end. An entry that is the newest may
-// grow, so the cursor stays on it.
-func (c *Cursor) take(e *entry) (Item, bool) {
-	from, end := c.at.seq, e.end()
-	if from == end.seq {
-		return Item{}, false
-	}
+// take returns what of the cursor's entry lies behind the cursor, at most n bytes of it, and moves there. An
+// entry that is the newest may grow, so the cursor stays on it.
+func (c *Cursor) take(n int64) Item {
+	e := &c.log.entries[c.number-c.log.base]
+	from, end, number := c.at.seq, e.end(), c.number
 	it := Item{From: from, To: end.seq, Kind: e.kind, Event: e.event, Truncated: e.truncated, Dropped: e.dropped}
 	if e.kind != Event {
 		it.Data = e.data[from-e.at.seq:]
 	}
-	number := c.number
-	if c.passed(e) {
+	switch {
+	case int64(len(it.Data)) > n:
+		it.Data = it.Data[:cut(it.Data, int(n))]
+		it.To, it.Truncated = from+int64(len(it.Data)), false
+		end = e.inside(it.To)
+	case c.passed(e):
 		number++
 	}
 	c.moveTo(end, number)
-	return it, true
+	return it
+}
+
+// cut is where to cut b so that about n bytes are left: behind a line, else behind a character.
+func cut(b []byte, n int) int {
+	if i := bytes.LastIndexByte(b[:n], '\n'); i >= 0 {
+		return i + 1
+	}
+	if n = character(b, n); n == 0 {
+		_, n = utf8.DecodeRune(b)
+	}
+	return n
 }
 
 // passed reports whether e, the cursor's entry, grows no more.
@@ -127,17 +212,22 @@ func (c *Cursor) passed(e *entry) bool {
 	return e.sealed || c.number < c.log.base+int64(len(c.log.entries))-1
 }
 
-// skipGap moves the cursor over what is gone to the oldest place that is kept. A cursor that passes over
-// output has a gap only where events were lost.
+// lost reports whether something that the cursor wants is gone: one that passes over output misses events
+// alone.
+func (c *Cursor) lost() bool {
+	l := c.log
+	return c.at.seq < l.oldest.seq && (!c.events || c.at.events < l.oldest.events)
+}
+
+// skipGap moves the cursor over what is gone to the oldest place that is kept.
 func (c *Cursor) skipGap() (Item, bool) {
 	l := c.log
-	it := Item{From: c.at.seq, To: l.oldest.seq, Gap: true}
-	events := l.oldest.events - c.at.events
-	it.Lost = it.To - it.From - events
-	c.moveTo(l.oldest, l.base)
-	if it.From == it.To || c.events && events == 0 {
+	if c.number >= l.base {
 		return Item{}, false
 	}
+	it := Item{From: c.at.seq, To: l.oldest.seq, Gap: true}
+	it.Lost = it.To - it.From - (l.oldest.events - c.at.events)
+	c.moveTo(l.oldest, l.base)
 	return it, true
 }
 
@@ -164,7 +254,7 @@ func (c *Cursor) Close() {
 	l := c.log
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c.closed, c.armed = true, false
+	c.closed, c.armed, c.shut = true, false, false
 	l.cursors = slices.DeleteFunc(l.cursors, func(x *Cursor) bool { return x == c })
 	l.room.Broadcast()
 }

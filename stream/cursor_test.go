@@ -9,7 +9,7 @@ import (
 
 // sample is a log of some of everything, and all of it as one string, an event as '*'.
 func sample() (*Log, string) {
-	l := NewLog(1<<20, 0, nil)
+	l := NewLog(LogOptions{Bound: 1 << 20})
 	event(l, "started")
 	put(l, Stdout, "hello\n")
 	put(l, Stderr, "oops")
@@ -77,7 +77,7 @@ func TestAGapIsExact(t *testing.T) {
 	}
 	t.Run("of a cursor that fell behind", func(t *testing.T) {
 		for after := range 9 {
-			l := NewLog(bound, 0, nil)
+			l := NewLog(LogOptions{Bound: bound})
 			c := l.NewCursor(CursorOptions{})
 			event(l, "started")
 			put(l, Stdout, "hello")
@@ -100,7 +100,7 @@ func TestAGapIsExact(t *testing.T) {
 	})
 	t.Run("of a cursor that came late", func(t *testing.T) {
 		for after := range 10 {
-			l := NewLog(bound, 0, nil)
+			l := NewLog(LogOptions{Bound: bound})
 			gone(l)
 			lost := flatLost("*hello**"+page, after)
 			it, _ := l.NewCursor(CursorOptions{After: int64(after)}).Next()
@@ -110,7 +110,7 @@ func TestAGapIsExact(t *testing.T) {
 		}
 	})
 	t.Run("is none where nothing is missing", func(t *testing.T) {
-		l := NewLog(bound, 0, nil)
+		l := NewLog(LogOptions{Bound: bound})
 		c := l.NewCursor(CursorOptions{})
 		put(l, Stdout, "hello")
 		take(c) // it stays on an entry that may grow, and then that is gone
@@ -123,7 +123,7 @@ func TestAGapIsExact(t *testing.T) {
 		}
 	})
 	t.Run("tells of one loss once", func(t *testing.T) {
-		l := NewLog(bound, 0, nil)
+		l := NewLog(LogOptions{Bound: bound})
 		c := l.NewCursor(CursorOptions{})
 		var got, want int64
 		for range 5 {
@@ -146,7 +146,7 @@ func TestAGapIsExact(t *testing.T) {
 
 // One that begins at the end sees the newest entry grow.
 func TestACursorThatBeginsAtTheEnd(t *testing.T) {
-	l := NewLog(1<<20, 0, nil)
+	l := NewLog(LogOptions{Bound: 1 << 20})
 	put(l, Stdout, "before")
 	c := l.NewCursor(CursorOptions{After: 6})
 	put(l, Stdout, "more")
@@ -163,7 +163,7 @@ func flatLost(gone string, after int) int64 {
 }
 
 func TestReadyIsCalledOnceForEachFalseNext(t *testing.T) {
-	l := NewLog(1000, 0, nil)
+	l := NewLog(LogOptions{Bound: 1000})
 	calls := 0
 	c := l.NewCursor(CursorOptions{Ready: func() { calls++ }})
 	want := func(when string, n int) {
@@ -200,7 +200,7 @@ func TestReadyIsCalledOnceForEachFalseNext(t *testing.T) {
 
 // The zero options are useful: such a cursor is asked, not told.
 func TestACursorWithoutReady(t *testing.T) {
-	l := NewLog(1000, 0, nil)
+	l := NewLog(LogOptions{Bound: 1000})
 	c := l.NewCursor(CursorOptions{})
 	take(c)
 	put(l, Stdout, "a")
@@ -237,7 +237,7 @@ func TestEventsOnly(t *testing.T) {
 func TestEventsOnlyHasGapsWhereEventsAreGone(t *testing.T) {
 	const bound = 1000
 	page := func(l *Log) { l.Append(Piece{Kind: Stdout, Data: make([]byte, bound), Sealed: true}) }
-	l := NewLog(bound, 0, nil)
+	l := NewLog(LogOptions{Bound: bound})
 	c := l.NewCursor(CursorOptions{EventsOnly: true})
 	for range 5 {
 		page(l)

@@ -39,10 +39,12 @@ const (
 //
 // A log holds about its bound in bytes, and 64 more for each entry, whoever reads it or not. [Log.Append]
 // waits while a cursor that paces is a whole bound behind; without one it never waits, and the oldest
-// output makes room. All methods may be called concurrently.
+// output makes room. While a budget that it shares is exceeded its bound is minShare. All methods may be
+// called concurrently.
 type Log struct {
 	bound   int64
 	blocked func(bool)
+	budget  *Budget
 
 	mu      sync.Mutex
 	room    sync.Cond // a pacing cursor moved or left, or the log was set free
@@ -57,7 +59,7 @@ type Log struct {
 	gone    []int64 // where the newest of the events began that are gone
 	cursors []*Cursor
 
-	tails  [kinds]tail // of what left the log
+	tails  *[kinds]tail // of what left the log; nil where none is kept
 	counts Counts
 	given  [kinds]int64 // bytes of output that came in, markers too
 	sent   int64        // the furthest place that any cursor with output has reached
@@ -97,6 +99,11 @@ func (e *entry) end() place {
 	return p
 }
 
+// inside is the place at seq, which lies inside the entry.
+func (e *entry) inside(seq int64) place {
+	return place{seq, e.at.events, e.at.charge + entryOverhead + seq - e.at.seq}
+}
+
 // Counts are sums over the life of a log, in bytes but for TruncatedLines. Written counts what the process
 // wrote, by kind, also what truncation dropped. Lost is the output that left the log before any cursor had
 // taken it.
@@ -117,14 +124,28 @@ type Piece struct {
 	Dropped   int64  // bytes that truncation dropped before Data
 }
 
-// NewLog returns an empty log that keeps bound bytes, and for [Log.Tail] the newest keep bytes of each kind
-// of output even when another kind has driven them out of it. Blocked, if not nil, is told when the first appender
-// begins to wait for a cursor and when the last one has ceased to; it is called under the log's lock and
-// must neither block nor call the log.
-func NewLog(bound, keep int64, blocked func(bool)) *Log {
-	l := &Log{bound: bound, blocked: blocked}
-	for kind := range l.tails {
-		l.tails[kind].bound = keep
+// LogOptions say what a log keeps.
+type LogOptions struct {
+	// Bound is how many bytes are kept.
+	Bound int64
+	// Budget is shared with other logs; nil is none.
+	Budget *Budget
+	// Keep is of how many of the newest bytes of each kind of output [Log.Tail] has for certain, even when
+	// another kind has driven them out of the log.
+	Keep int64
+	// Blocked, if not nil, is told when the first appender begins to wait for a cursor and when the last one
+	// has ceased to; it is called under the log's lock and must neither block nor call the log.
+	Blocked func(bool)
+}
+
+// NewLog returns an empty log.
+func NewLog(o LogOptions) *Log {
+	l := &Log{bound: o.Bound, blocked: o.Blocked, budget: o.Budget}
+	if o.Keep > 0 {
+		l.tails = new([kinds]tail)
+		for kind := range l.tails {
+			l.tails[kind].bound = o.Keep
+		}
 	}
 	l.room.L = &l.mu
 	return l
@@ -132,6 +153,9 @@ func NewLog(bound, keep int64, blocked func(bool)) *Log {
 
 // Append puts output at the end of the log. It waits while the slowest pacing cursor is a bound behind.
 func (l *Log) Append(p Piece) {
+	if l.budget.Exceeded() {
+		l.budget.reclaim()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.wait()
@@ -146,12 +170,17 @@ func (l *Log) Append(p Piece) {
 	}
 }
 
-// AppendEvent puts a state event at the end of the log and returns the place behind it. It never waits.
+// AppendEvent puts a state event at the end of the log and returns the place behind it. It never waits. The
+// event is made under the log's lock, so all output that follows from the making lies behind it; nil is none.
 func (l *Log) AppendEvent(event func(seq int64) any) int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	seq := l.head.seq + 1
-	l.push(entry{kind: Event, sealed: true, event: event(seq)})
+	made := event(seq)
+	if made == nil {
+		return l.head.seq
+	}
+	l.push(entry{kind: Event, sealed: true, event: made})
 	l.trim()
 	l.wake(Event)
 	return seq
@@ -200,7 +229,7 @@ func (l *Log) Tail(kind Kind, n int64) (tail []byte, truncated bool) {
 			have += int64(len(l.entries[from].data))
 		}
 	}
-	if have < n {
+	if have < n && l.tails != nil {
 		old := &l.tails[kind]
 		tail, truncated = old.last(n-have), old.cut
 	}
@@ -234,7 +263,15 @@ func (l *Log) wait() {
 
 // full reports whether an append has to wait.
 func (l *Log) full() bool {
-	return !l.free && l.head.charge-l.slowest() >= l.bound
+	return !l.free && l.head.charge-l.slowest() >= l.share()
+}
+
+// share is what the log may hold now.
+func (l *Log) share() int64 {
+	if l.budget.Exceeded() {
+		return min(l.bound, minShare)
+	}
+	return l.bound
 }
 
 // slowest is the charge at the slowest pacing cursor, or at the head where none paces.
@@ -274,6 +311,7 @@ func (l *Log) join(p Piece) bool {
 	e.truncated, e.sealed = p.Truncated, p.Sealed || p.Truncated
 	l.head.seq += int64(n)
 	l.head.charge += int64(n)
+	l.budget.add(int64(n))
 	return true
 }
 
@@ -294,32 +332,68 @@ func (l *Log) push(e entry) {
 	e.at = l.head
 	l.entries = append(l.entries, e)
 	l.head = e.end()
+	l.budget.add(l.head.charge - e.at.charge)
 }
 
 // trim drops the oldest entries that the bound no longer holds, but not what a pacing cursor still needs,
 // up to the overrun.
 func (l *Log) trim() {
-	if l.head.charge-l.oldest.charge <= l.bound {
+	share := l.share()
+	if l.head.charge-l.oldest.charge <= share {
 		return
 	}
 	needed := l.slowest()
 	for len(l.entries) > 1 {
 		end := l.entries[0].end()
 		kept := l.head.charge - end.charge
-		if kept < l.bound || end.charge > needed && kept < l.bound+overrun {
+		if kept < share || end.charge > needed && kept < l.bound+overrun {
 			return
 		}
-		if e := &l.entries[0]; e.kind != Event {
-			l.counts.Lost += max(0, end.seq-max(e.at.seq, l.sent))
-			l.tails[e.kind].add(e.data, e.truncated)
-		} else {
-			l.forget(e.at.seq)
-		}
-		l.oldest = end
-		l.entries[0] = entry{}
-		l.entries = l.entries[1:]
-		l.base++
+		l.dropOldest(end)
+		share = l.share()
 	}
+}
+
+// Shed gives up all but the newest entry and what a pacing cursor still needs, and reports whether that was
+// nothing.
+func (l *Log) Shed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	needed := l.slowest()
+	for len(l.entries) > 1 {
+		end := l.entries[0].end()
+		if end.charge > needed {
+			return false
+		}
+		l.dropOldest(end)
+	}
+	return true
+}
+
+// Leave takes the log out of its budget; what it holds is no longer counted. Nothing is appended any more.
+func (l *Log) Leave() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.budget.add(l.oldest.charge - l.head.charge)
+	l.budget = nil
+}
+
+// dropOldest drops the oldest entry, which ends at end.
+func (l *Log) dropOldest(end place) {
+	e := &l.entries[0]
+	if e.kind != Event {
+		l.counts.Lost += max(0, end.seq-max(e.at.seq, l.sent))
+		if l.tails != nil {
+			l.tails[e.kind].add(e.data, e.truncated)
+		}
+	} else {
+		l.forget(e.at.seq)
+	}
+	l.budget.add(l.oldest.charge - end.charge)
+	l.oldest = end
+	l.entries[0] = entry{}
+	l.entries = l.entries[1:]
+	l.base++
 }
 
 // forget notes where an event began that is gone.

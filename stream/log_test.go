@@ -45,7 +45,7 @@ func show(items []Item) (list []string) {
 }
 
 func TestPlacesCountBytesAndEvents(t *testing.T) {
-	l := NewLog(1<<20, 0, nil)
+	l := NewLog(LogOptions{Bound: 1 << 20})
 	first := event(l, "started")
 	put(l, Stdout, "hello")
 	put(l, Stderr, "oops")
@@ -63,7 +63,7 @@ func TestPlacesCountBytesAndEvents(t *testing.T) {
 }
 
 func TestOnlyPlainOutputOfOneKindIsJoined(t *testing.T) {
-	l := NewLog(1<<20, 0, nil)
+	l := NewLog(LogOptions{Bound: 1 << 20})
 	for _, p := range []Piece{
 		{Kind: Stdout, Data: []byte("a")},
 		{Kind: Stdout, Data: []byte("b")},
@@ -99,7 +99,7 @@ func TestOnlyPlainOutputOfOneKindIsJoined(t *testing.T) {
 
 // What a cursor took stays as it was, though the entry goes on to grow behind it.
 func TestACursorTakesWhatGrewSinceItLooked(t *testing.T) {
-	l := NewLog(1<<20, 0, nil)
+	l := NewLog(LogOptions{Bound: 1 << 20})
 	c := l.NewCursor(CursorOptions{})
 	var got []Item
 	for _, s := range []string{"ab", "c", "", "defg"} {
@@ -114,7 +114,7 @@ func TestACursorTakesWhatGrewSinceItLooked(t *testing.T) {
 
 func TestManySmallAppendsBecomeFewItems(t *testing.T) {
 	const n = 200_000
-	l := NewLog(1<<20, 0, nil)
+	l := NewLog(LogOptions{Bound: 1 << 20})
 	var want bytes.Buffer
 	for i := range n {
 		b := []byte{byte('a' + i%26)}
@@ -142,7 +142,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := heap()
-			l := NewLog(bound, 0, nil)
+			l := NewLog(LogOptions{Bound: bound})
 			behind := l.NewCursor(CursorOptions{})
 			for i := 0; l.head.charge < 4*bound && i < 4*bound; i++ {
 				next(l, i)
@@ -215,7 +215,7 @@ func TestCountsOfWhatNobodyTook(t *testing.T) {
 		}, bound},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			l := NewLog(bound, 0, nil)
+			l := NewLog(LogOptions{Bound: bound})
 			c.do(l)
 			if got := l.Counts().Lost; got != c.want {
 				t.Errorf("lost %d bytes, want %d", got, c.want)
@@ -271,7 +271,7 @@ func TestTail(t *testing.T) {
 		}, 4, tail{"ello", true}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			l := NewLog(500, 0, nil)
+			l := NewLog(LogOptions{Bound: 500})
 			for _, p := range c.pieces {
 				l.Append(p)
 			}

@@ -55,7 +55,7 @@ func FuzzLog(f *testing.F) {
 		}
 		program = program[:min(len(program), 512)]
 		bound := int64(1+next()) << (next() % 9)
-		m := &model{t: t, log: NewLog(bound, 0, nil), ends: make(map[int64]Piece)}
+		m := &model{t: t, log: NewLog(LogOptions{Bound: bound}), ends: make(map[int64]Piece)}
 		for len(program) > 0 {
 			switch op := next(); op % 16 {
 			case 0, 1, 2, 3, 4, 5:
@@ -278,7 +278,7 @@ func (m *model) tail(kind Kind, n int) {
 func TestLogUnderConcurrentUse(t *testing.T) {
 	const each = 300 << 10 // bytes of each writer
 	var blocked []bool
-	l := NewLog(8<<10, 0, func(b bool) { blocked = append(blocked, b) }) // under the log's lock
+	l := NewLog(LogOptions{Bound: 8 << 10, Blocked: func(b bool) { blocked = append(blocked, b) }}) // under the log's lock
 	type reader struct {
 		c     *Cursor
 		paces bool

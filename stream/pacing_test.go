@@ -17,7 +17,7 @@ type paced struct {
 
 func newPaced() *paced {
 	p := &paced{}
-	p.Log = NewLog(1000, 0, func(blocked bool) { p.told = append(p.told, blocked) })
+	p.Log = NewLog(LogOptions{Bound: 1000, Blocked: func(blocked bool) { p.told = append(p.told, blocked) }})
 	return p
 }
 
@@ -142,7 +142,7 @@ func TestOverrun(t *testing.T) {
 		"events":     func(l *Log) { event(l, "x") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := NewLog(1000, 0, nil)
+			l := NewLog(LogOptions{Bound: 1000})
 			c := l.NewCursor(CursorOptions{Paces: true})
 			first := event(l, "first")
 			l.Free()

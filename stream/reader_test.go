@@ -52,7 +52,7 @@ func (s *script) ReadReady(lend func() []byte) (int, error) {
 func readAll(t testing.TB, o ReaderOptions, chunks ...[]byte) ([]Item, Counts) {
 	t.Helper()
 	o.Kind = Stdout
-	log := NewLog(1<<30, 0, nil)
+	log := NewLog(LogOptions{Bound: 1 << 30})
 	if err := NewReader(&script{chunks: slices.Clone(chunks)}, log, o).Run(); err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +155,7 @@ func TestSplitPiecesAreNotJoined(t *testing.T) {
 func TestFault5EndlessLineCostsNoMemory(t *testing.T) {
 	for _, bound := range []int64{1000, DefaultMaxLine, 8 << 20} {
 		for _, split := range []bool{false, true} {
-			log := NewLog(64<<10, 0, nil)
+			log := NewLog(LogOptions{Bound: 64 << 10})
 			var before, after runtime.MemStats
 			runtime.GC()
 			runtime.ReadMemStats(&before)
@@ -216,7 +216,7 @@ func TestCharactersAreNotCut(t *testing.T) {
 func TestTailLeavesWithinItsDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := &pipeSource{feed: make(chan []byte)}
-		log := NewLog(1<<20, 0, nil)
+		log := NewLog(LogOptions{Bound: 1 << 20})
 		done := make(chan error)
 		go func() { done <- NewReader(src, log, ReaderOptions{Kind: Stdout}).Run() }()
 		head := func() int64 { _, h := log.Bounds(); return h }
@@ -274,7 +274,7 @@ func (p *pipeSource) ReadReady(lend func() []byte) (int, error) {
 
 func TestIdleReaderHoldsNoBuffer(t *testing.T) {
 	for _, in := range []string{"whole\n", "tail", "tail \xe2\x82"} {
-		log := NewLog(1<<20, 0, nil)
+		log := NewLog(LogOptions{Bound: 1 << 20})
 		r := NewReader(nil, log, ReaderOptions{Kind: Stdout})
 		r.src = &script{}
 		r.took(copy(r.lend(), in))

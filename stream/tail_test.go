@@ -10,7 +10,7 @@ import (
 func TestTailOfEachKind(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, keep := range []int64{1, 7, 300, 5000} {
-		l := NewLog(1000, keep, nil)
+		l := NewLog(LogOptions{Bound: 1000, Keep: keep})
 		var want [kinds][]byte
 		for i := range 3000 {
 			kind := Stdout
@@ -35,7 +35,7 @@ func TestTailOfEachKind(t *testing.T) {
 
 // TestTailTellsOfTruncation of a line that left the log.
 func TestTailTellsOfTruncation(t *testing.T) {
-	l := NewLog(1000, 100, nil)
+	l := NewLog(LogOptions{Bound: 1000, Keep: 100})
 	l.Append(Piece{Kind: Stdout, Data: []byte("abc"), Marker: Marker, Truncated: true})
 	l.Append(Piece{Kind: Stderr, Data: make([]byte, 2000)})
 	l.Append(Piece{Kind: Stderr, Data: make([]byte, 2000)})

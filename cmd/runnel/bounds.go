@@ -14,10 +14,12 @@ type bounds struct {
 	MaxRetained     int           `help:"Ended sessions whose record and log are kept." default:"1000" env:"RUNNEL_MAX_RETAINED"`
 	Retain          time.Duration `help:"How long they are kept." default:"5m" env:"RUNNEL_RETAIN"`
 	ReplayBytes     int64         `help:"Newest output that each session keeps." default:"1MiB" type:"size" env:"RUNNEL_REPLAY_BYTES"`
+	ReplayTotal     int64         `help:"Newest output that all sessions keep together." default:"256MiB" type:"size" env:"RUNNEL_REPLAY_TOTAL"`
 	MaxMessageBytes int64         `help:"Largest message taken." default:"1MiB" type:"size" env:"RUNNEL_MAX_MESSAGE_BYTES"`
 	StreamTimeout   time.Duration `help:"Default of stream_timeout; 0 for none." default:"5m" env:"RUNNEL_STREAM_TIMEOUT"`
 	Timeout         time.Duration `help:"Default of timeout; 0 for none." default:"0s" env:"RUNNEL_TIMEOUT"`
 	Grace           time.Duration `help:"Default of grace." default:"2s" env:"RUNNEL_GRACE"`
+	Linger          time.Duration `help:"Default of linger; 0 for none." default:"5m" env:"RUNNEL_LINGER"`
 	PingInterval    time.Duration `help:"Time between pings; a peer silent for three is cut off." default:"20s" env:"RUNNEL_PING_INTERVAL"`
 	WriteTimeout    time.Duration `help:"Longest time in which a peer takes no byte." default:"30s" env:"RUNNEL_WRITE_TIMEOUT"`
 	Shell           string        `help:"What runs a string command, with -c." default:"/bin/sh" env:"RUNNEL_SHELL"`
@@ -28,7 +30,7 @@ type bounds struct {
 func (b *bounds) Validate() error {
 	for name, v := range map[string]int64{
 		"max-sessions": int64(b.MaxSessions), "max-connections": int64(b.MaxConnections), "max-in-flight": int64(b.MaxInFlight),
-		"replay-bytes": b.ReplayBytes, "max-message-bytes": b.MaxMessageBytes,
+		"replay-bytes": b.ReplayBytes, "replay-total": b.ReplayTotal, "max-message-bytes": b.MaxMessageBytes,
 		"ping-interval": int64(b.PingInterval), "write-timeout": int64(b.WriteTimeout),
 	} {
 		if v <= 0 {
@@ -37,7 +39,7 @@ func (b *bounds) Validate() error {
 	}
 	for name, v := range map[string]int64{
 		"retain": int64(b.Retain), "stream-timeout": int64(b.StreamTimeout), "timeout": int64(b.Timeout),
-		"grace": int64(b.Grace), "drain": int64(b.Drain), "max-retained": int64(b.MaxRetained),
+		"grace": int64(b.Grace), "linger": int64(b.Linger), "drain": int64(b.Drain), "max-retained": int64(b.MaxRetained),
 	} {
 		if v < 0 {
 			return fmt.Errorf("--%s must not be negative", name)
@@ -57,6 +59,7 @@ var ownBounds = bounds{
 	MaxConnections:  1,
 	MaxInFlight:     1024,
 	ReplayBytes:     1 << 20,
+	ReplayTotal:     1 << 20,
 	MaxMessageBytes: 64 << 20,
 	Grace:           2 * time.Second,
 	PingInterval:    years,

@@ -31,6 +31,7 @@ func newService(b *bounds, auth server.Auth, log zerolog.Logger) *service {
 		MaxRetained: b.MaxRetained,
 		Retain:      b.Retain,
 		ReplayBytes: b.ReplayBytes,
+		ReplayTotal: b.ReplayTotal,
 		Log:         log,
 	})
 	return &service{drain: b.Drain, registry: registry, log: log, server: server.New(server.Local{Registry: registry}, server.Options{
@@ -41,6 +42,7 @@ func newService(b *bounds, auth server.Auth, log zerolog.Logger) *service {
 			Timeout:       b.Timeout,
 			StreamTimeout: b.StreamTimeout,
 			Grace:         b.Grace,
+			Linger:        b.Linger,
 			ReplayBytes:   b.ReplayBytes,
 			Environ:       environ(),
 		},
@@ -54,6 +56,7 @@ func newService(b *bounds, auth server.Auth, log zerolog.Logger) *service {
 			MaxSessions:         b.MaxSessions,
 			MaxRetained:         b.MaxRetained,
 			Retain:              b.Retain.Seconds(),
+			ReplayTotal:         b.ReplayTotal,
 			DefaultMaxLineBytes: stream.DefaultMaxLine,
 		},
 		Log: log,

@@ -17,7 +17,6 @@ import (
 
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/session"
-	"github.com/runnel-rpc/runnel/stream"
 )
 
 const (
@@ -235,20 +234,19 @@ func (c *conn) Handle(context.Context, *jsonrpc2.Conn, *jsonrpc2.Request) {
 	r.run()
 }
 
-// attach makes a lane for a session, which does not take turns before its begin. It returns the one that is
-// there already, if any.
+// attach makes a lane for a session, which does not take turns before its begin. If there is one already it is
+// moved where o says so, else returned as it is.
 func (c *conn) attach(s Session, o attachOptions) (l *lane, attached bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if l := c.lanes[s.ID()]; l != nil {
-		return l, false
+	old := c.lanes[s.ID()]
+	if old != nil && !o.move {
+		return old, false
 	}
-	l = &lane{outbox: c.outbox, session: s, finished: c.finished, enc: newEncoder(s.Spec(), o.gapReason())}
-	l.att = s.Attach(stream.CursorOptions{
-		Paces:      o.stream && !o.drop,
-		EventsOnly: !o.stream,
-		Ready:      func() { c.outbox.turn(l) },
-	})
+	l = newLane(c, s, o)
+	if old != nil {
+		l.replace(old)
+	}
 	if c.closed { // the connection went while this request was on its way
 		l.gone = true
 		l.att.Drop()
@@ -258,13 +256,23 @@ func (c *conn) attach(s Session, o attachOptions) (l *lane, attached bool) {
 	return l, true
 }
 
-type attachOptions struct{ stream, drop bool }
-
-func (o attachOptions) gapReason() string {
-	if o.drop {
-		return rpc.GapSlowClient
+// detach takes the session off the connection, if it is on it.
+func (c *conn) detach(id string) {
+	if l := c.lane(id); l != nil && c.takeOff(l) {
+		l.att.Detach()
+		l.leave()
 	}
-	return rpc.GapReplayWindow
+}
+
+// takeOff reports whether the lane was still the connection's.
+func (c *conn) takeOff(l *lane) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lanes[l.session.ID()] != l {
+		return false
+	}
+	delete(c.lanes, l.session.ID())
+	return true
 }
 
 // lane returns the connection's lane of a session, or nil.
@@ -325,14 +333,15 @@ func (c *conn) find(id string) (Session, error) {
 
 // finished lets go of a lane that has delivered its session's last event.
 func (c *conn) finished(l *lane) {
-	c.mu.Lock()
-	held := c.lanes[l.session.ID()] == l
-	if held {
-		delete(c.lanes, l.session.ID())
-	}
-	c.mu.Unlock()
-	if held {
+	if c.takeOff(l) {
 		l.att.Drop()
+		l.leave()
+	}
+}
+
+// evicted lets go of a lane whose session another connection has taken for itself.
+func (c *conn) evicted(l *lane) {
+	if c.takeOff(l) {
 		l.leave()
 	}
 }

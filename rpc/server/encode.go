@@ -17,25 +17,34 @@ type encoder struct {
 	id       string // the session's
 	head     []byte // a process.output up to its seq
 	encoding string
-	lines    bool // output is lines: a piece without its newline is partial
-	reason   string
+	lines    bool  // output is lines: a piece without its newline is partial
+	begin    int64 // the place where the connection began
+	drop     bool
 }
 
-func newEncoder(spec *session.Spec, gapReason string) encoder {
-	head := rpc.AppendQuote([]byte(`{"jsonrpc":"2.0","method":"process.output","params":{"session_id":`), spec.ID)
+func newEncoder(spec *session.Spec, o attachOptions) encoder {
+	e := newEventEncoder(spec)
+	e.head = append([]byte(`{"jsonrpc":"2.0",`), e.head[1:]...)
+	e.begin, e.drop = o.after, o.drop
+	return e
+}
+
+// newEventEncoder is for events as read gives them.
+func newEventEncoder(spec *session.Spec) encoder {
+	head := rpc.AppendQuote([]byte(`{"method":"process.output","params":{"session_id":`), spec.ID)
 	return encoder{
 		id:       spec.ID,
 		head:     append(head, `,"seq":`...),
 		encoding: spec.Encoding,
 		lines:    !spec.Output.Raw,
-		reason:   gapReason,
+		begin:    -1,
 	}
 }
 
 // appendItem appends it as a text frame.
 func (e *encoder) appendItem(buf []byte, it *stream.Item) []byte {
 	if it.Gap || it.Kind == stream.Event {
-		return append(buf, frame(frameText, e.event(it))...)
+		return append(buf, frame(frameText, notification(e.event(it)))...)
 	}
 	guess := len(e.head) + len(it.Data)*65/64 + 80
 	return appendFrame(buf, frameText, guess, func(b []byte) []byte { return e.appendOutput(b, it) })
@@ -83,19 +92,35 @@ func (e *encoder) appendFlags(b []byte, it *stream.Item, replaced int) []byte {
 	return b
 }
 
+// appendEvent appends it as an event of a read.
+func (e *encoder) appendEvent(buf []byte, it *stream.Item) []byte {
+	if it.Gap || it.Kind == stream.Event {
+		method, params := e.event(it)
+		return append(buf, mustMarshal(rpc.Event{Method: method, Params: mustMarshal(params)})...)
+	}
+	return e.appendOutput(buf, it)
+}
+
 // event is the notification of a gap or of a state event.
-func (e *encoder) event(it *stream.Item) []byte {
+func (e *encoder) event(it *stream.Item) (method string, params any) {
 	if it.Gap {
-		return notification(rpc.NotifyGap, rpc.Gap{SessionID: e.id, Seq: it.To, FromSeq: it.From, LostBytes: it.Lost, Reason: e.reason})
+		return rpc.NotifyGap, rpc.Gap{SessionID: e.id, Seq: it.To, FromSeq: it.From, LostBytes: it.Lost, Reason: e.reason(it)}
 	}
 	switch ev := it.Event.(type) {
 	case session.Change:
-		return notification("process."+ev.Status,
-			rpc.StateEvent{SessionID: e.id, Seq: it.To, Status: ev.Status, PID: ev.PID, PGID: ev.PGID})
+		return "process." + ev.Status, rpc.StateEvent{SessionID: e.id, Seq: it.To, Status: ev.Status, PID: ev.PID, PGID: ev.PGID}
 	case *session.Record:
-		return notification(rpc.NotifyCompleted, completion(e.id, ev))
+		return rpc.NotifyCompleted, completion(e.id, ev)
 	}
 	panic("server: an event that has no notification")
+}
+
+// reason of a gap: a connection that begins where the log does not reach back to any more was not too slow.
+func (e *encoder) reason(it *stream.Item) string {
+	if e.drop && it.From != e.begin {
+		return rpc.GapSlowClient
+	}
+	return rpc.GapReplayWindow
 }
 
 // notification is the text of one. Params that cannot be encoded are a bug.

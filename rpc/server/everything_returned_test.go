@@ -14,7 +14,6 @@ import (
 
 	"github.com/runnel-rpc/runnel/rpc/server"
 	"github.com/runnel-rpc/runnel/session"
-	"github.com/runnel-rpc/runnel/stream"
 )
 
 // tree is a command with descendants that no SIGTERM ends, and a mark that all of them carry.
@@ -264,7 +263,7 @@ func (p *panicking) Find(owner, id string) (server.Session, error) {
 	return panickingSession{s, p}, nil
 }
 
-func (s panickingSession) Attach(o stream.CursorOptions) server.Attachment {
+func (s panickingSession) Attach(o session.AttachOptions) server.Attachment {
 	s.of.at("attach")
 	return s.Session.Attach(o)
 }

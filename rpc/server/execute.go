@@ -30,7 +30,11 @@ func execute(r *request) answer {
 	if created {
 		defer s.Discard() // of no effect once it was started
 	}
-	l, attached := r.conn.attach(s, attachOptions{stream: stream, drop: p.SlowClient == rpc.SlowClientDrop})
+	o := attachOptions{stream: stream, drop: p.SlowClient == rpc.SlowClientDrop}
+	if p.Window != nil {
+		o.window = *p.Window
+	}
+	l, attached := r.conn.attach(s, o)
 	if created {
 		if err := s.Start(); err != nil {
 			r.conn.finished(l)
@@ -53,11 +57,7 @@ func started(r *request, s Session, l *lane, created, attached bool) answer {
 		}
 		return rpc.ExecuteResult{Status: "started", SessionID: s.ID(), PID: v.PID, PGID: v.PGID, Containment: v.Containment, Created: created}, nil
 	}
-	if attached && r.id != nil && r.batch == nil {
-		r.after = l.begin
-	} else {
-		l.begin()
-	}
+	r.then(attached, l.begin)
 	if created {
 		return result(done())
 	}
@@ -97,12 +97,10 @@ func wait(r *request) answer {
 	if err != nil {
 		return result(nil, err)
 	}
+	r.cleanup = s.Hold()
 	return later(func(ctx context.Context) (any, error) {
-		if p.Timeout.Set && !p.Timeout.Null {
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeoutCause(ctx, p.Timeout.D, rpc.Deadline())
-			defer cancel()
-		}
+		ctx, cancel := within(ctx, p.Timeout)
+		defer cancel()
 		select { // a poll of a session that has ended is answered, however late it is
 		case <-s.Done():
 		default:
@@ -113,6 +111,16 @@ func wait(r *request) answer {
 		return r.completed(s, p.CaptureBytes)
 	})
 }
+
+// within bounds a wait; the error of one that takes longer is that of a deadline.
+func within(ctx context.Context, timeout rpc.Seconds) (context.Context, context.CancelFunc) {
+	if !timeout.Set || timeout.Null {
+		return ctx, func() {}
+	}
+	return context.WithTimeoutCause(ctx, timeout.D, errDeadline)
+}
+
+var errDeadline = rpc.Deadline()
 
 // completed is the record, with output where capture is given. Its reply stays behind the events that this
 // connection is still to get.

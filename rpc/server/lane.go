@@ -16,6 +16,8 @@ type lane struct {
 	session  Session
 	att      Attachment
 	enc      encoder
+	stream   bool
+	window   int64
 	finished func(*lane) // told when the last event of the session is in the buffer
 
 	// These belong to the outbox's lock.
@@ -26,12 +28,65 @@ type lane struct {
 	at     int64    // the place up to which all is in the buffer or sent
 	behind []behind // in the order of their places
 	gone   bool
+
+	reading Cursor // where the newest read is, for a lane without output
 }
 
 // behind is a reply that has to follow what it tells of.
 type behind struct {
 	seq    int64
 	passed chan struct{}
+}
+
+// attachOptions say what a connection gets of a session.
+type attachOptions struct {
+	stream bool  // output too
+	drop   bool  // the connection loses output rather than hold up the process
+	after  int64 // the place behind which to begin
+	window int64 // of output without an ack; 0 is any
+	move   bool  // an attachment that is there already begins anew
+}
+
+func newLane(c *conn, s Session, o attachOptions) *lane {
+	l := &lane{outbox: c.outbox, session: s, finished: c.finished, stream: o.stream, window: o.window, at: o.after}
+	l.enc = newEncoder(s.Spec(), o)
+	l.att = s.Attach(session.AttachOptions{
+		Cursor: stream.CursorOptions{
+			After:      o.after,
+			Paces:      o.stream && !o.drop,
+			EventsOnly: !o.stream,
+			Window:     o.window,
+			Ready:      func() { c.outbox.turn(l) },
+		},
+		Evicted: func() { c.evicted(l) },
+	})
+	return l
+}
+
+// replace takes the place of old, whose replies wait for this one now.
+func (l *lane) replace(old *lane) {
+	old.att.Detach()
+	old.mu.Lock()
+	l.behind, old.behind = old.behind, nil
+	old.mu.Unlock()
+	old.leave()
+	l.reached(l.at)
+}
+
+// readFrom says that a read began at seq. The session of a lane without output is held up by its reads.
+func (l *lane) readFrom(seq int64) {
+	if l.stream {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.gone:
+	case l.reading == nil:
+		l.reading = l.session.Cursor(stream.CursorOptions{After: seq, Paces: true})
+	default:
+		l.reading.Advance(seq)
+	}
 }
 
 // begin lets the lane take turns from now on.
@@ -95,6 +150,9 @@ func (l *lane) leave() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.gone = true
+	if l.reading != nil {
+		l.reading.Close()
+	}
 	for _, b := range l.behind {
 		close(b.passed)
 	}

@@ -15,7 +15,7 @@ import (
 // sends some.
 func TestSilentPeerIsCutOff(t *testing.T) {
 	beside(t)
-	s := serve(t, func(set *settings) { set.Server.PingInterval = 100 * time.Millisecond })
+	s := serve(t, func(set *settings) { set.Server.PingInterval = 500 * time.Millisecond }) // a loaded machine must not seem silent
 	silent, answers, sends := s.dial(t), s.dial(t), s.dial(t)
 	for _, p := range []*peer{silent, answers, sends} {
 		p.start(sleeper)
@@ -27,10 +27,10 @@ func TestSilentPeerIsCutOff(t *testing.T) {
 	}()
 	sends.pings(func() {
 		eventually(t, "the silent one's session is ended", func() bool { return s.registry.Running() == 2 })
-		if took := time.Since(begin); took < 200*time.Millisecond {
+		if took := time.Since(begin); took < time.Second {
 			t.Errorf("cut off after %v", took)
 		}
-		time.Sleep(time.Second)
+		time.Sleep(2 * time.Second)
 		if n := s.registry.Running(); n != 2 {
 			t.Errorf("%d sessions run", n)
 		}

@@ -19,11 +19,8 @@ func TestNotBuilt(t *testing.T) {
 	for _, path := range []string{"/ws", "/ws/mcp"} { // it is no unknown field
 		p := s.dial(t, path)
 		for field, value := range map[string]any{
-			"pty":           object{"rows": 24, "cols": 80},
-			"limits":        object{"cpu_seconds": 1},
-			"window":        1000,
-			"on_disconnect": "keep",
-			"linger":        10,
+			"pty":    object{"rows": 24, "cols": 80},
+			"limits": object{"cpu_seconds": 1},
 		} {
 			for _, wait := range []bool{false, true} {
 				e := p.fails(-32602, "execute", object{"command": "true", field: value, "wait": wait})
@@ -32,13 +29,8 @@ func TestNotBuilt(t *testing.T) {
 				}
 			}
 		}
-		for _, method := range []string{"attach", "ack", "detach", "read"} {
-			if p.fails(-32601, method, object{"session_id": uuid.NewString()}); contains(strings.Join(p.hello.Capabilities, " "), method) {
-				t.Errorf("%s is said to be there", method)
-			}
-		}
 		// The values that say nothing are taken.
-		p.ok("execute", object{"command": "true", "pty": nil, "limits": nil, "window": nil, "on_disconnect": "kill", "wait": true}, nil)
+		p.ok("execute", object{"command": "true", "pty": nil, "limits": nil, "wait": true}, nil)
 	}
 	if n := s.registry.Running(); n != 0 {
 		t.Errorf("%d sessions run", n)
@@ -56,6 +48,10 @@ func TestWrongParams(t *testing.T) {
 		"write":           {"data": "x"},
 		"wait":            {"session_id": uuid.NewString()},
 		"status":          {"session_id": uuid.NewString()},
+		"read":            {"session_id": uuid.NewString()},
+		"attach":          {"session_id": uuid.NewString()},
+		"ack":             {"session_id": uuid.NewString(), "seq": 1},
+		"detach":          {"session_id": uuid.NewString()},
 		"list":            {},
 		"rpc.discover":    {},
 		"$/cancelRequest": {"id": 1},

@@ -154,7 +154,7 @@ func direct(t *testing.T, reg *session.Registry, id string, what int) {
 	case 3:
 		x.End(session.Canceled, nil)
 	case 4:
-		a := x.Attach(stream.CursorOptions{Ready: func() {}})
+		a := x.Attach(session.AttachOptions{Cursor: stream.CursorOptions{Ready: func() {}}})
 		a.Next()
 		a.Drop()
 	case 5:

@@ -18,8 +18,9 @@ type request struct {
 	batch  *batch
 	cancel context.CancelCauseFunc // set for one that waits
 
-	behind <-chan struct{} // what the reply of one that waits stays behind; nil for nothing
-	after  func()          // called when the reply is in its lane
+	behind  <-chan struct{} // what the reply of one that waits stays behind; nil for nothing
+	after   func()          // called when the reply is in its lane
+	cleanup func()          // called when one that waited is over, however it ended
 }
 
 // answer is how a handler ends: with a result or an error, or with a wait that finds one later. The context
@@ -58,6 +59,9 @@ func (r *request) run() {
 	r.conn.waits(r, cancel)
 	r.conn.wg.Go(func() {
 		defer cancel(nil)
+		if r.cleanup != nil {
+			defer r.cleanup()
+		}
 		a := r.guard(func() answer { return result(a.wait(ctx)) })
 		r.finishLater(a.result, a.err)
 	})
@@ -74,6 +78,15 @@ func (r *request) finishLater(res any, err error) {
 	defer func() { <-c.replying }()
 	c.outbox.waitRoom()
 	r.finish(res, err)
+}
+
+// then sees that f is called when the reply is on its way, if that is to come first and is sent alone; else now.
+func (r *request) then(first bool, f func()) {
+	if first && r.id != nil && r.batch == nil {
+		r.after = f
+	} else {
+		f()
+	}
 }
 
 // guard turns a panic into an internal error: the log learns of it, the client does not.

@@ -207,6 +207,7 @@ func (s *Server) connected(id string) rpc.Connected {
 	b.DefaultTimeout = s.o.Defaults.Timeout.Seconds()
 	b.DefaultStreamTime = s.o.Defaults.StreamTimeout.Seconds()
 	b.DefaultGrace = s.o.Defaults.Grace.Seconds()
+	b.DefaultLinger = s.o.Defaults.Linger.Seconds()
 	return rpc.Connected{
 		ConnectionID: id,
 		SessionID:    id,
@@ -220,8 +221,8 @@ func (s *Server) connected(id string) rpc.Connected {
 
 // capabilities are what this version can do, for clients to look before they ask.
 var capabilities = []string{
-	"execute", "control", "cancel", "write", "wait", "status", "list",
-	"batch", "lines", "raw", "slow_client", "stdin", "containment:group",
+	"execute", "control", "cancel", "write", "wait", "read", "attach", "status", "list", "rpc.discover",
+	"batch", "lines", "raw", "slow_client", "window", "keep", "stdin", "containment:group",
 }
 
 // hijacker hands the library our connection in place of the real one, and a writer that ends in it.

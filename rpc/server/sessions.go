@@ -30,7 +30,9 @@ type Session interface {
 	Spec() *session.Spec
 	Start() error
 	Discard()
-	Attach(stream.CursorOptions) Attachment
+	Attach(session.AttachOptions) Attachment
+	Cursor(stream.CursorOptions) Cursor
+	Hold() (release func())
 	Pause() error
 	Resume() error
 	Signal(syscall.Signal) error
@@ -47,8 +49,23 @@ type Session interface {
 type Attachment interface {
 	// Next takes what comes next of the session's log, as stream.Cursor.Next does.
 	Next() (stream.Item, bool)
+	// Ack opens the window up to what was consumed.
+	Ack(seq int64)
+	// Take detaches all others.
+	Take()
+	// Detach ends the attachment because the connection wants no more.
+	Detach()
 	// Drop ends the attachment because the connection is gone.
 	Drop()
+}
+
+// Cursor reads a session's log, as stream.Cursor does.
+type Cursor interface {
+	NextUpTo(n int64) (stream.Item, bool)
+	Pending() bool
+	Advance(seq int64)
+	Seq() int64
+	Close()
 }
 
 // Local is the sessions of a registry in this process.
@@ -84,4 +101,6 @@ func (l Local) List(owner string) []Session {
 
 type local struct{ *session.Session }
 
-func (l local) Attach(o stream.CursorOptions) Attachment { return l.Session.Attach(o) }
+func (l local) Attach(o session.AttachOptions) Attachment { return l.Session.Attach(o) }
+
+func (l local) Cursor(o stream.CursorOptions) Cursor { return l.Session.Cursor(o) }

@@ -18,6 +18,7 @@ type Defaults struct {
 	Timeout       time.Duration
 	StreamTimeout time.Duration
 	Grace         time.Duration
+	Linger        time.Duration
 	ReplayBytes   int64    // the largest capture_bytes
 	Environ       []string // passed on to commands, each name=value
 }
@@ -42,6 +43,10 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 	if p.CaptureBytes != nil && *p.CaptureBytes > d.ReplayBytes {
 		return session.Spec{}, rpc.InvalidParams("capture_bytes", "capture_bytes is at most %d", d.ReplayBytes)
 	}
+	keep, silence := p.OnDisconnect == rpc.OnDisconnectKeep, d.StreamTimeout
+	if keep {
+		silence = 0
+	}
 	var capture int64
 	if p.Wait {
 		capture = captureBytes(p.CaptureBytes, defaultCapture)
@@ -59,8 +64,10 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 		Encoding:      p.Encoding,
 		Program:       process.Spec{Argv: argv, Dir: p.Cwd, Env: env, Stdin: p.Stdin == rpc.StdinPipe},
 		Timeout:       orDefault(p.Timeout, d.Timeout),
-		StreamTimeout: orDefault(p.StreamTimeout, d.StreamTimeout),
+		StreamTimeout: orDefault(p.StreamTimeout, silence),
 		Grace:         orDefault(p.Grace, d.Grace),
+		Keep:          keep,
+		Linger:        orDefault(p.Linger, d.Linger),
 		WaitForTree:   p.OnLeaderExit == rpc.OnLeaderExitWait,
 		Output:        output(p),
 		Capture:       capture,
@@ -89,12 +96,6 @@ func notBuilt(p *rpc.ExecuteParams) *rpc.Error {
 		return refuse("pty")
 	case p.Limits != nil:
 		return refuse("limits")
-	case p.Window != nil:
-		return refuse("window")
-	case p.Linger.Set:
-		return refuse("linger")
-	case p.OnDisconnect == rpc.OnDisconnectKeep:
-		return rpc.InvalidParams("on_disconnect", `on_disconnect "keep" is not supported by this version`)
 	}
 	return nil
 }

@@ -1,0 +1,132 @@
+package server
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/session"
+	"github.com/runnel-rpc/runnel/stream"
+)
+
+// read answers with what follows a place in a session's log, once there is something.
+func read(r *request) answer {
+	var p rpc.ReadParams
+	if err := r.decode(&p); err != nil {
+		return result(nil, err)
+	}
+	s, err := r.conn.find(p.SessionID)
+	if err != nil {
+		return result(nil, err)
+	}
+	l := r.conn.lane(s.ID())
+	if l != nil {
+		l.readFrom(p.AfterSeq)
+	}
+	rd := newReading(s, &p)
+	r.cleanup = rd.close
+	return later(func(ctx context.Context) (any, error) {
+		ctx, cancel := within(ctx, p.Timeout)
+		defer cancel()
+		if err := rd.await(ctx); err != nil && err != error(errDeadline) {
+			return nil, err
+		}
+		r.behind = rd.bound(l)
+		return made(rd.encode), nil
+	})
+}
+
+// reading is one read: a cursor of its own on the log, and how far it may go.
+type reading struct {
+	s       Session
+	cursor  Cursor
+	ready   chan struct{}
+	release func()
+	after   int64
+	last    int64 // the place behind which nothing is read
+	max     int64 // bytes of output
+}
+
+func newReading(s Session, p *rpc.ReadParams) *reading {
+	rd := &reading{s: s, ready: make(chan struct{}, 1), after: p.AfterSeq, max: rpc.MaxFrameBytes}
+	if p.MaxBytes != nil {
+		rd.max = min(*p.MaxBytes, rd.max)
+	}
+	rd.release = s.Hold()
+	rd.cursor = s.Cursor(stream.CursorOptions{After: p.AfterSeq, Ready: func() {
+		select {
+		case rd.ready <- struct{}{}:
+		default:
+		}
+	}})
+	return rd
+}
+
+func (rd *reading) close() {
+	rd.cursor.Close()
+	rd.release()
+}
+
+// await waits until there is something to read, or nothing will ever be.
+func (rd *reading) await(ctx context.Context) error {
+	for !rd.cursor.Pending() && !rd.atEnd() {
+		if err := await(ctx, rd.ready); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// atEnd reports whether the completion record lies behind the cursor.
+func (rd *reading) atEnd() bool {
+	rec := rd.s.View().Record
+	return rec != nil && max(rd.cursor.Seq(), rd.after) >= rec.Seq
+}
+
+// bound settles how far the read goes, and returns what its reply has to stay behind: what the connection's own
+// lane tells of the same. A lane with a window may wait for the client and so is not waited for.
+func (rd *reading) bound(l *lane) (behind <-chan struct{}) {
+	v := rd.s.View()
+	rd.last = v.Last
+	switch {
+	case l == nil:
+	case l.stream && l.window == 0:
+		return l.passed(v.Last)
+	case !l.stream && v.Record != nil:
+		return l.passed(v.Record.Seq)
+	}
+	return nil
+}
+
+const (
+	// eventBytes is more than the text of any event takes but for its output.
+	eventBytes = 2 << 10
+	// swell is what JSON makes of a byte of output at most: \u0000, U+FFFD as it is, or base64.
+	swell = 6
+)
+
+// encode takes what there is, as much as fits into the reply.
+func (rd *reading) encode() []byte {
+	e := newEventEncoder(rd.s.Spec())
+	b := []byte(`{"events":[`)
+	empty := len(b)
+	at, done, left := rd.after, rd.atEnd(), rd.max
+	for !done && left > 0 && rd.cursor.Seq() < rd.last {
+		room := int64(rpc.MaxFrameBytes-maxReplyOverhead-len(b))/swell - eventBytes
+		if room <= 0 {
+			break
+		}
+		it, ok := rd.cursor.NextUpTo(min(room, left))
+		if !ok {
+			break
+		}
+		if len(b) > empty {
+			b = append(b, ',')
+		}
+		b = e.appendEvent(b, &it)
+		at, left = it.To, left-int64(len(it.Data))
+		_, done = it.Event.(*session.Record)
+	}
+	b = strconv.AppendInt(append(b, `],"last_seq":`...), at, 10)
+	return append(strconv.AppendBool(append(b, `,"done":`...), done), '}')
+}

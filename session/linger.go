@@ -1,0 +1,46 @@
+package session
+
+import (
+	"sync"
+	"time"
+)
+
+// Hold says that somebody is there for the session, who reads from it or waits for it, until release is
+// called: linger, the longest time with nobody, does not count.
+func (s *Session) Hold() (release func()) {
+	s.update(s.hold)
+	return sync.OnceFunc(func() { s.update(s.release) })
+}
+
+func (s *Session) hold(st *status) {
+	st.holds++
+	st.stopLinger()
+}
+
+func (s *Session) release(st *status) {
+	st.holds--
+	s.lingerIfAlone(st)
+}
+
+// lingerIfAlone starts linger for a session that runs and has nobody.
+func (s *Session) lingerIfAlone(st *status) {
+	if st.holds > 0 || s.spec.Linger <= 0 || !st.state.Live() {
+		return
+	}
+	var timer *time.Timer
+	timer = time.AfterFunc(s.spec.Linger, func() {
+		s.update(func(st *status) {
+			if st.linger == timer { // else somebody came meanwhile
+				s.end(st, Disconnected, s.spec.Grace)
+			}
+		})
+	})
+	st.linger = timer
+}
+
+func (st *status) stopLinger() {
+	if st.linger != nil {
+		st.linger.Stop()
+		st.linger = nil
+	}
+}
