@@ -91,13 +91,19 @@ const protocolDescription = "JSON-RPC 2.0 over WebSocket: one text message holds
 	"its message holds values where the form here has braces. " +
 	"The sessions that the examples name are made by the examples of execute."
 
-// openrpcSchema says no more than that a document is one: what it holds is told by the OpenRPC specification.
+// openrpcSchema tells no more than the members of a document: the OpenRPC specification tells what is in them.
 func openrpcSchema() *schema {
 	return &schema{
 		Type:        "object",
 		Description: "An OpenRPC document.",
 		Required:    []string{"openrpc", "info", "methods"},
-		Properties:  properties{{"openrpc", &schema{Type: "string"}}},
+		Properties: properties{
+			{"openrpc", &schema{Type: "string"}},
+			{"info", &schema{Type: "object"}},
+			{"servers", &schema{Type: "array"}},
+			{"methods", &schema{Type: "array"}},
+			{"components", &schema{Type: "object"}},
+		},
 	}
 }
 

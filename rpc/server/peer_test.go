@@ -184,6 +184,9 @@ func (p *peer) next(what string, ok func(*message) bool) *message {
 		if err != nil {
 			p.t.Fatalf("waiting for %s: %v", what, err)
 		}
+		if m.Method != "" {
+			p.notifiedAsDocumented(m)
+		}
 		if ok(m) {
 			return m
 		}
