@@ -24,6 +24,7 @@ type cli struct {
 	Run     runCmd     `cmd:"" help:"Run a command as if it ran here. Serves itself where no server runs."`
 	Ps      psCmd      `cmd:"" help:"List sessions."`
 	Cancel  cancelCmd  `cmd:"" help:"Cancel a session and wait until its whole tree is gone."`
+	Openrpc openrpcCmd `cmd:"" name:"openrpc" help:"Print the protocol as an OpenRPC document."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

@@ -61,6 +61,11 @@ func TestScripts(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(e.WorkDir, "big"), make([]byte, 300_000), 0o600); err != nil {
 				return err
 			}
+			openrpc, err := filepath.Abs("../../docs/openrpc.json")
+			if err != nil {
+				return err
+			}
+			e.Setenv("OPENRPC", openrpc)
 			run, err := os.MkdirTemp("", "rn") // short: a socket's path is bounded
 			e.Defer(func() { _ = os.RemoveAll(run) })
 			name, value, _ := bytes.Cut([]byte(mark), []byte("="))

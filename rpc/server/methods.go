@@ -24,6 +24,7 @@ var handlers = map[string]handler{
 	rpc.MethodDetach:        detach,
 	rpc.MethodStatus:        status,
 	rpc.MethodList:          list,
+	rpc.MethodDiscover:      discover,
 	rpc.MethodCancelRequest: cancelRequest,
 	rpc.MethodOn:            accept,
 	rpc.MethodOff:           accept,

@@ -53,6 +53,7 @@ func TestWrongParams(t *testing.T) {
 		"ack":             {"session_id": uuid.NewString(), "seq": 1},
 		"detach":          {"session_id": uuid.NewString()},
 		"list":            {},
+		"rpc.discover":    {},
 		"$/cancelRequest": {"id": 1},
 	}
 	values := []string{`1`, `-1`, `1.5`, `1e999`, `-1e999`, `99999999999999999999`, `"x"`, `""`, `true`, `[]`, `[1]`, `["a",null]`, `{}`, `{"a":1}`, `{"a":null}`,

@@ -184,6 +184,9 @@ func (p *peer) next(what string, ok func(*message) bool) *message {
 		if err != nil {
 			p.t.Fatalf("waiting for %s: %v", what, err)
 		}
+		if m.Method != "" {
+			p.notifiedAsDocumented(m)
+		}
 		if ok(m) {
 			return m
 		}
@@ -221,7 +224,9 @@ func (p *peer) request(method string, params any) string {
 
 func (p *peer) call(method string, params any) *message {
 	p.t.Helper()
-	return p.reply(p.request(method, params))
+	m := p.reply(p.request(method, params))
+	p.asDocumented(method, m)
+	return m
 }
 
 // ok calls and decodes the result.

@@ -221,7 +221,7 @@ func (s *Server) connected(id string) rpc.Connected {
 
 // capabilities are what this version can do, for clients to look before they ask.
 var capabilities = []string{
-	"execute", "control", "cancel", "write", "wait", "read", "attach", "status", "list",
+	"execute", "control", "cancel", "write", "wait", "read", "attach", "status", "list", "rpc.discover",
 	"batch", "lines", "raw", "slow_client", "window", "keep", "stdin", "containment:group",
 }
 

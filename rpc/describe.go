@@ -1,0 +1,298 @@
+package rpc
+
+import "reflect"
+
+// An about is what the document says of a field beyond its type and its tags.
+type about struct {
+	doc    string
+	def    any      // the default, where the protocol and not the server's configuration sets it
+	values []string // the values of a string that no enum tag checks
+	types  []string // the types of raw JSON
+}
+
+// fields is what is said of the fields of a type, by their names in JSON, and under "" of the type itself.
+type fields map[string]about
+
+const (
+	sessionDoc         = "The session."
+	oneRunningDoc      = "The session; left out, the connection's one session that has not ended."
+	seqDoc             = "The place in the log at the end of this event: it counts the bytes of output, and 1 for each state event."
+	pidDoc             = "The process id of the command itself."
+	pgidDoc            = "The id of its process group."
+	graceDoc           = "Seconds from SIGTERM to SIGKILL; null or 0: SIGKILL at once. Left out, the session's own."
+	captureDoc         = "The newest bytes of each stream that the result carries, at most `replay_bytes` of `connected`"
+	streamDoc          = "The newest output of this stream."
+	streamTruncatedDoc = "There was more output of this stream than is given."
+	streamEncodingDoc  = "How the output of this stream is encoded; left out, utf8."
+)
+
+var (
+	containments = []string{"cgroup", "marker", "group"}
+	states       = []string{"starting", "running", "paused", "ending", "ended"}
+	reasons      = []string{ReasonExited, ReasonSignaled, ReasonCanceled, ReasonTimeout, ReasonStreamTimeout, ReasonLimit,
+		ReasonDisconnected, ReasonShutdown, ReasonLost}
+)
+
+// described has a text for each field of the protocol.
+var described = map[reflect.Type]fields{
+	typeOf[Command](): {
+		"": {doc: "What to run."},
+	},
+	typeOf[ExecuteParams](): {
+		"command":        {doc: "A string is run by the shell (`/bin/sh -c`); an array of strings is run directly, without a shell. It must not be empty."},
+		"cwd":            {doc: "The working directory; left out, the server's. One that can't be entered is -32008 with its path."},
+		"env":            {doc: "Changes to the environment that the server passes on: a string sets a variable, null unsets it."},
+		"session_id":     {doc: "An id of the client's own choice; left out, the server makes one. The same execute again, while the session is kept, answers `created:false`: safe to retry after a lost reply. Other params under that id are -32007."},
+		"stdin":          {doc: "`pipe` for a stdin that `write` feeds.", def: StdinNone},
+		"pty":            {doc: "Run on a terminal: output has the type `pty`, stdin is open."},
+		"timeout":        {doc: "The longest running time in seconds, pauses not counted; null or 0: none. Left out, the server's, which is none unless configured."},
+		"stream_timeout": {doc: "The longest silence on both streams in seconds, not counting pauses and time in which a client holds the process up; written stdin restarts it; null or 0: none. Left out, the server's, 300 unless configured, and none with `pty` or `on_disconnect:\"keep\"`."},
+		"grace":          {doc: "Seconds from SIGTERM to SIGKILL whenever the server ends the tree; null or 0: SIGKILL at once. Left out, the server's, 2 unless configured."},
+		"mode":           {doc: "`lines`: whole lines, as many as are ready; `raw`: chunks as they are read. Left out, `lines`, and `raw` with `pty`."},
+		"max_line_bytes": {doc: "The bound of a line in bytes, its newline not counted. Left out, the server's, 1 MiB unless configured."},
+		"overflow":       {doc: "What becomes of a longer line: `truncate` ends it with `...`, `split` cuts it into pieces.", def: OverflowTruncate},
+		"encoding":       {doc: "`utf8`: bytes that are not UTF-8 become U+FFFD, and are counted; `base64`; `auto`: base64 only where the bytes are not UTF-8.", def: EncodingUTF8},
+		"wait":           {doc: "Answer at the end, with the completion record and the captured output.", def: false},
+		"capture_bytes":  {doc: captureDoc + "; with `wait` only. 0: none.", def: 65536},
+		"stream":         {doc: "Send `process.output` to this connection; with false it gets all other events and does not pace the process. Left out, true, and false with `wait`."},
+		"slow_client":    {doc: "When this connection falls the replay window behind: `block` holds the process up, `drop` loses the oldest output with a `process.gap`.", def: SlowClientBlock},
+		"window":         {doc: "At most this many bytes of output are under way to this connection without an `ack`. Left out, the socket paces."},
+		"on_disconnect":  {doc: "When the last attached connection drops: `kill` ends the tree, `keep` lets it run on.", def: OnDisconnectKill},
+		"linger":         {doc: "The longest time in seconds with no attached connection, `read` or `wait`; null or 0: none. Left out, the server's, 300 unless configured."},
+		"on_leader_exit": {doc: "Descendants still alive when the command itself exits: `kill` them, or `wait` for them.", def: OnLeaderExitKill},
+		"limits":         {doc: "Bounds of what the session may use; left out, the server's."},
+		"labels":         {doc: "Names and values that `status` and `list` return, and that `list` chooses by."},
+	},
+	typeOf[PTY](): {
+		"":     {doc: "A terminal."},
+		"rows": {doc: "Its height in characters."},
+		"cols": {doc: "Its width in characters."},
+		"term": {doc: "The value of TERM."},
+	},
+	typeOf[Limits](): {
+		"":             {doc: "Bounds of what a session may use. One that can't be enforced is -32602 `not_enforceable`."},
+		"cpu_seconds":  {doc: "CPU time of each process, in seconds."},
+		"memory_bytes": {doc: "Memory of the whole tree, in bytes."},
+		"processes":    {doc: "Processes of the whole tree."},
+		"open_files":   {doc: "Open files of each process."},
+		"file_bytes":   {doc: "The largest file that a process may write, in bytes."},
+	},
+	typeOf[ExecuteResult](): {
+		"":            {doc: "The process runs."},
+		"status":      {doc: "That it was started.", values: []string{"started"}},
+		"session_id":  {doc: sessionDoc},
+		"pid":         {doc: pidDoc},
+		"pgid":        {doc: pgidDoc},
+		"containment": {doc: "What holds the process tree together.", values: containments},
+		"created":     {doc: "False where the same execute had made the session before."},
+	},
+	typeOf[ControlParams](): {
+		"session_id": {doc: oneRunningDoc},
+		"type":       {doc: "PAUSE stops the whole tree and its deadlines, RESUME lets it go on, CANCEL ends it, SIGNAL sends it a signal, RESIZE sets the size of its terminal.", values: ControlTypes},
+		"signal":     {doc: "With SIGNAL: the name of a signal, like SIGINT; not SIGSTOP or SIGCONT."},
+		"grace":      {doc: "With CANCEL: s" + graceDoc[1:]},
+		"rows":       {doc: "With RESIZE: the new height in characters."},
+		"cols":       {doc: "With RESIZE: the new width in characters."},
+	},
+	typeOf[ControlResult](): {
+		"":           {doc: "What was done."},
+		"status":     {doc: "`paused`, `resumed`, `signaled` or `resized`; for CANCEL the status of the completion record.", values: []string{"paused", "resumed", "signaled", "resized", StatusCompleted, StatusCanceled, StatusFailed}},
+		"session_id": {doc: sessionDoc},
+	},
+	typeOf[CancelParams](): {
+		"session_id": {doc: oneRunningDoc},
+		"grace":      {doc: graceDoc},
+	},
+	typeOf[CancelResult](): {
+		"":           {doc: "How the session ended."},
+		"status":     {doc: "The status of the completion record: `canceled` if nothing else ended the session first.", values: []string{StatusCompleted, StatusCanceled, StatusFailed}},
+		"session_id": {doc: sessionDoc},
+		"escalated":  {doc: "SIGKILL was needed."},
+		"survivors":  {doc: "Process ids of what could not be killed."},
+	},
+	typeOf[WriteParams](): {
+		"session_id": {doc: oneRunningDoc},
+		"data":       {doc: "What to write, in `encoding`."},
+		"encoding":   {doc: "The encoding of `data`.", def: EncodingUTF8},
+		"eof":        {doc: "Close stdin behind the data; on a terminal, type VEOF.", def: false},
+		"offset":     {doc: "Where in the whole of stdin `data` begins, in bytes: what the server already has is skipped, so that a retry never doubles input. Beyond `stdin_bytes` is -32602. Left out, it follows what was written before."},
+	},
+	typeOf[WriteResult](): {
+		"":            {doc: "The data is in the stdin queue."},
+		"stdin_bytes": {doc: "All bytes of stdin accepted so far."},
+	},
+	typeOf[WaitParams](): {
+		"session_id":    {doc: sessionDoc},
+		"timeout":       {doc: "The longest wait in seconds, -32004 at its end; 0 polls; null or left out waits for good."},
+		"capture_bytes": {doc: captureDoc + ". Left out, none is."},
+	},
+	typeOf[ReadParams](): {
+		"session_id": {doc: sessionDoc},
+		"after_seq":  {doc: "Where to begin: right behind this place, which may be any.", def: 0},
+		"max_bytes":  {doc: "The most output in the answer, in bytes; more comes with the next read."},
+		"timeout":    {doc: "The longest wait for a first event in seconds, after which the answer is empty; 0 polls; null or left out waits for good."},
+	},
+	typeOf[ReadResult](): {
+		"":         {doc: "What follows in the log."},
+		"events":   {doc: "The events, in order; a gap is one of them."},
+		"last_seq": {doc: "The place to read on from."},
+		"done":     {doc: "The completion record was the last: there is no more."},
+	},
+	typeOf[Event](): {
+		"":       {doc: "A notification, as it would have been sent."},
+		"method": {doc: "The notification's method.", values: []string{NotifyStarted, NotifyOutput, NotifyGap, NotifyPaused, NotifyResumed, NotifyCanceled, NotifyCompleted}},
+		"params": {doc: "The notification's params.", types: []string{"object"}},
+	},
+	typeOf[AttachParams](): {
+		"session_id":  {doc: sessionDoc},
+		"after_seq":   {doc: "Where to begin: right behind this place, which may be any.", def: 0},
+		"slow_client": {doc: "When this connection falls the replay window behind: `block` holds the process up, `drop` loses the oldest output with a `process.gap`.", def: SlowClientBlock},
+		"window":      {doc: "At most this many bytes of output are under way to this connection without an `ack`. Left out, the socket paces."},
+		"take":        {doc: "Detach all other connections.", def: false},
+	},
+	typeOf[AttachResult](): {
+		"":           {doc: "The connection is attached; the events follow."},
+		"session_id": {doc: sessionDoc},
+		"state":      {doc: "The session's state.", values: states},
+		"oldest_seq": {doc: "Where the log begins that is still kept."},
+		"last_seq":   {doc: "Where the log ends at present."},
+	},
+	typeOf[AckParams](): {
+		"session_id": {doc: sessionDoc},
+		"seq":        {doc: "All output up to this place is consumed."},
+	},
+	typeOf[DetachResult](): {
+		"": {doc: "The connection is not attached any more."},
+	},
+	typeOf[SessionParams](): {
+		"session_id": {doc: sessionDoc},
+	},
+	typeOf[ListParams](): {
+		"state":  {doc: "Only sessions in this state."},
+		"labels": {doc: "Only sessions that have all of these labels."},
+	},
+	typeOf[ListResult](): {
+		"":          {doc: "The caller's sessions."},
+		"sessions":  {doc: "The sessions, newest first."},
+		"truncated": {doc: "There are older ones, which did not fit into one message."},
+	},
+	typeOf[SessionStatus](): {
+		"":            {doc: "A session."},
+		"session_id":  {doc: "Its id."},
+		"state":       {doc: "Its state.", values: states},
+		"command":     {doc: "The command as it was given."},
+		"pid":         {doc: pidDoc},
+		"pgid":        {doc: pgidDoc},
+		"containment": {doc: "What holds the process tree together.", values: containments},
+		"started_at":  {doc: "When it was started, in UTC."},
+		"labels":      {doc: "Its labels."},
+		"stdin_bytes": {doc: "All bytes of stdin accepted so far."},
+		"output":      {doc: "What it has written so far."},
+		"completion":  {doc: "The completion record, if it has ended."},
+	},
+	typeOf[CancelRequestParams](): {
+		"id": {doc: "The id of the request to cancel, as it was sent.", types: []string{"string", "number"}},
+	},
+	typeOf[Connected](): {
+		"connection_id": {doc: "The id of this connection."},
+		"session_id":    {doc: "Equals `connection_id`; clients of `cc_executor` look for it."},
+		"server":        {doc: "The server's name.", values: []string{"runnel"}},
+		"version":       {doc: "The server's version."},
+		"protocol":      {doc: "The version of the protocol."},
+		"capabilities":  {doc: "What this server can do, to look before asking."},
+		"limits":        {doc: "The server's bounds and defaults."},
+	},
+	typeOf[Bounds](): {
+		"":                    {doc: "The server's bounds and defaults. A default of 0 seconds is none."},
+		"max_sessions":        {doc: "Sessions that may run at once."},
+		"max_connections":     {doc: "Connections that may be open at once."},
+		"max_message_bytes":   {doc: "The longest message from a client, in bytes."},
+		"max_in_flight":       {doc: "Requests in flight on a connection."},
+		"max_in_flight_bytes": {doc: "Bytes of the params of the requests in flight on a connection."},
+		"max_batch":           {doc: "Items of a batch."},
+		"max_retained":        {doc: "Ended sessions whose record and log are kept."},
+		"replay_bytes":        {doc: "The newest bytes of a session's log that are kept."},
+		"replay_total":        {doc: "Bytes of all logs together; beyond them, those of ended sessions go first."},
+		"retain":              {doc: "Seconds for which an ended session is kept."},
+		"stdin_queue_bytes":   {doc: "Bytes that wait for a session's stdin."},
+		"max_output_bytes":    {doc: "The most output in one notification, in bytes before escaping."},
+		"ping_interval":       {doc: "Seconds between pings; a peer from which nothing came for three of them is cut off."},
+		"write_timeout":       {doc: "Seconds after which a peer that takes no byte is cut off."},
+		"stream_timeout":      {doc: "The default of execute, in seconds."},
+		"timeout":             {doc: "The default of execute, in seconds."},
+		"grace":               {doc: "The default of execute, in seconds."},
+		"linger":              {doc: "The default of execute, in seconds."},
+		"max_line_bytes":      {doc: "The default of execute."},
+	},
+	typeOf[StateEvent](): {
+		"session_id": {doc: sessionDoc},
+		"seq":        {doc: seqDoc},
+		"status":     {doc: "The last word of the method.", values: []string{"started", "paused", "resumed", "canceled"}},
+		"pid":        {doc: pidDoc},
+		"pgid":       {doc: pgidDoc},
+	},
+	typeOf[Output](): {
+		"session_id":    {doc: sessionDoc},
+		"seq":           {doc: seqDoc},
+		"type":          {doc: "Where the output comes from.", values: []string{StreamStdout, StreamStderr, StreamPTY}},
+		"data":          {doc: "The output, in `encoding`, at most 64 KiB before escaping. Joining the data of one type gives the stream back, byte for byte."},
+		"encoding":      {doc: "How `data` is encoded; left out, utf8.", values: []string{EncodingUTF8, EncodingBase64}},
+		"truncated":     {doc: "The line was longer than `max_line_bytes`; `data` ends with `...`, and the rest is dropped."},
+		"partial":       {doc: "`data` does not end with a newline: more of the line may follow."},
+		"replaced":      {doc: "How many bytes that were not UTF-8 became U+FFFD."},
+		"dropped_bytes": {doc: "How many bytes of the line that ends here were dropped."},
+	},
+	typeOf[Gap](): {
+		"session_id": {doc: sessionDoc},
+		"seq":        {doc: "Where the gap ends."},
+		"from_seq":   {doc: "Where the gap begins."},
+		"lost_bytes": {doc: "How many bytes of output lay in it."},
+		"reason":     {doc: "`slow_client`: this connection fell too far behind; `replay_window`: the log keeps no more.", values: []string{GapSlowClient, GapReplayWindow}},
+	},
+	typeOf[Shutdown](): {
+		"drain": {doc: "Seconds that running sessions have."},
+	},
+	typeOf[Completion](): {
+		"":               {doc: "The completion record. Exactly one of `exit_code` and `signal` is not null, as the kernel reported it; both are null where the server could not learn it."},
+		"session_id":     {doc: sessionDoc},
+		"seq":            {doc: seqDoc},
+		"status":         {doc: "`completed`: exited with code 0; `canceled`; `failed`: all else.", values: []string{StatusCompleted, StatusCanceled, StatusFailed}},
+		"exit_code":      {doc: "The exit code, or null if a signal ended the command or the server could not learn it."},
+		"signal":         {doc: "The name of the signal that ended the command, or null."},
+		"reason":         {doc: "The first cause of the end.", values: reasons},
+		"escalated":      {doc: "SIGKILL was needed."},
+		"survivors":      {doc: "Process ids of what could not be killed."},
+		"pid":            {doc: pidDoc},
+		"pgid":           {doc: pgidDoc},
+		"execution_time": {doc: "Seconds from the start to the exit of the command itself."},
+		"usage":          {doc: "What the kernel accounted to the command."},
+		"output":         {doc: "What the session has written."},
+	},
+	typeOf[Usage](): {
+		"":              {doc: "What the kernel accounted to the command and the children that it waited for. What can't be known truly is null."},
+		"user_time":     {doc: "CPU time in user mode, in seconds."},
+		"system_time":   {doc: "CPU time in the kernel, in seconds."},
+		"max_rss_bytes": {doc: "The largest resident set, in bytes."},
+	},
+	typeOf[OutputCounts](): {
+		"":                {doc: "Counts of a session's output."},
+		"stdout_bytes":    {doc: "Bytes that the process wrote to stdout, truncated or not."},
+		"stderr_bytes":    {doc: "Bytes that the process wrote to stderr, truncated or not."},
+		"pty_bytes":       {doc: "Bytes that the process wrote to its terminal, truncated or not."},
+		"truncated_lines": {doc: "Lines that were truncated."},
+		"dropped_bytes":   {doc: "Bytes that truncation took."},
+		"lost_bytes":      {doc: "Bytes that left the log before any connection had them."},
+	},
+	typeOf[Captured](): {
+		"":                 {doc: "The completion record, with the newest output of each stream where it was asked for."},
+		"stdout":           {doc: streamDoc},
+		"stdout_truncated": {doc: streamTruncatedDoc},
+		"stdout_encoding":  {doc: streamEncodingDoc, values: []string{EncodingUTF8, EncodingBase64}},
+		"stderr":           {doc: streamDoc},
+		"stderr_truncated": {doc: streamTruncatedDoc},
+		"stderr_encoding":  {doc: streamEncodingDoc, values: []string{EncodingUTF8, EncodingBase64}},
+		"pty":              {doc: streamDoc},
+		"pty_truncated":    {doc: streamTruncatedDoc},
+		"pty_encoding":     {doc: streamEncodingDoc, values: []string{EncodingUTF8, EncodingBase64}},
+	},
+}

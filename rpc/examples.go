@@ -1,0 +1,115 @@
+package rpc
+
+// Example is a call of a method, as JSON. Result is empty for a notification.
+//
+// The sessions that examples name are made by those of execute: before any other example can go as it
+// says, the execute of each session in it has to have run.
+type Example struct {
+	Name   string
+	Params string
+	Result string
+}
+
+// The sessions of the examples: one runs, one has ended.
+const (
+	exampleRunning = "00000000-0000-4000-8000-000000000001"
+	exampleEnded   = "00000000-0000-4000-8000-000000000002"
+)
+
+// The begin of an object that names one of them.
+const (
+	ofRunning = `{"session_id":"` + exampleRunning + `"`
+	ofEnded   = `{"session_id":"` + exampleEnded + `"`
+)
+
+const (
+	runningStatus = ofRunning + `,"state":"running","command":["cat"],"pid":4711,"pgid":4711,"containment":"cgroup",` +
+		`"started_at":"2026-01-02T15:04:05.678Z","labels":{"job":"demo"},"stdin_bytes":0,` +
+		`"output":{"stdout_bytes":0,"stderr_bytes":0,"pty_bytes":0,"truncated_lines":0,"dropped_bytes":0,"lost_bytes":0}}`
+
+	ended = ofEnded + `,"seq":8,"status":"failed","exit_code":3,"signal":null,"reason":"exited","escalated":false,"survivors":[],` +
+		`"pid":4712,"pgid":4712,"execution_time":0.002,"usage":{"user_time":0.001,"system_time":0.001,"max_rss_bytes":1703936},` +
+		`"output":{"stdout_bytes":6,"stderr_bytes":0,"pty_bytes":0,"truncated_lines":0,"dropped_bytes":0,"lost_bytes":0}`
+	endedRecord   = ended + `}`
+	endedCaptured = ended + `,"stdout":"hello\n","stderr":""}`
+)
+
+var executeExamples = []Example{
+	{"run a program and keep its stdin open",
+		ofRunning + `,"command":["cat"],"stdin":"pipe","labels":{"job":"demo"}}`,
+		ofRunning + `,"status":"started","pid":4711,"pgid":4711,"containment":"cgroup","created":true}`},
+	{"run a shell command and wait for its end",
+		ofEnded + `,"command":"echo hello; exit 3","wait":true}`,
+		endedCaptured},
+}
+
+var controlExamples = []Example{
+	{"pause", ofRunning + `,"type":"PAUSE"}`, ofRunning + `,"status":"paused"}`},
+	{"resume", ofRunning + `,"type":"RESUME"}`, ofRunning + `,"status":"resumed"}`},
+	{"interrupt", ofRunning + `,"type":"SIGNAL","signal":"SIGINT"}`, ofRunning + `,"status":"signaled"}`},
+	{"cancel", ofRunning + `,"type":"CANCEL"}`, ofRunning + `,"status":"canceled"}`},
+}
+
+var cancelExamples = []Example{
+	{"cancel", ofRunning + `,"grace":5}`, ofRunning + `,"status":"canceled","escalated":false,"survivors":[]}`},
+}
+
+var writeExamples = []Example{
+	{"write a line", ofRunning + `,"data":"hello\n"}`, `{"stdin_bytes":6}`},
+	{"write the last bytes, safe to retry",
+		ofRunning + `,"data":"aGVsbG8K","encoding":"base64","offset":0,"eof":true}`, `{"stdin_bytes":6}`},
+}
+
+var waitExamples = []Example{
+	{"wait at most a minute", ofEnded + `,"timeout":60,"capture_bytes":65536}`, endedCaptured},
+	{"poll", ofEnded + `,"timeout":0}`, endedRecord},
+}
+
+var readExamples = []Example{
+	{"read from the beginning", ofEnded + `,"after_seq":0,"timeout":10}`,
+		`{"events":[` +
+			`{"method":"process.started","params":` + startedExample + `},` +
+			`{"method":"process.output","params":` + outputExample + `},` +
+			`{"method":"process.completed","params":` + endedRecord + `}` +
+			`],"last_seq":8,"done":true}`},
+}
+
+var attachExamples = []Example{
+	{"attach from the beginning", ofRunning + `,"after_seq":0,"slow_client":"drop"}`,
+		ofRunning + `,"state":"running","oldest_seq":0,"last_seq":1}`},
+}
+
+var ackExamples = []Example{
+	{"all up to a place is consumed", ofRunning + `,"seq":1}`, `null`},
+}
+
+var detachExamples = []Example{
+	{"detach", ofRunning + `}`, `{}`},
+}
+
+var statusExamples = []Example{
+	{"a running session", ofRunning + `}`, runningStatus},
+}
+
+var listExamples = []Example{
+	{"by label", `{"labels":{"job":"demo"}}`, `{"sessions":[` + runningStatus + `]}`},
+}
+
+var cancelRequestExamples = []Example{
+	{"cancel request 7", `{"id":7}`, ``},
+}
+
+// The params of notifications.
+const (
+	connectedExample = `{"connection_id":"00000000-0000-4000-8000-000000000003","session_id":"00000000-0000-4000-8000-000000000003",` +
+		`"server":"runnel","version":"v1.0.0","protocol":1,"capabilities":["execute","control","cancel","write","wait","read","attach","status","list","rpc.discover"],` +
+		`"limits":{"max_sessions":100,"max_connections":100,"max_message_bytes":1048576,"max_in_flight":1024,"max_in_flight_bytes":4194304,` +
+		`"max_batch":64,"max_retained":1000,"replay_bytes":1048576,"replay_total":268435456,"retain":300,"stdin_queue_bytes":1048576,"max_output_bytes":65536,` +
+		`"ping_interval":20,"write_timeout":30,"stream_timeout":300,"timeout":0,"grace":2,"linger":300,"max_line_bytes":1048576}}`
+	startedExample  = ofEnded + `,"seq":1,"status":"started","pid":4712,"pgid":4712}`
+	outputExample   = ofEnded + `,"seq":7,"type":"stdout","data":"hello\n"}`
+	gapExample      = ofEnded + `,"seq":70000,"from_seq":4464,"lost_bytes":65536,"reason":"slow_client"}`
+	pausedExample   = ofRunning + `,"seq":2,"status":"paused","pid":4711,"pgid":4711}`
+	resumedExample  = ofRunning + `,"seq":3,"status":"resumed","pid":4711,"pgid":4711}`
+	canceledExample = ofRunning + `,"seq":4,"status":"canceled","pid":4711,"pgid":4711}`
+)

@@ -1,0 +1,226 @@
+package rpc
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+)
+
+// A schema is a JSON Schema, draft 07, as far as the protocol needs one.
+type schema struct {
+	Ref         string          `json:"$ref,omitempty"`
+	Description string          `json:"description,omitempty"`
+	Type        any             `json:"type,omitempty"` // a name, or several
+	Format      string          `json:"format,omitempty"`
+	Enum        []string        `json:"enum,omitempty"`
+	Default     any             `json:"default,omitempty"`
+	Minimum     json.RawMessage `json:"minimum,omitempty"`
+	Maximum     json.RawMessage `json:"maximum,omitempty"`
+	MinItems    int             `json:"minItems,omitempty"`
+	MinLength   int             `json:"minLength,omitempty"`
+	Items       *schema         `json:"items,omitempty"`
+	OneOf       []*schema       `json:"oneOf,omitempty"`
+	AllOf       []*schema       `json:"allOf,omitempty"`
+	Required    []string        `json:"required,omitempty"`
+	Properties  properties      `json:"properties,omitempty"`
+	Additional  any             `json:"additionalProperties,omitempty"` // false, or a schema
+}
+
+// properties keep the order of the fields that they stand for.
+type properties []property
+
+type property struct {
+	name   string
+	schema *schema
+}
+
+// MarshalJSON writes them as an object.
+func (p properties) MarshalJSON() ([]byte, error) {
+	b := []byte{'{'}
+	for i, property := range p {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		value, err := plainJSON(property.schema)
+		if err != nil {
+			return nil, err
+		}
+		b = append(append(AppendQuote(b, property.name), ':'), value...)
+	}
+	return append(b, '}'), nil
+}
+
+// plainJSON encodes v without the escapes that HTML would need, on one line.
+func plainJSON(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
+}
+
+// commandSchema is that of the two forms that [Command] decodes.
+func commandSchema() *schema {
+	return &schema{OneOf: []*schema{
+		{Type: "string", MinLength: 1, Description: "run by the shell"},
+		{Type: "array", MinItems: 1, Items: &schema{Type: "string"}, Description: "run directly: the program and its arguments"},
+	}}
+}
+
+// secondsSchema is that of [Seconds].
+func secondsSchema() *schema {
+	return &schema{Type: []string{"number", "null"}, Minimum: json.RawMessage("0"), Maximum: fmt.Appendf(nil, "%.0f", maxSeconds)}
+}
+
+// schemas makes schemas of Go types. Those of named structs it collects, to be referred to.
+type schemas struct{ named map[string]*schema }
+
+// of is the schema of a type, or a reference to it. In input, what the client sends, a member that is not
+// known is an error, and those that may be left out are told by a tag; in what the server sends, by what
+// encoding/json leaves out.
+func (s schemas) of(t reflect.Type, input bool) *schema {
+	switch k := t.Kind(); {
+	case t == typeOf[Command]():
+		return s.shared(t, commandSchema)
+	case t == typeOf[Seconds]():
+		return secondsSchema()
+	case t == typeOf[json.RawMessage]():
+		return &schema{} // its types are told by the field
+	case t == typeOf[OpenRPC]():
+		return openrpcSchema()
+	case k == reflect.Pointer:
+		return s.of(t.Elem(), input)
+	case k == reflect.Struct:
+		return s.shared(t, func() *schema { return s.object(t, input) })
+	case k == reflect.Slice:
+		return &schema{Type: "array", Items: s.of(t.Elem(), input)}
+	case k == reflect.Map && t.Elem().Kind() == reflect.Pointer:
+		return &schema{Type: "object", Additional: orNull(s.of(t.Elem(), input))}
+	case k == reflect.Map:
+		return &schema{Type: "object", Additional: s.of(t.Elem(), input)}
+	}
+	return &schema{Type: scalar(t)}
+}
+
+// scalar is the type of a value without parts.
+func scalar(t reflect.Type) string {
+	switch k := t.Kind(); {
+	case k == reflect.String:
+		return "string"
+	case k == reflect.Bool:
+		return "boolean"
+	case reflect.Int <= k && k <= reflect.Int64:
+		return "integer"
+	case k == reflect.Float32 || k == reflect.Float64:
+		return "number"
+	}
+	panic(fmt.Sprintf("rpc: no schema for %s", t))
+}
+
+// shared makes the schema of a named type once and refers to it.
+func (s schemas) shared(t reflect.Type, definition func() *schema) *schema {
+	if s.named[t.Name()] == nil {
+		made := definition()
+		made.Description = described[t][""].doc
+		s.named[t.Name()] = made
+	}
+	return &schema{Ref: "#/components/schemas/" + t.Name()}
+}
+
+// object is the schema of a struct.
+func (s schemas) object(t reflect.Type, input bool) *schema {
+	o := &schema{Type: "object"}
+	if input {
+		o.Additional = false
+	}
+	for _, m := range membersOf(t) {
+		o.Properties = append(o.Properties, property{m.name, s.member(m, input).withText(m.about.doc)})
+		if m.required(input) {
+			o.Required = append(o.Required, m.name)
+		}
+	}
+	return o
+}
+
+// A member is a field of a struct as JSON has it.
+type member struct {
+	reflect.StructField
+	name  string
+	omit  bool // it is left out where it is empty
+	about about
+}
+
+// membersOf lists the members of a struct, those of embedded ones among them.
+func membersOf(t reflect.Type) (list []member) {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if f.Anonymous {
+			list = append(list, membersOf(f.Type)...)
+			continue
+		}
+		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+		list = append(list, member{f, name, options != "", described[t][name]})
+	}
+	return list
+}
+
+func (m member) required(input bool) bool {
+	if input {
+		return m.Tag.Get("rpc") == "required"
+	}
+	return !m.omit
+}
+
+// formats are those of the strings of a name.
+var formats = map[string]string{"session_id": "uuid", "connection_id": "uuid", "started_at": "date-time"}
+
+// withText adds a description.
+func (s *schema) withText(doc string) *schema {
+	if s.Ref != "" { // what stands beside a reference is ignored
+		s = &schema{AllOf: []*schema{s}}
+	}
+	s.Description = doc
+	return s
+}
+
+// member is the schema of a field with its rules.
+func (s schemas) member(m member, input bool) *schema {
+	made := s.of(m.Type, input)
+	if made.Ref != "" {
+		return made
+	}
+	made.Default = m.about.def
+	made.Enum = m.about.values
+	if made.Type == "string" {
+		made.Format = formats[m.name]
+	}
+	if m.about.types != nil {
+		made.Type = m.about.types
+	}
+	r := rulesOf(m.StructField)
+	if r.enum != nil {
+		made.Enum = r.enum
+	}
+	if r.min != "" {
+		made.Minimum = json.RawMessage(r.min)
+	}
+	if r.max != "" {
+		made.Maximum = json.RawMessage(r.max)
+	}
+	if m.Type.Kind() == reflect.Pointer && !m.omit {
+		return orNull(made)
+	}
+	return made
+}
+
+// orNull lets a scalar be null, too.
+func orNull(s *schema) *schema {
+	name, ok := s.Type.(string)
+	if !ok || s.Enum != nil {
+		panic("rpc: only a plain scalar may be null")
+	}
+	s.Type = []string{name, "null"}
+	return s
+}

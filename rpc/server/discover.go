@@ -1,0 +1,26 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"sync"
+
+	"github.com/runnel-rpc/runnel/rpc"
+)
+
+// document is the OpenRPC document on one line, made when it is first asked for.
+var document = sync.OnceValue(func() []byte {
+	var b bytes.Buffer
+	if err := json.Compact(&b, rpc.Document()); err != nil {
+		panic(err)
+	}
+	return b.Bytes()
+})
+
+func discover(r *request) answer {
+	var p rpc.NoParams
+	if err := r.decode(&p); err != nil {
+		return result(nil, err)
+	}
+	return result(made(document), nil)
+}
