@@ -79,7 +79,7 @@ func TestEscalation(t *testing.T) {
 	}{
 		{"obeys", `trap "exit 5" TERM; echo ready; while :; do sleep 0.01; done`, 20, false, ""},
 		{"ignores", `trap "" TERM; echo ready; while :; do sleep 0.01; done`, 0.2, true, "SIGKILL"},
-		{"a descendant ignores", `(trap "" TERM; exec >/dev/null 2>&1; sleep 1000) & trap "exit 5" TERM; echo ready; while :; do sleep 0.01; done`, 0.2, true, ""},
+		{"a descendant ignores", `trap "exit 5" TERM; (trap "" TERM; echo ready; exec >/dev/null 2>&1; sleep 1000) & while :; do sleep 0.01; done`, 0.2, true, ""},
 		{"no grace", `trap "" TERM; echo ready; while :; do sleep 0.01; done`, 0, true, "SIGKILL"},
 		{"dies", `echo ready; exec sleep 1000`, 20, false, "SIGTERM"},
 	} {
