@@ -20,12 +20,18 @@ const (
 
 // cli is the whole command line.
 type cli struct {
-	Serve   serveCmd   `cmd:"" help:"Serve the protocol."`
-	Run     runCmd     `cmd:"" help:"Run a command as if it ran here. Serves itself where no server runs."`
-	Ps      psCmd      `cmd:"" help:"List sessions."`
-	Cancel  cancelCmd  `cmd:"" help:"Cancel a session and wait until its whole tree is gone."`
-	Openrpc openrpcCmd `cmd:"" name:"openrpc" help:"Print the protocol as an OpenRPC document."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Serve      serveCmd      `cmd:"" help:"Serve the protocol."`
+	Run        runCmd        `cmd:"" help:"Run a command as if it ran here. Serves itself where no server runs."`
+	Ps         psCmd         `cmd:"" help:"List sessions."`
+	Attach     attachCmd     `cmd:"" help:"Follow a session, from the beginning of what is kept, and end as it does."`
+	Logs       logsCmd       `cmd:"" help:"Print what is kept of a session's output."`
+	Pause      pauseCmd      `cmd:"" help:"Stop a session's whole tree, and its deadlines."`
+	Resume     resumeCmd     `cmd:"" help:"Let a paused session go on."`
+	Signal     signalCmd     `cmd:"" help:"Send a signal to a session's whole tree."`
+	Cancel     cancelCmd     `cmd:"" help:"Cancel a session and wait until its whole tree is gone."`
+	Openrpc    openrpcCmd    `cmd:"" name:"openrpc" help:"Print the protocol as an OpenRPC document."`
+	Completion completionCmd `cmd:"" help:"Print a script that completes runnel's command line."`
+	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
 
 // world is what a verb works with in place of the process's own.
@@ -79,7 +85,7 @@ func run(ctx context.Context, args []string, stdin *os.File, stdout, stderr io.W
 		return report(stderr, &statusError{exitUsage, err})
 	}
 	w := &world{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr}
-	return report(stderr, k.Run(w))
+	return report(stderr, k.Run(w, parser))
 }
 
 // report says on stderr what failed, in one line, and returns the exit status.

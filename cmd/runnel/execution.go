@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -32,13 +33,23 @@ type execution struct {
 	w      *world
 	conn   *client.Client
 	stdin  bool
+	tty    *terminal // nil without --pty
 	events client.Events
 	tell   chan rpc.ControlParams // what the session is to be told because of failed: two at most
+	stops  stops
 
 	// These belong to the goroutine that tells events, and to run once that has told all.
 	failed   error // a write to stdout or stderr that failed
 	failedAt time.Time
 	canceled bool // because of it
+
+	lines sync.Mutex // held while a line of --json is printed
+}
+
+func newExecution(w *world, stdin bool) *execution {
+	e := &execution{w: w, stdin: stdin, tell: make(chan rpc.ControlParams, 2)}
+	e.events = client.Events{Output: e.output, Gap: e.gap, Window: window}
+	return e
 }
 
 // run runs the command to its end.
@@ -48,6 +59,7 @@ func (e *execution) run(p rpc.ExecuteParams) error {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, unlessIgnored(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)...)
 	defer signal.Stop(signals)
+	defer e.stops.listen()()
 	begun := make(chan struct{})
 	go e.forward(ctx, giveUp, p.SessionID, begun, signals)
 	s, err := e.conn.Execute(ctx, p, e.events)
@@ -61,6 +73,15 @@ func (e *execution) run(p rpc.ExecuteParams) error {
 	if e.stdin {
 		go e.feed(ctx, giveUp, s)
 	}
+	go e.stops.follow(ctx, s)
+	if e.tty != nil {
+		go e.tty.follow(ctx, s)
+	}
+	return e.wait(ctx, s)
+}
+
+// wait waits for the command's end and returns its status.
+func (e *execution) wait(ctx context.Context, s *client.Session) error {
 	rec, err := s.Wait(ctx)
 	switch {
 	case ctx.Err() != nil:
@@ -99,6 +120,8 @@ func (e *execution) status(rec *rpc.Completion) error {
 		return &statusError{exitRunnelFailed, e.failed}
 	case rec.Reason == rpc.ReasonTimeout || rec.Reason == rpc.ReasonStreamTimeout:
 		return &statusError{exitTimeout, fmt.Errorf("ended by the %s", strings.ReplaceAll(rec.Reason, "_", " "))}
+	case rec.Reason == rpc.ReasonDisconnected:
+		return &statusError{exitRunnelFailed, errors.New("ended because nobody was connected")}
 	case rec.Reason == rpc.ReasonShutdown:
 		return &statusError{exitRunnelFailed, errors.New("ended by the server's shutdown")}
 	case rec.Signal != nil:
@@ -129,8 +152,15 @@ func (e *execution) output(o *client.Output) {
 	e.wrote(err)
 }
 
+// gap says what did not come.
+func (e *execution) gap(g rpc.Gap) {
+	fmt.Fprintf(e.w.stderr, "runnel: %d bytes of output were lost\n", g.LostBytes)
+}
+
 // line prints a notification.
 func (e *execution) line(message []byte) {
+	e.lines.Lock()
+	defer e.lines.Unlock()
 	_, err := fmt.Fprintf(e.w.stdout, "%s\n", message)
 	e.wrote(err)
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/client"
 	"github.com/runnel-rpc/runnel/rpc/server"
 )
@@ -21,7 +22,8 @@ type link struct {
 // link connects to the server, or to one in this process where there is none.
 func (c *runCmd) link(ctx context.Context, o client.Options) (*link, error) {
 	conn, err := c.connect(ctx, o)
-	if errors.Is(err, errNoServer) {
+	if errors.Is(err, errNoServer) && !c.Detach {
+		o.Reconnect = nil
 		return serveSelf(ctx, o)
 	}
 	if err != nil {
@@ -58,13 +60,19 @@ func (l *link) close() {
 	}
 }
 
-// abandon ends the session alone, and waits for nobody else: the connection may be stuck behind a stdout that
+// abandon ends the session alone, and waits for nobody: what it would wait for may be stuck behind a stdout that
 // nobody reads, and ends with the process.
-func (l *link) abandon() {
+func (l *link) abandon(session string) {
 	if l.own != nil {
 		l.own.registry.Kill()
 		l.own.registry.Shutdown(context.Background())
+		return
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), abandonTime)
+	defer cancel()
+	p := rpc.CancelParams{SessionID: session, Grace: rpc.Seconds{Set: true}}
+	_ = l.Notify(ctx, rpc.MethodCancel, p) // or it would linger
+	_ = l.Close()
 }
 
 func (l *link) stop() {

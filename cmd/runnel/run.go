@@ -31,6 +31,8 @@ type runCmd struct {
 	Env           map[string]string `help:"Environment variable to set; may be given more than once." placeholder:"K=V" mapsep:"none"`
 	Timeout       *time.Duration    `help:"Longest running time; 0 for none. Default: the server's." placeholder:"DURATION"`
 	StreamTimeout time.Duration     `help:"Longest silence. Default: none."`
+	PTY           bool              `short:"t" name:"pty" help:"Run it on a terminal, of this one's size."`
+	Detach        bool              `help:"Print the session's id and leave it running. Needs a server."`
 	Label         map[string]string `help:"Label to give to the session; may be given more than once." placeholder:"K=V" mapsep:"none"`
 	JSON          bool              `name:"json" help:"Print every notification as a line of JSON in place of the output."`
 	Args          []string          `arg:"" optional:"" passthrough:"" help:"The command and its arguments."`
@@ -43,6 +45,8 @@ func (c *runCmd) Validate() error {
 		return errors.New("give a command after --, or a shell string with -c, and not both")
 	case c.Timeout != nil && *c.Timeout < 0:
 		return errors.New("--timeout must not be negative")
+	case c.Detach && (c.JSON || c.PTY):
+		return errors.New("--detach goes with neither --json nor --pty")
 	case c.StreamTimeout < 0:
 		return errors.New("--stream-timeout must not be negative")
 	}
@@ -59,12 +63,11 @@ func (c *runCmd) argv() []string {
 
 // Run runs the command and ends as it does.
 func (c *runCmd) Run(w *world) error {
-	e := &execution{w: w, stdin: !c.NoStdin, tell: make(chan rpc.ControlParams, 2)}
-	var o client.Options
+	e := newExecution(w, !c.NoStdin && !c.Detach)
+	o := client.Options{Reconnect: c.reconnect(w)}
 	if c.JSON {
 		o.Raw = e.line
-	} else {
-		e.events.Output = e.output
+		e.events.Output, e.events.Raw = nil, e.line
 	}
 	l, err := c.link(w.ctx, o)
 	if err != nil {
@@ -76,9 +79,21 @@ func (c *runCmd) Run(w *world) error {
 		l.close()
 		return &statusError{exitRunnelFailed, err}
 	}
+	if c.Detach {
+		defer l.close()
+		return e.detach(params)
+	}
+	if c.PTY {
+		restore, err := e.terminal(&params)
+		if err != nil {
+			l.close()
+			return &statusError{exitRunnelFailed, err}
+		}
+		defer restore()
+	}
 	err = e.run(params)
 	if errors.Is(err, errGivenUp) {
-		l.abandon()
+		l.abandon(params.SessionID)
 	} else {
 		l.close()
 	}
@@ -101,8 +116,15 @@ func (c *runCmd) params(own bool) (p rpc.ExecuteParams, err error) {
 	if c.Shell != "" {
 		p.Command.Argv = nil
 	}
-	if c.NoStdin {
+	switch {
+	case c.PTY:
+		p.Stdin = ""
+	case c.NoStdin || c.Detach:
 		p.Stdin = rpc.StdinNone
+	}
+	c.lingering(&p)
+	if c.Detach { // until somebody ends it
+		p.OnDisconnect, p.Linger = rpc.OnDisconnectKeep, rpc.Seconds{Set: true}
 	}
 	if c.Timeout != nil {
 		p.Timeout = rpc.Seconds{Set: true, D: *c.Timeout}

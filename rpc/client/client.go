@@ -43,6 +43,8 @@ const (
 var (
 	// ErrClosed is the cause of every error that comes of a connection that is over.
 	ErrClosed = errors.New("connection closed")
+	// ErrDetached is how a session ends for a client that follows it no more.
+	ErrDetached = errors.New("detached")
 	// ErrFollowed says that the client follows a session of that id already.
 	ErrFollowed = errors.New("the session is followed by this client already")
 )

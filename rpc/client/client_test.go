@@ -135,3 +135,32 @@ func TestOneFollowerOfASession(t *testing.T) {
 		}
 	})
 }
+
+// TestEventsBehindSlowOutput: what came while a callback was busy is told all the same, in order.
+func TestEventsBehindSlowOutput(t *testing.T) {
+	event := func(method string, seq int) string {
+		return fmt.Sprintf(`{"jsonrpc":"2.0","method":%q,"params":{"session_id":%q,"seq":%d,"type":"stdout","data":"x"}}`, method, session1, seq)
+	}
+	reply := `{"jsonrpc":"2.0","id":"%s","result":{}}`
+	all := []string{reply, event("process.started", 1), event("process.output", 2), event("process.paused", 3), event("process.output", 4), event("process.completed", 5)}
+	c := scripted(t, []string{hello}, strings.Join(all, "\n"))
+	var told []int64
+	held := make(chan struct{})
+	s, err := c.Execute(t.Context(), rpc.ExecuteParams{SessionID: session1, Command: rpc.Command{Shell: "x"}}, Events{
+		Window: 1 << 20,
+		State:  func(e rpc.StateEvent) { told = append(told, e.Seq) },
+		Output: func(o *Output) { <-held; told = append(told, o.Seq) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for s.Seq() < 5 { // all has come
+		time.Sleep(time.Millisecond)
+	}
+	close(held)
+	within(t, "the record", func() {
+		if rec, err := s.Wait(context.Background()); err != nil || rec.Seq != 5 || fmt.Sprint(told) != "[1 2 3 4]" {
+			t.Errorf("%+v, %v, %v", rec, err, told)
+		}
+	})
+}

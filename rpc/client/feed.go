@@ -34,8 +34,9 @@ type item struct {
 	method string
 	params []byte
 	raw    []byte
-	left   []byte // of the output; nil for what is consumed
+	left   []byte // of the output
 	gap    *rpc.Gap
+	done   bool // it is consumed
 }
 
 func newFeed(s *Session) *feed {
@@ -78,7 +79,7 @@ func (f *feed) event(method string, params, raw []byte, seq int64) {
 	it := &item{seq: seq, method: method, params: slices.Clone(params), raw: slices.Clone(raw)}
 	if f.s.events.Readers {
 		f.s.tell(method, params, raw)
-		it.gap = gapOf(method, params)
+		it.gap, it.done = gapOf(method, params), true
 	}
 	f.add(it)
 }
@@ -146,7 +147,7 @@ func (f *feed) next() (*item, error) {
 
 func (f *feed) consume(it *item) {
 	f.mu.Lock()
-	it.left = nil
+	it.left, it.done = nil, true
 	ack := f.pop()
 	f.mu.Unlock()
 	f.ack(ack)
@@ -155,7 +156,7 @@ func (f *feed) consume(it *item) {
 // pop drops what is consumed from the head and returns what the server is to be told, 0 for nothing.
 func (f *feed) pop() (ack int64) {
 	n := 0
-	for n < len(f.items) && len(f.items[n].left) == 0 {
+	for n < len(f.items) && f.items[n].done {
 		f.consumed = f.items[n].seq
 		f.items[n] = nil
 		n++
@@ -244,6 +245,7 @@ func (r *reader) Read(b []byte) (n int, err error) {
 		err = &GapError{*it.gap}
 	}
 	if len(it.left) == 0 {
+		it.done = true
 		r.items = r.items[1:]
 	}
 	ack := f.pop()

@@ -165,5 +165,10 @@ func (s *Session) reattach(ctx context.Context, l *link) error {
 		s.c.forget(s)
 		return nil
 	}
+	if err == nil {
+		s.mu.Lock()
+		s.on = l
+		s.mu.Unlock()
+	}
 	return err
 }

@@ -51,6 +51,7 @@ type Session struct {
 	seq      int64 // all up to here was taken from the connection
 	followed bool  // the server attached us
 	missed   bool  // another connection was made before that was known
+	on       *link // where it was attached to again; nil also for the first one
 	once     sync.Once
 	done     chan struct{}
 	record   *rpc.Completion
@@ -191,15 +192,48 @@ func (s *Session) Resize(ctx context.Context, rows, cols int) error {
 	return s.c.again(ctx, rpc.MethodControl, p, nil)
 }
 
-// Detach follows the session no more; it runs on.
+// Detach follows the session no more; it runs on. Wait returns ErrDetached.
 func (s *Session) Detach(ctx context.Context) error {
 	err := s.c.again(ctx, rpc.MethodDetach, rpc.SessionParams{SessionID: s.id}, nil)
 	s.c.forget(s)
-	s.finish(nil, errDetached)
+	s.finish(nil, ErrDetached)
 	return err
 }
 
-var errDetached = errors.New("detached")
+// Suspend detaches from the session until Follow, before the client is stopped or asleep for a while: then the
+// drop of its connection does not end the session.
+func (s *Session) Suspend(ctx context.Context) error {
+	l, err := s.c.current(ctx)
+	if err != nil {
+		return err
+	}
+	if err = l.call(ctx, rpc.MethodDetach, rpc.SessionParams{SessionID: s.id}, nil); err == nil {
+		s.mu.Lock()
+		s.on = nil
+		s.mu.Unlock()
+	}
+	return err
+}
+
+// Follow attaches to a suspended session again, from where it stood. Where the client has had to reconnect, it
+// is attached already.
+func (s *Session) Follow(ctx context.Context) error {
+	for {
+		l, err := s.c.current(ctx)
+		if err != nil {
+			return err
+		}
+		s.mu.Lock()
+		there := s.on == l
+		s.mu.Unlock()
+		if there {
+			return nil
+		}
+		if err = s.reattach(ctx, l); s.c.o.Reconnect == nil || !errors.Is(err, ErrClosed) {
+			return err
+		}
+	}
+}
 
 // advance takes the place of an event and reports whether it is new.
 func (s *Session) advance(seq int64) bool {

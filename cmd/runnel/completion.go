@@ -1,0 +1,104 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+type completionCmd struct {
+	Shell string `arg:"" enum:"bash,zsh,fish" help:"bash, zsh or fish."`
+}
+
+// Run prints the script. It completes verbs, flags, and the ids of sessions.
+func (c *completionCmd) Run(w *world, k *kong.Kong) error {
+	_, err := fmt.Fprint(w.stdout, scripts[c.Shell](verbsOf(k)))
+	return err
+}
+
+// verb is what is completed of one.
+type verb struct {
+	name, help string
+	flags      []flag
+	takesID    bool
+}
+
+type flag struct{ name, help string }
+
+// verbsOf reads them off the command line's own description.
+func verbsOf(k *kong.Kong) (all []verb) {
+	for _, n := range k.Model.Children {
+		v := verb{name: n.Name, help: n.Help}
+		for _, f := range n.Flags {
+			if !f.Hidden {
+				v.flags = append(v.flags, flag{"--" + f.Name, f.Help})
+			}
+		}
+		for _, p := range n.Positional {
+			v.takesID = v.takesID || p.Name == "id"
+		}
+		all = append(all, v)
+	}
+	return all
+}
+
+var scripts = map[string]func([]verb) string{"bash": bashScript, "zsh": zshScript, "fish": fishScript}
+
+// listIDs prints the ids of all sessions, one a line.
+const listIDs = `runnel ps 2>/dev/null | awk 'NR > 1 { print $1 }'`
+
+func bashScript(verbs []verb) string {
+	var names, cases strings.Builder
+	for _, v := range verbs {
+		names.WriteString(" " + v.name)
+		var flags []string
+		for _, f := range v.flags {
+			flags = append(flags, f.name)
+		}
+		words := strings.Join(flags, " ")
+		if v.takesID {
+			words += ` $(` + listIDs + `)`
+		}
+		fmt.Fprintf(&cases, "    %s) words=\"%s\" ;;\n", v.name, words)
+	}
+	return `# bash completion for runnel; load it by: source <(runnel completion bash)
+_runnel() {
+  local words="" i
+  if ((COMP_CWORD == 1)); then
+    words="` + strings.TrimSpace(names.String()) + `"
+  else
+    for ((i = 2; i < COMP_CWORD; i++)); do
+      [[ ${COMP_WORDS[i]} == -- ]] && { COMPREPLY=($(compgen -c -f -- "${COMP_WORDS[COMP_CWORD]}")); return; }
+    done
+    case ${COMP_WORDS[1]} in
+` + cases.String() + `    esac
+  fi
+  COMPREPLY=($(compgen -W "$words" -- "${COMP_WORDS[COMP_CWORD]}"))
+}
+complete -o default -F _runnel runnel
+`
+}
+
+func zshScript(verbs []verb) string {
+	return `#compdef runnel
+# zsh completion for runnel; load it by: source <(runnel completion zsh)
+autoload -U +X bashcompinit && bashcompinit
+` + bashScript(verbs)
+}
+
+func fishScript(verbs []verb) string {
+	var b strings.Builder
+	b.WriteString("# fish completion for runnel; load it by: runnel completion fish | source\n")
+	quote := strings.NewReplacer(`\`, `\\`, `'`, `\'`)
+	for _, v := range verbs {
+		fmt.Fprintf(&b, "complete -c runnel -n __fish_use_subcommand -f -a %s -d '%s'\n", v.name, quote.Replace(v.help))
+		for _, f := range v.flags {
+			fmt.Fprintf(&b, "complete -c runnel -n '__fish_seen_subcommand_from %s' -l %s -d '%s'\n", v.name, f.name[2:], quote.Replace(f.help))
+		}
+		if v.takesID {
+			fmt.Fprintf(&b, "complete -c runnel -n '__fish_seen_subcommand_from %s' -f -a \"(%s)\"\n", v.name, strings.ReplaceAll(listIDs, "$1", `\$1`))
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/term"
+
+	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/client"
+)
+
+// The size of a command's terminal where there is none here.
+const (
+	defaultRows = 24
+	defaultCols = 80
+)
+
+// terminal is this one, whose size that of the command follows.
+type terminal struct {
+	file *os.File // nil where stdin is none
+}
+
+// terminal gives the command a terminal of this one's size and type, and puts this one into raw mode until
+// restore: what is typed is the command's, Ctrl-C too.
+func (e *execution) terminal(p *rpc.ExecuteParams) (restore func(), err error) {
+	e.tty = &terminal{}
+	p.PTY = &rpc.PTY{Rows: defaultRows, Cols: defaultCols, Term: os.Getenv("TERM")}
+	restore = func() {}
+	fd := int(e.w.stdin.Fd())
+	if !term.IsTerminal(fd) {
+		return restore, nil
+	}
+	e.tty.file = e.w.stdin
+	if cols, rows, err := term.GetSize(fd); err == nil && rows > 0 && cols > 0 {
+		p.PTY.Rows, p.PTY.Cols = rows, cols
+	}
+	if !e.stdin {
+		return restore, nil
+	}
+	was, err := term.MakeRaw(fd)
+	if err != nil {
+		return nil, err
+	}
+	return func() { _ = term.Restore(fd, was) }, nil
+}
+
+// follow tells the session each new size until ctx is done.
+func (t *terminal) follow(ctx context.Context, s *client.Session) {
+	if t.file == nil {
+		return
+	}
+	changed := make(chan os.Signal, 1)
+	signal.Notify(changed, syscall.SIGWINCH)
+	defer signal.Stop(changed)
+	for {
+		if cols, rows, err := term.GetSize(int(t.file.Fd())); err == nil && rows > 0 && cols > 0 {
+			_ = s.Resize(ctx, rows, cols)
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
