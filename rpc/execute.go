@@ -115,8 +115,8 @@ type ExecuteParams struct {
 
 // PTY asks for a terminal of Rows by Cols characters; Term is its TERM.
 type PTY struct {
-	Rows int    `json:"rows" min:"1" max:"65535"`
-	Cols int    `json:"cols" min:"1" max:"65535"`
+	Rows int    `json:"rows" rpc:"required" min:"1" max:"65535"`
+	Cols int    `json:"cols" rpc:"required" min:"1" max:"65535"`
 	Term string `json:"term,omitempty"`
 }
 

@@ -221,7 +221,7 @@ func (s *Server) connected(id string) rpc.Connected {
 // capabilities are what this version can do, for clients to look before they ask.
 var capabilities = []string{
 	"execute", "control", "cancel", "write", "wait", "status", "list",
-	"batch", "lines", "raw", "slow_client", "stdin", "containment:group",
+	"batch", "lines", "raw", "slow_client", "stdin", "pty", "containment:group",
 }
 
 // hijacker hands the library our connection in place of the real one, and a writer that ends in it.

@@ -35,6 +35,10 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 		return session.Spec{}, err
 	}
 	p.SessionID = id // or a retry that spells it otherwise would seem to be another execute
+	term, err := terminal(p)
+	if err != nil {
+		return session.Spec{}, err
+	}
 	env, err := d.environ(p.Env)
 	if err != nil {
 		return session.Spec{}, err
@@ -45,6 +49,10 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 	var capture int64
 	if p.Wait {
 		capture = captureBytes(p.CaptureBytes, defaultCapture)
+	}
+	silence := d.StreamTimeout
+	if term != nil {
+		silence = 0 // who is at a terminal may think
 	}
 	argv := p.Command.Argv
 	if argv == nil {
@@ -57,9 +65,9 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 		Labels:        p.Labels,
 		Command:       p.Command,
 		Encoding:      p.Encoding,
-		Program:       process.Spec{Argv: argv, Dir: p.Cwd, Env: env, Stdin: p.Stdin == rpc.StdinPipe},
+		Program:       process.Spec{Argv: argv, Dir: p.Cwd, Env: env, Stdin: p.Stdin == rpc.StdinPipe, Terminal: term},
 		Timeout:       orDefault(p.Timeout, d.Timeout),
-		StreamTimeout: orDefault(p.StreamTimeout, d.StreamTimeout),
+		StreamTimeout: orDefault(p.StreamTimeout, silence),
 		Grace:         orDefault(p.Grace, d.Grace),
 		WaitForTree:   p.OnLeaderExit == rpc.OnLeaderExitWait,
 		Output:        output(p),
@@ -69,7 +77,7 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 
 func output(p *rpc.ExecuteParams) stream.ReaderOptions {
 	o := stream.ReaderOptions{
-		Raw:   p.Mode == rpc.ModeRaw,
+		Raw:   p.Mode == rpc.ModeRaw || p.Mode == "" && p.PTY != nil,
 		Split: p.Overflow == rpc.OverflowSplit,
 		Bytes: p.Encoding == rpc.EncodingBase64,
 	}
@@ -79,14 +87,31 @@ func output(p *rpc.ExecuteParams) stream.ReaderOptions {
 	return o
 }
 
+// terminal is the one that an execute asks for, or nil. Its TERM is the client's, by term or else by env, and
+// never the server's, which tells of another terminal.
+func terminal(p *rpc.ExecuteParams) (*process.Terminal, *rpc.Error) {
+	if p.PTY == nil {
+		return nil, nil
+	}
+	t := &process.Terminal{Rows: p.PTY.Rows, Cols: p.PTY.Cols, Term: p.PTY.Term}
+	if own := p.Env["TERM"]; t.Term == "" && own != nil {
+		t.Term = *own
+	}
+	switch {
+	case p.Stdin == rpc.StdinNone:
+		return nil, rpc.InvalidParams("stdin", `stdin "none" can't be had with pty: a terminal is read from too`)
+	case strings.Contains(p.PTY.Term, "\x00"):
+		return nil, rpc.InvalidParams("pty.term", "pty.term holds NUL")
+	}
+	return t, nil
+}
+
 // notBuilt refuses what this version does not do yet, rather than ignore it.
 func notBuilt(p *rpc.ExecuteParams) *rpc.Error {
 	refuse := func(field string) *rpc.Error {
 		return rpc.InvalidParams(field, "%s is not supported by this version", field)
 	}
 	switch {
-	case p.PTY != nil:
-		return refuse("pty")
 	case p.Limits != nil:
 		return refuse("limits")
 	case p.Window != nil:
