@@ -74,8 +74,8 @@ func TestPTY(t *testing.T) {
 	if !contains(strings.Join(p.hello.Capabilities, " "), "pty") {
 		t.Errorf("%v", p.hello.Capabilities)
 	}
-	c := p.terminal(object{"command": `stty size; echo $TERM; echo err >&2; read line; echo "got $line"; trap "stty size; exit 5" WINCH; echo ready; while :; do sleep 0.02; done`})
-	c.wants("err\r\n")
+	c := p.terminal(object{"command": `stty size; echo $TERM; echo err >&2; printf "who? "; read line; echo "got $line"; trap "stty size; exit 5" WINCH; echo ready; while :; do sleep 0.02; done`})
+	c.wants("who? ")
 	c.types("hello\n")
 	c.wants("ready\r\n")
 	var r rpc.ControlResult
@@ -84,7 +84,7 @@ func TestPTY(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	rec := c.ended()
-	want := "24 80\r\nxterm-256color\r\nerr\r\nhello\r\ngot hello\r\nready\r\n50 132\r\n"
+	want := "24 80\r\nxterm-256color\r\nerr\r\nwho? hello\r\ngot hello\r\nready\r\n50 132\r\n"
 	if c.shown() != want || len(c.x.data) != 1 {
 		t.Errorf("%q", c.x.data)
 	}
