@@ -10,7 +10,7 @@ import (
 
 const (
 	// stopWait is how long in all a pause waits for parents to stop before their children are stopped. It
-	// takes some µs but on a machine that is short of processors.
+	// takes a few ms but on a machine that is short of processors.
 	stopWait = 100 * time.Millisecond
 	// maxRounds is how often the process table is read to find who was forked since the last reading.
 	maxRounds = 16
