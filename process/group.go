@@ -27,6 +27,8 @@ type kernel struct {
 	kill        func(pid int, sig syscall.Signal) error
 	signalGroup func(pidfd int, sig syscall.Signal) error // nil where there is none
 	members     func(pgid int) ([]int, error)             // of the process table, without the dead
+	session     func(sid int) ([]member, error)           // the same for a kernel session
+	signalOne   func(m member, sid int, sig syscall.Signal) error
 }
 
 func (g *group) name() string { return "group" }
@@ -34,20 +36,37 @@ func (g *group) name() string { return "group" }
 func (g *group) outlivesReap() bool { return g.sys.signalGroup != nil && g.leader.handle != nil }
 
 func (g *group) signal(sig syscall.Signal) error {
-	err := g.leader.hold(func(pidfd int, reaped bool) error {
-		switch {
-		case g.outlivesReap() && pidfd >= 0:
-			return g.sys.signalGroup(pidfd, sig)
-		case reaped || g.leader.pid <= 1: // kill(-1) would be everyone
-			return os.ErrProcessDone
-		default:
-			return g.sys.kill(-g.leader.pid, sig)
-		}
-	})
+	return g.leader.hold(func(pidfd int, reaped bool) error { return g.send(pidfd, reaped, sig) })
+}
+
+// send is signal under the leader's lock.
+func (g *group) send(pidfd int, reaped bool, sig syscall.Signal) (err error) {
+	switch {
+	case g.outlivesReap() && pidfd >= 0:
+		err = g.sys.signalGroup(pidfd, sig)
+	case reaped || g.leader.pid <= 1: // kill(-1) would be everyone
+		err = os.ErrProcessDone
+	default:
+		err = g.sys.kill(-g.leader.pid, sig)
+	}
 	if err == syscall.ESRCH {
 		return os.ErrProcessDone
 	}
 	return err
+}
+
+// pause needs no order: the kernel signals a group under one lock that fork takes too, so no member is seen
+// half way and no child slips out, and a shell that would report its stopped child is stopped itself.
+func (g *group) pause() error { return g.signal(syscall.SIGSTOP) }
+
+// resume restarts members too that stopped themselves.
+func (g *group) resume() error { return g.signal(syscall.SIGCONT) }
+
+func (g *group) terminate() error {
+	if err := g.signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	return g.signal(syscall.SIGCONT) // a signal to a stopped process only pends
 }
 
 // living asks the group itself first, for that is quick, and again after reading the process table, which

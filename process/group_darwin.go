@@ -2,10 +2,12 @@ package process
 
 import "syscall"
 
-// groupAttr makes the child lead a group of its own before its exec. There is no pidfd here.
-func groupAttr(pidfd *int) *syscall.SysProcAttr {
+// withHandle asks for the child's pidfd, which there is none of here.
+func withHandle(attr *syscall.SysProcAttr, pidfd *int) *syscall.SysProcAttr {
 	*pidfd = -1
-	return &syscall.SysProcAttr{Setpgid: true}
+	return attr
 }
 
-func host() kernel { return kernel{kill: kill, members: groupMembers} }
+func host() kernel {
+	return kernel{kill: kill, members: groupMembers, session: sessionMembers, signalOne: signalOne}
+}

@@ -8,16 +8,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// groupAttr makes the child lead a group of its own before its exec, and asks for its pidfd (-1: none).
-func groupAttr(pidfd *int) *syscall.SysProcAttr {
-	*pidfd = -1
-	return &syscall.SysProcAttr{Setpgid: true, PidFD: pidfd}
+// withHandle asks for the child's pidfd; -1 if there is none.
+func withHandle(attr *syscall.SysProcAttr, pidfd *int) *syscall.SysProcAttr {
+	*pidfd, attr.PidFD = -1, pidfd
+	return attr
 }
 
 // host is this machine's kernel. The flag is tried once, with signal 0 on our own process id: as a group
 // that is us or, if we lead none, nobody; a kernel or a sandbox without it says neither.
 var host = sync.OnceValue(func() kernel {
-	k := kernel{kill: kill, members: groupMembers}
+	k := kernel{kill: kill, members: groupMembers, session: sessionMembers, signalOne: signalOne}
 	fd, err := unix.PidfdOpen(os.Getpid(), 0)
 	if err != nil {
 		return k

@@ -190,7 +190,10 @@ func live(spec Spec) (string, Exit, error) {
 	}
 	defer p.Close()
 	out, err1 := readAll(p.Stdout())
-	_, err2 := readAll(p.Stderr())
+	var err2 error
+	if p.Stderr() != nil {
+		_, err2 = readAll(p.Stderr())
+	}
 	err3 := p.WaitExit()
 	p.Sweep(context.Background(), 0)
 	exit, err4 := p.Reap()

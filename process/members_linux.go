@@ -13,16 +13,37 @@ import (
 // groupMembers reads /proc for the living processes of a group (proc_pid_stat(5)). Zombies are left out:
 // where init does not reap they stay for ever.
 func groupMembers(pgid int) ([]int, error) {
+	var pids []int
+	err := eachProcess(func(pid int, st *stat) {
+		if st.pgrp == pgid && st.living() {
+			pids = append(pids, pid)
+		}
+	})
+	return pids, err
+}
+
+// sessionMembers is the same for a session (setsid(2)).
+func sessionMembers(sid int) ([]member, error) {
+	var all []member
+	err := eachProcess(func(pid int, st *stat) {
+		if st.session == sid && st.living() {
+			all = append(all, member{pid, st.parent, st.pgrp, st.started, st.state == 'T'})
+		}
+	})
+	return all, err
+}
+
+// eachProcess calls f for all that are to be seen.
+func eachProcess(f func(pid int, st *stat)) error {
 	proc, err := os.Open("/proc")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer proc.Close()
 	names, err := proc.Readdirnames(-1)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var pids []int
 	buf := make([]byte, 1024)
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)
@@ -31,20 +52,21 @@ func groupMembers(pgid int) ([]int, error) {
 		}
 		st, err := readStat(name, buf)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if st.pgrp == pgid && st.living() {
-			pids = append(pids, pid)
-		}
+		f(pid, &st)
 	}
-	return pids, nil
+	return nil
 }
 
 // stat is what of /proc/PID/stat matters here.
 type stat struct {
 	state   byte
+	parent  int
 	pgrp    int
+	session int
 	threads int
+	started uint64 // in clock ticks since the boot
 }
 
 // living is false for the dead, reaped or not. A process whose first thread ended before the others shows
@@ -72,12 +94,19 @@ func readStat(pid string, buf []byte) (stat, error) {
 
 // parseStat reads "pid (name) state ppid pgrp …". The name may hold anything, so its end is the last ')'.
 func parseStat(line []byte) (stat, error) {
-	const state, pgrp, threads = 0, 2, 17 // fields after the name
+	const state, parent, pgrp, session, threads, started = 0, 1, 2, 3, 17, 19 // fields after the name
 	fields := bytes.Fields(line[bytes.LastIndexByte(line, ')')+1:])
-	if len(fields) <= threads {
+	if len(fields) <= started {
 		return stat{}, fmt.Errorf("process: /proc/PID/stat has %d fields after the name", len(fields))
 	}
-	group, err1 := strconv.Atoi(string(fields[pgrp]))
-	count, err2 := strconv.Atoi(string(fields[threads]))
-	return stat{fields[state][0], group, count}, errors.Join(err1, err2)
+	var err error
+	number := func(field int) int {
+		n, e := strconv.Atoi(string(fields[field]))
+		err = errors.Join(err, e)
+		return n
+	}
+	st := stat{fields[state][0], number(parent), number(pgrp), number(session), number(threads), 0}
+	ticks, e := strconv.ParseUint(string(fields[started]), 10, 64)
+	st.started = ticks
+	return st, errors.Join(err, e)
 }

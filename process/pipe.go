@@ -17,7 +17,7 @@ const (
 	largePipe = 256 << 10 // for whom the pipe grows to this many, once
 )
 
-// Pipe is the read end of a tree's output. It borrows a buffer only when there is something to read, so an
+// Pipe is the read end of a tree's output, a pipe or a terminal. It borrows a buffer only when there is something to read, so an
 // idle pipe holds none. One goroutine reads; SetReadDeadline and Close may be called from any.
 type Pipe struct {
 	file *os.File
@@ -92,8 +92,8 @@ func (r *Pipe) readOnce(fd uintptr) bool {
 		r.n, r.err = unix.Read(int(fd), buf)
 	}
 	switch {
-	case r.err == nil && r.n == 0:
-		r.err = io.EOF
+	case r.err == nil && r.n == 0, r.err == unix.EIO: // a terminal that nobody has open any more (pty(7))
+		r.n, r.err = 0, io.EOF
 	case r.err != nil:
 		r.n = 0
 	case r.n >= largeRead && !r.grown:

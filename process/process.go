@@ -7,7 +7,8 @@
 //	Close ── Reap ── Sweep (end who is left of the tree) ── WaitExit (the leader exited) ┘
 //
 // The leader is the child itself; the others are its descendants. What holds them together, the
-// containment, is the leader's process group: a descendant that leaves the group (setsid) leaves the tree.
+// containment, is the leader's process group: a descendant that leaves the group (setsid) leaves the tree. On
+// a terminal it is the leader's kernel session, since a shell with job control makes a group of each job.
 //
 // The one rule that everything here serves: a group is named by its number only while its leader is
 // certainly not reaped, because afterwards the number may belong to strangers. See group.
@@ -30,29 +31,32 @@ type Process struct {
 	tree   containment
 	stdin  *os.File
 	stdout *Pipe
-	stderr *Pipe
+	stderr *Pipe       // nil on a terminal
 	asked  atomic.Bool // Terminate was called
+
+	onTerminal bool // then stdin and stdout are its master
 }
 
 // PID is the process id of the leader. After Reap it names nothing.
 func (p *Process) PID() int { return p.leader.pid }
 
-// PGID is the process group of the tree. It is the leader's pid (setpgid(2) before exec).
+// PGID is the process group of the tree. It is the leader's pid (setpgid(2) or setsid(2) before exec).
 func (p *Process) PGID() int { return p.leader.pid }
 
 // Containment names what holds the tree together, as the execute reply tells it: "group".
 func (p *Process) Containment() string { return p.tree.name() }
 
 // Stdout is the read end of the tree's standard output. It ends when the last descendant closes it,
-// which may be after the leader's exit.
+// which may be after the leader's exit. On a terminal it is all that is written to that.
 func (p *Process) Stdout() *Pipe { return p.stdout }
 
-// Stderr is as Stdout, for standard error.
+// Stderr is as Stdout, for standard error; nil on a terminal.
 func (p *Process) Stderr() *Pipe { return p.stderr }
 
 // Stdin is the write end of the leader's standard input, nil without Spec.Stdin. It is non-blocking and
 // in the runtime's poller, so deadlines and Close interrupt a Write. Close it to send the end of file.
-// EPIPE says that nobody reads any more.
+// EPIPE says that nobody reads any more. On a terminal it is the keyboard: to close it tells the tree
+// nothing, and what is written when nobody has the terminal open any more goes nowhere.
 func (p *Process) Stdin() *os.File { return p.stdin }
 
 // Signal sends sig to every process of the tree; to a leader that exited and others that live on it may
@@ -65,21 +69,32 @@ func (p *Process) Signal(sig syscall.Signal) error {
 	return p.tree.signal(sig)
 }
 
-// Pause stops the whole tree (SIGSTOP). The kernel signals a group under one lock that fork takes too, so
-// no member is seen half way and no child slips out; that is as good as stopping parents first, which a
-// containment without such a lock has to do lest a shell report a stopped child.
-func (p *Process) Pause() error { return p.Signal(syscall.SIGSTOP) }
+// Pause stops the whole tree (SIGSTOP). On a terminal it waits, for at most 100 ms, until parents have stopped
+// before it stops their children, lest a shell report a stopped job. Errors are those of Signal.
+func (p *Process) Pause() error {
+	if p.leader.isReaped() {
+		return os.ErrProcessDone
+	}
+	return p.tree.pause()
+}
 
-// Resume lets a paused tree go on (SIGCONT); for one that runs it does nothing.
-func (p *Process) Resume() error { return p.Signal(syscall.SIGCONT) }
+// Resume lets a paused tree go on (SIGCONT); for one that runs it does nothing. On a terminal, jobs that were
+// stopped before the Pause stay so.
+func (p *Process) Resume() error {
+	if p.leader.isReaped() {
+		return os.ErrProcessDone
+	}
+	return p.tree.resume()
+}
 
-// Terminate asks the tree to end: SIGTERM, then SIGCONT, since a signal to a stopped process only pends.
+// Terminate asks the tree to end: SIGTERM, then SIGCONT, since a signal to a stopped process only pends. On
+// a terminal a leader that ignores SIGTERM, as interactive shells do, gets SIGHUP too.
 func (p *Process) Terminate() error {
 	p.asked.Store(true)
-	if err := p.Signal(syscall.SIGTERM); err != nil {
-		return err
+	if p.leader.isReaped() {
+		return os.ErrProcessDone
 	}
-	return p.Signal(syscall.SIGCONT)
+	return p.tree.terminate()
 }
 
 // Kill ends the tree by SIGKILL, which acts on stopped processes too. It does not wait: WaitExit does.
@@ -133,6 +148,8 @@ func (p *Process) Close() {
 		_ = p.stdin.Close()
 	}
 	_ = p.stdout.Close()
-	_ = p.stderr.Close()
+	if p.stderr != nil {
+		_ = p.stderr.Close()
+	}
 	p.leader.close()
 }

@@ -22,12 +22,15 @@ type Spec struct {
 	Env []string
 	// Stdin gives the child a pipe as its standard input, in place of /dev/null.
 	Stdin bool
+	// Terminal, if not nil, gives the child a terminal in place of all three pipes; Stdin is then of no
+	// effect. TERM in Env gives way to the terminal's.
+	Terminal *Terminal
 }
 
 // SpawnError says why a command did not start. It never holds an argument or an environment value.
 type SpawnError struct {
-	Path  string        // the directory for "chdir", else the program as it was asked for
-	Op    string        // "chdir", "exec" (with fork), or "pipe" when no descriptors were to be had
+	Path  string        // the directory for "chdir", /dev/ptmx for "pty", else the program as it was asked for
+	Op    string        // "chdir", "exec" (with fork), "pty", or "pipe" when no descriptors were to be had
 	Errno syscall.Errno // EINVAL for a NUL byte, which no path, argument or variable can hold
 }
 
@@ -36,7 +39,7 @@ func (e *SpawnError) Error() string { return fmt.Sprintf("%s %q: %v", e.Op, e.Pa
 // Unwrap makes errors.Is(err, fs.ErrNotExist) and the like work.
 func (e *SpawnError) Unwrap() error { return e.Errno }
 
-// Start runs spec as the leader of a new process group. Every error is a *SpawnError, and leaves neither
+// Start runs spec as the leader of a new process group, and on a terminal of a new session too. Every error is a *SpawnError, and leaves neither
 // process nor descriptor. The caller owes the Process a WaitExit, Sweep, Reap and Close.
 func Start(spec Spec) (*Process, error) { return start(spec, host()) }
 
@@ -48,9 +51,9 @@ func start(spec Spec, sys kernel) (*Process, error) {
 	if err != nil {
 		return nil, spec.refusal(err)
 	}
-	ends, err := openStdio(spec.Stdin)
+	ends, err := spec.openStdio()
 	if err != nil {
-		return nil, &SpawnError{Path: spec.Argv[0], Op: "pipe", Errno: errnoOf(err)}
+		return nil, err
 	}
 	l, err := fork(path, &spec, ends.child)
 	ends.closeChild()
@@ -58,19 +61,27 @@ func start(spec Spec, sys kernel) (*Process, error) {
 		ends.closeParent()
 		return nil, spec.refusal(err)
 	}
-	p := &Process{leader: l, tree: &group{leader: l, sys: sys}}
+	g := &group{leader: l, sys: sys}
+	p := &Process{leader: l, tree: g}
+	if spec.Terminal != nil {
+		p.tree, p.onTerminal = &jobs{group: g}, true
+	}
 	p.stdin, p.stdout, p.stderr = ends.files()
 	return p, nil
 }
 
 // fork starts the program at path on the given standard descriptors. It returns once the exec is done.
 func fork(path string, spec *Spec, stdio [3]int) (*leader, error) {
+	attr, env := &syscall.SysProcAttr{Setpgid: true}, spec.Env
+	if t := spec.Terminal; t != nil {
+		attr, env = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 0}, t.env(env)
+	}
 	var pidfd int
 	pid, err := syscall.ForkExec(path, spec.Argv, &syscall.ProcAttr{
 		Dir:   spec.Dir,
-		Env:   spec.Env,
+		Env:   env,
 		Files: []uintptr{uintptr(stdio[0]), uintptr(stdio[1]), uintptr(stdio[2])},
-		Sys:   groupAttr(&pidfd),
+		Sys:   withHandle(attr, &pidfd),
 	})
 	if err != nil {
 		return nil, err
@@ -86,7 +97,11 @@ func (s *Spec) check() error {
 	if strings.IndexByte(s.Dir, 0) >= 0 {
 		return &SpawnError{Path: s.Dir, Op: "chdir", Errno: syscall.EINVAL}
 	}
-	for _, list := range [][]string{s.Argv, s.Env} {
+	lists := [][]string{s.Argv, s.Env}
+	if s.Terminal != nil {
+		lists = append(lists, []string{s.Terminal.Term})
+	}
+	for _, list := range lists {
 		for _, item := range list {
 			if strings.IndexByte(item, 0) >= 0 {
 				return &SpawnError{Path: s.Argv[0], Op: "exec", Errno: syscall.EINVAL}
@@ -115,14 +130,29 @@ func errnoOf(err error) syscall.Errno {
 	return syscall.EIO
 }
 
-// stdio is the two sides of a child's standard descriptors, -1 where there is none. A terminal, when it
-// comes, is another way to fill it: its slave thrice for the child, its master for us.
+// stdio is the two sides of a child's standard descriptors, -1 where there is none. Of a terminal the child
+// has its slave, thrice the same, and we its master, once to write and once to read.
 type stdio struct {
 	child  [3]int // blocking, as programs expect
 	parent [3]int // non-blocking, for the poller: stdin's write end, two read ends
 }
 
-func openStdio(stdin bool) (s stdio, err error) {
+func (s *Spec) openStdio() (stdio, error) {
+	if s.Terminal != nil {
+		ends, err := s.Terminal.open()
+		if err != nil {
+			err = &SpawnError{Path: "/dev/ptmx", Op: "pty", Errno: errnoOf(err)}
+		}
+		return ends, err
+	}
+	ends, err := openPipes(s.Stdin)
+	if err != nil {
+		err = &SpawnError{Path: s.Argv[0], Op: "pipe", Errno: errnoOf(err)}
+	}
+	return ends, err
+}
+
+func openPipes(stdin bool) (s stdio, err error) {
 	s = stdio{child: [3]int{-1, -1, -1}, parent: [3]int{-1, -1, -1}}
 	defer func() {
 		if err != nil {
@@ -150,15 +180,18 @@ func (s *stdio) files() (stdin *os.File, stdout, stderr *Pipe) {
 	if s.parent[0] >= 0 {
 		stdin = os.NewFile(uintptr(s.parent[0]), "stdin")
 	}
-	return stdin, newPipe(s.parent[1], "stdout"), newPipe(s.parent[2], "stderr")
+	if s.parent[2] >= 0 {
+		stderr = newPipe(s.parent[2], "stderr")
+	}
+	return stdin, newPipe(s.parent[1], "stdout"), stderr
 }
 
 func (s *stdio) closeChild()  { closeAll(s.child) }
 func (s *stdio) closeParent() { closeAll(s.parent) }
 
 func closeAll(fds [3]int) {
-	for _, fd := range fds {
-		if fd >= 0 {
+	for i, fd := range fds {
+		if fd >= 0 && (i == 0 || fd != fds[i-1]) {
 			_ = unix.Close(fd)
 		}
 	}

@@ -141,7 +141,7 @@ func (s *Session) Start() error {
 	s.timeout = stream.NewDeadline(s.spec.Timeout, func() { s.End(TimedOut, nil) })
 	s.silence = stream.NewDeadline(s.spec.StreamTimeout, func() { s.End(StreamTimedOut, nil) })
 	s.pace.add(s.silence)
-	s.stdin.open(p.Stdin(), s.silence.Touch)
+	s.openStdin(p)
 	s.update(func(st *status) {
 		st.proc, st.started = p, time.Now()
 		st.move(Running)
@@ -236,6 +236,22 @@ func (s *Session) Signal(sig syscall.Signal) (err error) {
 			return
 		}
 		err = st.proc.Signal(sig)
+	})
+	return err
+}
+
+// Resize sets the size of the session's terminal in characters, 1 to 65535 each; a paused one learns of it
+// when it goes on. Errors: process.ErrNoTerminal, and a *StateError when the session does not run.
+func (s *Session) Resize(rows, cols int) (err error) {
+	s.update(func(st *status) {
+		switch {
+		case s.spec.Program.Terminal == nil:
+			err = process.ErrNoTerminal
+		case !st.state.Live():
+			err = &StateError{st.state}
+		default:
+			err = st.proc.Resize(rows, cols)
+		}
 	})
 	return err
 }

@@ -3,6 +3,8 @@ package session
 import (
 	"os"
 	"sync"
+
+	"github.com/runnel-rpc/runnel/process"
 )
 
 // StdinQueueBytes is how much input waits for a process to read it. A single write that is larger is
@@ -12,15 +14,19 @@ const StdinQueueBytes = 1 << 20
 // stdin is the bounded queue between writes and a process. Writes are accepted in the order in which they
 // came, each when there is room for it; a goroutine that lives while there is something to write feeds the
 // pipe. The zero value waits for open.
+//
+// A terminal has no end of input: there eof is a key that is typed, and what comes after it is accepted.
 type stdin struct {
 	mu      sync.Mutex
 	file    *os.File
+	eofKey  func() ([]byte, error) // of a terminal; nil for a pipe
 	touch   func()
 	waiting []*Write
-	queue   [][]byte
-	queued  int64
+	queue   [][]byte // an empty one is the key
+	queued  int64    // bytes in queue, a key counting as one
 	total   int64
-	eof     bool   // nothing is accepted behind this
+	eof     bool   // it was accepted; on a pipe nothing is behind it
+	eofAt   int64  // behind how many bytes the newest one was
 	shutFor string // why nothing is accepted at all
 	feeding bool
 	feeder  sync.WaitGroup
@@ -38,7 +44,8 @@ type Write struct {
 	eof    bool
 }
 
-// Write puts data in line for the stdin of the process; eof closes it behind them. Offset, if not nil, says
+// Write puts data in line for the stdin of the process; eof closes it behind them, and on a terminal types
+// the key for it. Offset, if not nil, says
 // where data begins: what was accepted already is skipped. It does not wait. The write's error is a
 // *StdinError or an *OffsetError.
 func (s *Session) Write(data []byte, offset *int64, eof bool) *Write {
@@ -66,11 +73,19 @@ func (s *Session) Withdraw(w *Write) bool {
 	return false
 }
 
-// open connects the queue with the pipe; a nil file takes nothing.
-func (q *stdin) open(file *os.File, touch func()) {
+func (s *Session) openStdin(p *process.Process) {
+	if s.spec.Program.Terminal != nil {
+		s.stdin.open(p.Stdin(), p.EOFKey, s.silence.Touch)
+	} else {
+		s.stdin.open(p.Stdin(), nil, s.silence.Touch)
+	}
+}
+
+// open connects the queue with the pipe; a nil file takes nothing. With eofKey it is a terminal.
+func (q *stdin) open(file *os.File, eofKey func() ([]byte, error), touch func()) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.file, q.touch = file, touch
+	q.file, q.eofKey, q.touch = file, eofKey, touch
 	if file == nil {
 		q.shutFor = `the session was started with stdin "none"`
 	}
@@ -116,7 +131,7 @@ func (q *stdin) admit() {
 			if q.queued > 0 && q.queued+int64(len(data)) > StdinQueueBytes {
 				return
 			}
-			q.accept(data, w.eof)
+			q.accept(data, w.eof && !q.typed(w))
 		}
 		w.Total, w.Err = q.total, err
 		q.waiting = q.waiting[1:]
@@ -134,20 +149,36 @@ func (q *stdin) check(w *Write) (skip int64, err error) {
 			return 0, &OffsetError{*w.offset, q.total}
 		}
 	}
-	whole := w.offset != nil && skip == int64(len(w.data)) && (!w.eof || q.eof)
+	whole := w.offset != nil && skip == int64(len(w.data)) && (!w.eof || q.typed(w))
 	switch {
 	case whole && (q.eof || len(w.data) > 0):
 		return skip, nil
 	case q.shutFor != "":
 		return 0, &StdinError{q.shutFor}
-	case q.eof:
+	case q.eof && q.eofKey == nil:
 		return 0, &StdinError{"eof was written"}
 	}
 	return skip, nil
 }
 
+// typed says whether the eof of a write is there already. On a terminal it is if more was accepted behind
+// its place, or another eof at it; a write without an offset is never a retry.
+func (q *stdin) typed(w *Write) bool {
+	if q.eofKey == nil {
+		return q.eof
+	}
+	if w.offset == nil {
+		return false
+	}
+	end := *w.offset + int64(len(w.data))
+	return end < q.total || q.eof && end == q.eofAt
+}
+
 func (q *stdin) accept(data []byte, eof bool) {
 	q.total += int64(len(data))
+	if eof {
+		q.eofAt = q.total
+	}
 	if q.shutFor != "" {
 		return
 	}
@@ -156,6 +187,10 @@ func (q *stdin) accept(data []byte, eof bool) {
 		q.queued += int64(len(data))
 	}
 	q.eof = q.eof || eof
+	if eof && q.eofKey != nil {
+		q.queue = append(q.queue, nil)
+		q.queued++
+	}
 	if !q.feeding && (len(q.queue) > 0 || eof) {
 		q.feeding = true
 		q.feeder.Go(q.feed)
@@ -169,8 +204,12 @@ func (q *stdin) feed() {
 		if !more {
 			return
 		}
-		_, err := file.Write(data)
-		q.wrote(len(data), err)
+		text := data
+		if len(data) == 0 {
+			text, _ = q.eofKey() // the terminal is closed: so is the file
+		}
+		_, err := file.Write(text)
+		q.wrote(max(len(data), 1), err)
 	}
 }
 
@@ -182,7 +221,7 @@ func (q *stdin) head() ([]byte, *os.File, bool) {
 		return q.queue[0], q.file, true
 	}
 	q.feeding = false
-	if q.eof && q.shutFor == "" {
+	if q.eof && q.eofKey == nil && q.shutFor == "" {
 		_ = q.file.Close()
 	}
 	return nil, nil, false

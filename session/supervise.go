@@ -121,6 +121,11 @@ type readers struct {
 
 func (s *Session) read(p *process.Process) *readers {
 	r := &readers{done: make(chan struct{})}
+	if p.Stderr() == nil {
+		r.left.Store(1)
+		r.start(s, stream.PTY, p.Stdout())
+		return r
+	}
 	r.left.Store(2)
 	r.start(s, stream.Stdout, p.Stdout())
 	r.start(s, stream.Stderr, p.Stderr())
@@ -142,7 +147,7 @@ func (r *readers) start(s *Session, kind stream.Kind, pipe *process.Pipe) {
 	}()
 }
 
-// drain waits until both streams have ended, but not beyond drainGrace. With patience, time in which a
+// drain waits until all streams have ended, but not beyond drainGrace. With patience, time in which a
 // client holds up the reading does not count, until the session is to hurry.
 func (r *readers) drain(s *Session, patience bool) {
 	select {

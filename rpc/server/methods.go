@@ -47,9 +47,7 @@ var controls = map[string]func(Session, *rpc.ControlParams) (string, error){
 	rpc.ControlPause:  func(s Session, _ *rpc.ControlParams) (string, error) { return "paused", s.Pause() },
 	rpc.ControlResume: func(s Session, _ *rpc.ControlParams) (string, error) { return "resumed", s.Resume() },
 	rpc.ControlSignal: signal,
-	rpc.ControlResize: func(Session, *rpc.ControlParams) (string, error) {
-		return "", rpc.InvalidParams("type", "RESIZE is for pty sessions only")
-	},
+	rpc.ControlResize: resize,
 }
 
 func control(r *request) answer {
@@ -85,6 +83,18 @@ func signal(s Session, p *rpc.ControlParams) (string, error) {
 		return "", rpc.InvalidParams("signal", "%s is not sent as a signal: use PAUSE and RESUME", p.Signal)
 	}
 	return "signaled", s.Signal(sig)
+}
+
+func resize(s Session, p *rpc.ControlParams) (string, error) {
+	switch {
+	case s.Spec().Program.Terminal == nil:
+		return "", rpc.InvalidParams("type", "RESIZE is for pty sessions only")
+	case p.Rows == 0:
+		return "", rpc.InvalidParams("rows", "rows is required")
+	case p.Cols == 0:
+		return "", rpc.InvalidParams("cols", "cols is required")
+	}
+	return "resized", s.Resize(p.Rows, p.Cols)
 }
 
 func cancel(r *request) answer {

@@ -19,7 +19,6 @@ func TestNotBuilt(t *testing.T) {
 	for _, path := range []string{"/ws", "/ws/mcp"} { // it is no unknown field
 		p := s.dial(t, path)
 		for field, value := range map[string]any{
-			"pty":    object{"rows": 24, "cols": 80},
 			"limits": object{"cpu_seconds": 1},
 		} {
 			for _, wait := range []bool{false, true} {

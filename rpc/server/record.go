@@ -97,8 +97,12 @@ func captured(s Session, n int64) []byte {
 	rec, encoding := s.View().Record, s.Spec().Encoding
 	for {
 		c := rpc.Captured{Completion: completion(s.ID(), rec)}
-		c.Stdout, c.StdoutTruncated, c.StdoutEncoding = capture(s, stream.Stdout, encoding, n)
-		c.Stderr, c.StderrTruncated, c.StderrEncoding = capture(s, stream.Stderr, encoding, n)
+		if s.Spec().Program.Terminal != nil {
+			c.PTY, c.PTYTruncated, c.PTYEncoding = capture(s, stream.PTY, encoding, n)
+		} else {
+			c.Stdout, c.StdoutTruncated, c.StdoutEncoding = capture(s, stream.Stdout, encoding, n)
+			c.Stderr, c.StderrTruncated, c.StderrEncoding = capture(s, stream.Stderr, encoding, n)
+		}
 		b := mustMarshal(c)
 		if len(b) <= rpc.MaxFrameBytes-maxReplyOverhead || n == 0 {
 			return b

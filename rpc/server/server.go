@@ -222,7 +222,7 @@ func (s *Server) connected(id string) rpc.Connected {
 // capabilities are what this version can do, for clients to look before they ask.
 var capabilities = []string{
 	"execute", "control", "cancel", "write", "wait", "read", "attach", "status", "list", "rpc.discover",
-	"batch", "lines", "raw", "slow_client", "window", "keep", "stdin", "containment:group",
+	"batch", "lines", "raw", "slow_client", "window", "keep", "stdin", "pty", "containment:group",
 }
 
 // hijacker hands the library our connection in place of the real one, and a writer that ends in it.

@@ -36,6 +36,7 @@ type Session interface {
 	Pause() error
 	Resume() error
 	Signal(syscall.Signal) error
+	Resize(rows, cols int) error
 	End(cause session.Cause, grace *time.Duration)
 	Write(data []byte, offset *int64, eof bool) *session.Write
 	Withdraw(*session.Write) bool

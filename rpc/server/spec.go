@@ -36,6 +36,10 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 		return session.Spec{}, err
 	}
 	p.SessionID = id // or a retry that spells it otherwise would seem to be another execute
+	term, err := terminal(p)
+	if err != nil {
+		return session.Spec{}, err
+	}
 	env, err := d.environ(p.Env)
 	if err != nil {
 		return session.Spec{}, err
@@ -44,7 +48,7 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 		return session.Spec{}, rpc.InvalidParams("capture_bytes", "capture_bytes is at most %d", d.ReplayBytes)
 	}
 	keep, silence := p.OnDisconnect == rpc.OnDisconnectKeep, d.StreamTimeout
-	if keep {
+	if keep || term != nil { // who is away, or at a terminal, may think
 		silence = 0
 	}
 	var capture int64
@@ -62,7 +66,7 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 		Labels:        p.Labels,
 		Command:       p.Command,
 		Encoding:      p.Encoding,
-		Program:       process.Spec{Argv: argv, Dir: p.Cwd, Env: env, Stdin: p.Stdin == rpc.StdinPipe},
+		Program:       process.Spec{Argv: argv, Dir: p.Cwd, Env: env, Stdin: p.Stdin == rpc.StdinPipe, Terminal: term},
 		Timeout:       orDefault(p.Timeout, d.Timeout),
 		StreamTimeout: orDefault(p.StreamTimeout, silence),
 		Grace:         orDefault(p.Grace, d.Grace),
@@ -76,7 +80,7 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 
 func output(p *rpc.ExecuteParams) stream.ReaderOptions {
 	o := stream.ReaderOptions{
-		Raw:   p.Mode == rpc.ModeRaw,
+		Raw:   p.Mode == rpc.ModeRaw || p.Mode == "" && p.PTY != nil,
 		Split: p.Overflow == rpc.OverflowSplit,
 		Bytes: p.Encoding == rpc.EncodingBase64,
 	}
@@ -86,16 +90,29 @@ func output(p *rpc.ExecuteParams) stream.ReaderOptions {
 	return o
 }
 
-// notBuilt refuses what this version does not do yet, rather than ignore it.
-func notBuilt(p *rpc.ExecuteParams) *rpc.Error {
-	refuse := func(field string) *rpc.Error {
-		return rpc.InvalidParams(field, "%s is not supported by this version", field)
+// terminal is the one that an execute asks for, or nil. Its TERM is the client's, by term or else by env, and
+// never the server's, which tells of another terminal.
+func terminal(p *rpc.ExecuteParams) (*process.Terminal, *rpc.Error) {
+	if p.PTY == nil {
+		return nil, nil
+	}
+	t := &process.Terminal{Rows: p.PTY.Rows, Cols: p.PTY.Cols, Term: p.PTY.Term}
+	if own := p.Env["TERM"]; t.Term == "" && own != nil {
+		t.Term = *own
 	}
 	switch {
-	case p.PTY != nil:
-		return refuse("pty")
-	case p.Limits != nil:
-		return refuse("limits")
+	case p.Stdin == rpc.StdinNone:
+		return nil, rpc.InvalidParams("stdin", `stdin "none" can't be had with pty: a terminal is read from too`)
+	case strings.Contains(p.PTY.Term, "\x00"):
+		return nil, rpc.InvalidParams("pty.term", "pty.term holds NUL")
+	}
+	return t, nil
+}
+
+// notBuilt refuses what this version does not do yet, rather than ignore it.
+func notBuilt(p *rpc.ExecuteParams) *rpc.Error {
+	if p.Limits != nil {
+		return rpc.InvalidParams("limits", "limits is not supported by this version")
 	}
 	return nil
 }

@@ -1,0 +1,56 @@
+package process
+
+import (
+	"bytes"
+	"os"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// signalOne sends sig to m if that is still a process of session sid, and ESRCH says that it is not. The
+// pidfd is taken first and the process table read again behind it: if the number came to be a stranger's
+// before, the table shows it, and afterwards the pidfd means nobody.
+func signalOne(m member, sid int, sig syscall.Signal) error {
+	fd, err := unix.PidfdOpen(m.pid, 0)
+	switch err {
+	case nil:
+		defer unix.Close(fd)
+	case unix.ENOSYS, unix.EPERM: // kept away by a sandbox
+		fd = -1
+	default:
+		return err
+	}
+	st, err := readStat(strconv.Itoa(m.pid), make([]byte, 1024))
+	switch {
+	case err != nil:
+		return err
+	case st.session != sid || st.started != m.started:
+		return syscall.ESRCH
+	case fd < 0:
+		return unix.Kill(m.pid, sig)
+	}
+	return unix.PidfdSendSignal(fd, sig, nil, 0)
+}
+
+// isStopped is true for a process that is gone too.
+func isStopped(pid int) bool {
+	st, err := readStat(strconv.Itoa(pid), make([]byte, 1024))
+	return err != nil || st.state == 'T' || !st.living() || st.pgrp == 0
+}
+
+// ignores reads SigIgn of /proc/PID/status.
+func ignores(pid int, sig syscall.Signal) bool {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		return false
+	}
+	for line := range bytes.Lines(text) {
+		if hex, ok := bytes.CutPrefix(line, []byte("SigIgn:")); ok {
+			mask, err := strconv.ParseUint(string(bytes.TrimSpace(hex)), 16, 64)
+			return err == nil && mask>>(sig-1)&1 == 1
+		}
+	}
+	return false
+}

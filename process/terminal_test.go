@@ -1,0 +1,305 @@
+//go:build linux
+
+package process
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// onTerminal is spec on a terminal of 24 by 80.
+func onTerminal(spec Spec) Spec {
+	spec.Terminal = &Terminal{Rows: 24, Cols: 80}
+	return spec
+}
+
+// wants reads r until what was read holds text, and returns all of it.
+func wants(t testing.TB, r *Pipe, text string) string {
+	t.Helper()
+	var all []byte
+	buf := make([]byte, 4096)
+	_ = r.SetReadDeadline(time.Now().Add(patience))
+	defer r.SetReadDeadline(time.Time{})
+	for !bytes.Contains(all, []byte(text)) {
+		n, err := r.ReadReady(func() []byte { return buf })
+		if err != nil {
+			t.Fatalf("no %q in %q: %v", text, all, err)
+		}
+		all = append(all, buf[:n]...)
+	}
+	return string(all)
+}
+
+func types(t testing.TB, p *Process, text string) {
+	t.Helper()
+	_ = p.Stdin().SetWriteDeadline(time.Now().Add(patience))
+	if _, err := p.Stdin().WriteString(text); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func typesEOF(t testing.TB, p *Process) {
+	t.Helper()
+	key, err := p.EOFKey()
+	if err != nil || len(key) != 1 {
+		t.Fatalf("VEOF is %q, %v", key, err)
+	}
+	types(t, p, string(key))
+}
+
+func TestTerminalIsTheChildsOwn(t *testing.T) {
+	spec := onTerminal(sh(`for fd in 0 1 2; do test -t $fd && readlink /proc/self/fd/$fd; done | sort -u | wc -l
+		ps -o sid=,pgid=,tpgid= -p $$; echo $$; : </dev/tty && echo ctty; ls -l /proc/self/fd | grep -c -e pts -e ptmx
+		grep flags /proc/self/fdinfo/0`))
+	p := mustStart(t, spec, host())
+	out, err := readAll(p.Stdout())
+	lines := strings.Split(strings.ReplaceAll(out, "\r\n", "\n"), "\n")
+	if err != nil || len(lines) != 7 {
+		t.Fatalf("%q, %v", out, err)
+	}
+	pid := fmt.Sprint(p.PID())
+	if ids := strings.Fields(lines[1]); len(ids) != 3 || ids[0] != pid || ids[1] != pid || ids[2] != pid || lines[2] != pid {
+		t.Errorf("session, group, foreground group: %v, of %s", ids, pid)
+	}
+	if lines[3] != "ctty" || lines[4] != "2" { // its stdout is grep's
+		t.Errorf("%q", lines)
+	}
+	var flags int
+	if _, err := fmt.Sscanf(lines[5], "flags: %o", &flags); err != nil || flags&unix.O_NONBLOCK != 0 {
+		t.Errorf("%q, %v: programs expect a terminal that blocks", lines[5], err)
+	}
+	if p.Stderr() != nil || p.Containment() != "group" || p.PGID() != p.PID() {
+		t.Errorf("%v, %s, %d", p.Stderr(), p.Containment(), p.PGID())
+	}
+}
+
+func TestTerm(t *testing.T) {
+	for given, want := range map[string]string{"": DefaultTerm, "vt100": "vt100"} {
+		spec := onTerminal(sh(`env | grep -a ^TERM`))
+		spec.Env = append([]string{"TERM=dumb", "TERMINFO=x"}, spec.Env...)
+		spec.Terminal.Term = given
+		out, _, err := live(spec)
+		if want = "TERMINFO=x\r\nTERM=" + want + "\r\n"; out != want || err != nil {
+			t.Errorf("%q: %q, %v", given, out, err)
+		}
+		if spec.Env[0] != "TERM=dumb" {
+			t.Error("the caller's environment was changed")
+		}
+	}
+	spec := onTerminal(sh("true"))
+	spec.Terminal.Term = "a\x00b"
+	if _, err := Start(spec); err == nil || err.(*SpawnError).Errno != syscall.EINVAL {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestResize(t *testing.T) {
+	p := mustStart(t, onTerminal(sh(`stty size; trap "stty size; exit 3" WINCH; echo ready; while :; do sleep 0.01; done`)), host())
+	if got := wants(t, p.Stdout(), "ready\r\n"); got != "24 80\r\nready\r\n" {
+		t.Errorf("%q", got)
+	}
+	if err := p.Resize(65535, 1); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := readAll(p.Stdout()); got != "65535 1\r\n" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	if exit := finish(p); exit.Code != 3 {
+		t.Errorf("%+v", exit)
+	}
+	if err := p.Resize(1, 1); err != os.ErrClosed {
+		t.Errorf("after Close: %v", err)
+	}
+	if _, err := p.EOFKey(); err != os.ErrClosed {
+		t.Errorf("after Close: %v", err)
+	}
+	q := mustStart(t, sh("exec sleep 60"), host())
+	if err := q.Resize(1, 1); err != ErrNoTerminal {
+		t.Errorf("without a terminal: %v", err)
+	}
+}
+
+// foreground waits until a sleep for that many seconds runs.
+func foreground(t testing.TB, p *Process, seconds string) {
+	t.Helper()
+	if !poll(func() bool {
+		pids, _ := p.Living()
+		return slices.ContainsFunc(pids, func(pid int) bool {
+			line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+			return string(line) == "sleep\x00"+seconds+"\x00"
+		})
+	}) {
+		t.Fatal("no sleep ", seconds)
+	}
+}
+
+func TestEchoAndControlKeys(t *testing.T) {
+	p := mustStart(t, onTerminal(sh(`read line; echo "got $line"; trap "echo INT" INT; echo ready; sleep 61; echo after; exec sleep 62`)), host())
+	types(t, p, "helo\x7flo\n")
+	if got := wants(t, p.Stdout(), "ready\r\n"); got != "helo\b \blo\r\ngot hello\r\nready\r\n" {
+		t.Errorf("%q", got)
+	}
+	foreground(t, p, "61")
+	types(t, p, "\x03")
+	if got := wants(t, p.Stdout(), "after\r\n"); got != "^CINT\r\nafter\r\n" {
+		t.Errorf("%q", got)
+	}
+	foreground(t, p, "62")
+	types(t, p, "\x03")
+	if err := p.WaitExit(); err != nil {
+		t.Fatal(err)
+	}
+	if exit, _ := p.Reap(); exit.Signal != syscall.SIGINT {
+		t.Errorf("%+v", exit)
+	}
+}
+
+// The line editing of the terminal knows UTF-8: one erase takes a whole character.
+func TestEraseTakesACharacter(t *testing.T) {
+	p := mustStart(t, onTerminal(sh(`stty -echo; echo ready; read line; echo "got $line"`)), host())
+	wants(t, p.Stdout(), "ready\r\n")
+	types(t, p, "aé\x7fb\n")
+	if got := wants(t, p.Stdout(), "\n"); got != "got ab\r\n" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestEOFKey(t *testing.T) {
+	p := mustStart(t, onTerminal(sh(`stty -echo; echo ready; cat; echo one; stty eof '^A'; echo two; cat; echo three; read x; echo "got $x"; stty eof undef; echo four; exec sleep 60`)), host())
+	wants(t, p.Stdout(), "ready\r\n")
+	types(t, p, "a\nb")
+	typesEOF(t, p) // within a line it only hands over what there is of it
+	if got := wants(t, p.Stdout(), "b"); got != "a\r\nb" {
+		t.Errorf("%q", got)
+	}
+	typesEOF(t, p)
+	wants(t, p.Stdout(), "two\r\n")
+	if key, err := p.EOFKey(); string(key) != "\x01" || err != nil {
+		t.Errorf("changed to %q, %v", key, err)
+	}
+	typesEOF(t, p)
+	wants(t, p.Stdout(), "three\r\n")
+	types(t, p, "more\n")
+	wants(t, p.Stdout(), "got more\r\nfour\r\n")
+	if key, err := p.EOFKey(); len(key) != 0 || err != nil {
+		t.Errorf("switched off: %q, %v", key, err)
+	}
+}
+
+// What a full-screen program writes comes out to the byte: no newline is translated, no byte has a meaning.
+func TestTerminalOutputIsExact(t *testing.T) {
+	data := make([]byte, 1<<20)
+	for i := range data {
+		data[i] = byte(rand.Uint32())
+	}
+	copy(data[1000:], "\x1b[2J\x1b[1;1H\x1b[?1049h\r\n\x00\x04\x03\xff")
+	file := filepath.Join(t.TempDir(), "screen")
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, mode := range []string{"raw", "-opost"} {
+		out, exit, err := live(onTerminal(sh("stty " + mode + "; exec cat " + file)))
+		if sha256.Sum256([]byte(out)) != sha256.Sum256(data) || exit.Code != 0 || err != nil {
+			t.Errorf("%s: %d bytes of %d, %+v, %v", mode, len(out), len(data), exit, err)
+		}
+	}
+}
+
+// Input beyond what the terminal holds waits for the program, without a thread, and arrives to the byte.
+func TestTerminalInputIsExact(t *testing.T) {
+	data := make([]byte, 1<<20)
+	for i := range data {
+		data[i] = byte(rand.Uint32())
+	}
+	p := mustStart(t, onTerminal(sh(fmt.Sprintf("stty raw -echo; echo ready; head -c %d | sha256sum", len(data)))), host())
+	wants(t, p.Stdout(), "ready\n")
+	types(t, p, string(data))
+	if got, want := wants(t, p.Stdout(), "\n"), fmt.Sprintf("%x  -\n", sha256.Sum256(data)); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// The kernel may tell the end of a terminal before the reader has asked for the last of its output.
+func TestLastOutputOfATerminalIsNotLost(t *testing.T) {
+	for i := range 200 {
+		p := mustStart(t, onTerminal(sh("echo hi")), host())
+		if i%2 == 0 {
+			_ = p.WaitExit()
+		}
+		if out, err := readAll(p.Stdout()); out != "hi\r\n" || err != nil {
+			t.Fatalf("run %d: %q, %v", i, out, err)
+		}
+		finish(p)
+	}
+}
+
+func TestCloseOfATerminalInterrupts(t *testing.T) {
+	p := mustStart(t, onTerminal(sh("stty raw -echo; echo ready; exec sleep 60")), host())
+	wants(t, p.Stdout(), "ready\n")
+	read, wrote := make(chan error), make(chan error)
+	go func() {
+		_, err := p.Stdout().ReadReady(neverLend)
+		read <- err
+	}()
+	go func() {
+		_, err := p.Stdin().Write(make([]byte, 1<<20))
+		wrote <- err
+	}()
+	_ = p.Stdin().Close()
+	if err := <-wrote; err == nil {
+		t.Error("a write to nobody went through")
+	}
+	select {
+	case err := <-read:
+		t.Errorf("reading ended with writing: %v", err)
+	default:
+	}
+	if err := p.Resize(10, 10); err != nil {
+		t.Errorf("resize ended with writing: %v", err)
+	}
+	p.Close()
+	if err := <-read; err != os.ErrClosed {
+		t.Errorf("%v", err)
+	}
+	if !poll(func() bool { return state(p.PID()) == 'Z' }) { // it was hung up on
+		t.Error("the command lives on")
+	}
+}
+
+// Nobody has the terminal open any more: that is the end of it.
+func TestEndOfATerminal(t *testing.T) {
+	p := mustStart(t, onTerminal(sh("echo bye; trap '' HUP; exec sleep 60 <&- >&- 2>&-")), host())
+	if out, err := readAll(p.Stdout()); out != "bye\r\n" || err != nil {
+		t.Errorf("%q, %v", out, err)
+	}
+	if _, err := p.Stdout().TryRead(func() []byte { return make([]byte, 1) }); err != io.EOF {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestTerminalsReturnDescriptors(t *testing.T) {
+	before := len(descriptors())
+	for range 3 {
+		finish(mustStart(t, onTerminal(sh("exit")), host()))
+		spec := onTerminal(sh("exit"))
+		spec.Dir = "/nowhere"
+		if _, err := Start(spec); err == nil || err.(*SpawnError).Op != "chdir" {
+			t.Errorf("%v", err)
+		}
+	}
+	if after := descriptors(); len(after) > before {
+		t.Errorf("%d → %v", before, after)
+	}
+}

@@ -1,0 +1,135 @@
+//go:build linux
+
+package session
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/runnel-rpc/runnel/process"
+	"github.com/runnel-rpc/runnel/stream"
+)
+
+func onTerminal(spec *Spec) {
+	spec.Program.Terminal = &process.Terminal{Rows: 24, Cols: 80}
+	spec.Output.Raw = true
+}
+
+func screen(s *Session) string {
+	b, _ := s.Tail(stream.PTY, 1<<30)
+	return string(b)
+}
+
+func TestTerminalHasOneStream(t *testing.T) {
+	s := run(t, "echo out; echo err >&2", onTerminal)
+	rec := ended(t, s)
+	if screen(s) != "out\r\nerr\r\n" || tail(s) != "" {
+		t.Errorf("%q, stdout %q", screen(s), tail(s))
+	}
+	if w := rec.Counts.Written; w[stream.PTY] != 10 || w[stream.Stdout] != 0 || w[stream.Stderr] != 0 || rec.Cause != Exited {
+		t.Errorf("%+v", rec)
+	}
+}
+
+func TestLastOutputOfATerminalIsNotLost(t *testing.T) {
+	r := registry(t, Options{})
+	for i := range 200 {
+		spec := sh(fmt.Sprint(i), "echo hi")
+		onTerminal(&spec)
+		s := start(t, r, spec)
+		if ended(t, s); screen(s) != "hi\r\n" {
+			t.Fatalf("run %d: %q", i, screen(s))
+		}
+	}
+}
+
+func TestResize(t *testing.T) {
+	s := run(t, `trap "stty size" WINCH; echo ready; while :; do read x && exit; done`, onTerminal)
+	f := follow(t, s, stream.CursorOptions{Paces: true})
+	f.line(0)
+	if err := s.Resize(50, 132); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.line(1); got != "50 132\r" {
+		t.Errorf("%q", got)
+	}
+	_ = s.Write([]byte("\n"), nil, false)
+	ended(t, s)
+	var late *StateError
+	if err := s.Resize(1, 1); !errors.As(err, &late) {
+		t.Errorf("ended: %v", err)
+	}
+	if err := run(t, "exec sleep 60", nil).Resize(1, 1); err != process.ErrNoTerminal {
+		t.Errorf("without a terminal: %v", err)
+	}
+}
+
+// On a terminal eof is a key: it ends what is being read, not the input. A retry does not type it again.
+func TestEOFIsAKey(t *testing.T) {
+	s := run(t, `stty -echo; echo ready; for i in 1 2 3 4 5; do cat; echo end $i; done`, onTerminal)
+	f := follow(t, s, stream.CursorOptions{Paces: true})
+	f.line(0)
+	write := func(want int64, text string, offset int64, eof bool) {
+		t.Helper()
+		at := &offset
+		if offset < 0 {
+			at = nil
+		}
+		w := s.Write([]byte(text), at, eof)
+		within(t, "the write", w.Done)
+		if w.Err != nil || w.Total != want {
+			t.Errorf("%q at %d: %d, %v", text, offset, w.Total, w.Err)
+		}
+	}
+	write(2, "a\n", 0, true)
+	write(2, "a\n", 0, true) // a retry
+	write(2, "", 2, true)    // and a part of it
+	if f.line(2) != "end 1\r" {
+		t.Errorf("%q", f.output())
+	}
+	write(4, "b\n", 2, false)
+	write(4, "a\n", 0, true) // a late retry: more was accepted since
+	if f.line(3) != "b\r" {
+		t.Errorf("%q", f.output())
+	}
+	write(4, "", 4, true)
+	write(4, "", 4, true)
+	f.line(4)
+	write(4, "", -1, true) // without an offset it is never a retry
+	f.line(5)
+	write(6, "c\n", -1, true)
+	f.line(7)
+	write(8, "d\n", 6, true)
+	rec := ended(t, s)
+	f.whole()
+	want := "ready\r\na\r\nend 1\r\nb\r\nend 2\r\nend 3\r\nc\r\nend 4\r\nd\r\nend 5\r\n"
+	if f.output() != want || rec.Exit.Code != 0 || s.View().StdinBytes != 8 {
+		t.Errorf("%q, %+v", f.output(), rec)
+	}
+	w := s.Write([]byte("x"), nil, false)
+	within(t, "the write", w.Done)
+	var closed *StdinError
+	if !errors.As(w.Err, &closed) {
+		t.Errorf("after the end: %v", w.Err)
+	}
+}
+
+// Keys that nobody takes are bounded like input.
+func TestKeysWait(t *testing.T) {
+	s := run(t, `stty raw -echo; echo ready; exec sleep 60`, onTerminal)
+	follow(t, s, stream.CursorOptions{Paces: true}).until("ready", func() bool { return strings.Contains(screen(s), "ready") })
+	w := s.Write(make([]byte, StdinQueueBytes), nil, false)
+	within(t, "the write", w.Done)
+	w = s.Write(make([]byte, StdinQueueBytes/2), nil, true)
+	select {
+	case <-w.Done:
+		t.Error("accepted beyond the bound")
+	case <-time.After(100 * time.Millisecond):
+	}
+	s.End(Canceled, nil)
+	within(t, "the refusal", w.Done)
+	ended(t, s)
+}
