@@ -30,6 +30,7 @@ type service struct {
 	address  string
 	log      *errorLog
 	served   chan error
+	drain    time.Duration
 	once     sync.Once
 }
 
@@ -95,6 +96,7 @@ func serve(t testing.TB, change ...func(*settings)) *service {
 		address:  l.Addr().String(),
 		log:      log,
 		served:   make(chan error, 1),
+		drain:    set.Server.Drain,
 	}
 	go func() { s.served <- s.server.Serve(l) }()
 	t.Cleanup(func() {

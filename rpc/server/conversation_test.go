@@ -1,0 +1,317 @@
+//go:build linux
+
+package server_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/runnel-rpc/runnel/rpc"
+)
+
+// A conversation is a txtar file: a comment, and sections that are gone through in order. A section is named by a
+// word and, where it is not 1, the number of a connection, which opens when it is first named. Behind a colon a
+// name may say what it is about.
+//
+//	config       settings of the server, name=value; see configure
+//	client [N]   the text messages that the client sends, one a line
+//	server [N]   the messages that come then, all of them and no other
+//	drop [N]     the client's end of the connection is reset
+//	closed [N]   the server closes the connection, with this code
+//	shutdown     the server begins to shut down
+//	idle         no session runs any more
+//
+// The greeting of a connection is passed over unless the first section of it is a server section. What differs
+// from run to run is written as placeholders say. At the end the server is shut down, and must have said nothing
+// that no section has.
+//
+// With -update the server sections are rewritten: a section gets all that comes before the server is quiet. For as
+// many messages as the section has lines it may take its time, whatever the lines say.
+var update = flag.Bool("update", false, "rewrite the server sections of the conversations")
+
+// How long the server says nothing before -update goes on, and how long it may take for what is expected.
+const (
+	quiet  = 500 * time.Millisecond
+	slowly = 5 * time.Second
+)
+
+const conversationFiles = "testdata/conversations/*.txtar"
+
+// TestConversations has every conversation with a server of its own.
+func TestConversations(t *testing.T) {
+	beside(t)
+	files, err := filepath.Glob(conversationFiles)
+	if err != nil || len(files) == 0 {
+		t.Fatal("no conversations", err)
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".txtar")
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			archive, err := txtar.ParseFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			converse(t, archive)
+			if *update && !t.Failed() {
+				if err := os.WriteFile(file, txtar.Format(archive), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func converse(t *testing.T, archive *txtar.Archive) {
+	c := &conversation{t: t, path: "/ws", places: newPlaceholders(archive), peers: map[int]*speaker{}}
+	c.service = serve(t, func(set *settings) {
+		for _, f := range archive.Files {
+			if f.Name == "config" {
+				c.configure(set, lines(f.Data))
+			}
+		}
+	})
+	for i := range archive.Files {
+		c.section = &archive.Files[i]
+		c.step(c.section)
+	}
+	c.end()
+}
+
+// lines are those of a section. Blank ones are for the reader.
+func lines(data []byte) (list []string) {
+	for line := range strings.Lines(string(data)) {
+		if line = strings.TrimSuffix(line, "\n"); line != "" {
+			list = append(list, line)
+		}
+	}
+	return list
+}
+
+type conversation struct {
+	t       *testing.T
+	service *service
+	path    string
+	places  *placeholders
+	peers   map[int]*speaker
+	section *txtar.File
+}
+
+// speaker is a connection to which somebody always listens.
+type speaker struct {
+	*peer
+	said chan string
+	err  error // why it ended, once said is closed
+	over bool  // its end was told
+}
+
+func (c *conversation) fatalf(format string, args ...any) {
+	c.t.Helper()
+	c.t.Fatalf("section %q: %s", c.section.Name, fmt.Sprintf(format, args...))
+}
+
+// parts takes a section's name apart.
+func (c *conversation) parts(name string) (word string, number int) {
+	name, _, _ = strings.Cut(name, ":")
+	word, n, numbered := strings.Cut(strings.TrimSpace(name), " ")
+	if number = 1; numbered {
+		var err error
+		if number, err = strconv.Atoi(n); err != nil {
+			c.fatalf("%q is not the number of a connection", n)
+		}
+	}
+	return word, number
+}
+
+func (c *conversation) step(section *txtar.File) {
+	word, n := c.parts(section.Name)
+	switch word {
+	case "config":
+	case "client":
+		p := c.speaker(n, true)
+		for _, line := range lines(section.Data) {
+			p.send("%s", c.places.fill(c.t, line))
+		}
+	case "server":
+		c.listen(c.speaker(n, false), section)
+	case "drop":
+		p := c.speaker(n, true)
+		p.over = true
+		p.reset()
+	case "closed":
+		c.closed(c.speaker(n, true), section)
+	case "shutdown":
+		go c.service.shutdown(c.service.drain)
+	case "idle":
+		c.service.idle()
+	default:
+		c.fatalf("no such section")
+	}
+}
+
+// speaker is the connection of that number. A new one's greeting may be passed over.
+func (c *conversation) speaker(n int, greeted bool) *speaker {
+	if p := c.peers[n]; p != nil {
+		return p
+	}
+	p := &speaker{said: make(chan string)}
+	var err error
+	if p.peer, err = c.service.tryDial(c.t, dialing{path: c.path}); err != nil {
+		c.fatalf("%v", err)
+	}
+	c.peers[n] = p
+	go p.hear(c.t.Context())
+	if greeted {
+		if _, err := p.next(patience); err != nil {
+			c.fatalf("no greeting: %v", err)
+		}
+	}
+	return p
+}
+
+// hear reads for as long as the connection and the test last.
+func (p *speaker) hear(ctx context.Context) {
+	defer close(p.said)
+	for {
+		_, b, err := p.ws.Read(context.Background())
+		if err != nil {
+			p.err = err
+			return
+		}
+		select {
+		case p.said <- string(b):
+		case <-ctx.Done():
+			p.err = ctx.Err()
+			return
+		}
+	}
+}
+
+var errQuiet = errors.New("the server says nothing")
+
+// next is the next message; it comes within d, or not at all.
+func (p *speaker) next(d time.Duration) (string, error) {
+	late := time.NewTimer(d)
+	defer late.Stop()
+	select {
+	case text, ok := <-p.said:
+		if !ok {
+			return "", p.err
+		}
+		return text, nil
+	case <-late.C:
+		return "", errQuiet
+	}
+}
+
+// listen hears what a server section says.
+func (c *conversation) listen(p *speaker, section *txtar.File) {
+	if *update {
+		section.Data = c.record(p, len(lines(section.Data)))
+		return
+	}
+	for i, want := range lines(section.Data) {
+		text, err := p.next(patience)
+		if err != nil {
+			c.fatalf("line %d: %v\nwant %s", i+1, err, want)
+		}
+		if got := c.places.hide(text); got != want {
+			c.fatalf("line %d\n got %s\nwant %s", i+1, got, want)
+		}
+	}
+}
+
+// record takes down what the server says, some expected messages and those that come with them.
+func (c *conversation) record(p *speaker, expected int) (data []byte) {
+	for i := 0; ; i++ {
+		d := quiet
+		if i < expected {
+			d = slowly
+		}
+		text, err := p.next(d)
+		if err != nil {
+			return data
+		}
+		data = append(append(data, c.places.hide(text)...), '\n')
+	}
+}
+
+// closed is where the server has closed the connection and said nothing before.
+func (c *conversation) closed(p *speaker, section *txtar.File) {
+	p.over = true
+	text, err := p.next(patience)
+	if err == nil {
+		c.fatalf("the server also says\n%s", c.places.hide(text))
+	}
+	got := fmt.Sprintf("%d\n", websocket.CloseStatus(err))
+	if *update {
+		section.Data = []byte(got)
+	} else if want := string(section.Data); got != want {
+		c.fatalf("got %swant %s%v", got, want, err)
+	}
+}
+
+// end shuts the server down and sees that nothing was left unsaid and no connection was cut.
+func (c *conversation) end() {
+	go c.service.shutdown(0)
+	for _, n := range slices.Sorted(maps.Keys(c.peers)) {
+		p := c.peers[n]
+		for !p.over {
+			text, err := p.next(patience)
+			switch {
+			case err == nil && !strings.Contains(text, strconv.Quote(rpc.NotifyShutdown)):
+				c.t.Errorf("connection %d: the server also says\n%s", n, c.places.hide(text))
+			case err != nil:
+				p.over = true
+				if websocket.CloseStatus(err) != websocket.StatusGoingAway {
+					c.t.Errorf("connection %d: %v", n, err)
+				}
+			}
+		}
+	}
+}
+
+// configure sets what a config section says. Durations are in seconds.
+func (c *conversation) configure(set *settings, list []string) {
+	for _, line := range list {
+		name, value, _ := strings.Cut(line, "=")
+		if name == "path" {
+			c.path = value
+			continue
+		}
+		f, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			c.t.Fatalf("config: %s", line)
+		}
+		n, d := int(f), time.Duration(f*float64(time.Second))
+		switch name {
+		case "max_sessions":
+			set.Session.MaxSessions = n
+		case "max_retained":
+			set.Session.MaxRetained = n
+		case "max_in_flight":
+			set.Server.MaxInFlight = n
+		case "replay_bytes":
+			set.Session.ReplayBytes, set.Server.Defaults.ReplayBytes = int64(n), int64(n)
+		case "linger":
+			set.Server.Defaults.Linger = d
+		case "drain":
+			set.Server.Drain = d
+		default:
+			c.t.Fatalf("config: no setting %s", name)
+		}
+	}
+}

@@ -1,0 +1,88 @@
+//go:build linux
+
+package server_test
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/txtar"
+)
+
+// placeholders stand in a conversation for what differs from run to run, and for nothing else: ids that the server
+// made (<session 1>, <connection 1>), process ids (<pid 1>), times (<time>) and memory (<bytes>). They are counted
+// in the order in which they come up.
+type placeholders struct {
+	client string            // all that the client says: its own ids are the same in each run
+	names  map[string]string // of values
+	values map[string]string // of names
+	counts map[string]int    // by kind
+}
+
+func newPlaceholders(a *txtar.Archive) *placeholders {
+	p := &placeholders{names: map[string]string{}, values: map[string]string{}, counts: map[string]int{}}
+	for _, f := range a.Files {
+		if strings.HasPrefix(f.Name, "client") {
+			p.client += strings.ToLower(string(f.Data))
+		}
+	}
+	return p
+}
+
+const anyUUID = `[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}`
+
+// varying finds what hide replaces: a member of an object, or an id wherever it stands. The largest size in memory
+// is a number or null as it happens: the kernel does not always tell it truly.
+var varying = regexp.MustCompile(`"(?:connection_id":"` + anyUUID + `"|pid":\d+|pgid":\d+|(?:execution|user|system)_time":[-+.e\d]+` +
+	`|started_at":"[^"]+"|max_rss_bytes":(?:\d+|null))|` + anyUUID)
+
+// hide puts placeholders into what the server said.
+func (p *placeholders) hide(text string) string {
+	session := ""
+	return varying.ReplaceAllStringFunc(text, func(found string) string {
+		field, value, member := strings.Cut(found, ":")
+		switch {
+		case !member:
+			session = found
+			return p.id("session", found)
+		case field == `"connection_id"`:
+			return field + `:"` + p.id("connection", strings.Trim(value, `"`)) + `"`
+		case field == `"pid"` || field == `"pgid"`:
+			return field + ":" + p.name("pid", session+" "+value) // a number may be used again
+		case field == `"max_rss_bytes"`:
+			return field + ":<bytes>"
+		}
+		return field + ":<time>"
+	})
+}
+
+// id leaves an id as it is that the client made.
+func (p *placeholders) id(kind, id string) string {
+	if strings.Contains(p.client, id) {
+		return id
+	}
+	return p.name(kind, id)
+}
+
+func (p *placeholders) name(kind, value string) string {
+	if p.names[value] == "" {
+		p.counts[kind]++
+		p.names[value] = fmt.Sprintf("<%s %d>", kind, p.counts[kind])
+		p.values[p.names[value]] = value
+	}
+	return p.names[value]
+}
+
+var placeholder = regexp.MustCompile(`<(?:session|connection) \d+>`)
+
+// fill puts the values back into what the client says.
+func (p *placeholders) fill(t *testing.T, line string) string {
+	return placeholder.ReplaceAllStringFunc(line, func(name string) string {
+		if p.values[name] == "" {
+			t.Fatalf("%s has not come up yet", name)
+		}
+		return p.values[name]
+	})
+}
