@@ -23,17 +23,22 @@ const (
 	abandonTime = time.Second
 )
 
-// reconnect is how client verbs that follow a session come back to it, saying so on stderr.
+// reconnect is how client verbs that follow a session come back to it, saying so on stderr. The user's own server
+// is back at once or not at all, so nothing is said before it is.
 func (t *target) reconnect(w *world) *client.Reconnect {
-	r := &client.Reconnect{
-		Timeout:  localReconnect,
-		Dropped:  func(err error) { fmt.Fprintf(w.stderr, "runnel: %v; reconnecting\n", err) },
+	if t.URL == "" {
+		var dropped error
+		return &client.Reconnect{
+			Timeout:  localReconnect,
+			Dropped:  func(err error) { dropped = err },
+			Restored: func() { fmt.Fprintf(w.stderr, "runnel: connection lost: %v; reconnected\n", dropped) },
+		}
+	}
+	return &client.Reconnect{
+		Timeout:  remoteLinger,
+		Dropped:  func(err error) { fmt.Fprintf(w.stderr, "runnel: connection lost: %v; reconnecting\n", err) },
 		Restored: func() { fmt.Fprintln(w.stderr, "runnel: reconnected") },
 	}
-	if t.URL != "" {
-		r.Timeout = remoteLinger
-	}
-	return r
 }
 
 // lingering sets what becomes of a command whose `run` is gone. One on the user's own server ends when the

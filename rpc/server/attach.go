@@ -36,17 +36,18 @@ func attached(s Session) rpc.AttachResult {
 	return rpc.AttachResult{SessionID: s.ID(), State: v.State.String(), OldestSeq: v.Oldest, LastSeq: v.Last}
 }
 
-// ack opens the window of an attached session. For one that has none it does nothing.
+// ack opens the window of an attached session, also of one that is kept no longer and of which the connection is
+// still to get something. For one that is not attached it does nothing.
 func ack(r *request) answer {
 	var p rpc.AckParams
 	if err := r.decode(&p); err != nil {
 		return result(nil, err)
 	}
-	s, err := r.conn.find(p.SessionID)
+	l, err := r.conn.attachedTo(p.SessionID)
 	if err != nil {
 		return result(nil, err)
 	}
-	if l := r.conn.lane(s.ID()); l != nil {
+	if l != nil {
 		l.att.Ack(p.Seq)
 	}
 	return result(nil, nil)
@@ -58,10 +59,26 @@ func detach(r *request) answer {
 	if err := r.decode(&p); err != nil {
 		return result(nil, err)
 	}
-	s, err := r.conn.find(p.SessionID)
+	l, err := r.conn.attachedTo(p.SessionID)
 	if err != nil {
 		return result(nil, err)
 	}
-	r.conn.detach(s.ID())
+	if l != nil {
+		r.conn.detach(l.session.ID())
+	}
 	return result(rpc.DetachResult{}, nil)
+}
+
+// attachedTo returns the connection's lane of a session, nil for none. The error is that of a session which does
+// not exist.
+func (c *conn) attachedTo(id string) (*lane, error) {
+	canonical, bad := sessionID(id)
+	if bad != nil {
+		return nil, bad
+	}
+	if l := c.lane(canonical); l != nil {
+		return l, nil
+	}
+	_, err := c.find(id)
+	return nil, err
 }

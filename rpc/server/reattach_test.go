@@ -248,3 +248,25 @@ func TestHundredMegabytesOfStdin(t *testing.T) {
 		t.Errorf("a write behind the end: %v", err)
 	}
 }
+
+// TestAckOfASessionThatIsKeptNoLonger: what a connection is still to get of it comes.
+func TestAckOfASessionThatIsKeptNoLonger(t *testing.T) {
+	s := serve(t, func(set *settings) { set.Session.MaxRetained = 0 })
+	p := s.dial(t)
+	id := uuid.NewString()
+	p.good(p.call("execute", object{"command": "yes | head -c 5000", "session_id": id, "window": 1000}))
+	s.idle()
+	p.fails(-32002, "status", object{"session_id": id})
+	x := &transcript{id: id}
+	for x.record == nil {
+		m := p.next("an event", func(m *message) bool { return m.session == id && m.Method != "" })
+		if err := x.take(m); err != nil {
+			t.Fatal(err)
+		}
+		p.ok("ack", object{"session_id": id, "seq": x.seq}, nil)
+	}
+	if len(x.stdout()) != 5000 {
+		t.Errorf("%d bytes", len(x.stdout()))
+	}
+	p.fails(-32002, "ack", object{"session_id": id, "seq": 1})
+}
