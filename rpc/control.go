@@ -47,11 +47,11 @@ type CancelResult struct {
 
 // WriteParams are the params of write.
 type WriteParams struct {
-	SessionID string `json:"session_id,omitempty"`
-	Data      string `json:"data"`
-	Encoding  string `json:"encoding,omitempty" enum:"utf8,base64"`
-	EOF       bool   `json:"eof,omitempty"`
-	Offset    *int64 `json:"offset,omitempty" min:"0"`
+	SessionID string  `json:"session_id,omitempty"`
+	Data      *string `json:"data,omitempty"`
+	Encoding  string  `json:"encoding,omitempty" enum:"utf8,base64"`
+	EOF       bool    `json:"eof,omitempty"`
+	Offset    *int64  `json:"offset,omitempty" min:"0"`
 }
 
 // WriteResult counts all bytes of stdin that were accepted so far.

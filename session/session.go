@@ -178,7 +178,7 @@ func (s *Session) fail(why error) {
 
 // event puts a change of state into the log.
 func (s *Session) event(st *status, what string) {
-	s.log.AppendEvent(func(int64) any { return st.change(what) })
+	s.log.AppendEvent(func(int64, stream.Counts) any { return st.change(what) })
 }
 
 // Pause stops the whole tree and its deadlines. Pausing a paused session does nothing. The error is a
@@ -209,7 +209,7 @@ func (s *Session) Resume() (err error) {
 		switch st.state {
 		case Running:
 		case Paused:
-			s.log.AppendEvent(func(int64) any { // what the tree writes from now on lies behind it
+			s.log.AppendEvent(func(int64, stream.Counts) any { // what the tree writes from now on lies behind it
 				if err = st.proc.Resume(); err != nil {
 					return nil
 				}

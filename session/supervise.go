@@ -102,10 +102,12 @@ func (s *Session) finish(exit process.Exit, swept process.SweepResult, took time
 			PID:           st.proc.PID(),
 			PGID:          st.proc.PGID(),
 			ExecutionTime: took,
-			Counts:        s.log.Counts(),
 		}
 		s.reg.retain(s) // before anyone is told: who is finds the slot free
-		s.log.AppendEvent(func(seq int64) any { rec.Seq = seq; return rec })
+		s.log.AppendEvent(func(seq int64, sums stream.Counts) any {
+			rec.Seq, rec.Counts = seq, sums
+			return rec
+		})
 		st.record, st.ended = rec, time.Now()
 		st.move(Ended)
 	})

@@ -165,23 +165,24 @@ func (l *Log) Append(p Piece) {
 			data := l.store(p.Data, p.Marker)
 			l.push(entry{kind: p.Kind, data: data, truncated: p.Truncated, sealed: p.Sealed || p.Truncated || p.Dropped > 0, dropped: p.Dropped})
 		}
-		l.trim()
+		l.trim(0)
 		l.wake(p.Kind)
 	}
 }
 
 // AppendEvent puts a state event at the end of the log and returns the place behind it. It never waits. The
-// event is made under the log's lock, so all output that follows from the making lies behind it; nil is none.
-func (l *Log) AppendEvent(event func(seq int64) any) int64 {
+// event is made, of its place and the sums at it, under the log's lock, so all output that follows from the
+// making lies behind it; nil is none.
+func (l *Log) AppendEvent(event func(seq int64, sums Counts) any) int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.trim(entryOverhead) // what it drives out of the log is lost before it
 	seq := l.head.seq + 1
-	made := event(seq)
+	made := event(seq, l.counts)
 	if made == nil {
 		return l.head.seq
 	}
 	l.push(entry{kind: Event, sealed: true, event: made})
-	l.trim()
 	l.wake(Event)
 	return seq
 }
@@ -336,16 +337,16 @@ func (l *Log) push(e entry) {
 }
 
 // trim drops the oldest entries that the bound no longer holds, but not what a pacing cursor still needs,
-// up to the overrun.
-func (l *Log) trim() {
+// up to the overrun. More is the charge of what is about to come.
+func (l *Log) trim(more int64) {
 	share := l.share()
-	if l.head.charge-l.oldest.charge <= share {
+	if l.head.charge+more-l.oldest.charge <= share {
 		return
 	}
 	needed := l.slowest()
-	for len(l.entries) > 1 {
+	for len(l.entries) > 0 && (more > 0 || len(l.entries) > 1) {
 		end := l.entries[0].end()
-		kept := l.head.charge - end.charge
+		kept := l.head.charge + more - end.charge
 		if kept < share || end.charge > needed && kept < l.bound+overrun {
 			return
 		}

@@ -11,7 +11,7 @@ import (
 
 func put(l *Log, kind Kind, data string) { l.Append(Piece{Kind: kind, Data: []byte(data)}) }
 
-func event(l *Log, what string) int64 { return l.AppendEvent(func(int64) any { return what }) }
+func event(l *Log, what string) int64 { return l.AppendEvent(func(int64, Counts) any { return what }) }
 
 // take takes all that there is.
 func take(c *Cursor) (items []Item) {
@@ -138,7 +138,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		"alternating streams":   func(l *Log, i int) { l.Append(Piece{Kind: Stdout + Kind(i%2), Data: []byte("x")}) },
 		"sealed bytes":          func(l *Log, i int) { l.Append(Piece{Kind: Stdout, Data: []byte("x"), Sealed: true}) },
 		"half a segment, a bit": func(l *Log, i int) { l.Append(Piece{Kind: Stdout, Data: make([]byte, 1+i%2*(maxSegment-100))}) },
-		"events":                func(l *Log, i int) { l.AppendEvent(func(int64) any { return "x" }) },
+		"events":                func(l *Log, i int) { l.AppendEvent(func(int64, Counts) any { return "x" }) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := heap()

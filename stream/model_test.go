@@ -156,7 +156,7 @@ func (m *model) append(p Piece) {
 }
 
 func (m *model) event() {
-	if seq := m.log.AppendEvent(func(seq int64) any { return seq }); seq != m.head()+1 {
+	if seq := m.log.AppendEvent(func(seq int64, _ Counts) any { return seq }); seq != m.head()+1 {
 		m.t.Fatalf("an event ends at %d, want %d", seq, m.head()+1)
 	}
 	m.events = append(m.events, m.head())

@@ -34,10 +34,11 @@ func (s *Session) WriteBytes(ctx context.Context, data []byte, eof bool) error {
 }
 
 func (s *Session) write(ctx context.Context, data []byte, eof bool) error {
-	p := rpc.WriteParams{SessionID: s.id, Data: string(data), EOF: eof}
+	text, encoding := string(data), ""
 	if !utf8.Valid(data) {
-		p.Data, p.Encoding = base64.StdEncoding.EncodeToString(data), rpc.EncodingBase64
+		text, encoding = base64.StdEncoding.EncodeToString(data), rpc.EncodingBase64
 	}
+	p := rpc.WriteParams{SessionID: s.id, Data: &text, Encoding: encoding, EOF: eof}
 	if s.c.o.Reconnect == nil || s.result.SessionID == "" {
 		return s.c.Call(ctx, rpc.MethodWrite, p, nil)
 	}

@@ -144,12 +144,9 @@ func write(r *request) answer {
 	if err := r.decode(&p); err != nil {
 		return result(nil, err)
 	}
-	data := []byte(p.Data)
-	if p.Encoding == rpc.EncodingBase64 {
-		var err error
-		if data, err = base64.StdEncoding.DecodeString(p.Data); err != nil {
-			return result(nil, rpc.InvalidParams("data", "data is not base64"))
-		}
+	data, bad := input(&p)
+	if bad != nil {
+		return result(nil, bad)
 	}
 	s, err := r.conn.find(p.SessionID)
 	if err != nil {
@@ -163,6 +160,23 @@ func write(r *request) answer {
 		<-w.Done
 		return rpc.WriteResult{StdinBytes: w.Total}, w.Err
 	})
+}
+
+// input is the data of a write, which may be left out where there is an eof.
+func input(p *rpc.WriteParams) ([]byte, *rpc.Error) {
+	switch {
+	case p.Data == nil && !p.EOF:
+		return nil, rpc.InvalidParams("data", "data is required")
+	case p.Data == nil:
+		return nil, nil
+	case p.Encoding != rpc.EncodingBase64:
+		return []byte(*p.Data), nil
+	}
+	data, err := base64.StdEncoding.DecodeString(*p.Data)
+	if err != nil {
+		return nil, rpc.InvalidParams("data", "data is not base64")
+	}
+	return data, nil
 }
 
 func status(r *request) answer {

@@ -110,7 +110,7 @@ func (rd *reading) encode() []byte {
 	e := newEventEncoder(rd.s.Spec())
 	b := []byte(`{"events":[`)
 	empty := len(b)
-	at, done, left := rd.after, rd.atEnd(), rd.max
+	at, done, left := min(rd.after, rd.last), rd.atEnd(), rd.max
 	for !done && left > 0 && rd.cursor.Seq() < rd.last {
 		room := int64(rpc.MaxFrameBytes-maxReplyOverhead-len(b))/swell - eventBytes
 		if room <= 0 {
