@@ -29,6 +29,9 @@ var unheard = map[string]bool{
 func TestConversationsCoverTheProtocol(t *testing.T) {
 	client, server := said(t)
 	for _, m := range rpc.Methods {
+		if m.Name == rpc.MethodDiscover { // its answer is docs/openrpc.json, and compared with it elsewhere
+			continue
+		}
 		contain(t, client, `"method":"`+m.Name+`"`)
 		if m.Params == nil {
 			continue
