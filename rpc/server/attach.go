@@ -36,20 +36,23 @@ func attached(s Session) rpc.AttachResult {
 	return rpc.AttachResult{SessionID: s.ID(), State: v.State.String(), OldestSeq: v.Oldest, LastSeq: v.Last}
 }
 
-// ack opens the window of an attached session. For one that has none it does nothing.
+// ack opens the window of an attached session, also of one that is not kept any more: what the connection has
+// not got of it yet is. For one that has no window it does nothing.
 func ack(r *request) answer {
 	var p rpc.AckParams
 	if err := r.decode(&p); err != nil {
 		return result(nil, err)
 	}
-	s, err := r.conn.find(p.SessionID)
-	if err != nil {
-		return result(nil, err)
+	id, bad := sessionID(p.SessionID)
+	if bad != nil {
+		return result(nil, bad)
 	}
-	if l := r.conn.lane(s.ID()); l != nil {
+	if l := r.conn.lane(id); l != nil {
 		l.att.Ack(p.Seq)
+		return result(nil, nil)
 	}
-	return result(nil, nil)
+	_, err := r.conn.find(p.SessionID)
+	return result(nil, err)
 }
 
 // detach lets the connection get no more of a session.
