@@ -25,6 +25,7 @@ type feed struct {
 	readers  map[string]*reader
 	ended    bool
 	err      error // why, where it was not the record
+	link     *link // that the window is of; nil until the client had to attach again
 }
 
 // item is an event, or output that is taken piece by piece.
@@ -35,22 +36,31 @@ type item struct {
 	params []byte
 	raw    []byte
 	left   []byte // of the output; nil for what is consumed
+	told   bool   // of an event
 	gap    *rpc.Gap
 }
+
+func (it *item) consumed() bool { return len(it.left) == 0 && (it.told || it.out != nil) }
 
 func newFeed(s *Session) *feed {
 	f := &feed{s: s, window: s.events.Window, readers: make(map[string]*reader)}
 	f.change.L = &f.mu
+	if s.events.Readers { // of each stream, or one that is asked for late would not know of a loss
+		for _, stream := range types {
+			f.reader(stream)
+		}
+	}
 	return f
 }
 
 // begin says where the server begins.
 func (f *feed) begin(seq int64) { f.consumed, f.acked = seq, seq }
 
-// reopen returns the window for an attachment at seq: what waits here fills a part of it.
-func (f *feed) reopen(seq int64) *int64 {
+// reopen returns the window for an attachment at seq on another connection: what waits here fills a part of it.
+func (f *feed) reopen(l *link, seq int64) *int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.link = l
 	waiting := seq - f.consumed
 	if waiting > f.window { // a gap counts in places, not in bytes that wait
 		waiting = f.waiting()
@@ -78,7 +88,7 @@ func (f *feed) event(method string, params, raw []byte, seq int64) {
 	it := &item{seq: seq, method: method, params: slices.Clone(params), raw: slices.Clone(raw)}
 	if f.s.events.Readers {
 		f.s.tell(method, params, raw)
-		it.gap = gapOf(method, params)
+		it.gap, it.told = gapOf(method, params), true
 	}
 	f.add(it)
 }
@@ -91,7 +101,9 @@ func (f *feed) add(it *item) {
 		for _, r := range f.readers {
 			r.take(it)
 		}
-		f.pop()
+		if ack := f.pop(); ack != nil {
+			go ack() // who reads the connection does not wait until it can be written to
+		}
 	}
 	f.change.Broadcast()
 }
@@ -146,16 +158,19 @@ func (f *feed) next() (*item, error) {
 
 func (f *feed) consume(it *item) {
 	f.mu.Lock()
-	it.left = nil
+	it.left, it.told = nil, true
 	ack := f.pop()
 	f.mu.Unlock()
-	f.ack(ack)
+	if ack != nil {
+		ack()
+	}
 }
 
-// pop drops what is consumed from the head and returns what the server is to be told, 0 for nothing.
-func (f *feed) pop() (ack int64) {
+// pop drops what is consumed from the head and returns what tells the server, nil for nothing. It is not to be
+// called under the lock.
+func (f *feed) pop() (ack func()) {
 	n := 0
-	for n < len(f.items) && len(f.items[n].left) == 0 {
+	for n < len(f.items) && f.items[n].consumed() {
 		f.consumed = f.items[n].seq
 		f.items[n] = nil
 		n++
@@ -163,14 +178,19 @@ func (f *feed) pop() (ack int64) {
 	f.items = f.items[n:]
 	if upTo := f.consumed + f.credit; upTo-f.acked > f.window/4 && !f.ended {
 		f.acked = upTo
-		return upTo
+		l := f.link
+		return func() { f.ack(l, upTo) }
 	}
-	return 0
+	return nil
 }
 
-// ack tells the server. One that is lost with its connection does not matter: the next one begins anew.
-func (f *feed) ack(seq int64) {
-	if l := f.s.c.alive(); l != nil && seq > 0 {
+// ack tells the server, on the connection that the window is of: the client may not have begun to use it yet. One
+// that is lost with its connection does not matter: the next one begins anew.
+func (f *feed) ack(l *link, seq int64) {
+	if l == nil {
+		l = f.s.c.alive()
+	}
+	if l != nil {
 		_ = l.rpc.Notify(f.s.c.over, rpc.MethodAck, rpc.AckParams{SessionID: f.s.id, Seq: seq})
 	}
 }
@@ -212,9 +232,19 @@ func (f *feed) reader(stream string) *reader {
 	return r
 }
 
-// take adds an item if it is for the reader: a gap is for all.
+// take adds an item if it is for the reader: a gap is for all. Gaps with nothing between them are one, so that a
+// stream that nobody reads gathers none.
 func (r *reader) take(it *item) {
-	if it.gap != nil || it.out != nil && it.out.Type == r.stream {
+	switch {
+	case it.gap != nil:
+		g := *it.gap
+		if n := len(r.items) - 1; n >= 0 && r.items[n].gap != nil {
+			before := r.items[n].gap
+			g.FromSeq, g.LostBytes = before.FromSeq, before.LostBytes+g.LostBytes
+			r.items = r.items[:n]
+		}
+		r.items = append(r.items, &item{seq: it.seq, gap: &g})
+	case it.out != nil && it.out.Type == r.stream:
 		r.items = append(r.items, it)
 	}
 }
@@ -248,6 +278,8 @@ func (r *reader) Read(b []byte) (n int, err error) {
 	}
 	ack := f.pop()
 	f.mu.Unlock()
-	f.ack(ack)
+	if ack != nil {
+		ack()
+	}
 	return n, err
 }
