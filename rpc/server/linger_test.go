@@ -174,6 +174,27 @@ func TestLingerCountsNothingWhileSomebodyIsThere(t *testing.T) {
 	}
 }
 
+// TestAWaitingExecuteIsAWait: its connection may detach, and the session is not alone.
+func TestAWaitingExecuteIsAWait(t *testing.T) {
+	beside(t)
+	const linger = 300 * time.Millisecond
+	s := serve(t)
+	p := s.dial(t)
+	id := uuid.NewString()
+	asked := p.request("execute", with(sleeper, "session_id", id, "wait", true, "linger", linger.Seconds()))
+	p.ok("detach", object{"session_id": id}, nil)
+	time.Sleep(3 * linger)
+	if state := p.state(id); state != "running" {
+		t.Errorf("%s while its execute waits", state)
+	}
+	p.send(`{"jsonrpc":"2.0","method":"$/cancelRequest","params":{"id":%s}}`, asked)
+	var rec rpc.Completion
+	p.decode(p.good(p.reply(asked)).Result, &rec)
+	if rec.Reason != "canceled" {
+		t.Errorf("%+v", rec)
+	}
+}
+
 // pends sends a request that waits. To release it is to cancel it, and to see it end by that code.
 func (p *peer) pends(code int, method string, params object) (release func()) {
 	p.t.Helper()

@@ -220,7 +220,7 @@ func TestASlowObserverUnderBlock(t *testing.T) {
 	beside(t)
 	s := serve(t)
 	owner := s.dial(t)
-	const size = 8 << 20
+	const size = 4 << 20
 	var all sync.WaitGroup
 	for _, leave := range []string{"detach", "drop", "ack"} {
 		slow := s.dial(t)

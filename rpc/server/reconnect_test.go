@@ -246,7 +246,7 @@ func TestReadersTellOfALoss(t *testing.T) {
 	const size = 5000000
 	p := shell(fmt.Sprintf("yes 0123456 | head -c %d; echo oops >&2", size))
 	p.SlowClient = rpc.SlowClientDrop
-	x := a.execute(t, p, client.Events{Readers: true, Window: 1000})
+	x := a.execute(t, p, client.Events{Readers: true, Window: 10000})
 	s.idle()
 	soon(t, "reading", func() {
 		got, lost := readThrough(t, x.Reader(rpc.StreamStdout))
@@ -332,7 +332,7 @@ func TestCallbacksMayTakeTheirTime(t *testing.T) {
 	const size = 4000000
 	var got atomic.Int64
 	held := make(chan struct{})
-	x := a.execute(t, shell(fmt.Sprintf("yes 0123456 | head -c %d", size)), client.Events{Window: 1 << 10, Output: func(o *client.Output) {
+	x := a.execute(t, shell(fmt.Sprintf("yes 0123456 | head -c %d", size)), client.Events{Window: 16 << 10, Output: func(o *client.Output) {
 		<-held
 		got.Add(int64(len(o.Data)))
 	}})

@@ -167,7 +167,7 @@ func TestAWindowUnderDrop(t *testing.T) {
 	const size = 5000000
 	x := &transcript{id: uuid.NewString()}
 	p.good(p.call("execute", object{
-		"command": "yes 0123456 | head -c 5000000", "session_id": x.id, "window": 1000, "slow_client": "drop", "on_disconnect": "keep",
+		"command": "yes 0123456 | head -c 5000000", "session_id": x.id, "window": 10000, "slow_client": "drop", "on_disconnect": "keep",
 	}))
 	q.ok("wait", object{"session_id": x.id}, nil)
 	for x.record == nil {
