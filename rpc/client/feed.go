@@ -18,8 +18,10 @@ type feed struct {
 
 	mu       sync.Mutex
 	change   sync.Cond
-	items    []*item // in order, from the oldest that is not consumed
-	consumed int64   // all up to here is
+	items    []*item // in order, from the oldest that is not consumed; with readers, they have them
+	received int64   // all up to here has come
+	unread   int64   // bytes that wait for readers
+	consumed int64   // all up to here is; with readers, as if what they have read had come first
 	acked    int64   // the server was told
 	credit   int64   // what the server's window lacks, for what waited here when it was set
 	readers  map[string]*reader
@@ -54,23 +56,23 @@ func newFeed(s *Session) *feed {
 }
 
 // begin says where the server begins.
-func (f *feed) begin(seq int64) { f.consumed, f.acked = seq, seq }
+func (f *feed) begin(seq int64) { f.received, f.consumed, f.acked = seq, seq, seq }
 
 // reopen returns the window for an attachment at seq on another connection: what waits here fills a part of it.
 func (f *feed) reopen(l *link, seq int64) *int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.link = l
-	waiting := seq - f.consumed
-	if waiting > f.window { // a gap counts in places, not in bytes that wait
-		waiting = f.waiting()
-	}
-	window := max(1, f.window-waiting)
+	window := max(1, f.window-f.waiting())
 	f.acked, f.credit = seq, f.window-window
 	return &window
 }
 
+// waiting is how many bytes wait here. Places would not do: a gap has as many as it likes.
 func (f *feed) waiting() (n int64) {
+	if f.s.events.Readers {
+		return f.unread
+	}
 	for _, it := range f.items {
 		n += int64(len(it.left))
 	}
@@ -88,7 +90,7 @@ func (f *feed) event(method string, params, raw []byte, seq int64) {
 	it := &item{seq: seq, method: method, params: slices.Clone(params), raw: slices.Clone(raw)}
 	if f.s.events.Readers {
 		f.s.tell(method, params, raw)
-		it.gap, it.told = gapOf(method, params), true
+		it.gap = gapOf(method, params)
 	}
 	f.add(it)
 }
@@ -96,14 +98,17 @@ func (f *feed) event(method string, params, raw []byte, seq int64) {
 func (f *feed) add(it *item) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.items = append(f.items, it)
+	f.received = it.seq
 	if f.s.events.Readers {
+		f.unread += int64(len(it.left))
 		for _, r := range f.readers {
 			r.take(it)
 		}
-		if ack := f.pop(); ack != nil {
+		if ack := f.due(); ack != nil {
 			go ack() // who reads the connection does not wait until it can be written to
 		}
+	} else {
+		f.items = append(f.items, it)
 	}
 	f.change.Broadcast()
 }
@@ -176,6 +181,14 @@ func (f *feed) pop() (ack func()) {
 		n++
 	}
 	f.items = f.items[n:]
+	return f.due()
+}
+
+// due returns what tells the server, if there is enough to tell.
+func (f *feed) due() (ack func()) {
+	if f.s.events.Readers {
+		f.consumed = f.received - f.unread
+	}
 	if upTo := f.consumed + f.credit; upTo-f.acked > f.window/4 && !f.ended {
 		f.acked = upTo
 		l := f.link
@@ -225,9 +238,6 @@ func (f *feed) reader(stream string) *reader {
 	if r == nil {
 		r = &reader{f: f, stream: stream}
 		f.readers[stream] = r
-		for _, it := range f.items {
-			r.take(it)
-		}
 	}
 	return r
 }
@@ -270,13 +280,14 @@ func (r *reader) Read(b []byte) (n int, err error) {
 	if it.gap == nil {
 		n = copy(b, it.left)
 		it.left = it.left[n:]
+		f.unread -= int64(n)
 	} else {
 		err = &GapError{*it.gap}
 	}
 	if len(it.left) == 0 {
 		r.items = r.items[1:]
 	}
-	ack := f.pop()
+	ack := f.due()
 	f.mu.Unlock()
 	if ack != nil {
 		ack()

@@ -226,6 +226,28 @@ func TestReadersOneAfterTheOther(t *testing.T) {
 	}
 }
 
+// TestLittleOfTheOtherStream: a few bytes that nobody has read yet do not keep the other stream from going on.
+func TestLittleOfTheOtherStream(t *testing.T) {
+	beside(t)
+	a := serve(t).away(t)
+	for _, cuts := range []int{0, 3} {
+		x := a.execute(t, shell("echo early >&2; read x; yes 0123456 | head -c 2000000"), client.Events{Readers: true, Window: 50000})
+		for range cuts {
+			a.cut.cut()
+			within(t, "Restored", a.restored)
+		}
+		if err := x.WriteBytes(t.Context(), []byte("\n"), true); err != nil {
+			t.Fatal(err)
+		}
+		soon(t, "reading", func() {
+			n, err := io.Copy(io.Discard, x.Reader(rpc.StreamStdout))
+			if got, other := io.ReadAll(x.Reader(rpc.StreamStderr)); n != 2000000 || string(got) != "early\n" || err != nil || other != nil {
+				t.Errorf("%d bytes and %q, %v, %v", n, got, err, other)
+			}
+		})
+	}
+}
+
 // TestTheSmallestWindow: a reader gets all of it byte by byte.
 func TestTheSmallestWindow(t *testing.T) {
 	beside(t)
