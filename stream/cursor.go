@@ -36,6 +36,7 @@ type Cursor struct {
 	at     place
 	number int64 // of the entry that holds at, or of the one to come
 	acked  int64
+	late   bool // has not moved from a place that was gone when it began
 	armed  bool
 	shut   bool // the window is, and the reader waits for it to open
 	closed bool
@@ -51,6 +52,7 @@ type Item struct {
 	Event     any
 	Gap       bool  // what lay between From and To is gone
 	Lost      int64 // the bytes of output among it
+	Late      bool  // a gap that was there when the cursor began
 }
 
 // NewCursor returns a cursor on l. It is in use until closed.
@@ -62,6 +64,7 @@ func (l *Log) NewCursor(o CursorOptions) *Cursor {
 		c.window = o.Window
 	}
 	c.seek(o.After)
+	c.late = c.number < l.base
 	c.acked = c.at.seq
 	l.cursors = append(l.cursors, c)
 	return c
@@ -225,14 +228,14 @@ func (c *Cursor) skipGap() (Item, bool) {
 	if c.number >= l.base {
 		return Item{}, false
 	}
-	it := Item{From: c.at.seq, To: l.oldest.seq, Gap: true}
+	it := Item{From: c.at.seq, To: l.oldest.seq, Gap: true, Late: c.late}
 	it.Lost = it.To - it.From - (l.oldest.events - c.at.events)
 	c.moveTo(l.oldest, l.base)
 	return it, true
 }
 
 func (c *Cursor) moveTo(p place, number int64) {
-	c.at, c.number = p, number
+	c.at, c.number, c.late = p, number, false
 	l := c.log
 	if !c.events {
 		l.sent = max(l.sent, p.seq)

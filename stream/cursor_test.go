@@ -104,7 +104,7 @@ func TestAGapIsExact(t *testing.T) {
 			gone(l)
 			lost := flatLost("*hello**"+page, after)
 			it, _ := l.NewCursor(CursorOptions{After: int64(after)}).Next()
-			if want := (Item{From: int64(after), To: 1008, Gap: true, Lost: lost}); !cmp.Equal(it, want) {
+			if want := (Item{From: int64(after), To: 1008, Gap: true, Lost: lost, Late: true}); !cmp.Equal(it, want) {
 				t.Errorf("after %d: got %+v, want %+v", after, it, want)
 			}
 		}

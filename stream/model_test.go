@@ -31,7 +31,7 @@ type model struct {
 type modelCursor struct {
 	*Cursor
 	at    int64
-	late  bool // began at what was gone already
+	late  bool // began at what was gone already, and has not moved
 	armed bool
 	calls int
 }
@@ -212,28 +212,28 @@ func (m *model) next(c *modelCursor) bool {
 		if to != m.head() || !c.events && c.at != to || m.output(c.at, to) != to-c.at {
 			m.t.Fatalf("a cursor at %d of %d finds nothing and is at %d", c.at, m.head(), to)
 		}
-		c.at = to
+		c.at, c.late = to, c.late && !moved
 		return moved
 	}
 	if it.To != to || it.To <= it.From || it.From < c.at || !c.events && it.From != c.at || m.output(c.at, it.From) != it.From-c.at {
 		m.t.Fatalf("an item from %d to %d for a cursor at %d that is at %d now", it.From, it.To, c.at, to)
 	}
-	c.at = to
+	late := c.late && it.From == c.at
+	c.at, c.late = to, false
 	if !c.events {
 		m.sent = max(m.sent, to)
 	}
 	end := m.ends[to]
 	switch {
 	case it.Gap:
-		want := Item{From: it.From, To: m.oldest, Gap: true, Lost: m.output(it.From, m.oldest)}
+		want := Item{From: it.From, To: m.oldest, Gap: true, Lost: m.output(it.From, m.oldest), Late: late}
 		if d := cmp.Diff(want, it); d != "" {
 			m.t.Fatal(d)
 		}
 		overrun := m.free && m.log.head.charge-m.log.oldest.charge >= m.log.bound+overrun
-		if c.paces && !c.late && !overrun {
+		if c.paces && !late && !overrun {
 			m.t.Fatalf("a pacing cursor lost %d to %d", it.From, it.To)
 		}
-		c.late = false
 	case it.Kind == Event:
 		if d := cmp.Diff(Item{From: to - 1, To: to, Event: to}, it); d != "" || m.kind[to-1] != byte(Event) {
 			m.t.Fatal(d)

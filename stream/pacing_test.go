@@ -187,6 +187,7 @@ func TestAPacingCursorThatTakesNoOutput(t *testing.T) {
 				n++
 			}
 		}()
+		synctest.Wait() // only then n may be read
 		for n < 50 {
 			if items := take(c); len(items) > 0 {
 				t.Fatalf("took %v", show(items))

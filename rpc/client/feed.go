@@ -18,13 +18,16 @@ type feed struct {
 
 	mu       sync.Mutex
 	change   sync.Cond
-	items    []*item // in order, from the oldest that is not consumed
-	consumed int64   // all up to here is
+	items    []*item // in order, from the oldest that is not consumed; with readers, they have them
+	received int64   // all up to here has come
+	unread   int64   // bytes that wait for readers
+	consumed int64   // all up to here is; with readers, as if what they have read had come first
 	acked    int64   // the server was told
 	credit   int64   // what the server's window lacks, for what waited here when it was set
 	readers  map[string]*reader
 	ended    bool
 	err      error // why, where it was not the record
+	link     *link // that the window is of; nil until the client had to attach again
 }
 
 // item is an event, or output that is taken piece by piece.
@@ -34,34 +37,42 @@ type item struct {
 	method string
 	params []byte
 	raw    []byte
-	left   []byte // of the output
+	left   []byte // of the output; nil for what is consumed
+	told   bool   // of an event
 	gap    *rpc.Gap
-	done   bool // it is consumed
 }
+
+func (it *item) consumed() bool { return len(it.left) == 0 && (it.told || it.out != nil) }
 
 func newFeed(s *Session) *feed {
 	f := &feed{s: s, window: s.events.Window, readers: make(map[string]*reader)}
 	f.change.L = &f.mu
+	if s.events.Readers { // of each stream, or one that is asked for late would not know of a loss
+		for _, stream := range types {
+			f.reader(stream)
+		}
+	}
 	return f
 }
 
 // begin says where the server begins.
-func (f *feed) begin(seq int64) { f.consumed, f.acked = seq, seq }
+func (f *feed) begin(seq int64) { f.received, f.consumed, f.acked = seq, seq, seq }
 
-// reopen returns the window for an attachment at seq: what waits here fills a part of it.
-func (f *feed) reopen(seq int64) *int64 {
+// reopen returns the window for an attachment at seq on another connection: what waits here fills a part of it.
+func (f *feed) reopen(l *link, seq int64) *int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	waiting := seq - f.consumed
-	if waiting > f.window { // a gap counts in places, not in bytes that wait
-		waiting = f.waiting()
-	}
-	window := max(1, f.window-waiting)
+	f.link = l
+	window := max(1, f.window-f.waiting())
 	f.acked, f.credit = seq, f.window-window
 	return &window
 }
 
+// waiting is how many bytes wait here. Places would not do: a gap has as many as it likes.
 func (f *feed) waiting() (n int64) {
+	if f.s.events.Readers {
+		return f.unread
+	}
 	for _, it := range f.items {
 		n += int64(len(it.left))
 	}
@@ -79,7 +90,7 @@ func (f *feed) event(method string, params, raw []byte, seq int64) {
 	it := &item{seq: seq, method: method, params: slices.Clone(params), raw: slices.Clone(raw)}
 	if f.s.events.Readers {
 		f.s.tell(method, params, raw)
-		it.gap, it.done = gapOf(method, params), true
+		it.gap = gapOf(method, params)
 	}
 	f.add(it)
 }
@@ -87,12 +98,17 @@ func (f *feed) event(method string, params, raw []byte, seq int64) {
 func (f *feed) add(it *item) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.items = append(f.items, it)
+	f.received = it.seq
 	if f.s.events.Readers {
+		f.unread += int64(len(it.left))
 		for _, r := range f.readers {
 			r.take(it)
 		}
-		f.pop()
+		if ack := f.due(); ack != nil {
+			go ack() // who reads the connection does not wait until it can be written to
+		}
+	} else {
+		f.items = append(f.items, it)
 	}
 	f.change.Broadcast()
 }
@@ -147,31 +163,47 @@ func (f *feed) next() (*item, error) {
 
 func (f *feed) consume(it *item) {
 	f.mu.Lock()
-	it.left, it.done = nil, true
+	it.left, it.told = nil, true
 	ack := f.pop()
 	f.mu.Unlock()
-	f.ack(ack)
+	if ack != nil {
+		ack()
+	}
 }
 
-// pop drops what is consumed from the head and returns what the server is to be told, 0 for nothing.
-func (f *feed) pop() (ack int64) {
+// pop drops what is consumed from the head and returns what tells the server, nil for nothing. It is not to be
+// called under the lock.
+func (f *feed) pop() (ack func()) {
 	n := 0
-	for n < len(f.items) && f.items[n].done {
+	for n < len(f.items) && f.items[n].consumed() {
 		f.consumed = f.items[n].seq
 		f.items[n] = nil
 		n++
 	}
 	f.items = f.items[n:]
-	if upTo := f.consumed + f.credit; upTo-f.acked > f.window/4 && !f.ended {
-		f.acked = upTo
-		return upTo
-	}
-	return 0
+	return f.due()
 }
 
-// ack tells the server. One that is lost with its connection does not matter: the next one begins anew.
-func (f *feed) ack(seq int64) {
-	if l := f.s.c.alive(); l != nil && seq > 0 {
+// due returns what tells the server, if there is enough to tell.
+func (f *feed) due() (ack func()) {
+	if f.s.events.Readers {
+		f.consumed = f.received - f.unread
+	}
+	if upTo := f.consumed + f.credit; upTo-f.acked > f.window/4 && !f.ended {
+		f.acked = upTo
+		l := f.link
+		return func() { f.ack(l, upTo) }
+	}
+	return nil
+}
+
+// ack tells the server, on the connection that the window is of: the client may not have begun to use it yet. One
+// that is lost with its connection does not matter: the next one begins anew.
+func (f *feed) ack(l *link, seq int64) {
+	if l == nil {
+		l = f.s.c.alive()
+	}
+	if l != nil {
 		_ = l.rpc.Notify(f.s.c.over, rpc.MethodAck, rpc.AckParams{SessionID: f.s.id, Seq: seq})
 	}
 }
@@ -206,16 +238,23 @@ func (f *feed) reader(stream string) *reader {
 	if r == nil {
 		r = &reader{f: f, stream: stream}
 		f.readers[stream] = r
-		for _, it := range f.items {
-			r.take(it)
-		}
 	}
 	return r
 }
 
-// take adds an item if it is for the reader: a gap is for all.
+// take adds an item if it is for the reader: a gap is for all. Gaps with nothing between them are one, so that a
+// stream that nobody reads gathers none.
 func (r *reader) take(it *item) {
-	if it.gap != nil || it.out != nil && it.out.Type == r.stream {
+	switch {
+	case it.gap != nil:
+		g := *it.gap
+		if n := len(r.items) - 1; n >= 0 && r.items[n].gap != nil {
+			before := r.items[n].gap
+			g.FromSeq, g.LostBytes = before.FromSeq, before.LostBytes+g.LostBytes
+			r.items = r.items[:n]
+		}
+		r.items = append(r.items, &item{seq: it.seq, gap: &g})
+	case it.out != nil && it.out.Type == r.stream:
 		r.items = append(r.items, it)
 	}
 }
@@ -241,15 +280,17 @@ func (r *reader) Read(b []byte) (n int, err error) {
 	if it.gap == nil {
 		n = copy(b, it.left)
 		it.left = it.left[n:]
+		f.unread -= int64(n)
 	} else {
 		err = &GapError{*it.gap}
 	}
 	if len(it.left) == 0 {
-		it.done = true
 		r.items = r.items[1:]
 	}
-	ack := f.pop()
+	ack := f.due()
 	f.mu.Unlock()
-	f.ack(ack)
+	if ack != nil {
+		ack()
+	}
 	return n, err
 }

@@ -48,6 +48,9 @@ func (c *Client) keep(l *link) {
 			return
 		}
 		c.use(next)
+		if f := c.o.Reconnect.Restored; f != nil {
+			f()
+		}
 		l = next
 	}
 }
@@ -78,9 +81,6 @@ func (c *Client) redial(old *link, wait bool) (*link, error) {
 		wait = true
 		l, err := c.try(ctx)
 		if err == nil {
-			if r.Restored != nil {
-				r.Restored()
-			}
 			return l, nil
 		}
 		if final(err) {
@@ -148,21 +148,21 @@ func (c *Client) giveUp(err error) {
 	close(c.changed)
 	c.mu.Unlock()
 	for _, s := range sessions {
-		s.lost()
+		s.lost(c.failure())
 	}
 }
 
 // reattach follows the session on another connection, from where it stood.
 func (s *Session) reattach(ctx context.Context, l *link) error {
-	p, running := s.place()
+	p, running := s.place(l)
 	if !running {
 		return nil
 	}
 	err := l.call(ctx, rpc.MethodAttach, p, nil)
 	var no *rpc.Error
 	if errors.As(err, &no) { // it is forgotten, or never was
-		s.finish(nil, err)
 		s.c.forget(s)
+		s.lost(err)
 		return nil
 	}
 	if err == nil {

@@ -318,17 +318,17 @@ func (s *Session) finish(rec *rpc.Completion, err error) {
 	}
 }
 
-// lost says that there is no connection any more. What has come is told first.
-func (s *Session) lost() {
+// lost says why nothing more comes, short of the record. What has come is told first.
+func (s *Session) lost(err error) {
 	if s.feed != nil && !s.events.Readers {
-		s.feed.lost(s.c.failure())
+		s.feed.lost(err)
 		return
 	}
-	s.finish(nil, s.c.failure())
+	s.finish(nil, err)
 }
 
-// place is how to attach from where the session stands.
-func (s *Session) place() (p rpc.AttachParams, running bool) {
+// place is how to attach on l from where the session stands.
+func (s *Session) place(l *link) (p rpc.AttachParams, running bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	select {
@@ -341,7 +341,7 @@ func (s *Session) place() (p rpc.AttachParams, running bool) {
 		p.SlowClient = rpc.SlowClientDrop
 	}
 	if s.feed != nil {
-		p.Window = s.feed.reopen(s.seq)
+		p.Window = s.feed.reopen(l, s.seq)
 	}
 	s.missed = !s.followed
 	return p, s.followed

@@ -240,7 +240,7 @@ func (c *conn) attach(s Session, o attachOptions) (l *lane, attached bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	old := c.lanes[s.ID()]
-	if old != nil && !o.move {
+	if old != nil && !o.move && old.session.Done() == s.Done() { // else of one that is forgotten, whose id is used again
 		return old, false
 	}
 	l = newLane(c, s, o)

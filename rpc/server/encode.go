@@ -17,15 +17,12 @@ type encoder struct {
 	id       string // the session's
 	head     []byte // a process.output up to its seq
 	encoding string
-	lines    bool  // output is lines: a piece without its newline is partial
-	begin    int64 // the place where the connection began
-	drop     bool
+	lines    bool // output is lines: a piece without its newline is partial
 }
 
-func newEncoder(spec *session.Spec, o attachOptions) encoder {
+func newEncoder(spec *session.Spec) encoder {
 	e := newEventEncoder(spec)
 	e.head = append([]byte(`{"jsonrpc":"2.0",`), e.head[1:]...)
-	e.begin, e.drop = o.after, o.drop
 	return e
 }
 
@@ -37,7 +34,6 @@ func newEventEncoder(spec *session.Spec) encoder {
 		head:     append(head, `,"seq":`...),
 		encoding: spec.Encoding,
 		lines:    !spec.Output.Raw,
-		begin:    -1,
 	}
 }
 
@@ -104,7 +100,7 @@ func (e *encoder) appendEvent(buf []byte, it *stream.Item) []byte {
 // event is the notification of a gap or of a state event.
 func (e *encoder) event(it *stream.Item) (method string, params any) {
 	if it.Gap {
-		return rpc.NotifyGap, rpc.Gap{SessionID: e.id, Seq: it.To, FromSeq: it.From, LostBytes: it.Lost, Reason: e.reason(it)}
+		return rpc.NotifyGap, rpc.Gap{SessionID: e.id, Seq: it.To, FromSeq: it.From, LostBytes: it.Lost, Reason: reason(it)}
 	}
 	switch ev := it.Event.(type) {
 	case session.Change:
@@ -116,11 +112,11 @@ func (e *encoder) event(it *stream.Item) (method string, params any) {
 }
 
 // reason of a gap: a connection that begins where the log does not reach back to any more was not too slow.
-func (e *encoder) reason(it *stream.Item) string {
-	if e.drop && it.From != e.begin {
-		return rpc.GapSlowClient
+func reason(it *stream.Item) string {
+	if it.Late {
+		return rpc.GapReplayWindow
 	}
-	return rpc.GapReplayWindow
+	return rpc.GapSlowClient
 }
 
 // notification is the text of one. Params that cannot be encoded are a bug.

@@ -71,6 +71,7 @@ func started(r *request, s Session, l *lane, created, attached bool) answer {
 
 // waitExecuted answers an execute with wait. Canceling the request ends the session.
 func waitExecuted(r *request, s Session, capture int64) answer {
+	r.cleanup = s.Hold() // it waits, also when the connection has detached
 	return later(func(ctx context.Context) (any, error) {
 		if err := await(ctx, s.Done()); err == errCanceled {
 			s.End(session.Canceled, nil)

@@ -49,7 +49,7 @@ type attachOptions struct {
 
 func newLane(c *conn, s Session, o attachOptions) *lane {
 	l := &lane{outbox: c.outbox, session: s, finished: c.finished, stream: o.stream, window: o.window, at: o.after}
-	l.enc = newEncoder(s.Spec(), o)
+	l.enc = newEncoder(s.Spec())
 	l.att = s.Attach(session.AttachOptions{
 		Cursor: stream.CursorOptions{
 			After:      o.after,

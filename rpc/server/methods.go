@@ -188,6 +188,13 @@ func status(r *request) answer {
 	if err != nil {
 		return result(nil, err)
 	}
+	select { // of one that is starting there is nothing true to tell yet
+	case <-s.Ready():
+	case <-r.conn.ctx.Done():
+	}
+	if s.View().PID == 0 {
+		return result(nil, rpc.SessionNotFound(s.ID()))
+	}
 	return result(sessionStatus(s), nil)
 }
 

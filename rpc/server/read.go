@@ -108,7 +108,8 @@ const (
 // encode takes what there is, as much as fits into the reply.
 func (rd *reading) encode() []byte {
 	e := newEventEncoder(rd.s.Spec())
-	b := []byte(`{"events":[`)
+	guess := max(0, min(rd.last-rd.cursor.Seq(), rd.max, rpc.MaxFrameBytes-maxReplyOverhead))
+	b := append(make([]byte, 0, guess*65/64+eventBytes), `{"events":[`...)
 	empty := len(b)
 	at, done, left := min(rd.after, rd.last), rd.atEnd(), rd.max
 	for !done && left > 0 && rd.cursor.Seq() < rd.last {

@@ -1,0 +1,269 @@
+//go:build linux
+
+package server_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/runnel-rpc/runnel/rpc"
+)
+
+// TestTake detaches all others: they get nothing more, and no session ends of it.
+func TestTake(t *testing.T) {
+	beside(t)
+	s := serve(t)
+	owner, other, taker := s.dial(t), s.dial(t), s.dial(t)
+	id := owner.started(object{"command": "echo ready; while read x; do echo $x; done", "stdin": "pipe"}) // it is killed by the drop of the last
+	other.ok("attach", object{"session_id": id}, nil)
+	other.next("ready", func(m *message) bool { return m.session == id && contains(m.text, `ready\n`) })
+	x := &transcript{id: id}
+	taker.ok("attach", object{"session_id": id, "take": true}, nil)
+	for _, p := range []*peer{owner, other} {
+		p.ok("pong", nil, nil)
+		p.pending = nil
+	}
+	owner.ok("write", object{"session_id": id, "data": "a\n"}, nil) // it is still the caller's session
+	for x.stdout() != "ready\na\n" {
+		if err := x.take(taker.next("output", func(m *message) bool { return m.session == id })); err != nil {
+			t.Fatal(err)
+		}
+	}
+	owner.fails(-32002, "write", object{"data": "b\n"}) // but none of this connection's
+	owner.reset()
+	other.ok("pong", nil, nil)
+	other.ok("detach", object{"session_id": id}, nil)
+	taker.ok("write", object{"session_id": id, "data": "", "eof": true}, nil)
+	taker.follow(x)
+	if x.record.Reason != "exited" || x.record.Status != "completed" {
+		t.Errorf("%+v", x.record)
+	}
+	other.ok("pong", nil, nil)
+	if len(other.pending) > 0 {
+		t.Errorf("who was detached got %.300s", other.pending[0].text)
+	}
+}
+
+// TestTakingBackAndForth: however often a session is taken, each time all of it comes, and it lives on.
+func TestTakingBackAndForth(t *testing.T) {
+	beside(t)
+	s := serve(t)
+	peers := []*peer{s.dial(t), s.dial(t)}
+	id := peers[0].started(object{"command": "echo ready; read x; echo $x", "stdin": "pipe"})
+	var x *transcript
+	for i := range 100 {
+		x = &transcript{id: id}
+		p := peers[(i+1)%2]
+		p.pending = nil
+		p.ok("attach", object{"session_id": id, "take": true}, nil)
+		for x.stdout() != "ready\n" {
+			if err := x.take(p.next("output", func(m *message) bool { return m.session == id })); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	p := peers[0]
+	p.ok("write", object{"session_id": id, "data": "end\n"}, nil)
+	p.follow(x)
+	if x.stdout() != "ready\nend\n" || x.record.Status != "completed" {
+		t.Errorf("%q, %+v", x.stdout(), x.record)
+	}
+}
+
+// TestAttachingAgainMovesThePlace, back and forth, and nothing comes of the old one.
+func TestAttachingAgainMovesThePlace(t *testing.T) {
+	beside(t)
+	s := serve(t)
+	p := s.dial(t)
+	id := p.started(object{"command": "echo ready; read x; echo end", "stdin": "pipe"})
+	for _, after := range []int64{0, 3, 7, 1, 7} {
+		x := &transcript{id: id, seq: after}
+		p.pending = nil
+		p.ok("attach", object{"session_id": id, "after_seq": after}, nil)
+		for x.seq < 7 {
+			if err := x.take(p.next("the rest", func(m *message) bool { return m.session == id })); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p.ok("pong", nil, nil)
+		if len(p.pending) > 0 {
+			t.Errorf("after %d, besides: %s", after, p.pending[0].text)
+		}
+	}
+	x := &transcript{id: id, seq: 7}
+	p.ok("write", object{"session_id": id, "data": "\n"}, nil)
+	p.follow(x)
+	if x.stdout() != "end\n" {
+		t.Errorf("%q", x.stdout())
+	}
+}
+
+// TestDetachNeverEndsASession, and the drop of the last one attached does, by its policy, although others read
+// from it and wait for it.
+func TestDetachNeverEndsASession(t *testing.T) {
+	beside(t)
+	s := serve(t)
+	p, q, r := s.dial(t), s.dial(t), s.dial(t)
+	id := p.start(sleeper)
+	q.ok("attach", object{"session_id": id}, nil)
+	p.ok("detach", object{"session_id": id}, nil)
+	q.ok("detach", object{"session_id": id}, nil)
+	q.ok("detach", object{"session_id": id}, nil) // once more is no error
+	p.reset()
+	if state := r.state(id); state != "running" {
+		t.Fatalf("%s when all have detached", state)
+	}
+	p = s.dial(t)
+	q.ok("attach", object{"session_id": id}, nil)
+	p.ok("attach", object{"session_id": id}, nil)
+	waiting := r.request("wait", object{"session_id": id})
+	reading := r.request("read", object{"session_id": id, "after_seq": 1})
+	r.ok("pong", nil, nil)
+	q.reset()
+	r.fails(-32004, "wait", object{"session_id": id, "timeout": 0.2})
+	p.reset()
+	var rec rpc.Completion
+	r.decode(r.good(r.reply(waiting)).Result, &rec)
+	if rec.Reason != "disconnected" {
+		t.Errorf("%+v", rec)
+	}
+	var read rpc.ReadResult
+	r.decode(r.good(r.reply(reading)).Result, &read)
+	if !read.Done || len(read.Events) != 1 || read.Events[0].Method != "process.completed" {
+		t.Errorf("%+v", read)
+	}
+}
+
+// TestObserversAtTheirOwnPlaces: many follow one session from different places, and each gets all of it, while one
+// that reads nothing holds up nobody under drop.
+func TestObserversAtTheirOwnPlaces(t *testing.T) {
+	beside(t)
+	s := serve(t)
+	owner, slow := s.dial(t), s.dial(t)
+	const size = 4 << 20
+	x := &transcript{id: uuid.NewString(), hash: func(string, []byte) {}}
+	owner.good(owner.call("execute", object{
+		"command": fmt.Sprintf("read x; yes 0123456 | head -c %d; read x; echo", size), "session_id": x.id, "stdin": "pipe",
+	}))
+	slow.ok("attach", object{"session_id": x.id, "slow_client": "drop", "window": 1000}, nil)
+	goOn := func() { owner.ok("write", object{"session_id": x.id, "data": "\n"}, nil) }
+	goOn()
+	take := func(p *peer, x *transcript) {
+		if err := x.take(p.next("events", func(m *message) bool { return m.session == x.id })); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for x.seq < size+1 {
+		take(owner, x)
+	}
+	if len(x.gaps) > 0 {
+		t.Errorf("one under block lost %+v", x.gaps)
+	}
+	// Those who come now: the log reaches back to oldest.
+	var first rpc.AttachResult
+	for i, after := range []int64{0, 1, 1000, size - 5, size - 100000} {
+		p := s.dial(t)
+		y := &transcript{id: x.id, seq: after, hash: func(string, []byte) {}}
+		var a rpc.AttachResult
+		p.ok("attach", object{"session_id": x.id, "after_seq": after}, &a)
+		if i == 0 {
+			first = a
+		}
+		for y.seq < size+1 {
+			take(p, y)
+		}
+		var lost, events int64
+		for _, g := range y.gaps {
+			lost += g.LostBytes
+			events += g.Seq - g.FromSeq - g.LostBytes
+			if g.Reason != rpc.GapReplayWindow {
+				t.Errorf("%+v", g)
+			}
+		}
+		if wantGap := after < a.OldestSeq; wantGap != (len(y.gaps) == 1) || y.bytes["stdout"]+lost != size+1-max(1, after) {
+			t.Errorf("after %d: %d bytes, gaps %+v; oldest %d", after, y.bytes["stdout"], y.gaps, a.OldestSeq)
+		}
+		if wantEvents := after == 0; wantEvents != (events == 1) {
+			t.Errorf("after %d: %d events in the gap", after, events)
+		}
+	}
+	if first.LastSeq != size+1 || first.OldestSeq < size-2<<20 {
+		t.Errorf("%+v", first)
+	}
+	goOn()
+	owner.follow(x)
+	y := &transcript{id: x.id, hash: func(string, []byte) {}}
+	for y.record == nil {
+		slow.send(`{"jsonrpc":"2.0","method":"ack","params":{"session_id":%q,"seq":%d}}`, x.id, y.seq)
+		take(slow, y)
+	}
+	var lost int64
+	for _, g := range y.gaps {
+		lost += g.LostBytes
+		if g.Reason != rpc.GapSlowClient {
+			t.Errorf("%+v", g)
+		}
+	}
+	if lost == 0 || y.bytes["stdout"]+lost != size+1 || x.bytes["stdout"] != size+1 {
+		t.Errorf("the slow one got %d and lost %d", y.bytes["stdout"], lost)
+	}
+	if y.record.Output.LostBytes != 0 { // the owner had it
+		t.Errorf("%+v", y.record)
+	}
+}
+
+// TestASlowObserverUnderBlock holds up the process, and so the others, until it goes on or goes.
+func TestASlowObserverUnderBlock(t *testing.T) {
+	beside(t)
+	s := serve(t)
+	owner := s.dial(t)
+	const size = 4 << 20
+	var all sync.WaitGroup
+	for _, leave := range []string{"detach", "drop", "ack"} {
+		slow := s.dial(t)
+		x := &transcript{id: uuid.NewString(), hash: func(string, []byte) {}}
+		owner.good(owner.call("execute", object{"command": fmt.Sprintf("read x; yes 0123456 | head -c %d", size), "session_id": x.id, "stdin": "pipe"}))
+		slow.ok("attach", object{"session_id": x.id, "window": 1000}, nil)
+		owner.ok("write", object{"session_id": x.id, "data": "\n"}, nil)
+		owner.standsStill(x)
+		if x.seq < 1<<19 || x.seq > 3<<20 {
+			t.Errorf("it stands still at %d", x.seq)
+		}
+		switch leave {
+		case "detach":
+			slow.ok("detach", object{"session_id": x.id}, nil)
+		case "drop":
+			slow.reset()
+		case "ack":
+			slow.ok("ack", object{"session_id": x.id, "seq": int64(1) << 60}, nil)
+			all.Go(func() {
+				y := &transcript{id: x.id, hash: func(string, []byte) {}}
+				slow.follow(y)
+				if y.bytes["stdout"] != size || len(y.gaps) > 0 {
+					t.Errorf("the slow one got %d, gaps %+v", y.bytes["stdout"], y.gaps)
+				}
+			})
+		}
+		owner.follow(x)
+		all.Wait()
+		if x.bytes["stdout"] != size || len(x.gaps) > 0 || x.record.Status != "completed" {
+			t.Errorf("%s: %d bytes, %+v", leave, x.bytes["stdout"], x.record)
+		}
+	}
+}
+
+// standsStill takes what comes of a session until, for a while, the process has got nothing out.
+func (p *peer) standsStill(x *transcript) {
+	p.t.Helper()
+	for before := int64(-1); before < x.seq; {
+		before = x.seq
+		p.settles(x.id)
+		p.takeAll(x)
+	}
+	if x.record != nil {
+		p.t.Fatalf("nothing held it up: %+v", x.record)
+	}
+}

@@ -1,0 +1,445 @@
+//go:build linux
+
+package server_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/client"
+	"github.com/runnel-rpc/runnel/rpc/server"
+	"github.com/runnel-rpc/runnel/session"
+)
+
+// away is a client behind a cutter, and what it was told of its connection.
+type away struct {
+	*client.Client
+	cut               *cutter
+	dropped, restored chan struct{}
+}
+
+func (s *service) away(t *testing.T) *away {
+	t.Helper()
+	a := &away{cut: newCutter(t, s.address), dropped: make(chan struct{}, 1000), restored: make(chan struct{}, 1000)}
+	var err error
+	a.Client, err = client.Dial(t.Context(), a.cut.url(), client.Options{Reconnect: &client.Reconnect{
+		MinDelay: time.Millisecond,
+		MaxDelay: 10 * time.Millisecond,
+		Dropped:  func(error) { a.dropped <- struct{}{} },
+		Restored: func() { a.restored <- struct{}{} },
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { soon(t, "Close", func() { _ = a.Close() }) })
+	return a
+}
+
+// soon fails the test where f hangs.
+func soon(t *testing.T, what string, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() { defer close(done); f() }()
+	within(t, what, done)
+}
+
+func within(t *testing.T, what string, c <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-c:
+	case <-time.After(patience):
+		t.Fatalf("not in %v: %s", patience, what)
+	}
+}
+
+func (a *away) execute(t *testing.T, p rpc.ExecuteParams, e client.Events) *client.Session {
+	t.Helper()
+	x, err := a.Execute(t.Context(), p, e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+func shell(script string) rpc.ExecuteParams {
+	return rpc.ExecuteParams{Command: rpc.Command{Shell: script}, OnDisconnect: rpc.OnDisconnectKeep, Stdin: rpc.StdinPipe}
+}
+
+// TestClientOutlivesARefusal: while nobody lets it in the client tries on; what came meanwhile comes then. It says
+// when it was dropped, and that it is back when it can be used.
+func TestClientOutlivesARefusal(t *testing.T) {
+	beside(t)
+	s := serve(t)
+	a := s.away(t)
+	var out strings.Builder
+	x := a.execute(t, shell("echo one; read x; echo two"), client.Events{Output: func(o *client.Output) { out.Write(o.Data) }})
+	first := a.Connected().ConnectionID
+	a.cut.refuse(true)
+	within(t, "Dropped", a.dropped)
+	found, err := s.registry.Find("user", x.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-found.Write([]byte("\n"), nil, true).Done
+	within(t, "its end", found.Done())
+	time.Sleep(100 * time.Millisecond) // a few tries
+	if len(a.restored) > 0 {
+		t.Error("restored while refused")
+	}
+	a.cut.refuse(false)
+	within(t, "Restored", a.restored)
+	if a.Connected().ConnectionID == first {
+		t.Error("restored, and still the old connection")
+	}
+	rec, err := x.Wait(t.Context())
+	if err != nil || out.String() != "one\ntwo\n" || *rec.ExitCode != 0 {
+		t.Errorf("%q, %+v, %v", out.String(), rec, err)
+	}
+}
+
+// TestSessionForgottenWhileAway ends in what the server says, behind all that had come before.
+func TestSessionForgottenWhileAway(t *testing.T) {
+	beside(t)
+	s := serve(t, func(set *settings) { set.Session.Retain = 50 * time.Millisecond })
+	a := s.away(t)
+	held, told := make(chan struct{}), make(chan struct{})
+	var out strings.Builder
+	late := a.execute(t, shell("echo one; read x"), client.Events{Window: 100, Output: func(o *client.Output) {
+		close(told)
+		<-held
+		out.Write(o.Data)
+	}})
+	x := a.execute(t, shell("read x"), client.Events{})
+	within(t, "output", told)
+	a.cut.refuse(true)
+	for _, id := range []string{late.ID(), x.ID()} {
+		found, err := s.registry.Find("user", id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found.End(session.Canceled, nil)
+		eventually(t, "it is forgotten", func() bool { _, err := s.registry.Find("user", id); return err != nil })
+	}
+	a.cut.refuse(false)
+	within(t, "Restored", a.restored)
+	gone := func(x *client.Session) {
+		t.Helper()
+		_, err := x.Wait(t.Context())
+		var e *rpc.Error
+		if !errors.As(err, &e) || e.Code != rpc.CodeSessionNotFound {
+			t.Errorf("%v", err)
+		}
+	}
+	gone(x)
+	select {
+	case <-late.Done():
+		t.Error("done before all was told")
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(held)
+	gone(late)
+	if out.String() != "one\n" {
+		t.Errorf("%q", out.String())
+	}
+}
+
+// TestKillSessionOfADroppedClient is ended by the drop, and its record comes all the same.
+func TestKillSessionOfADroppedClient(t *testing.T) {
+	beside(t)
+	a := serve(t).away(t)
+	p := shell("echo one; exec sleep 1000")
+	p.OnDisconnect = ""
+	begun := make(chan struct{})
+	x := a.execute(t, p, client.Events{Output: func(*client.Output) { close(begun) }})
+	within(t, "output", begun)
+	a.cut.cut()
+	rec, err := x.Wait(t.Context())
+	if err != nil || rec.Reason != rpc.ReasonDisconnected || *rec.Signal != "SIGTERM" || rec.Output.StdoutBytes != 4 {
+		t.Errorf("%+v, %v", rec, err)
+	}
+}
+
+// TestCloseWhileAway ends the tries, the calls and the sessions.
+func TestCloseWhileAway(t *testing.T) {
+	beside(t)
+	for name, leave := range map[string]func(*away){
+		"Close": func(a *away) { _ = a.Close() }, "Abort": func(a *away) { a.Abort() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := serve(t).away(t)
+			x := a.execute(t, shell("sleep 1000"), client.Events{})
+			y := a.execute(t, shell("sleep 1000"), client.Events{Window: 1})
+			z := a.execute(t, shell("sleep 1000"), client.Events{Readers: true})
+			a.cut.refuse(true)
+			within(t, "Dropped", a.dropped)
+			called := make(chan error, 2)
+			go func() { called <- a.Call(t.Context(), rpc.MethodPong, nil, nil) }()
+			go func() { called <- x.Control(t.Context(), rpc.ControlPause) }()
+			time.Sleep(20 * time.Millisecond)
+			soon(t, name, func() { leave(a) })
+			for range 2 {
+				if err := <-called; !errors.Is(err, client.ErrClosed) {
+					t.Errorf("a call: %v", err)
+				}
+			}
+			for _, s := range []*client.Session{x, y, z} {
+				if _, err := s.Wait(t.Context()); !errors.Is(err, client.ErrClosed) {
+					t.Errorf("a session: %v", err)
+				}
+			}
+			if n, err := z.Reader("stdout").Read(make([]byte, 1)); n != 0 || !errors.Is(err, client.ErrClosed) {
+				t.Errorf("a reader: %d, %v", n, err)
+			}
+		})
+	}
+}
+
+// TestReadersOneAfterTheOther: what waits of the second stream while the first is read is not lost.
+func TestReadersOneAfterTheOther(t *testing.T) {
+	beside(t)
+	a := serve(t).away(t)
+	for _, window := range []int64{0, 1 << 20} {
+		x := a.execute(t, shell("yes out | head -c 4000000; yes err | head -c 300000 >&2; echo last"), client.Events{Readers: true, Window: window})
+		for _, c := range []struct{ stream, want string }{
+			{rpc.StreamStdout, strings.Repeat("out\n", 1000000) + "last\n"}, {rpc.StreamStderr, strings.Repeat("err\n", 75000)},
+		} {
+			if got, err := io.ReadAll(x.Reader(c.stream)); err != nil || string(got) != c.want {
+				t.Errorf("%s: %d bytes, %v", c.stream, len(got), err)
+			}
+		}
+		for _, stream := range []string{rpc.StreamStdout, rpc.StreamStderr, rpc.StreamPTY} {
+			if n, err := x.Reader(stream).Read(make([]byte, 10)); n != 0 || err != io.EOF {
+				t.Errorf("behind the end of %s: %d, %v", stream, n, err)
+			}
+		}
+	}
+}
+
+// TestLittleOfTheOtherStream: a few bytes that nobody has read yet do not keep the other stream from going on.
+func TestLittleOfTheOtherStream(t *testing.T) {
+	beside(t)
+	a := serve(t).away(t)
+	for _, cuts := range []int{0, 3} {
+		x := a.execute(t, shell("echo early >&2; read x; yes 0123456 | head -c 2000000"), client.Events{Readers: true, Window: 50000})
+		for range cuts {
+			a.cut.cut()
+			within(t, "Restored", a.restored)
+		}
+		if err := x.WriteBytes(t.Context(), []byte("\n"), true); err != nil {
+			t.Fatal(err)
+		}
+		soon(t, "reading", func() {
+			n, err := io.Copy(io.Discard, x.Reader(rpc.StreamStdout))
+			if got, other := io.ReadAll(x.Reader(rpc.StreamStderr)); n != 2000000 || string(got) != "early\n" || err != nil || other != nil {
+				t.Errorf("%d bytes and %q, %v, %v", n, got, err, other)
+			}
+		})
+	}
+}
+
+// TestTheSmallestWindow: a reader gets all of it byte by byte.
+func TestTheSmallestWindow(t *testing.T) {
+	beside(t)
+	a := serve(t).away(t)
+	x := a.execute(t, shell("echo hello; echo world"), client.Events{Readers: true, Window: 1})
+	soon(t, "reading", func() {
+		if got, err := io.ReadAll(x.Reader(rpc.StreamStdout)); err != nil || string(got) != "hello\nworld\n" {
+			t.Errorf("%q, %v", got, err)
+		}
+	})
+}
+
+// TestReadersTellOfALoss where it was, once on each stream, also on one that is asked for later; then they go on.
+func TestReadersTellOfALoss(t *testing.T) {
+	beside(t)
+	s := serve(t)
+	a := s.away(t)
+	const size = 5000000
+	p := shell(fmt.Sprintf("yes 0123456 | head -c %d; echo oops >&2", size))
+	p.SlowClient = rpc.SlowClientDrop
+	x := a.execute(t, p, client.Events{Readers: true, Window: 10000})
+	s.idle()
+	soon(t, "reading", func() {
+		got, lost := readThrough(t, x.Reader(rpc.StreamStdout))
+		if len(got[0])+len(got[len(got)-1])+int(lost) != size || lost < size/2 {
+			t.Errorf("%d, %d bytes, and %d lost", len(got[0]), len(got[len(got)-1]), lost)
+		}
+		if want := strings.Repeat("0123456\n", size/8); string(got[0]) != want[:len(got[0])] || !strings.HasSuffix(want, string(got[len(got)-1])) {
+			t.Error("other bytes")
+		}
+		errs, alsoLost := readThrough(t, x.Reader(rpc.StreamStderr))
+		if string(bytes.Join(errs, nil)) != "oops\n" || len(errs) != 2 || alsoLost != lost {
+			t.Errorf("stderr: %q, %d lost", errs, alsoLost)
+		}
+	})
+	if rec, err := x.Wait(t.Context()); err != nil || rec.Output.StdoutBytes != size {
+		t.Errorf("%+v, %v", rec, err)
+	}
+}
+
+// readThrough reads to the end and returns what lies between the losses.
+func readThrough(t *testing.T, r io.Reader) (parts [][]byte, lost int64) {
+	for {
+		got, err := io.ReadAll(r)
+		parts = append(parts, got)
+		var gap *client.GapError
+		if !errors.As(err, &gap) {
+			if err != nil {
+				t.Errorf("%v", err)
+			}
+			return parts, lost
+		}
+		if gap.Reason != rpc.GapSlowClient || gap.LostBytes <= 0 {
+			t.Errorf("%+v", gap)
+		}
+		lost += gap.LostBytes
+	}
+}
+
+// TestAStuckConsumerCostsAWindow, however often the connection drops; and when it goes on, it has lost nothing.
+func TestAStuckConsumerCostsAWindow(t *testing.T) {
+	s := serve(t)
+	a := s.away(t)
+	const window, drops = 256 << 10, 100
+	held := make(chan struct{})
+	var taken, next int64
+	x := a.execute(t, rpc.ExecuteParams{Command: rpc.Command{Argv: []string{"yes", "0123456"}}, OnDisconnect: "keep", SlowClient: "drop"}, client.Events{
+		Window: window,
+		Gap:    func(g rpc.Gap) { next = g.Seq },
+		State:  func(e rpc.StateEvent) { next = e.Seq },
+		Output: func(o *client.Output) {
+			<-held
+			if o.Seq-int64(len(o.Data)) != next {
+				t.Errorf("output to %d, %d bytes, behind %d: %q", o.Seq, len(o.Data), next, o.Data[:min(20, len(o.Data))])
+			}
+			taken, next = taken+int64(len(o.Data)), o.Seq
+		},
+	})
+	flat(t, 8<<20, func() {
+		for range drops {
+			a.cut.cut()
+			within(t, "Restored", a.restored)
+			time.Sleep(5 * time.Millisecond) // something may come
+		}
+	})
+	var rec rpc.CancelResult
+	if err := a.Call(t.Context(), rpc.MethodCancel, rpc.CancelParams{SessionID: x.ID()}, &rec); err != nil {
+		t.Fatal(err)
+	}
+	close(held)
+	if rec, err := x.Wait(t.Context()); err != nil || rec.Reason != rpc.ReasonCanceled || taken < window {
+		t.Errorf("%d bytes, %+v, %v", taken, rec, err)
+	}
+}
+
+// TestCallbacksMayTakeTheirTime: with a window one that is held up stops neither the connection nor other sessions.
+func TestCallbacksMayTakeTheirTime(t *testing.T) {
+	beside(t)
+	s := serve(t, func(set *settings) {
+		set.Server.PingInterval = 400 * time.Millisecond
+		set.Server.WriteTimeout = 400 * time.Millisecond
+	})
+	a := s.away(t)
+	const size = 4000000
+	var got atomic.Int64
+	held := make(chan struct{})
+	x := a.execute(t, shell(fmt.Sprintf("yes 0123456 | head -c %d", size)), client.Events{Window: 16 << 10, Output: func(o *client.Output) {
+		<-held
+		got.Add(int64(len(o.Data)))
+	}})
+	for begin := time.Now(); time.Since(begin) < 2*time.Second; time.Sleep(10 * time.Millisecond) {
+		y := a.execute(t, shell("echo other"), client.Events{})
+		if rec, err := y.Wait(t.Context()); err != nil || rec.Status != "completed" {
+			t.Fatalf("%+v, %v", rec, err)
+		}
+	}
+	close(held)
+	if rec, err := x.Wait(t.Context()); err != nil || got.Load() != size || rec.Output.LostBytes != 0 {
+		t.Errorf("%d bytes, %+v, %v", got.Load(), rec, err)
+	}
+	if len(a.dropped) > 0 {
+		t.Error("the connection was dropped")
+	}
+}
+
+// found tells of every session that is looked for.
+type found struct {
+	server.Sessions
+	tell func(server.Session)
+}
+
+func (f found) Find(owner, id string) (server.Session, error) {
+	s, err := f.Sessions.Find(owner, id)
+	if err == nil {
+		f.tell(s)
+	}
+	return s, err
+}
+
+// TestAcksWhileOthersAreAttachedAgain: a session that is attached to again may have used up its window before all
+// of the others are; what it consumed counts.
+func TestAcksWhileOthersAreAttachedAgain(t *testing.T) {
+	beside(t)
+	const window = 1000
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, bytes.Repeat([]byte("0123456\n"), 10000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	var cut bool
+	var first server.Session
+	consumed := map[string]*atomic.Int64{}
+	s := serve(t, func(set *settings) {
+		set.Wrap = func(all server.Sessions) server.Sessions {
+			return found{all, func(x server.Session) {
+				mu.Lock()
+				defer mu.Unlock()
+				switch {
+				case !cut:
+				case first == nil:
+					first = x
+				case first.ID() != x.ID(): // the second: let the first have a window's worth meanwhile
+					cut = false
+					first.Write([]byte("\n"), nil, true)
+					poll(func() bool { return consumed[first.ID()].Load() >= window-10 })
+				}
+			}}
+		}
+	})
+	a := s.away(t)
+	var all []*client.Session
+	for range 2 {
+		n := &atomic.Int64{}
+		x := a.execute(t, shell("read x; cat "+file), client.Events{Window: window, Output: func(o *client.Output) { n.Add(int64(len(o.Data))) }})
+		consumed[x.ID()] = n
+		all = append(all, x)
+	}
+	mu.Lock()
+	cut = true
+	mu.Unlock()
+	a.cut.cut()
+	within(t, "Restored", a.restored)
+	for _, x := range all {
+		if x.ID() != first.ID() {
+			if err := x.WriteBytes(t.Context(), []byte("\n"), true); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		if _, err := x.Wait(ctx); err != nil || consumed[x.ID()].Load() != 80000 {
+			t.Errorf("%d bytes, %v", consumed[x.ID()].Load(), err)
+		}
+	}
+}
