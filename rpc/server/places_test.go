@@ -132,7 +132,7 @@ func TestAfterAnyPlace(t *testing.T) {
 		p.ok("pong", nil, nil)
 		var r rpc.ReadResult
 		q.ok("read", object{"session_id": id, "after_seq": after}, &r)
-		if len(p.pending) > 0 || len(r.Events) > 0 || !r.Done || r.LastSeq != after {
+		if len(p.pending) > 0 || len(r.Events) > 0 || !r.Done || r.LastSeq != int64(len(mixed)) {
 			t.Errorf("after %d: %+v, %d notifications", after, r, len(p.pending))
 		}
 	}
