@@ -1,9 +1,7 @@
 package process
 
 import (
-	"errors"
 	"os"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,19 +17,16 @@ func (l *leader) awaitExit() error {
 	if err != nil {
 		return os.ErrClosed
 	}
-	var failed error
-	err = conn.Read(func(fd uintptr) (done bool) {
-		done, failed = exited(unix.P_PIDFD, int(fd), unix.WNOHANG)
-		return done || failed != nil
-	})
-	switch {
-	case err != nil:
+	if conn.Read(ended) != nil {
 		return os.ErrClosed
-	case errors.Is(failed, syscall.EINVAL): // no P_PIDFD before Linux 5.4
-		_, failed = exited(unix.P_PID, l.pid, 0)
 	}
-	return failed
+	_, err = exited(unix.P_PID, l.pid, unix.WNOHANG) // or did someone else reap it?
+	return err
 }
+
+// ended reports whether the process of a pidfd has. It is called with little left of a small stack: waitid(2),
+// which has a large result, would double that of every waiting goroutine.
+func ended(pidfd uintptr) bool { return readable(int(pidfd)) }
 
 // exited asks for the exit of a child and leaves it to be reaped.
 func exited(kind, id, options int) (bool, error) {

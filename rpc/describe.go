@@ -210,6 +210,7 @@ var described = map[reflect.Type]fields{
 		"max_in_flight":       {doc: "Requests in flight on a connection."},
 		"max_in_flight_bytes": {doc: "Bytes of the params of the requests in flight on a connection."},
 		"max_batch":           {doc: "Items of a batch."},
+		"max_attached":        {doc: "Sessions that one connection is attached to."},
 		"max_retained":        {doc: "Ended sessions whose record and log are kept."},
 		"replay_bytes":        {doc: "The newest bytes of a session's log that are kept."},
 		"replay_total":        {doc: "Bytes of all logs together; beyond them, those of ended sessions go first."},

@@ -65,6 +65,7 @@ type Bounds struct {
 	MaxInFlight         int     `json:"max_in_flight"`
 	MaxInFlightBytes    int64   `json:"max_in_flight_bytes"`
 	MaxBatch            int     `json:"max_batch"`
+	MaxAttached         int     `json:"max_attached"`
 	MaxRetained         int     `json:"max_retained"`
 	ReplayBytes         int64   `json:"replay_bytes"`
 	ReplayTotal         int64   `json:"replay_total"`

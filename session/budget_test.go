@@ -32,6 +32,7 @@ func TestReplayTotal(t *testing.T) {
 	r := registry(t, Options{ReplayTotal: total})
 	most := watch(t, r.budget)
 	var over []*Session
+	var readers []*follower
 	for i := range 3 {
 		s := start(t, r, sh(fmt.Sprint("ended", i), flood(300000)))
 		ended(t, s)
@@ -55,11 +56,13 @@ func TestReplayTotal(t *testing.T) {
 	}
 	for _, s := range over {
 		late := follow(t, s, stream.CursorOptions{})
+		readers = append(readers, late)
 		if got := late.whole(); s.Record() == nil || got[len(got)-1] != "completed" {
 			t.Errorf("%s tells %v", s.ID(), got)
 		}
 	}
-	if first := follow(t, over[0], stream.CursorOptions{}); len(first.whole()) > 1 || !first.items[0].Gap || first.items[0].Lost != 300000 {
+	first := follow(t, over[0], stream.CursorOptions{})
+	if len(first.whole()) > 1 || !first.items[0].Gap || first.items[0].Lost != 300000 {
 		t.Errorf("the oldest one begins with %+v", first.items[0])
 	}
 
@@ -85,6 +88,12 @@ func TestReplayTotal(t *testing.T) {
 		t.Errorf("all together held %d bytes", n)
 	}
 	forgetAll(r)
+	if r.budget.Used() == 0 {
+		t.Error("what is still read is not counted")
+	}
+	for _, x := range append(readers, first, f, g) {
+		x.Drop()
+	}
 	if n := r.budget.Used(); n != 0 {
 		t.Errorf("%d bytes are counted when all are forgotten", n)
 	}

@@ -134,6 +134,7 @@ func (s *Session) View() View {
 // again and the error, a *process.SpawnError, says why.
 func (s *Session) Start() error {
 	p, err := process.Start(s.spec.Program)
+	s.spec.Program.Argv, s.spec.Program.Env = nil, nil // nobody needs them any more
 	if err != nil {
 		s.fail(err)
 		return err

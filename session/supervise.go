@@ -25,7 +25,14 @@ const (
 // reaped, the record is made. Sweeping first would lose the output of descendants that are about to write.
 func (s *Session) supervise(p *process.Process) {
 	readers := s.read(p)
-	err := p.WaitExit()
+	s.windUp(p, readers, p.WaitExit())
+}
+
+// windUp is what follows the exit. It is a function of its own so that a goroutine that waits for one, as those of
+// idle sessions do, gets by with the smallest stack.
+//
+//go:noinline
+func (s *Session) windUp(p *process.Process, readers *readers, err error) {
 	took := time.Since(s.View().Started)
 	if err == nil && s.spec.WaitForTree {
 		s.awaitTree(p)

@@ -259,5 +259,6 @@ func (c *Cursor) Close() {
 	defer l.mu.Unlock()
 	c.closed, c.armed, c.shut = true, false, false
 	l.cursors = slices.DeleteFunc(l.cursors, func(x *Cursor) bool { return x == c })
+	l.leave()
 	l.room.Broadcast()
 }

@@ -50,6 +50,7 @@ type Log struct {
 	room    sync.Cond // a pacing cursor moved or left, or the log was set free
 	waiting int       // appenders that wait for room
 	free    bool      // nobody is waited for any more
+	leaving bool      // the budget is left with the last cursor
 
 	entries []entry
 	base    int64 // the number of entries[0], counted from the log's beginning
@@ -371,12 +372,19 @@ func (l *Log) Shed() bool {
 	return true
 }
 
-// Leave takes the log out of its budget; what it holds is no longer counted. Nothing is appended any more.
+// Leave takes the log out of its budget, once no cursor keeps it in memory. Nothing is appended any more.
 func (l *Log) Leave() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.budget.add(l.oldest.charge - l.head.charge)
-	l.budget = nil
+	l.leaving = true
+	l.leave()
+}
+
+func (l *Log) leave() {
+	if l.leaving && len(l.cursors) == 0 {
+		l.budget.add(l.oldest.charge - l.head.charge)
+		l.budget = nil
+	}
 }
 
 // dropOldest drops the oldest entry, which ends at end.

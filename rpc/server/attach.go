@@ -15,6 +15,9 @@ func attach(r *request) answer {
 	if err != nil {
 		return result(nil, err)
 	}
+	if bad := r.conn.mayAttach(s.ID()); bad != nil {
+		return result(nil, bad)
+	}
 	if v := s.View(); v.Record != nil && p.AfterSeq >= v.Record.Seq {
 		r.conn.detach(s.ID()) // nothing will ever follow
 		return result(attached(s), nil)

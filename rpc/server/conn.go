@@ -26,6 +26,9 @@ const (
 	maxIDBytes = 1024
 	// maxInFlightBytes is the most bytes of params that requests in flight on one connection hold.
 	maxInFlightBytes = 64 << 20
+	// maxAttached is the most sessions that one connection is attached to. Those that have ended count while
+	// something of them is still to be sent.
+	maxAttached = 1000
 	// silentPings is how many ping intervals a peer may be silent.
 	silentPings = 3
 )
@@ -254,6 +257,16 @@ func (c *conn) attach(s Session, o attachOptions) (l *lane, attached bool) {
 	}
 	c.lanes[s.ID()] = l
 	return l, true
+}
+
+// mayAttach refuses one session too many. Handlers are called one after the other, so it holds until the next.
+func (c *conn) mayAttach(id string) *rpc.Error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lanes[id] == nil && len(c.lanes) >= maxAttached {
+		return rpc.Overloaded("max_attached", maxAttached)
+	}
+	return nil
 }
 
 // detach takes the session off the connection, if it is on it.

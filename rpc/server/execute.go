@@ -18,6 +18,9 @@ func execute(r *request) answer {
 	if bad != nil {
 		return result(nil, bad)
 	}
+	if bad := r.conn.mayAttach(spec.ID); bad != nil {
+		return result(nil, bad)
+	}
 	s, created, err := r.conn.server.sessions.Reserve(spec)
 	if err != nil {
 		e, _ := wireError(err, spec.ID)

@@ -199,6 +199,7 @@ func (s *Server) connected(id string) rpc.Connected {
 	b.MaxInFlight = s.o.MaxInFlight
 	b.MaxInFlightBytes = maxInFlightBytes
 	b.MaxBatch = maxBatch
+	b.MaxAttached = maxAttached
 	b.ReplayBytes = s.o.Defaults.ReplayBytes
 	b.StdinQueueBytes = session.StdinQueueBytes
 	b.MaxOutputBytes = rpc.MaxOutputBytes

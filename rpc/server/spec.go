@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/sha256"
 	"strings"
 	"time"
 
@@ -62,7 +63,7 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 	return session.Spec{
 		ID:            id,
 		Owner:         owner,
-		Params:        string(mustMarshal(p)),
+		Params:        fingerprint(p),
 		Labels:        p.Labels,
 		Command:       p.Command,
 		Encoding:      p.Encoding,
@@ -76,6 +77,12 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 		Output:        output(p),
 		Capture:       capture,
 	}, nil
+}
+
+// fingerprint tells params that differ from each other. It is kept as long as the session, so it is short.
+func fingerprint(p *rpc.ExecuteParams) string {
+	sum := sha256.Sum256(mustMarshal(p))
+	return string(sum[:])
 }
 
 func output(p *rpc.ExecuteParams) stream.ReaderOptions {

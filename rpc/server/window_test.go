@@ -190,3 +190,27 @@ func TestAWindowUnderDrop(t *testing.T) {
 		t.Error("the newest is missing")
 	}
 }
+
+// TestAttachedSessionsAreBounded: a client that takes nothing of its sessions can't gather them without end.
+func TestAttachedSessionsAreBounded(t *testing.T) {
+	beside(t)
+	s := serve(t, func(set *settings) { set.Session.MaxRetained = 10 })
+	p := s.dial(t)
+	shut := object{"command": []string{"true"}, "window": 1} // its record is never told
+	var first string
+	for i := range 1000 {
+		m := p.good(p.call("execute", shut))
+		if i == 0 {
+			var r rpc.ExecuteResult
+			p.decode(m.Result, &r)
+			first = r.SessionID
+		}
+		s.idle()
+	}
+	if e := p.fails(-32009, "execute", shut); e.Data["limit"] != "max_attached" {
+		t.Errorf("%+v", e)
+	}
+	p.send(`{"jsonrpc":"2.0","method":"ack","params":{"session_id":%q,"seq":1}}`, first)
+	p.completed(first)
+	p.ok("execute", shut, nil)
+}
