@@ -98,10 +98,11 @@ func (p *place) runnel(t *testing.T, args ...string) *program {
 	return p.start(t, "runnel", args...)
 }
 
-// serve starts a server and waits until it is ready.
+// serve starts a server and waits until it is ready. It takes its sessions with it at the end of the test.
 func (p *place) serve(t *testing.T, args ...string) (*program, readyFile) {
 	t.Helper()
 	x := p.runnel(t, append([]string{"serve", "--listen=127.0.0.1:0", "--ready-file=ready"}, args...)...)
+	t.Cleanup(func() { x.endBy(syscall.SIGTERM) })
 	var r readyFile
 	if !poll(func() bool { // a killed server's may be there still
 		r, _ = readReady(p.path("ready"))
@@ -141,6 +142,22 @@ func (x *program) signal(s syscall.Signal) {
 	x.t.Helper()
 	if err := x.Process.Signal(s); err != nil {
 		x.t.Fatal(err)
+	}
+}
+
+// endBy sends a signal again and again until the program ends.
+func (x *program) endBy(s syscall.Signal) {
+	x.t.Helper()
+	if !poll(func() bool {
+		_ = x.Process.Signal(s)
+		select {
+		case <-x.done:
+			return true
+		default:
+			return false
+		}
+	}) {
+		x.t.Fatalf("%s does not end it", s)
 	}
 }
 

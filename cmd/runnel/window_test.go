@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -63,9 +62,7 @@ func (p *place) detached(t *testing.T, args ...string) string {
 
 func held(t *testing.T, p *place, x *program) {
 	x.expect("ready")
-	if err := os.WriteFile(p.path("go"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	p.letGo(t)
 	progress := func() int { return fileLines(p.path("progress")) }
 	last, since := -1, time.Now()
 	poll(func() bool {
