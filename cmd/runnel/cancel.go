@@ -52,8 +52,11 @@ func (c *cancelCmd) Run(w *world) error {
 
 // resolve finds the one session whose id begins with prefix.
 func resolve(ctx context.Context, conn *client.Client, prefix string) (string, error) {
-	if uuid.Validate(prefix) == nil {
-		return prefix, nil
+	if prefix == "" { // a variable that was never set, say: it means no session, not the only one
+		return "", errors.New("the id is empty")
+	}
+	if id, err := uuid.Parse(prefix); err == nil {
+		return id.String(), nil // as the server writes it, whatever the form that was typed
 	}
 	var res rpc.ListResult
 	if err := conn.Call(ctx, rpc.MethodList, rpc.ListParams{}, &res); err != nil {

@@ -23,7 +23,7 @@ type cli struct {
 	Serve      serveCmd      `cmd:"" help:"Serve the protocol."`
 	Run        runCmd        `cmd:"" help:"Run a command as if it ran here. Serves itself where no server runs."`
 	Ps         psCmd         `cmd:"" help:"List sessions."`
-	Attach     attachCmd     `cmd:"" help:"Follow a session, from the beginning of what is kept, and end as it does."`
+	Attach     attachCmd     `cmd:"" help:"Follow a session, from the beginning of what is kept, and end as it does. Ctrl-C leaves it running."`
 	Logs       logsCmd       `cmd:"" help:"Print what is kept of a session's output."`
 	Pause      pauseCmd      `cmd:"" help:"Stop a session's whole tree, and its deadlines."`
 	Resume     resumeCmd     `cmd:"" help:"Let a paused session go on."`

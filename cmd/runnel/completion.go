@@ -21,6 +21,7 @@ func (c *completionCmd) Run(w *world, k *kong.Kong) error {
 type verb struct {
 	name, help string
 	flags      []flag
+	values     []string // of its arguments, where only these are taken
 	takesID    bool
 }
 
@@ -37,6 +38,9 @@ func verbsOf(k *kong.Kong) (all []verb) {
 		}
 		for _, p := range n.Positional {
 			v.takesID = v.takesID || p.Name == "id"
+			if p.Enum != "" {
+				v.values = strings.Split(p.Enum, ",")
+			}
 		}
 		all = append(all, v)
 	}
@@ -52,11 +56,11 @@ func bashScript(verbs []verb) string {
 	var names, cases strings.Builder
 	for _, v := range verbs {
 		names.WriteString(" " + v.name)
-		var flags []string
+		all := v.values
 		for _, f := range v.flags {
-			flags = append(flags, f.name)
+			all = append(all, f.name)
 		}
-		words := strings.Join(flags, " ")
+		words := strings.Join(all, " ")
 		if v.takesID {
 			words += ` $(` + listIDs + `)`
 		}
@@ -95,6 +99,9 @@ func fishScript(verbs []verb) string {
 		fmt.Fprintf(&b, "complete -c runnel -n __fish_use_subcommand -f -a %s -d '%s'\n", v.name, quote.Replace(v.help))
 		for _, f := range v.flags {
 			fmt.Fprintf(&b, "complete -c runnel -n '__fish_seen_subcommand_from %s' -l %s -d '%s'\n", v.name, f.name[2:], quote.Replace(f.help))
+		}
+		if len(v.values) > 0 {
+			fmt.Fprintf(&b, "complete -c runnel -n '__fish_seen_subcommand_from %s' -f -a '%s'\n", v.name, strings.Join(v.values, " "))
 		}
 		if v.takesID {
 			fmt.Fprintf(&b, "complete -c runnel -n '__fish_seen_subcommand_from %s' -f -a \"(%s)\"\n", v.name, strings.ReplaceAll(listIDs, "$1", `\$1`))

@@ -182,11 +182,16 @@ func (e *execution) wrote(err error) {
 
 // forward tells the session what there is to tell, and sends the signals that come to its tree; the first one
 // waits until the command has begun. A second one that would have to wait, and a Ctrl-C too many, end the
-// execution itself. No answer is waited for: none comes past a stdout that nobody reads.
+// execution itself, also while there is no connection to send by. No answer is waited for: none comes past a
+// stdout that nobody reads.
 func (e *execution) forward(ctx context.Context, giveUp context.CancelCauseFunc, id string, begun <-chan struct{}, signals <-chan os.Signal) {
+	said := make(chan rpc.ControlParams, 8)
+	go e.say(ctx, id, said)
 	control := func(p rpc.ControlParams) {
-		p.SessionID = id
-		_ = e.conn.Notify(ctx, rpc.MethodControl, p)
+		select {
+		case said <- p:
+		default: // the command would get them in one lump
+		}
 	}
 	interrupts := 0
 	var early syscall.Signal
@@ -220,6 +225,19 @@ func (e *execution) forward(ctx context.Context, giveUp context.CancelCauseFunc,
 	}
 }
 
+// say sends what comes to be said; it waits where there is no connection.
+func (e *execution) say(ctx context.Context, id string, said <-chan rpc.ControlParams) {
+	for {
+		select {
+		case p := <-said:
+			p.SessionID = id
+			_ = e.conn.Notify(ctx, rpc.MethodControl, p)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 func signalParams(sig syscall.Signal) rpc.ControlParams {
 	return rpc.ControlParams{Type: rpc.ControlSignal, Signal: unix.SignalName(sig)}
 }
@@ -231,7 +249,7 @@ func (e *execution) feed(ctx context.Context, giveUp context.CancelCauseFunc, s 
 	for {
 		n, end := e.w.stdin.Read(buf)
 		err := s.WriteBytes(ctx, buf[:n], end != nil)
-		if err != nil && !over(err) {
+		if err != nil && !e.over(err) {
 			giveUp(&statusError{exitRunnelFailed, fmt.Errorf("stdin: %w", err)})
 		}
 		if err != nil || end != nil {
@@ -240,11 +258,17 @@ func (e *execution) feed(ctx context.Context, giveUp context.CancelCauseFunc, s 
 	}
 }
 
-// over reports whether a write failed because the command takes no more, or all is over anyway.
-func over(err error) bool {
-	var e *rpc.Error
-	if errors.As(err, &e) {
-		return e.Code == rpc.CodeStdinClosed || e.Code == rpc.CodeSessionNotFound
+// over reports whether a write failed because the command takes no more, or all is over anyway. One to a session
+// that was attached to is not made again after a drop, and then all is not over: what it held may be lost.
+func (e *execution) over(err error) bool {
+	var answer *rpc.Error
+	if errors.As(err, &answer) {
+		return answer.Code == rpc.CodeStdinClosed || answer.Code == rpc.CodeSessionNotFound
 	}
-	return errors.Is(err, client.ErrClosed)
+	select {
+	case <-e.conn.Done():
+		return errors.Is(err, client.ErrClosed)
+	default:
+		return false
+	}
 }

@@ -17,7 +17,7 @@ import (
 // TestMain makes the test binary the program, too: `runnel` in PATH is the real thing, race detector and all.
 func TestMain(m *testing.M) {
 	mark = fmt.Sprintf("STARTED_BY_TEST=%d", os.Getpid())
-	testscript.Main(clean{m}, map[string]func(){"runnel": main})
+	testscript.Main(clean{m}, map[string]func(){"runnel": main, "hasty-runnel": hasty})
 }
 
 // mark is in the environment of all that tests start.

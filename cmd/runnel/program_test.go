@@ -47,8 +47,8 @@ type program struct {
 	done   chan struct{}
 }
 
-// start starts a program on pipes, and ends it with the test.
-func (p *place) start(t *testing.T, name string, args ...string) *program {
+// prepare makes a program whose stderr goes to a file.
+func (p *place) prepare(t *testing.T, name string, args ...string) *program {
 	t.Helper()
 	x := &program{Cmd: exec.Command(name, args...), t: t, done: make(chan struct{})}
 	x.Dir, x.Env = p.dir, p.env()
@@ -56,29 +56,41 @@ func (p *place) start(t *testing.T, name string, args ...string) *program {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer log.Close()
+	t.Cleanup(func() { _ = log.Close() })
 	x.Stderr, x.stderr = log, log.Name()
+	return x
+}
+
+// start starts a program on pipes, and ends it with the test.
+func (p *place) start(t *testing.T, name string, args ...string) *program {
+	t.Helper()
+	x := p.prepare(t, name, args...)
 	in, stdin, err1 := os.Pipe()
 	stdout, out, err2 := os.Pipe()
 	if err := errors.Join(err1, err2); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _, _ = stdin.Close(), stdout.Close() })
 	x.Stdin, x.Stdout, x.in, x.out = in, out, stdin, bufio.NewReader(stdout)
-	err = x.Cmd.Start()
+	x.begin()
 	_, _ = in.Close(), out.Close()
-	if err != nil {
-		t.Fatal(err)
+	return x
+}
+
+// begin starts what was prepared, and ends it with the test.
+func (x *program) begin() {
+	x.t.Helper()
+	if err := x.Cmd.Start(); err != nil {
+		x.t.Fatal(err)
 	}
 	go func() {
 		_ = x.Cmd.Wait()
 		close(x.done)
 	}()
-	t.Cleanup(func() {
+	x.t.Cleanup(func() {
 		_ = x.Process.Kill()
 		<-x.done
-		_, _ = stdin.Close(), stdout.Close()
 	})
-	return x
 }
 
 func (p *place) runnel(t *testing.T, args ...string) *program {
@@ -86,10 +98,11 @@ func (p *place) runnel(t *testing.T, args ...string) *program {
 	return p.start(t, "runnel", args...)
 }
 
-// serve starts a server and waits until it is ready.
+// serve starts a server and waits until it is ready. It takes its sessions with it at the end of the test.
 func (p *place) serve(t *testing.T, args ...string) (*program, readyFile) {
 	t.Helper()
 	x := p.runnel(t, append([]string{"serve", "--listen=127.0.0.1:0", "--ready-file=ready"}, args...)...)
+	t.Cleanup(func() { x.endBy(syscall.SIGTERM) })
 	var r readyFile
 	if !poll(func() bool { // a killed server's may be there still
 		r, _ = readReady(p.path("ready"))
@@ -132,6 +145,22 @@ func (x *program) signal(s syscall.Signal) {
 	}
 }
 
+// endBy sends a signal again and again until the program ends.
+func (x *program) endBy(s syscall.Signal) {
+	x.t.Helper()
+	if !poll(func() bool {
+		_ = x.Process.Signal(s)
+		select {
+		case <-x.done:
+			return true
+		default:
+			return false
+		}
+	}) {
+		x.t.Fatalf("%s does not end it", s)
+	}
+}
+
 // errors is what the program has written to stderr.
 func (x *program) errors() string {
 	text, _ := os.ReadFile(x.stderr)
@@ -166,6 +195,38 @@ func (x *program) says(text string) {
 	said := x.errors()
 	if !strings.HasPrefix(said, "runnel: ") || strings.Count(said, "\n") != 1 || !strings.Contains(said, text) {
 		x.t.Errorf("stderr is %q, want a line with %q", said, text)
+	}
+}
+
+// until reads the program's stdout up to text, and returns what came before it.
+func (x *program) until(text string) string {
+	x.t.Helper()
+	var got []byte
+	for !strings.HasSuffix(string(got), text) {
+		b, err := x.out.ReadByte()
+		if err != nil {
+			x.t.Fatalf("stdout: %v after %q; stderr: %s", err, got, x.errors())
+		}
+		got = append(got, b)
+	}
+	return strings.TrimSuffix(string(got), text)
+}
+
+// rest reads the program's stdout to its end.
+func (x *program) rest() string {
+	x.t.Helper()
+	text, err := io.ReadAll(x.out)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	return string(text)
+}
+
+// types writes to the program's stdin.
+func (x *program) types(text string) {
+	x.t.Helper()
+	if _, err := io.WriteString(x.in, text); err != nil {
+		x.t.Fatal(err)
 	}
 }
 

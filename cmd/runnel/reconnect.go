@@ -11,9 +11,6 @@ import (
 const (
 	// window is how much output of a command may wait for a stdout that blocks.
 	window = 256 << 10
-	// remoteLinger is how long a command on a server at a URL outlives its connection to `run`, and how long
-	// that tries to come back.
-	remoteLinger = 2 * time.Minute
 	// localLinger is how long one on the user's own server waits for a `run` that was stopped, by Ctrl-Z say.
 	localLinger = 24 * time.Hour
 	// localReconnect is how long a `run` that was stopped tries to come back: that server answers at once, or
@@ -22,6 +19,10 @@ const (
 	// abandonTime bounds the farewell to a command that is given up.
 	abandonTime = time.Second
 )
+
+// remoteLinger is how long a command on a server at a URL outlives its connection to `run`, and how long that
+// tries to come back. Tests have less patience.
+var remoteLinger = 2 * time.Minute
 
 // reconnect is how client verbs that follow a session come back to it, saying so on stderr. The user's own server
 // is back at once or not at all, so nothing is said before it is.

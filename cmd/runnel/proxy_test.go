@@ -1,0 +1,103 @@
+package main
+
+import (
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// proxy is the network between a client and a server: it can drop all connections.
+type proxy struct {
+	net.Listener
+	server string
+	wg     sync.WaitGroup
+
+	mu    sync.Mutex
+	conns map[net.Conn]bool
+}
+
+// through starts a proxy and returns it with its URL for the server at url.
+func through(t *testing.T, url string) (*proxy, string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address, _, _ := strings.Cut(strings.TrimPrefix(url, "ws://"), "/")
+	p := &proxy{Listener: l, server: address, conns: make(map[net.Conn]bool)}
+	p.wg.Go(p.serve)
+	t.Cleanup(func() {
+		p.vanish()
+		p.wg.Wait()
+	})
+	return p, "ws://" + l.Addr().String() + "/ws"
+}
+
+func (p *proxy) serve() {
+	for {
+		near, err := p.Accept()
+		if err != nil {
+			return
+		}
+		far, err := net.Dial("tcp", p.server)
+		if err != nil {
+			_ = near.Close()
+			continue
+		}
+		p.mu.Lock()
+		p.conns[near], p.conns[far] = true, true
+		p.mu.Unlock()
+		p.wg.Go(func() { p.carry(near, far) })
+		p.wg.Go(func() { p.carry(far, near) })
+	}
+}
+
+// carry copies until one end is closed, and then closes both.
+func (p *proxy) carry(from, to net.Conn) {
+	_, _ = io.Copy(to, from)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range []net.Conn{from, to} {
+		_ = c.Close()
+		delete(p.conns, c)
+	}
+}
+
+// cut resets all connections and returns how many ends they had.
+func (p *proxy) cut() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.conns {
+		_ = c.(*net.TCPConn).SetLinger(0)
+		_ = c.Close()
+	}
+	return len(p.conns)
+}
+
+// vanish cuts, and lets nobody in any more.
+func (p *proxy) vanish() {
+	_ = p.Close()
+	p.cut()
+}
+
+// cutting cuts again and again until stop.
+func (p *proxy) cutting() (stop func()) {
+	over, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				p.cut()
+			case <-over:
+				return
+			}
+		}
+	}()
+	return func() { close(over); <-stopped }
+}
