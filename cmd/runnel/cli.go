@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"syscall"
 	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
@@ -96,9 +98,19 @@ func report(stderr io.Writer, err error) int {
 	var s *statusError
 	if !errors.As(err, &s) {
 		s = &statusError{exitFailure, err}
+		if unread(err) {
+			s = &statusError{exitSignalBase + int(syscall.SIGPIPE), nil}
+		}
 	}
 	if text := s.Error(); text != "" {
 		fmt.Fprintf(stderr, "runnel: %s\n", text)
 	}
 	return s.status
+}
+
+// unread reports whether a verb failed because nobody reads its stdout any more, as in `runnel ps | head -1`. Any
+// other program ends by a signal then, and says nothing.
+func unread(err error) bool {
+	var file *fs.PathError
+	return errors.As(err, &file) && errors.Is(err, syscall.EPIPE)
 }

@@ -68,7 +68,7 @@ func TestCtrlZOutlivesTheConnection(t *testing.T) {
 		t.Run(to, func(t *testing.T) {
 			t.Parallel()
 			p := newPlace(t)
-			server, ready := p.serve(t, "--ping-interval=50ms", "--log-level=debug")
+			server, ready := p.serve(t, "--ping-interval=400ms", "--log-level=debug")
 			args := []string{"run", "-c", count}
 			if to == "url" {
 				args = []string{"run", "--url", ready.URL, "-c", count}

@@ -83,3 +83,14 @@ func held(t *testing.T, p *place, x *program) {
 		t.Errorf("stderr: %q", said)
 	}
 }
+
+// A verb whose reader has gone ends as any other program would, without a word.
+func TestNobodyReadsStdout(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	x := p.start(t, "bash", "-c", `runnel openrpc | true; exit ${PIPESTATUS[0]}`)
+	x.exits(141)
+	if said := x.errors(); said != "" {
+		t.Errorf("stderr is %q", said)
+	}
+}
