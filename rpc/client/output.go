@@ -23,6 +23,7 @@ type Output struct {
 }
 
 var (
+	outputName = []byte(`{"jsonrpc":"2.0","method":"process.output"`)
 	outputHead = []byte(`{"jsonrpc":"2.0","method":"process.output","params":{"session_id":"`)
 	afterID    = []byte(`","seq":`)
 	afterSeq   = []byte(`,"type":"`)
@@ -38,6 +39,9 @@ var (
 // place; any other one by encoding/json. Not ok means that it is something else.
 func decodeOutput(msg []byte) (o Output, ok bool) {
 	if !bytes.HasPrefix(msg, outputHead) {
+		if bytes.HasPrefix(msg, notificationHead) && !bytes.HasPrefix(msg, outputName) {
+			return o, false
+		}
 		return decodeSlow(msg)
 	}
 	rest := msg[len(outputHead):]

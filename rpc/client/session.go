@@ -262,13 +262,12 @@ func (s *Session) output(o *Output, raw []byte) {
 }
 
 // event is called by the goroutine that reads.
-func (s *Session) event(method string, params, raw []byte) {
-	var at struct{ Seq int64 }
-	if json.Unmarshal(params, &at) != nil || !s.advance(at.Seq) {
+func (s *Session) event(method string, params, raw []byte, seq int64) {
+	if !s.advance(seq) {
 		return
 	}
 	if s.feed != nil {
-		s.feed.event(method, params, raw, at.Seq)
+		s.feed.event(method, params, raw, seq)
 	} else {
 		s.tell(method, params, raw)
 	}

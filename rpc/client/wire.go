@@ -24,15 +24,18 @@ type wire struct {
 	out     []byte
 }
 
-// replyHead begins what a server like ours answers, so that nothing large is decoded twice.
-var replyHead = []byte(`{"jsonrpc":"2.0","id":`)
+// How a server like ours begins its answers and its notifications, so that nothing is decoded only to be told apart.
+var (
+	replyHead        = []byte(`{"jsonrpc":"2.0","id":`)
+	notificationHead = []byte(`{"jsonrpc":"2.0","method":"`)
+)
 
 // isReply reports whether a message is one, whatever the order of its members.
 func isReply(msg []byte) bool {
 	if bytes.HasPrefix(msg, replyHead) {
 		return true
 	}
-	if bytes.HasPrefix(msg, outputHead) {
+	if bytes.HasPrefix(msg, notificationHead) {
 		return false
 	}
 	var m struct{ Method *string }
@@ -125,13 +128,14 @@ func (l *link) notified(msg []byte) {
 	}
 	var of struct {
 		SessionID string `json:"session_id"`
+		Seq       int64
 	}
 	if json.Unmarshal(msg, &n) != nil {
 		return
 	}
 	if n.Method != rpc.NotifyConnected && json.Unmarshal(n.Params, &of) == nil && of.SessionID != "" {
 		if s := l.c.session([]byte(of.SessionID)); s != nil {
-			s.event(n.Method, n.Params, msg)
+			s.event(n.Method, n.Params, msg, of.Seq)
 		}
 		return
 	}
