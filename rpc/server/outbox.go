@@ -31,13 +31,15 @@ type outbox struct {
 	wake chan struct{} // holds one token when there is something to do
 	done chan struct{} // closed when the goroutine has ended
 	fail func(error)   // told why, where the goroutine ended by itself
+	out  flight        // how far the peer is with what was written
+	wait time.Duration // how long output waits for the peer; the goroutine's own
 
 	mu      sync.Mutex
 	room    sync.Cond // the control lane has shrunk, or everything is over
 	frames  [][]byte  // the control lane
 	bytes   int       // in frames
 	held    int       // in batches that are not complete
-	pong    []byte    // the answer to the newest ping, which is all that a peer is owed (RFC 6455 §5.5.3)
+	answer  []byte    // the pong to the newest ping, which is all that a peer is owed (RFC 6455 §5.5.3)
 	ready   []*lane   // whose turn comes
 	last    []byte    // the close frame that is sent when no lane has anything left
 	closing bool      // nothing is taken any more; the control lane is sent
@@ -62,7 +64,7 @@ func (o *outbox) control(f []byte) bool {
 		return false
 	}
 	if f[0] == framePong { // a peer that pings and does not read must not fill the lane
-		o.pong = f
+		o.answer = f
 	} else {
 		o.frames = append(o.frames, f)
 		o.bytes += len(f)
@@ -151,16 +153,20 @@ func (o *outbox) abortUnlessClosing() {
 	}
 }
 
+// pong takes the payload of a peer's answer to a ping.
+func (o *outbox) pong(payload []byte) {
+	if o.out.answered(payload) {
+		o.signal()
+	}
+}
+
 // run is the goroutine. It closes the socket when it ends.
 func (o *outbox) run() {
 	defer close(o.done)
 	ping := time.NewTicker(o.ping)
 	defer ping.Stop()
 	for {
-		select {
-		case <-o.wake:
-		case <-ping.C:
-			o.control(frame(framePing, nil))
+		if !o.await(ping.C) {
 			continue
 		}
 		over, err := o.drain(ping.C)
@@ -177,7 +183,25 @@ func (o *outbox) run() {
 	}
 }
 
-// drain writes until nothing is left to write. It reports whether the last frame was written. Output may
+// await waits until there may be something to write. It reports false where a ping was due.
+func (o *outbox) await(ping <-chan time.Time) bool {
+	var enough <-chan time.Time
+	if o.wait > 0 {
+		t := time.NewTimer(o.wait)
+		defer t.Stop()
+		enough = t.C
+	}
+	select {
+	case <-o.wake:
+	case <-enough:
+	case <-ping:
+		o.control(frame(framePing, nil))
+		return false
+	}
+	return true
+}
+
+// drain writes until nothing is left to write, or the peer has enough of output. It reports whether the last frame was written. Output may
 // come without end, so it pings too.
 func (o *outbox) drain(ping <-chan time.Time) (over bool, err error) {
 	p := frameBuffers.Get().(*[]byte)
@@ -203,6 +227,9 @@ func (o *outbox) drain(ping <-chan time.Time) (over bool, err error) {
 		}
 		if over {
 			return true, nil
+		}
+		if ping := o.out.wrote(len(buf), o.sock.pace.on); ping != nil {
+			o.control(ping)
 		}
 	}
 }
@@ -238,7 +265,7 @@ func (o *outbox) fillControl(buf []byte) ([]byte, bool) {
 	if o.dead {
 		return buf[:0], true
 	}
-	buf, o.pong = append(buf, o.pong...), nil
+	buf, o.answer = append(buf, o.answer...), nil
 	n := 0
 	for n < len(o.frames) && (n == 0 || len(buf) < rpc.MaxOutputBytes) {
 		buf = append(buf, o.frames[n]...)
@@ -259,6 +286,9 @@ func (o *outbox) fillControl(buf []byte) ([]byte, bool) {
 // nextLane returns the lane whose turn it is; or, when there is none and the outbox is to finish, the last
 // frame.
 func (o *outbox) nextLane() (l *lane, last []byte) {
+	if o.wait = o.slowPeer(); o.wait > 0 {
+		return nil, nil
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closing {
@@ -276,4 +306,12 @@ func (o *outbox) nextLane() (l *lane, last []byte) {
 	}
 	l.queued = false
 	return l, nil
+}
+
+// slowPeer returns how long output has to wait for a slow peer to read what it was given.
+func (o *outbox) slowPeer() time.Duration {
+	if !o.sock.pace.on {
+		return 0
+	}
+	return o.out.full()
 }

@@ -24,6 +24,10 @@ func (p *pacer) wrote(n int) { p.bytes += int64(n) }
 
 // blocked is told that a write on fd has to wait.
 func (p *pacer) blocked(fd int) {
+	if p.since.IsZero() { // what the kernel takes at first says nothing of the peer
+		p.since, p.bytes = time.Now(), 0
+		return
+	}
 	took := time.Since(p.since)
 	if took < paceWindow {
 		return

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io"
 	stdlog "log"
@@ -146,6 +147,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, lenient bool) {
 		Subprotocols:       []string{subprotocol},
 		InsecureSkipVerify: true, // Host, Origin and token were checked, more strictly
 		CompressionMode:    websocket.CompressionDisabled,
+		OnPongReceived:     func(_ context.Context, payload []byte) { c.outbox.pong(payload) },
 	})
 	if err != nil {
 		s.leave(nil)
