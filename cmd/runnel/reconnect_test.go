@@ -43,11 +43,13 @@ func (p *place) letGo(t *testing.T) {
 	}
 }
 
+// cameBack: each drop was told, and each return; but that the end may come with what the last attach brings, before
+// it is known to have worked.
 func cameBack(t *testing.T, x *program) {
 	t.Helper()
 	said := x.errors()
 	lost, back := strings.Count(said, "; reconnecting\n"), strings.Count(said, "runnel: reconnected\n")
-	if lost < 2 || lost != back || strings.Count(said, "\n") != lost+back {
+	if lost < 2 || back != lost && back != lost-1 || strings.Count(said, "\n") != lost+back {
 		t.Errorf("lost %d times, back %d times: %s", lost, back, said)
 	}
 }

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -19,6 +20,7 @@ type link struct {
 	c         *Client
 	ws        *websocket.Conn
 	rpc       *jsonrpc2.Conn
+	results   results
 	transport *http.Transport
 	hello     chan struct{} // closed when connected has come
 	connected rpc.Connected
@@ -88,15 +90,24 @@ func (l *link) abort() error {
 // call is [Client.Call] on this connection.
 func (l *link) call(ctx context.Context, method string, params, result any) error {
 	id := jsonrpc2.ID{Str: uuid.NewString(), IsString: true}
+	l.results.expect(id.Str)
+	defer l.results.forget(id.Str)
 	waiter, err := l.rpc.DispatchCall(ctx, method, params, jsonrpc2.PickID(id))
 	if err != nil {
 		return l.explain(err)
 	}
-	err = waiter.Wait(ctx, result)
+	var plain json.RawMessage // of a reply that was not kept
+	err = waiter.Wait(ctx, &plain)
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		_ = l.rpc.Notify(context.WithoutCancel(ctx), rpc.MethodCancelRequest, map[string]string{"id": id.Str})
 	}
-	return l.explain(err)
+	if err != nil || result == nil {
+		return l.explain(err)
+	}
+	if kept := l.results.forget(id.Str); kept != nil {
+		plain = kept
+	}
+	return json.Unmarshal(plain, result)
 }
 
 // explain makes an *rpc.Error of an error that the server answered, and says why a connection is over.

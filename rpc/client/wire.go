@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/coder/websocket"
 	"github.com/sourcegraph/jsonrpc2"
@@ -27,6 +28,7 @@ type wire struct {
 // How a server like ours begins its answers and its notifications, so that nothing is decoded only to be told apart.
 var (
 	replyHead        = []byte(`{"jsonrpc":"2.0","id":`)
+	resultHead       = []byte(`,"result":`)
 	notificationHead = []byte(`{"jsonrpc":"2.0","method":"`)
 )
 
@@ -42,6 +44,54 @@ func isReply(msg []byte) bool {
 	return json.Unmarshal(msg, &m) != nil || m.Method == nil
 }
 
+// results are those of the calls that wait for a reply. Conn would go over a result four times before it is
+// decoded, and a result may be output by the megabyte: so it is kept here, and Conn is told that there is one.
+type results struct {
+	mu  sync.Mutex
+	all map[string][]byte // by id; nil until it has come
+}
+
+// expect begins the wait for the result of a call, and forget ends it.
+func (r *results) expect(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.all == nil {
+		r.all = make(map[string][]byte)
+	}
+	r.all[id] = nil
+}
+
+// forget returns the result, if it has come.
+func (r *results) forget(id string) []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	result := r.all[id]
+	delete(r.all, id)
+	return result
+}
+
+// keep takes the result out of a reply of our server's form to a call that waits. It returns the reply
+// without it, or nil where the reply is another.
+func (r *results) keep(reply []byte) (tiny []byte) {
+	rest, ok := bytes.CutPrefix(reply, replyHead)
+	if !ok || len(rest) < 2 || rest[0] != '"' || reply[len(reply)-1] != '}' {
+		return nil
+	}
+	id, rest, ok := bytes.Cut(rest[1:], []byte{'"'})
+	result, is := bytes.CutPrefix(rest, resultHead)
+	if !ok || !is {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if had, waits := r.all[string(id)]; !waits || had != nil {
+		return nil
+	}
+	r.all[string(id)] = bytes.Clone(result[:len(result)-1])
+	head := len(reply) - len(result)
+	return append(bytes.Clone(reply[:head]), "0}"...)
+}
+
 // ReadObject decodes the next reply into v.
 func (w *wire) ReadObject(v any) error {
 	for {
@@ -50,6 +100,9 @@ func (w *wire) ReadObject(v any) error {
 			return err
 		}
 		if isReply(w.buf) {
+			if tiny := w.l.results.keep(w.buf); tiny != nil {
+				return v.(json.Unmarshaler).UnmarshalJSON(tiny)
+			}
 			err := v.(json.Unmarshaler).UnmarshalJSON(bytes.Clone(w.buf))
 			if err != nil {
 				w.l.over(fmt.Errorf("the server sent no JSON-RPC: %w", err))
