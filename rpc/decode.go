@@ -269,8 +269,11 @@ func decodeInteger(raw []byte, v reflect.Value, r rules) error {
 		return problemf("must be a whole number")
 	}
 	n, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil || v.OverflowInt(n) || !r.allow(float64(n)) {
+	if err == nil && !r.allow(float64(n)) || r.max != "" && err != nil {
 		return problemf("%s", r.bounds())
+	}
+	if err != nil || v.OverflowInt(n) {
+		return problemf("is out of range")
 	}
 	v.SetInt(n)
 	return nil

@@ -9,7 +9,8 @@ import (
 // AttachOptions say how a connection attaches to a session.
 type AttachOptions struct {
 	Cursor stream.CursorOptions
-	// Evicted, if not nil, is called when another attachment has taken the session for itself.
+	// Evicted, if not nil, is called when another attachment has taken the session for itself, or the session
+	// has failed to start. It may be called before Attach returns.
 	Evicted func()
 }
 
@@ -24,12 +25,11 @@ type Attachment struct {
 
 // Attach adds a connection to the session. The attachment is in use until detached or dropped.
 func (s *Session) Attach(o AttachOptions) *Attachment {
-	a := &Attachment{session: s, evicted: o.Evicted}
+	a := &Attachment{session: s, evicted: o.Evicted, cursor: s.log.NewCursor(o.Cursor)}
 	s.update(func(st *status) {
 		st.attached = append(st.attached, a)
 		s.hold(st)
 	})
-	a.cursor = s.log.NewCursor(o.Cursor)
 	return a
 }
 
@@ -39,17 +39,39 @@ func (a *Attachment) Next() (stream.Item, bool) { return a.cursor.Next() }
 // Ack opens the window, as [stream.Cursor.Ack] does.
 func (a *Attachment) Ack(seq int64) { a.cursor.Ack(seq) }
 
-// Take detaches all other attachments.
+// Take detaches all other attachments. One that was taken from itself meanwhile takes nothing: of two that take at
+// once, one stays.
 func (a *Attachment) Take() {
+	s := a.session
 	var others []*Attachment
-	a.session.update(func(st *status) { others = slices.Clone(st.attached) })
-	for _, o := range others {
-		if o == a {
-			continue
+	s.update(func(st *status) {
+		if !a.gone {
+			others = s.evictAll(st, a)
 		}
-		o.Detach()
-		if o.evicted != nil {
-			o.evicted()
+	})
+	tellEvicted(others)
+}
+
+// evictAll takes all attachments but one off the session, and returns them. They are to be told.
+func (s *Session) evictAll(st *status, but *Attachment) (others []*Attachment) {
+	for _, o := range st.attached {
+		if o != but {
+			o.gone = true
+			others = append(others, o)
+		}
+	}
+	st.attached = slices.DeleteFunc(st.attached, func(x *Attachment) bool { return x.gone })
+	for range others {
+		s.release(st)
+	}
+	return others
+}
+
+func tellEvicted(all []*Attachment) {
+	for _, a := range all {
+		a.cursor.Close()
+		if a.evicted != nil {
+			a.evicted()
 		}
 	}
 }

@@ -114,12 +114,13 @@ type View struct {
 	Oldest      int64 // the place where what the log keeps begins
 	Last        int64 // the end of the log
 	Record      *Record
+	Failure     error // why it did not start; it is forgotten then
 }
 
 // View returns the session as it is now.
 func (s *Session) View() View {
 	s.mu.Lock()
-	v := View{State: s.status.state, Started: s.status.started, Record: s.status.record}
+	v := View{State: s.status.state, Started: s.status.started, Record: s.status.record, Failure: s.status.failure}
 	if p := s.status.proc; p != nil {
 		v.PID, v.PGID, v.Containment = p.PID(), p.PGID(), p.Containment()
 	}
@@ -163,10 +164,12 @@ func (s *Session) Discard() { s.fail(errDiscarded) }
 // fail makes a session that was not started as if it had never been.
 func (s *Session) fail(why error) {
 	failed := false
+	var attached []*Attachment
 	s.update(func(st *status) {
 		if failed = st.state == Starting; failed {
 			st.failure = why
 			st.move(Ended)
+			attached = s.evictAll(st, nil)
 		}
 	})
 	if failed {
@@ -174,6 +177,7 @@ func (s *Session) fail(why error) {
 		s.reg.forget(s)
 		close(s.ready)
 		close(s.done)
+		tellEvicted(attached)
 	}
 }
 

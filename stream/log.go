@@ -27,8 +27,8 @@ const (
 	// of two pipes, read when the process is dead and must not wait for a client any more, and events.
 	overrun = 1 << 20
 
-	// maxGone is of how many events that are gone a log knows the places, for a gap to be exact.
-	maxGone = 1024
+	// maxGone is of how many runs of events that are gone a log knows the places, for a gap to be exact.
+	maxGone = 16 << 10
 
 	minSegment = 512
 	maxSegment = 32 << 10
@@ -55,9 +55,9 @@ type Log struct {
 	entries []entry
 	base    int64 // the number of entries[0], counted from the log's beginning
 	segment []byte
-	head    place   // the end of the log
-	oldest  place   // the beginning of what is kept
-	gone    []int64 // where the newest of the events began that are gone
+	head    place // the end of the log
+	oldest  place // the beginning of what is kept
+	gone    []run // the newest of the events that are gone
 	cursors []*Cursor
 
 	tails  *[kinds]tail // of what left the log; nil where none is kept
@@ -356,11 +356,12 @@ func (l *Log) trim(more int64) {
 	}
 }
 
-// Shed gives up all but the newest entry and what a pacing cursor still needs, and reports whether that was
-// nothing.
+// Shed gives up all but the newest entry and what a pacing cursor still needs, also what is kept for Tail, and
+// reports whether nothing more can be given up. It is for a log to which nothing is appended any more.
 func (l *Log) Shed() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.dropTails()
 	needed := l.slowest()
 	for len(l.entries) > 1 {
 		end := l.entries[0].end()
@@ -370,6 +371,17 @@ func (l *Log) Shed() bool {
 		l.dropOldest(end)
 	}
 	return true
+}
+
+// dropTails gives up what left the log and is kept for Tail.
+func (l *Log) dropTails() {
+	if l.tails == nil {
+		return
+	}
+	for kind := range l.tails {
+		l.budget.add(-int64(len(l.tails[kind].ring)))
+	}
+	l.tails = nil
 }
 
 // Leave takes the log out of its budget, once no cursor keeps it in memory. Nothing is appended any more.
@@ -382,6 +394,7 @@ func (l *Log) Leave() {
 
 func (l *Log) leave() {
 	if l.leaving && len(l.cursors) == 0 {
+		l.dropTails()
 		l.budget.add(l.oldest.charge - l.head.charge)
 		l.budget = nil
 	}
@@ -393,10 +406,10 @@ func (l *Log) dropOldest(end place) {
 	if e.kind != Event {
 		l.counts.Lost += max(0, end.seq-max(e.at.seq, l.sent))
 		if l.tails != nil {
-			l.tails[e.kind].add(e.data, e.truncated)
+			l.budget.add(l.tails[e.kind].add(e.data, e.truncated))
 		}
 	} else {
-		l.forget(e.at.seq)
+		l.forget(e.at)
 	}
 	l.budget.add(l.oldest.charge - end.charge)
 	l.oldest = end
@@ -405,18 +418,36 @@ func (l *Log) dropOldest(end place) {
 	l.base++
 }
 
-// forget notes where an event began that is gone.
-func (l *Log) forget(seq int64) {
+// run is events that are gone and had no output between them: where the first began, and how many events were
+// before it.
+type run struct{ seq, before int64 }
+
+// forget notes that the oldest entry, an event, is gone.
+func (l *Log) forget(at place) {
+	if n := len(l.gone); n > 0 {
+		last := l.gone[n-1]
+		if at.seq-last.seq == at.events-last.before {
+			return
+		}
+	}
 	if len(l.gone) == maxGone {
 		l.gone = slices.Delete(l.gone, 0, maxGone/2)
 	}
-	l.gone = append(l.gone, seq)
+	l.gone = append(l.gone, run{at.seq, at.events})
 }
 
-// eventsBefore counts the events before seq, a place that is gone.
+// eventsBefore counts the events before seq, a place that is gone. Before those that it knows of it takes all for
+// events that can be.
 func (l *Log) eventsBefore(seq int64) int64 {
-	i, _ := slices.BinarySearch(l.gone, seq)
-	return l.oldest.events - int64(len(l.gone)-i)
+	i := sort.Search(len(l.gone), func(i int) bool { return l.gone[i].seq > seq })
+	next := l.oldest.events // before the next run
+	if i < len(l.gone) {
+		next = l.gone[i].before
+	}
+	if i == 0 {
+		return min(next, seq)
+	}
+	return min(next, l.gone[i-1].before+seq-l.gone[i-1].seq)
 }
 
 // wake tells every cursor that waits for it that there is something of a kind to take, or to pass over.

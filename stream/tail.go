@@ -8,8 +8,8 @@ type tail struct {
 	cut   bool   // a truncated line was among what left
 }
 
-// add puts b behind what is there; the oldest bytes make room.
-func (t *tail) add(b []byte, truncated bool) {
+// add puts b behind what is there; the oldest bytes make room. It returns by how much the tail has grown.
+func (t *tail) add(b []byte, truncated bool) (grown int64) {
 	t.cut = t.cut || truncated
 	if over := int64(len(b)) - t.bound; over > 0 {
 		b = b[over:]
@@ -21,6 +21,7 @@ func (t *tail) add(b []byte, truncated bool) {
 		t.next = (t.next + n) % len(t.ring)
 		b = b[n:]
 	}
+	return int64(grow)
 }
 
 // last is a copy of the newest n bytes, or of all where there are fewer.

@@ -43,3 +43,64 @@ func TestTailTellsOfTruncation(t *testing.T) {
 		t.Errorf("%q, %v", got, truncated)
 	}
 }
+
+// TestTailsAreInTheBudget: what is kept for Tail counts as what the log holds does, and is given up with it.
+func TestTailsAreInTheBudget(t *testing.T) {
+	const bound, keep = 1000, 5000
+	b := NewBudget(1<<20, func() {})
+	shed, left := NewLog(LogOptions{Bound: bound, Keep: keep, Budget: b}), NewLog(LogOptions{Bound: bound, Keep: keep, Budget: b})
+	for _, l := range []*Log{shed, left} {
+		for range 100 {
+			l.Append(Piece{Kind: Stdout, Data: make([]byte, 200), Sealed: true})
+			l.Append(Piece{Kind: Stderr, Data: make([]byte, 200), Sealed: true})
+		}
+	}
+	if used := b.Used(); used < 2*(2*keep+bound/2) || used > 2*(2*keep+2*bound) {
+		t.Errorf("%d bytes are used", used)
+	}
+	shed.Shed()
+	if got, truncated := shed.Tail(Stdout, keep); len(got) > 200 || !truncated {
+		t.Errorf("%d bytes, %v", len(got), truncated)
+	}
+	if used := b.Used(); used < 2*keep || used > 2*keep+3*bound {
+		t.Errorf("%d bytes are used when one is shed", used)
+	}
+	for _, l := range []*Log{shed, left} {
+		l.Leave()
+	}
+	if b.Used() != 0 {
+		t.Errorf("%d bytes are used by nobody", b.Used())
+	}
+}
+
+// TestGapsAreExactAmongManyEvents: however many events are gone, the output of a gap is told from them.
+func TestGapsAreExactAmongManyEvents(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	l := NewLog(LogOptions{Bound: 1000})
+	var before []int64 // events before each place
+	events := int64(0)
+	for range 3000 {
+		for range 1 + r.IntN(4) {
+			before = append(before, events)
+			events++
+			l.AppendEvent(func(int64, Counts) any { return 0 })
+		}
+		n := r.IntN(3)
+		l.Append(Piece{Kind: Stdout, Data: make([]byte, n)})
+		for range n {
+			before = append(before, events)
+		}
+	}
+	oldest, _ := l.Bounds()
+	if oldest < 3000 {
+		t.Fatalf("what is kept begins at %d", oldest)
+	}
+	for seq := int64(0); seq < oldest; seq++ {
+		c := l.NewCursor(CursorOptions{After: seq})
+		it, ok := c.Next()
+		c.Close()
+		if want := oldest - seq - (before[oldest] - before[seq]); !ok || !it.Gap || it.Lost != want {
+			t.Fatalf("from %d to %d: %+v, not %d", seq, oldest, it, want)
+		}
+	}
+}

@@ -17,16 +17,27 @@ type logsCmd struct {
 	ID       string `arg:"" help:"The session's id, or a prefix of it that no other has."`
 }
 
-// Run prints the session's output up to now, stdout on stdout and stderr on stderr.
+// beyond is a place that no log reaches. A read from there tells where the log ends.
+const beyond = 1<<53 - 1
+
+// Run prints the session's output up to now, stdout on stdout and stderr on stderr. A session that goes on writing
+// does not keep it.
 func (c *logsCmd) Run(w *world) error {
 	return c.with(w, func(ctx context.Context, conn *client.Client) error {
 		id, err := resolve(ctx, conn, c.ID)
 		if err != nil {
 			return err
 		}
-		for after := c.AfterSeq; ; {
-			var res rpc.ReadResult
-			err := conn.Call(ctx, rpc.MethodRead, rpc.ReadParams{SessionID: id, AfterSeq: after, Timeout: rpc.Seconds{Set: true}}, &res)
+		read := func(after int64) (res rpc.ReadResult, err error) {
+			err = conn.Call(ctx, rpc.MethodRead, rpc.ReadParams{SessionID: id, AfterSeq: after, Timeout: rpc.Seconds{Set: true}}, &res)
+			return res, err
+		}
+		end, err := read(beyond)
+		if err != nil {
+			return err
+		}
+		for after := c.AfterSeq; after < end.LastSeq; {
+			res, err := read(after)
 			if err != nil {
 				return err
 			}
@@ -40,6 +51,7 @@ func (c *logsCmd) Run(w *world) error {
 			}
 			after = res.LastSeq
 		}
+		return nil
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"sync"
 	"syscall"
 
 	"github.com/runnel-rpc/runnel/rpc/server"
@@ -28,6 +29,7 @@ type serveCmd struct {
 func (c *serveCmd) Run(w *world) error {
 	ctx, stop := signal.NotifyContext(w.ctx, endSignals()...)
 	defer stop()
+	ignoredToDefault()
 	if c.ReadyFile != "" {
 		_ = os.Remove(c.ReadyFile)
 	}
@@ -55,7 +57,7 @@ func (c *serveCmd) Run(w *world) error {
 }
 
 // endSignals are those that end a server.
-func endSignals() []os.Signal { return unlessIgnored(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP) }
+var endSignals = sync.OnceValue(func() []os.Signal { return unlessIgnored(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP) })
 
 // auth says who may call, and makes TokenFile the absolute path of the token, or "" where none is asked for.
 func (c *serveCmd) auth() (server.Auth, error) {

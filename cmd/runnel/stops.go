@@ -4,8 +4,6 @@ import (
 	"context"
 	"os"
 	"os/signal"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -24,7 +22,10 @@ const (
 
 // stops makes Ctrl-Z stop the command, too, as it would here. Before this process stops it detaches: it can't
 // answer the server's pings then, and the drop of its connection must not end the command.
-type stops struct{ signals chan os.Signal }
+type stops struct {
+	signals chan os.Signal
+	tty     *terminal // nil without one
+}
 
 // listen takes SIGTSTP, unless it was ignored already, or the kernel would ignore it: there is no shell to bring
 // the leader of a kernel session back.
@@ -33,20 +34,10 @@ func (z *stops) listen() (stop func()) {
 	if sid, err := unix.Getsid(0); err == nil && sid == os.Getpid() {
 		return func() {}
 	}
-	if !stopIgnored() {
+	if !ignoredAtStart().has(syscall.SIGTSTP) {
 		signal.Notify(z.signals, syscall.SIGTSTP)
 	}
 	return func() { signal.Stop(z.signals) }
-}
-
-// stopIgnored reports whether this process was started to ignore SIGTSTP. The Go runtime does not know that; where
-// /proc does not tell, it was not.
-func stopIgnored() bool {
-	status, _ := os.ReadFile("/proc/self/status")
-	_, mask, _ := strings.Cut(string(status), "\nSigIgn:\t")
-	mask, _, _ = strings.Cut(mask, "\n")
-	ignored, _ := strconv.ParseUint(mask, 16, 64)
-	return ignored&(1<<(syscall.SIGTSTP-1)) != 0
 }
 
 // follow deals with stops until ctx is done.
@@ -69,7 +60,9 @@ func (z *stops) stop(ctx context.Context, s *client.Session) {
 	paused := s.Control(short, rpc.ControlPause) == nil
 	_ = s.Suspend(short)
 	cancel()
+	z.tty.cooked() // for the shell that shows up now
 	halt(goesOn)
+	z.tty.raw()
 	_ = s.Follow(ctx)
 	if paused {
 		_ = s.Control(ctx, rpc.ControlResume)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 
 	"golang.org/x/term"
@@ -20,7 +21,40 @@ const (
 
 // terminal is this one, whose size that of the command follows.
 type terminal struct {
-	file *os.File // nil where stdin is none
+	file  *os.File    // nil where stdin is none
+	mode  *term.State // as it was found; nil where it is left as it is
+	modes sync.Mutex  // one change of the mode at a time
+	over  bool        // it is not made raw any more
+}
+
+// raw lets all that is typed through as it is.
+func (t *terminal) raw() {
+	if t == nil || t.mode == nil {
+		return
+	}
+	t.modes.Lock()
+	defer t.modes.Unlock()
+	if !t.over {
+		_, _ = term.MakeRaw(int(t.file.Fd()))
+	}
+}
+
+// cooked makes the terminal what it was.
+func (t *terminal) cooked() {
+	if t == nil || t.mode == nil {
+		return
+	}
+	t.modes.Lock()
+	defer t.modes.Unlock()
+	_ = term.Restore(int(t.file.Fd()), t.mode)
+}
+
+// restore makes the terminal what it was, for good.
+func (t *terminal) restore() {
+	t.modes.Lock()
+	defer t.modes.Unlock()
+	t.over = true
+	_ = term.Restore(int(t.file.Fd()), t.mode)
 }
 
 // terminal gives the command a terminal of this one's size and type, and puts this one into raw mode until
@@ -40,11 +74,11 @@ func (e *execution) terminal(p *rpc.ExecuteParams) (restore func(), err error) {
 	if !e.stdin {
 		return restore, nil
 	}
-	was, err := term.MakeRaw(fd)
-	if err != nil {
+	if e.tty.mode, err = term.MakeRaw(fd); err != nil {
 		return nil, err
 	}
-	return func() { _ = term.Restore(fd, was) }, nil
+	e.stops.tty = e.tty
+	return e.tty.restore, nil
 }
 
 // follow tells the session each new size until ctx is done.

@@ -60,9 +60,11 @@ type Session struct {
 
 // Execute starts a session whose events are told to events. Params that wait are not for it: use Call. The
 // session's id is chosen here if the params have none, so that no event is missed, and, where the client
-// reconnects, no lost answer starts a second one.
+// reconnects, no lost answer starts a second one. Where the context ends before the answer is there, what may have been
+// started is canceled, unless the params chose the id: it may have been there before.
 func (c *Client) Execute(ctx context.Context, p rpc.ExecuteParams, events Events) (*Session, error) {
-	if p.SessionID == "" {
+	chosen := p.SessionID != ""
+	if !chosen {
 		p.SessionID = uuid.NewString()
 	}
 	s := newSession(c, p.SessionID, events, p.SlowClient)
@@ -70,6 +72,9 @@ func (c *Client) Execute(ctx context.Context, p rpc.ExecuteParams, events Events
 		p.Window = &s.events.Window
 	}
 	if err := s.begin(func() error { return c.again(ctx, rpc.MethodExecute, p, &s.result) }); err != nil {
+		if l := c.alive(); l != nil && !chosen && ctx.Err() != nil {
+			_ = l.rpc.Notify(context.WithoutCancel(ctx), rpc.MethodCancel, rpc.CancelParams{SessionID: p.SessionID})
+		}
 		return nil, err
 	}
 	return s, nil

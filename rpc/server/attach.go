@@ -2,6 +2,8 @@ package server
 
 import (
 	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/session"
+	"github.com/runnel-rpc/runnel/stream"
 )
 
 // attach replays a session's log to the connection from where it asks, and follows it. Sent alone, its reply
@@ -19,6 +21,9 @@ func attach(r *request) answer {
 		return result(nil, bad)
 	}
 	if v := s.View(); v.Record != nil && p.AfterSeq >= v.Record.Seq {
+		if p.Take {
+			takeEnded(s)
+		}
 		r.conn.detach(s.ID()) // nothing will ever follow
 		return result(attached(s), nil)
 	}
@@ -32,6 +37,13 @@ func attach(r *request) answer {
 	}
 	r.then(true, l.begin)
 	return result(attached(s), nil)
+}
+
+// takeEnded detaches all connections from a session of which nobody gets anything more.
+func takeEnded(s Session) {
+	a := s.Attach(session.AttachOptions{Cursor: stream.CursorOptions{EventsOnly: true, Ready: func() {}}})
+	a.Take()
+	a.Detach()
 }
 
 func attached(s Session) rpc.AttachResult {

@@ -240,6 +240,18 @@ func (c *conn) Handle(context.Context, *jsonrpc2.Conn, *jsonrpc2.Request) {
 // attach makes a lane for a session, which does not take turns before its begin. If there is one already it is
 // moved where o says so, else returned as it is.
 func (c *conn) attach(s Session, o attachOptions) (l *lane, attached bool) {
+	l, attached = c.makeLane(s, o)
+	select {
+	case <-s.Done():
+		if s.View().Failure != nil { // its lanes were evicted before this one was there
+			c.finished(l)
+		}
+	default:
+	}
+	return l, attached
+}
+
+func (c *conn) makeLane(s Session, o attachOptions) (l *lane, attached bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	old := c.lanes[s.ID()]

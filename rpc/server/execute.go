@@ -55,8 +55,8 @@ func execute(r *request) answer {
 func started(r *request, s Session, l *lane, created, attached bool) answer {
 	done := func() (any, error) {
 		v := s.View()
-		if v.PID == 0 {
-			return nil, rpc.SessionNotFound(s.ID())
+		if v.Failure != nil {
+			return nil, v.Failure
 		}
 		return rpc.ExecuteResult{Status: "started", SessionID: s.ID(), PID: v.PID, PGID: v.PGID, Containment: v.Containment, Created: created}, nil
 	}
@@ -127,13 +127,14 @@ func within(ctx context.Context, timeout rpc.Seconds) (context.Context, context.
 var errDeadline = rpc.Deadline()
 
 // completed is the record, with output where capture is given. Its reply stays behind the events that this
-// connection is still to get.
+// connection is still to get, unless a window may keep those back for as long as the client likes.
 func (r *request) completed(s Session, capture *int64) (any, error) {
-	rec := s.View().Record
-	if rec == nil {
-		return nil, rpc.SessionNotFound(s.ID())
+	v := s.View()
+	if v.Failure != nil {
+		return nil, v.Failure
 	}
-	if l := r.conn.lane(s.ID()); l != nil {
+	rec := v.Record
+	if l := r.conn.lane(s.ID()); l != nil && l.window == 0 {
 		r.behind = l.passed(rec.Seq)
 	}
 	if capture == nil {

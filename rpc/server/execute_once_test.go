@@ -110,3 +110,25 @@ func TestAnIdUsedAgain(t *testing.T) {
 		t.Errorf("%q, %+v", y.stdout(), y.record)
 	}
 }
+
+// TestExecuteTwiceOfWhatDoesNotStart: both learn why, and neither connection keeps anything of it.
+func TestExecuteTwiceOfWhatDoesNotStart(t *testing.T) {
+	beside(t)
+	s := serve(t)
+	peers := []*peer{s.dial(t), s.dial(t)}
+	for i := range 1200 { // more than a connection may be attached to
+		wait := i%2 == 0
+		params := object{"command": []string{"/nonexistent"}, "session_id": uuid.NewString(), "wait": wait}
+		asked := []string{peers[0].request("execute", params), peers[1].request("execute", params)}
+		for i, p := range peers {
+			if e := p.bad(-32008, p.reply(asked[i])); e.Data["path"] != "/nonexistent" {
+				t.Fatalf("%+v", e)
+			}
+		}
+	}
+	for _, p := range peers {
+		if n := len(p.pending); n > 0 {
+			t.Errorf("%d messages of what did not start: %s", n, p.pending[0].text)
+		}
+	}
+}

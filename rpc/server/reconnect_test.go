@@ -443,3 +443,35 @@ func TestAcksWhileOthersAreAttachedAgain(t *testing.T) {
 		}
 	}
 }
+
+// TestExecuteGivenUp: a command whose start nobody waits for any more is not left running.
+func TestExecuteGivenUp(t *testing.T) {
+	beside(t)
+	s := serve(t)
+	c, err := client.Dial(t.Context(), s.url(), client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	given := 0
+	for i := range 100 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*20*time.Microsecond)
+		x, err := c.Execute(ctx, rpc.ExecuteParams{Command: rpc.Command{Argv: []string{"sleep", "600"}}}, client.Events{})
+		if err == nil {
+			err = x.Control(t.Context(), rpc.ControlCancel)
+		} else {
+			given++
+			if errors.Is(err, context.DeadlineExceeded) {
+				err = nil
+			}
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+	}
+	if given == 0 {
+		t.Error("none was given up")
+	}
+	eventually(t, "nothing runs", func() bool { return s.registry.Running() == 0 })
+}

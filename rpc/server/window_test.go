@@ -214,3 +214,33 @@ func TestAttachedSessionsAreBounded(t *testing.T) {
 	p.completed(first)
 	p.ok("execute", shut, nil)
 }
+
+// TestWaitsBehindAShutWindow: what waits for the end of a session is answered then, and canceled, and times out,
+// although the client does not take the session's output.
+func TestWaitsBehindAShutWindow(t *testing.T) {
+	beside(t)
+	s := serve(t)
+	p := s.dial(t)
+	id := p.started(object{"command": "echo ready; seq 1 2000; read x", "stdin": "pipe", "window": 100, "on_disconnect": "keep"})
+	p.fails(-32004, "wait", object{"session_id": id, "timeout": 0})
+	waits := p.request("wait", object{"session_id": id})
+	p.send(`{"jsonrpc":"2.0","method":"$/cancelRequest","params":{"id":%s}}`, waits)
+	p.bad(-32800, p.reply(waits))
+	p.ok("write", object{"session_id": id, "eof": true}, nil)
+	for _, timeout := range []any{nil, 0, 60} {
+		var c rpc.Captured
+		p.ok("wait", object{"session_id": id, "timeout": timeout, "capture_bytes": 5}, &c)
+		if c.Reason != "exited" || c.Stdout == nil || *c.Stdout != "2000\n" {
+			t.Errorf("%+v", c)
+		}
+	}
+	own := uuid.NewString()
+	waits = p.request("execute", object{"command": "seq 1 2000; sleep 600", "wait": true, "stream": true, "window": 100, "session_id": own})
+	eventually(t, "it runs", func() bool { return p.call("status", object{"session_id": own}).Error == nil })
+	p.send(`{"jsonrpc":"2.0","method":"$/cancelRequest","params":{"id":%s}}`, waits)
+	var c rpc.Captured
+	p.decode(p.good(p.reply(waits)).Result, &c)
+	if c.Reason != "canceled" {
+		t.Errorf("%+v", c)
+	}
+}
