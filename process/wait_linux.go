@@ -10,7 +10,7 @@ import (
 // a thousand sleeping children hold no thread. Without one it blocks a thread in waitid(2).
 func (l *leader) awaitExit() error {
 	if l.handle == nil {
-		_, err := exited(unix.P_PID, l.pid, 0)
+		_, err := exited(l.pid, 0)
 		return err
 	}
 	conn, err := l.handle.SyscallConn()
@@ -20,7 +20,7 @@ func (l *leader) awaitExit() error {
 	if conn.Read(ended) != nil {
 		return os.ErrClosed
 	}
-	_, err = exited(unix.P_PID, l.pid, unix.WNOHANG) // or did someone else reap it?
+	_, err = exited(l.pid, unix.WNOHANG) // or did someone else reap it?
 	return err
 }
 
@@ -29,11 +29,11 @@ func (l *leader) awaitExit() error {
 func ended(pidfd uintptr) bool { return readable(int(pidfd)) }
 
 // exited asks for the exit of a child and leaves it to be reaped.
-func exited(kind, id, options int) (bool, error) {
+func exited(pid, options int) (bool, error) {
 	var info unix.Siginfo // all zero after WNOHANG for a child that runs
-	err := unix.Waitid(kind, id, &info, unix.WEXITED|unix.WNOWAIT|options, nil)
+	err := unix.Waitid(unix.P_PID, pid, &info, unix.WEXITED|unix.WNOWAIT|options, nil)
 	for err == unix.EINTR {
-		err = unix.Waitid(kind, id, &info, unix.WEXITED|unix.WNOWAIT|options, nil)
+		err = unix.Waitid(unix.P_PID, pid, &info, unix.WEXITED|unix.WNOWAIT|options, nil)
 	}
 	return info.Signo != 0, os.NewSyscallError("waitid", err)
 }

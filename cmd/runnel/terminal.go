@@ -27,6 +27,12 @@ type terminal struct {
 	over  bool        // it is not made raw any more
 }
 
+// size is its size now; some terminals have none.
+func (t *terminal) size() (rows, cols int, ok bool) {
+	cols, rows, err := term.GetSize(int(t.file.Fd()))
+	return rows, cols, err == nil && rows > 0 && cols > 0
+}
+
 // raw lets all that is typed through as it is.
 func (t *terminal) raw() {
 	if t == nil || t.mode == nil {
@@ -68,7 +74,7 @@ func (e *execution) terminal(p *rpc.ExecuteParams) (restore func(), err error) {
 		return restore, nil
 	}
 	e.tty.file = e.w.stdin
-	if cols, rows, err := term.GetSize(fd); err == nil && rows > 0 && cols > 0 {
+	if rows, cols, ok := e.tty.size(); ok {
 		p.PTY.Rows, p.PTY.Cols = rows, cols
 	}
 	if !e.stdin {
@@ -90,7 +96,7 @@ func (t *terminal) follow(ctx context.Context, s *client.Session) {
 	signal.Notify(changed, syscall.SIGWINCH)
 	defer signal.Stop(changed)
 	for {
-		if cols, rows, err := term.GetSize(int(t.file.Fd())); err == nil && rows > 0 && cols > 0 {
+		if rows, cols, ok := t.size(); ok {
 			_ = s.Resize(ctx, rows, cols)
 		}
 		select {

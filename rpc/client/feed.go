@@ -113,16 +113,13 @@ func (f *feed) add(it *item) {
 	f.change.Broadcast()
 }
 
-// lost is end behind all that has come.
-func (f *feed) lost(err error) {
+// end says that nothing more comes behind what has come, and why, where that was not the record.
+func (f *feed) end(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.ended, f.err = true, err
 	f.change.Broadcast()
 }
-
-// end says that nothing more comes.
-func (f *feed) end(err error) { f.lost(err) }
 
 // tell is the goroutine that tells the session's events.
 func (f *feed) tell() {
@@ -132,10 +129,9 @@ func (f *feed) tell() {
 			f.s.finish(nil, err)
 			return
 		}
-		switch {
-		case it.out == nil:
+		if it.out == nil {
 			f.s.tell(it.method, it.params, it.raw)
-		default:
+		} else {
 			f.s.events.raw(it.raw)
 			if f.s.events.Output != nil {
 				f.s.events.Output(it.out)

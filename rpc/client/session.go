@@ -325,7 +325,7 @@ func (s *Session) finish(rec *rpc.Completion, err error) {
 // lost says why nothing more comes, short of the record. What has come is told first.
 func (s *Session) lost(err error) {
 	if s.feed != nil && !s.events.Readers {
-		s.feed.lost(err)
+		s.feed.end(err)
 		return
 	}
 	s.finish(nil, err)

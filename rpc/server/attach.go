@@ -27,10 +27,8 @@ func attach(r *request) answer {
 		r.conn.detach(s.ID()) // nothing will ever follow
 		return result(attached(s), nil)
 	}
-	o := attachOptions{stream: true, drop: p.SlowClient == rpc.SlowClientDrop, after: p.AfterSeq, move: true}
-	if p.Window != nil {
-		o.window = *p.Window
-	}
+	o := attachedAs(p.SlowClient, p.Window)
+	o.stream, o.after, o.move = true, p.AfterSeq, true
 	l, _ := r.conn.attach(s, o)
 	if p.Take {
 		l.att.Take()

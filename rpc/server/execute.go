@@ -33,10 +33,8 @@ func execute(r *request) answer {
 	if created {
 		defer s.Discard() // of no effect once it was started
 	}
-	o := attachOptions{stream: stream, drop: p.SlowClient == rpc.SlowClientDrop}
-	if p.Window != nil {
-		o.window = *p.Window
-	}
+	o := attachedAs(p.SlowClient, p.Window)
+	o.stream = stream
 	l, attached := r.conn.attach(s, o)
 	if created {
 		if err := s.Start(); err != nil {

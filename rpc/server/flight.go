@@ -35,7 +35,7 @@ type flight struct {
 	rate    float64       // at which the peer reads when there is enough, in bytes a second
 	since   time.Time     // when the measuring of the rate began
 	from    int64         // and where
-	filled  bool          // there was enough all the while
+	filled  bool          // output had to wait meanwhile, so the rate is the peer's own
 	waiting time.Time     // since when output has waited without an answer; zero is not at all
 }
 

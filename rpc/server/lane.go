@@ -47,6 +47,15 @@ type attachOptions struct {
 	move   bool  // an attachment that is there already begins anew
 }
 
+// attachedAs is what a client says of how it takes output, window nil for any.
+func attachedAs(slowClient string, window *int64) attachOptions {
+	o := attachOptions{drop: slowClient == rpc.SlowClientDrop}
+	if window != nil {
+		o.window = *window
+	}
+	return o
+}
+
 func newLane(c *conn, s Session, o attachOptions) *lane {
 	l := &lane{outbox: c.outbox, session: s, finished: c.finished, stream: o.stream, window: o.window, at: o.after}
 	l.enc = newEncoder(s.Spec())

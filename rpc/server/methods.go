@@ -192,10 +192,11 @@ func status(r *request) answer {
 	case <-s.Ready():
 	case <-r.conn.ctx.Done():
 	}
-	if s.View().PID == 0 {
+	st := sessionStatus(s)
+	if st.PID == 0 {
 		return result(nil, rpc.SessionNotFound(s.ID()))
 	}
-	return result(sessionStatus(s), nil)
+	return result(st, nil)
 }
 
 func list(r *request) answer {

@@ -201,8 +201,8 @@ func (o *outbox) await(ping <-chan time.Time) bool {
 	return true
 }
 
-// drain writes until nothing is left to write, or the peer has enough of output. It reports whether the last frame was written. Output may
-// come without end, so it pings too.
+// drain writes until nothing is left to write, or the peer has enough of output. It reports whether the last frame
+// was written. Output may come without end, so it pings too.
 func (o *outbox) drain(ping <-chan time.Time) (over bool, err error) {
 	p := frameBuffers.Get().(*[]byte)
 	buf := *p
