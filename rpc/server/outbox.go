@@ -295,7 +295,10 @@ func (o *outbox) nextLane() (l *lane, last []byte) {
 		return nil, nil
 	}
 	if len(o.ready) == 0 {
-		o.closing = o.last != nil
+		if o.last == nil || len(o.frames) > 0 { // a reply came after the control lane was looked at
+			return nil, nil
+		}
+		o.closing = true
 		return nil, o.last
 	}
 	l = o.ready[0]
