@@ -2,13 +2,28 @@ package process
 
 import "syscall"
 
+// Containment names what holds the processes of a tree together.
+type Containment string
+
+// The containments, the strongest first. Auto is the strongest that the machine has.
+const (
+	Auto Containment = "auto"
+	// Cgroup is a control group of version 2 for each tree (cgroups(7)). A descendant leaves it only by writing
+	// itself into another one, which takes the rights of the server.
+	Cgroup Containment = "cgroup"
+	// Marker is a resource limit without effect that every descendant inherits, and whose value says of which
+	// tree it is. A descendant leaves the tree by changing that limit of its own.
+	Marker Containment = "marker"
+	// Group is the leader's process group, and on a terminal its kernel session. A descendant leaves it by setsid(2).
+	Group Containment = "group"
+)
+
 // containment is what holds the processes of one tree together, so that they can be signalled, counted
-// and ended as one. group serves pipes and jobs a terminal. Others differ in who can get away from them, and
-// belong here with their way of preparing the fork. All methods may be called from any goroutine; none
-// waits for a process, but for pause, which waits for at most stopWait.
+// and ended as one. All methods may be called from any goroutine; none waits for a process, but for pause, which
+// waits for at most stopWait.
 type containment interface {
 	// name is what the execute reply calls it.
-	name() string
+	name() Containment
 	// signal sends sig to every member. os.ErrProcessDone says that there is none, or none it may name.
 	signal(sig syscall.Signal) error
 	// pause stops every member; resume lets those go on that pause stopped.
@@ -16,8 +31,12 @@ type containment interface {
 	resume() error
 	// terminate asks every member to end, also those that are stopped.
 	terminate() error
+	// wake lets every member go on that is stopped, whoever stopped it.
+	wake()
 	// living lists the members that are not dead. An error says that they can't be listed.
 	living() ([]int, error)
 	// outlivesReap says whether the tree can be named safely after its leader was reaped.
 	outlivesReap() bool
+	// release comes before what holds the tree is given back: what is called later touches nothing.
+	release()
 }

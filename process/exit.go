@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// Exit is how the leader ended, as wait4(2) told it. Usage is the leader's and that of the descendants it
-// waited for.
+// Exit is how the leader ended, as wait4(2) told it. The times are the leader's and those of the descendants it
+// waited for; under Cgroup, those of the whole tree. MaxRSS is the peak of the largest process of those waited for; where
+// the memory of the tree was counted by a control group, the peak of that.
 type Exit struct {
 	Code       int            // 0 to 255; -1 if a signal ended it or if not Known
 	Signal     syscall.Signal // what ended it; 0 if it exited
@@ -14,6 +15,9 @@ type Exit struct {
 	UserTime   time.Duration
 	SystemTime time.Duration
 	MaxRSS     int64 // bytes; 0 where it can't be known truly
+	Limit      Limit // which of its limits the kernel ended the leader for; "" for none
+
+	ownTime time.Duration // of the leader alone, where it has a limit
 }
 
 // newExit reads what wait4 gave. A child shares the server's memory until its exec (vfork), and the kernel

@@ -31,7 +31,7 @@ func TestExitBySignal(t *testing.T) {
 		if harmless[sig] {
 			continue
 		}
-		p := mustStart(t, Spec{Argv: []string{"/bin/sleep", "60"}, Dir: t.TempDir()}, host()) // cores go there
+		p := mustStart(t, Spec{Argv: []string{"/bin/sleep", "60"}, Dir: t.TempDir()}, system()) // cores go there
 		if err := p.Signal(sig); err != nil {
 			t.Fatal(err)
 		}

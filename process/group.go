@@ -27,11 +27,10 @@ type kernel struct {
 	kill        func(pid int, sig syscall.Signal) error
 	signalGroup func(pidfd int, sig syscall.Signal) error // nil where there is none
 	members     func(pgid int) ([]int, error)             // of the process table, without the dead
-	session     func(sid int) ([]member, error)           // the same for a kernel session
-	signalOne   func(m member, sid int, sig syscall.Signal) error
+	untraced    bool                                      // ptrace(2) is refused
 }
 
-func (g *group) name() string { return "group" }
+func (g *group) name() Containment { return Group }
 
 func (g *group) outlivesReap() bool { return g.sys.signalGroup != nil && g.leader.handle != nil }
 
@@ -66,8 +65,14 @@ func (g *group) terminate() error {
 	if err := g.signal(syscall.SIGTERM); err != nil {
 		return err
 	}
-	return g.signal(syscall.SIGCONT) // a signal to a stopped process only pends
+	g.wake() // a signal to a stopped process only pends
+	return nil
 }
+
+// release has nothing to do: the leader tells whether its group can be named.
+func (g *group) release() {}
+
+func (g *group) wake() { _ = g.signal(syscall.SIGCONT) }
 
 // living asks the group itself first, for that is quick, and again after reading the process table, which
 // goes by number: a group that answers now was never empty before, for nothing can join an empty one, so

@@ -9,15 +9,12 @@ import (
 )
 
 // withHandle asks for the child's pidfd; -1 if there is none.
-func withHandle(attr *syscall.SysProcAttr, pidfd *int) *syscall.SysProcAttr {
-	*pidfd, attr.PidFD = -1, pidfd
-	return attr
-}
+func withHandle(attr *syscall.SysProcAttr, pidfd *int) { *pidfd, attr.PidFD = -1, pidfd }
 
-// host is this machine's kernel. The flag is tried once, with signal 0 on our own process id: as a group
+// system is this machine's kernel. The flag is tried once, with signal 0 on our own process id: as a group
 // that is us or, if we lead none, nobody; a kernel or a sandbox without it says neither.
-var host = sync.OnceValue(func() kernel {
-	k := kernel{kill: kill, members: groupMembers, session: sessionMembers, signalOne: signalOne}
+var system = sync.OnceValue(func() kernel {
+	k := kernel{kill: kill, members: groupMembers}
 	fd, err := unix.PidfdOpen(os.Getpid(), 0)
 	if err != nil {
 		return k

@@ -9,10 +9,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// signalOne sends sig to m if that is still a process of session sid, and ESRCH says that it is not. The
-// pidfd is taken first and the process table read again behind it: if the number came to be a stranger's
-// before, the table shows it, and afterwards the pidfd means nobody.
+// signalOne sends sig to m if that is still a process of session sid, and ESRCH says that it is not.
 func signalOne(m member, sid int, sig syscall.Signal) error {
+	return signalMember(m, sig, func(st *stat) bool { return st.session == sid })
+}
+
+// signalMember sends sig to m if that is still the process that it was, and still one of the tree; ESRCH says that it
+// is not. The pidfd is taken first and the process table read again behind it: if the number came to be a stranger's
+// before, the table shows it, and afterwards the pidfd means nobody.
+func signalMember(m member, sig syscall.Signal, still func(*stat) bool) error {
 	fd, err := unix.PidfdOpen(m.pid, 0)
 	switch err {
 	case nil:
@@ -22,11 +27,11 @@ func signalOne(m member, sid int, sig syscall.Signal) error {
 	default:
 		return err
 	}
-	st, err := readStat(strconv.Itoa(m.pid), make([]byte, 1024))
+	st, err := readStat(strconv.Itoa(m.pid), make([]byte, statBytes))
 	switch {
 	case err != nil:
 		return err
-	case st.session != sid || st.started != m.started:
+	case st.started != m.started || !still(&st):
 		return syscall.ESRCH
 	case fd < 0:
 		return unix.Kill(m.pid, sig)
@@ -36,7 +41,7 @@ func signalOne(m member, sid int, sig syscall.Signal) error {
 
 // isStopped is true for a process that is gone too.
 func isStopped(pid int) bool {
-	st, err := readStat(strconv.Itoa(pid), make([]byte, 1024))
+	st, err := readStat(strconv.Itoa(pid), make([]byte, statBytes))
 	return err != nil || st.state == 'T' || !st.living() || st.pgrp == 0
 }
 

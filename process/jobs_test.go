@@ -56,7 +56,7 @@ const countOfJobs = 11 // with the shell and the subshells
 func startJobs(t *testing.T, argv []string) (p *Process, mark_ string, pids []int) {
 	t.Helper()
 	spec, m := mark(Spec{Argv: argv, Env: append(slices.Clone(testEnv), "PS1=$ ", "HISTFILE=")})
-	p = mustStart(t, onTerminal(spec), host())
+	p = mustStart(t, onTerminal(spec), system())
 	types(t, p, someJobs)
 	wants(t, p.Stdout(), "ready\r\n")
 	if !poll(func() bool { pids = marked(m); return len(pids) == countOfJobs && someStopped(pids) == 1 }) {
@@ -116,6 +116,10 @@ func TestTerminateHangsUp(t *testing.T) {
 		if err := p.Terminate(); err != nil {
 			t.Fatal(err)
 		}
+		if !poll(func() bool { return state(p.PID()) == 'Z' }) {
+			status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
+			t.Fatalf("the shell does not end:\n%s", status)
+		}
 		_ = p.WaitExit()
 		if took := time.Since(begin); took > patience/2 {
 			t.Errorf("took %v", took)
@@ -132,7 +136,7 @@ func TestTerminateHangsUp(t *testing.T) {
 
 // A program that handles SIGTERM is given its time, and no SIGHUP.
 func TestTerminateLeavesTimeToWhoAnswers(t *testing.T) {
-	p := mustStart(t, onTerminal(sh(`trap "echo asked; sleep 0.1; echo done; exit 4" TERM; echo ready; while :; do sleep 0.01; done`)), host())
+	p := mustStart(t, onTerminal(sh(`trap "echo asked; sleep 0.1; echo done; exit 4" TERM; echo ready; while :; do sleep 0.01; done`)), system())
 	wants(t, p.Stdout(), "ready\r\n")
 	_ = p.Terminate()
 	if out, err := readAll(p.Stdout()); !strings.Contains(out, "asked\r\n") || err != nil {
@@ -146,7 +150,7 @@ func TestTerminateLeavesTimeToWhoAnswers(t *testing.T) {
 // Jobs that outlive their shell are swept, whichever group they are in; the leader is reaped behind that.
 func TestSweepFindsJobsOfADeadShell(t *testing.T) {
 	spec, m := mark(Spec{Argv: shells["bash"], Env: append(slices.Clone(testEnv), "PS1=$ ", "HISTFILE=")})
-	p := mustStart(t, onTerminal(spec), host())
+	p := mustStart(t, onTerminal(spec), system())
 	types(t, p, "trap '' HUP TERM; for i in 1 2 3; do (while :; do sleep 0.01; done) & done; disown -a; exit 6\n")
 	if err := p.WaitExit(); err != nil {
 		t.Fatal(err)
@@ -174,7 +178,7 @@ func TestKillReachesWhoForks(t *testing.T) {
 	const script = `set -m; fork() { while :; do (sleep 0.01 & sleep 0.02) & sleep 0.005; done; }; fork & fork & fork & echo ready; wait`
 	spec, m := mark(Spec{Argv: []string{"bash", "-c", script}, Env: testEnv})
 	for range 5 {
-		p := mustStart(t, onTerminal(spec), host())
+		p := mustStart(t, onTerminal(spec), system())
 		wants(t, p.Stdout(), "ready\r\n")
 		if !poll(func() bool { return len(marked(m)) > 8 }) {
 			t.Fatal("nobody forks")
@@ -244,7 +248,7 @@ func TestParentsFirst(t *testing.T) {
 
 // The number of a process that is gone is not signalled, nor one that left.
 func TestSignalOneKnowsWhom(t *testing.T) {
-	p := mustStart(t, onTerminal(sh("exec sleep 60")), host())
+	p := mustStart(t, onTerminal(sh("exec sleep 60")), system())
 	all, err := sessionMembers(p.PID())
 	if err != nil || len(all) != 1 || all[0].pid != p.PID() || all[0].group != p.PID() || all[0].parent != os.Getpid() {
 		t.Fatalf("%+v, %v", all, err)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -13,12 +14,19 @@ import (
 // ErrRunning is what Reap returns before the leader exited.
 var ErrRunning = errors.New("process: leader has not exited")
 
+// reaping is held by who reaps a child, and by who reads the list of children: a list from which nobody goes meanwhile
+// is read without a gap (proc_pid_children(5)).
+var reaping sync.Mutex
+
 // leader is the child itself from its fork to its reap. Between the two its number, and that of the group
 // it leads, are certainly its own.
 type leader struct {
 	pid    int
-	handle *os.File // its pidfd, in the poller; nil where the system has none. Used by wait only
-	peak   int64    // the server's own peak memory at the fork, in bytes: see newExit
+	handle *os.File    // its pidfd, in the poller; nil where the system has none. Used by wait only
+	peak   int64       // the server's own peak memory at the fork, in bytes: see newExit
+	gone   func()      // is called when it was reaped, if not nil
+	timed  bool        // its own time has to be known, apart from that of its children
+	over   atomic.Bool // it is dead, reaped or not
 
 	mu     sync.Mutex
 	pidfd  int // the descriptor in handle; -1 for none or closed
@@ -42,6 +50,9 @@ func (l *leader) wait() error {
 	if errors.Is(err, syscall.ECHILD) {
 		_, err = l.reap()
 	}
+	if err == nil {
+		l.over.Store(true)
+	}
 	return err
 }
 
@@ -53,6 +64,12 @@ func (l *leader) reap() (Exit, error) {
 	}
 	var status syscall.WaitStatus
 	var usage syscall.Rusage
+	var own time.Duration
+	if l.timed {
+		own = ownTime(l.pid) // of a zombie too
+	}
+	reaping.Lock()
+	defer reaping.Unlock()
 	pid, err := syscall.Wait4(l.pid, &status, syscall.WNOHANG, &usage)
 	for err == syscall.EINTR {
 		pid, err = syscall.Wait4(l.pid, &status, syscall.WNOHANG, &usage)
@@ -66,8 +83,13 @@ func (l *leader) reap() (Exit, error) {
 		return Exit{}, ErrRunning
 	default:
 		l.exit = newExit(status, &usage, l.peak)
+		l.exit.ownTime = own
 	}
 	l.reaped = true
+	l.over.Store(true)
+	if l.gone != nil {
+		l.gone()
+	}
 	return l.exit, nil
 }
 

@@ -23,7 +23,11 @@ const patience = 20 * time.Second
 
 // TestMain fails if the tests leave a descriptor, a goroutine or a child behind.
 func TestMain(m *testing.M) {
-	host() // opens and closes a descriptor, once
+	Step()
+	if dir := os.Getenv("RUNNEL_TEST_CRASH"); dir != "" {
+		crash(dir)
+	}
+	system() // opens and closes a descriptor, once
 	if _, err := run("true"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -95,11 +99,11 @@ func sh(script string) Spec { return Spec{Argv: []string{"/bin/sh", "-c", script
 
 // kernels are both ways to name a group, on any machine that has both.
 func kernels() map[string]kernel {
-	byNumber := host()
+	byNumber := system()
 	byNumber.signalGroup = nil
 	list := map[string]kernel{"number": byNumber}
-	if host().signalGroup != nil {
-		list["handle"] = host()
+	if system().signalGroup != nil {
+		list["handle"] = system()
 	}
 	return list
 }
@@ -113,7 +117,7 @@ func eachKernel(t *testing.T, f func(t *testing.T, sys kernel)) {
 // mustStart starts spec and sees to it that nothing of it outlives the test.
 func mustStart(t testing.TB, spec Spec, sys kernel) *Process {
 	t.Helper()
-	p, err := start(spec, sys)
+	p, err := (&Host{kind: Group, sys: sys}).Start(spec)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +188,7 @@ func run(argv ...string) (string, error) {
 }
 
 func live(spec Spec) (string, Exit, error) {
-	p, err := Start(spec)
+	p, err := (*Host)(nil).Start(spec)
 	if err != nil {
 		return "", Exit{}, err
 	}

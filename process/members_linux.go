@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 
@@ -27,7 +28,7 @@ func sessionMembers(sid int) ([]member, error) {
 	var all []member
 	err := eachProcess(func(pid int, st *stat) {
 		if st.session == sid && st.living() {
-			all = append(all, member{pid, st.parent, st.pgrp, st.started, st.state == 'T'})
+			all = append(all, st.member(pid))
 		}
 	})
 	return all, err
@@ -35,29 +36,47 @@ func sessionMembers(sid int) ([]member, error) {
 
 // eachProcess calls f for all that are to be seen.
 func eachProcess(f func(pid int, st *stat)) error {
-	proc, err := os.Open("/proc")
-	if err != nil {
-		return err
-	}
-	defer proc.Close()
-	names, err := proc.Readdirnames(-1)
-	if err != nil {
-		return err
-	}
-	buf := make([]byte, 1024)
-	for _, name := range names {
-		pid, err := strconv.Atoi(name)
-		if err != nil {
-			continue
-		}
+	buf := make([]byte, statBytes)
+	return eachNumber(func(name string, pid int) error {
 		st, err := readStat(name, buf)
 		if err != nil {
 			return err
 		}
 		f(pid, &st)
-	}
-	return nil
+		return nil
+	})
 }
+
+// eachNumber calls f for the number of every process, in the order of numbers. The list is read piece by piece, so
+// that who was forked meanwhile under a higher number is found too.
+func eachNumber(f func(name string, pid int) error) error {
+	proc, err := os.Open("/proc")
+	if err != nil {
+		return err
+	}
+	defer proc.Close()
+	for {
+		names, err := proc.Readdirnames(128)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			pid, err := strconv.Atoi(name)
+			if err != nil {
+				continue
+			}
+			if err := f(name, pid); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// statBytes is enough for what is read of a line of /proc/PID/stat.
+const statBytes = 1024
 
 // stat is what of /proc/PID/stat matters here.
 type stat struct {
@@ -72,6 +91,10 @@ type stat struct {
 // living is false for the dead, reaped or not. A process whose first thread ended before the others shows
 // as a zombie too, but has more threads than that one.
 func (s stat) living() bool { return s.state != 'Z' && s.state != 'X' || s.threads > 1 }
+
+func (s stat) member(pid int) member {
+	return member{pid, s.parent, s.pgrp, s.started, s.state == 'T'}
+}
 
 // readStat returns a stat of no group for a process that is gone meanwhile or hidden from us, and an error
 // only where a process may have been overlooked (out of descriptors).

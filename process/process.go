@@ -6,9 +6,8 @@
 //	Start ── Stdout/Stderr read, Stdin written, Signal, Pause, Resume, Terminate, Kill ──┐
 //	Close ── Reap ── Sweep (end who is left of the tree) ── WaitExit (the leader exited) ┘
 //
-// The leader is the child itself; the others are its descendants. What holds them together, the
-// containment, is the leader's process group: a descendant that leaves the group (setsid) leaves the tree. On
-// a terminal it is the leader's kernel session, since a shell with job control makes a group of each job.
+// The leader is the child itself; the others are its descendants. What holds them together is the containment of
+// the Host that started them, see [Containment].
 //
 // The one rule that everything here serves: a group is named by its number only while its leader is
 // certainly not reaped, because afterwards the number may belong to strangers. See group.
@@ -34,7 +33,9 @@ type Process struct {
 	stderr *Pipe       // nil on a terminal
 	asked  atomic.Bool // Terminate was called
 
-	onTerminal bool // then stdin and stdout are its master
+	held     []Held
+	tally    tally
+	terminal bool // then stdin and stdout are its master
 }
 
 // PID is the process id of the leader. After Reap it names nothing.
@@ -43,8 +44,11 @@ func (p *Process) PID() int { return p.leader.pid }
 // PGID is the process group of the tree. It is the leader's pid (setpgid(2) or setsid(2) before exec).
 func (p *Process) PGID() int { return p.leader.pid }
 
-// Containment names what holds the tree together, as the execute reply tells it: "group".
-func (p *Process) Containment() string { return p.tree.name() }
+// Containment names what holds the tree together.
+func (p *Process) Containment() Containment { return p.tree.name() }
+
+// Held are the limits of the tree, and what enforces each.
+func (p *Process) Held() []Held { return p.held }
 
 // Stdout is the read end of the tree's standard output. It ends when the last descendant closes it,
 // which may be after the leader's exit. On a terminal it is all that is written to that.
@@ -102,7 +106,7 @@ func (p *Process) Kill() error { return p.Signal(syscall.SIGKILL) }
 
 // Living lists the processes of the tree that are not dead, the leader among them while it runs; others
 // that nobody reaped do not count. It reads the process table (3 ms for 1000 processes), so poll it
-// seldom. Errors: os.ErrProcessDone once the leader is reaped, or why the table can't be read.
+// seldom. Errors: os.ErrProcessDone once the leader is reaped, ErrElusive, or why the table can't be read.
 func (p *Process) Living() ([]int, error) {
 	if p.leader.isReaped() {
 		return nil, os.ErrProcessDone
@@ -137,12 +141,19 @@ func (p *Process) Sweep(ctx context.Context, grace time.Duration) SweepResult {
 func (p *Process) Abandon() { p.leader.abandon() }
 
 // Reap takes the leader's exit status and usage from the kernel, once; later calls return the same. It
-// never blocks: before the leader's exit it returns ErrRunning and takes nothing.
-func (p *Process) Reap() (Exit, error) { return p.leader.reap() }
+// never blocks: before the leader's exit it returns ErrRunning and takes nothing. Call it after Sweep, or what is
+// counted of the whole tree is not all.
+func (p *Process) Reap() (Exit, error) {
+	e, err := p.leader.reap()
+	if err != nil {
+		return e, err
+	}
+	return p.tally.settle(e), nil
+}
 
-// Close closes every descriptor that is left and may be called more than once. Blocked reads, writes and
-// WaitExit return os.ErrClosed. It ends no process: an unswept tree runs on, an unreaped leader stays a
-// zombie until Reap, which works after Close too.
+// Close closes every descriptor that is left, gives back what held the tree, and may be called more than once. Blocked
+// reads, writes and WaitExit return os.ErrClosed. It ends no process: an unswept tree runs on, an unreaped leader stays a
+// zombie until Reap, which works after Close too, or until a Host that adopts orphans takes it for one.
 func (p *Process) Close() {
 	if p.stdin != nil {
 		_ = p.stdin.Close()
@@ -152,4 +163,6 @@ func (p *Process) Close() {
 		_ = p.stderr.Close()
 	}
 	p.leader.close()
+	p.tree.release()
+	p.tally.close()
 }

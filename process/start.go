@@ -25,6 +25,8 @@ type Spec struct {
 	// Terminal, if not nil, gives the child a terminal in place of all three pipes; Stdin is then of no
 	// effect. TERM in Env gives way to the terminal's.
 	Terminal *Terminal
+	// Limits bound the tree, from before the first instruction of the program.
+	Limits Limits
 }
 
 // SpawnError says why a command did not start. It never holds an argument or an environment value.
@@ -39,11 +41,10 @@ func (e *SpawnError) Error() string { return fmt.Sprintf("%s %q: %v", e.Op, e.Pa
 // Unwrap makes errors.Is(err, fs.ErrNotExist) and the like work.
 func (e *SpawnError) Unwrap() error { return e.Errno }
 
-// Start runs spec as the leader of a new process group, and on a terminal of a new session too. Every error is a *SpawnError, and leaves neither
-// process nor descriptor. The caller owes the Process a WaitExit, Sweep, Reap and Close.
-func Start(spec Spec) (*Process, error) { return start(spec, host()) }
-
-func start(spec Spec, sys kernel) (*Process, error) {
+// Start runs spec as the leader of a new process group, and on a terminal of a new session too. Every error is a *SpawnError or
+// a *LimitError, and leaves neither process nor descriptor. The caller owes the Process a WaitExit, Sweep, Reap and Close.
+func (h *Host) Start(spec Spec) (*Process, error) {
+	h = h.orPlain()
 	if err := spec.check(); err != nil {
 		return nil, err
 	}
@@ -55,38 +56,29 @@ func start(spec Spec, sys kernel) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := fork(path, &spec, ends.child)
+	p, err := h.spawn(path, &spec, ends.child)
 	ends.closeChild()
 	if err != nil {
 		ends.closeParent()
 		return nil, spec.refusal(err)
 	}
-	g := &group{leader: l, sys: sys}
-	p := &Process{leader: l, tree: g}
-	if spec.Terminal != nil {
-		p.tree, p.onTerminal = &jobs{group: g}, true
-	}
+	p.terminal = spec.Terminal != nil
 	p.stdin, p.stdout, p.stderr = ends.files()
 	return p, nil
 }
 
-// fork starts the program at path on the given standard descriptors. It returns once the exec is done.
-func fork(path string, spec *Spec, stdio [3]int) (*leader, error) {
-	attr, env := &syscall.SysProcAttr{Setpgid: true}, spec.Env
-	if t := spec.Terminal; t != nil {
-		attr, env = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 0}, t.env(env)
+// attr is what a fork takes of spec.
+func (s *Spec) attr(stdio [3]int) *syscall.ProcAttr {
+	sys, env := &syscall.SysProcAttr{Setpgid: true}, s.Env
+	if t := s.Terminal; t != nil {
+		sys, env = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 0}, t.env(env)
 	}
-	var pidfd int
-	pid, err := syscall.ForkExec(path, spec.Argv, &syscall.ProcAttr{
-		Dir:   spec.Dir,
+	return &syscall.ProcAttr{
+		Dir:   s.Dir,
 		Env:   env,
 		Files: []uintptr{uintptr(stdio[0]), uintptr(stdio[1]), uintptr(stdio[2])},
-		Sys:   withHandle(attr, &pidfd),
-	})
-	if err != nil {
-		return nil, err
+		Sys:   sys,
 	}
-	return newLeader(pid, pidfd), nil
 }
 
 // check finds what no system call could express.
@@ -113,7 +105,10 @@ func (s *Spec) check() error {
 
 // refusal explains a failed start. The child reports one errno for chdir and exec alike, so the directory
 // is tried again here: the "/." makes the look-up need what chdir(2) needs, a directory one may search.
-func (s *Spec) refusal(err error) *SpawnError {
+func (s *Spec) refusal(err error) error {
+	if limit, ok := errors.AsType[*LimitError](err); ok {
+		return limit
+	}
 	if s.Dir != "" {
 		if derr := unix.Faccessat(unix.AT_FDCWD, s.Dir+"/.", unix.F_OK, unix.AT_EACCESS); derr != nil {
 			return &SpawnError{Path: s.Dir, Op: "chdir", Errno: errnoOf(derr)}

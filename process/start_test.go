@@ -44,7 +44,7 @@ func TestStartRefused(t *testing.T) {
 		"NUL in cwd":           {Spec{Argv: []string{"true"}, Dir: "/\x00"}, SpawnError{"/\x00", "chdir", syscall.EINVAL}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, err := Start(c.spec)
+			p, err := (*Host)(nil).Start(c.spec)
 			var got *SpawnError
 			if p != nil || !errors.As(err, &got) || *got != c.want {
 				t.Fatalf("got %v, %#v; want %#v", p, err, c.want)
@@ -71,7 +71,7 @@ func TestStartOutOfDescriptors(t *testing.T) {
 		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 			t.Fatal(err)
 		}
-		p, err := Start(Spec{Argv: []string{"/bin/true"}})
+		p, err := (*Host)(nil).Start(Spec{Argv: []string{"/bin/true"}})
 		_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old)
 		if err == nil {
 			finish(p)
@@ -126,7 +126,7 @@ func TestProgramIsFoundAsTheChildSeesIt(t *testing.T) {
 func TestStdinPipe(t *testing.T) {
 	spec := sh("cat; echo end")
 	spec.Stdin = true
-	p := mustStart(t, spec, host())
+	p := mustStart(t, spec, system())
 	if _, err := p.Stdin().WriteString("one\n"); err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +142,7 @@ func TestStdinPipe(t *testing.T) {
 func TestStdinWriteHasADeadline(t *testing.T) {
 	spec := sh("sleep 60")
 	spec.Stdin = true
-	p := mustStart(t, spec, host())
+	p := mustStart(t, spec, system())
 	_ = p.Stdin().SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
 	if _, err := p.Stdin().Write(make([]byte, 1<<20)); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("write to a full pipe: %v", err)
@@ -150,7 +150,7 @@ func TestStdinWriteHasADeadline(t *testing.T) {
 }
 
 func TestStdinNoneIsDevNull(t *testing.T) {
-	p := mustStart(t, sh("readlink /proc/self/fd/0; cat"), host())
+	p := mustStart(t, sh("readlink /proc/self/fd/0; cat"), system())
 	if out, err := readAll(p.Stdout()); out != "/dev/null\n" || err != nil || p.Stdin() != nil {
 		t.Errorf("got %q, %v, %v", out, err, p.Stdin())
 	}
@@ -158,7 +158,7 @@ func TestStdinNoneIsDevNull(t *testing.T) {
 
 // A child must hold its three descriptors and no other of ours, and find them blocking.
 func TestChildInheritsOnlyItsOwn(t *testing.T) {
-	other := mustStart(t, sh("sleep 60"), host())
+	other := mustStart(t, sh("sleep 60"), system())
 	spec := Spec{Argv: []string{"ls", "/proc/self/fd"}, Env: testEnv, Stdin: true}
 	want, _ := exec.Command("ls", "/proc/self/fd").Output() // with what our own parent left open to us
 	if out, _, err := live(spec); err != nil || out != string(want) {

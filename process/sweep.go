@@ -2,6 +2,7 @@ package process
 
 import (
 	"context"
+	"errors"
 	"syscall"
 	"time"
 )
@@ -9,7 +10,7 @@ import (
 const (
 	killWait  = 2 * time.Second       // for SIGKILL to work; longer only waits for a device or a dead disk
 	firstLook = time.Millisecond      // most members are gone by then
-	lastLook  = 25 * time.Millisecond // looks double up to this; each may read the process table
+	lastLook  = 10 * time.Millisecond // looks double up to this; each may read the process table
 )
 
 // SweepResult is what Sweep found and did.
@@ -19,20 +20,23 @@ type SweepResult struct {
 	Survivors []int // who was alive even after that, by process id
 }
 
+// ErrElusive says that somebody lives whom no look finds.
+var ErrElusive = errors.New("process: somebody forks and ends faster than can be looked at")
+
 // sweep ends who lives in tree; asked says that it got its SIGTERM already. Where members can't be listed at all it kills them unseen and without a
 // wait: to call it empty would leave them, and to wait would be for nobody knows whom.
 func sweep(ctx context.Context, tree containment, grace time.Duration, asked bool) (r SweepResult) {
 	left, err := tree.living()
-	if err != nil {
+	if err != nil && err != ErrElusive {
 		r.Escalated = tree.signal(syscall.SIGKILL) == nil
 		return r
 	}
-	r.Found = len(left) > 0
+	r.Found = len(left) > 0 || err != nil
 	if r.Found && grace > 0 && ctx.Err() == nil {
 		if !asked {
 			_ = tree.signal(syscall.SIGTERM)
 		}
-		_ = tree.signal(syscall.SIGCONT) // it may have been paused since
+		tree.wake() // it may have been paused since
 		left, err = watch(ctx, tree, grace, 0)
 	}
 	if err != nil || len(left) > 0 {

@@ -123,7 +123,7 @@ func (p *Process) EOFKey() (key []byte, err error) {
 }
 
 func (p *Process) onMaster(f func(fd int) error) error {
-	if !p.onTerminal {
+	if !p.terminal {
 		return ErrNoTerminal
 	}
 	var failed error

@@ -235,7 +235,7 @@ func TestWaitExitDoesNotReap(t *testing.T) {
 }
 
 func TestReapNeverBlocks(t *testing.T) {
-	p := mustStart(t, sh("exec sleep 60"), host())
+	p := mustStart(t, sh("exec sleep 60"), system())
 	if _, err := p.Reap(); err != ErrRunning {
 		t.Errorf("got %v", err)
 	}
@@ -249,7 +249,7 @@ func TestReapNeverBlocks(t *testing.T) {
 }
 
 func TestAbandonEndsWaitExitOnly(t *testing.T) {
-	p := mustStart(t, sh("exec sleep 60"), host())
+	p := mustStart(t, sh("exec sleep 60"), system())
 	if p.leader.handle == nil {
 		t.Skip("no pidfd")
 	}
@@ -297,7 +297,7 @@ func TestCloseReturnsDescriptors(t *testing.T) {
 	for range 3 {
 		spec := sh("exit")
 		spec.Stdin = true
-		finish(mustStart(t, spec, host()))
+		finish(mustStart(t, spec, system()))
 	}
 	if after := descriptors(); len(after) > before {
 		t.Errorf("%d → %v", before, after)
@@ -305,7 +305,7 @@ func TestCloseReturnsDescriptors(t *testing.T) {
 }
 
 func TestCloseInterruptsWaitExit(t *testing.T) {
-	p := mustStart(t, sh("exec sleep 60"), host())
+	p := mustStart(t, sh("exec sleep 60"), system())
 	if p.leader.handle == nil {
 		t.Skip("no pidfd")
 	}
@@ -370,7 +370,7 @@ func TestFaultGroupSignalledAfterReap(t *testing.T) {
 // The handle must name the old group even when its number has come to be another's: here a group that the
 // test makes, as if by reuse, is listed under that number.
 func TestReusedNumberIsNotBelieved(t *testing.T) {
-	if host().signalGroup == nil {
+	if system().signalGroup == nil {
 		t.Skip("no group handle")
 	}
 	stranger := exec.Command("sleep", "60")
@@ -379,7 +379,7 @@ func TestReusedNumberIsNotBelieved(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = stranger.Process.Kill(); _ = stranger.Wait() }()
-	sys := host()
+	sys := system()
 	sys.members = func(int) ([]int, error) { return []int{stranger.Process.Pid}, nil }
 	p := mustStart(t, Spec{Argv: []string{"/bin/true"}}, sys)
 	_ = p.WaitExit()
@@ -389,14 +389,14 @@ func TestReusedNumberIsNotBelieved(t *testing.T) {
 }
 
 func TestManySleepersHoldNoThreads(t *testing.T) {
-	if host().signalGroup == nil {
+	if system().signalGroup == nil {
 		t.Skip("needs pidfd")
 	}
 	const many = 300
 	var procs []*Process
 	var wg sync.WaitGroup
 	for range many {
-		p := mustStart(t, Spec{Argv: []string{"/bin/sleep", "60"}}, host())
+		p := mustStart(t, Spec{Argv: []string{"/bin/sleep", "60"}}, system())
 		procs = append(procs, p)
 		wg.Go(func() { _ = p.WaitExit() })
 		wg.Go(func() { _, _ = readAll(p.Stdout()) })

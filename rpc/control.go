@@ -92,6 +92,7 @@ type SessionStatus struct {
 	PID         int               `json:"pid"`
 	PGID        int               `json:"pgid"`
 	Containment string            `json:"containment"`
+	Limits      []HeldLimit       `json:"limits,omitempty"`
 	StartedAt   string            `json:"started_at"`
 	Labels      map[string]string `json:"labels,omitempty"`
 	StdinBytes  int64             `json:"stdin_bytes"`

@@ -28,6 +28,7 @@ const (
 
 var (
 	containments = []string{"cgroup", "marker", "group"}
+	limitNames   = []string{"cpu_seconds", "memory_bytes", "processes", "open_files", "file_bytes"}
 	states       = []string{"starting", "running", "paused", "ending", "ended"}
 	reasons      = []string{ReasonExited, ReasonSignaled, ReasonCanceled, ReasonTimeout, ReasonStreamTimeout, ReasonLimit,
 		ReasonDisconnected, ReasonShutdown, ReasonLost}
@@ -60,7 +61,7 @@ var described = map[reflect.Type]fields{
 		"on_disconnect":  {doc: "When the last attached connection drops: `kill` ends the tree, `keep` lets it run on.", def: OnDisconnectKill},
 		"linger":         {doc: "The longest time in seconds with no attached connection, `read` or `wait`; null or 0: none. Left out, the server's, 300 unless configured."},
 		"on_leader_exit": {doc: "Descendants still alive when the command itself exits: `kill` them, or `wait` for them.", def: OnLeaderExitKill},
-		"limits":         {doc: "Bounds of what the session may use; left out, the server's."},
+		"limits":         {doc: "Bounds of what the session may use; each that is left out is the server's."},
 		"labels":         {doc: "Names and values that `status` and `list` return, and that `list` chooses by."},
 	},
 	typeOf[PTY](): {
@@ -71,11 +72,17 @@ var described = map[reflect.Type]fields{
 	},
 	typeOf[Limits](): {
 		"":             {doc: "Bounds of what a session may use. One that can't be enforced is -32602 `not_enforceable`."},
-		"cpu_seconds":  {doc: "CPU time of each process, in seconds."},
-		"memory_bytes": {doc: "Memory of the whole tree, in bytes."},
-		"processes":    {doc: "Processes of the whole tree."},
+		"cpu_seconds":  {doc: "CPU time of each process, in seconds, rounded up to whole ones and at least 1: SIGXCPU, and SIGKILL a second later."},
+		"memory_bytes": {doc: "Memory of the whole tree, in bytes: beyond it the kernel kills a process of the tree."},
+		"processes":    {doc: "Processes of the whole tree, each thread counting as one: beyond it fork fails."},
 		"open_files":   {doc: "Open files of each process."},
-		"file_bytes":   {doc: "The largest file that a process may write, in bytes."},
+		"file_bytes":   {doc: "The largest file that a process may write, in bytes: SIGXFSZ."},
+	},
+	typeOf[HeldLimit](): {
+		"":      {doc: "A limit of a session."},
+		"limit": {doc: "Its name.", values: limitNames},
+		"value": {doc: "Its value."},
+		"by":    {doc: "What enforces it: a controller of the session's own control group, one of version 1, or setrlimit.", values: []string{"cgroup", "cgroup_v1", "rlimit"}},
 	},
 	typeOf[ExecuteResult](): {
 		"":            {doc: "The process runs."},
@@ -184,6 +191,7 @@ var described = map[reflect.Type]fields{
 		"pid":         {doc: pidDoc},
 		"pgid":        {doc: pgidDoc},
 		"containment": {doc: "What holds the process tree together.", values: containments},
+		"limits":      {doc: "Its limits, those that the server sets too."},
 		"started_at":  {doc: "When it was started, in UTC."},
 		"labels":      {doc: "Its labels."},
 		"stdin_bytes": {doc: "All bytes of stdin accepted so far."},
@@ -261,6 +269,7 @@ var described = map[reflect.Type]fields{
 		"exit_code":      {doc: "The exit code, or null if a signal ended the command or the server could not learn it."},
 		"signal":         {doc: "The name of the signal that ended the command, or null."},
 		"reason":         {doc: "The first cause of the end.", values: reasons},
+		"limit":          {doc: "With reason `limit`: which limit the kernel ended the command for.", values: limitNames},
 		"escalated":      {doc: "SIGKILL was needed."},
 		"survivors":      {doc: "Process ids of what could not be killed."},
 		"pid":            {doc: pidDoc},
@@ -270,10 +279,10 @@ var described = map[reflect.Type]fields{
 		"output":         {doc: "What the session has written."},
 	},
 	typeOf[Usage](): {
-		"":              {doc: "What the kernel accounted to the command and the children that it waited for. What can't be known truly is null."},
+		"":              {doc: "What the kernel accounted to the command and the children that it waited for; with containment `cgroup`, the times are those of the whole tree. What can't be known truly is null."},
 		"user_time":     {doc: "CPU time in user mode, in seconds."},
 		"system_time":   {doc: "CPU time in the kernel, in seconds."},
-		"max_rss_bytes": {doc: "The largest resident set, in bytes."},
+		"max_rss_bytes": {doc: "The largest resident set of one process, in bytes; where a control group counts the memory of the tree, the peak of all of it."},
 	},
 	typeOf[OutputCounts](): {
 		"":                {doc: "Counts of a session's output."},

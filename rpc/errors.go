@@ -81,6 +81,7 @@ var Errors = []ErrorForm{
 		[]ErrorData{
 			{"field", typeOf[string](), "The path of the param, as in limits.cpu_seconds or command[1].", false},
 			{"known", typeOf[[]string](), "The values that the param takes, if they are few.", true},
+			{"ceiling", typeOf[int64](), "The largest value that the param takes here.", true},
 		}, UnknownControl("STOP")},
 	{CodeInternal, "Internal", "The server failed, or the reply does not fit into one message.",
 		"{what}", []string{"internal", "reply_too_large"},
@@ -152,6 +153,19 @@ func MethodNotFound(method string) *Error {
 // InvalidParams names the field that is wrong and says why.
 func InvalidParams(field, format string, args ...any) *Error {
 	return &Error{CodeInvalidParams, fmt.Sprintf(format, args...), Data{"kind": "invalid_params", "field": field}}
+}
+
+// NotEnforceable says that nothing on the server's machine enforces a limit.
+func NotEnforceable(limit string) *Error {
+	return &Error{CodeInvalidParams, fmt.Sprintf("limits.%s can't be enforced here", limit),
+		Data{"kind": "not_enforceable", "field": "limits." + limit}}
+}
+
+// OverCeiling says that a limit is larger than the server allows.
+func OverCeiling(limit string, ceiling int64) *Error {
+	e := InvalidParams("limits."+limit, "limits.%s is at most %d here", limit, ceiling)
+	e.Data.(Data)["ceiling"] = ceiling
+	return e
 }
 
 // UnknownControl names a control type that does not exist, and those that do.

@@ -124,9 +124,16 @@ type PTY struct {
 type Limits struct {
 	CPUSeconds  *float64 `json:"cpu_seconds,omitempty" min:"0"`
 	MemoryBytes *int64   `json:"memory_bytes,omitempty" min:"1"`
-	Processes   *int64   `json:"processes,omitempty" min:"1"`
+	Processes   *int64   `json:"processes,omitempty" min:"1" max:"4194304"`
 	OpenFiles   *int64   `json:"open_files,omitempty" min:"1"`
 	FileBytes   *int64   `json:"file_bytes,omitempty" min:"0"`
+}
+
+// HeldLimit is a limit of a session, and what enforces it.
+type HeldLimit struct {
+	Limit string `json:"limit"`
+	Value int64  `json:"value"`
+	By    string `json:"by"`
 }
 
 // ExecuteResult answers an execute without wait, once the process runs.

@@ -153,7 +153,7 @@ const (
 )
 
 // Completion is the completion record: the params of process.completed, the last event of a session, and
-// the result of what waits for it. Exactly one of ExitCode and Signal is set, as the kernel reported it;
+// the result of what waits for it. Limit is which one ended the session, with reason limit. Exactly one of ExitCode and Signal is set, as the kernel reported it;
 // both are null, and Reason is lost, where the server could not learn it.
 type Completion struct {
 	SessionID     string       `json:"session_id"`
@@ -162,6 +162,7 @@ type Completion struct {
 	ExitCode      *int         `json:"exit_code"`
 	Signal        *string      `json:"signal"`
 	Reason        string       `json:"reason"`
+	Limit         string       `json:"limit,omitempty"`
 	Escalated     bool         `json:"escalated"`
 	Survivors     []int        `json:"survivors"`
 	PID           int          `json:"pid"`
@@ -171,8 +172,8 @@ type Completion struct {
 	Output        OutputCounts `json:"output"`
 }
 
-// Usage is what the kernel accounted to the process and its waited-for children: seconds and bytes. What
-// can't be known truly is null.
+// Usage is what the kernel accounted to the process and its waited-for children, or where a control group holds the
+// tree, to all of that: seconds and bytes. What can't be known truly is null.
 type Usage struct {
 	UserTime    *float64 `json:"user_time"`
 	SystemTime  *float64 `json:"system_time"`

@@ -28,7 +28,9 @@ const patience = 20 * time.Second
 func TestMain(m *testing.M) {
 	flag.Parse()
 	_ = flag.Set("test.parallel", "16") // those that are parallel do little but wait
-	r := NewRegistry(Options{MaxSessions: 1})
+	process.Step()
+	openHost()
+	r := NewRegistry(Options{MaxSessions: 1, Host: host})
 	s, _, _ := r.Reserve(sh("warm", "true"))
 	if err := s.Start(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -37,6 +39,10 @@ func TestMain(m *testing.M) {
 	r.Shutdown(context.Background())
 	fds, goroutines := descriptors(), runtime.NumGoroutine()
 	code := m.Run()
+	if err := host.Close(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
 	clean := func() bool {
 		return len(descriptors()) <= len(fds) && runtime.NumGoroutine() <= goroutines && len(children()) == 0
 	}
@@ -47,6 +53,21 @@ func TestMain(m *testing.M) {
 		code = 1
 	}
 	os.Exit(code)
+}
+
+// host holds the sessions of most tests: by what RUNNEL_TEST_CONTAINMENT says, else by process groups alone.
+var host *process.Host
+
+func openHost() {
+	kind := os.Getenv("RUNNEL_TEST_CONTAINMENT")
+	if kind == "" {
+		return
+	}
+	var err error
+	if host, err = process.Open(process.Options{Containment: process.Containment(kind)}); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 }
 
 func descriptors() (list []string) {
@@ -111,6 +132,9 @@ func registry(t testing.TB, o Options) *Registry {
 	}
 	if o.ReplayBytes == 0 {
 		o.ReplayBytes = 1 << 20
+	}
+	if o.Host == nil {
+		o.Host = host
 	}
 	r := NewRegistry(o)
 	t.Cleanup(func() {

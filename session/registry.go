@@ -23,6 +23,8 @@ type Options struct {
 	ReplayBytes int64         // of each log
 	ReplayTotal int64         // of all logs together; 0 is any
 	Log         zerolog.Logger
+	// Host starts the processes. It is closed after Shutdown. A nil one holds them by their groups alone.
+	Host *process.Host
 }
 
 // Registry holds all sessions: at most MaxSessions that run, at most MaxRetained that have ended, those for
@@ -33,15 +35,16 @@ type Registry struct {
 	wg     sync.WaitGroup // the supervisors
 	budget *stream.Budget // of all logs
 
-	mu       sync.Mutex
-	sessions map[string]*Session
-	running  int
-	ended    list.List // of *retained, oldest first
-	full     list.List // of *Session: those of them whose log was not shed
-	expiry   *time.Timer
-	draining bool
-	closed   bool
-	idle     chan struct{} // closed when draining and nothing runs
+	mu        sync.Mutex
+	sessions  map[string]*Session
+	running   int
+	ended     list.List // of *retained, oldest first
+	full      list.List // of *Session: those of them whose log was not shed
+	expiry    *time.Timer
+	draining  bool
+	survivors int // processes that could not be ended, of all sessions
+	closed    bool
+	idle      chan struct{} // closed when draining and nothing runs
 }
 
 type retained struct {
@@ -126,6 +129,25 @@ func (r *Registry) Running() int {
 // supervise sees a started session to its end in a goroutine that Shutdown waits for.
 func (r *Registry) supervise(s *Session, p *process.Process) {
 	r.wg.Go(func() { s.supervise(p) })
+}
+
+// survived logs and counts processes of a session that even SIGKILL did not end.
+func (r *Registry) survived(s *Session, pids []int) {
+	if len(pids) == 0 {
+		return
+	}
+	r.mu.Lock()
+	r.survivors += len(pids)
+	total := r.survivors
+	r.mu.Unlock()
+	r.o.Log.Error().Str("session", s.spec.ID).Ints("pids", pids).Int("total", total).Msg("processes survive their session")
+}
+
+// Survivors counts the processes of all sessions so far that could not be ended.
+func (r *Registry) Survivors() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.survivors
 }
 
 // forget drops a session that could not be started.

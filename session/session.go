@@ -107,7 +107,8 @@ func (s *Session) Record() *Record {
 type View struct {
 	State       State
 	PID, PGID   int
-	Containment string
+	Containment process.Containment
+	Limits      []process.Held // and by what each is held
 	Started     time.Time
 	StdinBytes  int64
 	Counts      stream.Counts
@@ -122,7 +123,7 @@ func (s *Session) View() View {
 	s.mu.Lock()
 	v := View{State: s.status.state, Started: s.status.started, Record: s.status.record, Failure: s.status.failure}
 	if p := s.status.proc; p != nil {
-		v.PID, v.PGID, v.Containment = p.PID(), p.PGID(), p.Containment()
+		v.PID, v.PGID, v.Containment, v.Limits = p.PID(), p.PGID(), p.Containment(), p.Held()
 	}
 	s.mu.Unlock()
 	v.StdinBytes = s.stdin.accepted()
@@ -134,7 +135,7 @@ func (s *Session) View() View {
 // Start spawns the process; it is called once. If that fails the session never existed: its slot is free
 // again and the error, a *process.SpawnError, says why.
 func (s *Session) Start() error {
-	p, err := process.Start(s.spec.Program)
+	p, err := s.reg.o.Host.Start(s.spec.Program)
 	s.spec.Program.Argv, s.spec.Program.Env = nil, nil // nobody needs them any more
 	if err != nil {
 		s.fail(err)

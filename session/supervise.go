@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -66,7 +67,7 @@ func (s *Session) exited() (cause Cause) {
 func (s *Session) awaitTree(p *process.Process) {
 	for pause := firstLook; ; pause = min(2*pause, lastLook) {
 		living, err := p.Living()
-		if err != nil || len(living) == 0 {
+		if err != nil && !errors.Is(err, process.ErrElusive) || err == nil && len(living) == 0 {
 			return
 		}
 		select {
@@ -97,6 +98,7 @@ func (s *Session) sweep(p *process.Process) process.SweepResult {
 
 // finish makes the record, which is the last event of the log, and gives the slot back.
 func (s *Session) finish(exit process.Exit, swept process.SweepResult, took time.Duration) {
+	s.reg.survived(s, swept.Survivors)
 	s.update(func(st *status) {
 		if st.killer != nil {
 			st.killer.Stop()

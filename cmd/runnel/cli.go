@@ -69,7 +69,8 @@ func run(ctx context.Context, args []string, stdin *os.File, stdout, stderr io.W
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exited = code }),
 		kong.NamedMapper("size", sizeMapper{}),
-		kong.Vars{"socket": defaultSocket()},
+		kong.NamedMapper("limits", limitsMapper{}),
+		kong.Vars{"socket": defaultSocket(), "state": defaultState()},
 	)
 	if err != nil {
 		panic(err) // the struct above is wrong

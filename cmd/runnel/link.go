@@ -6,6 +6,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/client"
 	"github.com/runnel-rpc/runnel/rpc/server"
@@ -34,8 +35,12 @@ func (c *runCmd) link(ctx context.Context, o client.Options) (*link, error) {
 
 // serveSelf serves in this process, on a listener that only this process can reach.
 func serveSelf(ctx context.Context, o client.Options) (*link, error) {
+	host, err := ownHost()
+	if err != nil {
+		return nil, err
+	}
 	l := &link{
-		own:  newService(&ownBounds, server.Auth{}, zerolog.Nop()),
+		own:  newService(&ownBounds, server.Auth{}, host, zerolog.Nop()),
 		pair: newPairListener(),
 		done: make(chan struct{}),
 	}
@@ -43,13 +48,24 @@ func serveSelf(ctx context.Context, o client.Options) (*link, error) {
 		defer close(l.done)
 		_ = l.own.server.Serve(l.pair)
 	}()
-	var err error
 	o.Dial = l.pair.dialContext
 	if l.Client, err = client.Dial(ctx, socketURL, o); err != nil {
 		l.stop()
 		return nil, err
 	}
 	return l, nil
+}
+
+// ownHost holds what this process itself runs. That its state can't be kept is no reason not to run.
+func ownHost() (*process.Host, error) {
+	b := ownBounds
+	b.StateDir = defaultState()
+	host, err := b.openHost(zerolog.Nop())
+	if err != nil && b.StateDir != "" {
+		b.StateDir = ""
+		host, err = b.openHost(zerolog.Nop())
+	}
+	return host, err
 }
 
 // close ends the link when its session has ended.
@@ -66,6 +82,7 @@ func (l *link) abandon(session string) {
 	if l.own != nil {
 		l.own.registry.Kill()
 		l.own.registry.Shutdown(context.Background())
+		closeHost(l.own.host, l.own.log)
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), abandonTime)
@@ -80,4 +97,5 @@ func (l *link) stop() {
 	l.own.registry.Shutdown(context.Background())
 	l.own.server.Shutdown()
 	<-l.done
+	closeHost(l.own.host, l.own.log)
 }

@@ -7,9 +7,12 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/runnel-rpc/runnel/process"
 )
 
 func main() {
+	process.Step()
 	// A broken pipe on stdout comes back from the write, so that what runs is still ended in order. The signal
 	// is caught, not ignored: commands would inherit that, and `yes | head` in them would not end silently.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)

@@ -18,6 +18,16 @@ func defaultSocket() string {
 	return filepath.Join(home, ".local", "state", "runnel", "sock")
 }
 
+// defaultState is where servers of this user leave word of what they run: beside the default socket; "" where there is
+// none.
+func defaultState() string {
+	socket := defaultSocket()
+	if socket == "" {
+		return ""
+	}
+	return filepath.Join(filepath.Dir(socket), "servers")
+}
+
 // ownSocket is where the user's own server listens: where the environment tells `serve` to, else the default.
 func ownSocket() string {
 	if path := os.Getenv("RUNNEL_SOCKET"); path != "" {

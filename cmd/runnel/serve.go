@@ -37,6 +37,12 @@ func (c *serveCmd) Run(w *world) error {
 	if err != nil {
 		return err
 	}
+	log := newLog(w.stderr, c.LogLevel, c.LogFormat)
+	host, err := c.openHost(log)
+	if err != nil {
+		return err
+	}
+	defer closeHost(host, log)
 	listeners, err := c.listen()
 	if err != nil {
 		return err
@@ -49,11 +55,10 @@ func (c *serveCmd) Run(w *world) error {
 		}
 		defer remove()
 	}
-	log := newLog(w.stderr, c.LogLevel, c.LogFormat)
 	for _, l := range listeners {
-		log.Info().Str("address", l.Addr().String()).Str("auth", c.Auth).Msg("listening")
+		log.Info().Str("address", l.Addr().String()).Str("auth", c.Auth).Str("containment", string(host.Containment())).Msg("listening")
 	}
-	return newService(&c.bounds, auth, log).serve(ctx, stop, listeners)
+	return newService(&c.bounds, auth, host, log).serve(ctx, stop, listeners)
 }
 
 // endSignals are those that end a server.

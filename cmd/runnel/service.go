@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/server"
 	"github.com/runnel-rpc/runnel/session"
@@ -21,11 +22,13 @@ import (
 type service struct {
 	drain    time.Duration
 	registry *session.Registry
+	host     *process.Host
 	server   *server.Server
 	log      zerolog.Logger
 }
 
-func newService(b *bounds, auth server.Auth, log zerolog.Logger) *service {
+// newService returns a server whose sessions host holds. Who opened the host closes it, after the service has shut down.
+func newService(b *bounds, auth server.Auth, host *process.Host, log zerolog.Logger) *service {
 	registry := session.NewRegistry(session.Options{
 		MaxSessions: b.MaxSessions,
 		MaxRetained: b.MaxRetained,
@@ -33,8 +36,9 @@ func newService(b *bounds, auth server.Auth, log zerolog.Logger) *service {
 		ReplayBytes: b.ReplayBytes,
 		ReplayTotal: b.ReplayTotal,
 		Log:         log,
+		Host:        host,
 	})
-	return &service{drain: b.Drain, registry: registry, log: log, server: server.New(server.Local{Registry: registry}, server.Options{
+	return &service{drain: b.Drain, registry: registry, host: host, log: log, server: server.New(server.Local{Registry: registry}, server.Options{
 		Version: version(),
 		Auth:    auth,
 		Defaults: server.Defaults{
@@ -45,6 +49,8 @@ func newService(b *bounds, auth server.Auth, log zerolog.Logger) *service {
 			Linger:        b.Linger,
 			ReplayBytes:   b.ReplayBytes,
 			Environ:       environ(),
+			Limits:        process.Limits(b.Limit),
+			MaxLimits:     process.Limits(b.MaxLimit),
 		},
 		MaxConnections:  b.MaxConnections,
 		MaxInFlight:     b.MaxInFlight,
@@ -59,8 +65,20 @@ func newService(b *bounds, auth server.Auth, log zerolog.Logger) *service {
 			ReplayTotal:         b.ReplayTotal,
 			DefaultMaxLineBytes: stream.DefaultMaxLine,
 		},
-		Log: log,
+		Capabilities: capabilities(host),
+		Log:          log,
 	})}
+}
+
+// capabilities are what clients are told of the machine.
+func capabilities(h *process.Host) []string {
+	all := []string{"containment:" + string(h.Containment())}
+	for _, name := range process.AllLimits {
+		if _, err := h.Enforce(process.Limits{name: 1}); err == nil {
+			all = append(all, "limits:"+string(name))
+		}
+	}
+	return all
 }
 
 // environ is what commands inherit: all but what configures Runnel itself.

@@ -148,7 +148,7 @@ func streamLimit(b *testing.B, path string) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	p, err := process.Start(process.Spec{Argv: []string{"cat", path}, Env: os.Environ()})
+	p, err := (*process.Host)(nil).Start(process.Spec{Argv: []string{"cat", path}, Env: os.Environ()})
 	if err != nil {
 		b.Fatal(err)
 	}

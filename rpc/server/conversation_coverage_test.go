@@ -20,7 +20,6 @@ import (
 var unheard = map[string]bool{
 	"CodeCommandNotAllowed": true, // no rule can be set yet
 	"CodeInternal":          true, // a bug of the server, or more than a message holds
-	"ReasonLimit":           true, // no limit can be set yet
 	"ReasonLost":            true, // the kernel always tells
 }
 

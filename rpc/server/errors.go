@@ -26,6 +26,7 @@ func wireError(err error, sessionID string) (e *rpc.Error, ok bool) {
 		stdin *session.StdinError
 		place *session.OffsetError
 		spawn *process.SpawnError
+		bound *process.LimitError
 	)
 	switch {
 	case errors.As(err, &e):
@@ -46,6 +47,10 @@ func wireError(err error, sessionID string) (e *rpc.Error, ok bool) {
 		return rpc.InvalidParams("offset", "%v", place), true
 	case errors.As(err, &spawn):
 		return rpc.SpawnFailed(spawn.Path, unix.ErrnoName(spawn.Errno), spawn.Errno.Error()), true
+	case errors.As(err, &bound) && bound.Most < 0:
+		return rpc.NotEnforceable(string(bound.Limit)), true
+	case errors.As(err, &bound):
+		return rpc.OverCeiling(string(bound.Limit), bound.Most), true
 	case errors.Is(err, errCanceled), errors.Is(err, context.Canceled):
 		return rpc.RequestCanceled(), true
 	}

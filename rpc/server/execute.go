@@ -56,7 +56,7 @@ func started(r *request, s Session, l *lane, created, attached bool) answer {
 		if v.Failure != nil {
 			return nil, v.Failure
 		}
-		return rpc.ExecuteResult{Status: "started", SessionID: s.ID(), PID: v.PID, PGID: v.PGID, Containment: v.Containment, Created: created}, nil
+		return rpc.ExecuteResult{Status: "started", SessionID: s.ID(), PID: v.PID, PGID: v.PGID, Containment: string(v.Containment), Created: created}, nil
 	}
 	r.then(attached, l.begin)
 	if created {

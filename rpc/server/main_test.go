@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/runnel-rpc/runnel/process"
 )
 
 // patience bounds every wait of these tests. None needs more than a fraction of it on an idle machine.
@@ -27,9 +29,17 @@ const returnTime = 5 * time.Second
 // TestMain fails if the tests leave a goroutine, a descriptor or a child behind.
 func TestMain(m *testing.M) {
 	_ = flag.Set("test.parallel", "6") // those that run beside others mostly wait
-	_ = holding()                      // what is opened once in a life is opened now
+	process.Step()
+	_ = holding() // what is opened once in a life is opened now
 	before := holding()
-	code := m.Run()
+	code := openHost()
+	if code == 0 {
+		code = m.Run()
+		if err := host.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
 	var after holdings
 	clean := pollFor(returnTime, func() bool { after = holding(); return after.within(before) })
 	if !clean {
@@ -38,6 +48,22 @@ func TestMain(m *testing.M) {
 		code = max(code, 1)
 	}
 	os.Exit(code)
+}
+
+// host holds the sessions of most tests: by what RUNNEL_TEST_CONTAINMENT says, else by process groups alone.
+var host *process.Host
+
+func openHost() int {
+	kind := os.Getenv("RUNNEL_TEST_CONTAINMENT")
+	if kind == "" {
+		return 0
+	}
+	var err error
+	if host, err = process.Open(process.Options{Containment: process.Containment(kind)}); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
 }
 
 // holdings are what a process holds that has to be given back.
@@ -91,7 +117,7 @@ func descriptors() (list []string) {
 	entries, _ := os.ReadDir("/proc/self/fd")
 	for _, e := range entries {
 		target, err := os.Readlink("/proc/self/fd/" + e.Name())
-		if err == nil && !strings.HasPrefix(target, "anon_inode:[event") {
+		if err == nil && !strings.HasPrefix(target, "anon_inode:[event") && !strings.Contains(target, "/runnel-") { // nor of the host
 			list = append(list, e.Name()+":"+target)
 		}
 	}

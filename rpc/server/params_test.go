@@ -13,29 +13,6 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// TestNotBuilt: a param that this version does not have is refused by its name, never ignored.
-func TestNotBuilt(t *testing.T) {
-	s := serve(t)
-	for _, path := range []string{"/ws", "/ws/mcp"} { // it is no unknown field
-		p := s.dial(t, path)
-		for field, value := range map[string]any{
-			"limits": object{"cpu_seconds": 1},
-		} {
-			for _, wait := range []bool{false, true} {
-				e := p.fails(-32602, "execute", object{"command": "true", field: value, "wait": wait})
-				if e.Data["field"] != field || !contains(e.Message, field) {
-					t.Errorf("%s: %+v", field, e)
-				}
-			}
-		}
-		// The values that say nothing are taken.
-		p.ok("execute", object{"command": "true", "pty": nil, "limits": nil, "wait": true}, nil)
-	}
-	if n := s.registry.Running(); n != 0 {
-		t.Errorf("%d sessions run", n)
-	}
-}
-
 // TestWrongParams: a wrong type or value in any field of any method is -32602 naming the field.
 func TestWrongParams(t *testing.T) {
 	s := serve(t)

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -250,14 +251,24 @@ func (p *peer) jobs(params object) (c *screen, mark string) {
 	return c, mark
 }
 
-// interrupts types Ctrl-C until the job in the foreground is gone: it may not have been there for the first.
+// interrupts types Ctrl-C until the job in the foreground is gone. It waits for the job to be there: a shell that is
+// interrupted while it puts one there leaves it behind.
 func (s *screen) interrupts(mark string) {
 	s.p.t.Helper()
+	eventually(s.p.t, "a job is in the foreground", func() bool { return slices.ContainsFunc(marked(mark), inForeground) })
 	all := len(marked(mark))
 	eventually(s.p.t, "the job in the foreground ends", func() bool {
 		s.types("\x03")
 		return pollFor(100*time.Millisecond, func() bool { return len(marked(mark)) < all })
 	})
+}
+
+// inForeground says whether a process is a sleep of the group that its terminal listens to.
+func inForeground(pid int) bool {
+	const group, foreground = 2, 5
+	name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	fields := stat(pid)
+	return string(name) == "sleep\n" && len(fields) > foreground && fields[group] == fields[foreground]
 }
 
 // TestFault6PTYReturnsEverything: however a terminal's session ends, all jobs of its shell are dead, and all

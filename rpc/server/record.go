@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/session"
 	"github.com/runnel-rpc/runnel/stream"
@@ -51,6 +52,9 @@ func completion(id string, r *session.Record) rpc.Completion {
 		}
 	default:
 		c.ExitCode = &r.Exit.Code
+	}
+	if r.Cause == session.Exited && r.Exit.Limit != "" {
+		c.Reason, c.Limit = rpc.ReasonLimit, string(r.Exit.Limit)
 	}
 	if r.Exit.Known {
 		c.Usage = usage(r)
@@ -126,6 +130,13 @@ func capture(s Session, kind stream.Kind, encoding string, n int64) (text *strin
 	return &t, truncated, ""
 }
 
+func heldLimits(all []process.Held) (list []rpc.HeldLimit) {
+	for _, h := range all {
+		list = append(list, rpc.HeldLimit{Limit: string(h.Limit), Value: h.Value, By: string(h.By)})
+	}
+	return list
+}
+
 // sessionStatus is what status and list tell.
 func sessionStatus(s Session) rpc.SessionStatus {
 	v, spec := s.View(), s.Spec()
@@ -135,7 +146,8 @@ func sessionStatus(s Session) rpc.SessionStatus {
 		Command:     spec.Command.(rpc.Command),
 		PID:         v.PID,
 		PGID:        v.PGID,
-		Containment: v.Containment,
+		Containment: string(v.Containment),
+		Limits:      heldLimits(v.Limits),
 		StartedAt:   v.Started.UTC().Format(time.RFC3339Nano),
 		Labels:      spec.Labels,
 		StdinBytes:  v.StdinBytes,

@@ -8,6 +8,7 @@ import (
 	stdlog "log"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -31,6 +32,7 @@ type Options struct {
 	WriteTimeout    time.Duration // longest time in which no byte could be written to a peer
 	Drain           time.Duration // what running sessions have at shutdown
 	Bounds          rpc.Bounds    // what connected tells of the registry's bounds; the rest is filled in
+	Capabilities    []string      // what connected tells of the machine's
 	Log             zerolog.Logger
 }
 
@@ -217,7 +219,7 @@ func (s *Server) connected(id string) rpc.Connected {
 		Server:       "runnel",
 		Version:      s.o.Version,
 		Protocol:     rpc.Version,
-		Capabilities: capabilities,
+		Capabilities: slices.Concat(capabilities, s.o.Capabilities),
 		Limits:       b,
 	}
 }
@@ -225,7 +227,7 @@ func (s *Server) connected(id string) rpc.Connected {
 // capabilities are what this version can do, for clients to look before they ask.
 var capabilities = []string{
 	"execute", "control", "cancel", "write", "wait", "read", "attach", "status", "list", "rpc.discover",
-	"batch", "lines", "raw", "slow_client", "window", "keep", "stdin", "pty", "containment:group",
+	"batch", "lines", "raw", "slow_client", "window", "keep", "stdin", "pty",
 }
 
 // hijacker hands the library our connection in place of the real one, and a writer that ends in it.

@@ -71,6 +71,7 @@ func serve(t testing.TB, change ...func(*settings)) *service {
 			MaxRetained: 1000,
 			Retain:      5 * time.Minute,
 			ReplayBytes: 1 << 20,
+			Host:        host,
 			Log:         zerolog.New(log).Level(zerolog.ErrorLevel),
 		},
 		Wrap: func(s server.Sessions) server.Sessions { return s },

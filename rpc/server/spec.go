@@ -2,6 +2,7 @@ package server
 
 import (
 	"crypto/sha256"
+	"math"
 	"strings"
 	"time"
 
@@ -22,6 +23,9 @@ type Defaults struct {
 	Linger        time.Duration
 	ReplayBytes   int64    // the largest capture_bytes
 	Environ       []string // passed on to commands, each name=value
+
+	Limits    process.Limits // of a session that does not say
+	MaxLimits process.Limits // ceilings, which also hold where nothing is said
 }
 
 // defaultCapture is the default of capture_bytes.
@@ -29,9 +33,6 @@ const defaultCapture = 64 << 10
 
 // spec resolves the params of an execute: every default is filled in, and what is not known is refused.
 func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.Error) {
-	if err := notBuilt(p); err != nil {
-		return session.Spec{}, err
-	}
 	id, err := sessionID(p.SessionID)
 	if err != nil {
 		return session.Spec{}, err
@@ -47,6 +48,10 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 	}
 	if p.CaptureBytes != nil && *p.CaptureBytes > d.ReplayBytes {
 		return session.Spec{}, rpc.InvalidParams("capture_bytes", "capture_bytes is at most %d", d.ReplayBytes)
+	}
+	limits, err := d.limits(p.Limits)
+	if err != nil {
+		return session.Spec{}, err
 	}
 	keep, silence := p.OnDisconnect == rpc.OnDisconnectKeep, d.StreamTimeout
 	if keep || term != nil { // who is away, or at a terminal, may think
@@ -67,7 +72,7 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 		Labels:        p.Labels,
 		Command:       p.Command,
 		Encoding:      p.Encoding,
-		Program:       process.Spec{Argv: argv, Dir: p.Cwd, Env: env, Stdin: p.Stdin == rpc.StdinPipe, Terminal: term},
+		Program:       process.Spec{Argv: argv, Dir: p.Cwd, Env: env, Stdin: p.Stdin == rpc.StdinPipe, Terminal: term, Limits: limits},
 		Timeout:       orDefault(p.Timeout, d.Timeout),
 		StreamTimeout: orDefault(p.StreamTimeout, silence),
 		Grace:         orDefault(p.Grace, d.Grace),
@@ -116,12 +121,46 @@ func terminal(p *rpc.ExecuteParams) (*process.Terminal, *rpc.Error) {
 	return t, nil
 }
 
-// notBuilt refuses what this version does not do yet, rather than ignore it.
-func notBuilt(p *rpc.ExecuteParams) *rpc.Error {
-	if p.Limits != nil {
-		return rpc.InvalidParams("limits", "limits is not supported by this version")
+// limits are those that were asked for, and the server's.
+func (d *Defaults) limits(p *rpc.Limits) (process.Limits, *rpc.Error) {
+	if p == nil {
+		p = &rpc.Limits{}
 	}
-	return nil
+	asked := map[process.Limit]*int64{
+		process.CPUSeconds: wholeSeconds(p.CPUSeconds), process.MemoryBytes: p.MemoryBytes, process.Processes: p.Processes,
+		process.OpenFiles: p.OpenFiles, process.FileBytes: p.FileBytes,
+	}
+	var all process.Limits
+	for _, name := range process.AllLimits {
+		value, set := d.Limits[name]
+		if v := asked[name]; v != nil {
+			value, set = *v, true
+		}
+		if ceiling, ok := d.MaxLimits[name]; ok {
+			if set && value > ceiling {
+				return nil, rpc.OverCeiling(string(name), ceiling)
+			}
+			if !set {
+				value, set = ceiling, true
+			}
+		}
+		if set {
+			if all == nil {
+				all = make(process.Limits)
+			}
+			all[name] = value
+		}
+	}
+	return all, nil
+}
+
+// wholeSeconds rounds up, since the kernel counts whole ones; more than a life's worth is a life's worth.
+func wholeSeconds(s *float64) *int64 {
+	if s == nil {
+		return nil
+	}
+	n := int64(math.Ceil(min(max(*s, 1), 1<<32)))
+	return &n
 }
 
 func orDefault(s rpc.Seconds, d time.Duration) time.Duration {

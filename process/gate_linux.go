@@ -1,0 +1,209 @@
+package process
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"sync/atomic"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// A child that has limits is let through a gate: it is there, but has not executed an instruction of its program, while
+// the limits are put on it. Limits that are put on later miss a grandchild that is forked first, and those of this process
+// must never be touched, not for a moment: they would be everybody's.
+//
+// The gate is the trap that a traced child springs at its exec (ptrace(2)). A program that gains rights by its exec
+// (set-user-ID, capabilities) does not gain them when an unprivileged process traces it; and a sandbox may refuse to trace. There a
+// step between is started: this very program, which waits to be let through and then executes the other (see Step).
+
+// gated forks a program and puts its limits on it before its first instruction.
+func gated(path string, argv []string, attr *syscall.ProcAttr, limits *treeLimits) (pid int, err error) {
+	if !limits.untraced && (unix.Geteuid() == 0 || !gainsRights(attr.Dir, path)) {
+		pid, err = trapped(path, argv, attr, limits)
+		if err != syscall.EPERM && err != syscall.EACCES && err != syscall.ENOSYS { // it may be the tracing that is refused
+			return pid, err
+		}
+	}
+	if !stepReady.Load() {
+		return -1, errors.Join(err, errNoStep)
+	}
+	return stepped(path, argv, attr, limits)
+}
+
+var errNoStep = errors.New("process: Step was not called")
+
+// gainsRights says whether the exec of a file may change user, group or capabilities.
+func gainsRights(dir, path string) bool {
+	if dir != "" && path[0] != '/' {
+		path = dir + "/" + path
+	}
+	var st unix.Stat_t
+	if unix.Stat(path, &st) != nil {
+		return false
+	}
+	_, err := unix.Getxattr(path, "security.capability", nil)
+	return st.Mode&(unix.S_ISUID|unix.S_ISGID) != 0 || err == nil
+}
+
+// trapped is gated by the trap. All of it is done by one thread, which is the tracer.
+func trapped(path string, argv []string, attr *syscall.ProcAttr, limits *treeLimits) (int, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	traced, sys := *attr, *attr.Sys
+	sys.Ptrace = true
+	traced.Sys = &sys
+	pid, err := syscall.ForkExec(path, argv, &traced)
+	if err != nil {
+		return -1, err
+	}
+	if sprung, err := awaitTrap(pid); err != nil || !sprung {
+		return pid, err // somebody killed it: it has an exit like any other
+	}
+	if err = limits.admit(pid); err != nil {
+		discard(pid)
+		return -1, err
+	}
+	if err = unix.PtraceDetach(pid); err != nil && err != unix.ESRCH {
+		discard(pid)
+		return -1, err
+	}
+	return pid, nil
+}
+
+// awaitTrap waits until the child stands in the trap, and is false if it died before. Other signals that it gets
+// first are handed on to it.
+func awaitTrap(pid int) (bool, error) {
+	const trapped, status = 4, 24 // CLD_TRAPPED, and the place of si_status in a siginfo_t
+	for {
+		var info unix.Siginfo
+		err := unix.Waitid(unix.P_PID, pid, &info, unix.WSTOPPED|unix.WEXITED|unix.WNOWAIT, nil)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return false, os.NewSyscallError("waitid", err)
+		case info.Code != trapped:
+			return false, nil
+		}
+		sig := *(*int32)(unsafe.Add(unsafe.Pointer(&info), status))
+		if syscall.Signal(sig) == syscall.SIGTRAP {
+			return true, nil
+		}
+		if err := unix.PtraceCont(pid, int(sig)); err != nil && err != unix.ESRCH {
+			return false, os.NewSyscallError("ptrace", err)
+		}
+	}
+}
+
+// discard ends a child whose limits could not be set, which nobody knows of yet.
+func discard(pid int) {
+	_ = unix.Kill(pid, unix.SIGKILL)
+	_, _ = exited(pid, 0)
+	reaping.Lock()
+	defer reaping.Unlock()
+	_, _ = syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
+}
+
+// stepName is what the step between is called, so that it is known by its first argument.
+const stepName = "runnel-step"
+
+// The descriptors of the step beside the three of every program, and what is said over the first.
+const (
+	stepGo     = 3 // to the step: a byte when it may go on, nothing if it may not
+	stepStatus = 4 // from the step: a byte when it stands before the gate; an errno if the exec fails; closed by the exec
+
+	goPlain = 1
+	goFiles = 2 // its limit of open files is not to be touched
+)
+
+var stepReady atomic.Bool
+
+// Step has to be called first in main by a program that starts others with limits: if this process was started as
+// the step between, it does not return.
+func Step() {
+	if len(os.Args) < 3 || os.Args[0] != stepName {
+		stepReady.Store(true)
+		return
+	}
+	unix.CloseOnExec(stepGo)
+	unix.CloseOnExec(stepStatus)
+	debug.SetGCPercent(-1)
+	_, _ = unix.Write(stepStatus, []byte{goPlain})
+	// From here on the runtime must have no cause for another thread: the limit may be a single one. So it is not
+	// told that this one waits.
+	var order [1]byte
+	if n, _, _ := unix.RawSyscall(unix.SYS_READ, stepGo, uintptr(unsafe.Pointer(&order)), 1); n != 1 {
+		os.Exit(1)
+	}
+	if order[0] == goFiles { // else the runtime restores the limit that it found when it started
+		var limit syscall.Rlimit
+		if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) == nil {
+			_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
+		}
+	}
+	err := syscall.Exec(os.Args[1], os.Args[2:], os.Environ())
+	errno, _ := errors.AsType[syscall.Errno](err)
+	_, _ = unix.Write(stepStatus, binary.NativeEndian.AppendUint32(nil, uint32(errno)))
+	os.Exit(1)
+}
+
+// stepped is gated by the step between.
+func stepped(path string, argv []string, attr *syscall.ProcAttr, limits *treeLimits) (int, error) {
+	goRead, goWrite, err := os.Pipe()
+	if err != nil {
+		return -1, err
+	}
+	defer goWrite.Close()
+	statusRead, statusWrite, err := os.Pipe()
+	if err != nil {
+		_ = goRead.Close()
+		return -1, err
+	}
+	defer statusRead.Close()
+	step := *attr
+	step.Files = append(step.Files[:len(step.Files):len(step.Files)], goRead.Fd(), statusWrite.Fd())
+	pid, err := syscall.ForkExec("/proc/self/exe", append([]string{stepName, path}, argv...), &step)
+	_ = goRead.Close()
+	_ = statusWrite.Close()
+	if err != nil {
+		return -1, err
+	}
+	if _, err = io.ReadFull(statusRead, make([]byte, 1)); err == nil {
+		err = limits.admit(pid)
+	}
+	if err == nil {
+		_, files := limits.limits[OpenFiles]
+		err = passStep(goWrite, statusRead, files)
+	}
+	if err != nil {
+		discard(pid)
+		return -1, err
+	}
+	return pid, nil
+}
+
+// passStep lets the step go on and returns how its exec went.
+func passStep(goWrite io.Writer, statusRead io.Reader, files bool) error {
+	order := []byte{goPlain}
+	if files {
+		order[0] = goFiles
+	}
+	if _, err := goWrite.Write(order); err != nil && !errors.Is(err, syscall.EPIPE) {
+		return err
+	}
+	var status [4]byte
+	switch _, err := io.ReadFull(statusRead, status[:]); err {
+	case io.EOF: // the exec closed it, or it was killed: then it has an exit like any other
+		return nil
+	case nil:
+		return syscall.Errno(binary.NativeEndian.Uint32(status[:]))
+	default:
+		return err
+	}
+}

@@ -1,0 +1,77 @@
+package process
+
+import "fmt"
+
+// Options say how a Host holds trees together. The zero value is the strongest containment that there is, without a
+// provision for a crash.
+type Options struct {
+	// Containment asks for one; "" is Auto.
+	Containment Containment
+	// StateDir is where a Host leaves word of what it holds, for one that is opened there after it crashed. It is made
+	// where it is missing. With "" a crash leaves behind what the crashed process held.
+	StateDir string
+	// OnlyParent says that this process starts nobody but by this Host: whoever comes to it is an orphan, to be reaped
+	// when it is dead, even if it has shed its mark.
+	OnlyParent bool
+}
+
+// Host starts trees on this machine and holds them together. Its methods may be called from any goroutine. A nil Host
+// starts them under Group, and a crash leaves them behind.
+//
+// A Host that holds by Cgroup or Marker makes this process the parent of orphans until it is closed (PR_SET_CHILD_SUBREAPER),
+// and reaps those that are its own. It lends its mark to the whole process for the moment of a fork: what else forks in
+// that moment would be taken for a member of the tree, so a process that has a Host should start others by it alone.
+type Host struct {
+	kind      Containment
+	sys       kernel
+	recovered Recovery
+	means
+}
+
+// Recovery is what was found of servers that crashed: how many of those, how many processes of theirs were ended, and
+// how many could not be.
+type Recovery struct{ Servers, Processes, Left int }
+
+// UnavailableError says that this machine can't hold trees together in the way that was asked for.
+type UnavailableError struct {
+	Containment Containment
+	Why         error
+}
+
+func (e *UnavailableError) Error() string {
+	return fmt.Sprintf("containment %q is not to be had here: %v", string(e.Containment), e.Why)
+}
+
+// Unwrap is why.
+func (e *UnavailableError) Unwrap() error { return e.Why }
+
+// Open ends what crashed servers left in the state directory, and probes the machine. Errors: *UnavailableError, or that
+// the state directory can't be used. The Host has to be closed.
+func Open(o Options) (*Host, error) {
+	h := &Host{kind: o.Containment, sys: system()}
+	if h.kind == "" {
+		h.kind = Auto
+	}
+	if err := h.open(o); err != nil {
+		_ = h.Close()
+		return nil, err
+	}
+	return h, nil
+}
+
+// Containment is what holds this Host's trees together.
+func (h *Host) Containment() Containment { return h.orPlain().kind }
+
+// Recovered is what Open found and did.
+func (h *Host) Recovered() Recovery { return h.orPlain().recovered }
+
+// Close gives back what the Host holds, after all its processes were closed. An error says that something of a tree could
+// not be removed, as where somebody could not be ended; the next Open in the same state directory tries again.
+func (h *Host) Close() error { return h.orPlain().shut() }
+
+func (h *Host) orPlain() *Host {
+	if h == nil {
+		return &Host{kind: Group, sys: system()}
+	}
+	return h
+}

@@ -1,0 +1,259 @@
+package process
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync/atomic"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// means are what a Host has on this machine.
+type means struct {
+	instance *instance
+	brood    *brood            // nil under Group
+	subtree  *subtree          // nil but under Cgroup
+	v1       map[string]string // our groups of version 1, by controller, for limits that nothing better holds
+	thread   *forker           // nil but under Group
+	groups   atomic.Uint64     // numbers groups of version 1
+}
+
+// limiting are the controllers that are of use.
+var limiting = []string{"memory", "pids"}
+
+func (h *Host) open(o Options) (err error) {
+	if h.recovered, err = recoverCrashed(o.StateDir); err != nil {
+		return err
+	}
+	if h.instance, err = newInstance(o.StateDir); err != nil {
+		return err
+	}
+	own, err := ownHierarchies()
+	if err != nil {
+		own = hierarchies{} // no /proc: then there are no groups either
+	}
+	if err := h.instance.record(own); err != nil {
+		return err
+	}
+	if err := h.contain(own); err != nil {
+		return err
+	}
+	if h.brood != nil {
+		h.brood.all = o.OnlyParent
+	}
+	h.v1 = make(map[string]string)
+	for _, controller := range limiting {
+		dir := filepath.Join(own.v1[controller], h.instance.name())
+		if own.v1[controller] != "" && h.enforces(limitBy[controller]) == "" && os.Mkdir(dir, 0o755) == nil {
+			h.v1[controller] = dir
+		}
+	}
+	return nil
+}
+
+// contain picks the containment that was asked for, or the strongest.
+func (h *Host) contain(own hierarchies) error {
+	asked := h.kind
+	if !slices.Contains([]Containment{Auto, Cgroup, Marker, Group}, asked) {
+		return &UnavailableError{asked, errors.New("there is no such containment")}
+	}
+	if asked != Group {
+		var err error
+		if h.brood, err = newBrood(h.instance.number); err != nil && asked == Marker {
+			return &UnavailableError{asked, err}
+		}
+	}
+	if asked == Cgroup || asked == Auto {
+		var err error
+		if h.subtree, err = newSubtree(own, h.instance.name(), limiting); err != nil && asked == Cgroup {
+			return &UnavailableError{asked, err}
+		}
+	}
+	switch {
+	case h.subtree != nil:
+		h.kind = Cgroup
+	case h.brood != nil:
+		h.kind = Marker
+	default:
+		h.kind, h.thread = Group, newForker()
+	}
+	return nil
+}
+
+func (h *Host) shut() error {
+	if h.thread != nil {
+		h.thread.stop()
+	}
+	if h.brood != nil {
+		h.brood.close()
+	}
+	var all []error
+	if h.subtree != nil {
+		all = append(all, h.subtree.close())
+	}
+	for _, dir := range h.v1 {
+		all = append(all, removeCgroup(dir))
+	}
+	err := errors.Join(all...)
+	if h.instance != nil {
+		h.instance.close(err == nil)
+	}
+	return err
+}
+
+// birth is one fork and what it takes.
+type birth struct {
+	host   *Host
+	path   string
+	spec   *Spec
+	attr   *syscall.ProcAttr
+	leaf   *leaf
+	limits *treeLimits
+	mark   uint64
+	pidfd  int
+
+	counted bool
+}
+
+// spawn starts the program at path on the given standard descriptors. It returns once the exec is done.
+func (h *Host) spawn(path string, spec *Spec, stdio [3]int) (*Process, error) {
+	b := &birth{host: h, path: path, spec: spec, attr: spec.attr(stdio)}
+	withHandle(b.attr.Sys, &b.pidfd)
+	var pid int
+	err := b.prepare()
+	if err == nil {
+		if pid, err = b.fork(); spoilt(err) && b.leaf != nil { // by who was in it before, as root
+			b.undo()
+			if err = b.renew(); err == nil {
+				pid, err = b.fork()
+			}
+		}
+	}
+	if err != nil {
+		b.undo()
+		return nil, err
+	}
+	return b.process(newLeader(pid, b.pidfd)), nil
+}
+
+// spoilt says that a child could not be born into its leaf.
+func spoilt(err error) bool {
+	return err == syscall.EBUSY || err == syscall.EOPNOTSUPP || err == syscall.ENODEV || err == syscall.EBADF
+}
+
+func (b *birth) prepare() (err error) {
+	if b.host.subtree != nil {
+		if b.leaf, err = b.host.subtree.take(); err != nil {
+			return err
+		}
+	}
+	return b.limit()
+}
+
+// renew is prepare with a leaf that nobody was in.
+func (b *birth) renew() (err error) {
+	if b.leaf, err = b.host.subtree.make(); err != nil {
+		return err
+	}
+	return b.limit()
+}
+
+func (b *birth) limit() (err error) {
+	if b.leaf != nil {
+		b.attr.Sys.UseCgroupFD, b.attr.Sys.CgroupFD = true, b.leaf.dir
+	}
+	if len(b.spec.Limits) > 0 {
+		b.limits, err = b.host.limit(b.spec.Limits, b.leaf)
+	}
+	return err
+}
+
+func (b *birth) fork() (pid int, err error) {
+	h := b.host
+	switch {
+	case h.brood != nil:
+		b.mark, pid, err = h.brood.fork(b.exec)
+	case h.thread != nil: // its death is the leader's
+		b.attr.Sys.Pdeathsig = syscall.SIGKILL
+		h.thread.do(func() { pid, err = b.exec() })
+	default:
+		pid, err = b.exec()
+	}
+	if err != nil && b.pidfd >= 0 { // of a child that did not pass its gate
+		_ = unix.Close(b.pidfd)
+		b.pidfd = -1
+	}
+	return pid, err
+}
+
+func (b *birth) exec() (int, error) {
+	if b.limits != nil {
+		return gated(b.path, b.spec.Argv, b.attr, b.limits)
+	}
+	return syscall.ForkExec(b.path, b.spec.Argv, b.attr)
+}
+
+// undo gives back what was taken for a child that was not born.
+func (b *birth) undo() {
+	if b.limits != nil {
+		b.limits.close()
+		b.limits = nil
+	}
+	if b.leaf != nil {
+		b.host.subtree.give(b.leaf)
+		b.leaf = nil
+	}
+}
+
+func (b *birth) process(l *leader) *Process {
+	g := &group{leader: l, sys: b.host.sys}
+	p := &Process{leader: l, tree: g}
+	terminal := b.spec.Terminal != nil
+	switch {
+	case b.leaf != nil:
+		p.tree = newCgroup(g, b.leaf, terminal)
+	case b.mark != 0:
+		p.tree = newMarker(g, b.host.brood, b.mark, terminal)
+	case terminal:
+		p.tree = onItsTerminal(g)
+	}
+	if b.mark != 0 {
+		l.gone = func() { b.host.brood.reaped(l.pid) }
+	}
+	if b.limits != nil {
+		p.held = b.limits.held
+		_, l.timed = b.spec.Limits[CPUSeconds]
+	}
+	p.tally.count, p.tally.free = b.account, b.release
+	return p
+}
+
+// account makes the times those of the whole tree where they were counted, also of who was never waited for.
+func (b *birth) account(e *Exit) {
+	if b.leaf != nil {
+		if spent, ok := b.leaf.spent(); ok {
+			e.UserTime, e.SystemTime = spent.user, spent.system
+		}
+		b.counted = true
+		b.leaf.killed = b.leaf.killed || e.Signal == syscall.SIGKILL // it may have done so itself, by the file
+		if b.host.subtree.counts("memory") {
+			e.MaxRSS = b.leaf.peak()
+		}
+	}
+	if b.limits != nil {
+		b.limits.account(e)
+	}
+}
+
+func (b *birth) release() {
+	if b.leaf != nil && !b.counted {
+		_, _ = b.leaf.spent() // lest the next tree be told so
+	}
+	b.undo()
+	if b.mark != 0 {
+		b.host.brood.release(b.mark)
+	}
+}

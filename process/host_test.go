@@ -1,0 +1,546 @@
+//go:build linux
+
+package process
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// required says that the machine is known to have a containment, so that its tests may not be skipped.
+func required(kind Containment) bool {
+	return slices.Contains(strings.Split(os.Getenv("RUNNEL_TEST_REQUIRE"), ","), string(kind))
+}
+
+// openHost opens a host that is closed, and has to be without a trace, when the test is over.
+func openHost(t testing.TB, kind Containment) *Host {
+	t.Helper()
+	dir := t.TempDir()
+	h, err := Open(Options{Containment: kind, StateDir: dir})
+	if err != nil {
+		if required(kind) {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	var groups []string
+	if h.subtree != nil {
+		groups = append(groups, h.subtree.dir)
+	}
+	for _, dir := range h.v1 {
+		groups = append(groups, dir)
+	}
+	t.Cleanup(func() {
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+		left, _ := os.ReadDir(dir)
+		for _, group := range groups {
+			if _, err := os.Stat(group); err == nil {
+				t.Errorf("%s is left", group)
+			}
+		}
+		if len(left) > 0 {
+			t.Errorf("%v is left", left)
+		}
+	})
+	return h
+}
+
+// eachHost is for what holds under every containment that holds more than a group.
+func eachHost(t *testing.T, f func(t *testing.T, h *Host)) {
+	for _, kind := range []Containment{Cgroup, Marker} {
+		t.Run(string(kind), func(t *testing.T) { f(t, openHost(t, kind)) })
+	}
+}
+
+func startOn(t testing.TB, h *Host, spec Spec) *Process {
+	t.Helper()
+	p, err := h.Start(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { finish(p) })
+	return p
+}
+
+// runaway is built once, into a directory that the first test to need it sees removed.
+var runaway = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "runaway")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "runaway")
+	out, err := exec.Command("go", "build", "-o", path, "./testdata/runaway").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return path, nil
+})
+
+var tags atomic.Int64
+
+// runawaySpec is a runaway and the tag by which all of it is found.
+func runawaySpec(t testing.TB, ways ...string) (Spec, string) {
+	t.Helper()
+	path, err := runaway()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tag := fmt.Sprintf("tag.%d.%d", os.Getpid(), tags.Add(1))
+	return Spec{Argv: []string{path, tag, strings.Join(ways, ",")}, Env: testEnv}, tag
+}
+
+// tagged lists the living processes whose arguments have a tag.
+func tagged(tag string) (pids []int) {
+	entries, _ := os.ReadDir("/proc")
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		args, _ := os.ReadFile("/proc/" + e.Name() + "/cmdline")
+		if slices.ContainsFunc(bytes.Split(args, []byte{0}), func(arg []byte) bool { return string(arg) == tag }) && alive(pid) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// bystander is a process of the test's own that nobody may touch.
+func bystander(t testing.TB) {
+	t.Helper()
+	cmd := exec.Command("sleep", "600")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if !alive(cmd.Process.Pid) {
+			t.Error("a stranger was hit")
+		}
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+}
+
+// combinations are all ways to be a runaway.
+func combinations() (all [][]string) {
+	ways := []string{"double", "setsid", "setpgid", "close", "ignore", "clearenv", "loop", "stay"}
+	for bits := range 1 << len(ways) {
+		combination := []string{"fork"}
+		for i, way := range ways {
+			if bits>>i&1 == 1 {
+				combination = append(combination, way)
+			}
+		}
+		all = append(all, combination)
+	}
+	return all
+}
+
+func TestNobodyGetsAway(t *testing.T) {
+	eachHost(t, func(t *testing.T, h *Host) {
+		bystander(t)
+		all := combinations()
+		if testing.Short() {
+			all = all[len(all)-16:]
+		}
+		var next atomic.Int64
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				for i := next.Add(1) - 1; int(i) < len(all); i = next.Add(1) - 1 {
+					runAndEnd(t, h, all[i], i%2 == 0)
+				}
+			})
+		}
+		wg.Wait()
+	})
+}
+
+func runAndEnd(t *testing.T, h *Host, ways []string, ask bool) {
+	spec, tag := runawaySpec(t, ways...)
+	p, err := h.Start(spec)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer finish(p)
+	buf := make([]byte, 100)
+	if _, err := p.Stdout().ReadReady(func() []byte { return buf }); err != nil {
+		t.Error(ways, err)
+	}
+	grace := time.Duration(0)
+	if ask {
+		grace = 20 * time.Millisecond
+	}
+	if slices.Contains(ways, "stay") {
+		if ask {
+			_ = p.Terminate()
+			if slices.Contains(ways, "ignore") {
+				time.AfterFunc(grace, func() { _ = p.Kill() })
+			}
+		} else {
+			_ = p.Kill()
+		}
+	}
+	_ = p.WaitExit()
+	r := p.Sweep(context.Background(), grace)
+	if left := tagged(tag); len(left) > 0 || len(r.Survivors) > 0 {
+		t.Errorf("%v, asked %v: %v live, %+v", ways, ask, left, r)
+	}
+	if exit, err := p.Reap(); err != nil || !exit.Known {
+		t.Errorf("%v: %+v, %v", ways, exit, err)
+	}
+}
+
+// A mark that its bearer changes is the one way out.
+func TestMarkerHoldsAllButWhoChangesTheMark(t *testing.T) {
+	h := openHost(t, Marker)
+	p := startOn(t, h, Spec{Argv: []string{"bash", "-c", "setsid bash -c 'ulimit -S -R 1000000; echo $$; exec sleep 60' & wait"}, Env: testEnv})
+	pid := readPID(t, p.Stdout())
+	_ = p.Kill()
+	_ = p.WaitExit()
+	if r := p.Sweep(context.Background(), 0); len(r.Survivors) > 0 || !alive(pid) {
+		t.Errorf("%+v, alive: %v", r, alive(pid))
+	}
+	_ = syscall.Kill(pid, syscall.SIGKILL)
+	if got, err := syscall.Wait4(pid, nil, 0, nil); got != pid { // it came to us
+		t.Error(got, err)
+	}
+}
+
+const scattering = `setsid sh -c 'echo $$; exec sh -c "while :; do :; done"' &
+sh -c 'echo $$; kill -STOP $$; echo woke; exec sleep 60' &
+echo $$; while :; do :; done`
+
+// A pause stops who left the group, and a resume starts only whom the pause stopped.
+func TestPauseReachesAll(t *testing.T) {
+	eachHost(t, func(t *testing.T, h *Host) {
+		p := startOn(t, h, sh(scattering))
+		var busy []int
+		stopped := 0
+		for range 3 {
+			pid := readPID(t, p.Stdout())
+			if poll(func() bool { return state(pid) == 'R' || state(pid) == 'T' }); state(pid) == 'T' {
+				stopped = pid
+			}
+			busy = append(busy, pid)
+		}
+		if !poll(func() bool {
+			for _, pid := range busy {
+				if state(pid) == 'T' {
+					stopped = pid
+				}
+			}
+			return stopped != 0
+		}) {
+			t.Fatal("nobody stopped itself")
+		}
+		busy = slices.DeleteFunc(busy, func(pid int) bool { return pid == stopped })
+		for range 20 {
+			for range 2 { // twice is no error
+				if err := p.Pause(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if !poll(func() bool { return standStill(busy) }) {
+				t.Fatal("paused, but somebody runs")
+			}
+			if err := p.Resume(); err != nil {
+				t.Fatal(err)
+			}
+			if !poll(func() bool { return allRun(busy) }) {
+				t.Fatal("resumed, but somebody stands still")
+			}
+			if state(stopped) != 'T' {
+				t.Fatal("who stopped itself was woken")
+			}
+		}
+	})
+}
+
+// standStill says that none of them uses a processor for longer than a tick of its clock.
+func standStill(pids []int) bool {
+	before := times(pids)
+	time.Sleep(3 * clockTick)
+	return slices.Equal(times(pids), before)
+}
+
+// allRun says that each of them does, in time.
+func allRun(pids []int) bool {
+	before := times(pids)
+	return poll(func() bool {
+		for i, now := range times(pids) {
+			if now == before[i] {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+func times(pids []int) (all []time.Duration) {
+	for _, pid := range pids {
+		all = append(all, ownTime(pid))
+	}
+	return all
+}
+
+func TestSignalReachesWhoLeftTheGroup(t *testing.T) {
+	eachHost(t, func(t *testing.T, h *Host) {
+		p := startOn(t, h, sh(`setsid sh -c 'trap "echo got it; exit" USR1; echo ready; while :; do sleep 0.01; done' & trap : USR1; wait; wait`))
+		if got := readLine(t, p.Stdout()); got != "ready" {
+			t.Fatal(got)
+		}
+		if err := p.Signal(syscall.SIGUSR1); err != nil {
+			t.Fatal(err)
+		}
+		if got := readLine(t, p.Stdout()); got != "got it" {
+			t.Error(got)
+		}
+	})
+}
+
+// A paused tree ends like any other.
+func TestPausedTreeEnds(t *testing.T) {
+	eachHost(t, func(t *testing.T, h *Host) {
+		for _, kill := range []bool{true, false} {
+			spec, tag := runawaySpec(t, "fork", "double", "setsid", "stay")
+			p := startOn(t, h, spec)
+			if !poll(func() bool { return len(tagged(tag)) == 2 }) {
+				t.Fatal(tagged(tag))
+			}
+			if err := p.Pause(); err != nil {
+				t.Fatal(err)
+			}
+			if kill {
+				_ = p.Kill()
+			} else {
+				_ = p.Terminate()
+			}
+			_ = p.WaitExit()
+			r := p.Sweep(context.Background(), patience)
+			if len(tagged(tag)) > 0 || len(r.Survivors) > 0 || r.Escalated {
+				t.Errorf("kill %v: %+v, alive %v", kill, r, tagged(tag))
+			}
+		}
+	})
+}
+
+// A shell with job control on a terminal is held by more than its session.
+func TestTerminalIsHeld(t *testing.T) {
+	eachHost(t, func(t *testing.T, h *Host) {
+		spec, tag := runawaySpec(t, "fork", "setsid", "double", "ignore", "stay")
+		script := strings.Join(spec.Argv, " ") + " & sleep 60 & echo ready; wait"
+		p := startOn(t, h, onTerminal(Spec{Argv: []string{"bash", "-mc", script}, Env: testEnv}))
+		if !poll(func() bool { return len(tagged(tag)) == 2 }) {
+			t.Fatal(tagged(tag))
+		}
+		if p.Containment() != h.Containment() {
+			t.Error(p.Containment())
+		}
+		_ = p.Terminate()
+		_ = p.WaitExit()
+		if r := p.Sweep(context.Background(), 10*time.Millisecond); len(tagged(tag)) > 0 || !r.Escalated {
+			t.Errorf("%+v, alive %v", r, tagged(tag))
+		}
+	})
+}
+
+// Who is dead is reaped, though nobody of its tree does it.
+func TestOrphansAreReaped(t *testing.T) {
+	eachHost(t, func(t *testing.T, h *Host) {
+		p := startOn(t, h, sh(`for i in 1 2 3 4 5; do (setsid sleep 0.01 &); done; echo $$; exec sleep 60`))
+		_ = readPID(t, p.Stdout())
+		if !poll(func() bool { return len(children()) == 1 }) {
+			t.Errorf("children: %v, the leader is %d", children(), p.PID())
+		}
+		finish(p)
+		if !poll(func() bool { return len(children()) == 0 }) {
+			t.Errorf("children: %v", children())
+		}
+	})
+}
+
+func TestStormLeavesNothing(t *testing.T) {
+	eachHost(t, func(t *testing.T, h *Host) {
+		before := len(descriptors())
+		var wg sync.WaitGroup
+		var next atomic.Int64
+		for range 8 {
+			wg.Go(func() {
+				for next.Add(1) <= 1000 {
+					p, err := h.Start(sh(`(setsid sleep 60 &) ; exec sleep 60`))
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					_ = p.Kill()
+					finish(p)
+				}
+			})
+		}
+		wg.Wait()
+		if !poll(func() bool { return len(children()) == 0 }) {
+			t.Errorf("children: %v", children())
+		}
+		if h.subtree != nil {
+			entries, _ := filepath.Glob(h.subtree.dir + "/[0-9]*")
+			if len(entries) > maxSpare {
+				t.Errorf("%d leaves", len(entries))
+			}
+			before += 3 * len(entries)
+		}
+		if now := descriptors(); len(now) > before {
+			t.Errorf("descriptors: %d, then %v", before, now)
+		}
+	})
+}
+
+// The times of a tree under a control group are those of everybody in it, and of nobody who was there before.
+func TestTimesOfTheTree(t *testing.T) {
+	h := openHost(t, Cgroup)
+	file := filepath.Join(t.TempDir(), "go")
+	p := startOn(t, h, sh(`sh -c 'i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; echo done' & while ! test -e `+file+`; do sleep 0.01; done; exec true`))
+	if got := readLine(t, p.Stdout()); got != "done" {
+		t.Fatal(got)
+	}
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_ = p.WaitExit()
+	p.Sweep(context.Background(), 0)
+	exit, _ := p.Reap()
+	if exit.UserTime+exit.SystemTime < 20*time.Millisecond {
+		t.Errorf("%+v", exit)
+	}
+	p.Close()
+	q := startOn(t, h, Spec{Argv: []string{"true"}, Env: testEnv})
+	_ = q.WaitExit()
+	q.Sweep(context.Background(), 0)
+	if next, _ := q.Reap(); next.UserTime+next.SystemTime > (exit.UserTime+exit.SystemTime)/2 {
+		t.Errorf("the next one: %+v", next)
+	}
+}
+
+// Whom the kernel does not let die is named.
+func TestSurvivorsAreNamed(t *testing.T) {
+	own, _ := ownHierarchies()
+	freezer := own.v1["freezer"]
+	if freezer == "" || unix.Access(freezer, unix.W_OK) != nil {
+		t.Skip("nothing here makes a process unkillable")
+	}
+	freezer = filepath.Join(freezer, "runnel-test")
+	eachHost(t, func(t *testing.T, h *Host) {
+		if err := os.Mkdir(freezer, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { poll(func() bool { return os.Remove(freezer) == nil }) }()
+		p := startOn(t, h, sh(`setsid sh -c 'echo $$; exec sleep 60' & exec sleep 60`))
+		pid := readPID(t, p.Stdout())
+		if err := errors.Join(writeFile(freezer+"/cgroup.procs", strconv.Itoa(pid)), writeFile(freezer+"/freezer.state", "FROZEN")); err != nil {
+			t.Fatal(err)
+		}
+		thaw := func() { _ = writeFile(freezer+"/freezer.state", "THAWED") }
+		defer thaw()
+		_ = p.Kill()
+		_ = p.WaitExit()
+		if r := p.Sweep(context.Background(), 0); !slices.Equal(r.Survivors, []int{pid}) || !r.Escalated {
+			t.Errorf("%+v, want %d", r, pid)
+		}
+		_, _ = p.Reap()
+		p.Close()
+		thaw()
+		if !poll(func() bool { return state(pid) == 0 }) {
+			t.Error("it was killed, but is not dead and reaped")
+		}
+	})
+}
+
+func TestUnavailable(t *testing.T) {
+	for _, kind := range []Containment{"chroot", Cgroup} {
+		o := Options{Containment: kind}
+		h, err := Open(o)
+		if err == nil {
+			_ = h.Close()
+			if kind == Cgroup {
+				continue
+			}
+		}
+		var unavailable *UnavailableError
+		if !errors.As(err, &unavailable) || unavailable.Containment != kind {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+}
+
+// A server in a tree of another one's leaves the mark alone that it bears itself.
+func TestMarkOfAnotherServerIsKept(t *testing.T) {
+	var old unix.Rlimit
+	if err := unix.Prlimit(0, unix.RLIMIT_RTTIME, nil, &old); err != nil {
+		t.Skip(err)
+	}
+	if err := unix.Prlimit(0, unix.RLIMIT_RTTIME, &unix.Rlimit{Cur: markOf(7, 7), Max: old.Max}, nil); err != nil {
+		t.Skip(err)
+	}
+	defer unix.Prlimit(0, unix.RLIMIT_RTTIME, &old, nil)
+	if h, err := Open(Options{Containment: Marker}); !errors.Is(err, errMarked) {
+		_ = h.Close()
+		t.Fatal(err)
+	}
+	h, err := Open(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	p := startOn(t, h, sh("echo $$; exec sleep 60"))
+	if mark, err := readMark(readPID(t, p.Stdout())); mark != markOf(7, 7) || err != nil {
+		t.Errorf("%x, %v", mark, err)
+	}
+}
+
+// A leader under Group dies with the server, whichever of its threads comes and goes.
+func TestLeadersDieWithTheirForker(t *testing.T) {
+	for range 20 {
+		h, err := Open(Options{Containment: Group})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var thread int
+		h.thread.do(func() { thread = unix.Gettid() })
+		p := startOn(t, h, sh("exec sleep 60"))
+		runtime.GC() // which stops and starts threads
+		if !alive(p.PID()) {
+			t.Error("dead too soon")
+		}
+		_ = h.Close() // ends the thread, as the death of the process would
+		if thread == os.Getpid() {
+			continue // but for the first one, which the runtime keeps
+		}
+		if !poll(func() bool { return !alive(p.PID()) }) {
+			t.Error("it outlives its server")
+		}
+		return
+	}
+}

@@ -1,0 +1,210 @@
+package process
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// instance is this server among all that there are: a number, and a file of that name in the state directory that is
+// locked (flock(2)) for as long as the process lives, however it ends. In it stands what the next one has to look for.
+type instance struct {
+	number uint64
+	file   *os.File // nil without a state directory
+}
+
+// word is the content of the file.
+type word struct {
+	PID     int      `json:"pid"`
+	Boot    string   `json:"boot_id"`
+	Cgroups []string `json:"cgroups"`
+}
+
+func nameOf(number uint64) string { return fmt.Sprintf("runnel-%08x", number) }
+
+func (i *instance) name() string { return nameOf(i.number) }
+
+func newInstance(stateDir string) (*instance, error) {
+	if stateDir == "" {
+		return &instance{number: newNumber()}, nil
+	}
+	if err := os.MkdirAll(stateDir, 0o700); err != nil {
+		return nil, err
+	}
+	for {
+		i := &instance{number: newNumber()}
+		path := filepath.Join(stateDir, i.name())
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if i.file = f; lock(f) == nil && stillAt(f, path) { // else one that looks for crashed servers was quicker
+			return i, nil
+		}
+		_ = f.Close()
+	}
+}
+
+func newNumber() uint64 { return 1 + rand.Uint64N(maxInstance-1) }
+
+func lock(f *os.File) error {
+	for {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+func stillAt(f *os.File, path string) bool {
+	a, err1 := f.Stat()
+	b, err2 := os.Stat(path)
+	return err1 == nil && err2 == nil && os.SameFile(a, b)
+}
+
+// record writes down which groups this server may make, before it makes any.
+func (i *instance) record(own hierarchies) error {
+	if i.file == nil {
+		return nil
+	}
+	w := word{PID: os.Getpid(), Boot: bootID()}
+	if own.unified != "" {
+		w.Cgroups = append(w.Cgroups, filepath.Join(own.unified, i.name()))
+	}
+	for _, controller := range limiting {
+		if dir := own.v1[controller]; dir != "" {
+			w.Cgroups = append(w.Cgroups, filepath.Join(dir, i.name()))
+		}
+	}
+	text, err := json.Marshal(w)
+	if err == nil {
+		_, err = i.file.WriteAt(append(text, '\n'), 0)
+	}
+	return err
+}
+
+// close gives the number back; what is not clean is left for the next one.
+func (i *instance) close(clean bool) {
+	if i.file == nil {
+		return
+	}
+	if clean {
+		_ = os.Remove(i.file.Name())
+	}
+	_ = i.file.Close()
+}
+
+// bootID tells one life of the machine from another (random(4)); what a crash left does not outlive it.
+func bootID() string {
+	text, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(string(text))
+}
+
+// recoverCrashed ends what servers left that died before they could, all that have their state in this directory.
+func recoverCrashed(stateDir string) (r Recovery, err error) {
+	if stateDir == "" {
+		return r, nil
+	}
+	entries, err := os.ReadDir(stateDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, nil
+	}
+	if err != nil {
+		return r, err
+	}
+	for _, e := range entries {
+		var number uint64
+		if n, err := fmt.Sscanf(e.Name(), "runnel-%x", &number); n != 1 || err != nil || nameOf(number) != e.Name() {
+			continue
+		}
+		if err := recoverOne(filepath.Join(stateDir, e.Name()), number, &r); err != nil {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+func recoverOne(path string, number uint64, r *Recovery) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if lock(f) != nil || !stillAt(f, path) {
+		return nil // it lives, or another one is at it
+	}
+	var w word
+	_ = json.NewDecoder(f).Decode(&w) // an empty one: it died before it could hold anything
+	left := 0
+	if w.Boot == bootID() {
+		r.Servers++
+		killed := 0
+		killed, left = endTrees(&w, number)
+		r.Processes += killed
+		r.Left += left
+	}
+	if left == 0 {
+		return os.Remove(path)
+	}
+	return nil
+}
+
+// endTrees ends all that a server left, in its groups and by its marks. Nobody is asked first: whom they could answer is
+// gone.
+func endTrees(w *word, number uint64) (killed, left int) {
+	for _, dir := range w.Cgroups {
+		if filepath.Base(dir) != nameOf(number) {
+			continue
+		}
+		n, err := emptyCgroup(dir, killWait)
+		killed += n
+		if err != nil {
+			left++
+		}
+	}
+	all := bearers{func(mark uint64) bool { return instanceOf(mark) == number }}
+	n, rest := killAll(all, killWait)
+	killed += n
+	for _, dir := range w.Cgroups { // those of version 1 can't be emptied, but they are now
+		if filepath.Base(dir) == nameOf(number) && rest == 0 {
+			_ = removeCgroup(dir)
+		}
+	}
+	return killed, left + rest
+}
+
+// killAll kills whoever is on the roster, until nobody is left or wait is over.
+func killAll(all roster, wait time.Duration) (killed, left int) {
+	had := make(map[member]bool)
+	end := time.Now().Add(wait)
+	quiet := 0
+	for pause := firstLook; quiet < quietRounds && time.Now().Before(end); pause = min(2*pause, lastLook) {
+		left = 0
+		err := all.each(func(m member) {
+			left++
+			if all.send(m, syscall.SIGKILL) == nil {
+				had[member{pid: m.pid, started: m.started}] = true
+			}
+		})
+		if quiet++; left > 0 || err != nil {
+			quiet = 0
+			time.Sleep(pause)
+		}
+	}
+	return len(had), left
+}

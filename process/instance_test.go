@@ -1,0 +1,144 @@
+//go:build linux
+
+package process
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// crash is a server that will be killed: it holds trees, says so, and waits.
+func crash(dir string) {
+	h, err := Open(Options{Containment: Containment(os.Getenv("RUNNEL_TEST_KIND")), StateDir: dir})
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	for range 50 {
+		if _, err := h.Start(Spec{Argv: strings.Fields(os.Getenv("RUNNEL_TEST_ARGV")), Env: testEnv}); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+	}
+	fmt.Println("ready")
+	select {}
+}
+
+func TestCrashIsCleanedUpAfter(t *testing.T) {
+	eachHost(t, func(t *testing.T, h *Host) {
+		bystander(t)
+		dir := t.TempDir()
+		spec, tag := runawaySpec(t, "fork", "double", "setsid", "close", "ignore", "clearenv", "stay")
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), "RUNNEL_TEST_CRASH="+dir, "RUNNEL_TEST_KIND="+string(h.kind), "RUNNEL_TEST_ARGV="+strings.Join(spec.Argv, " "))
+		out, _ := cmd.StdoutPipe()
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		defer cmd.Wait()
+		if line, _ := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
+			t.Fatal(line)
+		}
+		if !poll(func() bool { return len(tagged(tag)) == 100 }) {
+			t.Fatalf("%d run", len(tagged(tag)))
+		}
+		living := startOn(t, h, sh("exec sleep 60")) // of a server that did not crash
+		groups := groupsIn(t, dir)
+		if r, err := recoverCrashed(dir); err != nil || r != (Recovery{}) {
+			t.Errorf("it has not crashed yet: %+v, %v", r, err)
+		}
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		next, err := Open(Options{Containment: h.kind, StateDir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r, left := next.Recovered(), tagged(tag); r.Servers != 1 || r.Processes < 50 || r.Left != 0 || len(left) > 0 {
+			t.Errorf("%+v, alive: %v", r, left)
+		}
+		for _, group := range groups {
+			if _, err := os.Stat(group); err == nil {
+				t.Errorf("%s is left", group)
+			}
+		}
+		if !alive(living.PID()) {
+			t.Error("another server's was hit")
+		}
+		if files, _ := os.ReadDir(dir); len(files) != 1 || files[0].Name() != next.instance.name() {
+			t.Errorf("files: %v", files)
+		}
+		if err := next.Close(); err != nil {
+			t.Error(err)
+		}
+		reapAdopted(2) // the bystander, and who is living
+	})
+}
+
+// reapAdopted reaps what came to this process, which adopts orphans, when the one died that it had started. All but
+// some of the children are that.
+func reapAdopted(some int) {
+	poll(func() bool {
+		all := children()
+		for _, child := range all {
+			if pid, _ := strconv.Atoi(child); state(pid) == 'Z' {
+				_, _ = syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
+			}
+		}
+		return len(all) <= some
+	})
+}
+
+// groupsIn lists the groups that the one server with its state in dir may have made.
+func groupsIn(t *testing.T, dir string) []string {
+	t.Helper()
+	files, _ := filepath.Glob(dir + "/*")
+	var w word
+	if len(files) == 1 {
+		text, _ := os.ReadFile(files[0])
+		_ = json.Unmarshal(text, &w)
+	}
+	if w.PID == 0 {
+		t.Fatalf("%v: no word in it", files)
+	}
+	return w.Cgroups
+}
+
+// What stands in the state directory and is no word of a server's is left alone, and so is a group by another name.
+func TestStateDirectoryOfStrangers(t *testing.T) {
+	dir := t.TempDir()
+	victim := filepath.Join(t.TempDir(), "victim")
+	for name, text := range map[string]string{
+		"runnel-0000000a":  `{"boot_id":"` + bootID() + `","cgroups":["` + victim + `"]}`,
+		"runnel-0000000b":  "garbage",
+		"runnel-0000000c":  "",
+		"runnel-xyz":       "",
+		"token":            "secret",
+		"runnel-0000000d~": "",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(victim, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	r, err := recoverCrashed(dir)
+	if err != nil || r != (Recovery{Servers: 1}) {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if _, err := os.Stat(victim); err != nil {
+		t.Error(err)
+	}
+	files, _ := os.ReadDir(dir)
+	if len(files) != 3 {
+		t.Errorf("%v", files)
+	}
+}

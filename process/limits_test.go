@@ -1,0 +1,224 @@
+//go:build linux
+
+package process
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// eachGate is for what holds whichever way limits are put on.
+func eachGate(t *testing.T, f func(t *testing.T, h *Host)) {
+	for name, untraced := range map[string]bool{"trap": false, "step": true} {
+		t.Run(name, func(t *testing.T) {
+			h := openHost(t, Auto)
+			h.sys.untraced = untraced
+			f(t, h)
+		})
+	}
+}
+
+func limited(spec Spec, l Limits) Spec {
+	spec.Limits = l
+	return spec
+}
+
+func lifeOn(t *testing.T, h *Host, spec Spec) (string, Exit) {
+	t.Helper()
+	p := startOn(t, h, spec)
+	out, err := readAll(p.Stdout())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if said, _ := readAll(p.Stderr()); said != "" {
+		t.Logf("stderr: %.500s", said)
+	}
+	_ = p.WaitExit()
+	p.Sweep(context.Background(), 0)
+	exit, err := p.Reap()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Close()
+	return out, exit
+}
+
+func TestLimitsAreThereFromTheFirstInstruction(t *testing.T) {
+	const ask = `ulimit -n; ulimit -Hn; ulimit -t; ulimit -f`
+	eachGate(t, func(t *testing.T, h *Host) {
+		plain, _ := lifeOn(t, h, sh(ask))
+		out, exit := lifeOn(t, h, limited(sh(ask+"; sh -c '"+ask+"'"), Limits{OpenFiles: 77, CPUSeconds: 50, FileBytes: 1 << 20}))
+		const want = "77\n77\n50\n2048\n"
+		if out != want+want || exit.Code != 0 {
+			t.Errorf("%q, %+v", out, exit)
+		}
+		files := strings.SplitAfter(plain, "\n")
+		if out, _ := lifeOn(t, h, limited(sh(ask), Limits{CPUSeconds: 50})); out != files[0]+files[1]+"50\n"+files[3] {
+			t.Errorf("%q, without limits %q", out, plain)
+		}
+		if after, _ := lifeOn(t, h, sh(ask)); after != plain {
+			t.Errorf("the next one: %q, before: %q", after, plain)
+		}
+	})
+}
+
+func TestGateTellsWhyAProgramDoesNotStart(t *testing.T) {
+	text := filepath.Join(t.TempDir(), "text")
+	if err := os.WriteFile(text, []byte("no program"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	eachGate(t, func(t *testing.T, h *Host) {
+		before := len(children())
+		for path, want := range map[string]syscall.Errno{"/no/such/program": syscall.ENOENT, "/etc/passwd": syscall.EACCES, text: syscall.ENOEXEC} {
+			_, err := h.Start(limited(Spec{Argv: []string{path}, Env: testEnv}, Limits{OpenFiles: 50}))
+			spawn, ok := errors.AsType[*SpawnError](err)
+			if !ok || spawn.Errno != want || spawn.Path != path {
+				t.Errorf("%s: %v", path, err)
+			}
+		}
+		if now := children(); len(now) > before {
+			t.Errorf("children: %d, then %v", before, now)
+		}
+	})
+}
+
+// A program with limits has its terminal, its stdin and its directory like any other.
+func TestGateKeepsWhatAProgramHas(t *testing.T) {
+	eachGate(t, func(t *testing.T, h *Host) {
+		dir := t.TempDir()
+		spec := limited(onTerminal(Spec{Argv: []string{"sh", "-c", "pwd; stty size; ls /proc/self/fd | wc -l; ps -o pgid= -p $$ | grep -w $$ >/dev/null && echo leads"}, Dir: dir, Env: testEnv}), Limits{OpenFiles: 64})
+		p := startOn(t, h, spec)
+		out, err := readAll(p.Stdout())
+		spec.Limits = nil
+		want, _ := readAll(startOn(t, h, spec).Stdout())
+		if out != want || err != nil || !strings.HasPrefix(out, dir+"\r\n24 80\r\n") || !strings.HasSuffix(out, "leads\r\n") {
+			t.Errorf("%q, without limits %q, %v", out, want, err)
+		}
+	})
+}
+
+func TestCPUSeconds(t *testing.T) {
+	eachGate(t, func(t *testing.T, h *Host) {
+		t.Parallel()
+		l := Limits{CPUSeconds: 1}
+		if _, exit := lifeOn(t, h, limited(sh("while :; do :; done"), l)); exit.Signal != syscall.SIGXCPU || exit.Limit != CPUSeconds {
+			t.Errorf("%+v", exit)
+		}
+		if _, exit := lifeOn(t, h, limited(sh("trap '' XCPU; while :; do :; done"), l)); exit.Signal != syscall.SIGKILL || exit.Limit != CPUSeconds {
+			t.Errorf("deaf: %+v", exit)
+		}
+	})
+}
+
+// A signal that the kernel sends for a limit, but that somebody else sent, is no limit.
+func TestSignalOfALimitByAnyone(t *testing.T) {
+	h := openHost(t, Auto)
+	for _, sig := range []string{"XCPU", "KILL"} {
+		_, exit := lifeOn(t, h, limited(sh("kill -"+sig+" $$"), Limits{CPUSeconds: 1}))
+		if exit.Signal == 0 || exit.Limit != "" {
+			t.Errorf("%s: %+v", sig, exit)
+		}
+	}
+}
+
+func TestFileBytes(t *testing.T) {
+	eachGate(t, func(t *testing.T, h *Host) {
+		file := filepath.Join(t.TempDir(), "file")
+		_, exit := lifeOn(t, h, limited(sh("exec head -c 100000 /dev/zero >"+file), Limits{FileBytes: 1000}))
+		info, err := os.Stat(file)
+		if err != nil || info.Size() != 1000 || exit.Signal != syscall.SIGXFSZ || exit.Limit != FileBytes {
+			t.Errorf("%+v, %v, %v", exit, info, err)
+		}
+	})
+}
+
+func needs(t *testing.T, h *Host, name Limit) Mechanism {
+	t.Helper()
+	held, err := h.Enforce(Limits{name: 1 << 20})
+	if err != nil {
+		if required(Containment(name)) {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	return held[0].By
+}
+
+func TestMemoryBytes(t *testing.T) {
+	eachGate(t, func(t *testing.T, h *Host) {
+		needs(t, h, MemoryBytes)
+		const most = 48 << 20
+		_, exit := lifeOn(t, h, limited(Spec{Argv: []string{"tail", "/dev/zero"}, Env: testEnv}, Limits{MemoryBytes: most}))
+		if exit.Signal != syscall.SIGKILL || exit.Limit != MemoryBytes || exit.MaxRSS > most || exit.MaxRSS < most/2 {
+			t.Errorf("%+v", exit)
+		}
+		// All of the tree together, each of whom alone would do.
+		out, exit := lifeOn(t, h, limited(sh(`for i in 1 2 3; do head -c 30000000 /dev/zero | tail -c 25000000 | (sleep 1; cat >/dev/null) & done; wait; echo out`), Limits{MemoryBytes: most}))
+		if exit.Limit != "" || exit.Code != 0 || out != "out\n" {
+			t.Errorf("the shell was not killed: %+v, %q", exit, out)
+		}
+		if exit.MaxRSS > most || exit.MaxRSS < most/2 {
+			t.Errorf("the tree's peak: %+v", exit)
+		}
+		if _, exit := lifeOn(t, h, limited(sh("kill -KILL $$"), Limits{MemoryBytes: most})); exit.Limit != "" {
+			t.Errorf("killed by itself: %+v", exit)
+		}
+	})
+}
+
+// A bomb goes off within its bound, and who is beside it does not notice.
+func TestForkBomb(t *testing.T) {
+	eachGate(t, func(t *testing.T, h *Host) {
+		needs(t, h, Processes)
+		bomb, tag := mark(limited(Spec{Argv: []string{"bash", "-c", "b() { b | b & }; b; echo lit; sleep 60"}, Env: testEnv}, Limits{Processes: 40}))
+		p := startOn(t, h, bomb)
+		time.Sleep(50 * time.Millisecond)
+		for range 5 {
+			if out, exit := lifeOn(t, h, sh("echo fine")); out != "fine\n" || exit.Code != 0 {
+				t.Errorf("%q, %+v", out, exit)
+			}
+		}
+		if n := len(marked(tag)); n > 40 {
+			t.Errorf("%d run", n)
+		}
+		_ = p.Kill()
+		_ = p.WaitExit()
+		if r := p.Sweep(context.Background(), 0); len(r.Survivors) > 0 || len(marked(tag)) > 0 {
+			t.Errorf("%+v, alive: %v", r, marked(tag))
+		}
+	})
+}
+
+// The limit of processes is that of one tree: it may be as low as one, which the program itself is.
+func TestOneProcess(t *testing.T) {
+	eachGate(t, func(t *testing.T, h *Host) {
+		needs(t, h, Processes)
+		out, exit := lifeOn(t, h, limited(Spec{Argv: []string{"/bin/sh", "-c", "echo one; /bin/true; echo two"}, Env: testEnv}, Limits{Processes: 1}))
+		if !strings.HasPrefix(out, "one\n") || exit.Signal != 0 || exit.Code == 0 {
+			t.Errorf("%q, %+v", out, exit)
+		}
+	})
+}
+
+func TestEnforce(t *testing.T) {
+	h := openHost(t, Auto)
+	if _, err := (*Host)(nil).Enforce(Limits{MemoryBytes: 1}); err == nil {
+		t.Error("nothing holds memory without a host")
+	}
+	var hard syscall.Rlimit
+	_ = syscall.Getrlimit(syscall.RLIMIT_NOFILE, &hard)
+	_, err := h.Enforce(Limits{OpenFiles: int64(hard.Max) + 1})
+	if e, ok := errors.AsType[*LimitError](err); !ok || e.Most != int64(hard.Max) || e.Limit != OpenFiles {
+		t.Error(err)
+	}
+	held, err := h.Enforce(Limits{OpenFiles: 3, CPUSeconds: 5})
+	if err != nil || len(held) != 2 || held[0] != (Held{CPUSeconds, 5, ByRlimit}) || held[1] != (Held{OpenFiles, 3, ByRlimit}) {
+		t.Errorf("%+v, %v", held, err)
+	}
+}

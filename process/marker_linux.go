@@ -1,0 +1,82 @@
+package process
+
+import (
+	"bytes"
+	"strconv"
+	"syscall"
+)
+
+// marker is containment by a mark that every descendant inherits; see brood.
+type marker struct {
+	scattered
+	brood *brood
+	mark  uint64
+}
+
+func newMarker(g *group, b *brood, mark uint64, terminal bool) *marker {
+	return &marker{scattered: scattered{group: g, roster: bearersOf(mark), terminal: terminal}, brood: b, mark: mark}
+}
+
+func (m *marker) name() Containment { return Marker }
+
+// living spares the reading of the process table where this process has no orphans. Who forks and ends all the time may be
+// missed by a reading, but not among the orphans.
+func (m *marker) living() ([]int, error) {
+	for range quietRounds {
+		orphans, certain := m.brood.bearing(m.mark)
+		if certain && len(orphans) == 0 && m.leader.over.Load() {
+			return nil, nil
+		}
+		all, err := m.scattered.living()
+		if len(all) > 0 || err != nil {
+			return all, err
+		}
+		if len(orphans) > 0 {
+			return orphans, nil
+		}
+	}
+	return nil, nil
+}
+
+// bearers is the roster of all whose mark is wanted.
+type bearers struct{ wanted func(mark uint64) bool }
+
+// bearersOf is the roster of all that bear one mark.
+func bearersOf(mark uint64) bearers { return bearers{func(m uint64) bool { return m == mark }} }
+
+func (b bearers) each(f func(member)) error { return eachMarked(b.wanted, f) }
+
+func (b bearers) send(m member, sig syscall.Signal) error {
+	return signalMember(m, sig, func(*stat) bool {
+		mark, err := readMark(m.pid)
+		return err == nil && b.wanted(mark)
+	})
+}
+
+// eachMarked calls f for every process that lives and whose mark is wanted, but never for this one.
+func eachMarked(wanted func(mark uint64) bool, f func(member)) error {
+	own, buf := syscall.Getpid(), make([]byte, statBytes)
+	return eachNumber(func(name string, pid int) error {
+		if mark, err := readMark(pid); pid == own || err != nil || mark == 0 || !wanted(mark) {
+			return nil // also one that is gone by now
+		}
+		st, err := readStat(name, buf)
+		if err == nil && st.living() && st.started != 0 {
+			f(st.member(pid))
+		}
+		return err
+	})
+}
+
+// parseLimits finds the soft limit of RLIMIT_RTTIME in /proc/PID/limits; 0 is none.
+func parseLimits(text []byte) uint64 {
+	for line := range bytes.Lines(text) {
+		if rest, ok := bytes.CutPrefix(line, []byte("Max realtime timeout")); ok {
+			if fields := bytes.Fields(rest); len(fields) > 0 {
+				n, _ := strconv.ParseUint(string(fields[0]), 10, 64) // unlimited is no number
+				return n
+			}
+		}
+	}
+	return 0
+}

@@ -1,0 +1,241 @@
+package process
+
+import (
+	"cmp"
+	"os"
+	"slices"
+	"syscall"
+	"time"
+)
+
+const (
+	// stopWait is how long in all a pause waits for parents to stop before their children are stopped. It
+	// takes a few ms but on a machine that is short of processors.
+	stopWait = 100 * time.Millisecond
+	// maxRounds is how often the members are looked for again to find who was forked since the last time.
+	maxRounds = 16
+	// quietRounds is how often in a row nobody new must be found: who forks and ends at once may slip through a
+	// single look.
+	quietRounds = 2
+)
+
+// member is a living process of a tree, as the process table had it.
+type member struct {
+	pid     int
+	parent  int
+	group   int
+	started uint64 // with pid it names the process for good
+	stopped bool
+}
+
+// roster finds the members of a tree that no system call reaches as a whole.
+type roster interface {
+	// each calls f for every living member, as it is found. An error says that some may have been overlooked.
+	each(f func(member)) error
+	// send sends sig to m if that is a member still; ESRCH says that it is not.
+	send(m member, sig syscall.Signal) error
+}
+
+// scattered is a tree whose members are found by a roster and signalled one by one, but for the leader's group,
+// which is signalled at once. All of it happens under the leader's lock.
+type scattered struct {
+	*group
+	roster roster
+	// numbered says that the roster goes by the leader's number, and may be used only while it is not reaped.
+	numbered bool
+	// terminal says that the leader may be a shell with job control.
+	terminal bool
+	stopped  []member // whom pause stopped, in that order; under the leader's lock
+	released bool     // what held the tree was given back, and may hold another one; under the leader's lock
+}
+
+func (t *scattered) outlivesReap() bool { return !t.numbered }
+
+// held runs f while the members can be named.
+func (t *scattered) held(f func(pidfd int, reaped bool) error) error {
+	return t.leader.hold(func(pidfd int, reaped bool) error {
+		if t.numbered && reaped || t.released || t.leader.pid <= 1 {
+			return os.ErrProcessDone
+		}
+		return f(pidfd, reaped)
+	})
+}
+
+// release makes all that comes later come too late.
+func (t *scattered) release() {
+	_ = t.held(func(int, bool) error {
+		t.released = true
+		return nil
+	})
+}
+
+func (t *scattered) living() (pids []int, err error) {
+	_ = t.held(func(int, bool) error {
+		err = t.roster.each(func(m member) { pids = append(pids, m.pid) })
+		return nil
+	})
+	return pids, err
+}
+
+func (t *scattered) signal(sig syscall.Signal) error {
+	return t.held(func(pidfd int, reaped bool) error { return t.signalAll(pidfd, reaped, sig) })
+}
+
+// signalAll sends sig to the leader's group at once and then to each of the others. A SIGKILL goes out, to each as
+// it is found, until nobody is found who has not had it. Other signals do not: who is forked meanwhile may be what the
+// signal's handler runs.
+func (t *scattered) signalAll(pidfd int, reaped bool, sig syscall.Signal) error {
+	err := t.send(pidfd, reaped, sig)
+	if sig == 0 && err == nil {
+		return nil
+	}
+	together := err == nil && sig != syscall.SIGKILL
+	had := make(map[member]bool)
+	quiet := 0
+	for range maxRounds {
+		fresh := false
+		tableErr := t.roster.each(func(m member) {
+			key := member{pid: m.pid, started: m.started}
+			if had[key] || together && m.group == t.leader.pid {
+				return
+			}
+			had[key], fresh = true, true
+			if t.roster.send(m, sig) == nil {
+				err = nil
+			}
+		})
+		if tableErr != nil {
+			return tableErr
+		}
+		if quiet++; fresh {
+			quiet = 0
+		}
+		if quiet == quietRounds || sig != syscall.SIGKILL {
+			break
+		}
+	}
+	return err
+}
+
+// pause stops parents before their children, the leader first of all: a shell that is stopped can't see a
+// job stop, and says nothing of it later, since resume goes the other way. Who was stopped already is left out.
+func (t *scattered) pause() error {
+	return t.held(func(int, bool) error {
+		err := t.stopAll(time.Now().Add(stopWait))
+		if err != nil {
+			t.restart()
+		}
+		return err
+	})
+}
+
+func (t *scattered) stopAll(end time.Time) (err error) {
+	had := make(map[member]bool)
+	quiet := 0
+	for round := 0; round < maxRounds && quiet < quietRounds; round++ { // until nobody is found who was forked meanwhile
+		var all []member
+		if err := t.roster.each(func(m member) { all = append(all, m) }); err != nil {
+			return err
+		}
+		parents := parentsFirst(all, t.leader.pid)
+		quiet++
+		for _, m := range all {
+			key := member{pid: m.pid, started: m.started}
+			if m.stopped || had[key] {
+				continue
+			}
+			had[key], quiet = true, 0
+			if e := t.roster.send(m, syscall.SIGSTOP); e != nil {
+				if e != syscall.ESRCH {
+					err = e // it may not be signalled, as after a sudo
+				}
+				continue
+			}
+			t.stopped = append(t.stopped, m)
+			if parents[m.pid] {
+				awaitStop(m, end)
+			}
+		}
+	}
+	if len(t.stopped) > 0 {
+		return nil // as for a group: who may be signalled was
+	}
+	return err
+}
+
+// awaitStop waits for m to stop or end, but not beyond end.
+func awaitStop(m member, end time.Time) {
+	for !isStopped(m.pid) && time.Now().Before(end) {
+		time.Sleep(50 * time.Microsecond)
+	}
+}
+
+func (t *scattered) resume() error {
+	return t.held(func(int, bool) error {
+		t.restart()
+		return nil
+	})
+}
+
+// restart undoes a pause, children before parents.
+func (t *scattered) restart() {
+	for _, m := range slices.Backward(t.stopped) {
+		_ = t.roster.send(m, syscall.SIGCONT)
+	}
+	t.stopped = nil
+}
+
+func (t *scattered) wake() {
+	_ = t.held(func(pidfd int, reaped bool) error {
+		t.stopped = nil
+		return t.signalAll(pidfd, reaped, syscall.SIGCONT)
+	})
+}
+
+// terminate hangs up on a shell on a terminal. One that reads from it ignores SIGTERM, and would only ever end by
+// SIGKILL; at SIGHUP it tells its jobs, writes its history, and goes.
+func (t *scattered) terminate() error {
+	if err := t.signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	if t.terminal {
+		t.hangUp()
+	}
+	t.wake()
+	return nil
+}
+
+func (t *scattered) hangUp() {
+	_ = t.leader.hold(func(_ int, reaped bool) error {
+		if !reaped && t.leader.pid > 1 && ignores(t.leader.pid, syscall.SIGTERM) {
+			return t.sys.kill(t.leader.pid, syscall.SIGHUP)
+		}
+		return nil
+	})
+}
+
+// parentsFirst sorts all, the leader before all others, and returns who of them has children among them.
+func parentsFirst(all []member, leader int) (parents map[int]bool) {
+	parent := make(map[int]int, len(all))
+	for _, m := range all {
+		parent[m.pid] = m.parent
+	}
+	parents = make(map[int]bool)
+	depth := make(map[int]int, len(all))
+	for _, m := range all {
+		up := m.parent
+		if _, ok := parent[up]; ok {
+			parents[up] = true
+		}
+		for d := 1; d <= len(all); d++ { // bounded: a table read piece by piece may hold a circle
+			next, ok := parent[up]
+			if !ok {
+				break
+			}
+			depth[m.pid], up = d, next
+		}
+	}
+	depth[leader] = -1
+	slices.SortStableFunc(all, func(a, b member) int { return cmp.Compare(depth[a.pid], depth[b.pid]) })
+	return parents
+}
