@@ -16,12 +16,30 @@ const (
 	most  = 100
 )
 
-// state is a process's, as the kernel has it: T is stopped.
+// state is a process's, as the kernel has it: T is stopped, or frozen with its control group.
 func state(pid string) string {
 	line, _ := os.ReadFile("/proc/" + pid + "/stat")
 	_, rest, _ := strings.Cut(string(line), ") ")
 	st, _, _ := strings.Cut(rest, " ")
+	if st != "" && frozen(pid) {
+		return "T"
+	}
 	return st
+}
+
+func frozen(pid string) bool {
+	groups, _ := os.ReadFile("/proc/" + pid + "/cgroup")
+	for line := range strings.Lines(string(groups)) {
+		if path, ok := strings.CutPrefix(strings.TrimSpace(line), "0::"); ok {
+			for _, mount := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
+				events, _ := os.ReadFile(mount + path + "/cgroup.events")
+				if strings.Contains(string(events), "frozen 1") {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // inVfork reports whether a process can't be stopped because it waits in the kernel for a child to exec that is stopped

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/runnel-rpc/runnel/process"
+	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/client"
+)
+
+// runawayTrees starts sessions on a server whose processes got away from their groups, and waits for all of those.
+func runawayTrees(t *testing.T, p *place, trees int) (tag string) {
+	t.Helper()
+	program := p.path("runaway")
+	if out, err := exec.Command("go", "build", "-o", program, "../../process/testdata/runaway").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	var d net.Dialer
+	c, err := client.Dial(t.Context(), socketURL, client.Options{Dial: func(ctx context.Context) (net.Conn, error) {
+		return d.DialContext(ctx, "unix", p.socket())
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	tag = "tag." + filepath.Base(p.dir)
+	params := rpc.ExecuteParams{
+		Command:      rpc.Command{Argv: []string{program, tag, "fork,double,setsid,close,ignore,clearenv,stay"}},
+		OnDisconnect: rpc.OnDisconnectKeep,
+	}
+	for range trees {
+		if err := c.Call(t.Context(), rpc.MethodExecute, params, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !poll(func() bool { return tagged(tag) == 2*trees }) {
+		t.Fatalf("%d processes run", tagged(tag))
+	}
+	return tag
+}
+
+// tagged counts the processes that have an argument. The dead have none.
+func tagged(tag string) (n int) {
+	list, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, file := range list {
+		args, _ := os.ReadFile(file)
+		if bytes.Contains(args, []byte("\x00"+tag+"\x00")) {
+			n++
+		}
+	}
+	return n
+}
+
+// A server that is killed leaves its trees to the next one, which ends them before it listens.
+func TestKilledServerIsCleanedUpAfter(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("needs control groups or marks")
+	}
+	const trees = 50
+	for _, kind := range []process.Containment{process.Cgroup, process.Marker} {
+		t.Run(string(kind), func(t *testing.T) {
+			h, err := process.Open(process.Options{Containment: kind})
+			if err != nil {
+				t.Skip(err)
+			}
+			_ = h.Close()
+			p := newPlace(t)
+			bystander := p.start(t, "sleep", "600")
+			other, _ := p.serve(t, "--containment="+string(kind), "--socket="+p.path("other"), "--token-file="+p.path("token"))
+			_ = other
+			x := p.runnel(t, "run", "--url="+urlIn(t, p), "--token-file="+p.path("token"), "-c", "echo $$; exec sleep 600")
+			stays := x.line()
+			server, _ := p.serve(t, "--containment="+string(kind))
+			tag := runawayTrees(t, p, trees)
+			server.signal(syscall.SIGKILL)
+			<-server.done
+			next, _ := p.serve(t, "--containment="+string(kind))
+			if n := tagged(tag); n > 0 {
+				t.Errorf("%d processes run beside a server that is ready", n)
+			}
+			said := recovered(t, next.errors())
+			if said.Servers != 1 || said.Processes < trees || said.Left != 0 {
+				t.Errorf("%+v", said)
+			}
+			if _, err := os.Stat("/proc/" + stays); err != nil {
+				t.Error("what another server runs was hit")
+			}
+			if err := bystander.Process.Signal(syscall.Signal(0)); err != nil {
+				t.Error("a stranger was hit:", err)
+			}
+			_ = x.Process.Signal(syscall.SIGTERM)
+		})
+	}
+}
+
+func urlIn(t *testing.T, p *place) string {
+	t.Helper()
+	r, err := readReady(p.path("ready"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.URL
+}
+
+type recovery struct{ Servers, Processes, Left int }
+
+// recovered is what a server says of those before it.
+func recovered(t *testing.T, log string) (r recovery) {
+	t.Helper()
+	for line := range strings.Lines(log) {
+		if strings.Contains(line, "crashed servers") {
+			if err := json.Unmarshal([]byte(line), &r); err != nil {
+				t.Error(err)
+			}
+			if strings.Contains(log[:strings.Index(log, line)], "listening") {
+				t.Error("it listened first")
+			}
+			return r
+		}
+	}
+	t.Errorf("it says nothing: %s", log)
+	return r
+}
+
+// A containment that this machine has not is a clear error, and no server.
+func TestContainmentFlag(t *testing.T) {
+	p := newPlace(t)
+	for _, c := range []struct {
+		args   []string
+		status int
+		says   string
+	}{
+		{[]string{"--containment=chroot"}, 2, "containment"},
+		{[]string{"--limit=speed=1"}, 2, "speed"},
+		{[]string{"--limit=open_files"}, 2, "NAME=VALUE"},
+		{[]string{"--limit=processes=0"}, 2, "processes"},
+		{[]string{"--limit=open_files=100", "--max-limit=open_files=99"}, 2, "--max-limit open_files=99"},
+		{[]string{"--max-limit=open_files=9000000000000000000"}, 1, "open_files is at most"},
+		{[]string{"--state-dir=/dev/null/x"}, 1, "/dev/null/x"},
+	} {
+		x := p.runnel(t, append([]string{"serve", "--listen=127.0.0.1:0"}, c.args...)...)
+		x.exits(c.status)
+		x.says(c.says)
+	}
+	server, _ := p.serve(t, "--containment=group", "--limit=open_files=100,cpu_seconds=50", "--max-limit=file_bytes=1MiB")
+	server.logs(`"containment":"group"`)
+	x := p.runnel(t, "run", "-c", "ulimit -n; ulimit -t; ulimit -f")
+	if got, want := x.rest(), fmt.Sprintf("100\n50\n%d\n", 1<<20/512); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	x.exits(0)
+}

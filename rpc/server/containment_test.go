@@ -1,0 +1,236 @@
+//go:build linux
+
+package server_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/runnel-rpc/runnel/process"
+	"github.com/runnel-rpc/runnel/rpc"
+)
+
+// held is for what holds under every containment that holds more than a group, with a server for each.
+func held(t *testing.T, f func(t *testing.T, s *service, h *process.Host)) {
+	for _, kind := range []process.Containment{process.Cgroup, process.Marker} {
+		t.Run(string(kind), func(t *testing.T) {
+			h, err := process.Open(process.Options{Containment: kind})
+			if err != nil {
+				if slices.Contains(strings.Split(os.Getenv("RUNNEL_TEST_REQUIRE"), ","), string(kind)) {
+					t.Fatal(err)
+				}
+				t.Skip(err)
+			}
+			t.Cleanup(func() { // after the server's own
+				if err := h.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+			f(t, serve(t, func(set *settings) { set.Session.Host = h }), h)
+		})
+	}
+}
+
+// runaway is a program that gets away from its process group in every way; see process/testdata/runaway.
+func runaway(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "runaway")
+	if out, err := exec.Command("go", "build", "-o", path, "../../process/testdata/runaway").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return path
+}
+
+// tagged lists the living processes that have an argument.
+func tagged(tag string) (pids []int) {
+	for pid := range processes() {
+		args, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if slices.ContainsFunc(bytes.Split(args, []byte{0}), func(arg []byte) bool { return string(arg) == tag }) && alive(pid) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// TestNobodyOutlivesItsSession: however a session ends, whatever its processes do, none of them is left, and nobody
+// else was hit.
+func TestNobodyOutlivesItsSession(t *testing.T) {
+	program := runaway(t)
+	rounds := 200
+	if testing.Short() {
+		rounds = 20
+	}
+	held(t, func(t *testing.T, s *service, h *process.Host) {
+		bystander := exec.Command("sleep", "600")
+		if err := bystander.Start(); err != nil {
+			t.Fatal(err)
+		}
+		var next atomic.Int64
+		var all sync.WaitGroup
+		for range 4 {
+			p := s.dial(t)
+			all.Go(func() {
+				for i := int(next.Add(1)); i <= rounds; i = int(next.Add(1)) {
+					if i%4 == 1 { // whose connection is cut
+						q := s.dial(t)
+						q.oneRunaway(program, i)
+						continue
+					}
+					p.oneRunaway(program, i)
+				}
+			})
+		}
+		all.Wait()
+		if !alive(bystander.Process.Pid) {
+			t.Error("a stranger was hit")
+		}
+		_ = bystander.Process.Kill()
+		_ = bystander.Wait()
+		eventually(t, "the dead are reaped", func() bool { return len(children()) == 0 })
+	})
+}
+
+// oneRunaway is a session of a runaway, which takes the ways that the bits of i choose, and ends in one of four.
+func (p *peer) oneRunaway(program string, i int) {
+	ways := []string{"fork"}
+	for bit, way := range []string{"setsid", "ignore", "double", "clearenv", "close", "loop", "setpgid"} {
+		if i*37>>bit&1 == 1 {
+			ways = append(ways, way)
+		}
+	}
+	end := []string{"cancel", "disconnect", "deadline", "exit"}[i%4]
+	if end != "exit" {
+		ways = append(ways, "stay")
+	}
+	tag := fmt.Sprintf("%s.%d.%d", filepath.Base(p.t.Name()), os.Getpid(), i)
+	params := object{"command": []string{program, tag, strings.Join(ways, ",")}, "grace": 0.02}
+	if end == "deadline" {
+		params["timeout"] = 0.03
+	}
+	id := p.start(params)
+	switch end {
+	case "disconnect":
+		p.reset()
+		if !pollFor(returnTime, func() bool { return len(tagged(tag)) == 0 }) {
+			p.t.Errorf("%v, disconnected: %v live", ways, tagged(tag))
+		}
+		return
+	case "cancel":
+		var r rpc.CancelResult
+		p.ok("cancel", object{"session_id": id}, &r)
+		if left := tagged(tag); len(left) > 0 || len(r.Survivors) > 0 {
+			p.t.Errorf("%v, canceled: %v live, %+v", ways, left, r)
+		}
+	}
+	rec := p.completed(id)
+	if left := tagged(tag); len(left) > 0 || len(rec.Survivors) > 0 {
+		p.t.Errorf("%v, %s: %v live, %+v", ways, end, left, rec)
+	}
+}
+
+// TestPausesLoseNothing: a thousand pauses of a busy tree, part of which left the group, cost no byte of its output, and
+// the deadlines stand where they should.
+func TestPausesLoseNothing(t *testing.T) {
+	const last, pairs = 300000, 1000
+	var want strings.Builder
+	for n := range last {
+		want.WriteString(strconv.Itoa(n+1) + "\n")
+	}
+	held(t, func(t *testing.T, s *service, h *process.Host) {
+		p, q := s.dial(t), s.dial(t)
+		id := p.start(object{"command": fmt.Sprintf("setsid seq %d >&2 & seq %d; wait; exec sleep 1000", last, last), "stream_timeout": 2})
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for range pairs {
+				for _, c := range []string{"PAUSE", "RESUME"} {
+					q.ok("control", object{"session_id": id, "type": c}, nil)
+				}
+			}
+		}()
+		x := &transcript{id: id}
+		p.follow(x)
+		<-done
+		if x.stdout() != want.String() || x.stderr() != want.String() {
+			t.Errorf("%d and %d bytes of %d", len(x.stdout()), len(x.stderr()), want.Len())
+		}
+		if r := x.record; r.Reason != "stream_timeout" || len(r.Survivors) > 0 {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
+// TestPausesHoldDeadlines: the time of a pause is not the command's.
+func TestPausesHoldDeadlines(t *testing.T) {
+	const timeout, pause = time.Second, 1500 * time.Millisecond
+	held(t, func(t *testing.T, s *service, h *process.Host) {
+		p := s.dial(t)
+		id := p.start(object{"command": "exec sleep 1000", "timeout": timeout.Seconds()})
+		for range 100 {
+			for _, c := range []string{"PAUSE", "RESUME"} {
+				p.ok("control", object{"type": c}, nil)
+			}
+		}
+		p.ok("control", object{"type": "PAUSE"}, nil)
+		time.Sleep(pause)
+		var st rpc.SessionStatus
+		p.ok("status", object{"session_id": id}, &st)
+		if st.State != "paused" {
+			t.Fatalf("%+v", st)
+		}
+		p.ok("control", object{"type": "RESUME"}, nil)
+		if r := p.completed(id); r.Reason != "timeout" || r.ExecutionTime < (timeout+pause).Seconds() {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
+// TestLimitsOnTheWire: what a server can enforce it says at once, and what ended a session in its record.
+func TestLimitsOnTheWire(t *testing.T) {
+	held(t, func(t *testing.T, s *service, h *process.Host) {
+		p := s.dial(t)
+		var unenforced *process.LimitError
+		if _, err := h.Enforce(process.Limits{process.MemoryBytes: 1}); errors.As(err, &unenforced) {
+			t.Skip(err)
+		}
+		x := p.run(object{"command": []string{"tail", "/dev/zero"}, "limits": object{"memory_bytes": 32 << 20, "processes": 5}})
+		if r := x.record; r.Reason != "limit" || r.Limit != "memory_bytes" || r.Status != "failed" || r.Signal == nil || *r.Signal != "SIGKILL" || r.Escalated {
+			t.Errorf("%+v", r)
+		}
+		var st rpc.SessionStatus
+		p.ok("status", object{"session_id": x.id}, &st)
+		if len(st.Limits) != 2 || st.Limits[0].Limit != "memory_bytes" || st.Limits[0].Value != 32<<20 || !strings.HasPrefix(st.Limits[0].By, "cgroup") {
+			t.Errorf("%+v", st.Limits)
+		}
+	})
+}
+
+// TestStormOfSessions: a thousand sessions, started and canceled, leave nothing.
+func TestStormOfSessions(t *testing.T) {
+	held(t, func(t *testing.T, s *service, h *process.Host) {
+		var next atomic.Int64
+		var all sync.WaitGroup
+		for range 8 {
+			p := s.dial(t)
+			all.Go(func() {
+				for next.Add(1) <= 1000 {
+					id := p.start(object{"command": "setsid sleep 1000 & exec sleep 1000", "grace": 0})
+					p.ok("cancel", object{"session_id": id}, nil)
+				}
+			})
+		}
+		all.Wait()
+		eventually(t, "the dead are reaped", func() bool { return len(children()) == 0 })
+	})
+}
