@@ -134,6 +134,7 @@ func (s *Session) View() View {
 // Start spawns the process; it is called once. If that fails the session never existed: its slot is free
 // again and the error, a *process.SpawnError, says why.
 func (s *Session) Start() error {
+	begin := time.Now() // the command runs already when Start returns, and may even be over
 	p, err := process.Start(s.spec.Program)
 	s.spec.Program.Argv, s.spec.Program.Env = nil, nil // nobody needs them any more
 	if err != nil {
@@ -145,7 +146,7 @@ func (s *Session) Start() error {
 	s.pace.add(s.silence)
 	s.openStdin(p)
 	s.update(func(st *status) {
-		st.proc, st.started = p, time.Now()
+		st.proc, st.started = p, begin
 		st.move(Running)
 		s.event(st, "started")
 		s.lingerIfAlone(st)
