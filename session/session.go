@@ -19,6 +19,7 @@ type Spec struct {
 	Command  any
 	Encoding string
 	Program  process.Spec
+	Weight   int64 // about how many bytes Command and Labels take
 
 	Timeout       time.Duration // longest running time, pauses excluded; 0 is none
 	StreamTimeout time.Duration // longest silence; 0 is none
