@@ -24,6 +24,7 @@ const (
 	streamDoc          = "The newest output of this stream."
 	streamTruncatedDoc = "There was more output of this stream than is given."
 	streamEncodingDoc  = "How the output of this stream is encoded; left out, utf8."
+	replacedDoc        = "How many bytes that were not UTF-8 became U+FFFD."
 )
 
 var (
@@ -248,7 +249,7 @@ var described = map[reflect.Type]fields{
 		"encoding":      {doc: "How `data` is encoded; left out, utf8.", values: []string{EncodingUTF8, EncodingBase64}},
 		"truncated":     {doc: "The line was longer than `max_line_bytes`; `data` ends with `...`, and the rest is dropped."},
 		"partial":       {doc: "`data` does not end with a newline: more of the line may follow."},
-		"replaced":      {doc: "How many bytes that were not UTF-8 became U+FFFD."},
+		"replaced":      {doc: replacedDoc},
 		"dropped_bytes": {doc: "How many bytes of the line that ends here were dropped."},
 	},
 	typeOf[Gap](): {
@@ -298,11 +299,14 @@ var described = map[reflect.Type]fields{
 		"stdout":           {doc: streamDoc},
 		"stdout_truncated": {doc: streamTruncatedDoc},
 		"stdout_encoding":  {doc: streamEncodingDoc, values: []string{EncodingUTF8, EncodingBase64}},
+		"stdout_replaced":  {doc: replacedDoc},
 		"stderr":           {doc: streamDoc},
 		"stderr_truncated": {doc: streamTruncatedDoc},
 		"stderr_encoding":  {doc: streamEncodingDoc, values: []string{EncodingUTF8, EncodingBase64}},
+		"stderr_replaced":  {doc: replacedDoc},
 		"pty":              {doc: streamDoc},
 		"pty_truncated":    {doc: streamTruncatedDoc},
 		"pty_encoding":     {doc: streamEncodingDoc, values: []string{EncodingUTF8, EncodingBase64}},
+		"pty_replaced":     {doc: replacedDoc},
 	},
 }

@@ -27,6 +27,10 @@ type Options struct {
 	Host *process.Host
 }
 
+// maxRetainedBytes is the most that the commands and labels of ended sessions take together. The newest is kept
+// whatever it takes.
+const maxRetainedBytes = 64 << 20
+
 // Registry holds all sessions: at most MaxSessions that run, at most MaxRetained that have ended, those for
 // at most Retain. A session takes a slot before it is started and gives it back once, when its record is
 // retained or its start failed. All methods may be called concurrently.
@@ -39,6 +43,7 @@ type Registry struct {
 	sessions  map[string]*Session
 	running   int
 	ended     list.List // of *retained, oldest first
+	weight    int64     // of those together
 	full      list.List // of *Session: those of them whose log was not shed
 	expiry    *time.Timer
 	draining  bool
@@ -169,7 +174,8 @@ func (r *Registry) retain(s *Session) {
 		return
 	}
 	r.ended.PushBack(&retained{s: s, until: time.Now().Add(r.o.Retain), full: r.full.PushBack(s)})
-	if r.ended.Len() > r.o.MaxRetained {
+	r.weight += s.spec.Weight
+	for r.ended.Len() > r.o.MaxRetained || r.weight > maxRetainedBytes && r.ended.Len() > 1 {
 		r.drop(r.ended.Front())
 	}
 	if r.expiry == nil {
@@ -192,6 +198,7 @@ func (r *Registry) release() {
 func (r *Registry) drop(e *list.Element) {
 	x := r.ended.Remove(e).(*retained)
 	r.full.Remove(x.full)
+	r.weight -= x.s.spec.Weight
 	delete(r.sessions, x.s.spec.ID)
 	x.s.log.Leave()
 }

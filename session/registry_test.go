@@ -232,6 +232,34 @@ func TestRecordsAreBounded(t *testing.T) {
 	}
 }
 
+// Records are bounded by what their commands and labels take, too; the newest is always there.
+func TestRecordsAreBoundedByWeight(t *testing.T) {
+	r := registry(t, Options{})
+	for _, c := range []struct {
+		weight int64
+		want   []string
+	}{
+		{maxRetainedBytes / 2, []string{"0"}},
+		{maxRetainedBytes / 2, []string{"1", "0"}},
+		{1, []string{"2", "1"}},
+		{maxRetainedBytes / 4, []string{"3", "2", "1"}},
+		{2 * maxRetainedBytes, []string{"4"}},
+		{0, []string{"5"}},
+		{maxRetainedBytes, []string{"6", "5"}},
+	} {
+		spec := sh(c.want[0], "exit 0")
+		spec.Weight = c.weight
+		ended(t, start(t, r, spec))
+		got := []string{}
+		for _, s := range r.List("me") {
+			got = append(got, s.ID())
+		}
+		if d := cmp.Diff(c.want, got); d != "" {
+			t.Errorf("after %s: %s", c.want[0], d)
+		}
+	}
+}
+
 func TestDrain(t *testing.T) {
 	r := registry(t, Options{})
 	s := start(t, r, sh("one", "sleep 60"))

@@ -19,6 +19,7 @@ type Spec struct {
 	Command  any
 	Encoding string
 	Program  process.Spec
+	Weight   int64 // about how many bytes Command and Labels take
 
 	Timeout       time.Duration // longest running time, pauses excluded; 0 is none
 	StreamTimeout time.Duration // longest silence; 0 is none
@@ -135,6 +136,7 @@ func (s *Session) View() View {
 // Start spawns the process; it is called once. If that fails the session never existed: its slot is free
 // again and the error, a *process.SpawnError, says why.
 func (s *Session) Start() error {
+	begin := time.Now() // the command runs already when Start returns, and may even be over
 	p, err := s.reg.o.Host.Start(s.spec.Program)
 	s.spec.Program.Argv, s.spec.Program.Env = nil, nil // nobody needs them any more
 	if err != nil {
@@ -146,7 +148,7 @@ func (s *Session) Start() error {
 	s.pace.add(s.silence)
 	s.openStdin(p)
 	s.update(func(st *status) {
-		st.proc, st.started = p, time.Now()
+		st.proc, st.started = p, begin
 		st.move(Running)
 		s.event(st, "started")
 		s.lingerIfAlone(st)

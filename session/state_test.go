@@ -107,6 +107,16 @@ func TestRecord(t *testing.T) {
 	}
 }
 
+// A command that computes all the time has not taken less time than that.
+func TestExecutionTimeBeginsWithTheCommand(t *testing.T) {
+	for range 20 {
+		rec := ended(t, run(t, ":", nil))
+		if cpu := rec.Exit.UserTime + rec.Exit.SystemTime; rec.ExecutionTime < cpu {
+			t.Fatalf("%v, of which it computed %v", rec.ExecutionTime, cpu)
+		}
+	}
+}
+
 func TestRecordCounts(t *testing.T) {
 	s := run(t, "printf 'a\nlong line\nb'; printf xyz >&2", func(o *Spec) { o.Output = stream.ReaderOptions{MaxLine: 4} })
 	want := stream.Counts{TruncatedLines: 1, Dropped: 5}

@@ -11,6 +11,10 @@ import (
 // accepted into an empty queue.
 const StdinQueueBytes = 1 << 20
 
+// writeOverhead is what each write is charged besides its data, or a queue of single bytes would take a hundred times
+// its bound.
+const writeOverhead = 64
+
 // stdin is the bounded queue between writes and a process. Writes are accepted in the order in which they
 // came, each when there is room for it; a goroutine that lives while there is something to write feeds the
 // pipe. The zero value waits for open.
@@ -23,7 +27,7 @@ type stdin struct {
 	touch   func()
 	waiting []*Write
 	queue   [][]byte // an empty one is the key
-	queued  int64    // bytes in queue, a key counting as one
+	queued  int64    // what queue is charged
 	total   int64
 	eof     bool   // it was accepted; on a pipe nothing is behind it
 	eofAt   int64  // behind how many bytes the newest one was
@@ -128,7 +132,7 @@ func (q *stdin) admit() {
 		skip, err := q.check(w)
 		if err == nil {
 			data := w.data[skip:]
-			if q.queued > 0 && q.queued+int64(len(data)) > StdinQueueBytes {
+			if q.queued > 0 && q.queued+charge(data) > StdinQueueBytes {
 				return
 			}
 			q.accept(data, w.eof && !q.typed(w))
@@ -184,12 +188,12 @@ func (q *stdin) accept(data []byte, eof bool) {
 	}
 	if len(data) > 0 {
 		q.queue = append(q.queue, data)
-		q.queued += int64(len(data))
+		q.queued += charge(data)
 	}
 	q.eof = q.eof || eof
 	if eof && q.eofKey != nil {
 		q.queue = append(q.queue, nil)
-		q.queued++
+		q.queued += charge(nil)
 	}
 	if !q.feeding && (len(q.queue) > 0 || eof) {
 		q.feeding = true
@@ -209,7 +213,7 @@ func (q *stdin) feed() {
 			text, _ = q.eofKey() // the terminal is closed: so is the file
 		}
 		_, err := file.Write(text)
-		q.wrote(max(len(data), 1), err)
+		q.wrote(charge(data), err)
 	}
 }
 
@@ -227,7 +231,9 @@ func (q *stdin) head() ([]byte, *os.File, bool) {
 	return nil, nil, false
 }
 
-func (q *stdin) wrote(n int, err error) {
+func charge(data []byte) int64 { return int64(len(data)) + writeOverhead }
+
+func (q *stdin) wrote(n int64, err error) {
 	q.touch()
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -238,7 +244,7 @@ func (q *stdin) wrote(n int, err error) {
 	if len(q.queue) > 0 { // else it was shut meanwhile
 		q.queue[0] = nil
 		q.queue = q.queue[1:]
-		q.queued -= int64(n)
+		q.queued -= n
 	}
 	q.admit()
 }

@@ -125,6 +125,19 @@ func TestTheQueueIsBounded(t *testing.T) {
 	}
 }
 
+// Small writes take more than their bytes, and are charged for it.
+func TestTheQueueIsBoundedForSmallWrites(t *testing.T) {
+	s := run(t, "exec sleep 60", withStdin)
+	within(t, "what fills the pipe", s.Write(make([]byte, 128<<10), nil, false).Done)
+	n := 0
+	for n < StdinQueueBytes && answered(s.Write([]byte("x"), nil, false)) {
+		n++
+	}
+	if most := StdinQueueBytes / writeOverhead; n > most || n < most/2 {
+		t.Errorf("%d writes of a byte wait", n)
+	}
+}
+
 // A write that is larger than the queue goes in when that is empty.
 func TestALargeWrite(t *testing.T) {
 	wait, open := gate(t)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"strconv"
@@ -242,12 +243,16 @@ func signalParams(sig syscall.Signal) rpc.ControlParams {
 	return rpc.ControlParams{Type: rpc.ControlSignal, Signal: unix.SignalName(sig)}
 }
 
-// feed forwards stdin until its end, or until the command takes no more. Any other error is the execution's:
-// the command would wait for an input that never comes.
+// feed forwards stdin until its end, or until the command takes no more. Any other error of the command's side is
+// the execution's: the command would wait for an input that never comes. One of reading can't be given on, so it
+// looks like the end to the command, and is told here.
 func (e *execution) feed(ctx context.Context, giveUp context.CancelCauseFunc, s *client.Session) {
 	buf := make([]byte, 64<<10)
 	for {
 		n, end := e.w.stdin.Read(buf)
+		if end != nil && end != io.EOF && !errors.Is(end, syscall.EBADF) { // nohup(1) gives a stdin that can't be read
+			fmt.Fprintf(e.w.stderr, "runnel: stdin: %v\n", end)
+		}
 		err := s.WriteBytes(ctx, buf[:n], end != nil)
 		if err != nil && !e.over(err) {
 			giveUp(&statusError{exitRunnelFailed, fmt.Errorf("stdin: %w", err)})

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -87,6 +88,9 @@ func (c *conn) hangUp() {
 	err := c.wire.failure()
 	var gone net.Error
 	if err == nil || errors.As(err, &gone) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		if gone != nil && gone.Timeout() {
+			c.stuck(fmt.Errorf("nothing came for %v", c.server.idle()))
+		}
 		c.outbox.abortUnlessClosing()
 		return
 	}
@@ -113,7 +117,7 @@ func (c *conn) settle(change func()) {
 	}
 }
 
-// stuck is told by the outbox that it can't write.
+// stuck says why the connection ends without the peer's doing. The outbox tells it that it can't write.
 func (c *conn) stuck(err error) {
 	c.log.Info().Err(err).Msg("peer cut off")
 }

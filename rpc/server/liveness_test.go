@@ -3,10 +3,12 @@
 package server_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/rs/zerolog"
 
 	"github.com/runnel-rpc/runnel/rpc"
 )
@@ -45,6 +47,43 @@ func TestSilentPeerIsCutOff(t *testing.T) {
 	s.idle() // the one that sent pings is silent now
 	if err := sends.over(); err == nil {
 		t.Error("not closed")
+	}
+}
+
+// TestCutOffIsLogged with why, and once.
+func TestCutOffIsLogged(t *testing.T) {
+	beside(t)
+	for name, c := range map[string]struct {
+		params object
+		pings  bool
+		why    string
+	}{
+		"silent":             {sleeper, false, "nothing came for 1.5s"},
+		"silent and flooded": {object{"command": "yes"}, false, "nothing came for 1.5s"},
+		"takes nothing":      {object{"command": "yes"}, true, "i/o timeout"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			log := &errorLog{}
+			s := serve(t, func(set *settings) {
+				set.Server.PingInterval = 500 * time.Millisecond
+				set.Server.WriteTimeout = patience
+				if c.pings {
+					set.Server.WriteTimeout = time.Second
+				}
+				set.Server.Log = zerolog.New(log)
+			})
+			p := s.dial(t)
+			p.start(c.params)
+			if c.pings {
+				p.pings(s.idle)
+			} else {
+				s.idle()
+			}
+			eventually(t, "the connection is over", func() bool { return strings.Contains(log.text(), `"disconnected"`) })
+			if text := log.text(); strings.Count(text, "peer cut off") != 1 || !strings.Contains(text, c.why) {
+				t.Errorf("logged: %s", text)
+			}
+		})
 	}
 }
 

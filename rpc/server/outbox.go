@@ -133,14 +133,15 @@ func (o *outbox) finish(f []byte) {
 	o.signal()
 }
 
-// abort ends the outbox at once, whatever it is doing.
-func (o *outbox) abort() {
+// abort ends the outbox at once, whatever it is doing. It reports false where that was done already.
+func (o *outbox) abort() (first bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.dead = true
+	first, o.dead = !o.dead, true
 	o.room.Broadcast()
 	o.signal()
 	_ = o.sock.Conn.Close()
+	return first
 }
 
 // abortUnlessClosing ends the outbox at once, unless it is about to end by a close frame.
@@ -171,8 +172,9 @@ func (o *outbox) run() {
 		}
 		over, err := o.drain(ping.C)
 		if err != nil {
-			o.abort()
-			o.fail(err)
+			if o.abort() { // else the abort is what the write failed of
+				o.fail(err)
+			}
 			return
 		}
 		if over {

@@ -7,3 +7,10 @@ import "golang.org/x/sys/unix"
 func boundUnsent(fd, bytes int) {
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, bytes)
 }
+
+// queuedBytes is what the kernel has of us that the peer's has not, or for a Unix socket that the peer has not read
+// (SIOCOUTQ, tcp(7)).
+func queuedBytes(fd int) int {
+	n, _ := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
+	return n
+}

@@ -10,19 +10,26 @@ import (
 	"time"
 )
 
+// looks is how often in its timeout a write that waits is looked at.
+const looks = 4
+
 // socket is the one place that writes to a connection. Its deadline is on progress: a write fails when no
-// byte could be written for the timeout, however long the whole takes.
+// byte went for the timeout, however long the whole takes. What the peer takes out of the kernel counts, for the
+// kernel asks for more only when much of its megabytes is free, and with pace when all of them are: a peer that
+// reads slowly and steadily need not get that far in time.
 type socket struct {
 	net.Conn
 	raw     syscall.RawConn // nil for a connection that is no plain descriptor (TLS)
 	timeout time.Duration
 
 	// What one write needs, here so that a write allocates nothing. One goroutine writes.
-	rest  []byte
-	err   error
-	armed bool
-	pace  pacer
-	step  func(fd uintptr) bool
+	rest   []byte
+	err    error
+	armed  bool
+	moved  time.Time // when progress was last seen, while armed
+	queued int       // in the kernel, then
+	pace   pacer
+	step   func(fd uintptr) bool
 }
 
 func newSocket(c net.Conn, timeout time.Duration) *socket {
@@ -41,6 +48,10 @@ func (s *socket) write(b []byte) error {
 	}
 	s.rest, s.err = b, nil
 	err := s.raw.Write(s.step)
+	for errors.Is(err, os.ErrDeadlineExceeded) { // it is time for a look
+		_ = s.Conn.SetWriteDeadline(time.Time{})
+		err = s.raw.Write(s.step)
+	}
 	s.rest = nil
 	if s.armed {
 		s.armed = false
@@ -52,8 +63,8 @@ func (s *socket) write(b []byte) error {
 	return err
 }
 
-// writeSome writes until all is written or the kernel takes no more; then the deadline begins anew if there
-// was progress. So a write that never blocks sets no deadline at all.
+// writeSome writes until all is written, the peer is stuck or the kernel takes no more. A write that never
+// blocks sets no deadline at all.
 func (s *socket) writeSome(fd uintptr) bool {
 	progress := false
 	for len(s.rest) > 0 {
@@ -66,17 +77,28 @@ func (s *socket) writeSome(fd uintptr) bool {
 		case err == syscall.EINTR:
 		case err == syscall.EAGAIN:
 			s.pace.blocked(int(fd))
-			if progress || !s.armed {
-				s.armed = true
-				_ = s.Conn.SetWriteDeadline(time.Now().Add(s.timeout))
-			}
-			return false
+			return s.stuck(int(fd), progress)
 		default:
 			s.err = os.NewSyscallError("write", err)
 			return true
 		}
 	}
 	return true
+}
+
+// stuck reports whether nothing has gone for the timeout; else it sees that there is another look.
+func (s *socket) stuck(fd int, progress bool) bool {
+	now, queued := time.Now(), queuedBytes(fd)
+	switch {
+	case progress, !s.armed, queued < s.queued:
+		s.moved = now
+	case now.Sub(s.moved) >= s.timeout:
+		s.err = os.ErrDeadlineExceeded
+		return true
+	}
+	s.armed, s.queued = true, queued
+	_ = s.Conn.SetWriteDeadline(now.Add(s.timeout / looks))
+	return false
 }
 
 // writeParts is for connections whose descriptor is not the wire: small parts, each under a deadline.

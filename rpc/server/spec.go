@@ -81,6 +81,7 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 		WaitForTree:   p.OnLeaderExit == rpc.OnLeaderExitWait,
 		Output:        output(p),
 		Capture:       capture,
+		Weight:        weight(p),
 	}, nil
 }
 
@@ -88,6 +89,20 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 func fingerprint(p *rpc.ExecuteParams) string {
 	sum := sha256.Sum256(mustMarshal(p))
 	return string(sum[:])
+}
+
+// weight is about what the command and the labels take while the session is kept. Strings and members of a map
+// take some bytes besides their text.
+func weight(p *rpc.ExecuteParams) (n int64) {
+	const perString, perLabel = 16, 48
+	n = int64(len(p.Command.Shell))
+	for _, arg := range p.Command.Argv {
+		n += int64(len(arg)) + perString
+	}
+	for name, value := range p.Labels {
+		n += int64(len(name)+len(value)) + perLabel
+	}
+	return n
 }
 
 func output(p *rpc.ExecuteParams) stream.ReaderOptions {

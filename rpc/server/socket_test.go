@@ -1,0 +1,74 @@
+package server
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"testing"
+	"time"
+)
+
+// loopback returns a TCP connection whose kernel buffers are large on the side that writes and small on the
+// side that reads.
+func loopback(t *testing.T) (writes, reads *net.TCPConn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	accepted, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = accepted.Close() })
+	writes, reads = c.(*net.TCPConn), accepted.(*net.TCPConn)
+	_ = writes.SetWriteBuffer(2 << 20)
+	_ = reads.SetReadBuffer(64 << 10)
+	return writes, reads
+}
+
+// TestSlowSteadyPeerIsNotCutOff: it takes bytes all the time, but in the timeout not as many as make the kernel
+// call the socket writable.
+func TestSlowSteadyPeerIsNotCutOff(t *testing.T) {
+	t.Parallel()
+	writes, reads := loopback(t)
+	const timeout, sip, total = 500 * time.Millisecond, 32 << 10, 5 << 20
+	taken := make(chan int)
+	go func() {
+		n, rest := 0, make([]byte, sip)
+		for end := time.Now().Add(6 * timeout); time.Now().Before(end); time.Sleep(timeout / 10) {
+			k, _ := io.ReadFull(reads, rest)
+			n += k
+		}
+		more, _ := io.Copy(io.Discard, reads)
+		taken <- n + int(more)
+	}()
+	s := newSocket(writes, timeout)
+	if err := s.write(make([]byte, total)); err != nil {
+		t.Error(err)
+	}
+	_ = writes.Close()
+	if n := <-taken; n != total {
+		t.Errorf("%d bytes of %d came", n, total)
+	}
+}
+
+// TestPeerThatTakesNothingIsCutOff: once, and after the timeout, whatever it took before.
+func TestPeerThatTakesNothingIsCutOff(t *testing.T) {
+	t.Parallel()
+	writes, _ := loopback(t)
+	const timeout = 300 * time.Millisecond
+	s := newSocket(writes, timeout)
+	begin := time.Now()
+	err := s.write(make([]byte, 32<<20))
+	if took := time.Since(begin); !errors.Is(err, os.ErrDeadlineExceeded) || took < timeout || took > 10*timeout {
+		t.Errorf("%v after %v", err, took)
+	}
+}

@@ -1,0 +1,25 @@
+package server
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/runnel-rpc/runnel/rpc"
+)
+
+// TestWeight: whatever makes a command or its labels large, the registry knows, or it would keep a thousand of them.
+func TestWeight(t *testing.T) {
+	large := strings.Repeat("x", 100_000)
+	for name, p := range map[string]rpc.ExecuteParams{
+		"string":    {Command: rpc.Command{Shell: large}},
+		"argument":  {Command: rpc.Command{Argv: []string{"true", large}}},
+		"arguments": {Command: rpc.Command{Argv: make([]string, len(large)/16)}},
+		"label":     {Command: rpc.Command{Shell: "true"}, Labels: map[string]string{"a": large}},
+		"name":      {Command: rpc.Command{Shell: "true"}, Labels: map[string]string{large: ""}},
+	} {
+		spec, err := (&Defaults{}).spec(principal, &p)
+		if n := int64(len(large)); err != nil || spec.Weight < n || spec.Weight > n+1000 {
+			t.Errorf("%s: %d, %v", name, spec.Weight, err)
+		}
+	}
+}
