@@ -136,6 +136,27 @@ func TestOneFollowerOfASession(t *testing.T) {
 	})
 }
 
+// TestAnySpellingOfAnID: events come under an id's lower case, also for who spells it otherwise.
+func TestAnySpellingOfAnID(t *testing.T) {
+	const told, spelled = "abcdefab-1111-4111-8111-111111111111", "ABCDEFAB-1111-4111-8111-111111111111"
+	record := fmt.Sprintf(`{"jsonrpc":"2.0","method":"process.completed","params":{"session_id":%q,"seq":4,"exit_code":0}}`, told)
+	reply := `{"jsonrpc":"2.0","id":"%s","result":{}}`
+	c := scripted(t, []string{hello}, reply+"\n"+record, reply+"\n"+record)
+	executed, err := c.Execute(t.Context(), rpc.ExecuteParams{SessionID: spelled, Command: rpc.Command{Shell: "x"}}, Events{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	within(t, "the record of what was executed", func() { <-executed.Done() })
+	attached, _, err := c.Attach(t.Context(), rpc.AttachParams{SessionID: spelled}, Events{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	within(t, "the record of what was attached to", func() { <-attached.Done() })
+	if executed.ID() != told || attached.ID() != told {
+		t.Errorf("%s, %s", executed.ID(), attached.ID())
+	}
+}
+
 // TestEventsBehindSlowOutput: what came while a callback was busy is told all the same, in order.
 func TestEventsBehindSlowOutput(t *testing.T) {
 	event := func(method string, seq int) string {

@@ -107,7 +107,7 @@ func (c *Client) recordOf(ctx context.Context, id string) (*rpc.Completion, erro
 }
 
 func newSession(c *Client, id string, events Events, slowClient string) *Session {
-	s := &Session{c: c, id: id, events: events, drop: slowClient == rpc.SlowClientDrop, done: make(chan struct{})}
+	s := &Session{c: c, id: asTold(id), events: events, drop: slowClient == rpc.SlowClientDrop, done: make(chan struct{})}
 	if events.Readers && s.events.Window == 0 {
 		s.events.Window = DefaultWindow
 	}
@@ -118,6 +118,15 @@ func newSession(c *Client, id string, events Events, slowClient string) *Session
 		c.raw.Store(true)
 	}
 	return s
+}
+
+// asTold is a session's id as the server writes it in events, however the caller spells it. What is no UUID is the
+// server's to refuse.
+func asTold(id string) string {
+	if u, err := uuid.Parse(id); err == nil && len(id) == len(u.String()) {
+		return u.String()
+	}
+	return id
 }
 
 // begin follows the session while the call that attaches the client to it is made.
