@@ -20,7 +20,8 @@ async def main(command):
             if message.get("method") == "process.output":
                 print(params["data"], end="", flush=True, file=sys.stderr if params["type"] == "stderr" else sys.stdout)
             if message.get("method") == "process.completed":
-                return params["exit_code"]
+                return 1 if params["exit_code"] is None else params["exit_code"]  # None: a signal ended it
+    return "the server closed the connection"
 
 
 sys.exit(asyncio.run(main(sys.argv[1])))
