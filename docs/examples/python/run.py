@@ -1,6 +1,6 @@
 """Runs a command on a Runnel server and prints what it writes, as it comes.
 
-    pip install websockets        (or Debian's python3-websockets)
+    pip install websockets==10.4        (which is Debian's python3-websockets)
     RUNNEL_URL=ws://127.0.0.1:8003/ws RUNNEL_TOKEN=… python3 run.py 'make test'
 """
 import asyncio, json, os, sys
