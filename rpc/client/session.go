@@ -49,6 +49,7 @@ type Session struct {
 
 	mu       sync.Mutex
 	seq      int64 // all up to here was taken from the connection
+	came     bool  // something has; else seq is what was asked for, and may lie beyond the log's end
 	followed bool  // the server attached us
 	missed   bool  // another connection was made before that was known
 	on       *link // where it was attached to again; nil also for the first one
@@ -86,10 +87,15 @@ func (c *Client) Attach(ctx context.Context, p rpc.AttachParams, events Events) 
 	s := newSession(c, p.SessionID, events, p.SlowClient)
 	s.seq = p.AfterSeq
 	if s.feed != nil {
-		s.feed.begin(p.AfterSeq)
 		p.Window = &s.events.Window
 	}
-	err := s.begin(func() error { return c.again(ctx, rpc.MethodAttach, p, &result) })
+	err := s.begin(func() error {
+		err := c.again(ctx, rpc.MethodAttach, p, &result)
+		if err == nil {
+			s.endsAt(result.LastSeq)
+		}
+		return err
+	})
 	if err != nil {
 		return nil, result, err
 	}
@@ -249,15 +255,25 @@ func (s *Session) Follow(ctx context.Context) error {
 	}
 }
 
-// advance takes the place of an event and reports whether it is new.
+// advance takes the place of an event and reports whether it is new. The first one is: the server may have begun
+// before the place that it was asked for.
 func (s *Session) advance(seq int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if seq <= s.seq {
+	if s.came && seq <= s.seq {
 		return false
 	}
-	s.seq = seq
+	s.seq, s.came = seq, true
 	return true
+}
+
+// endsAt says where the log ended when it was attached to: what lies beyond means its end.
+func (s *Session) endsAt(last int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.came {
+		s.seq = min(s.seq, last)
+	}
 }
 
 // output is called by the goroutine that reads.
