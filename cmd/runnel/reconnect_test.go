@@ -115,6 +115,25 @@ func TestDetachSurvivesALostAnswer(t *testing.T) {
 	}
 }
 
+// TestAttachSurvivesALostAnswer: also one that it finds the session by.
+func TestAttachSurvivesALostAnswer(t *testing.T) {
+	for _, answer := range []string{`"result":{"sessions"`, `"result":{"session_id"`} {
+		t.Run(answer, func(t *testing.T) {
+			t.Parallel()
+			p := newPlace(t)
+			proxy, url := p.remote(t)
+			id := p.detached(t, "-c", "echo hello; exit 9")
+			proxy.lose(answer)
+			x := p.runnel(t, "attach", "--url", url, id[:20])
+			same(t, x.rest(), "hello\n")
+			x.exits(9)
+			if said := x.errors(); !strings.Contains(said, "; reconnecting\n") {
+				t.Errorf("nothing was lost: %s", said)
+			}
+		})
+	}
+}
+
 func TestInputSurvivesDrops(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)

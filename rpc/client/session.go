@@ -72,7 +72,7 @@ func (c *Client) Execute(ctx context.Context, p rpc.ExecuteParams, events Events
 	if s.feed != nil {
 		p.Window = &s.events.Window
 	}
-	if err := s.begin(func() error { return c.again(ctx, rpc.MethodExecute, p, &s.result) }); err != nil {
+	if err := s.begin(func() error { return c.CallAgain(ctx, rpc.MethodExecute, p, &s.result) }); err != nil {
 		if l := c.alive(); l != nil && !chosen && ctx.Err() != nil {
 			_ = l.rpc.Notify(context.WithoutCancel(ctx), rpc.MethodCancel, rpc.CancelParams{SessionID: p.SessionID})
 		}
@@ -90,7 +90,7 @@ func (c *Client) Attach(ctx context.Context, p rpc.AttachParams, events Events) 
 		p.Window = &s.events.Window
 	}
 	err := s.begin(func() error {
-		err := c.again(ctx, rpc.MethodAttach, p, &result)
+		err := c.CallAgain(ctx, rpc.MethodAttach, p, &result)
 		if err == nil {
 			s.endsAt(result.LastSeq)
 		}
@@ -108,7 +108,7 @@ func (c *Client) Attach(ctx context.Context, p rpc.AttachParams, events Events) 
 
 func (c *Client) recordOf(ctx context.Context, id string) (*rpc.Completion, error) {
 	var rec rpc.Completion
-	err := c.again(ctx, rpc.MethodWait, rpc.WaitParams{SessionID: id}, &rec)
+	err := c.CallAgain(ctx, rpc.MethodWait, rpc.WaitParams{SessionID: id}, &rec)
 	return &rec, err
 }
 
@@ -197,7 +197,7 @@ func (s *Session) Reader(stream string) io.Reader { return s.feed.reader(stream)
 
 // Control pauses, resumes or cancels the session: rpc.ControlPause, and so on.
 func (s *Session) Control(ctx context.Context, typ string) error {
-	return s.c.again(ctx, rpc.MethodControl, rpc.ControlParams{SessionID: s.id, Type: typ}, nil)
+	return s.c.CallAgain(ctx, rpc.MethodControl, rpc.ControlParams{SessionID: s.id, Type: typ}, nil)
 }
 
 // Signal sends a signal by its name, SIGINT, to the whole tree. It is sent once: on a drop it is ErrClosed.
@@ -209,12 +209,12 @@ func (s *Session) Signal(ctx context.Context, name string) error {
 // Resize changes the size of the session's terminal.
 func (s *Session) Resize(ctx context.Context, rows, cols int) error {
 	p := rpc.ControlParams{SessionID: s.id, Type: rpc.ControlResize, Rows: rows, Cols: cols}
-	return s.c.again(ctx, rpc.MethodControl, p, nil)
+	return s.c.CallAgain(ctx, rpc.MethodControl, p, nil)
 }
 
 // Detach follows the session no more; it runs on. Wait returns ErrDetached.
 func (s *Session) Detach(ctx context.Context) error {
-	err := s.c.again(ctx, rpc.MethodDetach, rpc.SessionParams{SessionID: s.id}, nil)
+	err := s.c.CallAgain(ctx, rpc.MethodDetach, rpc.SessionParams{SessionID: s.id}, nil)
 	s.c.forget(s)
 	s.finish(nil, ErrDetached)
 	return err
