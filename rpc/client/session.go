@@ -100,8 +100,9 @@ func (c *Client) Attach(ctx context.Context, p rpc.AttachParams, events Events) 
 		return nil, result, err
 	}
 	if result.State == "ended" && p.AfterSeq >= result.LastSeq { // there is nothing to follow
-		s.finish(c.recordOf(ctx, s.id))
+		rec, err := c.recordOf(ctx, s.id)
 		c.forget(s)
+		s.finish(rec, err)
 	}
 	return s, result, nil
 }
@@ -296,13 +297,13 @@ func (s *Session) event(method string, params, raw []byte, seq int64) {
 	if !s.advance(seq) {
 		return
 	}
+	if method == rpc.NotifyCompleted { // who learns of the end may attach again at once
+		s.c.forget(s)
+	}
 	if s.feed != nil {
 		s.feed.event(method, params, raw, seq)
 	} else {
 		s.tell(method, params, raw)
-	}
-	if method == rpc.NotifyCompleted {
-		s.c.forget(s)
 	}
 }
 
