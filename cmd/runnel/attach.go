@@ -26,7 +26,8 @@ func (c *attachCmd) Validate() error {
 	return c.target.Validate()
 }
 
-// Run follows the session to its end, and has its exit status. Ctrl-C leaves the session, which runs on.
+// Run follows the session to its end, and has its exit status. Ctrl-C leaves the session, which runs on, and so does a
+// stdout that nobody reads.
 func (c *attachCmd) Run(w *world) error {
 	conn, err := c.connect(w.ctx, client.Options{Reconnect: c.reconnect(w)})
 	if err != nil {
@@ -56,6 +57,8 @@ func (e *execution) attach(p rpc.AttachParams) error {
 		select {
 		case sig := <-signals:
 			giveUp(&statusError{exitSignalBase + int(sig.(syscall.Signal)), nil})
+		case <-e.tell: // as a run would tell its command; this one is not ours to end
+			giveUp(e.unwritten())
 		case <-ctx.Done():
 		}
 	}()
@@ -69,4 +72,12 @@ func (e *execution) attach(p rpc.AttachParams) error {
 		_ = s.Detach(short)
 	}
 	return err
+}
+
+// unwritten is how a verb ends that can't write what it is there to print.
+func (e *execution) unwritten() error {
+	if errors.Is(e.failed, syscall.EPIPE) {
+		return &statusError{exitSignalBase + int(syscall.SIGPIPE), nil}
+	}
+	return &statusError{exitRunnelFailed, e.failed}
 }

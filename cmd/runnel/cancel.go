@@ -59,7 +59,7 @@ func resolve(ctx context.Context, conn *client.Client, prefix string) (string, e
 		return id.String(), nil // as the server writes it, whatever the form that was typed
 	}
 	var res rpc.ListResult
-	if err := conn.Call(ctx, rpc.MethodList, rpc.ListParams{}, &res); err != nil {
+	if err := conn.CallAgain(ctx, rpc.MethodList, rpc.ListParams{}, &res); err != nil {
 		return "", err
 	}
 	var found []string

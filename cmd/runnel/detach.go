@@ -4,19 +4,21 @@ import (
 	"fmt"
 
 	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/client"
 )
 
-// detach starts the command, says its session's id, and leaves it.
+// detach starts the command, says its session's id, and leaves it. Nobody but who is told the id would ever end the
+// command, so an answer that is lost is asked for again.
 func (e *execution) detach(p rpc.ExecuteParams) error {
-	var res rpc.ExecuteResult
 	stream := false
 	p.Stream = &stream
-	if err := e.conn.Call(e.w.ctx, rpc.MethodExecute, p, &res); err != nil {
+	s, err := e.conn.Execute(e.w.ctx, p, client.Events{})
+	if err != nil {
 		return startStatus(err, &p)
 	}
-	if err := e.conn.Call(e.w.ctx, rpc.MethodDetach, rpc.SessionParams{SessionID: res.SessionID}, nil); err != nil {
+	if err := s.Detach(e.w.ctx); err != nil {
 		return &statusError{exitRunnelFailed, err}
 	}
-	_, err := fmt.Fprintln(e.w.stdout, res.SessionID)
+	_, err = fmt.Fprintln(e.w.stdout, s.ID())
 	return err
 }

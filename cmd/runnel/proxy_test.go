@@ -1,7 +1,7 @@
 package main
 
 import (
-	"io"
+	"bytes"
 	"net"
 	"strings"
 	"sync"
@@ -17,6 +17,7 @@ type proxy struct {
 
 	mu    sync.Mutex
 	conns map[net.Conn]bool
+	lost  []byte // what has this in it is dropped, once, and its connection with it
 }
 
 // through starts a proxy and returns it with its URL for the server at url.
@@ -57,13 +58,39 @@ func (p *proxy) serve() {
 
 // carry copies until one end is closed, and then closes both.
 func (p *proxy) carry(from, to net.Conn) {
-	_, _ = io.Copy(to, from)
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buf)
+		if err != nil || p.loses(buf[:n]) {
+			break
+		}
+		if _, err = to.Write(buf[:n]); err != nil {
+			break
+		}
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, c := range []net.Conn{from, to} {
 		_ = c.Close()
 		delete(p.conns, c)
 	}
+}
+
+// lose loses the next message with text in it, and its connection.
+func (p *proxy) lose(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lost = []byte(text)
+}
+
+func (p *proxy) loses(b []byte) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.lost == nil || !bytes.Contains(b, p.lost) {
+		return false
+	}
+	p.lost = nil
+	return true
 }
 
 // cut resets all connections and returns how many ends they had.

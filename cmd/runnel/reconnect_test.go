@@ -87,6 +87,53 @@ func TestOutputSurvivesDrops(t *testing.T) {
 	}
 }
 
+// TestDetachSurvivesALostAnswer: what runs is never left without a word of its id.
+func TestDetachSurvivesALostAnswer(t *testing.T) {
+	for _, answer := range []string{`"result":{"status":"started"`, `"result":{}`} {
+		t.Run(answer, func(t *testing.T) {
+			t.Parallel()
+			p := newPlace(t)
+			proxy, url := p.remote(t)
+			proxy.lose(answer)
+			x := p.runnel(t, "run", "--url", url, "--detach", "-c", "echo started >>started; sleep 1000")
+			id := strings.TrimSpace(x.rest())
+			x.exits(0)
+			proxy.mu.Lock()
+			lost := proxy.lost == nil
+			proxy.mu.Unlock()
+			if said := x.errors(); !lost || !strings.Contains(said, "runnel: reconnected\n") {
+				t.Errorf("lost the answer %v: %s", lost, said)
+			}
+			poll(func() bool { b, _ := os.ReadFile(p.path("started")); return len(b) > 0 })
+			y := p.runnel(t, "cancel", "--url", url, id)
+			same(t, y.rest(), id+" canceled\n")
+			y.exits(0)
+			if b, _ := os.ReadFile(p.path("started")); string(b) != "started\n" {
+				t.Errorf("started as often as %q says", b)
+			}
+		})
+	}
+}
+
+// TestAttachSurvivesALostAnswer: also one that it finds the session by.
+func TestAttachSurvivesALostAnswer(t *testing.T) {
+	for _, answer := range []string{`"result":{"sessions"`, `"result":{"session_id"`} {
+		t.Run(answer, func(t *testing.T) {
+			t.Parallel()
+			p := newPlace(t)
+			proxy, url := p.remote(t)
+			id := p.detached(t, "-c", "echo hello; exit 9")
+			proxy.lose(answer)
+			x := p.runnel(t, "attach", "--url", url, id[:20])
+			same(t, x.rest(), "hello\n")
+			x.exits(9)
+			if said := x.errors(); !strings.Contains(said, "; reconnecting\n") {
+				t.Errorf("nothing was lost: %s", said)
+			}
+		})
+	}
+}
+
 func TestInputSurvivesDrops(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)

@@ -94,3 +94,28 @@ func TestNobodyReadsStdout(t *testing.T) {
 		t.Errorf("stderr is %q", said)
 	}
 }
+
+// TestNobodyReadsAttach: it ends as any other program would, and the session runs on.
+func TestNobodyReadsAttach(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.serve(t)
+	id := p.detached(t, "-c", "while :; do echo more; sleep 0.01; done")
+	for _, c := range []struct {
+		how, says string
+		status    int
+	}{
+		{"runnel attach " + id + " | head -n 1; exit ${PIPESTATUS[0]}", "", 141},
+		{"runnel attach " + id + " >/dev/full", "no space left on device\n", 125},
+	} {
+		x := p.start(t, "bash", "-c", c.how)
+		x.exits(c.status)
+		if said := x.errors(); !strings.HasSuffix(said, c.says) || c.says == "" && said != "" {
+			t.Errorf("%s: stderr is %q", c.how, said)
+		}
+	}
+	if got := p.runnel(t, "ps").rest(); !strings.Contains(got, id+"  running") {
+		t.Error(got)
+	}
+	p.runnel(t, "cancel", id).exits(0)
+}

@@ -178,8 +178,9 @@ func (c *Client) Call(ctx context.Context, method string, params, result any) er
 	return l.call(ctx, method, params, result)
 }
 
-// again is Call for what may be asked twice: where the client reconnects, it asks again.
-func (c *Client) again(ctx context.Context, method string, params, result any) error {
+// CallAgain is Call for what may be asked twice: where the client reconnects, and the connection dropped before the
+// answer, it asks again.
+func (c *Client) CallAgain(ctx context.Context, method string, params, result any) error {
 	for {
 		l, err := c.current(ctx)
 		if err != nil {

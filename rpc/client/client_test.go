@@ -136,6 +136,44 @@ func TestOneFollowerOfASession(t *testing.T) {
 	})
 }
 
+// TestFollowAgainOnceItEnded: who was told of a session's end may attach to it at once.
+func TestFollowAgainOnceItEnded(t *testing.T) {
+	record := fmt.Sprintf(`{"jsonrpc":"2.0","method":"process.completed","params":{"session_id":%q,"seq":4,"exit_code":0}}`, session1)
+	c := scripted(t, []string{hello}, `{"jsonrpc":"2.0","id":"%s","result":{}}`+"\n"+record)
+	s, err := c.Execute(t.Context(), rpc.ExecuteParams{SessionID: session1, Command: rpc.Command{Shell: "x"}}, Events{
+		Raw: func([]byte) { c.mu.Lock() }, // nothing is forgotten from here on
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	within(t, "the record", func() { <-s.Done() })
+	defer c.mu.Unlock()
+	if c.sessions[session1] != nil {
+		t.Error("it is followed still")
+	}
+}
+
+// TestAnySpellingOfAnID: events come under an id's lower case, also for who spells it otherwise.
+func TestAnySpellingOfAnID(t *testing.T) {
+	const told, spelled = "abcdefab-1111-4111-8111-111111111111", "ABCDEFAB-1111-4111-8111-111111111111"
+	record := fmt.Sprintf(`{"jsonrpc":"2.0","method":"process.completed","params":{"session_id":%q,"seq":4,"exit_code":0}}`, told)
+	reply := `{"jsonrpc":"2.0","id":"%s","result":{}}`
+	c := scripted(t, []string{hello}, reply+"\n"+record, reply+"\n"+record)
+	executed, err := c.Execute(t.Context(), rpc.ExecuteParams{SessionID: spelled, Command: rpc.Command{Shell: "x"}}, Events{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	within(t, "the record of what was executed", func() { <-executed.Done() })
+	attached, _, err := c.Attach(t.Context(), rpc.AttachParams{SessionID: spelled}, Events{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	within(t, "the record of what was attached to", func() { <-attached.Done() })
+	if executed.ID() != told || attached.ID() != told {
+		t.Errorf("%s, %s", executed.ID(), attached.ID())
+	}
+}
+
 // TestEventsBehindSlowOutput: what came while a callback was busy is told all the same, in order.
 func TestEventsBehindSlowOutput(t *testing.T) {
 	event := func(method string, seq int) string {

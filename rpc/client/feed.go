@@ -55,9 +55,6 @@ func newFeed(s *Session) *feed {
 	return f
 }
 
-// begin says where the server begins.
-func (f *feed) begin(seq int64) { f.received, f.consumed, f.acked = seq, seq, seq }
-
 // reopen returns the window for an attachment at seq on another connection: what waits here fills a part of it.
 func (f *feed) reopen(l *link, seq int64) *int64 {
 	f.mu.Lock()

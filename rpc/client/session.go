@@ -49,6 +49,7 @@ type Session struct {
 
 	mu       sync.Mutex
 	seq      int64 // all up to here was taken from the connection
+	came     bool  // something has; else seq is what was asked for, and may lie beyond the log's end
 	followed bool  // the server attached us
 	missed   bool  // another connection was made before that was known
 	on       *link // where it was attached to again; nil also for the first one
@@ -71,7 +72,7 @@ func (c *Client) Execute(ctx context.Context, p rpc.ExecuteParams, events Events
 	if s.feed != nil {
 		p.Window = &s.events.Window
 	}
-	if err := s.begin(func() error { return c.again(ctx, rpc.MethodExecute, p, &s.result) }); err != nil {
+	if err := s.begin(func() error { return c.CallAgain(ctx, rpc.MethodExecute, p, &s.result) }); err != nil {
 		if l := c.alive(); l != nil && !chosen && ctx.Err() != nil {
 			_ = l.rpc.Notify(context.WithoutCancel(ctx), rpc.MethodCancel, rpc.CancelParams{SessionID: p.SessionID})
 		}
@@ -86,28 +87,34 @@ func (c *Client) Attach(ctx context.Context, p rpc.AttachParams, events Events) 
 	s := newSession(c, p.SessionID, events, p.SlowClient)
 	s.seq = p.AfterSeq
 	if s.feed != nil {
-		s.feed.begin(p.AfterSeq)
 		p.Window = &s.events.Window
 	}
-	err := s.begin(func() error { return c.again(ctx, rpc.MethodAttach, p, &result) })
+	err := s.begin(func() error {
+		err := c.CallAgain(ctx, rpc.MethodAttach, p, &result)
+		if err == nil {
+			s.endsAt(result.LastSeq)
+		}
+		return err
+	})
 	if err != nil {
 		return nil, result, err
 	}
 	if result.State == "ended" && p.AfterSeq >= result.LastSeq { // there is nothing to follow
-		s.finish(c.recordOf(ctx, s.id))
+		rec, err := c.recordOf(ctx, s.id)
 		c.forget(s)
+		s.finish(rec, err)
 	}
 	return s, result, nil
 }
 
 func (c *Client) recordOf(ctx context.Context, id string) (*rpc.Completion, error) {
 	var rec rpc.Completion
-	err := c.again(ctx, rpc.MethodWait, rpc.WaitParams{SessionID: id}, &rec)
+	err := c.CallAgain(ctx, rpc.MethodWait, rpc.WaitParams{SessionID: id}, &rec)
 	return &rec, err
 }
 
 func newSession(c *Client, id string, events Events, slowClient string) *Session {
-	s := &Session{c: c, id: id, events: events, drop: slowClient == rpc.SlowClientDrop, done: make(chan struct{})}
+	s := &Session{c: c, id: asTold(id), events: events, drop: slowClient == rpc.SlowClientDrop, done: make(chan struct{})}
 	if events.Readers && s.events.Window == 0 {
 		s.events.Window = DefaultWindow
 	}
@@ -118,6 +125,15 @@ func newSession(c *Client, id string, events Events, slowClient string) *Session
 		c.raw.Store(true)
 	}
 	return s
+}
+
+// asTold is a session's id as the server writes it in events, however the caller spells it. What is no UUID is the
+// server's to refuse.
+func asTold(id string) string {
+	if u, err := uuid.Parse(id); err == nil && len(id) == len(u.String()) {
+		return u.String()
+	}
+	return id
 }
 
 // begin follows the session while the call that attaches the client to it is made.
@@ -182,7 +198,7 @@ func (s *Session) Reader(stream string) io.Reader { return s.feed.reader(stream)
 
 // Control pauses, resumes or cancels the session: rpc.ControlPause, and so on.
 func (s *Session) Control(ctx context.Context, typ string) error {
-	return s.c.again(ctx, rpc.MethodControl, rpc.ControlParams{SessionID: s.id, Type: typ}, nil)
+	return s.c.CallAgain(ctx, rpc.MethodControl, rpc.ControlParams{SessionID: s.id, Type: typ}, nil)
 }
 
 // Signal sends a signal by its name, SIGINT, to the whole tree. It is sent once: on a drop it is ErrClosed.
@@ -194,12 +210,12 @@ func (s *Session) Signal(ctx context.Context, name string) error {
 // Resize changes the size of the session's terminal.
 func (s *Session) Resize(ctx context.Context, rows, cols int) error {
 	p := rpc.ControlParams{SessionID: s.id, Type: rpc.ControlResize, Rows: rows, Cols: cols}
-	return s.c.again(ctx, rpc.MethodControl, p, nil)
+	return s.c.CallAgain(ctx, rpc.MethodControl, p, nil)
 }
 
 // Detach follows the session no more; it runs on. Wait returns ErrDetached.
 func (s *Session) Detach(ctx context.Context) error {
-	err := s.c.again(ctx, rpc.MethodDetach, rpc.SessionParams{SessionID: s.id}, nil)
+	err := s.c.CallAgain(ctx, rpc.MethodDetach, rpc.SessionParams{SessionID: s.id}, nil)
 	s.c.forget(s)
 	s.finish(nil, ErrDetached)
 	return err
@@ -240,15 +256,25 @@ func (s *Session) Follow(ctx context.Context) error {
 	}
 }
 
-// advance takes the place of an event and reports whether it is new.
+// advance takes the place of an event and reports whether it is new. The first one is: the server may have begun
+// before the place that it was asked for.
 func (s *Session) advance(seq int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if seq <= s.seq {
+	if s.came && seq <= s.seq {
 		return false
 	}
-	s.seq = seq
+	s.seq, s.came = seq, true
 	return true
+}
+
+// endsAt says where the log ended when it was attached to: what lies beyond means its end.
+func (s *Session) endsAt(last int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.came {
+		s.seq = min(s.seq, last)
+	}
 }
 
 // output is called by the goroutine that reads.
@@ -271,13 +297,13 @@ func (s *Session) event(method string, params, raw []byte, seq int64) {
 	if !s.advance(seq) {
 		return
 	}
+	if method == rpc.NotifyCompleted { // who learns of the end may attach again at once
+		s.c.forget(s)
+	}
 	if s.feed != nil {
 		s.feed.event(method, params, raw, seq)
 	} else {
 		s.tell(method, params, raw)
-	}
-	if method == rpc.NotifyCompleted {
-		s.c.forget(s)
 	}
 }
 

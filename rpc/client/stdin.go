@@ -44,7 +44,7 @@ func (s *Session) write(ctx context.Context, data []byte, eof bool) error {
 	}
 	offset := s.stdin.sent
 	p.Offset = &offset
-	err := s.c.again(ctx, rpc.MethodWrite, p, nil)
+	err := s.c.CallAgain(ctx, rpc.MethodWrite, p, nil)
 	if err == nil {
 		s.stdin.sent += int64(len(data))
 	}

@@ -205,6 +205,48 @@ func TestCloseWhileAway(t *testing.T) {
 	}
 }
 
+// TestAttachBeyondTheEnd means the end: what is written from then on comes, also over another connection and through a
+// window that is smaller than what lies between.
+func TestAttachBeyondTheEnd(t *testing.T) {
+	beside(t)
+	a := serve(t).away(t)
+	const size = 100000
+	for _, c := range []struct {
+		events client.Events
+		cut    bool
+	}{{}, {cut: true}, {events: client.Events{Window: 1000}}, {events: client.Events{Window: 1000}, cut: true}, {events: client.Events{Window: 1000, Readers: true}}} {
+		x := a.execute(t, shell(fmt.Sprintf("read x; yes 0123456 | head -c %d", size)), client.Events{})
+		if err := x.Detach(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		var n atomic.Int64
+		if !c.events.Readers {
+			c.events.Output = func(o *client.Output) { n.Add(int64(len(o.Data))) }
+		}
+		y, _, err := a.Attach(t.Context(), rpc.AttachParams{SessionID: x.ID(), AfterSeq: 1 << 40}, c.events)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.cut {
+			a.cut.cut()
+			within(t, "Restored", a.restored)
+		}
+		if err := y.WriteBytes(t.Context(), []byte("\n"), true); err != nil {
+			t.Fatal(err)
+		}
+		if c.events.Readers {
+			soon(t, "reading", func() {
+				got, _ := io.Copy(io.Discard, y.Reader(rpc.StreamStdout))
+				n.Add(got)
+			})
+		}
+		within(t, "its end", y.Done())
+		if rec, err := y.Wait(t.Context()); err != nil || n.Load() != size || y.Seq() != rec.Seq {
+			t.Errorf("window %d: %d of %d bytes, at %d of %+v, %v", c.events.Window, n.Load(), size, y.Seq(), rec, err)
+		}
+	}
+}
+
 // TestReadersOneAfterTheOther: what waits of the second stream while the first is read is not lost.
 func TestReadersOneAfterTheOther(t *testing.T) {
 	beside(t)

@@ -1,6 +1,6 @@
 """A Runnel client over websockets and asyncio: sessions that outlive their connection.
 
-    pip install websockets        (or Debian's python3-websockets)
+    pip install websockets==10.4        (which is Debian's python3-websockets)
 
     runnel = await Runnel.connect(url, token)
     session = await runnel.execute("make test", lambda output: print(output["data"], end=""))

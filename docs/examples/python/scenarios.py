@@ -148,20 +148,39 @@ async def is_refused_without_token(_):
         raise AssertionError("let in")
 
 
-async def runs(_):
+async def run(command, url=URL):
     """run.py, as a user starts it."""
     script = os.path.join(os.path.dirname(__file__), "run.py")
     run = await asyncio.create_subprocess_exec(
-        sys.executable, script, "echo hello; echo oops >&2; exit 3",
+        sys.executable, script, command, env={**os.environ, "RUNNEL_URL": url},
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
     stdout, stderr = await run.communicate()
-    equal((stdout, stderr, run.returncode), (b"hello\n", b"oops\n", 3))
+    return stdout, stderr, run.returncode
+
+
+async def runs(_):
+    equal(await run("echo hello; echo oops >&2; exit 3"), (b"hello\n", b"oops\n", 3))
+
+
+async def runs_what_is_killed(_):
+    equal(await run("kill -9 $$"), (b"", b"", 1))
+
+
+async def runs_on_a_server_that_goes_away(_):
+    async def go_away(ws, *_):
+        await ws.recv()
+        await ws.close(1001)
+
+    async with websockets.serve(go_away, "127.0.0.1", 0, subprotocols=["runnel.v1"]) as server:
+        host, port = server.sockets[0].getsockname()
+        result = await run("true", f"ws://{host}:{port}/ws")
+    equal(result, (b"", b"the server closed the connection\n", 1))
 
 
 async def main():
     failed = 0
     for scenario in (streams, takes_stdin, pauses, cancels, tells_errors, outlives_connections,
-                     is_refused_without_token, runs):
+                     is_refused_without_token, runs, runs_what_is_killed, runs_on_a_server_that_goes_away):
         began = time.monotonic()
         try:
             runnel = await Runnel.connect(URL, TOKEN)

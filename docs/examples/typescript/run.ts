@@ -16,7 +16,11 @@ ws.on("message", (text) => {
   if (error) throw new Error(error.message);
   if (method === "process.output") process[params.type === "stderr" ? "stderr" : "stdout"].write(params.data);
   if (method === "process.completed") {
-    process.exitCode = params.exit_code ?? 1;
+    process.exitCode = params.exit_code ?? 1; // null: a signal ended it
     ws.close();
   }
+});
+
+ws.on("close", () => {
+  if (process.exitCode === undefined) throw new Error("the server closed the connection");
 });

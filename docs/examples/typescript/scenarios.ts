@@ -12,7 +12,7 @@ import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { CancellationTokenSource, ParameterStructures, RequestType } from "vscode-jsonrpc/node";
-import WebSocket from "ws";
+import WebSocket, { WebSocketServer } from "ws";
 import * as openRPC from "./open-rpc.js";
 import * as rpcWebsockets from "./rpc-websockets.js";
 import type { Completion, ExecuteParams, Output, Runnel, Session } from "./session.js";
@@ -306,12 +306,30 @@ const openRPCClient: Scenarios = {
   },
 };
 
+async function run(command: string, env: NodeJS.ProcessEnv = {}) {
+  const script = fileURLToPath(new URL("run.ts", import.meta.url));
+  const run = spawn(process.execPath, [...process.execArgv, script, command], { env: { ...process.env, ...env } });
+  const [stdout, stderr, [code]] = await Promise.all([text(run.stdout), text(run.stderr), once(run, "exit")]);
+  return { stdout, stderr, code };
+}
+
 const plain: Scenarios = {
   async runs() {
-    const run = spawn(process.execPath, [...process.execArgv, fileURLToPath(new URL("run.ts", import.meta.url)),
-      "echo hello; echo oops >&2; exit 3"]);
-    const [stdout, stderr, [code]] = await Promise.all([text(run.stdout), text(run.stderr), once(run, "exit")]);
-    assert.deepEqual({ stdout, stderr, code }, { stdout: "hello\n", stderr: "oops\n", code: 3 });
+    const expected = { stdout: "hello\n", stderr: "oops\n", code: 3 };
+    assert.deepEqual(await run("echo hello; echo oops >&2; exit 3"), expected);
+  },
+  async runsWhatIsKilled() {
+    assert.deepEqual(await run("kill -9 $$"), { stdout: "", stderr: "", code: 1 });
+  },
+  async runsOnAServerThatGoesAway() {
+    const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
+    server.on("connection", (ws) => ws.once("message", () => ws.close(1001)));
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    const { stderr, code } = await run("true", { RUNNEL_URL: `ws://127.0.0.1:${port}/ws` });
+    server.close();
+    assert.match(stderr, /the server closed the connection/);
+    assert.equal(code, 1);
   },
 };
 
