@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"runtime"
 	"slices"
@@ -15,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // patience bounds every wait of these tests; none needs more than a fraction of it.
@@ -25,6 +28,7 @@ const patience = 20 * time.Second
 // TestMain fails if the tests leave a descriptor, a goroutine or a child behind.
 func TestMain(m *testing.M) {
 	Step()
+	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) // what whoever runs the tests left open
 	if dir := os.Getenv("RUNNEL_TEST_CRASH"); dir != "" {
 		crash(dir)
 	}

@@ -30,6 +30,7 @@ func (c *serveCmd) Run(w *world) error {
 	ctx, stop := signal.NotifyContext(w.ctx, endSignals()...)
 	defer stop()
 	ignoredToDefault()
+	keepInherited()
 	if c.ReadyFile != "" {
 		_ = os.Remove(c.ReadyFile)
 	}
