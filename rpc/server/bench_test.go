@@ -25,8 +25,20 @@ import (
 // benchServer serves on loopback TCP with the program's defaults and returns its address.
 func benchServer(b *testing.B, sessions, connections int) string {
 	b.Helper()
+	return benchServerHeld(b, sessions, connections, process.Auto)
+}
+
+// benchServerHeld is one under a containment, or "" where that is not to be had.
+func benchServerHeld(b *testing.B, sessions, connections int, kind process.Containment) string {
+	b.Helper()
+	host, err := process.Open(process.Options{Containment: kind})
+	if err != nil {
+		b.Log(err)
+		return ""
+	}
+	b.Cleanup(func() { _ = host.Close() })
 	registry := session.NewRegistry(session.Options{
-		MaxSessions: sessions, MaxRetained: 10, Retain: time.Minute, ReplayBytes: 1 << 20, Log: zerolog.Nop(),
+		MaxSessions: sessions, MaxRetained: 10, Retain: time.Minute, ReplayBytes: 1 << 20, Host: host, Log: zerolog.Nop(),
 	})
 	srv := server.New(server.Local{Registry: registry}, server.Options{
 		Defaults:       server.Defaults{Shell: "/bin/sh", Grace: 2 * time.Second, ReplayBytes: 1 << 20, Environ: os.Environ()},
@@ -173,31 +185,43 @@ func streamLimit(b *testing.B, path string) {
 	<-done
 }
 
-// BenchmarkTrue compares a request for `true` and its completion record with exec.Command("true").Run().
+// BenchmarkTrue compares a request for `true` and its completion record with exec.Command("true").Run(), under each
+// containment, in turns.
 func BenchmarkTrue(b *testing.B) {
-	c := benchDial(b, benchServer(b, 100, 100))
-	var product, limit []float64
+	clients := make(map[process.Containment]*client.Client)
+	for _, kind := range containments {
+		if url := benchServerHeld(b, 100, 100, kind); url != "" {
+			clients[kind] = benchDial(b, url)
+		}
+	}
+	took := make(map[process.Containment][]float64)
 	for b.Loop() {
 		begin := time.Now()
 		if err := exec.Command("true").Run(); err != nil {
 			b.Fatal(err)
 		}
-		limit = append(limit, float64(time.Since(begin).Microseconds()))
-		begin = time.Now()
-		s, err := c.Execute(context.Background(), rpc.ExecuteParams{Command: rpc.Command{Argv: []string{"true"}}}, client.Events{})
-		if err != nil {
-			b.Fatal(err)
+		took[""] = append(took[""], float64(time.Since(begin).Microseconds()))
+		for kind, c := range clients {
+			begin := time.Now()
+			s, err := c.Execute(context.Background(), rpc.ExecuteParams{Command: rpc.Command{Argv: []string{"true"}}}, client.Events{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			if _, err := s.Wait(context.Background()); err != nil {
+				b.Fatal(err)
+			}
+			took[kind] = append(took[kind], float64(time.Since(begin).Microseconds()))
 		}
-		if _, err := s.Wait(context.Background()); err != nil {
-			b.Fatal(err)
-		}
-		product = append(product, float64(time.Since(begin).Microseconds()))
 	}
-	b.ReportMetric(median(product), "product-p50-µs")
-	b.ReportMetric(median(limit), "exec.Run-p50-µs")
-	b.ReportMetric(median(product)/median(limit), "ratio")
+	b.ReportMetric(median(took[""]), "exec.Run-p50-µs")
+	for kind := range clients {
+		b.ReportMetric(median(took[kind])/median(took[""]), string(kind)+"/exec.Run")
+		b.ReportMetric(median(took[kind])/median(took[process.Group]), string(kind)+"/group")
+	}
 	b.ReportMetric(0, "ns/op")
 }
+
+var containments = []process.Containment{process.Cgroup, process.Marker, process.Group}
 
 // BenchmarkControlUnderFlood measures a control reply on a connection whose session floods a client that
 // takes 90 MB/s.
