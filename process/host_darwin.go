@@ -8,6 +8,16 @@ import (
 // means are what a Host has on this machine: nothing but process groups.
 type means struct{}
 
+// estate and brood are what a tree has of its host: nothing.
+type (
+	estate struct{}
+	brood  struct{}
+)
+
+func (*estate) account(*Exit) {}
+func (*estate) release()      {}
+func (*brood) reaped(int)     {}
+
 var errOnlyGroup = errors.New("this system has process groups alone")
 
 func (h *Host) open(Options) error {

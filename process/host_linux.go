@@ -106,21 +106,25 @@ func (h *Host) shut() error {
 
 // birth is one fork and what it takes.
 type birth struct {
-	host   *Host
-	path   string
-	spec   *Spec
-	attr   *syscall.ProcAttr
-	leaf   *leaf
-	limits *treeLimits
-	mark   uint64
-	pidfd  int
+	*estate
+	path  string
+	spec  *Spec
+	attr  *syscall.ProcAttr
+	pidfd int
+}
 
+// estate is what a tree has of its host, to be given back.
+type estate struct {
+	host    *Host
+	leaf    *leaf
+	limits  *treeLimits
+	mark    uint64
 	counted bool
 }
 
 // spawn starts the program at path on the given standard descriptors. It returns once the exec is done.
 func (h *Host) spawn(path string, spec *Spec, stdio [3]int) (*Process, error) {
-	b := &birth{host: h, path: path, spec: spec, attr: spec.attr(stdio)}
+	b := &birth{estate: &estate{host: h}, path: path, spec: spec, attr: spec.attr(stdio)}
 	withHandle(b.attr.Sys, &b.pidfd)
 	var pid int
 	err := b.prepare()
@@ -197,14 +201,14 @@ func (b *birth) exec() (int, error) {
 }
 
 // undo gives back what was taken for a child that was not born.
-func (b *birth) undo() {
-	if b.limits != nil {
-		b.limits.close()
-		b.limits = nil
+func (e *estate) undo() {
+	if e.limits != nil {
+		e.limits.close()
+		e.limits = nil
 	}
-	if b.leaf != nil {
-		b.host.subtree.give(b.leaf)
-		b.leaf = nil
+	if e.leaf != nil {
+		e.host.subtree.give(e.leaf)
+		e.leaf = nil
 	}
 }
 
@@ -221,39 +225,39 @@ func (b *birth) process(l *leader) *Process {
 		p.tree = onItsTerminal(g)
 	}
 	if b.mark != 0 {
-		l.gone = func() { b.host.brood.reaped(l.pid) }
+		l.brood = b.host.brood
 	}
 	if b.limits != nil {
 		p.held = b.limits.held
 		_, l.timed = b.spec.Limits[CPUSeconds]
 	}
-	p.tally.count, p.tally.free = b.account, b.release
+	p.tally.estate = b.estate
 	return p
 }
 
 // account makes the times those of the whole tree where they were counted, also of who was never waited for.
-func (b *birth) account(e *Exit) {
-	if b.leaf != nil {
-		if spent, ok := b.leaf.spent(); ok {
-			e.UserTime, e.SystemTime = spent.user, spent.system
+func (e *estate) account(exit *Exit) {
+	if e.leaf != nil {
+		if spent, ok := e.leaf.spent(); ok {
+			exit.UserTime, exit.SystemTime = spent.user, spent.system
 		}
-		b.counted = true
-		b.leaf.killed = b.leaf.killed || e.Signal == syscall.SIGKILL // it may have done so itself, by the file
-		if b.host.subtree.counts("memory") {
-			e.MaxRSS = b.leaf.peak()
+		e.counted = true
+		e.leaf.killed = e.leaf.killed || exit.Signal == syscall.SIGKILL // it may have done so itself, by the file
+		if e.host.subtree.counts("memory") {
+			exit.MaxRSS = e.leaf.peak()
 		}
 	}
-	if b.limits != nil {
-		b.limits.account(e)
+	if e.limits != nil {
+		e.limits.account(exit)
 	}
 }
 
-func (b *birth) release() {
-	if b.leaf != nil && !b.counted {
-		_, _ = b.leaf.spent() // lest the next tree be told so
+func (e *estate) release() {
+	if e.leaf != nil && !e.counted {
+		_, _ = e.leaf.spent() // lest the next tree be told so
 	}
-	b.undo()
-	if b.mark != 0 {
-		b.host.brood.release(b.mark)
+	e.undo()
+	if e.mark != 0 {
+		e.host.brood.release(e.mark)
 	}
 }

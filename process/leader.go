@@ -24,14 +24,14 @@ type leader struct {
 	pid    int
 	handle *os.File    // its pidfd, in the poller; nil where the system has none. Used by wait only
 	peak   int64       // the server's own peak memory at the fork, in bytes: see newExit
-	gone   func()      // is called when it was reaped, if not nil
+	brood  *brood      // has to know when it was reaped; nil for none
 	timed  bool        // its own time has to be known, apart from that of its children
 	over   atomic.Bool // it is dead, reaped or not
 
 	mu     sync.Mutex
 	pidfd  int // the descriptor in handle; -1 for none or closed
 	reaped bool
-	exit   Exit // valid once reaped
+	exit   *Exit // once reaped
 }
 
 // newLeader takes over pidfd, -1 for none. Call it right after the fork.
@@ -60,7 +60,7 @@ func (l *leader) reap() (Exit, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.reaped {
-		return l.exit, nil
+		return *l.exit, nil
 	}
 	var status syscall.WaitStatus
 	var usage syscall.Rusage
@@ -76,21 +76,22 @@ func (l *leader) reap() (Exit, error) {
 	}
 	switch {
 	case err == syscall.ECHILD:
-		l.exit = Exit{Code: -1}
+		l.exit = &Exit{Code: -1}
 	case err != nil:
 		return Exit{}, os.NewSyscallError("wait4", err)
 	case pid == 0:
 		return Exit{}, ErrRunning
 	default:
-		l.exit = newExit(status, &usage, l.peak)
-		l.exit.ownTime = own
+		e := newExit(status, &usage, l.peak)
+		e.ownTime = own
+		l.exit = &e
 	}
 	l.reaped = true
 	l.over.Store(true)
-	if l.gone != nil {
-		l.gone()
+	if l.brood != nil {
+		l.brood.reaped(l.pid)
 	}
-	return l.exit, nil
+	return *l.exit, nil
 }
 
 func (l *leader) isReaped() bool {

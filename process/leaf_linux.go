@@ -14,11 +14,11 @@ import (
 // leaf is a control group of version 2 for one tree at a time. It is used by one goroutine at a time, but for
 // populated.
 type leaf struct {
-	path   string
-	shown  string // what /proc/PID/cgroup calls it
-	dir    int    // O_PATH, to clone into
-	events int    // cgroup.events
-	cpu    int    // cpu.stat
+	tree   *subtree
+	number int // its name in that
+	dir    int // O_PATH, to clone into
+	events int // cgroup.events
+	cpu    int // cpu.stat
 	frozen bool
 	killed bool    // it was, or may have been: see clean
 	used   cpuTime // by those that were in it before
@@ -26,11 +26,12 @@ type leaf struct {
 
 type cpuTime struct{ user, system time.Duration }
 
-func newLeaf(path, shown string) (l *leaf, err error) {
+func newLeaf(t *subtree, number int) (l *leaf, err error) {
+	l = &leaf{tree: t, number: number, dir: -1, events: -1, cpu: -1}
+	path := l.path()
 	if err = os.Mkdir(path, 0o755); err != nil {
 		return nil, err
 	}
-	l = &leaf{path: path, shown: shown, dir: -1, events: -1, cpu: -1}
 	if l.dir, err = unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err == nil {
 		l.events, err = unix.Openat(l.dir, "cgroup.events", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	}
@@ -44,6 +45,11 @@ func newLeaf(path, shown string) (l *leaf, err error) {
 	}
 	return l, nil
 }
+
+func (l *leaf) path() string { return l.tree.dir + "/" + strconv.Itoa(l.number) }
+
+// shown is what /proc/PID/cgroup calls it.
+func (l *leaf) shown() string { return l.tree.shown + "/" + strconv.Itoa(l.number) }
 
 func (l *leaf) close() {
 	for _, fd := range []*int{&l.dir, &l.events, &l.cpu} {
@@ -88,7 +94,7 @@ func (l *leaf) write(name, text string) error {
 		_ = unix.Close(fd)
 	}
 	if err != nil {
-		return &os.PathError{Op: "write", Path: l.path + "/" + name, Err: err}
+		return &os.PathError{Op: "write", Path: l.path() + "/" + name, Err: err}
 	}
 	return nil
 }
@@ -125,7 +131,7 @@ func (l *leaf) thaw() error {
 
 // each calls f for every process in the leaf and below it, zombies left out.
 func (l *leaf) each(f func(pid int)) error {
-	return eachCgroup(l.path, false, func(dir string) error {
+	return eachCgroup(l.path(), false, func(dir string) error {
 		pids, err := processesIn(dir)
 		for _, pid := range pids {
 			f(pid)
@@ -144,7 +150,7 @@ func (l *leaf) holds(pid int) bool {
 		return false
 	}
 	path, _ := parseCgroups(text)
-	rest, ok := strings.CutPrefix(path, l.shown)
+	rest, ok := strings.CutPrefix(path, l.shown())
 	return ok && (rest == "" || rest[0] == '/')
 }
 
@@ -165,7 +171,7 @@ func (l *leaf) spent() (cpuTime, bool) {
 }
 
 // peak is the most memory that the tree had, 0 where that is not counted. Only a leaf that is not used again counts.
-func (l *leaf) peak() int64 { return number(l.path, "memory.peak") }
+func (l *leaf) peak() int64 { return number(l.path(), "memory.peak") }
 
 // clean says whether the leaf is as good as new: nobody in it, nothing below it, not frozen, and never killed. Linux 6.18 was
 // seen to kill at birth whoever is cloned into a group that was killed some time before: it compares the count of

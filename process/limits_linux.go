@@ -128,7 +128,7 @@ func (t *treeLimits) account(e *Exit) {
 			e.MaxRSS = peak
 		}
 	case t.leaf != nil:
-		kills = counted(t.leaf.path, "memory.events", "oom_kill")
+		kills = counted(t.leaf.path(), "memory.events", "oom_kill")
 	}
 	if _, bounded := t.limits[MemoryBytes]; bounded && kills > 0 && e.Signal == syscall.SIGKILL {
 		e.Limit = MemoryBytes

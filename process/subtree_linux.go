@@ -100,18 +100,18 @@ func (t *subtree) try() error {
 	defer t.give(l)
 	for _, name := range []string{"cgroup.freeze", "cgroup.kill"} {
 		if err := unix.Faccessat(l.dir, name, unix.W_OK, unix.AT_EACCESS); err != nil {
-			return fmt.Errorf("%s/%s: %w", l.path, name, err)
+			return fmt.Errorf("%s/%s: %w", l.path(), name, err)
 		}
 	}
-	pid, err := syscall.ForkExec(filepath.Join(l.path, "no program"), []string{""}, &syscall.ProcAttr{
+	pid, err := syscall.ForkExec(filepath.Join(l.path(), "no program"), []string{""}, &syscall.ProcAttr{
 		Sys: &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: l.dir},
 	})
 	if err == nil { // it died before its exec: see clean
 		discard(pid)
-		return fmt.Errorf("who is cloned into %s dies", l.path)
+		return fmt.Errorf("who is cloned into %s dies", l.path())
 	}
 	if err != syscall.ENOENT {
-		return fmt.Errorf("clone into %s: %w", l.path, err)
+		return fmt.Errorf("clone into %s: %w", l.path(), err)
 	}
 	return nil
 }
@@ -139,9 +139,9 @@ func (t *subtree) take() (*leaf, error) {
 func (t *subtree) make() (*leaf, error) {
 	t.mu.Lock()
 	t.made++
-	name := strconv.Itoa(t.made)
+	number := t.made
 	t.mu.Unlock()
-	return newLeaf(filepath.Join(t.dir, name), filepath.Join(t.shown, name))
+	return newLeaf(t, number)
 }
 
 // give takes a leaf back.
@@ -195,7 +195,7 @@ func (t *subtree) remove() (stuck []*leaf) {
 		t.dead = t.dead[:len(t.dead)-1]
 		t.mu.Unlock()
 		l.close()
-		if removeCgroup(l.path) != nil {
+		if removeCgroup(l.path()) != nil {
 			stuck = append(stuck, l)
 		}
 	}

@@ -100,7 +100,7 @@ func TestServerMakesRoomForControllers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if files, _ := filepath.Glob(l.path + "/" + controller + ".*"); len(files) == 0 {
+	if files, _ := filepath.Glob(l.path() + "/" + controller + ".*"); len(files) == 0 {
 		t.Errorf("%s does not bound a leaf", controller)
 	}
 	h := &Host{kind: Cgroup, sys: system(), means: means{subtree: tree}}

@@ -4,35 +4,31 @@ import "sync"
 
 // tally is what a tree holds beside its leader, and what is counted there of the whole tree.
 type tally struct {
-	// count puts what was counted into the leader's exit, and free gives back what counted; nil for neither.
-	count func(*Exit)
-	free  func()
-
-	mu      sync.Mutex
-	settled bool
-	exit    Exit
+	mu     sync.Mutex
+	estate *estate // nil for nothing
+	exit   *Exit   // once settled
 }
 
 // settle completes the leader's exit, once.
 func (t *tally) settle(e Exit) Exit {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.settled {
-		t.settled, t.exit = true, e
-		if t.count != nil {
-			t.count(&t.exit)
+	if t.exit == nil {
+		t.exit = &e
+		if t.estate != nil {
+			t.estate.account(t.exit)
 		}
 	}
-	return t.exit
+	return *t.exit
 }
 
 // close ends the counting.
 func (t *tally) close() {
 	t.mu.Lock()
-	free := t.free
-	t.count, t.free = nil, nil
+	e := t.estate
+	t.estate = nil
 	t.mu.Unlock()
-	if free != nil {
-		free()
+	if e != nil {
+		e.release()
 	}
 }
