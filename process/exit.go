@@ -20,8 +20,12 @@ type Exit struct {
 	ownTime time.Duration // of the leader alone, where it has a limit
 }
 
+// peakSlack is how far the kernel's count of a process' memory may be off: before Linux 6.2 each thread keeps up to
+// 64 pages to itself.
+const peakSlack = 4 << 20
+
 // newExit reads what wait4 gave. A child shares the server's memory until its exec (vfork), and the kernel
-// counts that peak as the child's: a MaxRSS not above the server's own at the fork says nothing about the
+// counts that peak as the child's: a MaxRSS not clearly above the server's own at the fork says nothing about the
 // child and is dropped.
 func newExit(status syscall.WaitStatus, usage *syscall.Rusage, peak int64) Exit {
 	e := Exit{
@@ -33,7 +37,7 @@ func newExit(status syscall.WaitStatus, usage *syscall.Rusage, peak int64) Exit 
 	if status.Signaled() {
 		e.Signal = status.Signal()
 	}
-	if rss := int64(usage.Maxrss) * maxrssUnit; rss > peak {
+	if rss := int64(usage.Maxrss) * maxrssUnit; rss > peak+peakSlack {
 		e.MaxRSS = rss
 	}
 	return e
@@ -43,7 +47,7 @@ func newExit(status syscall.WaitStatus, usage *syscall.Rusage, peak int64) Exit 
 func ownPeak() int64 {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		return 1<<63 - 1 // then no figure can be trusted
+		return 1<<62 // then no figure can be trusted
 	}
 	return int64(usage.Maxrss) * maxrssUnit
 }

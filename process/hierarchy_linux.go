@@ -120,24 +120,23 @@ func controllers(dir string) []string {
 	return strings.Fields(string(text))
 }
 
-// delegate enables controllers for the children of a control group. EBUSY says that processes sit in it, beside which
-// its children may not compete.
-func delegate(dir string, names []string) error {
-	enabled, err := os.ReadFile(filepath.Join(dir, "cgroup.subtree_control"))
+// delegate enables controllers for the children of a control group, and returns those that were not before.
+func delegate(dir string, names []string) (enabled []string, err error) {
+	text, err := os.ReadFile(filepath.Join(dir, "cgroup.subtree_control"))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	have := strings.Fields(string(enabled))
-	var order []string
+	have := strings.Fields(string(text))
 	for _, name := range names {
-		if !slices.Contains(have, name) {
-			order = append(order, "+"+name)
+		if slices.Contains(have, name) {
+			continue
 		}
+		if err := writeFile(filepath.Join(dir, "cgroup.subtree_control"), "+"+name); err != nil {
+			return enabled, err
+		}
+		enabled = append(enabled, name)
 	}
-	if len(order) == 0 {
-		return nil
-	}
-	return writeFile(filepath.Join(dir, "cgroup.subtree_control"), strings.Join(order, " "))
+	return enabled, nil
 }
 
 // writeFile writes to a file that is there, as those of a control group are.

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -27,7 +26,8 @@ type subtree struct {
 	dir         string   // ours in it
 	shown       string   // what /proc/PID/cgroup calls that
 	controllers []string // that bound leaves
-	moved       bool     // this process went into a leaf of its own, or it could not have had those
+	enabled     []string // in the control group of this process, for that
+	moved       bool     // this process went into a leaf of its own, for that
 
 	mu    sync.Mutex
 	spare []*leaf
@@ -57,24 +57,44 @@ func newSubtree(h hierarchies, name string, wanted []string) (*subtree, error) {
 }
 
 // delegate gets hold of those of wanted that are there. Processes may not sit beside the groups that
-// controllers bound (cgroups(7), "no internal processes"): if this one is alone in its own, it goes into a leaf.
+// controllers bound (cgroups(7), "no internal processes"), but in the root: if this one is alone in its own, it goes
+// into a leaf. That comes first: some controllers can be enabled beside processes, and make the groups below ones
+// of threads, into which nobody can be born.
 func (t *subtree) delegate(wanted []string) {
 	there := controllers(t.own)
 	wanted = slices.DeleteFunc(slices.Clone(wanted), func(c string) bool { return !slices.Contains(there, c) })
 	if len(wanted) == 0 {
 		return
 	}
-	err := delegate(t.own, wanted)
-	if errors.Is(err, syscall.EBUSY) && t.alone() && t.move(filepath.Join(t.dir, "server")) == nil {
+	if _, err := os.Stat(filepath.Join(t.own, "cgroup.type")); err == nil { // the root has none
+		if !t.alone() || t.move(filepath.Join(t.dir, "server")) != nil {
+			return
+		}
 		t.moved = true
-		err = delegate(t.own, wanted)
 	}
-	if err == nil {
-		err = delegate(t.dir, wanted)
+	var err error
+	if t.enabled, err = delegate(t.own, wanted); err == nil {
+		_, err = delegate(t.dir, wanted)
 	}
 	if err == nil {
 		t.controllers = wanted
+	} else {
+		t.undelegate()
 	}
+}
+
+// undelegate undoes that, for who comes after in the same control group. What others have come to need stays.
+func (t *subtree) undelegate() {
+	for _, c := range t.controllers {
+		_ = writeFile(filepath.Join(t.dir, "cgroup.subtree_control"), "-"+c)
+	}
+	for _, c := range t.enabled {
+		_ = writeFile(filepath.Join(t.own, "cgroup.subtree_control"), "-"+c)
+	}
+	if t.moved {
+		_ = writeFile(filepath.Join(t.own, "cgroup.procs"), strconv.Itoa(os.Getpid()))
+	}
+	t.controllers, t.enabled, t.moved = nil, nil, false
 }
 
 // alone says that nobody else is in this process' control group.
@@ -212,20 +232,8 @@ func (t *subtree) close() error {
 	t.spare = nil
 	t.mu.Unlock()
 	t.remove()
-	if t.moved {
-		t.moveBack()
-	}
+	t.undelegate()
 	return removeCgroup(t.dir)
-}
-
-// moveBack undoes what delegate did, for who comes after in the same control group.
-func (t *subtree) moveBack() {
-	order := "-" + strings.Join(t.controllers, " -")
-	if len(t.controllers) > 0 {
-		_ = writeFile(filepath.Join(t.dir, "cgroup.subtree_control"), order)
-		_ = writeFile(filepath.Join(t.own, "cgroup.subtree_control"), order)
-	}
-	_ = writeFile(filepath.Join(t.own, "cgroup.procs"), strconv.Itoa(os.Getpid()))
 }
 
 // emptyCgroup kills whoever is in a control group of version 2 and below it, waits for at most wait, and removes it. It
