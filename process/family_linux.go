@@ -65,7 +65,7 @@ const (
 // since this process adopts those (PR_SET_CHILD_SUBREAPER).
 type brood struct {
 	instance uint64
-	list     int // /proc/self/task/PID/children
+	lists    []int // /proc/self/task/TID/children, of the threads that have any
 	hard     uint64
 	own      uint64         // the soft limit of this process itself
 	all      bool           // whatever comes to us is an orphan, marked or not
@@ -84,8 +84,9 @@ type brood struct {
 // errMarked says that this process is itself in a tree of another server's, whose mark its children have to keep.
 var errMarked = errors.New("this process bears the mark of another server")
 
-// newBrood checks that marks work here, and makes this process the parent of orphans.
-func newBrood(instance uint64) (*brood, error) {
+// newBrood checks that marks work here, and makes this process the parent of orphans. All its leaders are forked on one
+// thread.
+func newBrood(instance uint64, thread *forker) (*brood, error) {
 	var limit unix.Rlimit
 	if err := unix.Prlimit(0, unix.RLIMIT_RTTIME, nil, &limit); err != nil {
 		return nil, os.NewSyscallError("prlimit", err)
@@ -96,16 +97,15 @@ func newBrood(instance uint64) (*brood, error) {
 	case limit.Max < markOf(maxInstance-1, 1<<32-1):
 		return nil, fmt.Errorf("the hard limit RLIMIT_RTTIME is %d", limit.Max)
 	}
-	path := fmt.Sprintf("/proc/self/task/%d/children", os.Getpid())
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	lists, err := childLists(thread)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err) // a kernel without CONFIG_PROC_CHILDREN
+		return nil, err
 	}
 	b := &brood{
-		instance: instance, list: fd, hard: limit.Max, own: limit.Cur,
+		instance: instance, lists: lists, hard: limit.Max, own: limit.Cur,
 		trees: make(map[uint64]int), leaders: make(map[int]uint64), before: make(map[int]uint64), next: uint64(rand.Uint32()),
 	}
-	pids, err := b.children()
+	pids, err := b.settled()
 	if err == nil {
 		err = adopt()
 	}
@@ -115,10 +115,37 @@ func newBrood(instance uint64) (*brood, error) {
 		}
 	}
 	if err != nil {
-		_ = unix.Close(fd)
+		closeLists(lists)
 		return nil, err
 	}
 	return b, nil
+}
+
+// childLists opens the lists of children of two threads: of the first, which orphans come to, and of the one that forks,
+// whose child a leader may make of its own (CLONE_PARENT).
+func childLists(thread *forker) (lists []int, err error) {
+	tids := []int{os.Getpid()}
+	thread.do(func() {
+		if tid := unix.Gettid(); tid != tids[0] {
+			tids = append(tids, tid)
+		}
+	})
+	for _, tid := range tids {
+		path := fmt.Sprintf("/proc/self/task/%d/children", tid)
+		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			closeLists(lists)
+			return nil, fmt.Errorf("%s: %w", path, err) // a kernel without CONFIG_PROC_CHILDREN
+		}
+		lists = append(lists, fd)
+	}
+	return lists, nil
+}
+
+func closeLists(lists []int) {
+	for _, fd := range lists {
+		_ = unix.Close(fd)
+	}
 }
 
 // adopting counts the broods, for which this process adopts orphans.
@@ -282,37 +309,46 @@ func reapDead(pid int) bool {
 	return err == syscall.ECHILD || got == pid
 }
 
-// settled reads the list until two readings agree: the fork of a program that can't be executed reaps its child
+// settled reads the lists, each until two readings agree: the fork of a program that can't be executed reaps its child
 // unseen, and who stood behind that may be left out of one.
-func (b *brood) settled() ([]int, error) {
-	last, err := b.children()
+func (b *brood) settled() (all []int, err error) {
+	for _, list := range b.lists {
+		if all, err = settle(list, all); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// settle appends to pids who is on one list.
+func settle(list int, pids []int) ([]int, error) {
+	last, err := readChildren(list)
 	for range maxRounds {
 		if err != nil {
 			return nil, err
 		}
-		var pids []int
-		if pids, err = b.children(); slices.Equal(pids, last) {
-			return pids, err
+		var now []int
+		if now, err = readChildren(list); err == nil && slices.Equal(now, last) {
+			return append(pids, now...), nil
 		}
-		last = pids
+		last = now
 	}
 	return nil, errUnsettled
 }
 
 var errUnsettled = errors.New("process: the list of children changes all the while")
 
-// children lists the children of this process' first thread, which orphans come to. reaping is held, or
-// there is nobody yet who would reap.
-func (b *brood) children() (pids []int, err error) {
+// readChildren reads the list of a thread's children once. reaping is held, or there is nobody yet who would reap.
+func readChildren(list int) (pids []int, err error) {
 	var chunk [4096]byte
 	pid, at := 0, int64(0)
 	for {
-		n, err := unix.Pread(b.list, chunk[:], at)
+		n, err := unix.Pread(list, chunk[:], at)
 		if err == unix.EINTR {
 			continue
 		}
 		if err != nil {
-			return nil, os.NewSyscallError("read /proc/self/task/PID/children", err)
+			return nil, os.NewSyscallError("read /proc/self/task/TID/children", err)
 		}
 		if n == 0 {
 			return pids, nil
@@ -378,6 +414,6 @@ func (b *brood) close() {
 	}
 	reaping.Lock()
 	defer reaping.Unlock()
-	_ = unix.Close(b.list)
-	b.list = -1
+	closeLists(b.lists)
+	b.lists = nil
 }

@@ -382,6 +382,18 @@ func TestOrphansAreReaped(t *testing.T) {
 	})
 }
 
+// Whom the leader makes a child of our own, in place of its own, is held and reaped like any other.
+func TestSiblingsOfTheLeader(t *testing.T) {
+	eachHost(t, func(t *testing.T, h *Host) {
+		for range 20 {
+			runAndEnd(t, h, []string{"fork", "sibling", "setsid", "close"}, false)
+		}
+		if !poll(func() bool { return len(children()) == 0 }) {
+			t.Errorf("children: %v", children())
+		}
+	})
+}
+
 func TestStormLeavesNothing(t *testing.T) {
 	eachHost(t, func(t *testing.T, h *Host) {
 		before := len(descriptors())

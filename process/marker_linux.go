@@ -23,8 +23,9 @@ func (m *marker) name() Containment { return Marker }
 // missed by a reading, but not among the orphans.
 func (m *marker) living() ([]int, error) {
 	for range quietRounds {
+		over := m.leader.over.Load() // before the look, or its children come to us behind that
 		orphans, certain := m.brood.bearing(m.mark)
-		if certain && len(orphans) == 0 && m.leader.over.Load() {
+		if certain && len(orphans) == 0 && over {
 			return nil, nil
 		}
 		all, err := m.scattered.living()

@@ -3,6 +3,7 @@
 //
 //	fork     a child stays, however the first process goes
 //	double   the child forks and ends, so that nobody knows its parent
+//	sibling  the child is one of the first process' parent
 //	setsid   the child makes a session of its own
 //	setpgid  the child makes a process group of its own
 //	close    no descriptor is left open
@@ -66,6 +67,9 @@ func spawn(tag, ways string, stage int, has func(string) bool) {
 	}
 	if has("close") {
 		attr.Files = nil
+	}
+	if has("sibling") && stage == 1 {
+		attr.Sys.Cloneflags = syscall.CLONE_PARENT
 	}
 	attr.Sys.Setsid = has("setsid") && stage == 1
 	attr.Sys.Setpgid = has("setpgid") && !attr.Sys.Setsid
