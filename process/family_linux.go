@@ -75,6 +75,7 @@ type brood struct {
 	trees   map[uint64]int // by mark, those that were not released: the leader's pid, 0 while it is forked
 	leaders map[int]uint64
 	next    uint64
+	forking bool        // there is a leader that is in neither
 	look    *time.Timer // for dead orphans
 	due     time.Time   // when that is
 	closed  bool
@@ -185,6 +186,7 @@ func (b *brood) fork(f func() (pid int, err error)) (mark uint64, pid int, err e
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.forking = false
 	if err != nil {
 		delete(b.trees, mark)
 		return 0, 0, err
@@ -201,7 +203,7 @@ func (b *brood) newMark() uint64 {
 		b.next++
 		mark := markOf(b.instance, b.next)
 		if _, taken := b.trees[mark]; !taken {
-			b.trees[mark] = 0
+			b.trees[mark], b.forking = 0, true
 			return mark
 		}
 	}
@@ -223,7 +225,9 @@ func (b *brood) reaped(pid int) {
 func (b *brood) release(mark uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	delete(b.leaders, b.trees[mark])
+	if leader := b.trees[mark]; b.leaders[leader] == mark { // else it was reaped, and the number may be another leader's
+		delete(b.leaders, leader)
+	}
 	delete(b.trees, mark)
 	b.lookIn(orphanDelay)
 }
@@ -270,8 +274,11 @@ func (b *brood) orphans(f func(pid int, mark uint64, tree bool)) error {
 				return err
 			}
 			leader, tree := b.trees[mark]
-			forked := tree && leader == 0 // it may be the leader itself
-			if !forked && b.owns(mark) && reapDead(pid) {
+			if b.forking && (!tree || leader == 0) { // it may be a leader that is not known yet, and has shed its mark even
+				living = append(living, orphan{pid, mark, tree})
+				continue
+			}
+			if b.owns(mark) && reapDead(pid) {
 				again = true
 				continue
 			}

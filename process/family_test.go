@@ -1,0 +1,54 @@
+//go:build linux
+
+package process
+
+import (
+	"os/exec"
+	"syscall"
+	"testing"
+)
+
+// A leader that sheds its mark and dies before anyone knows of it is no orphan, though those without a mark are ours too.
+func TestLeaderIsNoOrphanBeforeItIsKnown(t *testing.T) {
+	h := openHost(t, Marker)
+	h.brood.all = true
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip(err)
+	}
+	h.thread.do(func() {
+		mark, pid, err := h.brood.fork(func() (int, error) {
+			pid, err := syscall.ForkExec(bash, []string{"bash", "-c", "ulimit -S -R 1000000"}, &syscall.ProcAttr{})
+			if err == nil {
+				_, err = exited(pid, 0)
+			}
+			h.brood.dying()
+			return pid, err
+		})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if got, err := syscall.Wait4(pid, nil, syscall.WNOHANG, nil); got != pid {
+			t.Error("somebody reaped it:", err)
+		}
+		h.brood.reaped(pid)
+		h.brood.release(mark)
+	})
+}
+
+// The number of a leader that was reaped may be that of another one when its tree is released.
+func TestReleaseLeavesTheNextLeaderAlone(t *testing.T) {
+	const pid, first, second = 1234, 1, 2
+	b := &brood{trees: map[uint64]int{first: pid}, leaders: map[int]uint64{pid: first}, closed: true}
+	b.reaped(pid)
+	b.trees[second], b.leaders[pid] = pid, second
+	b.release(first)
+	if b.leaders[pid] != second {
+		t.Error("the second one's leader is forgotten")
+	}
+	b.release(second)
+	if len(b.leaders)+len(b.trees) > 0 {
+		t.Errorf("%v, %v", b.leaders, b.trees)
+	}
+}
