@@ -1,29 +1,21 @@
 package process
 
 import (
-	"bytes"
-	"os"
-	"strconv"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const maxrssUnit = 1024 // getrusage(2): ru_maxrss is in kilobytes
 
-// clockTick is the unit of times in /proc/PID/stat: USER_HZ is 100 on every architecture of Go's (time(7)).
-const clockTick = 10 * time.Millisecond
-
-// ownTime is the processor time of a process without that of its children, 0 where it is not to be known.
+// ownTime is the processor time of a process without that of its children, 0 where it is not to be known. It goes by the
+// clock that RLIMIT_CPU goes by, which counts ticks: on a machine that is short of processors the ticks are several times
+// what getrusage(2) and /proc/PID/stat tell, which scale them to the time that was really had.
 func ownTime(pid int) time.Duration {
-	line, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
+	const profiling = 0 // CPUCLOCK_PROF, user and system time together
+	var t unix.Timespec
+	if unix.ClockGettime(int32(^pid<<3|profiling), &t) != nil { // the clock of another process: clock_getcpuclockid(3)
 		return 0
 	}
-	const user, system = 11, 12 // fields after the name
-	fields := bytes.Fields(line[bytes.LastIndexByte(line, ')')+1:])
-	if len(fields) <= system {
-		return 0
-	}
-	u, _ := strconv.ParseInt(string(fields[user]), 10, 64)
-	s, _ := strconv.ParseInt(string(fields[system]), 10, 64)
-	return time.Duration(u+s) * clockTick
+	return time.Duration(t.Nano())
 }

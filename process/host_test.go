@@ -279,6 +279,9 @@ func TestPauseReachesAll(t *testing.T) {
 	})
 }
 
+// clockTick is the longest unit of processor times (time(7)).
+const clockTick = 10 * time.Millisecond
+
 // standStill says that none of them uses a processor for longer than a tick of its clock.
 func standStill(pids []int) bool {
 	before := times(pids)

@@ -101,11 +101,10 @@ const cpuGrace = 1
 func (l Limits) exceeded(e *Exit) Limit {
 	seconds, timed := l[CPUSeconds]
 	_, filed := l[FileBytes]
-	used := 2 * e.ownTime // the kernel goes by a coarser clock here than what it tells of, and may be early by a fifth
 	switch {
-	case timed && e.Signal == syscall.SIGXCPU && used >= time.Duration(seconds)*time.Second:
+	case timed && e.Signal == syscall.SIGXCPU && e.ownTime >= time.Duration(seconds)*time.Second:
 		return CPUSeconds
-	case timed && e.Signal == syscall.SIGKILL && used >= time.Duration(seconds+cpuGrace)*time.Second:
+	case timed && e.Signal == syscall.SIGKILL && e.ownTime >= time.Duration(seconds+cpuGrace)*time.Second:
 		return CPUSeconds
 	case filed && e.Signal == syscall.SIGXFSZ:
 		return FileBytes
