@@ -2,7 +2,6 @@ package process
 
 import (
 	"os"
-	"strconv"
 	"syscall"
 )
 
@@ -85,21 +84,7 @@ func (c *cgroup) wake() {
 // inLeaf is the roster of a leaf.
 type inLeaf struct{ leaf *leaf }
 
-func (r inLeaf) each(f func(member)) (err error) {
-	buf := make([]byte, statBytes)
-	listErr := r.leaf.each(func(pid int) {
-		st, statErr := readStat(strconv.Itoa(pid), buf)
-		if statErr != nil {
-			err = statErr
-		} else if st.living() && st.started != 0 {
-			f(st.member(pid))
-		}
-	})
-	if err == nil {
-		err = listErr
-	}
-	return err
-}
+func (r inLeaf) each(f func(member)) error { return eachMemberIn(r.leaf.path(), f) }
 
 func (r inLeaf) send(m member, sig syscall.Signal) error {
 	return signalMember(m, sig, func(*stat) bool { return r.leaf.holds(m.pid) })

@@ -47,7 +47,7 @@ func newExit(status syscall.WaitStatus, usage *syscall.Rusage, peak int64) Exit 
 func ownPeak() int64 {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		return 1<<62 // then no figure can be trusted
+		return 1 << 62 // then no figure can be trusted
 	}
 	return int64(usage.Maxrss) * maxrssUnit
 }

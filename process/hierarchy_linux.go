@@ -166,6 +166,30 @@ func processesIn(dir string) (pids []int, err error) {
 	return pids, nil
 }
 
+// eachMemberIn calls f for every process that lives in a control group or below it.
+func eachMemberIn(dir string, f func(member)) (err error) {
+	buf := make([]byte, statBytes)
+	listErr := eachCgroup(dir, false, func(dir string) error {
+		pids, err2 := processesIn(dir)
+		for _, pid := range pids {
+			st, statErr := readStat(strconv.Itoa(pid), buf)
+			if statErr != nil {
+				err = statErr
+			} else if st.living() && st.started != 0 {
+				f(st.member(pid))
+			}
+		}
+		if errors.Is(err2, os.ErrNotExist) { // a child that went meanwhile
+			return nil
+		}
+		return err2
+	})
+	if err == nil {
+		err = listErr
+	}
+	return err
+}
+
 // eachCgroup calls f for a control group and all below it, parents first, or children first with after.
 func eachCgroup(dir string, after bool, f func(dir string) error) error {
 	var entries []os.DirEntry

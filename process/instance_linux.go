@@ -50,10 +50,16 @@ func newInstance(stateDir string) (*instance, error) {
 		if err != nil {
 			return nil, err
 		}
-		if i.file = f; lock(f) == nil && stillAt(f, path) { // else one that looks for crashed servers was quicker
+		i.file = f
+		err = lock(f)
+		if err == nil && stillAt(f, path) { // else one that looks for crashed servers was quicker
 			return i, nil
 		}
 		_ = f.Close()
+		if err != nil && err != unix.EWOULDBLOCK { // a file system without locks
+			_ = os.Remove(path)
+			return nil, &os.PathError{Op: "flock", Path: path, Err: err}
+		}
 	}
 }
 
@@ -138,7 +144,7 @@ func recoverCrashed(stateDir string) (r Recovery, err error) {
 
 func recoverOne(path string, number uint64, r *Recovery) error {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) { // another user's: what it left is not ours to end
 		return nil
 	}
 	if err != nil {
@@ -167,8 +173,13 @@ func recoverOne(path string, number uint64, r *Recovery) error {
 // endTrees ends all that a server left, in its groups and by its marks. Nobody is asked first: whom they could answer is
 // gone.
 func endTrees(w *word, number uint64) (killed, left int) {
+	all := remains{bearers: bearers{func(mark uint64) bool { return instanceOf(mark) == number }}}
 	for _, dir := range w.Cgroups {
 		if filepath.Base(dir) != nameOf(number) {
+			continue
+		}
+		if !killable(dir) {
+			all.groups = append(all.groups, dir)
 			continue
 		}
 		n, err := emptyCgroup(dir, killWait)
@@ -177,15 +188,54 @@ func endTrees(w *word, number uint64) (killed, left int) {
 			left++
 		}
 	}
-	all := bearers{func(mark uint64) bool { return instanceOf(mark) == number }}
 	n, rest := killAll(all, killWait)
-	killed += n
-	for _, dir := range w.Cgroups { // those of version 1 can't be emptied, but they are now
-		if filepath.Base(dir) == nameOf(number) && rest == 0 {
-			_ = removeCgroup(dir)
+	for _, dir := range all.groups {
+		if _, err := emptyCgroup(dir, orphanDelay); err != nil && rest == 0 {
+			left++
 		}
 	}
-	return killed, left + rest
+	return killed + n, left + rest
+}
+
+// killable says whether the kernel kills all of a control group at a word.
+func killable(dir string) bool {
+	return unix.Access(filepath.Join(dir, "cgroup.kill"), unix.F_OK) == nil
+}
+
+// remains is the roster of who bears the marks of a server, or is in a group of version 1 of its.
+type remains struct {
+	bearers
+	groups []string
+}
+
+func (r remains) each(f func(member)) error {
+	had, own := make(map[int]bool), os.Getpid()
+	once := func(m member) {
+		if !had[m.pid] && m.pid != own {
+			had[m.pid] = true
+			f(m)
+		}
+	}
+	var all []error
+	for _, dir := range r.groups {
+		all = append(all, eachMemberIn(dir, once))
+	}
+	return errors.Join(append(all, r.bearers.each(once))...)
+}
+
+func (r remains) send(m member, sig syscall.Signal) error {
+	return signalMember(m, sig, func(*stat) bool {
+		mark, err := readMark(m.pid)
+		return err == nil && r.wanted(mark) || r.hold(m)
+	})
+}
+
+// hold says whether one of the groups has a process in it still.
+func (r remains) hold(m member) (is bool) {
+	for _, dir := range r.groups {
+		_ = eachMemberIn(dir, func(other member) { is = is || other.pid == m.pid })
+	}
+	return is
 }
 
 // killAll kills whoever is on the roster, until nobody is left or wait is over.

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // crash is a server that will be killed: it holds trees, says so, and waits.
@@ -22,14 +23,41 @@ func crash(dir string) {
 		fmt.Println(err)
 		os.Exit(1)
 	}
+	spec := Spec{Argv: strings.Fields(os.Getenv("RUNNEL_TEST_ARGV")), Env: testEnv}
+	if n, _ := strconv.ParseInt(os.Getenv("RUNNEL_TEST_PROCESSES"), 10, 64); n > 0 {
+		spec.Limits = Limits{Processes: n}
+	}
 	for range 50 {
-		if _, err := h.Start(Spec{Argv: strings.Fields(os.Getenv("RUNNEL_TEST_ARGV")), Env: testEnv}); err != nil {
+		if _, err := h.Start(spec); err != nil {
 			fmt.Println(err)
 			os.Exit(1)
 		}
 	}
 	fmt.Println("ready")
-	select {}
+	time.Sleep(time.Hour) // which, unlike select {}, is no deadlock to a runtime without another goroutine
+}
+
+// aboutToCrash is a server with 50 trees of two processes each.
+func aboutToCrash(t *testing.T, dir string, kind Containment, spec Spec, tag string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "RUNNEL_TEST_CRASH="+dir, "RUNNEL_TEST_KIND="+string(kind), "RUNNEL_TEST_ARGV="+strings.Join(spec.Argv, " "),
+		"RUNNEL_TEST_PROCESSES="+strconv.FormatInt(spec.Limits[Processes], 10))
+	out, _ := cmd.StdoutPipe()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	if line, _ := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
+		t.Fatal(line)
+	}
+	if !poll(func() bool { return len(tagged(tag)) == 100 }) {
+		t.Fatalf("%d run", len(tagged(tag)))
+	}
+	return cmd
 }
 
 func TestCrashIsCleanedUpAfter(t *testing.T) {
@@ -37,19 +65,7 @@ func TestCrashIsCleanedUpAfter(t *testing.T) {
 		bystander(t)
 		dir := t.TempDir()
 		spec, tag := runawaySpec(t, "fork", "double", "setsid", "close", "ignore", "clearenv", "stay")
-		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), "RUNNEL_TEST_CRASH="+dir, "RUNNEL_TEST_KIND="+string(h.kind), "RUNNEL_TEST_ARGV="+strings.Join(spec.Argv, " "))
-		out, _ := cmd.StdoutPipe()
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		defer cmd.Wait()
-		if line, _ := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
-			t.Fatal(line)
-		}
-		if !poll(func() bool { return len(tagged(tag)) == 100 }) {
-			t.Fatalf("%d run", len(tagged(tag)))
-		}
+		cmd := aboutToCrash(t, dir, h.kind, spec, tag)
 		living := startOn(t, h, sh("exec sleep 60")) // of a server that did not crash
 		groups := groupsIn(t, dir)
 		if r, err := recoverCrashed(dir); err != nil || r != (Recovery{}) {
@@ -80,6 +96,60 @@ func TestCrashIsCleanedUpAfter(t *testing.T) {
 		}
 		reapAdopted(2) // the bystander, and who is living
 	})
+}
+
+// Groups of version 1, which limits need where there is nothing better, hold who is found by nothing else, and are waited
+// for no longer than it takes to end those.
+func TestCrashUnderLimitsIsCleanedUpAfter(t *testing.T) {
+	for kind, want := range map[Containment]int{Marker: 100, Group: 50} { // the leaders of a group die with the server
+		t.Run(string(kind), func(t *testing.T) {
+			if by := needs(t, openHost(t, kind), Processes); by != ByCgroupV1 {
+				t.Skip(by)
+			}
+			bystander(t)
+			dir := t.TempDir()
+			spec, tag := runawaySpec(t, "fork", "setsid", "close", "ignore", "stay")
+			spec.Limits = Limits{Processes: 1000}
+			cmd := aboutToCrash(t, dir, kind, spec, tag)
+			groups := groupsIn(t, dir)
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+			if kind == Group && !poll(func() bool { return len(tagged(tag)) == want }) {
+				t.Fatalf("%d run", len(tagged(tag)))
+			}
+			began := time.Now()
+			r, err := recoverCrashed(dir)
+			if took := time.Since(began); took > killWait {
+				t.Error("it took", took)
+			}
+			if left := tagged(tag); err != nil || r != (Recovery{Servers: 1, Processes: want}) || len(left) > 0 {
+				t.Errorf("%+v, %v, alive: %v", r, err, left)
+			}
+			for _, group := range groups {
+				if _, err := os.Stat(group); err == nil {
+					t.Errorf("%s is left", group)
+				}
+			}
+			if files, _ := os.ReadDir(dir); len(files) > 0 {
+				t.Errorf("files: %v", files)
+			}
+			reapAdopted(1)
+		})
+	}
+}
+
+// What another user's server left is that user's to end.
+func TestStateOfAnotherUser(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("everything is root's")
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, nameOf(10)), nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := recoverCrashed(dir); err != nil || r != (Recovery{}) {
+		t.Errorf("%+v, %v", r, err)
+	}
 }
 
 // reapAdopted reaps what came to this process, which adopts orphans, when the one died that it had started. All but

@@ -2,7 +2,6 @@ package process
 
 import (
 	"bytes"
-	"errors"
 	"os"
 	"strconv"
 	"strings"
@@ -127,20 +126,6 @@ func (l *leaf) thaw() error {
 	err := l.write("cgroup.freeze", "0")
 	l.frozen = err != nil
 	return err
-}
-
-// each calls f for every process in the leaf and below it, zombies left out.
-func (l *leaf) each(f func(pid int)) error {
-	return eachCgroup(l.path(), false, func(dir string) error {
-		pids, err := processesIn(dir)
-		for _, pid := range pids {
-			f(pid)
-		}
-		if errors.Is(err, os.ErrNotExist) { // a child that went meanwhile
-			return nil
-		}
-		return err
-	})
 }
 
 // holds says whether a process is in the leaf or below it.
