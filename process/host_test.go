@@ -229,6 +229,22 @@ func TestMarkerHoldsAllButWhoChangesTheMark(t *testing.T) {
 	}
 }
 
+// Who bears the mark is found behind a parent that has shed it.
+func TestMarkerHoldsBehindWhoShedIt(t *testing.T) {
+	h := openHost(t, Marker)
+	p := startOn(t, h, Spec{Argv: []string{"bash", "-c", "setsid bash -c 'sleep 60 & echo $!; ulimit -S -R 1000000; echo $$; exec sleep 60' & read"}, Env: testEnv, Stdin: true})
+	held, free := readPID(t, p.Stdout()), readPID(t, p.Stdout())
+	_ = p.Stdin().Close() // the leader ends by itself: nobody has been looked for yet
+	_ = p.WaitExit()
+	if r := p.Sweep(context.Background(), 0); len(r.Survivors) > 0 || !r.Found || alive(held) {
+		t.Errorf("%+v, alive: %v", r, alive(held))
+	}
+	_ = syscall.Kill(free, syscall.SIGKILL)
+	if got, err := syscall.Wait4(free, nil, 0, nil); got != free { // it came to us
+		t.Error(got, err)
+	}
+}
+
 const scattering = `setsid sh -c 'echo $$; exec sh -c "while :; do :; done"' &
 sh -c 'echo $$; kill -STOP $$; echo woke; exec sleep 60' &
 echo $$; while :; do :; done`
