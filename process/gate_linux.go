@@ -62,10 +62,14 @@ func trapped(path string, argv []string, attr *syscall.ProcAttr, limits *treeLim
 	if err != nil {
 		return -1, err
 	}
-	if sprung, err := awaitTrap(pid); err != nil || !sprung {
-		return pid, err // somebody killed it: it has an exit like any other
+	sprung, err := awaitTrap(pid)
+	if err == nil && !sprung {
+		return pid, nil // somebody killed it: it has an exit like any other
 	}
-	if err = limits.admit(pid); err != nil {
+	if err == nil {
+		err = limits.admit(pid)
+	}
+	if err != nil {
 		discard(pid)
 		return -1, err
 	}

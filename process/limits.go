@@ -69,7 +69,7 @@ func (h *Host) Enforce(l Limits) ([]Held, error) {
 		if by == "" {
 			return nil, &LimitError{name, -1}
 		}
-		if most := mostOf(name); by == ByRlimit && value > most {
+		if most := mostOf(name); value > most {
 			return nil, &LimitError{name, most}
 		}
 		all = append(all, Held{name, value, by})
@@ -84,10 +84,21 @@ var resourceOf = map[Limit]int{
 	FileBytes:  syscall.RLIMIT_FSIZE,
 }
 
-// mostOf is the server's own hard limit, which a child can't be given more than.
+// maxProcesses is the most that a controller of processes takes, which is what the kernel can number (PID_MAX_LIMIT).
+const maxProcesses = 1 << 22
+
+// mostOf is the largest value of a limit: of one of each process the server's own hard limit, which a child can't be given
+// more than.
 func mostOf(name Limit) int64 {
 	var limit syscall.Rlimit
-	if syscall.Getrlimit(resourceOf[name], &limit) != nil || limit.Max > math.MaxInt64-1 {
+	resource, ofEach := resourceOf[name]
+	switch {
+	case name == Processes:
+		return maxProcesses
+	case !ofEach:
+		return math.MaxInt64
+	}
+	if syscall.Getrlimit(resource, &limit) != nil || limit.Max > math.MaxInt64-1 {
 		return math.MaxInt64 - 1
 	}
 	return int64(limit.Max)

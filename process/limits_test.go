@@ -217,6 +217,15 @@ func TestEnforce(t *testing.T) {
 	if e, ok := errors.AsType[*LimitError](err); !ok || e.Most != int64(hard.Max) || e.Limit != OpenFiles {
 		t.Error(err)
 	}
+	if h.enforces(Processes) != "" {
+		_, err := h.Enforce(Limits{Processes: maxProcesses + 1})
+		if e, ok := errors.AsType[*LimitError](err); !ok || e.Most != maxProcesses {
+			t.Error(err)
+		}
+		if _, exit := lifeOn(t, h, limited(sh("exit 5"), Limits{Processes: maxProcesses})); exit.Code != 5 {
+			t.Errorf("%+v", exit)
+		}
+	}
 	held, err := h.Enforce(Limits{OpenFiles: 3, CPUSeconds: 5})
 	if err != nil || len(held) != 2 || held[0] != (Held{CPUSeconds, 5, ByRlimit}) || held[1] != (Held{OpenFiles, 3, ByRlimit}) {
 		t.Errorf("%+v, %v", held, err)
