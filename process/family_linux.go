@@ -3,8 +3,10 @@ package process
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync"
@@ -65,15 +67,15 @@ const (
 // since this process adopts those (PR_SET_CHILD_SUBREAPER).
 type brood struct {
 	instance uint64
-	lists    []int // /proc/self/task/TID/children, of the threads that have any
 	hard     uint64
 	own      uint64         // the soft limit of this process itself
 	all      bool           // whatever comes to us is an orphan, marked or not
 	before   map[int]uint64 // children that were there before, and when each was started
 
 	mu      sync.Mutex
-	trees   map[uint64]int // by mark, those that were not released: the leader's pid, 0 while it is forked
+	trees   map[uint64]offspring // by mark, those that were not released
 	leaders map[int]uint64
+	threads map[int]bool // that have forked, and the first one
 	next    uint64
 	forking bool        // there is a leader that is in neither
 	look    *time.Timer // for dead orphans
@@ -82,12 +84,14 @@ type brood struct {
 	looking sync.WaitGroup
 }
 
+// offspring is a leader's number, 0 while it is forked, and that of the thread that forked it.
+type offspring struct{ leader, thread int }
+
 // errMarked says that this process is itself in a tree of another server's, whose mark its children have to keep.
 var errMarked = errors.New("this process bears the mark of another server")
 
-// newBrood checks that marks work here, and makes this process the parent of orphans. All its leaders are forked on one
-// thread.
-func newBrood(instance uint64, thread *forker) (*brood, error) {
+// newBrood checks that marks work here, and makes this process the parent of orphans.
+func newBrood(instance uint64) (*brood, error) {
 	var limit unix.Rlimit
 	if err := unix.Prlimit(0, unix.RLIMIT_RTTIME, nil, &limit); err != nil {
 		return nil, os.NewSyscallError("prlimit", err)
@@ -98,55 +102,25 @@ func newBrood(instance uint64, thread *forker) (*brood, error) {
 	case limit.Max < markOf(maxInstance-1, 1<<32-1):
 		return nil, fmt.Errorf("the hard limit RLIMIT_RTTIME is %d", limit.Max)
 	}
-	lists, err := childLists(thread)
-	if err != nil {
-		return nil, err
-	}
 	b := &brood{
-		instance: instance, lists: lists, hard: limit.Max, own: limit.Cur,
-		trees: make(map[uint64]int), leaders: make(map[int]uint64), before: make(map[int]uint64), next: uint64(rand.Uint32()),
+		instance: instance, hard: limit.Max, own: limit.Cur,
+		trees: make(map[uint64]offspring), leaders: make(map[int]uint64), threads: map[int]bool{os.Getpid(): true}, before: make(map[int]uint64), next: uint64(rand.Uint32()),
 	}
-	pids, err := b.settled()
+	reaping.Lock()
+	defer reaping.Unlock()
+	pids, err := childrenOf(os.Getpid())
 	if err == nil {
 		err = adopt()
+	}
+	if err != nil {
+		return nil, err
 	}
 	for _, pid := range pids {
 		if started := startOf(pid); started != 0 {
 			b.before[pid] = started
 		}
 	}
-	if err != nil {
-		closeLists(lists)
-		return nil, err
-	}
 	return b, nil
-}
-
-// childLists opens the lists of children of two threads: of the first, which orphans come to, and of the one that forks,
-// whose child a leader may make of its own (CLONE_PARENT).
-func childLists(thread *forker) (lists []int, err error) {
-	tids := []int{os.Getpid()}
-	thread.do(func() {
-		if tid := unix.Gettid(); tid != tids[0] {
-			tids = append(tids, tid)
-		}
-	})
-	for _, tid := range tids {
-		path := fmt.Sprintf("/proc/self/task/%d/children", tid)
-		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			closeLists(lists)
-			return nil, fmt.Errorf("%s: %w", path, err) // a kernel without CONFIG_PROC_CHILDREN
-		}
-		lists = append(lists, fd)
-	}
-	return lists, nil
-}
-
-func closeLists(lists []int) {
-	for _, fd := range lists {
-		_ = unix.Close(fd)
-	}
 }
 
 // adopting counts the broods, for which this process adopts orphans.
@@ -175,11 +149,14 @@ func adoptNone() {
 	}
 }
 
-// fork runs f while this process bears a new mark, so that the child that f makes does too from its first moment on.
+// fork runs f while this process bears a new mark, so that the child that f makes does too from its first moment on. The
+// thread that forked it is noted, since it is the one whose child a leader may make of its own (CLONE_PARENT).
 func (b *brood) fork(f func() (pid int, err error)) (mark uint64, pid int, err error) {
 	spawning.Lock()
 	defer spawning.Unlock()
-	mark = b.newMark()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	mark = b.newMark(unix.Gettid())
 	if err = b.bear(mark); err == nil {
 		pid, err = f()
 		_ = b.bear(b.own)
@@ -191,19 +168,19 @@ func (b *brood) fork(f func() (pid int, err error)) (mark uint64, pid int, err e
 		delete(b.trees, mark)
 		return 0, 0, err
 	}
-	b.trees[mark], b.leaders[pid] = pid, mark
+	b.trees[mark], b.leaders[pid] = offspring{pid, unix.Gettid()}, mark
 	b.lookIn(orphanPause)
 	return mark, pid, nil
 }
 
-func (b *brood) newMark() uint64 {
+func (b *brood) newMark(thread int) uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for {
 		b.next++
 		mark := markOf(b.instance, b.next)
 		if _, taken := b.trees[mark]; !taken {
-			b.trees[mark], b.forking = 0, true
+			b.trees[mark], b.threads[thread], b.forking = offspring{thread: thread}, true, true
 			return mark
 		}
 	}
@@ -225,7 +202,7 @@ func (b *brood) reaped(pid int) {
 func (b *brood) release(mark uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if leader := b.trees[mark]; b.leaders[leader] == mark { // else it was reaped, and the number may be another leader's
+	if leader := b.trees[mark].leader; b.leaders[leader] == mark { // else it was reaped, and the number may be another leader's
 		delete(b.leaders, leader)
 	}
 	delete(b.trees, mark)
@@ -237,7 +214,10 @@ func (b *brood) release(mark uint64) {
 // changed or lost its mark.
 func (b *brood) bearing(mark uint64) (pids []int, certain bool) {
 	certain = true
-	err := b.orphans(func(pid int, bears uint64, tree bool) {
+	b.mu.Lock()
+	thread := b.trees[mark].thread
+	b.mu.Unlock()
+	err := b.orphans([]int{os.Getpid(), thread}, func(pid int, bears uint64, tree bool) {
 		certain = certain && tree
 		if bears == mark {
 			pids = append(pids, pid)
@@ -246,9 +226,9 @@ func (b *brood) bearing(mark uint64) (pids []int, certain bool) {
 	return pids, certain && err == nil
 }
 
-// orphans calls f for every child that lives, is no leader and was not there before; tree says that it bears the mark of a
-// tree that was not released. Those that are dead it reaps.
-func (b *brood) orphans(f func(pid int, mark uint64, tree bool)) error {
+// orphans calls f for every child of some threads that lives, is no leader and was not there before; tree says that it
+// bears the mark of a tree that was not released. Those that are dead it reaps. Orphans come to the first thread.
+func (b *brood) orphans(threads []int, f func(pid int, mark uint64, tree bool)) error {
 	type orphan struct {
 		pid  int
 		mark uint64
@@ -261,7 +241,7 @@ func (b *brood) orphans(f func(pid int, mark uint64, tree bool)) error {
 	var living []orphan
 	for again := true; again; { // until nobody was found dead: its children came to us after the list was read
 		again, living = false, living[:0]
-		pids, err := b.settled()
+		pids, err := childrenOf(threads...)
 		if err != nil {
 			return err
 		}
@@ -273,8 +253,8 @@ func (b *brood) orphans(f func(pid int, mark uint64, tree bool)) error {
 			if err != nil {
 				return err
 			}
-			leader, tree := b.trees[mark]
-			if b.forking && (!tree || leader == 0) { // it may be a leader that is not known yet, and has shed its mark even
+			of, tree := b.trees[mark]
+			if b.forking && (!tree || of.leader == 0) { // it may be a leader that is not known yet, and has shed its mark even
 				living = append(living, orphan{pid, mark, tree})
 				continue
 			}
@@ -316,61 +296,6 @@ func reapDead(pid int) bool {
 	return err == syscall.ECHILD || got == pid
 }
 
-// settled reads the lists, each until two readings agree: the fork of a program that can't be executed reaps its child
-// unseen, and who stood behind that may be left out of one.
-func (b *brood) settled() (all []int, err error) {
-	for _, list := range b.lists {
-		if all, err = settle(list, all); err != nil {
-			return nil, err
-		}
-	}
-	return all, nil
-}
-
-// settle appends to pids who is on one list.
-func settle(list int, pids []int) ([]int, error) {
-	last, err := readChildren(list)
-	for range maxRounds {
-		if err != nil {
-			return nil, err
-		}
-		var now []int
-		if now, err = readChildren(list); err == nil && slices.Equal(now, last) {
-			return append(pids, now...), nil
-		}
-		last = now
-	}
-	return nil, errUnsettled
-}
-
-var errUnsettled = errors.New("process: the list of children changes all the while")
-
-// readChildren reads the list of a thread's children once. reaping is held, or there is nobody yet who would reap.
-func readChildren(list int) (pids []int, err error) {
-	var chunk [4096]byte
-	pid, at := 0, int64(0)
-	for {
-		n, err := unix.Pread(list, chunk[:], at)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return nil, os.NewSyscallError("read /proc/self/task/TID/children", err)
-		}
-		if n == 0 {
-			return pids, nil
-		}
-		at += int64(n)
-		for _, c := range chunk[:n] {
-			if c == ' ' {
-				pids, pid = append(pids, pid), 0
-			} else {
-				pid = 10*pid + int(c-'0')
-			}
-		}
-	}
-}
-
 // lookIn sees that dead orphans are reaped within d. b.mu is held.
 func (b *brood) lookIn(d time.Duration) {
 	due := time.Now().Add(d)
@@ -398,7 +323,10 @@ func (b *brood) reapOrphans() {
 
 // dying reaps the orphans that are dead, and counts those that are not yet.
 func (b *brood) dying() (left int) {
-	_ = b.orphans(func(_ int, mark uint64, _ bool) {
+	b.mu.Lock()
+	threads := slices.Collect(maps.Keys(b.threads))
+	b.mu.Unlock()
+	_ = b.orphans(threads, func(_ int, mark uint64, _ bool) {
 		if b.owns(mark) {
 			left++
 		}
@@ -419,8 +347,4 @@ func (b *brood) close() {
 	for end := time.Now().Add(orphanDelay); b.dying() > 0 && time.Now().Before(end); {
 		time.Sleep(firstLook)
 	}
-	reaping.Lock()
-	defer reaping.Unlock()
-	closeLists(b.lists)
-	b.lists = nil
 }

@@ -16,7 +16,7 @@ func TestLeaderIsNoOrphanBeforeItIsKnown(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	h.thread.do(func() {
+	func() {
 		mark, pid, err := h.brood.fork(func() (int, error) {
 			pid, err := syscall.ForkExec(bash, []string{"bash", "-c", "ulimit -S -R 1000000"}, &syscall.ProcAttr{})
 			if err == nil {
@@ -34,15 +34,15 @@ func TestLeaderIsNoOrphanBeforeItIsKnown(t *testing.T) {
 		}
 		h.brood.reaped(pid)
 		h.brood.release(mark)
-	})
+	}()
 }
 
 // The number of a leader that was reaped may be that of another one when its tree is released.
 func TestReleaseLeavesTheNextLeaderAlone(t *testing.T) {
 	const pid, first, second = 1234, 1, 2
-	b := &brood{trees: map[uint64]int{first: pid}, leaders: map[int]uint64{pid: first}, closed: true}
+	b := &brood{trees: map[uint64]offspring{first: {leader: pid}}, leaders: map[int]uint64{pid: first}, closed: true}
 	b.reaped(pid)
-	b.trees[second], b.leaders[pid] = pid, second
+	b.trees[second], b.leaders[pid] = offspring{leader: pid}, second
 	b.release(first)
 	if b.leaders[pid] != second {
 		t.Error("the second one's leader is forgotten")

@@ -3,8 +3,7 @@ package process
 import "runtime"
 
 // forker is a thread that forks, and never ends before it is told to: the kernel sends a child its parent-death signal
-// when the thread ends that forked it (PR_SET_PDEATHSIG), and keeps a list of children for each thread, while the threads
-// of the runtime's come and go.
+// when the thread ends that forked it (PR_SET_PDEATHSIG), and the threads of the runtime's come and go.
 type forker struct {
 	work chan func()
 	done chan struct{}

@@ -17,7 +17,7 @@ type means struct {
 	brood    *brood            // nil under Group
 	subtree  *subtree          // nil but under Cgroup
 	v1       map[string]string // our groups of version 1, by controller, for limits that nothing better holds
-	thread   *forker           // that forks all leaders
+	thread   *forker           // nil but under Group
 	groups   atomic.Uint64     // numbers groups of version 1
 }
 
@@ -60,10 +60,9 @@ func (h *Host) contain(own hierarchies) error {
 	if !slices.Contains([]Containment{Auto, Cgroup, Marker, Group}, asked) {
 		return &UnavailableError{asked, errors.New("there is no such containment")}
 	}
-	h.thread = newForker()
 	if asked != Group {
 		var err error
-		if h.brood, err = newBrood(h.instance.number, h.thread); err != nil && asked == Marker {
+		if h.brood, err = newBrood(h.instance.number); err != nil && asked == Marker {
 			return &UnavailableError{asked, err}
 		}
 	}
@@ -79,7 +78,7 @@ func (h *Host) contain(own hierarchies) error {
 	case h.brood != nil:
 		h.kind = Marker
 	default:
-		h.kind = Group
+		h.kind, h.thread = Group, newForker()
 	}
 	return nil
 }
@@ -178,13 +177,11 @@ func (b *birth) limit() (err error) {
 
 func (b *birth) fork() (pid int, err error) {
 	h := b.host
-	if h.kind == Group && h.thread != nil { // its death is the leader's
-		b.attr.Sys.Pdeathsig = syscall.SIGKILL
-	}
 	switch {
 	case h.brood != nil:
-		h.thread.do(func() { b.mark, pid, err = h.brood.fork(b.exec) })
-	case h.thread != nil:
+		b.mark, pid, err = h.brood.fork(b.exec)
+	case h.thread != nil: // its death is the leader's
+		b.attr.Sys.Pdeathsig = syscall.SIGKILL
 		h.thread.do(func() { pid, err = b.exec() })
 	default:
 		pid, err = b.exec()

@@ -112,8 +112,13 @@ func (l *leaf) freeze(wait time.Duration) error {
 	}
 	l.frozen = true
 	for end := time.Now().Add(wait); time.Now().Before(end); time.Sleep(50 * time.Microsecond) {
-		if frozen, err := l.event("frozen"); err != nil || frozen == 1 {
+		frozen, err := l.event("frozen")
+		if err != nil {
+			_ = l.thaw()
 			return err
+		}
+		if frozen == 1 {
+			return nil
 		}
 	}
 	return nil

@@ -231,3 +231,19 @@ func TestEnforce(t *testing.T) {
 		t.Errorf("%+v, %v", held, err)
 	}
 }
+
+// Who is killed by a signal that was asked for was not killed for a limit, though another of its tree was before.
+func TestSignalAfterAnotherWasOutOfMemory(t *testing.T) {
+	h := openHost(t, Auto)
+	needs(t, h, MemoryBytes)
+	p := startOn(t, h, limited(sh(`tail /dev/zero; echo $?; exec sleep 60`), Limits{MemoryBytes: 32 << 20}))
+	if got := readLine(t, p.Stdout()); got != "137" {
+		t.Fatal(got)
+	}
+	_ = p.Signal(syscall.SIGKILL)
+	_ = p.WaitExit()
+	p.Sweep(context.Background(), 0)
+	if exit, _ := p.Reap(); exit.Signal != syscall.SIGKILL || exit.Limit != "" {
+		t.Errorf("%+v", exit)
+	}
+}

@@ -32,6 +32,7 @@ type Process struct {
 	stdout *Pipe
 	stderr *Pipe       // nil on a terminal
 	asked  atomic.Bool // Terminate was called
+	killed atomic.Bool // it was sent SIGKILL, which is then no limit's
 
 	held     []Held
 	tally    tally
@@ -69,6 +70,9 @@ func (p *Process) Stdin() *os.File { return p.stdin }
 func (p *Process) Signal(sig syscall.Signal) error {
 	if p.leader.isReaped() {
 		return os.ErrProcessDone
+	}
+	if sig == syscall.SIGKILL {
+		p.killed.Store(true)
 	}
 	return p.tree.signal(sig)
 }
@@ -148,7 +152,11 @@ func (p *Process) Reap() (Exit, error) {
 	if err != nil {
 		return e, err
 	}
-	return p.tally.settle(e), nil
+	e = p.tally.settle(e)
+	if e.Signal == syscall.SIGKILL && p.killed.Load() {
+		e.Limit = ""
+	}
+	return e, nil
 }
 
 // Close closes every descriptor that is left, gives back what held the tree, and may be called more than once. Blocked

@@ -186,7 +186,10 @@ func (t *subtree) keep() {
 	for {
 		stuck := t.remove()
 		var fresh *leaf
-		if !t.again() {
+		t.mu.Lock()
+		enough := t.again() || len(t.spare) > 0
+		t.mu.Unlock()
+		if !enough {
 			fresh, _ = t.make()
 		}
 		t.mu.Lock()
