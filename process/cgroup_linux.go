@@ -65,16 +65,7 @@ func (c *cgroup) resume() error {
 	return c.held(func(int, bool) error { return c.leaf.thaw() })
 }
 
-func (c *cgroup) terminate() error {
-	if err := c.signal(syscall.SIGTERM); err != nil {
-		return err
-	}
-	if c.terminal {
-		c.hangUp()
-	}
-	c.wake()
-	return nil
-}
+func (c *cgroup) terminate() error { return c.ask(c) }
 
 func (c *cgroup) wake() {
 	_ = c.resume()

@@ -192,16 +192,18 @@ func (t *scattered) wake() {
 	})
 }
 
-// terminate hangs up on a shell on a terminal. One that reads from it ignores SIGTERM, and would only ever end by
-// SIGKILL; at SIGHUP it tells its jobs, writes its history, and goes.
-func (t *scattered) terminate() error {
-	if err := t.signal(syscall.SIGTERM); err != nil {
+func (t *scattered) terminate() error { return t.ask(t) }
+
+// ask asks a tree to end in its own way, and hangs up on a shell on a terminal. One that reads from it ignores SIGTERM, and
+// would only ever end by SIGKILL; at SIGHUP it tells its jobs, writes its history, and goes.
+func (t *scattered) ask(tree containment) error {
+	if err := tree.signal(syscall.SIGTERM); err != nil {
 		return err
 	}
 	if t.terminal {
 		t.hangUp()
 	}
-	t.wake()
+	tree.wake()
 	return nil
 }
 

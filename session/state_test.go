@@ -164,6 +164,7 @@ func TestTheFirstCauseWins(t *testing.T) {
 		s := run(t, "(trap '' TERM; echo; exec sleep 60) & exit 3", func(o *Spec) { o.Grace = short })
 		f := follow(t, s, cursor)
 		within(t, "the exit", s.ending)
+		f.line(0) // from here on it is deaf
 		s.End(Canceled, nil)
 		if rec := ended(t, s); rec.Cause != Exited || rec.Exit.Code != 3 || !rec.Escalated {
 			t.Errorf("got %+v", rec)
