@@ -254,11 +254,8 @@ func (b *brood) orphans(threads []int, f func(pid int, mark uint64, tree bool)) 
 				return err
 			}
 			of, tree := b.trees[mark]
-			if b.forking && (!tree || of.leader == 0) { // it may be a leader that is not known yet, and has shed its mark even
-				living = append(living, orphan{pid, mark, tree})
-				continue
-			}
-			if b.owns(mark) && reapDead(pid) {
+			unknown := b.forking && (!tree || of.leader == 0) // it may be a leader, which has shed its mark even
+			if !unknown && b.owns(mark) && reapDead(pid) {
 				again = true
 				continue
 			}

@@ -45,9 +45,9 @@ func (h *Host) open(o Options) (err error) {
 		h.brood.all = o.OnlyParent
 	}
 	h.v1 = make(map[string]string)
-	for _, controller := range limiting {
+	for name, controller := range controllerOf {
 		dir := filepath.Join(own.v1[controller], h.instance.name())
-		if own.v1[controller] != "" && h.enforces(limitBy[controller]) == "" && os.Mkdir(dir, 0o755) == nil {
+		if own.v1[controller] != "" && h.enforces(name) == "" && os.Mkdir(dir, 0o755) == nil {
 			h.v1[controller] = dir
 		}
 	}
@@ -127,11 +127,11 @@ func (h *Host) spawn(path string, spec *Spec, stdio [3]int) (*Process, error) {
 	b := &birth{estate: &estate{host: h}, path: path, spec: spec, attr: spec.attr(stdio)}
 	withHandle(b.attr.Sys, &b.pidfd)
 	var pid int
-	err := b.prepare()
+	err := b.prepare(h.subtree.take)
 	if err == nil {
 		if pid, err = b.fork(); spoilt(err) && b.leaf != nil { // by who was in it before, as root
 			b.undo()
-			if err = b.renew(); err == nil {
+			if err = b.prepare(h.subtree.make); err == nil {
 				pid, err = b.fork()
 			}
 		}
@@ -148,25 +148,12 @@ func spoilt(err error) bool {
 	return err == syscall.EBUSY || err == syscall.EOPNOTSUPP || err == syscall.ENODEV || err == syscall.EBADF
 }
 
-func (b *birth) prepare() (err error) {
+// prepare makes what the child is born with; leaf gives it one, where trees have leaves.
+func (b *birth) prepare(leaf func() (*leaf, error)) (err error) {
 	if b.host.subtree != nil {
-		if b.leaf, err = b.host.subtree.take(); err != nil {
+		if b.leaf, err = leaf(); err != nil {
 			return err
 		}
-	}
-	return b.limit()
-}
-
-// renew is prepare with a leaf that nobody was in.
-func (b *birth) renew() (err error) {
-	if b.leaf, err = b.host.subtree.make(); err != nil {
-		return err
-	}
-	return b.limit()
-}
-
-func (b *birth) limit() (err error) {
-	if b.leaf != nil {
 		b.attr.Sys.UseCgroupFD, b.attr.Sys.CgroupFD = true, b.leaf.dir
 	}
 	if len(b.spec.Limits) > 0 {

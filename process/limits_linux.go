@@ -24,9 +24,6 @@ type treeLimits struct {
 // controllerOf is the controller for a limit of the whole tree, in both versions.
 var controllerOf = map[Limit]string{MemoryBytes: "memory", Processes: "pids"}
 
-// limitBy is the other way round.
-var limitBy = map[string]Limit{"memory": MemoryBytes, "pids": Processes}
-
 // enforces says by what a limit is held here, "" for nothing.
 func (h *Host) enforces(name Limit) Mechanism {
 	controller, ofTree := controllerOf[name]

@@ -148,13 +148,6 @@ func (r *Registry) survived(s *Session, pids []int) {
 	r.o.Log.Error().Str("session", s.spec.ID).Ints("pids", pids).Int("total", total).Msg("processes survive their session")
 }
 
-// Survivors counts the processes of all sessions so far that could not be ended.
-func (r *Registry) Survivors() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.survivors
-}
-
 // forget drops a session that could not be started.
 func (r *Registry) forget(s *Session) {
 	r.mu.Lock()
