@@ -22,6 +22,9 @@ import (
 // counts as left out, unless the type of its field is a [json.Unmarshaler] and so has its own mind. A field
 // that is left out keeps its value.
 //
+// A string, a key of a map included, that holds the escape of a lone surrogate ("\udce9") is an error: no text
+// has such a character. A [json.Unmarshaler] checks its own strings.
+//
 // The tags of a field may bound its value:
 //
 //	rpc:"required"     it must not be left out
@@ -100,10 +103,18 @@ type fieldProblem struct {
 	known []string // the values that the field takes, if they are few
 }
 
-func (p *fieldProblem) Error() string { return p.field + " " + p.text }
+func (p *fieldProblem) Error() string { return strings.TrimPrefix(p.field+" "+p.text, " ") }
 
 func problemf(format string, args ...any) *fieldProblem {
 	return &fieldProblem{text: fmt.Sprintf(format, args...)}
+}
+
+// asProblem is the error of a [json.Unmarshaler], which may itself name a part of its value.
+func asProblem(err error) error {
+	if p, ok := err.(*fieldProblem); ok {
+		return p
+	}
+	return problemf("%s", err)
 }
 
 // within puts name, that of a field, a key or an index, in front of the path of a fieldProblem.
@@ -124,7 +135,7 @@ type decoder struct{ lenient bool }
 func (d decoder) value(raw []byte, v reflect.Value, r rules) error {
 	if planOf(v.Type()).custom {
 		if err := v.Addr().Interface().(json.Unmarshaler).UnmarshalJSON(raw); err != nil {
-			return problemf("%s", err)
+			return asProblem(err)
 		}
 		return nil
 	}
@@ -188,7 +199,10 @@ func (d decoder) table(raw []byte, v reflect.Value) error {
 		if err != nil {
 			return err
 		}
-		key := stringValue(name)
+		key, err := textValue(name)
+		if err != nil {
+			return problemf("has a name that %s", err)
+		}
 		value := reflect.New(v.Type().Elem()).Elem()
 		if err := d.value(raw, value, rules{}); err != nil {
 			return within(clip(key, maxNameShown), err)
@@ -244,7 +258,10 @@ func decodeString(raw []byte, v reflect.Value, r rules) error {
 	if kindOf(raw) != kindString {
 		return problemf("must be a string")
 	}
-	s := stringValue(raw)
+	s, err := textValue(raw)
+	if err != nil {
+		return err
+	}
 	if r.enum != nil && !slices.Contains(r.enum, s) {
 		return &fieldProblem{text: "must be one of " + strings.Join(r.enum, ", "), known: r.enum}
 	}
@@ -293,6 +310,9 @@ func decodeFloat(raw []byte, v reflect.Value, r rules) error {
 
 // decodeAny decodes what encoding/json makes of a value where no type is given.
 func decodeAny(raw []byte, v reflect.Value) error {
+	if hasLoneSurrogate(raw) {
+		return problemf("holds a lone surrogate")
+	}
 	if json.Unmarshal(raw, v.Addr().Interface()) != nil {
 		return problemf("holds a number that is out of range") // nothing else can be wrong with valid JSON
 	}

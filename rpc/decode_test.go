@@ -7,9 +7,11 @@ import (
 	"math"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
@@ -77,7 +79,7 @@ func TestDecodeParams(t *testing.T) {
 		{"empty object", `{}`, everything{}},
 		{"positional", ` [ {"name":"a"} ] `, everything{Name: "a"}},
 
-		{"strings", `{"name":"a\n\u00e9\ud83d","mode":"raw"}`, everything{Name: "a\né\ufffd", Mode: "raw"}},
+		{"strings", `{"name":"a\n\u00e9\ud83d\ude00\ufffd","mode":"raw"}`, everything{Name: "a\né😀\ufffd", Mode: "raw"}},
 		{"booleans", `{"flag":true,"maybe":false}`, everything{Flag: true, Maybe: ptr(false)}},
 		{"integers", `{"int":-9223372036854775808,"small":127,"count":1048576}`, everything{Int: math.MinInt64, Small: 127, Count: ptr[int64](1 << 20)}},
 		{"integer with a point", `{"int":-12.0}`, everything{Int: -12}},
@@ -167,6 +169,17 @@ func TestDecodeParamsErrors(t *testing.T) {
 		{`{"any":[1e400]}`, "any", "any holds a number that is out of range"},
 		{`{"custom":"bad"}`, "custom", "custom must not be bad"},
 		{`{"wait":-1}`, "wait", "wait must not be negative"},
+
+		{`{"name":"caf\udce9"}`, "name", "name holds a lone surrogate"},
+		{`{"name":"\ufffd\ud83d"}`, "name", "name holds a lone surrogate"},
+		{`{"name":"\ud83d\ud83d\ude00"}`, "name", "name holds a lone surrogate"},
+		{`{"name":"\ude00\ud83d"}`, "name", "name holds a lone surrogate"},
+		{`{"mode":"\ud83d"}`, "mode", "mode holds a lone surrogate"},
+		{`{"list":["a","\uDCE9"]}`, "list[1]", "list[1] holds a lone surrogate"},
+		{`{"labels":{"a":"\udce9"}}`, "labels.a", "labels.a holds a lone surrogate"},
+		{`{"labels":{"\udce9":"a"}}`, "labels", "labels has a name that holds a lone surrogate"},
+		{`{"env":{"\udce9":null}}`, "env", "env has a name that holds a lone surrogate"},
+		{`{"any":{"a":["\udce9"]}}`, "any", "any holds a lone surrogate"},
 	} {
 		t.Run(tc.message, func(t *testing.T) {
 			err := DecodeParams([]byte(tc.raw), new(everything), false)
@@ -317,7 +330,7 @@ func TestSecondsMarshal(t *testing.T) {
 // refuses: an earlier value of the same name that is of another type, and integers written as 1.0 or 1e3.
 func FuzzDecodeParams(f *testing.F) {
 	for _, raw := range []string{
-		`{"name":"\ud83d","mode":"raw","flag":true,"int":1e2,"float":1.5,"list":["a"],"env":{"A":null}}`,
+		`{"name":"\ud83d\ude00","mode":"raw","flag":true,"int":1e2,"float":1.5,"list":["a"],"env":{"A":null}}`,
 		`[{"limits":{"next":{"next":null}},"inners":[{}],"any":[{}],"raw":[ 1 ],"wait":0.5}]`,
 		`{"int":1,"int":2}`, `{"int":9007199254740993.0}`, `{"Name":1}`, `[]`, `null`, `{"labels":{"":""}}`,
 	} {
@@ -351,6 +364,63 @@ func FuzzDecodeParams(f *testing.F) {
 			t.Errorf("%q: got %+v, want %+v", raw, got, want)
 		}
 	})
+}
+
+// A string is refused exactly where its UTF-16 has a surrogate without its other half.
+func FuzzLoneSurrogate(f *testing.F) {
+	for _, s := range []string{`caf\udce9`, `\ud83d\ude00`, `\\ud83d`, `\\\ud83d`, `\ud83d\n\ude00`, `\ufffd`, "\ufffd\\ud800", `\uD800\uD800\uDC00`} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, inside string) {
+		value := `"` + inside + `"`
+		if !utf8.ValidString(inside) || !json.Valid([]byte(value)) {
+			return
+		}
+		want := loneSurrogate(utf16Units(inside))
+		for _, raw := range []string{`{"name":` + value + `}`, `{"list":["",` + value + `]}`, `{"labels":{` + value + `:""}}`,
+			`{"env":{"a":` + value + `}}`, `{"any":[` + value + `]}`} {
+			if err := DecodeParams([]byte(raw), new(everything), false); (err != nil) != want {
+				t.Errorf("%s: %v, a lone surrogate: %t", raw, err, want)
+			}
+		}
+		for _, raw := range []string{`{"command":` + value + `}`, `{"command":["x",` + value + `]}`} {
+			err := DecodeParams([]byte(raw), new(ExecuteParams), false)
+			if refused := err != nil && strings.Contains(err.Message, "surrogate"); refused != want {
+				t.Errorf("%s: %v, a lone surrogate: %t", raw, err, want)
+			}
+		}
+	})
+}
+
+// utf16Units is the inside of a valid JSON string in UTF-16.
+func utf16Units(inside string) (units []uint16) {
+	for len(inside) > 0 {
+		r, size := utf8.DecodeRuneInString(inside)
+		switch {
+		case r == '\\' && inside[1] == 'u':
+			n, _ := strconv.ParseUint(inside[2:6], 16, 16)
+			units, size = append(units, uint16(n)), 6
+		case r == '\\':
+			units, size = append(units, 'x'), 2
+		default:
+			units = utf16.AppendRune(units, r)
+		}
+		inside = inside[size:]
+	}
+	return units
+}
+
+// loneSurrogate is the reference: it takes whole pairs out and looks for what is left.
+func loneSurrogate(units []uint16) bool {
+	for i := 0; i < len(units); i++ {
+		switch {
+		case i+1 < len(units) && utf16.DecodeRune(rune(units[i]), rune(units[i+1])) != utf8.RuneError:
+			i++
+		case utf16.IsSurrogate(rune(units[i])):
+			return true
+		}
+	}
+	return false
 }
 
 // hasRepeatedNames reports whether any object in valid JSON has two members of one name.

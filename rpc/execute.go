@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"strconv"
 	"strings"
 )
 
@@ -13,36 +14,59 @@ type Command struct {
 	Argv  []string
 }
 
+var errNoCommand = errors.New("must be a string or an array of strings")
+
 // UnmarshalJSON takes a string or an array of strings, neither of them empty.
-func (c *Command) UnmarshalJSON(b []byte) error {
+func (c *Command) UnmarshalJSON(b []byte) (err error) {
 	*c = Command{}
-	b = bytes.TrimSpace(b)
-	if len(b) > 0 && b[0] == '"' {
-		if err := json.Unmarshal(b, &c.Shell); err != nil {
-			return err
+	s := scanner{text: bytes.TrimSpace(b)}
+	switch {
+	case s.peek() == '"':
+		c.Shell, err = commandText(&s)
+		if err == nil && strings.TrimSpace(c.Shell) == "" {
+			err = problemf("must not be empty")
 		}
-		if strings.TrimSpace(c.Shell) == "" {
-			return errors.New("must not be empty")
+	case s.peek() == '[':
+		err = c.unmarshalArgv(&s)
+	default:
+		return errNoCommand
+	}
+	if err == nil {
+		err = s.end()
+	}
+	return err
+}
+
+func (c *Command) unmarshalArgv(s *scanner) error {
+	err := s.elements(func() error {
+		arg, err := commandText(s)
+		if err != nil {
+			return within("["+strconv.Itoa(len(c.Argv))+"]", err)
 		}
+		c.Argv = append(c.Argv, arg)
 		return nil
-	}
-	var argv []*string
-	if len(b) == 0 || b[0] != '[' || json.Unmarshal(b, &argv) != nil {
-		return errors.New("must be a string or an array of strings")
-	}
-	if len(argv) == 0 {
-		return errors.New("must not be empty")
-	}
-	for _, a := range argv {
-		if a == nil {
-			return errors.New("must be a string or an array of strings")
-		}
-		c.Argv = append(c.Argv, *a)
-	}
-	if c.Argv[0] == "" {
-		return errors.New("must not name an empty program")
+	})
+	switch {
+	case err != nil:
+		return err
+	case len(c.Argv) == 0:
+		return problemf("must not be empty")
+	case c.Argv[0] == "":
+		return problemf("must not name an empty program")
 	}
 	return nil
+}
+
+// commandText decodes the string at s, a command or an argument.
+func commandText(s *scanner) (string, error) {
+	raw, err := s.value()
+	switch {
+	case err != nil:
+		return "", err
+	case kindOf(raw) != kindString:
+		return "", problemf("must be a string")
+	}
+	return textValue(raw)
 }
 
 // MarshalJSON gives the form that it came in.

@@ -3,6 +3,9 @@ package rpc
 import (
 	"bytes"
 	"fmt"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // A kind is what a JSON value is. Kinds are bits, to make sets of them.
@@ -59,7 +62,7 @@ func isString(value []byte, want string) bool {
 	return len(inside) == 0 && len(want) == 0
 }
 
-// stringValue is what a valid JSON string stands for, in memory of its own.
+// stringValue is what a valid JSON string stands for, in memory of its own. Lone surrogates become U+FFFD.
 func stringValue(value []byte) string {
 	inside := value[1 : len(value)-1]
 	if bytes.IndexByte(inside, '\\') < 0 {
@@ -67,6 +70,33 @@ func stringValue(value []byte) string {
 	}
 	text, _, _ := UnescapeText(make([]byte, 0, len(value)+outWindow), value[1:])
 	return string(text)
+}
+
+// textValue is [stringValue], and an error where the string holds a lone surrogate: there is no text that it
+// stands for.
+func textValue(value []byte) (string, error) {
+	text := stringValue(value)
+	if strings.Contains(text, "\ufffd") && hasLoneSurrogate(value) {
+		return "", problemf("holds a lone surrogate")
+	}
+	return text, nil
+}
+
+// hasLoneSurrogate reports whether any string of a valid JSON value holds an escape of a surrogate that is not
+// one of a pair. Backslashes stand in strings only.
+func hasLoneSurrogate(value []byte) bool {
+	for {
+		i := bytes.IndexByte(value, '\\')
+		if i < 0 {
+			return false
+		}
+		value = value[i:]
+		r, size := decodeEscape(value)
+		if unit, ok := decodeHex(value); ok && utf16.IsSurrogate(unit) && r == utf8.RuneError {
+			return true
+		}
+		value = value[size:]
+	}
 }
 
 // A scanner walks over JSON text (RFC 8259) and checks its grammar. It does not recurse and allocates
