@@ -18,6 +18,7 @@ type means struct {
 	subtree  *subtree          // nil but under Cgroup
 	v1       map[string]string // our groups of version 1, by controller, for limits that nothing better holds
 	thread   *forker           // nil but under Group
+	adjuster *adjuster         // nil for nothing to adjust
 	groups   atomic.Uint64     // numbers groups of version 1
 }
 
@@ -44,6 +45,7 @@ func (h *Host) open(o Options) (err error) {
 	if h.brood != nil {
 		h.brood.all = o.OnlyParent
 	}
+	h.adjuster = newAdjuster(autogroupNice())
 	h.v1 = make(map[string]string)
 	for name, controller := range controllerOf {
 		dir := filepath.Join(own.v1[controller], h.instance.name())
@@ -84,6 +86,9 @@ func (h *Host) contain(own hierarchies) error {
 }
 
 func (h *Host) shut() error {
+	if h.adjuster != nil {
+		h.adjuster.stop()
+	}
 	if h.brood != nil {
 		h.brood.close()
 	}
@@ -219,6 +224,9 @@ func (b *birth) process(l *leader) *Process {
 		_, l.timed = b.spec.Limits[CPUSeconds]
 	}
 	p.tally.estate = b.estate
+	if b.host.adjuster != nil {
+		b.host.adjuster.add(l)
+	}
 	return p
 }
 

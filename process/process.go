@@ -42,7 +42,7 @@ type Process struct {
 // PID is the process id of the leader. After Reap it names nothing.
 func (p *Process) PID() int { return p.leader.pid }
 
-// PGID is the process group of the tree. It is the leader's pid (setpgid(2) or setsid(2) before exec).
+// PGID is the process group of the tree. It is the leader's pid (setsid(2) before exec).
 func (p *Process) PGID() int { return p.leader.pid }
 
 // Containment names what holds the tree together.

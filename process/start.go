@@ -41,7 +41,7 @@ func (e *SpawnError) Error() string { return fmt.Sprintf("%s %q: %v", e.Op, e.Pa
 // Unwrap makes errors.Is(err, fs.ErrNotExist) and the like work.
 func (e *SpawnError) Unwrap() error { return e.Errno }
 
-// Start runs spec as the leader of a new process group, and on a terminal of a new session too. Every error is a *SpawnError or
+// Start runs spec as the leader of a new session (setsid(2)) and process group. Every error is a *SpawnError or
 // a *LimitError, and leaves neither process nor descriptor. The caller owes the Process a WaitExit, Sweep, Reap and Close.
 func (h *Host) Start(spec Spec) (*Process, error) {
 	h = h.orPlain()
@@ -67,11 +67,13 @@ func (h *Host) Start(spec Spec) (*Process, error) {
 	return p, nil
 }
 
-// attr is what a fork takes of spec.
+// attr is what a fork takes of spec. A new session has no controlling terminal: a command must not read from, write to or
+// get signals from the terminal on which the server was started.
 func (s *Spec) attr(stdio [3]int) *syscall.ProcAttr {
-	sys, env := &syscall.SysProcAttr{Setpgid: true}, s.Env
+	sys, env := &syscall.SysProcAttr{Setsid: true}, s.Env
 	if t := s.Terminal; t != nil {
-		sys, env = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 0}, t.env(env)
+		sys.Setctty, sys.Ctty = true, 0
+		env = t.env(env)
 	}
 	return &syscall.ProcAttr{
 		Dir:   s.Dir,
