@@ -42,8 +42,8 @@ var described = map[reflect.Type]fields{
 	},
 	typeOf[ExecuteParams](): {
 		"command":        {doc: "A string is run by the shell (`/bin/sh -c`); an array of strings is run directly, without a shell. It must not be empty."},
-		"cwd":            {doc: "The working directory; left out, the server's. One that can't be entered is -32008 with its path."},
-		"env":            {doc: "Changes to the environment that the server passes on: a string sets a variable, null unsets it."},
+		"cwd":            {doc: "The working directory; left out, the server's. A relative one is relative to the server's. One that can't be entered is -32008 with its path."},
+		"env":            {doc: "Changes to the environment that the server passes on: a string sets a variable, null unsets it. Unless it says otherwise, PWD is `cwd`, or the server's directory."},
 		"session_id":     {doc: "An id of the client's own choice; left out, the server makes one. The same execute again, while the session is kept, answers `created:false`: safe to retry after a lost reply. Other params under that id are -32007."},
 		"stdin":          {doc: "`pipe` for a stdin that `write` feeds.", def: StdinNone},
 		"pty":            {doc: "Run on a terminal: output has the type `pty`, stdin is open."},

@@ -136,7 +136,7 @@ func (c *runCmd) params(own bool) (p rpc.ExecuteParams, err error) {
 	}
 	if !own {
 		for _, e := range environ() {
-			if name, value, _ := strings.Cut(e, "="); name != "" {
+			if name, value, _ := strings.Cut(e, "="); name != "" && name != "PWD" { // that is Cwd, for the server too
 				p.Env[name] = &value
 			}
 		}

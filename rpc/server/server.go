@@ -51,6 +51,7 @@ type Server struct {
 
 // New returns a server of sessions. Serve it, and then Shutdown.
 func New(sessions Sessions, o Options) *Server {
+	o.Defaults.enterDirectory()
 	s := &Server{o: o, sessions: sessions, conns: make(map[*conn]struct{})}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ws", func(w http.ResponseWriter, r *http.Request) { s.upgrade(w, r, false) })

@@ -22,7 +22,9 @@ type Defaults struct {
 	Grace         time.Duration
 	Linger        time.Duration
 	ReplayBytes   int64    // the largest capture_bytes
-	Environ       []string // passed on to commands, each name=value
+	Environ       []string // passed on to commands, each name=value; PWD is set by New
+
+	dir string // the server's working directory, "" where it is unknown
 
 	Limits    process.Limits // of a session that does not say
 	MaxLimits process.Limits // ceilings, which also hold where nothing is said
@@ -42,7 +44,7 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 	if err != nil {
 		return session.Spec{}, err
 	}
-	env, err := d.environ(p.Env)
+	env, err := d.environ(p.Env, p.Cwd)
 	if err != nil {
 		return session.Spec{}, err
 	}
@@ -195,31 +197,4 @@ func sessionID(id string) (string, *rpc.Error) {
 		return "", rpc.InvalidParams("session_id", "session_id must be a UUID")
 	}
 	return u.String(), nil
-}
-
-// environ is the environment of a command: the server's, changed as the client says.
-func (d *Defaults) environ(change map[string]*string) ([]string, *rpc.Error) {
-	if len(change) == 0 {
-		return d.Environ, nil
-	}
-	env := make([]string, 0, len(d.Environ)+len(change))
-	for _, e := range d.Environ {
-		name, _, _ := strings.Cut(e, "=")
-		if _, ok := change[name]; !ok {
-			env = append(env, e)
-		}
-	}
-	for name, value := range change {
-		if name == "" || strings.ContainsAny(name, "=\x00") {
-			return nil, rpc.InvalidParams("env", "env has a name that is empty or holds = or NUL")
-		}
-		if value == nil {
-			continue
-		}
-		if strings.Contains(*value, "\x00") {
-			return nil, rpc.InvalidParams("env."+name, "env.%s holds NUL", name)
-		}
-		env = append(env, name+"="+*value)
-	}
-	return env, nil
 }
