@@ -9,16 +9,38 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// newLog writes to w: in color to a terminal, and as JSON to all else unless format has it otherwise.
-func newLog(w io.Writer, level, format string) zerolog.Logger {
+// newLog writes to w: in color to a terminal, and as JSON to all else unless format has it otherwise. It never waits
+// for w. Call flush once nothing is logged any more.
+func newLog(w io.Writer, level, format string) (log zerolog.Logger, flush func()) {
 	f, ok := w.(*os.File)
 	terminal := ok && isatty.IsTerminal(f.Fd())
-	if format == "console" || format == "auto" && terminal {
-		w = zerolog.ConsoleWriter{Out: w, TimeFormat: time.DateTime, NoColor: !terminal || os.Getenv("NO_COLOR") != ""}
+	formatted := func(w io.Writer) io.Writer {
+		if format == "console" || format == "auto" && terminal {
+			return zerolog.ConsoleWriter{Out: w, TimeFormat: time.DateTime, NoColor: !terminal || os.Getenv("NO_COLOR") != ""}
+		}
+		return w
 	}
 	l, err := zerolog.ParseLevel(level)
 	if err != nil {
 		l = zerolog.InfoLevel
 	}
-	return zerolog.New(w).Level(l).With().Timestamp().Logger()
+	failing := &lastError{Writer: w}
+	direct := zerolog.New(formatted(failing)).With().Timestamp().Logger()
+	sink := newLogSink(w, func(lines int) error {
+		failing.err = nil
+		direct.Warn().Int("lines", lines).Msg("log lines dropped")
+		return failing.err
+	})
+	return zerolog.New(formatted(sink)).Level(l).With().Timestamp().Logger(), sink.close
+}
+
+// lastError keeps the error of a writer from zerolog, which would report it to stderr.
+type lastError struct {
+	io.Writer
+	err error
+}
+
+func (w *lastError) Write(b []byte) (int, error) {
+	_, w.err = w.Writer.Write(b)
+	return len(b), nil
 }

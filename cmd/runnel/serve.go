@@ -38,7 +38,8 @@ func (c *serveCmd) Run(w *world) error {
 	if err != nil {
 		return err
 	}
-	log := newLog(w.stderr, c.LogLevel, c.LogFormat)
+	log, flush := newLog(w.stderr, c.LogLevel, c.LogFormat)
+	defer flush()
 	host, err := c.openHost(log)
 	if err != nil {
 		return err

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/coder/websocket"
+)
+
+// fullPipe is a pipe that takes nothing more until its reader is read.
+func fullPipe(t *testing.T) (reader, writer *os.File) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = r.Close(), w.Close() })
+	raw, err := w.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var full error
+	_ = raw.Control(func(fd uintptr) {
+		for full == nil { // os.Pipe's ends do not block
+			_, full = syscall.Write(int(fd), []byte("x"))
+		}
+		_ = syscall.SetNonblock(int(fd), false) // who inherits it would see that
+	})
+	if full != syscall.EAGAIN {
+		t.Fatal(full)
+	}
+	return r, w
+}
+
+// TestLogKeepsOrderAndCountsWhatItDrops: whoever logs never waits for the sink; what is not dropped comes in order, and
+// what is dropped is counted once the sink takes something again.
+func TestLogKeepsOrderAndCountsWhatItDrops(t *testing.T) {
+	r, w := fullPipe(t)
+	log, flush := newLog(w, "info", "json")
+	const lines = 10_000
+	for i := range lines {
+		log.Info().Int("line", i).Msg(strings.Repeat("m", 100))
+	}
+	flush() // gives up
+	in := bufio.NewScanner(r)
+	in.Buffer(nil, 1<<20)
+	next, dropped := 0, 0
+	for dropped == 0 && in.Scan() {
+		line := strings.TrimLeft(in.Text(), "x")
+		if _, err := fmt.Sscanf(line, `{"level":"warn","lines":%d,`, &dropped); err == nil {
+			break
+		}
+		var n int
+		if _, err := fmt.Sscanf(line, `{"level":"info","line":%d,`, &n); err != nil || n != next {
+			t.Fatalf("want line %d: %q", next, line)
+		}
+		next++
+	}
+	if next == 0 || dropped == 0 || next+dropped != lines {
+		t.Errorf("%d lines came, %d were dropped of %d", next, dropped, lines)
+	}
+}
+
+// TestLogIsCompleteWithAWorkingSink: nothing is dropped where somebody reads, and the last line is there after the flush.
+func TestLogIsCompleteWithAWorkingSink(t *testing.T) {
+	for range 50 {
+		var text strings.Builder
+		log, flush := newLog(&text, "info", "json")
+		for i := range 100 {
+			log.Info().Int("line", i).Send()
+		}
+		flush()
+		for i, line := range strings.Split(strings.TrimSpace(text.String()), "\n") {
+			if !strings.Contains(line, fmt.Sprintf(`"line":%d,`, i)) {
+				t.Fatalf("line %d: %s", i, line)
+			}
+		}
+		if n := strings.Count(text.String(), "\n"); n != 100 {
+			t.Fatalf("%d lines", n)
+		}
+	}
+}
+
+// TestServerWithABlockedLog: a server whose stderr is a full pipe answers those that it refuses, loses no place for
+// connections when peers go, and ends at SIGTERM.
+func TestServerWithABlockedLog(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	_, stderr := fullPipe(t)
+	x := p.prepare(t, "runnel", "serve", "--listen=127.0.0.1:0", "--ready-file=ready", "--log-level=debug", "--max-connections=2")
+	x.Stderr = stderr
+	x.begin()
+	var ready readyFile
+	if !poll(func() bool { ready, _ = readReady(p.path("ready")); return ready.PID == x.Process.Pid }) {
+		t.Fatal("not ready")
+	}
+	token, err := readToken(ready.TokenFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	dial := func(token string) (*websocket.Conn, *http.Response, error) {
+		return websocket.Dial(ctx, ready.URL, &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + token}}})
+	}
+	for range 20 {
+		if _, r, err := dial("wrong"); r == nil || r.StatusCode != http.StatusUnauthorized {
+			t.Fatalf("a wrong token: %v", err)
+		}
+	}
+	for range 10 {
+		var conn *websocket.Conn
+		if !poll(func() bool { conn, _, err = dial(token); return err == nil }) {
+			t.Fatal("a place for connections is lost:", err)
+		}
+		if _, _, err := conn.Read(ctx); err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.CloseNow()
+	}
+	x.signal(syscall.SIGTERM)
+	x.exits(0)
+}
