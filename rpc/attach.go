@@ -4,7 +4,7 @@ import "encoding/json"
 
 // AttachParams are the params of attach. A zero SlowClient is block; AfterSeq left out is 0.
 type AttachParams struct {
-	SessionID  string `json:"session_id" rpc:"required"`
+	SessionID  string `json:"session_id" rpc:"required,nonempty"`
 	AfterSeq   int64  `json:"after_seq,omitempty" min:"0"`
 	SlowClient string `json:"slow_client,omitempty" enum:"block,drop"`
 	Window     *int64 `json:"window,omitempty" min:"1"`
@@ -22,7 +22,7 @@ type AttachResult struct {
 
 // AckParams say that all up to Seq is consumed: the window opens behind it.
 type AckParams struct {
-	SessionID string `json:"session_id" rpc:"required"`
+	SessionID string `json:"session_id" rpc:"required,nonempty"`
 	Seq       int64  `json:"seq" rpc:"required" min:"0"`
 }
 
@@ -32,7 +32,7 @@ type DetachResult struct{}
 // ReadParams are the params of read. MaxBytes bounds the output in the answer, and Timeout, in seconds, the
 // wait for the first event: left out, it waits for good; 0 polls.
 type ReadParams struct {
-	SessionID string  `json:"session_id" rpc:"required"`
+	SessionID string  `json:"session_id" rpc:"required,nonempty"`
 	AfterSeq  int64   `json:"after_seq,omitempty" min:"0"`
 	MaxBytes  *int64  `json:"max_bytes,omitempty" min:"1"`
 	Timeout   Seconds `json:"timeout,omitzero"`

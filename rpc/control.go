@@ -16,7 +16,7 @@ var ControlTypes = []string{ControlPause, ControlResume, ControlCancel, ControlS
 
 // ControlParams are the params of control.
 type ControlParams struct {
-	SessionID string  `json:"session_id,omitempty"`
+	SessionID string  `json:"session_id,omitempty" rpc:"nonempty"`
 	Type      string  `json:"type" rpc:"required"`
 	Signal    string  `json:"signal,omitempty"`
 	Grace     Seconds `json:"grace,omitzero"`
@@ -32,7 +32,7 @@ type ControlResult struct {
 
 // CancelParams are the params of cancel.
 type CancelParams struct {
-	SessionID string  `json:"session_id,omitempty"`
+	SessionID string  `json:"session_id,omitempty" rpc:"nonempty"`
 	Grace     Seconds `json:"grace,omitzero"`
 }
 
@@ -47,7 +47,7 @@ type CancelResult struct {
 
 // WriteParams are the params of write.
 type WriteParams struct {
-	SessionID string  `json:"session_id,omitempty"`
+	SessionID string  `json:"session_id,omitempty" rpc:"nonempty"`
 	Data      *string `json:"data,omitempty"`
 	Encoding  string  `json:"encoding,omitempty" enum:"utf8,base64"`
 	EOF       bool    `json:"eof,omitempty"`
@@ -61,14 +61,14 @@ type WriteResult struct {
 
 // WaitParams are the params of wait. A Timeout of 0 polls; left out, it waits for good.
 type WaitParams struct {
-	SessionID    string  `json:"session_id" rpc:"required"`
+	SessionID    string  `json:"session_id" rpc:"required,nonempty"`
 	Timeout      Seconds `json:"timeout,omitzero"`
 	CaptureBytes *int64  `json:"capture_bytes,omitempty" min:"0"`
 }
 
 // SessionParams name one session.
 type SessionParams struct {
-	SessionID string `json:"session_id" rpc:"required"`
+	SessionID string `json:"session_id" rpc:"required,nonempty"`
 }
 
 // ListParams choose sessions by state and by labels, all of which must match.

@@ -28,6 +28,7 @@ import (
 // The tags of a field may bound its value:
 //
 //	rpc:"required"     it must not be left out
+//	rpc:"nonempty"     a string, not the empty one; also "required,nonempty"
 //	enum:"a,b,c"       a string, one of these
 //	min:"1" max:"64"   a number in this range; either end may be missing, neither lies beyond 2^53
 //
@@ -262,6 +263,9 @@ func decodeString(raw []byte, v reflect.Value, r rules) error {
 	if err != nil {
 		return err
 	}
+	if r.nonempty && s == "" {
+		return problemf("must not be empty")
+	}
 	if r.enum != nil && !slices.Contains(r.enum, s) {
 		return &fieldProblem{text: "must be one of " + strings.Join(r.enum, ", "), known: r.enum}
 	}
@@ -346,6 +350,7 @@ func wholeNumber(raw []byte) (digits string, ok bool) {
 
 // rules are what the tags of a field demand of its value.
 type rules struct {
+	nonempty  bool
 	enum      []string
 	min, max  string // as they stand in the tags
 	low, high float64
@@ -432,7 +437,7 @@ func (p *plan) add(f reflect.StructField) {
 	p.fields = append(p.fields, field{
 		name:      name,
 		index:     f.Index,
-		required:  f.Tag.Get("rpc") == "required",
+		required:  demands(f, "required"),
 		takesNull: isUnmarshaler(f.Type),
 		rules:     rulesOf(f),
 	})
@@ -448,9 +453,14 @@ func (p *plan) field(name []byte) (i int, ok bool) {
 	return i, ok
 }
 
+// demands reports whether the rpc tag of a field has that word.
+func demands(f reflect.StructField, word string) bool {
+	return slices.Contains(strings.Split(f.Tag.Get("rpc"), ","), word)
+}
+
 // rulesOf reads the tags of a field. It panics where a bound is no number within 2^53.
 func rulesOf(f reflect.StructField) rules {
-	r := rules{min: f.Tag.Get("min"), max: f.Tag.Get("max")}
+	r := rules{nonempty: demands(f, "nonempty"), min: f.Tag.Get("min"), max: f.Tag.Get("max")}
 	r.low, r.high = bound(f, r.min), bound(f, r.max)
 	if enum := f.Tag.Get("enum"); enum != "" {
 		r.enum = strings.Split(enum, ",")

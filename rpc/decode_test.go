@@ -215,14 +215,20 @@ func TestDecodeParamsRequired(t *testing.T) {
 	type params struct {
 		Session string          `json:"session_id" rpc:"required"`
 		ID      json.RawMessage `json:"id" rpc:"required"`
+		Other   string          `json:"other" rpc:"nonempty"`
+		Both    string          `json:"both" rpc:"required,nonempty"`
 	}
 	for raw, want := range map[string]string{
-		``:                               "session_id is required",
-		`[]`:                             "session_id is required",
-		`{"session_id":null}`:            "session_id is required",
-		`{"session_id":"s"}`:             "id is required",
-		`{"session_id":"","id":null}`:    "", // present, and null is an id
-		`{"session_id":"","session":""}`: "session is no known field",
+		``:                                      "session_id is required",
+		`[]`:                                    "session_id is required",
+		`{"session_id":null}`:                   "session_id is required",
+		`{"session_id":"s"}`:                    "id is required",
+		`{"session_id":"","id":null}`:           "both is required", // present, and null is an id
+		`{"session_id":"","id":null,"both":""}`: "both must not be empty",
+		`{"session_id":"","id":null,"both":"x","other":""}`:   "other must not be empty",
+		`{"session_id":"","id":null,"both":"x","other":null}`: "",
+		`{"session_id":"","id":null,"both":"x"}`:              "",
+		`{"session_id":"","session":""}`:                      "session is no known field",
 	} {
 		var got string
 		if err := DecodeParams([]byte(raw), new(params), false); err != nil {

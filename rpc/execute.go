@@ -115,7 +115,7 @@ type ExecuteParams struct {
 	Command       Command            `json:"command" rpc:"required"`
 	Cwd           string             `json:"cwd,omitempty"`
 	Env           map[string]*string `json:"env,omitempty"`
-	SessionID     string             `json:"session_id,omitempty"`
+	SessionID     string             `json:"session_id,omitempty" rpc:"nonempty"`
 	Stdin         string             `json:"stdin,omitempty" enum:"none,pipe"`
 	PTY           *PTY               `json:"pty,omitempty"`
 	Timeout       Seconds            `json:"timeout,omitzero"`

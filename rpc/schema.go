@@ -168,7 +168,7 @@ func membersOf(t reflect.Type) (list []member) {
 
 func (m member) required(input bool) bool {
 	if input {
-		return m.Tag.Get("rpc") == "required"
+		return demands(m.StructField, "required")
 	}
 	return !m.omit
 }
@@ -202,6 +202,9 @@ func (s schemas) member(m member, input bool) *schema {
 	r := rulesOf(m.StructField)
 	if r.enum != nil {
 		made.Enum = r.enum
+	}
+	if r.nonempty {
+		made.MinLength = 1
 	}
 	if r.min != "" {
 		made.Minimum = json.RawMessage(r.min)

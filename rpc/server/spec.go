@@ -93,13 +93,16 @@ func fingerprint(p *rpc.ExecuteParams) string {
 	return string(sum[:])
 }
 
-// weight is about what the command and the labels take while the session is kept. Strings and members of a map
-// take some bytes besides their text.
+// weight is about how many bytes of what the client said are kept as long as the session: the command, the name of
+// its terminal and the labels. Strings and members of a map take some bytes besides their text.
 func weight(p *rpc.ExecuteParams) (n int64) {
 	const perString, perLabel = 16, 48
 	n = int64(len(p.Command.Shell))
 	for _, arg := range p.Command.Argv {
 		n += int64(len(arg)) + perString
+	}
+	if p.PTY != nil {
+		n += int64(len(p.PTY.Term))
 	}
 	for name, value := range p.Labels {
 		n += int64(len(name)+len(value)) + perLabel

@@ -15,6 +15,7 @@ func TestWeight(t *testing.T) {
 		"argument":  {Command: rpc.Command{Argv: []string{"true", large}}},
 		"arguments": {Command: rpc.Command{Argv: make([]string, len(large)/16)}},
 		"label":     {Command: rpc.Command{Shell: "true"}, Labels: map[string]string{"a": large}},
+		"terminal":  {Command: rpc.Command{Shell: "true"}, PTY: &rpc.PTY{Rows: 1, Cols: 1, Term: large}},
 		"name":      {Command: rpc.Command{Shell: "true"}, Labels: map[string]string{large: ""}},
 	} {
 		spec, err := (&Defaults{}).spec(principal, &p)
