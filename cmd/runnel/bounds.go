@@ -22,7 +22,7 @@ type bounds struct {
 	Linger          time.Duration `help:"Default of linger; 0 for none." default:"5m" env:"RUNNEL_LINGER"`
 	PingInterval    time.Duration `help:"Time between pings; a peer silent for three is cut off." default:"20s" env:"RUNNEL_PING_INTERVAL"`
 	WriteTimeout    time.Duration `help:"Longest time in which a peer takes no byte." default:"30s" env:"RUNNEL_WRITE_TIMEOUT"`
-	Shell           string        `help:"What runs a string command, with -c." default:"/bin/sh" env:"RUNNEL_SHELL"`
+	Shell           string        `help:"What runs a string command, with -c: a POSIX shell." default:"/bin/sh" env:"RUNNEL_SHELL"`
 	Containment     string        `help:"What holds process trees together: cgroup, marker, group, or auto for the strongest of them." enum:"auto,cgroup,marker,group" default:"auto" env:"RUNNEL_CONTAINMENT"`
 	StateDir        string        `help:"Where a server leaves word of what it runs, for the next one to clean up after a crash; empty for none." default:"${state}" env:"RUNNEL_STATE_DIR"`
 	Limit           limits        `help:"Limit of sessions that ask for none: cpu_seconds, memory_bytes, processes, open_files, file_bytes; may be given more than once." type:"limits" placeholder:"NAME=VALUE" env:"RUNNEL_LIMIT"`

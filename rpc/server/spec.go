@@ -16,7 +16,7 @@ import (
 
 // Defaults are what an execute gets that leaves a param out.
 type Defaults struct {
-	Shell         string // runs a string command, with -c
+	Shell         string // runs a string command, with -c; a POSIX shell, see shellArgv
 	Timeout       time.Duration
 	StreamTimeout time.Duration
 	Grace         time.Duration
@@ -65,7 +65,7 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 	}
 	argv := p.Command.Argv
 	if argv == nil {
-		argv = []string{d.Shell, "-c", p.Command.Shell}
+		argv = shellArgv(d.Shell, p.Command.Shell)
 	}
 	return session.Spec{
 		ID:            id,
