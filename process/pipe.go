@@ -59,6 +59,17 @@ func (r *Pipe) TryRead(lend func() []byte) (n int, err error) {
 	return r.done(err)
 }
 
+// Unread reports whether there is something to read that somebody wrote who may still write more. It may be called
+// from any goroutine, and does not wait.
+func (r *Pipe) Unread() (some bool) {
+	_ = r.conn.Control(func(fd uintptr) {
+		fds := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		n, err := unix.Poll(fds[:], 0)
+		some = n > 0 && err == nil && fds[0].Revents&unix.POLLIN != 0 && fds[0].Revents&unix.POLLHUP == 0
+	})
+	return some
+}
+
 // SetReadDeadline bounds ReadReady, a waiting one too; the zero time is no bound.
 func (r *Pipe) SetReadDeadline(t time.Time) error { return r.file.SetReadDeadline(t) }
 

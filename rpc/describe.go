@@ -226,7 +226,7 @@ var described = map[reflect.Type]fields{
 		"retain":              {doc: "Seconds for which an ended session is kept."},
 		"stdin_queue_bytes":   {doc: "Bytes that wait for a session's stdin."},
 		"max_output_bytes":    {doc: "The most output in one notification, in bytes before escaping."},
-		"ping_interval":       {doc: "Seconds between pings; a peer from which nothing came for three of them is cut off."},
+		"ping_interval":       {doc: "Seconds between pings; a peer from which nothing came for three of them, and that read no output that waits for it, is cut off."},
 		"write_timeout":       {doc: "Seconds after which a peer that takes no byte is cut off."},
 		"stream_timeout":      {doc: "The default of execute, in seconds."},
 		"timeout":             {doc: "The default of execute, in seconds."},

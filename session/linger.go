@@ -2,7 +2,8 @@ package session
 
 import (
 	"sync"
-	"time"
+
+	"github.com/runnel-rpc/runnel/stream"
 )
 
 // Hold says that somebody is there for the session, who reads from it or waits for it, until release is
@@ -27,15 +28,15 @@ func (s *Session) lingerIfAlone(st *status) {
 	if st.holds > 0 || s.spec.Linger <= 0 || !st.state.Live() {
 		return
 	}
-	var timer *time.Timer
-	timer = time.AfterFunc(s.spec.Linger, func() {
+	var alone *stream.Deadline // nobody can come while this process is suspended
+	alone = stream.NewSilence(s.spec.Linger, nil, func() {
 		s.update(func(st *status) {
-			if st.linger == timer { // else somebody came meanwhile
+			if st.linger == alone { // else somebody came meanwhile
 				s.end(st, Disconnected, s.spec.Grace)
 			}
 		})
 	})
-	st.linger = timer
+	st.linger = alone
 }
 
 func (st *status) stopLinger() {

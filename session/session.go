@@ -144,7 +144,7 @@ func (s *Session) Start() error {
 		return err
 	}
 	s.timeout = stream.NewDeadline(s.spec.Timeout, func() { s.End(TimedOut, nil) })
-	s.silence = stream.NewDeadline(s.spec.StreamTimeout, func() { s.End(StreamTimedOut, nil) })
+	s.silence = stream.NewSilence(s.spec.StreamTimeout, func() bool { return unread(p) }, func() { s.End(StreamTimedOut, nil) })
 	s.pace.add(s.silence)
 	s.openStdin(p)
 	s.update(func(st *status) {
@@ -159,6 +159,11 @@ func (s *Session) Start() error {
 	s.reg.supervise(s, p)
 	close(s.ready)
 	return nil
+}
+
+// unread reports whether the process has written what nobody has read yet.
+func unread(p *process.Process) bool {
+	return p.Stdout().Unread() || p.Stderr() != nil && p.Stderr().Unread()
 }
 
 // Discard gives up a session whose Start will not be called, or failed. One that was started is left alone.

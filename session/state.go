@@ -84,8 +84,8 @@ type status struct {
 	sweeping  context.CancelFunc // called by cutShort, where somebody sweeps
 	escalated bool
 	attached  []*Attachment
-	holds     int         // attachments, reads and waits
-	linger    *time.Timer // runs while there are none
+	holds     int              // attachments, reads and waits
+	linger    *stream.Deadline // runs while there are none
 	started   time.Time
 	ended     time.Time
 	proc      *process.Process

@@ -19,12 +19,35 @@ type countdown struct {
 // count runs f in a bubble of fake time with a countdown.
 func count(t *testing.T, f func(c *countdown)) {
 	t.Helper()
+	counted(t, f, NewDeadline)
+}
+
+// countSilence is count with a silence, in which unread says whether there is something to hear.
+func countSilence(t *testing.T, unread *atomic.Bool, f func(c *countdown)) {
+	t.Helper()
+	counted(t, f, func(span time.Duration, fire func()) *Deadline {
+		return NewSilence(span, unread.Load, fire)
+	})
+}
+
+func counted(t *testing.T, f func(c *countdown), start func(time.Duration, func()) *Deadline) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		c := &countdown{t: t, begin: time.Now()}
-		c.Deadline = NewDeadline(10*time.Second, func() { c.fired = append(c.fired, time.Since(c.begin).Seconds()) })
+		c.Deadline = start(10*time.Second, func() { c.fired = append(c.fired, time.Since(c.begin).Seconds()) })
 		f(c)
 		c.Stop()
 	})
+}
+
+// suspend is what a process sees that was suspended: the clock is ahead, and timers fire late.
+func (c *countdown) suspend(seconds float64) {
+	c.mu.Lock()
+	d := time.Duration(seconds * float64(time.Second))
+	c.begin, c.since, c.due = c.begin.Add(-d), c.since.Add(-d), c.due.Add(-d)
+	c.timer.Reset(max(0, time.Until(c.due)))
+	c.mu.Unlock()
+	synctest.Wait()
 }
 
 func (c *countdown) pass(seconds float64) {
@@ -105,6 +128,45 @@ func TestDeadline(t *testing.T) {
 			count(t, func(d *countdown) { c.do(d); d.expect(c.want) })
 		})
 	}
+}
+
+// A silence counts the time in which this process could have heard something.
+func TestSilence(t *testing.T) {
+	var unread atomic.Bool
+	for _, c := range []struct {
+		name string
+		want float64
+		do   func(c *countdown)
+	}{
+		{"passes like any other", 10, func(*countdown) {}},
+		{"a touch puts it off", 13, func(c *countdown) { c.pass(3); c.Touch() }},
+		{"what is not read yet puts it off", 72.5, func(c *countdown) { unread.Store(true); c.pass(63); unread.Store(false) }},
+		{"the time of a suspension does not count", 10 + 100, func(c *countdown) { c.pass(2.5); c.suspend(100) }},
+		{"nor does that since the look before it", 2 + 100 + 10, func(c *countdown) { c.pass(2); c.suspend(100) }},
+		{"after a suspension what is not read yet counts", 3 + 100 + 10, func(c *countdown) {
+			c.pass(3)
+			unread.Store(true)
+			c.suspend(100)
+			unread.Store(false)
+		}},
+		{"a suspension that ends in time costs nothing", 10, func(c *countdown) { c.pass(1); c.suspend(1) }},
+		{"many suspensions", 10*(1+5) + 10, func(c *countdown) {
+			for range 10 {
+				c.pass(1)
+				c.suspend(5)
+			}
+		}},
+		{"suspended before a hold", 200, func(c *countdown) { c.pass(2); c.suspend(100); c.Hold(); c.pass(88); c.Release() }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			countSilence(t, &unread, func(d *countdown) { c.do(d); d.expect(c.want) })
+		})
+	}
+}
+
+// The running time is that of the command, which a suspension of this process does not stop.
+func TestDeadlineCountsASuspension(t *testing.T) {
+	count(t, func(c *countdown) { c.pass(3); c.suspend(100); c.expect(103) })
 }
 
 func TestNoDeadline(t *testing.T) {

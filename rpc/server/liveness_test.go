@@ -3,6 +3,7 @@
 package server_test
 
 import (
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -84,6 +85,35 @@ func TestCutOffIsLogged(t *testing.T) {
 				t.Errorf("logged: %s", text)
 			}
 		})
+	}
+}
+
+// TestSlowReaderIsNotSilent: one that reads steadily lives, although it gets to no ping and so answers none; when it
+// ceases to, it is cut off. It reads as much in three ping intervals as one does at 30 kB/s by default.
+func TestSlowReaderIsNotSilent(t *testing.T) {
+	beside(t)
+	const interval, pause = 500 * time.Millisecond, 50 * time.Millisecond
+	log := &errorLog{}
+	s := serve(t, func(set *settings) {
+		set.Server.PingInterval = interval
+		set.Server.WriteTimeout = patience
+		set.Server.Log = zerolog.New(log)
+	})
+	p := s.dial(t)
+	p.start(object{"command": "yes"})
+	const rate = 30_000 * 20 * time.Second / interval
+	sip := make([]byte, rate*pause/time.Second)
+	for end := time.Now().Add(7 * interval); time.Now().Before(end); time.Sleep(pause) {
+		if _, err := io.ReadFull(p.tcp, sip); err != nil {
+			t.Fatalf("cut off: %v; %s", err, log.text())
+		}
+	}
+	if text := log.text(); strings.Contains(text, "peer cut off") {
+		t.Errorf("logged: %s", text)
+	}
+	s.idle()
+	if text := log.text(); !strings.Contains(text, "nothing came for 1.5s") {
+		t.Errorf("logged: %s", text)
 	}
 }
 

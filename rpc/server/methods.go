@@ -135,6 +135,11 @@ func await(ctx context.Context, done <-chan struct{}) error {
 	case <-done:
 		return nil
 	case <-ctx.Done():
+	}
+	select {
+	case <-done: // both may have come while this process was suspended
+		return nil
+	default:
 		return context.Cause(ctx)
 	}
 }

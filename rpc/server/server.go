@@ -156,6 +156,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, lenient bool) {
 		s.leave(nil)
 		c.cancel()
 		if h.hijacked {
+			_ = h.lib.Close()
 			_ = sock.Conn.Close()
 		}
 		return
@@ -244,7 +245,7 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	h.hijacked = true
-	_ = h.lib.Conn.SetDeadline(time.Time{})
+	h.lib.begin()
 	return h.lib, bufio.NewReadWriter(rw.Reader, bufio.NewWriterSize(h.lib, controlFrameBytes)), nil
 }
 

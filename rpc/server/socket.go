@@ -6,8 +6,11 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/runnel-rpc/runnel/stream"
 )
 
 // looks is how often in its timeout a write that waits is looked at.
@@ -21,12 +24,14 @@ type socket struct {
 	net.Conn
 	raw     syscall.RawConn // nil for a connection that is no plain descriptor (TLS)
 	timeout time.Duration
+	wrote   atomic.Int64 // bytes that the kernel took
 
 	// What one write needs, here so that a write allocates nothing. One goroutine writes.
 	rest   []byte
 	err    error
 	armed  bool
 	moved  time.Time // when progress was last seen, while armed
+	look   time.Time // when there is to be another look
 	queued int       // in the kernel, then
 	pace   pacer
 	step   func(fd uintptr) bool
@@ -72,6 +77,7 @@ func (s *socket) writeSome(fd uintptr) bool {
 		switch {
 		case n > 0:
 			s.rest = s.rest[n:]
+			s.wrote.Add(int64(n))
 			s.pace.wrote(n)
 			progress = true
 		case err == syscall.EINTR:
@@ -88,7 +94,10 @@ func (s *socket) writeSome(fd uintptr) bool {
 
 // stuck reports whether nothing has gone for the timeout; else it sees that there is another look.
 func (s *socket) stuck(fd int, progress bool) bool {
-	now, queued := time.Now(), queuedBytes(fd)
+	now, queued, pause := time.Now(), queuedBytes(fd), s.timeout/looks
+	if s.armed && stream.Suspended(s.look, now, pause) { // and maybe the peer with us
+		s.moved = s.moved.Add(now.Sub(s.look) + pause)
+	}
 	switch {
 	case progress, !s.armed, queued < s.queued:
 		s.moved = now
@@ -96,8 +105,8 @@ func (s *socket) stuck(fd int, progress bool) bool {
 		s.err = os.ErrDeadlineExceeded
 		return true
 	}
-	s.armed, s.queued = true, queued
-	_ = s.Conn.SetWriteDeadline(now.Add(s.timeout / looks))
+	s.armed, s.queued, s.look = true, queued, now.Add(pause)
+	_ = s.Conn.SetWriteDeadline(s.look)
 	return false
 }
 
@@ -105,10 +114,12 @@ func (s *socket) stuck(fd int, progress bool) bool {
 func (s *socket) writeParts(b []byte) error {
 	const part = 16 << 10
 	for len(b) > 0 {
-		_ = s.Conn.SetWriteDeadline(time.Now().Add(s.timeout))
+		due := time.Now().Add(s.timeout)
+		_ = s.Conn.SetWriteDeadline(due)
 		n, err := s.Conn.Write(b[:min(part, len(b))])
 		b = b[n:]
-		if err != nil && (n == 0 || !errors.Is(err, os.ErrDeadlineExceeded)) {
+		late := errors.Is(err, os.ErrDeadlineExceeded) && (n > 0 || stream.Suspended(due, time.Now(), s.timeout))
+		if err != nil && !late {
 			return err
 		}
 	}
@@ -133,7 +144,8 @@ func (s *socket) linger(d time.Duration) {
 type libraryConn struct {
 	*socket
 	outbox *outbox
-	idle   time.Duration // the longest time in which nothing comes from a peer that lives
+	idle   time.Duration // the longest time without a sign of life
+	peer   *liveness     // from begin on
 
 	once   sync.Once
 	closed chan struct{}
@@ -145,8 +157,13 @@ func (c *libraryConn) Read(b []byte) (int, error) {
 		return 0, net.ErrClosed
 	default:
 	}
-	_ = c.Conn.SetReadDeadline(time.Now().Add(c.idle))
-	return c.Conn.Read(b)
+	return c.peer.read(b)
+}
+
+// begin begins to watch the peer, until Close.
+func (c *libraryConn) begin() {
+	_ = c.Conn.SetDeadline(time.Time{})
+	c.peer = c.watch(c.idle)
 }
 
 func (c *libraryConn) Write(b []byte) (int, error) {
@@ -157,6 +174,9 @@ func (c *libraryConn) Write(b []byte) (int, error) {
 }
 
 func (c *libraryConn) Close() error {
-	c.once.Do(func() { close(c.closed) })
+	c.once.Do(func() {
+		close(c.closed)
+		c.peer.Stop()
+	})
 	return nil
 }

@@ -72,3 +72,28 @@ func TestPeerThatTakesNothingIsCutOff(t *testing.T) {
 		t.Errorf("%v after %v", err, took)
 	}
 }
+
+// TestSuspensionIsNotThePeers: the time for which this process was suspended is not held against a peer that was
+// blocked before it; what follows is.
+func TestSuspensionIsNotThePeers(t *testing.T) {
+	t.Parallel()
+	writes, _ := loopback(t)
+	s := newSocket(writes, 4*time.Second)
+	const fd = -1 // nothing is queued
+	if s.stuck(fd, true) || s.stuck(fd, false) {
+		t.Fatal("stuck at once")
+	}
+	pass := func(d time.Duration) { s.moved, s.look = s.moved.Add(-d), s.look.Add(-d) }
+	pass(time.Hour)
+	if s.stuck(fd, false) || s.err != nil {
+		t.Fatal("cut off for the suspension")
+	}
+	for range looks - 1 {
+		if pass(time.Second); s.stuck(fd, false) {
+			t.Fatal("cut off too early")
+		}
+	}
+	if pass(time.Second); !s.stuck(fd, false) || !errors.Is(s.err, os.ErrDeadlineExceeded) {
+		t.Error("not cut off")
+	}
+}

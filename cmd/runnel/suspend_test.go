@@ -1,0 +1,158 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// A server that was suspended takes neither commands nor peers for silent that were not. Suspended alone, it finds what
+// was written and sent meanwhile; suspended with a command or a peer, it does not count the time.
+func TestSuspendedServer(t *testing.T) {
+	p := newPlace(t)
+	server, ready := p.serve(t, "--auth=none", "--stream-timeout=1s", "--ping-interval=200ms", "--linger=2s")
+	sends, answers := dialRaw(t, ready.URL), dialRaw(t, ready.URL)
+	const writes = "while :; do echo x; sleep 0.05; done"
+	writing, frozen, alone := sends.execute(writes), answers.execute(writes), answers.execute(writes)
+	silent := sends.execute("exec sleep 1000")
+	stop := sends.keepSending()
+	answers.call("detach", object{"session_id": alone.SessionID}, nil)
+
+	_ = syscall.Kill(-frozen.PGID, syscall.SIGSTOP)
+	server.signal(syscall.SIGSTOP)
+	time.Sleep(3 * time.Second) // what the test is about
+	server.signal(syscall.SIGCONT)
+	answers.call("attach", object{"session_id": alone.SessionID}, nil)
+	time.Sleep(100 * time.Millisecond) // not all of a machine wakes at once
+	_ = syscall.Kill(-frozen.PGID, syscall.SIGCONT)
+
+	if why := answers.wait(silent); why != "stream_timeout" {
+		t.Errorf("a silent command ended by %q", why)
+	}
+	for _, x := range []executed{writing, frozen, alone} {
+		var status struct{ State string }
+		sends.call("status", object{"session_id": x.SessionID}, &status)
+		if status.State != "running" {
+			t.Errorf("a command that wrote all the time is %s", status.State)
+		}
+	}
+	stop()
+}
+
+type object map[string]any
+
+type executed struct {
+	SessionID string `json:"session_id"`
+	PGID      int
+}
+
+// rawPeer is a connection that reads all the time and so answers pings, and sends what the test says.
+type rawPeer struct {
+	t       *testing.T
+	ws      *websocket.Conn
+	replies chan []byte
+	write   sync.Mutex
+}
+
+func dialRaw(t *testing.T, url string) *rawPeer {
+	t.Helper()
+	ws, _, err := websocket.Dial(t.Context(), url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ws.SetReadLimit(1 << 20)
+	p := &rawPeer{t: t, ws: ws, replies: make(chan []byte)}
+	var reader sync.WaitGroup
+	ctx, cancel := context.WithCancel(context.Background())
+	reader.Go(func() {
+		defer close(p.replies)
+		for {
+			_, text, err := ws.Read(ctx)
+			if err != nil {
+				return
+			}
+			if !bytes.Contains(text, []byte(`"method":`)) {
+				select {
+				case p.replies <- text:
+				case <-ctx.Done():
+					return
+				}
+			}
+		}
+	})
+	t.Cleanup(func() {
+		cancel()
+		_ = ws.CloseNow()
+		reader.Wait()
+	})
+	return p
+}
+
+func (p *rawPeer) send(message object) error {
+	p.write.Lock()
+	defer p.write.Unlock()
+	text, _ := json.Marshal(message)
+	return p.ws.Write(context.Background(), websocket.MessageText, text)
+}
+
+// call is a request and its reply. One is made at a time.
+func (p *rawPeer) call(method string, params object, result any) {
+	p.t.Helper()
+	if err := p.send(object{"jsonrpc": "2.0", "id": 1, "method": method, "params": params}); err != nil {
+		p.t.Fatal(err)
+	}
+	select {
+	case text, open := <-p.replies:
+		reply := struct{ Result, Error json.RawMessage }{}
+		if err := json.Unmarshal(text, &reply); !open || err != nil || reply.Error != nil {
+			p.t.Fatalf("%s: %s, %v; connected: %v", method, text, err, open)
+		}
+		if result != nil {
+			if err := json.Unmarshal(reply.Result, result); err != nil {
+				p.t.Fatal(err)
+			}
+		}
+	case <-time.After(patience):
+		p.t.Fatalf("%s is not answered", method)
+	}
+}
+
+func (p *rawPeer) execute(command string) (x executed) {
+	p.t.Helper()
+	p.call("execute", object{"command": command}, &x)
+	return x
+}
+
+// wait is why a session ended.
+func (p *rawPeer) wait(x executed) string {
+	p.t.Helper()
+	var end struct{ Reason string }
+	p.call("wait", object{"session_id": x.SessionID}, &end)
+	return end.Reason
+}
+
+// keepSending sends notifications until stop is called.
+func (p *rawPeer) keepSending() (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var sender sync.WaitGroup
+	sender.Go(func() {
+		for ctx.Err() == nil && p.send(object{"jsonrpc": "2.0", "method": "pong"}) == nil {
+			select {
+			case <-time.After(20 * time.Millisecond):
+			case <-ctx.Done():
+			}
+		}
+	})
+	return func() {
+		cancel()
+		sender.Wait()
+	}
+}
