@@ -143,7 +143,7 @@ func recoverCrashed(stateDir string) (r Recovery, err error) {
 }
 
 func recoverOne(path string, number uint64, r *Recovery) error {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	f, err := openState(path)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) { // another user's: what it left is not ours to end
 		return nil
 	}
@@ -168,6 +168,19 @@ func recoverOne(path string, number uint64, r *Recovery) error {
 		return os.Remove(path)
 	}
 	return nil
+}
+
+// openState opens a state file. Anything else in its place, a FIFO for example, is an error, and is not waited for.
+func openState(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, err
+	}
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		_ = f.Close()
+		return nil, fmt.Errorf("state file %s: not a regular file", path)
+	}
+	return f, nil
 }
 
 // endTrees ends all that a server left, in its groups and by its marks. Nobody is asked first: whom they could answer is

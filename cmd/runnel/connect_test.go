@@ -32,7 +32,7 @@ func TestOwnTokenStaysHere(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("XDG_RUNTIME_DIR", dir)
 	t.Setenv("RUNNEL_SOCKET", "")
-	made, err := ensureToken(filepath.Join(dir, "runnel", "token"))
+	made, err := ensureToken(context.Background(), filepath.Join(dir, "runnel", "token"))
 	if err != nil {
 		t.Fatal(err)
 	}

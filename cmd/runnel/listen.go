@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -28,12 +29,12 @@ func listenTCP(address string, guarded bool) (net.Listener, error) {
 
 // listenUnix listens on a socket that only this user may connect to. One that a dead server left is replaced;
 // one that may be alive is not.
-func listenUnix(path string) (net.Listener, error) {
+func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 	dir := filepath.Dir(path)
 	if err := privateDir(dir); err != nil {
 		return nil, fmt.Errorf("socket: %w", err)
 	}
-	unlock, err := lockDir(dir)
+	unlock, err := lockDir(ctx, dir)
 	if err != nil {
 		return nil, fmt.Errorf("socket: %w", err)
 	}

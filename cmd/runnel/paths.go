@@ -1,8 +1,13 @@
 package main
 
 import (
+	"cmp"
+	"errors"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // defaultSocket is $XDG_RUNTIME_DIR/runnel/sock, else the same under ~/.local/state; "" where there is
@@ -49,6 +54,19 @@ func besideSocket(socket string) string {
 
 // privateDir makes a directory that only this user enters; one that is there is left as it is.
 func privateDir(dir string) error { return os.MkdirAll(dir, 0o700) }
+
+// readRegular reads a regular file. Anything else, a FIFO for example, is an error, and is not waited for.
+func readRegular(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, cmp.Or(err, error(&fs.PathError{Op: "read", Path: path, Err: errors.New("not a regular file")}))
+	}
+	return io.ReadAll(f)
+}
 
 // writeWhole writes a file, 0600, so that nobody ever sees a part of it.
 func writeWhole(path string, data []byte) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"net"
 	"os"
@@ -31,43 +32,21 @@ func (c *serveCmd) Run(w *world) error {
 	defer stop()
 	ignoredToDefault()
 	keepInherited()
-	if c.ReadyFile != "" {
-		_ = os.Remove(c.ReadyFile)
-	}
-	auth, err := c.auth()
-	if err != nil {
-		return err
-	}
 	log, flush := newLog(w.stderr, c.LogLevel, c.LogFormat)
 	defer flush()
-	host, err := c.openHost(log)
-	if err != nil {
+	s, err := c.startUnlessEnded(ctx, log)
+	if s == nil {
 		return err
 	}
-	defer closeHost(host, log)
-	listeners, err := c.listen()
-	if err != nil {
-		return err
-	}
-	if c.ReadyFile != "" {
-		remove, err := readyFile{URL: urlOf(listeners), PID: os.Getpid(), TokenFile: c.TokenFile}.write(c.ReadyFile)
-		if err != nil {
-			closeAll(listeners)
-			return err
-		}
-		defer remove()
-	}
-	for _, l := range listeners {
-		log.Info().Str("address", l.Addr().String()).Str("auth", c.Auth).Str("containment", string(host.Containment())).Msg("listening")
-	}
-	return newService(&c.bounds, auth, host, log).serve(ctx, stop, listeners)
+	defer s.close()
+	return newService(&c.bounds, s.auth, s.host, log).serve(ctx, stop, s.listeners)
 }
 
 // endSignals are those that end a server.
 var endSignals = sync.OnceValue(func() []os.Signal { return unlessIgnored(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP) })
 
 // auth says who may call, and makes TokenFile the absolute path of the token, or "" where none is asked for.
-func (c *serveCmd) auth() (server.Auth, error) {
+func (c *serveCmd) auth(ctx context.Context) (server.Auth, error) {
 	a := server.Auth{AllowHosts: c.AllowHost, AllowOrigins: c.AllowOrigin}
 	if c.Auth == "none" {
 		c.TokenFile = ""
@@ -81,13 +60,13 @@ func (c *serveCmd) auth() (server.Auth, error) {
 	}
 	var err error
 	if c.TokenFile, err = filepath.Abs(c.TokenFile); err == nil {
-		a.Token, err = ensureToken(c.TokenFile)
+		a.Token, err = ensureToken(ctx, c.TokenFile)
 	}
 	return a, err
 }
 
 // listen opens all listeners, or none.
-func (c *serveCmd) listen() (all []net.Listener, err error) {
+func (c *serveCmd) listen(ctx context.Context) (all []net.Listener, err error) {
 	defer func() {
 		if err != nil {
 			closeAll(all)
@@ -101,7 +80,7 @@ func (c *serveCmd) listen() (all []net.Listener, err error) {
 		all = append(all, l)
 	}
 	if c.Socket != "" {
-		l, err := listenUnix(c.Socket)
+		l, err := listenUnix(ctx, c.Socket)
 		if err != nil {
 			return all, err
 		}
