@@ -17,7 +17,12 @@ var errUnsettled = errors.New("process: the list of children changes all the whi
 // childrenOf is all children that some threads of this process have; the same thread may be named twice, 0 is none, and
 // one that is gone has none: its list went to the first thread. Reaping is held: a list from which nobody goes meanwhile is
 // read without a gap.
-func childrenOf(threads ...int) (all []int, err error) {
+func childrenOf(threads ...int) ([]int, error) { return childrenBy(settle, threads) }
+
+// childrenSeen is the same without reaping held: some may be left out.
+func childrenSeen(threads ...int) ([]int, error) { return childrenBy(readChildren, threads) }
+
+func childrenBy(read func(list int) ([]int, error), threads []int) (all []int, err error) {
 	for i, tid := range threads {
 		if tid == 0 || slices.Contains(threads[:i], tid) {
 			continue
@@ -30,7 +35,7 @@ func childrenOf(threads ...int) (all []int, err error) {
 		if err != nil {
 			return nil, errors.Join(errNoLists, err)
 		}
-		pids, err := settle(fd)
+		pids, err := read(fd)
 		_ = unix.Close(fd)
 		if err != nil {
 			return nil, err

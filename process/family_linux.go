@@ -3,15 +3,11 @@ package process
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"os"
 	"runtime"
-	"slices"
 	"strconv"
 	"sync"
-	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -58,11 +54,6 @@ func readLimitsFile(pid int) (uint64, error) {
 // spawning is held while this process has the mark of the child that it forks. There is one, whatever number of hosts.
 var spawning sync.Mutex
 
-const (
-	orphanDelay = 100 * time.Millisecond // after the end of a tree, for those of its orphans that are dead
-	orphanPause = time.Second            // from one look for dead orphans to the next, while there are trees
-)
-
 // brood is the children of this process that bear the marks of one host: leaders of trees, and orphans of theirs,
 // since this process adopts those (PR_SET_CHILD_SUBREAPER).
 type brood struct {
@@ -70,6 +61,7 @@ type brood struct {
 	hard     uint64
 	own      uint64         // the soft limit of this process itself
 	all      bool           // whatever comes to us is an orphan, marked or not
+	adopts   bool           // this process was made the parent of orphans for it
 	before   map[int]uint64 // children that were there before, and when each was started
 
 	mu      sync.Mutex
@@ -77,11 +69,9 @@ type brood struct {
 	leaders map[int]uint64
 	threads map[int]bool // that have forked, and the first one
 	next    uint64
-	forking bool        // there is a leader that is in neither
-	look    *time.Timer // for dead orphans
-	due     time.Time   // when that is
-	closed  bool
-	looking sync.WaitGroup
+	forking bool // there is a leader that is in neither
+
+	reaper reaper
 }
 
 // offspring is a leader's number, 0 while it is forked, and that of the thread that forked it.
@@ -90,8 +80,9 @@ type offspring struct{ leader, thread int }
 // errMarked says that this process is itself in a tree of another server's, whose mark its children have to keep.
 var errMarked = errors.New("this process bears the mark of another server")
 
-// newBrood checks that marks work here, and makes this process the parent of orphans.
-func newBrood(instance uint64) (*brood, error) {
+// newBrood checks that marks work here, and makes this process the parent of orphans. With all, whoever comes to this
+// process is an orphan.
+func newBrood(instance uint64, all bool) (*brood, error) {
 	var limit unix.Rlimit
 	if err := unix.Prlimit(0, unix.RLIMIT_RTTIME, nil, &limit); err != nil {
 		return nil, os.NewSyscallError("prlimit", err)
@@ -103,24 +94,45 @@ func newBrood(instance uint64) (*brood, error) {
 		return nil, fmt.Errorf("the hard limit RLIMIT_RTTIME is %d", limit.Max)
 	}
 	b := &brood{
-		instance: instance, hard: limit.Max, own: limit.Cur,
-		trees: make(map[uint64]offspring), leaders: make(map[int]uint64), threads: map[int]bool{os.Getpid(): true}, before: make(map[int]uint64), next: uint64(rand.Uint32()),
+		instance: instance, hard: limit.Max, own: limit.Cur, all: all, adopts: true,
+		trees: make(map[uint64]offspring), next: uint64(rand.Uint32()),
 	}
+	if err := b.start(); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// newInit is for a process that is the first of its PID namespace, and so the parent of orphans, and that starts nobody but
+// by this host: it reaps them where there are no marks.
+func newInit() (*brood, error) {
+	b := &brood{all: true}
+	if err := b.start(); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// start notes which children there are, adopts orphans, and reaps them from now on.
+func (b *brood) start() error {
+	b.leaders, b.before = make(map[int]uint64), make(map[int]uint64)
+	b.threads = map[int]bool{os.Getpid(): true}
 	reaping.Lock()
 	defer reaping.Unlock()
 	pids, err := childrenOf(os.Getpid())
-	if err == nil {
+	if err == nil && b.adopts {
 		err = adopt()
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, pid := range pids {
 		if started := startOf(pid); started != 0 {
 			b.before[pid] = started
 		}
 	}
-	return b, nil
+	b.startReaper()
+	return nil
 }
 
 // adopting counts the broods, for which this process adopts orphans.
@@ -169,8 +181,26 @@ func (b *brood) fork(f func() (pid int, err error)) (mark uint64, pid int, err e
 		return 0, 0, err
 	}
 	b.trees[mark], b.leaders[pid] = offspring{pid, unix.Gettid()}, mark
-	b.lookIn(orphanPause)
 	return mark, pid, nil
+}
+
+// forkUnmarked runs f to fork a child that bears no mark and is no orphan until it is reaped.
+func (b *brood) forkUnmarked(f func() (pid int, err error)) (pid int, err error) {
+	spawning.Lock()
+	defer spawning.Unlock()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	b.mu.Lock()
+	b.forking, b.threads[unix.Gettid()] = true, true
+	b.mu.Unlock()
+	pid, err = f()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.forking = false
+	if err == nil {
+		b.leaders[pid] = 0
+	}
+	return pid, err
 }
 
 func (b *brood) newMark(thread int) uint64 {
@@ -204,68 +234,9 @@ func (b *brood) release(mark uint64) {
 	defer b.mu.Unlock()
 	if leader := b.trees[mark].leader; b.leaders[leader] == mark { // else it was reaped, and the number may be another leader's
 		delete(b.leaders, leader)
+		b.lookAgain() // it is an orphan from now on
 	}
 	delete(b.trees, mark)
-	b.lookIn(orphanDelay)
-}
-
-// bearing lists the orphans that live and bear a mark. With certain, nobody else who descends from a leader that is dead
-// lives either: whoever does has an ancestor among our own children, since orphans become those, and there is none who has
-// changed or lost its mark.
-func (b *brood) bearing(mark uint64) (pids []int, certain bool) {
-	certain = true
-	b.mu.Lock()
-	thread := b.trees[mark].thread
-	b.mu.Unlock()
-	err := b.orphans([]int{os.Getpid(), thread}, func(pid int, bears uint64, tree bool) {
-		certain = certain && tree
-		if bears == mark {
-			pids = append(pids, pid)
-		}
-	})
-	return pids, certain && err == nil
-}
-
-// orphans calls f for every child of some threads that lives, is no leader and was not there before; tree says that it
-// bears the mark of a tree that was not released. Those that are dead it reaps. Orphans come to the first thread.
-func (b *brood) orphans(threads []int, f func(pid int, mark uint64, tree bool)) error {
-	type orphan struct {
-		pid  int
-		mark uint64
-		tree bool
-	}
-	reaping.Lock()
-	defer reaping.Unlock()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	var living []orphan
-	for again := true; again; { // until nobody was found dead: its children came to us after the list was read
-		again, living = false, living[:0]
-		pids, err := childrenOf(threads...)
-		if err != nil {
-			return err
-		}
-		for _, pid := range pids {
-			if _, leader := b.leaders[pid]; leader || b.wasBefore(pid) {
-				continue
-			}
-			mark, err := readMark(pid)
-			if err != nil {
-				return err
-			}
-			of, tree := b.trees[mark]
-			unknown := b.forking && (!tree || of.leader == 0) // it may be a leader, which has shed its mark even
-			if !unknown && b.owns(mark) && reapDead(pid) {
-				again = true
-				continue
-			}
-			living = append(living, orphan{pid, mark, tree})
-		}
-	}
-	for _, o := range living {
-		f(o.pid, o.mark, o.tree)
-	}
-	return nil
 }
 
 // owns says whether a child that is no leader is an orphan of this host's.
@@ -285,63 +256,4 @@ func (b *brood) wasBefore(pid int) bool {
 func startOf(pid int) uint64 {
 	st, _ := readStat(strconv.Itoa(pid), make([]byte, statBytes))
 	return st.started
-}
-
-// reapDead reaps a child that is dead, and is false for one that lives.
-func reapDead(pid int) bool {
-	got, err := syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
-	return err == syscall.ECHILD || got == pid
-}
-
-// lookIn sees that dead orphans are reaped within d. b.mu is held.
-func (b *brood) lookIn(d time.Duration) {
-	due := time.Now().Add(d)
-	switch {
-	case b.closed:
-	case b.look == nil:
-		b.looking.Add(1)
-		b.look, b.due = time.AfterFunc(d, b.reapOrphans), due
-	case due.Before(b.due) && b.look.Stop():
-		b.look.Reset(d)
-		b.due = due
-	}
-}
-
-func (b *brood) reapOrphans() {
-	defer b.looking.Done()
-	left := b.dying()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.look = nil
-	if left > 0 || len(b.trees) > 0 {
-		b.lookIn(orphanPause)
-	}
-}
-
-// dying reaps the orphans that are dead, and counts those that are not yet.
-func (b *brood) dying() (left int) {
-	b.mu.Lock()
-	threads := slices.Collect(maps.Keys(b.threads))
-	b.mu.Unlock()
-	_ = b.orphans(threads, func(_ int, mark uint64, _ bool) {
-		if b.owns(mark) {
-			left++
-		}
-	})
-	return left
-}
-
-// close ends all looking. All trees were released; whose last process is about to be dead is waited for a moment.
-func (b *brood) close() {
-	b.mu.Lock()
-	b.closed = true
-	if b.look != nil && b.look.Stop() {
-		b.looking.Done()
-	}
-	b.mu.Unlock()
-	b.looking.Wait()
-	adoptNone()
-	for end := time.Now().Add(orphanDelay); b.dying() > 0 && time.Now().Before(end); {
-		time.Sleep(firstLook)
-	}
 }

@@ -11,7 +11,9 @@ import (
 // A leader that sheds its mark and dies before anyone knows of it is no orphan, though those without a mark are ours too.
 func TestLeaderIsNoOrphanBeforeItIsKnown(t *testing.T) {
 	h := openHost(t, Marker)
+	h.brood.mu.Lock()
 	h.brood.all = true
+	h.brood.mu.Unlock()
 	bash, err := exec.LookPath("bash")
 	if err != nil {
 		t.Skip(err)
@@ -22,7 +24,7 @@ func TestLeaderIsNoOrphanBeforeItIsKnown(t *testing.T) {
 			if err == nil {
 				_, err = exited(pid, 0)
 			}
-			h.brood.dying()
+			h.brood.reapOrphans()
 			return pid, err
 		})
 		if err != nil {
@@ -40,7 +42,7 @@ func TestLeaderIsNoOrphanBeforeItIsKnown(t *testing.T) {
 // The number of a leader that was reaped may be that of another one when its tree is released.
 func TestReleaseLeavesTheNextLeaderAlone(t *testing.T) {
 	const pid, first, second = 1234, 1, 2
-	b := &brood{trees: map[uint64]offspring{first: {leader: pid}}, leaders: map[int]uint64{pid: first}, closed: true}
+	b := &brood{trees: map[uint64]offspring{first: {leader: pid}}, leaders: map[int]uint64{pid: first}}
 	b.reaped(pid)
 	b.trees[second], b.leaders[pid] = offspring{leader: pid}, second
 	b.release(first)

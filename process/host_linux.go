@@ -15,6 +15,7 @@ import (
 type means struct {
 	instance *instance
 	brood    *brood            // nil under Group
+	init     *brood            // reaps orphans where there is no brood and this is the first process of its PID namespace
 	subtree  *subtree          // nil but under Cgroup
 	v1       map[string]string // our groups of version 1, by controller, for limits that nothing better holds
 	thread   *forker           // nil but under Group
@@ -39,11 +40,11 @@ func (h *Host) open(o Options) (err error) {
 	if err := h.instance.record(own); err != nil {
 		return err
 	}
-	if err := h.contain(own); err != nil {
+	if err := h.contain(own, o.OnlyParent); err != nil {
 		return err
 	}
-	if h.brood != nil {
-		h.brood.all = o.OnlyParent
+	if h.brood == nil && o.OnlyParent && os.Getpid() == 1 {
+		h.init, _ = newInit() // without /proc orphans can't be told from leaders
 	}
 	h.adjuster = newAdjuster(autogroupNice())
 	h.v1 = make(map[string]string)
@@ -57,14 +58,14 @@ func (h *Host) open(o Options) (err error) {
 }
 
 // contain picks the containment that was asked for, or the strongest.
-func (h *Host) contain(own hierarchies) error {
+func (h *Host) contain(own hierarchies, onlyParent bool) error {
 	asked := h.kind
 	if !slices.Contains([]Containment{Auto, Cgroup, Marker, Group}, asked) {
 		return &UnavailableError{asked, errors.New("there is no such containment")}
 	}
 	if asked != Group {
 		var err error
-		if h.brood, err = newBrood(h.instance.number); err != nil && asked == Marker {
+		if h.brood, err = newBrood(h.instance.number, onlyParent); err != nil && asked == Marker {
 			return &UnavailableError{asked, err}
 		}
 	}
@@ -91,6 +92,9 @@ func (h *Host) shut() error {
 	}
 	if h.brood != nil {
 		h.brood.close()
+	}
+	if h.init != nil {
+		h.init.close()
 	}
 	if h.thread != nil {
 		h.thread.stop()
@@ -168,15 +172,18 @@ func (b *birth) prepare(leaf func() (*leaf, error)) (err error) {
 }
 
 func (b *birth) fork() (pid int, err error) {
-	h := b.host
+	h, exec := b.host, b.exec
+	if h.init != nil {
+		exec = func() (int, error) { return h.init.forkUnmarked(b.exec) }
+	}
 	switch {
 	case h.brood != nil:
 		b.mark, pid, err = h.brood.fork(b.exec)
 	case h.thread != nil: // its death is the leader's
 		b.attr.Sys.Pdeathsig = syscall.SIGKILL
-		h.thread.do(func() { pid, err = b.exec() })
+		h.thread.do(func() { pid, err = exec() })
 	default:
-		pid, err = b.exec()
+		pid, err = exec()
 	}
 	if err != nil && b.pidfd >= 0 { // of a child that did not pass its gate
 		_ = unix.Close(b.pidfd)
@@ -216,7 +223,7 @@ func (b *birth) process(l *leader) *Process {
 	case terminal:
 		p.tree = onItsTerminal(g)
 	}
-	if b.mark != 0 {
+	if l.brood = b.host.init; b.mark != 0 {
 		l.brood = b.host.brood
 	}
 	if b.limits != nil {

@@ -24,7 +24,10 @@ func (m *marker) name() Containment { return Marker }
 func (m *marker) living() ([]int, error) {
 	for range quietRounds {
 		over := m.leader.over.Load() // before the look, or its children come to us behind that
-		orphans, certain := m.brood.bearing(m.mark)
+		orphans, certain, err := m.brood.bearing(m.mark)
+		if err != nil {
+			return nil, err
+		}
 		if certain && len(orphans) == 0 && over {
 			return nil, nil
 		}

@@ -7,9 +7,11 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -37,6 +39,9 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	r.Shutdown(context.Background())
+	warm := make(chan os.Signal, 1)
+	signal.Notify(warm, syscall.SIGCHLD) // starts a goroutine that never ends, once
+	signal.Stop(warm)
 	fds, goroutines := descriptors(), runtime.NumGoroutine()
 	code := m.Run()
 	if err := host.Close(); err != nil {

@@ -6,12 +6,14 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
 	"runtime"
 	"runtime/pprof"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -30,6 +32,9 @@ const returnTime = 5 * time.Second
 func TestMain(m *testing.M) {
 	_ = flag.Set("test.parallel", "6") // those that run beside others mostly wait
 	process.Step()
+	warm := make(chan os.Signal, 1)
+	signal.Notify(warm, syscall.SIGCHLD) // starts a goroutine that never ends, once
+	signal.Stop(warm)
 	_ = holding() // what is opened once in a life is opened now
 	before := holding()
 	code := openHost()

@@ -1,0 +1,234 @@
+package process
+
+import (
+	"maps"
+	"os"
+	"os/signal"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// reapDelay is the time from the death of a child to the look for dead orphans. It bounds how often that is done,
+	// and most leaders, whose death is announced by the same signal, have been reaped by then.
+	reapDelay = 5 * time.Millisecond
+	// reapDelayBusy is the same after a look that found dead orphans: there may be more of them soon.
+	reapDelayBusy = time.Millisecond
+	// reapBatch is how many orphans are reaped at most before the locks are released for others.
+	reapBatch = 64
+	// maxReapBatches is how many batches are reaped at most to learn whether a tree is dead.
+	maxReapBatches = 1024
+	// orphanDelay is how long orphans are waited for that are about to be dead.
+	orphanDelay = 100 * time.Millisecond
+)
+
+// reaper is the goroutine that reaps the orphans of a brood when they die.
+type reaper struct {
+	deaths chan os.Signal // SIGCHLD; one is kept while a look is under way
+	stop   chan struct{}
+	done   sync.WaitGroup
+}
+
+// startReaper starts it. Other users of SIGCHLD in this process are not affected (os/signal).
+func (b *brood) startReaper() {
+	b.reaper.deaths = make(chan os.Signal, 1)
+	b.reaper.stop = make(chan struct{})
+	signal.Notify(b.reaper.deaths, unix.SIGCHLD)
+	b.reaper.done.Go(b.reapDeaths)
+}
+
+// lookAgain has it look once more.
+func (b *brood) lookAgain() {
+	select {
+	case b.reaper.deaths <- unix.SIGCHLD:
+	default:
+	}
+}
+
+func (b *brood) stopReaper() {
+	signal.Stop(b.reaper.deaths)
+	close(b.reaper.stop)
+	b.reaper.done.Wait()
+}
+
+// reapDeaths looks for dead orphans after each SIGCHLD, but no more often than once in a delay.
+func (b *brood) reapDeaths() {
+	delay, again := reapDelay, false
+	for {
+		if !again {
+			select {
+			case <-b.reaper.deaths:
+			case <-b.reaper.stop:
+				return
+			}
+		}
+		select {
+		case <-time.After(delay):
+		case <-b.reaper.stop:
+			return
+		}
+		select { // a look sees whoever died before it
+		case <-b.reaper.deaths:
+		default:
+		}
+		reaped := 0
+		if again = false; someDead() {
+			_, reaped, again = b.reapOrphans()
+		}
+		if delay = reapDelay; reaped > 0 {
+			delay = reapDelayBusy
+		}
+	}
+}
+
+// someDead says whether a child of this process is dead and not reaped, in 1 µs.
+func someDead() bool {
+	var info unix.Siginfo
+	err := unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOWAIT|unix.WNOHANG, nil)
+	return err == unix.EINTR || err == nil && info.Signo != 0
+}
+
+// reapOrphans reaps the orphans that are dead and counts those that live. It releases the locks after each reapBatch.
+// With again, a child is dead that may be a leader whose fork is not over.
+func (b *brood) reapOrphans() (living, reaped int, again bool) {
+	b.mu.Lock()
+	threads := slices.Collect(maps.Keys(b.threads))
+	b.mu.Unlock()
+	pids, err := childrenSeen(threads...)
+	if err != nil {
+		return 0, 0, false
+	}
+	for batch := range slices.Chunk(pids, reapBatch) {
+		l, r, a := b.reapAmong(batch)
+		living, reaped, again = living+l, reaped+r, again || a
+	}
+	return living, reaped, again
+}
+
+// reapAmong does that for some children. One of the numbers may have come to be another child's meanwhile.
+func (b *brood) reapAmong(pids []int) (living, reaped int, again bool) {
+	reaping.Lock()
+	defer reaping.Unlock()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, pid := range pids {
+		switch o, err := b.look(pid); {
+		case err != nil || !o.ours:
+		case o.known && reapDead(pid):
+			reaped++
+		case o.known:
+			living++
+		default:
+			again = true
+		}
+	}
+	return living, reaped, again
+}
+
+// orphan is a child that is no leader and was not there before.
+type orphan struct {
+	pid   int
+	mark  uint64
+	tree  bool // it bears the mark of a tree that was not released
+	ours  bool // to be reaped by this host
+	known bool // it is certainly no leader
+}
+
+// look says what a child is; ours is false for a leader. b.mu is held.
+func (b *brood) look(pid int) (o orphan, err error) {
+	if _, leader := b.leaders[pid]; leader || b.wasBefore(pid) {
+		return o, nil
+	}
+	o.pid = pid
+	if o.mark, err = readMark(pid); err != nil {
+		return o, err
+	}
+	of, tree := b.trees[o.mark]
+	o.tree = tree
+	o.known = !b.forking || tree && of.leader != 0 // else it may be a leader, which may even have shed its mark
+	o.ours = b.owns(o.mark)
+	return o, nil
+}
+
+// bearing lists the orphans that live and bear a mark. With certain, nobody else who descends from a leader that is dead
+// lives either: whoever does has an ancestor among our own children, since orphans become those, and there is none who has
+// changed or lost its mark. ErrElusive says that orphans die faster than they are reaped.
+func (b *brood) bearing(mark uint64) (pids []int, certain bool, err error) {
+	b.mu.Lock()
+	thread := b.trees[mark].thread
+	b.mu.Unlock()
+	for range maxReapBatches {
+		living, more, err := b.orphans(os.Getpid(), thread) // orphans come to the first thread
+		switch {
+		case err != nil:
+			return nil, false, nil
+		case more:
+			continue
+		}
+		certain = true
+		for _, o := range living {
+			certain = certain && o.tree
+			if o.mark == mark {
+				pids = append(pids, o.pid)
+			}
+		}
+		return pids, certain, nil
+	}
+	return nil, false, ErrElusive
+}
+
+// orphans lists the orphans among the children of some threads, those that live. Those that are dead it reaps; with more
+// it has reaped reapBatch and has to be called again.
+func (b *brood) orphans(threads ...int) (living []orphan, more bool, err error) {
+	reaping.Lock()
+	defer reaping.Unlock()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	reaped := 0
+	for again := true; again; { // until nobody was found dead: its children came to us after the list was read
+		again, living = false, living[:0]
+		pids, err := childrenOf(threads...)
+		if err != nil {
+			return nil, false, err
+		}
+		for _, pid := range pids {
+			o, err := b.look(pid)
+			switch {
+			case err != nil:
+				return nil, false, err
+			case o.pid == 0:
+			case o.ours && o.known && reapDead(pid):
+				if reaped++; reaped == reapBatch {
+					return nil, true, nil
+				}
+				again = true
+			default:
+				living = append(living, o)
+			}
+		}
+	}
+	return living, false, nil
+}
+
+// reapDead reaps a child that is dead, and is false for one that lives.
+func reapDead(pid int) bool {
+	got, err := syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
+	return err == syscall.ECHILD || got == pid
+}
+
+// close ends all reaping. All trees were released; orphans that are about to be dead are waited for a moment.
+func (b *brood) close() {
+	b.stopReaper()
+	if b.adopts {
+		adoptNone()
+	}
+	for end := time.Now().Add(orphanDelay); time.Now().Before(end); time.Sleep(firstLook) {
+		if living, _, again := b.reapOrphans(); living == 0 && !again {
+			return
+		}
+	}
+}
