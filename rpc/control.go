@@ -84,20 +84,22 @@ type ListResult struct {
 	Truncated bool            `json:"truncated,omitempty"`
 }
 
-// SessionStatus is what status and list tell of a session. StartedAt is RFC 3339 in UTC.
+// SessionStatus is what status and list tell of a session. StartedAt is RFC 3339 in UTC. Command is text;
+// CommandBase64 is set where it is not exact, because the command is not UTF-8.
 type SessionStatus struct {
-	SessionID   string            `json:"session_id"`
-	State       string            `json:"state"`
-	Command     Command           `json:"command"`
-	PID         int               `json:"pid"`
-	PGID        int               `json:"pgid"`
-	Containment string            `json:"containment"`
-	Limits      []HeldLimit       `json:"limits,omitempty"`
-	StartedAt   string            `json:"started_at"`
-	Labels      map[string]string `json:"labels,omitempty"`
-	StdinBytes  int64             `json:"stdin_bytes"`
-	Output      OutputCounts      `json:"output"`
-	Completion  *Completion       `json:"completion,omitempty"`
+	SessionID     string            `json:"session_id"`
+	State         string            `json:"state"`
+	Command       Command           `json:"command"`
+	CommandBase64 *Base64Command    `json:"command_base64,omitempty"`
+	PID           int               `json:"pid"`
+	PGID          int               `json:"pgid"`
+	Containment   string            `json:"containment"`
+	Limits        []HeldLimit       `json:"limits,omitempty"`
+	StartedAt     string            `json:"started_at"`
+	Labels        map[string]string `json:"labels,omitempty"`
+	StdinBytes    int64             `json:"stdin_bytes"`
+	Output        OutputCounts      `json:"output"`
+	Completion    *Completion       `json:"completion,omitempty"`
 }
 
 // CancelRequestParams name a request by its id, as it was sent.

@@ -37,6 +37,9 @@ var (
 
 // described has a text for each field of the protocol.
 var described = map[reflect.Type]fields{
+	typeOf[Bytes](): {
+		"": {doc: "A string, or `{\"base64\": …}` for bytes that are not UTF-8. NUL is -32602."},
+	},
 	typeOf[Command](): {
 		"": {doc: "What to run."},
 	},
@@ -185,19 +188,20 @@ var described = map[reflect.Type]fields{
 		"truncated": {doc: "There are older ones, which did not fit into one message."},
 	},
 	typeOf[SessionStatus](): {
-		"":            {doc: "A session."},
-		"session_id":  {doc: "Its id."},
-		"state":       {doc: "Its state.", values: states},
-		"command":     {doc: "The command as it was given."},
-		"pid":         {doc: pidDoc},
-		"pgid":        {doc: pgidDoc},
-		"containment": {doc: "What holds the process tree together.", values: containments},
-		"limits":      {doc: "Its limits, those that the server sets too."},
-		"started_at":  {doc: "When it was started, in UTC."},
-		"labels":      {doc: "Its labels."},
-		"stdin_bytes": {doc: "All bytes of stdin accepted so far."},
-		"output":      {doc: "What it has written so far."},
-		"completion":  {doc: "The completion record, if it has ended."},
+		"":               {doc: "A session."},
+		"session_id":     {doc: "Its id."},
+		"state":          {doc: "Its state.", values: states},
+		"command":        {doc: "The command as it was given. Each byte that is not UTF-8 is U+FFFD."},
+		"command_base64": {doc: "Where the command is not UTF-8: the exact bytes of the string, or of each argument, in base64."},
+		"pid":            {doc: pidDoc},
+		"pgid":           {doc: pgidDoc},
+		"containment":    {doc: "What holds the process tree together.", values: containments},
+		"limits":         {doc: "Its limits, those that the server sets too."},
+		"started_at":     {doc: "When it was started, in UTC."},
+		"labels":         {doc: "Its labels."},
+		"stdin_bytes":    {doc: "All bytes of stdin accepted so far."},
+		"output":         {doc: "What it has written so far."},
+		"completion":     {doc: "The completion record, if it has ended."},
 	},
 	typeOf[CancelRequestParams](): {
 		"id": {doc: "The id of the request to cancel, as it was sent.", types: []string{"string", "number"}},

@@ -1,90 +1,5 @@
 package rpc
 
-import (
-	"bytes"
-	"encoding/json"
-	"errors"
-	"strconv"
-	"strings"
-)
-
-// Command is what an execute runs: a string for the shell, or an argument vector. Exactly one is set.
-type Command struct {
-	Shell string
-	Argv  []string
-}
-
-var errNoCommand = errors.New("must be a string or an array of strings")
-
-// UnmarshalJSON takes a string or an array of strings, neither of them empty.
-func (c *Command) UnmarshalJSON(b []byte) (err error) {
-	*c = Command{}
-	s := scanner{text: bytes.TrimSpace(b)}
-	switch {
-	case s.peek() == '"':
-		c.Shell, err = commandText(&s)
-		if err == nil && strings.TrimSpace(c.Shell) == "" {
-			err = problemf("must not be empty")
-		}
-	case s.peek() == '[':
-		err = c.unmarshalArgv(&s)
-	default:
-		return errNoCommand
-	}
-	if err == nil {
-		err = s.end()
-	}
-	return err
-}
-
-func (c *Command) unmarshalArgv(s *scanner) error {
-	err := s.elements(func() error {
-		arg, err := commandText(s)
-		if err != nil {
-			return within("["+strconv.Itoa(len(c.Argv))+"]", err)
-		}
-		c.Argv = append(c.Argv, arg)
-		return nil
-	})
-	switch {
-	case err != nil:
-		return err
-	case len(c.Argv) == 0:
-		return problemf("must not be empty")
-	case c.Argv[0] == "":
-		return problemf("must not name an empty program")
-	}
-	return nil
-}
-
-// commandText decodes the string at s, a command or an argument.
-func commandText(s *scanner) (string, error) {
-	raw, err := s.value()
-	switch {
-	case err != nil:
-		return "", err
-	case kindOf(raw) != kindString:
-		return "", problemf("must be a string")
-	}
-	return textValue(raw)
-}
-
-// MarshalJSON gives the form that it came in.
-func (c Command) MarshalJSON() ([]byte, error) {
-	if c.Argv != nil {
-		return json.Marshal(c.Argv)
-	}
-	return json.Marshal(c.Shell)
-}
-
-// String is the command for a person: the shell string, or the arguments with spaces between.
-func (c Command) String() string {
-	if c.Argv != nil {
-		return strings.Join(c.Argv, " ")
-	}
-	return c.Shell
-}
-
 // The values that the enumerated params take.
 const (
 	StdinNone = "none"
@@ -112,29 +27,29 @@ const (
 
 // ExecuteParams are the params of execute. A zero field was left out: the server's default holds.
 type ExecuteParams struct {
-	Command       Command            `json:"command" rpc:"required"`
-	Cwd           string             `json:"cwd,omitempty"`
-	Env           map[string]*string `json:"env,omitempty"`
-	SessionID     string             `json:"session_id,omitempty" rpc:"nonempty"`
-	Stdin         string             `json:"stdin,omitempty" enum:"none,pipe"`
-	PTY           *PTY               `json:"pty,omitempty"`
-	Timeout       Seconds            `json:"timeout,omitzero"`
-	StreamTimeout Seconds            `json:"stream_timeout,omitzero"`
-	Grace         Seconds            `json:"grace,omitzero"`
-	Mode          string             `json:"mode,omitempty" enum:"lines,raw"`
-	MaxLineBytes  *int64             `json:"max_line_bytes,omitempty" min:"1" max:"1073741824"`
-	Overflow      string             `json:"overflow,omitempty" enum:"truncate,split"`
-	Encoding      string             `json:"encoding,omitempty" enum:"utf8,base64,auto"`
-	Wait          bool               `json:"wait,omitempty"`
-	CaptureBytes  *int64             `json:"capture_bytes,omitempty" min:"0"`
-	Stream        *bool              `json:"stream,omitempty"`
-	SlowClient    string             `json:"slow_client,omitempty" enum:"block,drop"`
-	Window        *int64             `json:"window,omitempty" min:"1"`
-	OnDisconnect  string             `json:"on_disconnect,omitempty" enum:"kill,keep"`
-	Linger        Seconds            `json:"linger,omitzero"`
-	OnLeaderExit  string             `json:"on_leader_exit,omitempty" enum:"kill,wait"`
-	Limits        *Limits            `json:"limits,omitempty"`
-	Labels        map[string]string  `json:"labels,omitempty"`
+	Command       Command           `json:"command" rpc:"required"`
+	Cwd           Bytes             `json:"cwd,omitempty"`
+	Env           Env               `json:"env,omitempty"`
+	SessionID     string            `json:"session_id,omitempty" rpc:"nonempty"`
+	Stdin         string            `json:"stdin,omitempty" enum:"none,pipe"`
+	PTY           *PTY              `json:"pty,omitempty"`
+	Timeout       Seconds           `json:"timeout,omitzero"`
+	StreamTimeout Seconds           `json:"stream_timeout,omitzero"`
+	Grace         Seconds           `json:"grace,omitzero"`
+	Mode          string            `json:"mode,omitempty" enum:"lines,raw"`
+	MaxLineBytes  *int64            `json:"max_line_bytes,omitempty" min:"1" max:"1073741824"`
+	Overflow      string            `json:"overflow,omitempty" enum:"truncate,split"`
+	Encoding      string            `json:"encoding,omitempty" enum:"utf8,base64,auto"`
+	Wait          bool              `json:"wait,omitempty"`
+	CaptureBytes  *int64            `json:"capture_bytes,omitempty" min:"0"`
+	Stream        *bool             `json:"stream,omitempty"`
+	SlowClient    string            `json:"slow_client,omitempty" enum:"block,drop"`
+	Window        *int64            `json:"window,omitempty" min:"1"`
+	OnDisconnect  string            `json:"on_disconnect,omitempty" enum:"kill,keep"`
+	Linger        Seconds           `json:"linger,omitzero"`
+	OnLeaderExit  string            `json:"on_leader_exit,omitempty" enum:"kill,wait"`
+	Limits        *Limits           `json:"limits,omitempty"`
+	Labels        map[string]string `json:"labels,omitempty"`
 }
 
 // PTY asks for a terminal of Rows by Cols characters; Term is its TERM.

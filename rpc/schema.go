@@ -61,12 +61,27 @@ func plainJSON(v any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
-// commandSchema is that of the two forms that [Command] decodes.
-func commandSchema() *schema {
-	return &schema{OneOf: []*schema{
-		{Type: "string", MinLength: 1, Description: "run by the shell"},
-		{Type: "array", MinItems: 1, Items: &schema{Type: "string"}, Description: "run directly: the program and its arguments"},
-	}}
+// commandSchema is that of the forms that [Command] decodes; bytes is that of [Bytes].
+func commandSchema(bytes *schema) *schema {
+	shell, encoded := &schema{Type: "string", MinLength: 1, Description: "run by the shell"}, base64Schema()
+	encoded.Description = "run by the shell, bytes that are not UTF-8"
+	return &schema{OneOf: []*schema{shell, encoded, argvSchema(bytes)}}
+}
+
+// textCommandSchema is that of a command whose strings are text.
+func textCommandSchema() *schema {
+	return &schema{OneOf: []*schema{{Type: "string", Description: "run by the shell"}, argvSchema(&schema{Type: "string"})}}
+}
+
+func argvSchema(item *schema) *schema {
+	return &schema{Type: "array", MinItems: 1, Items: item, Description: "run directly: the program and its arguments"}
+}
+
+// bytesSchema is that of the two forms of [Bytes].
+func bytesSchema() *schema { return &schema{OneOf: []*schema{{Type: "string"}, base64Schema()}} }
+
+func base64Schema() *schema {
+	return &schema{Type: "object", Required: []string{"base64"}, Properties: properties{{"base64", &schema{Type: "string"}}}, Additional: false}
 }
 
 // secondsSchema is that of [Seconds].
@@ -82,8 +97,15 @@ type schemas struct{ named map[string]*schema }
 // encoding/json leaves out.
 func (s schemas) of(t reflect.Type, input bool) *schema {
 	switch k := t.Kind(); {
-	case t == typeOf[Command]():
-		return s.shared(t, commandSchema)
+	case t == typeOf[Bytes]():
+		return s.shared(t, bytesSchema)
+	case t == typeOf[Env]():
+		value := &schema{OneOf: []*schema{s.of(typeOf[Bytes](), input), {Type: "null"}}}
+		return &schema{Type: "object", Additional: value}
+	case t == typeOf[Command]() && input:
+		return s.shared(t, func() *schema { return commandSchema(s.of(typeOf[Bytes](), input)) })
+	case t == typeOf[Command](), t == typeOf[Base64Command]():
+		return textCommandSchema()
 	case t == typeOf[Seconds]():
 		return secondsSchema()
 	case t == typeOf[json.RawMessage]():

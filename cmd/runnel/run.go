@@ -130,9 +130,11 @@ func (c *runCmd) params(own bool) (p rpc.ExecuteParams, err error) {
 		p.Timeout = rpc.Seconds{Set: true, D: *c.Timeout}
 	}
 	if c.Cwd != "" || !own {
-		if p.Cwd, err = filepath.Abs(c.Cwd); err != nil {
+		dir, err := filepath.Abs(c.Cwd)
+		if err != nil {
 			return p, err
 		}
+		p.Cwd = rpc.Bytes(dir)
 	}
 	if !own {
 		for _, e := range environ() {
@@ -149,7 +151,7 @@ func (c *runCmd) params(own bool) (p rpc.ExecuteParams, err error) {
 
 // checkText refuses what of this place JSON can't carry: encoding/json would quietly change it.
 func checkText(p *rpc.ExecuteParams) error {
-	if !utf8.ValidString(p.Cwd) {
+	if !utf8.ValidString(string(p.Cwd)) {
 		return fmt.Errorf("the working directory, %q, is not UTF-8", p.Cwd)
 	}
 	for name, value := range p.Env {

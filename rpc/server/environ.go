@@ -43,8 +43,8 @@ func (d *Defaults) environ(change map[string]*string, cwd string) ([]string, *rp
 		if value == nil {
 			continue
 		}
-		if strings.Contains(*value, "\x00") {
-			return nil, rpc.InvalidParams("env."+name, "env.%s holds NUL", name)
+		if err := checkVariable(variableField(name), name, *value); err != nil {
+			return nil, err
 		}
 		env = append(env, name+"="+*value)
 	}

@@ -155,10 +155,11 @@ func heldLimits(all []process.Held) (list []rpc.HeldLimit) {
 // sessionStatus is what status and list tell.
 func sessionStatus(s Session) rpc.SessionStatus {
 	v, spec := s.View(), s.Spec()
+	command := spec.Command.(rpc.Command)
 	st := rpc.SessionStatus{
 		SessionID:   s.ID(),
 		State:       v.State.String(),
-		Command:     spec.Command.(rpc.Command),
+		Command:     command.Text(),
 		PID:         v.PID,
 		PGID:        v.PGID,
 		Containment: string(v.Containment),
@@ -167,6 +168,9 @@ func sessionStatus(s Session) rpc.SessionStatus {
 		Labels:      spec.Labels,
 		StdinBytes:  v.StdinBytes,
 		Output:      counts(v.Counts),
+	}
+	if !command.IsText() {
+		st.CommandBase64 = (*rpc.Base64Command)(&command)
 	}
 	if v.Record != nil {
 		c := completion(s.ID(), v.Record)

@@ -3,7 +3,6 @@ package server
 import (
 	"crypto/sha256"
 	"math"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -44,7 +43,10 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 	if err != nil {
 		return session.Spec{}, err
 	}
-	env, err := d.environ(p.Env, p.Cwd)
+	if err := checkArguments(p); err != nil {
+		return session.Spec{}, err
+	}
+	env, err := d.environ(p.Env, string(p.Cwd))
 	if err != nil {
 		return session.Spec{}, err
 	}
@@ -74,7 +76,7 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 		Labels:        p.Labels,
 		Command:       p.Command,
 		Encoding:      p.Encoding,
-		Program:       process.Spec{Argv: argv, Dir: p.Cwd, Env: env, Stdin: p.Stdin == rpc.StdinPipe, Terminal: term, Limits: limits},
+		Program:       process.Spec{Argv: argv, Dir: string(p.Cwd), Env: env, Stdin: p.Stdin == rpc.StdinPipe, Terminal: term, Limits: limits},
 		Timeout:       orDefault(p.Timeout, d.Timeout),
 		StreamTimeout: orDefault(p.StreamTimeout, silence),
 		Grace:         orDefault(p.Grace, d.Grace),
@@ -132,13 +134,10 @@ func terminal(p *rpc.ExecuteParams) (*process.Terminal, *rpc.Error) {
 	if own := p.Env["TERM"]; t.Term == "" && own != nil {
 		t.Term = *own
 	}
-	switch {
-	case p.Stdin == rpc.StdinNone:
+	if p.Stdin == rpc.StdinNone {
 		return nil, rpc.InvalidParams("stdin", `stdin "none" can't be had with pty: a terminal is read from too`)
-	case strings.Contains(p.PTY.Term, "\x00"):
-		return nil, rpc.InvalidParams("pty.term", "pty.term holds NUL")
 	}
-	return t, nil
+	return t, checkVariable("pty.term", "TERM", p.PTY.Term)
 }
 
 // limits are those that were asked for, and the server's.

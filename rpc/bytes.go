@@ -1,0 +1,112 @@
+package rpc
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+	"unicode/utf8"
+)
+
+// Bytes is a string that may hold any bytes, as a path or an argument of a program may. JSON has it as a string where
+// it is UTF-8, and as {"base64":"…"} where it is not.
+type Bytes string
+
+// UnmarshalJSON takes either form. As encoding/json has it, null changes nothing.
+func (b *Bytes) UnmarshalJSON(raw []byte) error {
+	if kindOf(raw) == kindNull {
+		return nil
+	}
+	s, err := bytesValue(raw)
+	if err == nil {
+		*b = Bytes(s)
+	}
+	return err
+}
+
+// MarshalJSON gives the string where it is one.
+func (b Bytes) MarshalJSON() ([]byte, error) { return appendBytes(nil, string(b)), nil }
+
+// Env is changes to an environment: a string sets a variable, nil unsets it. Values may hold any bytes, as [Bytes] do;
+// names must be UTF-8.
+type Env map[string]*string
+
+// UnmarshalJSON takes an object of [Bytes] and nulls. Null changes nothing.
+func (e *Env) UnmarshalJSON(raw []byte) error {
+	if kindOf(raw) == kindNull {
+		return nil
+	}
+	var values map[string]*Bytes
+	if err := (decoder{}).table(raw, reflect.ValueOf(&values).Elem()); err != nil {
+		return err
+	}
+	*e = make(Env, len(values))
+	for name, value := range values {
+		(*e)[name] = (*string)(value)
+	}
+	return nil
+}
+
+// MarshalJSON fails where a name is not UTF-8.
+func (e Env) MarshalJSON() ([]byte, error) {
+	if e == nil {
+		return []byte("null"), nil
+	}
+	values := make(map[string]*Bytes, len(e))
+	for name, value := range e {
+		if !utf8.ValidString(name) {
+			return nil, fmt.Errorf("the name of the environment variable %q is not UTF-8", name)
+		}
+		values[name] = (*Bytes)(value)
+	}
+	return json.Marshal(values)
+}
+
+// bytesValue decodes a valid JSON value into the bytes that it stands for.
+func bytesValue(raw []byte) (string, error) {
+	switch kindOf(raw) {
+	case kindString:
+		return textValue(raw)
+	case kindObject:
+		return base64Value(raw)
+	}
+	return "", problemf(`must be a string or {"base64": "…"}`)
+}
+
+// base64Value decodes {"base64":"…"}.
+func base64Value(raw []byte) (string, error) {
+	var encoded struct {
+		Base64 *string `json:"base64" rpc:"required"`
+	}
+	if err := (decoder{}).object(raw, reflect.ValueOf(&encoded).Elem()); err != nil {
+		return "", err
+	}
+	data, err := base64.StdEncoding.DecodeString(*encoded.Base64)
+	if err != nil {
+		return "", within("base64", problemf("is not base64"))
+	}
+	return string(data), nil
+}
+
+// appendBytes appends s as [Bytes] are written.
+func appendBytes(dst []byte, s string) []byte {
+	if utf8.ValidString(s) {
+		return AppendQuote(dst, s)
+	}
+	dst = append(dst, `{"base64":"`...)
+	dst = base64.StdEncoding.AppendEncode(dst, []byte(s))
+	return append(dst, `"}`...)
+}
+
+// replaced is s with each byte that is not part of valid UTF-8 as one U+FFFD.
+func replaced(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		b.WriteRune(r)
+	}
+	return b.String()
+}

@@ -1,0 +1,31 @@
+package server
+
+import (
+	"encoding/hex"
+	"testing"
+
+	"github.com/runnel-rpc/runnel/rpc"
+)
+
+// TestFingerprintStays what earlier versions made of the same params: an execute that is sent again, to a server that was
+// replaced meanwhile or by a client of another version, is recognized.
+func TestFingerprintStays(t *testing.T) {
+	const id = `"session_id":"11111111-1111-4111-8111-111111111111"`
+	for raw, want := range map[string]string{
+		`{` + id + `,"command":"true"}`: "605df713fea49fa8",
+		`{` + id + `,"command":["printf","<a&b> \u2028\u0001\u0008\f\n\u007fé😀"]}`:                                                       "ebdd99efca116d91",
+		`{` + id + `,"command":"a","cwd":"/tmp/<é>"}`:                                                                                    "0cd886b13b209ce6",
+		`{` + id + `,"command":"a","env":{"B":"x<\t","A":"","Z":null,"é":"\\\u001f"}}`:                                                   "ba5b41259f30f8b5",
+		`{` + id + `,"command":"a","env":{}}`:                                                                                            "3485da6963fe5ac3",
+		`{` + id + `,"command":"a","cwd":null,"env":null,"labels":{"a":"&"}}`:                                                            "68e4ca72443697ff",
+		`{` + id + `,"command":["a",""],"pty":{"rows":1,"cols":2,"term":"x"},"timeout":1.5,"capture_bytes":0,"limits":{"open_files":7}}`: "36d835afe77358c6",
+	} {
+		var p rpc.ExecuteParams
+		if err := rpc.DecodeParams([]byte(raw), &p, false); err != nil {
+			t.Fatal(err)
+		}
+		if got := hex.EncodeToString([]byte(fingerprint(&p)[:8])); got != want {
+			t.Errorf("%s: %s, want %s", raw, got, want)
+		}
+	}
+}
