@@ -162,3 +162,16 @@ func TestReadyFileOfAnother(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestFailedStartLeavesTheReadyFile: a server whose port is in use leaves the running server's ready file as it is.
+func TestFailedStartLeavesTheReadyFile(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	_, ready := p.serve(t)
+	x := p.runnel(t, "serve", "--listen="+strings.TrimSuffix(strings.TrimPrefix(ready.URL, "ws://"), "/ws"), "--socket=", "--ready-file=ready")
+	x.exits(1)
+	x.says("in use")
+	if now, err := readReady(p.path("ready")); err != nil || now != ready {
+		t.Errorf("%+v, %v, was %+v", now, err, ready)
+	}
+}

@@ -53,9 +53,6 @@ func (c *serveCmd) startUnlessEnded(ctx context.Context, log zerolog.Logger) (*s
 
 // start makes all that a server needs, or nothing.
 func (c *serveCmd) start(ctx context.Context, log zerolog.Logger) (_ *started, err error) {
-	if c.ReadyFile != "" {
-		_ = os.Remove(c.ReadyFile)
-	}
 	s := &started{log: log, unready: func() {}}
 	defer func() {
 		if err != nil {
