@@ -41,6 +41,7 @@ type Server struct {
 	o        Options
 	sessions Sessions
 	http     *http.Server
+	refusals *refusals
 	wg       sync.WaitGroup // connections
 
 	mu     sync.Mutex
@@ -52,7 +53,7 @@ type Server struct {
 // New returns a server of sessions. Serve it, and then Shutdown.
 func New(sessions Sessions, o Options) *Server {
 	o.Defaults.enterDirectory()
-	s := &Server{o: o, sessions: sessions, conns: make(map[*conn]struct{})}
+	s := &Server{o: o, sessions: sessions, refusals: newRefusals(o.Log), conns: make(map[*conn]struct{})}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ws", func(w http.ResponseWriter, r *http.Request) { s.upgrade(w, r, false) })
 	mux.HandleFunc("GET /ws/mcp", func(w http.ResponseWriter, r *http.Request) { s.upgrade(w, r, true) })
@@ -102,6 +103,7 @@ func (s *Server) Shutdown() {
 	defer slow.Stop()
 	_ = s.http.Close()
 	s.wg.Wait()
+	s.refusals.close()
 }
 
 // farewell is how long connections have at shutdown to take what is still to be sent to them.
@@ -133,11 +135,12 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, lenient bool) {
 		if status == http.StatusUnauthorized {
 			w.Header().Set("WWW-Authenticate", "Bearer")
 		}
-		s.o.Log.Info().Str("remote", r.RemoteAddr).Str("why", why).Int("status", status).Msg("refused")
+		s.refusals.add(why, r.RemoteAddr, status)
 		http.Error(w, why, status)
 		return
 	}
 	if !s.enter() {
+		s.refusals.add("over capacity", r.RemoteAddr, http.StatusServiceUnavailable)
 		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
 		http.Error(w, "over capacity", http.StatusServiceUnavailable)
 		return

@@ -1,0 +1,72 @@
+package server
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// lockedText is a log whose lines come from timers too.
+type lockedText struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+func (l *lockedText) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text = append(l.text, b...)
+	return len(b), nil
+}
+
+// take returns what was written since the last take.
+func (l *lockedText) take() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	text := string(l.text)
+	l.text = nil
+	return text
+}
+
+// TestRefusalsAreLoggedOncePerSecondAndKind: the first of a kind is logged at once, more of it once a second with their
+// number, and none is lost at the end.
+func TestRefusalsAreLoggedOncePerSecondAndKind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log lockedText
+		r := newRefusals(zerolog.New(&log))
+		said := func(want ...string) {
+			t.Helper()
+			synctest.Wait()
+			if got := log.take(); got != strings.Join(want, "") {
+				t.Errorf("logged:\n%swant:\n%s", got, strings.Join(want, ""))
+			}
+		}
+		const (
+			token = `{"level":"info","remote":"a","why":"no token","status":401,"message":"refused"}` + "\n"
+			host  = `{"level":"info","remote":"b","why":"Host","status":403,"message":"refused"}` + "\n"
+			more  = `{"level":"info","remote":"c","why":"no token","status":401,"count":1000,"message":"refused"}` + "\n"
+		)
+		r.add("no token", "a", 401)
+		said(token)
+		for range 1000 {
+			r.add("no token", "c", 401)
+		}
+		r.add("Host", "b", 403)
+		said(host)
+		time.Sleep(refusalPause)
+		said(more)
+		time.Sleep(2 * refusalPause)
+		said()
+		r.add("no token", "a", 401)
+		said(token)
+		for range 1000 {
+			r.add("no token", "c", 401)
+		}
+		r.close()
+		said(more)
+	})
+}
