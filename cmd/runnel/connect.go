@@ -20,8 +20,8 @@ type target struct {
 	TokenFile string `help:"File with the token for --url. Default: the user's own, for a server on this machine." env:"RUNNEL_TOKEN_FILE"`
 }
 
-// dialTimeout is how long a server has to answer.
-const dialTimeout = 10 * time.Second
+// dialTimeout is how long a server has to answer. Tests have less patience.
+var dialTimeout = 10 * time.Second
 
 // errNoServer says that nothing listens on the user's socket.
 var errNoServer = errors.New("no server is running here; start one with: runnel serve")

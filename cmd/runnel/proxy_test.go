@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// proxy is the network between a client and a server: it can drop all connections.
+// proxy is the network between a client and a server: it can drop all connections, or carry nothing more on them.
 type proxy struct {
 	net.Listener
 	server string
@@ -17,7 +17,9 @@ type proxy struct {
 
 	mu    sync.Mutex
 	conns map[net.Conn]bool
-	lost  []byte // what has this in it is dropped, once, and its connection with it
+	held  chan struct{} // closed when nothing more is carried on the connections that there are
+	over  chan struct{} // closed when the proxy is
+	lost  []byte        // what has this in it is dropped, once, and its connection with it
 }
 
 // through starts a proxy and returns it with its URL for the server at url.
@@ -28,9 +30,10 @@ func through(t *testing.T, url string) (*proxy, string) {
 		t.Fatal(err)
 	}
 	address, _, _ := strings.Cut(strings.TrimPrefix(url, "ws://"), "/")
-	p := &proxy{Listener: l, server: address, conns: make(map[net.Conn]bool)}
+	p := &proxy{Listener: l, server: address, conns: make(map[net.Conn]bool), held: make(chan struct{}), over: make(chan struct{})}
 	p.wg.Go(p.serve)
 	t.Cleanup(func() {
+		close(p.over)
 		p.vanish()
 		p.wg.Wait()
 	})
@@ -50,23 +53,42 @@ func (p *proxy) serve() {
 		}
 		p.mu.Lock()
 		p.conns[near], p.conns[far] = true, true
+		held := p.held
 		p.mu.Unlock()
-		p.wg.Go(func() { p.carry(near, far) })
-		p.wg.Go(func() { p.carry(far, near) })
+		p.wg.Go(func() { p.carry(near, far, held) })
+		p.wg.Go(func() { p.carry(far, near, held) })
 	}
 }
 
-// carry copies until one end is closed, and then closes both.
-func (p *proxy) carry(from, to net.Conn) {
+// stall carries nothing more on the connections that there are, not even their end.
+func (p *proxy) stall() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	close(p.held)
+	p.held = make(chan struct{})
+}
+
+// carry copies until one end is closed, and then closes both. What comes once it is held is lost.
+func (p *proxy) carry(from, to net.Conn, held <-chan struct{}) {
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buf)
 		if err != nil || p.loses(buf[:n]) {
 			break
 		}
+		select {
+		case <-held:
+			continue
+		default:
+		}
 		if _, err = to.Write(buf[:n]); err != nil {
 			break
 		}
+	}
+	select {
+	case <-held:
+		<-p.over
+	default:
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

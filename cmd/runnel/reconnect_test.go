@@ -231,7 +231,7 @@ func TestServerGoneForGood(t *testing.T) {
 
 // hasty is the program with less patience for a server that is gone.
 func hasty() {
-	remoteLinger = 500 * time.Millisecond
+	remoteLinger, dialTimeout = 500*time.Millisecond, 500*time.Millisecond
 	main()
 }
 

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,7 +12,6 @@ import (
 	"sync/atomic"
 
 	"github.com/coder/websocket"
-	"github.com/sourcegraph/jsonrpc2"
 
 	"github.com/runnel-rpc/runnel/rpc"
 )
@@ -83,7 +81,9 @@ type Client struct {
 	err      error // why there will be no connection any more
 }
 
-// Dial connects to the server at url, ws://host:port/ws. The context bounds the dialing alone.
+// Dial connects to the server at url, ws://host:port/ws or wss://. The context bounds the dialing, up to the server's
+// first message. From then on a connection ends with a SilentError when nothing is received on it for three ping
+// intervals of the server, or nothing can be sent for 30 seconds.
 func Dial(ctx context.Context, url string, o Options) (*Client, error) {
 	if o.MaxMessageBytes == 0 {
 		o.MaxMessageBytes = defaultMaxMessage
@@ -167,9 +167,10 @@ func (c *Client) alive() *link {
 }
 
 // Call sends a request and waits for its result, which is decoded into result if that is not nil. An error
-// that the server answers is an *rpc.Error. A context that ends cancels the request on the server. If the
-// connection drops before the answer it is not known whether the request was carried out: the error is
-// ErrClosed, also where the client reconnects.
+// that the server answers is an *rpc.Error. It returns when the context ends, also where the connection takes nothing
+// more; then the request is taken back if it was not sent yet, else canceled on the server. If the connection drops
+// before the answer it is not known whether the request was carried out: the error is ErrClosed, also where the
+// client reconnects.
 func (c *Client) Call(ctx context.Context, method string, params, result any) error {
 	l, err := c.current(ctx)
 	if err != nil {
@@ -193,13 +194,14 @@ func (c *Client) CallAgain(ctx context.Context, method string, params, result an
 	}
 }
 
-// Notify sends a notification, which is not answered, and may be lost with the connection.
+// Notify sends a notification, which is not answered, and may be lost with the connection. It returns when the
+// notification was written to the connection, or the context ends.
 func (c *Client) Notify(ctx context.Context, method string, params any) error {
 	l, err := c.current(ctx)
 	if err != nil {
 		return err
 	}
-	return l.explain(l.rpc.Notify(ctx, method, params))
+	return l.notify(ctx, method, params)
 }
 
 // failure is why the client is over.
@@ -258,7 +260,10 @@ func refused(err error, resp *http.Response) error {
 func lost(err error) error {
 	var said websocket.CloseError
 	var op *net.OpError
+	var silent *SilentError
 	switch {
+	case errors.As(err, &silent):
+		return silent
 	case errors.As(err, &said):
 		return fmt.Errorf("the server closed it: %d %s: %w", said.Code, said.Reason, err)
 	case errors.As(err, &op):
@@ -267,22 +272,4 @@ func lost(err error) error {
 		return io.ErrUnexpectedEOF
 	}
 	return err
-}
-
-// deaf takes what only a server is told.
-type deaf struct{}
-
-func (deaf) Handle(context.Context, *jsonrpc2.Conn, *jsonrpc2.Request) {}
-func (deaf) Printf(string, ...any)                                     {}
-
-// errorOf makes an *rpc.Error of an error that the server answered.
-func errorOf(e *jsonrpc2.Error) *rpc.Error {
-	out := &rpc.Error{Code: int(e.Code), Message: e.Message}
-	if e.Data != nil {
-		var d rpc.Data
-		if json.Unmarshal(*e.Data, &d) == nil {
-			out.Data = d
-		}
-	}
-	return out
 }

@@ -197,7 +197,7 @@ func (f *feed) ack(l *link, seq int64) {
 		l = f.s.c.alive()
 	}
 	if l != nil {
-		_ = l.rpc.Notify(f.s.c.over, rpc.MethodAck, rpc.AckParams{SessionID: f.s.id, Seq: seq})
+		_ = l.notify(f.s.c.over, rpc.MethodAck, rpc.AckParams{SessionID: f.s.id, Seq: seq})
 	}
 }
 

@@ -2,43 +2,50 @@ package client
 
 import (
 	"context"
-	"encoding/json"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
+	"time"
 
 	"github.com/coder/websocket"
 	"github.com/google/uuid"
-	"github.com/sourcegraph/jsonrpc2"
 
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// link is one WebSocket of a client.
+// lastWords is how long the server's last words are read for when nothing can be sent any more.
+const lastWords = time.Second
+
+// link is one WebSocket of a client. One goroutine reads, and one, the outbox's, writes.
 type link struct {
 	c         *Client
+	conn      *conn // what ws has for its connection
 	ws        *websocket.Conn
-	rpc       *jsonrpc2.Conn
-	results   results
+	outbox    *outbox
+	calls     calls
 	transport *http.Transport
+	buf       []byte        // what was read
 	hello     chan struct{} // closed when connected has come
 	connected rpc.Connected
 	done      chan struct{} // closed when nothing is read any more
-	err       error         // why; valid once done
+	sent      chan struct{} // closed when nothing is sent any more
+
+	mu    sync.Mutex
+	cause error // why it is over; set once done
 }
 
 // dial makes a connection and waits for the server's first word.
 func (c *Client) dial(ctx context.Context) (*link, error) {
 	l := &link{
-		c:         c,
-		transport: &http.Transport{ReadBufferSize: readBuffer},
-		hello:     make(chan struct{}),
-		done:      make(chan struct{}),
+		c:     c,
+		hello: make(chan struct{}),
+		done:  make(chan struct{}),
+		sent:  make(chan struct{}),
 	}
-	if c.o.Dial != nil {
-		l.transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) { return c.o.Dial(ctx) }
-	}
+	l.transport = &http.Transport{ReadBufferSize: readBuffer, DialContext: l.dialPlain, DialTLSContext: l.dialTLS}
 	header := http.Header{}
 	if c.o.Token != "" {
 		header.Set("Authorization", "Bearer "+c.o.Token)
@@ -53,9 +60,10 @@ func (c *Client) dial(ctx context.Context) (*link, error) {
 		return nil, refused(err, resp)
 	}
 	ws.SetReadLimit(c.o.MaxMessageBytes)
-	l.ws = ws
-	w := &wire{l: l}
-	l.rpc = jsonrpc2.NewConn(context.Background(), w, deaf{}, jsonrpc2.SetLogger(deaf{}), jsonrpc2.OnSend(w.sending))
+	l.ws, l.outbox = ws, newOutbox(l.conn.Conn)
+	l.conn.outbox.Store(l.outbox)
+	go l.write()
+	go l.read()
 	select {
 	case <-l.hello:
 		return l, nil
@@ -68,70 +76,170 @@ func (c *Client) dial(ctx context.Context) (*link, error) {
 	return nil, err
 }
 
+// dialPlain makes the connection of ws://.
+func (l *link) dialPlain(ctx context.Context, network, address string) (net.Conn, error) {
+	dial := l.c.o.Dial
+	if dial == nil {
+		dial = func(ctx context.Context) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, network, address)
+		}
+	}
+	c, err := dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := newSocket(c)
+	l.conn = &conn{Conn: s, socket: s}
+	return l.conn, nil
+}
+
+// dialTLS makes the connection of wss://. TLS is above the socket, which sees every byte.
+func (l *link) dialTLS(ctx context.Context, network, address string) (net.Conn, error) {
+	if _, err := l.dialPlain(ctx, network, address); err != nil {
+		return nil, err
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		host = address
+	}
+	secure := tls.Client(l.conn.socket, &tls.Config{ServerName: host})
+	if err := secure.HandshakeContext(ctx); err != nil {
+		_ = l.conn.socket.Close()
+		return nil, err
+	}
+	l.conn.Conn = secure
+	return l.conn, nil
+}
+
+// watch has the connection end when the server falls silent. It is called by the goroutine that reads.
+func (l *link) watch() {
+	limit, ping := silence(l.connected.Limits.PingInterval)
+	l.conn.socket.limit = limit
+	if ping > 0 {
+		l.outbox.pingEvery(ping)
+	}
+}
+
+// write writes what is sent until the connection is over.
+func (l *link) write() {
+	defer close(l.sent)
+	err := l.outbox.run(l.done)
+	var silent *SilentError
+	if err != nil && !errors.As(err, &silent) { // the server hung up, and may have said why
+		select {
+		case <-l.done:
+		case <-time.After(lastWords):
+		}
+	}
+	if err != nil {
+		l.cut(err)
+	}
+}
+
+// cut ends the connection.
+func (l *link) cut(cause error) {
+	l.mu.Lock()
+	if l.cause == nil {
+		l.cause = cause
+	}
+	l.mu.Unlock()
+	_ = l.conn.socket.Close()
+}
+
 // close says goodbye and waits until nothing more is read.
 func (l *link) close() error {
 	_ = l.ws.Close(websocket.StatusNormalClosure, "")
-	err := l.rpc.Close()
 	<-l.done
-	l.transport.CloseIdleConnections()
-	if errors.Is(err, jsonrpc2.ErrClosed) {
-		return nil
-	}
-	return err
+	l.shut()
+	return nil
 }
 
 func (l *link) abort() error {
-	_ = l.ws.CloseNow()
+	_ = l.conn.socket.Close()
 	<-l.done
-	l.transport.CloseIdleConnections()
+	l.shut()
 	return nil
+}
+
+// shut releases what a connection holds that is over.
+func (l *link) shut() {
+	_ = l.conn.socket.Close()
+	_ = l.ws.CloseNow()
+	l.transport.CloseIdleConnections()
+	<-l.sent
 }
 
 // call is [Client.Call] on this connection.
 func (l *link) call(ctx context.Context, method string, params, result any) error {
-	id := jsonrpc2.ID{Str: uuid.NewString(), IsString: true}
-	l.results.expect(id.Str)
-	defer l.results.forget(id.Str)
-	waiter, err := l.rpc.DispatchCall(ctx, method, params, jsonrpc2.PickID(id))
+	id := uuid.NewString()
+	m, err := l.encode(method, id, params)
 	if err != nil {
-		return l.explain(err)
+		return err
 	}
-	var plain json.RawMessage // of a reply that was not kept
-	err = waiter.Wait(ctx, &plain)
-	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		_ = l.rpc.Notify(context.WithoutCancel(ctx), rpc.MethodCancelRequest, map[string]string{"id": id.Str})
+	answer := l.calls.expect(id)
+	defer l.calls.forget(id)
+	if err := l.outbox.send(ctx, m); err != nil {
+		return l.explain(ctx, err)
 	}
-	if err != nil || result == nil {
-		return l.explain(err)
+	select {
+	case r := <-answer:
+		return r.decode(result)
+	case <-l.done:
+	case <-ctx.Done():
+		if !l.outbox.withdraw(m) {
+			l.post(rpc.MethodCancelRequest, map[string]string{"id": id})
+		}
+		return ctx.Err()
 	}
-	if kept := l.results.forget(id.Str); kept != nil {
-		plain = kept
-	}
-	return json.Unmarshal(plain, result)
-}
-
-// explain makes an *rpc.Error of an error that the server answered, and says why a connection is over.
-func (l *link) explain(err error) error {
-	var e *jsonrpc2.Error
-	switch {
-	case errors.As(err, &e):
-		return errorOf(e)
-	case errors.Is(err, jsonrpc2.ErrClosed):
-		<-l.done // it is about to tell why
+	select {
+	case r := <-answer: // it was the last that came
+		return r.decode(result)
+	default:
 		return l.failure()
 	}
-	return err
 }
 
-func (l *link) failure() error {
-	if l.err == nil {
-		return ErrClosed
+// notify is [Client.Notify] on this connection.
+func (l *link) notify(ctx context.Context, method string, params any) error {
+	m, err := l.encode(method, "", params)
+	if err != nil {
+		return err
 	}
-	return fmt.Errorf("%w: %w", ErrClosed, lost(l.err))
+	m.written = make(chan struct{})
+	if err := l.outbox.send(ctx, m); err != nil {
+		return l.explain(ctx, err)
+	}
+	select {
+	case <-m.written:
+		return nil
+	case <-l.done:
+		return l.failure()
+	case <-ctx.Done():
+		l.outbox.withdraw(m)
+		return ctx.Err()
+	}
 }
 
-// over notes why nothing is read any more. It is called once.
-func (l *link) over(err error) {
-	l.err = err
-	close(l.done)
+// post sends a notification without waiting for anything.
+func (l *link) post(method string, params any) {
+	if m, err := l.encode(method, "", params); err == nil {
+		l.outbox.post(m)
+	}
 }
+
+// explain says why a connection is over that takes nothing more to send, once that is known.
+func (l *link) explain(ctx context.Context, err error) error {
+	if !errors.Is(err, errOver) {
+		return err
+	}
+	select {
+	case <-l.done:
+		return l.failure()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// failure is why the connection is over.
+func (l *link) failure() error { return fmt.Errorf("%w: %w", ErrClosed, lost(l.cause)) }

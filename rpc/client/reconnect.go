@@ -40,8 +40,7 @@ func (c *Client) keep(l *link) {
 	for {
 		born := time.Now()
 		<-l.done
-		_ = l.ws.CloseNow()
-		l.transport.CloseIdleConnections()
+		l.shut()
 		next, err := c.redial(l, time.Since(born) < shortLife)
 		if err != nil {
 			c.giveUp(err)
@@ -59,7 +58,7 @@ func (c *Client) keep(l *link) {
 // first try where that one lived a moment only.
 func (c *Client) redial(old *link, wait bool) (*link, error) {
 	r := c.o.Reconnect
-	cause := lost(old.err)
+	cause := lost(old.cause)
 	if r == nil || c.over.Err() != nil {
 		return nil, cause
 	}
@@ -134,7 +133,7 @@ func (c *Client) use(l *link) {
 	stopped := c.over.Err() != nil
 	c.mu.Unlock()
 	if stopped { // Close came meanwhile, and closed the old one
-		_ = l.ws.CloseNow()
+		_ = l.conn.socket.Close()
 	}
 }
 

@@ -74,7 +74,7 @@ func (c *Client) Execute(ctx context.Context, p rpc.ExecuteParams, events Events
 	}
 	if err := s.begin(func() error { return c.CallAgain(ctx, rpc.MethodExecute, p, &s.result) }); err != nil {
 		if l := c.alive(); l != nil && !chosen && ctx.Err() != nil {
-			_ = l.rpc.Notify(context.WithoutCancel(ctx), rpc.MethodCancel, rpc.CancelParams{SessionID: p.SessionID})
+			l.post(rpc.MethodCancel, rpc.CancelParams{SessionID: p.SessionID})
 		}
 		return nil, err
 	}
