@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A child that has limits is let through a gate: it is there, but has not executed an instruction of its program, while
+// A child that has limits or attributes is let through a gate: it is there, but has not executed an instruction of its program, while
 // the limits are put on it. Limits that are put on later miss a grandchild that is forked first, and those of this process
 // must never be touched, not for a moment: they would be everybody's.
 //
@@ -24,7 +24,7 @@ import (
 
 // gated forks a program and puts its limits on it before its first instruction.
 func gated(path string, argv []string, attr *syscall.ProcAttr, limits *treeLimits) (pid int, err error) {
-	if !limits.untraced && (unix.Geteuid() == 0 || !gainsRights(attr.Dir, path)) {
+	if !limits.untraced && !limits.attributes.needStep() && (unix.Geteuid() == 0 || !gainsRights(attr.Dir, path)) {
 		pid, err = trapped(path, argv, attr, limits)
 		if err != syscall.EPERM && err != syscall.EACCES && err != syscall.ENOSYS { // it may be the tracing that is refused
 			return pid, err
@@ -67,7 +67,11 @@ func trapped(path string, argv []string, attr *syscall.ProcAttr, limits *treeLim
 		return pid, nil // somebody killed it: it has an exit like any other
 	}
 	if err == nil {
+		limits.noteFiles(pid)
 		err = limits.admit(pid)
+	}
+	if err == nil {
+		err = limits.setNice(pid)
 	}
 	if err != nil {
 		discard(pid)
@@ -117,14 +121,57 @@ func discard(pid int) {
 // stepName is what the step between is called, so that it is known by its first argument.
 const stepName = "runnel-step"
 
-// The descriptors of the step beside the three of every program, and what is said over the first.
+// The descriptors of the step beside the three of every program.
 const (
-	stepGo     = 3 // to the step: a byte when it may go on, nothing if it may not
-	stepStatus = 4 // from the step: a byte when it stands before the gate; an errno if the exec fails; closed by the exec
-
-	goPlain = 1
-	goFiles = 2 // its limit of open files is not to be touched
+	stepGo     = 3 // to the step: an order when it may go on, nothing if it may not
+	stepStatus = 4 // from the step: a byte when it stands before the gate; an errno if it fails; closed by the exec
 )
+
+// order is what the step is told when it may go on: flags, the umask in two bytes, the nice value.
+type order [4]byte
+
+const (
+	keepFiles = 1 << iota // its limit of open files is not to be touched
+	setUmask
+	setNice
+
+	niceFailed = 1 << 31 // beside an errno from the step: it is that of setpriority(2)
+)
+
+func (t *treeLimits) order() (o order) {
+	_, files := t.limits[OpenFiles]
+	_, soft := t.attributes.Soft[SoftOpenFiles]
+	if files || soft {
+		o[0] |= keepFiles
+	}
+	if umask := t.attributes.Umask; umask != nil {
+		o[0] |= setUmask
+		binary.NativeEndian.PutUint16(o[1:], uint16(*umask))
+	}
+	if nice := t.attributes.Nice; nice != nil {
+		o[0] |= setNice
+		o[3] = byte(int8(*nice))
+	}
+	return o
+}
+
+// obey does in the step what it was told to.
+func (o *order) obey() syscall.Errno {
+	if o[0]&keepFiles != 0 { // else the runtime restores the limit that it found when it started
+		var limit syscall.Rlimit
+		if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) == nil {
+			_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
+		}
+	}
+	if o[0]&setUmask != 0 {
+		unix.Umask(int(binary.NativeEndian.Uint16(o[1:])))
+	}
+	if o[0]&setNice != 0 {
+		_, _, errno := unix.RawSyscall(unix.SYS_SETPRIORITY, unix.PRIO_PROCESS, 0, uintptr(int8(o[3])))
+		return errno
+	}
+	return 0
+}
 
 var stepReady atomic.Bool
 
@@ -138,22 +185,25 @@ func Step() {
 	unix.CloseOnExec(stepGo)
 	unix.CloseOnExec(stepStatus)
 	debug.SetGCPercent(-1)
-	_, _ = unix.Write(stepStatus, []byte{goPlain})
+	runtime.LockOSThread() // the nice value is that of a thread
+	_, _ = unix.Write(stepStatus, []byte{1})
 	// From here on the runtime must have no cause for another thread: the limit may be a single one. So it is not
 	// told that this one waits.
-	var order [1]byte
-	if n, _, _ := unix.RawSyscall(unix.SYS_READ, stepGo, uintptr(unsafe.Pointer(&order)), 1); n != 1 {
+	var o order
+	if n, _, _ := unix.RawSyscall(unix.SYS_READ, stepGo, uintptr(unsafe.Pointer(&o)), uintptr(len(o))); n != uintptr(len(o)) {
 		os.Exit(1)
 	}
-	if order[0] == goFiles { // else the runtime restores the limit that it found when it started
-		var limit syscall.Rlimit
-		if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) == nil {
-			_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
-		}
+	if errno := o.obey(); errno != 0 {
+		stepFailed(uint32(errno) | niceFailed)
 	}
 	err := syscall.Exec(os.Args[1], os.Args[2:], os.Environ())
 	errno, _ := errors.AsType[syscall.Errno](err)
-	_, _ = unix.Write(stepStatus, binary.NativeEndian.AppendUint32(nil, uint32(errno)))
+	stepFailed(uint32(errno))
+}
+
+// stepFailed tells why the step ends here.
+func stepFailed(status uint32) {
+	_, _ = unix.Write(stepStatus, binary.NativeEndian.AppendUint32(nil, status))
 	os.Exit(1)
 }
 
@@ -182,8 +232,7 @@ func stepped(path string, argv []string, attr *syscall.ProcAttr, limits *treeLim
 		err = limits.admit(pid)
 	}
 	if err == nil {
-		_, files := limits.limits[OpenFiles]
-		err = passStep(goWrite, statusRead, files)
+		err = passStep(goWrite, statusRead, limits.order())
 	}
 	if err != nil {
 		discard(pid)
@@ -193,21 +242,22 @@ func stepped(path string, argv []string, attr *syscall.ProcAttr, limits *treeLim
 }
 
 // passStep lets the step go on and returns how its exec went.
-func passStep(goWrite io.Writer, statusRead io.Reader, files bool) error {
-	order := []byte{goPlain}
-	if files {
-		order[0] = goFiles
-	}
-	if _, err := goWrite.Write(order); err != nil && !errors.Is(err, syscall.EPIPE) {
+func passStep(goWrite io.Writer, statusRead io.Reader, o order) error {
+	if _, err := goWrite.Write(o[:]); err != nil && !errors.Is(err, syscall.EPIPE) {
 		return err
 	}
-	var status [4]byte
-	switch _, err := io.ReadFull(statusRead, status[:]); err {
+	var buf [4]byte
+	switch _, err := io.ReadFull(statusRead, buf[:]); err {
 	case io.EOF: // the exec closed it, or it was killed: then it has an exit like any other
 		return nil
 	case nil:
-		return syscall.Errno(binary.NativeEndian.Uint32(status[:]))
 	default:
 		return err
 	}
+	status := binary.NativeEndian.Uint32(buf[:])
+	errno := syscall.Errno(status &^ niceFailed)
+	if status&niceFailed != 0 {
+		return niceError(errno)
+	}
+	return errno
 }

@@ -38,6 +38,9 @@ func (h *Host) spawn(path string, spec *Spec, stdio [3]int) (*Process, error) {
 	if _, err := h.Enforce(spec.Limits); err != nil {
 		return nil, err
 	}
+	if err := spec.Attributes.unsettable(); err != nil {
+		return nil, err
+	}
 	pid, err := syscall.ForkExec(path, spec.Argv, spec.attr(stdio))
 	if err != nil {
 		return nil, err

@@ -165,8 +165,14 @@ func (b *birth) prepare(leaf func() (*leaf, error)) (err error) {
 		}
 		b.attr.Sys.UseCgroupFD, b.attr.Sys.CgroupFD = true, b.leaf.dir
 	}
-	if len(b.spec.Limits) > 0 {
-		b.limits, err = b.host.limit(b.spec.Limits, b.leaf)
+	var change Attributes
+	if b.spec.Attributes.differ() {
+		change = b.spec.Attributes.changed(b.spec.Limits)
+	}
+	if len(b.spec.Limits) > 0 || change.differ() {
+		if b.limits, err = b.host.limit(b.spec.Limits, b.leaf); err == nil {
+			b.limits.attributes = change
+		}
 	}
 	return err
 }

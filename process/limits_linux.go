@@ -19,6 +19,8 @@ type treeLimits struct {
 	v1     map[Limit]string // groups of version 1, made for this tree
 
 	untraced bool // the kernel lets nobody trace
+
+	attributes Attributes // those to be set
 }
 
 // controllerOf is the controller for a limit of the whole tree, in both versions.
@@ -58,7 +60,8 @@ func (h *Host) limit(l Limits, leaf *leaf) (t *treeLimits, err error) {
 	return t, nil
 }
 
-// admit puts the limits on a process that has not executed an instruction yet.
+// admit puts the limits on a process that has not executed an instruction yet, and its attributes as far as others can
+// set them.
 func (t *treeLimits) admit(pid int) error {
 	for _, held := range t.held {
 		var err error
@@ -74,7 +77,7 @@ func (t *treeLimits) admit(pid int) error {
 			return err
 		}
 	}
-	return nil
+	return t.setSoft(pid)
 }
 
 func (t *treeLimits) boundLeaf(held Held) error {

@@ -27,6 +27,8 @@ type Spec struct {
 	Terminal *Terminal
 	// Limits bound the tree, from before the first instruction of the program.
 	Limits Limits
+	// Attributes are what the program inherits otherwise than from this process.
+	Attributes Attributes
 }
 
 // SpawnError says why a command did not start. It never holds an argument or an environment value.
@@ -41,8 +43,8 @@ func (e *SpawnError) Error() string { return fmt.Sprintf("%s %q: %v", e.Op, e.Pa
 // Unwrap makes errors.Is(err, fs.ErrNotExist) and the like work.
 func (e *SpawnError) Unwrap() error { return e.Errno }
 
-// Start runs spec as the leader of a new session (setsid(2)) and process group. Every error is a *SpawnError or
-// a *LimitError, and leaves neither process nor descriptor. The caller owes the Process a WaitExit, Sweep, Reap and Close.
+// Start runs spec as the leader of a new session (setsid(2)) and process group. Every error is a *SpawnError,
+// a *LimitError or an *AttributeError, and leaves neither process nor descriptor. The caller owes the Process a WaitExit, Sweep, Reap and Close.
 func (h *Host) Start(spec Spec) (*Process, error) {
 	h = h.orPlain()
 	if err := spec.check(); err != nil {
@@ -110,6 +112,9 @@ func (s *Spec) check() error {
 func (s *Spec) refusal(err error) error {
 	if limit, ok := errors.AsType[*LimitError](err); ok {
 		return limit
+	}
+	if attribute, ok := errors.AsType[*AttributeError](err); ok {
+		return attribute
 	}
 	if s.Dir != "" {
 		if derr := unix.Faccessat(unix.AT_FDCWD, s.Dir+"/.", unix.F_OK, unix.AT_EACCESS); derr != nil {

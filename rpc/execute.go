@@ -49,6 +49,9 @@ type ExecuteParams struct {
 	Linger        Seconds           `json:"linger,omitzero"`
 	OnLeaderExit  string            `json:"on_leader_exit,omitempty" enum:"kill,wait"`
 	Limits        *Limits           `json:"limits,omitempty"`
+	Umask         *int64            `json:"umask,omitempty" min:"0" max:"511"`
+	Nice          *int64            `json:"nice,omitempty" min:"-20" max:"19"`
+	SoftLimits    *SoftLimits       `json:"soft_limits,omitempty"`
 	Labels        map[string]string `json:"labels,omitempty"`
 }
 

@@ -79,6 +79,7 @@ type Bounds struct {
 	DefaultGrace        float64 `json:"grace"`
 	DefaultLinger       float64 `json:"linger"`
 	DefaultMaxLineBytes int64   `json:"max_line_bytes"`
+	MinNice             int     `json:"min_nice"`
 }
 
 // StateEvent is the params of process.started, .paused, .resumed and .canceled. Status is the method's

@@ -49,7 +49,7 @@ func reached() map[reflect.Type]bool {
 	all := map[reflect.Type]bool{}
 	var reach func(reflect.Type)
 	reach = func(t reflect.Type) {
-		if t == nil || all[t] || t == typeOf[OpenRPC]() || t == typeOf[json.RawMessage]() || t == typeOf[Seconds]() || t == typeOf[Base64Command]() {
+		if t == nil || all[t] || t == typeOf[OpenRPC]() || t == typeOf[json.RawMessage]() || t == typeOf[Seconds]() || t == typeOf[SoftLimit]() || t == typeOf[Base64Command]() {
 			return
 		}
 		if t == typeOf[Bytes]() || t == typeOf[Command]() { // they have forms of their own

@@ -108,6 +108,8 @@ func (s schemas) of(t reflect.Type, input bool) *schema {
 		return textCommandSchema()
 	case t == typeOf[Seconds]():
 		return secondsSchema()
+	case t == typeOf[SoftLimit]():
+		return &schema{Type: []string{"integer", "null"}, Minimum: json.RawMessage("0")}
 	case t == typeOf[json.RawMessage]():
 		return &schema{} // its types are told by the field
 	case t == typeOf[OpenRPC]():

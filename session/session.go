@@ -138,7 +138,8 @@ func (s *Session) View() View {
 func (s *Session) Start() error {
 	begin := time.Now() // the command runs already when Start returns, and may even be over
 	p, err := s.reg.o.Host.Start(s.spec.Program)
-	s.spec.Program.Argv, s.spec.Program.Env = nil, nil // nobody needs them any more
+	program := &s.spec.Program
+	program.Argv, program.Env, program.Attributes.Soft = nil, nil, nil // nobody needs them any more
 	if err != nil {
 		s.fail(err)
 		return err

@@ -64,6 +64,7 @@ func newService(b *bounds, auth server.Auth, host *process.Host, log zerolog.Log
 			Retain:              b.Retain.Seconds(),
 			ReplayTotal:         b.ReplayTotal,
 			DefaultMaxLineBytes: stream.DefaultMaxLine,
+			MinNice:             process.MinNice(),
 		},
 		Capabilities: capabilities(host),
 		Log:          log,
@@ -72,7 +73,7 @@ func newService(b *bounds, auth server.Auth, host *process.Host, log zerolog.Log
 
 // capabilities are what clients are told of the machine.
 func capabilities(h *process.Host) []string {
-	all := []string{"containment:" + string(h.Containment())}
+	all := append([]string{"containment:" + string(h.Containment())}, process.Settable...)
 	for _, name := range process.AllLimits {
 		if _, err := h.Enforce(process.Limits{name: 1}); err == nil {
 			all = append(all, "limits:"+string(name))

@@ -27,6 +27,7 @@ func wireError(err error, sessionID string) (e *rpc.Error, ok bool) {
 		place *session.OffsetError
 		spawn *process.SpawnError
 		bound *process.LimitError
+		attr  *process.AttributeError
 	)
 	switch {
 	case errors.As(err, &e):
@@ -51,6 +52,8 @@ func wireError(err error, sessionID string) (e *rpc.Error, ok bool) {
 		return rpc.NotEnforceable(string(bound.Limit)), true
 	case errors.As(err, &bound):
 		return rpc.OverCeiling(string(bound.Limit), bound.Most), true
+	case errors.As(err, &attr):
+		return rpc.InvalidParams(attr.Attribute, "%s can't be set: %v", attr.Attribute, attr.Errno), true
 	case errors.Is(err, errCanceled), errors.Is(err, context.Canceled):
 		return rpc.RequestCanceled(), true
 	}

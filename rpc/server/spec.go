@@ -70,13 +70,16 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 		argv = shellArgv(d.Shell, p.Command.Shell)
 	}
 	return session.Spec{
-		ID:            id,
-		Owner:         owner,
-		Params:        fingerprint(p),
-		Labels:        p.Labels,
-		Command:       p.Command,
-		Encoding:      p.Encoding,
-		Program:       process.Spec{Argv: argv, Dir: string(p.Cwd), Env: env, Stdin: p.Stdin == rpc.StdinPipe, Terminal: term, Limits: limits},
+		ID:       id,
+		Owner:    owner,
+		Params:   fingerprint(p),
+		Labels:   p.Labels,
+		Command:  p.Command,
+		Encoding: p.Encoding,
+		Program: process.Spec{
+			Argv: argv, Dir: string(p.Cwd), Env: env, Stdin: p.Stdin == rpc.StdinPipe, Terminal: term,
+			Limits: limits, Attributes: attributes(p),
+		},
 		Timeout:       orDefault(p.Timeout, d.Timeout),
 		StreamTimeout: orDefault(p.StreamTimeout, silence),
 		Grace:         orDefault(p.Grace, d.Grace),

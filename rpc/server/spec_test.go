@@ -2,8 +2,10 @@ package server
 
 import (
 	"strings"
+	"syscall"
 	"testing"
 
+	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
@@ -22,5 +24,14 @@ func TestWeight(t *testing.T) {
 		if n := int64(len(large)); err != nil || spec.Weight < n || spec.Weight > n+1000 {
 			t.Errorf("%s: %d, %v", name, spec.Weight, err)
 		}
+	}
+}
+
+// TestAttributeThatCannotBeSet names its field.
+func TestAttributeThatCannotBeSet(t *testing.T) {
+	e, ok := wireError(&process.AttributeError{Attribute: process.NiceAttribute, Errno: syscall.EACCES}, "")
+	data, _ := e.Data.(rpc.Data)
+	if !ok || e.Code != rpc.CodeInvalidParams || data["field"] != "nice" || e.Message != "nice can't be set: permission denied" {
+		t.Errorf("%+v, %v", e, ok)
 	}
 }

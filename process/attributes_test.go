@@ -1,0 +1,272 @@
+//go:build linux
+
+package process
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func with(spec Spec, a Attributes) Spec {
+	spec.Attributes = a
+	return spec
+}
+
+// rowOf names a resource as /proc/PID/limits does.
+var rowOf = map[Resource]string{
+	AddressSpaceBytes: "Max address space",
+	CoreBytes:         "Max core file size",
+	SoftCPUSeconds:    "Max cpu time",
+	DataBytes:         "Max data size",
+	SoftFileBytes:     "Max file size",
+	LockedBytes:       "Max locked memory",
+	MessageQueueBytes: "Max msgqueue size",
+	NiceCeiling:       "Max nice priority",
+	SoftOpenFiles:     "Max open files",
+	PendingSignals:    "Max pending signals",
+	RealtimePriority:  "Max realtime priority",
+	ResidentBytes:     "Max resident set",
+	StackBytes:        "Max stack size",
+	UserProcesses:     "Max processes",
+}
+
+// limitsIn finds the soft and hard limits in the text of /proc/PID/limits.
+func limitsIn(text string) map[Resource][2]string {
+	all := make(map[Resource][2]string)
+	for line := range strings.Lines(text) {
+		for name, row := range rowOf {
+			if rest, ok := strings.CutPrefix(line, row+" "); ok {
+				fields := strings.Fields(rest)
+				all[name] = [2]string{fields[0], fields[1]}
+			}
+		}
+	}
+	return all
+}
+
+// TestAttributesAreThereFromTheFirstInstruction, and in what the command starts; this process keeps its own.
+func TestAttributesAreThereFromTheFirstInstruction(t *testing.T) {
+	const ask = `umask; nice; cat /proc/self/limits`
+	umask, nice := 0o27, 7
+	soft := SoftLimits{
+		AddressSpaceBytes: 8 << 30, CoreBytes: 4096, SoftCPUSeconds: 50, DataBytes: 4 << 30, SoftFileBytes: 1 << 30, LockedBytes: 4096,
+		MessageQueueBytes: 4096, NiceCeiling: 0, SoftOpenFiles: 77, PendingSignals: 99, RealtimePriority: 0, ResidentBytes: 1 << 30,
+		StackBytes: 3 << 20, UserProcesses: 1000,
+	}
+	eachGate(t, func(t *testing.T, h *Host) {
+		plain, _ := lifeOn(t, h, sh(ask))
+		hard := limitsIn(plain)
+		out, exit := lifeOn(t, h, with(sh(ask+"; sh -c '"+ask+"'"), Attributes{&umask, &nice, soft}))
+		if exit.Code != 0 {
+			t.Fatalf("%+v", exit)
+		}
+		half := len(out) / 2
+		if out[:half] != out[half:] || !strings.HasPrefix(out, "0027\n7\n") {
+			t.Errorf("%q", out)
+		}
+		got := limitsIn(out[:half])
+		for name, value := range soft {
+			if want := [2]string{fmt.Sprint(value), hard[name][1]}; got[name] != want {
+				t.Errorf("%s: %v, want %v", name, got[name], want)
+			}
+		}
+		if len(got) != len(soft) || len(soft) != len(numberOf) {
+			t.Errorf("%d of %d", len(got), len(numberOf))
+		}
+		after, _ := lifeOn(t, h, sh(ask))
+		if now := limitsIn(after); !maps.Equal(now, hard) || after[:7] != plain[:7] {
+			t.Errorf("the next one: %q, before: %q", after, plain)
+		}
+	})
+}
+
+// TestEachAttribute alone goes its own way through the gate.
+func TestEachAttribute(t *testing.T) {
+	umask, nice := 0o77, 3
+	eachGate(t, func(t *testing.T, h *Host) {
+		for name, c := range map[string]struct {
+			a         Attributes
+			ask, want string
+		}{
+			"umask": {Attributes{Umask: &umask}, "umask", "0077\n"},
+			"nice":  {Attributes{Nice: &nice}, "nice", "3\n"},
+			"files": {Attributes{Soft: SoftLimits{SoftOpenFiles: 50}}, "ulimit -Sn", "50\n"},
+			"stack": {Attributes{Soft: SoftLimits{StackBytes: 1 << 20}}, "ulimit -Ss", "1024\n"},
+			"none":  {Attributes{Soft: SoftLimits{StackBytes: Unlimited}}, `a=$(ulimit -Ss); [ "$a" = "$(ulimit -Hs)" ] && echo most`, "most\n"},
+		} {
+			spec := sh(c.ask)
+			if out, exit := lifeOn(t, h, with(spec, c.a)); out != c.want || exit.Code != 0 {
+				t.Errorf("%s: %q, %+v", name, out, exit)
+			}
+		}
+		p := startOn(t, h, with(onTerminal(sh("umask; stty size")), Attributes{Umask: &umask}))
+		if out, err := readAll(p.Stdout()); out != "0077\r\n24 80\r\n" || err != nil {
+			t.Errorf("on a terminal: %q, %v", out, err)
+		}
+	})
+}
+
+// TestSoftLimitsStayBelowHardOnes: what the kernel lets nobody have, and what the limits of the tree are.
+func TestSoftLimitsStayBelowHardOnes(t *testing.T) {
+	eachGate(t, func(t *testing.T, h *Host) {
+		out, _ := lifeOn(t, h, with(sh("ulimit -Sn; ulimit -Hn"), Attributes{Soft: SoftLimits{SoftOpenFiles: Unlimited}}))
+		if files := strings.Fields(out); len(files) != 2 || files[0] != files[1] {
+			t.Errorf("%q", out)
+		}
+		for soft, want := range map[uint64]string{20: "20\n60\n", 70: "60\n60\n", Unlimited: "60\n60\n"} {
+			spec := limited(sh("ulimit -Sn; ulimit -Hn"), Limits{OpenFiles: 60})
+			if out, _ := lifeOn(t, h, with(spec, Attributes{Soft: SoftLimits{SoftOpenFiles: soft}})); out != want {
+				t.Errorf("open files %d: %q", soft, out)
+			}
+		}
+		spec := limited(sh("ulimit -St; ulimit -Ht"), Limits{CPUSeconds: 30})
+		if out, _ := lifeOn(t, h, with(spec, Attributes{Soft: SoftLimits{SoftCPUSeconds: 31}})); out != "30\n31\n" {
+			t.Errorf("CPU time: %q", out)
+		}
+	})
+}
+
+// TestAttributesOfEachContainment: what holds a tree together stays as it is.
+func TestAttributesOfEachContainment(t *testing.T) {
+	umask, nice := 0o77, 5
+	for _, kind := range []Containment{Cgroup, Marker, Group} {
+		t.Run(string(kind), func(t *testing.T) {
+			h := openHost(t, kind)
+			for name, a := range map[string]Attributes{
+				"umask": {Umask: &umask}, "nice": {Nice: &nice}, "soft": {Soft: SoftLimits{CoreBytes: 0, SoftOpenFiles: 60}},
+			} {
+				descendant := "setsid sleep 60 & "
+				if kind == Group {
+					descendant = "sleep 60 & "
+				}
+				spec, tag := mark(with(sh(descendant+"echo up; exec sleep 60"), a))
+				p := startOn(t, h, spec)
+				if got := readLine(t, p.Stdout()); got != "up" || p.Containment() != kind {
+					t.Errorf("%s: %q, %s", name, got, p.Containment())
+				}
+				finish(p)
+				if left := marked(tag); len(left) > 0 {
+					t.Errorf("%s: %v are alive", name, left)
+				}
+			}
+		})
+	}
+}
+
+// TestOwnAttributesNeedNoGate: to ask for what a command has anyway costs nothing.
+func TestOwnAttributesNeedNoGate(t *testing.T) {
+	umask, err1 := ownUmask()
+	nice, err2 := ownNice()
+	if err1 != nil || err2 != nil {
+		t.Fatal(err1, err2)
+	}
+	h := openHost(t, Auto)
+	out, _ := lifeOn(t, h, sh("umask; nice; ulimit -Sn"))
+	var files uint64
+	var gotUmask, gotNice int
+	if _, err := fmt.Sscanf(out, "%o\n%d\n%d\n", &gotUmask, &gotNice, &files); err != nil || gotUmask != umask || gotNice != nice {
+		t.Fatalf("%q, %v; umask %o, nice %d", out, err, umask, nice)
+	}
+	asked := Attributes{&umask, &nice, SoftLimits{SoftOpenFiles: files}}
+	for name, number := range numberOf {
+		var limit unix.Rlimit
+		if err := unix.Getrlimit(number, &limit); err != nil {
+			t.Fatal(err)
+		}
+		if name != SoftOpenFiles {
+			asked.Soft[name] = limit.Cur
+		}
+	}
+	bornWith.Store(nil)
+	if c := asked.changed(nil); len(c.Soft) != 1 || c.Umask != nil || c.Nice != nil {
+		t.Errorf("at first: %+v", c)
+	}
+	if out, exit := lifeOn(t, h, with(sh("ulimit -Sn"), asked)); out != fmt.Sprintln(files) || exit.Code != 0 {
+		t.Errorf("%q, %+v", out, exit)
+	}
+	if c := asked.changed(nil); c.differ() {
+		t.Errorf("once a child was seen: %+v", c)
+	}
+	asked.Soft[SoftOpenFiles] = 40
+	if c := asked.changed(nil); len(c.Soft) != 1 {
+		t.Errorf("another one: %+v", c)
+	}
+	if c := asked.changed(Limits{CPUSeconds: 5}); len(c.Soft) != 2 {
+		t.Errorf("under a limit: %+v", c)
+	}
+}
+
+// TestNiceThatMayNotBeSet is told, and leaves no process.
+func TestNiceThatMayNotBeSet(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("NOT TESTED: it takes root to give a right up")
+	}
+	for name, untraced := range map[string]bool{"trap": false, "step": true} {
+		t.Run(name, func(t *testing.T) {
+			before := len(children())
+			h := &Host{kind: Group, sys: system()} // which forks on the thread that calls
+			h.sys.untraced = untraced
+			lower, own := -5, 0
+			var err error
+			withoutNice(t, func() {
+				_, err = h.Start(with(sh("true"), Attributes{Nice: &lower}))
+				own = minNice()
+			})
+			if e, ok := errors.AsType[*AttributeError](err); !ok || e.Attribute != NiceAttribute || e.Errno != syscall.EACCES && e.Errno != syscall.EPERM {
+				t.Errorf("%v", err)
+			}
+			if own != 0 {
+				t.Errorf("least nice value: %d", own)
+			}
+			if now := children(); len(now) > before {
+				t.Errorf("children: %d, then %v", before, now)
+			}
+		})
+	}
+	if MinNice() != -20 {
+		t.Errorf("of root: %d", MinNice())
+	}
+}
+
+// withoutNice runs f on a thread that may not lower nice values, nor may what it executes.
+func withoutNice(t *testing.T, f func()) {
+	t.Helper()
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlock: the thread ends with this goroutine
+		head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+		var sets [2]unix.CapUserData
+		err := unix.Capget(&head, &sets[0])
+		sets[0].Effective &^= 1 << unix.CAP_SYS_NICE
+		sets[0].Permitted &^= 1 << unix.CAP_SYS_NICE
+		err = errors.Join(err, unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_SYS_NICE, 0, 0, 0), unix.Capset(&head, &sets[0]))
+		if err == nil {
+			f()
+		}
+		done <- err
+	}()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestUmaskOfFiles: it is the umask that the kernel goes by.
+func TestUmaskOfFiles(t *testing.T) {
+	eachGate(t, func(t *testing.T, h *Host) {
+		file := filepath.Join(t.TempDir(), "file")
+		umask := 0o137
+		lifeOn(t, h, with(sh("echo x >"+file), Attributes{Umask: &umask}))
+		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o640 {
+			t.Errorf("%v, %v", info, err)
+		}
+	})
+}
