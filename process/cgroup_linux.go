@@ -1,24 +1,31 @@
 package process
 
 import (
+	"errors"
 	"os"
 	"syscall"
+	"time"
 )
 
-func newCgroup(g *group, l *leaf, terminal bool) *cgroup {
-	return &cgroup{scattered: scattered{group: g, roster: inLeaf{l}, terminal: terminal}, leaf: l}
+// newCgroup holds a tree by a leaf. Its processes bear mark too, 0 for none, which finds those that left the leaf.
+func newCgroup(g *group, l *leaf, b *brood, mark uint64, terminal bool) *cgroup {
+	members := &leafMembers{group: g, leaf: l, brood: b, mark: mark}
+	return &cgroup{scattered: scattered{group: g, roster: members, terminal: terminal}, members: members, leaf: l}
 }
 
-// cgroup is containment by a control group of version 2.
+// cgroup is containment by a control group of version 2. Who may write to control groups as the server may can leave it,
+// as su(1) does where its session gets a group of its own (pam_systemd(8)): the leader is signalled by its pidfd all the
+// same, and others are found by their mark.
 type cgroup struct {
 	scattered
-	leaf *leaf
+	members *leafMembers
+	leaf    *leaf
 }
 
 func (c *cgroup) name() Containment { return Cgroup }
 
-// populated says whether somebody lives; nobody does in what was given back.
-func (c *cgroup) populated() (some bool, err error) {
+// inLeaf says whether somebody lives in the leaf, as the kernel counts it; nobody does in what was given back.
+func (c *cgroup) inLeaf() (some bool, err error) {
 	err = c.held(func(int, bool) (err error) {
 		some, err = c.leaf.populated()
 		return err
@@ -29,14 +36,25 @@ func (c *cgroup) populated() (some bool, err error) {
 	return some, err
 }
 
-// living goes by what the kernel counts, and looks at processes only where there are some. Who forks and ends all the
-// time may be missed by every look.
+func (c *cgroup) populated() (bool, error) {
+	some, err := c.inLeaf()
+	if err == nil && !some && !c.members.noneLeft() {
+		return c.scattered.populated()
+	}
+	return some, err
+}
+
+// living goes by what the kernel counts: who forks and ends all the time may be missed by every look.
 func (c *cgroup) living() ([]int, error) {
 	for range maxRounds {
-		if some, err := c.populated(); err != nil || !some {
+		some, err := c.inLeaf()
+		if err != nil {
 			return nil, err
 		}
-		if pids, err := c.scattered.living(); len(pids) > 0 || err != nil {
+		if !some && c.members.noneLeft() {
+			return nil, nil
+		}
+		if pids, err := c.scattered.living(); len(pids) > 0 || err != nil || !some {
 			return pids, err
 		}
 	}
@@ -44,25 +62,55 @@ func (c *cgroup) living() ([]int, error) {
 }
 
 func (c *cgroup) signal(sig syscall.Signal) error {
-	switch some, err := c.populated(); {
-	case err != nil:
-		return err
-	case !some:
-		return os.ErrProcessDone
-	case sig == 0:
-		return nil
-	case sig == syscall.SIGKILL:
-		return c.held(func(int, bool) error { return c.leaf.kill() })
+	var killed error
+	if sig == syscall.SIGKILL {
+		// It reaches who is being forked, and a frozen process. It misses a process whose first thread has ended, and who left.
+		killed = c.held(func(int, bool) error { return c.leaf.kill() })
+		if killed == os.ErrProcessDone {
+			return killed
+		}
 	}
-	return c.scattered.signal(sig)
+	return errors.Join(killed, c.scattered.signal(sig))
 }
 
+// pause freezes the leaf, and stops by a signal who left it.
 func (c *cgroup) pause() error {
-	return c.held(func(int, bool) error { return c.leaf.freeze(stopWait) })
+	return c.held(func(int, bool) error {
+		end := time.Now().Add(stopWait)
+		err := c.leaf.freeze(stopWait)
+		if err == nil {
+			err = c.stopAll(c.outside, end)
+		}
+		if err != nil {
+			c.restart()
+			_ = c.leaf.thaw()
+			return err
+		}
+		for _, m := range c.stopped {
+			awaitStop(m, end)
+		}
+		return nil
+	})
+}
+
+// outside calls f for every member that is not in the leaf.
+func (c *cgroup) outside(f func(member)) error {
+	inside := make(map[int]bool)
+	if err := eachMemberIn(c.leaf.path(), func(m member) { inside[m.pid] = true }); err != nil {
+		return err
+	}
+	return c.each(func(m member) {
+		if !inside[m.pid] {
+			f(m)
+		}
+	})
 }
 
 func (c *cgroup) resume() error {
-	return c.held(func(int, bool) error { return c.leaf.thaw() })
+	return c.held(func(int, bool) error {
+		c.restart()
+		return c.leaf.thaw()
+	})
 }
 
 func (c *cgroup) terminate() error { return c.ask(c) }
@@ -72,11 +120,51 @@ func (c *cgroup) wake() {
 	c.scattered.wake()
 }
 
-// inLeaf is the roster of a leaf.
-type inLeaf struct{ leaf *leaf }
+// leafMembers is the roster of who is in a leaf, or left it and bears the mark of the tree.
+type leafMembers struct {
+	group *group
+	leaf  *leaf
+	brood *brood
+	mark  uint64
+}
 
-func (r inLeaf) each(f func(member)) error { return eachMemberIn(r.leaf.path(), f) }
+// noneLeft says that nobody lives who left the leaf: the leader is dead, and so whoever lives of it has an ancestor among our
+// own children, of whom none bears the mark, or may have shed it.
+func (r *leafMembers) noneLeft() bool {
+	if !r.group.leader.exited() { // before the look, or its children come to us behind that
+		return false
+	}
+	return r.mark == 0 || r.noOrphans()
+}
 
-func (r inLeaf) send(m member, sig syscall.Signal) error {
-	return signalMember(m, sig, func(*stat) bool { return r.leaf.holds(m.pid) })
+func (r *leafMembers) noOrphans() bool {
+	orphans, certain, err := r.brood.bearing(r.mark)
+	return err == nil && certain && len(orphans) == 0
+}
+
+func (r *leafMembers) each(f func(member)) error {
+	had := make(map[int]bool)
+	err := eachMemberIn(r.leaf.path(), func(m member) {
+		had[m.pid] = true
+		f(m)
+	})
+	if r.mark == 0 || !r.group.leader.runsLocked() && r.noOrphans() {
+		return err
+	}
+	return errors.Join(err, eachMarked(bearersOf(r.mark).wanted, func(m member) {
+		if !had[m.pid] {
+			f(m)
+		}
+	}))
+}
+
+func (r *leafMembers) send(m member, sig syscall.Signal) error {
+	return signalMember(m, sig, func(*stat) (bool, error) {
+		if r.mark != 0 {
+			if is, err := bearersOf(r.mark).bears(m.pid); is || err != nil {
+				return is, err
+			}
+		}
+		return r.leaf.holds(m.pid)
+	})
 }

@@ -27,22 +27,32 @@ func childrenBy(read func(list int) ([]int, error), threads []int) (all []int, e
 		if tid == 0 || slices.Contains(threads[:i], tid) {
 			continue
 		}
-		// It is opened anew each time: a thread's number may be another one's by now.
-		fd, err := unix.Open("/proc/self/task/"+strconv.Itoa(tid)+"/children", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		if err == unix.ENOENT && tid != os.Getpid() {
-			continue
-		}
-		if err != nil {
-			return nil, errors.Join(errNoLists, err)
-		}
-		pids, err := read(fd)
-		_ = unix.Close(fd)
+		pids, err := transient(func() ([]int, error) { return childrenOfOne(tid, read) })
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, pids...)
 	}
 	return all, nil
+}
+
+// childrenOfOne opens the list anew each time: a thread's number may be another one's by now.
+func childrenOfOne(tid int, read func(list int) ([]int, error)) ([]int, error) {
+	fd, err := unix.Open("/proc/self/task/"+strconv.Itoa(tid)+"/children", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err == unix.ENOENT && tid != os.Getpid() {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, errors.Join(errNoLists, err)
+	}
+	defer unix.Close(fd)
+	return read(fd)
+}
+
+// childless says that this process has no child at all, dead or alive.
+func childless() bool {
+	var info unix.Siginfo
+	return unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOWAIT|unix.WNOHANG|unix.WALL, nil) == unix.ECHILD
 }
 
 // settle reads a list until two readings agree: the fork of a program that can't be executed reaps its child unseen, and

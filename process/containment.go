@@ -8,8 +8,9 @@ type Containment string
 // The containments, the strongest first. Auto is the strongest that the machine has.
 const (
 	Auto Containment = "auto"
-	// Cgroup is a control group of version 2 for each tree (cgroups(7)). A descendant leaves it only by writing
-	// itself into another one, which takes the rights of the server.
+	// Cgroup is a control group of version 2 for each tree (cgroups(7)), and the mark of Marker where marks work. A
+	// descendant leaves the tree by writing itself into another group, which takes the rights of the server, and
+	// changing its mark.
 	Cgroup Containment = "cgroup"
 	// Marker is a resource limit without effect that every descendant inherits, and whose value says of which
 	// tree it is. A descendant leaves the tree by changing that limit of its own.
@@ -33,7 +34,9 @@ type containment interface {
 	terminate() error
 	// wake lets every member go on that is stopped, whoever stopped it.
 	wake()
-	// living lists the members that are not dead. An error says that they can't be listed.
+	// populated says whether a member lives. It costs less than to list them. An error says that it can't be known.
+	populated() (bool, error)
+	// living lists the members that are not dead. An error says that some may be missing from the list.
 	living() ([]int, error)
 	// outlivesReap says whether the tree can be named safely after its leader was reaped.
 	outlivesReap() bool

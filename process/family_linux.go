@@ -44,7 +44,10 @@ func readMark(pid int) (uint64, error) {
 
 // readLimitsFile is the same from /proc/PID/limits, which everybody may read and which takes ten times as long.
 func readLimitsFile(pid int) (uint64, error) {
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/limits")
+	text, err := readFile("/proc/" + strconv.Itoa(pid) + "/limits")
+	if exhausted(err) {
+		return 0, err
+	}
 	if err != nil {
 		return 0, unix.ESRCH
 	}

@@ -2,6 +2,7 @@ package process
 
 import (
 	"os"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -25,6 +26,7 @@ type group struct {
 // kernel is the system calls that reach a group, so that tests can watch and take away.
 type kernel struct {
 	kill        func(pid int, sig syscall.Signal) error
+	signalOne   func(pidfd int, sig syscall.Signal) error // nil where there is none
 	signalGroup func(pidfd int, sig syscall.Signal) error // nil where there is none
 	members     func(pgid int) ([]int, error)             // of the process table, without the dead
 	untraced    bool                                      // ptrace(2) is refused
@@ -38,8 +40,38 @@ func (g *group) signal(sig syscall.Signal) error {
 	return g.leader.hold(func(pidfd int, reaped bool) error { return g.send(pidfd, reaped, sig) })
 }
 
-// send is signal under the leader's lock.
-func (g *group) send(pidfd int, reaped bool, sig syscall.Signal) (err error) {
+// send is signal under the leader's lock. The leader is sent sig by itself where the group may not reach it: it may
+// have gone into another one, and a SIGKILL takes every way that there is.
+func (g *group) send(pidfd int, reaped bool, sig syscall.Signal) error {
+	err := g.sendGroup(pidfd, reaped, sig)
+	if reaped || g.leader.pid <= 1 || !g.leader.runsLocked() {
+		return err
+	}
+	if pgid, e := unix.Getpgid(g.leader.pid); sig == syscall.SIGKILL || e != nil || pgid != g.leader.pid {
+		if own := g.sendLeader(pidfd, reaped, sig); err != nil && (own == nil || err == os.ErrProcessDone) {
+			err = own
+		}
+	}
+	return err
+}
+
+// sendLeader sends sig to the leader alone, under its lock.
+func (g *group) sendLeader(pidfd int, reaped bool, sig syscall.Signal) (err error) {
+	switch {
+	case reaped || g.leader.pid <= 1:
+		return os.ErrProcessDone
+	case pidfd >= 0 && g.sys.signalOne != nil:
+		err = g.sys.signalOne(pidfd, sig)
+	default:
+		err = g.sys.kill(g.leader.pid, sig)
+	}
+	if err == syscall.ESRCH {
+		return os.ErrProcessDone
+	}
+	return err
+}
+
+func (g *group) sendGroup(pidfd int, reaped bool, sig syscall.Signal) (err error) {
 	switch {
 	case g.outlivesReap() && pidfd >= 0:
 		err = g.sys.signalGroup(pidfd, sig)
@@ -74,6 +106,11 @@ func (g *group) release() {}
 
 func (g *group) wake() { _ = g.signal(syscall.SIGCONT) }
 
+func (g *group) populated() (bool, error) {
+	pids, err := g.living()
+	return len(pids) > 0, err
+}
+
 // living asks the group itself first, for that is quick, and again after reading the process table, which
 // goes by number: a group that answers now was never empty before, for nothing can join an empty one, so
 // the number meant this group all the while.
@@ -84,6 +121,9 @@ func (g *group) living() ([]int, error) {
 	pids, err := g.sys.members(g.leader.pid)
 	if g.signal(0) == os.ErrProcessDone {
 		return nil, nil
+	}
+	if !slices.Contains(pids, g.leader.pid) && !g.leader.exited() { // it went into another group
+		pids = append(pids, g.leader.pid)
 	}
 	return pids, err
 }

@@ -20,11 +20,16 @@ var system = sync.OnceValue(func() kernel {
 		return k
 	}
 	defer unix.Close(fd)
+	k.signalOne = signalOneBy
 	if err := signalGroup(fd, 0); err == nil || err == unix.ESRCH {
 		k.signalGroup = signalGroup
 	}
 	return k
 })
+
+func signalOneBy(pidfd int, sig syscall.Signal) error {
+	return unix.PidfdSendSignal(pidfd, sig, nil, 0)
+}
 
 const pidfdSignalProcessGroup = 1 << 2 // PIDFD_SIGNAL_PROCESS_GROUP of linux/pidfd.h
 

@@ -139,20 +139,9 @@ func delegate(dir string, names []string) (enabled []string, err error) {
 	return enabled, nil
 }
 
-// writeFile writes to a file that is there, as those of a control group are.
-func writeFile(path, text string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	_, err = f.WriteString(text)
-	return err
-}
-
 // processesIn lists the processes of one control group, without those of its children.
 func processesIn(dir string) (pids []int, err error) {
-	text, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+	text, err := readFile(filepath.Join(dir, "cgroup.procs"))
 	if err != nil {
 		return nil, err
 	}
@@ -192,20 +181,20 @@ func eachMemberIn(dir string, f func(member)) (err error) {
 
 // eachCgroup calls f for a control group and all below it, parents first, or children first with after.
 func eachCgroup(dir string, after bool, f func(dir string) error) error {
-	var entries []os.DirEntry
+	var below []string
 	info, err := os.Stat(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
 	if err == nil && info.Sys().(*syscall.Stat_t).Nlink > 2 { // each directory in it is a link
-		entries, err = os.ReadDir(dir)
+		below, err = subdirectories(dir)
 	}
 	if !after && err == nil {
 		err = f(dir)
 	}
-	for _, e := range entries {
-		if e.IsDir() && err == nil {
-			err = eachCgroup(filepath.Join(dir, e.Name()), after, f)
+	for _, name := range below {
+		if err == nil {
+			err = eachCgroup(filepath.Join(dir, name), after, f)
 		}
 	}
 	if after && err == nil {

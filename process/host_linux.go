@@ -20,6 +20,7 @@ type means struct {
 	v1       map[string]string // our groups of version 1, by controller, for limits that nothing better holds
 	thread   *forker           // nil but under Group
 	adjuster *adjuster         // nil for nothing to adjust
+	reserved bool              // a thread for what needs a descriptor when there is none
 	groups   atomic.Uint64     // numbers groups of version 1
 }
 
@@ -27,6 +28,7 @@ type means struct {
 var limiting = []string{"memory", "pids"}
 
 func (h *Host) open(o Options) (err error) {
+	h.reserved = openReserve() == nil
 	if h.recovered, err = recoverCrashed(o.StateDir); err != nil {
 		return err
 	}
@@ -105,6 +107,10 @@ func (h *Host) shut() error {
 	}
 	for _, dir := range h.v1 {
 		all = append(all, removeCgroup(dir))
+	}
+	if h.reserved {
+		h.reserved = false
+		closeReserve()
 	}
 	err := errors.Join(all...)
 	if h.instance != nil {
@@ -223,7 +229,7 @@ func (b *birth) process(l *leader) *Process {
 	terminal := b.spec.Terminal != nil
 	switch {
 	case b.leaf != nil:
-		p.tree = newCgroup(g, b.leaf, terminal)
+		p.tree = newCgroup(g, b.leaf, b.host.brood, b.mark, terminal)
 	case b.mark != 0:
 		p.tree = newMarker(g, b.host.brood, b.mark, terminal)
 	case terminal:

@@ -237,9 +237,9 @@ func (r remains) each(f func(member)) error {
 }
 
 func (r remains) send(m member, sig syscall.Signal) error {
-	return signalMember(m, sig, func(*stat) bool {
-		mark, err := readMark(m.pid)
-		return err == nil && r.wanted(mark) || r.hold(m)
+	return signalMember(m, sig, func(*stat) (bool, error) {
+		is, err := r.bears(m.pid)
+		return is || r.hold(m), err
 	})
 }
 

@@ -51,3 +51,12 @@ func ignores(pid int, sig syscall.Signal) bool {
 	p, err := unix.SysctlKinfoProc("kern.proc.pid", pid)
 	return err == nil && p.Proc.P_sigignore>>(sig-1)&1 == 1
 }
+
+// memberOf is what the process table has of a process that is there for certain.
+func memberOf(pid int) member {
+	p, err := unix.SysctlKinfoProc("kern.proc.pid", pid)
+	if err != nil {
+		return member{pid: pid}
+	}
+	return member{pid, int(p.Eproc.Ppid), int(p.Eproc.Pgid), started(p), p.Proc.P_stat == stateStopped}
+}

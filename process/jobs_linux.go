@@ -2,7 +2,6 @@ package process
 
 import (
 	"bytes"
-	"os"
 	"strconv"
 	"syscall"
 
@@ -11,13 +10,18 @@ import (
 
 // signalOne sends sig to m if that is still a process of session sid, and ESRCH says that it is not.
 func signalOne(m member, sid int, sig syscall.Signal) error {
-	return signalMember(m, sig, func(st *stat) bool { return st.session == sid })
+	return signalMember(m, sig, func(st *stat) (bool, error) { return st.session == sid, nil })
 }
 
 // signalMember sends sig to m if that is still the process that it was, and still one of the tree; ESRCH says that it
 // is not. The pidfd is taken first and the process table read again behind it: if the number came to be a stranger's
 // before, the table shows it, and afterwards the pidfd means nobody.
-func signalMember(m member, sig syscall.Signal, still func(*stat) bool) error {
+func signalMember(m member, sig syscall.Signal, still func(*stat) (bool, error)) error {
+	_, err := transient(func() (struct{}, error) { return struct{}{}, signalBehind(m, sig, still) })
+	return err
+}
+
+func signalBehind(m member, sig syscall.Signal, still func(*stat) (bool, error)) error {
 	fd, err := unix.PidfdOpen(m.pid, 0)
 	switch err {
 	case nil:
@@ -28,10 +32,17 @@ func signalMember(m member, sig syscall.Signal, still func(*stat) bool) error {
 		return err
 	}
 	st, err := readStat(strconv.Itoa(m.pid), make([]byte, statBytes))
+	if err == nil && st.started != m.started {
+		err = syscall.ESRCH
+	}
+	if err != nil {
+		return err
+	}
+	is, err := still(&st)
 	switch {
 	case err != nil:
 		return err
-	case st.started != m.started || !still(&st):
+	case !is:
 		return syscall.ESRCH
 	case fd < 0:
 		return unix.Kill(m.pid, sig)
@@ -47,7 +58,7 @@ func isStopped(pid int) bool {
 
 // ignores reads SigIgn of /proc/PID/status.
 func ignores(pid int, sig syscall.Signal) bool {
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	text, err := readFile("/proc/" + strconv.Itoa(pid) + "/status")
 	if err != nil {
 		return false
 	}

@@ -94,6 +94,18 @@ func (l *leader) reap() (Exit, error) {
 	return *l.exit, nil
 }
 
+// runsLocked says whether the leader is not dead, wherever it went: its exit was not observed, and can't be yet.
+func (l *leader) runsLocked() bool {
+	return !l.reaped && !l.over.Load() && !hasExited(l.pid)
+}
+
+// exited is the same question, asked from the other side by who does not hold the lock.
+func (l *leader) exited() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.runsLocked()
+}
+
 func (l *leader) isReaped() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

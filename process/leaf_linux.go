@@ -86,17 +86,7 @@ func field(text []byte, name string) uint64 {
 	return 0
 }
 
-func (l *leaf) write(name, text string) error {
-	fd, err := unix.Openat(l.dir, name, unix.O_WRONLY|unix.O_CLOEXEC, 0)
-	if err == nil {
-		_, err = unix.Write(fd, []byte(text))
-		_ = unix.Close(fd)
-	}
-	if err != nil {
-		return &os.PathError{Op: "write", Path: l.path() + "/" + name, Err: err}
-	}
-	return nil
-}
+func (l *leaf) write(name, text string) error { return writeFile(l.path()+"/"+name, text) }
 
 // kill sends SIGKILL to everybody in the leaf and below it, also who is being forked, also who is frozen.
 func (l *leaf) kill() error {
@@ -134,14 +124,17 @@ func (l *leaf) thaw() error {
 }
 
 // holds says whether a process is in the leaf or below it.
-func (l *leaf) holds(pid int) bool {
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cgroup")
-	if err != nil {
-		return false
+func (l *leaf) holds(pid int) (bool, error) {
+	text, err := readFile("/proc/" + strconv.Itoa(pid) + "/cgroup")
+	if exhausted(err) {
+		return false, err
+	}
+	if err != nil { // it is gone
+		return false, nil
 	}
 	path, _ := parseCgroups(text)
 	rest, ok := strings.CutPrefix(path, l.shown())
-	return ok && (rest == "" || rest[0] == '/')
+	return ok && (rest == "" || rest[0] == '/'), nil
 }
 
 // spent is the time that everybody used who was in the leaf since it was taken, and where the next one begins.

@@ -139,7 +139,7 @@ func (t *treeLimits) account(e *Exit) {
 
 // number reads a file of a single number, 0 where there is none.
 func number(dir, file string) int64 {
-	text, _ := os.ReadFile(filepath.Join(dir, file))
+	text, _ := readFile(filepath.Join(dir, file))
 	n := 0
 	for n < len(text) && text[n] >= '0' && text[n] <= '9' {
 		n++
@@ -149,7 +149,7 @@ func number(dir, file string) int64 {
 }
 
 func counted(dir, file, name string) uint64 {
-	text, _ := os.ReadFile(filepath.Join(dir, file))
+	text, _ := readFile(filepath.Join(dir, file))
 	return field(text, name)
 }
 

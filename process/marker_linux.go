@@ -19,11 +19,26 @@ func newMarker(g *group, b *brood, mark uint64, terminal bool) *marker {
 
 func (m *marker) name() Containment { return Marker }
 
-// living spares the reading of the process table where this process has no orphans. Who forks and ends all the time may be
-// missed by a reading, but not among the orphans.
+// populated spares the reading of the process table where the leader lives, or this process has no orphans of it. Who
+// forks and ends all the time may be missed by a reading, but not among the orphans.
+func (m *marker) populated() (bool, error) {
+	if !m.leader.exited() { // before the look, or its children come to us behind that
+		return true, nil
+	}
+	orphans, certain, err := m.brood.bearing(m.mark)
+	if err != nil {
+		return true, err
+	}
+	if certain || len(orphans) > 0 {
+		return len(orphans) > 0, nil
+	}
+	pids, err := m.living()
+	return len(pids) > 0, err
+}
+
 func (m *marker) living() ([]int, error) {
 	for range quietRounds {
-		over := m.leader.over.Load() // before the look, or its children come to us behind that
+		over := m.leader.exited()
 		orphans, certain, err := m.brood.bearing(m.mark)
 		if err != nil {
 			return nil, err
@@ -51,18 +66,27 @@ func bearersOf(mark uint64) bearers { return bearers{func(m uint64) bool { retur
 func (b bearers) each(f func(member)) error { return eachMarked(b.wanted, f) }
 
 func (b bearers) send(m member, sig syscall.Signal) error {
-	return signalMember(m, sig, func(*stat) bool {
-		mark, err := readMark(m.pid)
-		return err == nil && b.wanted(mark)
-	})
+	return signalMember(m, sig, func(*stat) (bool, error) { return b.bears(m.pid) })
+}
+
+// bears says whether a process bears a mark that is wanted; one that is gone does not.
+func (b bearers) bears(pid int) (bool, error) {
+	mark, err := readMark(pid)
+	if exhausted(err) {
+		return false, err
+	}
+	return err == nil && mark != 0 && b.wanted(mark), nil
 }
 
 // eachMarked calls f for every process that lives and whose mark is wanted, but never for this one.
 func eachMarked(wanted func(mark uint64) bool, f func(member)) error {
 	own, buf := syscall.Getpid(), make([]byte, statBytes)
 	return eachNumber(func(name string, pid int) error {
-		if mark, err := readMark(pid); pid == own || err != nil || mark == 0 || !wanted(mark) {
-			return nil // also one that is gone by now
+		if pid == own {
+			return nil
+		}
+		if is, err := (bearers{wanted}).bears(pid); !is {
+			return err // nil for one that is gone by now
 		}
 		st, err := readStat(name, buf)
 		if err == nil && st.living() && st.started != 0 {

@@ -34,6 +34,12 @@ func sessionMembers(sid int) ([]member, error) {
 	return all, err
 }
 
+// memberOf is what the process table has of a process that is there for certain.
+func memberOf(pid int) member {
+	st, _ := readStat(strconv.Itoa(pid), make([]byte, statBytes))
+	return st.member(pid)
+}
+
 // eachProcess calls f for all that are to be seen.
 func eachProcess(f func(pid int, st *stat)) error {
 	buf := make([]byte, statBytes)
@@ -51,6 +57,13 @@ func eachProcess(f func(pid int, st *stat)) error {
 // that who was forked meanwhile under a higher number is found too.
 func eachNumber(f func(name string, pid int) error) error {
 	proc, err := os.Open("/proc")
+	if exhausted(err) { // then it is read at once
+		names, err := listNames("/proc")
+		if err != nil {
+			return err
+		}
+		return eachNumberOf(names, f)
+	}
 	if err != nil {
 		return err
 	}
@@ -63,16 +76,23 @@ func eachNumber(f func(name string, pid int) error) error {
 		if err != nil {
 			return err
 		}
-		for _, name := range names {
-			pid, err := strconv.Atoi(name)
-			if err != nil {
-				continue
-			}
-			if err := f(name, pid); err != nil {
-				return err
-			}
+		if err := eachNumberOf(names, f); err != nil {
+			return err
 		}
 	}
+}
+
+func eachNumberOf(names []string, f func(name string, pid int) error) error {
+	for _, name := range names {
+		pid, err := strconv.Atoi(name)
+		if err != nil {
+			continue
+		}
+		if err := f(name, pid); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // statBytes is enough for what is read of a line of /proc/PID/stat.
@@ -99,16 +119,10 @@ func (s stat) member(pid int) member {
 // readStat returns a stat of no group for a process that is gone meanwhile or hidden from us, and an error
 // only where a process may have been overlooked (out of descriptors).
 func readStat(pid string, buf []byte) (stat, error) {
-	fd, err := unix.Open("/proc/"+pid+"/stat", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err == nil {
-		var n int
-		n, err = unix.Read(fd, buf)
-		_ = unix.Close(fd)
-		if err == nil {
-			return parseStat(buf[:n])
-		}
-	}
+	n, err := readOnce("/proc/"+pid+"/stat", buf)
 	switch err {
+	case nil:
+		return parseStat(buf[:n])
 	case unix.ENOENT, unix.ESRCH, unix.EACCES, unix.EPERM:
 		return stat{}, nil
 	}

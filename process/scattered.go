@@ -69,9 +69,40 @@ func (t *scattered) release() {
 	})
 }
 
+// each calls f for every member, under the leader's lock: those on the roster, and the leader until it is dead, wherever
+// it went.
+func (t *scattered) each(f func(member)) error {
+	found := false
+	err := t.roster.each(func(m member) {
+		found = found || m.pid == t.leader.pid
+		f(m)
+	})
+	if !found && t.leader.runsLocked() {
+		f(memberOf(t.leader.pid))
+	}
+	return err
+}
+
+// sendTo sends sig to one that each found; ESRCH says that it is no member any more.
+func (t *scattered) sendTo(m member, sig syscall.Signal) error {
+	if m.pid != t.leader.pid || t.leader.reaped {
+		return t.roster.send(m, sig)
+	}
+	err := t.sendLeader(t.leader.pidfd, false, sig)
+	if err == os.ErrProcessDone {
+		return syscall.ESRCH
+	}
+	return err
+}
+
+func (t *scattered) populated() (bool, error) {
+	pids, err := t.living()
+	return len(pids) > 0, err
+}
+
 func (t *scattered) living() (pids []int, err error) {
 	_ = t.held(func(int, bool) error {
-		err = t.roster.each(func(m member) { pids = append(pids, m.pid) })
+		err = t.each(func(m member) { pids = append(pids, m.pid) })
 		return nil
 	})
 	return pids, err
@@ -94,13 +125,13 @@ func (t *scattered) signalAll(pidfd int, reaped bool, sig syscall.Signal) error 
 	quiet := 0
 	for range maxRounds {
 		fresh := false
-		tableErr := t.roster.each(func(m member) {
+		tableErr := t.each(func(m member) {
 			key := member{pid: m.pid, started: m.started}
 			if had[key] || together && m.group == t.leader.pid {
 				return
 			}
 			had[key], fresh = true, true
-			if t.roster.send(m, sig) == nil {
+			if t.sendTo(m, sig) == nil {
 				err = nil
 			}
 		})
@@ -121,7 +152,7 @@ func (t *scattered) signalAll(pidfd int, reaped bool, sig syscall.Signal) error 
 // job stop, and says nothing of it later, since resume goes the other way. Who was stopped already is left out.
 func (t *scattered) pause() error {
 	return t.held(func(int, bool) error {
-		err := t.stopAll(time.Now().Add(stopWait))
+		err := t.stopAll(t.each, time.Now().Add(stopWait))
 		if err != nil {
 			t.restart()
 		}
@@ -129,12 +160,13 @@ func (t *scattered) pause() error {
 	})
 }
 
-func (t *scattered) stopAll(end time.Time) (err error) {
+// stopAll stops those that each finds.
+func (t *scattered) stopAll(each func(func(member)) error, end time.Time) (err error) {
 	had := make(map[member]bool)
 	quiet := 0
 	for round := 0; round < maxRounds && quiet < quietRounds; round++ { // until nobody is found who was forked meanwhile
 		var all []member
-		if err := t.roster.each(func(m member) { all = append(all, m) }); err != nil {
+		if err := each(func(m member) { all = append(all, m) }); err != nil {
 			return err
 		}
 		parents := parentsFirst(all, t.leader.pid)
@@ -145,7 +177,7 @@ func (t *scattered) stopAll(end time.Time) (err error) {
 				continue
 			}
 			had[key], quiet = true, 0
-			if e := t.roster.send(m, syscall.SIGSTOP); e != nil {
+			if e := t.sendTo(m, syscall.SIGSTOP); e != nil {
 				if e != syscall.ESRCH {
 					err = e // it may not be signalled, as after a sudo
 				}
@@ -180,7 +212,7 @@ func (t *scattered) resume() error {
 // restart undoes a pause, children before parents.
 func (t *scattered) restart() {
 	for _, m := range slices.Backward(t.stopped) {
-		_ = t.roster.send(m, syscall.SIGCONT)
+		_ = t.sendTo(m, syscall.SIGCONT)
 	}
 	t.stopped = nil
 }

@@ -56,7 +56,7 @@ func TestCommandLeadsASession(t *testing.T) {
 
 // A stop signal of a terminal does not stop a command (POSIX: an orphaned process group), and SIGSTOP does.
 func TestJobControlDoesNotStopACommand(t *testing.T) {
-	p := mustStart(t, sh("trap 'echo woken' USR1; echo ready; while :; do sleep 0.01; done"), system())
+	p := mustStart(t, sh("trap 'echo woken' USR1; echo ready; while :; do sleep 60 & wait; done"), system())
 	wants(t, p.Stdout(), "ready\n")
 	for _, sig := range []syscall.Signal{syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGUSR1} {
 		if err := p.Signal(sig); err != nil {

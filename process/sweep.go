@@ -15,51 +15,57 @@ const (
 
 // SweepResult is what Sweep found and did.
 type SweepResult struct {
-	Found     bool  // somebody was alive
-	Escalated bool  // SIGKILL was sent
-	Survivors []int // who was alive even after that, by process id
+	Found      bool  // somebody was alive, or may have been
+	Escalated  bool  // SIGKILL was sent
+	Survivors  []int // who was alive even after that, by process id
+	Unverified bool  // there may be others: the tree could not be inspected, up to the end
 }
 
 // ErrElusive says that somebody lives whom no look finds.
 var ErrElusive = errors.New("process: somebody forks and ends faster than can be looked at")
 
-// sweep ends who lives in tree; asked says that it got its SIGTERM already. Where members can't be listed at all it kills them unseen and without a
-// wait: to call it empty would leave them, and to wait would be for nobody knows whom.
+// sweep ends who lives in tree; asked says that it got its SIGTERM already. A tree that can't be inspected is
+// treated as one in which somebody lives, and inspected again.
 func sweep(ctx context.Context, tree containment, grace time.Duration, asked bool) (r SweepResult) {
-	left, err := tree.living()
-	if err != nil && err != ErrElusive {
-		r.Escalated = tree.signal(syscall.SIGKILL) == nil
+	some, err := tree.populated()
+	if !some && err == nil {
 		return r
 	}
-	r.Found = len(left) > 0 || err != nil
-	if r.Found && grace > 0 && ctx.Err() == nil {
+	r.Found = true
+	if grace > 0 && ctx.Err() == nil {
 		if !asked {
 			_ = tree.signal(syscall.SIGTERM)
 		}
 		tree.wake() // it may have been paused since
-		left, err = watch(ctx, tree, grace, 0)
+		some, err = watch(ctx, tree, grace, 0)
 	}
-	if err != nil || len(left) > 0 {
+	if some || err != nil {
 		r.Escalated = true
-		r.Survivors, _ = watch(context.Background(), tree, killWait, syscall.SIGKILL)
+		some, err = watch(context.Background(), tree, killWait, syscall.SIGKILL)
+	}
+	if some || err != nil {
+		r.Survivors, err = tree.living()
+		r.Unverified = err != nil
 	}
 	return r
 }
 
 // watch looks at tree until nobody lives, ctx is done or d is over, and returns what the last look saw. It
 // sends sig (0: nothing) before every look, for a process may have joined since the one before.
-func watch(ctx context.Context, tree containment, d time.Duration, sig syscall.Signal) ([]int, error) {
+func watch(ctx context.Context, tree containment, d time.Duration, sig syscall.Signal) (some bool, err error) {
 	end := time.Now().Add(d)
 	for pause := firstLook; ; pause = min(2*pause, lastLook) {
-		_ = tree.signal(sig)
+		if sig != 0 {
+			_ = tree.signal(sig)
+		}
 		select {
 		case <-time.After(min(pause, time.Until(end))):
 		case <-ctx.Done():
 		}
-		left, err := tree.living()
-		gone := err == nil && len(left) == 0
+		some, err = tree.populated()
+		gone := err == nil && !some
 		if gone || ctx.Err() != nil || !time.Now().Before(end) {
-			return left, err
+			return some, err
 		}
 	}
 }

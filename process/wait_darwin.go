@@ -40,3 +40,9 @@ func (l *leader) awaitExit() error {
 		time.Sleep(time.Millisecond)
 	}
 }
+
+// hasExited says whether a child that nobody reaps meanwhile is dead.
+func hasExited(pid int) bool {
+	info, err := unix.SysctlKinfoProc("kern.proc.pid", pid)
+	return err != nil || info.Proc.P_stat == stateZombie
+}

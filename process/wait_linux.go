@@ -1,6 +1,7 @@
 package process
 
 import (
+	"errors"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -27,6 +28,12 @@ func (l *leader) awaitExit() error {
 // ended reports whether the process of a pidfd has. It is called with little left of a small stack: waitid(2),
 // which has a large result, would double that of every waiting goroutine.
 func ended(pidfd uintptr) bool { return readable(int(pidfd)) }
+
+// hasExited says whether a child that nobody reaps meanwhile is dead: all of its threads are.
+func hasExited(pid int) bool {
+	is, err := exited(pid, unix.WNOHANG)
+	return is || errors.Is(err, unix.ECHILD)
+}
 
 // exited asks for the exit of a child and leaves it to be reaped.
 func exited(pid, options int) (bool, error) {

@@ -1,0 +1,195 @@
+//go:build linux
+
+package process
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// compiled is a program of testdata that is written in C.
+func compiled(t testing.TB, name string) string {
+	t.Helper()
+	cc, err := exec.LookPath("cc")
+	if err != nil {
+		t.Skip("NO C COMPILER, so this is not tested: ", err)
+	}
+	path := filepath.Join(t.TempDir(), name)
+	if out, err := exec.Command(cc, "-O1", "-pthread", "-o", path, "testdata/"+name+".c").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return path
+}
+
+// leave is a piece of a shell script that takes the shell out of its tree: out of its control group, or out of those that bear
+// the mark.
+func leave(t testing.TB, h *Host) string {
+	if h.kind == Cgroup {
+		return "echo $$ >" + h.subtree.own + "/cgroup.procs; "
+	}
+	if _, err := exec.LookPath("bash"); err != nil {
+		t.Skip(err)
+	}
+	return "ulimit -S -R 1000000; "
+}
+
+func bash(script string) Spec { return Spec{Argv: []string{"bash", "-c", script}, Env: testEnv} }
+
+// A leader that left what holds its tree is signalled, paused and killed all the same, and lives until its exit was observed.
+func TestLeaderThatLeaves(t *testing.T) {
+	eachHost(t, func(t *testing.T, h *Host) {
+		h.brood.all = true // who has shed its mark comes to us as an orphan
+		p := startOn(t, h, bash(leave(t, h)+`trap '' TERM; trap 'echo got' USR1; echo ready; while :; do sleep 60 & wait; done`))
+		_ = readLine(t, p.Stdout())
+		if living, err := p.Living(); err != nil || !slices.Contains(living, p.PID()) {
+			t.Errorf("living: %v, %v", living, err)
+		}
+		if err := p.Pause(); err != nil || !poll(allIn("T", []int{p.PID()})) {
+			t.Errorf("paused: %v, it is %c", err, state(p.PID()))
+		}
+		if err := p.Resume(); err != nil || !poll(func() bool { return state(p.PID()) != 'T' }) {
+			t.Errorf("resumed: %v, it is %c", err, state(p.PID()))
+		}
+		if err := p.Signal(syscall.SIGUSR1); err != nil {
+			t.Error(err)
+		}
+		if got := readLine(t, p.Stdout()); got != "got" {
+			t.Errorf("%q", got)
+		}
+		if err := p.Terminate(); err != nil || !alive(p.PID()) {
+			t.Errorf("terminated: %v", err)
+		}
+		if err := p.Kill(); err != nil {
+			t.Error(err)
+		}
+		if err := p.WaitExit(); err != nil {
+			t.Fatal(err)
+		}
+		if r := p.Sweep(context.Background(), 0); len(r.Survivors) > 0 || r.Unverified {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
+// An exit that was not observed is none: a leader outside of its group that does not die is a survivor.
+func TestLeaderThatLeavesAndDoesNotDie(t *testing.T) {
+	h := openHost(t, Cgroup)
+	p := startOn(t, h, sh(leave(t, h)+`echo ready; exec sleep 600`))
+	_ = readLine(t, p.Stdout())
+	c := p.tree.(*cgroup)
+	deaf, sys := c.sys, c.sys
+	deaf.signalOne = func(int, syscall.Signal) error { return nil }
+	deaf.signalGroup, deaf.kill = deaf.signalOne, deaf.signalOne
+	c.sys = deaf
+	r := p.Sweep(context.Background(), 0)
+	c.sys = sys
+	if !slices.Equal(r.Survivors, []int{p.PID()}) || !r.Escalated {
+		t.Errorf("%+v", r)
+	}
+}
+
+// Descendants that left the group of their tree are found by its mark.
+func TestDescendantThatLeavesItsGroup(t *testing.T) {
+	h := openHost(t, Cgroup)
+	const deaf = `trap '' TERM; trap 'echo got >&2' USR1; echo $$; while :; do sleep 60 & wait; done`
+	start := func(t *testing.T, then string) (*Process, int) {
+		p := startOn(t, h, sh(`setsid sh -c "`+strings.ReplaceAll(leave(t, h)+deaf, "$", `\$`)+`" & `+then))
+		return p, readPID(t, p.Stdout())
+	}
+	t.Run("while the leader lives", func(t *testing.T) {
+		p, pid := start(t, "trap : USR1; while :; do wait; done")
+		if err := p.Pause(); err != nil || state(pid) != 'T' {
+			t.Errorf("paused: %v, it is %c", err, state(pid))
+		}
+		if err := p.Resume(); err != nil || !poll(func() bool { return state(pid) != 'T' }) {
+			t.Errorf("resumed: %v, it is %c", err, state(pid))
+		}
+		if err := p.Signal(syscall.SIGUSR1); err != nil {
+			t.Error(err)
+		}
+		for readLine(t, p.Stderr()) != "got" { // the shells tell of what they had started
+		}
+		if living, err := p.Living(); err != nil || !slices.Contains(living, pid) {
+			t.Errorf("living: %v, %v", living, err)
+		}
+	})
+	t.Run("when the leader is dead", func(t *testing.T) {
+		p, pid := start(t, "exit 3")
+		_ = p.WaitExit()
+		if living, err := p.Living(); err != nil || !slices.Contains(living, pid) {
+			t.Errorf("living: %v, %v", living, err)
+		}
+		r := p.Sweep(context.Background(), 50*time.Millisecond)
+		if !r.Found || !r.Escalated || r.Unverified || len(r.Survivors) > 0 || alive(pid) {
+			t.Errorf("%+v, alive %v", r, alive(pid))
+		}
+	})
+}
+
+// A resume leaves alone who was stopped before the pause.
+func TestResumeOfWhoLeftStartsNobodyElse(t *testing.T) {
+	h := openHost(t, Cgroup)
+	p := startOn(t, h, sh(leave(t, h)+`sleep 600 & echo $!; wait`))
+	pid := readPID(t, p.Stdout())
+	_ = syscall.Kill(pid, syscall.SIGSTOP)
+	if !poll(allIn("T", []int{pid})) {
+		t.Fatal("not stopped")
+	}
+	if err := errors.Join(p.Pause(), p.Resume()); err != nil {
+		t.Fatal(err)
+	}
+	if !poll(func() bool { return state(p.PID()) != 'T' }) || state(pid) != 'T' {
+		t.Errorf("the leader is %c, the other %c", state(p.PID()), state(pid))
+	}
+}
+
+// The kernel's cgroup.kill does not reach a process whose first thread has ended.
+func TestProcessWhoseFirstThreadHasEnded(t *testing.T) {
+	program := compiled(t, "deadmain")
+	eachHost(t, func(t *testing.T, h *Host) {
+		for name, spec := range map[string]Spec{
+			"leader":     {Argv: []string{program}, Env: testEnv},
+			"descendant": sh(program + " & exit"),
+		} {
+			t.Run(name, func(t *testing.T) {
+				p := startOn(t, h, spec)
+				pid := readPID(t, p.Stdout())
+				if !poll(func() bool { return state(pid) == 'Z' }) {
+					t.Fatal("the first thread goes on")
+				}
+				if living, err := p.Living(); err != nil || !slices.Contains(living, pid) {
+					t.Errorf("living: %v, %v", living, err)
+				}
+				if name == "leader" {
+					if err := p.Kill(); err != nil {
+						t.Error(err)
+					}
+				}
+				if err := p.WaitExit(); err != nil {
+					t.Fatal(err)
+				}
+				r := p.Sweep(context.Background(), 0)
+				if len(r.Survivors) > 0 || r.Unverified {
+					t.Errorf("%+v", r)
+				}
+				if _, err := os.Stat("/proc/" + strconv.Itoa(pid) + "/task"); err == nil && threads(pid) > 1 {
+					t.Error("it lives")
+				}
+			})
+		}
+	})
+}
+
+func threads(pid int) int {
+	st, _ := readStat(strconv.Itoa(pid), make([]byte, statBytes))
+	return st.threads
+}
