@@ -240,8 +240,8 @@ func (c *Cursor) moveTo(p place, number int64) {
 	if !c.events {
 		l.sent = max(l.sent, p.seq)
 	}
-	if c.paces && l.waiting > 0 {
-		l.room.Broadcast()
+	if c.paces {
+		l.stir()
 	}
 }
 
@@ -260,5 +260,5 @@ func (c *Cursor) Close() {
 	c.closed, c.armed, c.shut = true, false, false
 	l.cursors = slices.DeleteFunc(l.cursors, func(x *Cursor) bool { return x == c })
 	l.leave()
-	l.room.Broadcast()
+	l.stir()
 }

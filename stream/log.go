@@ -47,10 +47,11 @@ type Log struct {
 	budget  *Budget
 
 	mu      sync.Mutex
-	room    sync.Cond // a pacing cursor moved or left, or the log was set free
-	waiting int       // appenders that wait for room
-	free    bool      // nobody is waited for any more
-	leaving bool      // the budget is left with the last cursor
+	waiting int           // appenders that wait for room
+	room    chan struct{} // closed when they are to look again; nil while none waits
+	held    int           // who holds appends up
+	free    bool          // nobody is waited for any more
+	leaving bool          // the budget is left with the last cursor
 
 	entries []entry
 	base    int64 // the number of entries[0], counted from the log's beginning
@@ -148,7 +149,6 @@ func NewLog(o LogOptions) *Log {
 			l.tails[kind].bound = o.Keep
 		}
 	}
-	l.room.L = &l.mu
 	return l
 }
 
@@ -159,7 +159,7 @@ func (l *Log) Append(p Piece) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.wait()
+	waited := l.wait()
 	l.count(p)
 	if len(p.Data)+len(p.Marker) > 0 {
 		if !l.join(p) {
@@ -169,11 +169,13 @@ func (l *Log) Append(p Piece) {
 		l.trim(0)
 		l.wake(p.Kind)
 	}
+	if waited {
+		l.budget.next()
+	}
 }
 
 // AppendEvent puts a state event at the end of the log and returns the place behind it. It never waits. The
-// event is made, of its place and the sums at it, under the log's lock, so all output that follows from the
-// making lies behind it; nil is none.
+// event is made, of its place and the sums at it, under the log's lock; nil is none.
 func (l *Log) AppendEvent(event func(seq int64, sums Counts) any) int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -202,7 +204,7 @@ func (l *Log) Free() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.free = true
-	l.room.Broadcast()
+	l.stir()
 }
 
 // Counts returns the sums so far.
@@ -243,48 +245,6 @@ func (l *Log) Tail(kind Kind, n int64) (tail []byte, truncated bool) {
 	}
 	tail = tail[max(0, int64(len(tail))-n):]
 	return tail, truncated || int64(len(tail)) < l.given[kind]
-}
-
-// wait blocks until no pacing cursor is a bound behind.
-func (l *Log) wait() {
-	if !l.full() {
-		return
-	}
-	l.waiting++
-	if l.waiting == 1 && l.blocked != nil {
-		l.blocked(true)
-	}
-	for l.full() {
-		l.room.Wait()
-	}
-	l.waiting--
-	if l.waiting == 0 && l.blocked != nil {
-		l.blocked(false)
-	}
-}
-
-// full reports whether an append has to wait.
-func (l *Log) full() bool {
-	return !l.free && l.head.charge-l.slowest() >= l.share()
-}
-
-// share is what the log may hold now.
-func (l *Log) share() int64 {
-	if l.budget.Exceeded() {
-		return min(l.bound, minShare)
-	}
-	return l.bound
-}
-
-// slowest is the charge at the slowest pacing cursor, or at the head where none paces.
-func (l *Log) slowest() int64 {
-	least := l.head.charge
-	for _, c := range l.cursors {
-		if c.paces {
-			least = min(least, c.at.charge)
-		}
-	}
-	return least
 }
 
 func (l *Log) count(p Piece) {
