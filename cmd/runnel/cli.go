@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"syscall"
 	"unicode/utf8"
 
@@ -75,10 +76,8 @@ func run(ctx context.Context, args []string, stdin *os.File, stdout, stderr io.W
 	if err != nil {
 		panic(err) // the struct above is wrong
 	}
-	for i, arg := range args { // neither JSON nor kong carries them; both would quietly change them
-		if !utf8.ValidString(arg) {
-			return report(stderr, &statusError{exitUsage, fmt.Errorf("argument %d, %q, is not UTF-8", i+1, arg)})
-		}
+	if args, err = parsable(args); err != nil {
+		return report(stderr, &statusError{exitUsage, err})
 	}
 	k, err := parser.Parse(args)
 	if exited >= 0 { // --help
@@ -89,6 +88,19 @@ func run(ctx context.Context, args []string, stdin *os.File, stdout, stderr io.W
 	}
 	w := &world{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr}
 	return report(stderr, k.Run(w, parser))
+}
+
+// parsable returns the arguments as kong can be given them: only those of run may be other than UTF-8, and are escaped.
+func parsable(args []string) ([]string, error) {
+	out := slices.Clone(args)
+	for i, arg := range args {
+		if args[0] == "run" {
+			out[i] = escapeBytes(arg)
+		} else if !utf8.ValidString(arg) {
+			return nil, fmt.Errorf("argument %d, %q, is not UTF-8", i+1, arg)
+		}
+	}
+	return out, nil
 }
 
 // report says on stderr what failed, in one line, and returns the exit status.

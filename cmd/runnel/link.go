@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/rs/zerolog"
 
@@ -67,6 +68,9 @@ func ownHost() (*process.Host, error) {
 	}
 	return host, err
 }
+
+// can reports whether the server announces a capability.
+func (l *link) can(name string) bool { return slices.Contains(l.Connected().Capabilities, name) }
 
 // close ends the link when its session has ended.
 func (l *link) close() {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -63,6 +64,7 @@ func (c *runCmd) argv() []string {
 
 // Run runs the command and ends as it does.
 func (c *runCmd) Run(w *world) error {
+	c.unescape()
 	e := newExecution(w, !c.NoStdin && !c.Detach)
 	o := client.Options{Reconnect: c.reconnect(w)}
 	if c.JSON {
@@ -74,7 +76,7 @@ func (c *runCmd) Run(w *world) error {
 		return &statusError{exitRunnelFailed, err}
 	}
 	e.conn = l.Client
-	params, err := c.params(l.own != nil)
+	params, err := c.params(w, l)
 	if err != nil {
 		l.close()
 		return &statusError{exitRunnelFailed, err}
@@ -102,7 +104,8 @@ func (c *runCmd) Run(w *world) error {
 
 // params are those of a command that behaves as if it ran here. A server that is this process has this
 // directory and this environment; another one is told of them.
-func (c *runCmd) params(own bool) (p rpc.ExecuteParams, err error) {
+func (c *runCmd) params(w *world, l *link) (p rpc.ExecuteParams, err error) {
+	own := l.own != nil
 	p = rpc.ExecuteParams{
 		SessionID:     uuid.NewString(),
 		Command:       rpc.Command{Shell: c.Shell, Argv: c.argv()},
@@ -137,27 +140,49 @@ func (c *runCmd) params(own bool) (p rpc.ExecuteParams, err error) {
 		p.Cwd = rpc.Bytes(dir)
 	}
 	if !own {
-		for _, e := range environ() {
-			if name, value, _ := strings.Cut(e, "="); name != "" && name != "PWD" { // that is Cwd, for the server too
-				p.Env[name] = &value
-			}
-		}
+		passEnviron(w, p.Env)
 	}
 	for name, value := range c.Env {
 		p.Env[name] = &value
 	}
-	return p, checkText(&p)
+	return p, checkText(&p, l.can("base64"))
 }
 
-// checkText refuses what of this place JSON can't carry: encoding/json would quietly change it.
-func checkText(p *rpc.ExecuteParams) error {
-	if !utf8.ValidString(string(p.Cwd)) {
-		return fmt.Errorf("the working directory, %q, is not UTF-8", p.Cwd)
-	}
-	for name, value := range p.Env {
-		if !utf8.ValidString(name) || !utf8.ValidString(*value) {
-			return fmt.Errorf("the environment variable %q is not UTF-8", name)
+// passEnviron adds this environment to what the command is to have. The wire has no form for a name that is not UTF-8.
+func passEnviron(w *world, env rpc.Env) {
+	for _, e := range environ() {
+		name, value, _ := strings.Cut(e, "=")
+		switch {
+		case name == "", name == "PWD": // that is Cwd, for the server too
+		case !utf8.ValidString(name):
+			fmt.Fprintf(w.stderr, "runnel: the environment variable %q is not passed on: its name is not UTF-8\n", name)
+		default:
+			env[name] = &value
 		}
 	}
-	return nil
+}
+
+// checkText refuses what must be text, and, where the server can't take other bytes, what is not.
+func checkText(p *rpc.ExecuteParams, bytes bool) error {
+	check := func(what, value string, bytes bool) error {
+		if bytes || utf8.ValidString(value) {
+			return nil
+		}
+		return fmt.Errorf("%s, %q, is not UTF-8", what, value)
+	}
+	err := cmp.Or(
+		check("the command", p.Command.Shell, bytes),
+		check("the working directory", string(p.Cwd), bytes),
+	)
+	for _, arg := range p.Command.Argv {
+		err = cmp.Or(err, check("the argument", arg, bytes))
+	}
+	for name, value := range p.Env {
+		err = cmp.Or(err, check("the name of an environment variable", name, false),
+			check(fmt.Sprintf("the value of the environment variable %q", name), *value, bytes))
+	}
+	for name, value := range p.Labels {
+		err = cmp.Or(err, check("the label", name+"="+value, false))
+	}
+	return err
 }
