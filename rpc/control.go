@@ -71,35 +71,42 @@ type SessionParams struct {
 	SessionID string `json:"session_id" rpc:"required,nonempty"`
 }
 
-// ListParams choose sessions by state and by labels, all of which must match.
+// ListParams choose sessions by state and by labels, all of which must match. Limit is the most that the result has,
+// as many as fit into a message where it is nil, and After the Next of an earlier result.
 type ListParams struct {
 	State  string            `json:"state,omitempty" enum:"running,paused,ending,ended"`
 	Labels map[string]string `json:"labels,omitempty"`
+	Limit  *int64            `json:"limit,omitempty" min:"1"`
+	After  string            `json:"after,omitempty" rpc:"nonempty"`
 }
 
-// ListResult holds the caller's sessions, newest first. Truncated says that older ones did not fit into
-// one message.
+// ListResult holds a page of the caller's sessions, newest first. Next is the After of the page behind it, empty where
+// there is none. Truncated says that the next session did not fit into this message.
 type ListResult struct {
 	Sessions  []SessionStatus `json:"sessions"`
+	Next      string          `json:"next,omitempty"`
 	Truncated bool            `json:"truncated,omitempty"`
 }
 
 // SessionStatus is what status and list tell of a session. StartedAt is RFC 3339 in UTC. Command is text;
-// CommandBase64 is set where it is not exact, because the command is not UTF-8.
+// CommandBase64 is set where it is not exact, because the command is not UTF-8. Where all of them would not fit into a
+// message, both are shortened, and if need be the longest labels left out.
 type SessionStatus struct {
-	SessionID     string            `json:"session_id"`
-	State         string            `json:"state"`
-	Command       Command           `json:"command"`
-	CommandBase64 *Base64Command    `json:"command_base64,omitempty"`
-	PID           int               `json:"pid"`
-	PGID          int               `json:"pgid"`
-	Containment   string            `json:"containment"`
-	Limits        []HeldLimit       `json:"limits,omitempty"`
-	StartedAt     string            `json:"started_at"`
-	Labels        map[string]string `json:"labels,omitempty"`
-	StdinBytes    int64             `json:"stdin_bytes"`
-	Output        OutputCounts      `json:"output"`
-	Completion    *Completion       `json:"completion,omitempty"`
+	SessionID        string            `json:"session_id"`
+	State            string            `json:"state"`
+	Command          Command           `json:"command"`
+	CommandBase64    *Base64Command    `json:"command_base64,omitempty"`
+	CommandTruncated bool              `json:"command_truncated,omitempty"`
+	PID              int               `json:"pid"`
+	PGID             int               `json:"pgid"`
+	Containment      string            `json:"containment"`
+	Limits           []HeldLimit       `json:"limits,omitempty"`
+	StartedAt        string            `json:"started_at"`
+	Labels           map[string]string `json:"labels,omitempty"`
+	LabelsTruncated  bool              `json:"labels_truncated,omitempty"`
+	StdinBytes       int64             `json:"stdin_bytes"`
+	Output           OutputCounts      `json:"output"`
+	Completion       *Completion       `json:"completion,omitempty"`
 }
 
 // CancelRequestParams name a request by its id, as it was sent.

@@ -1,10 +1,10 @@
 package session
 
 import (
-	"cmp"
 	"container/list"
 	"context"
 	"maps"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -41,6 +41,7 @@ type Registry struct {
 
 	mu        sync.Mutex
 	sessions  map[string]*Session
+	index     index // of the same
 	running   int
 	ended     list.List // of *retained, oldest first
 	weight    int64     // of those together
@@ -87,6 +88,7 @@ func (r *Registry) Reserve(spec Spec) (s *Session, created bool, err error) {
 	}
 	s = newSession(r, spec)
 	r.sessions[spec.ID] = s
+	r.index.add(s, time.Now().UnixNano())
 	r.running++
 	r.wg.Add(1)
 	return s, true, nil
@@ -104,24 +106,26 @@ func (r *Registry) Find(owner, id string) (*Session, error) {
 }
 
 // List returns the owner's sessions that were started, newest first.
-func (r *Registry) List(owner string) []*Session {
-	r.mu.Lock()
-	var all []*Session
-	for _, s := range r.sessions {
-		if s.spec.Owner == owner {
-			all = append(all, s)
+func (r *Registry) List(owner string) []*Session { return r.ListBefore(owner, 0, math.MaxInt) }
+
+// listBatch is how many sessions are listed at once under the registry's lock.
+const listBatch = 256
+
+// ListBefore returns at most n of the owner's sessions that were started and whose Created is before that, newest
+// first; 0 is now. The order is that in which they were made. It takes time for the sessions that it looks at, not for
+// all that there are.
+func (r *Registry) ListBefore(owner string, created int64, n int) (list []*Session) {
+	for len(list) < n {
+		r.mu.Lock()
+		batch := r.index.before(owner, created, min(listBatch, n-len(list)))
+		r.mu.Unlock()
+		if len(batch) == 0 {
+			break
 		}
+		created = batch[len(batch)-1].created
+		list = append(list, slices.DeleteFunc(batch, func(s *Session) bool { return !s.wasStarted() })...)
 	}
-	r.mu.Unlock()
-	started := make(map[*Session]time.Time, len(all))
-	for _, s := range all {
-		started[s] = s.View().Started
-	}
-	all = slices.DeleteFunc(all, func(s *Session) bool { return started[s].IsZero() })
-	slices.SortFunc(all, func(a, b *Session) int {
-		return cmp.Or(started[b].Compare(started[a]), cmp.Compare(a.spec.ID, b.spec.ID))
-	})
-	return all
+	return list
 }
 
 // Running counts the slots that are taken.
@@ -152,7 +156,7 @@ func (r *Registry) survived(s *Session, pids []int) {
 func (r *Registry) forget(s *Session) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.sessions, s.spec.ID)
+	r.remove(s)
 	r.release()
 }
 
@@ -162,7 +166,7 @@ func (r *Registry) retain(s *Session) {
 	defer r.mu.Unlock()
 	r.release()
 	if r.closed || r.o.MaxRetained <= 0 || r.o.Retain <= 0 {
-		delete(r.sessions, s.spec.ID)
+		r.remove(s)
 		s.log.Leave()
 		return
 	}
@@ -174,6 +178,11 @@ func (r *Registry) retain(s *Session) {
 	if r.expiry == nil {
 		r.expiry = time.AfterFunc(r.o.Retain, r.expire)
 	}
+}
+
+func (r *Registry) remove(s *Session) {
+	delete(r.sessions, s.spec.ID)
+	r.index.remove(s)
 }
 
 // release gives a slot back.
@@ -192,7 +201,7 @@ func (r *Registry) drop(e *list.Element) {
 	x := r.ended.Remove(e).(*retained)
 	r.full.Remove(x.full)
 	r.weight -= x.s.spec.Weight
-	delete(r.sessions, x.s.spec.ID)
+	r.remove(x.s)
 	x.s.log.Leave()
 }
 

@@ -34,10 +34,11 @@ type Spec struct {
 
 // Session is one command, its process tree and its event log. All methods may be called concurrently.
 type Session struct {
-	spec  Spec
-	reg   *Registry
-	log   *stream.Log
-	stdin stdin
+	spec    Spec
+	reg     *Registry
+	created int64 // set by the registry's index
+	log     *stream.Log
+	stdin   stdin
 
 	mu     sync.Mutex
 	status status
@@ -79,6 +80,17 @@ func (s *Session) ID() string { return s.spec.ID }
 
 // Spec is what the session was made from; it must not be changed.
 func (s *Session) Spec() *Spec { return &s.spec }
+
+// Created is when the session was made, in nanoseconds since 1970: a number that grows from each session of a registry
+// to the next, and that no two have.
+func (s *Session) Created() int64 { return s.created }
+
+// wasStarted reports whether there is anything to tell of the session.
+func (s *Session) wasStarted() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.status.started.IsZero()
+}
 
 // Log is the session's event log.
 func (s *Session) Log() *stream.Log { return s.log }

@@ -197,39 +197,10 @@ func status(r *request) answer {
 	case <-s.Ready():
 	case <-r.conn.ctx.Done():
 	}
-	st := sessionStatus(s)
+	v := s.View()
+	st := sessionStatus(s, &v)
 	if st.PID == 0 {
 		return result(nil, rpc.SessionNotFound(s.ID()))
 	}
-	return result(st, nil)
-}
-
-func list(r *request) answer {
-	var p rpc.ListParams
-	if err := r.decode(&p); err != nil {
-		return result(nil, err)
-	}
-	res := rpc.ListResult{Sessions: []rpc.SessionStatus{}}
-	size := 0
-	for _, s := range r.conn.server.sessions.List(r.conn.owner) {
-		st := sessionStatus(s)
-		if p.State != "" && p.State != st.State || !matches(st.Labels, p.Labels) {
-			continue
-		}
-		if size += len(mustMarshal(st)) + 1; size > rpc.MaxFrameBytes-2*maxReplyOverhead {
-			res.Truncated = true
-			break
-		}
-		res.Sessions = append(res.Sessions, st)
-	}
-	return result(res, nil)
-}
-
-func matches(labels, want map[string]string) bool {
-	for k, v := range want {
-		if got, ok := labels[k]; !ok || got != v {
-			return false
-		}
-	}
-	return true
+	return result(made(func() []byte { return statusText(st) }), nil)
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // placeholders stand in a conversation for what differs from run to run, and for nothing else: ids that the server
-// made (<session 1>, <connection 1>), process ids (<pid 1>), times (<time>) and memory (<bytes>). They are counted
+// made (<session 1>, <connection 1>), places behind pages (<place 1>), process ids (<pid 1>), times (<time>) and memory (<bytes>). They are counted
 // in the order in which they come up.
 type placeholders struct {
 	client string            // all that the client says: its own ids are the same in each run
@@ -35,7 +35,7 @@ const anyUUID = `[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}`
 
 // varying finds what hide replaces: a member of an object, or an id wherever it stands. The largest size in memory
 // is a number or null as it happens: the kernel does not always tell it truly.
-var varying = regexp.MustCompile(`"(?:connection_id":"` + anyUUID + `"|pid":\d+|pgid":\d+|(?:execution|user|system)_time":[-+.e\d]+` +
+var varying = regexp.MustCompile(`"(?:connection_id":"` + anyUUID + `"|next":"\d+"|pid":\d+|pgid":\d+|(?:execution|user|system)_time":[-+.e\d]+` +
 	`|started_at":"[^"]+"|max_rss_bytes":(?:\d+|null))|` + anyUUID)
 
 // hide puts placeholders into what the server said.
@@ -49,6 +49,8 @@ func (p *placeholders) hide(text string) string {
 			return p.id("session", found)
 		case field == `"connection_id"`:
 			return field + `:"` + p.id("connection", strings.Trim(value, `"`)) + `"`
+		case field == `"next"`:
+			return field + `:"` + p.name("place", strings.Trim(value, `"`)) + `"`
 		case field == `"pid"` || field == `"pgid"`:
 			return field + ":" + p.name("pid", session+" "+value) // a number may be used again
 		case field == `"max_rss_bytes"`:
@@ -75,7 +77,7 @@ func (p *placeholders) name(kind, value string) string {
 	return p.names[value]
 }
 
-var placeholder = regexp.MustCompile(`<(?:session|connection) \d+>`)
+var placeholder = regexp.MustCompile(`<(?:session|connection|place) \d+>`)
 
 // fill puts the values back into what the client says.
 func (p *placeholders) fill(t *testing.T, line string) string {

@@ -152,9 +152,9 @@ func heldLimits(all []process.Held) (list []rpc.HeldLimit) {
 	return list
 }
 
-// sessionStatus is what status and list tell.
-func sessionStatus(s Session) rpc.SessionStatus {
-	v, spec := s.View(), s.Spec()
+// sessionStatus is what status and list tell of a session that was seen as v.
+func sessionStatus(s Session, v *session.View) rpc.SessionStatus {
+	spec := s.Spec()
 	command := spec.Command.(rpc.Command)
 	st := rpc.SessionStatus{
 		SessionID:   s.ID(),

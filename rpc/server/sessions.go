@@ -17,8 +17,9 @@ type Sessions interface {
 	Reserve(session.Spec) (s Session, created bool, err error)
 	// Find returns the owner's session of that id, or session.ErrNotFound.
 	Find(owner, id string) (Session, error)
-	// List returns the owner's started sessions, newest first.
-	List(owner string) []Session
+	// ListBefore returns at most n of the owner's started sessions that were created before that, newest first; 0 is
+	// now. No two have the same Created.
+	ListBefore(owner string, created int64, n int) []Session
 	// Drain takes no more sessions; the channel is closed when none runs.
 	Drain() <-chan struct{}
 	Draining() bool
@@ -27,6 +28,7 @@ type Sessions interface {
 // Session is one of them. See [session.Session] for what its methods do.
 type Session interface {
 	ID() string
+	Created() int64
 	Spec() *session.Spec
 	Start() error
 	Discard()
@@ -90,9 +92,9 @@ func (l Local) Find(owner, id string) (Session, error) {
 	return local{s}, nil
 }
 
-// List is the registry's.
-func (l Local) List(owner string) []Session {
-	all := l.Registry.List(owner)
+// ListBefore is the registry's.
+func (l Local) ListBefore(owner string, created int64, n int) []Session {
+	all := l.Registry.ListBefore(owner, created, n)
 	list := make([]Session, len(all))
 	for i, s := range all {
 		list[i] = local{s}

@@ -1,0 +1,112 @@
+package server
+
+import (
+	"strconv"
+
+	"github.com/runnel-rpc/runnel/rpc"
+)
+
+// listBatch is how many sessions list takes from the registry at a time.
+const listBatch = 256
+
+// list answers with a page of the caller's sessions. The place behind a page is the Created of its last session, so no
+// page depends on what becomes of the sessions of another, and the server keeps nothing.
+func list(r *request) answer {
+	var p rpc.ListParams
+	if err := r.decode(&p); err != nil {
+		return result(nil, err)
+	}
+	before, err := listPlace(p.After)
+	if err != nil {
+		return result(nil, err)
+	}
+	return result(made(func() []byte { return r.conn.page(&p, before) }), nil)
+}
+
+// listPlace is where a page begins that is behind next, the one of an earlier page.
+func listPlace(next string) (before int64, err *rpc.Error) {
+	if next == "" {
+		return 0, nil
+	}
+	before, bad := strconv.ParseInt(next, 10, 64)
+	if bad != nil || before <= 0 {
+		return 0, rpc.InvalidParams("after", "after must be the next of an earlier list")
+	}
+	return before, nil
+}
+
+// page is a result of list: the newest sessions that were created before and match, as many as are asked for and fit.
+func (c *conn) page(p *rpc.ListParams, before int64) []byte {
+	pg := listPage{text: []byte(`{"sessions":[`), params: p}
+	for !pg.full {
+		batch := c.server.sessions.ListBefore(c.owner, before, listBatch)
+		if len(batch) == 0 {
+			break
+		}
+		before = batch[len(batch)-1].Created()
+		for _, s := range batch {
+			if pg.add(s); pg.full {
+				break
+			}
+		}
+	}
+	return pg.end()
+}
+
+type listPage struct {
+	text      []byte
+	params    *rpc.ListParams
+	count     int64
+	last      int64 // the Created of the last session
+	full      bool  // there is another session that matches
+	truncated bool  // which did not fit
+}
+
+// add puts a session behind the others if it matches. The first one fits by itself: see statusText.
+func (pg *listPage) add(s Session) {
+	if !matches(s.Spec().Labels, pg.params.Labels) {
+		return
+	}
+	v := s.View()
+	if pg.params.State != "" && pg.params.State != v.State.String() {
+		return
+	}
+	if limit := pg.params.Limit; limit != nil && pg.count >= *limit {
+		pg.full = true
+		return
+	}
+	st := statusText(sessionStatus(s, &v))
+	if pg.count > 0 {
+		if len(pg.text)+1+len(st)+pageEndBytes > rpc.MaxFrameBytes-maxReplyOverhead {
+			pg.full, pg.truncated = true, true
+			return
+		}
+		pg.text = append(pg.text, ',')
+	}
+	pg.text = append(pg.text, st...)
+	pg.count++
+	pg.last = s.Created()
+}
+
+// pageEndBytes is more than a page has around its sessions.
+const pageEndBytes = 128
+
+func (pg *listPage) end() []byte {
+	pg.text = append(pg.text, ']')
+	if pg.full {
+		pg.text = append(strconv.AppendInt(append(pg.text, `,"next":"`...), pg.last, 10), '"')
+	}
+	if pg.truncated {
+		pg.text = append(pg.text, `,"truncated":true`...)
+	}
+	return append(pg.text, '}')
+}
+
+func matches(labels, want map[string]string) bool {
+	for k, v := range want {
+		if got, ok := labels[k]; !ok || got != v {
+			return false
+		}
+	}
+	return true
+}
