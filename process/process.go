@@ -30,7 +30,7 @@ type Process struct {
 	tree   containment
 	stdin  *os.File
 	stdout *Pipe
-	stderr *Pipe       // nil on a terminal
+	stderr *Pipe       // nil on a terminal, and where it is merged into stdout
 	asked  atomic.Bool // Terminate was called
 	killed atomic.Bool // it was sent SIGKILL, which is then no limit's
 
@@ -52,10 +52,10 @@ func (p *Process) Containment() Containment { return p.tree.name() }
 func (p *Process) Held() []Held { return p.held }
 
 // Stdout is the read end of the tree's standard output. It ends when the last descendant closes it,
-// which may be after the leader's exit. On a terminal it is all that is written to that.
+// which may be after the leader's exit. On a terminal, and with Spec.MergeStderr, it is standard error too.
 func (p *Process) Stdout() *Pipe { return p.stdout }
 
-// Stderr is as Stdout, for standard error; nil on a terminal.
+// Stderr is as Stdout, for standard error; nil where that is the same as Stdout.
 func (p *Process) Stderr() *Pipe { return p.stderr }
 
 // Stdin is the write end of the leader's standard input, nil without Spec.Stdin. It is non-blocking and

@@ -22,6 +22,9 @@ type Spec struct {
 	Env []string
 	// Stdin gives the child a pipe as its standard input, in place of /dev/null.
 	Stdin bool
+	// MergeStderr makes standard error the same open pipe as standard output, so that what is written to them comes in the
+	// order in which it was written. On a terminal both are the same anyway.
+	MergeStderr bool
 	// Terminal, if not nil, gives the child a terminal in place of all three pipes; Stdin is then of no
 	// effect. TERM in Env gives way to the terminal's.
 	Terminal *Terminal
@@ -133,7 +136,8 @@ func errnoOf(err error) syscall.Errno {
 }
 
 // stdio is the two sides of a child's standard descriptors, -1 where there is none. Of a terminal the child
-// has its slave, thrice the same, and we its master, once to write and once to read.
+// has its slave, three times the same, and we its master, once to write and once to read. Where stderr is merged the child
+// has the pipe of stdout twice.
 type stdio struct {
 	child  [3]int // blocking, as programs expect
 	parent [3]int // non-blocking, for the poller: stdin's write end, two read ends
@@ -147,14 +151,14 @@ func (s *Spec) openStdio() (stdio, error) {
 		}
 		return ends, err
 	}
-	ends, err := openPipes(s.Stdin)
+	ends, err := openPipes(s.Stdin, s.MergeStderr)
 	if err != nil {
 		err = &SpawnError{Path: s.Argv[0], Op: "pipe", Errno: errnoOf(err)}
 	}
 	return ends, err
 }
 
-func openPipes(stdin bool) (s stdio, err error) {
+func openPipes(stdin, merge bool) (s stdio, err error) {
 	s = stdio{child: [3]int{-1, -1, -1}, parent: [3]int{-1, -1, -1}}
 	defer func() {
 		if err != nil {
@@ -168,6 +172,10 @@ func openPipes(stdin bool) (s stdio, err error) {
 		s.child[0], err = unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	}
 	for fd := 1; fd <= 2 && err == nil; fd++ {
+		if merge && fd == 2 {
+			s.child[2] = s.child[1]
+			break
+		}
 		s.parent[fd], s.child[fd], err = openPipe()
 	}
 	for fd := 0; fd <= 2 && err == nil; fd++ {

@@ -66,12 +66,14 @@ func TestStartOutOfDescriptors(t *testing.T) {
 	}
 	before := len(descriptors())
 	defer syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old)
-	for room := range 12 { // each place where it may run out
+	for room := range 24 { // each place where it may run out, without and with a merged stderr
+		merge := room >= 12
+		room %= 12
 		limit := syscall.Rlimit{Cur: uint64(before + room), Max: old.Max}
 		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 			t.Fatal(err)
 		}
-		p, err := (*Host)(nil).Start(Spec{Argv: []string{"/bin/true"}})
+		p, err := (*Host)(nil).Start(Spec{Argv: []string{"/bin/true"}, MergeStderr: merge})
 		_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old)
 		if err == nil {
 			finish(p)

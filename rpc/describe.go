@@ -49,6 +49,7 @@ var described = map[reflect.Type]fields{
 		"env":            {doc: "Changes to the environment that the server passes on: a string sets a variable, null unsets it. Unless it says otherwise, PWD is `cwd`, or the server's directory."},
 		"session_id":     {doc: "An id of the client's own choice; left out, the server makes one. The same execute again, while the session is kept, answers `created:false`: safe to retry after a lost reply. Other params under that id are -32007."},
 		"stdin":          {doc: "`pipe` for a stdin that `write` feeds.", def: StdinNone},
+		"merge_stderr":   {doc: "stderr is the same pipe as stdout, so that what is written to them keeps its order, and all of it is `stdout`. Of no effect with `pty`, where that is so anyway.", def: false},
 		"pty":            {doc: "Run on a terminal: output has the type `pty`, stdin is open."},
 		"timeout":        {doc: "The longest running time in seconds, pauses not counted; null or 0: none. Left out, the server's, which is none unless configured."},
 		"stream_timeout": {doc: "The longest silence on both streams in seconds, not counting pauses and time in which a client holds the process up; written stdin restarts it; null or 0: none. Left out, the server's, 300 unless configured, and none with `pty` or `on_disconnect:\"keep\"`."},

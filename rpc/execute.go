@@ -32,6 +32,7 @@ type ExecuteParams struct {
 	Env           Env               `json:"env,omitempty"`
 	SessionID     string            `json:"session_id,omitempty" rpc:"nonempty"`
 	Stdin         string            `json:"stdin,omitempty" enum:"none,pipe"`
+	MergeStderr   bool              `json:"merge_stderr,omitempty"`
 	PTY           *PTY              `json:"pty,omitempty"`
 	Timeout       Seconds           `json:"timeout,omitzero"`
 	StreamTimeout Seconds           `json:"stream_timeout,omitzero"`

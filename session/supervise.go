@@ -132,13 +132,17 @@ type readers struct {
 
 func (s *Session) read(p *process.Process) *readers {
 	r := &readers{done: make(chan struct{})}
-	if p.Stderr() == nil {
+	kind := stream.Stdout
+	if s.spec.Program.Terminal != nil {
+		kind = stream.PTY
+	}
+	if p.Stderr() == nil { // it is the same as stdout
 		r.left.Store(1)
-		r.start(s, stream.PTY, p.Stdout())
+		r.start(s, kind, p.Stdout())
 		return r
 	}
 	r.left.Store(2)
-	r.start(s, stream.Stdout, p.Stdout())
+	r.start(s, kind, p.Stdout())
 	r.start(s, stream.Stderr, p.Stderr())
 	return r
 }

@@ -101,10 +101,13 @@ func captured(s Session, n int64) []byte {
 	rec, encoding := s.View().Record, s.Spec().Encoding
 	for {
 		c := rpc.Captured{Completion: completion(s.ID(), rec)}
-		if s.Spec().Program.Terminal != nil {
+		program := &s.Spec().Program
+		if program.Terminal != nil {
 			c.PTY, c.PTYTruncated, c.PTYEncoding, c.PTYReplaced = capture(s, stream.PTY, encoding, n)
 		} else {
 			c.Stdout, c.StdoutTruncated, c.StdoutEncoding, c.StdoutReplaced = capture(s, stream.Stdout, encoding, n)
+		}
+		if program.Terminal == nil && !program.MergeStderr {
 			c.Stderr, c.StderrTruncated, c.StderrEncoding, c.StderrReplaced = capture(s, stream.Stderr, encoding, n)
 		}
 		b := mustMarshal(c)

@@ -233,7 +233,7 @@ func (s *Server) connected(id string) rpc.Connected {
 var capabilities = []string{
 	"execute", "control", "cancel", "write", "wait", "read", "attach", "status", "list", "rpc.discover",
 	"batch", "lines", "raw", "slow_client", "window", "keep", "stdin", "pty",
-	"base64", "list:pages",
+	"base64", "list:pages", "merge_stderr",
 }
 
 // hijacker hands the library our connection in place of the real one, and a writer that ends in it.

@@ -58,7 +58,7 @@ func TestLongCommand(t *testing.T) {
 				p.follow(x)
 				return fmt.Sprintf("%q, %q, %v %v", x.stdout(), x.stderr(), exitCode(x), deref(x.record.Signal))
 			}
-			for _, command := range []string{
+			for i, command := range []string{
 				`echo "$0" "$#" "$*"; cat; echo "$?"; exit 7`,
 				`ls /proc/self/fd; readlink /proc/self/fd/0 | cut -d: -f1`,
 				`set -e; false; echo no`,
@@ -69,14 +69,18 @@ func TestLongCommand(t *testing.T) {
 				`(exit 9)`,
 			} {
 				want := run(command)
-				for _, n := range []int{140_000, 900_000} {
+				sizes := []int{140_000}
+				if i == 0 {
+					sizes = append(sizes, 900_000)
+				}
+				for _, n := range sizes {
 					if got := run(pad(n) + command); got != want {
 						t.Errorf("%q behind %d bytes: %.500s, want %s", command, n, got, want)
 					}
 				}
 			}
 			// What lies across the cuts comes whole, wherever they fall.
-			for shift := range 5 {
+			for shift := range 3 {
 				text := strings.Repeat("x", shift) + strings.Repeat("ÁÿǑ€𝄞'\\\"$x`\n", 12_000)
 				quoted := "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 				for name, command := range map[string]string{

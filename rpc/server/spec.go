@@ -77,8 +77,8 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 		Command:  p.Command,
 		Encoding: p.Encoding,
 		Program: process.Spec{
-			Argv: argv, Dir: string(p.Cwd), Env: env, Stdin: p.Stdin == rpc.StdinPipe, Terminal: term,
-			Limits: limits, Attributes: attributes(p),
+			Argv: argv, Dir: string(p.Cwd), Env: env, Stdin: p.Stdin == rpc.StdinPipe, MergeStderr: p.MergeStderr,
+			Terminal: term, Limits: limits, Attributes: attributes(p),
 		},
 		Timeout:       orDefault(p.Timeout, d.Timeout),
 		StreamTimeout: orDefault(p.StreamTimeout, silence),
