@@ -21,6 +21,9 @@ func shells(t *testing.T) (list []string) {
 			t.Logf("NOT TESTED: there is no %s here", name)
 			continue
 		}
+		if real, err := filepath.EvalSymlinks("/bin/sh"); name == "dash" && err == nil && filepath.Base(real) == "dash" {
+			continue // it is tested as sh
+		}
 		if as != "" {
 			link := filepath.Join(t.TempDir(), as)
 			if err := os.Symlink(path, link); err != nil {
