@@ -62,7 +62,7 @@ var described = map[reflect.Type]fields{
 		"capture_bytes":  {doc: captureDoc + "; with `wait` only. 0: none.", def: 65536},
 		"stream":         {doc: "Send `process.output` to this connection; with false it gets all other events and does not pace the process. Left out, true, and false with `wait`."},
 		"slow_client":    {doc: "When this connection falls the replay window behind: `block` holds the process up, `drop` loses the oldest output with a `process.gap`.", def: SlowClientBlock},
-		"window":         {doc: "At most this many bytes of output are under way to this connection without an `ack`. Left out, the socket paces."},
+		"window":         {doc: "At most this many bytes of output are under way to this connection without an `ack`. Of no effect with `stream:false`. Left out, the socket paces."},
 		"on_disconnect":  {doc: "When the last attached connection drops: `kill` ends the tree, `keep` lets it run on.", def: OnDisconnectKill},
 		"linger":         {doc: "The longest time in seconds with no attached connection, `read` or `wait`; null or 0: none. Left out, the server's, 300 unless configured."},
 		"on_leader_exit": {doc: "Descendants still alive when the command itself exits: `kill` them, or `wait` for them.", def: OnLeaderExitKill},
