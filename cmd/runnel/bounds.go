@@ -8,32 +8,33 @@ import (
 
 // bounds are what bounds a server, and the defaults of execute.
 type bounds struct {
-	MaxSessions     int           `help:"Sessions that run at once." default:"100" env:"RUNNEL_MAX_SESSIONS"`
-	MaxConnections  int           `help:"Connections at once." default:"100" env:"RUNNEL_MAX_CONNECTIONS"`
-	MaxInFlight     int           `help:"Requests in flight on one connection." default:"1024" env:"RUNNEL_MAX_IN_FLIGHT"`
-	MaxRetained     int           `help:"Ended sessions whose record and log are kept." default:"1000" env:"RUNNEL_MAX_RETAINED"`
-	Retain          time.Duration `help:"How long they are kept." default:"5m" env:"RUNNEL_RETAIN"`
-	ReplayBytes     int64         `help:"Newest output that each session keeps." default:"1MiB" type:"size" env:"RUNNEL_REPLAY_BYTES"`
-	ReplayTotal     int64         `help:"Newest output that all sessions keep together." default:"256MiB" type:"size" env:"RUNNEL_REPLAY_TOTAL"`
-	MaxMessageBytes int64         `help:"Largest message taken." default:"1MiB" type:"size" env:"RUNNEL_MAX_MESSAGE_BYTES"`
-	StreamTimeout   time.Duration `help:"Default of stream_timeout; 0 for none." default:"5m" env:"RUNNEL_STREAM_TIMEOUT"`
-	Timeout         time.Duration `help:"Default of timeout; 0 for none." default:"0s" env:"RUNNEL_TIMEOUT"`
-	Grace           time.Duration `help:"Default of grace." default:"2s" env:"RUNNEL_GRACE"`
-	Linger          time.Duration `help:"Default of linger; 0 for none." default:"5m" env:"RUNNEL_LINGER"`
-	PingInterval    time.Duration `help:"Time between pings; a peer silent for three is cut off." default:"20s" env:"RUNNEL_PING_INTERVAL"`
-	WriteTimeout    time.Duration `help:"Longest time in which a peer takes no byte." default:"30s" env:"RUNNEL_WRITE_TIMEOUT"`
-	Shell           string        `help:"What runs a string command, with -c: a POSIX shell." default:"/bin/sh" env:"RUNNEL_SHELL"`
-	Containment     string        `help:"What holds process trees together: cgroup, marker, group, or auto for the strongest of them." enum:"auto,cgroup,marker,group" default:"auto" env:"RUNNEL_CONTAINMENT"`
-	StateDir        string        `help:"Where a server leaves word of what it runs, for the next one to clean up after a crash; empty for none." default:"${state}" env:"RUNNEL_STATE_DIR"`
-	Limit           limits        `help:"Limit of sessions that ask for none: cpu_seconds, memory_bytes, processes, open_files, file_bytes; may be given more than once." type:"limits" placeholder:"NAME=VALUE" env:"RUNNEL_LIMIT"`
-	MaxLimit        limits        `help:"Largest limit that a session may have, and has that asks for none; may be given more than once." type:"limits" placeholder:"NAME=VALUE" env:"RUNNEL_MAX_LIMIT"`
-	Drain           time.Duration `help:"What sessions have at shutdown before they are ended." default:"5s" env:"RUNNEL_DRAIN"`
+	MaxSessions        int           `help:"Sessions that run at once." default:"100" env:"RUNNEL_MAX_SESSIONS"`
+	MaxConnections     int           `help:"Connections at once." default:"100" env:"RUNNEL_MAX_CONNECTIONS"`
+	MaxUnauthenticated int           `help:"TCP connections at once that are not WebSockets, at most a quarter of RLIMIT_NOFILE; one more closes the oldest." default:"256" env:"RUNNEL_MAX_UNAUTHENTICATED"`
+	MaxInFlight        int           `help:"Requests in flight on one connection." default:"1024" env:"RUNNEL_MAX_IN_FLIGHT"`
+	MaxRetained        int           `help:"Ended sessions whose record and log are kept." default:"1000" env:"RUNNEL_MAX_RETAINED"`
+	Retain             time.Duration `help:"How long they are kept." default:"5m" env:"RUNNEL_RETAIN"`
+	ReplayBytes        int64         `help:"Newest output that each session keeps." default:"1MiB" type:"size" env:"RUNNEL_REPLAY_BYTES"`
+	ReplayTotal        int64         `help:"Newest output that all sessions keep together." default:"256MiB" type:"size" env:"RUNNEL_REPLAY_TOTAL"`
+	MaxMessageBytes    int64         `help:"Largest message taken." default:"1MiB" type:"size" env:"RUNNEL_MAX_MESSAGE_BYTES"`
+	StreamTimeout      time.Duration `help:"Default of stream_timeout; 0 for none." default:"5m" env:"RUNNEL_STREAM_TIMEOUT"`
+	Timeout            time.Duration `help:"Default of timeout; 0 for none." default:"0s" env:"RUNNEL_TIMEOUT"`
+	Grace              time.Duration `help:"Default of grace." default:"2s" env:"RUNNEL_GRACE"`
+	Linger             time.Duration `help:"Default of linger; 0 for none." default:"5m" env:"RUNNEL_LINGER"`
+	PingInterval       time.Duration `help:"Time between pings; a peer silent for three is cut off." default:"20s" env:"RUNNEL_PING_INTERVAL"`
+	WriteTimeout       time.Duration `help:"Longest time in which a peer takes no byte." default:"30s" env:"RUNNEL_WRITE_TIMEOUT"`
+	Shell              string        `help:"What runs a string command, with -c: a POSIX shell." default:"/bin/sh" env:"RUNNEL_SHELL"`
+	Containment        string        `help:"What holds process trees together: cgroup, marker, group, or auto for the strongest of them." enum:"auto,cgroup,marker,group" default:"auto" env:"RUNNEL_CONTAINMENT"`
+	StateDir           string        `help:"Where a server leaves word of what it runs, for the next one to clean up after a crash; empty for none." default:"${state}" env:"RUNNEL_STATE_DIR"`
+	Limit              limits        `help:"Limit of sessions that ask for none: cpu_seconds, memory_bytes, processes, open_files, file_bytes; may be given more than once." type:"limits" placeholder:"NAME=VALUE" env:"RUNNEL_LIMIT"`
+	MaxLimit           limits        `help:"Largest limit that a session may have, and has that asks for none; may be given more than once." type:"limits" placeholder:"NAME=VALUE" env:"RUNNEL_MAX_LIMIT"`
+	Drain              time.Duration `help:"What sessions have at shutdown before they are ended." default:"5s" env:"RUNNEL_DRAIN"`
 }
 
 // Validate implements kong's check of values.
 func (b *bounds) Validate() error {
 	for name, v := range map[string]int64{
-		"max-sessions": int64(b.MaxSessions), "max-connections": int64(b.MaxConnections), "max-in-flight": int64(b.MaxInFlight),
+		"max-sessions": int64(b.MaxSessions), "max-connections": int64(b.MaxConnections), "max-unauthenticated": int64(b.MaxUnauthenticated), "max-in-flight": int64(b.MaxInFlight),
 		"replay-bytes": b.ReplayBytes, "replay-total": b.ReplayTotal, "max-message-bytes": b.MaxMessageBytes,
 		"ping-interval": int64(b.PingInterval), "write-timeout": int64(b.WriteTimeout),
 	} {
@@ -64,16 +65,17 @@ func (b *bounds) Validate() error {
 // client is never taken for dead, however long Ctrl-Z or `| less` holds it up; and an execute may be as large
 // as exec(2) takes arguments, six times over because JSON may swell each byte to six.
 var ownBounds = bounds{
-	MaxSessions:     1,
-	MaxConnections:  1,
-	MaxInFlight:     1024,
-	ReplayBytes:     1 << 20,
-	ReplayTotal:     1 << 20,
-	MaxMessageBytes: 64 << 20,
-	Grace:           2 * time.Second,
-	PingInterval:    years,
-	WriteTimeout:    years,
-	Shell:           "/bin/sh",
+	MaxSessions:        1,
+	MaxConnections:     1,
+	MaxUnauthenticated: 1,
+	MaxInFlight:        1024,
+	ReplayBytes:        1 << 20,
+	ReplayTotal:        1 << 20,
+	MaxMessageBytes:    64 << 20,
+	Grace:              2 * time.Second,
+	PingInterval:       years,
+	WriteTimeout:       years,
+	Shell:              "/bin/sh",
 }
 
 const years = 10 * 365 * 24 * time.Hour

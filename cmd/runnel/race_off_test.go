@@ -4,3 +4,5 @@ package main
 
 // bigLines makes 50 MB.
 const bigLines = 2_500_000
+
+const raceDetector = false

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -52,12 +53,14 @@ func newService(b *bounds, auth server.Auth, host *process.Host, log zerolog.Log
 			Limits:        process.Limits(b.Limit),
 			MaxLimits:     process.Limits(b.MaxLimit),
 		},
-		MaxConnections:  b.MaxConnections,
-		MaxInFlight:     b.MaxInFlight,
-		MaxMessageBytes: b.MaxMessageBytes,
-		PingInterval:    b.PingInterval,
-		WriteTimeout:    b.WriteTimeout,
-		Drain:           b.Drain,
+		MaxConnections:     b.MaxConnections,
+		MaxUnauthenticated: mostUnauthenticated(b.MaxUnauthenticated),
+		RequestTimeout:     requestTimeout,
+		MaxInFlight:        b.MaxInFlight,
+		MaxMessageBytes:    b.MaxMessageBytes,
+		PingInterval:       b.PingInterval,
+		WriteTimeout:       b.WriteTimeout,
+		Drain:              b.Drain,
 		Bounds: rpc.Bounds{
 			MaxSessions:         b.MaxSessions,
 			MaxRetained:         b.MaxRetained,
@@ -69,6 +72,18 @@ func newService(b *bounds, auth server.Auth, host *process.Host, log zerolog.Log
 		Capabilities: capabilities(host),
 		Log:          log,
 	})}
+}
+
+// requestTimeout bounds an HTTP request, its answer, and the wait for the next one.
+const requestTimeout = 10 * time.Second
+
+// mostUnauthenticated leaves descriptors for those who are authenticated, and for what they run.
+func mostUnauthenticated(asked int) int {
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil || files.Cur/4 > uint64(asked) {
+		return asked
+	}
+	return int(max(files.Cur/4, 1))
 }
 
 // capabilities are what clients are told of the machine.

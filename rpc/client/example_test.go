@@ -27,7 +27,7 @@ func serve() (url string, stop func()) {
 	})
 	s := server.New(server.Local{Registry: sessions}, server.Options{
 		Defaults:       server.Defaults{Shell: "/bin/sh", Grace: time.Second, ReplayBytes: 1 << 20, Environ: os.Environ()},
-		MaxConnections: 10, MaxInFlight: 100, MaxMessageBytes: 1 << 20,
+		MaxConnections: 10, MaxUnauthenticated: 10, MaxInFlight: 100, MaxMessageBytes: 1 << 20,
 		PingInterval: 20 * time.Second, WriteTimeout: 30 * time.Second, Log: zerolog.Nop(),
 	})
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -42,7 +42,7 @@ func benchServerHeld(b *testing.B, sessions, connections int, kind process.Conta
 	})
 	srv := server.New(server.Local{Registry: registry}, server.Options{
 		Defaults:       server.Defaults{Shell: "/bin/sh", Grace: 2 * time.Second, ReplayBytes: 1 << 20, Environ: os.Environ()},
-		MaxConnections: connections, MaxInFlight: 1024, MaxMessageBytes: 1 << 20,
+		MaxConnections: connections, MaxUnauthenticated: connections, MaxInFlight: 1024, MaxMessageBytes: 1 << 20,
 		PingInterval: 20 * time.Second, WriteTimeout: 30 * time.Second, Log: zerolog.Nop(),
 	})
 	l, err := net.Listen("tcp", "127.0.0.1:0")

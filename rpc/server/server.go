@@ -22,10 +22,14 @@ import (
 
 // Options say how a server behaves. No field has a default here: the command line has them.
 type Options struct {
-	Version         string
-	Auth            Auth
-	Defaults        Defaults
-	MaxConnections  int
+	Version        string
+	Auth           Auth
+	Defaults       Defaults
+	MaxConnections int
+	// MaxUnauthenticated is the most TCP connections that are not WebSockets; one more closes the oldest of them.
+	MaxUnauthenticated int
+	// RequestTimeout bounds an HTTP request, its answer and the wait for the next one, each. It is no bound of a WebSocket.
+	RequestTimeout  time.Duration
 	MaxInFlight     int   // requests on one connection
 	MaxMessageBytes int64 // of a message from a client
 	PingInterval    time.Duration
@@ -42,6 +46,7 @@ type Server struct {
 	sessions Sessions
 	http     *http.Server
 	refusals *refusals
+	pending  *pending
 	wg       sync.WaitGroup // connections
 
 	mu     sync.Mutex
@@ -54,6 +59,7 @@ type Server struct {
 func New(sessions Sessions, o Options) *Server {
 	o.Defaults.enterDirectory()
 	s := &Server{o: o, sessions: sessions, refusals: newRefusals(o.Log), conns: make(map[*conn]struct{})}
+	s.pending = newPending(o.MaxUnauthenticated, s.refusals)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ws", func(w http.ResponseWriter, r *http.Request) { s.upgrade(w, r, false) })
 	mux.HandleFunc("GET /ws/mcp", func(w http.ResponseWriter, r *http.Request) { s.upgrade(w, r, true) })
@@ -62,8 +68,11 @@ func New(sessions Sessions, o Options) *Server {
 	s.http = &http.Server{
 		Handler:           mux,
 		ConnContext:       connContext,
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       time.Minute,
+		ConnState:         s.pending.state,
+		ReadHeaderTimeout: o.RequestTimeout,
+		ReadTimeout:       o.RequestTimeout, // of the body too, which nobody wants
+		WriteTimeout:      o.RequestTimeout,
+		IdleTimeout:       o.RequestTimeout,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          stdlog.New(io.Discard, "", 0),
 	}
@@ -72,7 +81,7 @@ func New(sessions Sessions, o Options) *Server {
 
 // Serve accepts connections on l until Shutdown, and then returns nil.
 func (s *Server) Serve(l net.Listener) error {
-	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	if err := s.http.Serve(listener{l, s.pending}); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil
@@ -146,7 +155,9 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, lenient bool) {
 		return
 	}
 	defer s.wg.Done()
-	sock := newSocket(peerOf(r.Context()).conn, s.o.WriteTimeout)
+	tcp := peerOf(r.Context()).conn
+	s.pending.remove(tcp)
+	sock := newSocket(tcp, s.o.WriteTimeout)
 	c := newConn(s, principal, lenient, sock)
 	h := &hijacker{ResponseWriter: w, lib: &libraryConn{socket: sock, outbox: c.outbox, idle: s.idle(), closed: make(chan struct{})}}
 	ws, err := websocket.Accept(h, r, &websocket.AcceptOptions{
@@ -161,6 +172,8 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, lenient bool) {
 		if h.hijacked {
 			_ = h.lib.Close()
 			_ = sock.Conn.Close()
+		} else {
+			s.pending.add(tcp)
 		}
 		return
 	}
