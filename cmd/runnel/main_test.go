@@ -12,10 +12,14 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/runnel-rpc/runnel/process"
 )
 
-// TestMain makes the test binary the program, too: `runnel` in PATH is the real thing, race detector and all.
+// TestMain makes the test binary the program, too: `runnel` in PATH is the real thing, race detector and all. A server
+// starts it as its step process, too, which must not run the tests.
 func TestMain(m *testing.M) {
+	process.Step()
 	mark = fmt.Sprintf("STARTED_BY_TEST=%d", os.Getpid())
 	testscript.Main(clean{m}, map[string]func(){"runnel": main, "hasty-runnel": hasty})
 }
