@@ -65,8 +65,9 @@ func (h *Host) Containment() Containment { return h.orPlain().kind }
 // Recovered is what Open found and did.
 func (h *Host) Recovered() Recovery { return h.orPlain().recovered }
 
-// Close gives back what the Host holds, after all its processes were closed. An error says that something of a tree could
-// not be removed, as where somebody could not be ended; the next Open in the same state directory tries again.
+// Close gives back what the Host holds, after all its processes were closed. Of trees that were given up on or could not be
+// inspected it kills who is left, which takes at most two seconds. An error says that somebody lives even
+// then, or may, or that something of a tree could not be removed; the next Open in the same state directory tries again.
 func (h *Host) Close() error { return h.orPlain().shut() }
 
 func (h *Host) orPlain() *Host {

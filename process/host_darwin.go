@@ -16,6 +16,7 @@ type (
 
 func (*estate) account(*Exit) {}
 func (*estate) release()      {}
+func (*estate) doubt()        {}
 func (*brood) reaped(int)     {}
 
 var errOnlyGroup = errors.New("this system has process groups alone")

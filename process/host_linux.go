@@ -20,6 +20,7 @@ type means struct {
 	v1       map[string]string // our groups of version 1, by controller, for limits that nothing better holds
 	thread   *forker           // nil but under Group
 	adjuster *adjuster         // nil for nothing to adjust
+	doubtful atomic.Bool       // somebody of a tree that was given back may live
 	reserved bool              // a thread for what needs a descriptor when there is none
 	groups   atomic.Uint64     // numbers groups of version 1
 }
@@ -89,6 +90,7 @@ func (h *Host) contain(own hierarchies, onlyParent bool) error {
 }
 
 func (h *Host) shut() error {
+	all := []error{h.endRemainder()}
 	if h.adjuster != nil {
 		h.adjuster.stop()
 	}
@@ -101,7 +103,6 @@ func (h *Host) shut() error {
 	if h.thread != nil {
 		h.thread.stop()
 	}
-	var all []error
 	if h.subtree != nil {
 		all = append(all, h.subtree.close())
 	}

@@ -137,7 +137,11 @@ func (p *Process) Sweep(ctx context.Context, grace time.Duration) SweepResult {
 	if p.tree.outlivesReap() {
 		_, _ = p.leader.reap() // ErrRunning: then it is swept with the others
 	}
-	return sweep(ctx, p.tree, grace, p.asked.Load())
+	r := sweep(ctx, p.tree, grace, p.asked.Load())
+	if len(r.Survivors) > 0 || r.Unverified {
+		p.tally.doubt()
+	}
+	return r
 }
 
 // Abandon makes WaitExit return os.ErrClosed, for a leader that even SIGKILL does not end. Everything else

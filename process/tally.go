@@ -22,6 +22,15 @@ func (t *tally) settle(e Exit) Exit {
 	return *t.exit
 }
 
+// doubt notes that somebody of the tree may live on.
+func (t *tally) doubt() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.estate != nil {
+		t.estate.doubt()
+	}
+}
+
 // close ends the counting.
 func (t *tally) close() {
 	t.mu.Lock()

@@ -37,12 +37,13 @@ type CancelParams struct {
 }
 
 // CancelResult answers once the whole tree is gone or given up on: Survivors are the processes that
-// could not be killed.
+// could not be killed, all of them if SurvivorsVerified.
 type CancelResult struct {
-	Status    string `json:"status"`
-	SessionID string `json:"session_id"`
-	Escalated bool   `json:"escalated"`
-	Survivors []int  `json:"survivors"`
+	Status            string `json:"status"`
+	SessionID         string `json:"session_id"`
+	Escalated         bool   `json:"escalated"`
+	Survivors         []int  `json:"survivors"`
+	SurvivorsVerified bool   `json:"survivors_verified"`
 }
 
 // WriteParams are the params of write.

@@ -27,7 +27,7 @@ const (
 		`"started_at":"2026-01-02T15:04:05.678Z","labels":{"job":"demo"},"stdin_bytes":0,` +
 		`"output":{"stdout_bytes":0,"stderr_bytes":0,"pty_bytes":0,"truncated_lines":0,"dropped_bytes":0,"lost_bytes":0}}`
 
-	ended = ofEnded + `,"seq":8,"status":"failed","exit_code":3,"signal":null,"reason":"exited","escalated":false,"survivors":[],` +
+	ended = ofEnded + `,"seq":8,"status":"failed","exit_code":3,"signal":null,"reason":"exited","escalated":false,"survivors":[],"survivors_verified":true,` +
 		`"pid":4712,"pgid":4712,"execution_time":0.002,"usage":{"user_time":0.001,"system_time":0.001,"max_rss_bytes":1703936},` +
 		`"output":{"stdout_bytes":6,"stderr_bytes":0,"pty_bytes":0,"truncated_lines":0,"dropped_bytes":0,"lost_bytes":0}`
 	endedRecord   = ended + `}`
@@ -51,7 +51,7 @@ var controlExamples = []Example{
 }
 
 var cancelExamples = []Example{
-	{"cancel", ofRunning + `,"grace":5}`, ofRunning + `,"status":"canceled","escalated":false,"survivors":[]}`},
+	{"cancel", ofRunning + `,"grace":5}`, ofRunning + `,"status":"canceled","escalated":false,"survivors":[],"survivors_verified":true}`},
 }
 
 var writeExamples = []Example{

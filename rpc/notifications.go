@@ -157,20 +157,21 @@ const (
 // the result of what waits for it. Limit is which one ended the session, with reason limit. Exactly one of ExitCode and Signal is set, as the kernel reported it;
 // both are null, and Reason is lost, where the server could not learn it.
 type Completion struct {
-	SessionID     string       `json:"session_id"`
-	Seq           int64        `json:"seq"`
-	Status        string       `json:"status"`
-	ExitCode      *int         `json:"exit_code"`
-	Signal        *string      `json:"signal"`
-	Reason        string       `json:"reason"`
-	Limit         string       `json:"limit,omitempty"`
-	Escalated     bool         `json:"escalated"`
-	Survivors     []int        `json:"survivors"`
-	PID           int          `json:"pid"`
-	PGID          int          `json:"pgid"`
-	ExecutionTime float64      `json:"execution_time"`
-	Usage         Usage        `json:"usage"`
-	Output        OutputCounts `json:"output"`
+	SessionID         string       `json:"session_id"`
+	Seq               int64        `json:"seq"`
+	Status            string       `json:"status"`
+	ExitCode          *int         `json:"exit_code"`
+	Signal            *string      `json:"signal"`
+	Reason            string       `json:"reason"`
+	Limit             string       `json:"limit,omitempty"`
+	Escalated         bool         `json:"escalated"`
+	Survivors         []int        `json:"survivors"`
+	SurvivorsVerified bool         `json:"survivors_verified"`
+	PID               int          `json:"pid"`
+	PGID              int          `json:"pgid"`
+	ExecutionTime     float64      `json:"execution_time"`
+	Usage             Usage        `json:"usage"`
+	Output            OutputCounts `json:"output"`
 }
 
 // Usage is what the kernel accounted to the process and its waited-for children, or where a control group holds the

@@ -140,8 +140,12 @@ func (r *Registry) supervise(s *Session, p *process.Process) {
 	r.wg.Go(func() { s.supervise(p) })
 }
 
-// survived logs and counts processes of a session that even SIGKILL did not end.
-func (r *Registry) survived(s *Session, pids []int) {
+// survived logs and counts processes of a session that even SIGKILL did not end, and logs where there may be some.
+func (r *Registry) survived(s *Session, swept *process.SweepResult) {
+	if swept.Unverified {
+		r.o.Log.Error().Str("session", s.spec.ID).Msg("cannot verify that the processes of a session have ended")
+	}
+	pids := swept.Survivors
 	if len(pids) == 0 {
 		return
 	}

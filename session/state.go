@@ -64,6 +64,7 @@ type Record struct {
 	Exit          process.Exit
 	Escalated     bool  // SIGKILL was needed
 	Survivors     []int // processes that even that did not end
+	Unverified    bool  // there may be others: the tree could not be inspected
 	PID, PGID     int
 	ExecutionTime time.Duration // from the start to the exit of the command itself
 	Counts        stream.Counts

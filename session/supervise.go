@@ -98,7 +98,7 @@ func (s *Session) sweep(p *process.Process) process.SweepResult {
 
 // finish makes the record, which is the last event of the log, and gives the slot back.
 func (s *Session) finish(exit process.Exit, swept process.SweepResult, took time.Duration) {
-	s.reg.survived(s, swept.Survivors)
+	s.reg.survived(s, &swept)
 	s.update(func(st *status) {
 		if st.killer != nil {
 			st.killer.Stop()
@@ -108,6 +108,7 @@ func (s *Session) finish(exit process.Exit, swept process.SweepResult, took time
 			Exit:          exit,
 			Escalated:     st.escalated || swept.Escalated,
 			Survivors:     swept.Survivors,
+			Unverified:    swept.Unverified,
 			PID:           st.proc.PID(),
 			PGID:          st.proc.PGID(),
 			ExecutionTime: took,

@@ -45,6 +45,9 @@ func (c *cancelCmd) Run(w *world) error {
 		if len(res.Survivors) > 0 {
 			return fmt.Errorf("%s: these processes could not be killed: %v", id, res.Survivors)
 		}
+		if !res.SurvivorsVerified {
+			return fmt.Errorf("%s: the server could not verify that all processes have ended", id)
+		}
 		_, err = fmt.Fprintf(w.stdout, "%s %s\n", id, res.Status)
 		return err
 	})

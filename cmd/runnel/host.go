@@ -8,11 +8,13 @@ import (
 	"github.com/runnel-rpc/runnel/process"
 )
 
-// closeHost closes it; what it could not remove is for the next one.
-func closeHost(h *process.Host, log zerolog.Logger) {
-	if err := h.Close(); err != nil {
+// closeHost closes it; what it could not end or remove is logged, and left for the next one.
+func closeHost(h *process.Host, log zerolog.Logger) error {
+	err := h.Close()
+	if err != nil {
 		log.Error().Err(err).Msg("leaving something behind")
 	}
+	return err
 }
 
 // openHost probes the machine for what holds process trees, after it has ended what crashed servers left.

@@ -86,7 +86,7 @@ func (l *link) abandon(session string) {
 	if l.own != nil {
 		l.own.registry.Kill()
 		l.own.registry.Shutdown(context.Background())
-		closeHost(l.own.host, l.own.log)
+		_ = closeHost(l.own.host, l.own.log)
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), abandonTime)
@@ -101,5 +101,5 @@ func (l *link) stop() {
 	l.own.registry.Shutdown(context.Background())
 	l.own.server.Shutdown()
 	<-l.done
-	closeHost(l.own.host, l.own.log)
+	_ = closeHost(l.own.host, l.own.log)
 }

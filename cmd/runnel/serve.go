@@ -38,8 +38,8 @@ func (c *serveCmd) Run(w *world) error {
 	if s == nil {
 		return err
 	}
-	defer s.close()
-	return newService(&c.bounds, s.auth, s.host, log).serve(ctx, stop, s.listeners)
+	err = newService(&c.bounds, s.auth, s.host, log).serve(ctx, stop, s.listeners)
+	return errors.Join(err, s.close())
 }
 
 // endSignals are those that end a server.

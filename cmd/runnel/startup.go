@@ -56,7 +56,7 @@ func (c *serveCmd) start(ctx context.Context, log zerolog.Logger) (_ *started, e
 	s := &started{log: log, unready: func() {}}
 	defer func() {
 		if err != nil {
-			s.close()
+			_ = s.close()
 		}
 	}()
 	if s.auth, err = c.auth(ctx); err != nil {
@@ -81,11 +81,12 @@ func (c *serveCmd) start(ctx context.Context, log zerolog.Logger) (_ *started, e
 	return s, nil
 }
 
-// close undoes the start, also one that was not completed.
-func (s *started) close() {
+// close undoes the start, also one that was not completed. An error says that something is left behind.
+func (s *started) close() error {
 	s.unready()
 	closeAll(s.listeners)
-	if s.host != nil {
-		closeHost(s.host, s.log)
+	if s.host == nil {
+		return nil
 	}
+	return closeHost(s.host, s.log)
 }

@@ -125,7 +125,8 @@ func end(s Session, grace rpc.Seconds, answer func(rpc.CancelResult) any) answer
 			return nil, rpc.SessionNotFound(s.ID()) // it failed to start meanwhile
 		}
 		c := completion(s.ID(), rec)
-		return answer(rpc.CancelResult{Status: c.Status, SessionID: c.SessionID, Escalated: c.Escalated, Survivors: c.Survivors}), nil
+		return answer(rpc.CancelResult{Status: c.Status, SessionID: c.SessionID, Escalated: c.Escalated, Survivors: c.Survivors,
+			SurvivorsVerified: c.SurvivorsVerified}), nil
 	})
 }
 

@@ -26,15 +26,16 @@ var reasons = [...]string{
 // completion is the completion record as the wire has it.
 func completion(id string, r *session.Record) rpc.Completion {
 	c := rpc.Completion{
-		SessionID:     id,
-		Seq:           r.Seq,
-		Reason:        reasons[r.Cause],
-		Escalated:     r.Escalated,
-		Survivors:     append([]int{}, r.Survivors...),
-		PID:           r.PID,
-		PGID:          r.PGID,
-		ExecutionTime: r.ExecutionTime.Seconds(),
-		Output:        counts(r.Counts),
+		SessionID:         id,
+		Seq:               r.Seq,
+		Reason:            reasons[r.Cause],
+		Escalated:         r.Escalated,
+		Survivors:         append([]int{}, r.Survivors...),
+		SurvivorsVerified: !r.Unverified,
+		PID:               r.PID,
+		PGID:              r.PGID,
+		ExecutionTime:     r.ExecutionTime.Seconds(),
+		Output:            counts(r.Counts),
 	}
 	switch {
 	case !r.Exit.Known:
