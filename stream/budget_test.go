@@ -60,7 +60,7 @@ func TestAppendGoesOnWhenTheBudgetIsFree(t *testing.T) {
 		synctest.Wait()
 		for i, s := range waiting {
 			if n := s.pages.Load(); n != shared+2 {
-				t.Errorf("%d has appended %d pages, want %d", i, s.pages, shared+2)
+				t.Errorf("%d has appended %d pages, want %d", i, n, shared+2)
 			}
 		}
 		if used := b.Used(); !b.Exceeded() || used > b.limit+2*pageSize {
