@@ -13,6 +13,9 @@ type Call struct {
 	Method string
 	// Params is the raw JSON of the params, an object or an array; nil where they are left out or null.
 	Params []byte
+	// Response reports that the item is a response: it has a "result" or an "error" and no "method". It is
+	// ignored, since an answer to an answer could go on without end. Nothing else is set.
+	Response bool
 	// Err is the answer to an item that is no valid request, else nil. It is always answered: under ID,
 	// or under a null id where ID is nil.
 	Err *Error
@@ -76,7 +79,7 @@ func parseBatch(s *scanner, maxBatch int, calls []Call) ([]Call, *Error) {
 }
 
 // members are the raw values of a request's members, nil where they are left out.
-type members struct{ version, method, params, id []byte }
+type members struct{ version, method, params, id, result, err []byte }
 
 // parseCall parses the value at s as a call. The error is one of syntax.
 func parseCall(s *scanner) (Call, error) {
@@ -109,6 +112,10 @@ func (m *members) named(name []byte) *[]byte {
 		return &m.params
 	case isString(name, "id"):
 		return &m.id
+	case isString(name, "result"):
+		return &m.result
+	case isString(name, "error"):
+		return &m.err
 	}
 	return nil
 }
@@ -117,6 +124,8 @@ func (m *members) named(name []byte) *[]byte {
 func (m *members) call() Call {
 	c := Call{ID: m.id}
 	switch {
+	case m.method == nil && (m.result != nil || m.err != nil):
+		return Call{Response: true}
 	case !kindOf(m.id).in(kindNone | kindNull | kindString | kindNumber):
 		c.ID = nil
 		c.Err = InvalidRequest("id must be a string, a number or null")

@@ -40,6 +40,9 @@ func describe(c Call) string {
 		}
 		return string(b)
 	}
+	if c.Response {
+		return "response"
+	}
 	if c.Err != nil {
 		return fmt.Sprint(or(c.ID), " ", c.Err.Code, " ", strings.TrimPrefix(c.Err.Message, "Invalid request: "))
 	}
@@ -93,8 +96,11 @@ func TestParseMessage(t *testing.T) {
 		{"method null", `{"jsonrpc":"2.0","method":null,"id":1}`, one("1 " + noMethod)},
 		{"method empty", `{"jsonrpc":"2.0","method":"","id":1}`, one("1  -")},
 		{"method with escapes", `{"jsonrpc":"2.0","method":"\u0024/cancel\"\ud83d\ude00","id":1}`, one("1 $/cancel\"\U0001f600 -")},
-		{"a response", `{"jsonrpc":"2.0","result":19,"id":1}`, one("1 " + noMethod)},
-		{"an error response", `{"jsonrpc":"2.0","error":{"code":-32700,"message":""},"id":null}`, one("null " + noMethod)},
+		{"a response", `{"jsonrpc":"2.0","result":19,"id":1}`, one("response")},
+		{"an error response", `{"jsonrpc":"2.0","error":{"code":-32700,"message":""},"id":null}`, one("response")},
+		{"a response that is malformed", `{"result":null,"id":{}}`, one("response")},
+		{"a response with a method", `{"jsonrpc":"2.0","result":19,"method":"m","id":1}`, one("1 m -")},
+		{"a response in a batch", `[{"jsonrpc":"2.0","result":19,"id":1},{"jsonrpc":"2.0","method":"m","id":2}]`, batch("response", "2 m -")},
 		{"malformed notification", `{"jsonrpc":"2.0","method":"m","params":1}`, one("- " + badParams)},
 		{"unknown members", `{"jsonrpc":"2.0","method":"m","id":1,"meta":{"a":[1]},"":0}`, one("1 m -")},
 		{"names in other case", `{"JSONRPC":"2.0","Method":"m","ID":1}`, one("- " + noVersion)},
@@ -238,7 +244,7 @@ func TestParseMessageAllocatesLittle(t *testing.T) {
 func FuzzParseMessage(f *testing.F) {
 	for _, msg := range []string{
 		`{"jsonrpc":"2.0","method":"execute","params":{"command":["a","b"],"timeout":1.5e3},"id":"x"}`,
-		`[{"jsonrpc":"2.0","\u006dethod":"m","id":-0.5},1,null,true,[[]],{}]`,
+		`[{"jsonrpc":"2.0","\u006dethod":"m","id":-0.5},1,null,true,[[]],{}]`, `{"result":null,"err\u006fr":{},"id":1}`,
 		` [ { "id" : 1e400 , "params" : null } ] `, `[]`, `{"a":[1}}`, `{"a":"\ud800"}`, "\ufeff{}", `-`, `[1,]`, `{"":0`,
 	} {
 		f.Add([]byte(msg))
@@ -296,6 +302,12 @@ func checkSameAsUnmarshal(t *testing.T, msg []byte, c Call) {
 	if json.Unmarshal(msg, &object) != nil || object == nil {
 		if c.Err == nil {
 			t.Errorf("%q is no object, got %+v", msg, c)
+		}
+		return
+	}
+	if c.Response {
+		if object["method"] != nil || object["result"] == nil && object["error"] == nil {
+			t.Errorf("%q is no response", msg)
 		}
 		return
 	}

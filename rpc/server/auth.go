@@ -40,7 +40,7 @@ func (a *Auth) check(r *http.Request) (status int, why string) {
 		return http.StatusForbidden, "another user's process"
 	case !peer.unix && !a.hostAllowed(r.Host):
 		return http.StatusForbidden, "Host not allowed"
-	case !a.originAllowed(r.Header.Values("Origin")):
+	case !a.originsAllowed(r, !peer.unix && a.Token != ""):
 		return http.StatusForbidden, "Origin not allowed"
 	case !peer.unix && !a.tokenGiven(r):
 		return http.StatusUnauthorized, "a bearer token is needed"
@@ -68,26 +68,52 @@ func isLoopback(name string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
-func (a *Auth) originAllowed(origins []string) bool {
-	for _, o := range origins {
+// originsAllowed checks every Origin of the request. The one of a page that came from the Host itself, which was checked
+// before, passes too where a credential is asked for: that page alone does not have it.
+func (a *Auth) originsAllowed(r *http.Request, credential bool) bool {
+	for _, o := range r.Header.Values("Origin") {
 		u, err := url.Parse(o)
-		if err != nil || !slices.ContainsFunc(a.AllowOrigins, func(allowed string) bool {
-			return strings.EqualFold(strings.TrimSuffix(allowed, "/"), u.Scheme+"://"+u.Host)
-		}) {
+		if err != nil || !a.originAllowed(u) && !(credential && sameOrigin(u, r.Host)) {
 			return false
 		}
 	}
 	return true
 }
 
-// tokenGiven looks for the token in the Authorization header (RFC 6750 §2.1) and among the subprotocols,
-// never in the URL, which ends up in logs.
+func (a *Auth) originAllowed(u *url.URL) bool {
+	return slices.ContainsFunc(a.AllowOrigins, func(allowed string) bool {
+		return strings.EqualFold(strings.TrimSuffix(allowed, "/"), u.Scheme+"://"+u.Host)
+	})
+}
+
+// sameOrigin reports whether an Origin has the host and the port of the request's Host. A port that is left out is the
+// scheme's. The scheme itself is not compared: behind a proxy that ends TLS the server does not know it.
+func sameOrigin(u *url.URL, host string) bool {
+	port := map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	if port == "" || u.Host == "" {
+		return false
+	}
+	full := func(host string) string {
+		if _, _, err := net.SplitHostPort(host); err == nil {
+			return host
+		}
+		return net.JoinHostPort(strings.Trim(host, "[]"), port)
+	}
+	return strings.EqualFold(full(u.Host), full(host))
+}
+
+// tokenGiven looks for the token in the Authorization header (RFC 6750 §2.1, or as the password of RFC 7617) and among
+// the subprotocols, never in the URL, which ends up in logs. Browsers send a Basic credential that they know with the
+// requests of every page, so one that comes with an Origin proves nothing.
 func (a *Auth) tokenGiven(r *http.Request) bool {
 	if a.Token == "" {
 		return true
 	}
 	if scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
 		return a.equal(strings.TrimSpace(token))
+	}
+	if _, password, ok := r.BasicAuth(); ok && len(r.Header.Values("Origin")) == 0 {
+		return a.equal(password)
 	}
 	for _, p := range subprotocols(r) {
 		if token, ok := strings.CutPrefix(p, bearer); ok {

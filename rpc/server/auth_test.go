@@ -30,6 +30,17 @@ func header(pairs ...string) http.Header {
 	return h
 }
 
+func basic(user, password string) http.Header {
+	r := http.Request{Header: http.Header{}}
+	r.SetBasicAuth(user, password)
+	return r.Header
+}
+
+func added(h http.Header, name, value string) http.Header {
+	h.Add(name, value)
+	return h
+}
+
 // TestAuth: who is let in, and what the others are told.
 func TestAuth(t *testing.T) {
 	s := serve(t, func(set *settings) {
@@ -60,7 +71,28 @@ func TestAuth(t *testing.T) {
 		{"old path, no token", dialing{path: "/ws/mcp"}, 401},
 		{"foreign Origin", dialing{header: header("Authorization", right, "Origin", "https://evil.example")}, 403},
 		{"foreign Origin, no token", dialing{header: header("Origin", "https://evil.example")}, 403},
-		{"Origin that is the Host", dialing{header: header("Authorization", right, "Origin", "http://"+s.address)}, 403},
+		{"Origin that is the Host", dialing{header: header("Authorization", right, "Origin", "http://"+s.address)}, 0},
+		{"Origin that is the Host, by https", dialing{header: header("Authorization", right, "Origin", "https://"+s.address)}, 0},
+		{"Origin that is the Host, in other case", dialing{host: "localhost:1", header: header("Authorization", right, "Origin", "http://LOCALHOST:1")}, 0},
+		{"Origin that is the Host, subprotocol", dialing{protocols: []string{"runnel.v1", "bearer.s3cret"}, header: header("Origin", "http://"+s.address)}, 0},
+		{"Origin that is the Host, default port", dialing{host: "localhost:443", header: header("Authorization", right, "Origin", "https://localhost")}, 0},
+		{"Origin that is the Host, no port", dialing{host: "[::1]", header: header("Authorization", right, "Origin", "http://[::1]:80")}, 0},
+		{"Origin that is the Host, no token", dialing{header: header("Origin", "http://"+s.address)}, 401},
+		{"Origin that is the Host, foreign", dialing{host: "evil.example", header: header("Authorization", right, "Origin", "http://evil.example")}, 403},
+		{"Origin that is the Host, other port", dialing{host: "localhost:1", header: header("Authorization", right, "Origin", "http://localhost:2")}, 403},
+		{"Origin that is the Host, other default port", dialing{host: "localhost:80", header: header("Authorization", right, "Origin", "https://localhost")}, 403},
+		{"Origin that is the Host, other name", dialing{host: "localhost:1", header: header("Authorization", right, "Origin", "http://127.0.0.1:1")}, 403},
+		{"Origin that is the Host, other scheme", dialing{header: header("Authorization", right, "Origin", "ftp://"+s.address)}, 403},
+		{"Origin that is the Host, and foreign Origin", dialing{header: header("Authorization", right, "Origin", "http://"+s.address, "Origin", "https://evil.example")}, 403},
+		{"Basic", dialing{header: basic("anybody", "s3cret")}, 0},
+		{"Basic without a user", dialing{header: basic("", "s3cret")}, 0},
+		{"Basic, wrong", dialing{header: basic("s3cret", "nope")}, 401},
+		{"Basic, wrong, subprotocol right", dialing{header: basic("", "nope"), protocols: []string{"runnel.v1", "bearer.s3cret"}}, 401},
+		{"Basic with an Origin", dialing{header: added(basic("", "s3cret"), "Origin", "https://app.example")}, 401},
+		{"Basic with an Origin that is the Host", dialing{header: added(basic("", "s3cret"), "Origin", "http://"+s.address)}, 401},
+		{"Basic with an Origin, and the subprotocol", dialing{
+			header: added(basic("", "s3cret"), "Origin", "https://app.example"), protocols: []string{"runnel.v1", "bearer.s3cret"},
+		}, 0},
 		{"Origin null", dialing{header: header("Authorization", right, "Origin", "null")}, 403},
 		{"Origin whose end is right", dialing{header: header("Authorization", right, "Origin", "https://evil.app.example")}, 403},
 		{"Origin with another scheme", dialing{header: header("Authorization", right, "Origin", "http://app.example")}, 403},
@@ -95,8 +127,8 @@ func TestAuth(t *testing.T) {
 				t.Fatal(err)
 			case test.status != 0 && p.resp.StatusCode != test.status:
 				t.Fatalf("status %d, want %d", p.resp.StatusCode, test.status)
-			case test.status == 401 && !contains(p.resp.Header.Get("WWW-Authenticate"), "Bearer"):
-				t.Errorf("no challenge: %v", p.resp.Header)
+			case test.status == 401 && p.resp.Header.Get("WWW-Authenticate") != "Bearer": // no Basic: browsers would ask for it
+				t.Errorf("the challenge: %v", p.resp.Header)
 			case test.status == 0 && err != nil:
 				t.Fatal(err)
 			}
@@ -116,6 +148,14 @@ func TestAuth(t *testing.T) {
 			}
 			p.reset()
 		})
+	}
+}
+
+// TestSameOriginNeedsACredential: where no token is asked for, a page of the same Host is foreign like any other.
+func TestSameOriginNeedsACredential(t *testing.T) {
+	s := serve(t)
+	if p, err := s.tryDial(t, dialing{path: "/ws", header: header("Origin", "http://"+s.address)}); err == nil || p.resp.StatusCode != 403 {
+		t.Errorf("let in: %v", err)
 	}
 }
 

@@ -124,6 +124,9 @@ func (c *conn) stuck(err error) {
 
 // admit lets a well-formed call in and returns the request, or answers why not.
 func (c *conn) admit(call *rpc.Call, b *batch) *request {
+	if call.Response { // the server asks nothing
+		return nil
+	}
 	if len(call.ID) > maxIDBytes {
 		call.ID, call.Err = nil, rpc.InvalidRequest("id is longer than %d bytes", maxIDBytes)
 	}

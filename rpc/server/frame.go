@@ -1,6 +1,11 @@
 package server
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"unicode/utf8"
+
+	"github.com/coder/websocket"
+)
 
 // The opcodes of RFC 6455 §5.2, with FIN set: a message of the server is one frame.
 const (
@@ -70,4 +75,14 @@ func frame(opcode byte, payload []byte) []byte {
 // closeFrame says code and reason (RFC 6455 §5.5.1).
 func closeFrame(code uint16, reason string) []byte {
 	return frame(frameClose, append(binary.BigEndian.AppendUint16(nil, code), reason...))
+}
+
+// checkedEcho is the frame that answers a peer's close in place of f, the library's echo of its code and reason: the
+// library does not see whether the reason is UTF-8 (RFC 6455 §5.5.1), and what is not is answered with 1007 (§8.1).
+func checkedEcho(f []byte) []byte {
+	const reason = 2 + 2 // behind the header and the code; the payload of a control frame is short
+	if f[0] == frameClose && len(f) > reason && !utf8.Valid(f[reason:]) {
+		return closeFrame(uint16(websocket.StatusInvalidFramePayloadData), "the reason of the close is not UTF-8")
+	}
+	return f
 }

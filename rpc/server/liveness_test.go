@@ -131,7 +131,7 @@ func TestHandshakeAndNothingElse(t *testing.T) {
 	_ = p.ws.CloseNow()
 }
 
-// TestClientsCloseIsEchoed with its code.
+// TestClientsCloseIsEchoed with its code, unless its reason is not UTF-8.
 func TestClientsCloseIsEchoed(t *testing.T) {
 	s := serve(t)
 	for _, code := range []websocket.StatusCode{1000, 1001, 1008, 3000, 4999} {
@@ -144,6 +144,15 @@ func TestClientsCloseIsEchoed(t *testing.T) {
 	p := s.dial(t)
 	_, _ = p.tcp.Write([]byte{0x88, 0x80, 0, 0, 0, 0}) // with no code
 	p.closed(websocket.StatusNoStatusRcvd)
+	for reason, code := range map[string]websocket.StatusCode{
+		"bye, \u00e9\U0001f600": 1000, "\xff": 1007, "half \xe2\x82": 1007, "surrogate \xed\xa0\x80": 1007,
+	} {
+		p := s.dial(t)
+		p.start(sleeper)
+		_, _ = p.tcp.Write(append([]byte{0x88, 0x80 | byte(2+len(reason)), 0, 0, 0, 0, 1000 >> 8, 1000 & 0xff}, reason...))
+		p.closed(code)
+		s.idle()
+	}
 }
 
 // TestFramesThatAreRefused: each with its own code, and the tree of the session is gone.
