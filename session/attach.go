@@ -50,6 +50,7 @@ func (a *Attachment) Take() {
 		}
 	})
 	tellEvicted(others)
+	s.reg.relieve()
 }
 
 // evictAll takes all attachments but one off the session, and returns them. They are to be told.
@@ -98,4 +99,5 @@ func (a *Attachment) leave(dropped bool) {
 		}
 		s.release(st)
 	})
+	s.reg.relieve()
 }

@@ -156,7 +156,7 @@ func forgetAll(r *Registry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for e := r.ended.Front(); e != nil; e = r.ended.Front() {
-		r.drop(e)
+		leave([]*Session{r.drop(e)})
 	}
 }
 
@@ -183,5 +183,28 @@ func TestNothingIsCountedAfterExpiry(t *testing.T) {
 				t.Errorf("%d bytes are counted", r.budget.Used())
 			}
 		})
+	}
+}
+
+// TestEndedLogIsShedWhenItsReaderGoes: a session that is held up because all logs together are at their bound gets on
+// then, though nobody appends any more who would look for what can be given up.
+func TestEndedLogIsShedWhenItsReaderGoes(t *testing.T) {
+	const total, size = 1 << 20, 3000000
+	r := registry(t, Options{ReplayTotal: total})
+	over := start(t, r, sh("over", flood(900000)+"; read x").piped())
+	reader := follow(t, over, stream.CursorOptions{Paces: true})
+	settled(t, over)
+	held := start(t, r, sh("held", flood(size)))
+	follow(t, held, stream.CursorOptions{Paces: true})
+	settled(t, held)
+	written := func() int64 { return held.View().Counts.Written[stream.Stdout] }
+	over.Write(nil, nil, true)
+	ended(t, over)
+	if n := written(); n > total/2 {
+		t.Fatalf("it is not held up: it has written %d bytes", n)
+	}
+	reader.Drop()
+	if !poll(patience, func() bool { return written() > total/2 }) {
+		t.Errorf("it has written %d bytes", written())
 	}
 }

@@ -164,23 +164,42 @@ func (r *Registry) forget(s *Session) {
 	r.release()
 }
 
-// retain keeps an ended session for a while, and gives its slot back.
-func (r *Registry) retain(s *Session) {
+// retain keeps a session whose record is about to be made for a while, and gives its slot back. It must be called
+// without the session's lock.
+func (r *Registry) retain(s *Session) { leave(r.keep(s)) }
+
+// relieve sheds for an append that waits for the budget. It is called when the log of an ended session may have come to
+// be dispensable, without any session's lock.
+func (r *Registry) relieve() {
+	if r.budget.Waited() {
+		r.shed()
+	}
+}
+
+// keep returns the sessions that are not kept any more, or not at all.
+func (r *Registry) keep(s *Session) (dropped []*Session) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.release()
 	if r.closed || r.o.MaxRetained <= 0 || r.o.Retain <= 0 {
 		r.remove(s)
-		s.log.Leave()
-		return
+		return []*Session{s}
 	}
 	r.ended.PushBack(&retained{s: s, until: time.Now().Add(r.o.Retain), full: r.full.PushBack(s)})
 	r.weight += s.spec.Weight
 	for r.ended.Len() > r.o.MaxRetained || r.weight > maxRetainedBytes && r.ended.Len() > 1 {
-		r.drop(r.ended.Front())
+		dropped = append(dropped, r.drop(r.ended.Front()))
 	}
 	if r.expiry == nil {
 		r.expiry = time.AfterFunc(r.o.Retain, r.expire)
+	}
+	return dropped
+}
+
+// leave takes the logs of sessions that are forgotten out of the budget, without the registry's lock.
+func leave(dropped []*Session) {
+	for _, s := range dropped {
+		s.log.Leave()
 	}
 }
 
@@ -201,12 +220,13 @@ func (r *Registry) release() {
 	}
 }
 
-func (r *Registry) drop(e *list.Element) {
+// drop forgets an ended session and returns it: its log has to leave the budget.
+func (r *Registry) drop(e *list.Element) *Session {
 	x := r.ended.Remove(e).(*retained)
 	r.full.Remove(x.full)
 	r.weight -= x.s.spec.Weight
 	r.remove(x.s)
-	x.s.log.Leave()
+	return x.s
 }
 
 // shed gives up the logs of ended sessions, oldest first, until all logs together are within their bound. A
@@ -231,20 +251,23 @@ func (r *Registry) shed() {
 }
 
 // expire drops the records whose time has passed, and looks again when the next one's has.
-func (r *Registry) expire() {
+func (r *Registry) expire() { leave(r.expired()) }
+
+func (r *Registry) expired() (dropped []*Session) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
-		return
+		return nil
 	}
 	for e := r.ended.Front(); e != nil; e = r.ended.Front() {
 		if rest := time.Until(e.Value.(*retained).until); rest > 0 {
 			r.expiry.Reset(rest)
-			return
+			return dropped
 		}
-		r.drop(e)
+		dropped = append(dropped, r.drop(e))
 	}
 	r.expiry = nil
+	return dropped
 }
 
 // Drain makes the registry take no more sessions. The channel is closed when none runs.

@@ -40,6 +40,11 @@ type Session struct {
 	log     *stream.Log
 	stdin   stdin
 
+	// signaling is held by who signals the tree, and is taken before mu, which nobody holds meanwhile: to signal
+	// takes as long as to find who is in the tree, and a pause waits for it to stand still.
+	signaling sync.Mutex
+	signals   sync.WaitGroup // signals that the state allowed and that are being sent
+
 	mu     sync.Mutex
 	status status
 
@@ -66,13 +71,49 @@ func newSession(r *Registry, spec Spec) *Session {
 	return s
 }
 
-// update is the one way to change a session's state. It holds the session's lock: f may append to the log
-// and send signals, and must not block.
+// update is the one way to change a session's state. It holds the session's lock: f may append to the log, and must
+// not block nor send signals. It asks the tree to end where f began the end.
 func (s *Session) update(f func(*status)) {
+	if p := s.change(f); p != nil {
+		s.signaling.Lock()
+		defer s.signaling.Unlock()
+		defer s.signals.Done()
+		_ = p.Terminate()
+	}
+}
+
+// change is the part of update under the lock. It returns the process that has to be asked to end.
+func (s *Session) change(f func(*status)) (ask *process.Process) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f(&s.status)
 	s.status.check()
+	if s.status.ask {
+		s.status.ask = false
+		s.signals.Add(1)
+		ask = s.status.proc
+	}
+	return ask
+}
+
+// control runs f, which signals the tree, for a session that runs. Until it returns, nobody else signals the tree and
+// nothing of it is swept or reaped. The error is f's, or a *StateError.
+func (s *Session) control(f func(p *process.Process, state State) error) error {
+	s.signaling.Lock()
+	defer s.signaling.Unlock()
+	var p *process.Process
+	var state State
+	s.update(func(st *status) {
+		if state = st.state; state.Live() {
+			p = st.proc
+			s.signals.Add(1)
+		}
+	})
+	if p == nil {
+		return &StateError{state}
+	}
+	defer s.signals.Done()
+	return f(p, state)
 }
 
 // ID is the session's UUID.
@@ -209,61 +250,58 @@ func (s *Session) event(st *status, what string) {
 
 // Pause stops the whole tree and its deadlines. Pausing a paused session does nothing. The error is a
 // *StateError when it does not run.
-func (s *Session) Pause() (err error) {
-	s.update(func(st *status) {
-		switch st.state {
-		case Paused:
-		case Running:
-			if err = st.proc.Pause(); err != nil {
-				return
-			}
-			st.move(Paused)
+func (s *Session) Pause() error {
+	return s.control(func(p *process.Process, state State) error {
+		if state == Paused {
+			return nil
+		}
+		if err := p.Pause(); err != nil {
+			return err
+		}
+		return s.follow(Running, Paused, func(st *status) {
 			s.timeout.Hold()
 			s.silence.Hold()
 			s.event(st, "paused")
-		default:
-			err = &StateError{st.state}
-		}
+		})
 	})
-	return err
 }
 
 // Resume lets a paused session go on; for one that runs it does nothing. The error is a *StateError when it
 // is neither.
-func (s *Session) Resume() (err error) {
-	s.update(func(st *status) {
-		switch st.state {
-		case Running:
-		case Paused:
-			s.log.AppendEvent(func(int64, stream.Counts) any { // what the tree writes from now on lies behind it
-				if err = st.proc.Resume(); err != nil {
-					return nil
-				}
-				return st.change("resumed")
-			})
-			if err != nil {
-				return
-			}
+func (s *Session) Resume() error {
+	return s.control(func(p *process.Process, state State) error {
+		if state == Running {
+			return nil
+		}
+		release := s.log.Hold() // what the tree writes from now on lies behind the event
+		defer release()
+		if err := p.Resume(); err != nil {
+			return err
+		}
+		return s.follow(Paused, Running, func(st *status) {
+			s.event(st, "resumed")
 			s.timeout.Release()
 			s.silence.Release()
-			st.move(Running)
-		default:
+		})
+	})
+}
+
+// follow notes what a signal made of the session, unless it began to end meanwhile.
+func (s *Session) follow(from, to State, note func(*status)) (err error) {
+	s.update(func(st *status) {
+		if st.state != from {
 			err = &StateError{st.state}
+			return
 		}
+		st.move(to)
+		note(st)
 	})
 	return err
 }
 
 // Signal sends sig to the whole tree. The error is a *StateError when the session does not run.
-func (s *Session) Signal(sig syscall.Signal) (err error) {
-	s.update(func(st *status) {
-		if !st.state.Live() {
-			err = &StateError{st.state}
-			return
-		}
-		err = st.proc.Signal(sig)
-	})
-	return err
+func (s *Session) Signal(sig syscall.Signal) error {
+	return s.control(func(p *process.Process, _ State) error { return p.Signal(sig) })
 }
 
 // Resize sets the size of the session's terminal in characters, 1 to 65535 each; a paused one learns of it
@@ -313,15 +351,13 @@ func (s *Session) end(st *status, cause Cause, grace time.Duration) {
 	}
 }
 
-// signalEnd signals the tree. The supervisor does the rest when the command has exited.
+// signalEnd sees that the tree is signalled. The supervisor does the rest when the command has exited.
 func (s *Session) signalEnd(st *status) {
 	s.beginEnd(st)
 	if st.cause == Canceled {
 		s.event(st, "canceled")
 	}
-	if st.grace > 0 {
-		_ = st.proc.Terminate()
-	}
+	st.ask = st.grace > 0
 	s.killAfter(st, st.grace)
 }
 
@@ -348,6 +384,9 @@ func (s *Session) killAfter(st *status, grace time.Duration) {
 
 // kill runs when grace has passed. Once the command has exited, the sweep does the killing, which knows whom.
 func (s *Session) kill() {
+	s.signaling.Lock()
+	defer s.signaling.Unlock()
+	var p *process.Process
 	s.update(func(st *status) {
 		if st.state != Ending || st.killed {
 			return
@@ -357,10 +396,17 @@ func (s *Session) kill() {
 			st.cutShort()
 			return
 		}
-		if st.proc.Kill() == nil {
-			st.escalated = true
-		}
-		st.killer = time.AfterFunc(killWait, st.proc.Abandon)
+		p = st.proc
+		s.signals.Add(1)
+	})
+	if p == nil {
+		return
+	}
+	defer s.signals.Done()
+	sent := p.Kill() == nil
+	s.update(func(st *status) {
+		st.escalated = st.escalated || sent
+		st.killer = time.AfterFunc(killWait, p.Abandon)
 	})
 }
 

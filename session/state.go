@@ -74,6 +74,7 @@ type Record struct {
 type status struct {
 	state     State
 	cause     Cause
+	ask       bool // the tree has to be asked to end
 	wanted    bool // an end was asked for, with cause; it comes once the process runs
 	grace     time.Duration
 	due       time.Time          // when grace has passed, once killer is set

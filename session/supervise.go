@@ -50,7 +50,7 @@ func (s *Session) windUp(p *process.Process, readers *readers, err error) {
 }
 
 // exited notes that the command is gone, as the cause of the end if there is no earlier one, and returns
-// the cause.
+// the cause. No signal of this session's is on its way any more.
 func (s *Session) exited() (cause Cause) {
 	s.update(func(st *status) {
 		st.exited = true
@@ -60,6 +60,7 @@ func (s *Session) exited() (cause Cause) {
 		}
 		cause = st.cause
 	})
+	s.signals.Wait()
 	return cause
 }
 
@@ -99,6 +100,7 @@ func (s *Session) sweep(p *process.Process) process.SweepResult {
 // finish makes the record, which is the last event of the log, and gives the slot back.
 func (s *Session) finish(exit process.Exit, swept process.SweepResult, took time.Duration) {
 	s.reg.survived(s, &swept)
+	s.reg.retain(s) // before anyone is told: who is finds the slot free
 	s.update(func(st *status) {
 		if st.killer != nil {
 			st.killer.Stop()
@@ -113,7 +115,6 @@ func (s *Session) finish(exit process.Exit, swept process.SweepResult, took time
 			PGID:          st.proc.PGID(),
 			ExecutionTime: took,
 		}
-		s.reg.retain(s) // before anyone is told: who is finds the slot free
 		s.log.AppendEvent(func(seq int64, sums stream.Counts) any {
 			rec.Seq, rec.Counts = seq, sums
 			return rec

@@ -36,6 +36,16 @@ func NewBudget(limit int64, reclaim func()) *Budget {
 // Exceeded reports whether the logs hold more than the limit.
 func (b *Budget) Exceeded() bool { return b != nil && b.used.Load() > b.limit }
 
+// Waited reports whether an append waits for the budget to become free. Whoever can give something up should then.
+func (b *Budget) Waited() bool {
+	if b == nil {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.waiting.Len() > 0
+}
+
 // Used is what the logs hold.
 func (b *Budget) Used() int64 { return b.used.Load() }
 

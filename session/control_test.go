@@ -1,0 +1,121 @@
+//go:build linux
+
+package session
+
+import (
+	"errors"
+	"fmt"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/runnel-rpc/runnel/process"
+	"github.com/runnel-rpc/runnel/stream"
+)
+
+// While the tree of a session is signalled, which may take long, everybody else gets on: who looks at that session,
+// attaches to it, ends it, and all other sessions, which are kept and forgotten as ever.
+func TestASlowSignalHoldsUpNobodyElse(t *testing.T) {
+	r := registry(t, Options{MaxRetained: 1})
+	s := start(t, r, sh("signaled", "echo ready; sleep 60"))
+	f := follow(t, s, stream.CursorOptions{EventsOnly: true})
+	begun, over, result := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		result <- s.control(func(_ *process.Process, state State) error {
+			close(begun)
+			<-over
+			return s.follow(state, Paused, func(*status) { t.Error("paused when its end has begun") })
+		})
+	}()
+	within(t, "the signal", begun)
+	end := make(chan struct{})
+	others := make(chan struct{})
+	go func() {
+		defer close(others)
+		if v := s.View(); v.State != Running {
+			t.Errorf("it is %v", v.State)
+		}
+		if n := len(r.List("me")); n != 1 {
+			t.Errorf("%d sessions are listed", n)
+		}
+		s.Attach(AttachOptions{}).Detach()
+		s.Hold()()
+		for i := range 3 { // each but the last one is forgotten
+			ended(t, start(t, r, sh(fmt.Sprint(i), "echo x")))
+		}
+		go func() { s.End(Canceled, nil); close(end) }()
+		if !poll(patience, func() bool { return s.View().State == Ending }) {
+			t.Error("its end does not begin")
+		}
+	}()
+	within(t, "what others do", others)
+	close(over)
+	within(t, "the signal of the end", end)
+	var state *StateError
+	if err := <-result; !errors.As(err, &state) || state.State != Ending {
+		t.Errorf("a pause that came too late: %v", err)
+	}
+	if rec := ended(t, s); rec.Cause != Canceled || rec.Escalated {
+		t.Errorf("%+v", rec)
+	}
+	if d := cmp.Diff([]string{"started", "canceled", "completed"}, f.whole()); d != "" {
+		t.Error(d)
+	}
+}
+
+// What a tree writes after it was resumed lies behind the event that says so: each line tells when it was written.
+func TestOutputFollowsTheResume(t *testing.T) {
+	if _, err := exec.LookPath("bash"); err != nil {
+		t.Skip("SKIPPED: there is no bash, which tells the time in microseconds:", err)
+	}
+	s := run(t, `exec bash -c 'while :; do echo $EPOCHREALTIME; done'`, nil)
+	f := follow(t, s, stream.CursorOptions{Paces: true})
+	f.line(0)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() { // who holds the session's lock gives the tree time
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				s.update(func(*status) { time.Sleep(time.Millisecond) })
+			}
+		}
+	}()
+	defer func() { close(stop); <-stopped }()
+	for range 50 {
+		if err := s.Pause(); err != nil {
+			t.Fatal(err)
+		}
+		begin := float64(time.Now().UnixMicro()) / 1e6
+		if err := s.Resume(); err != nil {
+			t.Fatal(err)
+		}
+		f.items = nil
+		resumed := false
+		f.until("output after the resume", func() bool {
+			if len(f.items) == 0 {
+				return false
+			}
+			last := f.items[len(f.items)-1]
+			c, ok := last.Event.(Change)
+			resumed = resumed || ok && c.Status == "resumed"
+			return resumed && len(last.Data) > 0
+		})
+		for _, it := range f.items {
+			if c, ok := it.Event.(Change); ok && c.Status == "resumed" {
+				break
+			}
+			for line := range strings.Lines(string(it.Data)) {
+				if at, _ := strconv.ParseFloat(strings.TrimSpace(line), 64); at > begin {
+					t.Fatalf("%s was written %.0f µs behind the resume, and lies before it", strings.TrimSpace(line), (at-begin)*1e6)
+				}
+			}
+		}
+	}
+}
