@@ -45,10 +45,10 @@ var Methods = []Method{
 	{
 		Name:    MethodExecute,
 		Summary: "Run a command as a session.",
-		Description: "Answered when the process runs, or with `wait` when the session has ended. The connection is attached: it gets the session's events. " +
+		Description: "Answered when the process runs, or with `wait` when the session has ended, or `wait_timeout` has passed. The connection is attached: it gets the session's events. " +
 			"Sent as a notification it runs, and is answered by its events alone.",
 		Params:  typeOf[ExecuteParams](),
-		Results: []reflect.Type{typeOf[ExecuteResult](), typeOf[Captured]()},
+		Results: []reflect.Type{typeOf[ExecuteResult](), typeOf[Captured](), typeOf[StillRunning]()},
 		Errors: []int{CodeCommandNotAllowed, CodeSessionNotFound, CodeSessionLimit, CodeSessionExists, CodeSpawnFailed, CodeShuttingDown,
 			CodeRequestCanceled},
 		Examples: executeExamples,

@@ -192,21 +192,3 @@ type OutputCounts struct {
 	DroppedBytes   int64 `json:"dropped_bytes"`
 	LostBytes      int64 `json:"lost_bytes"`
 }
-
-// Captured is the newest output of each stream, as a reply to execute with wait and to wait with
-// capture_bytes carries it beside the completion record.
-type Captured struct {
-	Completion
-	Stdout          *string `json:"stdout,omitempty"`
-	StdoutTruncated bool    `json:"stdout_truncated,omitempty"`
-	StdoutEncoding  string  `json:"stdout_encoding,omitempty"`
-	StdoutReplaced  int     `json:"stdout_replaced,omitempty"`
-	Stderr          *string `json:"stderr,omitempty"`
-	StderrTruncated bool    `json:"stderr_truncated,omitempty"`
-	StderrEncoding  string  `json:"stderr_encoding,omitempty"`
-	StderrReplaced  int     `json:"stderr_replaced,omitempty"`
-	PTY             *string `json:"pty,omitempty"`
-	PTYTruncated    bool    `json:"pty_truncated,omitempty"`
-	PTYEncoding     string  `json:"pty_encoding,omitempty"`
-	PTYReplaced     int     `json:"pty_replaced,omitempty"`
-}

@@ -70,7 +70,7 @@ func TestFault1Hammer(t *testing.T) {
 					_, _ = r.Find("me", s.ID())
 					r.List("me")
 					s.View()
-					s.Tail(stream.Stdout, 100)
+					s.Capture(100, 100)
 				case 8:
 					var other *Session
 					if other, _, err = r.Reserve(sh(fmt.Sprint(hand, stroke), "exit")); err == nil {

@@ -277,6 +277,6 @@ func (f *follower) whole() (statuses []string) {
 
 // tail is all of a session's stdout that the log has.
 func tail(s *Session) string {
-	b, _ := s.Tail(stream.Stdout, 1<<30)
+	b, _ := s.log.Tail(stream.Stdout, 1<<30)
 	return string(b)
 }

@@ -28,8 +28,10 @@ type Spec struct {
 	Linger        time.Duration // longest time with nobody attached, reading or waiting; 0 is any
 	Output        stream.ReaderOptions
 	WaitForTree   bool // descendants may outlive the command
-	// Capture is how many of the newest bytes of each stream Tail has for certain.
+	// Capture is how many of the newest bytes of each stream are kept for certain.
 	Capture int64
+	// CaptureHead is how many of the oldest bytes of each stream are kept.
+	CaptureHead int64
 }
 
 // Session is one command, its process tree and its event log. All methods may be called concurrently.
@@ -66,7 +68,7 @@ func newSession(r *Registry, spec Spec) *Session {
 		ending: make(chan struct{}),
 		done:   make(chan struct{}),
 	}
-	s.log = stream.NewLog(stream.LogOptions{Bound: r.o.ReplayBytes, Keep: spec.Capture, Budget: r.budget, Blocked: s.pace.blocked})
+	s.log = stream.NewLog(stream.LogOptions{Bound: r.o.ReplayBytes, Keep: spec.Capture, KeepHead: spec.CaptureHead, Budget: r.budget, Blocked: s.pace.blocked})
 	s.status.grace = spec.Grace
 	return s
 }
@@ -139,10 +141,8 @@ func (s *Session) Log() *stream.Log { return s.log }
 // Cursor reads the session's log without an attachment.
 func (s *Session) Cursor(o stream.CursorOptions) *stream.Cursor { return s.log.NewCursor(o) }
 
-// Tail is the newest output of one stream that the log still has, as [stream.Log.Tail] gives it.
-func (s *Session) Tail(kind stream.Kind, n int64) (tail []byte, truncated bool) {
-	return s.log.Tail(kind, n)
-}
+// Capture is the oldest and the newest output of each stream, as [stream.Log.Capture] gives it.
+func (s *Session) Capture(oldest, newest int64) stream.Capture { return s.log.Capture(oldest, newest) }
 
 // Done is closed when the session has ended and Record is there.
 func (s *Session) Done() <-chan struct{} { return s.done }

@@ -19,7 +19,7 @@ func onTerminal(spec *Spec) {
 }
 
 func screen(s *Session) string {
-	b, _ := s.Tail(stream.PTY, 1<<30)
+	b, _ := s.log.Tail(stream.PTY, 1<<30)
 	return string(b)
 }
 

@@ -62,6 +62,7 @@ type Log struct {
 	cursors []*Cursor
 
 	tails  *[kinds]tail // of what left the log; nil where none is kept
+	heads  *[kinds]head // what came first; nil where it is not kept
 	counts Counts
 	given  [kinds]int64 // bytes of output that came in, markers too
 	sent   int64        // the furthest place that any cursor with output has reached
@@ -135,6 +136,8 @@ type LogOptions struct {
 	// Keep is of how many of the newest bytes of each kind of output [Log.Tail] has for certain, even when
 	// another kind has driven them out of the log.
 	Keep int64
+	// KeepHead is how many of the oldest bytes of each kind of output [Log.Capture] has, wherever the log begins.
+	KeepHead int64
 	// Blocked, if not nil, is told when the first appender begins to wait for a cursor and when the last one
 	// has ceased to; it is called under the log's lock and must neither block nor call the log.
 	Blocked func(bool)
@@ -147,6 +150,12 @@ func NewLog(o LogOptions) *Log {
 		l.tails = new([kinds]tail)
 		for kind := range l.tails {
 			l.tails[kind].bound = o.Keep
+		}
+	}
+	if o.KeepHead > 0 {
+		l.heads = new([kinds]head)
+		for kind := range l.heads {
+			l.heads[kind].bound = o.KeepHead
 		}
 	}
 	return l
@@ -225,6 +234,13 @@ func (l *Log) Bounds() (oldest, head int64) {
 func (l *Log) Tail(kind Kind, n int64) (tail []byte, truncated bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	tail, cut := l.newest(kind, n)
+	return tail, cut || int64(len(tail)) < l.given[kind]
+}
+
+// newest is a copy of the newest n bytes of one kind, or of all that are there, and whether one of their lines was
+// truncated.
+func (l *Log) newest(kind Kind, n int64) (tail []byte, cut bool) {
 	var have int64
 	from := len(l.entries)
 	for from > 0 && have < n {
@@ -235,16 +251,15 @@ func (l *Log) Tail(kind Kind, n int64) (tail []byte, truncated bool) {
 	}
 	if have < n && l.tails != nil {
 		old := &l.tails[kind]
-		tail, truncated = old.last(n-have), old.cut
+		tail, cut = old.last(n-have), old.cut
 	}
 	for _, e := range l.entries[from:] {
 		if e.kind == kind {
 			tail = append(tail, e.data...)
-			truncated = truncated || e.truncated
+			cut = cut || e.truncated
 		}
 	}
-	tail = tail[max(0, int64(len(tail))-n):]
-	return tail, truncated || int64(len(tail)) < l.given[kind]
+	return tail[max(0, int64(len(tail))-n):], cut
 }
 
 func (l *Log) count(p Piece) {
@@ -253,6 +268,9 @@ func (l *Log) count(p Piece) {
 	l.given[p.Kind] += int64(len(p.Data) + len(p.Marker))
 	if p.Truncated {
 		l.counts.TruncatedLines++
+	}
+	if l.heads != nil {
+		l.budget.add(l.heads[p.Kind].add(p.Data, p.Marker, p.Truncated))
 	}
 }
 
@@ -316,12 +334,12 @@ func (l *Log) trim(more int64) {
 	}
 }
 
-// Shed gives up all but the newest entry and what a pacing cursor still needs, also what is kept for Tail, and
+// Shed gives up all but the newest entry and what a pacing cursor still needs, also what is kept for Tail and Capture, and
 // reports whether nothing more can be given up. It is for a log to which nothing is appended any more.
 func (l *Log) Shed() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.dropTails()
+	l.dropEnds()
 	needed := l.slowest()
 	for len(l.entries) > 1 {
 		end := l.entries[0].end()
@@ -333,15 +351,21 @@ func (l *Log) Shed() bool {
 	return true
 }
 
-// dropTails gives up what left the log and is kept for Tail.
-func (l *Log) dropTails() {
-	if l.tails == nil {
-		return
+// dropEnds gives up what is kept for Tail and Capture besides the log.
+func (l *Log) dropEnds() {
+	if l.tails != nil {
+		for kind := range l.tails {
+			l.budget.add(-int64(len(l.tails[kind].ring)))
+		}
+		l.tails = nil
 	}
-	for kind := range l.tails {
-		l.budget.add(-int64(len(l.tails[kind].ring)))
+	if l.heads != nil {
+		for kind := range l.heads {
+			h := &l.heads[kind]
+			l.budget.add(-int64(cap(h.data)))
+			*h = head{}
+		}
 	}
-	l.tails = nil
 }
 
 // Leave takes the log out of its budget, once no cursor keeps it in memory. Nothing is appended any more.
@@ -354,7 +378,7 @@ func (l *Log) Leave() {
 
 func (l *Log) leave() {
 	if l.leaving && len(l.cursors) == 0 {
-		l.dropTails()
+		l.dropEnds()
 		l.budget.add(l.oldest.charge - l.head.charge)
 		l.budget = nil
 	}

@@ -44,7 +44,7 @@ func execute(r *request) answer {
 	}
 	if p.Wait {
 		l.begin()
-		return waitExecuted(r, s, captureBytes(p.CaptureBytes, defaultCapture))
+		return waitExecuted(r, s, p.WaitTimeout, captureBytes(p.CaptureBytes, defaultCapture))
 	}
 	return started(r, s, l, created, attached)
 }
@@ -70,19 +70,32 @@ func started(r *request, s Session, l *lane, created, attached bool) answer {
 	})
 }
 
-// waitExecuted answers an execute with wait. Canceling the request ends the session.
-func waitExecuted(r *request, s Session, capture int64) answer {
+// waitExecuted answers an execute with wait, after timeout with the output so far. Canceling the request ends the session.
+func waitExecuted(r *request, s Session, timeout rpc.Seconds, capture int64) answer {
 	r.cleanup = s.Hold() // it waits, also when the connection has detached
 	return later(func(ctx context.Context) (any, error) {
-		if err := await(ctx, s.Done()); err == errCanceled {
+		ctx, cancel := within(ctx, timeout)
+		defer cancel()
+		switch err := awaitFirst(ctx, s.Done()); err {
+		case nil:
+		case errDeadline:
+			return made(func() []byte { return stillRunning(s, capture) }), nil
+		case errCanceled:
 			s.End(session.Canceled, nil)
 			if err = await(r.conn.ctx, s.Done()); err != nil {
 				return nil, err
 			}
-		} else if err != nil {
+		default:
 			return nil, err
 		}
 		return r.completed(s, &capture)
+	})
+}
+
+// stillRunning is the output so far.
+func stillRunning(s Session, capture int64) []byte {
+	return captured(s, capture, func(out rpc.CapturedOutput, seq int64) any {
+		return rpc.StillRunning{Status: rpc.StatusRunning, SessionID: s.ID(), LastSeq: seq, CapturedOutput: out}
 	})
 }
 
@@ -103,15 +116,22 @@ func wait(r *request) answer {
 	return later(func(ctx context.Context) (any, error) {
 		ctx, cancel := within(ctx, p.Timeout)
 		defer cancel()
-		select { // a poll of a session that has ended is answered, however late it is
-		case <-s.Done():
-		default:
-			if err := await(ctx, s.Done()); err != nil {
-				return nil, err
-			}
+		if err := awaitFirst(ctx, s.Done()); err != nil {
+			return nil, err
 		}
 		return r.completed(s, p.CaptureBytes)
 	})
+}
+
+// awaitFirst is await for a session that has ended, or whose start failed, rather than for the deadline: a poll is answered,
+// however late it is.
+func awaitFirst(ctx context.Context, done <-chan struct{}) error {
+	select {
+	case <-done:
+		return nil
+	default:
+		return await(ctx, done)
+	}
 }
 
 // within bounds a wait; the error of one that takes longer is that of a deadline.
@@ -138,7 +158,11 @@ func (r *request) completed(s Session, capture *int64) (any, error) {
 	if capture == nil {
 		return completion(s.ID(), rec), nil
 	}
-	return made(func() []byte { return captured(s, *capture) }), nil
+	return made(func() []byte {
+		return captured(s, *capture, func(out rpc.CapturedOutput, _ int64) any {
+			return rpc.Captured{Completion: completion(s.ID(), rec), CapturedOutput: out}
+		})
+	}), nil
 }
 
 func captureBytes(p *int64, def int64) int64 {

@@ -1,10 +1,8 @@
 package server
 
 import (
-	"encoding/base64"
 	"fmt"
 	"time"
-	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -94,59 +92,6 @@ func counts(c stream.Counts) rpc.OutputCounts {
 		DroppedBytes:   c.Dropped,
 		LostBytes:      c.Lost,
 	}
-}
-
-// captured is the record with the newest n bytes of each stream. It is made to fit into one message: where
-// escaping swells it too much, less is captured, and said to be truncated.
-func captured(s Session, n int64) []byte {
-	rec, encoding := s.View().Record, s.Spec().Encoding
-	for {
-		c := rpc.Captured{Completion: completion(s.ID(), rec)}
-		program := &s.Spec().Program
-		if program.Terminal != nil {
-			c.PTY, c.PTYTruncated, c.PTYEncoding, c.PTYReplaced = capture(s, stream.PTY, encoding, n)
-		} else {
-			c.Stdout, c.StdoutTruncated, c.StdoutEncoding, c.StdoutReplaced = capture(s, stream.Stdout, encoding, n)
-		}
-		if program.Terminal == nil && !program.MergeStderr {
-			c.Stderr, c.StderrTruncated, c.StderrEncoding, c.StderrReplaced = capture(s, stream.Stderr, encoding, n)
-		}
-		b := mustMarshal(c)
-		if len(b) <= rpc.MaxFrameBytes-maxReplyOverhead || n == 0 {
-			return b
-		}
-		n /= 2
-	}
-}
-
-func capture(s Session, kind stream.Kind, encoding string, n int64) (text *string, truncated bool, enc string, replaced int) {
-	b, truncated := s.Tail(kind, n)
-	if encoding == rpc.EncodingBase64 || encoding == rpc.EncodingAuto && !utf8.Valid(b) {
-		t := base64.StdEncoding.EncodeToString(b)
-		return &t, truncated, rpc.EncodingBase64, 0
-	}
-	if truncated { // the cut may have gone through a character
-		for k := 0; k < utf8.UTFMax-1 && len(b) > 0 && !utf8.RuneStart(b[0]); k++ {
-			b = b[1:]
-		}
-	}
-	t := string(b) // encoding/json makes U+FFFD of each byte that is not UTF-8
-	return &t, truncated, "", invalid(b)
-}
-
-// invalid counts the bytes that are not UTF-8.
-func invalid(b []byte) (n int) {
-	if utf8.Valid(b) {
-		return 0
-	}
-	for len(b) > 0 {
-		r, size := utf8.DecodeRune(b)
-		if r == utf8.RuneError && size == 1 {
-			n++
-		}
-		b = b[size:]
-	}
-	return n
 }
 
 func heldLimits(all []process.Held) (list []rpc.HeldLimit) {

@@ -246,7 +246,7 @@ func (s *Server) connected(id string) rpc.Connected {
 var capabilities = []string{
 	"execute", "control", "cancel", "write", "wait", "read", "attach", "status", "list", "rpc.discover",
 	"batch", "lines", "raw", "slow_client", "window", "keep", "stdin", "pty",
-	"base64", "list:pages", "merge_stderr",
+	"base64", "list:pages", "merge_stderr", "capture_head", "wait_timeout",
 }
 
 // hijacker hands the library our connection in place of the real one, and a writer that ends in it.

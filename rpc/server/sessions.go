@@ -45,7 +45,7 @@ type Session interface {
 	Ready() <-chan struct{}
 	Done() <-chan struct{}
 	View() session.View
-	Tail(kind stream.Kind, n int64) (tail []byte, truncated bool)
+	Capture(oldest, newest int64) stream.Capture
 }
 
 // Attachment is a connection's hold on a session.

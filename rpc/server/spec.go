@@ -50,8 +50,8 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 	if err != nil {
 		return session.Spec{}, err
 	}
-	if p.CaptureBytes != nil && *p.CaptureBytes > d.ReplayBytes {
-		return session.Spec{}, rpc.InvalidParams("capture_bytes", "capture_bytes is at most %d", d.ReplayBytes)
+	if err := d.checkCapture(p); err != nil {
+		return session.Spec{}, err
 	}
 	limits, err := d.limits(p.Limits)
 	if err != nil {
@@ -88,8 +88,23 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 		WaitForTree:   p.OnLeaderExit == rpc.OnLeaderExitWait,
 		Output:        output(p),
 		Capture:       capture,
+		CaptureHead:   captureBytes(p.CaptureHeadBytes, 0),
 		Weight:        weight(p),
 	}, nil
+}
+
+// checkCapture checks what an execute answers with.
+func (d *Defaults) checkCapture(p *rpc.ExecuteParams) *rpc.Error {
+	if captureBytes(p.CaptureBytes, 0) > d.ReplayBytes {
+		return rpc.InvalidParams("capture_bytes", "capture_bytes is at most %d", d.ReplayBytes)
+	}
+	if captureBytes(p.CaptureHeadBytes, 0) > d.ReplayBytes {
+		return rpc.InvalidParams("capture_head_bytes", "capture_head_bytes is at most %d", d.ReplayBytes)
+	}
+	if p.WaitTimeout.Set && !p.Wait {
+		return rpc.InvalidParams("wait_timeout", "wait_timeout is for an execute with wait")
+	}
+	return nil
 }
 
 // fingerprint tells params that differ from each other. It is kept as long as the session, so it is short.

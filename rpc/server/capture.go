@@ -1,0 +1,117 @@
+package server
+
+import (
+	"encoding/base64"
+	"unicode/utf8"
+
+	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/stream"
+)
+
+// captured is a reply that has the newest n bytes of each stream, and the oldest that the execute asked for. Reply makes it
+// of the output up to a place. It is made to fit into one message: where escaping swells it too much, less is captured, and said
+// to be truncated.
+func captured(s Session, n int64, reply func(out rpc.CapturedOutput, seq int64) any) []byte {
+	for oldest := s.Spec().CaptureHead; ; oldest, n = oldest/2, n/2 {
+		c := s.Capture(oldest, n)
+		b := mustMarshal(reply(capturedOutput(s, &c), c.Seq))
+		if len(b) <= rpc.MaxFrameBytes-maxReplyOverhead || n == 0 && oldest == 0 {
+			return b
+		}
+	}
+}
+
+func capturedOutput(s Session, c *stream.Capture) (o rpc.CapturedOutput) {
+	encoding, headed := s.Spec().Encoding, s.Spec().CaptureHead > 0
+	program := &s.Spec().Program
+	if program.Terminal != nil {
+		p := newCapturedText(&c.Of[stream.PTY], encoding, headed)
+		o.PTY, o.PTYTruncated, o.PTYEncoding, o.PTYReplaced = p.tail, p.truncated, p.encoding, p.replaced
+		o.PTYHead, o.PTYOmittedBytes = p.head, p.omitted
+		return o
+	}
+	p := newCapturedText(&c.Of[stream.Stdout], encoding, headed)
+	o.Stdout, o.StdoutTruncated, o.StdoutEncoding, o.StdoutReplaced = p.tail, p.truncated, p.encoding, p.replaced
+	o.StdoutHead, o.StdoutOmittedBytes = p.head, p.omitted
+	if program.MergeStderr {
+		return o
+	}
+	p = newCapturedText(&c.Of[stream.Stderr], encoding, headed)
+	o.Stderr, o.StderrTruncated, o.StderrEncoding, o.StderrReplaced = p.tail, p.truncated, p.encoding, p.replaced
+	o.StderrHead, o.StderrOmittedBytes = p.head, p.omitted
+	return o
+}
+
+// capturedText is what is captured of one stream. There is no head where none was asked for.
+type capturedText struct {
+	head, tail *string
+	omitted    *int64
+	truncated  bool
+	encoding   string
+	replaced   int
+}
+
+func newCapturedText(e *stream.Ends, encoding string, headed bool) capturedText {
+	head, tail := e.Head, e.Tail
+	c := capturedText{truncated: e.Truncated}
+	switch {
+	case encoding == rpc.EncodingBase64, encoding == rpc.EncodingAuto && !(utf8.Valid(head) && utf8.Valid(tail)):
+		c.encoding = rpc.EncodingBase64
+	case c.truncated || len(head) > 0: // the cuts may have gone through a character
+		head, tail = head[:wholeEnd(head)], tail[wholeBegin(tail):]
+	}
+	if headed {
+		omitted := e.Omitted + int64(len(e.Head)-len(head)+len(e.Tail)-len(tail))
+		c.head, c.omitted = c.text(head), &omitted
+		c.truncated = c.truncated || omitted > 0
+	}
+	c.tail = c.text(tail)
+	return c
+}
+
+// text is a part as the encoding has it. In text, encoding/json makes U+FFFD of each byte that is not UTF-8.
+func (c *capturedText) text(b []byte) *string {
+	text := string(b)
+	if c.encoding == rpc.EncodingBase64 {
+		text = base64.StdEncoding.EncodeToString(b)
+	} else {
+		c.replaced += invalid(b)
+	}
+	return &text
+}
+
+// wholeBegin is where the first character of b begins that is not the rest of one.
+func wholeBegin(b []byte) (n int) {
+	for n < utf8.UTFMax-1 && n < len(b) && !utf8.RuneStart(b[n]) {
+		n++
+	}
+	return n
+}
+
+// wholeEnd is where the last character of b ends that is not the beginning of one.
+func wholeEnd(b []byte) int {
+	for k := 1; k < utf8.UTFMax && k <= len(b); k++ {
+		if utf8.RuneStart(b[len(b)-k]) {
+			if !utf8.FullRune(b[len(b)-k:]) {
+				return len(b) - k
+			}
+			break
+		}
+	}
+	return len(b)
+}
+
+// invalid counts the bytes that are not UTF-8.
+func invalid(b []byte) (n int) {
+	if utf8.Valid(b) {
+		return 0
+	}
+	for len(b) > 0 {
+		r, size := utf8.DecodeRune(b)
+		if r == utf8.RuneError && size == 1 {
+			n++
+		}
+		b = b[size:]
+	}
+	return n
+}
