@@ -69,8 +69,8 @@ func ownHost() (*process.Host, error) {
 	return host, err
 }
 
-// can reports whether the server announces a capability.
-func (l *link) can(name string) bool { return slices.Contains(l.Connected().Capabilities, name) }
+// can reports whether a server announces a capability.
+func can(server rpc.Connected, name string) bool { return slices.Contains(server.Capabilities, name) }
 
 // close ends the link when its session has ended.
 func (l *link) close() {

@@ -141,11 +141,12 @@ func (c *runCmd) params(w *world, l *link) (p rpc.ExecuteParams, err error) {
 	}
 	if !own {
 		passEnviron(w, p.Env)
+		ownAttributes().add(&p, l.Connected())
 	}
 	for name, value := range c.Env {
 		p.Env[name] = &value
 	}
-	return p, checkText(&p, l.can("base64"))
+	return p, checkText(&p, can(l.Connected(), "base64"))
 }
 
 // passEnviron adds this environment to what the command is to have. The wire has no form for a name that is not UTF-8.

@@ -105,8 +105,8 @@ func TestVerbsEndWhenTheServerIsStopped(t *testing.T) {
 	p := newPlace(t)
 	server, ready := p.stoppable(t)
 	id := p.detached(t, "-c", "trap '' TERM; echo ready; while :; do sleep 1; done")
-	ready1 := p.runnel(t, "attach", id)
-	ready1.expect("ready")
+	follows := p.runnel(t, "attach", id)
+	follows.expect("ready")
 	waits := p.runnel(t, "cancel", "--grace=1000s", id)
 	if !poll(func() bool {
 		ps := p.runnel(t, "ps")
@@ -140,7 +140,7 @@ func TestVerbsEndWhenTheServerIsStopped(t *testing.T) {
 		x.exits(status)
 		x.says(why)
 	}
-	ready1.exits(exitRunnelFailed)
+	follows.exits(exitRunnelFailed)
 }
 
 // A client that was suspended itself takes no server for silent: what came meanwhile is read first.
