@@ -108,6 +108,18 @@ func (p *Process) Terminate() error {
 // Kill ends the tree by SIGKILL, which acts on stopped processes too. It does not wait: WaitExit does.
 func (p *Process) Kill() error { return p.Signal(syscall.SIGKILL) }
 
+// Exited says whether the leader has exited, also where WaitExit has not returned yet. It costs a system call.
+func (p *Process) Exited() bool { return p.leader.exited() }
+
+// Populated says whether a process of the tree is not dead, as Living does but for less: it reads the process table
+// only where nothing cheaper is certain. Errors are those of Living.
+func (p *Process) Populated() (bool, error) {
+	if p.leader.isReaped() {
+		return false, os.ErrProcessDone
+	}
+	return p.tree.populated()
+}
+
 // Living lists the processes of the tree that are not dead, the leader among them while it runs; others
 // that nobody reaped do not count. It reads the process table (3 ms for 1000 processes), so poll it
 // seldom. Errors: os.ErrProcessDone once the leader is reaped, ErrElusive, or why the table can't be read.

@@ -321,7 +321,8 @@ func (s *Session) Resize(rows, cols int) (err error) {
 }
 
 // End begins to end the session for cause: SIGTERM to the whole tree, SIGKILL after grace, which is the
-// session's own where nil. The first cause counts; for a session that is on its way to its end already, a
+// session's own where nil. The first cause counts: that of a command that has exited already is its exit, also where nobody
+// noticed yet, unless its descendants keep the session running (WaitForTree). For a session that is on its way to its end already, a
 // grace that passes sooner does. It does not wait: Done tells.
 func (s *Session) End(cause Cause, grace *time.Duration) {
 	s.update(func(st *status) {
@@ -345,10 +346,30 @@ func (s *Session) end(st *status, cause Cause, grace time.Duration) {
 		st.grace = min(st.grace, grace)
 	default:
 		st.wanted, st.cause, st.grace = true, cause, grace
-		if st.state != Starting {
+		switch {
+		case st.state == Starting:
+		case s.isOver(st.proc):
+			st.cause = Exited
+			s.beginEnd(st)
+			st.hurry()
+			s.killAfter(st, grace)
+		default:
 			s.signalEnd(st)
 		}
 	}
+}
+
+// isOver says whether the session has ended by itself, which the supervisor has not noticed yet: the command has exited, as
+// anyone can see, and nobody else keeps the session running.
+func (s *Session) isOver(p *process.Process) bool {
+	if !p.Exited() {
+		return false
+	}
+	if !s.spec.WaitForTree {
+		return true
+	}
+	some, err := p.Populated()
+	return !some && err == nil
 }
 
 // signalEnd sees that the tree is signalled. The supervisor does the rest when the command has exited.
@@ -392,7 +413,7 @@ func (s *Session) kill() {
 			return
 		}
 		st.killed = true
-		if st.exited {
+		if st.exited || st.cause == Exited {
 			st.cutShort()
 			return
 		}
