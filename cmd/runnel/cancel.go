@@ -61,12 +61,12 @@ func resolve(ctx context.Context, conn *client.Client, prefix string) (string, e
 	if id, err := uuid.Parse(prefix); err == nil {
 		return id.String(), nil // as the server writes it, whatever the form that was typed
 	}
-	var res rpc.ListResult
-	if err := conn.CallAgain(ctx, rpc.MethodList, rpc.ListParams{}, &res); err != nil {
+	sessions, _, err := listed(ctx, conn)
+	if err != nil {
 		return "", err
 	}
 	var found []string
-	for _, s := range res.Sessions {
+	for _, s := range sessions {
 		if strings.HasPrefix(s.SessionID, strings.ToLower(prefix)) {
 			found = append(found, s.SessionID)
 		}

@@ -2,10 +2,8 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,7 +14,6 @@ import (
 
 	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/rpc"
-	"github.com/runnel-rpc/runnel/rpc/client"
 )
 
 // runawayTrees starts sessions on a server whose processes got away from their groups, and waits for all of those.
@@ -26,14 +23,7 @@ func runawayTrees(t *testing.T, p *place, trees int) (tag string) {
 	if out, err := exec.Command("go", "build", "-o", program, "../../process/testdata/runaway").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	var d net.Dialer
-	c, err := client.Dial(t.Context(), socketURL, client.Options{Dial: func(ctx context.Context) (net.Conn, error) {
-		return d.DialContext(ctx, "unix", p.socket())
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Close() })
+	c := p.dialSocket(t)
 	tag = "tag." + filepath.Base(p.dir)
 	params := rpc.ExecuteParams{
 		Command:      rpc.Command{Argv: []string{program, tag, "fork,double,setsid,close,ignore,clearenv,stay"}},

@@ -21,19 +21,19 @@ type psCmd struct {
 // Run prints the sessions as a table, newest first.
 func (c *psCmd) Run(w *world) error {
 	return c.with(w, func(ctx context.Context, conn *client.Client) error {
-		var res rpc.ListResult
-		if err := conn.Call(ctx, rpc.MethodList, rpc.ListParams{}, &res); err != nil {
+		sessions, more, err := listed(ctx, conn)
+		if err != nil {
 			return err
 		}
-		if res.Truncated {
+		if more {
 			fmt.Fprintln(w.stderr, "runnel: there are more sessions than one answer holds; these are the newest")
 		}
 		if c.JSON {
-			return json.NewEncoder(w.stdout).Encode(res.Sessions)
+			return json.NewEncoder(w.stdout).Encode(sessions)
 		}
 		t := tabwriter.NewWriter(w.stdout, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(t, "SESSION\tSTATE\tPID\tSTARTED\tEXIT\tCOMMAND")
-		for _, s := range res.Sessions {
+		for _, s := range sessions {
 			fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\n", s.SessionID, s.State, s.PID, since(s.StartedAt), exitOf(s.Completion), oneLine(s.Command.String()))
 		}
 		return t.Flush()

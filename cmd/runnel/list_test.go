@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/coder/websocket"
+
+	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/client"
+)
+
+// dialSocket is a client of the place's own server.
+func (p *place) dialSocket(t *testing.T) *client.Client {
+	t.Helper()
+	c, err := client.Dial(t.Context(), socketURL, client.Options{Dial: func(ctx context.Context) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", p.socket())
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// Labels that fill a message by themselves hide no session: all pages are listed, and searched for a prefix.
+func TestSessionsOnManyPages(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.serve(t)
+	c := p.dialSocket(t)
+	ids := []string{ // oldest first
+		"aaaaaaaa-0000-4000-8000-000000000001",
+		"bbbbbbbb-0000-4000-8000-000000000002",
+		"cccccccc-0000-4000-8000-000000000003",
+		"aaaaaaaa-0000-4000-8000-100000000004",
+	}
+	for _, id := range ids {
+		params := rpc.ExecuteParams{
+			SessionID: id, Command: rpc.Command{Shell: "exec sleep 1000"}, OnDisconnect: rpc.OnDisconnectKeep,
+			Labels: map[string]string{"large": strings.Repeat("x", 600_000)},
+		}
+		if err := c.Call(t.Context(), rpc.MethodExecute, params, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ps := p.runnel(t, "ps")
+	var got []string
+	for line := range strings.Lines(ps.rest()) {
+		got = append(got, strings.Fields(line)[0])
+	}
+	ps.exits(0)
+	if want := []string{"SESSION", ids[3], ids[2], ids[1], ids[0]}; fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("ps lists %v, want %v", got, want)
+	}
+	same(t, ps.errors(), "")
+	ps = p.runnel(t, "ps", "--json")
+	var all []rpc.SessionStatus
+	if err := json.Unmarshal([]byte(ps.rest()), &all); err != nil || len(all) != len(ids) {
+		t.Errorf("%d sessions, %v", len(all), err)
+	}
+	x := p.runnel(t, "cancel", "a")
+	x.exits(1)
+	x.says("2 sessions")
+	x = p.runnel(t, "cancel", ids[0][:len(ids[0])-1])
+	same(t, x.rest(), ids[0]+" canceled\n")
+	x = p.runnel(t, "cancel", "b")
+	same(t, x.rest(), ids[1]+" canceled\n")
+}
+
+// A server that knows no pages says that there are more.
+func TestSessionsOfAServerWithoutPages(t *testing.T) {
+	t.Parallel()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ws, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer ws.CloseNow()
+		ctx := context.Background()
+		_ = ws.Write(ctx, websocket.MessageText, []byte(`{"jsonrpc":"2.0","method":"connected","params":{}}`))
+		_, text, _ := ws.Read(ctx)
+		var request struct {
+			ID     string
+			Params map[string]any
+		}
+		if json.Unmarshal(text, &request) != nil || len(request.Params) != 0 { // it would be an unknown field
+			return
+		}
+		_ = ws.Write(ctx, websocket.MessageText, fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%q,"result":{"sessions":[{"session_id":"x"}],"truncated":true}}`, request.ID))
+		_, _, _ = ws.Read(ctx)
+	}))
+	t.Cleanup(srv.Close)
+	p := newPlace(t)
+	x := p.runnel(t, "ps", "--url", "ws"+strings.TrimPrefix(srv.URL, "http"))
+	if got := x.rest(); strings.Count(got, "\n") != 2 {
+		t.Errorf("%q", got)
+	}
+	x.exits(0)
+	x.says("these are the newest")
+}
