@@ -122,7 +122,7 @@ func (b *brood) start() error {
 	b.threads = map[int]bool{os.Getpid(): true}
 	reaping.Lock()
 	defer reaping.Unlock()
-	pids, err := childrenOf(os.Getpid())
+	pids, err := childrenOf(append(threadsOfSelf(), os.Getpid())...)
 	if err == nil && b.adopts {
 		err = adopt()
 	}

@@ -175,9 +175,12 @@ func (o *order) obey() syscall.Errno {
 
 var stepReady atomic.Bool
 
-// Step has to be called first in main by a program that starts others with limits: if this process was started as
-// the step between, it does not return.
+// Step has to be called first in main by a program that starts others with limits, or has Options.Keeper: if this process
+// was started as the step between, or as a keeper, it does not return.
 func Step() {
+	if len(os.Args) > 0 && os.Args[0] == keeperName {
+		keep()
+	}
 	if len(os.Args) < 3 || os.Args[0] != stepName {
 		stepReady.Store(true)
 		return

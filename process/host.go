@@ -13,6 +13,13 @@ type Options struct {
 	// OnlyParent says that this process starts nobody but by this Host: whoever comes to it is an orphan, to be reaped
 	// when it is dead, even if it has shed its mark.
 	OnlyParent bool
+	// Keeper asks for a process beside this one that ends all its trees when this process dies without closing its Host, and
+	// removes what the Host made. It takes a program that calls Step, and Linux. Under Group it is told of a group
+	// right after the start of its leader.
+	Keeper bool
+	// KeeperEnded, if not nil, is told why a keeper ended, or did not start, before the next one is started. It is called
+	// from a goroutine of the Host's, not after Close.
+	KeeperEnded func(error)
 }
 
 // Host starts trees on this machine and holds them together. Its methods may be called from any goroutine. A nil Host

@@ -19,6 +19,7 @@ type means struct {
 	subtree  *subtree          // nil but under Cgroup
 	v1       map[string]string // our groups of version 1, by controller, for limits that nothing better holds
 	thread   *forker           // nil but under Group
+	keeper   *keeper           // nil for none
 	adjuster *adjuster         // nil for nothing to adjust
 	doubtful atomic.Bool       // somebody of a tree that was given back may live
 	reserved bool              // a thread for what needs a descriptor when there is none
@@ -57,6 +58,32 @@ func (h *Host) open(o Options) (err error) {
 			h.v1[controller] = dir
 		}
 	}
+	return h.startKeeper(o, own)
+}
+
+// startKeeper comes last: before, nobody but this process may be in its control group, and there is nobody to end.
+func (h *Host) startKeeper(o Options, own hierarchies) error {
+	if !o.Keeper {
+		return nil
+	}
+	if !stepReady.Load() {
+		return errNoStep
+	}
+	c := &charge{word: h.instance.word, Number: h.instance.number}
+	if f := h.instance.file; f != nil {
+		var err error
+		if c.File, err = filepath.Abs(f.Name()); err != nil {
+			return err
+		}
+	}
+	if t := h.subtree; t != nil {
+		c.Own, c.Controllers, c.Enabled, c.Moved = t.own, t.controllers, t.enabled, t.moved
+	}
+	b := h.brood
+	if b == nil {
+		b = h.init
+	}
+	h.keeper = newKeeper(c, b, o.KeeperEnded)
 	return nil
 }
 
@@ -91,6 +118,10 @@ func (h *Host) contain(own hierarchies, onlyParent bool) error {
 
 func (h *Host) shut() error {
 	all := []error{h.endRemainder()}
+	if h.keeper != nil {
+		h.keeper.end()
+		defer h.keeper.wait()
+	}
 	if h.adjuster != nil {
 		h.adjuster.stop()
 	}
@@ -104,6 +135,9 @@ func (h *Host) shut() error {
 		h.thread.stop()
 	}
 	if h.subtree != nil {
+		if h.keeper != nil && h.subtree.moved { // it is in one of the groups that are removed
+			h.keeper.wait()
+		}
 		all = append(all, h.subtree.close())
 	}
 	for _, dir := range h.v1 {
@@ -135,11 +169,13 @@ type estate struct {
 	leaf    *leaf
 	limits  *treeLimits
 	mark    uint64
+	group   int // that the keeper was told of, 0 for none
 	counted bool
 }
 
 // spawn starts the program at path on the given standard descriptors. It returns once the exec is done.
 func (h *Host) spawn(path string, spec *Spec, stdio [3]int) (*Process, error) {
+	h.keeper.await()
 	b := &birth{estate: &estate{host: h}, path: path, spec: spec, attr: spec.attr(stdio)}
 	withHandle(b.attr.Sys, &b.pidfd)
 	var pid int
@@ -233,8 +269,14 @@ func (b *birth) process(l *leader) *Process {
 		p.tree = newCgroup(g, b.leaf, b.host.brood, b.mark, terminal)
 	case b.mark != 0:
 		p.tree = newMarker(g, b.host.brood, b.mark, terminal)
-	case terminal:
-		p.tree = onItsTerminal(g)
+	default:
+		if terminal {
+			p.tree = onItsTerminal(g)
+		}
+		if b.host.keeper != nil {
+			b.group = l.pid
+			b.host.keeper.add(l.pid, terminal)
+		}
 	}
 	if l.brood = b.host.init; b.mark != 0 {
 		l.brood = b.host.brood
@@ -274,5 +316,8 @@ func (e *estate) release() {
 	e.undo()
 	if e.mark != 0 {
 		e.host.brood.release(e.mark)
+	}
+	if e.group != 0 {
+		e.host.keeper.remove(e.group)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -20,6 +21,7 @@ import (
 type instance struct {
 	number uint64
 	file   *os.File // nil without a state directory
+	word   word     // once recorded
 }
 
 // word is the content of the file.
@@ -28,6 +30,9 @@ type word struct {
 	Boot    string   `json:"boot_id"`
 	Cgroups []string `json:"cgroups"`
 }
+
+// keeperWait is how long a server that starts waits for the keeper of one that died.
+const keeperWait = 5 * time.Second
 
 func nameOf(number uint64) string { return fmt.Sprintf("runnel-%08x", number) }
 
@@ -65,9 +70,12 @@ func newInstance(stateDir string) (*instance, error) {
 
 func newNumber() uint64 { return 1 + rand.Uint64N(maxInstance-1) }
 
-func lock(f *os.File) error {
+func lock(f *os.File) error { return flock(f, unix.LOCK_EX) }
+
+// flock does not wait: EWOULDBLOCK says that another one has the lock.
+func flock(f *os.File, how int) error {
 	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB)
 		if err != unix.EINTR {
 			return err
 		}
@@ -82,9 +90,6 @@ func stillAt(f *os.File, path string) bool {
 
 // record writes down which groups this server may make, before it makes any.
 func (i *instance) record(own hierarchies) error {
-	if i.file == nil {
-		return nil
-	}
 	w := word{PID: os.Getpid(), Boot: bootID()}
 	if own.unified != "" {
 		w.Cgroups = append(w.Cgroups, filepath.Join(own.unified, i.name()))
@@ -93,6 +98,10 @@ func (i *instance) record(own hierarchies) error {
 		if dir := own.v1[controller]; dir != "" {
 			w.Cgroups = append(w.Cgroups, filepath.Join(dir, i.name()))
 		}
+	}
+	i.word = w
+	if i.file == nil {
+		return nil
 	}
 	text, err := json.Marshal(w)
 	if err == nil {
@@ -151,8 +160,8 @@ func recoverOne(path string, number uint64, r *Recovery) error {
 		return err
 	}
 	defer f.Close()
-	if lock(f) != nil || !stillAt(f, path) {
-		return nil // it lives, or another one is at it
+	if !lockDead(f) || !stillAt(f, path) {
+		return nil // it lives, or another one is at it, or was
 	}
 	var w word
 	_ = json.NewDecoder(f).Decode(&w) // an empty one: it died before it could hold anything
@@ -160,7 +169,7 @@ func recoverOne(path string, number uint64, r *Recovery) error {
 	if w.Boot == bootID() {
 		r.Servers++
 		killed := 0
-		killed, left = endTrees(&w, number)
+		killed, left = endTrees(&w, number, nil)
 		r.Processes += killed
 		r.Left += left
 	}
@@ -168,6 +177,21 @@ func recoverOne(path string, number uint64, r *Recovery) error {
 		return os.Remove(path)
 	}
 	return nil
+}
+
+// lockDead takes the lock of a dead server's file, and is false where that is not to be had. It waits for the server's
+// keeper, which has a lock that can be shared, for at most keeperWait.
+func lockDead(f *os.File) bool {
+	for end := time.Now().Add(keeperWait); time.Now().Before(end); time.Sleep(firstLook) {
+		if lock(f) == nil {
+			return true
+		}
+		if flock(f, unix.LOCK_SH) != nil {
+			return false
+		}
+		_ = flock(f, unix.LOCK_UN)
+	}
+	return false
 }
 
 // openState opens a state file. Anything else in its place, a FIFO for example, is an error, and is not waited for.
@@ -185,16 +209,9 @@ func openState(path string) (*os.File, error) {
 
 // endTrees ends all that a server left, in its groups and by its marks. Nobody is asked first: whom they could answer is
 // gone.
-func endTrees(w *word, number uint64) (killed, left int) {
-	all := remains{bearers: bearers{func(mark uint64) bool { return instanceOf(mark) == number }}}
-	for _, dir := range w.Cgroups {
-		if filepath.Base(dir) != nameOf(number) {
-			continue
-		}
-		if !killable(dir) {
-			all.groups = append(all.groups, dir)
-			continue
-		}
+func endTrees(w *word, number uint64, kept []keptGroup) (killed, left int) {
+	all, killable := remainsOf(w, number, kept)
+	for _, dir := range killable {
 		n, err := emptyCgroup(dir, killWait)
 		killed += n
 		if err != nil {
@@ -210,15 +227,32 @@ func endTrees(w *word, number uint64) (killed, left int) {
 	return killed + n, left + rest
 }
 
+// remainsOf is the roster of all that a server left, and those of its control groups that the kernel kills as a whole.
+func remainsOf(w *word, number uint64, kept []keptGroup) (all remains, whole []string) {
+	all = remains{bearers: bearers{func(mark uint64) bool { return instanceOf(mark) == number }}, kept: kept}
+	for _, dir := range w.Cgroups {
+		switch {
+		case filepath.Base(dir) != nameOf(number):
+		case killable(dir):
+			whole = append(whole, dir)
+		default:
+			all.groups = append(all.groups, dir)
+		}
+	}
+	return all, whole
+}
+
 // killable says whether the kernel kills all of a control group at a word.
 func killable(dir string) bool {
 	return unix.Access(filepath.Join(dir, "cgroup.kill"), unix.F_OK) == nil
 }
 
-// remains is the roster of who bears the marks of a server, or is in a group of version 1 of its.
+// remains is the roster of who bears the marks of a server, is in a control group of version 1 of its, or in a process
+// group.
 type remains struct {
 	bearers
 	groups []string
+	kept   []keptGroup
 }
 
 func (r remains) each(f func(member)) error {
@@ -233,13 +267,20 @@ func (r remains) each(f func(member)) error {
 	for _, dir := range r.groups {
 		all = append(all, eachMemberIn(dir, once))
 	}
+	if kept := slices.DeleteFunc(slices.Clone(r.kept), func(g keptGroup) bool { return !g.ours() }); len(kept) > 0 {
+		all = append(all, eachProcess(func(pid int, st *stat) {
+			if st.living() && inOneOf(kept, st) {
+				once(st.member(pid))
+			}
+		}))
+	}
 	return errors.Join(append(all, r.bearers.each(once))...)
 }
 
 func (r remains) send(m member, sig syscall.Signal) error {
-	return signalMember(m, sig, func(*stat) (bool, error) {
+	return signalMember(m, sig, func(st *stat) (bool, error) {
 		is, err := r.bears(m.pid)
-		return is || r.hold(m), err
+		return is || r.hold(m) || inOneOf(r.kept, st), err
 	})
 }
 

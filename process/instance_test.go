@@ -18,7 +18,13 @@ import (
 
 // crash is a server that will be killed: it holds trees, says so, and waits.
 func crash(dir string) {
-	h, err := Open(Options{Containment: Containment(os.Getenv("RUNNEL_TEST_KIND")), StateDir: dir})
+	if controller := os.Getenv("RUNNEL_TEST_CONTROLLER"); controller != "" {
+		limiting = []string{controller}
+	}
+	if os.Getenv("RUNNEL_TEST_STATE") == "none" {
+		dir = ""
+	}
+	h, err := Open(Options{Containment: Containment(os.Getenv("RUNNEL_TEST_KIND")), StateDir: dir, Keeper: os.Getenv("RUNNEL_TEST_KEEPER") != ""})
 	if err != nil {
 		fmt.Println(err)
 		os.Exit(1)
@@ -38,11 +44,19 @@ func crash(dir string) {
 }
 
 // aboutToCrash is a server with 50 trees of two processes each.
-func aboutToCrash(t *testing.T, dir string, kind Containment, spec Spec, tag string) *exec.Cmd {
+func aboutToCrash(t *testing.T, dir string, kind Containment, spec Spec, tag string, env ...string) *exec.Cmd {
+	t.Helper()
+	return aboutToCrashIn(t, dir, kind, spec, tag, nil, env...)
+}
+
+// aboutToCrashIn is the same for a server that is started with attr.
+func aboutToCrashIn(t *testing.T, dir string, kind Containment, spec Spec, tag string, attr *syscall.SysProcAttr, env ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
+	cmd.SysProcAttr = attr
 	cmd.Env = append(os.Environ(), "RUNNEL_TEST_CRASH="+dir, "RUNNEL_TEST_KIND="+string(kind), "RUNNEL_TEST_ARGV="+strings.Join(spec.Argv, " "),
 		"RUNNEL_TEST_PROCESSES="+strconv.FormatInt(spec.Limits[Processes], 10))
+	cmd.Env = append(cmd.Env, env...)
 	out, _ := cmd.StdoutPipe()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

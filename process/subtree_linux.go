@@ -17,6 +17,9 @@ import (
 // maxSpare is how many leaves wait for the next tree.
 const maxSpare = 64
 
+// serverLeaf is the control group, beside those of the trees, into which a server moves itself.
+const serverLeaf = "server"
+
 // subtree is a host's own part of the hierarchy of version 2, below the control group of this process: a leaf for each
 // tree. Making and removing one takes a tenth of the time of a short command, so leaves are used again. Those in which
 // memory is counted are not, since what a tree left in the page cache stays on the account: of these the next one is
@@ -67,7 +70,7 @@ func (t *subtree) delegate(wanted []string) {
 		return
 	}
 	if _, err := os.Stat(filepath.Join(t.own, "cgroup.type")); err == nil { // the root has none
-		if !t.alone() || t.move(filepath.Join(t.dir, "server")) != nil {
+		if !t.alone() || t.move(filepath.Join(t.dir, serverLeaf)) != nil {
 			return
 		}
 		t.moved = true

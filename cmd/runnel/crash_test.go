@@ -52,7 +52,7 @@ func tagged(tag string) (n int) {
 	return n
 }
 
-// A server that is killed leaves its trees to the next one, which ends them before it listens.
+// A server that is killed together with its keeper leaves its trees to the next one, which ends them before it listens.
 func TestKilledServerIsCleanedUpAfter(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("needs control groups or marks")
@@ -73,6 +73,8 @@ func TestKilledServerIsCleanedUpAfter(t *testing.T) {
 			stays := x.line()
 			server, _ := p.serve(t, "--containment="+string(kind))
 			tag := runawayTrees(t, p, trees)
+			server.signal(syscall.SIGSTOP) // so that it does not start another keeper
+			_ = syscall.Kill(keeperOf(t, server.Process.Pid), syscall.SIGKILL)
 			server.signal(syscall.SIGKILL)
 			<-server.done
 			next, _ := p.serve(t, "--containment="+string(kind))

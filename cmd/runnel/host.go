@@ -23,6 +23,8 @@ func (b *bounds) openHost(log zerolog.Logger) (*process.Host, error) {
 		Containment: process.Containment(b.Containment),
 		StateDir:    b.StateDir,
 		OnlyParent:  true,
+		Keeper:      true,
+		KeeperEnded: func(err error) { log.Warn().Err(err).Msg("starting the keeper again") },
 	})
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -31,9 +32,10 @@ func TestServerAsInitReapsOrphans(t *testing.T) {
 			if len(server) != 1 {
 				t.Fatal(server)
 			}
+			keeper := keeperOf(t, server[0])
 			var left []int
-			if !poll(func() bool { left = childrenOf(server[0]); return len(left) == 0 }) {
-				t.Errorf("not reaped: %v", left)
+			if !poll(func() bool { left = childrenOf(server[0]); return slices.Equal(left, []int{keeper}) }) {
+				t.Errorf("not reaped: %v, and the keeper is %d", left, keeper)
 			}
 		})
 	}

@@ -48,6 +48,19 @@ func marked() (left []string) {
 			left = append(left, string(bytes.ReplaceAll(line, []byte{0}, []byte(" "))))
 		}
 	}
+	return append(left, keepersLeft()...)
+}
+
+// keepersLeft lists the keepers, which have no environment, of what the tests started.
+func keepersLeft() (left []string) {
+	program, _ := exec.LookPath("runnel")
+	list, _ := filepath.Glob("/proc/[0-9]*/exe")
+	for _, file := range list {
+		name, _ := os.ReadFile(filepath.Join(filepath.Dir(file), "cmdline"))
+		if exe, _ := os.Readlink(file); exe == program && bytes.HasPrefix(name, []byte("runnel-keeper\x00")) {
+			left = append(left, exe+" as a keeper")
+		}
+	}
 	return left
 }
 

@@ -1,0 +1,276 @@
+package process
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// keeperPause is the time from the end of a keeper to the start of the next; it doubles up to maxKeeperPause while
+	// keepers end sooner than that.
+	keeperPause    = 10 * time.Millisecond
+	maxKeeperPause = 10 * time.Second
+	// maxKeeperPipe bounds what a keeper is told of groups and has not read yet. It is what an unprivileged process
+	// may have in a pipe.
+	maxKeeperPipe = 1 << 20
+)
+
+// keeperName is argv[0] of a keeper, by which Step knows it.
+const keeperName = "runnel-keeper"
+
+// keeper is a process that outlives this one and then ends all its trees: see keep. It is started again when it ends.
+// It reads from a pipe of which only this process has the write end.
+type keeper struct {
+	charge *charge
+	brood  *brood      // nil, or has to know that the keeper is no orphan
+	report func(error) // why a keeper ended or did not start; may be nil
+	ready  chan struct{}
+	quit   chan struct{}
+	done   chan struct{}
+
+	mu     sync.Mutex
+	groups map[int]keptGroup
+	pipe   int     // -1 for none
+	leader *leader // that runs, nil for none
+	ending bool
+}
+
+// keptGroup is a process group that nothing else than its number names, or with session the kernel session of a terminal.
+type keptGroup struct {
+	pid     int    // of its leader
+	started uint64 // with pid it names the leader for good
+	session bool
+}
+
+func (g keptGroup) line() string {
+	kind := "g"
+	if g.session {
+		kind = "s"
+	}
+	return fmt.Sprintf("%s %d %d\n", kind, g.pid, g.started)
+}
+
+// newKeeper starts one in the background: see await.
+func newKeeper(c *charge, b *brood, report func(error)) *keeper {
+	k := &keeper{
+		charge: c, brood: b, report: report, groups: make(map[int]keptGroup), pipe: -1,
+		ready: make(chan struct{}), quit: make(chan struct{}), done: make(chan struct{}),
+	}
+	go k.run()
+	return k
+}
+
+// await returns when the first keeper executes, or could not be started.
+func (k *keeper) await() {
+	if k != nil {
+		<-k.ready
+	}
+}
+
+// add tells the keeper of the group of a leader that was just started.
+func (k *keeper) add(pid int, session bool) {
+	if k == nil {
+		return
+	}
+	g := keptGroup{pid, startOf(pid), session}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.groups[pid] = g
+	k.tell(g.line())
+}
+
+// remove tells it that nobody of the group is left, or nobody who can be ended.
+func (k *keeper) remove(pid int) {
+	if k == nil {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.groups, pid)
+	k.tell("- " + strconv.Itoa(pid) + "\n")
+}
+
+// tell writes to the pipe without blocking. A keeper that does not read any more is ended, and the next one told all. k.mu
+// is held.
+func (k *keeper) tell(line string) {
+	if k.pipe >= 0 && writeAll(k.pipe, line) != nil {
+		k.drop()
+	}
+}
+
+// drop ends the keeper that runs. k.mu is held.
+func (k *keeper) drop() {
+	defer k.closePipe()
+	if k.leader != nil {
+		_ = k.leader.hold(func(_ int, reaped bool) error {
+			if !reaped {
+				_ = unix.Kill(k.leader.pid, unix.SIGKILL)
+			}
+			return nil
+		})
+	}
+}
+
+func (k *keeper) closePipe() {
+	if k.pipe >= 0 {
+		_ = unix.Close(k.pipe)
+	}
+	k.pipe = -1
+}
+
+// end ends the keeper for good, and does not wait for that: wait does. All trees were ended, so there is nothing to do for it.
+func (k *keeper) end() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.ending = true
+	close(k.quit)
+	if k.leader != nil {
+		k.drop()
+	}
+}
+
+func (k *keeper) wait() { <-k.done }
+
+// run starts keepers one after the other.
+func (k *keeper) run() {
+	defer close(k.done)
+	first := sync.OnceFunc(func() { close(k.ready) })
+	for pause := keeperPause; ; pause = min(2*pause, maxKeeperPause) {
+		began := time.Now()
+		err := k.start()
+		first()
+		if err == nil {
+			err = k.watch()
+		}
+		k.mu.Lock()
+		k.closePipe()
+		ending := k.ending
+		k.mu.Unlock()
+		if ending {
+			return
+		}
+		if k.report != nil {
+			k.report(err)
+		}
+		if time.Since(began) > maxKeeperPause {
+			pause = keeperPause
+		}
+		select {
+		case <-time.After(pause):
+		case <-k.quit:
+		}
+	}
+}
+
+// start starts a keeper, unless there is to be none any more.
+func (k *keeper) start() error {
+	read, err := k.openPipe()
+	if err != nil {
+		return err
+	}
+	defer unix.Close(read)
+	null, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: os.DevNull, Err: err}
+	}
+	defer unix.Close(null)
+	pid, pidfd, err := forkKeeper(nameOf(k.charge.Number), k.brood, null, read)
+	if err != nil {
+		return err
+	}
+	l := newLeader(pid, pidfd)
+	l.brood = k.brood
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.leader = l
+	if k.ending || k.pipe < 0 {
+		k.drop()
+	}
+	return nil
+}
+
+// openPipe makes the pipe and writes to it what the keeper has to know at first.
+func (k *keeper) openPipe() (read int, err error) {
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		return -1, os.NewSyscallError("pipe2", err)
+	}
+	text, err := json.Marshal(k.charge)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.ending {
+		err = os.ErrClosed
+	}
+	if err == nil {
+		text = append(text, '\n')
+		for _, g := range k.groups {
+			text = append(text, g.line()...)
+		}
+		if len(text) > maxKeeperPipe/32 { // else the default will do, which is twice as much
+			_, _ = unix.FcntlInt(uintptr(fds[1]), unix.F_SETPIPE_SZ, maxKeeperPipe)
+		}
+		err = writeAll(fds[1], string(text))
+	}
+	if err != nil {
+		_, _ = unix.Close(fds[0]), unix.Close(fds[1])
+		return -1, fmt.Errorf("write to the keeper: %w", err)
+	}
+	k.pipe = fds[1]
+	return fds[0], nil
+}
+
+// forkKeeper executes this program once more, with nothing but what the keeper needs.
+func forkKeeper(name string, b *brood, null, read int) (pid, pidfd int, err error) {
+	attr := keeperAttr(null, read)
+	withHandle(attr.Sys, &pidfd)
+	exec := func() (int, error) { return syscall.ForkExec("/proc/self/exe", []string{keeperName, name}, attr) }
+	if b != nil {
+		pid, err = b.forkUnmarked(exec)
+	} else {
+		pid, err = exec()
+	}
+	return pid, pidfd, err
+}
+
+// watch waits for the end of the keeper that was started, reaps it, and says why it ended.
+func (k *keeper) watch() error {
+	k.mu.Lock()
+	l := k.leader
+	k.mu.Unlock()
+	err := l.wait()
+	exit, reapErr := l.reap()
+	k.mu.Lock()
+	k.leader = nil
+	k.mu.Unlock()
+	l.close()
+	if err := errors.Join(err, reapErr); err != nil {
+		return err
+	}
+	if exit.Signal != 0 {
+		return fmt.Errorf("the keeper was ended by %v", exit.Signal)
+	}
+	return fmt.Errorf("the keeper exited with status %d", exit.Code)
+}
+
+// writeAll fails where a pipe is full or nobody reads.
+func writeAll(fd int, text string) error {
+	for len(text) > 0 {
+		n, err := unix.Write(fd, []byte(text))
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return os.NewSyscallError("write", err)
+		}
+		text = text[n:]
+	}
+	return nil
+}

@@ -1,0 +1,382 @@
+//go:build linux
+
+package process
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// keeperBound is how soon a keeper has ended everything: a second, and more on a machine that is busy with other tests.
+const keeperBound = 5 * time.Second
+
+const withKeeper = "RUNNEL_TEST_KEEPER=1"
+
+// keepersOf lists the keepers among the children of a process.
+func keepersOf(parent int) (pids []int) {
+	list, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, file := range list {
+		if args, _ := os.ReadFile(file); bytes.HasPrefix(args, []byte(keeperName+"\x00")) {
+			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+			if st, _ := readStat(strconv.Itoa(pid), make([]byte, statBytes)); st.parent == parent {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
+}
+
+// aKeeperOf waits for the one keeper of a process.
+func aKeeperOf(t *testing.T, parent int, not ...int) int {
+	t.Helper()
+	var pids []int
+	if !poll(func() bool {
+		pids = keepersOf(parent)
+		return len(pids) == 1 && !slices.Contains(not, pids[0])
+	}) {
+		t.Fatalf("keepers: %v", pids)
+	}
+	return pids[0]
+}
+
+// keptSpec is a tree of which the containment holds all.
+func keptSpec(t *testing.T, kind Containment) (Spec, string) {
+	if kind == Group {
+		return runawaySpec(t, "fork", "close", "ignore", "stay")
+	}
+	return runawaySpec(t, "fork", "double", "setsid", "close", "ignore", "clearenv", "stay")
+}
+
+func eachKeeping(t *testing.T, f func(t *testing.T, kind Containment)) {
+	for _, kind := range []Containment{Cgroup, Marker, Group} {
+		t.Run(string(kind), func(t *testing.T) {
+			openHost(t, kind) // or skip
+			bystander(t)
+			f(t, kind)
+		})
+	}
+}
+
+func crashed(cmd *exec.Cmd) {
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+}
+
+// endsAll checks that a keeper ends everything that a dead server left, removes its groups and file, and exits.
+func endsAll(t *testing.T, keeper int, tag string, groups []string, dir string) {
+	t.Helper()
+	began := time.Now()
+	left := func() (left []string) {
+		for _, pid := range tagged(tag) {
+			left = append(left, strconv.Itoa(pid))
+		}
+		for _, group := range groups {
+			if _, err := os.Stat(group); err == nil {
+				left = append(left, group)
+			}
+		}
+		files, _ := filepath.Glob(dir + "/*")
+		if left = append(left, files...); alive(keeper) {
+			left = append(left, "keeper "+strconv.Itoa(keeper))
+		}
+		return left
+	}
+	_ = poll(func() bool { return len(left()) == 0 })
+	if took := time.Since(began); took > keeperBound || len(left()) > 0 {
+		t.Errorf("after %v there are %q", took, left())
+	} else {
+		t.Logf("all is gone after %v", took)
+	}
+	reapAdopted(1)
+}
+
+// Nothing that the containment holds outlives a server that is killed, though none is started after it.
+func TestKeeperEndsWhatAKilledServerLeft(t *testing.T) {
+	eachKeeping(t, func(t *testing.T, kind Containment) {
+		dir := t.TempDir()
+		spec, tag := keptSpec(t, kind)
+		cmd := aboutToCrash(t, dir, kind, spec, tag, withKeeper)
+		keeper, groups := aKeeperOf(t, cmd.Process.Pid), groupsIn(t, dir)
+		crashed(cmd)
+		endsAll(t, keeper, tag, groups, dir)
+	})
+}
+
+// It needs no state directory.
+func TestKeeperWithoutStateDirectory(t *testing.T) {
+	eachKeeping(t, func(t *testing.T, kind Containment) {
+		dir := t.TempDir()
+		spec, tag := keptSpec(t, kind)
+		cmd := aboutToCrash(t, dir, kind, spec, tag, withKeeper, "RUNNEL_TEST_STATE=none")
+		keeper := aKeeperOf(t, cmd.Process.Pid)
+		crashed(cmd)
+		endsAll(t, keeper, tag, nil, dir)
+	})
+}
+
+// A keeper that ends is followed by another one, which knows the groups that are there.
+func TestKeeperIsStartedAgain(t *testing.T) {
+	eachKeeping(t, func(t *testing.T, kind Containment) {
+		dir := t.TempDir()
+		spec, tag := keptSpec(t, kind)
+		cmd := aboutToCrash(t, dir, kind, spec, tag, withKeeper)
+		groups := groupsIn(t, dir)
+		first := aKeeperOf(t, cmd.Process.Pid)
+		_ = unix.Kill(first, unix.SIGKILL)
+		second := aKeeperOf(t, cmd.Process.Pid, first)
+		crashed(cmd)
+		endsAll(t, second, tag, groups, dir)
+	})
+}
+
+// Signals that end a server in order do not end its keeper, nor do those to its group.
+func TestKeeperIgnoresSignals(t *testing.T) {
+	h, err := Open(Options{Containment: Group, Keeper: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	h.keeper.await()
+	keeper := aKeeperOf(t, os.Getpid())
+	ignored := func() bool {
+		return ignores(keeper, unix.SIGTERM) && ignores(keeper, unix.SIGINT) && ignores(keeper, unix.SIGHUP)
+	}
+	if !poll(ignored) {
+		t.Error("SIGTERM, SIGINT or SIGHUP is not ignored")
+	}
+	if st, _ := readStat(strconv.Itoa(keeper), make([]byte, statBytes)); st.session != keeper || st.pgrp != keeper {
+		t.Errorf("%+v", st)
+	}
+	if dir, _ := os.Readlink("/proc/" + strconv.Itoa(keeper) + "/cwd"); dir != "/" {
+		t.Error(dir)
+	}
+}
+
+// It has none of the server's descriptors, not even those without FD_CLOEXEC.
+func TestKeeperInheritsNothing(t *testing.T) {
+	var leaky [2]int
+	if err := unix.Pipe(leaky[:]); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(leaky[0])
+	h, err := Open(Options{Containment: Group, Keeper: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	h.keeper.await()
+	_ = unix.Close(leaky[1])
+	fds := []unix.PollFd{{Fd: int32(leaky[0])}} // POLLHUP: the last write end is closed
+	if n, err := unix.Poll(fds, int(patience.Milliseconds())); n != 1 || err != nil && err != unix.EINTR {
+		t.Errorf("the keeper holds a pipe: %d, %v", n, err)
+	}
+}
+
+// A keeper of a Host that is closed is gone, and is nobody that a tree is held for before.
+func TestCloseEndsKeeper(t *testing.T) {
+	eachKeeping(t, func(t *testing.T, kind Containment) {
+		some := len(children())
+		h, err := Open(Options{Containment: kind, StateDir: t.TempDir(), Keeper: true, OnlyParent: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := h.Start(sh("exit 3"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		aKeeperOf(t, os.Getpid())
+		if m, ok := p.tree.(*marker); ok {
+			if pids, certain, err := h.brood.bearing(m.mark); len(pids) > 0 || !certain || err != nil {
+				t.Errorf("the keeper is taken for an orphan: %v, %v, %v", pids, certain, err)
+			}
+		}
+		if exit := finish(p); exit.Code != 3 && exit.Signal != syscall.SIGKILL {
+			t.Errorf("%+v", exit)
+		}
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+		if now := children(); len(now) > some {
+			t.Errorf("left: %v", now)
+		}
+	})
+}
+
+// A server that starts while a keeper is at work finds everything done, or does it itself.
+func TestKeeperMeetsTheNextServer(t *testing.T) {
+	eachKeeping(t, func(t *testing.T, kind Containment) {
+		for range 2 {
+			dir := t.TempDir()
+			spec, tag := keptSpec(t, kind)
+			cmd := aboutToCrash(t, dir, kind, spec, tag, withKeeper)
+			keeper, groups := aKeeperOf(t, cmd.Process.Pid), groupsIn(t, dir)
+			crashed(cmd)
+			next, err := Open(Options{Containment: kind, StateDir: dir})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r, left := next.Recovered(), tagged(tag); r.Left > 0 || kind != Group && len(left) > 0 {
+				t.Errorf("%+v, alive: %v", r, left)
+			}
+			p, err := next.Start(sh("sleep .1; exit 4"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = p.WaitExit()
+			if exit := finish(p); exit.Code != 4 {
+				t.Errorf("the next server's was hit: %+v", exit)
+			}
+			if err := next.Close(); err != nil {
+				t.Error(err)
+			}
+			endsAll(t, keeper, tag, groups, dir)
+		}
+	})
+}
+
+// A recovery waits for a lock that is shared, which is a keeper's, and not for one that is not.
+func TestRecoveryWaitsForAKeeper(t *testing.T) {
+	path := filepath.Join(t.TempDir(), nameOf(10))
+	open := func() *os.File {
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	server, next := open(), open()
+	defer next.Close()
+	if err := lock(server); err != nil {
+		t.Fatal(err)
+	}
+	if lockDead(next) {
+		t.Error("it has the lock of a server that lives")
+	}
+	if err := flock(server, unix.LOCK_SH); err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan bool)
+	go func() { got <- lockDead(next) }()
+	select {
+	case <-got:
+		t.Error("it did not wait")
+	case <-time.After(10 * firstLook):
+	}
+	_ = server.Close()
+	if !<-got {
+		t.Error("it did not get the lock")
+	}
+}
+
+// A server that has moved into a group of its own has its keeper there, which leaves before it kills and removes that.
+func TestKeeperOfAServerThatMadeRoomForControllers(t *testing.T) {
+	own, _ := ownHierarchies()
+	controller := aController(t, own)
+	if err := delegateForTest(t, own.unified, controller); err != nil {
+		t.Skip("no control group can be delegated from: ", err)
+	}
+	outer := filepath.Join(own.unified, "runnel-test-keeper."+strconv.Itoa(os.Getpid()))
+	if err := os.Mkdir(outer, 0o755); err != nil {
+		t.Skip(err)
+	}
+	defer func() {
+		if err := os.Remove(outer); err != nil {
+			t.Error(err)
+		}
+	}()
+	fd, err := unix.Open(outer, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	dir := t.TempDir()
+	spec, tag := keptSpec(t, Cgroup)
+	cmd := aboutToCrashIn(t, dir, Cgroup, spec, tag, &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: fd},
+		withKeeper, "RUNNEL_TEST_CONTROLLER="+controller)
+	keeper, groups := aKeeperOf(t, cmd.Process.Pid), groupsIn(t, dir)
+	if in, _ := os.ReadFile("/proc/" + strconv.Itoa(keeper) + "/cgroup"); !strings.Contains(string(in), "/"+serverLeaf+"\n") {
+		t.Fatalf("the keeper is not in the server's group: %s", in)
+	}
+	crashed(cmd)
+	endsAll(t, keeper, tag, groups, dir)
+	if left, _ := os.ReadFile(outer + "/cgroup.subtree_control"); strings.TrimSpace(string(left)) != "" {
+		t.Errorf("%s is left enabled", left)
+	}
+}
+
+func delegateForTest(t *testing.T, dir, controller string) error {
+	enabled, err := delegate(dir, []string{controller})
+	if len(enabled) > 0 {
+		t.Cleanup(func() { _ = writeFile(dir+"/cgroup.subtree_control", "-"+controller) })
+	}
+	return err
+}
+
+// A keeper that does not read is ended, before the pipe to it blocks a start, and the next one knows all groups.
+func TestKeeperThatDoesNotRead(t *testing.T) {
+	h, err := Open(Options{Containment: Group, Keeper: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	h.keeper.await()
+	first := aKeeperOf(t, os.Getpid())
+	_ = unix.Kill(first, unix.SIGSTOP)
+	for pid := 1 << 23; pid < 1<<23+10_000; pid++ { // beyond PID_MAX_LIMIT
+		h.keeper.add(pid, false)
+	}
+	aKeeperOf(t, os.Getpid(), first)
+	h.keeper.mu.Lock()
+	known := len(h.keeper.groups)
+	h.keeper.mu.Unlock()
+	if known != 10_000 {
+		t.Errorf("%d groups", known)
+	}
+}
+
+// What a keeper is told may come in pieces.
+func TestKeeperReader(t *testing.T) {
+	text := "{}\ng 10 100\ng 11 101\ns 12 102\n- 10\ng 11 111\n- 99\n"
+	want := []keptGroup{{12, 102, true}, {11, 111, false}}
+	for size := 1; size <= len(text); size++ {
+		var r keeperReader
+		for piece := range slices.Chunk([]byte(text), size) {
+			if err := r.take(piece); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if string(r.head) != "{}" || !slices.Equal(r.groups, want) {
+			t.Errorf("pieces of %d: %q, %v", size, r.head, r.groups)
+		}
+	}
+	for _, text := range []string{strings.Repeat("x", maxCharge+1), "{}\n" + strings.Repeat("1", 100)} {
+		if err := new(keeperReader).take([]byte(text)); err != errNoCharge {
+			t.Error(err)
+		}
+	}
+}
+
+// A number that is another leader's by now is not believed.
+func TestKeptGroupOfAnotherLeader(t *testing.T) {
+	p := mustStart(t, sh("exec sleep 60"), system())
+	g := keptGroup{p.PID(), startOf(p.PID()), false}
+	if !g.ours() {
+		t.Error("it is ours")
+	}
+	if g.started++; g.ours() {
+		t.Error("it is another's")
+	}
+	if n, left := killAll(remains{bearers: bearers{func(uint64) bool { return false }}, kept: []keptGroup{g}}, patience); n+left > 0 || !alive(p.PID()) {
+		t.Errorf("killed %d, left %d", n, left)
+	}
+}
