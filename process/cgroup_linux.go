@@ -158,13 +158,15 @@ func (r *leafMembers) each(f func(member)) error {
 	}))
 }
 
-func (r *leafMembers) send(m member, sig syscall.Signal) error {
-	return signalMember(m, sig, func(*stat) (bool, error) {
-		if r.mark != 0 {
-			if is, err := bearersOf(r.mark).bears(m.pid); is || err != nil {
-				return is, err
-			}
+func (r *leafMembers) holds(pid int) (bool, error) {
+	if r.mark != 0 {
+		if is, err := bearersOf(r.mark).holds(pid); is || err != nil {
+			return is, err
 		}
-		return r.leaf.holds(m.pid)
-	})
+	}
+	return r.leaf.holds(pid)
+}
+
+func (r *leafMembers) send(m member, sig syscall.Signal) error {
+	return signalMember(m, sig, func(*stat) (bool, error) { return r.holds(m.pid) })
 }

@@ -38,6 +38,8 @@ type containment interface {
 	populated() (bool, error)
 	// living lists the members that are not dead. An error says that some may be missing from the list.
 	living() ([]int, error)
+	// watch returns something that tells when a member ends of whom the end may be that of the tree; nil where nothing does.
+	watch() *watched
 	// outlivesReap says whether the tree can be named safely after its leader was reaped.
 	outlivesReap() bool
 	// release comes before what holds the tree is given back: what is called later touches nothing.

@@ -128,4 +128,12 @@ func (g *group) living() ([]int, error) {
 	return pids, err
 }
 
+func (g *group) watch() *watched {
+	pids, _ := g.living()
+	return watchMember(pids, func(pid int) (bool, error) {
+		pgid, err := unix.Getpgid(pid)
+		return pgid == g.leader.pid, err
+	})
+}
+
 func kill(pid int, sig syscall.Signal) error { return unix.Kill(pid, sig) }

@@ -279,17 +279,18 @@ func (r remains) each(f func(member)) error {
 
 func (r remains) send(m member, sig syscall.Signal) error {
 	return signalMember(m, sig, func(st *stat) (bool, error) {
-		is, err := r.bears(m.pid)
-		return is || r.hold(m) || inOneOf(r.kept, st), err
+		is, err := r.holds(m.pid)
+		return is || inOneOf(r.kept, st), err
 	})
 }
 
-// hold says whether one of the groups has a process in it still.
-func (r remains) hold(m member) (is bool) {
+// holds says whether a process bears a mark that is left, or is in one of the groups.
+func (r remains) holds(pid int) (bool, error) {
+	is, err := r.bearers.holds(pid)
 	for _, dir := range r.groups {
-		_ = eachMemberIn(dir, func(other member) { is = is || other.pid == m.pid })
+		_ = eachMemberIn(dir, func(m member) { is = is || m.pid == pid })
 	}
-	return is
+	return is, err
 }
 
 // killAll kills whoever is on the roster, until nobody is left or wait is over.

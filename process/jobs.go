@@ -1,6 +1,10 @@
 package process
 
-import "syscall"
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
 
 // jobs is the roster of a tree on a terminal that nothing stronger holds: the kernel session that the leader made
 // (setsid(2)), which is its own group and those that a shell with job control makes of its jobs. A descendant leaves it
@@ -18,6 +22,11 @@ func (j jobs) each(f func(member)) error {
 		f(m)
 	}
 	return err
+}
+
+func (j jobs) holds(pid int) (bool, error) {
+	sid, err := unix.Getsid(pid)
+	return sid == j.sid, err
 }
 
 func (j jobs) send(m member, sig syscall.Signal) error { return signalOne(m, j.sid, sig) }

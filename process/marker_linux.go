@@ -66,11 +66,11 @@ func bearersOf(mark uint64) bearers { return bearers{func(m uint64) bool { retur
 func (b bearers) each(f func(member)) error { return eachMarked(b.wanted, f) }
 
 func (b bearers) send(m member, sig syscall.Signal) error {
-	return signalMember(m, sig, func(*stat) (bool, error) { return b.bears(m.pid) })
+	return signalMember(m, sig, func(*stat) (bool, error) { return b.holds(m.pid) })
 }
 
-// bears says whether a process bears a mark that is wanted; one that is gone does not.
-func (b bearers) bears(pid int) (bool, error) {
+// holds says whether a process bears a mark that is wanted; one that is gone does not.
+func (b bearers) holds(pid int) (bool, error) {
 	mark, err := readMark(pid)
 	if exhausted(err) {
 		return false, err
@@ -85,7 +85,7 @@ func eachMarked(wanted func(mark uint64) bool, f func(member)) error {
 		if pid == own {
 			return nil
 		}
-		if is, err := (bearers{wanted}).bears(pid); !is {
+		if is, err := (bearers{wanted}).holds(pid); !is {
 			return err // nil for one that is gone by now
 		}
 		st, err := readStat(name, buf)

@@ -32,6 +32,8 @@ type member struct {
 type roster interface {
 	// each calls f for every living member, as it is found. An error says that some may have been overlooked.
 	each(f func(member)) error
+	// holds says whether a process is a member.
+	holds(pid int) (bool, error)
 	// send sends sig to m if that is a member still; ESRCH says that it is not.
 	send(m member, sig syscall.Signal) error
 }
@@ -106,6 +108,11 @@ func (t *scattered) living() (pids []int, err error) {
 		return nil
 	})
 	return pids, err
+}
+
+func (t *scattered) watch() *watched {
+	pids, _ := t.living()
+	return watchMember(pids, t.roster.holds)
 }
 
 func (t *scattered) signal(sig syscall.Signal) error {

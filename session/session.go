@@ -386,6 +386,9 @@ func (s *Session) signalEnd(st *status) {
 func (s *Session) beginEnd(st *status) {
 	st.move(Ending)
 	st.stopLinger()
+	if st.awaiting != nil {
+		st.awaiting()
+	}
 	s.timeout.Stop()
 	s.silence.Stop()
 	close(s.ending)

@@ -83,6 +83,7 @@ type status struct {
 	exited    bool               // the command itself is gone
 	hurried   bool               // what is left of the end waits for no client any more
 	draining  chan struct{}      // closed by hurry, where somebody drains
+	awaiting  context.CancelFunc // called when the end begins, where somebody waits for the tree
 	sweeping  context.CancelFunc // called by cutShort, where somebody sweeps
 	escalated bool
 	attached  []*Attachment

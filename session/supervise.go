@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"errors"
 	"sync/atomic"
 	"time"
 
@@ -16,9 +15,6 @@ const (
 	drainGrace = 250 * time.Millisecond
 	// killWait is how long after SIGKILL a command that does not exit is given up on.
 	killWait = 2 * time.Second
-
-	firstLook = 5 * time.Millisecond
-	lastLook  = 250 * time.Millisecond
 )
 
 // supervise sees a process to its end, in this order: its exit is observed, the pipes are drained, the
@@ -66,17 +62,15 @@ func (s *Session) exited() (cause Cause) {
 
 // awaitTree waits until no process of the tree lives, or the session is being ended.
 func (s *Session) awaitTree(p *process.Process) {
-	for pause := firstLook; ; pause = min(2*pause, lastLook) {
-		living, err := p.Living()
-		if err != nil && !errors.Is(err, process.ErrElusive) || err == nil && len(living) == 0 {
-			return
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	s.update(func(st *status) {
+		st.awaiting = cancel
+		if !st.state.Live() {
+			cancel()
 		}
-		select {
-		case <-s.ending:
-			return
-		case <-time.After(pause):
-		}
-	}
+	})
+	p.AwaitTree(ctx)
 }
 
 // sweep ends what is left of the tree within what is left of the grace.

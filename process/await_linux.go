@@ -1,0 +1,68 @@
+package process
+
+import (
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxCompared is how many processes of a tree are compared to find the one to watch.
+const maxCompared = 64
+
+// watchMember watches the end of one of some processes, the oldest, which is likely to outlive the others. The number may
+// have come to be another's before its pidfd was opened: still says whether it is a member's. It returns nil where none
+// can be watched.
+func watchMember(pids []int, still func(pid int) (bool, error)) *watched {
+	pid := oldest(pids[:min(len(pids), maxCompared)])
+	if pid == 0 {
+		return nil
+	}
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return nil
+	}
+	if is, err := still(pid); !is || err != nil || unix.SetNonblock(fd, true) != nil {
+		_ = unix.Close(fd)
+		return nil
+	}
+	return &watched{os.NewFile(uintptr(fd), "pidfd"), ended}
+}
+
+func oldest(pids []int) (pid int) {
+	buf, least := make([]byte, statBytes), uint64(0)
+	for _, p := range pids {
+		st, err := readStat(strconv.Itoa(p), buf)
+		if err == nil && st.started != 0 && (pid == 0 || st.started < least) {
+			pid, least = p, st.started
+		}
+	}
+	return pid
+}
+
+func (m *marker) watch() *watched {
+	orphans, _, _ := m.brood.bearing(m.mark)
+	if len(orphans) == 0 {
+		return m.scattered.watch()
+	}
+	return watchMember(orphans, m.roster.holds)
+}
+
+// watch is told by the kernel when nobody is left in the leaf (cgroup.events).
+func (c *cgroup) watch() *watched {
+	if some, err := c.inLeaf(); !some || err != nil {
+		return c.scattered.watch() // who left it
+	}
+	fd, err := unix.Openat(c.leaf.dir, "cgroup.events", unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil
+	}
+	return &watched{os.NewFile(uintptr(fd), "cgroup.events"), unpopulated}
+}
+
+// unpopulated also holds where it is not to be known, so that the tree is looked at.
+func unpopulated(events uintptr) bool {
+	var buf [128]byte
+	n, err := unix.Pread(int(events), buf[:], 0)
+	return err != nil || field(buf[:n], "populated") == 0
+}

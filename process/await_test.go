@@ -1,0 +1,194 @@
+//go:build linux
+
+package process
+
+import (
+	"context"
+	"os"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// counting counts how often a tree is looked at.
+type counting struct {
+	containment
+	looks atomic.Int32
+}
+
+func (c *counting) populated() (bool, error) {
+	c.looks.Add(1)
+	return c.containment.populated()
+}
+
+func eachContainment(t *testing.T, f func(t *testing.T, h *Host)) {
+	eachHost(t, f)
+	t.Run(string(Group), func(t *testing.T) { f(t, openHost(t, Group)) })
+}
+
+// outliving starts a tree whose leader has exited, and whose other process lives until the stdin of the tree ends.
+func outliving(t *testing.T, h *Host, script string) (*Process, *counting) {
+	t.Helper()
+	spec := sh("exec 3<&0; " + script + " & echo ready")
+	spec.Stdin = true
+	p := startOn(t, h, spec)
+	c := &counting{containment: p.tree}
+	p.tree = c
+	readLine(t, p.Stdout())
+	if err := p.WaitExit(); err != nil {
+		t.Fatal(err)
+	}
+	return p, c
+}
+
+// await waits for the tree in a goroutine.
+func await(p *Process, ctx context.Context) <-chan struct{} {
+	over := make(chan struct{})
+	go func() {
+		p.AwaitTree(ctx)
+		close(over)
+	}()
+	return over
+}
+
+func isOver(t *testing.T, over <-chan struct{}, p *Process) {
+	t.Helper()
+	select {
+	case <-over:
+	case <-time.After(patience):
+		t.Fatal("it waits on")
+	}
+	if left, err := p.Living(); len(left) > 0 || err != nil {
+		t.Errorf("%v live, %v", left, err)
+	}
+}
+
+// To wait for a tree costs nothing: it is looked at when one of its processes has ended, and not before.
+func TestAwaitTree(t *testing.T) {
+	for name, script := range map[string]string{
+		"one process":                     "cat <&3",
+		"one after the other":             "(cat <&3; sleep 0.1; sleep 0.1)",
+		"the first ends before the other": "(sleep 0.1 & cat <&3; wait)",
+		"one that forks all the time":     "(cat <&3 & while kill -0 $!; do sleep 0.001; done 2>/dev/null)",
+		"another session":                 "setsid sh -c 'cat <&3'",
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachContainment(t, func(t *testing.T, h *Host) {
+				if name == "another session" && h.Containment() == Group {
+					return // it left the tree
+				}
+				p, tree := outliving(t, h, script)
+				over := await(p, context.Background())
+				time.Sleep(400 * time.Millisecond) // in which it would be looked at seven times
+				select {
+				case <-over:
+					t.Error("it did not wait")
+				default:
+				}
+				if n := tree.looks.Load(); n > 3 {
+					t.Errorf("it was looked at %d times", n)
+				}
+				_ = p.Stdin().Close()
+				isOver(t, over, p)
+			})
+		})
+	}
+}
+
+// It waits for the context too, and without a descriptor.
+func TestAwaitTreeWithoutDescriptors(t *testing.T) {
+	eachContainment(t, func(t *testing.T, h *Host) {
+		p, tree := outliving(t, h, "cat <&3")
+		free := fillDescriptors(t)
+		defer free()
+		ctx, cancel := context.WithCancel(context.Background())
+		over := await(p, ctx)
+		if !poll(func() bool { return tree.looks.Load() > 2 }) {
+			t.Error("it does not look")
+		}
+		cancel()
+		<-over
+		over = await(p, context.Background())
+		_ = p.Stdin().Close()
+		isOver(t, over, p)
+	})
+}
+
+func TestAwaitTreeEndsWithItsContext(t *testing.T) {
+	eachContainment(t, func(t *testing.T, h *Host) {
+		p, tree := outliving(t, h, "cat <&3")
+		ctx, cancel := context.WithCancel(context.Background())
+		over := await(p, ctx)
+		if !poll(func() bool { return tree.looks.Load() > 0 }) {
+			t.Error("it does not look")
+		}
+		cancel()
+		<-over
+		if left, err := p.Living(); len(left) != 1 {
+			t.Errorf("%v live, %v", left, err)
+		}
+	})
+}
+
+// Trees that are waited for hold no threads.
+func TestAwaitedTreesHoldNoThreads(t *testing.T) {
+	const trees = 30
+	threads := func() int {
+		list, _ := os.ReadDir("/proc/self/task")
+		return len(list)
+	}
+	eachContainment(t, func(t *testing.T, h *Host) {
+		before := threads()
+		var all []*Process
+		var over []<-chan struct{}
+		for range trees {
+			p, tree := outliving(t, h, "cat <&3")
+			all = append(all, p)
+			over = append(over, await(p, context.Background()))
+			if !poll(func() bool { return tree.looks.Load() > 0 }) {
+				t.Error("it does not look")
+			}
+		}
+		if n := threads() - before; n > trees/2 {
+			t.Errorf("%d threads more", n)
+		}
+		for i, p := range all {
+			_ = p.Stdin().Close()
+			isOver(t, over[i], p)
+		}
+	})
+}
+
+// BenchmarkAwaitedEnd tells how soon the end of the last process of a tree is noticed.
+func BenchmarkAwaitedEnd(b *testing.B) {
+	for _, kind := range []Containment{Cgroup, Marker, Group} {
+		b.Run(string(kind), func(b *testing.B) {
+			h, err := Open(Options{Containment: kind})
+			if err != nil {
+				b.Skip(err)
+			}
+			defer h.Close()
+			var took time.Duration
+			for range b.N {
+				spec := sh("exec 3<&0; cat <&3 & echo ready")
+				spec.Stdin = true
+				p, err := h.Start(spec)
+				if err != nil {
+					b.Fatal(err)
+				}
+				_ = p.WaitExit()
+				over := await(p, context.Background())
+				time.Sleep(20 * time.Millisecond)
+				begin := time.Now()
+				_ = p.Stdin().Close()
+				<-over
+				took += time.Since(begin)
+				p.Sweep(context.Background(), 0)
+				_, _ = p.Reap()
+				p.Close()
+			}
+			b.ReportMetric(float64(took.Microseconds())/float64(b.N), "µs/end")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
