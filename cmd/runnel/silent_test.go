@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -17,9 +18,9 @@ import (
 )
 
 // stoppable starts a server whose silence is told after a second. It goes on at the end of the test.
-func (p *place) stoppable(t *testing.T) (*program, readyFile) {
+func (p *place) stoppable(t *testing.T, args ...string) (*program, readyFile) {
 	t.Helper()
-	server, ready := p.serve(t, "--ping-interval=200ms")
+	server, ready := p.serve(t, append([]string{"--ping-interval=200ms"}, args...)...)
 	t.Cleanup(func() { _ = server.Process.Signal(syscall.SIGCONT) })
 	return server, ready
 }
@@ -211,5 +212,42 @@ func lives(ws *websocket.Conn, suspended <-chan struct{}, goneOn chan<- struct{}
 			}
 		default:
 		}
+	}
+}
+
+// A call ends with its context also when the server was stopped and its socket is full, and the connection lives on.
+func TestCallsOnAFullSocket(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	server, _ := p.stoppable(t, "--ping-interval=1h")
+	c := p.dialSocket(t)
+	server.stop(t)
+	fill := map[string]string{"fill": strings.Repeat("x", 500_000)}
+	call := func(f func(context.Context) error) error {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		return f(ctx)
+	}
+	for i := 0; ; i++ { // until nothing is taken
+		if err := call(func(ctx context.Context) error { return c.Notify(ctx, "none", fill) }); err != nil {
+			if i == 1000 || !errors.Is(err, context.DeadlineExceeded) {
+				t.Fatal(err)
+			}
+			break
+		}
+	}
+	begin := time.Now()
+	for range 20 {
+		err := call(func(ctx context.Context) error { return c.Call(ctx, rpc.MethodList, nil, nil) })
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+	}
+	if took := time.Since(begin); took > 10*time.Second {
+		t.Errorf("calls of 50 ms took %v", took/20)
+	}
+	server.signal(syscall.SIGCONT)
+	if err := c.Call(t.Context(), rpc.MethodList, nil, nil); err != nil {
+		t.Error(err)
 	}
 }
