@@ -1,6 +1,7 @@
 package process
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -20,21 +21,8 @@ import (
 //
 // The gate is the trap that a traced child springs at its exec (ptrace(2)). A program that gains rights by its exec
 // (set-user-ID, capabilities) does not gain them when an unprivileged process traces it; and a sandbox may refuse to trace. There a
-// step between is started: this very program, which waits to be let through and then executes the other (see Step).
-
-// gated forks a program and puts its limits on it before its first instruction.
-func gated(path string, argv []string, attr *syscall.ProcAttr, limits *treeLimits) (pid int, err error) {
-	if !limits.untraced && !limits.attributes.needStep() && (unix.Geteuid() == 0 || !gainsRights(attr.Dir, path)) {
-		pid, err = trapped(path, argv, attr, limits)
-		if err != syscall.EPERM && err != syscall.EACCES && err != syscall.ENOSYS { // it may be the tracing that is refused
-			return pid, err
-		}
-	}
-	if !stepReady.Load() {
-		return -1, errors.Join(err, errNoStep)
-	}
-	return stepped(path, argv, attr, limits)
-}
+// step between is started: this very program, which waits to be let through and then executes the other (see Step). The same
+// step executes what may wait for a file system.
 
 var errNoStep = errors.New("process: Step was not called")
 
@@ -124,7 +112,7 @@ const stepName = "runnel-step"
 // The descriptors of the step beside the three of every program.
 const (
 	stepGo     = 3 // to the step: an order when it may go on, nothing if it may not
-	stepStatus = 4 // from the step: a byte when it stands before the gate; an errno if it fails; closed by the exec
+	stepStatus = 4 // from the step: a byte when it stands before the gate; a stepError if it fails; closed by the exec
 )
 
 // order is what the step is told when it may go on: flags, the umask in two bytes, the nice value.
@@ -134,8 +122,6 @@ const (
 	keepFiles = 1 << iota // its limit of open files is not to be touched
 	setUmask
 	setNice
-
-	niceFailed = 1 << 31 // beside an errno from the step: it is that of setpriority(2)
 )
 
 func (t *treeLimits) order() (o order) {
@@ -173,15 +159,32 @@ func (o *order) obey() syscall.Errno {
 	return 0
 }
 
+// stepError is what the step failed at.
+type stepError struct {
+	op    uint32
+	errno syscall.Errno
+}
+
+const (
+	opExec = iota
+	opChdir
+	opNice
+)
+
+func (e *stepError) Error() string { return e.errno.Error() }
+
+func (e *stepError) Unwrap() error { return e.errno }
+
 var stepReady atomic.Bool
 
-// Step has to be called first in main by a program that starts others with limits, or has Options.Keeper: if this process
-// was started as the step between, or as a keeper, it does not return.
+// Step has to be called first in main by a program that starts others with limits, or from file systems that may make
+// an exec wait, or has Options.Keeper: if this process was started as the step between, or as a keeper, it does not return.
+// The arguments of the step are the working directory, "" for its own, the program, and that one's arguments.
 func Step() {
 	if len(os.Args) > 0 && os.Args[0] == keeperName {
 		keep()
 	}
-	if len(os.Args) < 3 || os.Args[0] != stepName {
+	if len(os.Args) < 4 || os.Args[0] != stepName {
 		stepReady.Store(true)
 		return
 	}
@@ -197,70 +200,94 @@ func Step() {
 		os.Exit(1)
 	}
 	if errno := o.obey(); errno != 0 {
-		stepFailed(uint32(errno) | niceFailed)
+		failStep(opNice, errno)
 	}
-	err := syscall.Exec(os.Args[1], os.Args[2:], os.Environ())
+	if dir := os.Args[1]; dir != "" {
+		path, _ := unix.BytePtrFromString(dir) // no argument holds NUL
+		if _, _, errno := unix.RawSyscall(unix.SYS_CHDIR, uintptr(unsafe.Pointer(path)), 0, 0); errno != 0 {
+			failStep(opChdir, errno)
+		}
+	}
+	err := syscall.Exec(os.Args[2], os.Args[3:], os.Environ())
 	errno, _ := errors.AsType[syscall.Errno](err)
-	stepFailed(uint32(errno))
+	failStep(opExec, errno)
 }
 
-// stepFailed tells why the step ends here.
-func stepFailed(status uint32) {
-	_, _ = unix.Write(stepStatus, binary.NativeEndian.AppendUint32(nil, status))
+func failStep(op uint32, errno syscall.Errno) {
+	b := binary.NativeEndian.AppendUint32(nil, op)
+	_, _ = unix.Write(stepStatus, binary.NativeEndian.AppendUint32(b, uint32(errno)))
 	os.Exit(1)
 }
 
-// stepped is gated by the step between.
-func stepped(path string, argv []string, attr *syscall.ProcAttr, limits *treeLimits) (int, error) {
-	goRead, goWrite, err := os.Pipe()
-	if err != nil {
-		return -1, err
-	}
-	defer goWrite.Close()
-	statusRead, statusWrite, err := os.Pipe()
-	if err != nil {
-		_ = goRead.Close()
-		return -1, err
-	}
-	defer statusRead.Close()
-	step := *attr
-	step.Files = append(step.Files[:len(step.Files):len(step.Files)], goRead.Fd(), statusWrite.Fd())
-	pid, err := syscall.ForkExec("/proc/self/exe", append([]string{stepName, path}, argv...), &step)
-	_ = goRead.Close()
-	_ = statusWrite.Close()
-	if err != nil {
-		return -1, err
-	}
-	if _, err = io.ReadFull(statusRead, make([]byte, 1)); err == nil {
-		err = limits.admit(pid)
-	}
-	if err == nil {
-		err = passStep(goWrite, statusRead, limits.order())
-	}
-	if err != nil {
-		discard(pid)
-		return -1, err
-	}
-	return pid, nil
+// step is the process between, as its parent has it.
+type step struct {
+	order  *os.File
+	status *os.File
 }
 
-// passStep lets the step go on and returns how its exec went.
-func passStep(goWrite io.Writer, statusRead io.Reader, o order) error {
-	if _, err := goWrite.Write(o[:]); err != nil && !errors.Is(err, syscall.EPIPE) {
+// forkStep starts the process between. It does not wait for it.
+func forkStep(path string, argv []string, attr *syscall.ProcAttr) (int, *step, error) {
+	goRead, goWrite, err := os.Pipe()
+	if err != nil {
+		return -1, nil, err
+	}
+	statusRead, statusWrite, err := os.Pipe()
+	if err != nil {
+		_, _ = goRead.Close(), goWrite.Close()
+		return -1, nil, err
+	}
+	s := &step{order: goWrite, status: statusRead}
+	between := *attr
+	between.Dir = ""
+	between.Files = append(between.Files[:len(between.Files):len(between.Files)], goRead.Fd(), statusWrite.Fd())
+	pid, err := syscall.ForkExec("/proc/self/exe", append([]string{stepName, attr.Dir, path}, argv...), &between)
+	_, _ = goRead.Close(), statusWrite.Close()
+	if err != nil {
+		s.close()
+		return -1, nil, err
+	}
+	return pid, s, nil
+}
+
+func (s *step) close() { _, _ = s.order.Close(), s.status.Close() }
+
+// pass puts the limits, nil for none, on the process between and returns when that has become the program, or is dead. The end
+// of ctx kills it. After an error it has not executed anything of the program, and is to be discarded.
+func (s *step) pass(ctx context.Context, pid int, limits *treeLimits) error {
+	defer s.close()
+	killed := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(killed)
+		_ = unix.Kill(pid, unix.SIGKILL) // nobody has reaped it
+	})
+	err := s.letThrough(pid, limits)
+	if !stop() {
+		<-killed
+	}
+	return err
+}
+
+func (s *step) letThrough(pid int, limits *treeLimits) error {
+	if _, err := io.ReadFull(s.status, make([]byte, 1)); err != nil {
 		return err
 	}
-	var buf [4]byte
-	switch _, err := io.ReadFull(statusRead, buf[:]); err {
+	var o order
+	if limits != nil {
+		if err := limits.admit(pid); err != nil {
+			return err
+		}
+		o = limits.order()
+	}
+	if _, err := s.order.Write(o[:]); err != nil && !errors.Is(err, syscall.EPIPE) {
+		return err
+	}
+	var status [8]byte
+	switch _, err := io.ReadFull(s.status, status[:]); err {
 	case io.EOF: // the exec closed it, or it was killed: then it has an exit like any other
 		return nil
 	case nil:
+		return &stepError{binary.NativeEndian.Uint32(status[:]), syscall.Errno(binary.NativeEndian.Uint32(status[4:]))}
 	default:
 		return err
 	}
-	status := binary.NativeEndian.Uint32(buf[:])
-	errno := syscall.Errno(status &^ niceFailed)
-	if status&niceFailed != 0 {
-		return niceError(errno)
-	}
-	return errno
 }

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"context"
 	"errors"
 	"syscall"
 )
@@ -35,7 +36,7 @@ func (h *Host) shut() error { return nil }
 func (h *Host) enforces(Limit) Mechanism { return "" }
 
 // spawn starts the program at path on the given standard descriptors. It returns once the exec is done.
-func (h *Host) spawn(path string, spec *Spec, stdio [3]int) (*Process, error) {
+func (h *Host) spawn(_ context.Context, path string, spec *Spec, stdio [3]int, _ bool) (*Process, error) {
 	if _, err := h.Enforce(spec.Limits); err != nil {
 		return nil, err
 	}

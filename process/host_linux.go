@@ -1,6 +1,7 @@
 package process
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -157,10 +158,12 @@ func (h *Host) shut() error {
 // birth is one fork and what it takes.
 type birth struct {
 	*estate
-	path  string
-	spec  *Spec
-	attr  *syscall.ProcAttr
-	pidfd int
+	path    string
+	spec    *Spec
+	attr    *syscall.ProcAttr
+	pidfd   int
+	mayWait bool  // its exec is for a process between
+	step    *step // that process, once it was forked
 }
 
 // estate is what a tree has of its host, to be given back.
@@ -173,10 +176,11 @@ type estate struct {
 	counted bool
 }
 
-// spawn starts the program at path on the given standard descriptors. It returns once the exec is done.
-func (h *Host) spawn(path string, spec *Spec, stdio [3]int) (*Process, error) {
+// spawn starts the program at path on the given standard descriptors. It returns once the exec is done, or was killed
+// because ctx ended.
+func (h *Host) spawn(ctx context.Context, path string, spec *Spec, stdio [3]int, mayWait bool) (*Process, error) {
 	h.keeper.await()
-	b := &birth{estate: &estate{host: h}, path: path, spec: spec, attr: spec.attr(stdio)}
+	b := &birth{estate: &estate{host: h}, path: path, spec: spec, attr: spec.attr(stdio), mayWait: mayWait}
 	withHandle(b.attr.Sys, &b.pidfd)
 	var pid int
 	err := b.prepare(h.subtree.take)
@@ -187,6 +191,9 @@ func (h *Host) spawn(path string, spec *Spec, stdio [3]int) (*Process, error) {
 				pid, err = b.fork()
 			}
 		}
+	}
+	if err == nil && b.step != nil {
+		err = b.pass(ctx, pid)
 	}
 	if err != nil {
 		b.undo()
@@ -234,18 +241,72 @@ func (b *birth) fork() (pid int, err error) {
 	default:
 		pid, err = exec()
 	}
-	if err != nil && b.pidfd >= 0 { // of a child that did not pass its gate
-		_ = unix.Close(b.pidfd)
-		b.pidfd = -1
+	if err != nil {
+		b.closePidfd()
 	}
 	return pid, err
 }
 
-func (b *birth) exec() (int, error) {
-	if b.limits != nil {
-		return gated(b.path, b.spec.Argv, b.attr, b.limits)
+func (b *birth) closePidfd() {
+	if b.pidfd >= 0 {
+		_ = unix.Close(b.pidfd)
+		b.pidfd = -1
 	}
-	return syscall.ForkExec(b.path, b.spec.Argv, b.attr)
+}
+
+// exec forks the child that becomes the program, or the process between.
+func (b *birth) exec() (pid int, err error) {
+	if b.mayWait && stepReady.Load() {
+		return b.forkStep()
+	}
+	if b.limits == nil {
+		return syscall.ForkExec(b.path, b.spec.Argv, b.attr)
+	}
+	if b.traceable() {
+		pid, err = trapped(b.path, b.spec.Argv, b.attr, b.limits)
+		if err != syscall.EPERM && err != syscall.EACCES && err != syscall.ENOSYS { // it may be the tracing that is refused
+			return pid, err
+		}
+	}
+	if !stepReady.Load() {
+		return -1, errors.Join(err, errNoStep)
+	}
+	return b.forkStep()
+}
+
+// traceable says whether the program may be started through the trap.
+func (b *birth) traceable() bool {
+	return !b.limits.untraced && !b.limits.attributes.needStep() && (unix.Geteuid() == 0 || !gainsRights(b.attr.Dir, b.path))
+}
+
+func (b *birth) forkStep() (pid int, err error) {
+	pid, b.step, err = forkStep(b.path, b.spec.Argv, b.attr)
+	return pid, err
+}
+
+// pass lets the process between execute the program. It holds no lock: the exec may take as long as it likes.
+func (b *birth) pass(ctx context.Context, pid int) error {
+	err := b.step.pass(ctx, pid, b.limits)
+	if err == nil {
+		return nil
+	}
+	discard(pid)
+	b.closePidfd()
+	if b.mark != 0 {
+		b.host.brood.release(b.mark)
+		b.mark = 0
+	}
+	if b.host.init != nil {
+		b.host.init.reaped(pid)
+	}
+	failed, ok := errors.AsType[*stepError](err)
+	switch {
+	case ok && failed.op == opChdir:
+		return &SpawnError{Path: b.spec.Dir, Op: "chdir", Errno: failed.errno}
+	case ok && failed.op == opNice:
+		return niceError(failed.errno)
+	}
+	return err
 }
 
 // undo gives back what was taken for a child that was not born.

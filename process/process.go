@@ -34,6 +34,7 @@ type Process struct {
 	asked  atomic.Bool // Terminate was called
 	killed atomic.Bool // it was sent SIGKILL, which is then no limit's
 
+	began    time.Time
 	held     []Held
 	tally    tally
 	terminal bool // then stdin and stdout are its master
@@ -44,6 +45,9 @@ func (p *Process) PID() int { return p.leader.pid }
 
 // PGID is the process group of the tree. It is the leader's pid (setsid(2) before exec).
 func (p *Process) PGID() int { return p.leader.pid }
+
+// Started is a moment between the call of Start and the fork.
+func (p *Process) Started() time.Time { return p.began }
 
 // Containment names what holds the tree together.
 func (p *Process) Containment() Containment { return p.tree.name() }

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -46,30 +47,9 @@ func (e *SpawnError) Error() string { return fmt.Sprintf("%s %q: %v", e.Op, e.Pa
 // Unwrap makes errors.Is(err, fs.ErrNotExist) and the like work.
 func (e *SpawnError) Unwrap() error { return e.Errno }
 
-// Start runs spec as the leader of a new session (setsid(2)) and process group. Every error is a *SpawnError,
-// a *LimitError or an *AttributeError, and leaves neither process nor descriptor. The caller owes the Process a WaitExit, Sweep, Reap and Close.
+// Start is an [Attempt] that nothing ends early.
 func (h *Host) Start(spec Spec) (*Process, error) {
-	h = h.orPlain()
-	if err := spec.check(); err != nil {
-		return nil, err
-	}
-	path, err := spec.program()
-	if err != nil {
-		return nil, spec.refusal(err)
-	}
-	ends, err := spec.openStdio()
-	if err != nil {
-		return nil, err
-	}
-	p, err := h.spawn(path, &spec, ends.child)
-	ends.closeChild()
-	if err != nil {
-		ends.closeParent()
-		return nil, spec.refusal(err)
-	}
-	p.terminal = spec.Terminal != nil
-	p.stdin, p.stdout, p.stderr = ends.files()
-	return p, nil
+	return h.Attempt(spec).Start(context.Background())
 }
 
 // attr is what a fork takes of spec. A new session has no controlling terminal: a command must not read from, write to or
@@ -118,6 +98,9 @@ func (s *Spec) refusal(err error) error {
 	}
 	if attribute, ok := errors.AsType[*AttributeError](err); ok {
 		return attribute
+	}
+	if told, ok := errors.AsType[*SpawnError](err); ok {
+		return told
 	}
 	if s.Dir != "" {
 		if derr := unix.Faccessat(unix.AT_FDCWD, s.Dir+"/.", unix.F_OK, unix.AT_EACCESS); derr != nil {

@@ -75,7 +75,7 @@ type SessionParams struct {
 // ListParams choose sessions by state and by labels, all of which must match. Limit is the most that the result has,
 // as many as fit into a message where it is nil, and After the Next of an earlier result.
 type ListParams struct {
-	State  string            `json:"state,omitempty" enum:"running,paused,ending,ended"`
+	State  string            `json:"state,omitempty" enum:"starting,running,paused,ending,ended"`
 	Labels map[string]string `json:"labels,omitempty"`
 	Limit  *int64            `json:"limit,omitempty" min:"1"`
 	After  string            `json:"after,omitempty" rpc:"nonempty"`

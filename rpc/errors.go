@@ -124,7 +124,7 @@ var Errors = []ErrorForm{
 		}, Overloaded("max_in_flight", 1024)},
 	{CodeShuttingDown, "ShuttingDown", "The server takes no new sessions.",
 		"Server is shutting down", []string{"shutting_down"}, nil, ShuttingDown()},
-	{CodeRequestCanceled, "RequestCanceled", "The client's `$/cancelRequest` ended a wait.",
+	{CodeRequestCanceled, "RequestCanceled", "The client's `$/cancelRequest` ended a wait, or a session was canceled before it ran.",
 		"Request canceled", []string{"request_canceled"}, nil, RequestCanceled()},
 }
 

@@ -86,7 +86,7 @@ var Methods = []Method{
 		Description: "Whatever becomes of the wait, the session goes on.",
 		Params:      typeOf[WaitParams](),
 		Results:     []reflect.Type{typeOf[Captured]()},
-		Errors:      []int{CodeSessionNotFound, CodeDeadline, CodeRequestCanceled},
+		Errors:      []int{CodeSessionNotFound, CodeDeadline, CodeSpawnFailed, CodeShuttingDown, CodeRequestCanceled},
 		Examples:    waitExamples,
 	},
 	{
@@ -96,7 +96,7 @@ var Methods = []Method{
 			"Empty at `timeout`.",
 		Params:   typeOf[ReadParams](),
 		Results:  []reflect.Type{typeOf[ReadResult]()},
-		Errors:   []int{CodeSessionNotFound, CodeRequestCanceled},
+		Errors:   []int{CodeSessionNotFound, CodeSpawnFailed, CodeShuttingDown, CodeRequestCanceled},
 		Examples: readExamples,
 	},
 	{

@@ -81,6 +81,7 @@ func TestFault1Hammer(t *testing.T) {
 				}
 				if stroke == strokes/2 && hand < sessions {
 					grace := 100 * time.Millisecond
+					<-all[hand].Ready() // else it would never run
 					all[hand].End(Canceled, &grace)
 				}
 				if err != nil && !errors.As(err, new(*StateError)) && !errors.Is(err, os.ErrProcessDone) {

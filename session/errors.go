@@ -10,6 +10,8 @@ var (
 	ErrNotFound = errors.New("session not found")
 	// ErrExists says that another execute took this id.
 	ErrExists = errors.New("session exists with another command")
+	// ErrCanceled is why a session did not run that was ended during its start.
+	ErrCanceled = errors.New("canceled before it was started")
 	// errDiscarded is why a session did not start that was given up before.
 	errDiscarded = errors.New("discarded")
 	// ErrShuttingDown says that the registry takes no new sessions.

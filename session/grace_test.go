@@ -42,22 +42,6 @@ func TestAShorterGraceCounts(t *testing.T) {
 			t.Errorf("got %+v", rec)
 		}
 	})
-	t.Run("before the start", func(t *testing.T) {
-		t.Parallel()
-		r := registry(t, Options{})
-		s, _, err := r.Reserve(sh("x", stubborn))
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.End(Canceled, &long)
-		s.End(Canceled, new(time.Duration))
-		if err := s.Start(); err != nil {
-			t.Fatal(err)
-		}
-		if rec := ended(t, s); !rec.Escalated || rec.Cause != Canceled {
-			t.Errorf("got %+v", rec)
-		}
-	})
 }
 
 // TestShutdownBoundsGrace: no client can keep the server from ending.

@@ -23,6 +23,8 @@ type Options struct {
 	ReplayBytes int64         // of each log
 	ReplayTotal int64         // of all logs together; 0 is any
 	Log         zerolog.Logger
+	// StartTimeout is the longest time that a start takes until the program is executed; 0 is any.
+	StartTimeout time.Duration
 	// Host starts the processes. It is closed after Shutdown. A nil one holds them by their groups alone.
 	Host *process.Host
 }
@@ -33,10 +35,10 @@ const maxRetainedBytes = 64 << 20
 
 // Registry holds all sessions: at most MaxSessions that run, at most MaxRetained that have ended, those for
 // at most Retain. A session takes a slot before it is started and gives it back once, when its record is
-// retained or its start failed. All methods may be called concurrently.
+// retained, or when nothing is left of its failed start. All methods may be called concurrently.
 type Registry struct {
 	o      Options
-	wg     sync.WaitGroup // the supervisors
+	wg     sync.WaitGroup // sessions that have not ended, and supervisors
 	budget *stream.Budget // of all logs
 
 	mu        sync.Mutex
@@ -105,13 +107,13 @@ func (r *Registry) Find(owner, id string) (*Session, error) {
 	return s, nil
 }
 
-// List returns the owner's sessions that were started, newest first.
+// List returns the owner's sessions whose start has begun, newest first.
 func (r *Registry) List(owner string) []*Session { return r.ListBefore(owner, 0, math.MaxInt) }
 
 // listBatch is how many sessions are listed at once under the registry's lock.
 const listBatch = 256
 
-// ListBefore returns at most n of the owner's sessions that were started and whose Created is before that, newest
+// ListBefore returns at most n of the owner's sessions whose start has begun and whose Created is before that, newest
 // first; 0 is now. The order is that in which they were made. It takes time for the sessions that it looks at, not for
 // all that there are.
 func (r *Registry) ListBefore(owner string, created int64, n int) (list []*Session) {
@@ -156,7 +158,7 @@ func (r *Registry) survived(s *Session, swept *process.SweepResult) {
 	r.o.Log.Error().Str("session", s.spec.ID).Ints("pids", pids).Int("total", total).Msg("processes survive their session")
 }
 
-// forget drops a session that could not be started.
+// forget drops a session that could not be started, and gives its slot back.
 func (r *Registry) forget(s *Session) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -181,6 +183,7 @@ func (r *Registry) keep(s *Session) (dropped []*Session) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.release()
+	r.wg.Done()
 	if r.closed || r.o.MaxRetained <= 0 || r.o.Retain <= 0 {
 		r.remove(s)
 		return []*Session{s}
@@ -211,7 +214,6 @@ func (r *Registry) remove(s *Session) {
 // release gives a slot back.
 func (r *Registry) release() {
 	r.running--
-	r.wg.Done()
 	if r.running < 0 {
 		panic("session: a slot came back twice")
 	}
@@ -294,7 +296,8 @@ func (r *Registry) Draining() bool {
 const ShutdownGrace = 10 * time.Second
 
 // Shutdown takes no more sessions, waits until none runs or ctx is done, ends those that run for cause
-// Shutdown, with at most ShutdownGrace, and returns when all have ended and nothing of the registry is left running.
+// Shutdown, with at most ShutdownGrace, and returns when all have ended and nothing of the registry is left running but
+// starts that wait for a file system.
 func (r *Registry) Shutdown(ctx context.Context) {
 	idle := r.Drain()
 	select {

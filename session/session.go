@@ -163,84 +163,32 @@ type View struct {
 	PID, PGID   int
 	Containment process.Containment
 	Limits      []process.Held // and by what each is held
-	Started     time.Time
+	Started     time.Time      // when the start began; zero before
 	StdinBytes  int64
 	Counts      stream.Counts
 	Oldest      int64 // the place where what the log keeps begins
 	Last        int64 // the end of the log
 	Record      *Record
-	Failure     error // why it did not start; it is forgotten then
+	Failure     error // why it did not start; it is forgotten when nothing of the start is left, and Starting until then
 }
 
 // View returns the session as it is now.
 func (s *Session) View() View {
 	s.mu.Lock()
 	v := View{State: s.status.state, Started: s.status.started, Record: s.status.record, Failure: s.status.failure}
+	if v.Failure != nil && !s.status.startOver { // it holds its slot
+		v.State = Starting
+	}
 	if p := s.status.proc; p != nil {
 		v.PID, v.PGID, v.Containment, v.Limits = p.PID(), p.PGID(), p.Containment(), p.Held()
+	} else {
+		v.Containment = s.reg.o.Host.Containment()
 	}
 	s.mu.Unlock()
 	v.StdinBytes = s.stdin.accepted()
 	v.Counts = s.log.Counts()
 	v.Oldest, v.Last = s.log.Bounds()
 	return v
-}
-
-// Start spawns the process; it is called once. If that fails the session never existed: its slot is free
-// again and the error, a *process.SpawnError, says why.
-func (s *Session) Start() error {
-	begin := time.Now() // the command runs already when Start returns, and may even be over
-	p, err := s.reg.o.Host.Start(s.spec.Program)
-	program := &s.spec.Program
-	program.Argv, program.Env, program.Attributes.Soft = nil, nil, nil // nobody needs them any more
-	if err != nil {
-		s.fail(err)
-		return err
-	}
-	s.timeout = stream.NewDeadline(s.spec.Timeout, func() { s.End(TimedOut, nil) })
-	s.silence = stream.NewSilence(s.spec.StreamTimeout, func() bool { return unread(p) }, func() { s.End(StreamTimedOut, nil) })
-	s.pace.add(s.silence)
-	s.openStdin(p)
-	s.update(func(st *status) {
-		st.proc, st.started = p, begin
-		st.move(Running)
-		s.event(st, "started")
-		s.lingerIfAlone(st)
-		if st.wanted {
-			s.signalEnd(st)
-		}
-	})
-	s.reg.supervise(s, p)
-	close(s.ready)
-	return nil
-}
-
-// unread reports whether the process has written what nobody has read yet.
-func unread(p *process.Process) bool {
-	return p.Stdout().Unread() || p.Stderr() != nil && p.Stderr().Unread()
-}
-
-// Discard gives up a session whose Start will not be called, or failed. One that was started is left alone.
-func (s *Session) Discard() { s.fail(errDiscarded) }
-
-// fail makes a session that was not started as if it had never been.
-func (s *Session) fail(why error) {
-	failed := false
-	var attached []*Attachment
-	s.update(func(st *status) {
-		if failed = st.state == Starting; failed {
-			st.failure = why
-			st.move(Ended)
-			attached = s.evictAll(st, nil)
-		}
-	})
-	if failed {
-		s.stdin.shut("the command did not start")
-		s.reg.forget(s)
-		close(s.ready)
-		close(s.done)
-		tellEvicted(attached)
-	}
 }
 
 // event puts a change of state into the log.
@@ -348,6 +296,9 @@ func (s *Session) end(st *status, cause Cause, grace time.Duration) {
 		st.wanted, st.cause, st.grace = true, cause, grace
 		switch {
 		case st.state == Starting:
+			if l := st.launch; l != nil && !l.claimed {
+				s.cancelStart(l)
+			}
 		case s.isOver(st.proc):
 			st.cause = Exited
 			s.beginEnd(st)

@@ -89,7 +89,12 @@ type status struct {
 	attached  []*Attachment
 	holds     int              // attachments, reads and waits
 	linger    *stream.Deadline // runs while there are none
-	started   time.Time
+	launch    *launch          // nil before Begin
+	startOver bool             // nothing of the start is left, and it failed
+	waiting   []func()         // for the end of the start
+	settled   bool             // nothing waits for that any more
+	started   time.Time        // when the start began
+	ran       time.Time        // when the process was forked
 	ended     time.Time
 	proc      *process.Process
 	record    *Record

@@ -186,15 +186,8 @@ func TestEndBeforeStart(t *testing.T) {
 	}
 	s.End(Canceled, nil)
 	s.End(TimedOut, nil)
-	f := follow(t, s, cursor)
-	if err := s.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if rec := ended(t, s); rec.Cause != Canceled || rec.Exit.Signal != syscall.SIGTERM {
-		t.Errorf("got %+v", rec)
-	}
-	if d := cmp.Diff([]string{"started", "canceled", "completed"}, f.whole()); d != "" {
-		t.Error(d)
+	if err := s.Start(); err != ErrCanceled || ended(t, s) != nil || s.Log().Counts() != (stream.Counts{}) {
+		t.Errorf("got %v", err)
 	}
 
 	s = reserve(t, r, Spec{ID: "none", Program: process.Spec{Argv: []string{"/nowhere"}}})

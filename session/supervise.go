@@ -30,7 +30,7 @@ func (s *Session) supervise(p *process.Process) {
 //
 //go:noinline
 func (s *Session) windUp(p *process.Process, readers *readers, err error) {
-	took := time.Since(s.View().Started)
+	took := s.ranFor()
 	if err == nil && s.spec.WaitForTree {
 		s.awaitTree(p)
 	}
@@ -43,6 +43,13 @@ func (s *Session) windUp(p *process.Process, readers *readers, err error) {
 	exit, _ := p.Reap() // an exit that nobody can tell is not Known, which is all there is to say
 	p.Close()
 	s.finish(exit, swept, took)
+}
+
+// ranFor is the time since the fork.
+func (s *Session) ranFor() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return time.Since(s.status.ran)
 }
 
 // exited notes that the command is gone, as the cause of the end if there is no earlier one, and returns

@@ -19,6 +19,7 @@ type bounds struct {
 	MaxMessageBytes    int64         `help:"Largest message taken." default:"1MiB" type:"size" env:"RUNNEL_MAX_MESSAGE_BYTES"`
 	StreamTimeout      time.Duration `help:"Default of stream_timeout; 0 for none." default:"5m" env:"RUNNEL_STREAM_TIMEOUT"`
 	Timeout            time.Duration `help:"Default of timeout; 0 for none." default:"0s" env:"RUNNEL_TIMEOUT"`
+	StartTimeout       time.Duration `help:"Longest time until a command is executed, which its file system may hold up; 0 for none." default:"10s" env:"RUNNEL_START_TIMEOUT"`
 	Grace              time.Duration `help:"Default of grace." default:"2s" env:"RUNNEL_GRACE"`
 	Linger             time.Duration `help:"Default of linger; 0 for none." default:"5m" env:"RUNNEL_LINGER"`
 	PingInterval       time.Duration `help:"Time between pings; a peer silent for three is cut off." default:"20s" env:"RUNNEL_PING_INTERVAL"`
@@ -44,7 +45,7 @@ func (b *bounds) Validate() error {
 	}
 	for name, v := range map[string]int64{
 		"retain": int64(b.Retain), "stream-timeout": int64(b.StreamTimeout), "timeout": int64(b.Timeout),
-		"grace": int64(b.Grace), "linger": int64(b.Linger), "drain": int64(b.Drain), "max-retained": int64(b.MaxRetained),
+		"grace": int64(b.Grace), "linger": int64(b.Linger), "drain": int64(b.Drain), "start-timeout": int64(b.StartTimeout), "max-retained": int64(b.MaxRetained),
 	} {
 		if v < 0 {
 			return fmt.Errorf("--%s must not be negative", name)
@@ -72,6 +73,7 @@ var ownBounds = bounds{
 	ReplayBytes:        1 << 20,
 	ReplayTotal:        1 << 20,
 	MaxMessageBytes:    64 << 20,
+	StartTimeout:       10 * time.Second,
 	Grace:              2 * time.Second,
 	PingInterval:       years,
 	WriteTimeout:       years,

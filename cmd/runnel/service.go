@@ -31,13 +31,14 @@ type service struct {
 // newService returns a server whose sessions host holds. Who opened the host closes it, after the service has shut down.
 func newService(b *bounds, auth server.Auth, host *process.Host, log zerolog.Logger) *service {
 	registry := session.NewRegistry(session.Options{
-		MaxSessions: b.MaxSessions,
-		MaxRetained: b.MaxRetained,
-		Retain:      b.Retain,
-		ReplayBytes: b.ReplayBytes,
-		ReplayTotal: b.ReplayTotal,
-		Log:         log,
-		Host:        host,
+		MaxSessions:  b.MaxSessions,
+		MaxRetained:  b.MaxRetained,
+		Retain:       b.Retain,
+		ReplayBytes:  b.ReplayBytes,
+		ReplayTotal:  b.ReplayTotal,
+		Log:          log,
+		Host:         host,
+		StartTimeout: b.StartTimeout,
 	})
 	return &service{drain: b.Drain, registry: registry, host: host, log: log, server: server.New(server.Local{Registry: registry}, server.Options{
 		Version: version(),

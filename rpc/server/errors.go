@@ -54,7 +54,7 @@ func wireError(err error, sessionID string) (e *rpc.Error, ok bool) {
 		return rpc.OverCeiling(string(bound.Limit), bound.Most), true
 	case errors.As(err, &attr):
 		return rpc.InvalidParams(attr.Attribute, "%s can't be set: %v", attr.Attribute, attr.Errno), true
-	case errors.Is(err, errCanceled), errors.Is(err, context.Canceled):
+	case errors.Is(err, errCanceled), errors.Is(err, session.ErrCanceled), errors.Is(err, context.Canceled):
 		return rpc.RequestCanceled(), true
 	}
 	return rpc.Internal(), false

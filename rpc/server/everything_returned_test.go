@@ -268,11 +268,10 @@ func (s panickingSession) Attach(o session.AttachOptions) server.Attachment {
 	return s.Session.Attach(o)
 }
 
-func (s panickingSession) Start() error {
+func (s panickingSession) Begin() {
 	s.of.at("start")
-	err := s.Session.Start()
+	s.Session.Begin()
 	s.of.at("started")
-	return err
 }
 
 func (s panickingSession) Pause() error {

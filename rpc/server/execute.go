@@ -7,8 +7,8 @@ import (
 	"github.com/runnel-rpc/runnel/session"
 )
 
-// execute starts a session and attaches the connection to it. The process is started before the next
-// request of the connection is looked at, so that one always finds it.
+// execute starts a session and attaches the connection to it. Unless a file system holds up the start, it is over before
+// the next request of the connection is looked at.
 func execute(r *request) answer {
 	var p rpc.ExecuteParams
 	if err := r.decode(&p); err != nil {
@@ -31,15 +31,18 @@ func execute(r *request) answer {
 		stream = *p.Stream
 	}
 	if created {
-		defer s.Discard() // of no effect once it was started
+		defer s.Discard() // of no effect once it was begun
 	}
 	o := attachedAs(p.SlowClient, p.Window)
 	o.stream = stream
 	l, attached := r.conn.attach(s, o)
 	if created {
-		if err := s.Start(); err != nil {
-			r.conn.finished(l)
-			return result(nil, err)
+		s.Begin()
+		r.awaitStart(s)
+		if isOver(s.Ready()) {
+			if why := s.View().Failure; why != nil {
+				return result(nil, why)
+			}
 		}
 	}
 	if p.Wait {
@@ -59,11 +62,14 @@ func started(r *request, s Session, l *lane, created, attached bool) answer {
 		return rpc.ExecuteResult{Status: "started", SessionID: s.ID(), PID: v.PID, PGID: v.PGID, Containment: string(v.Containment), Created: created}, nil
 	}
 	r.then(attached, l.begin)
-	if created {
+	if isOver(s.Ready()) {
 		return result(done())
 	}
-	return later(func(ctx context.Context) (any, error) { // another connection may be starting it
+	return later(func(ctx context.Context) (any, error) {
 		if err := await(ctx, s.Ready()); err != nil {
+			if err == errCanceled && created {
+				s.End(session.Canceled, nil)
+			}
 			return nil, err
 		}
 		return done()

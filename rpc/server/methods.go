@@ -68,8 +68,10 @@ func control(r *request) answer {
 			return rpc.ControlResult{Status: c.Status, SessionID: c.SessionID}
 		})
 	}
-	said, err := do(s, &p)
-	return result(rpc.ControlResult{Status: said, SessionID: s.ID()}, err)
+	return r.afterStart(s, func() (any, error) {
+		said, err := do(s, &p)
+		return rpc.ControlResult{Status: said, SessionID: s.ID()}, err
+	})
 }
 
 func signal(s Session, p *rpc.ControlParams) (string, error) {
@@ -120,11 +122,11 @@ func end(s Session, grace rpc.Seconds, answer func(rpc.CancelResult) any) answer
 		if err := await(ctx, s.Done()); err != nil {
 			return nil, err
 		}
-		rec := s.View().Record
-		if rec == nil {
-			return nil, rpc.SessionNotFound(s.ID()) // it failed to start meanwhile
+		v := s.View()
+		if v.Record == nil {
+			return notStarted(s, &v, answer)
 		}
-		c := completion(s.ID(), rec)
+		c := completion(s.ID(), v.Record)
 		return answer(rpc.CancelResult{Status: c.Status, SessionID: c.SessionID, Escalated: c.Escalated, Survivors: c.Survivors,
 			SurvivorsVerified: c.SurvivorsVerified}), nil
 	})
@@ -194,14 +196,10 @@ func status(r *request) answer {
 	if err != nil {
 		return result(nil, err)
 	}
-	select { // of one that is starting there is nothing true to tell yet
-	case <-s.Ready():
-	case <-r.conn.ctx.Done():
-	}
 	v := s.View()
-	st := sessionStatus(s, &v)
-	if st.PID == 0 {
+	if v.Failure != nil && v.State == session.Ended {
 		return result(nil, rpc.SessionNotFound(s.ID()))
 	}
+	st := sessionStatus(s, &v)
 	return result(made(func() []byte { return statusText(st) }), nil)
 }

@@ -69,9 +69,17 @@ func (rd *reading) close() {
 
 // await waits until there is something to read, or nothing will ever be.
 func (rd *reading) await(ctx context.Context) error {
+	done := rd.s.Done()
 	for !rd.cursor.Pending() && !rd.atEnd() {
-		if err := await(ctx, rd.ready); err != nil {
-			return err
+		select {
+		case <-rd.ready:
+		case <-done:
+			if v := rd.s.View(); v.Failure != nil {
+				return v.Failure
+			}
+			done = nil // the record is there to be read
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
 	}
 	return nil

@@ -30,7 +30,9 @@ type Session interface {
 	ID() string
 	Created() int64
 	Spec() *session.Spec
-	Start() error
+	Begin()
+	StartMayWait() bool
+	AfterStart(f func()) (willCall bool)
 	Discard()
 	Attach(session.AttachOptions) Attachment
 	Cursor(stream.CursorOptions) Cursor

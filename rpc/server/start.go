@@ -1,0 +1,78 @@
+package server
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/session"
+)
+
+// startInline is how long an execute holds up the requests behind it on its connection while a file system may hold up the
+// start. Mostly the start is over by then, and its reply precedes theirs.
+const startInline = 10 * time.Millisecond
+
+// awaitStart waits for the start of a session unless that may take long.
+func (r *request) awaitStart(s Session) {
+	timer := time.NewTimer(startInline)
+	defer timer.Stop()
+	select {
+	case <-s.Ready():
+		return
+	case <-r.conn.ctx.Done():
+		return
+	case <-timer.C:
+	}
+	if !s.StartMayWait() {
+		_ = await(r.conn.ctx, s.Ready())
+	}
+}
+
+func isOver(done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	default:
+		return false
+	}
+}
+
+// afterStart does f now, or for a session that is starting when that is over, in the order of the requests.
+func (r *request) afterStart(s Session, f func() (any, error)) answer {
+	var once sync.Once // f is done, or the request is canceled
+	done := make(chan answer, 1)
+	will := s.AfterStart(func() {
+		once.Do(func() {
+			if s.View().Failure != nil {
+				done <- result(nil, rpc.SessionNotFound(s.ID()))
+				return
+			}
+			done <- r.guard(func() answer { return result(f()) })
+		})
+	})
+	if !will {
+		if s.View().Failure != nil {
+			return result(nil, rpc.NotRunning(session.Starting.String()))
+		}
+		return result(f())
+	}
+	return later(func(ctx context.Context) (any, error) {
+		select {
+		case a := <-done:
+			return a.result, a.err
+		case <-ctx.Done():
+			once.Do(func() { done <- result(nil, context.Cause(ctx)) })
+			a := <-done
+			return a.result, a.err
+		}
+	})
+}
+
+// notStarted answers the cancel of a session that never ran: it is canceled, but for one whose start failed by itself.
+func notStarted(s Session, v *session.View, answer func(rpc.CancelResult) any) (any, error) {
+	if v.Failure != session.ErrCanceled && v.State != session.Starting {
+		return nil, rpc.SessionNotFound(s.ID())
+	}
+	return answer(rpc.CancelResult{Status: rpc.StatusCanceled, SessionID: s.ID(), Survivors: []int{}, SurvivorsVerified: true}), nil
+}
