@@ -6,7 +6,7 @@ import "syscall"
 // first instruction.
 var Settable []string
 
-// MinNice is the lowest nice value that this process may give to a command: its own.
+// MinNice is the lowest nice value that this process may give to a command, of no meaning where none can be given.
 func MinNice() int { return 0 }
 
 // unsettable is the error for attributes.

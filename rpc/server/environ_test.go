@@ -3,6 +3,7 @@
 package server_test
 
 import (
+	"encoding/base64"
 	"os"
 	"path/filepath"
 	"testing"
@@ -11,7 +12,7 @@ import (
 // TestPWD is the directory that a command is started in, as it was named.
 func TestPWD(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{"real", "real/sub"} {
+	for _, name := range []string{"real", "real/sub", "real/\xff"} {
 		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -39,6 +40,7 @@ func TestPWD(t *testing.T) {
 		"dot":                     {object{"cwd": "."}, link},
 		"dot-dot is not resolved": {object{"cwd": ".."}, link + "/.."},
 		"the root":                {object{"cwd": "//"}, "/"},
+		"not UTF-8":               {object{"cwd": object{"base64": base64.StdEncoding.EncodeToString([]byte("./\xff"))}, "encoding": "base64"}, link + "/\xff"},
 		"set by env":              {object{"cwd": "/usr", "env": object{"PWD": "/elsewhere"}}, "/elsewhere"},
 	} {
 		x := p.run(with(c.params, "command", []string{"printenv", "PWD"}))
