@@ -36,13 +36,27 @@ type Call struct {
 // Names of members are matched exactly, their last occurrence counts, unknown ones are ignored. Beside
 // calls and the names of methods, what is allocated does not grow with msg.
 func ParseMessage(msg []byte, maxBatch int, calls []Call) (out []Call, batch bool, err *Error) {
-	s := scanner{text: msg}
+	return parseMessage(&scanner{text: msg}, envelope{maxBatch: maxBatch}, calls)
+}
+
+// ParseUnversioned is [ParseMessage] for clients that may leave out "jsonrpc".
+func ParseUnversioned(msg []byte, maxBatch int, calls []Call) (out []Call, batch bool, err *Error) {
+	return parseMessage(&scanner{text: msg}, envelope{maxBatch: maxBatch, unversioned: true}, calls)
+}
+
+// envelope says what a message may be.
+type envelope struct {
+	maxBatch    int
+	unversioned bool // "jsonrpc" may be left out
+}
+
+func parseMessage(s *scanner, e envelope, calls []Call) (out []Call, batch bool, err *Error) {
 	s.space()
 	if s.peek() == '[' {
-		out, err = parseBatch(&s, maxBatch, calls)
+		out, err = e.batch(s, calls)
 		return out, true, err
 	}
-	call, syntax := parseCall(&s)
+	call, syntax := e.call(s)
 	if syntax == nil {
 		syntax = s.end()
 	}
@@ -52,15 +66,15 @@ func ParseMessage(msg []byte, maxBatch int, calls []Call) (out []Call, batch boo
 	return append(calls, call), false, nil
 }
 
-// parseBatch parses an array of calls (§6), to the end of the message.
-func parseBatch(s *scanner, maxBatch int, calls []Call) ([]Call, *Error) {
+// batch parses an array of calls (§6), to the end of the message.
+func (e envelope) batch(s *scanner, calls []Call) ([]Call, *Error) {
 	out, items := calls, 0
 	syntax := s.elements(func() error {
-		if items++; items > maxBatch {
+		if items++; items > e.maxBatch {
 			_, err := s.value()
 			return err
 		}
-		call, err := parseCall(s)
+		call, err := e.call(s)
 		out = append(out, call)
 		return err
 	})
@@ -72,8 +86,8 @@ func parseBatch(s *scanner, maxBatch int, calls []Call) ([]Call, *Error) {
 		return calls, ParseError(syntax.Error())
 	case items == 0:
 		return calls, InvalidRequest("the batch is empty")
-	case items > maxBatch:
-		return calls, InvalidRequest("the batch has %d items, the limit is %d", items, maxBatch)
+	case items > e.maxBatch:
+		return calls, InvalidRequest("the batch has %d items, the limit is %d", items, e.maxBatch)
 	}
 	return out, nil
 }
@@ -81,8 +95,8 @@ func parseBatch(s *scanner, maxBatch int, calls []Call) ([]Call, *Error) {
 // members are the raw values of a request's members, nil where they are left out.
 type members struct{ version, method, params, id, result, err []byte }
 
-// parseCall parses the value at s as a call. The error is one of syntax.
-func parseCall(s *scanner) (Call, error) {
+// call parses the value at s as a call. The error is one of syntax.
+func (e envelope) call(s *scanner) (Call, error) {
 	if s.peek() != '{' {
 		_, err := s.value()
 		return Call{Err: InvalidRequest("not an object")}, err
@@ -97,6 +111,9 @@ func parseCall(s *scanner) (Call, error) {
 	})
 	if err != nil {
 		return Call{}, err
+	}
+	if e.unversioned && m.version == nil {
+		m.version = []byte(`"2.0"`)
 	}
 	return m.call(), nil
 }

@@ -166,6 +166,22 @@ func TestParseMessage(t *testing.T) {
 	}
 }
 
+func TestParseUnversioned(t *testing.T) {
+	for msg, want := range map[string]string{
+		`{"method":"m","id":1}`:                    "1 m -",
+		`{"jsonrpc":"2.0","method":"m","id":1}`:    "1 m -",
+		`{"jsonrpc":"1.0","method":"m","id":1}`:    "1 " + noVersion,
+		`{"jsonrpc":null,"method":"m","id":1}`:     "1 " + noVersion,
+		`{"id":1}`:                                 "1 " + noMethod,
+		`[{"method":"m","id":1,"params":{"a":1}}]`: `1 m {"a":1}`,
+	} {
+		calls, _, err := ParseUnversioned([]byte(msg), 1, nil)
+		if err != nil || len(calls) != 1 || describe(calls[0]) != want {
+			t.Errorf("%s: %+v, %v", msg, calls, err)
+		}
+	}
+}
+
 // The last example of §7 has more items than the table's limit.
 func TestParseMessageSpecBatch(t *testing.T) {
 	got := parse(`[

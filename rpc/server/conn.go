@@ -40,7 +40,7 @@ type conn struct {
 	server  *Server
 	id      string
 	owner   string
-	lenient bool // unknown fields are ignored
+	dialect *dialect
 	log     zerolog.Logger
 	ws      *websocket.Conn
 	outbox  *outbox
@@ -378,12 +378,12 @@ func (c *conn) evicted(l *lane) {
 	}
 }
 
-func newConn(s *Server, owner string, lenient bool, sock *socket) *conn {
+func newConn(s *Server, owner string, d *dialect, sock *socket) *conn {
 	c := &conn{
 		server:   s,
 		id:       uuid.NewString(),
 		owner:    owner,
-		lenient:  lenient,
+		dialect:  d,
 		replying: make(chan struct{}, 1),
 		inFlight: make(map[string]*request),
 		lanes:    make(map[string]*lane),

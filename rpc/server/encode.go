@@ -14,22 +14,24 @@ import (
 // encoder turns the items of one session's log into notifications, for one connection. Output is escaped
 // straight into the frame; everything else is rare and goes through encoding/json.
 type encoder struct {
+	dialect  *dialect
 	id       string // the session's
 	head     []byte // a process.output up to its seq
 	encoding string
 	lines    bool // output is lines: a piece without its newline is partial
 }
 
-func newEncoder(spec *session.Spec) encoder {
-	e := newEventEncoder(spec)
+func newEncoder(spec *session.Spec, d *dialect) encoder {
+	e := newEventEncoder(spec, d)
 	e.head = append([]byte(`{"jsonrpc":"2.0",`), e.head[1:]...)
 	return e
 }
 
 // newEventEncoder is for events as read gives them.
-func newEventEncoder(spec *session.Spec) encoder {
+func newEventEncoder(spec *session.Spec, d *dialect) encoder {
 	head := rpc.AppendQuote([]byte(`{"method":"process.output","params":{"session_id":`), spec.ID)
 	return encoder{
+		dialect:  d,
 		id:       spec.ID,
 		head:     append(head, `,"seq":`...),
 		encoding: spec.Encoding,
@@ -106,7 +108,7 @@ func (e *encoder) event(it *stream.Item) (method string, params any) {
 	case session.Change:
 		return "process." + ev.Status, rpc.StateEvent{SessionID: e.id, Seq: it.To, Status: ev.Status, PID: ev.PID, PGID: ev.PGID}
 	case *session.Record:
-		return rpc.NotifyCompleted, completion(e.id, ev)
+		return rpc.NotifyCompleted, e.dialect.completion(e.id, ev)
 	}
 	panic("server: an event that has no notification")
 }

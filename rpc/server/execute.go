@@ -14,6 +14,7 @@ func execute(r *request) answer {
 	if err := r.decode(&p); err != nil {
 		return result(nil, err)
 	}
+	r.conn.dialect.execute(&p)
 	spec, bad := r.conn.server.o.Defaults.spec(r.conn.owner, &p)
 	if bad != nil {
 		return result(nil, bad)
@@ -162,11 +163,11 @@ func (r *request) completed(s Session, capture *int64) (any, error) {
 		r.behind = l.passed(rec.Seq)
 	}
 	if capture == nil {
-		return completion(s.ID(), rec), nil
+		return r.conn.dialect.completion(s.ID(), rec), nil
 	}
 	return made(func() []byte {
 		return captured(s, *capture, func(out rpc.CapturedOutput, _ int64) any {
-			return rpc.Captured{Completion: completion(s.ID(), rec), CapturedOutput: out}
+			return rpc.Captured{Completion: r.conn.dialect.completion(s.ID(), rec), CapturedOutput: out}
 		})
 	}), nil
 }

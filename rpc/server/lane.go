@@ -24,6 +24,8 @@ type lane struct {
 	open   bool // may take turns
 	queued bool // waits for one
 
+	rest stream.Item // what the newest item still has to send; the outbox's own
+
 	mu     sync.Mutex
 	at     int64    // the place up to which all is in the buffer or sent
 	behind []behind // in the order of their places
@@ -58,7 +60,7 @@ func attachedAs(slowClient string, window *int64) attachOptions {
 
 func newLane(c *conn, s Session, o attachOptions) *lane {
 	l := &lane{outbox: c.outbox, session: s, finished: c.finished, stream: o.stream, window: o.window, at: o.after}
-	l.enc = newEncoder(s.Spec())
+	l.enc = newEncoder(s.Spec(), c.dialect)
 	l.att = s.Attach(session.AttachOptions{
 		Cursor: stream.CursorOptions{
 			After:      o.after,
@@ -130,7 +132,7 @@ func (l *lane) passed(seq int64) <-chan struct{} {
 
 // fill appends the next item as a frame, and reports whether there may be more.
 func (l *lane) fill(buf []byte) ([]byte, bool) {
-	it, ok := l.att.Next()
+	it, ok := l.next()
 	if !ok {
 		return buf, false
 	}
@@ -141,6 +143,19 @@ func (l *lane) fill(buf []byte) ([]byte, bool) {
 		return buf, false
 	}
 	return buf, true
+}
+
+// next takes the next item, or the next line of one.
+func (l *lane) next() (it stream.Item, ok bool) {
+	if it, ok = l.rest, l.rest.Data != nil; !ok {
+		if it, ok = l.att.Next(); !ok {
+			return it, false
+		}
+	}
+	if l.enc.lines && l.enc.dialect.byLine {
+		it, l.rest = firstLine(it)
+	}
+	return it, true
 }
 
 // reached notes how far the lane is and lets go of the replies that waited for it.

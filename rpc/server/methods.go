@@ -64,9 +64,7 @@ func control(r *request) answer {
 		return result(nil, err)
 	}
 	if do == nil {
-		return end(s, p.Grace, func(c rpc.CancelResult) any {
-			return rpc.ControlResult{Status: c.Status, SessionID: c.SessionID}
-		})
+		return r.conn.dialect.cancel(r, s, p.Grace)
 	}
 	return r.afterStart(s, func() (any, error) {
 		said, err := do(s, &p)
@@ -113,11 +111,7 @@ func cancel(r *request) answer {
 
 // end cancels a session and answers when its whole tree is gone or given up on.
 func end(s Session, grace rpc.Seconds, answer func(rpc.CancelResult) any) answer {
-	if grace.Set {
-		s.End(session.Canceled, &grace.D)
-	} else {
-		s.End(session.Canceled, nil)
-	}
+	endWith(s, grace)
 	return later(func(ctx context.Context) (any, error) {
 		if err := await(ctx, s.Done()); err != nil {
 			return nil, err
@@ -130,6 +124,15 @@ func end(s Session, grace rpc.Seconds, answer func(rpc.CancelResult) any) answer
 		return answer(rpc.CancelResult{Status: c.Status, SessionID: c.SessionID, Escalated: c.Escalated, Survivors: c.Survivors,
 			SurvivorsVerified: c.SurvivorsVerified}), nil
 	})
+}
+
+// endWith cancels a session; grace is its own where it is not set.
+func endWith(s Session, grace rpc.Seconds) {
+	if grace.Set {
+		s.End(session.Canceled, &grace.D)
+	} else {
+		s.End(session.Canceled, nil)
+	}
 }
 
 // await waits for done, or returns why the request need not wait any more.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -63,7 +64,11 @@ func (c *oldClient) sendRequest(method string, params map[string]any) map[string
 	c.t.Helper()
 	c.n++
 	id := fmt.Sprintf("request-%d", c.n)
-	b, _ := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": id, "method": method, "params": params})
+	message := map[string]any{"id": id, "method": method, "params": params}
+	if c.n%2 == 0 { // some left it out
+		message["jsonrpc"] = "2.0"
+	}
+	b, _ := json.Marshal(message)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := c.ws.Write(ctx, websocket.MessageText, b); err != nil {
@@ -146,7 +151,7 @@ func TestOldClient(t *testing.T) {
 			t.Errorf("process.%s: %v", control.status, p)
 		}
 	}
-	if p := c.event("process.completed", nil); p["status"] != "canceled" {
+	if p := c.event("process.completed", nil); p["status"] != "canceled" || p["exit_code"] != -15.0 || p["signal"] != "SIGTERM" {
 		t.Errorf("completed: %v", p)
 	}
 	c.sendRequest("execute", map[string]any{"command": "exit 0", "timeout": 5})
@@ -157,5 +162,120 @@ func TestOldClient(t *testing.T) {
 	p := s.dial(t)
 	if e := p.fails(-32602, "execute", object{"command": "true", "unknown": 1}); e.Data["field"] != "unknown" || !contains(e.Message, "unknown") {
 		t.Errorf("%+v", e)
+	}
+}
+
+// TestOldClientGetsOneLinePerOutput: however much is ready at once, and the places of the lines follow each other.
+func TestOldClientGetsOneLinePerOutput(t *testing.T) {
+	s := serve(t)
+	c := newOldClient(t, s)
+	const lines = 5000
+	c.sendRequest("execute", map[string]any{"command": fmt.Sprintf(`seq %d; printf '\n\nü\n'; printf tail`, lines)})
+	var want strings.Builder
+	for i := range lines {
+		fmt.Fprintln(&want, i+1)
+	}
+	want.WriteString("\n\nü\ntail")
+	var got strings.Builder
+	seq := 1.0 // process.started
+	p := c.event("process.completed", func(params map[string]any) {
+		data := params["data"].(string)
+		if n := strings.Index(data, "\n"); n >= 0 && n != len(data)-1 {
+			t.Fatalf("more than a line: %.100q", data)
+		}
+		got.WriteString(data)
+		if seq += float64(len(data)); params["seq"] != seq {
+			t.Fatalf("seq %v, want %v: %v", params["seq"], seq, params)
+		}
+	})
+	if got.String() != want.String() || p["exit_code"] != 0.0 || p["seq"] != seq+1 {
+		t.Errorf("%d bytes of %d; %v", got.Len(), want.Len(), p)
+	}
+}
+
+// TestOldClientTimeoutIsSilence: timeout bounds the silence of a command and not how long it runs.
+func TestOldClientTimeoutIsSilence(t *testing.T) {
+	s := serve(t)
+	c := newOldClient(t, s)
+	c.sendRequest("execute", map[string]any{"command": "for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.2; done", "timeout": 1})
+	if p := c.event("process.completed", nil); p["status"] != "completed" {
+		t.Errorf("a command that writes: %v", p)
+	}
+	c.sendRequest("execute", map[string]any{"command": "sleep 1000", "timeout": 0.2})
+	if p := c.event("process.completed", nil); p["reason"] != "stream_timeout" {
+		t.Errorf("a silent command: %v", p)
+	}
+	c.sendRequest("execute", map[string]any{"command": "while :; do echo; sleep 0.05; done", "timeout": 0.2, "stream_timeout": 100})
+	if p := c.event("process.completed", nil); p["reason"] != "timeout" {
+		t.Errorf("with a stream_timeout of its own: %v", p)
+	}
+}
+
+// TestOldClientExitCodes: a signal is a negative exit code, in the event and in replies.
+func TestOldClientExitCodes(t *testing.T) {
+	s := serve(t)
+	c := newOldClient(t, s)
+	for command, want := range map[string]struct{ code, signal any }{
+		"kill -KILL $$": {-9.0, "SIGKILL"}, "kill -TERM $$": {-15.0, "SIGTERM"}, "exit 15": {15.0, nil},
+	} {
+		id := c.sendRequest("execute", map[string]any{"command": command})["session_id"]
+		for what, p := range map[string]map[string]any{
+			"event": c.event("process.completed", nil), "wait": c.sendRequest("wait", map[string]any{"session_id": id}),
+			"execute": c.sendRequest("execute", map[string]any{"command": command, "wait": true}),
+		} {
+			if p["exit_code"] != want.code || p["signal"] != want.signal {
+				t.Errorf("%s, %s: %v", command, what, p)
+			}
+		}
+		c.event("process.completed", nil) // of the execute that waits
+	}
+}
+
+// TestOldClientCancelIsAnsweredFirst: before process.canceled; and a session that has ended is not said to be canceled.
+func TestOldClientCancelIsAnsweredFirst(t *testing.T) {
+	s := serve(t)
+	c := newOldClient(t, s)
+	for range 20 {
+		c.sendRequest("execute", map[string]any{"command": "sleep 1000"})
+		c.event("process.started", nil)
+		if r := c.sendRequest("control", map[string]any{"type": "CANCEL"}); r["status"] != "canceled" {
+			t.Fatal(r)
+		}
+		if len(c.events) > 0 {
+			t.Fatalf("before the reply: %v", c.events)
+		}
+		c.event("process.canceled", nil)
+		c.event("process.completed", nil)
+	}
+	id := c.sendRequest("execute", map[string]any{"command": "exit 1"})["session_id"]
+	c.event("process.completed", nil)
+	if r := c.sendRequest("control", map[string]any{"type": "CANCEL", "session_id": id}); r["status"] != "failed" {
+		t.Errorf("a session that has ended: %v", r)
+	}
+}
+
+// TestOldClientPython: Python is told not to buffer, unless the client says otherwise.
+func TestOldClientPython(t *testing.T) {
+	s := serve(t, func(set *settings) {
+		d := &set.Server.Defaults
+		d.Environ = slices.DeleteFunc(d.Environ, func(e string) bool { return strings.HasPrefix(e, "PYTHONUNBUFFERED=") })
+	})
+	c := newOldClient(t, s)
+	for _, test := range []struct {
+		env  any
+		want string
+	}{
+		{nil, "1\n"}, {map[string]any{"A": "b"}, "1\n"}, {map[string]any{"PYTHONUNBUFFERED": "0"}, "0\n"}, {map[string]any{"PYTHONUNBUFFERED": nil}, ""},
+	} {
+		c.sendRequest("execute", map[string]any{"command": "printenv PYTHONUNBUFFERED", "env": test.env})
+		got := ""
+		c.event("process.completed", func(params map[string]any) { got += params["data"].(string) })
+		if got != test.want {
+			t.Errorf("env %v: %q", test.env, got)
+		}
+	}
+	p := s.dial(t)
+	if x := p.run(object{"command": "printenv PYTHONUNBUFFERED"}); x.stdout() != "" {
+		t.Errorf("where it is not the old path: %q", x.stdout())
 	}
 }

@@ -23,7 +23,7 @@ func read(r *request) answer {
 	if l != nil {
 		l.readFrom(p.AfterSeq)
 	}
-	rd := newReading(s, &p)
+	rd := newReading(s, &p, r.conn.dialect)
 	r.cleanup = rd.close
 	return later(func(ctx context.Context) (any, error) {
 		ctx, cancel := within(ctx, p.Timeout)
@@ -39,6 +39,7 @@ func read(r *request) answer {
 // reading is one read: a cursor of its own on the log, and how far it may go.
 type reading struct {
 	s       Session
+	dialect *dialect
 	cursor  Cursor
 	ready   chan struct{}
 	release func()
@@ -47,8 +48,8 @@ type reading struct {
 	max     int64 // bytes of output
 }
 
-func newReading(s Session, p *rpc.ReadParams) *reading {
-	rd := &reading{s: s, ready: make(chan struct{}, 1), after: p.AfterSeq, max: rpc.MaxFrameBytes}
+func newReading(s Session, p *rpc.ReadParams, d *dialect) *reading {
+	rd := &reading{s: s, dialect: d, ready: make(chan struct{}, 1), after: p.AfterSeq, max: rpc.MaxFrameBytes}
 	if p.MaxBytes != nil {
 		rd.max = min(*p.MaxBytes, rd.max)
 	}
@@ -115,7 +116,7 @@ const (
 
 // encode takes what there is, as much as fits into the reply.
 func (rd *reading) encode() []byte {
-	e := newEventEncoder(rd.s.Spec())
+	e := newEventEncoder(rd.s.Spec(), rd.dialect)
 	guess := max(0, min(rd.last-rd.cursor.Seq(), rd.max, rpc.MaxFrameBytes-maxReplyOverhead))
 	b := append(make([]byte, 0, guess*65/64+eventBytes), `{"events":[`...)
 	empty := len(b)

@@ -46,7 +46,9 @@ type made func() []byte
 const maxReplyOverhead = 4 << 10
 
 // decode decodes the params.
-func (r *request) decode(dst any) *rpc.Error { return rpc.DecodeParams(r.params, dst, r.conn.lenient) }
+func (r *request) decode(dst any) *rpc.Error {
+	return rpc.DecodeParams(r.params, dst, r.conn.dialect.lenient)
+}
 
 // run handles the request and sees that it is answered.
 func (r *request) run() {

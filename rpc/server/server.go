@@ -61,8 +61,8 @@ func New(sessions Sessions, o Options) *Server {
 	s := &Server{o: o, sessions: sessions, refusals: newRefusals(o.Log), conns: make(map[*conn]struct{})}
 	s.pending = newPending(o.MaxUnauthenticated, s.refusals)
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /ws", func(w http.ResponseWriter, r *http.Request) { s.upgrade(w, r, false) })
-	mux.HandleFunc("GET /ws/mcp", func(w http.ResponseWriter, r *http.Request) { s.upgrade(w, r, true) })
+	mux.HandleFunc("GET /ws", func(w http.ResponseWriter, r *http.Request) { s.upgrade(w, r, &current) })
+	mux.HandleFunc("GET /ws/mcp", func(w http.ResponseWriter, r *http.Request) { s.upgrade(w, r, &legacy) })
 	mux.HandleFunc("GET /health", s.health)
 	mux.HandleFunc("GET /healthz", s.health)
 	s.http = &http.Server{
@@ -139,7 +139,7 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 }
 
 // upgrade makes a WebSocket of a request and serves it to its end.
-func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, lenient bool) {
+func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, d *dialect) {
 	if status, why := s.o.Auth.check(r); status != 0 {
 		if status == http.StatusUnauthorized {
 			w.Header().Set("WWW-Authenticate", "Bearer")
@@ -158,7 +158,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, lenient bool) {
 	tcp := peerOf(r.Context()).conn
 	s.pending.remove(tcp)
 	sock := newSocket(tcp, s.o.WriteTimeout)
-	c := newConn(s, principal, lenient, sock)
+	c := newConn(s, principal, d, sock)
 	h := &hijacker{ResponseWriter: w, lib: &libraryConn{socket: sock, outbox: c.outbox, idle: s.idle(), closed: make(chan struct{})}}
 	ws, err := websocket.Accept(h, r, &websocket.AcceptOptions{
 		Subprotocols:       []string{subprotocol},

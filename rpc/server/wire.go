@@ -81,7 +81,7 @@ func (w *wire) readMessage() error {
 		w.conn.outbox.close(closeFrame(uint16(websocket.StatusInvalidFramePayloadData), "text is not UTF-8"))
 		return errors.New("text that is not UTF-8")
 	}
-	calls, isBatch, bad := rpc.ParseMessage(w.buf, maxBatch, w.calls)
+	calls, isBatch, bad := w.conn.dialect.parse(w.buf, maxBatch, w.calls)
 	if bad != nil {
 		w.conn.outbox.send(errorReply(nil, bad))
 		return nil

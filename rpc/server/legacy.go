@@ -1,0 +1,71 @@
+package server
+
+import (
+	"bytes"
+	"syscall"
+
+	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/stream"
+)
+
+// legacy is what clients of the Python cc_executor expect, on /ws/mcp.
+var legacy = dialect{
+	parse:      rpc.ParseUnversioned,
+	lenient:    true,
+	execute:    legacyExecute,
+	byLine:     true,
+	signalCode: legacyExitCode,
+	cancel:     legacyCancel,
+}
+
+// legacyExecute gives timeout its old meaning, the longest silence, unless the client says stream_timeout as well; and
+// lets Python write its output as it comes, as the original did.
+func legacyExecute(p *rpc.ExecuteParams) {
+	if !p.StreamTimeout.Set {
+		if !p.Timeout.Null {
+			p.StreamTimeout = p.Timeout
+		}
+		p.Timeout = rpc.Seconds{}
+	}
+	const unbuffered = "PYTHONUNBUFFERED"
+	if _, set := p.Env[unbuffered]; !set {
+		if p.Env == nil {
+			p.Env = rpc.Env{}
+		}
+		one := "1"
+		p.Env[unbuffered] = &one
+	}
+}
+
+// legacyExitCode is Python's: -N for signal N.
+func legacyExitCode(s syscall.Signal) *int {
+	code := -int(s)
+	return &code
+}
+
+// legacyCancel answers before it cancels, so that the answer comes before process.canceled, which clients wait for
+// behind it. In a batch, whose answers come together, it does not.
+func legacyCancel(r *request, s Session, grace rpc.Seconds) answer {
+	select {
+	case <-s.Done():
+		return cancelAndWait(r, s, grace) // nothing is canceled any more: the answer is the record's
+	default:
+	}
+	r.after = func() { endWith(s, grace) }
+	return result(rpc.ControlResult{Status: rpc.StatusCanceled, SessionID: s.ID()}, nil)
+}
+
+// firstLine cuts the first line off an item of output; rest has no data where it is the whole.
+func firstLine(it stream.Item) (line, rest stream.Item) {
+	n := bytes.IndexByte(it.Data, '\n') + 1
+	if n == 0 || n == len(it.Data) {
+		return it, stream.Item{}
+	}
+	line, rest = it, it
+	line.Data, rest.Data = it.Data[:n], it.Data[n:]
+	line.To = it.From + int64(n)
+	rest.From = line.To
+	line.Truncated = false // it is the end of the item that was truncated
+	rest.Dropped = 0       // in front of its beginning
+	return line, rest
+}
