@@ -10,7 +10,7 @@ import (
 type bounds struct {
 	MaxSessions        int           `help:"Sessions that run at once." default:"100" env:"RUNNEL_MAX_SESSIONS"`
 	MaxConnections     int           `help:"Connections at once." default:"100" env:"RUNNEL_MAX_CONNECTIONS"`
-	MaxUnauthenticated int           `help:"TCP connections at once that are not WebSockets, at most a quarter of RLIMIT_NOFILE; one more closes the oldest." default:"256" env:"RUNNEL_MAX_UNAUTHENTICATED"`
+	MaxUnauthenticated int           `help:"TCP connections at once that are not WebSockets, at most a quarter of RLIMIT_NOFILE; one more closes the oldest." default:"128" env:"RUNNEL_MAX_UNAUTHENTICATED"`
 	MaxInFlight        int           `help:"Requests in flight on one connection." default:"1024" env:"RUNNEL_MAX_IN_FLIGHT"`
 	MaxRetained        int           `help:"Ended sessions whose record and log are kept." default:"1000" env:"RUNNEL_MAX_RETAINED"`
 	Retain             time.Duration `help:"How long they are kept." default:"5m" env:"RUNNEL_RETAIN"`

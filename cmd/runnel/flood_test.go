@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -68,6 +69,7 @@ func TestFloodOfUnauthenticatedConnections(t *testing.T) {
 	}
 	memory, files := statusValue(t, pid, "RssAnon"), openFiles(t, pid)
 	address := strings.TrimSuffix(strings.TrimPrefix(ready.URL, "ws://"), "/ws")
+	header := append([]byte("GET /ws HTTP/1.1\r\nX: "), bytes.Repeat([]byte("x"), 11<<10)...) // as much as is read of one
 	for i := range flood {
 		c, err := net.Dial("tcp", address)
 		if err != nil {
@@ -75,7 +77,7 @@ func TestFloodOfUnauthenticatedConnections(t *testing.T) {
 		}
 		defer c.Close()
 		if i%2 == 0 {
-			_, _ = c.Write([]byte("GET /ws HTTP/1.1\r\n"))
+			_, _ = c.Write(header)
 		}
 		if i%500 == 0 || i == flood-1 {
 			if now := statusValue(t, pid, "RssAnon"); now-memory > budget && !raceDetector {

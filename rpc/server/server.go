@@ -73,7 +73,7 @@ func New(sessions Sessions, o Options) *Server {
 		ReadTimeout:       o.RequestTimeout, // of the body too, which nobody wants
 		WriteTimeout:      o.RequestTimeout,
 		IdleTimeout:       o.RequestTimeout,
-		MaxHeaderBytes:    16 << 10,
+		MaxHeaderBytes:    8 << 10,
 		ErrorLog:          stdlog.New(io.Discard, "", 0),
 	}
 	return s
