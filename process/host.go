@@ -20,6 +20,12 @@ type Options struct {
 	// KeeperEnded, if not nil, is told why a keeper ended, or did not start, before the next one is started. It is called
 	// from a goroutine of the Host's, not after Close.
 	KeeperEnded func(error)
+	// ReserveProcesses is how many processes and threads fewer commands may have than this process may, where a
+	// controller of version 2 is delegated to it, or RLIMIT_NPROC applies. It keeps room for what ends them.
+	ReserveProcesses int
+	// OOMScoreAdj, 0 to 1000, is what commands get that is more than this process has (proc_pid_oom_score_adj(5)): when
+	// memory is exhausted the kernel picks them first.
+	OOMScoreAdj int
 }
 
 // Host starts trees on this machine and holds them together. Its methods may be called from any goroutine. A nil Host

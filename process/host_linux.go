@@ -45,13 +45,13 @@ func (h *Host) open(o Options) (err error) {
 	if err := h.instance.record(own); err != nil {
 		return err
 	}
-	if err := h.contain(own, o.OnlyParent); err != nil {
+	if err := h.contain(own, &o); err != nil {
 		return err
 	}
 	if h.brood == nil && o.OnlyParent && os.Getpid() == 1 {
 		h.init, _ = newInit() // without /proc orphans can't be told from leaders
 	}
-	h.adjuster = newAdjuster(autogroupNice())
+	h.adjuster = newAdjuster(newAdjustment(&o))
 	h.v1 = make(map[string]string)
 	for name, controller := range controllerOf {
 		dir := filepath.Join(own.v1[controller], h.instance.name())
@@ -89,20 +89,20 @@ func (h *Host) startKeeper(o Options, own hierarchies) error {
 }
 
 // contain picks the containment that was asked for, or the strongest.
-func (h *Host) contain(own hierarchies, onlyParent bool) error {
+func (h *Host) contain(own hierarchies, o *Options) error {
 	asked := h.kind
 	if !slices.Contains([]Containment{Auto, Cgroup, Marker, Group}, asked) {
 		return &UnavailableError{asked, errors.New("there is no such containment")}
 	}
 	if asked != Group {
 		var err error
-		if h.brood, err = newBrood(h.instance.number, onlyParent); err != nil && asked == Marker {
+		if h.brood, err = newBrood(h.instance.number, o.OnlyParent); err != nil && asked == Marker {
 			return &UnavailableError{asked, err}
 		}
 	}
 	if asked == Cgroup || asked == Auto {
 		var err error
-		if h.subtree, err = newSubtree(own, h.instance.name(), limiting); err != nil && asked == Cgroup {
+		if h.subtree, err = newSubtree(own, h.instance.name(), limiting, o.ReserveProcesses); err != nil && asked == Cgroup {
 			return &UnavailableError{asked, err}
 		}
 	}
@@ -348,7 +348,7 @@ func (b *birth) process(l *leader) *Process {
 	}
 	p.tally.estate = b.estate
 	if b.host.adjuster != nil {
-		b.host.adjuster.add(l)
+		b.host.adjuster.add(p)
 	}
 	return p
 }

@@ -45,10 +45,10 @@ func newLeaf(t *subtree, number int) (l *leaf, err error) {
 	return l, nil
 }
 
-func (l *leaf) path() string { return l.tree.dir + "/" + strconv.Itoa(l.number) }
+func (l *leaf) path() string { return l.tree.leaves() + "/" + strconv.Itoa(l.number) }
 
 // shown is what /proc/PID/cgroup calls it.
-func (l *leaf) shown() string { return l.tree.shown + "/" + strconv.Itoa(l.number) }
+func (l *leaf) shown() string { return l.tree.shown + l.tree.below + "/" + strconv.Itoa(l.number) }
 
 func (l *leaf) close() {
 	for _, fd := range []*int{&l.dir, &l.events, &l.cpu} {

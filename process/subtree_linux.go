@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -31,6 +32,7 @@ type subtree struct {
 	controllers []string // that bound leaves
 	enabled     []string // in the control group of this process, for that
 	moved       bool     // this process went into a leaf of its own, for that
+	below       string   // where in dir the leaves are: "", or "/sessions" where those are bounded together
 
 	mu    sync.Mutex
 	spare []*leaf
@@ -42,7 +44,8 @@ type subtree struct {
 }
 
 // newSubtree makes a subtree and tries it, with those of wanted that can be had.
-func newSubtree(h hierarchies, name string, wanted []string) (*subtree, error) {
+// The trees together get reserve processes fewer than this process may have.
+func newSubtree(h hierarchies, name string, wanted []string, reserve int) (*subtree, error) {
 	if h.unified == "" {
 		return nil, errNoCgroup2
 	}
@@ -51,6 +54,7 @@ func newSubtree(h hierarchies, name string, wanted []string) (*subtree, error) {
 		return nil, err
 	}
 	t.delegate(wanted)
+	t.keepReserve(reserve)
 	err := t.try()
 	if err != nil {
 		_ = t.close()
@@ -85,6 +89,46 @@ func (t *subtree) delegate(wanted []string) {
 		t.undelegate()
 	}
 }
+
+// sessionsDir is where the leaves are that are bounded together.
+const sessionsDir = "/sessions"
+
+// keepReserve bounds the processes of all trees together, if this process is bounded itself.
+func (t *subtree) keepReserve(reserve int) {
+	most, bounded := processesAllowed(t.own)
+	if !t.moved || !t.counts("pids") || !bounded || reserve <= 0 {
+		return
+	}
+	dir := t.dir + sessionsDir
+	err := os.Mkdir(dir, 0o755)
+	if err == nil {
+		_, err = delegate(dir, t.controllers)
+	}
+	if err == nil {
+		err = writeFile(filepath.Join(dir, "pids.max"), strconv.FormatInt(withoutReserve(most, reserve), 10))
+	}
+	if err != nil {
+		_ = os.Remove(dir)
+		return
+	}
+	t.below = sessionsDir
+}
+
+// processesAllowed is the least pids.max of a control group of version 2 and those above it.
+func processesAllowed(dir string) (most int64, bounded bool) {
+	for ; ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "cgroup.procs")); err != nil {
+			return most, bounded
+		}
+		text, _ := os.ReadFile(filepath.Join(dir, "pids.max")) // the root has none
+		if n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil && (!bounded || n < most) {
+			most, bounded = n, true
+		}
+	}
+}
+
+// leaves is the directory that the leaves are in.
+func (t *subtree) leaves() string { return t.dir + t.below }
 
 // undelegate undoes that, for who comes after in the same control group. What others have come to need stays.
 func (t *subtree) undelegate() {
@@ -238,6 +282,9 @@ func (t *subtree) close() error {
 	t.spare = nil
 	t.mu.Unlock()
 	t.remove()
+	if t.below != "" {
+		_ = os.Remove(t.leaves())
+	}
 	t.undelegate()
 	return removeCgroup(t.dir)
 }

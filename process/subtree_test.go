@@ -85,7 +85,7 @@ func TestServerMakesRoomForControllers(t *testing.T) {
 		t.Fatal(err)
 	}
 	controller := aController(t, own)
-	tree, err := newSubtree(own, "runnel-00000001", []string{controller, "none"})
+	tree, err := newSubtree(own, "runnel-00000001", []string{controller, "none"}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,6 +120,57 @@ func TestServerMakesRoomForControllers(t *testing.T) {
 	}
 }
 
+// The trees together may have fewer processes than the server.
+func TestTreesAreBoundedBelowTheServer(t *testing.T) {
+	own, err := ownHierarchies()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Contains(controllers(own.unified), "pids") {
+		t.Skip("SKIPPED: no pids controller of version 2 is delegated")
+	}
+	if !inGroup(t, false) {
+		return
+	}
+	if err := writeFile(own.unified+"/pids.max", "100"); err != nil {
+		t.Fatal(err)
+	}
+	tree, err := newSubtree(own, "runnel-00000001", []string{"pids"}, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := number(tree.leaves(), "pids.max"); got != 68 || tree.leaves() == tree.dir {
+		t.Errorf("%s: pids.max is %d", tree.leaves(), got)
+	}
+	h := &Host{kind: Cgroup, sys: system(), means: means{subtree: tree}}
+	p := startOn(t, h, Spec{Argv: []string{"cat", "/proc/self/cgroup"}, Env: testEnv})
+	if out, _ := readAll(p.Stdout()); !strings.Contains(out, "0::"+own.shown+"/runnel-00000001/sessions/") {
+		t.Errorf("%q", out)
+	}
+	finish(p)
+	if err := tree.close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestProcessesAllowed(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "a/b/c/d"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, most := range map[string]string{"a": "", "a/b": "70\n", "a/b/c": "max\n", "a/b/c/d": "90\n"} {
+		write(t, filepath.Join(dir, name, "cgroup.procs"), "", 0o644)
+		if most != "" {
+			write(t, filepath.Join(dir, name, "pids.max"), most, 0o644)
+		}
+	}
+	for name, want := range map[string]int64{"a": 0, "a/b": 70, "a/b/c": 70, "a/b/c/d": 70} {
+		if got, bounded := processesAllowed(filepath.Join(dir, name)); got != want || bounded != (want > 0) {
+			t.Errorf("%s: %d, %t", name, got, bounded)
+		}
+	}
+}
+
 // Nobody else is moved: where others are in its control group, a server does without controllers.
 func TestServerMovesNobodyElse(t *testing.T) {
 	if !inGroup(t, true) {
@@ -129,7 +180,7 @@ func TestServerMovesNobodyElse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tree, err := newSubtree(own, "runnel-00000001", []string{aController(t, own)})
+	tree, err := newSubtree(own, "runnel-00000001", []string{aController(t, own)}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

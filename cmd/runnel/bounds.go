@@ -29,6 +29,8 @@ type bounds struct {
 	StateDir           string        `help:"Where a server leaves word of what it runs, for the next one to clean up after a crash; empty for none." default:"${state}" env:"RUNNEL_STATE_DIR"`
 	Limit              limits        `help:"Limit of sessions that ask for none: cpu_seconds, memory_bytes, processes, open_files, file_bytes; may be given more than once." type:"limits" placeholder:"NAME=VALUE" env:"RUNNEL_LIMIT"`
 	MaxLimit           limits        `help:"Largest limit that a session may have, and has that asks for none; may be given more than once." type:"limits" placeholder:"NAME=VALUE" env:"RUNNEL_MAX_LIMIT"`
+	ReserveProcesses   int           `help:"Processes and threads fewer that commands get than the server may have, where they can be bounded so." default:"32" env:"RUNNEL_RESERVE_PROCESSES"`
+	OOMScoreAdj        int           `name:"oom-score-adj" help:"oom_score_adj of commands, 0 to 1000, where it is higher than the server's own: the kernel ends them first when memory is exhausted." default:"500" env:"RUNNEL_OOM_SCORE_ADJ"`
 	Drain              time.Duration `help:"What sessions have at shutdown before they are ended." default:"5s" env:"RUNNEL_DRAIN"`
 }
 
@@ -50,6 +52,12 @@ func (b *bounds) Validate() error {
 		if v < 0 {
 			return fmt.Errorf("--%s must not be negative", name)
 		}
+	}
+	if b.ReserveProcesses < 0 {
+		return errors.New("--reserve-processes must not be negative")
+	}
+	if b.OOMScoreAdj < 0 || b.OOMScoreAdj > 1000 {
+		return errors.New("--oom-score-adj must be 0 to 1000")
 	}
 	if b.Shell == "" {
 		return errors.New("--shell must not be empty")

@@ -20,11 +20,13 @@ func closeHost(h *process.Host, log zerolog.Logger) error {
 // openHost probes the machine for what holds process trees, after it has ended what crashed servers left.
 func (b *bounds) openHost(log zerolog.Logger) (*process.Host, error) {
 	h, err := process.Open(process.Options{
-		Containment: process.Containment(b.Containment),
-		StateDir:    b.StateDir,
-		OnlyParent:  true,
-		Keeper:      true,
-		KeeperEnded: func(err error) { log.Warn().Err(err).Msg("starting the keeper again") },
+		Containment:      process.Containment(b.Containment),
+		StateDir:         b.StateDir,
+		OnlyParent:       true,
+		Keeper:           true,
+		KeeperEnded:      func(err error) { log.Warn().Err(err).Msg("starting the keeper again") },
+		ReserveProcesses: b.ReserveProcesses,
+		OOMScoreAdj:      b.OOMScoreAdj,
 	})
 	if err != nil {
 		return nil, err

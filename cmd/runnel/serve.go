@@ -32,6 +32,7 @@ func (c *serveCmd) Run(w *world) error {
 	defer stop()
 	ignoredToDefault()
 	keepInherited()
+	keepThreads()
 	log, flush := newLog(w.stderr, c.LogLevel, c.LogFormat)
 	defer flush()
 	s, err := c.startUnlessEnded(ctx, log)

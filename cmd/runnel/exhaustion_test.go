@@ -1,0 +1,212 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/runnel-rpc/runnel/process"
+	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/client"
+)
+
+// controlGroup makes a group of version 1 with a limit, which is removed with the test.
+func controlGroup(t *testing.T, controller, file, value string) (dir string) {
+	t.Helper()
+	text, _ := os.ReadFile("/proc/self/cgroup")
+	for line := range strings.Lines(string(text)) {
+		if fields := strings.SplitN(strings.TrimSpace(line), ":", 3); len(fields) == 3 && fields[1] == controller {
+			dir = filepath.Join("/sys/fs/cgroup", controller, fields[2], "runnel-test-"+uuid.NewString())
+		}
+	}
+	if dir == "" {
+		t.Skipf("SKIPPED: no %s controller of version 1 here", controller)
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Skipf("SKIPPED: no control group can be made here: %v", err)
+	}
+	t.Cleanup(func() {
+		if !poll(func() bool { return os.Remove(dir) == nil }) {
+			left, _ := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+			t.Errorf("left in %s: %q", dir, left)
+		}
+	})
+	if err := os.WriteFile(filepath.Join(dir, file), []byte(value), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// serveIn starts a server in a control group, and a client.
+func (p *place) serveIn(t *testing.T, dir string, args ...string) (*program, *client.Client) {
+	t.Helper()
+	script := `echo $$ >"$0/cgroup.procs" && exec runnel serve --listen=127.0.0.1:0 --ready-file=ready "$@"`
+	x := p.start(t, "/bin/sh", append([]string{"-c", script, dir}, args...)...)
+	if !poll(func() bool { r, _ := readReady(p.path("ready")); return r.PID == x.Process.Pid }) {
+		t.Fatal("not ready:", x.errors())
+	}
+	var d net.Dialer
+	c, err := client.Dial(t.Context(), socketURL, client.Options{Dial: func(ctx context.Context) (net.Conn, error) {
+		return d.DialContext(ctx, "unix", p.socket())
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return x, c
+}
+
+// call calls, and fails the test if the server is not there any more.
+func call(t *testing.T, x *program, c *client.Client, method string, params, result any) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	err := c.Call(ctx, method, params, result)
+	var told *rpc.Error
+	if err != nil && !errors.As(err, &told) {
+		t.Fatalf("%s: %v; the server says: %s", method, err, x.errors())
+	}
+	return err
+}
+
+func eachKind(t *testing.T, f func(t *testing.T, kind string)) {
+	for _, kind := range []process.Containment{process.Cgroup, process.Marker, process.Group} {
+		t.Run(string(kind), func(t *testing.T) { f(t, string(kind)) })
+	}
+}
+
+func sleepers(tag string) (n int) {
+	list, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, file := range list {
+		if args, _ := os.ReadFile(file); strings.HasPrefix(string(args), "sleep\x00"+tag+"\x00") {
+			n++
+		}
+	}
+	return n
+}
+
+// A session that takes all process ids does not take the server with it, nor other sessions.
+func TestProcessIDsRunOut(t *testing.T) {
+	eachKind(t, func(t *testing.T, kind string) {
+		dir := controlGroup(t, "pids", "pids.max", "70")
+		p := newPlace(t)
+		x, c := p.serveIn(t, dir, "--containment="+kind, "--drain=0s")
+		execute := func(params rpc.ExecuteParams) (r rpc.ExecuteResult, err error) {
+			params.OnDisconnect = rpc.OnDisconnectKeep
+			err = call(t, x, c, rpc.MethodExecute, params, &r)
+			return r, err
+		}
+		other, err := execute(rpc.ExecuteParams{Command: rpc.Command{Argv: []string{"cat"}}, Stdin: rpc.StdinPipe})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tag := strconv.Itoa(600 + os.Getpid())
+		greedy, err := execute(rpc.ExecuteParams{Command: rpc.Command{Shell: "yes " + tag + " | head -200 | xargs -P 200 -n 1 sleep"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		full := func() bool {
+			return number(t, dir, "pids.events", "max ") > 0
+		}
+		if !poll(full) {
+			t.Fatalf("%d run, and no fork has failed", sleepers(tag))
+		}
+		for range 20 { // all that a server does
+			var told *rpc.Error
+			if r, err := execute(rpc.ExecuteParams{Command: rpc.Command{Argv: []string{"sleep", tag}}}); errors.As(err, &told) {
+				if told.Code != rpc.CodeSpawnFailed || !strings.Contains(fmt.Sprint(told.Data), "EAGAIN") {
+					t.Errorf("execute: %+v", told)
+				}
+			} else if err == nil { // one had ended
+				_ = call(t, x, c, rpc.MethodCancel, rpc.CancelParams{SessionID: r.SessionID}, nil)
+			}
+			data := "x\n"
+			if err := call(t, x, c, rpc.MethodWrite, rpc.WriteParams{SessionID: other.SessionID, Data: &data}, nil); err != nil {
+				t.Errorf("write: %v", err)
+			}
+			if err := call(t, x, c, rpc.MethodControl, rpc.ControlParams{SessionID: greedy.SessionID, Type: rpc.ControlPause}, nil); err != nil {
+				t.Errorf("pause: %v", err)
+			}
+			if err := call(t, x, c, rpc.MethodControl, rpc.ControlParams{SessionID: greedy.SessionID, Type: rpc.ControlResume}, nil); err != nil {
+				t.Errorf("resume: %v", err)
+			}
+		}
+		var canceled rpc.CancelResult
+		if err := call(t, x, c, rpc.MethodCancel, rpc.CancelParams{SessionID: greedy.SessionID}, &canceled); err != nil || len(canceled.Survivors) > 0 {
+			t.Errorf("cancel: %+v, %v", canceled, err)
+		}
+		if n := sleepers(tag); n > 0 {
+			t.Errorf("%d live", n)
+		}
+		var st rpc.SessionStatus
+		if err := call(t, x, c, rpc.MethodStatus, rpc.SessionParams{SessionID: other.SessionID}, &st); err != nil || st.State != "running" {
+			t.Errorf("the other session: %+v, %v", st, err)
+		}
+		again, err := execute(rpc.ExecuteParams{Command: rpc.Command{Shell: "exit 3"}})
+		if err != nil {
+			t.Error(err)
+		}
+		var rec rpc.Completion
+		if err := call(t, x, c, rpc.MethodWait, rpc.WaitParams{SessionID: again.SessionID}, &rec); err != nil || rec.ExitCode == nil || *rec.ExitCode != 3 {
+			t.Errorf("execute works again: %+v, %v", rec, err)
+		}
+		x.signal(syscall.SIGINT)
+		x.exits(0)
+	})
+}
+
+// number is what stands behind a name in a file of a control group.
+func number(t *testing.T, dir, file, name string) int {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, file))
+	if err != nil {
+		t.Skipf("SKIPPED: %v", err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, name); ok {
+			n, _ := strconv.Atoi(strings.TrimSpace(rest))
+			return n
+		}
+	}
+	return 0
+}
+
+// When memory is exhausted the kernel kills what a session started, and not the server.
+func TestMemoryRunsOut(t *testing.T) {
+	dir := controlGroup(t, "memory", "memory.limit_in_bytes", "160M")
+	p := newPlace(t)
+	x, c := p.serveIn(t, dir, "--drain=0s")
+	// 80 children that hold 3 MiB each, besides what a shell takes.
+	script := `i=0; while [ $i -lt 80 ]; do { head -c 3145728 /dev/zero; sleep 2; } | tail -c 3145728 >/dev/null & i=$((i+1)); done; wait; exit 7`
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	defer cancel()
+	var rec rpc.Captured
+	if err := c.Call(ctx, rpc.MethodExecute, rpc.ExecuteParams{Command: rpc.Command{Shell: script}, Wait: true}, &rec); err != nil {
+		t.Fatalf("%v; the server says: %s", err, x.errors())
+	}
+	if killed := number(t, dir, "memory.oom_control", "oom_kill "); killed == 0 {
+		t.Error("the memory sufficed")
+	}
+	if rec.Signal == nil && (rec.ExitCode == nil || *rec.ExitCode != 7) || rec.Signal != nil && *rec.Signal != "SIGKILL" || len(rec.Survivors) > 0 {
+		t.Errorf("%+v", rec.Completion)
+	}
+	start := time.Now()
+	var again rpc.Captured
+	if err := c.Call(ctx, rpc.MethodExecute, rpc.ExecuteParams{Command: rpc.Command{Shell: "echo again"}, Wait: true}, &again); err != nil || *again.Stdout != "again\n" {
+		t.Errorf("after %v: %+v, %v", time.Since(start), again, err)
+	}
+	x.signal(syscall.SIGINT)
+	x.exits(0)
+}
