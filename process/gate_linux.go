@@ -13,6 +13,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/internal/untildeath"
 )
 
 // A child that has limits or attributes is let through a gate: it is there, but has not executed an instruction of its program, while
@@ -178,11 +180,12 @@ func (e *stepError) Unwrap() error { return e.errno }
 var stepReady atomic.Bool
 
 // Step has to be called first in main by a program that starts others with limits, or from file systems that may make
-// an exec wait, or has Options.Keeper: if this process was started as the step between, or as a keeper, it does not return.
+// an exec wait, or has Options.Keeper: if this process was started as the step between, or as a keeper whose server is
+// dead by now, it does not return.
 // The arguments of the step are the working directory, "" for its own, the program, and that one's arguments.
 func Step() {
-	if len(os.Args) > 0 && os.Args[0] == keeperName {
-		keep()
+	if untildeath.Told != nil {
+		keep(untildeath.Told)
 	}
 	if len(os.Args) < 4 || os.Args[0] != stepName {
 		stepReady.Store(true)

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/internal/untildeath"
 )
 
 const (
@@ -22,9 +24,6 @@ const (
 	// may have in a pipe.
 	maxKeeperPipe = 1 << 20
 )
-
-// keeperName is argv[0] of a keeper, by which Step knows it.
-const keeperName = "runnel-keeper"
 
 // keeper is a process that outlives this one and then ends all its trees: see keep. It is started again when it ends.
 // It reads from a pipe of which only this process has the write end.
@@ -210,7 +209,7 @@ func (k *keeper) openPipe() (read int, err error) {
 		err = os.ErrClosed
 	}
 	if err == nil {
-		text = append(text, '\n')
+		text = append([]byte(strconv.Itoa(k.charge.PID)+" "), append(text, '\n')...)
 		for _, g := range k.groups {
 			text = append(text, g.line()...)
 		}
@@ -231,7 +230,7 @@ func (k *keeper) openPipe() (read int, err error) {
 func forkKeeper(name string, b *brood, null, read int) (pid, pidfd int, err error) {
 	attr := keeperAttr(null, read)
 	withHandle(attr.Sys, &pidfd)
-	exec := func() (int, error) { return syscall.ForkExec("/proc/self/exe", []string{keeperName, name}, attr) }
+	exec := func() (int, error) { return syscall.ForkExec("/proc/self/exe", []string{untildeath.Name, name}, attr) }
 	if b != nil {
 		pid, err = b.forkUnmarked(exec)
 	} else {

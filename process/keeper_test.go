@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/internal/untildeath"
 )
 
 // keeperBound is how soon a keeper has ended everything: a second, and more on a machine that is busy with other tests.
@@ -26,7 +28,7 @@ const withKeeper = "RUNNEL_TEST_KEEPER=1"
 func keepersOf(parent int) (pids []int) {
 	list, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, file := range list {
-		if args, _ := os.ReadFile(file); bytes.HasPrefix(args, []byte(keeperName+"\x00")) {
+		if args, _ := os.ReadFile(file); bytes.HasPrefix(args, []byte(untildeath.Name+"\x00")) {
 			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
 			if st, _ := readStat(strconv.Itoa(pid), make([]byte, statBytes)); st.parent == parent {
 				pids = append(pids, pid)
@@ -341,28 +343,6 @@ func TestKeeperThatDoesNotRead(t *testing.T) {
 	h.keeper.mu.Unlock()
 	if known != 10_000 {
 		t.Errorf("%d groups", known)
-	}
-}
-
-// What a keeper is told may come in pieces.
-func TestKeeperReader(t *testing.T) {
-	text := "{}\ng 10 100\ng 11 101\ns 12 102\n- 10\ng 11 111\n- 99\n"
-	want := []keptGroup{{12, 102, true}, {11, 111, false}}
-	for size := 1; size <= len(text); size++ {
-		var r keeperReader
-		for piece := range slices.Chunk([]byte(text), size) {
-			if err := r.take(piece); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if string(r.head) != "{}" || !slices.Equal(r.groups, want) {
-			t.Errorf("pieces of %d: %q, %v", size, r.head, r.groups)
-		}
-	}
-	for _, text := range []string{strings.Repeat("x", maxCharge+1), "{}\n" + strings.Repeat("1", 100)} {
-		if err := new(keeperReader).take([]byte(text)); err != errNoCharge {
-			t.Error(err)
-		}
 	}
 }
 
