@@ -1,8 +1,10 @@
 package process
 
 import (
+	"cmp"
 	"context"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -75,6 +77,7 @@ func (a *Attempt) Start(ctx context.Context) (*Process, error) {
 	}
 	p.began = began
 	p.terminal = spec.Terminal != nil
+	p.stop = cmp.Or(spec.StopSignal, syscall.SIGTERM)
 	p.stdin, p.stdout, p.stderr = ends.files()
 	if files.mayWait && ctx.Err() != nil { // it was killed, perhaps before the exec
 		p.Discard()

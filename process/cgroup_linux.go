@@ -62,15 +62,24 @@ func (c *cgroup) living() ([]int, error) {
 }
 
 func (c *cgroup) signal(sig syscall.Signal) error {
+	_, err := c.deliver(sig)
+	return err
+}
+
+func (c *cgroup) deliver(sig syscall.Signal) ([]int, error) {
 	var killed error
 	if sig == syscall.SIGKILL {
 		// It reaches who is being forked, and a frozen process. It misses a process whose first thread has ended, and who left.
 		killed = c.held(func(int, bool) error { return c.leaf.kill() })
 		if killed == os.ErrProcessDone {
-			return killed
+			return nil, killed
 		}
 	}
-	return errors.Join(killed, c.scattered.signal(sig))
+	missed, err := c.scattered.deliver(sig)
+	if sig == syscall.SIGKILL && killed == nil { // which takes no permission for those in the leaf
+		return nil, nil
+	}
+	return missed, errors.Join(killed, err)
 }
 
 // pause freezes the leaf, and stops by a signal who left it.
@@ -113,7 +122,7 @@ func (c *cgroup) resume() error {
 	})
 }
 
-func (c *cgroup) terminate() error { return c.ask(c) }
+func (c *cgroup) terminate(sig syscall.Signal) error { return c.ask(c, sig) }
 
 func (c *cgroup) wake() {
 	_ = c.resume()

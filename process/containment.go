@@ -27,11 +27,17 @@ type containment interface {
 	name() Containment
 	// signal sends sig to every member. os.ErrProcessDone says that there is none, or none it may name.
 	signal(sig syscall.Signal) error
-	// pause stops every member; resume lets those go on that pause stopped.
+	// deliver is signal, and lists the members that may not be signalled, where others were. If nobody was, the error
+	// is a *NotPermittedError.
+	deliver(sig syscall.Signal) (missed []int, err error)
+	// signalLeader sends sig to the leader alone; os.ErrProcessDone says that it has exited.
+	signalLeader(sig syscall.Signal) error
+	// pause stops every member; resume lets those go on that pause stopped. Where a member may not be signalled, pause
+	// stops nobody, and the error is a *NotPermittedError.
 	pause() error
 	resume() error
-	// terminate asks every member to end, also those that are stopped.
-	terminate() error
+	// terminate asks every member to end by sig, also those that are stopped.
+	terminate(sig syscall.Signal) error
 	// wake lets every member go on that is stopped, whoever stopped it.
 	wake()
 	// populated says whether a member lives. It costs less than to list them. An error says that it can't be known.

@@ -86,15 +86,64 @@ func (g *group) sendGroup(pidfd int, reaped bool, sig syscall.Signal) (err error
 	return err
 }
 
+func (g *group) deliver(sig syscall.Signal) (missed []int, err error) {
+	err = g.signal(sig)
+	if err == nil || err == syscall.EPERM {
+		missed = g.deniedMembers()
+	}
+	if err == syscall.EPERM && len(missed) > 0 {
+		return nil, notPermitted(missed)
+	}
+	return missed, err
+}
+
+// deniedMembers lists the members that may not be signalled. The kernel says nothing of them where others were.
+func (g *group) deniedMembers() (missed []int) {
+	if unix.Geteuid() == 0 {
+		return nil
+	}
+	pids, _ := g.living()
+	for _, pid := range pids {
+		if denied(pid) {
+			missed = append(missed, pid)
+		}
+	}
+	slices.Sort(missed)
+	return missed
+}
+
+func (g *group) signalLeader(sig syscall.Signal) error {
+	return g.leader.hold(func(pidfd int, reaped bool) error { return g.sendRunning(pidfd, reaped, sig) })
+}
+
+// sendRunning is sendLeader for one that has not exited.
+func (g *group) sendRunning(pidfd int, reaped bool, sig syscall.Signal) error {
+	if !g.leader.runsLocked() {
+		return os.ErrProcessDone
+	}
+	err := g.sendLeader(pidfd, reaped, sig)
+	if err == syscall.EPERM {
+		return notPermitted([]int{g.leader.pid})
+	}
+	return err
+}
+
 // pause needs no order: the kernel signals a group under one lock that fork takes too, so no member is seen
 // half way and no child slips out, and a shell that would report its stopped child is stopped itself.
-func (g *group) pause() error { return g.signal(syscall.SIGSTOP) }
+func (g *group) pause() error {
+	missed, err := g.deliver(syscall.SIGSTOP)
+	if len(missed) > 0 {
+		_ = g.resume()
+		return notPermitted(missed)
+	}
+	return err
+}
 
 // resume restarts members too that stopped themselves.
 func (g *group) resume() error { return g.signal(syscall.SIGCONT) }
 
-func (g *group) terminate() error {
-	if err := g.signal(syscall.SIGTERM); err != nil {
+func (g *group) terminate(sig syscall.Signal) error {
+	if err := g.signal(sig); err != nil {
 		return err
 	}
 	g.wake() // a signal to a stopped process only pends

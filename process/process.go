@@ -30,7 +30,8 @@ type Process struct {
 	tree   containment
 	stdin  *os.File
 	stdout *Pipe
-	stderr *Pipe       // nil on a terminal, and where it is merged into stdout
+	stderr *Pipe // nil on a terminal, and where it is merged into stdout
+	stop   syscall.Signal
 	asked  atomic.Bool // Terminate was called
 	killed atomic.Bool // it was sent SIGKILL, which is then no limit's
 
@@ -81,8 +82,29 @@ func (p *Process) Signal(sig syscall.Signal) error {
 	return p.tree.signal(sig)
 }
 
+// Deliver is Signal, and lists the processes that may not be signalled, where others were, in ascending order. If none may
+// be, the error is a *NotPermittedError.
+func (p *Process) Deliver(sig syscall.Signal) (missed []int, err error) {
+	if p.leader.isReaped() {
+		return nil, os.ErrProcessDone
+	}
+	if sig == syscall.SIGKILL {
+		p.killed.Store(true)
+	}
+	return p.tree.deliver(sig)
+}
+
+// SignalLeader sends sig to the leader alone. Errors: os.ErrProcessDone once it has exited, *NotPermittedError.
+func (p *Process) SignalLeader(sig syscall.Signal) error {
+	if sig == syscall.SIGKILL {
+		p.killed.Store(true)
+	}
+	return p.tree.signalLeader(sig)
+}
+
 // Pause stops the whole tree (SIGSTOP). On a terminal it waits, for at most 100 ms, until parents have stopped
-// before it stops their children, lest a shell report a stopped job. Errors are those of Signal.
+// before it stops their children, lest a shell report a stopped job. Errors are those of Signal; where
+// some may not be signalled it stops none, and the error is a *NotPermittedError.
 func (p *Process) Pause() error {
 	if p.leader.isReaped() {
 		return os.ErrProcessDone
@@ -99,14 +121,17 @@ func (p *Process) Resume() error {
 	return p.tree.resume()
 }
 
-// Terminate asks the tree to end: SIGTERM, then SIGCONT, since a signal to a stopped process only pends. On
-// a terminal a leader that ignores SIGTERM, as interactive shells do, gets SIGHUP too.
-func (p *Process) Terminate() error {
+// Terminate asks the tree to end: the Spec's StopSignal, then SIGCONT, since a signal to a stopped process only pends. On
+// a terminal a leader that ignores that signal, as interactive shells do with SIGTERM, gets SIGHUP too.
+func (p *Process) Terminate() error { return p.TerminateBy(p.stop) }
+
+// TerminateBy is Terminate with another signal.
+func (p *Process) TerminateBy(sig syscall.Signal) error {
 	p.asked.Store(true)
 	if p.leader.isReaped() {
 		return os.ErrProcessDone
 	}
-	return p.tree.terminate()
+	return p.tree.terminate(sig)
 }
 
 // Kill ends the tree by SIGKILL, which acts on stopped processes too. It does not wait: WaitExit does.
@@ -114,6 +139,19 @@ func (p *Process) Kill() error { return p.Signal(syscall.SIGKILL) }
 
 // Exited says whether the leader has exited, also where WaitExit has not returned yet. It costs a system call.
 func (p *Process) Exited() bool { return p.leader.exited() }
+
+// ExitStatus is how the leader ended, before it is reaped: its exit code, or -1 and the signal. It is not known for one that
+// runs or was reaped.
+func (p *Process) ExitStatus() (code int, sig syscall.Signal, known bool) {
+	_ = p.leader.hold(func(_ int, reaped bool) error {
+		code = -1
+		if !reaped {
+			code, sig, known = peekExit(p.leader.pid)
+		}
+		return nil
+	})
+	return code, sig, known
+}
 
 // Populated says whether a process of the tree is not dead, as Living does but for less: it reads the process table
 // only where nothing cheaper is certain. Errors are those of Living.
@@ -140,7 +178,7 @@ func (p *Process) Living() ([]int, error) {
 // is not Known.
 func (p *Process) WaitExit() error { return p.leader.wait() }
 
-// Sweep ends every member of the tree that still lives: SIGTERM and SIGCONT, then for at most grace
+// Sweep ends every member of the tree that still lives: StopSignal and SIGCONT, then for at most grace
 // nothing, then SIGKILL and at most two seconds for it to work. After a Terminate it does not ask again: a
 // program may take a second SIGTERM for impatience. With grace 0, or once ctx is done, it kills at once;
 // ctx never cuts the killing short. To learn that nobody is left costs some µs from Linux 6.9 on,
@@ -153,7 +191,7 @@ func (p *Process) Sweep(ctx context.Context, grace time.Duration) SweepResult {
 	if p.tree.outlivesReap() {
 		_, _ = p.leader.reap() // ErrRunning: then it is swept with the others
 	}
-	r := sweep(ctx, p.tree, grace, p.asked.Load())
+	r := sweep(ctx, p.tree, grace, p.stop, p.asked.Load())
 	if len(r.Survivors) > 0 || r.Unverified {
 		p.tally.doubt()
 	}

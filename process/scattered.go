@@ -116,16 +116,29 @@ func (t *scattered) watch() *watched {
 }
 
 func (t *scattered) signal(sig syscall.Signal) error {
-	return t.held(func(pidfd int, reaped bool) error { return t.signalAll(pidfd, reaped, sig) })
+	_, err := t.deliver(sig)
+	return err
+}
+
+func (t *scattered) deliver(sig syscall.Signal) (missed []int, err error) {
+	err = t.held(func(pidfd int, reaped bool) (err error) {
+		missed, err = t.signalAll(pidfd, reaped, sig)
+		return err
+	})
+	return missed, err
+}
+
+func (t *scattered) signalLeader(sig syscall.Signal) error {
+	return t.held(func(pidfd int, reaped bool) error { return t.sendRunning(pidfd, reaped, sig) })
 }
 
 // signalAll sends sig to the leader's group at once and then to each of the others. A SIGKILL goes out, to each as
 // it is found, until nobody is found who has not had it. Other signals do not: who is forked meanwhile may be what the
-// signal's handler runs.
-func (t *scattered) signalAll(pidfd int, reaped bool, sig syscall.Signal) error {
-	err := t.send(pidfd, reaped, sig)
+// signal's handler runs. It lists those that may not be signalled, where others were.
+func (t *scattered) signalAll(pidfd int, reaped bool, sig syscall.Signal) (missed []int, err error) {
+	err = t.send(pidfd, reaped, sig)
 	if sig == 0 && err == nil {
-		return nil
+		return nil, nil
 	}
 	together := err == nil && sig != syscall.SIGKILL
 	had := make(map[member]bool)
@@ -134,16 +147,25 @@ func (t *scattered) signalAll(pidfd int, reaped bool, sig syscall.Signal) error 
 		fresh := false
 		tableErr := t.each(func(m member) {
 			key := member{pid: m.pid, started: m.started}
-			if had[key] || together && m.group == t.leader.pid {
+			switch {
+			case had[key]:
+				return
+			case together && m.group == t.leader.pid:
+				if denied(m.pid) {
+					missed = append(missed, m.pid)
+				}
 				return
 			}
 			had[key], fresh = true, true
-			if t.sendTo(m, sig) == nil {
+			switch t.sendTo(m, sig) {
+			case nil:
 				err = nil
+			case syscall.EPERM:
+				missed = append(missed, m.pid)
 			}
 		})
 		if tableErr != nil {
-			return tableErr
+			return nil, tableErr
 		}
 		if quiet++; fresh {
 			quiet = 0
@@ -152,7 +174,11 @@ func (t *scattered) signalAll(pidfd int, reaped bool, sig syscall.Signal) error 
 			break
 		}
 	}
-	return err
+	slices.Sort(missed)
+	if err != nil && len(missed) > 0 {
+		return nil, notPermitted(missed)
+	}
+	return missed, err
 }
 
 // pause stops parents before their children, the leader first of all: a shell that is stopped can't see a
@@ -170,6 +196,7 @@ func (t *scattered) pause() error {
 // stopAll stops those that each finds.
 func (t *scattered) stopAll(each func(func(member)) error, end time.Time) (err error) {
 	had := make(map[member]bool)
+	var missed []int
 	quiet := 0
 	for round := 0; round < maxRounds && quiet < quietRounds; round++ { // until nobody is found who was forked meanwhile
 		var all []member
@@ -185,8 +212,12 @@ func (t *scattered) stopAll(each func(func(member)) error, end time.Time) (err e
 			}
 			had[key], quiet = true, 0
 			if e := t.sendTo(m, syscall.SIGSTOP); e != nil {
-				if e != syscall.ESRCH {
-					err = e // it may not be signalled, as after a sudo
+				switch e {
+				case syscall.ESRCH:
+				case syscall.EPERM: // it has another user, as after a sudo
+					missed = append(missed, m.pid)
+				default:
+					err = e
 				}
 				continue
 			}
@@ -196,8 +227,8 @@ func (t *scattered) stopAll(each func(func(member)) error, end time.Time) (err e
 			}
 		}
 	}
-	if len(t.stopped) > 0 {
-		return nil // as for a group: who may be signalled was
+	if len(missed) > 0 {
+		return notPermitted(missed)
 	}
 	return err
 }
@@ -227,28 +258,29 @@ func (t *scattered) restart() {
 func (t *scattered) wake() {
 	_ = t.held(func(pidfd int, reaped bool) error {
 		t.stopped = nil
-		return t.signalAll(pidfd, reaped, syscall.SIGCONT)
+		_, err := t.signalAll(pidfd, reaped, syscall.SIGCONT)
+		return err
 	})
 }
 
-func (t *scattered) terminate() error { return t.ask(t) }
+func (t *scattered) terminate(sig syscall.Signal) error { return t.ask(t, sig) }
 
-// ask asks a tree to end in its own way, and hangs up on a shell on a terminal. One that reads from it ignores SIGTERM, and
-// would only ever end by SIGKILL; at SIGHUP it tells its jobs, writes its history, and goes.
-func (t *scattered) ask(tree containment) error {
-	if err := tree.signal(syscall.SIGTERM); err != nil {
+// ask asks a tree to end by sig, and hangs up on a shell on a terminal that ignores it. One that reads from it ignores
+// SIGTERM, and would only ever end by SIGKILL; at SIGHUP it tells its jobs, writes its history, and goes.
+func (t *scattered) ask(tree containment, sig syscall.Signal) error {
+	if err := tree.signal(sig); err != nil {
 		return err
 	}
 	if t.terminal {
-		t.hangUp()
+		t.hangUp(sig)
 	}
 	tree.wake()
 	return nil
 }
 
-func (t *scattered) hangUp() {
+func (t *scattered) hangUp(sig syscall.Signal) {
 	_ = t.leader.hold(func(_ int, reaped bool) error {
-		if !reaped && t.leader.pid > 1 && ignores(t.leader.pid, syscall.SIGTERM) {
+		if !reaped && t.leader.pid > 1 && ignores(t.leader.pid, sig) {
 			return t.sys.kill(t.leader.pid, syscall.SIGHUP)
 		}
 		return nil

@@ -29,6 +29,8 @@ type Spec struct {
 	// Terminal, if not nil, gives the child a terminal in place of all three pipes; Stdin is then of no
 	// effect. TERM in Env gives way to the terminal's.
 	Terminal *Terminal
+	// StopSignal is the first signal whenever the tree is to end; 0 is SIGTERM.
+	StopSignal syscall.Signal
 	// Limits bound the tree, from before the first instruction of the program.
 	Limits Limits
 	// Attributes are what the program inherits otherwise than from this process.

@@ -24,9 +24,9 @@ type SweepResult struct {
 // ErrElusive says that somebody lives whom no look finds.
 var ErrElusive = errors.New("process: somebody forks and ends faster than can be looked at")
 
-// sweep ends who lives in tree; asked says that it got its SIGTERM already. A tree that can't be inspected is
+// sweep ends who lives in tree, by stop first; asked says that it got that already. A tree that can't be inspected is
 // treated as one in which somebody lives, and inspected again.
-func sweep(ctx context.Context, tree containment, grace time.Duration, asked bool) (r SweepResult) {
+func sweep(ctx context.Context, tree containment, grace time.Duration, stop syscall.Signal, asked bool) (r SweepResult) {
 	some, err := tree.populated()
 	if !some && err == nil {
 		return r
@@ -34,7 +34,7 @@ func sweep(ctx context.Context, tree containment, grace time.Duration, asked boo
 	r.Found = true
 	if grace > 0 && ctx.Err() == nil {
 		if !asked {
-			_ = tree.signal(syscall.SIGTERM)
+			_ = tree.signal(stop)
 		}
 		tree.wake() // it may have been paused since
 		some, err = watch(ctx, tree, grace, 0)

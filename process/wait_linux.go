@@ -3,6 +3,8 @@ package process
 import (
 	"errors"
 	"os"
+	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -33,6 +35,23 @@ func ended(pidfd uintptr) bool { return readable(int(pidfd)) }
 func hasExited(pid int) bool {
 	is, err := exited(pid, unix.WNOHANG)
 	return is || errors.Is(err, unix.ECHILD)
+}
+
+// peekExit is how a child ended that is dead and not reaped; known is false for any other.
+func peekExit(pid int) (code int, sig syscall.Signal, known bool) {
+	const exited, killed, dumped, status = 1, 2, 3, 24 // CLD_…, and the place of si_status in a siginfo_t
+	var info unix.Siginfo
+	if unix.Waitid(unix.P_PID, pid, &info, unix.WEXITED|unix.WNOWAIT|unix.WNOHANG, nil) != nil {
+		return -1, 0, false
+	}
+	value := int(*(*int32)(unsafe.Add(unsafe.Pointer(&info), status)))
+	switch info.Code {
+	case exited:
+		return value, 0, true
+	case killed, dumped:
+		return -1, syscall.Signal(value), true
+	}
+	return -1, 0, false
 }
 
 // exited asks for the exit of a child and leaves it to be reaped.

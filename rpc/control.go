@@ -19,21 +19,31 @@ type ControlParams struct {
 	SessionID string  `json:"session_id,omitempty" rpc:"nonempty"`
 	Type      string  `json:"type" rpc:"required"`
 	Signal    string  `json:"signal,omitempty"`
+	To        string  `json:"to,omitempty" enum:"tree,leader"`
 	Grace     Seconds `json:"grace,omitzero"`
 	Rows      int     `json:"rows,omitempty" min:"1" max:"65535"`
 	Cols      int     `json:"cols,omitempty" min:"1" max:"65535"`
 }
 
-// ControlResult says what was done.
+// Whom a SIGNAL reaches.
+const (
+	ToTree   = "tree"
+	ToLeader = "leader"
+)
+
+// ControlResult says what was done. NotSignaled are processes that a SIGNAL did not reach, because they have another
+// user.
 type ControlResult struct {
-	Status    string `json:"status"`
-	SessionID string `json:"session_id"`
+	Status      string `json:"status"`
+	SessionID   string `json:"session_id"`
+	NotSignaled []int  `json:"not_signaled,omitempty"`
 }
 
 // CancelParams are the params of cancel.
 type CancelParams struct {
 	SessionID string  `json:"session_id,omitempty" rpc:"nonempty"`
 	Grace     Seconds `json:"grace,omitzero"`
+	Signal    string  `json:"signal,omitempty"`
 }
 
 // CancelResult answers once the whole tree is gone or given up on: Survivors are the processes that
@@ -107,7 +117,15 @@ type SessionStatus struct {
 	LabelsTruncated  bool              `json:"labels_truncated,omitempty"`
 	StdinBytes       int64             `json:"stdin_bytes"`
 	Output           OutputCounts      `json:"output"`
+	Exited           *ExitStatus       `json:"exited,omitempty"`
 	Completion       *Completion       `json:"completion,omitempty"`
+}
+
+// ExitStatus is how a command ended whose descendants kept the session running. Exactly one of ExitCode and Signal is set,
+// or none where the server could not learn it.
+type ExitStatus struct {
+	ExitCode *int    `json:"exit_code"`
+	Signal   *string `json:"signal"`
 }
 
 // CancelRequestParams name a request by its id, as it was sent.

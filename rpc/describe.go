@@ -70,6 +70,7 @@ var described = map[reflect.Type]fields{
 		"on_disconnect":      {doc: "When the last attached connection drops: `kill` ends the tree, `keep` lets it run on.", def: OnDisconnectKill},
 		"linger":             {doc: "The longest time in seconds with no attached connection, `read` or `wait`; null or 0: none. Left out, the server's, 300 unless configured."},
 		"on_leader_exit":     {doc: "Descendants still alive when the command itself exits: `kill` them, or `wait` for them.", def: OnLeaderExitKill},
+		"stop_signal":        {doc: "The first signal whenever the server ends the tree, by its name as in signal(7), with or without SIG, or as a record has it; `SIGKILL` leaves no grace. Not SIGSTOP or SIGCONT.", def: "SIGTERM"},
 		"limits":             {doc: "Bounds of what the session may use; each that is left out is the server's."},
 		"umask":              {doc: "The permission bits that files and directories which the command makes do not get; 18 is 022 in octal. Left out, the server's own."},
 		"nice":               {doc: "The nice value of the command: the higher, the less processor time it gets. Left out, the server's own. One below `min_nice` of `connected` is -32602."},
@@ -125,19 +126,22 @@ var described = map[reflect.Type]fields{
 	typeOf[ControlParams](): {
 		"session_id": {doc: oneRunningDoc},
 		"type":       {doc: "PAUSE stops the whole tree and its deadlines, RESUME lets it go on, CANCEL ends it, SIGNAL sends it a signal, RESIZE sets the size of its terminal.", values: ControlTypes},
-		"signal":     {doc: "With SIGNAL: the name of a signal, like SIGINT; not SIGSTOP or SIGCONT."},
+		"signal":     {doc: "With SIGNAL: the name of a signal as in signal(7), with or without SIG, or as a record has it: SIGINT, INT, SIG34, RTMIN+1. With CANCEL: instead of the session's `stop_signal`. Not SIGSTOP or SIGCONT."},
+		"to":         {doc: "With SIGNAL: whom it reaches, the whole `tree` or the `leader`, which is the command itself.", def: ToTree},
 		"grace":      {doc: "With CANCEL: s" + graceDoc[1:]},
 		"rows":       {doc: "With RESIZE: the new height in characters."},
 		"cols":       {doc: "With RESIZE: the new width in characters."},
 	},
 	typeOf[ControlResult](): {
-		"":           {doc: "What was done."},
-		"status":     {doc: "`paused`, `resumed`, `signaled` or `resized`; for CANCEL the status of the completion record.", values: []string{"paused", "resumed", "signaled", "resized", StatusCompleted, StatusCanceled, StatusFailed}},
-		"session_id": {doc: sessionDoc},
+		"":             {doc: "What was done."},
+		"status":       {doc: "`paused`, `resumed`, `signaled` or `resized`; for CANCEL the status of the completion record.", values: []string{"paused", "resumed", "signaled", "resized", StatusCompleted, StatusCanceled, StatusFailed}},
+		"session_id":   {doc: sessionDoc},
+		"not_signaled": {doc: "With SIGNAL: the ids of processes that it did not reach, because they have another user; left out for none."},
 	},
 	typeOf[CancelParams](): {
 		"session_id": {doc: oneRunningDoc},
 		"grace":      {doc: graceDoc},
+		"signal":     {doc: "The first signal, instead of the session's `stop_signal`; a session that is ending already is sent it too."},
 	},
 	typeOf[CancelResult](): {
 		"":                   {doc: "How the session ended."},
@@ -216,7 +220,13 @@ var described = map[reflect.Type]fields{
 		"next":      {doc: "There are older ones: list them with this as `after`. It stays valid whatever sessions come and go."},
 		"truncated": {doc: "There are older ones, which did not fit into one message."},
 	},
+	typeOf[ExitStatus](): {
+		"":          {doc: "How a command ended."},
+		"exit_code": {doc: "The exit code, or null if a signal ended the command or the server could not learn it."},
+		"signal":    {doc: "The name of the signal that ended the command, or null."},
+	},
 	typeOf[SessionStatus](): {
+		"exited":            {doc: "How the command itself has ended, where its descendants kept the session running then."},
 		"":                  {doc: "A session."},
 		"session_id":        {doc: "Its id."},
 		"state":             {doc: "Its state.", values: states},
@@ -276,6 +286,12 @@ var described = map[reflect.Type]fields{
 		"status":     {doc: "The last word of the method.", values: []string{"started", "paused", "resumed", "canceled"}},
 		"pid":        {doc: pidDoc},
 		"pgid":       {doc: pgidDoc},
+	},
+	typeOf[Exited](): {
+		"session_id": {doc: sessionDoc},
+		"seq":        {doc: "The place in the log at which the event lies; it takes none of its own."},
+		"exit_code":  {doc: "The exit code, or null if a signal ended the command or the server could not learn it."},
+		"signal":     {doc: "The name of the signal that ended the command, or null."},
 	},
 	typeOf[Output](): {
 		"session_id":    {doc: sessionDoc},

@@ -103,8 +103,11 @@ var Errors = []ErrorForm{
 	{CodeDeadline, "Deadline", "The timeout of a wait passed; what was waited for goes on.",
 		"Timeout passed before the session ended", []string{"deadline"}, nil, Deadline()},
 	{CodeNotRunning, "NotRunning", "The session's state does not allow what was asked.",
-		"Session is not running: {state}", []string{"not_running"},
-		[]ErrorData{{"state", typeOf[string](), "The session's state.", false}}, NotRunning("ended")},
+		"Session is not running: {state}", []string{"not_running", "command_exited", "not_permitted"},
+		[]ErrorData{
+			{"state", typeOf[string](), "With `not_running`: the session's state.", true},
+			{"pids", typeOf[[]int](), "With `not_permitted`: the ids of the processes that have another user, and could not be signaled.", true},
+		}, NotRunning("ended")},
 	{CodeStdinClosed, "StdinClosed", "The session's stdin takes nothing, or nothing any more.",
 		"Stdin is closed: {why}", []string{"stdin_closed"}, nil, StdinClosed("eof was written")},
 	{CodeSessionExists, "SessionExists", "Another execute took this id.",
@@ -208,6 +211,17 @@ func Deadline() *Error {
 // NotRunning says that a session is in a state that does not allow what was asked.
 func NotRunning(state string) *Error {
 	return &Error{CodeNotRunning, "Session is not running: " + state, Data{"kind": "not_running", "state": state}}
+}
+
+// CommandExited says that the command itself has exited, though its session goes on.
+func CommandExited() *Error {
+	return &Error{CodeNotRunning, "The command itself has exited", Data{"kind": "command_exited"}}
+}
+
+// NotPermitted says which processes could not be signaled, for which reason nothing was done.
+func NotPermitted(pids []int) *Error {
+	return &Error{CodeNotRunning, fmt.Sprintf("Not permitted to signal %d processes of the session", len(pids)),
+		Data{"kind": "not_permitted", "pids": pids}}
 }
 
 // StdinClosed says that a session's stdin takes nothing (any more), and why.

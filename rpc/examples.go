@@ -47,6 +47,7 @@ var controlExamples = []Example{
 	{"pause", ofRunning + `,"type":"PAUSE"}`, ofRunning + `,"status":"paused"}`},
 	{"resume", ofRunning + `,"type":"RESUME"}`, ofRunning + `,"status":"resumed"}`},
 	{"interrupt", ofRunning + `,"type":"SIGNAL","signal":"SIGINT"}`, ofRunning + `,"status":"signaled"}`},
+	{"signal the command alone", ofRunning + `,"type":"SIGNAL","signal":"USR1","to":"leader"}`, ofRunning + `,"status":"signaled"}`},
 	{"cancel", ofRunning + `,"type":"CANCEL"}`, ofRunning + `,"status":"canceled"}`},
 }
 
@@ -111,5 +112,6 @@ const (
 	gapExample      = ofEnded + `,"seq":70000,"from_seq":4464,"lost_bytes":65536,"reason":"slow_client"}`
 	pausedExample   = ofRunning + `,"seq":2,"status":"paused","pid":4711,"pgid":4711}`
 	resumedExample  = ofRunning + `,"seq":3,"status":"resumed","pid":4711,"pgid":4711}`
+	exitedExample   = ofRunning + `,"seq":4,"exit_code":0,"signal":null}`
 	canceledExample = ofRunning + `,"seq":4,"status":"canceled","pid":4711,"pgid":4711}`
 )

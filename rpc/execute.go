@@ -51,6 +51,7 @@ type ExecuteParams struct {
 	OnDisconnect     string            `json:"on_disconnect,omitempty" enum:"kill,keep"`
 	Linger           Seconds           `json:"linger,omitzero"`
 	OnLeaderExit     string            `json:"on_leader_exit,omitempty" enum:"kill,wait"`
+	StopSignal       string            `json:"stop_signal,omitempty"`
 	Limits           *Limits           `json:"limits,omitempty"`
 	Umask            *int64            `json:"umask,omitempty" min:"0" max:"511"`
 	Nice             *int64            `json:"nice,omitempty" min:"-20" max:"19"`

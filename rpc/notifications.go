@@ -11,6 +11,7 @@ const (
 	NotifyPaused    = "process.paused"
 	NotifyResumed   = "process.resumed"
 	NotifyCanceled  = "process.canceled"
+	NotifyExited    = "process.exited"
 	NotifyCompleted = "process.completed"
 	NotifyShutdown  = "server.shutdown"
 )
@@ -32,6 +33,7 @@ var Notifications = []Notification{
 	{NotifyPaused, "A session was paused.", typeOf[StateEvent](), pausedExample},
 	{NotifyResumed, "A session goes on.", typeOf[StateEvent](), resumedExample},
 	{NotifyCanceled, "A session is being canceled.", typeOf[StateEvent](), canceledExample},
+	{NotifyExited, "The command itself has exited, and the session goes on: with `on_leader_exit` `wait` its descendants live.", typeOf[Exited](), exitedExample},
 	{NotifyCompleted, "A session has ended: the completion record, always its last event, exactly once.", typeOf[Completion](), endedRecord},
 	{NotifyShutdown, "The server takes no new sessions.", typeOf[Shutdown](), `{"drain":30}`},
 }
@@ -90,6 +92,14 @@ type StateEvent struct {
 	Status    string `json:"status"`
 	PID       int    `json:"pid"`
 	PGID      int    `json:"pgid"`
+}
+
+// Exited is the params of process.exited. Seq is the place at which it lies, and takes none of its own.
+type Exited struct {
+	SessionID string  `json:"session_id"`
+	Seq       int64   `json:"seq"`
+	ExitCode  *int    `json:"exit_code"`
+	Signal    *string `json:"signal"`
 }
 
 // The streams that output comes from.

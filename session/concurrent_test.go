@@ -54,7 +54,7 @@ func TestFault1Hammer(t *testing.T) {
 				case 1, 2:
 					err = s.Resume()
 				case 3:
-					err = s.Signal(syscall.SIGWINCH) // which nobody minds
+					_, err = s.Signal(syscall.SIGWINCH) // which nobody minds
 				case 4:
 					w := s.Write(make([]byte, rand.IntN(10_000)), nil, false)
 					if !s.Withdraw(w) {

@@ -12,6 +12,8 @@ var (
 	ErrExists = errors.New("session exists with another command")
 	// ErrCanceled is why a session did not run that was ended during its start.
 	ErrCanceled = errors.New("canceled before it was started")
+	// ErrLeft says that the command itself has exited, while its descendants keep the session running.
+	ErrLeft = errors.New("the command itself has exited")
 	// errDiscarded is why a session did not start that was given up before.
 	errDiscarded = errors.New("discarded")
 	// ErrShuttingDown says that the registry takes no new sessions.

@@ -1,6 +1,9 @@
 package session
 
 import (
+	"cmp"
+	"errors"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -76,26 +79,26 @@ func newSession(r *Registry, spec Spec) *Session {
 // update is the one way to change a session's state. It holds the session's lock: f may append to the log, and must
 // not block nor send signals. It asks the tree to end where f began the end.
 func (s *Session) update(f func(*status)) {
-	if p := s.change(f); p != nil {
+	if p, by := s.change(f); p != nil {
 		s.signaling.Lock()
 		defer s.signaling.Unlock()
 		defer s.signals.Done()
-		_ = p.Terminate()
+		_ = p.TerminateBy(by)
 	}
 }
 
-// change is the part of update under the lock. It returns the process that has to be asked to end.
-func (s *Session) change(f func(*status)) (ask *process.Process) {
+// change is the part of update under the lock. It returns the process that has to be asked to end, and by what.
+func (s *Session) change(f func(*status)) (ask *process.Process, by syscall.Signal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f(&s.status)
 	s.status.check()
-	if s.status.ask {
-		s.status.ask = false
+	if by = s.status.ask; by != 0 {
+		s.status.ask = 0
 		s.signals.Add(1)
 		ask = s.status.proc
 	}
-	return ask
+	return ask, by
 }
 
 // control runs f, which signals the tree, for a session that runs. Until it returns, nobody else signals the tree and
@@ -168,6 +171,7 @@ type View struct {
 	Counts      stream.Counts
 	Oldest      int64 // the place where what the log keeps begins
 	Last        int64 // the end of the log
+	Left        *Left // the command itself has exited, and its tree goes on or has ended since
 	Record      *Record
 	Failure     error // why it did not start; it is forgotten when nothing of the start is left, and Starting until then
 }
@@ -175,7 +179,7 @@ type View struct {
 // View returns the session as it is now.
 func (s *Session) View() View {
 	s.mu.Lock()
-	v := View{State: s.status.state, Started: s.status.started, Record: s.status.record, Failure: s.status.failure}
+	v := View{State: s.status.state, Started: s.status.started, Record: s.status.record, Failure: s.status.failure, Left: s.status.left}
 	if v.Failure != nil && !s.status.startOver { // it holds its slot
 		v.State = Starting
 	}
@@ -247,9 +251,23 @@ func (s *Session) follow(from, to State, note func(*status)) (err error) {
 	return err
 }
 
-// Signal sends sig to the whole tree. The error is a *StateError when the session does not run.
-func (s *Session) Signal(sig syscall.Signal) error {
-	return s.control(func(p *process.Process, _ State) error { return p.Signal(sig) })
+// Signal sends sig to the whole tree, and lists the processes that may not be signalled, where others were. Errors: a
+// *StateError when the session does not run, a *process.NotPermittedError where nobody may be signalled.
+func (s *Session) Signal(sig syscall.Signal) (missed []int, err error) {
+	err = s.control(func(p *process.Process, _ State) (err error) {
+		missed, err = p.Deliver(sig)
+		return err
+	})
+	return missed, err
+}
+
+// SignalLeader sends sig to the command alone. Errors: those of Signal, and ErrLeft when it has exited.
+func (s *Session) SignalLeader(sig syscall.Signal) error {
+	err := s.control(func(p *process.Process, _ State) error { return p.SignalLeader(sig) })
+	if errors.Is(err, os.ErrProcessDone) {
+		return ErrLeft
+	}
+	return err
 }
 
 // Resize sets the size of the session's terminal in characters, 1 to 65535 each; a paused one learns of it
@@ -268,21 +286,42 @@ func (s *Session) Resize(rows, cols int) (err error) {
 	return err
 }
 
-// End begins to end the session for cause: SIGTERM to the whole tree, SIGKILL after grace, which is the
+// End begins to end the session for cause: its stop signal to the whole tree, SIGKILL after grace, which is the
 // session's own where nil. The first cause counts: that of a command that has exited already is its exit, also where nobody
 // noticed yet, unless its descendants keep the session running (WaitForTree). For a session that is on its way to its end already, a
 // grace that passes sooner does. It does not wait: Done tells.
-func (s *Session) End(cause Cause, grace *time.Duration) {
+func (s *Session) End(cause Cause, grace *time.Duration) { s.endBy(cause, grace, 0) }
+
+// Cancel is End with the cause Canceled, and with another first signal than the session's own; 0 is that. A session that is on
+// its way to its end is sent the signal too.
+func (s *Session) Cancel(grace *time.Duration, by syscall.Signal) { s.endBy(Canceled, grace, by) }
+
+func (s *Session) endBy(cause Cause, grace *time.Duration, by syscall.Signal) {
 	s.update(func(st *status) {
+		most := s.spec.Grace
 		if grace != nil {
-			s.end(st, cause, *grace)
-		} else {
-			s.end(st, cause, s.spec.Grace)
+			most = *grace
+		}
+		if by != 0 && st.state != Ended {
+			st.stop = by
+		}
+		asked := st.state == Ending
+		s.end(st, cause, most)
+		if asked && by != 0 && by != syscall.SIGKILL && !st.exited {
+			st.ask = by
 		}
 	})
 }
 
+// stopSignal is the first signal of the end.
+func (s *Session) stopSignal(st *status) syscall.Signal {
+	return cmp.Or(st.stop, s.spec.Program.StopSignal, syscall.SIGTERM)
+}
+
 func (s *Session) end(st *status, cause Cause, grace time.Duration) {
+	if s.stopSignal(st) == syscall.SIGKILL {
+		grace = 0 // which sends it, and says so
+	}
 	switch {
 	case st.state == Ended:
 	case st.state == Ending:
@@ -329,7 +368,9 @@ func (s *Session) signalEnd(st *status) {
 	if st.cause == Canceled {
 		s.event(st, "canceled")
 	}
-	st.ask = st.grace > 0
+	if st.grace > 0 {
+		st.ask = s.stopSignal(st)
+	}
 	s.killAfter(st, st.grace)
 }
 

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"fmt"
+	"syscall"
 	"time"
 
 	"github.com/runnel-rpc/runnel/process"
@@ -57,6 +58,14 @@ type Change struct {
 	PID, PGID int
 }
 
+// Left is the log's note of a command that has exited, while its descendants keep the session running, and how it ended:
+// its exit code, or -1 and the signal.
+type Left struct {
+	Code   int
+	Signal syscall.Signal
+	Known  bool
+}
+
 // Record is the completion record: how a session ended. It is never changed once made.
 type Record struct {
 	Seq           int64 // its place in the log, the last
@@ -74,13 +83,15 @@ type Record struct {
 type status struct {
 	state     State
 	cause     Cause
-	ask       bool // the tree has to be asked to end
-	wanted    bool // an end was asked for, with cause; it comes once the process runs
+	ask       syscall.Signal // by which the tree has to be asked to end; 0 if it has not
+	stop      syscall.Signal // by which an end was asked for; 0 is the session's own
+	wanted    bool           // an end was asked for, with cause; it comes once the process runs
 	grace     time.Duration
 	due       time.Time          // when grace has passed, once killer is set
 	killer    *time.Timer        // runs kill at due; then, for a command that even that does not end, gives it up
 	killed    bool               // due has passed
-	exited    bool               // the command itself is gone
+	exited    bool               // the command itself is gone, and so is its tree or is to be ended
+	left      *Left              // the command itself is gone and its tree goes on
 	hurried   bool               // what is left of the end waits for no client any more
 	draining  chan struct{}      // closed by hurry, where somebody drains
 	awaiting  context.CancelFunc // called when the end begins, where somebody waits for the tree

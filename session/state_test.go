@@ -41,7 +41,7 @@ func TestEventsComeInOrderAndTheRecordLast(t *testing.T) {
 	s.End(Canceled, nil) // paused as it is
 	s.End(Canceled, nil)
 	rec := ended(t, s)
-	for _, late := range []error{s.Pause(), s.Resume(), s.Signal(syscall.SIGINT)} {
+	for _, late := range []error{s.Pause(), s.Resume(), failure(s.Signal(syscall.SIGINT))} {
 		var state *StateError
 		if !errors.As(late, &state) || state.State != Ended {
 			t.Errorf("too late: %v", late)
@@ -178,7 +178,7 @@ func TestTheFirstCauseWins(t *testing.T) {
 func TestEndBeforeStart(t *testing.T) {
 	r := registry(t, Options{})
 	s := reserve(t, r, sh("id", "sleep 60"))
-	for _, err := range []error{s.Pause(), s.Resume(), s.Signal(syscall.SIGINT)} {
+	for _, err := range []error{s.Pause(), s.Resume(), failure(s.Signal(syscall.SIGINT))} {
 		var state *StateError
 		if !errors.As(err, &state) || state.State != Starting {
 			t.Errorf("too early: %v", err)
@@ -224,7 +224,7 @@ func TestSignalReachesTheWholeTree(t *testing.T) {
 	s := run(t, `trap 'exit 1' USR1; sh -c 'trap "echo child; exit" USR1; echo ready; while :; do sleep 0.01; done' & wait; wait`, nil)
 	f := follow(t, s, cursor)
 	f.line(0)
-	if err := s.Signal(syscall.SIGUSR1); err != nil {
+	if _, err := s.Signal(syscall.SIGUSR1); err != nil {
 		t.Fatal(err)
 	}
 	ended(t, s)

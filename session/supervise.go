@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/runnel-rpc/runnel/process"
@@ -32,6 +33,7 @@ func (s *Session) supervise(p *process.Process) {
 func (s *Session) windUp(p *process.Process, readers *readers, err error) {
 	took := s.ranFor()
 	if err == nil && s.spec.WaitForTree {
+		s.noteLeft(p)
 		s.awaitTree(p)
 	}
 	cause := s.exited()
@@ -67,6 +69,21 @@ func (s *Session) exited() (cause Cause) {
 	return cause
 }
 
+// noteLeft tells of the exit of a command whose descendants keep the session running.
+func (s *Session) noteLeft(p *process.Process) {
+	if some, err := p.Populated(); !some && err == nil {
+		return
+	}
+	left := new(Left)
+	left.Code, left.Signal, left.Known = p.ExitStatus()
+	s.update(func(st *status) {
+		if st.state.Live() {
+			st.left = left
+			s.log.AppendNote(left)
+		}
+	})
+}
+
 // awaitTree waits until no process of the tree lives, or the session is being ended.
 func (s *Session) awaitTree(p *process.Process) {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -87,6 +104,9 @@ func (s *Session) sweep(p *process.Process) process.SweepResult {
 	var grace time.Duration
 	s.update(func(st *status) {
 		grace = st.grace
+		if s.stopSignal(st) == syscall.SIGKILL {
+			grace = 0
+		}
 		if st.killer != nil {
 			grace = time.Until(st.due)
 		}

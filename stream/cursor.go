@@ -12,6 +12,8 @@ import (
 type CursorOptions struct {
 	// After is the place behind which to begin; beyond the end of the log it means the end.
 	After int64
+	// Notes also takes the notes that lie at After itself, which whoever began there may have taken or not.
+	Notes bool
 	// Paces makes the log wait for this cursor rather than lose what it has not taken.
 	Paces bool
 	// EventsOnly passes over output.
@@ -36,6 +38,7 @@ type Cursor struct {
 	at     place
 	number int64 // of the entry that holds at, or of the one to come
 	acked  int64
+	noted  int  // notes that were taken or passed
 	late   bool // has not moved from a place that was gone when it began
 	armed  bool
 	shut   bool // the window is, and the reader waits for it to open
@@ -64,6 +67,9 @@ func (l *Log) NewCursor(o CursorOptions) *Cursor {
 		c.window = o.Window
 	}
 	c.seek(o.After)
+	for c.noted < len(l.notes) && (l.notes[c.noted].seq < c.at.seq || l.notes[c.noted].seq == c.at.seq && !o.Notes) {
+		c.noted++
+	}
 	c.late = c.number < l.base
 	c.acked = c.at.seq
 	l.cursors = append(l.cursors, c)
@@ -104,6 +110,10 @@ func (c *Cursor) NextUpTo(n int64) (Item, bool) {
 	}
 	if it, ok := c.skipGap(); ok {
 		return it, true
+	}
+	if c.atNote() {
+		c.noted++
+		return Item{From: c.at.seq, To: c.at.seq, Kind: Event, Event: c.log.notes[c.noted-1].event}, true
 	}
 	return c.take(min(n, c.room())), true
 }
@@ -163,6 +173,9 @@ func (c *Cursor) seekNext() bool {
 		c.moveTo(l.oldest, l.base)
 	}
 	for c.number < l.base+int64(len(l.entries)) {
+		if c.atNote() {
+			return true
+		}
 		e := &l.entries[c.number-l.base]
 		if c.events && e.kind != Event {
 			c.moveTo(e.end(), c.number)
@@ -174,8 +187,16 @@ func (c *Cursor) seekNext() bool {
 		}
 		c.number++
 	}
+	if c.atNote() {
+		return true
+	}
 	c.armed = c.ready != nil
 	return false
+}
+
+// atNote reports whether a note comes next.
+func (c *Cursor) atNote() bool {
+	return c.noted < len(c.log.notes) && c.log.notes[c.noted].seq <= c.at.seq
 }
 
 // take returns what of the cursor's entry lies behind the cursor, at most n bytes of it, and moves there. An

@@ -59,6 +59,7 @@ type Log struct {
 	head    place // the end of the log
 	oldest  place // the beginning of what is kept
 	gone    []run // the newest of the events that are gone
+	notes   []note
 	cursors []*Cursor
 
 	tails  *[kinds]tail // of what left the log; nil where none is kept
@@ -197,6 +198,24 @@ func (l *Log) AppendEvent(event func(seq int64, sums Counts) any) int64 {
 	l.push(entry{kind: Event, sealed: true, event: made})
 	l.wake(Event)
 	return seq
+}
+
+// note is an event that takes no place: it lies at one.
+type note struct {
+	seq   int64
+	event any
+}
+
+// AppendNote puts an event at the end of the log that advances no place: cursors take it behind all that came before, and
+// before all that comes after. It stays until the log is gone, so a log has to have few.
+func (l *Log) AppendNote(event any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n := len(l.entries); n > 0 {
+		l.entries[n-1].sealed = true
+	}
+	l.notes = append(l.notes, note{l.head.seq, event})
+	l.wake(Event)
 }
 
 // Seal keeps what comes next from being joined to what is there.

@@ -20,7 +20,7 @@ type dialect struct {
 	// signalCode is the exit_code of a command that a signal ended.
 	signalCode func(syscall.Signal) *int
 	// cancel cancels a session for a control CANCEL.
-	cancel func(r *request, s Session, grace rpc.Seconds) answer
+	cancel func(r *request, s Session, grace rpc.Seconds, by syscall.Signal) answer
 }
 
 // current is that of the protocol as it is.
@@ -32,8 +32,8 @@ var current = dialect{
 }
 
 // cancelAndWait answers when the tree is gone or given up on.
-func cancelAndWait(_ *request, s Session, grace rpc.Seconds) answer {
-	return end(s, grace, func(c rpc.CancelResult) any {
+func cancelAndWait(_ *request, s Session, grace rpc.Seconds, by syscall.Signal) answer {
+	return end(s, grace, by, func(c rpc.CancelResult) any {
 		return rpc.ControlResult{Status: c.Status, SessionID: c.SessionID}
 	})
 }

@@ -27,6 +27,7 @@ func wireError(err error, sessionID string) (e *rpc.Error, ok bool) {
 		place *session.OffsetError
 		spawn *process.SpawnError
 		bound *process.LimitError
+		perm  *process.NotPermittedError
 		attr  *process.AttributeError
 	)
 	switch {
@@ -42,6 +43,10 @@ func wireError(err error, sessionID string) (e *rpc.Error, ok bool) {
 		return rpc.SessionLimit(limit.Limit, limit.Running, retryAfter), true
 	case errors.As(err, &state):
 		return rpc.NotRunning(state.State.String()), true
+	case errors.Is(err, session.ErrLeft):
+		return rpc.CommandExited(), true
+	case errors.As(err, &perm):
+		return rpc.NotPermitted(perm.PIDs), true
 	case errors.As(err, &stdin):
 		return rpc.StdinClosed(stdin.Why), true
 	case errors.As(err, &place):

@@ -64,6 +64,7 @@ func newLane(c *conn, s Session, o attachOptions) *lane {
 	l.att = s.Attach(session.AttachOptions{
 		Cursor: stream.CursorOptions{
 			After:      o.after,
+			Notes:      true,
 			Paces:      o.stream && !o.drop,
 			EventsOnly: !o.stream,
 			Window:     o.window,

@@ -45,13 +45,13 @@ func legacyExitCode(s syscall.Signal) *int {
 
 // legacyCancel answers before it cancels, so that the answer comes before process.canceled, which clients wait for
 // behind it. In a batch, whose answers come together, it does not.
-func legacyCancel(r *request, s Session, grace rpc.Seconds) answer {
+func legacyCancel(r *request, s Session, grace rpc.Seconds, by syscall.Signal) answer {
 	select {
 	case <-s.Done():
-		return cancelAndWait(r, s, grace) // nothing is canceled any more: the answer is the record's
+		return cancelAndWait(r, s, grace, by) // nothing is canceled any more: the answer is the record's
 	default:
 	}
-	r.after = func() { endWith(s, grace) }
+	r.after = func() { endWith(s, grace, by) }
 	return result(rpc.ControlResult{Status: rpc.StatusCanceled, SessionID: s.ID()}, nil)
 }
 

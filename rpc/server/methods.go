@@ -5,8 +5,7 @@ import (
 	"encoding/base64"
 	"syscall"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/session"
 )
@@ -42,10 +41,14 @@ func cancelRequest(r *request) answer {
 	return result(nil, nil)
 }
 
-// controls are the control types but for CANCEL; each returns the status that it is answered with.
-var controls = map[string]func(Session, *rpc.ControlParams) (string, error){
-	rpc.ControlPause:  func(s Session, _ *rpc.ControlParams) (string, error) { return "paused", s.Pause() },
-	rpc.ControlResume: func(s Session, _ *rpc.ControlParams) (string, error) { return "resumed", s.Resume() },
+// controls are the control types but for CANCEL; each returns what it is answered with, but for the id.
+var controls = map[string]func(Session, *rpc.ControlParams) (rpc.ControlResult, error){
+	rpc.ControlPause: func(s Session, _ *rpc.ControlParams) (rpc.ControlResult, error) {
+		return rpc.ControlResult{Status: "paused"}, s.Pause()
+	},
+	rpc.ControlResume: func(s Session, _ *rpc.ControlParams) (rpc.ControlResult, error) {
+		return rpc.ControlResult{Status: "resumed"}, s.Resume()
+	},
 	rpc.ControlSignal: signal,
 	rpc.ControlResize: resize,
 }
@@ -64,37 +67,60 @@ func control(r *request) answer {
 		return result(nil, err)
 	}
 	if do == nil {
-		return r.conn.dialect.cancel(r, s, p.Grace)
+		by, bad := signalParam("signal", p.Signal)
+		if bad != nil {
+			return result(nil, bad)
+		}
+		return r.conn.dialect.cancel(r, s, p.Grace, by)
 	}
 	return r.afterStart(s, func() (any, error) {
 		said, err := do(s, &p)
-		return rpc.ControlResult{Status: said, SessionID: s.ID()}, err
+		said.SessionID = s.ID()
+		return said, err
 	})
 }
 
-func signal(s Session, p *rpc.ControlParams) (string, error) {
-	sig := unix.SignalNum(p.Signal)
-	switch {
-	case p.Signal == "":
-		return "", rpc.InvalidParams("signal", "signal is required")
-	case sig == 0:
-		return "", rpc.InvalidParams("signal", "signal must be the name of a signal, like SIGINT")
-	case sig == syscall.SIGSTOP || sig == syscall.SIGCONT:
-		return "", rpc.InvalidParams("signal", "%s is not sent as a signal: use PAUSE and RESUME", p.Signal)
+func signal(s Session, p *rpc.ControlParams) (said rpc.ControlResult, err error) {
+	if p.Signal == "" {
+		return said, rpc.InvalidParams("signal", "signal is required")
 	}
-	return "signaled", s.Signal(sig)
+	sig, bad := signalParam("signal", p.Signal)
+	if bad != nil {
+		return said, bad
+	}
+	said.Status = "signaled"
+	if p.To == rpc.ToLeader {
+		return said, s.SignalLeader(sig)
+	}
+	said.NotSignaled, err = s.Signal(sig)
+	return said, err
 }
 
-func resize(s Session, p *rpc.ControlParams) (string, error) {
+// signalParam is the signal that a param names, 0 where it is left out.
+func signalParam(field, name string) (syscall.Signal, *rpc.Error) {
+	sig := process.SignalByName(name)
+	switch {
+	case name == "":
+		return 0, nil
+	case sig == 0:
+		return 0, rpc.InvalidParams(field, "%s must be the name of a signal, like SIGINT", field)
+	case sig == syscall.SIGSTOP || sig == syscall.SIGCONT:
+		return 0, rpc.InvalidParams(field, "%s is not sent as a signal: use PAUSE and RESUME", process.SignalName(sig))
+	}
+	return sig, nil
+}
+
+func resize(s Session, p *rpc.ControlParams) (said rpc.ControlResult, err error) {
 	switch {
 	case s.Spec().Program.Terminal == nil:
-		return "", rpc.InvalidParams("type", "RESIZE is for pty sessions only")
+		return said, rpc.InvalidParams("type", "RESIZE is for pty sessions only")
 	case p.Rows == 0:
-		return "", rpc.InvalidParams("rows", "rows is required")
+		return said, rpc.InvalidParams("rows", "rows is required")
 	case p.Cols == 0:
-		return "", rpc.InvalidParams("cols", "cols is required")
+		return said, rpc.InvalidParams("cols", "cols is required")
 	}
-	return "resized", s.Resize(p.Rows, p.Cols)
+	said.Status = "resized"
+	return said, s.Resize(p.Rows, p.Cols)
 }
 
 func cancel(r *request) answer {
@@ -106,12 +132,16 @@ func cancel(r *request) answer {
 	if err != nil {
 		return result(nil, err)
 	}
-	return end(s, p.Grace, func(c rpc.CancelResult) any { return c })
+	by, bad := signalParam("signal", p.Signal)
+	if bad != nil {
+		return result(nil, bad)
+	}
+	return end(s, p.Grace, by, func(c rpc.CancelResult) any { return c })
 }
 
-// end cancels a session and answers when its whole tree is gone or given up on.
-func end(s Session, grace rpc.Seconds, answer func(rpc.CancelResult) any) answer {
-	endWith(s, grace)
+// end cancels a session, by a signal or by its own, and answers when its whole tree is gone or given up on.
+func end(s Session, grace rpc.Seconds, by syscall.Signal, answer func(rpc.CancelResult) any) answer {
+	endWith(s, grace, by)
 	return later(func(ctx context.Context) (any, error) {
 		if err := await(ctx, s.Done()); err != nil {
 			return nil, err
@@ -126,12 +156,12 @@ func end(s Session, grace rpc.Seconds, answer func(rpc.CancelResult) any) answer
 	})
 }
 
-// endWith cancels a session; grace is its own where it is not set.
-func endWith(s Session, grace rpc.Seconds) {
+// endWith cancels a session; grace and the signal are its own where they are not set.
+func endWith(s Session, grace rpc.Seconds, by syscall.Signal) {
 	if grace.Set {
-		s.End(session.Canceled, &grace.D)
+		s.Cancel(&grace.D, by)
 	} else {
-		s.End(session.Canceled, nil)
+		s.Cancel(nil, by)
 	}
 }
 

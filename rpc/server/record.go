@@ -1,10 +1,8 @@
 package server
 
 import (
-	"fmt"
+	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/rpc"
@@ -41,17 +39,12 @@ func completion(id string, r *session.Record) rpc.Completion {
 			c.Reason = rpc.ReasonLost
 		}
 	case r.Exit.Signal != 0:
-		name := unix.SignalName(r.Exit.Signal)
-		if name == "" {
-			name = fmt.Sprintf("SIG%d", r.Exit.Signal) // a real-time signal: the kernel names none
-		}
-		c.Signal = &name
 		if r.Cause == session.Exited {
 			c.Reason = rpc.ReasonSignaled
 		}
-	default:
-		c.ExitCode = &r.Exit.Code
 	}
+	how := exitStatus(r.Exit.Code, r.Exit.Signal, r.Exit.Known)
+	c.ExitCode, c.Signal = how.ExitCode, how.Signal
 	if r.Cause == session.Exited && r.Exit.Limit != "" {
 		c.Reason, c.Limit = rpc.ReasonLimit, string(r.Exit.Limit)
 	}
@@ -60,6 +53,19 @@ func completion(id string, r *session.Record) rpc.Completion {
 	}
 	c.Status = statusOf(&c)
 	return c
+}
+
+// exitStatus is how a command ended; nothing of it is set where that is not known.
+func exitStatus(code int, sig syscall.Signal, known bool) (s rpc.ExitStatus) {
+	switch {
+	case !known:
+	case sig != 0:
+		name := process.SignalName(sig)
+		s.Signal = &name
+	default:
+		s.ExitCode = &code
+	}
+	return s
 }
 
 // statusOf follows the reason.
@@ -120,6 +126,10 @@ func sessionStatus(s Session, v *session.View) rpc.SessionStatus {
 	}
 	if !command.IsText() {
 		st.CommandBase64 = (*rpc.Base64Command)(&command)
+	}
+	if v.Left != nil {
+		how := exitStatus(v.Left.Code, v.Left.Signal, v.Left.Known)
+		st.Exited = &how
 	}
 	if v.Record != nil {
 		c := completion(s.ID(), v.Record)

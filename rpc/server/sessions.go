@@ -39,9 +39,11 @@ type Session interface {
 	Hold() (release func())
 	Pause() error
 	Resume() error
-	Signal(syscall.Signal) error
+	Signal(syscall.Signal) (missed []int, err error)
+	SignalLeader(syscall.Signal) error
 	Resize(rows, cols int) error
 	End(cause session.Cause, grace *time.Duration)
+	Cancel(grace *time.Duration, by syscall.Signal)
 	Write(data []byte, offset *int64, eof bool) *session.Write
 	Withdraw(*session.Write) bool
 	Ready() <-chan struct{}

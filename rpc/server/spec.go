@@ -53,6 +53,10 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 	if err := d.checkCapture(p); err != nil {
 		return session.Spec{}, err
 	}
+	stop, err := signalParam("stop_signal", p.StopSignal)
+	if err != nil {
+		return session.Spec{}, err
+	}
 	limits, err := d.limits(p.Limits)
 	if err != nil {
 		return session.Spec{}, err
@@ -77,7 +81,7 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 		Command:  p.Command,
 		Encoding: p.Encoding,
 		Program: process.Spec{
-			Argv: argv, Dir: string(p.Cwd), Env: env, Stdin: p.Stdin == rpc.StdinPipe, MergeStderr: p.MergeStderr,
+			Argv: argv, Dir: string(p.Cwd), Env: env, Stdin: p.Stdin == rpc.StdinPipe, MergeStderr: p.MergeStderr, StopSignal: stop,
 			Terminal: term, Limits: limits, Attributes: attributes(p),
 		},
 		Timeout:       orDefault(p.Timeout, d.Timeout),
