@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -93,27 +94,55 @@ func TestTokenFromAPipe(t *testing.T) {
 	}
 }
 
+// opens waits until the program has opened a file.
+func opens(t *testing.T, x *program, path string) {
+	t.Helper()
+	if !poll(func() bool {
+		fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", x.Process.Pid))
+		return slices.ContainsFunc(fds, func(fd string) bool { to, _ := os.Readlink(fd); return to == path })
+	}) {
+		t.Fatalf("%s is not opened", path)
+	}
+}
+
 // TestSignalEndsABlockedStart: SIGTERM ends a server that waits for a lock, before the lock's deadline and in order.
 func TestSignalEndsABlockedStart(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
 	locked(t, p.path("runnel"))
 	x := p.runnel(t, "serve", "--listen=127.0.0.1:0")
-	waits := func() bool { // it has opened the directory that is locked
-		fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", x.Process.Pid))
-		for _, fd := range fds {
-			if to, _ := os.Readlink(fd); to == p.path("runnel") {
-				return true
-			}
-		}
-		return false
-	}
-	if !poll(waits) {
-		t.Fatal("it does not wait for the lock")
-	}
+	opens(t, x, p.path("runnel"))
 	x.signal(syscall.SIGTERM)
 	x.exits(0)
 	if said := x.errors(); !strings.Contains(said, "shut down") || strings.Contains(said, "runnel:") {
 		t.Errorf("stderr is %q", said)
+	}
+}
+
+// TestSignalEndsAStartThatCannotBeGivenUp: SIGTERM ends a server that waits for the keeper of a dead one, which has the
+// state file of that one locked.
+func TestSignalEndsAStartThatCannotBeGivenUp(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	state := p.path("runnel/servers/runnel-0badcafe")
+	if err := os.MkdirAll(filepath.Dir(state), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Create(state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_SH); err != nil {
+		t.Fatal(err)
+	}
+	x := p.runnel(t, "serve", "--listen=127.0.0.1:0")
+	opens(t, x, state)
+	begun := time.Now()
+	x.signal(syscall.SIGTERM)
+	x.exits(1)
+	x.says("ended by a signal while the start was blocked")
+	if took := time.Since(begun); took > soon {
+		t.Errorf("it took %v", took)
 	}
 }
