@@ -18,6 +18,7 @@ package process
 import (
 	"context"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -39,6 +40,9 @@ type Process struct {
 	held     []Held
 	tally    tally
 	terminal bool // then stdin and stdout are its master
+
+	looking sync.Mutex
+	look    *inspection // whether somebody waits for input, while that is looked for
 }
 
 // PID is the process id of the leader. After Reap it names nothing.

@@ -122,6 +122,19 @@ func (p *Process) EOFKey() (key []byte, err error) {
 	return key, err
 }
 
+// Echo reports whether the terminal echoes what is typed. Errors: as of Resize.
+func (p *Process) Echo() (on bool, err error) {
+	err = p.onMaster(func(fd int) error {
+		mode, err := unix.IoctlGetTermios(fd, getTermios)
+		if err != nil {
+			return os.NewSyscallError("ioctl", err)
+		}
+		on = mode.Lflag&unix.ECHO != 0
+		return nil
+	})
+	return on, err
+}
+
 func (p *Process) onMaster(f func(fd int) error) error {
 	if !p.terminal {
 		return ErrNoTerminal

@@ -44,6 +44,7 @@ type ReadResult struct {
 	Events  []Event `json:"events"`
 	LastSeq int64   `json:"last_seq"`
 	Done    bool    `json:"done"`
+	InputState
 }
 
 // Event is a notification as read gives it.

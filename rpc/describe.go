@@ -244,6 +244,13 @@ var described = map[reflect.Type]fields{
 		"output":            {doc: "What it has written so far."},
 		"completion":        {doc: "The completion record, if it has ended."},
 	},
+	typeOf[StatusResult](): {
+		"": {doc: "A session, and who reads its stdin."},
+	},
+	typeOf[InputState](): {
+		"waiting_for_input": {doc: "True when a process of the session is blocked in read, poll, select or epoll on its stdin or terminal; else null, also where that can't be known."},
+		"echo":              {doc: "With `pty`, until the session has ended: whether the terminal echoes what is typed. False where a password is asked for."},
+	},
 	typeOf[CancelRequestParams](): {
 		"id": {doc: "The id of the request to cancel, as it was sent.", types: []string{"string", "number"}},
 	},

@@ -72,7 +72,7 @@ var readExamples = []Example{
 			`{"method":"process.started","params":` + startedExample + `},` +
 			`{"method":"process.output","params":` + outputExample + `},` +
 			`{"method":"process.completed","params":` + endedRecord + `}` +
-			`],"last_seq":8,"done":true}`},
+			`],"last_seq":8,"done":true,"waiting_for_input":null}`},
 }
 
 var attachExamples = []Example{
@@ -89,7 +89,7 @@ var detachExamples = []Example{
 }
 
 var statusExamples = []Example{
-	{"a running session", ofRunning + `}`, runningStatus},
+	{"a running session", ofRunning + `}`, runningStatus[:len(runningStatus)-1] + `,"waiting_for_input":true}`},
 }
 
 var listExamples = []Example{

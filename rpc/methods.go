@@ -129,7 +129,7 @@ var Methods = []Method{
 		Name:     MethodStatus,
 		Summary:  "Tell a session's state.",
 		Params:   typeOf[SessionParams](),
-		Results:  []reflect.Type{typeOf[SessionStatus]()},
+		Results:  []reflect.Type{typeOf[StatusResult]()},
 		Errors:   []int{CodeSessionNotFound},
 		Examples: statusExamples,
 	},

@@ -190,6 +190,10 @@ func steadyMember(o object, name string) any {
 		if number && n >= 0 || o[name] == nil {
 			return "a measure"
 		}
+	case "waiting_for_input": // as soon as the process has come so far
+		if o[name] == nil || o[name] == true {
+			return "whether it waits"
+		}
 	case "started_at":
 		if _, err := time.Parse(time.RFC3339Nano, text(o[name])); err == nil {
 			return "a time"

@@ -234,5 +234,5 @@ func status(r *request) answer {
 		return result(nil, rpc.SessionNotFound(s.ID()))
 	}
 	st := sessionStatus(s, &v)
-	return result(made(func() []byte { return statusText(st) }), nil)
+	return result(made(func() []byte { return withInput(statusText(st), s) }), nil)
 }

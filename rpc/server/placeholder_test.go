@@ -12,7 +12,7 @@ import (
 )
 
 // placeholders stand in a conversation for what differs from run to run, and for nothing else: ids that the server
-// made (<session 1>, <connection 1>), places behind pages (<place 1>), process ids (<pid 1>), times (<time>) and memory (<bytes>). They are counted
+// made (<session 1>, <connection 1>), places behind pages (<place 1>), process ids (<pid 1>), times (<time>), memory (<bytes>) and who waits for input (<waiting>). They are counted
 // in the order in which they come up.
 type placeholders struct {
 	client string            // all that the client says: its own ids are the same in each run
@@ -36,7 +36,7 @@ const anyUUID = `[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}`
 // varying finds what hide replaces: a member of an object, or an id wherever it stands. The largest size in memory
 // is a number or null as it happens: the kernel does not always tell it truly.
 var varying = regexp.MustCompile(`"(?:connection_id":"` + anyUUID + `"|next":"\d+"|pid":\d+|pgid":\d+|(?:execution|user|system)_time":[-+.e\d]+` +
-	`|started_at":"[^"]+"|max_rss_bytes":(?:\d+|null))|` + anyUUID)
+	`|started_at":"[^"]+"|max_rss_bytes":(?:\d+|null)|waiting_for_input":(?:true|null))|` + anyUUID)
 
 // hide puts placeholders into what the server said.
 func (p *placeholders) hide(text string) string {
@@ -53,6 +53,8 @@ func (p *placeholders) hide(text string) string {
 			return field + `:"` + p.name("place", strings.Trim(value, `"`)) + `"`
 		case field == `"pid"` || field == `"pgid"`:
 			return field + ":" + p.name("pid", session+" "+value) // a number may be used again
+		case field == `"waiting_for_input"`: // as soon as the process has come so far
+			return field + ":<waiting>"
 		case field == `"max_rss_bytes"`:
 			return field + ":<bytes>"
 		}

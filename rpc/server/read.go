@@ -138,5 +138,5 @@ func (rd *reading) encode() []byte {
 		_, done = it.Event.(*session.Record)
 	}
 	b = strconv.AppendInt(append(b, `],"last_seq":`...), at, 10)
-	return append(strconv.AppendBool(append(b, `,"done":`...), done), '}')
+	return withInput(append(strconv.AppendBool(append(b, `,"done":`...), done), '}'), rd.s)
 }

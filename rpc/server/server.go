@@ -246,7 +246,7 @@ func (s *Server) connected(id string) rpc.Connected {
 var capabilities = []string{
 	"execute", "control", "cancel", "write", "wait", "read", "attach", "status", "list", "rpc.discover",
 	"batch", "lines", "raw", "slow_client", "window", "keep", "stdin", "pty",
-	"base64", "list:pages", "merge_stderr", "capture_head", "wait_timeout",
+	"base64", "list:pages", "merge_stderr", "capture_head", "wait_timeout", "waiting_for_input",
 	"stop_signal", "signal:to", "exited", "survivors_verified",
 }
 

@@ -49,6 +49,7 @@ type Session interface {
 	Ready() <-chan struct{}
 	Done() <-chan struct{}
 	View() session.View
+	Input() session.Input
 	Capture(oldest, newest int64) stream.Capture
 }
 

@@ -1,0 +1,222 @@
+//go:build linux
+
+package process
+
+import (
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// settled waits until a process has come to sleep with that program, and reports what WaitsForInput says of the tree
+// then.
+func settled(t *testing.T, p *Process, want bool) bool {
+	t.Helper()
+	if want {
+		return poll(p.WaitsForInput)
+	}
+	if !poll(func() bool { return asleep(p) }) {
+		t.Fatal("it does not settle")
+	}
+	return p.WaitsForInput()
+}
+
+// asleep reports whether the newest process of the tree has been in one system call for some time.
+func asleep(p *Process) bool {
+	pids, err := p.Living()
+	if err != nil || len(pids) == 0 {
+		return false
+	}
+	pid := slices.Max(pids)
+	look := func() string {
+		line, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/syscall")
+		return string(line)
+	}
+	first := look()
+	time.Sleep(20 * time.Millisecond)
+	exe, _ := os.Readlink("/proc/" + strconv.Itoa(pid) + "/exe")
+	return first != "" && first == look() && !strings.HasPrefix(first, "running") && !strings.Contains(exe, ".test")
+}
+
+// TestWaitsForInput: whoever of the tree is blocked on the input is found, in whichever system call, and nobody else is
+// taken for one.
+func TestWaitsForInput(t *testing.T) {
+	waiter := compiled(t, "waiter")
+	for _, test := range []struct {
+		argv []string
+		want bool
+	}{
+		{[]string{"cat"}, true},
+		{[]string{"sh", "-c", "read x"}, true},
+		{[]string{"sh", "-c", "cat; true"}, true},
+		{[]string{"sh", "-c", "(sh -c 'sleep 1000 & read x; kill $!'); true"}, true},
+		{[]string{"sleep", "1000"}, false},
+		{[]string{"sh", "-c", "sleep 1000; true"}, false},
+		{[]string{"sh", "-c", "sleep 1000 | cat"}, false}, // on another pipe
+		{[]string{waiter, "read"}, true},
+		{[]string{waiter, "read-high"}, true},
+		{[]string{waiter, "read-other"}, false},
+		{[]string{waiter, "readv"}, true},
+		{[]string{waiter, "poll"}, true},
+		{[]string{waiter, "poll-timeout"}, true},
+		{[]string{waiter, "poll-high"}, true},
+		{[]string{waiter, "poll-other"}, false},
+		{[]string{waiter, "poll-urgent"}, false},
+		{[]string{waiter, "ppoll"}, true},
+		{[]string{waiter, "select"}, true},
+		{[]string{waiter, "select-high"}, true},
+		{[]string{waiter, "select-other"}, false},
+		{[]string{waiter, "pselect"}, false}, // for an exceptional condition
+		{[]string{waiter, "epoll"}, true},
+		{[]string{waiter, "epoll-other"}, false},
+		{[]string{waiter, "thread"}, true},
+		{[]string{waiter, "pause"}, false},
+	} {
+		for _, terminal := range []*Terminal{nil, {Rows: 24, Cols: 80}} {
+			name := strings.Join(test.argv, " ")[strings.LastIndexByte(test.argv[0], '/')+1:]
+			if terminal != nil {
+				name += " on a terminal"
+			}
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				p := startOn(t, nil, Spec{Argv: test.argv, Env: testEnv, Stdin: terminal == nil, Terminal: terminal})
+				if got := settled(t, p, test.want); got != test.want {
+					t.Errorf("%v", got)
+				}
+			})
+		}
+	}
+	t.Run("/dev/tty", func(t *testing.T) {
+		p := startOn(t, nil, Spec{Argv: []string{waiter, "tty"}, Env: testEnv, Terminal: &Terminal{Rows: 1, Cols: 1}})
+		if !settled(t, p, true) {
+			t.Error("not found")
+		}
+	})
+	t.Run("splice", func(t *testing.T) {
+		p := startOn(t, nil, Spec{Argv: []string{waiter, "splice"}, Env: testEnv, Stdin: true})
+		if !settled(t, p, true) {
+			t.Error("not found")
+		}
+	})
+}
+
+// TestWaitsForInputNoMore once the input is there, has ended, or the process is stopped; and never without an input.
+func TestWaitsForInputNoMore(t *testing.T) {
+	p := startOn(t, nil, Spec{Argv: []string{"sh", "-c", "read x; sleep 1000"}, Env: testEnv, Stdin: true})
+	if !poll(p.WaitsForInput) {
+		t.Fatal("it does not wait")
+	}
+	if err := p.Pause(); err != nil || !poll(func() bool { return !p.WaitsForInput() }) {
+		t.Errorf("while it is stopped: %v", err)
+	}
+	if err := p.Resume(); err != nil || !poll(p.WaitsForInput) {
+		t.Errorf("when it goes on: %v", err)
+	}
+	if _, err := p.Stdin().WriteString("x\n"); err != nil || !poll(func() bool { return !p.WaitsForInput() }) {
+		t.Errorf("with its input: %v", err)
+	}
+	_ = p.Stdin().Close()
+	if p.WaitsForInput() {
+		t.Error("behind the end of its input")
+	}
+	none := startOn(t, nil, Spec{Argv: []string{"sh", "-c", "sleep 1000 | cat"}, Env: testEnv})
+	if settled(t, none, false) {
+		t.Error("without an input")
+	}
+	finish(none)
+	if none.WaitsForInput() {
+		t.Error("when it is over")
+	}
+}
+
+// TestWaitsForInputBehindTheLeader: who is left of a tree is found when the command itself is gone.
+func TestWaitsForInputBehindTheLeader(t *testing.T) {
+	eachHost(t, func(t *testing.T, h *Host) {
+		p := startOn(t, h, Spec{Argv: []string{"sh", "-c", "exec 3<&0; (cat <&3) & exit"}, Env: testEnv, Stdin: true})
+		if err := p.WaitExit(); err != nil {
+			t.Fatal(err)
+		}
+		if !poll(p.WaitsForInput) {
+			t.Error("not found")
+		}
+	})
+}
+
+// TestWaitsForInputIsBounded: a tree of many processes is not looked at to its end.
+func TestWaitsForInputIsBounded(t *testing.T) {
+	script := "i=0; while [ $i -lt 400 ]; do sleep 1000 & i=$((i+1)); done; echo ready; wait"
+	p := startOn(t, nil, Spec{Argv: []string{"sh", "-c", script}, Env: testEnv, Stdin: true})
+	_ = readLine(t, p.Stdout())
+	w := waiting{input: input{link: "none"}, threads: maxWaitingThreads}
+	if w.process(p.PID()); len(w.children) != maxWaitingProcesses {
+		t.Errorf("%d children are noted", len(w.children))
+	}
+	if p.WaitsForInput() {
+		t.Error("a sleep waits for input")
+	}
+}
+
+// TestWaitsForInputIsNotHeldUp by a look that the kernel does not let return, of this tree or of many others.
+func TestWaitsForInputIsNotHeldUp(t *testing.T) {
+	p := startOn(t, nil, Spec{Argv: []string{"cat"}, Env: testEnv, Stdin: true})
+	if !poll(p.WaitsForInput) {
+		t.Fatal("it does not wait")
+	}
+	p.look = &inspection{done: make(chan struct{})}
+	if p.WaitsForInput() {
+		t.Error("found by a look that is held up")
+	}
+	p.look = nil
+	for range maxInspections {
+		inspections <- struct{}{}
+	}
+	if p.WaitsForInput() {
+		t.Error("found beyond the bound")
+	}
+	for range maxInspections {
+		<-inspections
+	}
+	if !poll(p.WaitsForInput) {
+		t.Error("not found afterwards")
+	}
+}
+
+// TestEcho follows the terminal.
+func TestEcho(t *testing.T) {
+	if _, err := exec.LookPath("stty"); err != nil {
+		t.Skip("NO STTY, so this is not tested: ", err)
+	}
+	p := startOn(t, nil, Spec{Argv: []string{"sh", "-c", "stty -echo; read x; stty echo; read x"}, Env: testEnv, Terminal: &Terminal{Rows: 1, Cols: 1}})
+	echoes := func(want bool) bool {
+		return poll(func() bool { on, err := p.Echo(); return err == nil && on == want && p.WaitsForInput() })
+	}
+	if !echoes(false) {
+		t.Error("it echoes")
+	}
+	if _, err := p.Stdin().WriteString("x\n"); err != nil || !echoes(true) {
+		t.Errorf("it does not echo: %v", err)
+	}
+	finish(p)
+	if _, err := p.Echo(); err != os.ErrClosed {
+		t.Errorf("when it is closed: %v", err)
+	}
+	pipe := startOn(t, nil, Spec{Argv: []string{"cat"}, Env: testEnv, Stdin: true})
+	if _, err := pipe.Echo(); err != ErrNoTerminal {
+		t.Errorf("without a terminal: %v", err)
+	}
+}
+
+func BenchmarkWaitsForInput(b *testing.B) {
+	for name, argv := range map[string][]string{"cat": {"cat"}, "sleep": {"sleep", "1000"}} {
+		b.Run(name, func(b *testing.B) {
+			p := startOn(b, nil, Spec{Argv: argv, Env: testEnv, Stdin: true})
+			for b.Loop() {
+				p.WaitsForInput()
+			}
+		})
+	}
+}
