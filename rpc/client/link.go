@@ -61,6 +61,9 @@ func (c *Client) dial(ctx context.Context) (*link, error) {
 	}
 	ws.SetReadLimit(c.o.MaxMessageBytes)
 	l.ws, l.outbox = ws, newOutbox(l.conn.Conn)
+	if l.conn.Conn == net.Conn(l.conn.socket) && l.conn.socket.raw != nil { // no TLS between
+		l.outbox.try = l.conn.socket.try
+	}
 	l.conn.outbox.Store(l.outbox)
 	go l.write()
 	go l.read()

@@ -29,19 +29,24 @@ type outgoing struct {
 
 // outbox is the queue of what is to be sent on a connection, and the one place that writes to it. Whoever sends
 // waits, under a context, for room in the queue. A message may be taken back until it is begun; then it is written
-// whole. The answer to a ping goes first.
+// whole. The answer to a ping goes first. Where nothing waits, the sender writes as much as the kernel takes at once,
+// which saves waking the goroutine of run.
 type outbox struct {
 	to   net.Conn
-	turn chan struct{} // held by the one that waits for room
-	room chan struct{} // there may be room
-	wake chan struct{} // there may be something to write
-	done chan struct{} // closed when run has returned
+	try  func([]byte) int // writes what is taken without a wait; nil where that can't be told
+	turn chan struct{}    // held by the one that waits for room
+	room chan struct{}    // there may be room
+	wake chan struct{}    // there may be something to write
+	done chan struct{}    // closed when run has returned
 
 	mu      sync.Mutex
 	queue   []*outgoing
 	bytes   int          // of the queue
 	answer  []byte       // the pong to the newest ping, which is all that is owed (RFC 6455 §5.5.3)
 	pings   *time.Ticker // nil where this side need not ping
+	begun   *outgoing    // the rest of what a sender has begun to write
+	trying  bool         // a sender writes
+	writing bool         // run writes
 	leaving bool         // run returns when the queue is empty
 	over    bool         // nothing is sent any more
 }
@@ -97,10 +102,32 @@ func (o *outbox) put(m *outgoing, most int) (queued, over bool) {
 	if o.bytes >= most {
 		return false, false
 	}
+	if o.try != nil && !o.writing && !o.trying && o.begun == nil && o.answer == nil && len(o.queue) == 0 {
+		o.tryLocked(m)
+		return true, false
+	}
 	o.queue = append(o.queue, m)
 	o.bytes += len(m.frame)
 	signal(o.wake)
 	return true, false
+}
+
+// tryLocked writes what the kernel takes of the message, and leaves the rest to run. It gives the lock back meanwhile.
+func (o *outbox) tryLocked(m *outgoing) {
+	o.trying = true
+	o.mu.Unlock()
+	n := o.try(m.frame)
+	o.mu.Lock()
+	o.trying = false
+	if n == len(m.frame) {
+		m.wrote()
+	} else {
+		m.frame = m.frame[n:]
+		o.begun = m
+	}
+	if o.begun != nil || o.answer != nil || len(o.queue) > 0 || o.leaving {
+		signal(o.wake)
+	}
 }
 
 // withdraw takes a message back. It reports false where it was begun, and may have been received.
@@ -130,7 +157,7 @@ func (o *outbox) control(frame []byte) error {
 	default:
 		o.queue = append(o.queue, &outgoing{frame: frame})
 		o.bytes += len(frame)
-		o.leaving = frame[0]&opcodeBits == opClose
+		o.leaving = o.leaving || frame[0]&opcodeBits == opClose
 	}
 	signal(o.wake)
 	return nil
@@ -170,7 +197,8 @@ func (o *outbox) run(over <-chan struct{}) error {
 			case <-o.wake:
 				continue
 			case <-pings:
-				frame = controlFrame(framePing)
+				_ = o.control(controlFrame(framePing))
+				continue
 			case <-over:
 				return nil
 			}
@@ -189,8 +217,16 @@ func (o *outbox) next() (frame []byte, m *outgoing, pings <-chan time.Time, left
 	if o.pings != nil {
 		pings = o.pings.C
 	}
+	o.writing = false
+	if o.trying {
+		return nil, nil, pings, false
+	}
+	if m = o.begun; m != nil {
+		o.begun, o.writing = nil, true
+		return m.frame, m, pings, false
+	}
 	if frame = o.answer; frame != nil {
-		o.answer = nil
+		o.answer, o.writing = nil, true
 		return frame, nil, pings, false
 	}
 	if len(o.queue) == 0 {
@@ -198,7 +234,7 @@ func (o *outbox) next() (frame []byte, m *outgoing, pings <-chan time.Time, left
 	}
 	m = o.queue[0]
 	o.queue[0] = nil
-	o.queue = o.queue[1:]
+	o.queue, o.writing = o.queue[1:], true
 	o.bytes -= len(m.frame)
 	signal(o.room)
 	return m.frame, m, pings, false
@@ -208,7 +244,7 @@ func (o *outbox) next() (frame []byte, m *outgoing, pings <-chan time.Time, left
 func (o *outbox) end() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.over, o.queue, o.answer = true, nil, nil
+	o.over, o.queue, o.begun, o.answer = true, nil, nil, nil
 	if o.pings != nil {
 		o.pings.Stop()
 	}

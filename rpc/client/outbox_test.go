@@ -67,3 +67,42 @@ func TestOrderOfWhatIsSent(t *testing.T) {
 		_, _ = ours.Close(), server.Close()
 	})
 }
+
+// TestWhatTheSenderCannotWrite: the rest of what a sender has begun goes before all else, a pong too.
+func TestWhatTheSenderCannotWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, server := net.Pipe()
+		o := newOutbox(ours)
+		var tried []string
+		o.try = func(b []byte) int {
+			tried = append(tried, string(b))
+			return min(2, len(b))
+		}
+		for _, text := range []string{"\x81", "\x811", "\x81234", "\x815"} {
+			if err := o.send(t.Context(), &outgoing{frame: []byte(text)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_ = o.control([]byte("\x8a"))
+		if want := []string{"\x81", "\x811", "\x81234"}; fmt.Sprintf("%q", tried) != fmt.Sprintf("%q", want) {
+			t.Errorf("tried %q, want %q", tried, want)
+		}
+		over := make(chan struct{})
+		go func() { _ = o.run(over) }()
+		var got []string
+		b := make([]byte, 9)
+		for range 3 {
+			n, err := server.Read(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, string(b[:n]))
+		}
+		if want := []string{"34", "\x8a", "\x815"}; fmt.Sprintf("%q", got) != fmt.Sprintf("%q", want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+		close(over)
+		<-o.done
+		_, _ = ours.Close(), server.Close()
+	})
+}

@@ -93,10 +93,32 @@ func (s *socket) Read(b []byte) (int, error) {
 	}
 }
 
+// try writes what the kernel takes without a wait.
+func (s *socket) try(b []byte) (n int) {
+	if s.raw == nil {
+		return 0
+	}
+	_ = s.raw.Write(func(fd uintptr) bool {
+		for n < len(b) {
+			wrote, err := syscall.Write(int(fd), b[n:])
+			if err != nil && err != syscall.EINTR { // Write meets it again
+				break
+			}
+			n += max(0, wrote)
+		}
+		return true
+	})
+	return n
+}
+
 // Write implements io.Writer. It may take as long as it likes while there is progress.
 func (s *socket) Write(b []byte) (int, error) {
 	const wait = writeTimeout / looks
-	n, queued := 0, 0
+	n, queued := s.try(b), 0
+	if n == len(b) {
+		return n, nil
+	}
+	defer func() { _ = s.Conn.SetWriteDeadline(time.Time{}) }()
 	for quiet := 0; ; {
 		end := time.Now().Add(wait)
 		_ = s.Conn.SetWriteDeadline(end)
