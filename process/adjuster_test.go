@@ -123,7 +123,7 @@ func TestUsersProcessesAreReserved(t *testing.T) {
 }
 
 // asNobody runs the test again as a user without rights.
-func asNobody(t *testing.T) {
+func asNobody(t *testing.T, env ...string) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "rn")
 	if err != nil {
@@ -139,7 +139,7 @@ func asNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(binary, "-test.v", "-test.run=^"+t.Name()+"$")
-	cmd.Env, cmd.Dir = []string{"PATH=/usr/bin:/bin", "HOME=/"}, "/"
+	cmd.Env, cmd.Dir = append([]string{"PATH=/usr/bin:/bin", "HOME=/"}, env...), "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	if out, err := cmd.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("--- PASS: "+t.Name())) {
 		t.Errorf("as nobody: %v\n%s", err, out)

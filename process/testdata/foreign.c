@@ -1,0 +1,15 @@
+// foreign becomes root, if its file is set-user-ID, prints its process id, and lives as long as the file that it is given the
+// name of.
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <unistd.h>
+
+int main(int argc, char **argv) {
+	if (argc != 2 || setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0)
+		return 1;
+	printf("%d\n", (int)getpid());
+	fflush(stdout);
+	while (access(argv[1], F_OK) == 0)
+		usleep(5000);
+	return 0;
+}

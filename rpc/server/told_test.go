@@ -1,0 +1,33 @@
+package server
+
+import (
+	"fmt"
+	"syscall"
+	"testing"
+
+	"github.com/runnel-rpc/runnel/process"
+	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/session"
+)
+
+func TestProcessesThatMayNotBeSignaledAreNamed(t *testing.T) {
+	err := fmt.Errorf("pause: %w", &process.NotPermittedError{PIDs: []int{7, 9}})
+	e, ok := wireError(err, "")
+	if !ok || e.Code != rpc.CodeNotRunning || string(mustMarshal(e.Data)) != `{"kind":"not_permitted","pids":[7,9]}` {
+		t.Errorf("%+v, known %v", e, ok)
+	}
+	if e, ok := wireError(session.ErrLeft, ""); !ok || e.Code != rpc.CodeNotRunning || string(mustMarshal(e.Data)) != `{"kind":"command_exited"}` {
+		t.Errorf("%+v, known %v", e, ok)
+	}
+}
+
+func TestSurvivorsThatWereNotVerified(t *testing.T) {
+	r := &session.Record{Exit: process.Exit{Code: -1, Signal: syscall.SIGKILL, Known: true}, Survivors: []int{7}}
+	if c := completion("id", r); !c.SurvivorsVerified {
+		t.Errorf("%+v", c)
+	}
+	r.Unverified = true
+	if c := completion("id", r); c.SurvivorsVerified || len(c.Survivors) != 1 {
+		t.Errorf("%+v", c)
+	}
+}
