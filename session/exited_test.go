@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/stream"
 )
 
@@ -111,4 +113,26 @@ func newUnsupervised(t *testing.T, spec Spec) *Session {
 	})
 	close(s.ready)
 	return s
+}
+
+// A command that exits as soon as it goes on was resumed, and that comes before its exit.
+func TestResumeThatLeadsToTheExit(t *testing.T) {
+	t.Parallel()
+	s := run(t, "exec sleep 60", nil)
+	f := follow(t, s, cursor)
+	if err := s.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	err := s.control(func(p *process.Process, _ State) error { // as Resume does, but that the exit comes before it is noted
+		_ = syscall.Kill(p.PID(), syscall.SIGKILL)
+		awaitZombie(t, p.PID())
+		poll(100*time.Millisecond, func() bool { return s.View().State != Paused })
+		return s.follow(Paused, Running, func(st *status) { s.event(st, "resumed") })
+	})
+	if err != nil {
+		t.Errorf("resumed: %v", err)
+	}
+	if got := f.whole(); !slices.Equal(got, []string{"started", "paused", "resumed", "completed"}) {
+		t.Errorf("%q", got)
+	}
 }

@@ -57,6 +57,7 @@ func (s *Session) ranFor() time.Duration {
 // exited notes that the command is gone, as the cause of the end if there is no earlier one, and returns
 // the cause. No signal of this session's is on its way any more.
 func (s *Session) exited() (cause Cause) {
+	s.signaling.Lock() // a resume is noted before the exit to which it led
 	s.update(func(st *status) {
 		st.exited = true
 		if st.state.Live() {
@@ -65,6 +66,7 @@ func (s *Session) exited() (cause Cause) {
 		}
 		cause = st.cause
 	})
+	s.signaling.Unlock()
 	s.signals.Wait()
 	return cause
 }
