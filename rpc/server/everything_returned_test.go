@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -284,7 +285,7 @@ func (s panickingSession) View() session.View {
 	return s.Session.View()
 }
 
-func (s panickingSession) End(cause session.Cause, grace *time.Duration) {
+func (s panickingSession) Cancel(grace *time.Duration, by syscall.Signal) {
 	s.of.at("end")
-	s.Session.End(cause, grace)
+	s.Session.Cancel(grace, by)
 }

@@ -403,6 +403,8 @@ func (x *transcript) take(m *message) error {
 		}
 		size = g.Seq - g.FromSeq
 		x.gaps = append(x.gaps, g)
+	case "process.exited": // carries the place that the log has, and takes none
+		size = 0
 	case "process.completed":
 		x.record = &rpc.Completion{}
 		if err := json.Unmarshal(m.Params, x.record); err != nil {
