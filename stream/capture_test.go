@@ -116,6 +116,16 @@ func TestHeadsAreInTheBudget(t *testing.T) {
 	if e := l.Capture(4, 0).Of[Stdout]; string(e.Head) != "a"+Marker || !e.Truncated || e.Omitted != 200000 {
 		t.Errorf("%q, %v, %d", e.Head, e.Truncated, e.Omitted)
 	}
+	b.add(1 << 20) // what others hold
+	late := NewLog(LogOptions{Bound: 1000, KeepHead: 50000, Budget: b})
+	for range 100 {
+		late.Append(Piece{Kind: Stdout, Data: make([]byte, 200), Sealed: true})
+	}
+	if e := late.Capture(50000, 0).Of[Stdout]; len(e.Head) != minHead || e.Omitted != 100*200-minHead {
+		t.Errorf("beyond the budget: %d bytes, %d omitted", len(e.Head), e.Omitted)
+	}
+	late.Leave()
+	b.add(-1 << 20)
 	l.Shed()
 	if e := l.Capture(50000, 100).Of[Stdout]; len(e.Head) != 0 || len(e.Tail) != 100 || e.Omitted != 199904 || b.Used() > 1000 {
 		t.Errorf("%d and %d bytes, %d omitted, %d are used", len(e.Head), len(e.Tail), e.Omitted, b.Used())

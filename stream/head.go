@@ -7,7 +7,11 @@ type head struct {
 	cut   bool // a truncated line is among them
 }
 
+// minHead is what a head may hold whatever all logs together do.
 const minHead = 4 << 10
+
+// freeze makes the head grow no more, but for minHead: it can't go on later behind a gap.
+func (h *head) freeze() { h.bound = min(h.bound, max(minHead, int64(len(h.data)))) }
 
 // add takes what there is room for. It returns by how much the head has grown in memory.
 func (h *head) add(data []byte, marker string, truncated bool) (grown int64) {

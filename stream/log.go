@@ -289,7 +289,11 @@ func (l *Log) count(p Piece) {
 		l.counts.TruncatedLines++
 	}
 	if l.heads != nil {
-		l.budget.add(l.heads[p.Kind].add(p.Data, p.Marker, p.Truncated))
+		h := &l.heads[p.Kind]
+		if l.budget.Exceeded() {
+			h.freeze()
+		}
+		l.budget.add(h.add(p.Data, p.Marker, p.Truncated))
 	}
 }
 
