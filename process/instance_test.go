@@ -19,7 +19,7 @@ import (
 // crash is a server that will be killed: it holds trees, says so, and waits.
 func crash(dir string) {
 	if controller := os.Getenv("RUNNEL_TEST_CONTROLLER"); controller != "" {
-		limiting = []string{controller}
+		limiting = append(limiting, controller)
 	}
 	if os.Getenv("RUNNEL_TEST_STATE") == "none" {
 		dir = ""

@@ -4,6 +4,7 @@ package process
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -121,8 +122,15 @@ func TestKeeperWithoutStateDirectory(t *testing.T) {
 		spec, tag := keptSpec(t, kind)
 		cmd := aboutToCrash(t, dir, kind, spec, tag, withKeeper, "RUNNEL_TEST_STATE=none")
 		keeper := aKeeperOf(t, cmd.Process.Pid)
+		args, _ := os.ReadFile("/proc/" + strconv.Itoa(keeper) + "/cmdline")
+		number, err := strconv.ParseUint(strings.TrimPrefix(string(bytes.Split(args, []byte{0})[1]), "runnel-"), 16, 64)
+		own, hierarchyErr := ownHierarchies()
+		server := instance{number: number}
+		if err := errors.Join(err, hierarchyErr, server.record(own)); err != nil {
+			t.Fatal(err)
+		}
 		crashed(cmd)
-		endsAll(t, keeper, tag, nil, dir)
+		endsAll(t, keeper, tag, server.word.Cgroups, dir)
 	})
 }
 
@@ -271,7 +279,7 @@ func TestRecoveryWaitsForAKeeper(t *testing.T) {
 	go func() { got <- lockDead(next) }()
 	select {
 	case <-got:
-		t.Error("it did not wait")
+		t.Fatal("it did not wait")
 	case <-time.After(10 * firstLook):
 	}
 	_ = server.Close()

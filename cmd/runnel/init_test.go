@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -32,6 +33,10 @@ func TestServerAsInitReapsOrphans(t *testing.T) {
 			if len(server) != 1 {
 				t.Fatal(server)
 			}
+			defer func() { // in order, since its keeper can't outlive the namespace
+				_ = syscall.Kill(server[0], syscall.SIGTERM)
+				<-x.done
+			}()
 			keeper := keeperOf(t, server[0])
 			var left []int
 			if !poll(func() bool { left = childrenOf(server[0]); return slices.Equal(left, []int{keeper}) }) {
