@@ -190,7 +190,8 @@ func TestEcho(t *testing.T) {
 	if _, err := exec.LookPath("stty"); err != nil {
 		t.Skip("NO STTY, so this is not tested: ", err)
 	}
-	p := startOn(t, nil, Spec{Argv: []string{"sh", "-c", "stty -echo; read x; stty echo; read x"}, Env: testEnv, Terminal: &Terminal{Rows: 1, Cols: 1}})
+	script := "stty -echo; read x; stty echo; read x"
+	p := startOn(t, nil, Spec{Argv: []string{"sh", "-c", script}, Env: testEnv, Terminal: &Terminal{Rows: 1, Cols: 1}})
 	echoes := func(want bool) bool {
 		return poll(func() bool { on, err := p.Echo(); return err == nil && on == want && p.WaitsForInput() })
 	}
