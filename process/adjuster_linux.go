@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -13,21 +14,23 @@ import (
 )
 
 const (
-	// maxAdjusting is how many started commands wait to be adjusted. Beyond it Start does it itself.
+	// maxAdjusting is how many commands at once wait for their descendants to be looked for. Beyond it the oldest do not.
 	maxAdjusting = 1024
 	// maxAdjusted is how many descendants of one command are adjusted.
 	maxAdjusted = 4096
-	// adjustAgain is when a value is set again that the kernel did not take (EAGAIN). It is the kernel's own interval.
-	adjustAgain = 100 * time.Millisecond
 )
 
-// adjuster gives commands that were started what can be set from outside, without delaying Start: to the leader at once,
-// and then to the descendants that it has by then. Those that come later inherit it.
+// adjuster gives commands that were started what can be set from outside: to the leader when its owner says so, and a moment
+// later to the descendants that it has by then. Those that come later inherit it.
 type adjuster struct {
 	adjustment
-	queue chan *Process
-	quit  chan struct{}
-	done  chan struct{}
+	running sync.WaitGroup // run
+
+	mu     sync.Mutex
+	looks  []look     // in the order of their times, but for those that were put off
+	again  []*Process // whose leader is to be adjusted once more; at most one for each command that runs
+	timer  *time.Timer
+	closed bool
 }
 
 // adjustment is what is set.
@@ -69,67 +72,67 @@ func newAdjuster(what adjustment) *adjuster {
 	if what.nice == 0 && what.oomScore == noScore && what.processes == nil {
 		return nil
 	}
-	a := &adjuster{adjustment: what, queue: make(chan *Process, maxAdjusting), quit: make(chan struct{}), done: make(chan struct{})}
-	go a.run()
-	return a
+	return &adjuster{adjustment: what}
 }
 
-// add is called right after the exec.
-func (a *adjuster) add(p *Process) {
-	select {
-	case a.queue <- p:
-	default:
-		a.adjustLeader(p)
+// started adjusts a leader at once, and has its descendants looked for later.
+func (a *adjuster) started(p *Process) {
+	done := a.adjustLeader(p)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !done {
+		a.again = append(a.again, p)
 	}
+	if a.oomScore != noScore {
+		a.looks = append(a.looks, look{p: p, from: time.Now().Add(lookPauses[0])})
+		a.looks = a.looks[max(0, len(a.looks)-maxAdjusting):]
+	}
+	a.arm()
 }
 
-func (a *adjuster) stop() {
-	close(a.quit)
-	<-a.done
+// arm sees that run is called where there is something to do. a.mu is held. There is one timer, since to set one for each
+// start would wake up a thread for each.
+func (a *adjuster) arm() {
+	if a.timer == nil && !a.closed && len(a.looks)+len(a.again) > 0 {
+		a.running.Add(1)
+		a.timer = time.AfterFunc(lookPauses[0], a.run)
+	}
 }
 
 func (a *adjuster) run() {
-	defer close(a.done)
-	var looks []look         // in the order of their times, but for those that were put off
-	var again []*Process     // whose leader is to be adjusted once more
-	tick := time.NewTimer(0) // runs while there is something to do later
-	for {
-		select {
-		case p := <-a.queue:
-			if !a.adjustLeader(p) {
-				again = append(again, p)
-			}
-			looks = append(looks, look{p: p})
-			if len(looks) > maxAdjusting {
-				looks = looks[1:]
-			}
-		case <-tick.C:
-			again = slices.DeleteFunc(again, a.adjustLeader)
-		case <-a.quit:
-			return
-		}
-		if len(a.queue) > 0 { // leaders come first
-			continue
-		}
-		looks = a.lookAll(looks, time.Now())
-		switch {
-		case len(looks) > 0:
-			tick.Reset(lookPauses[0])
-		case len(again) > 0:
-			tick.Reset(adjustAgain)
-		}
-	}
+	defer a.running.Done()
+	a.mu.Lock()
+	looks, again := a.looks, a.again
+	a.looks, a.again = nil, nil
+	a.mu.Unlock()
+	again = slices.DeleteFunc(again, a.adjustLeader)
+	looks = a.lookAll(looks, time.Now())
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.looks, a.again, a.timer = append(looks, a.looks...), append(again, a.again...), nil
+	a.arm()
 }
 
-// look is a look for the descendants of a command: the first is at once, and the others find who was being forked
-// meanwhile, with the score that the leader had before.
+// stop returns when nothing is adjusted any more.
+func (a *adjuster) stop() {
+	a.mu.Lock()
+	a.closed = true
+	if a.timer != nil && a.timer.Stop() {
+		a.running.Done()
+	}
+	a.mu.Unlock()
+	a.running.Wait()
+}
+
+// look is a look for the descendants of a command. There are several: the first may miss who is being forked then, with the
+// score that the leader had before.
 type look struct {
 	p    *Process
 	n    int
 	from time.Time
 }
 
-// lookPauses are the times from one look to the next.
+// lookPauses are the times before each look.
 var lookPauses = [...]time.Duration{10 * time.Millisecond, 100 * time.Millisecond}
 
 // lookAll has the looks that are due, and returns those that are to come.
@@ -137,10 +140,9 @@ func (a *adjuster) lookAll(looks []look, now time.Time) (left []look) {
 	for _, l := range looks {
 		if now.Before(l.from) {
 			left = append(left, l)
-			continue
-		}
-		if a.adjustDescendants(l.p) && l.n < len(lookPauses) {
-			left = append(left, look{l.p, l.n + 1, now.Add(lookPauses[l.n])})
+		} else if l.n++; a.adjustDescendants(l.p) && l.n < len(lookPauses) {
+			l.from = now.Add(lookPauses[l.n])
+			left = append(left, l)
 		}
 	}
 	return left
@@ -154,7 +156,7 @@ func (a *adjuster) adjustLeader(p *Process) (done bool) {
 		}
 		pid := p.leader.pid
 		if a.oomScore != noScore {
-			_ = writeFile(scoreFile(pid), strconv.Itoa(a.oomScore))
+			a.writeScore(pid)
 		}
 		if a.processes != nil {
 			_ = unix.Prlimit(pid, unix.RLIMIT_NPROC, a.processes, nil)
@@ -163,6 +165,16 @@ func (a *adjuster) adjustLeader(p *Process) (done bool) {
 		return nil
 	})
 	return done
+}
+
+// writeScore goes without an os.File, which would be offered to the poller first.
+func (a *adjuster) writeScore(pid int) {
+	fd, err := unix.Open(scoreFile(pid), unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	_, _ = unix.Write(fd, strconv.AppendInt(nil, int64(a.oomScore), 10))
+	_ = unix.Close(fd)
 }
 
 func scoreFile(pid int) string { return "/proc/" + strconv.Itoa(pid) + "/oom_score_adj" }

@@ -32,6 +32,7 @@ func TestCommandsGetAScore(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
+				p.Adjust()
 				defer finish(p)
 				wants(t, p.Stdout(), "ready\n")
 				var got []int
@@ -106,6 +107,7 @@ func TestUsersProcessesAreReserved(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		p.Adjust()
 		var got unix.Rlimit
 		if !poll(func() bool {
 			return unix.Prlimit(p.PID(), unix.RLIMIT_NPROC, nil, &got) == nil && got == unix.Rlimit{Cur: 4968, Max: 6000}

@@ -31,6 +31,9 @@ const (
 type files struct {
 	fds     [maxInterpreters + 1]int
 	n       int
+	shared  [maxInterpreters]*heldFile
+	m       int
+	of      *heldFiles
 	mayWait bool // the exec may wait for somebody
 }
 
@@ -39,20 +42,29 @@ func (f *files) keep(fd int) {
 	f.n++
 }
 
+func (f *files) share(h *heldFile) {
+	f.shared[f.m] = h
+	f.m++
+}
+
 func (f *files) close() {
 	for _, fd := range f.fds[:f.n] {
 		_ = unix.Close(fd)
 	}
-	f.n = 0
+	for _, h := range f.shared[:f.m] {
+		f.of.give(h)
+	}
+	f.n, f.m = 0, 0
 }
 
 // hold opens the directory, the program and its interpreters. It waits for leases on them until ctx ends. A file that may be
 // executed and not read, and one on a remote file system, ends it: all of the exec is for a process between then.
 func (a *Attempt) hold(ctx context.Context, path string) (f files, err error) {
+	f.of = a.host.heldFiles
 	dir := unix.AT_FDCWD
-	if name := a.spec.Dir; name != "" {
-		a.at.Store(&name)
-		if dir, err = openRetrying(unix.AT_FDCWD, name, unix.O_PATH|unix.O_DIRECTORY); err != nil {
+	if a.spec.Dir != "" {
+		a.at.Store(&a.spec.Dir)
+		if dir, err = openRetrying(unix.AT_FDCWD, a.spec.Dir, unix.O_PATH|unix.O_DIRECTORY); err != nil {
 			return f, err
 		}
 		f.keep(dir)
@@ -63,40 +75,57 @@ func (a *Attempt) hold(ctx context.Context, path string) (f files, err error) {
 	for range maxInterpreters {
 		at := path
 		a.at.Store(&at)
-		fd, err := openLeased(ctx, dir, path)
-		switch err {
-		case nil:
-			f.keep(fd)
-		case unix.EACCES, unix.EPERM:
-			f.mayWait = true
-			return f, nil
-		case errIrregular: // the exec refuses it at once
-			return f, nil
-		default:
-			return f, err
-		}
-		if f.mayWait = isRemote(fd); f.mayWait {
-			return f, nil
-		}
-		if path = interpreterOf(fd); path == "" {
+		if path, err = f.holdOne(ctx, dir, path); err != nil || path == "" || f.mayWait {
 			break
 		}
 	}
-	a.at.Store(&a.spec.Argv[0])
-	return f, nil
+	if err == errIrregular { // the exec refuses it at once
+		err = nil
+	}
+	if err == nil && !f.mayWait {
+		a.at.Store(&a.spec.Argv[0])
+	}
+	return f, err
+}
+
+// holdOne opens a file, unless that is open already, and returns its interpreter.
+func (f *files) holdOne(ctx context.Context, dir int, path string) (interpreter string, err error) {
+	var st unix.Stat_t
+	if err := unix.Fstatat(dir, path, &st, 0); err != nil {
+		return "", err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG { // opening a device may do something
+		return "", errIrregular
+	}
+	if h := f.of.take(idOf(&st)); h != nil {
+		f.share(h)
+		return h.interpreter, nil
+	}
+	fd, err := openLeased(ctx, dir, path)
+	if err == unix.EACCES || err == unix.EPERM {
+		f.mayWait = true
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	if f.mayWait = isRemote(fd); f.mayWait {
+		f.keep(fd)
+		return "", nil
+	}
+	interpreter = interpreterOf(fd)
+	if h := f.of.add(fd, interpreter); h != nil {
+		f.share(h)
+	} else {
+		f.keep(fd)
+	}
+	return interpreter, nil
 }
 
 var errIrregular = unix.EISDIR
 
-// openLeased opens a regular file for reading. While somebody has a write lease on it, it looks again until ctx ends.
+// openLeased opens a file for reading. While somebody has a write lease on it, it looks again until ctx ends.
 func openLeased(ctx context.Context, dir int, path string) (int, error) {
-	var st unix.Stat_t
-	if err := unix.Fstatat(dir, path, &st, 0); err != nil {
-		return -1, err
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG { // opening a device may do something
-		return -1, errIrregular
-	}
 	for pause := leaseFirst; ; pause = min(2*pause, leaseLast) {
 		fd, err := openRetrying(dir, path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY)
 		if err != unix.EWOULDBLOCK {

@@ -14,17 +14,18 @@ import (
 
 // means are what a Host has on this machine.
 type means struct {
-	instance *instance
-	brood    *brood            // nil under Group
-	init     *brood            // reaps orphans where there is no brood and this is the first process of its PID namespace
-	subtree  *subtree          // nil but under Cgroup
-	v1       map[string]string // our groups of version 1, by controller, for limits that nothing better holds
-	thread   *forker           // nil but under Group
-	keeper   *keeper           // nil for none
-	adjuster *adjuster         // nil for nothing to adjust
-	doubtful atomic.Bool       // somebody of a tree that was given back may live
-	reserved bool              // a thread for what needs a descriptor when there is none
-	groups   atomic.Uint64     // numbers groups of version 1
+	instance  *instance
+	brood     *brood            // nil under Group
+	init      *brood            // reaps orphans where there is no brood and this is the first process of its PID namespace
+	subtree   *subtree          // nil but under Cgroup
+	v1        map[string]string // our groups of version 1, by controller, for limits that nothing better holds
+	thread    *forker           // nil but under Group
+	keeper    *keeper           // nil for none
+	adjuster  *adjuster         // nil for nothing to adjust
+	heldFiles *heldFiles        // nil for none
+	doubtful  atomic.Bool       // somebody of a tree that was given back may live
+	reserved  bool              // a thread for what needs a descriptor when there is none
+	groups    atomic.Uint64     // numbers groups of version 1
 }
 
 // limiting are the controllers that are of use.
@@ -51,6 +52,7 @@ func (h *Host) open(o Options) (err error) {
 	if h.brood == nil && o.OnlyParent && os.Getpid() == 1 {
 		h.init, _ = newInit() // without /proc orphans can't be told from leaders
 	}
+	h.heldFiles = &heldFiles{}
 	h.adjuster = newAdjuster(newAdjustment(&o))
 	h.v1 = make(map[string]string)
 	for name, controller := range controllerOf {
@@ -125,6 +127,9 @@ func (h *Host) shut() error {
 	}
 	if h.adjuster != nil {
 		h.adjuster.stop()
+	}
+	if h.heldFiles != nil {
+		h.heldFiles.close()
 	}
 	if h.brood != nil {
 		h.brood.close()
@@ -347,8 +352,8 @@ func (b *birth) process(l *leader) *Process {
 		_, l.timed = b.spec.Limits[CPUSeconds]
 	}
 	p.tally.estate = b.estate
-	if b.host.adjuster != nil {
-		b.host.adjuster.add(p)
+	if a := b.host.adjuster; a != nil {
+		p.adjust = func() { a.started(p) }
 	}
 	return p
 }

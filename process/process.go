@@ -37,6 +37,7 @@ type Process struct {
 	killed atomic.Bool // it was sent SIGKILL, which is then no limit's
 
 	began    time.Time
+	adjust   func() // nil for nothing to do
 	held     []Held
 	tally    tally
 	terminal bool // then stdin and stdout are its master
@@ -181,6 +182,15 @@ func (p *Process) Living() ([]int, error) {
 // It returns os.ErrClosed if Close comes first. If someone else reaped the leader, it is nil and the exit
 // is not Known.
 func (p *Process) WaitExit() error { return p.leader.wait() }
+
+// Adjust gives the command what its Host gives to each and what can be given to a running process alone: see
+// Options.OOMScoreAdj and Options.ReserveProcesses, and the nice value of the autogroup. Call it right after Start, of which it
+// is no part so that what follows is not delayed by the 10 µs that it takes.
+func (p *Process) Adjust() {
+	if p.adjust != nil {
+		p.adjust()
+	}
+}
 
 // Sweep ends every member of the tree that still lives: StopSignal and SIGCONT, then for at most grace
 // nothing, then SIGKILL and at most two seconds for it to work. After a Terminate it does not ask again: a

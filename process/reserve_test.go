@@ -75,6 +75,7 @@ func TestUninspectedTreeIsNotReportedAsDead(t *testing.T) {
 	p := startOn(t, h, sh(`setsid sh -c 'trap "" TERM; echo $$; while :; do sleep 60 & wait; done' & sleep 60`))
 	pid := readPID(t, p.Stdout())
 	reserve := reserves.one.Swap(nil)
+	h.heldFiles.close() // which would close some later
 	free := fillDescriptors(t)
 	_ = syscall.Kill(p.PID(), syscall.SIGKILL)
 	_ = p.WaitExit()

@@ -93,6 +93,7 @@ func TestAutogroupIsInherited(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		p.Adjust()
 		defer finish(p)
 		var got []byte
 		if !poll(func() bool {

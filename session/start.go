@@ -111,6 +111,7 @@ func (s *Session) run(p *process.Process) {
 	})
 	s.reg.supervise(s, p)
 	close(s.ready)
+	p.Adjust()
 	s.doWaiting()
 }
 

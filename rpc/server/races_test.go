@@ -72,7 +72,8 @@ func hammer(ctx context.Context, t *testing.T, c *client.Client, ids *shared) {
 	var e *rpc.Error
 	switch {
 	case err == nil, errors.Is(err, client.ErrClosed):
-	case errors.As(err, &e) && (e.Code == rpc.CodeSessionNotFound || e.Code == rpc.CodeNotRunning || e.Code == rpc.CodeSessionLimit):
+	case errors.As(err, &e) && (e.Code == rpc.CodeSessionNotFound || e.Code == rpc.CodeNotRunning || e.Code == rpc.CodeSessionLimit ||
+		e.Code == rpc.CodeRequestCanceled): // the session was canceled while it was starting:
 	default:
 		t.Errorf("%v", err)
 	}
