@@ -158,3 +158,31 @@ func TestKeeperIsSmall(t *testing.T) {
 	}
 	server.endBy(syscall.SIGTERM)
 }
+
+// A runnel that runs in a session of another one has a keeper of its own.
+func TestNestedRunHasAKeeper(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("there are keepers on Linux only")
+	}
+	p := newPlace(t)
+	x := p.runnel(t, "run", "-c", `runnel run -c "trap '' TERM; sleep 600 & echo \$!; echo \$\$; wait" & echo $!; wait $!; echo over; exec sleep 600`)
+	inner, err := strconv.Atoi(x.line())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pids := []string{x.line(), x.line(), strconv.Itoa(keeperOf(t, inner))}
+	outer := keeperOf(t, x.Process.Pid)
+	_ = syscall.Kill(inner, syscall.SIGKILL)
+	x.expect("over")
+	began := time.Now()
+	for _, pid := range pids {
+		gone(t, pid)
+	}
+	if took := time.Since(began); took > keeperBound {
+		t.Errorf("it took %v", took)
+	}
+	if keeperOf(t, x.Process.Pid) != outer {
+		t.Error("the outer one's keeper was ended")
+	}
+	x.endBy(syscall.SIGTERM)
+}
