@@ -22,7 +22,7 @@ const (
 	// MaxPiece is the most output in bytes that one [Item] carries.
 	MaxPiece = 64 << 10
 	// entryOverhead is what an entry is charged besides its bytes, about what it costs in memory.
-	entryOverhead = 64
+	entryOverhead = 96
 	// overrun is how far, in charged bytes, a log may pass its bound for a cursor that paces: the remains
 	// of two pipes, read when the process is dead and must not wait for a client any more, and events.
 	overrun = 1 << 20
@@ -30,14 +30,17 @@ const (
 	// maxGone is of how many runs of events that are gone a log knows the places, for a gap to be exact.
 	maxGone = 16 << 10
 
+	// A segment is at least minSegment and at most maxSegment; output of more than maxShared bytes gets one of its own,
+	// so what stays empty at the end of a segment is no more than a quarter.
 	minSegment = 512
 	maxSegment = 32 << 10
+	maxShared  = maxSegment / 4
 )
 
 // Log keeps the newest output and state events of one process, each at its place: a place counts the bytes
 // of output and the events (1 each) before it, so the difference of two places is what lies between them.
 //
-// A log holds about its bound in bytes, and 64 more for each entry, whoever reads it or not. [Log.Append]
+// A log holds about its bound in bytes, of which it takes entryOverhead for each entry, whoever reads it or not. [Log.Append]
 // waits while a cursor that paces is a whole bound behind; without one it never waits, and the oldest
 // output makes room. While a budget that it shares is exceeded its bound is minShare. All methods may be
 // called concurrently.
@@ -56,6 +59,8 @@ type Log struct {
 	entries []entry
 	base    int64 // the number of entries[0], counted from the log's beginning
 	segment []byte
+	shared  int   // how much was put into the last one that was made for more than one piece
+	single  bool  // the segment was made for one piece
 	head    place // the end of the log
 	oldest  place // the beginning of what is kept
 	gone    []run // the newest of the events that are gone
@@ -323,12 +328,23 @@ func (l *Log) join(p Piece) bool {
 func (l *Log) store(data []byte, marker string) []byte {
 	n := len(data) + len(marker)
 	if len(l.segment)+n > cap(l.segment) {
-		size := min(max(2*cap(l.segment), minSegment), maxSegment)
-		l.segment = make([]byte, 0, max(n, size))
+		if !l.single {
+			l.shared = len(l.segment)
+		}
+		l.single = n > maxShared
+		l.segment = slices.Grow([]byte(nil), l.segmentSize(n)) // it uses what the allocator gives beyond that
 	}
 	begin := len(l.segment)
 	l.segment = append(append(l.segment, data...), marker...)
 	return l.segment[begin:len(l.segment):len(l.segment)]
+}
+
+// segmentSize is the size of a new segment for n bytes: as large as they are, or twice what the last one was used for.
+func (l *Log) segmentSize(n int) int {
+	if n > maxShared {
+		return n
+	}
+	return max(n, min(max(2*l.shared, minSegment), maxSegment))
 }
 
 func (l *Log) push(e entry) {

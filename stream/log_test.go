@@ -3,6 +3,7 @@ package stream
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"runtime"
 	"testing"
 
@@ -156,6 +157,29 @@ func TestMemoryIsBounded(t *testing.T) {
 			runtime.KeepAlive(behind)
 			runtime.KeepAlive(l)
 		})
+	}
+}
+
+// What a log is charged is about what it takes, whatever the sizes of what comes: the budget of all logs bounds memory.
+func TestTheChargeIsTheMemory(t *testing.T) {
+	const logs, bound = 8, 1 << 20
+	for _, size := range []int{1, 10, 100, 1000, 5000, 8300, 11000, 16400, 20000, 33000, 50000, MaxPiece} {
+		for _, small := range []int{size, 1} { // alternately
+			b := NewBudget(math.MaxInt64, func() {})
+			var all [logs]*Log
+			before := heap()
+			for i := range all {
+				all[i] = NewLog(LogOptions{Bound: bound, Budget: b})
+				for n := 0; all[i].head.charge < 3*bound; n++ {
+					data := make([]byte, []int{size, small}[n%2])
+					all[i].Append(Piece{Kind: Stdout, Data: data, Sealed: true})
+				}
+			}
+			if held := heap() - before; held > b.Used()*13/10 {
+				t.Errorf("pieces of %d and %d bytes take %d bytes, charged are %d", size, small, held, b.Used())
+			}
+			runtime.KeepAlive(&all)
+		}
 	}
 }
 

@@ -30,6 +30,7 @@ type serveCmd struct {
 func (c *serveCmd) Run(w *world) error {
 	ctx, stop := signal.NotifyContext(w.ctx, endSignals()...)
 	defer stop()
+	defer boundGarbage()()
 	ignoredToDefault()
 	keepInherited()
 	keepThreads()

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"maps"
 	"sync"
 	"syscall"
 	"testing"
@@ -59,6 +60,7 @@ type rawPeer struct {
 	t       *testing.T
 	ws      *websocket.Conn
 	replies chan []byte
+	close   func()
 	write   sync.Mutex
 }
 
@@ -88,11 +90,12 @@ func dialRaw(t *testing.T, url string) *rawPeer {
 			}
 		}
 	})
-	t.Cleanup(func() {
+	p.close = sync.OnceFunc(func() {
 		cancel()
 		_ = ws.CloseNow()
 		reader.Wait()
 	})
+	t.Cleanup(p.close)
 	return p
 }
 
@@ -125,9 +128,13 @@ func (p *rawPeer) call(method string, params object, result any) {
 	}
 }
 
-func (p *rawPeer) execute(command string) (x executed) {
+func (p *rawPeer) execute(command string, more ...object) (x executed) {
 	p.t.Helper()
-	p.call("execute", object{"command": command}, &x)
+	params := object{"command": command}
+	for _, m := range more {
+		maps.Copy(params, m)
+	}
+	p.call("execute", params, &x)
 	return x
 }
 

@@ -53,6 +53,7 @@ func (r *request) decode(dst any) *rpc.Error {
 // run handles the request and sees that it is answered.
 func (r *request) run() {
 	a := r.guard(func() answer { return handlers[r.method.Name](r) })
+	r.params = nil // a request that waits must not hold its text too
 	if a.wait == nil {
 		r.finish(a.result, a.err)
 		return

@@ -40,7 +40,9 @@ func (w *wire) ReadObject(v any) error {
 		for w.next < len(w.calls) {
 			call := &w.calls[w.next]
 			w.next++
-			if r := w.conn.admit(call, w.batch); r != nil {
+			r := w.conn.admit(call, w.batch)
+			*call = rpc.Call{} // else the next message would find its text held
+			if r != nil {
 				w.current = r
 				return v.(json.Unmarshaler).UnmarshalJSON(object)
 			}
