@@ -112,3 +112,42 @@ func TestCancelWithoutFreeDescriptors(t *testing.T) {
 		})
 	}
 }
+
+// A process that even SIGKILL does not end is named in the answer to cancel, and makes the exit status of the server 1.
+func TestSurvivorsAreAFailureOfTheServer(t *testing.T) {
+	dir := "/sys/fs/cgroup/freezer/runnel-test." + strconv.Itoa(os.Getpid())
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Skip("NO FREEZER of version 1, so this is not tested: ", err)
+	}
+	thaw := func() { _ = os.WriteFile(dir+"/freezer.state", []byte("THAWED"), 0) }
+	t.Cleanup(func() {
+		thaw()
+		if !poll(func() bool { return os.Remove(dir) == nil }) {
+			t.Error(dir, "is left")
+		}
+	})
+	p := newPlace(t)
+	server, _ := p.serve(t, "--containment=marker")
+	x := p.runnel(t, "run", "--detach", "-c", "echo $$ >"+dir+"/tasks; echo $$ >frozen; echo FROZEN >"+dir+"/freezer.state; sleep 600")
+	id := strings.TrimSpace(x.line())
+	awaitLines(t, p.path("frozen"), 1)
+	if !poll(func() bool {
+		text, _ := os.ReadFile(dir + "/freezer.state")
+		return string(text) == "FROZEN\n"
+	}) {
+		t.Fatal("it is not frozen")
+	}
+	pid, _ := os.ReadFile(p.path("frozen"))
+	c := p.runnel(t, "cancel", "--grace=0s", id)
+	c.exits(1)
+	if said := c.errors(); !strings.Contains(said, strings.TrimSpace(string(pid))) {
+		t.Errorf("the survivor %s is not named: %s", pid, said)
+	}
+	server.signal(syscall.SIGTERM)
+	server.exits(1)
+	if said := server.errors(); !strings.Contains(said, "still run") {
+		t.Errorf("%s", said)
+	}
+	thaw()
+	gone(t, strings.TrimSpace(string(pid)))
+}
