@@ -19,7 +19,7 @@ import (
 // was written and sent meanwhile; suspended with a command or a peer, it does not count the time.
 func TestSuspendedServer(t *testing.T) {
 	p := newPlace(t)
-	server, ready := p.serve(t, "--auth=none", "--stream-timeout=1s", "--ping-interval=200ms", "--linger=2s")
+	server, ready := p.serve(t, "--auth=none", "--stream-timeout=1.5s", "--ping-interval=500ms", "--linger=2s")
 	sends, answers := dialRaw(t, ready.URL), dialRaw(t, ready.URL)
 	const writes = "while :; do echo x; sleep 0.05; done"
 	writing, frozen, alone := sends.execute(writes), answers.execute(writes), answers.execute(writes)
