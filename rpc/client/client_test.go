@@ -202,3 +202,28 @@ func TestEventsBehindSlowOutput(t *testing.T) {
 		}
 	})
 }
+
+// TestExitedTakesNoPlace: process.exited has the place of the event before it, and is told all the same, once.
+func TestExitedTakesNoPlace(t *testing.T) {
+	const notice = `{"jsonrpc":"2.0","method":"process.exited","params":{"session_id":"` + session1 + `","seq":1,"exit_code":3,"signal":null}}`
+	const started = `{"jsonrpc":"2.0","method":"process.started","params":{"session_id":"` + session1 + `","seq":1,"status":"started","pid":2,"pgid":2}}`
+	const completed = `{"jsonrpc":"2.0","method":"process.completed","params":{"session_id":"` + session1 + `","seq":2,"status":"failed"}}`
+	for name, window := range map[string]int64{"as they come": 0, "with a window": 100} {
+		t.Run(name, func(t *testing.T) {
+			c := scripted(t, []string{hello}, `{"jsonrpc":"2.0","id":"%s","result":{}}`+"\n"+started+"\n"+notice+"\n"+notice+"\n"+completed)
+			var told []string
+			s, err := c.Execute(t.Context(), rpc.ExecuteParams{SessionID: session1, Command: rpc.Command{Shell: "x"}}, Events{
+				Window: window,
+				State:  func(e rpc.StateEvent) { told = append(told, e.Status) },
+				Exited: func(e rpc.Exited) { told = append(told, fmt.Sprint("exited ", *e.ExitCode)) },
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			within(t, "Wait", func() { _, err = s.Wait(context.Background()) })
+			if got := strings.Join(told, ", "); err != nil || got != "started, exited 3" {
+				t.Errorf("%q, %v", got, err)
+			}
+		})
+	}
+}

@@ -24,6 +24,8 @@ type Events struct {
 	Gap    func(rpc.Gap)
 	// State is told of process.started, .paused, .resumed and .canceled.
 	State func(rpc.StateEvent)
+	// Exited is told, at most once, that the command itself has exited and the session continues.
+	Exited func(rpc.Exited)
 	// Raw is told of every notification as it came, besides. The text is valid until it returns.
 	Raw func(message []byte)
 	// Window is how many bytes of output may be under way, or wait here, unconsumed; then the server sends no
@@ -50,6 +52,7 @@ type Session struct {
 	mu       sync.Mutex
 	seq      int64 // all up to here was taken from the connection
 	came     bool  // something has; else seq is what was asked for, and may lie beyond the log's end
+	exited   bool  // process.exited has come
 	followed bool  // the server attached us
 	missed   bool  // another connection was made before that was known
 	on       *link // where it was attached to again; nil also for the first one
@@ -268,6 +271,16 @@ func (s *Session) advance(seq int64) bool {
 	return true
 }
 
+// firstExit reports whether a process.exited is new. It takes no place of its own, so an attach at its place brings it
+// again.
+func (s *Session) firstExit() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	first := !s.exited
+	s.exited = true
+	return first
+}
+
 // endsAt says where the log ended when it was attached to: what lies beyond means its end.
 func (s *Session) endsAt(last int64) {
 	s.mu.Lock()
@@ -294,7 +307,12 @@ func (s *Session) output(o *Output, raw []byte) {
 
 // event is called by the goroutine that reads.
 func (s *Session) event(method string, params, raw []byte, seq int64) {
-	if !s.advance(seq) {
+	switch {
+	case method == rpc.NotifyExited:
+		if !s.firstExit() {
+			return
+		}
+	case !s.advance(seq):
 		return
 	}
 	if method == rpc.NotifyCompleted { // who learns of the end may attach again at once
@@ -322,6 +340,11 @@ func (s *Session) tell(method string, params, raw []byte) {
 		var g rpc.Gap
 		if s.events.Gap != nil && json.Unmarshal(params, &g) == nil {
 			s.events.Gap(g)
+		}
+	case rpc.NotifyExited:
+		var e rpc.Exited
+		if s.events.Exited != nil && json.Unmarshal(params, &e) == nil {
+			s.events.Exited(e)
 		}
 	default:
 		var e rpc.StateEvent
