@@ -15,8 +15,9 @@ import (
 
 type cancelCmd struct {
 	target
-	Grace *time.Duration `help:"Between SIGTERM and SIGKILL. Default: the session's own." placeholder:"DURATION"`
-	ID    string         `arg:"" help:"The session's id, or a prefix of it that no other has."`
+	Grace  *time.Duration `help:"Between SIGTERM and SIGKILL. Default: the session's own." placeholder:"DURATION"`
+	Signal string         `help:"The first signal. Default: the session's own, SIGTERM unless it says otherwise." placeholder:"NAME"`
+	ID     string         `arg:"" help:"The session's id, or a prefix of it that no other has."`
 }
 
 // Validate implements kong's check of values.
@@ -34,7 +35,7 @@ func (c *cancelCmd) Run(w *world) error {
 		if err != nil {
 			return err
 		}
-		p := rpc.CancelParams{SessionID: id}
+		p := rpc.CancelParams{SessionID: id, Signal: c.Signal}
 		if c.Grace != nil {
 			p.Grace = rpc.Seconds{Set: true, D: *c.Grace}
 		}
@@ -45,7 +46,7 @@ func (c *cancelCmd) Run(w *world) error {
 		if len(res.Survivors) > 0 {
 			return fmt.Errorf("%s: these processes could not be killed: %v", id, res.Survivors)
 		}
-		if !res.SurvivorsVerified {
+		if !res.SurvivorsVerified && can(conn.Connected(), "survivors_verified") {
 			return fmt.Errorf("%s: the server could not verify that all processes have ended", id)
 		}
 		_, err = fmt.Fprintf(w.stdout, "%s %s\n", id, res.Status)

@@ -106,3 +106,29 @@ func TestSessionsOfAServerWithoutPages(t *testing.T) {
 	x.exits(0)
 	x.says("these are the newest")
 }
+
+// TestCancelOnAServerThatVerifiesNothing: one that does not announce survivors_verified does not say that it is false.
+func TestCancelOnAServerThatVerifiesNothing(t *testing.T) {
+	t.Parallel()
+	const id = "11111111-1111-4111-8111-111111111111"
+	for capability, status := range map[string]int{"cancel": 0, "survivors_verified": 1} {
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			ws, err := websocket.Accept(w, r, nil)
+			if err != nil {
+				return
+			}
+			defer ws.CloseNow()
+			ctx := context.Background()
+			_ = ws.Write(ctx, websocket.MessageText, fmt.Appendf(nil, `{"jsonrpc":"2.0","method":"connected","params":{"capabilities":[%q]}}`, capability))
+			_, text, _ := ws.Read(ctx)
+			var request struct{ ID string }
+			_ = json.Unmarshal(text, &request)
+			_ = ws.Write(ctx, websocket.MessageText, fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%q,"result":{"status":"canceled","session_id":%q,"survivors":[]}}`, request.ID, id))
+			_, _, _ = ws.Read(ctx)
+		}))
+		t.Cleanup(srv.Close)
+		x := newPlace(t).runnel(t, "cancel", "--url", "ws"+strings.TrimPrefix(srv.URL, "http"), id)
+		x.rest()
+		x.exits(status)
+	}
+}
