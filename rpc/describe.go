@@ -19,7 +19,7 @@ const (
 	seqDoc             = "The place in the log at the end of this event: it counts the bytes of output, and 1 for each state event."
 	pidDoc             = "The process id of the command itself."
 	pgidDoc            = "The id of its process group."
-	graceDoc           = "Seconds from SIGTERM to SIGKILL; null or 0: SIGKILL at once. Left out, the session's own."
+	graceDoc           = "Seconds from the first signal to SIGKILL; null or 0: SIGKILL at once. Left out, the session's own."
 	captureDoc         = "The newest bytes of each stream that the result carries, at most `replay_bytes` of `connected`"
 	streamDoc          = "The newest output of this stream."
 	streamTruncatedDoc = "There was more output of this stream than is given."
@@ -46,7 +46,7 @@ var described = map[reflect.Type]fields{
 		"": {doc: "What to run."},
 	},
 	typeOf[ExecuteParams](): {
-		"command":            {doc: "A string is run by the shell (`/bin/sh -c`); an array of strings is run directly, without a shell. It must not be empty."},
+		"command":            {doc: "A string is run by the server's shell, `/bin/sh -c` unless configured; an array of strings is run directly, without a shell. It must not be empty."},
 		"cwd":                {doc: "The working directory; left out, the server's. A relative one is relative to the server's. One that can't be entered is -32008 with its path."},
 		"env":                {doc: "Changes to the environment that the server passes on: a string sets a variable, null unsets it. Unless it says otherwise, PWD is `cwd`, or the server's directory."},
 		"session_id":         {doc: "An id of the client's own choice; left out, the server makes one. The same execute again, while the session is kept, answers `created:false`: safe to retry after a lost reply. Other params under that id are -32007."},
@@ -55,7 +55,7 @@ var described = map[reflect.Type]fields{
 		"pty":                {doc: "Run on a terminal: output has the type `pty`, stdin is open."},
 		"timeout":            {doc: "The longest running time in seconds, pauses not counted; null or 0: none. Left out, the server's, which is none unless configured."},
 		"stream_timeout":     {doc: "The longest silence on both streams in seconds, not counting pauses and time in which a client holds the process up; written stdin restarts it; null or 0: none. Left out, the server's, 300 unless configured, and none with `pty` or `on_disconnect:\"keep\"`."},
-		"grace":              {doc: "Seconds from SIGTERM to SIGKILL whenever the server ends the tree; null or 0: SIGKILL at once. Left out, the server's, 2 unless configured."},
+		"grace":              {doc: "Seconds from `stop_signal` to SIGKILL whenever the server ends the tree; null or 0: SIGKILL at once. Left out, the server's, 2 unless configured."},
 		"mode":               {doc: "`lines`: whole lines, as many as are ready; `raw`: chunks as they are read. Left out, `lines`, and `raw` with `pty`."},
 		"max_line_bytes":     {doc: "The bound of a line in bytes, its newline not counted. Left out, the server's, 1 MiB unless configured."},
 		"overflow":           {doc: "What becomes of a longer line: `truncate` ends it with `...`, `split` cuts it into pieces.", def: OverflowTruncate},

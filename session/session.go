@@ -26,7 +26,7 @@ type Spec struct {
 
 	Timeout       time.Duration // longest running time, pauses excluded; 0 is none
 	StreamTimeout time.Duration // longest silence; 0 is none
-	Grace         time.Duration // between SIGTERM and SIGKILL
+	Grace         time.Duration // between the stop signal and SIGKILL
 	Keep          bool          // it runs on when its last attached connection drops
 	Linger        time.Duration // longest time with nobody attached, reading or waiting; 0 is any
 	Output        stream.ReaderOptions

@@ -22,14 +22,14 @@ type bounds struct {
 	StartTimeout       time.Duration `help:"Longest time until a command is executed, which its file system may hold up; 0 for none." default:"10s" env:"RUNNEL_START_TIMEOUT"`
 	Grace              time.Duration `help:"Default of grace." default:"2s" env:"RUNNEL_GRACE"`
 	Linger             time.Duration `help:"Default of linger; 0 for none." default:"5m" env:"RUNNEL_LINGER"`
-	PingInterval       time.Duration `help:"Time between pings; a peer silent for three is cut off." default:"20s" env:"RUNNEL_PING_INTERVAL"`
+	PingInterval       time.Duration `help:"Time between pings; a peer that neither sends nor reads anything for three is cut off." default:"20s" env:"RUNNEL_PING_INTERVAL"`
 	WriteTimeout       time.Duration `help:"Longest time in which a peer takes no byte." default:"30s" env:"RUNNEL_WRITE_TIMEOUT"`
 	Shell              string        `help:"What runs a string command, with -c: a POSIX shell." default:"/bin/sh" env:"RUNNEL_SHELL"`
 	Containment        string        `help:"What holds process trees together: cgroup, marker, group, or auto for the strongest of them." enum:"auto,cgroup,marker,group" default:"auto" env:"RUNNEL_CONTAINMENT"`
-	StateDir           string        `help:"Where a server leaves word of what it runs, for the next one to clean up after a crash; empty for none." default:"${state}" env:"RUNNEL_STATE_DIR"`
+	StateDir           string        `help:"Directory for what the next server needs to clean up after a crash; empty for none." default:"${state}" env:"RUNNEL_STATE_DIR"`
 	Limit              limits        `help:"Limit of sessions that ask for none: cpu_seconds, memory_bytes, processes, open_files, file_bytes; may be given more than once." type:"limits" placeholder:"NAME=VALUE" env:"RUNNEL_LIMIT"`
 	MaxLimit           limits        `help:"Largest limit that a session may have, and has that asks for none; may be given more than once." type:"limits" placeholder:"NAME=VALUE" env:"RUNNEL_MAX_LIMIT"`
-	ReserveProcesses   int           `help:"Processes and threads fewer that commands get than the server may have, where they can be bounded so." default:"32" env:"RUNNEL_RESERVE_PROCESSES"`
+	ReserveProcesses   int           `help:"How many processes and threads fewer than the server commands may have, where that can be enforced." default:"32" env:"RUNNEL_RESERVE_PROCESSES"`
 	OOMScoreAdj        int           `name:"oom-score-adj" help:"oom_score_adj of commands, 0 to 1000, where it is higher than the server's own: the kernel ends them first when memory is exhausted." default:"500" env:"RUNNEL_OOM_SCORE_ADJ"`
 	Drain              time.Duration `help:"What sessions have at shutdown before they are ended." default:"5s" env:"RUNNEL_DRAIN"`
 }

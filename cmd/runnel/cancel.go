@@ -15,7 +15,7 @@ import (
 
 type cancelCmd struct {
 	target
-	Grace  *time.Duration `help:"Between SIGTERM and SIGKILL. Default: the session's own." placeholder:"DURATION"`
+	Grace  *time.Duration `help:"Between the first signal and SIGKILL. Default: the session's own." placeholder:"DURATION"`
 	Signal string         `help:"The first signal. Default: the session's own, SIGTERM unless it says otherwise." placeholder:"NAME"`
 	ID     string         `arg:"" help:"The session's id, or a prefix of it that no other has."`
 }

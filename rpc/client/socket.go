@@ -51,8 +51,8 @@ func silence(interval float64) (limit, ping time.Duration) {
 	return max(silentPings*every, minSilence), ping
 }
 
-// socket is the connection below WebSocket and TLS. It judges the server by single bytes: a read fails with ErrSilent
-// when nothing was received for the limit, a write with ErrStuck when nothing was taken for writeTimeout. Each wait is
+// socket is the connection below WebSocket and TLS. It judges the server by single bytes: a read fails with a
+// *SilentError when nothing was received for the limit, a write when nothing was taken for writeTimeout. Each wait is
 // divided into looks that are counted, so the time in which this process was suspended does not count. Nor does the
 // time between two reads.
 type socket struct {

@@ -2,8 +2,8 @@
 //
 // It does so while this package is initialized, which is before nearly all others of the program: the runtime takes
 // packages in the order of their import paths as soon as what they import is initialized, and this one imports package
-// syscall alone. The initialization of all that the server needs would take a keeper 1.5 ms of processor time and half as
-// much memory again. It takes place when the server is dead.
+// syscall alone. The initialization of all that the server needs would take processor time and memory (docs/architecture.md has
+// figures). It takes place when the server is dead.
 package untildeath
 
 // Name is argv[0] of a keeper.
