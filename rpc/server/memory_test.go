@@ -23,7 +23,7 @@ func flat(t *testing.T, bound int64, f func()) {
 	go func() {
 		var most int64
 		for {
-			most = max(most, live())
+			most = max(most, liveAtMost(base+bound))
 			select {
 			case <-stop:
 				peak <- most
@@ -39,6 +39,16 @@ func flat(t *testing.T, bound int64, f func()) {
 		}
 	}()
 	f()
+}
+
+// liveAtMost is live. Where that is more than bound it looks again: what is allocated while a collection marks counts as
+// reachable until the next one, which on a loaded machine is a lot of garbage. What is held is there each time.
+func liveAtMost(bound int64) int64 {
+	least := live()
+	for i := 0; i < 4 && least > bound; i++ {
+		least = min(least, live())
+	}
+	return least
 }
 
 // live is how much of the heap was reachable at the last collection, as the profile tells it: the heap's own
