@@ -151,7 +151,9 @@ func TestTerminateLeavesTimeToWhoAnswers(t *testing.T) {
 func TestSweepFindsJobsOfADeadShell(t *testing.T) {
 	spec, m := mark(Spec{Argv: shells["bash"], Env: append(slices.Clone(testEnv), "PS1=$ ", "HISTFILE=")})
 	p := mustStart(t, onTerminal(spec), system())
-	types(t, p, "trap '' HUP TERM; for i in 1 2 3; do (while :; do sleep 0.01; done) & done; disown -a; exit 6\n")
+	dir := t.TempDir() // a job ignores SIGTERM for certain only once it runs its own commands
+	types(t, p, "trap '' HUP TERM; for i in 1 2 3; do (: >"+dir+"/$i; while :; do sleep 0.01; done) & done; disown -a; "+
+		"until test -e "+dir+"/1 -a -e "+dir+"/2 -a -e "+dir+"/3; do sleep 0.01; done; exit 6\n")
 	if err := p.WaitExit(); err != nil {
 		t.Fatal(err)
 	}
