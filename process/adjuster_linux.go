@@ -14,14 +14,14 @@ import (
 )
 
 const (
-	// maxAdjusting is how many commands at once wait for their descendants to be looked for. Beyond it the oldest do not.
+	// maxAdjusting is for how many commands at once descendants are still to be looked for. Beyond it the oldest are dropped.
 	maxAdjusting = 1024
 	// maxAdjusted is how many descendants of one command are adjusted.
 	maxAdjusted = 4096
 )
 
-// adjuster gives commands that were started what can be set from outside: to the leader when its owner says so, and a moment
-// later to the descendants that it has by then. Those that come later inherit it.
+// adjuster sets what can be set for a running process from outside: for the leader when its owner calls started, and a moment
+// later for the descendants that it has by then. Descendants that are forked later inherit it.
 type adjuster struct {
 	adjustment
 	running sync.WaitGroup // run
@@ -124,18 +124,18 @@ func (a *adjuster) stop() {
 	a.running.Wait()
 }
 
-// look is a look for the descendants of a command. There are several: the first may miss who is being forked then, with the
-// score that the leader had before.
+// look is a search for the descendants of a command. There are several: the first may miss a process that is being forked at
+// that moment, with the score that the leader had before.
 type look struct {
 	p    *Process
 	n    int
 	from time.Time
 }
 
-// lookPauses are the times before each look.
+// lookPauses are the pauses before each search.
 var lookPauses = [...]time.Duration{10 * time.Millisecond, 100 * time.Millisecond}
 
-// lookAll has the looks that are due, and returns those that are to come.
+// lookAll carries out the searches that are due, and returns the others.
 func (a *adjuster) lookAll(looks []look, now time.Time) (left []look) {
 	for _, l := range looks {
 		if now.Before(l.from) {
@@ -148,7 +148,7 @@ func (a *adjuster) lookAll(looks []look, now time.Time) (left []look) {
 	return left
 }
 
-// adjustLeader is false if it is to be tried again. A leader that is not reaped has its number for itself.
+// adjustLeader returns false if it is to be tried again. The process id of a leader that is not reaped is not reused.
 func (a *adjuster) adjustLeader(p *Process) (done bool) {
 	_ = p.leader.hold(func(_ int, reaped bool) error {
 		if done = reaped; done {
@@ -167,7 +167,7 @@ func (a *adjuster) adjustLeader(p *Process) (done bool) {
 	return done
 }
 
-// writeScore goes without an os.File, which would be offered to the poller first.
+// writeScore uses no os.File, which would first be registered with the poller.
 func (a *adjuster) writeScore(pid int) {
 	fd, err := unix.Open(scoreFile(pid), unix.O_WRONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -179,8 +179,8 @@ func (a *adjuster) writeScore(pid int) {
 
 func scoreFile(pid int) string { return "/proc/" + strconv.Itoa(pid) + "/oom_score_adj" }
 
-// adjustDescendants gives those the score that were forked before the leader had it, and is false where there is no need to
-// look again. The autogroup is theirs too.
+// adjustDescendants sets the score of descendants that were forked before the leader had it. It returns false if there is no
+// need to search again. They share the leader's autogroup.
 func (a *adjuster) adjustDescendants(p *Process) (again bool) {
 	if a.oomScore == noScore {
 		return false
@@ -232,8 +232,8 @@ func (a *adjuster) adjustChildren(parent int) []int {
 	return pids
 }
 
-// raiseScore raises the score of a process if it is still a member. The file is opened before that is asked: if the number
-// is another process's later, the file is not.
+// raiseScore raises the score of a process if it is still a member. The file is opened before that is checked: it stays that
+// of the same process if the process id is reused.
 func (a *adjuster) raiseScore(pid int, member func() bool) {
 	f, err := os.OpenFile(scoreFile(pid), os.O_RDWR, 0)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 )
 
 // Attempt is one start of a command. It takes as long as the file systems take on which the program, its interpreter
-// and the working directory are, which may be for ever where one is not answered any more.
+// and the working directory are, which is for ever if one of them no longer responds.
 type Attempt struct {
 	host *Host
 	spec Spec
@@ -17,7 +17,7 @@ type Attempt struct {
 	held atomic.Bool // all files are held, and the exec waits for nobody
 }
 
-// Attempt prepares a start of spec. It waits for nothing.
+// Attempt prepares a start of spec. It does not block.
 func (h *Host) Attempt(spec Spec) *Attempt {
 	a := &Attempt{host: h.orPlain(), spec: spec}
 	if len(spec.Argv) > 0 {
@@ -86,8 +86,8 @@ func (a *Attempt) Start(ctx context.Context) (*Process, error) {
 	return p, nil
 }
 
-// Discard ends a tree that nobody wants, and returns when it is gone or given up on. It is called in place of all that is
-// owed to the Process.
+// Discard kills the tree, and returns when it is gone or given up on. It is called instead of WaitExit, Sweep, Reap and
+// Close.
 func (p *Process) Discard() {
 	_ = p.Kill()
 	_ = p.WaitExit()

@@ -6,8 +6,8 @@ import (
 	"syscall"
 )
 
-// Attributes are what a process inherits from its parent, as far as a command is to have it otherwise than from this
-// process. It has them before its first instruction. The zero value changes nothing.
+// Attributes are the inherited attributes in which a command is to differ from this process. They are set before its first
+// instruction. The zero value changes nothing.
 type Attributes struct {
 	Umask *int // the permission bits that new files do not get, 0 to 0777
 	Nice  *int // the nice value, -20 to 19; see MinNice
@@ -47,7 +47,7 @@ const (
 	SoftFileBytes  Resource = Resource(FileBytes)
 )
 
-// Unlimited is a soft limit that is none (RLIM_INFINITY).
+// Unlimited means no soft limit (RLIM_INFINITY).
 const Unlimited uint64 = math.MaxUint64
 
 // AttributeError says that a command can't be given an attribute, and why: EACCES or EPERM for a nice value that this

@@ -24,7 +24,7 @@ type cgroup struct {
 
 func (c *cgroup) name() Containment { return Cgroup }
 
-// inLeaf says whether somebody lives in the leaf, as the kernel counts it; nobody does in what was given back.
+// inLeaf says whether a process lives in the leaf, by the kernel's count; none does in a leaf that was given back.
 func (c *cgroup) inLeaf() (some bool, err error) {
 	err = c.held(func(int, bool) (err error) {
 		some, err = c.leaf.populated()
@@ -44,7 +44,7 @@ func (c *cgroup) populated() (bool, error) {
 	return some, err
 }
 
-// living goes by what the kernel counts: who forks and ends all the time may be missed by every look.
+// living goes by the kernel's count: processes that fork and exit all the time may be missed by every search.
 func (c *cgroup) living() ([]int, error) {
 	for range maxRounds {
 		some, err := c.inLeaf()
@@ -69,7 +69,7 @@ func (c *cgroup) signal(sig syscall.Signal) error {
 func (c *cgroup) deliver(sig syscall.Signal) ([]int, error) {
 	var killed error
 	if sig == syscall.SIGKILL {
-		// It reaches who is being forked, and a frozen process. It misses a process whose first thread has ended, and who left.
+		// It reaches processes that are being forked or are frozen. It misses those whose first thread has ended, or that left.
 		killed = c.held(func(int, bool) error { return c.leaf.kill() })
 		if killed == os.ErrProcessDone {
 			return nil, killed
@@ -82,7 +82,7 @@ func (c *cgroup) deliver(sig syscall.Signal) ([]int, error) {
 	return missed, errors.Join(killed, err)
 }
 
-// pause freezes the leaf, and stops by a signal who left it.
+// pause freezes the leaf, and stops the members that left it by SIGSTOP.
 func (c *cgroup) pause() error {
 	return c.held(func(int, bool) error {
 		end := time.Now().Add(stopWait)
@@ -129,7 +129,7 @@ func (c *cgroup) wake() {
 	c.scattered.wake()
 }
 
-// leafMembers is the roster of who is in a leaf, or left it and bears the mark of the tree.
+// leafMembers is the roster of the processes in a leaf, and of those that left it and bear the mark of the tree.
 type leafMembers struct {
 	group *group
 	leaf  *leaf
@@ -137,10 +137,10 @@ type leafMembers struct {
 	mark  uint64
 }
 
-// noneLeft says that nobody lives who left the leaf: the leader is dead, and so whoever lives of it has an ancestor among our
-// own children, of whom none bears the mark, or may have shed it.
+// noneLeft says that no process lives that left the leaf: the leader is dead, so every living descendant of it has an ancestor
+// among our own children, or is one, and none of those bears the mark or may have changed it.
 func (r *leafMembers) noneLeft() bool {
-	if !r.group.leader.exited() { // before the look, or its children come to us behind that
+	if !r.group.leader.exited() { // asked first, or its children could come to us after the search
 		return false
 	}
 	return r.mark == 0 || r.noOrphans()

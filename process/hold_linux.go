@@ -13,7 +13,8 @@ import (
 // An exec that waits, for a lease or for a file server, waits in the child; but until the exec is done the parent's
 // thread waits for it too (vfork(2)), under the lock of all forks, and the garbage collector waits for that thread. So what
 // an exec opens is opened before, in a way that does not wait, and kept open until the exec is done: nobody can take a write
-// lease on a file that somebody else has open. What cannot be kept open so is executed by a process between (see Step).
+// lease on a file that another process has open. Programs whose files cannot be kept open like this are executed by a
+// process between (see Step).
 
 const (
 	// maxInterpreters is how many files an exec opens at most: the kernel follows five interpreters of scripts.
@@ -57,8 +58,8 @@ func (f *files) close() {
 	f.n, f.m = 0, 0
 }
 
-// hold opens the directory, the program and its interpreters. It waits for leases on them until ctx ends. A file that may be
-// executed and not read, and one on a remote file system, ends it: all of the exec is for a process between then.
+// hold opens the directory, the program and its interpreters. It waits for leases on them until ctx ends. It stops at a file
+// that may be executed but not read, or is on a remote file system: the whole exec is then left to a process between.
 func (a *Attempt) hold(ctx context.Context, path string) (f files, err error) {
 	f.of = a.host.heldFiles
 	dir := unix.AT_FDCWD
@@ -175,8 +176,8 @@ func isRemote(fd int) bool {
 	return unix.Fstatfs(fd, &st) != nil || remoteFilesystems[uint32(st.Type)]
 }
 
-// interpreterOf is the interpreter of a script (execve(2)) or of an ELF file (elf(5)), "" where there is none. What is wrong
-// with a file the exec tells.
+// interpreterOf is the interpreter of a script (execve(2)) or of an ELF file (elf(5)), "" where there is none. Errors of a
+// file are left to the exec.
 func interpreterOf(fd int) string {
 	var first [1024]byte
 	n, err := unix.Pread(fd, first[:], 0)

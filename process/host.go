@@ -13,18 +13,18 @@ type Options struct {
 	// OnlyParent says that this process starts nobody but by this Host: whoever comes to it is an orphan, to be reaped
 	// when it is dead, even if it has shed its mark.
 	OnlyParent bool
-	// Keeper asks for a process beside this one that ends all its trees when this process dies without closing its Host, and
-	// removes what the Host made. It takes a program that calls Step, and Linux. Under Group it is told of a group
-	// right after the start of its leader.
+	// Keeper asks for a second process that ends all trees when this process dies without closing its Host, and removes what
+	// the Host made. It needs Linux, and a program that calls Step. Under Group it is told of each group right after the
+	// start of the leader.
 	Keeper bool
-	// KeeperEnded, if not nil, is told why a keeper ended, or did not start, before the next one is started. It is called
-	// from a goroutine of the Host's, not after Close.
+	// KeeperEnded, if not nil, is called with the reason when a keeper ended or did not start, before the next one is
+	// started. It is called from a goroutine of the Host, and not after Close.
 	KeeperEnded func(error)
-	// ReserveProcesses is how many processes and threads fewer commands may have than this process may, where a
-	// controller of version 2 is delegated to it, or RLIMIT_NPROC applies. It keeps room for what ends them.
+	// ReserveProcesses is how many processes and threads fewer than this process commands may have, if a controller of
+	// version 2 is delegated to it, or RLIMIT_NPROC applies. They are reserved for ending the commands.
 	ReserveProcesses int
-	// OOMScoreAdj, 0 to 1000, is what commands get that is more than this process has (proc_pid_oom_score_adj(5)): when
-	// memory is exhausted the kernel picks them first.
+	// OOMScoreAdj, 0 to 1000, is the oom_score_adj of commands if it is more than that of this process
+	// (proc_pid_oom_score_adj(5)): when memory is exhausted the kernel kills them first.
 	OOMScoreAdj int
 }
 

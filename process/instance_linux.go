@@ -179,8 +179,8 @@ func recoverOne(path string, number uint64, r *Recovery) error {
 	return nil
 }
 
-// lockDead takes the lock of a dead server's file, and is false where that is not to be had. It waits for the server's
-// keeper, which has a lock that can be shared, for at most keeperWait.
+// lockDead takes the lock of a dead server's file. It returns false if another server has it. It waits at most keeperWait for
+// the dead server's keeper, which has a shared lock.
 func lockDead(f *os.File) bool {
 	for end := time.Now().Add(keeperWait); time.Now().Before(end); time.Sleep(firstLook) {
 		if lock(f) == nil {
@@ -207,8 +207,7 @@ func openState(path string) (*os.File, error) {
 	return f, nil
 }
 
-// endTrees ends all that a server left, in its groups and by its marks. Nobody is asked first: whom they could answer is
-// gone.
+// endTrees kills all processes that a server left, in its groups and by its marks. There is no grace.
 func endTrees(w *word, number uint64, kept []keptGroup) (killed, left int) {
 	all, killable := remainsOf(w, number, kept)
 	for _, dir := range killable {

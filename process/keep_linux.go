@@ -17,7 +17,7 @@ import (
 // keeperPatience is how long a keeper tries to end what its server left. What is left then is for the next server.
 const keeperPatience = 10 * time.Second
 
-// charge is what a keeper needs to know of its server, beside the groups that it has at any time.
+// charge is what a keeper needs to know of its server, apart from the server's current groups.
 type charge struct {
 	word
 	Number uint64 `json:"number"`
@@ -40,8 +40,8 @@ func keeperAttr(null, read int) *syscall.ProcAttr {
 	}
 }
 
-// keep is the main function of a keeper whose server is dead: it ends all that this has left, and exits. A server that closes
-// its Host ends the keeper by SIGKILL instead.
+// keep is the main function of a keeper whose server is dead: it ends all that the server left, and exits. A server that closes
+// its Host kills the keeper by SIGKILL instead.
 func keep(told *untildeath.Words) {
 	var c charge
 	err := json.Unmarshal(told.Charge, &c)
@@ -80,7 +80,7 @@ func (c *charge) finish(groups []keptGroup, end time.Time) bool {
 	return false
 }
 
-// strike kills at once whoever is found. It needs no lock, since what it kills is to be ended by whoever has that.
+// strike kills at once all processes that are found. It needs no lock, since the holder of the lock would kill them too.
 func (c *charge) strike(groups []keptGroup) {
 	all, killable := remainsOf(&c.word, c.Number, groups)
 	for _, dir := range killable {
@@ -108,9 +108,9 @@ func (c *charge) leave() {
 	t.undelegate()
 }
 
-// lock takes the lock of the state file as one that is shared: so a next server can tell a keeper that is at work from a
-// server that lives. Where there is no file any more another process has done the work, or nobody can: then nobody is
-// disturbed by its being done once more.
+// lock takes a shared lock on the state file: so another server can tell a keeper that is at work from a server that lives. If
+// there is no such file, another process has done the work or there never was a file: then no lock is needed, since doing
+// the work again does no harm.
 func (c *charge) lock() (unlock func(), ok bool) {
 	f, err := openState(c.File)
 	if err != nil {
@@ -123,7 +123,7 @@ func (c *charge) lock() (unlock func(), ok bool) {
 	return func() { _ = f.Close() }, true
 }
 
-// has says whether a process is in the group. Its number is not believed if it is another leader's by now.
+// has says whether a process is in the group.
 func (g keptGroup) has(st *stat) bool {
 	if g.session {
 		return st.session == g.pid
@@ -131,8 +131,7 @@ func (g keptGroup) has(st *stat) bool {
 	return st.pgrp == g.pid
 }
 
-// ours says whether the number still means that group: one that is used by somebody else can only be so after the last of
-// the group was gone.
+// ours says whether the number still names that group: another process can only have it once the group is empty.
 func (g keptGroup) ours() bool {
 	st, err := readStat(strconv.Itoa(g.pid), make([]byte, statBytes))
 	return err == nil && (st.started == 0 || st.started == g.started)

@@ -29,7 +29,7 @@ const (
 // It reads from a pipe of which only this process has the write end.
 type keeper struct {
 	charge *charge
-	brood  *brood      // nil, or has to know that the keeper is no orphan
+	brood  *brood      // nil, or is told that the keeper is no orphan
 	report func(error) // why a keeper ended or did not start; may be nil
 	ready  chan struct{}
 	quit   chan struct{}
@@ -42,7 +42,7 @@ type keeper struct {
 	ending bool
 }
 
-// keptGroup is a process group that nothing else than its number names, or with session the kernel session of a terminal.
+// keptGroup is a process group, or with session the kernel session of a terminal, that is named by its number alone.
 type keptGroup struct {
 	pid     int    // of its leader
 	started uint64 // with pid it names the leader for good
@@ -86,7 +86,7 @@ func (k *keeper) add(pid int, session bool) {
 	k.tell(g.line())
 }
 
-// remove tells it that nobody of the group is left, or nobody who can be ended.
+// remove tells it that no process of the group is left, or none that can be ended.
 func (k *keeper) remove(pid int) {
 	if k == nil {
 		return
@@ -97,7 +97,7 @@ func (k *keeper) remove(pid int) {
 	k.tell("- " + strconv.Itoa(pid) + "\n")
 }
 
-// tell writes to the pipe without blocking. A keeper that does not read any more is ended, and the next one told all. k.mu
+// tell writes to the pipe without blocking. A keeper that no longer reads is killed, and the next one is told everything. k.mu
 // is held.
 func (k *keeper) tell(line string) {
 	if k.pipe >= 0 && writeAll(k.pipe, line) != nil {
@@ -125,7 +125,8 @@ func (k *keeper) closePipe() {
 	k.pipe = -1
 }
 
-// end ends the keeper for good, and does not wait for that: wait does. All trees were ended, so there is nothing to do for it.
+// end kills the keeper, and lets no other one start. It does not wait: wait does. All trees have ended, so the keeper has no
+// work.
 func (k *keeper) end() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -169,7 +170,7 @@ func (k *keeper) run() {
 	}
 }
 
-// start starts a keeper, unless there is to be none any more.
+// start starts a keeper, unless end was called.
 func (k *keeper) start() error {
 	read, err := k.openPipe()
 	if err != nil {

@@ -22,7 +22,7 @@ const (
 	reapBatch = 64
 	// maxReapBatches is how many batches are reaped at most to learn whether a tree is dead.
 	maxReapBatches = 1024
-	// orphanDelay is how long orphans are waited for that are about to be dead.
+	// orphanDelay is how long close waits for orphans that are about to die.
 	orphanDelay = 100 * time.Millisecond
 )
 
@@ -41,7 +41,7 @@ func (b *brood) startReaper() {
 	b.reaper.done.Go(b.reapDeaths)
 }
 
-// lookAgain has it look once more.
+// lookAgain makes the reaper search once more.
 func (b *brood) lookAgain() {
 	select {
 	case b.reaper.deaths <- unix.SIGCHLD:
@@ -154,11 +154,11 @@ func (b *brood) look(pid int) (o orphan, err error) {
 	return o, nil
 }
 
-// bearing lists the orphans that live and bear a mark. With certain, nobody else who descends from a leader that is dead
-// lives either: whoever does has an ancestor among our own children, since orphans become those, and there is none who has
-// changed or lost its mark. ErrElusive says that orphans die faster than they are reaped.
+// bearing lists the living orphans that bear a mark. If certain is true and the leader is dead, no other descendant of it
+// lives: a descendant would be one of our own children or have an ancestor among them, since orphans become our children,
+// and none of those has changed or lost its mark. ErrElusive says that orphans die faster than they are reaped.
 func (b *brood) bearing(mark uint64) (pids []int, certain bool, err error) {
-	if childless() { // a twentieth of what the lists take
+	if childless() { // takes a twentieth of the time of the lists
 		return nil, true, nil
 	}
 	b.mu.Lock()
@@ -184,8 +184,8 @@ func (b *brood) bearing(mark uint64) (pids []int, certain bool, err error) {
 	return nil, false, ErrElusive
 }
 
-// orphans lists the orphans among the children of some threads, those that live. Those that are dead it reaps; with more
-// it has reaped reapBatch and has to be called again.
+// orphans lists the living orphans among the children of some threads, and reaps the dead ones. If more is true it has reaped
+// reapBatch and has to be called again.
 func (b *brood) orphans(threads ...int) (living []orphan, more bool, err error) {
 	reaping.Lock()
 	defer reaping.Unlock()
@@ -223,7 +223,7 @@ func reapDead(pid int) bool {
 	return err == syscall.ECHILD || got == pid
 }
 
-// close ends all reaping. All trees were released; orphans that are about to be dead are waited for a moment.
+// close ends all reaping. All trees were released; it waits a moment for orphans that are about to die.
 func (b *brood) close() {
 	b.stopReaper()
 	if b.adopts {

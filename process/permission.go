@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// NotPermittedError says that processes of a tree could not be signalled, because they have another user by now (kill(2),
-// EPERM), and that therefore nothing was done.
+// NotPermittedError says that processes of a tree could not be signalled, because they run as another user by now
+// (kill(2), EPERM), and that therefore nothing was done.
 type NotPermittedError struct {
 	PIDs []int // in ascending order
 }

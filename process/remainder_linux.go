@@ -32,5 +32,5 @@ func (h *Host) endRemainder() error {
 	return err
 }
 
-// doubt says that somebody of the tree may live on when it is given back.
+// doubt notes that a process of the tree may still live when the tree is given back.
 func (e *estate) doubt() { e.host.doubtful.Store(true) }

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reserve is a thread with a table of descriptors of its own (unshare(2), CLONE_FILES), which is all but empty. What has
-// to open something to end a tree does so there when this process has no descriptor left: RLIMIT_NOFILE bounds
+// reserve is a thread with a table of descriptors of its own (unshare(2), CLONE_FILES), which is nearly empty. Code
+// that has to open a file to end a tree does so there when this process has no free descriptor: RLIMIT_NOFILE bounds
 // the numbers in each table, and the table of the process may be filled by clients. Nothing has to be acquired then, not
 // even a thread.
 type reserve struct {
@@ -144,7 +144,7 @@ func transient[T any](f func() (T, error)) (T, error) {
 	return v, err
 }
 
-// onReserve runs f on the reserve; where there is none, or the caller is it, it is out with err.
+// onReserve runs f on the reserve. It returns err if there is none, or the caller runs on it already.
 func onReserve[T any](f func() (T, error), err error) (v T, _ error) {
 	r := reserves.one.Load()
 	if r == nil || r.tid == unix.Gettid() {

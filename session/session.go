@@ -288,12 +288,12 @@ func (s *Session) Resize(rows, cols int) (err error) {
 
 // End begins to end the session for cause: its stop signal to the whole tree, SIGKILL after grace, which is the
 // session's own where nil. The first cause counts: that of a command that has exited already is its exit, also where nobody
-// noticed yet, unless its descendants keep the session running (WaitForTree). For a session that is on its way to its end already, a
-// grace that passes sooner does. It does not wait: Done tells.
+// noticed yet, unless its descendants keep the session running (WaitForTree). If the session is ending already, only a grace
+// that passes sooner has an effect. It does not wait: see Done.
 func (s *Session) End(cause Cause, grace *time.Duration) { s.endBy(cause, grace, 0) }
 
-// Cancel is End with the cause Canceled, and with another first signal than the session's own; 0 is that. A session that is on
-// its way to its end is sent the signal too.
+// Cancel is End with the cause Canceled, and with another first signal than the session's own; 0 is the
+// session's own. A session that is ending already is sent the signal too.
 func (s *Session) Cancel(grace *time.Duration, by syscall.Signal) { s.endBy(Canceled, grace, by) }
 
 func (s *Session) endBy(cause Cause, grace *time.Duration, by syscall.Signal) {

@@ -13,8 +13,8 @@ import (
 // cancelWait is how long a start that was canceled has to come to its own end. Then the session is given up.
 const cancelWait = 100 * time.Millisecond
 
-// launch is the start of a session's process. Its goroutine is the one that nobody waits for: it may be in a system call
-// that waits for a file system. It keeps the session's slot until then.
+// launch is the start of a session's process. Nothing waits for its goroutine, which may be blocked in a system call by a file
+// system. It keeps the session's slot until it is done.
 type launch struct {
 	attempt *process.Attempt
 	cancel  context.CancelFunc
@@ -125,7 +125,7 @@ func (s *Session) startTimedOut() {
 	var l *launch
 	s.update(func(st *status) { l = st.launch })
 	s.fail(&process.SpawnError{Path: l.attempt.Path(), Op: "exec", Errno: syscall.ETIMEDOUT}, false)
-	l.cancel() // what comes of it now fails for nobody
+	l.cancel()
 }
 
 // cancelStart is the end of a session that does not run yet.
@@ -153,8 +153,8 @@ func (s *Session) Discard() {
 	}
 }
 
-// fail makes a session that does not run as if it had never been. With over nothing of its start is left, and its slot is
-// free; before that it is told as one that is starting.
+// fail ends a session that does not run. With over nothing of its start is left: the session is forgotten and its slot free.
+// Until then the session is reported as starting.
 func (s *Session) fail(why error, over bool) {
 	failed := false
 	var attached []*Attachment
@@ -187,8 +187,8 @@ func (s *Session) fail(why error, over bool) {
 	}
 }
 
-// AfterStart has f called when the start is over, behind all that were given before, and reports whether it will be: if
-// that was so already, it is for the caller to go on. f must not wait.
+// AfterStart calls f when the start is over, after the functions that were given before, and reports whether it will do so: if
+// the start was over already, the caller has to go on by itself. f must not wait.
 func (s *Session) AfterStart(f func()) (willCall bool) {
 	s.update(func(st *status) {
 		if willCall = !st.settled; willCall {
@@ -198,7 +198,7 @@ func (s *Session) AfterStart(f func()) (willCall bool) {
 	return willCall
 }
 
-// doWaiting does what waited for the start, in order, also what comes meanwhile.
+// doWaiting calls the functions that waited for the start in order, also those that are added meanwhile.
 func (s *Session) doWaiting() {
 	for {
 		var all []func()

@@ -20,7 +20,7 @@ type attributes struct {
 	soft        *rpc.SoftLimits
 }
 
-// ownAttributes reads them. They are those that this process was started with.
+// ownAttributes returns those that this process was started with.
 func ownAttributes() (a attributes) {
 	umask := syscall.Umask(0o77) // there is no call that only reads it
 	syscall.Umask(umask)
@@ -44,15 +44,15 @@ func (a attributes) add(p *rpc.ExecuteParams, server rpc.Connected) {
 	}
 }
 
-// softLimit is n on the wire.
+// softLimit returns the wire form of n.
 func softLimit(n uint64) rpc.SoftLimit {
 	const most = 1<<63 - 1
 	return rpc.SoftLimit{Set: true, None: n >= most, Value: int64(n & most)}
 }
 
 // openFilesAtStart is the soft limit of open files that this process was started with. The Go runtime raises it to one
-// below the hard limit (syscall/rlimit.go), gives children the one that it found, and does not tell that one: so a
-// child tells it. Where it can't, the zero value leaves the limit to the server.
+// below the hard limit (syscall/rlimit.go) and restores the original one in children, but offers no way to read it: so a
+// child reads it. If that fails, the zero value leaves the limit to the server.
 func openFilesAtStart() rpc.SoftLimit {
 	var own syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &own) != nil {

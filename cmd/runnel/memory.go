@@ -9,16 +9,16 @@ import (
 )
 
 const (
-	// maxGarbage and garbageShare bound the garbage that waits for a collection: so many bytes, and a share of what is in
-	// use. The runtime by itself lets as much wait as is in use (GOGC=100), which doubles what full logs take.
+	// maxGarbage, in bytes, and garbageShare, a share of the memory in use, together bound the garbage that waits for a
+	// collection. By default the runtime lets as much wait as is in use (GOGC=100), which doubles the memory of full logs.
 	maxGarbage   = 16 << 20
 	garbageShare = 8
 	// gcStep is the least change of GOGC, in percent, that is worth a stop of the world.
 	gcStep = 5
 )
 
-// boundGarbage keeps garbage within its bound until stop is called. What little is in use is left to the runtime, and
-// so is everything where the operator has set GOGC.
+// boundGarbage keeps garbage within its bound until stop is called. It changes nothing while little memory is in use, or
+// if the operator has set GOGC.
 func boundGarbage() (stop func()) {
 	if os.Getenv("GOGC") != "" {
 		return func() {}

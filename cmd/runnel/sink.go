@@ -14,8 +14,8 @@ const (
 	logFlush = time.Second
 )
 
-// logSink lets nobody who logs wait for the log's sink, which may be a pipe that nobody reads: one goroutine writes,
-// what waits for it is bounded, and what does not fit is dropped and counted. zerolog's diode is not used for it: it
+// logSink is a writer that never waits for the log's sink, which may be a pipe that nobody reads: one goroutine writes,
+// the lines that wait for it are bounded, and those that do not fit are dropped and counted. zerolog's diode is not used for it: it
 // bounds lines and not bytes, its Close waits for the sink, it reports collisions to stderr, and its waiter may miss
 // the last line.
 type logSink struct {
@@ -56,7 +56,7 @@ func (s *logSink) signal() {
 	}
 }
 
-// close writes what is left. A sink that does not take it within logFlush keeps its goroutine, and loses it.
+// close writes what is left. If the sink does not take it within logFlush it is lost, and the goroutine stays blocked.
 func (s *logSink) close() {
 	s.mu.Lock()
 	s.closed = true

@@ -5,9 +5,9 @@ import (
 	"sync"
 )
 
-// spareThreads is how many threads the runtime has from the start. It aborts the process where it needs another one and the
-// kernel refuses that, as where the processes of a session have taken all process ids. What ends a session needs one for each
-// system call that takes long, and each of those frees some.
+// spareThreads is how many threads the runtime has from the start. The runtime aborts the process if it needs another one and
+// the kernel refuses it, for example because a session has taken all process ids. Ending a session needs one thread for each
+// system call that takes long, and each of these calls frees process ids.
 const spareThreads = 32
 
 // keepThreads makes the runtime start spareThreads threads. It never ends those that are idle.

@@ -22,7 +22,7 @@ const (
 	tokenWait = 3 * time.Second
 )
 
-// readToken reads a token file. Others' rights on it are refused: a token that others read is none. The file may be a
+// readToken reads a token file. It refuses one that other users may read or write. The file may be a
 // pipe, as in --token-file <(command).
 func readToken(path string) (string, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a FIFO without a writer is opened at once

@@ -11,7 +11,7 @@ import (
 const (
 	// maxQueued is how many bytes may wait to be sent before calls have to wait for their turn.
 	maxQueued = 1 << 20
-	// spare is the room beyond it for what can't wait: that a request or a session is canceled.
+	// spare is how much more may be queued by messages that can't wait: the cancellation of a request or a session.
 	spare = 128 << 10
 	// maxKept is the longest buffer that is used again.
 	maxKept = 256 << 10
@@ -42,7 +42,7 @@ type outbox struct {
 	mu      sync.Mutex
 	queue   []*outgoing
 	bytes   int          // of the queue
-	answer  []byte       // the pong to the newest ping, which is all that is owed (RFC 6455 §5.5.3)
+	answer  []byte       // the pong to the newest ping; older pings need none (RFC 6455 §5.5.3)
 	pings   *time.Ticker // nil where this side need not ping
 	begun   *outgoing    // the rest of what a sender has begun to write
 	trying  bool         // a sender writes

@@ -103,8 +103,8 @@ func sameOrigin(u *url.URL, host string) bool {
 }
 
 // tokenGiven looks for the token in the Authorization header (RFC 6750 §2.1, or as the password of RFC 7617) and among
-// the subprotocols, never in the URL, which ends up in logs. Browsers send a Basic credential that they know with the
-// requests of every page, so one that comes with an Origin proves nothing.
+// the subprotocols, never in the URL, which ends up in logs. Browsers send a stored Basic credential with the
+// requests of every page, so one in a request with an Origin proves nothing.
 func (a *Auth) tokenGiven(r *http.Request) bool {
 	if a.Token == "" {
 		return true

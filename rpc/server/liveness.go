@@ -9,8 +9,8 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-// minQueued is how much has to wait in the kernel for a peer before what leaves is taken for the peer's doing. Less
-// than that, as pings are, the peer's kernel takes for a program that hangs.
+// minQueued is how many bytes have to wait in the kernel for a peer before their decrease counts as reading by the peer. A
+// smaller amount, such as pings, is taken by the peer's kernel even if the program hangs.
 const minQueued = 4 << 10
 
 // liveness cuts a peer off from which there was no sign of life for a time. Signs are that something came, and that

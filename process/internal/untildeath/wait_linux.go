@@ -42,7 +42,7 @@ func isKeeper() bool {
 	return n == len(name) && string(name[:]) == Name+"\x00"
 }
 
-// prepare keeps away what is not meant for a keeper: signals to all processes of a server or a terminal, and descriptors.
+// prepare ignores the signals that are sent to all processes of a server or a terminal, and closes other descriptors.
 func prepare() {
 	ignore := struct {
 		handler, flags, restorer uintptr
