@@ -24,8 +24,8 @@ func init() {
 	if path == "" {
 		return
 	}
-	signal.Ignore(syscall.SIGIO) // which asks for the lease back
-	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	signal.Ignore(syscall.SIGIO)                                // which asks for the lease back
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0) // a writer would fail the exec with ETXTBSY
 	if err == nil {
 		_, err = unix.FcntlInt(uintptr(fd), unix.F_SETLEASE, unix.F_WRLCK)
 	}
