@@ -38,24 +38,36 @@ func (c *cgroup) inLeaf() (some bool, err error) {
 
 func (c *cgroup) populated() (bool, error) {
 	some, err := c.inLeaf()
-	if err == nil && !some && !c.members.noneLeft() {
-		return c.scattered.populated()
+	if some || err != nil {
+		return some, err
 	}
-	return some, err
+	orphans, none, err := c.members.whoLeft()
+	switch {
+	case none:
+		return false, nil
+	case err != nil || len(orphans) > 0:
+		return true, err
+	}
+	return c.scattered.populated()
 }
 
-// living goes by the kernel's count: processes that fork and exit all the time may be missed by every search.
+// living goes by the kernel's count and by the orphans of the tree: processes that fork and exit all the time may be missed
+// by every search.
 func (c *cgroup) living() ([]int, error) {
 	for range maxRounds {
 		some, err := c.inLeaf()
 		if err != nil {
 			return nil, err
 		}
-		if !some && c.members.noneLeft() {
-			return nil, nil
+		orphans, none, err := c.members.whoLeft()
+		if !some && (none || err != nil) {
+			return nil, err
 		}
-		if pids, err := c.scattered.living(); len(pids) > 0 || err != nil || !some {
+		if pids, err := c.scattered.living(); len(pids) > 0 || err != nil {
 			return pids, err
+		}
+		if !some {
+			return orphans, nil
 		}
 	}
 	return nil, ErrElusive
@@ -137,13 +149,18 @@ type leafMembers struct {
 	mark  uint64
 }
 
-// noneLeft says that no process lives that left the leaf: the leader is dead, so every living descendant of it has an ancestor
-// among our own children, or is one, and none of those bears the mark or may have changed it.
-func (r *leafMembers) noneLeft() bool {
+// whoLeft lists the orphans that bear the mark. With none, no process lives that left the leaf: the leader is dead, so every
+// living descendant of it has an ancestor among our own children, or is one, and none of those bears the mark or may have
+// changed it.
+func (r *leafMembers) whoLeft() (orphans []int, none bool, err error) {
 	if !r.group.leader.exited() { // asked first, or its children could come to us after the search
-		return false
+		return nil, false, nil
 	}
-	return r.mark == 0 || r.noOrphans()
+	if r.mark == 0 {
+		return nil, true, nil
+	}
+	orphans, certain, err := r.brood.bearing(r.mark)
+	return orphans, err == nil && certain && len(orphans) == 0, err
 }
 
 func (r *leafMembers) noOrphans() bool {

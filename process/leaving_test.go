@@ -97,6 +97,29 @@ func TestLeaderThatLeavesAndDoesNotDie(t *testing.T) {
 	}
 }
 
+// A process that left what holds its tree, and forks and ends all the time, is missed by most readings of the process
+// table. It is ended, or named, but never taken for dead.
+func TestLeaderThatLeavesAndForksOn(t *testing.T) {
+	h := openHost(t, Cgroup)
+	hop := compiled(t, "hop")
+	for range 10 {
+		p := startOn(t, h, sh(leave(t, h)+"exec "+hop))
+		mark := p.tree.(*cgroup).members.mark
+		if err := p.WaitExit(); err != nil {
+			t.Fatal(err)
+		}
+		r := p.Sweep(context.Background(), 0)
+		orphans, certain, err := h.brood.bearing(mark)
+		lives := err != nil || !certain || len(orphans) > 0
+		if lives && len(r.Survivors) == 0 && !r.Unverified {
+			t.Errorf("%+v, but %v live, %v", r, orphans, err)
+		}
+		if !r.Escalated {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
 // Descendants that left the group of their tree are found by its mark.
 func TestDescendantThatLeavesItsGroup(t *testing.T) {
 	h := openHost(t, Cgroup)

@@ -1,0 +1,18 @@
+// A process that forks and ends without end, so that a new process takes its place all the time. SIGTERM and SIGHUP are
+// ignored. It ends by itself after a minute.
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+int main(void) {
+	time_t end = time(0) + 60;
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGCHLD, SIG_IGN);
+	while (time(0) < end) {
+		if (fork() != 0)
+			_exit(0);
+		setsid();
+	}
+	return 0;
+}
