@@ -16,7 +16,7 @@ const cancelWait = 100 * time.Millisecond
 // launch is the start of a session's process. Nothing waits for its goroutine, which may be blocked in a system call by a file
 // system. It keeps the session's slot until it is done.
 type launch struct {
-	attempt *process.Attempt
+	attempt *process.Attempt // nil once claimed
 	cancel  context.CancelFunc
 	timeout *time.Timer // gives the session up; nil for no bound
 	giveUp  *time.Timer // the same, once the start was canceled
@@ -54,7 +54,10 @@ func (s *Session) Begin() {
 
 // StartMayWait says whether the start may wait for a file system. Otherwise it is about to be over.
 func (s *Session) StartMayWait() (may bool) {
-	s.update(func(st *status) { may = st.launch == nil || st.launch.attempt.MayWait() })
+	s.update(func(st *status) {
+		l := st.launch
+		may = l == nil || l.attempt != nil && l.attempt.MayWait()
+	})
 	return may
 }
 
@@ -81,6 +84,7 @@ func (s *Session) start(ctx context.Context, l *launch) {
 func (s *Session) claim(l *launch) bool {
 	s.update(func(st *status) {
 		l.claimed = st.state == Starting
+		l.attempt = nil // it has the arguments and the environment, which an ended session must not keep
 		l.stopTimers()
 	})
 	return l.claimed
@@ -123,8 +127,13 @@ func unread(p *process.Process) bool {
 // startTimedOut gives up a start that takes too long.
 func (s *Session) startTimedOut() {
 	var l *launch
-	s.update(func(st *status) { l = st.launch })
-	s.fail(&process.SpawnError{Path: l.attempt.Path(), Op: "exec", Errno: syscall.ETIMEDOUT}, false)
+	var path string
+	s.update(func(st *status) {
+		if l = st.launch; l.attempt != nil {
+			path = l.attempt.Path()
+		}
+	})
+	s.fail(&process.SpawnError{Path: path, Op: "exec", Errno: syscall.ETIMEDOUT}, false)
 	l.cancel()
 }
 

@@ -5,6 +5,7 @@ package server_test
 import (
 	"math"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 )
@@ -68,4 +69,16 @@ func live() int64 {
 		}
 	}
 	return int64(total)
+}
+
+// TestEndedSessionKeepsNoEnvironment: what a command was given is not kept with its record.
+func TestEndedSessionKeepsNoEnvironment(t *testing.T) {
+	s := serve(t)
+	p := s.dial(t)
+	large := strings.Repeat("x", 100<<10)
+	flat(t, 6<<20, func() {
+		for range 100 {
+			p.ok("execute", object{"command": []string{"true"}, "env": object{"LARGE": large}, "wait": true}, nil)
+		}
+	})
 }
