@@ -50,6 +50,8 @@ type conn struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // requests that wait
 
+	slowStart <-chan struct{} // Ready of the last start that took longer than startInline, or nil; belongs to the goroutine that reads
+
 	replying chan struct{} // holds a token while one of those requests makes its reply
 
 	mu       sync.Mutex

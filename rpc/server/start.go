@@ -10,11 +10,16 @@ import (
 )
 
 // startInline is how long an execute holds up the requests behind it on its connection while a file system may hold up the
-// start. Mostly the start is over by then, and its reply precedes theirs.
+// start. Mostly the start is over by then, and its reply precedes theirs. Those that follow while such a start goes on
+// hold up nobody, so that many of them do not add up.
 const startInline = 10 * time.Millisecond
 
-// awaitStart waits for the start of a session unless that may take long.
+// awaitStart waits for the start of a session unless that may take long. It is called by the reader of the connection only.
 func (r *request) awaitStart(s Session) {
+	if slow := r.conn.slowStart; slow != nil && !isOver(slow) {
+		return
+	}
+	r.conn.slowStart = nil
 	timer := time.NewTimer(startInline)
 	defer timer.Stop()
 	select {
@@ -24,9 +29,11 @@ func (r *request) awaitStart(s Session) {
 		return
 	case <-timer.C:
 	}
-	if !s.StartMayWait() {
-		_ = await(r.conn.ctx, s.Ready())
+	if s.StartMayWait() {
+		r.conn.slowStart = s.Ready()
+		return
 	}
+	_ = await(r.conn.ctx, s.Ready())
 }
 
 func isOver(done <-chan struct{}) bool {

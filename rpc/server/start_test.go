@@ -153,6 +153,23 @@ func TestBlockedStartHoldsUpNobody(t *testing.T) {
 	})
 }
 
+// What the blocked starts of a connection hold up does not add up: a request behind many of them is answered at once.
+func TestManyBlockedStartsHoldUpNobody(t *testing.T) {
+	path := script(t, t.TempDir(), "program", "#!/bin/sh\n", 0o755)
+	lease(t, path)
+	const starts = 90 // 900 ms where each holds up the next for startInline
+	p := serve(t).dial(t)
+	began := time.Now()
+	for range starts {
+		p.request("execute", object{"command": []string{path}})
+	}
+	var list rpc.ListResult
+	p.ok("list", object{"state": "starting", "limit": 1000}, &list)
+	if took := time.Since(began); len(list.Sessions) != starts || took > 450*time.Millisecond {
+		t.Errorf("%d are starting, told after %v", len(list.Sessions), took)
+	}
+}
+
 // A start that takes too long fails, and what it waited for is named.
 func TestStartTimeout(t *testing.T) {
 	eachBlocked(t, func(t *testing.T, b blocked) {
