@@ -65,7 +65,7 @@ var Methods = []Method{
 	{
 		Name:        MethodCancel,
 		Summary:     "End a session's whole tree and wait until it is gone.",
-		Description: "SIGTERM, then after `grace` SIGKILL. Answered once the whole tree is gone or given up on; at once if the session had ended.",
+		Description: "The stop signal, then after `grace` SIGKILL. Answered once the whole tree is gone or given up on; at once if the session had ended.",
 		Params:      typeOf[CancelParams](),
 		Results:     []reflect.Type{typeOf[CancelResult]()},
 		Errors:      []int{CodeSessionNotFound, CodeRequestCanceled},
