@@ -23,9 +23,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// required says that the machine is known to have a containment, so that its tests may not be skipped.
-func required(kind Containment) bool {
-	return slices.Contains(strings.Split(os.Getenv("RUNNEL_TEST_REQUIRE"), ","), string(kind))
+// required says that the machine is known to have a containment, the means for a limit, or a compiler, so that tests that
+// need it may not be skipped.
+func required[T ~string](what T) bool {
+	return slices.Contains(strings.Split(os.Getenv("RUNNEL_TEST_REQUIRE"), ","), string(what))
 }
 
 // openHost opens a host that is closed, and has to be without a trace, when the test is over.

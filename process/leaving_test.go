@@ -21,6 +21,9 @@ func compiled(t testing.TB, name string) string {
 	t.Helper()
 	cc, err := exec.LookPath("cc")
 	if err != nil {
+		if required("compiler") {
+			t.Fatal(err)
+		}
 		t.Skip("NO C COMPILER, so this is not tested: ", err)
 	}
 	path := filepath.Join(t.TempDir(), name)

@@ -142,7 +142,7 @@ func needs(t *testing.T, h *Host, name Limit) Mechanism {
 	t.Helper()
 	held, err := h.Enforce(Limits{name: 1 << 20})
 	if err != nil {
-		if required(Containment(name)) {
+		if required(name) {
 			t.Fatal(err)
 		}
 		t.Skip(err)
