@@ -10,11 +10,25 @@ import (
 // The files of /proc and of control groups, each opened for one call. All of these work without a free descriptor: see
 // transient.
 
+// uninterrupted repeats a system call that a signal interrupts. The kernel does not do so itself where the memory limit of
+// a control group is written.
+func uninterrupted(call func() (int, error)) (n int, err error) {
+	for {
+		if n, err = call(); err != unix.EINTR {
+			return n, err
+		}
+	}
+}
+
+func open(path string, flags int) (fd int, err error) {
+	return uninterrupted(func() (int, error) { return unix.Open(path, flags|unix.O_CLOEXEC, 0) })
+}
+
 // readFile returns all of a file.
 func readFile(path string) ([]byte, error) {
 	return transient(func() ([]byte, error) {
 		buf := make([]byte, 0, 1024)
-		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		fd, err := open(path, unix.O_RDONLY)
 		if err != nil {
 			return nil, &os.PathError{Op: "open", Path: path, Err: err}
 		}
@@ -40,21 +54,21 @@ func readFile(path string) ([]byte, error) {
 // readOnce reads the beginning of a file into buf. Errors are bare errnos.
 func readOnce(path string, buf []byte) (int, error) {
 	return transient(func() (int, error) {
-		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		fd, err := open(path, unix.O_RDONLY)
 		if err != nil {
 			return 0, err
 		}
 		defer unix.Close(fd)
-		return unix.Read(fd, buf)
+		return uninterrupted(func() (int, error) { return unix.Read(fd, buf) })
 	})
 }
 
 // writeFile writes to a file that is there, as those of a control group are.
 func writeFile(path, text string) error {
 	_, err := transient(func() (struct{}, error) {
-		fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+		fd, err := open(path, unix.O_WRONLY)
 		if err == nil {
-			_, err = unix.Write(fd, []byte(text))
+			_, err = uninterrupted(func() (int, error) { return unix.Write(fd, []byte(text)) })
 			_ = unix.Close(fd)
 		}
 		if err != nil {
@@ -68,7 +82,7 @@ func writeFile(path, text string) error {
 // listNames returns the names in a directory.
 func listNames(path string) ([]string, error) {
 	return transient(func() (names []string, err error) {
-		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		fd, err := open(path, unix.O_RDONLY|unix.O_DIRECTORY)
 		if err != nil {
 			return nil, &os.PathError{Op: "open", Path: path, Err: err}
 		}
