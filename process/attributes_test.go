@@ -270,3 +270,22 @@ func TestUmaskOfFiles(t *testing.T) {
 		}
 	})
 }
+
+// A process between that dies before it is ready lacks threads or memory.
+func TestStepThatDoesNotBegin(t *testing.T) {
+	status, theirs, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	unread, order, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = theirs.Close()
+	defer unread.Close()
+	s := &step{order: order, status: status}
+	defer s.close()
+	if err := s.letThrough(os.Getpid(), nil); err != syscall.EAGAIN {
+		t.Error(err)
+	}
+}

@@ -271,7 +271,11 @@ func (s *step) pass(ctx context.Context, pid int, limits *treeLimits) error {
 }
 
 func (s *step) letThrough(pid int, limits *treeLimits) error {
-	if _, err := io.ReadFull(s.status, make([]byte, 1)); err != nil {
+	switch _, err := io.ReadFull(s.status, make([]byte, 1)); err {
+	case nil:
+	case io.EOF: // it is dead: the runtime gives up where it gets no threads or no memory
+		return syscall.EAGAIN
+	default:
 		return err
 	}
 	var o order
