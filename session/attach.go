@@ -88,14 +88,16 @@ func (a *Attachment) Drop() { a.leave(true) }
 func (a *Attachment) leave(dropped bool) {
 	a.cursor.Close()
 	s := a.session
+	ends := dropped && !s.spec.Keep
+	over := ends && s.isOver()
 	s.update(func(st *status) {
 		if a.gone {
 			return
 		}
 		a.gone = true
 		st.attached = slices.DeleteFunc(st.attached, func(x *Attachment) bool { return x == a })
-		if dropped && len(st.attached) == 0 && !s.spec.Keep {
-			s.end(st, Disconnected, s.spec.Grace)
+		if ends && len(st.attached) == 0 {
+			s.end(st, Disconnected, s.spec.Grace, over)
 		}
 		s.release(st)
 	})

@@ -30,9 +30,10 @@ func (s *Session) lingerIfAlone(st *status) {
 	}
 	var alone *stream.Deadline // nobody can come while this process is suspended
 	alone = stream.NewSilence(s.spec.Linger, nil, func() {
+		over := s.isOver()
 		s.update(func(st *status) {
 			if st.linger == alone { // else somebody came meanwhile
-				s.end(st, Disconnected, s.spec.Grace)
+				s.end(st, Disconnected, s.spec.Grace, over)
 			}
 		})
 	})

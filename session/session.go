@@ -297,6 +297,7 @@ func (s *Session) End(cause Cause, grace *time.Duration) { s.endBy(cause, grace,
 func (s *Session) Cancel(grace *time.Duration, by syscall.Signal) { s.endBy(Canceled, grace, by) }
 
 func (s *Session) endBy(cause Cause, grace *time.Duration, by syscall.Signal) {
+	over := s.isOver()
 	s.update(func(st *status) {
 		most := s.spec.Grace
 		if grace != nil {
@@ -306,7 +307,7 @@ func (s *Session) endBy(cause Cause, grace *time.Duration, by syscall.Signal) {
 			st.stop = by
 		}
 		asked := st.state == Ending
-		s.end(st, cause, most)
+		s.end(st, cause, most, over)
 		if asked && by != 0 && by != syscall.SIGKILL && !st.exited {
 			st.ask = by
 		}
@@ -318,7 +319,8 @@ func (s *Session) stopSignal(st *status) syscall.Signal {
 	return cmp.Or(st.stop, s.spec.Program.StopSignal, syscall.SIGTERM)
 }
 
-func (s *Session) end(st *status, cause Cause, grace time.Duration) {
+// end is with the session's lock. Over says that isOver was true before the lock was taken.
+func (s *Session) end(st *status, cause Cause, grace time.Duration, over bool) {
 	if s.stopSignal(st) == syscall.SIGKILL {
 		grace = 0 // which sends it, and says so
 	}
@@ -338,7 +340,7 @@ func (s *Session) end(st *status, cause Cause, grace time.Duration) {
 			if l := st.launch; l != nil && !l.claimed {
 				s.cancelStart(l)
 			}
-		case s.isOver(st.proc):
+		case over:
 			st.cause = Exited
 			s.beginEnd(st)
 			st.hurry()
@@ -350,9 +352,13 @@ func (s *Session) end(st *status, cause Cause, grace time.Duration) {
 }
 
 // isOver says whether the session has ended by itself, which the supervisor has not noticed yet: the command has exited, as
-// anyone can see, and nobody else keeps the session running.
-func (s *Session) isOver(p *process.Process) bool {
-	if !p.Exited() {
+// anyone can see, and nobody else keeps the session running. It may wait for a pause of the tree and read the process
+// table, so it is called without the session's lock.
+func (s *Session) isOver() bool {
+	s.mu.Lock()
+	p, live := s.status.proc, s.status.state.Live()
+	s.mu.Unlock()
+	if !live || !p.Exited() {
 		return false
 	}
 	if !s.spec.WaitForTree {
