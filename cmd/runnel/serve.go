@@ -28,6 +28,7 @@ type serveCmd struct {
 
 // Run serves until the first signal, and then drains; a second signal ends at once.
 func (c *serveCmd) Run(w *world) error {
+	signal.Notify(make(chan os.Signal, 1), endSignals()...) // one more signal does not interrupt what follows the shutdown
 	ctx, stop := signal.NotifyContext(w.ctx, endSignals()...)
 	defer stop()
 	defer boundGarbage()()

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 const asks = "echo ready; read line; exit 3" // a command that ends when told to
@@ -47,6 +48,22 @@ func TestDrainEndsSessions(t *testing.T) {
 	x.says("shutdown")
 	server.exits(0)
 	gone(t, pid)
+}
+
+// Signals that go on to come do not interrupt what the server does last, and do not change its exit status.
+func TestSignalsUpToTheEnd(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	server, ready := p.serve(t)
+	for range 30000 { // it needs some milliseconds
+		if syscall.Kill(ready.PID, syscall.SIGTERM) != nil {
+			break
+		}
+		time.Sleep(100 * time.Microsecond)
+	}
+	server.exits(0)
+	missing(t, p.path("ready"))
+	missing(t, p.socket())
 }
 
 // A second signal ends at once what the drain, or a command's grace, would hold up for an hour.
