@@ -94,14 +94,20 @@ func (h *heldFiles) expire() {
 	if h.closed {
 		return
 	}
+	next := heldFor
 	for id, f := range h.all {
-		if f.users == 0 && time.Since(f.used) >= heldFor {
+		left := heldFor - time.Since(f.used)
+		switch {
+		case f.users > 0:
+		case left <= 0:
 			_ = unix.Close(f.fd)
 			delete(h.all, id)
+		default:
+			next = min(next, left)
 		}
 	}
 	if h.timer = nil; len(h.all) > 0 {
-		h.timer = time.AfterFunc(heldFor, h.expire)
+		h.timer = time.AfterFunc(next, h.expire)
 	}
 }
 

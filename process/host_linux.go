@@ -190,7 +190,7 @@ func (h *Host) spawn(ctx context.Context, path string, spec *Spec, stdio [3]int,
 	var pid int
 	err := b.prepare(h.subtree.take)
 	if err == nil {
-		if pid, err = b.fork(); spoilt(err) && b.leaf != nil { // by who was in it before, as root
+		if pid, err = b.fork(); err != nil && b.leaf != nil && (spoilt(err) || b.leaf.removed()) { // by who was in it before, as root
 			b.undo()
 			if err = b.prepare(h.subtree.make); err == nil {
 				pid, err = b.fork()

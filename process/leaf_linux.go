@@ -156,6 +156,12 @@ func (l *leaf) spent() (cpuTime, bool) {
 // peak is the most memory that the tree had, 0 where that is not counted. Only a leaf that is not used again counts.
 func (l *leaf) peak() int64 { return number(l.path(), "memory.peak") }
 
+// removed says whether a command with the rights of the server has removed it.
+func (l *leaf) removed() bool {
+	var st unix.Stat_t
+	return unix.Stat(l.path(), &st) == unix.ENOENT
+}
+
 // clean says whether the leaf is as good as new: nobody in it, nothing below it, not frozen, and never killed. Linux 6.18 was
 // seen to kill at birth whoever is cloned into a group that was killed some time before: it compares the count of
 // kills with that of the parent's group.

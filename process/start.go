@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 	"syscall"
@@ -39,8 +40,12 @@ type Spec struct {
 
 // SpawnError says why a command did not start. It never holds an argument or an environment value.
 type SpawnError struct {
-	Path  string        // the directory for "chdir", /dev/ptmx for "pty", else the program as it was asked for
-	Op    string        // "chdir", "exec" (with fork), "pty", or "pipe" when no descriptors were to be had
+	// Path is the directory for "chdir", /dev/ptmx for "pty", a file of a control group for what is done there, else the
+	// program as it was asked for.
+	Path string
+	// Op is "chdir", "exec" (with fork), "pty", "pipe" when no descriptors were to be had, or what was done in a control
+	// group: "mkdir", "open", "write".
+	Op    string
 	Errno syscall.Errno // EINVAL for a NUL byte, which no path, argument or variable can hold
 }
 
@@ -103,6 +108,9 @@ func (s *Spec) refusal(err error) error {
 	}
 	if told, ok := errors.AsType[*SpawnError](err); ok {
 		return told
+	}
+	if group, ok := errors.AsType[*fs.PathError](err); ok {
+		return &SpawnError{Path: group.Path, Op: group.Op, Errno: errnoOf(err)}
 	}
 	if s.Dir != "" {
 		if derr := unix.Faccessat(unix.AT_FDCWD, s.Dir+"/.", unix.F_OK, unix.AT_EACCESS); derr != nil {

@@ -32,6 +32,7 @@ type subtree struct {
 	controllers []string // that bound leaves
 	enabled     []string // in the control group of this process, for that
 	moved       bool     // this process went into a leaf of its own, for that
+	most        int64    // processes of all trees together, where those are bounded
 	below       string   // where in dir the leaves are: "", or "/sessions" where those are bounded together
 
 	mu    sync.Mutex
@@ -99,19 +100,25 @@ func (t *subtree) keepReserve(reserve int) {
 	if !t.moved || !t.counts("pids") || !bounded || reserve <= 0 {
 		return
 	}
+	if t.most = withoutReserve(most, reserve); t.bound() == nil {
+		t.below = sessionsDir
+	}
+}
+
+// bound makes the group that bounds the processes of all trees together.
+func (t *subtree) bound() error {
 	dir := t.dir + sessionsDir
 	err := os.Mkdir(dir, 0o755)
 	if err == nil {
 		_, err = delegate(dir, t.controllers)
 	}
 	if err == nil {
-		err = writeFile(filepath.Join(dir, "pids.max"), strconv.FormatInt(withoutReserve(most, reserve), 10))
+		err = writeFile(filepath.Join(dir, "pids.max"), strconv.FormatInt(t.most, 10))
 	}
 	if err != nil {
 		_ = os.Remove(dir)
-		return
 	}
-	t.below = sessionsDir
+	return err
 }
 
 // processesAllowed is the least pids.max of a control group of version 2 and those above it.
@@ -208,7 +215,28 @@ func (t *subtree) make() (*leaf, error) {
 	t.made++
 	number := t.made
 	t.mu.Unlock()
-	return newLeaf(t, number)
+	l, err := newLeaf(t, number)
+	if errors.Is(err, os.ErrNotExist) && t.restore() == nil {
+		return newLeaf(t, number)
+	}
+	return l, err
+}
+
+// restore makes what leaves are in again, after a command with the rights of the server has removed it. A group in which a
+// leaf is in use can't be removed.
+func (t *subtree) restore() error {
+	if err := os.Mkdir(t.dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	if len(t.controllers) > 0 {
+		if _, err := delegate(t.dir, t.controllers); err != nil {
+			return err
+		}
+	}
+	if t.below == "" {
+		return nil
+	}
+	return t.bound()
 }
 
 // give takes a leaf back.

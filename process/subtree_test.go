@@ -251,6 +251,20 @@ func TestSpoiltLeaf(t *testing.T) {
 	}
 }
 
+// A command with the rights of the server that removes the groups of ended trees keeps no later one from starting.
+func TestRemovedSubtree(t *testing.T) {
+	h := openHost(t, Cgroup)
+	lifeOn(t, h, sh("true"))
+	if err := removeCgroup(h.subtree.dir); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if out, exit := lifeOn(t, h, sh("echo fine")); out != "fine\n" || exit.Code != 0 {
+			t.Errorf("%q, %+v", out, exit)
+		}
+	}
+}
+
 func TestParseHierarchies(t *testing.T) {
 	const cgroups = "12:pids:/a/b\n4:cpu,cpuacct:/\n1:name=systemd:/x\n0::/user.slice/a b\n"
 	const mounts = `22 1 0:20 / / rw - ext4 /dev/root rw
