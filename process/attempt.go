@@ -15,6 +15,9 @@ type Attempt struct {
 	spec Spec
 	at   atomic.Pointer[string]
 	held atomic.Bool // all files are held, and the exec waits for nobody
+
+	files    files // what Prepare took
+	prepared bool
 }
 
 // Attempt prepares a start of spec. It does not block.
@@ -48,11 +51,7 @@ func (a *Attempt) Start(ctx context.Context) (*Process, error) {
 	if err := spec.check(); err != nil {
 		return nil, err
 	}
-	path, err := spec.program()
-	if err != nil {
-		return nil, spec.refusal(err)
-	}
-	files, err := a.hold(ctx, path)
+	path, files, err := a.open(ctx)
 	defer files.close()
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -84,6 +83,17 @@ func (a *Attempt) Start(ctx context.Context) (*Process, error) {
 		return nil, context.Cause(ctx)
 	}
 	return p, nil
+}
+
+// open finds the program and holds what its exec opens, unless Prepare has done that.
+func (a *Attempt) open(ctx context.Context) (path string, f files, err error) {
+	if a.prepared {
+		return a.files.path, a.files, nil
+	}
+	if path, err = a.spec.program(); err == nil {
+		f, err = a.hold(ctx, path)
+	}
+	return path, f, err
 }
 
 // Discard kills the tree, and returns when it is gone or given up on. It is called instead of WaitExit, Sweep, Reap and

@@ -17,17 +17,23 @@ var errUnsettled = errors.New("process: the list of children changes all the whi
 // childrenOf is all children that some threads of this process have; the same thread may be named twice, 0 is none, and
 // one that is gone has none: its list went to the first thread. Reaping is held: a list from which nobody goes meanwhile is
 // read without a gap.
-func childrenOf(threads ...int) ([]int, error) { return childrenBy(settle, threads) }
+func childrenOf(threads ...int) ([]int, error) { return childrenBy(settle, 0, threads) }
 
 // childrenSeen is the same without reaping held: some may be left out.
-func childrenSeen(threads ...int) ([]int, error) { return childrenBy(readChildren, threads) }
+func childrenSeen(threads ...int) ([]int, error) { return childrenBy(readChildren, 0, threads) }
 
-func childrenBy(read func(list int) ([]int, error), threads []int) (all []int, err error) {
+// childrenBy reads the list of the first thread from an open descriptor, if first is one.
+func childrenBy(read func(list int) ([]int, error), first int, threads []int) (all []int, err error) {
 	for i, tid := range threads {
 		if tid == 0 || slices.Contains(threads[:i], tid) {
 			continue
 		}
-		pids, err := transient(func() ([]int, error) { return childrenOfOne(tid, read) })
+		var pids []int
+		if first > 0 && tid == os.Getpid() {
+			pids, err = read(first)
+		} else {
+			pids, err = transient(func() ([]int, error) { return childrenOfOne(tid, read) })
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -47,6 +53,16 @@ func childrenOfOne(tid int, read func(list int) ([]int, error)) ([]int, error) {
 	}
 	defer unix.Close(fd)
 	return read(fd)
+}
+
+// openFirstList opens the list of the first thread, which lives as long as the process, so it can be kept open. It is 0 where
+// there is none.
+func openFirstList() int {
+	fd, err := unix.Open("/proc/self/task/"+strconv.Itoa(os.Getpid())+"/children", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return 0
+	}
+	return fd
 }
 
 // childless says that this process has no child at all, dead or alive.

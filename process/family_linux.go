@@ -74,6 +74,8 @@ type brood struct {
 	next    uint64
 	forking bool // there is a leader that is in neither
 
+	firstList int // the list of the first thread's children, 0 for none; see openFirstList
+
 	reaper reaper
 }
 
@@ -134,6 +136,7 @@ func (b *brood) start() error {
 			b.before[pid] = started
 		}
 	}
+	b.firstList = openFirstList()
 	b.startReaper()
 	return nil
 }

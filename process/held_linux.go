@@ -77,6 +77,21 @@ func (h *heldFiles) add(fd int, interpreter string) *heldFile {
 	return f
 }
 
+// onDevice says whether a file that is held is on a device, which is no remote file system then.
+func (h *heldFiles) onDevice(dev uint64) bool {
+	if h == nil {
+		return false
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for id := range h.all {
+		if id.dev == dev {
+			return true
+		}
+	}
+	return false
+}
+
 func (h *heldFiles) give(f *heldFile) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

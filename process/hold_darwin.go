@@ -3,7 +3,10 @@ package process
 import "context"
 
 // files are what is kept open for one exec: nothing here, which has no leases.
-type files struct{ mayWait bool }
+type files struct {
+	path    string
+	mayWait bool
+}
 
 func (*files) close() {}
 

@@ -35,7 +35,8 @@ type files struct {
 	shared  [maxInterpreters]*heldFile
 	m       int
 	of      *heldFiles
-	mayWait bool // the exec may wait for somebody
+	path    string // of the program, once Prepare has taken all
+	mayWait bool   // the exec may wait for somebody
 }
 
 func (f *files) keep(fd int) {
@@ -55,7 +56,7 @@ func (f *files) close() {
 	for _, h := range f.shared[:f.m] {
 		f.of.give(h)
 	}
-	f.n, f.m = 0, 0
+	f.n, f.m, f.path = 0, 0, ""
 }
 
 // hold opens the directory, the program and its interpreters. It waits for leases on them until ctx ends. It stops at a file

@@ -194,7 +194,7 @@ func (b *brood) orphans(threads ...int) (living []orphan, more bool, err error) 
 	reaped := 0
 	for again := true; again; { // until nobody was found dead: its children came to us after the list was read
 		again, living = false, living[:0]
-		pids, err := childrenOf(threads...)
+		pids, err := childrenBy(settle, b.firstList, threads)
 		if err != nil {
 			return nil, false, err
 		}
@@ -231,7 +231,11 @@ func (b *brood) close() {
 	}
 	for end := time.Now().Add(orphanDelay); time.Now().Before(end); time.Sleep(firstLook) {
 		if living, _, again := b.reapOrphans(); living == 0 && !again {
-			return
+			break
 		}
+	}
+	if b.firstList > 0 {
+		_ = unix.Close(b.firstList)
+		b.firstList = 0
 	}
 }

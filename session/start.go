@@ -30,7 +30,7 @@ func (s *Session) Start() error {
 	return s.View().Failure
 }
 
-// Begin begins to start the process; it is called once and does not wait. Ready is closed when the process runs or the start
+// Begin begins to start the process; it is called once and waits for no file system. Ready is closed when the process runs or the start
 // failed: then the session never existed, and View has the Failure, which is ErrCanceled or ErrShuttingDown if it was
 // ended before it ran, and else an error of [process.Attempt.Start]. Its slot is free again when nothing of the
 // start is left.
@@ -40,16 +40,25 @@ func (s *Session) Begin() {
 	ended := false
 	s.update(func(st *status) {
 		st.launch, st.started = l, time.Now()
-		if ended = st.wanted; !ended && s.reg.o.StartTimeout > 0 {
-			l.timeout = time.AfterFunc(s.reg.o.StartTimeout, s.startTimedOut)
-		}
+		ended = st.wanted
 	})
-	if ended {
+	switch {
+	case ended:
 		cancel()
 		s.fail(errNotStarted, true)
-		return
+	case l.attempt.Prepare(): // a goroutine would cost 2 % of the time of a short command
+		s.start(ctx, l)
+	default:
+		s.boundStart(l)
+		go s.start(ctx, l)
 	}
-	go s.start(ctx, l)
+}
+
+// boundStart gives the start up when it takes too long.
+func (s *Session) boundStart(l *launch) {
+	if s.reg.o.StartTimeout > 0 {
+		s.update(func(*status) { l.timeout = time.AfterFunc(s.reg.o.StartTimeout, s.startTimedOut) })
+	}
 }
 
 // StartMayWait says whether the start may wait for a file system. Otherwise it is about to be over.
@@ -115,7 +124,6 @@ func (s *Session) run(p *process.Process) {
 	})
 	s.reg.supervise(s, p)
 	close(s.ready)
-	p.Adjust()
 	s.doWaiting()
 }
 

@@ -23,6 +23,7 @@ const (
 // reaped, the record is made. Sweeping first would lose the output of descendants that are about to write.
 func (s *Session) supervise(p *process.Process) {
 	readers := s.read(p)
+	p.Adjust()
 	s.windUp(p, readers, p.WaitExit())
 }
 

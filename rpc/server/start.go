@@ -20,6 +20,9 @@ func (r *request) awaitStart(s Session) {
 		return
 	}
 	r.conn.slowStart = nil
+	if isOver(s.Ready()) {
+		return
+	}
 	timer := time.NewTimer(startInline)
 	defer timer.Stop()
 	select {
