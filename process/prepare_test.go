@@ -28,7 +28,7 @@ func TestPrepare(t *testing.T) {
 		if err := os.Chmod(path, 0o755); err != nil { // another change of status: what is held is another file
 			t.Fatal(err)
 		}
-		if name != "interpreted" && prepared(t, h, spec) {
+		if prepared(t, h, spec) && name != "interpreted" { // the shell may be held for another one's sake
 			t.Errorf("%s: prepared at once", name)
 		}
 		if !prepared(t, h, spec) {
