@@ -229,14 +229,14 @@ func TestBlockedStartIsGivenUp(t *testing.T) {
 	eachBlocked(t, func(t *testing.T, b blocked) {
 		s := serve(t)
 		p := s.dial(t)
-		execute, id := p.waits(b)
+		execute, _ := p.waits(b)
 		p.send(`{"jsonrpc":"2.0","method":"$/cancelRequest","params":{"id":%s}}`, execute)
 		p.bad(-32800, p.reply(execute))
 		free := func() bool { return s.registry.Running() == 0 }
 		if !pollFor(returnTime, free) {
 			t.Error("canceled, and its slot is taken")
 		}
-		_, id = p.waits(b)
+		_, id := p.waits(b)
 		p.reset()
 		if !pollFor(returnTime, free) {
 			t.Error("disconnected, and its slot is taken")
