@@ -1,8 +1,6 @@
 package process
 
 import (
-	"strings"
-
 	"golang.org/x/sys/unix"
 )
 
@@ -20,7 +18,7 @@ func (a *Attempt) Prepare() bool {
 	return true
 }
 
-// take takes what the exec of spec opens from the files that are held. It reports whether all is there.
+// take takes all that the exec of spec opens from the files that are held, and reports whether all of it was there.
 func (f *files) take(spec *Spec) bool {
 	dir := unix.AT_FDCWD
 	if spec.Dir != "" {
@@ -44,30 +42,19 @@ func (f *files) take(spec *Spec) bool {
 		if path = last.interpreter; path == "" {
 			return true
 		}
-		if h, err := f.of.takeCached(dir, path); err != nil || h == nil {
+		h, err := f.of.takeCached(dir, path)
+		if err != nil || h == nil {
 			return false
-		} else {
-			f.share(h)
 		}
+		f.share(h)
 	}
 	return false
 }
 
-// takeProgram takes the program, and returns its path; "" is none. What was executed, and has not changed since, may be executed.
+// takeProgram takes the program and returns its path, "" if it is not held. A file that was executed and has not changed
+// since may be executed.
 func (f *files) takeProgram(dir int, spec *Spec) string {
-	name := spec.Argv[0]
-	if strings.Contains(name, "/") {
-		if h, err := f.of.takeCached(dir, name); err == nil && h != nil {
-			f.share(h)
-			return name
-		}
-		return ""
-	}
-	for element := range strings.SplitSeq(spec.path(), ":") {
-		if element == "" {
-			element = "."
-		}
-		file := element + "/" + name
+	for file := range spec.candidates() {
 		h, err := f.of.takeCached(dir, file)
 		switch {
 		case err == nil && h != nil:

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"iter"
 	"strings"
 	"syscall"
 
@@ -18,14 +19,7 @@ func (s *Spec) program() (string, error) {
 		return name, nil
 	}
 	err := syscall.ENOENT
-	if name == "" {
-		return "", err
-	}
-	for dir := range strings.SplitSeq(s.path(), ":") {
-		if dir == "" {
-			dir = "." // an empty element is the working directory
-		}
-		file := dir + "/" + name
+	for file := range s.candidates() {
 		switch s.executable(file) {
 		case nil:
 			return file, nil
@@ -34,6 +28,29 @@ func (s *Spec) program() (string, error) {
 		}
 	}
 	return "", err
+}
+
+// candidates are the paths that execvp(3) tries for the program, in order: the name itself if it has a slash, else one for
+// each element of PATH.
+func (s *Spec) candidates() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		name := s.Argv[0]
+		if name == "" {
+			return
+		}
+		if strings.Contains(name, "/") {
+			yield(name)
+			return
+		}
+		for dir := range strings.SplitSeq(s.path(), ":") {
+			if dir == "" {
+				dir = "." // an empty element is the working directory
+			}
+			if !yield(dir + "/" + name) {
+				return
+			}
+		}
+	}
 }
 
 func (s *Spec) path() string {
