@@ -14,11 +14,27 @@ import (
 type counting struct {
 	containment
 	looks atomic.Int32
+	full  atomic.Bool // then there is no free descriptor during a look
+	t     *testing.T
 }
 
 func (c *counting) populated() (bool, error) {
 	c.looks.Add(1)
+	defer c.fill()()
 	return c.containment.populated()
+}
+
+func (c *counting) watch() *watched {
+	defer c.fill()()
+	return c.containment.watch()
+}
+
+// fill takes all descriptors. It does so for each call: others may be closed in the background.
+func (c *counting) fill() (free func()) {
+	if !c.full.Load() {
+		return func() {}
+	}
+	return fillDescriptors(c.t)
 }
 
 func eachContainment(t *testing.T, f func(t *testing.T, h *Host)) {
@@ -32,7 +48,7 @@ func outliving(t *testing.T, h *Host, script string) (*Process, *counting) {
 	spec := sh("exec 3<&0; " + script + " & echo ready")
 	spec.Stdin = true
 	p := startOn(t, h, spec)
-	c := &counting{containment: p.tree}
+	c := &counting{containment: p.tree, t: t}
 	p.tree = c
 	readLine(t, p.Stdout())
 	if err := p.WaitExit(); err != nil {
@@ -99,8 +115,7 @@ func TestAwaitTree(t *testing.T) {
 func TestAwaitTreeWithoutDescriptors(t *testing.T) {
 	eachContainment(t, func(t *testing.T, h *Host) {
 		p, tree := outliving(t, h, "cat <&3")
-		free := fillDescriptors(t)
-		defer free()
+		tree.full.Store(true)
 		ctx, cancel := context.WithCancel(context.Background())
 		over := await(p, ctx)
 		if !poll(func() bool { return tree.looks.Load() > 2 }) {
