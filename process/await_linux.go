@@ -53,11 +53,11 @@ func (c *cgroup) watch() *watched {
 	if some, err := c.inLeaf(); !some || err != nil {
 		return c.scattered.watch() // who left it
 	}
-	fd, err := unix.Openat(c.leaf.dir, "cgroup.events", unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	fd, err := unix.Open(c.leaf.path()+"/"+eventsFile, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil
 	}
-	return &watched{os.NewFile(uintptr(fd), "cgroup.events"), unpopulated}
+	return &watched{os.NewFile(uintptr(fd), eventsFile), unpopulated}
 }
 
 // unpopulated also holds where it is not to be known, so that the tree is looked at.

@@ -332,6 +332,7 @@ func (b *birth) process(l *leader) *Process {
 	terminal := b.spec.Terminal != nil
 	switch {
 	case b.leaf != nil:
+		b.host.subtree.keepOpen(b.leaf)
 		p.tree = newCgroup(g, b.leaf, b.host.brood, b.mark, terminal)
 	case b.mark != 0:
 		p.tree = newMarker(g, b.host.brood, b.mark, terminal)

@@ -14,35 +14,49 @@ import (
 // populated.
 type leaf struct {
 	tree   *subtree
-	number int // its name in that
-	dir    int // O_PATH, to clone into
-	events int // cgroup.events
-	cpu    int // cpu.stat
+	number int  // its name in that
+	dir    int  // O_PATH, to clone into; -1, like the next two, where it is closed
+	events int  // cgroup.events
+	cpu    int  // cpu.stat
+	kept   bool // it counts as one that is open: see subtree.keepOpen
 	frozen bool
 	killed bool    // it was, or may have been: see clean
 	used   cpuTime // by those that were in it before
 }
 
+const eventsFile, cpuFile = "cgroup.events", "cpu.stat"
+
 type cpuTime struct{ user, system time.Duration }
 
 func newLeaf(t *subtree, number int) (l *leaf, err error) {
 	l = &leaf{tree: t, number: number, dir: -1, events: -1, cpu: -1}
-	path := l.path()
-	if err = os.Mkdir(path, 0o755); err != nil {
+	if err = os.Mkdir(l.path(), 0o755); err != nil {
 		return nil, err
 	}
-	if l.dir, err = unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err == nil {
-		l.events, err = unix.Openat(l.dir, "cgroup.events", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err = l.open(); err != nil {
+		_ = os.Remove(l.path())
+		return nil, err
 	}
-	if err == nil {
-		l.cpu, err = unix.Openat(l.dir, "cpu.stat", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	return l, nil
+}
+
+// open opens what close closes, unless it is open.
+func (l *leaf) open() (err error) {
+	path := l.path()
+	if l.dir < 0 {
+		l.dir, err = unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	}
+	if err == nil && l.events < 0 {
+		l.events, err = unix.Openat(l.dir, eventsFile, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	}
+	if err == nil && l.cpu < 0 {
+		l.cpu, err = unix.Openat(l.dir, cpuFile, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	}
 	if err != nil {
 		l.close()
-		_ = os.Remove(path)
-		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+		return &os.PathError{Op: "open", Path: path, Err: err}
 	}
-	return l, nil
+	return nil
 }
 
 func (l *leaf) path() string { return l.tree.leaves() + "/" + strconv.Itoa(l.number) }
@@ -50,6 +64,7 @@ func (l *leaf) path() string { return l.tree.leaves() + "/" + strconv.Itoa(l.num
 // shown is what /proc/PID/cgroup calls it.
 func (l *leaf) shown() string { return l.tree.shown + l.tree.below + "/" + strconv.Itoa(l.number) }
 
+// close closes the descriptors. All but the birth of a child works without them, for some microseconds more.
 func (l *leaf) close() {
 	for _, fd := range []*int{&l.dir, &l.events, &l.cpu} {
 		if *fd >= 0 {
@@ -57,6 +72,14 @@ func (l *leaf) close() {
 			*fd = -1
 		}
 	}
+}
+
+// read reads the beginning of one of its files, from the descriptor if that is open.
+func (l *leaf) read(fd int, name string, buf []byte) (int, error) {
+	if fd >= 0 {
+		return unix.Pread(fd, buf, 0)
+	}
+	return readOnce(l.path()+"/"+name, buf)
 }
 
 // populated says whether anybody lives in the leaf or below it. Zombies do not.
@@ -67,7 +90,7 @@ func (l *leaf) populated() (bool, error) {
 
 func (l *leaf) event(name string) (uint64, error) {
 	var buf [128]byte
-	n, err := unix.Pread(l.events, buf[:], 0)
+	n, err := l.read(l.events, eventsFile, buf[:])
 	if err != nil {
 		return 0, os.NewSyscallError("read cgroup.events", err)
 	}
@@ -140,7 +163,7 @@ func (l *leaf) holds(pid int) (bool, error) {
 // spent is the time that everybody used who was in the leaf since it was taken, and where the next one begins.
 func (l *leaf) spent() (cpuTime, bool) {
 	var buf [512]byte
-	n, err := unix.Pread(l.cpu, buf[:], 0)
+	n, err := l.read(l.cpu, cpuFile, buf[:])
 	if err != nil {
 		return cpuTime{}, false
 	}
@@ -170,10 +193,15 @@ func (l *leaf) clean() bool {
 		return false
 	}
 	var buf [128]byte
-	n, err := unix.Pread(l.events, buf[:], 0)
+	n, err := l.read(l.events, eventsFile, buf[:])
 	if err != nil || field(buf[:n], "populated") != 0 || field(buf[:n], "frozen") != 0 { // nobody can be born into a frozen one
 		return false
 	}
 	var st unix.Stat_t
-	return unix.Fstat(l.dir, &st) == nil && st.Nlink == 2
+	if l.dir >= 0 {
+		err = unix.Fstat(l.dir, &st)
+	} else {
+		err = unix.Stat(l.path(), &st)
+	}
+	return err == nil && st.Nlink == 2
 }

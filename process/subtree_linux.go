@@ -18,6 +18,9 @@ import (
 // maxSpare is how many leaves wait for the next tree.
 const maxSpare = 64
 
+// maxOpenLeaves is how many leaves in use keep their three descriptors, which save some 10 µs at the end of a tree.
+const maxOpenLeaves = 256
+
 // serverLeaf is the control group, beside those of the trees, into which a server moves itself.
 const serverLeaf = "server"
 
@@ -39,6 +42,7 @@ type subtree struct {
 	spare []*leaf
 	dead  []*leaf // to be removed
 	made  int
+	open  int  // leaves in use that have their descriptors
 	busy  bool // somebody is at keep
 	gone  bool
 	work  sync.WaitGroup
@@ -203,10 +207,26 @@ func (t *subtree) take() (*leaf, error) {
 		l := t.spare[n-1]
 		t.spare = t.spare[:n-1]
 		t.mu.Unlock()
-		return l, nil
+		if l.open() == nil { // as most are
+			return l, nil
+		}
+		t.give(l)
+		return t.make()
 	}
 	t.mu.Unlock()
 	return t.make()
+}
+
+// keepOpen is called when a tree was born into a leaf: the leaf keeps its descriptors, unless too many do.
+func (t *subtree) keepOpen(l *leaf) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.open < maxOpenLeaves {
+		t.open++
+		l.kept = true
+	} else {
+		l.close()
+	}
 }
 
 // make returns a new leaf.
@@ -244,6 +264,10 @@ func (t *subtree) give(l *leaf) {
 	clean := t.again() && l.clean()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if l.kept {
+		t.open--
+		l.kept = false
+	}
 	if clean && !t.gone && len(t.spare) < maxSpare {
 		t.spare = append(t.spare, l)
 		return
