@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // hierarchies are the directories of this process' own control groups, as far as they are to be seen here.
@@ -141,18 +143,44 @@ func delegate(dir string, names []string) (enabled []string, err error) {
 
 // processesIn lists the processes of one control group, without those of its children.
 func processesIn(dir string) (pids []int, err error) {
-	text, err := readFile(filepath.Join(dir, "cgroup.procs"))
+	pids, err = numbersIn(filepath.Join(dir, "cgroup.procs"))
+	if errors.Is(err, unix.EOPNOTSUPP) { // it is threaded (cgroups(7)), which a command with the rights of the server can do
+		return processesOfThreadsIn(dir)
+	}
+	return pids, err
+}
+
+// processesOfThreadsIn lists the processes of which a thread is in a threaded control group.
+func processesOfThreadsIn(dir string) (pids []int, err error) {
+	tids, err := numbersIn(filepath.Join(dir, "cgroup.threads"))
+	for _, tid := range tids {
+		text, err := readFile("/proc/" + strconv.Itoa(tid) + "/status")
+		if exhausted(err) {
+			return nil, err
+		}
+		_, rest, _ := bytes.Cut(text, []byte("\nTgid:\t"))
+		line, _, _ := bytes.Cut(rest, []byte("\n"))
+		if pid, err := strconv.Atoi(string(line)); err == nil && !slices.Contains(pids, pid) { // else it has ended
+			pids = append(pids, pid)
+		}
+	}
+	return pids, err
+}
+
+// numbersIn reads numbers in lines.
+func numbersIn(path string) (all []int, err error) {
+	text, err := readFile(path)
 	if err != nil {
 		return nil, err
 	}
 	for field := range strings.FieldsSeq(string(text)) {
-		pid, err := strconv.Atoi(field)
+		n, err := strconv.Atoi(field)
 		if err != nil {
-			return nil, fmt.Errorf("%s/cgroup.procs: %w", dir, err)
+			return nil, fmt.Errorf("%s: %w", path, err)
 		}
-		pids = append(pids, pid)
+		all = append(all, n)
 	}
-	return pids, nil
+	return all, nil
 }
 
 // eachMemberIn calls f for every process that lives in a control group or below it.

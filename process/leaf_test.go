@@ -5,6 +5,7 @@ package process
 import (
 	"context"
 	"errors"
+	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -78,5 +79,31 @@ func TestLeafWithoutDescriptors(t *testing.T) {
 	}
 	if exit := untilEnd(r); exit.Code != 4 || h.subtree.open != 0 {
 		t.Errorf("%+v, %d", exit, h.subtree.open)
+	}
+}
+
+// A command with the rights of the server can leave its leaf and make that a threaded one, which has neither cgroup.procs nor
+// cgroup.kill. The next tree in that leaf is controlled as any other.
+func TestThreadedLeaf(t *testing.T) {
+	h := openHost(t, Cgroup)
+	p := startOn(t, h, sh(leave(t, h)+"echo $$; exec sleep 60"))
+	readPID(t, p.Stdout())
+	leaf := p.tree.(*cgroup).leaf
+	if err := writeFile(leaf.path()+"/cgroup.type", "threaded"); err != nil {
+		t.Fatal(err)
+	}
+	_ = syscall.Kill(p.PID(), syscall.SIGTERM)
+	untilEnd(p)
+	q := startOn(t, h, sh(deafPair))
+	pids := [2]int{readPID(t, q.Stdout()), readPID(t, q.Stdout())}
+	if h.subtree.again() && q.tree.(*cgroup).leaf != leaf {
+		t.Error("it has another leaf")
+	}
+	if _, err := os.ReadFile(leaf.path() + "/cgroup.procs"); !errors.Is(err, syscall.EOPNOTSUPP) {
+		t.Errorf("cgroup.procs: %v", err)
+	}
+	controlled(t, q, pids)
+	if _, err := q.Reap(); err != nil || alive(pids[0]) || alive(pids[1]) {
+		t.Errorf("%v, alive: %v, %v", err, alive(pids[0]), alive(pids[1]))
 	}
 }
