@@ -14,26 +14,19 @@ var errNoLists = errors.New("process: the kernel lists no children")
 
 var errUnsettled = errors.New("process: the list of children changes all the while")
 
-// childrenOf is all children that some threads of this process have; the same thread may be named twice, 0 is none, and
-// one that is gone has none: its list went to the first thread. Reaping is held: a list from which nobody goes meanwhile is
-// read without a gap.
-func childrenOf(threads ...int) ([]int, error) { return childrenBy(settle, 0, threads) }
+// childrenOf is all children that some threads of this process have; the same thread may be named twice. One that has ended
+// has none: its list went to the first thread. Reaping is held: a list from which nobody goes meanwhile is read without a gap.
+func childrenOf(threads ...int) ([]int, error) { return childrenBy(settle, threads) }
 
 // childrenSeen is the same without reaping held: some may be left out.
-func childrenSeen(threads ...int) ([]int, error) { return childrenBy(readChildren, 0, threads) }
+func childrenSeen(threads ...int) ([]int, error) { return childrenBy(readChildren, threads) }
 
-// childrenBy reads the list of the first thread from an open descriptor, if first is one.
-func childrenBy(read func(list int) ([]int, error), first int, threads []int) (all []int, err error) {
+func childrenBy(read func(list int) ([]int, error), threads []int) (all []int, err error) {
 	for i, tid := range threads {
-		if tid == 0 || slices.Contains(threads[:i], tid) {
+		if slices.Contains(threads[:i], tid) {
 			continue
 		}
-		var pids []int
-		if first > 0 && tid == os.Getpid() {
-			pids, err = read(first)
-		} else {
-			pids, err = transient(func() ([]int, error) { return childrenOfOne(tid, read) })
-		}
+		pids, err := transient(func() ([]int, error) { return childrenOfOne(tid, read) })
 		if err != nil {
 			return nil, err
 		}
@@ -44,31 +37,24 @@ func childrenBy(read func(list int) ([]int, error), first int, threads []int) (a
 
 // childrenOfOne opens the list anew each time: a thread's number may be another one's by now.
 func childrenOfOne(tid int, read func(list int) ([]int, error)) ([]int, error) {
-	fd, err := unix.Open("/proc/self/task/"+strconv.Itoa(tid)+"/children", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err == unix.ENOENT && tid != os.Getpid() {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, errors.Join(errNoLists, err)
+	fd, err := openChildren(tid)
+	if err != nil || fd < 0 {
+		return nil, err
 	}
 	defer unix.Close(fd)
 	return read(fd)
 }
 
-// openFirstList opens the list of the first thread, which lives as long as the process, so it can be kept open. It is 0 where
-// there is none.
-func openFirstList() int {
-	fd, err := unix.Open("/proc/self/task/"+strconv.Itoa(os.Getpid())+"/children", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return 0
+// openChildren opens the list of a thread. It returns -1 for a thread that has ended; the first one never does.
+func openChildren(tid int) (fd int, err error) {
+	fd, err = unix.Open("/proc/self/task/"+strconv.Itoa(tid)+"/children", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err == unix.ENOENT && tid != os.Getpid() {
+		return -1, nil
 	}
-	return fd
-}
-
-// childless says that this process has no child at all, dead or alive.
-func childless() bool {
-	var info unix.Siginfo
-	return unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOWAIT|unix.WNOHANG|unix.WALL, nil) == unix.ECHILD
+	if err != nil {
+		return -1, errors.Join(errNoLists, err)
+	}
+	return fd, nil
 }
 
 // settle reads a list until two readings agree: the fork of a program that can't be executed reaps its child unseen, and

@@ -46,8 +46,9 @@ type containment interface {
 	living() ([]int, error)
 	// watch returns something that tells when a member ends of whom the end may be that of the tree; nil where nothing does.
 	watch() *watched
-	// outlivesReap says whether the tree can be named safely after its leader was reaped.
-	outlivesReap() bool
+	// reapsFirst says whether the leader is to be reaped before the tree is swept, which costs less where signal 0 tells then
+	// that nobody is left.
+	reapsFirst() bool
 	// release comes before what holds the tree is given back: what is called later touches nothing.
 	release()
 }

@@ -74,13 +74,17 @@ type brood struct {
 	next    uint64
 	forking bool // there is a leader that is in neither
 
-	firstList int // the list of the first thread's children, 0 for none; see openFirstList
+	lists openLists
 
 	reaper reaper
 }
 
-// offspring is a leader's number, 0 while it is forked, and that of the thread that forked it.
-type offspring struct{ leader, thread int }
+// offspring is a leader's process id, 0 while it is forked, the id of the thread that forked it, and which tree it is in the order
+// of their starts.
+type offspring struct {
+	leader, thread int
+	number         uint64
+}
 
 // errMarked says that this process is itself in a tree of another server's, whose mark its children have to keep.
 var errMarked = errors.New("this process bears the mark of another server")
@@ -136,7 +140,7 @@ func (b *brood) start() error {
 			b.before[pid] = started
 		}
 	}
-	b.firstList = openFirstList()
+	b.lists = make(openLists)
 	b.startReaper()
 	return nil
 }
@@ -186,7 +190,9 @@ func (b *brood) fork(f func() (pid int, err error)) (mark uint64, pid int, err e
 		delete(b.trees, mark)
 		return 0, 0, err
 	}
-	b.trees[mark], b.leaders[pid] = offspring{pid, unix.Gettid()}, mark
+	of := b.trees[mark]
+	of.leader = pid
+	b.trees[mark], b.leaders[pid] = of, mark
 	return mark, pid, nil
 }
 
@@ -216,7 +222,10 @@ func (b *brood) newMark(thread int) uint64 {
 		b.next++
 		mark := markOf(b.instance, b.next)
 		if _, taken := b.trees[mark]; !taken {
-			b.trees[mark], b.threads[thread], b.forking = offspring{thread: thread}, true, true
+			b.trees[mark], b.threads[thread], b.forking = offspring{thread: thread, number: b.next}, true, true
+			if !b.reaper.listening.Load() {
+				b.lookAgain()
+			}
 			return mark
 		}
 	}

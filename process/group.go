@@ -34,6 +34,8 @@ type kernel struct {
 
 func (g *group) name() Containment { return Group }
 
+func (g *group) reapsFirst() bool { return g.outlivesReap() }
+
 func (g *group) outlivesReap() bool { return g.sys.signalGroup != nil && g.leader.handle != nil }
 
 func (g *group) signal(sig syscall.Signal) error {

@@ -443,6 +443,7 @@ func TestStormLeavesNothing(t *testing.T) {
 			}
 			before += 3 * len(entries)
 		}
+		before += maxOpenLists
 		if !poll(func() bool { return len(descriptors()) <= before }) { // what was executed is kept open for a moment
 			t.Errorf("descriptors: %d, then %v", before, descriptors())
 		}

@@ -6,6 +6,7 @@ import (
 	"os/signal"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -18,6 +19,8 @@ const (
 	reapDelay = 5 * time.Millisecond
 	// reapDelayBusy is the same after a look that found dead orphans: there may be more of them soon.
 	reapDelayBusy = time.Millisecond
+	// reapDelayYoung is the time from a fork to the next look while no tree is older than that.
+	reapDelayYoung = 10 * time.Millisecond
 	// reapBatch is how many orphans are reaped at most before the locks are released for others.
 	reapBatch = 64
 	// maxReapBatches is how many batches are reaped at most to learn whether a tree is dead.
@@ -26,19 +29,36 @@ const (
 	orphanDelay = 100 * time.Millisecond
 )
 
-// reaper is the goroutine that reaps the orphans of a brood when they die.
+// reaper is the goroutine that reaps the orphans of a brood when they die. It takes SIGCHLD only while there is a tree older than
+// reapDelayYoung or an orphan: for short commands, each signal would cost as much as a hundredth of the command.
 type reaper struct {
-	deaths chan os.Signal // SIGCHLD; one is kept while a look is under way
-	stop   chan struct{}
-	done   sync.WaitGroup
+	deaths    chan os.Signal // SIGCHLD, also for a fork; one is kept while a look is under way
+	stop      chan struct{}
+	done      sync.WaitGroup
+	listening atomic.Bool // it gets SIGCHLD
+	always    atomic.Bool // orphans may come at any time
 }
 
 // startReaper starts it. Other users of SIGCHLD in this process are not affected (os/signal).
 func (b *brood) startReaper() {
 	b.reaper.deaths = make(chan os.Signal, 1)
 	b.reaper.stop = make(chan struct{})
-	signal.Notify(b.reaper.deaths, unix.SIGCHLD)
+	if os.Getpid() == 1 {
+		b.reaper.always.Store(true)
+	}
+	b.reaper.listen(b.reaper.always.Load())
 	b.reaper.done.Go(b.reapDeaths)
+}
+
+// listen turns the signals on and off.
+func (r *reaper) listen(on bool) {
+	switch {
+	case on && !r.listening.Load():
+		signal.Notify(r.deaths, unix.SIGCHLD)
+	case !on && r.listening.Load():
+		signal.Stop(r.deaths)
+	}
+	r.listening.Store(on)
 }
 
 // lookAgain makes the reaper search once more.
@@ -50,39 +70,71 @@ func (b *brood) lookAgain() {
 }
 
 func (b *brood) stopReaper() {
-	signal.Stop(b.reaper.deaths)
 	close(b.reaper.stop)
 	b.reaper.done.Wait()
+	b.reaper.listen(false)
 }
 
-// reapDeaths looks for dead orphans after each SIGCHLD, but no more often than once in a delay.
+// reapDeaths looks for dead orphans after each SIGCHLD and each fork, but no more often than once in a delay.
 func (b *brood) reapDeaths() {
-	delay, again := reapDelay, false
+	r := &b.reaper
+	delay, again := reapDelayYoung, false
 	for {
 		if !again {
 			select {
-			case <-b.reaper.deaths:
-			case <-b.reaper.stop:
+			case <-r.deaths:
+			case <-r.stop:
 				return
 			}
 		}
+		before := b.newest()
 		select {
 		case <-time.After(delay):
-		case <-b.reaper.stop:
+		case <-r.stop:
 			return
 		}
-		select { // a look sees whoever died before it
-		case <-b.reaper.deaths:
-		default:
+		if r.listening.Load() { // a look sees whoever died before it
+			select {
+			case <-r.deaths:
+			default:
+			}
 		}
-		reaped := 0
+		living, reaped := 0, 0
 		if again = false; someDead() {
-			_, reaped, again = b.reapOrphans()
+			living, reaped, again = b.reapOrphans()
 		}
-		if delay = reapDelay; reaped > 0 {
+		if on := again || living > 0 || r.always.Load() || b.olderThan(before); on != r.listening.Load() {
+			r.listen(on)
+			again = true // for who died or was forked before that
+		}
+		switch {
+		case !r.listening.Load():
+			delay = reapDelayYoung
+		case reaped > 0:
 			delay = reapDelayBusy
+		default:
+			delay = reapDelay
 		}
 	}
+}
+
+// newest counts the trees that were started.
+func (b *brood) newest() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.next
+}
+
+// olderThan says whether a tree was started before newest was n.
+func (b *brood) olderThan(n uint64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, of := range b.trees {
+		if of.number <= n {
+			return true
+		}
+	}
+	return false
 }
 
 // someDead says whether a child of this process is dead and not reaped, in 1 µs.
@@ -158,14 +210,11 @@ func (b *brood) look(pid int) (o orphan, err error) {
 // lives: a descendant would be one of our own children or have an ancestor among them, since orphans become our children,
 // and none of those has changed or lost its mark. ErrElusive says that orphans die faster than they are reaped.
 func (b *brood) bearing(mark uint64) (pids []int, certain bool, err error) {
-	if childless() { // takes a twentieth of the time of the lists
-		return nil, true, nil
-	}
 	b.mu.Lock()
-	thread := b.trees[mark].thread
+	of := b.trees[mark]
 	b.mu.Unlock()
 	for range maxReapBatches {
-		living, more, err := b.orphans(os.Getpid(), thread) // orphans come to the first thread
+		living, more, err := b.orphans(of)
 		switch {
 		case err != nil:
 			return nil, false, nil
@@ -184,9 +233,9 @@ func (b *brood) bearing(mark uint64) (pids []int, certain bool, err error) {
 	return nil, false, ErrElusive
 }
 
-// orphans lists the living orphans among the children of some threads, and reaps the dead ones. If more is true it has reaped
-// reapBatch and has to be called again.
-func (b *brood) orphans(threads ...int) (living []orphan, more bool, err error) {
+// orphans lists the living orphans among the children of the thread that forked a leader and of the first thread, to which all
+// orphans come, and reaps the dead ones. If more is true it has reaped reapBatch and has to be called again.
+func (b *brood) orphans(of offspring) (living []orphan, more bool, err error) {
 	reaping.Lock()
 	defer reaping.Unlock()
 	b.mu.Lock()
@@ -194,7 +243,7 @@ func (b *brood) orphans(threads ...int) (living []orphan, more bool, err error) 
 	reaped := 0
 	for again := true; again; { // until nobody was found dead: its children came to us after the list was read
 		again, living = false, living[:0]
-		pids, err := childrenBy(settle, b.firstList, threads)
+		pids, err := b.childrenOf(of)
 		if err != nil {
 			return nil, false, err
 		}
@@ -217,6 +266,21 @@ func (b *brood) orphans(threads ...int) (living []orphan, more bool, err error) 
 	return living, false, nil
 }
 
+// childrenOf lists the children of those two threads. reaping and b.mu are held.
+func (b *brood) childrenOf(of offspring) (pids []int, err error) {
+	first, leader := os.Getpid(), of.leader
+	if _, unreaped := b.leaders[leader]; !unreaped {
+		leader = 0
+	}
+	if of.thread != 0 && of.thread != first {
+		if pids, err = b.lists.read(of.thread, leader); err != nil {
+			return nil, err
+		}
+	}
+	more, err := b.lists.read(first, 0)
+	return append(pids, more...), err
+}
+
 // reapDead reaps a child that is dead, and is false for one that lives.
 func reapDead(pid int) bool {
 	got, err := syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
@@ -234,8 +298,7 @@ func (b *brood) close() {
 			break
 		}
 	}
-	if b.firstList > 0 {
-		_ = unix.Close(b.firstList)
-		b.firstList = 0
-	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lists.close()
 }

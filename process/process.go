@@ -202,7 +202,7 @@ func (p *Process) Adjust() {
 // Signal returns os.ErrProcessDone from then on. Called for a leader that does not exit, it takes the
 // leader for one of the others, so that even a tree stuck in the kernel is given up on in bounded time.
 func (p *Process) Sweep(ctx context.Context, grace time.Duration) SweepResult {
-	if p.tree.outlivesReap() {
+	if p.tree.reapsFirst() {
 		_, _ = p.leader.reap() // ErrRunning: then it is swept with the others
 	}
 	r := sweep(ctx, p.tree, grace, p.stop, p.asked.Load())

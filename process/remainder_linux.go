@@ -33,4 +33,9 @@ func (h *Host) endRemainder() error {
 }
 
 // doubt notes that a process of the tree may still live when the tree is given back.
-func (e *estate) doubt() { e.host.doubtful.Store(true) }
+func (e *estate) doubt() {
+	e.host.doubtful.Store(true)
+	if b := e.host.brood; b != nil {
+		b.reaper.always.Store(true) // it may be an orphan that dies at any time
+	}
+}

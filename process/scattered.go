@@ -51,7 +51,7 @@ type scattered struct {
 	released bool     // what held the tree was given back, and may hold another one; under the leader's lock
 }
 
-func (t *scattered) outlivesReap() bool { return !t.numbered }
+func (t *scattered) reapsFirst() bool { return false }
 
 // held runs f while the members can be named.
 func (t *scattered) held(f func(pidfd int, reaped bool) error) error {
