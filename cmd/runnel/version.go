@@ -5,6 +5,10 @@ import (
 	"runtime/debug"
 )
 
+// tag is the version of a release build, set by -ldflags "-X main.tag=v1.2.3". If it is empty, the version is taken
+// from the build info.
+var tag string
+
 type versionCmd struct{}
 
 // Run prints the version.
@@ -13,11 +17,37 @@ func (versionCmd) Run(w *world) error {
 	return err
 }
 
-// version is the module's, with the commit where the build knows it.
+// version returns the version of this binary, which the server also reports as server_version.
 func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "(devel)"
+	if tag != "" {
+		return tag
 	}
-	return info.Main.Version
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return devel
+	}
+	return buildVersion(info)
+}
+
+// devel is the version of a build whose build info names neither a module version nor a revision.
+const devel = "(devel)"
+
+// buildVersion returns the version of the main module, or else the VCS revision, with "+dirty" if the work tree had
+// uncommitted changes. Builds with -buildvcs=false and those of go run and go test have neither.
+func buildVersion(info *debug.BuildInfo) string {
+	if v := info.Main.Version; v != "" && v != devel {
+		return v
+	}
+	settings := make(map[string]string)
+	for _, s := range info.Settings {
+		settings[s.Key] = s.Value
+	}
+	revision := settings["vcs.revision"]
+	if revision == "" {
+		return devel
+	}
+	if settings["vcs.modified"] == "true" {
+		revision += "+dirty"
+	}
+	return revision
 }

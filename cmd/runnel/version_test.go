@@ -1,0 +1,41 @@
+package main
+
+import (
+	"os/exec"
+	"runtime/debug"
+	"testing"
+)
+
+func TestBuildVersion(t *testing.T) {
+	revision := debug.BuildSetting{Key: "vcs.revision", Value: "0123abcd"}
+	clean := debug.BuildSetting{Key: "vcs.modified", Value: "false"}
+	dirty := debug.BuildSetting{Key: "vcs.modified", Value: "true"}
+	for _, c := range []struct {
+		module   string
+		settings []debug.BuildSetting
+		want     string
+	}{
+		{"v1.2.3", nil, "v1.2.3"},
+		{"v0.0.0-20260102030405-0123abcd+dirty", []debug.BuildSetting{revision, dirty}, "v0.0.0-20260102030405-0123abcd+dirty"},
+		{"(devel)", []debug.BuildSetting{revision, clean}, "0123abcd"},
+		{"", []debug.BuildSetting{revision, dirty}, "0123abcd+dirty"},
+		{"(devel)", nil, "(devel)"},
+		{"", nil, "(devel)"},
+	} {
+		info := &debug.BuildInfo{Main: debug.Module{Version: c.module}, Settings: c.settings}
+		if got := buildVersion(info); got != c.want {
+			t.Errorf("module version %q, settings %v: got %q, want %q", c.module, c.settings, got, c.want)
+		}
+	}
+}
+
+// TestVersionOfARelease builds the program with a tag, as docs/contributing.md describes it.
+func TestVersionOfARelease(t *testing.T) {
+	program := newPlace(t).path("runnel")
+	if out, err := exec.Command("go", "build", "-ldflags", "-X main.tag=v1.2.3", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if out, err := exec.Command(program, "version").Output(); err != nil || string(out) != "runnel v1.2.3\n" {
+		t.Errorf("output is %q, error %v", out, err)
+	}
+}
