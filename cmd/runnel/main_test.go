@@ -31,6 +31,8 @@ var mark string
 type clean struct{ *testing.M }
 
 func (c clean) Run() int {
+	// If go test ignores a signal, as in the background of a script, runnel would inherit that and not forward it.
+	ignoredToDefault()
 	code := c.M.Run()
 	if left := marked(); len(left) > 0 {
 		fmt.Fprintf(os.Stderr, "left running: %q\n", left)
