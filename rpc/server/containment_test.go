@@ -149,7 +149,7 @@ func TestPausesLoseNothing(t *testing.T) {
 	}
 	held(t, func(t *testing.T, s *service, h *process.Host) {
 		p, q := s.dial(t), s.dial(t)
-		id := p.start(object{"command": fmt.Sprintf("setsid seq %d >&2 & seq %d; wait; exec sleep 1000", last, last), "stream_timeout": 2})
+		id := p.start(object{"command": fmt.Sprintf("setsid seq %d >&2 & seq %d; wait; exec sleep 1000", last, last), "stream_timeout": 5})
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
