@@ -35,10 +35,10 @@ func (w *watched) wait(ctx context.Context) {
 func (p *Process) AwaitTree(ctx context.Context) {
 	for pause := firstAwait; ; {
 		begin := time.Now()
-		if some, err := p.tree.populated(); !some && err == nil {
+		if some, err := p.tree.Alive(); !some && err == nil {
 			return
 		}
-		if w := p.tree.watch(); w != nil {
+		if w := p.tree.Watch(); w != nil {
 			w.wait(ctx)
 		}
 		rest := time.Until(begin.Add(pause))

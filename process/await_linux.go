@@ -40,18 +40,18 @@ func oldest(pids []int) (pid int) {
 	return pid
 }
 
-func (m *marker) watch() *watched {
-	orphans, _, _ := m.brood.bearing(m.mark)
+func (m *marker) Watch() *watched {
+	orphans, _, _ := m.table.orphansMarked(m.mark)
 	if len(orphans) == 0 {
-		return m.scattered.watch()
+		return m.memberTree.Watch()
 	}
-	return watchMember(orphans, m.roster.holds)
+	return watchMember(orphans, m.lister.holds)
 }
 
-// watch is told by the kernel when nobody is left in the leaf (cgroup.events).
-func (c *cgroup) watch() *watched {
+// Watch is told by the kernel when nobody is left in the leaf (cgroup.events).
+func (c *cgroup) Watch() *watched {
 	if some, err := c.inLeaf(); !some || err != nil {
-		return c.scattered.watch() // who left it
+		return c.memberTree.Watch() // who left it
 	}
 	fd, err := unix.Open(c.leaf.path()+"/"+eventsFile, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {

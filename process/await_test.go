@@ -18,15 +18,15 @@ type counting struct {
 	t     *testing.T
 }
 
-func (c *counting) populated() (bool, error) {
+func (c *counting) Alive() (bool, error) {
 	c.looks.Add(1)
 	defer c.fill()()
-	return c.containment.populated()
+	return c.containment.Alive()
 }
 
-func (c *counting) watch() *watched {
+func (c *counting) Watch() *watched {
 	defer c.fill()()
-	return c.containment.watch()
+	return c.containment.Watch()
 }
 
 // fill takes all descriptors. It does so for each call: others may be closed in the background.
@@ -74,7 +74,7 @@ func isOver(t *testing.T, over <-chan struct{}, p *Process) {
 	case <-time.After(patience):
 		t.Fatal("it waits on")
 	}
-	if left, err := p.Living(); len(left) > 0 || err != nil {
+	if left, err := p.Members(); len(left) > 0 || err != nil {
 		t.Errorf("%v live, %v", left, err)
 	}
 }
@@ -139,7 +139,7 @@ func TestAwaitTreeEndsWithItsContext(t *testing.T) {
 		}
 		cancel()
 		<-over
-		if left, err := p.Living(); len(left) != 1 {
+		if left, err := p.Members(); len(left) != 1 {
 			t.Errorf("%v live, %v", left, err)
 		}
 	})

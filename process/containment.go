@@ -23,32 +23,32 @@ const (
 // and ended as one. All methods may be called from any goroutine; none waits for a process, but for pause, which
 // waits for at most stopWait.
 type containment interface {
-	// name is what the execute reply calls it.
-	name() Containment
-	// signal sends sig to every member. os.ErrProcessDone says that there is none, or none it may name.
-	signal(sig syscall.Signal) error
-	// deliver is signal, and lists the members that may not be signalled, where others were. If nobody was, the error
+	// Kind is what the execute reply calls it.
+	Kind() Containment
+	// Signal sends sig to every member. os.ErrProcessDone says that there is none, or none it may name.
+	Signal(sig syscall.Signal) error
+	// Deliver is signal, and lists the members that may not be signalled, where others were. If nobody was, the error
 	// is a *NotPermittedError.
-	deliver(sig syscall.Signal) (missed []int, err error)
-	// signalLeader sends sig to the leader alone; os.ErrProcessDone says that it has exited.
-	signalLeader(sig syscall.Signal) error
-	// pause stops every member; resume lets those go on that pause stopped. Where a member may not be signalled, pause
+	Deliver(sig syscall.Signal) (missed []int, err error)
+	// SignalLeader sends sig to the leader alone; os.ErrProcessDone says that it has exited.
+	SignalLeader(sig syscall.Signal) error
+	// Pause stops every member; resume lets those go on that Pause stopped. Where a member may not be signalled, Pause
 	// stops nobody, and the error is a *NotPermittedError.
-	pause() error
-	resume() error
-	// terminate asks every member to end by sig, also those that are stopped.
-	terminate(sig syscall.Signal) error
-	// wake lets every member go on that is stopped, whoever stopped it.
-	wake()
-	// populated says whether a member lives. It costs less than to list them. An error says that it can't be known.
-	populated() (bool, error)
-	// living lists the members that are not dead. An error says that some may be missing from the list.
-	living() ([]int, error)
-	// watch returns something that tells when a member ends of whom the end may be that of the tree; nil where nothing does.
-	watch() *watched
-	// reapsFirst says whether the leader is to be reaped before the tree is swept, which costs less where signal 0 tells then
+	Pause() error
+	Resume() error
+	// Terminate asks every member to end by sig, also those that are stopped.
+	Terminate(sig syscall.Signal) error
+	// Continue lets every member go on that is stopped, whoever stopped it.
+	Continue()
+	// Alive says whether a member lives. It costs less than to list them. An error says that it can't be known.
+	Alive() (bool, error)
+	// Members lists the members that are not dead. An error says that some may be missing from the list.
+	Members() ([]int, error)
+	// Watch returns something that tells when a member ends of whom the end may be that of the tree; nil where nothing does.
+	Watch() *watched
+	// ReapLeaderFirst says whether the leader is to be reaped before the tree is swept, which costs less where signal 0 tells then
 	// that nobody is left.
-	reapsFirst() bool
-	// release comes before what holds the tree is given back: what is called later touches nothing.
-	release()
+	ReapLeaderFirst() bool
+	// Close comes before what holds the tree is given back: what is called later touches nothing.
+	Close()
 }

@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/runnel-rpc/runnel/process/internal/untildeath"
+	"github.com/runnel-rpc/runnel/process/internal/serverwatch"
 )
 
 // A child that has limits or attributes is let through a gate: it is there, but has not executed an instruction of its program, while
@@ -184,8 +184,8 @@ var stepReady atomic.Bool
 // dead by now, it does not return.
 // The arguments of the step are the working directory, "" for its own, the program, and that one's arguments.
 func Step() {
-	if untildeath.Told != nil {
-		keep(untildeath.Told)
+	if serverwatch.Received != nil {
+		keep(serverwatch.Received)
 	}
 	if len(os.Args) < 4 || os.Args[0] != stepName {
 		stepReady.Store(true)

@@ -32,13 +32,13 @@ type kernel struct {
 	untraced    bool                                      // ptrace(2) is refused
 }
 
-func (g *group) name() Containment { return Group }
+func (g *group) Kind() Containment { return Group }
 
-func (g *group) reapsFirst() bool { return g.outlivesReap() }
+func (g *group) ReapLeaderFirst() bool { return g.outlivesReap() }
 
 func (g *group) outlivesReap() bool { return g.sys.signalGroup != nil && g.leader.handle != nil }
 
-func (g *group) signal(sig syscall.Signal) error {
+func (g *group) Signal(sig syscall.Signal) error {
 	return g.leader.hold(func(pidfd int, reaped bool) error { return g.send(pidfd, reaped, sig) })
 }
 
@@ -88,8 +88,8 @@ func (g *group) sendGroup(pidfd int, reaped bool, sig syscall.Signal) (err error
 	return err
 }
 
-func (g *group) deliver(sig syscall.Signal) (missed []int, err error) {
-	err = g.signal(sig)
+func (g *group) Deliver(sig syscall.Signal) (missed []int, err error) {
+	err = g.Signal(sig)
 	if err == nil || err == syscall.EPERM {
 		missed = g.deniedMembers()
 	}
@@ -104,7 +104,7 @@ func (g *group) deniedMembers() (missed []int) {
 	if unix.Geteuid() == 0 {
 		return nil
 	}
-	pids, _ := g.living()
+	pids, _ := g.Members()
 	for _, pid := range pids {
 		if denied(pid) {
 			missed = append(missed, pid)
@@ -114,7 +114,7 @@ func (g *group) deniedMembers() (missed []int) {
 	return missed
 }
 
-func (g *group) signalLeader(sig syscall.Signal) error {
+func (g *group) SignalLeader(sig syscall.Signal) error {
 	return g.leader.hold(func(pidfd int, reaped bool) error { return g.sendRunning(pidfd, reaped, sig) })
 }
 
@@ -130,47 +130,47 @@ func (g *group) sendRunning(pidfd int, reaped bool, sig syscall.Signal) error {
 	return err
 }
 
-// pause needs no order: the kernel signals a group under one lock that fork takes too, so no member is seen
+// Pause needs no order: the kernel signals a group under one lock that fork takes too, so no member is seen
 // half way and no child slips out, and a shell that would report its stopped child is stopped itself.
-func (g *group) pause() error {
-	missed, err := g.deliver(syscall.SIGSTOP)
+func (g *group) Pause() error {
+	missed, err := g.Deliver(syscall.SIGSTOP)
 	if len(missed) > 0 {
-		_ = g.resume()
+		_ = g.Resume()
 		return notPermitted(missed)
 	}
 	return err
 }
 
-// resume restarts members too that stopped themselves.
-func (g *group) resume() error { return g.signal(syscall.SIGCONT) }
+// Resume restarts members too that stopped themselves.
+func (g *group) Resume() error { return g.Signal(syscall.SIGCONT) }
 
-func (g *group) terminate(sig syscall.Signal) error {
-	if err := g.signal(sig); err != nil {
+func (g *group) Terminate(sig syscall.Signal) error {
+	if err := g.Signal(sig); err != nil {
 		return err
 	}
-	g.wake() // a signal to a stopped process only pends
+	g.Continue() // a signal to a stopped process only pends
 	return nil
 }
 
-// release has nothing to do: the leader tells whether its group can be named.
-func (g *group) release() {}
+// Close has nothing to do: the leader tells whether its group can be named.
+func (g *group) Close() {}
 
-func (g *group) wake() { _ = g.signal(syscall.SIGCONT) }
+func (g *group) Continue() { _ = g.Signal(syscall.SIGCONT) }
 
-func (g *group) populated() (bool, error) {
-	pids, err := g.living()
+func (g *group) Alive() (bool, error) {
+	pids, err := g.Members()
 	return len(pids) > 0, err
 }
 
-// living asks the group itself first, for that is quick, and again after reading the process table, which
+// Members asks the group itself first, for that is quick, and again after reading the process table, which
 // goes by number: a group that answers now was never empty before, for nothing can join an empty one, so
 // the number meant this group all the while.
-func (g *group) living() ([]int, error) {
-	if g.signal(0) == os.ErrProcessDone {
+func (g *group) Members() ([]int, error) {
+	if g.Signal(0) == os.ErrProcessDone {
 		return nil, nil
 	}
 	pids, err := g.sys.members(g.leader.pid)
-	if g.signal(0) == os.ErrProcessDone {
+	if g.Signal(0) == os.ErrProcessDone {
 		return nil, nil
 	}
 	if !slices.Contains(pids, g.leader.pid) && !g.leader.exited() { // it went into another group
@@ -179,8 +179,8 @@ func (g *group) living() ([]int, error) {
 	return pids, err
 }
 
-func (g *group) watch() *watched {
-	pids, _ := g.living()
+func (g *group) Watch() *watched {
+	pids, _ := g.Members()
 	return watchMember(pids, func(pid int) (bool, error) {
 		pgid, err := unix.Getpgid(pid)
 		return pgid == g.leader.pid, err

@@ -11,14 +11,14 @@ type means struct{}
 
 // estate and brood are what a tree has of its host: nothing.
 type (
-	estate struct{}
-	brood  struct{}
+	treeResources struct{}
+	childTable    struct{}
 )
 
-func (*estate) account(*Exit) {}
-func (*estate) release()      {}
-func (*estate) doubt()        {}
-func (*brood) reaped(int)     {}
+func (*treeResources) account(*Exit) {}
+func (*treeResources) release()      {}
+func (*treeResources) doubt()        {}
+func (*childTable) reaped(int)       {}
 
 var errOnlyGroup = errors.New("this system has process groups alone")
 
@@ -51,7 +51,7 @@ func (h *Host) spawn(_ context.Context, path string, spec *Spec, stdio [3]int, _
 	g := &group{leader: l, sys: h.sys}
 	p := &Process{leader: l, tree: g}
 	if spec.Terminal != nil {
-		p.tree = onItsTerminal(g)
+		p.tree = newSessionTree(g)
 	}
 	return p, nil
 }

@@ -15,8 +15,8 @@ import (
 // means are what a Host has on this machine.
 type means struct {
 	instance  *instance
-	brood     *brood            // nil under Group
-	init      *brood            // reaps orphans where there is no brood and this is the first process of its PID namespace
+	table     *childTable       // nil under Group
+	init      *childTable       // reaps orphans where there is no brood and this is the first process of its PID namespace
 	subtree   *subtree          // nil but under Cgroup
 	v1        map[string]string // our groups of version 1, by controller, for limits that nothing better holds
 	thread    *forker           // nil but under Group
@@ -49,7 +49,7 @@ func (h *Host) open(o Options) (err error) {
 	if err := h.contain(own, &o); err != nil {
 		return err
 	}
-	if h.brood == nil && o.OnlyParent && os.Getpid() == 1 {
+	if h.table == nil && o.OnlyParent && os.Getpid() == 1 {
 		h.init, _ = newInit() // without /proc orphans can't be told from leaders
 	}
 	h.heldFiles = &heldFiles{}
@@ -72,7 +72,7 @@ func (h *Host) startKeeper(o Options, own hierarchies) error {
 	if !stepReady.Load() {
 		return errNoStep
 	}
-	c := &charge{word: h.instance.word, Number: h.instance.number}
+	c := &keeperConfig{serverIdentity: h.instance.identity, Number: h.instance.number}
 	if f := h.instance.file; f != nil {
 		var err error
 		if c.File, err = filepath.Abs(f.Name()); err != nil {
@@ -82,7 +82,7 @@ func (h *Host) startKeeper(o Options, own hierarchies) error {
 	if t := h.subtree; t != nil {
 		c.Own, c.Controllers, c.Enabled, c.Moved = t.own, t.controllers, t.enabled, t.moved
 	}
-	b := h.brood
+	b := h.table
 	if b == nil {
 		b = h.init
 	}
@@ -98,7 +98,7 @@ func (h *Host) contain(own hierarchies, o *Options) error {
 	}
 	if asked != Group {
 		var err error
-		if h.brood, err = newBrood(h.instance.number, o.OnlyParent); err != nil && asked == Marker {
+		if h.table, err = newChildTable(h.instance.number, o.OnlyParent); err != nil && asked == Marker {
 			return &UnavailableError{asked, err}
 		}
 	}
@@ -111,7 +111,7 @@ func (h *Host) contain(own hierarchies, o *Options) error {
 	switch {
 	case h.subtree != nil:
 		h.kind = Cgroup
-	case h.brood != nil:
+	case h.table != nil:
 		h.kind = Marker
 	default:
 		h.kind, h.thread = Group, newForker()
@@ -120,7 +120,7 @@ func (h *Host) contain(own hierarchies, o *Options) error {
 }
 
 func (h *Host) shut() error {
-	all := []error{h.endRemainder()}
+	all := []error{h.endLeftovers()}
 	if h.keeper != nil {
 		h.keeper.end()
 		defer h.keeper.wait()
@@ -131,8 +131,8 @@ func (h *Host) shut() error {
 	if h.heldFiles != nil {
 		h.heldFiles.close()
 	}
-	if h.brood != nil {
-		h.brood.close()
+	if h.table != nil {
+		h.table.close()
 	}
 	if h.init != nil {
 		h.init.close()
@@ -161,8 +161,8 @@ func (h *Host) shut() error {
 }
 
 // birth is one fork and what it takes.
-type birth struct {
-	*estate
+type spawnRequest struct {
+	*treeResources
 	path    string
 	spec    *Spec
 	attr    *syscall.ProcAttr
@@ -172,7 +172,7 @@ type birth struct {
 }
 
 // estate is what a tree has of its host, to be given back.
-type estate struct {
+type treeResources struct {
 	host    *Host
 	leaf    *leaf
 	limits  *treeLimits
@@ -185,7 +185,7 @@ type estate struct {
 // because ctx ended.
 func (h *Host) spawn(ctx context.Context, path string, spec *Spec, stdio [3]int, mayWait bool) (*Process, error) {
 	h.keeper.await()
-	b := &birth{estate: &estate{host: h}, path: path, spec: spec, attr: spec.attr(stdio), mayWait: mayWait}
+	b := &spawnRequest{treeResources: &treeResources{host: h}, path: path, spec: spec, attr: spec.attr(stdio), mayWait: mayWait}
 	withHandle(b.attr.Sys, &b.pidfd)
 	var pid int
 	err := b.prepare(h.subtree.take)
@@ -213,7 +213,7 @@ func spoilt(err error) bool {
 }
 
 // prepare makes what the child is born with; leaf gives it one, where trees have leaves.
-func (b *birth) prepare(leaf func() (*leaf, error)) (err error) {
+func (b *spawnRequest) prepare(leaf func() (*leaf, error)) (err error) {
 	if b.host.subtree != nil {
 		if b.leaf, err = leaf(); err != nil {
 			return err
@@ -232,14 +232,14 @@ func (b *birth) prepare(leaf func() (*leaf, error)) (err error) {
 	return err
 }
 
-func (b *birth) fork() (pid int, err error) {
+func (b *spawnRequest) fork() (pid int, err error) {
 	h, exec := b.host, b.exec
 	if h.init != nil {
 		exec = func() (int, error) { return h.init.forkUnmarked(b.exec) }
 	}
 	switch {
-	case h.brood != nil:
-		b.mark, pid, err = h.brood.fork(b.exec)
+	case h.table != nil:
+		b.mark, pid, err = h.table.fork(b.exec)
 	case h.thread != nil: // its death is the leader's
 		b.attr.Sys.Pdeathsig = syscall.SIGKILL
 		h.thread.do(func() { pid, err = exec() })
@@ -252,7 +252,7 @@ func (b *birth) fork() (pid int, err error) {
 	return pid, err
 }
 
-func (b *birth) closePidfd() {
+func (b *spawnRequest) closePidfd() {
 	if b.pidfd >= 0 {
 		_ = unix.Close(b.pidfd)
 		b.pidfd = -1
@@ -260,7 +260,7 @@ func (b *birth) closePidfd() {
 }
 
 // exec forks the child that becomes the program, or the process between.
-func (b *birth) exec() (pid int, err error) {
+func (b *spawnRequest) exec() (pid int, err error) {
 	if b.mayWait && stepReady.Load() {
 		return b.forkStep()
 	}
@@ -280,17 +280,17 @@ func (b *birth) exec() (pid int, err error) {
 }
 
 // traceable says whether the program may be started through the trap.
-func (b *birth) traceable() bool {
+func (b *spawnRequest) traceable() bool {
 	return !b.limits.untraced && !b.limits.attributes.needStep() && (unix.Geteuid() == 0 || !gainsRights(b.attr.Dir, b.path))
 }
 
-func (b *birth) forkStep() (pid int, err error) {
+func (b *spawnRequest) forkStep() (pid int, err error) {
 	pid, b.step, err = forkStep(b.path, b.spec.Argv, b.attr)
 	return pid, err
 }
 
 // pass lets the process between execute the program. It holds no lock: the exec may take as long as it likes.
-func (b *birth) pass(ctx context.Context, pid int) error {
+func (b *spawnRequest) pass(ctx context.Context, pid int) error {
 	err := b.step.pass(ctx, pid, b.limits)
 	if err == nil {
 		return nil
@@ -298,7 +298,7 @@ func (b *birth) pass(ctx context.Context, pid int) error {
 	discard(pid)
 	b.closePidfd()
 	if b.mark != 0 {
-		b.host.brood.release(b.mark)
+		b.host.table.release(b.mark)
 		b.mark = 0
 	}
 	if b.host.init != nil {
@@ -315,7 +315,7 @@ func (b *birth) pass(ctx context.Context, pid int) error {
 }
 
 // undo gives back what was taken for a child that was not born.
-func (e *estate) undo() {
+func (e *treeResources) undo() {
 	if e.limits != nil {
 		e.limits.close()
 		e.limits = nil
@@ -326,33 +326,33 @@ func (e *estate) undo() {
 	}
 }
 
-func (b *birth) process(l *leader) *Process {
+func (b *spawnRequest) process(l *leader) *Process {
 	g := &group{leader: l, sys: b.host.sys}
 	p := &Process{leader: l, tree: g}
 	terminal := b.spec.Terminal != nil
 	switch {
 	case b.leaf != nil:
 		b.host.subtree.keepOpen(b.leaf)
-		p.tree = newCgroup(g, b.leaf, b.host.brood, b.mark, terminal)
+		p.tree = newCgroup(g, b.leaf, b.host.table, b.mark, terminal)
 	case b.mark != 0:
-		p.tree = newMarker(g, b.host.brood, b.mark, terminal)
+		p.tree = newMarker(g, b.host.table, b.mark, terminal)
 	default:
 		if terminal {
-			p.tree = onItsTerminal(g)
+			p.tree = newSessionTree(g)
 		}
 		if b.host.keeper != nil {
 			b.group = l.pid
 			b.host.keeper.add(l.pid, terminal)
 		}
 	}
-	if l.brood = b.host.init; b.mark != 0 {
-		l.brood = b.host.brood
+	if l.table = b.host.init; b.mark != 0 {
+		l.table = b.host.table
 	}
 	if b.limits != nil {
 		p.held = b.limits.held
 		_, l.timed = b.spec.Limits[CPUSeconds]
 	}
-	p.tally.estate = b.estate
+	p.usage.resources = b.treeResources
 	if a := b.host.adjuster; a != nil {
 		p.adjust = func() { a.started(p) }
 	}
@@ -360,7 +360,7 @@ func (b *birth) process(l *leader) *Process {
 }
 
 // account makes the times those of the whole tree where they were counted, also of who was never waited for.
-func (e *estate) account(exit *Exit) {
+func (e *treeResources) account(exit *Exit) {
 	if e.leaf != nil {
 		if spent, ok := e.leaf.spent(); ok {
 			exit.UserTime, exit.SystemTime = spent.user, spent.system
@@ -376,13 +376,13 @@ func (e *estate) account(exit *Exit) {
 	}
 }
 
-func (e *estate) release() {
+func (e *treeResources) release() {
 	if e.leaf != nil && !e.counted {
 		_, _ = e.leaf.spent() // lest the next tree be told so
 	}
 	e.undo()
 	if e.mark != 0 {
-		e.host.brood.release(e.mark)
+		e.host.table.release(e.mark)
 	}
 	if e.group != 0 {
 		e.host.keeper.remove(e.group)

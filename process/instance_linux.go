@@ -19,13 +19,13 @@ import (
 // instance is this server among all that there are: a number, and a file of that name in the state directory that is
 // locked (flock(2)) for as long as the process lives, however it ends. In it stands what the next one has to look for.
 type instance struct {
-	number uint64
-	file   *os.File // nil without a state directory
-	word   word     // once recorded
+	number   uint64
+	file     *os.File       // nil without a state directory
+	identity serverIdentity // once recorded
 }
 
 // word is the content of the file.
-type word struct {
+type serverIdentity struct {
 	PID     int      `json:"pid"`
 	Boot    string   `json:"boot_id"`
 	Cgroups []string `json:"cgroups"`
@@ -90,7 +90,7 @@ func stillAt(f *os.File, path string) bool {
 
 // record writes down which groups this server may make, before it makes any.
 func (i *instance) record(own hierarchies) error {
-	w := word{PID: os.Getpid(), Boot: bootID()}
+	w := serverIdentity{PID: os.Getpid(), Boot: bootID()}
 	if own.unified != "" {
 		w.Cgroups = append(w.Cgroups, filepath.Join(own.unified, i.name()))
 	}
@@ -99,7 +99,7 @@ func (i *instance) record(own hierarchies) error {
 			w.Cgroups = append(w.Cgroups, filepath.Join(dir, i.name()))
 		}
 	}
-	i.word = w
+	i.identity = w
 	if i.file == nil {
 		return nil
 	}
@@ -163,7 +163,7 @@ func recoverOne(path string, number uint64, r *Recovery) error {
 	if !lockDead(f) || !stillAt(f, path) {
 		return nil // it lives, or another one is at it, or was
 	}
-	var w word
+	var w serverIdentity
 	_ = json.NewDecoder(f).Decode(&w) // an empty one: it died before it could hold anything
 	left := 0
 	if w.Boot == bootID() {
@@ -208,8 +208,8 @@ func openState(path string) (*os.File, error) {
 }
 
 // endTrees kills all processes that a server left, in its groups and by its marks. There is no grace.
-func endTrees(w *word, number uint64, kept []keptGroup) (killed, left int) {
-	all, killable := remainsOf(w, number, kept)
+func endTrees(w *serverIdentity, number uint64, kept []trackedGroup) (killed, left int) {
+	all, killable := leftoversOf(w, number, kept)
 	for _, dir := range killable {
 		n, err := emptyCgroup(dir, killWait)
 		killed += n
@@ -226,9 +226,9 @@ func endTrees(w *word, number uint64, kept []keptGroup) (killed, left int) {
 	return killed + n, left + rest
 }
 
-// remainsOf is the roster of all that a server left, and those of its control groups that the kernel kills as a whole.
-func remainsOf(w *word, number uint64, kept []keptGroup) (all remains, whole []string) {
-	all = remains{bearers: bearers{func(mark uint64) bool { return instanceOf(mark) == number }}, kept: kept}
+// leftoversOf is the roster of all that a server left, and those of its control groups that the kernel kills as a whole.
+func leftoversOf(w *serverIdentity, number uint64, kept []trackedGroup) (all leftovers, whole []string) {
+	all = leftovers{markLister: markLister{func(mark uint64) bool { return instanceOf(mark) == number }}, kept: kept}
 	for _, dir := range w.Cgroups {
 		switch {
 		case filepath.Base(dir) != nameOf(number):
@@ -248,13 +248,13 @@ func killable(dir string) bool {
 
 // remains is the roster of who bears the marks of a server, is in a control group of version 1 of its, or in a process
 // group.
-type remains struct {
-	bearers
+type leftovers struct {
+	markLister
 	groups []string
-	kept   []keptGroup
+	kept   []trackedGroup
 }
 
-func (r remains) each(f func(member)) error {
+func (l leftovers) each(f func(member)) error {
 	had, own := make(map[int]bool), os.Getpid()
 	once := func(m member) {
 		if !had[m.pid] && m.pid != own {
@@ -263,37 +263,37 @@ func (r remains) each(f func(member)) error {
 		}
 	}
 	var all []error
-	for _, dir := range r.groups {
+	for _, dir := range l.groups {
 		all = append(all, eachMemberIn(dir, once))
 	}
-	if kept := slices.DeleteFunc(slices.Clone(r.kept), func(g keptGroup) bool { return !g.ours() }); len(kept) > 0 {
+	if kept := slices.DeleteFunc(slices.Clone(l.kept), func(g trackedGroup) bool { return !g.ours() }); len(kept) > 0 {
 		all = append(all, eachProcess(func(pid int, st *stat) {
 			if st.living() && inOneOf(kept, st) {
 				once(st.member(pid))
 			}
 		}))
 	}
-	return errors.Join(append(all, r.bearers.each(once))...)
+	return errors.Join(append(all, l.markLister.each(once))...)
 }
 
-func (r remains) send(m member, sig syscall.Signal) error {
+func (l leftovers) send(m member, sig syscall.Signal) error {
 	return signalMember(m, sig, func(st *stat) (bool, error) {
-		is, err := r.holds(m.pid)
-		return is || inOneOf(r.kept, st), err
+		is, err := l.holds(m.pid)
+		return is || inOneOf(l.kept, st), err
 	})
 }
 
 // holds says whether a process bears a mark that is left, or is in one of the groups.
-func (r remains) holds(pid int) (bool, error) {
-	is, err := r.bearers.holds(pid)
-	for _, dir := range r.groups {
+func (l leftovers) holds(pid int) (bool, error) {
+	is, err := l.markLister.holds(pid)
+	for _, dir := range l.groups {
 		_ = eachMemberIn(dir, func(m member) { is = is || m.pid == pid })
 	}
 	return is, err
 }
 
 // killAll kills whoever is on the roster, until nobody is left or wait is over.
-func killAll(all roster, wait time.Duration) (killed, left int) {
+func killAll(all memberLister, wait time.Duration) (killed, left int) {
 	had := make(map[member]bool)
 	end := time.Now().Add(wait)
 	quiet := 0

@@ -184,7 +184,7 @@ func reapAdopted(some int) {
 func groupsIn(t *testing.T, dir string) []string {
 	t.Helper()
 	files, _ := filepath.Glob(dir + "/*")
-	var w word
+	var w serverIdentity
 	if len(files) == 1 {
 		text, _ := os.ReadFile(files[0])
 		_ = json.Unmarshal(text, &w)

@@ -83,7 +83,7 @@ func eachShell(t *testing.T, f func(t *testing.T, argv []string)) {
 func TestJobsAreOfTheTree(t *testing.T) {
 	eachShell(t, func(t *testing.T, argv []string) {
 		p, _, pids := startJobs(t, argv)
-		living, err := p.Living()
+		living, err := p.Members()
 		slices.Sort(living)
 		slices.Sort(pids)
 		if !slices.Equal(living, pids) || err != nil {

@@ -11,15 +11,15 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/runnel-rpc/runnel/process/internal/untildeath"
+	"github.com/runnel-rpc/runnel/process/internal/serverwatch"
 )
 
 // keeperPatience is how long a keeper tries to end what its server left. What is left then is for the next server.
 const keeperPatience = 10 * time.Second
 
 // charge is what a keeper needs to know of its server, apart from the server's current groups.
-type charge struct {
-	word
+type keeperConfig struct {
+	serverIdentity
 	Number uint64 `json:"number"`
 	File   string `json:"file"` // the state file, "" for none
 	// What the server did to its own control group to make room for controllers.
@@ -42,15 +42,15 @@ func keeperAttr(null, read int) *syscall.ProcAttr {
 
 // keep is the main function of a keeper whose server is dead: it ends all that the server left, and exits. A server that closes
 // its Host kills the keeper by SIGKILL instead.
-func keep(told *untildeath.Words) {
-	var c charge
-	err := json.Unmarshal(told.Charge, &c)
+func keep(state *serverwatch.State) {
+	var c keeperConfig
+	err := json.Unmarshal(state.Config, &c)
 	if err != nil || c.Number == 0 || c.Number >= maxInstance {
 		syscall.Exit(1)
 	}
-	var groups []keptGroup
-	for _, g := range told.Groups {
-		groups = append(groups, keptGroup{g.PID, g.Started, g.Session})
+	var groups []trackedGroup
+	for _, g := range state.Groups {
+		groups = append(groups, trackedGroup{g.PID, g.Started, g.Session})
 	}
 	if !c.finish(groups, time.Now().Add(keeperPatience)) {
 		syscall.Exit(1)
@@ -60,7 +60,7 @@ func keep(told *untildeath.Words) {
 
 // finish ends all that the server left, and removes its control groups and its state file. It is false where that could
 // not be done until end. A next server may be doing the same: the state file's lock decides who does it.
-func (c *charge) finish(groups []keptGroup, end time.Time) bool {
+func (c *keeperConfig) finish(groups []trackedGroup, end time.Time) bool {
 	c.strike(groups)
 	for ; time.Now().Before(end); time.Sleep(firstLook) {
 		unlock, ok := c.lock()
@@ -68,7 +68,7 @@ func (c *charge) finish(groups []keptGroup, end time.Time) bool {
 			continue
 		}
 		c.leave()
-		_, left := endTrees(&c.word, c.Number, groups)
+		_, left := endTrees(&c.serverIdentity, c.Number, groups)
 		if left == 0 && c.File != "" {
 			_ = os.Remove(c.File)
 		}
@@ -81,8 +81,8 @@ func (c *charge) finish(groups []keptGroup, end time.Time) bool {
 }
 
 // strike kills at once all processes that are found. It needs no lock, since the holder of the lock would kill them too.
-func (c *charge) strike(groups []keptGroup) {
-	all, killable := remainsOf(&c.word, c.Number, groups)
+func (c *keeperConfig) strike(groups []trackedGroup) {
+	all, killable := leftoversOf(&c.serverIdentity, c.Number, groups)
 	for _, dir := range killable {
 		if !c.Moved {
 			_ = writeFile(filepath.Join(dir, "cgroup.kill"), "1")
@@ -100,7 +100,7 @@ func (c *charge) strike(groups []keptGroup) {
 
 // leave takes this process out of the server's control groups, if the server has moved into them, so that it does not
 // kill itself there, and undoes what was done for controllers.
-func (c *charge) leave() {
+func (c *keeperConfig) leave() {
 	if c.Own == "" {
 		return
 	}
@@ -111,7 +111,7 @@ func (c *charge) leave() {
 // lock takes a shared lock on the state file: so another server can tell a keeper that is at work from a server that lives. If
 // there is no such file, another process has done the work or there never was a file: then no lock is needed, since doing
 // the work again does no harm.
-func (c *charge) lock() (unlock func(), ok bool) {
+func (c *keeperConfig) lock() (unlock func(), ok bool) {
 	f, err := openState(c.File)
 	if err != nil {
 		return func() {}, true
@@ -124,7 +124,7 @@ func (c *charge) lock() (unlock func(), ok bool) {
 }
 
 // has says whether a process is in the group.
-func (g keptGroup) has(st *stat) bool {
+func (g trackedGroup) has(st *stat) bool {
 	if g.session {
 		return st.session == g.pid
 	}
@@ -132,12 +132,12 @@ func (g keptGroup) has(st *stat) bool {
 }
 
 // ours says whether the number still names that group: another process can only have it once the group is empty.
-func (g keptGroup) ours() bool {
+func (g trackedGroup) ours() bool {
 	st, err := readStat(strconv.Itoa(g.pid), make([]byte, statBytes))
 	return err == nil && (st.started == 0 || st.started == g.started)
 }
 
 // inOneOf says whether a process is in one of some groups.
-func inOneOf(groups []keptGroup, st *stat) bool {
-	return slices.ContainsFunc(groups, func(g keptGroup) bool { return g.has(st) })
+func inOneOf(groups []trackedGroup, st *stat) bool {
+	return slices.ContainsFunc(groups, func(g trackedGroup) bool { return g.has(st) })
 }

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/runnel-rpc/runnel/process/internal/untildeath"
+	"github.com/runnel-rpc/runnel/process/internal/serverwatch"
 )
 
 const (
@@ -28,28 +28,28 @@ const (
 // keeper is a process that outlives this one and then ends all its trees: see keep. It is started again when it ends.
 // It reads from a pipe of which only this process has the write end.
 type keeper struct {
-	charge *charge
-	brood  *brood      // nil, or is told that the keeper is no orphan
+	config *keeperConfig
+	table  *childTable // nil, or is told that the keeper is no orphan
 	report func(error) // why a keeper ended or did not start; may be nil
 	ready  chan struct{}
 	quit   chan struct{}
 	done   chan struct{}
 
 	mu     sync.Mutex
-	groups map[int]keptGroup
+	groups map[int]trackedGroup
 	pipe   int     // -1 for none
 	leader *leader // that runs, nil for none
 	ending bool
 }
 
-// keptGroup is a process group, or with session the kernel session of a terminal, that is named by its number alone.
-type keptGroup struct {
+// trackedGroup is a process group, or with session the kernel session of a terminal, that is named by its number alone.
+type trackedGroup struct {
 	pid     int    // of its leader
 	started uint64 // with pid it names the leader for good
 	session bool
 }
 
-func (g keptGroup) line() string {
+func (g trackedGroup) line() string {
 	kind := "g"
 	if g.session {
 		kind = "s"
@@ -58,9 +58,9 @@ func (g keptGroup) line() string {
 }
 
 // newKeeper starts one in the background: see await.
-func newKeeper(c *charge, b *brood, report func(error)) *keeper {
+func newKeeper(c *keeperConfig, b *childTable, report func(error)) *keeper {
 	k := &keeper{
-		charge: c, brood: b, report: report, groups: make(map[int]keptGroup), pipe: -1,
+		config: c, table: b, report: report, groups: make(map[int]trackedGroup), pipe: -1,
 		ready: make(chan struct{}), quit: make(chan struct{}), done: make(chan struct{}),
 	}
 	go k.run()
@@ -79,7 +79,7 @@ func (k *keeper) add(pid int, session bool) {
 	if k == nil {
 		return
 	}
-	g := keptGroup{pid, startOf(pid), session}
+	g := trackedGroup{pid, startOf(pid), session}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.groups[pid] = g
@@ -182,12 +182,12 @@ func (k *keeper) start() error {
 		return &os.PathError{Op: "open", Path: os.DevNull, Err: err}
 	}
 	defer unix.Close(null)
-	pid, pidfd, err := forkKeeper(nameOf(k.charge.Number), k.brood, null, read)
+	pid, pidfd, err := forkKeeper(nameOf(k.config.Number), k.table, null, read)
 	if err != nil {
 		return err
 	}
 	l := newLeader(pid, pidfd)
-	l.brood = k.brood
+	l.table = k.table
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.leader = l
@@ -203,14 +203,14 @@ func (k *keeper) openPipe() (read int, err error) {
 	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
 		return -1, os.NewSyscallError("pipe2", err)
 	}
-	text, err := json.Marshal(k.charge)
+	text, err := json.Marshal(k.config)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.ending {
 		err = os.ErrClosed
 	}
 	if err == nil {
-		text = append([]byte(strconv.Itoa(k.charge.PID)+" "), append(text, '\n')...)
+		text = append([]byte(strconv.Itoa(k.config.PID)+" "), append(text, '\n')...)
 		for _, g := range k.groups {
 			text = append(text, g.line()...)
 		}
@@ -228,10 +228,10 @@ func (k *keeper) openPipe() (read int, err error) {
 }
 
 // forkKeeper executes this program once more, with nothing but what the keeper needs.
-func forkKeeper(name string, b *brood, null, read int) (pid, pidfd int, err error) {
+func forkKeeper(name string, b *childTable, null, read int) (pid, pidfd int, err error) {
 	attr := keeperAttr(null, read)
 	withHandle(attr.Sys, &pidfd)
-	exec := func() (int, error) { return syscall.ForkExec("/proc/self/exe", []string{untildeath.Name, name}, attr) }
+	exec := func() (int, error) { return syscall.ForkExec("/proc/self/exe", []string{serverwatch.Name, name}, attr) }
 	if b != nil {
 		pid, err = b.forkUnmarked(exec)
 	} else {

@@ -17,7 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/runnel-rpc/runnel/process/internal/untildeath"
+	"github.com/runnel-rpc/runnel/process/internal/serverwatch"
 )
 
 // keeperBound is how soon a keeper has ended everything: a second, and more on a machine that is busy with other tests.
@@ -29,7 +29,7 @@ const withKeeper = "RUNNEL_TEST_KEEPER=1"
 func keepersOf(parent int) (pids []int) {
 	list, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, file := range list {
-		if args, _ := os.ReadFile(file); bytes.HasPrefix(args, []byte(untildeath.Name+"\x00")) {
+		if args, _ := os.ReadFile(file); bytes.HasPrefix(args, []byte(serverwatch.Name+"\x00")) {
 			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
 			if st, _ := readStat(strconv.Itoa(pid), make([]byte, statBytes)); st.parent == parent {
 				pids = append(pids, pid)
@@ -130,7 +130,7 @@ func TestKeeperWithoutStateDirectory(t *testing.T) {
 			t.Fatal(err)
 		}
 		crashed(cmd)
-		endsAll(t, keeper, tag, server.word.Cgroups, dir)
+		endsAll(t, keeper, tag, server.identity.Cgroups, dir)
 	})
 }
 
@@ -206,7 +206,7 @@ func TestCloseEndsKeeper(t *testing.T) {
 		}
 		aKeeperOf(t, os.Getpid())
 		if m, ok := p.tree.(*marker); ok {
-			if pids, certain, err := h.brood.bearing(m.mark); len(pids) > 0 || !certain || err != nil {
+			if pids, certain, err := h.table.orphansMarked(m.mark); len(pids) > 0 || !certain || err != nil {
 				t.Errorf("the keeper is taken for an orphan: %v, %v, %v", pids, certain, err)
 			}
 		}
@@ -357,14 +357,14 @@ func TestKeeperThatDoesNotRead(t *testing.T) {
 // A number that is another leader's by now is not believed.
 func TestKeptGroupOfAnotherLeader(t *testing.T) {
 	p := mustStart(t, sh("exec sleep 60"), system())
-	g := keptGroup{p.PID(), startOf(p.PID()), false}
+	g := trackedGroup{p.PID(), startOf(p.PID()), false}
 	if !g.ours() {
 		t.Error("it is ours")
 	}
 	if g.started++; g.ours() {
 		t.Error("it is another's")
 	}
-	if n, left := killAll(remains{bearers: bearers{func(uint64) bool { return false }}, kept: []keptGroup{g}}, patience); n+left > 0 || !alive(p.PID()) {
+	if n, left := killAll(leftovers{markLister: markLister{func(uint64) bool { return false }}, kept: []trackedGroup{g}}, patience); n+left > 0 || !alive(p.PID()) {
 		t.Errorf("killed %d, left %d", n, left)
 	}
 }

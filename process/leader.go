@@ -24,7 +24,7 @@ type leader struct {
 	pid    int
 	handle *os.File    // its pidfd, in the poller; nil where the system has none. Used by wait only
 	peak   int64       // the server's own peak memory at the fork, in bytes: see newExit
-	brood  *brood      // has to know when it was reaped; nil for none
+	table  *childTable // has to know when it was reaped; nil for none
 	timed  bool        // its own time has to be known, apart from that of its children
 	over   atomic.Bool // it is dead, reaped or not
 
@@ -88,8 +88,8 @@ func (l *leader) reap() (Exit, error) {
 	}
 	l.reaped = true
 	l.over.Store(true)
-	if l.brood != nil {
-		l.brood.reaped(l.pid)
+	if l.table != nil {
+		l.table.reaped(l.pid)
 	}
 	return *l.exit, nil
 }

@@ -17,7 +17,7 @@ const deafPair = `trap '' TERM; setsid sh -c 'trap "" TERM; echo $$; while :; do
 // controlled pauses, resumes and ends a tree of two shells that ignore SIGTERM.
 func controlled(t *testing.T, p *Process, pids [2]int) {
 	t.Helper()
-	if living, err := p.Living(); err != nil || len(living) < 2 {
+	if living, err := p.Members(); err != nil || len(living) < 2 {
 		t.Errorf("living: %v, %v", living, err)
 	}
 	if err := errors.Join(p.Pause(), p.Resume(), p.Terminate()); err != nil {

@@ -50,10 +50,10 @@ func bash(script string) Spec { return Spec{Argv: []string{"bash", "-c", script}
 // A leader that left what holds its tree is signalled, paused and killed all the same, and lives until its exit was observed.
 func TestLeaderThatLeaves(t *testing.T) {
 	eachHost(t, func(t *testing.T, h *Host) {
-		h.brood.all = true // who has shed its mark comes to us as an orphan
+		h.table.all = true // who has shed its mark comes to us as an orphan
 		p := startOn(t, h, bash(leave(t, h)+`trap '' TERM; trap 'echo got' USR1; echo ready; while :; do sleep 60 & wait; done`))
 		_ = readLine(t, p.Stdout())
-		if living, err := p.Living(); err != nil || !slices.Contains(living, p.PID()) {
+		if living, err := p.Members(); err != nil || !slices.Contains(living, p.PID()) {
 			t.Errorf("living: %v, %v", living, err)
 		}
 		if err := p.Pause(); err != nil || !poll(allIn("T", []int{p.PID()})) {
@@ -107,12 +107,12 @@ func TestLeaderThatLeavesAndForksOn(t *testing.T) {
 	hop := compiled(t, "hop")
 	for range 10 {
 		p := startOn(t, h, sh(leave(t, h)+"exec "+hop))
-		mark := p.tree.(*cgroup).members.mark
+		mark := p.tree.(*cgroup).list.mark
 		if err := p.WaitExit(); err != nil {
 			t.Fatal(err)
 		}
 		r := p.Sweep(context.Background(), 0)
-		orphans, certain, err := h.brood.bearing(mark)
+		orphans, certain, err := h.table.orphansMarked(mark)
 		lives := err != nil || !certain || len(orphans) > 0
 		if lives && len(r.Survivors) == 0 && !r.Unverified {
 			t.Errorf("%+v, but %v live, %v", r, orphans, err)
@@ -144,14 +144,14 @@ func TestDescendantThatLeavesItsGroup(t *testing.T) {
 		}
 		for readLine(t, p.Stderr()) != "got" { // the shells tell of what they had started
 		}
-		if living, err := p.Living(); err != nil || !slices.Contains(living, pid) {
+		if living, err := p.Members(); err != nil || !slices.Contains(living, pid) {
 			t.Errorf("living: %v, %v", living, err)
 		}
 	})
 	t.Run("when the leader is dead", func(t *testing.T) {
 		p, pid := start(t, "exit 3")
 		_ = p.WaitExit()
-		if living, err := p.Living(); err != nil || !slices.Contains(living, pid) {
+		if living, err := p.Members(); err != nil || !slices.Contains(living, pid) {
 			t.Errorf("living: %v, %v", living, err)
 		}
 		r := p.Sweep(context.Background(), 50*time.Millisecond)
@@ -192,7 +192,7 @@ func TestProcessWhoseFirstThreadHasEnded(t *testing.T) {
 				if !poll(func() bool { return state(pid) == 'Z' }) {
 					t.Fatal("the first thread goes on")
 				}
-				if living, err := p.Living(); err != nil || !slices.Contains(living, pid) {
+				if living, err := p.Members(); err != nil || !slices.Contains(living, pid) {
 					t.Errorf("living: %v, %v", living, err)
 				}
 				if name == "leader" {

@@ -8,45 +8,45 @@ import (
 
 // marker is containment by a mark that every descendant inherits; see brood.
 type marker struct {
-	scattered
-	brood *brood
+	memberTree
+	table *childTable
 	mark  uint64
 }
 
-func newMarker(g *group, b *brood, mark uint64, terminal bool) *marker {
-	return &marker{scattered: scattered{group: g, roster: bearersOf(mark), terminal: terminal}, brood: b, mark: mark}
+func newMarker(g *group, b *childTable, mark uint64, terminal bool) *marker {
+	return &marker{memberTree: memberTree{group: g, lister: markedBy(mark), terminal: terminal}, table: b, mark: mark}
 }
 
-func (m *marker) name() Containment { return Marker }
+func (m *marker) Kind() Containment { return Marker }
 
-// populated spares the reading of the process table where the leader lives, or this process has no orphans of it. Who
+// Alive spares the reading of the process table where the leader lives, or this process has no orphans of it. Who
 // forks and ends all the time may be missed by a reading, but not among the orphans.
-func (m *marker) populated() (bool, error) {
+func (m *marker) Alive() (bool, error) {
 	if !m.leader.exited() { // before the look, or its children come to us behind that
 		return true, nil
 	}
-	orphans, certain, err := m.brood.bearing(m.mark)
+	orphans, certain, err := m.table.orphansMarked(m.mark)
 	if err != nil {
 		return true, err
 	}
 	if certain || len(orphans) > 0 {
 		return len(orphans) > 0, nil
 	}
-	pids, err := m.living()
+	pids, err := m.Members()
 	return len(pids) > 0, err
 }
 
-func (m *marker) living() ([]int, error) {
+func (m *marker) Members() ([]int, error) {
 	for range quietRounds {
 		over := m.leader.exited()
-		orphans, certain, err := m.brood.bearing(m.mark)
+		orphans, certain, err := m.table.orphansMarked(m.mark)
 		if err != nil {
 			return nil, err
 		}
 		if certain && len(orphans) == 0 && over {
 			return nil, nil
 		}
-		all, err := m.scattered.living()
+		all, err := m.memberTree.Members()
 		if len(all) > 0 || err != nil {
 			return all, err
 		}
@@ -57,20 +57,20 @@ func (m *marker) living() ([]int, error) {
 	return nil, nil
 }
 
-// bearers is the roster of all whose mark is wanted.
-type bearers struct{ wanted func(mark uint64) bool }
+// markLister is the roster of all whose mark is wanted.
+type markLister struct{ wanted func(mark uint64) bool }
 
-// bearersOf is the roster of all that bear one mark.
-func bearersOf(mark uint64) bearers { return bearers{func(m uint64) bool { return m == mark }} }
+// markedBy is the roster of all that bear one mark.
+func markedBy(mark uint64) markLister { return markLister{func(m uint64) bool { return m == mark }} }
 
-func (b bearers) each(f func(member)) error { return eachMarked(b.wanted, f) }
+func (b markLister) each(f func(member)) error { return eachMarked(b.wanted, f) }
 
-func (b bearers) send(m member, sig syscall.Signal) error {
+func (b markLister) send(m member, sig syscall.Signal) error {
 	return signalMember(m, sig, func(*stat) (bool, error) { return b.holds(m.pid) })
 }
 
 // holds says whether a process bears a mark that is wanted; one that is gone does not.
-func (b bearers) holds(pid int) (bool, error) {
+func (b markLister) holds(pid int) (bool, error) {
 	mark, err := readMark(pid)
 	if exhausted(err) {
 		return false, err
@@ -85,7 +85,7 @@ func eachMarked(wanted func(mark uint64) bool, f func(member)) error {
 		if pid == own {
 			return nil
 		}
-		if is, err := (bearers{wanted}).holds(pid); !is {
+		if is, err := (markLister{wanted}).holds(pid); !is {
 			return err // nil for one that is gone by now
 		}
 		st, err := readStat(name, buf)

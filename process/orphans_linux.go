@@ -40,7 +40,7 @@ type reaper struct {
 }
 
 // startReaper starts it. Other users of SIGCHLD in this process are not affected (os/signal).
-func (b *brood) startReaper() {
+func (b *childTable) startReaper() {
 	b.reaper.deaths = make(chan os.Signal, 1)
 	b.reaper.stop = make(chan struct{})
 	if os.Getpid() == 1 {
@@ -62,21 +62,21 @@ func (r *reaper) listen(on bool) {
 }
 
 // lookAgain makes the reaper search once more.
-func (b *brood) lookAgain() {
+func (b *childTable) lookAgain() {
 	select {
 	case b.reaper.deaths <- unix.SIGCHLD:
 	default:
 	}
 }
 
-func (b *brood) stopReaper() {
+func (b *childTable) stopReaper() {
 	close(b.reaper.stop)
 	b.reaper.done.Wait()
 	b.reaper.listen(false)
 }
 
 // reapDeaths looks for dead orphans after each SIGCHLD and each fork, but no more often than once in a delay.
-func (b *brood) reapDeaths() {
+func (b *childTable) reapDeaths() {
 	r := &b.reaper
 	delay, again := reapDelayYoung, false
 	for {
@@ -119,14 +119,14 @@ func (b *brood) reapDeaths() {
 }
 
 // newest counts the trees that were started.
-func (b *brood) newest() uint64 {
+func (b *childTable) newest() uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.next
 }
 
 // olderThan says whether a tree was started before newest was n.
-func (b *brood) olderThan(n uint64) bool {
+func (b *childTable) olderThan(n uint64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, of := range b.trees {
@@ -146,7 +146,7 @@ func someDead() bool {
 
 // reapOrphans reaps the orphans that are dead and counts those that live. It releases the locks after each reapBatch.
 // With again, a child is dead that may be a leader whose fork is not over.
-func (b *brood) reapOrphans() (living, reaped int, again bool) {
+func (b *childTable) reapOrphans() (living, reaped int, again bool) {
 	b.mu.Lock()
 	threads := slices.Collect(maps.Keys(b.threads))
 	b.mu.Unlock()
@@ -162,7 +162,7 @@ func (b *brood) reapOrphans() (living, reaped int, again bool) {
 }
 
 // reapAmong does that for some children. One of the numbers may have come to be another child's meanwhile.
-func (b *brood) reapAmong(pids []int) (living, reaped int, again bool) {
+func (b *childTable) reapAmong(pids []int) (living, reaped int, again bool) {
 	reaping.Lock()
 	defer reaping.Unlock()
 	b.mu.Lock()
@@ -191,7 +191,7 @@ type orphan struct {
 }
 
 // look says what a child is; ours is false for a leader. b.mu is held.
-func (b *brood) look(pid int) (o orphan, err error) {
+func (b *childTable) look(pid int) (o orphan, err error) {
 	if _, leader := b.leaders[pid]; leader || b.wasBefore(pid) {
 		return o, nil
 	}
@@ -206,10 +206,10 @@ func (b *brood) look(pid int) (o orphan, err error) {
 	return o, nil
 }
 
-// bearing lists the living orphans that bear a mark. If certain is true and the leader is dead, no other descendant of it
+// orphansMarked lists the living orphans that bear a mark. If certain is true and the leader is dead, no other descendant of it
 // lives: a descendant would be one of our own children or have an ancestor among them, since orphans become our children,
 // and none of those has changed or lost its mark. ErrElusive says that orphans die faster than they are reaped.
-func (b *brood) bearing(mark uint64) (pids []int, certain bool, err error) {
+func (b *childTable) orphansMarked(mark uint64) (pids []int, certain bool, err error) {
 	b.mu.Lock()
 	of := b.trees[mark]
 	b.mu.Unlock()
@@ -235,7 +235,7 @@ func (b *brood) bearing(mark uint64) (pids []int, certain bool, err error) {
 
 // orphans lists the living orphans among the children of the thread that forked a leader and of the first thread, to which all
 // orphans come, and reaps the dead ones. If more is true it has reaped reapBatch and has to be called again.
-func (b *brood) orphans(of offspring) (living []orphan, more bool, err error) {
+func (b *childTable) orphans(of treeEntry) (living []orphan, more bool, err error) {
 	reaping.Lock()
 	defer reaping.Unlock()
 	b.mu.Lock()
@@ -267,7 +267,7 @@ func (b *brood) orphans(of offspring) (living []orphan, more bool, err error) {
 }
 
 // childrenOf lists the children of those two threads. reaping and b.mu are held.
-func (b *brood) childrenOf(of offspring) (pids []int, err error) {
+func (b *childTable) childrenOf(of treeEntry) (pids []int, err error) {
 	first, leader := os.Getpid(), of.leader
 	if _, unreaped := b.leaders[leader]; !unreaped {
 		leader = 0
@@ -288,7 +288,7 @@ func reapDead(pid int) bool {
 }
 
 // close ends all reaping. All trees were released; it waits a moment for orphans that are about to die.
-func (b *brood) close() {
+func (b *childTable) close() {
 	b.stopReaper()
 	if b.adopts {
 		adoptNone()

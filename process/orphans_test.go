@@ -44,8 +44,8 @@ func zombies() (n int) {
 // When many orphans die at once, others get the locks after each batch that is reaped; a tree is still proved dead.
 func TestReapingIsBoundedPerBatch(t *testing.T) {
 	h := openHost(t, Marker)
-	h.brood.stopReaper()
-	defer h.brood.startReaper()
+	h.table.stopReaper()
+	defer h.table.startReaper()
 	const some = 3 * reapBatch
 	p := startOn(t, h, sh(`i=0; while [ $i -lt `+strconv.Itoa(some)+` ]; do (true &); i=$((i+1)); done; echo; exec sleep 60`))
 	_ = readLine(t, p.Stdout())
@@ -53,13 +53,13 @@ func TestReapingIsBoundedPerBatch(t *testing.T) {
 		t.Fatalf("%d orphans are dead", zombies())
 	}
 	for want := some - reapBatch; want > 0; want -= reapBatch {
-		_, more, err := h.brood.orphans(offspring{})
+		_, more, err := h.table.orphans(treeEntry{})
 		if err != nil || !more || zombies() != want {
 			t.Errorf("more: %v, %v; %d orphans are left, want %d", more, err, zombies(), want)
 		}
 	}
 	mark := p.tree.(*marker).mark
-	if pids, certain, err := h.brood.bearing(mark); len(pids) > 0 || !certain || err != nil || zombies() > 0 {
+	if pids, certain, err := h.table.orphansMarked(mark); len(pids) > 0 || !certain || err != nil || zombies() > 0 {
 		t.Errorf("%v, certain: %v, %v; %d orphans are left", pids, certain, err, zombies())
 	}
 }
@@ -159,13 +159,13 @@ func TestOpenListOfAnEndedThread(t *testing.T) {
 func TestReaperListensWhileThereMayBeOrphans(t *testing.T) {
 	h := openHost(t, Marker)
 	listening := func(want bool) bool {
-		return poll(func() bool { return h.brood.reaper.listening.Load() == want })
+		return poll(func() bool { return h.table.reaper.listening.Load() == want })
 	}
 	short := startOn(t, h, Spec{Argv: []string{"true"}, Env: testEnv})
 	_ = short.WaitExit()
 	finish(short)
 	time.Sleep(3 * reapDelayYoung)
-	if h.brood.reaper.listening.Load() {
+	if h.table.reaper.listening.Load() {
 		t.Error("it listens after a short command")
 	}
 	p := startOn(t, h, sh("exec sleep 60"))
@@ -178,10 +178,10 @@ func TestReaperListensWhileThereMayBeOrphans(t *testing.T) {
 	}
 	p = startOn(t, h, sh("(sleep 60 &); echo; exec sleep 60"))
 	_ = readLine(t, p.Stdout())
-	p.tally.doubt()
+	p.usage.doubt()
 	finish(p)
 	time.Sleep(3 * reapDelayYoung)
-	if !h.brood.reaper.listening.Load() {
+	if !h.table.reaper.listening.Load() {
 		t.Error("it does not listen where an orphan may be left")
 	}
 }

@@ -79,11 +79,11 @@ func TestProcessOfAnotherUser(t *testing.T) {
 			if r := left.Sweep(context.Background(), 0); !slices.Equal(r.Survivors, []int{survivor}) || r.Unverified {
 				t.Errorf("%+v", r)
 			}
-			if err := h.endRemainder(); err == nil {
+			if err := h.endLeftovers(); err == nil {
 				t.Error("a host with a survivor closes without an error")
 			}
 			_ = os.Remove(alive)
-			if !poll(func() bool { return h.endRemainder() == nil }) {
+			if !poll(func() bool { return h.endLeftovers() == nil }) {
 				t.Error("the host still has a survivor")
 			}
 		})

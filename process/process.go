@@ -39,7 +39,7 @@ type Process struct {
 	began    time.Time
 	adjust   func() // nil for nothing to do
 	held     []Held
-	tally    tally
+	usage    treeUsage
 	terminal bool // then stdin and stdout are its master
 
 	looking sync.Mutex
@@ -56,7 +56,7 @@ func (p *Process) PGID() int { return p.leader.pid }
 func (p *Process) Started() time.Time { return p.began }
 
 // Containment names what holds the tree together.
-func (p *Process) Containment() Containment { return p.tree.name() }
+func (p *Process) Containment() Containment { return p.tree.Kind() }
 
 // Held are the limits of the tree, and what enforces each.
 func (p *Process) Held() []Held { return p.held }
@@ -84,7 +84,7 @@ func (p *Process) Signal(sig syscall.Signal) error {
 	if sig == syscall.SIGKILL {
 		p.killed.Store(true)
 	}
-	return p.tree.signal(sig)
+	return p.tree.Signal(sig)
 }
 
 // Deliver is Signal, and lists the processes that may not be signalled, where others were, in ascending order. If none may
@@ -96,7 +96,7 @@ func (p *Process) Deliver(sig syscall.Signal) (missed []int, err error) {
 	if sig == syscall.SIGKILL {
 		p.killed.Store(true)
 	}
-	return p.tree.deliver(sig)
+	return p.tree.Deliver(sig)
 }
 
 // SignalLeader sends sig to the leader alone. Errors: os.ErrProcessDone once it has exited, *NotPermittedError.
@@ -104,7 +104,7 @@ func (p *Process) SignalLeader(sig syscall.Signal) error {
 	if sig == syscall.SIGKILL {
 		p.killed.Store(true)
 	}
-	return p.tree.signalLeader(sig)
+	return p.tree.SignalLeader(sig)
 }
 
 // Pause stops the whole tree (SIGSTOP). On a terminal it waits, for at most 100 ms, until parents have stopped
@@ -114,7 +114,7 @@ func (p *Process) Pause() error {
 	if p.leader.isReaped() {
 		return os.ErrProcessDone
 	}
-	return p.tree.pause()
+	return p.tree.Pause()
 }
 
 // Resume lets a paused tree go on (SIGCONT); for one that runs it does nothing. On a terminal, jobs that were
@@ -123,7 +123,7 @@ func (p *Process) Resume() error {
 	if p.leader.isReaped() {
 		return os.ErrProcessDone
 	}
-	return p.tree.resume()
+	return p.tree.Resume()
 }
 
 // Terminate asks the tree to end: the Spec's StopSignal, then SIGCONT, since a signal to a stopped process only pends. On
@@ -136,7 +136,7 @@ func (p *Process) TerminateBy(sig syscall.Signal) error {
 	if p.leader.isReaped() {
 		return os.ErrProcessDone
 	}
-	return p.tree.terminate(sig)
+	return p.tree.Terminate(sig)
 }
 
 // Kill ends the tree by SIGKILL, which acts on stopped processes too. It does not wait: WaitExit does.
@@ -158,23 +158,23 @@ func (p *Process) ExitStatus() (code int, sig syscall.Signal, known bool) {
 	return code, sig, known
 }
 
-// Populated says whether a process of the tree is not dead, as Living does but for less: it reads the process table
+// Alive says whether a process of the tree is not dead, as Living does but for less: it reads the process table
 // only where nothing cheaper is certain. Errors are those of Living.
-func (p *Process) Populated() (bool, error) {
+func (p *Process) Alive() (bool, error) {
 	if p.leader.isReaped() {
 		return false, os.ErrProcessDone
 	}
-	return p.tree.populated()
+	return p.tree.Alive()
 }
 
-// Living lists the processes of the tree that are not dead, the leader among them while it runs; others
+// Members lists the processes of the tree that are not dead, the leader among them while it runs; others
 // that nobody reaped do not count. It reads the process table (3 ms for 1000 processes), so poll it
 // seldom. Errors: os.ErrProcessDone once the leader is reaped, ErrElusive, or why the table can't be read.
-func (p *Process) Living() ([]int, error) {
+func (p *Process) Members() ([]int, error) {
 	if p.leader.isReaped() {
 		return nil, os.ErrProcessDone
 	}
-	return p.tree.living()
+	return p.tree.Members()
 }
 
 // WaitExit blocks until the leader exited and leaves it unreaped (WNOWAIT), so that its number stays its
@@ -202,12 +202,12 @@ func (p *Process) Adjust() {
 // Signal returns os.ErrProcessDone from then on. Called for a leader that does not exit, it takes the
 // leader for one of the others, so that even a tree stuck in the kernel is given up on in bounded time.
 func (p *Process) Sweep(ctx context.Context, grace time.Duration) SweepResult {
-	if p.tree.reapsFirst() {
+	if p.tree.ReapLeaderFirst() {
 		_, _ = p.leader.reap() // ErrRunning: then it is swept with the others
 	}
 	r := sweep(ctx, p.tree, grace, p.stop, p.asked.Load())
 	if len(r.Survivors) > 0 || r.Unverified {
-		p.tally.doubt()
+		p.usage.doubt()
 	}
 	return r
 }
@@ -224,7 +224,7 @@ func (p *Process) Reap() (Exit, error) {
 	if err != nil {
 		return e, err
 	}
-	e = p.tally.settle(e)
+	e = p.usage.settle(e)
 	if e.Signal == syscall.SIGKILL && p.killed.Load() {
 		e.Limit = ""
 	}
@@ -243,6 +243,6 @@ func (p *Process) Close() {
 		_ = p.stderr.Close()
 	}
 	p.leader.close()
-	p.tree.release()
-	p.tally.close()
+	p.tree.Close()
+	p.usage.close()
 }

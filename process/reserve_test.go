@@ -52,7 +52,7 @@ func TestTreeEndsWithoutFreeDescriptors(t *testing.T) {
 		if _, err := os.Open("/proc"); !errors.Is(err, unix.EMFILE) {
 			t.Fatal("there are descriptors left:", err)
 		}
-		living, livingErr := p.Living()
+		living, livingErr := p.Members()
 		errs := errors.Join(p.Pause(), p.Resume(), p.Signal(syscall.SIGURG), p.Terminate(), p.Kill())
 		waited := p.WaitExit()
 		r := p.Sweep(context.Background(), 0)
@@ -85,7 +85,7 @@ func TestUninspectedTreeIsNotReportedAsDead(t *testing.T) {
 	if !r.Found || !r.Unverified {
 		t.Errorf("%+v, alive: %v", r, alive(pid))
 	}
-	if err := h.endRemainder(); err != nil || alive(pid) { // as when the host is closed
+	if err := h.endLeftovers(); err != nil || alive(pid) { // as when the host is closed
 		t.Errorf("%v, alive: %v", err, alive(pid))
 	}
 }

@@ -27,16 +27,16 @@ var ErrElusive = errors.New("process: somebody forks and ends faster than can be
 // sweep ends who lives in tree, by stop first; asked says that it got that already. A tree that can't be inspected is
 // treated as one in which somebody lives, and inspected again.
 func sweep(ctx context.Context, tree containment, grace time.Duration, stop syscall.Signal, asked bool) (r SweepResult) {
-	some, err := tree.populated()
+	some, err := tree.Alive()
 	if !some && err == nil {
 		return r
 	}
 	r.Found = true
 	if grace > 0 && ctx.Err() == nil {
 		if !asked {
-			_ = tree.signal(stop)
+			_ = tree.Signal(stop)
 		}
-		tree.wake() // it may have been paused since
+		tree.Continue() // it may have been paused since
 		some, err = watch(ctx, tree, grace, 0)
 	}
 	if some || err != nil {
@@ -44,7 +44,7 @@ func sweep(ctx context.Context, tree containment, grace time.Duration, stop sysc
 		some, err = watch(context.Background(), tree, killWait, syscall.SIGKILL)
 	}
 	if some || err != nil {
-		r.Survivors, err = tree.living()
+		r.Survivors, err = tree.Members()
 		r.Unverified = err != nil
 	}
 	return r
@@ -56,13 +56,13 @@ func watch(ctx context.Context, tree containment, d time.Duration, sig syscall.S
 	end := time.Now().Add(d)
 	for pause := firstLook; ; pause = min(2*pause, lastLook) {
 		if sig != 0 {
-			_ = tree.signal(sig)
+			_ = tree.Signal(sig)
 		}
 		select {
 		case <-time.After(min(pause, time.Until(end))):
 		case <-ctx.Done():
 		}
-		some, err = tree.populated()
+		some, err = tree.Alive()
 		gone := err == nil && !some
 		if gone || ctx.Err() != nil || !time.Now().Before(end) {
 			return some, err

@@ -135,7 +135,7 @@ func TestResize(t *testing.T) {
 func foreground(t testing.TB, p *Process, seconds string) {
 	t.Helper()
 	if !poll(func() bool {
-		pids, _ := p.Living()
+		pids, _ := p.Members()
 		return slices.ContainsFunc(pids, func(pid int) bool {
 			line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 			return string(line) == "sleep\x00"+seconds+"\x00"

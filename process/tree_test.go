@@ -52,7 +52,7 @@ func TestPauseAndResume(t *testing.T) {
 		if !poll(allIn("SR", pids)) {
 			t.Fatal("resumed, but not all go on")
 		}
-		if living, err := p.Living(); err != nil || len(living) != 3 || !slices.Contains(living, pids[2]) {
+		if living, err := p.Members(); err != nil || len(living) != 3 || !slices.Contains(living, pids[2]) {
 			t.Errorf("living: %v, %v; want %v", living, err, pids)
 		}
 	})
@@ -280,7 +280,7 @@ func TestTooLate(t *testing.T) {
 		for name, f := range map[string]func() error{
 			"Signal": func() error { return p.Signal(syscall.SIGINT) }, "Pause": p.Pause, "Resume": p.Resume,
 			"Terminate": p.Terminate, "Kill": p.Kill,
-			"Living": func() error { _, err := p.Living(); return err },
+			"Living": func() error { _, err := p.Members(); return err },
 		} {
 			if err := f(); !errors.Is(err, os.ErrProcessDone) {
 				t.Errorf("%s: %v", name, err)

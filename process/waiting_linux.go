@@ -95,7 +95,7 @@ func (p *Process) waitsForInput() bool {
 	w := waiting{input: input, threads: maxWaitingThreads}
 	queue := []int{p.PID()}
 	if p.leader.exited() {
-		queue, _ = p.Living()
+		queue, _ = p.Members()
 	}
 	for looked := 0; len(queue) > 0 && looked < maxWaitingProcesses && w.threads > 0; looked++ {
 		if w.process(queue[0]) {

@@ -27,7 +27,7 @@ func settled(t *testing.T, p *Process, want bool) bool {
 
 // asleep reports whether the newest process of the tree has been in one system call for some time.
 func asleep(p *Process) bool {
-	pids, err := p.Living()
+	pids, err := p.Members()
 	if err != nil || len(pids) == 0 {
 		return false
 	}

@@ -364,7 +364,7 @@ func (s *Session) isOver() bool {
 	if !s.spec.WaitForTree {
 		return true
 	}
-	some, err := p.Populated()
+	some, err := p.Alive()
 	return !some && err == nil
 }
 

@@ -74,7 +74,7 @@ func (s *Session) exited() (cause Cause) {
 
 // noteLeft tells of the exit of a command whose descendants keep the session running.
 func (s *Session) noteLeft(p *process.Process) {
-	if some, err := p.Populated(); !some && err == nil {
+	if some, err := p.Alive(); !some && err == nil {
 		return
 	}
 	left := new(Left)

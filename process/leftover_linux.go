@@ -6,16 +6,16 @@ import (
 	"slices"
 )
 
-// endRemainder ends the processes of trees that were given up on, or could not be inspected, when the host is closed. An
+// endLeftovers ends the processes of trees that were given up on, or could not be inspected, when the host is closed. An
 // error names those that live even then, or says that it could not be learned.
-func (h *Host) endRemainder() error {
+func (h *Host) endLeftovers() error {
 	if !h.doubtful.Load() {
 		return nil
 	}
 	if h.kind == Group {
 		return errors.New("processes that outlived their session may still run: nothing tells which they are")
 	}
-	all := remains{bearers: bearers{func(mark uint64) bool { return instanceOf(mark) == h.instance.number }}}
+	all := leftovers{markLister: markLister{func(mark uint64) bool { return instanceOf(mark) == h.instance.number }}}
 	if h.subtree != nil {
 		all.groups = append(all.groups, h.subtree.dir)
 	}
@@ -33,9 +33,9 @@ func (h *Host) endRemainder() error {
 }
 
 // doubt notes that a process of the tree may still live when the tree is given back.
-func (e *estate) doubt() {
+func (e *treeResources) doubt() {
 	e.host.doubtful.Store(true)
-	if b := e.host.brood; b != nil {
+	if b := e.host.table; b != nil {
 		b.reaper.always.Store(true) // it may be an orphan that dies at any time
 	}
 }

@@ -29,7 +29,7 @@ type member struct {
 }
 
 // roster finds the members of a tree that no system call reaches as a whole.
-type roster interface {
+type memberLister interface {
 	// each calls f for every living member, as it is found. An error says that some may have been overlooked.
 	each(f func(member)) error
 	// holds says whether a process is a member.
@@ -38,11 +38,11 @@ type roster interface {
 	send(m member, sig syscall.Signal) error
 }
 
-// scattered is a tree whose members are found by a roster and signalled one by one, but for the leader's group,
+// memberTree is a tree whose members are found by a roster and signalled one by one, but for the leader's group,
 // which is signalled at once. All of it happens under the leader's lock.
-type scattered struct {
+type memberTree struct {
 	*group
-	roster roster
+	lister memberLister
 	// numbered says that the roster goes by the leader's number, and may be used only while it is not reaped.
 	numbered bool
 	// terminal says that the leader may be a shell with job control.
@@ -51,10 +51,10 @@ type scattered struct {
 	released bool     // what held the tree was given back, and may hold another one; under the leader's lock
 }
 
-func (t *scattered) reapsFirst() bool { return false }
+func (t *memberTree) ReapLeaderFirst() bool { return false }
 
 // held runs f while the members can be named.
-func (t *scattered) held(f func(pidfd int, reaped bool) error) error {
+func (t *memberTree) held(f func(pidfd int, reaped bool) error) error {
 	return t.leader.hold(func(pidfd int, reaped bool) error {
 		if t.numbered && reaped || t.released || t.leader.pid <= 1 {
 			return os.ErrProcessDone
@@ -63,8 +63,8 @@ func (t *scattered) held(f func(pidfd int, reaped bool) error) error {
 	})
 }
 
-// release makes all that comes later come too late.
-func (t *scattered) release() {
+// Close makes all that comes later come too late.
+func (t *memberTree) Close() {
 	_ = t.held(func(int, bool) error {
 		t.released = true
 		return nil
@@ -73,9 +73,9 @@ func (t *scattered) release() {
 
 // each calls f for every member, under the leader's lock: those on the roster, and the leader until it is dead, wherever
 // it went.
-func (t *scattered) each(f func(member)) error {
+func (t *memberTree) each(f func(member)) error {
 	found := false
-	err := t.roster.each(func(m member) {
+	err := t.lister.each(func(m member) {
 		found = found || m.pid == t.leader.pid
 		f(m)
 	})
@@ -86,9 +86,9 @@ func (t *scattered) each(f func(member)) error {
 }
 
 // sendTo sends sig to one that each found; ESRCH says that it is no member any more.
-func (t *scattered) sendTo(m member, sig syscall.Signal) error {
+func (t *memberTree) sendTo(m member, sig syscall.Signal) error {
 	if m.pid != t.leader.pid || t.leader.reaped {
-		return t.roster.send(m, sig)
+		return t.lister.send(m, sig)
 	}
 	err := t.sendLeader(t.leader.pidfd, false, sig)
 	if err == os.ErrProcessDone {
@@ -97,12 +97,12 @@ func (t *scattered) sendTo(m member, sig syscall.Signal) error {
 	return err
 }
 
-func (t *scattered) populated() (bool, error) {
-	pids, err := t.living()
+func (t *memberTree) Alive() (bool, error) {
+	pids, err := t.Members()
 	return len(pids) > 0, err
 }
 
-func (t *scattered) living() (pids []int, err error) {
+func (t *memberTree) Members() (pids []int, err error) {
 	_ = t.held(func(int, bool) error {
 		err = t.each(func(m member) { pids = append(pids, m.pid) })
 		return nil
@@ -110,17 +110,17 @@ func (t *scattered) living() (pids []int, err error) {
 	return pids, err
 }
 
-func (t *scattered) watch() *watched {
-	pids, _ := t.living()
-	return watchMember(pids, t.roster.holds)
+func (t *memberTree) Watch() *watched {
+	pids, _ := t.Members()
+	return watchMember(pids, t.lister.holds)
 }
 
-func (t *scattered) signal(sig syscall.Signal) error {
-	_, err := t.deliver(sig)
+func (t *memberTree) Signal(sig syscall.Signal) error {
+	_, err := t.Deliver(sig)
 	return err
 }
 
-func (t *scattered) deliver(sig syscall.Signal) (missed []int, err error) {
+func (t *memberTree) Deliver(sig syscall.Signal) (missed []int, err error) {
 	err = t.held(func(pidfd int, reaped bool) (err error) {
 		missed, err = t.signalAll(pidfd, reaped, sig)
 		return err
@@ -128,14 +128,14 @@ func (t *scattered) deliver(sig syscall.Signal) (missed []int, err error) {
 	return missed, err
 }
 
-func (t *scattered) signalLeader(sig syscall.Signal) error {
+func (t *memberTree) SignalLeader(sig syscall.Signal) error {
 	return t.held(func(pidfd int, reaped bool) error { return t.sendRunning(pidfd, reaped, sig) })
 }
 
 // signalAll sends sig to the leader's group at once and then to each of the others. A SIGKILL goes out, to each as
 // it is found, until nobody is found who has not had it. Other signals do not: who is forked meanwhile may be what the
 // signal's handler runs. It lists those that may not be signalled, where others were.
-func (t *scattered) signalAll(pidfd int, reaped bool, sig syscall.Signal) (missed []int, err error) {
+func (t *memberTree) signalAll(pidfd int, reaped bool, sig syscall.Signal) (missed []int, err error) {
 	err = t.send(pidfd, reaped, sig)
 	if sig == 0 && err == nil {
 		return nil, nil
@@ -181,9 +181,9 @@ func (t *scattered) signalAll(pidfd int, reaped bool, sig syscall.Signal) (misse
 	return missed, err
 }
 
-// pause stops parents before their children, the leader first of all: a shell that is stopped can't see a
+// Pause stops parents before their children, the leader first of all: a shell that is stopped can't see a
 // job stop, and says nothing of it later, since resume goes the other way. Who was stopped already is left out.
-func (t *scattered) pause() error {
+func (t *memberTree) Pause() error {
 	return t.held(func(int, bool) error {
 		err := t.stopAll(t.each, time.Now().Add(stopWait))
 		if err != nil {
@@ -194,7 +194,7 @@ func (t *scattered) pause() error {
 }
 
 // stopAll stops those that each finds.
-func (t *scattered) stopAll(each func(func(member)) error, end time.Time) (err error) {
+func (t *memberTree) stopAll(each func(func(member)) error, end time.Time) (err error) {
 	had := make(map[member]bool)
 	var missed []int
 	quiet := 0
@@ -240,7 +240,7 @@ func awaitStop(m member, end time.Time) {
 	}
 }
 
-func (t *scattered) resume() error {
+func (t *memberTree) Resume() error {
 	return t.held(func(int, bool) error {
 		t.restart()
 		return nil
@@ -248,14 +248,14 @@ func (t *scattered) resume() error {
 }
 
 // restart undoes a pause, children before parents.
-func (t *scattered) restart() {
+func (t *memberTree) restart() {
 	for _, m := range slices.Backward(t.stopped) {
 		_ = t.sendTo(m, syscall.SIGCONT)
 	}
 	t.stopped = nil
 }
 
-func (t *scattered) wake() {
+func (t *memberTree) Continue() {
 	_ = t.held(func(pidfd int, reaped bool) error {
 		t.stopped = nil
 		_, err := t.signalAll(pidfd, reaped, syscall.SIGCONT)
@@ -263,22 +263,22 @@ func (t *scattered) wake() {
 	})
 }
 
-func (t *scattered) terminate(sig syscall.Signal) error { return t.ask(t, sig) }
+func (t *memberTree) Terminate(sig syscall.Signal) error { return t.ask(t, sig) }
 
 // ask asks a tree to end by sig, and hangs up on a shell on a terminal that ignores it. One that reads from it ignores
 // SIGTERM, and would only ever end by SIGKILL; at SIGHUP it tells its jobs, writes its history, and goes.
-func (t *scattered) ask(tree containment, sig syscall.Signal) error {
-	if err := tree.signal(sig); err != nil {
+func (t *memberTree) ask(tree containment, sig syscall.Signal) error {
+	if err := tree.Signal(sig); err != nil {
 		return err
 	}
 	if t.terminal {
 		t.hangUp(sig)
 	}
-	tree.wake()
+	tree.Continue()
 	return nil
 }
 
-func (t *scattered) hangUp(sig syscall.Signal) {
+func (t *memberTree) hangUp(sig syscall.Signal) {
 	_ = t.leader.hold(func(_ int, reaped bool) error {
 		if !reaped && t.leader.pid > 1 && ignores(t.leader.pid, sig) {
 			return t.sys.kill(t.leader.pid, syscall.SIGHUP)

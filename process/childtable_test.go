@@ -11,20 +11,20 @@ import (
 // A leader that sheds its mark and dies before anyone knows of it is no orphan, though those without a mark are ours too.
 func TestLeaderIsNoOrphanBeforeItIsKnown(t *testing.T) {
 	h := openHost(t, Marker)
-	h.brood.mu.Lock()
-	h.brood.all = true
-	h.brood.mu.Unlock()
+	h.table.mu.Lock()
+	h.table.all = true
+	h.table.mu.Unlock()
 	bash, err := exec.LookPath("bash")
 	if err != nil {
 		t.Skip(err)
 	}
 	func() {
-		mark, pid, err := h.brood.fork(func() (int, error) {
+		mark, pid, err := h.table.fork(func() (int, error) {
 			pid, err := syscall.ForkExec(bash, []string{"bash", "-c", "ulimit -S -R 1000000"}, &syscall.ProcAttr{})
 			if err == nil {
 				_, err = exited(pid, 0)
 			}
-			h.brood.reapOrphans()
+			h.table.reapOrphans()
 			return pid, err
 		})
 		if err != nil {
@@ -34,17 +34,17 @@ func TestLeaderIsNoOrphanBeforeItIsKnown(t *testing.T) {
 		if got, err := syscall.Wait4(pid, nil, syscall.WNOHANG, nil); got != pid {
 			t.Error("somebody reaped it:", err)
 		}
-		h.brood.reaped(pid)
-		h.brood.release(mark)
+		h.table.reaped(pid)
+		h.table.release(mark)
 	}()
 }
 
 // The number of a leader that was reaped may be that of another one when its tree is released.
 func TestReleaseLeavesTheNextLeaderAlone(t *testing.T) {
 	const pid, first, second = 1234, 1, 2
-	b := &brood{trees: map[uint64]offspring{first: {leader: pid}}, leaders: map[int]uint64{pid: first}}
+	b := &childTable{trees: map[uint64]treeEntry{first: {leader: pid}}, leaders: map[int]uint64{pid: first}}
 	b.reaped(pid)
-	b.trees[second], b.leaders[pid] = offspring{leader: pid}, second
+	b.trees[second], b.leaders[pid] = treeEntry{leader: pid}, second
 	b.release(first)
 	if b.leaders[pid] != second {
 		t.Error("the second one's leader is forgotten")

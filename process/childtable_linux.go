@@ -59,7 +59,7 @@ var spawning sync.Mutex
 
 // brood is the children of this process that bear the marks of one host: leaders of trees, and orphans of theirs,
 // since this process adopts those (PR_SET_CHILD_SUBREAPER).
-type brood struct {
+type childTable struct {
 	instance uint64
 	hard     uint64
 	own      uint64         // the soft limit of this process itself
@@ -68,7 +68,7 @@ type brood struct {
 	before   map[int]uint64 // children that were there before, and when each was started
 
 	mu      sync.Mutex
-	trees   map[uint64]offspring // by mark, those that were not released
+	trees   map[uint64]treeEntry // by mark, those that were not released
 	leaders map[int]uint64
 	threads map[int]bool // that have forked, and the first one
 	next    uint64
@@ -79,9 +79,9 @@ type brood struct {
 	reaper reaper
 }
 
-// offspring is a leader's process id, 0 while it is forked, the id of the thread that forked it, and which tree it is in the order
+// treeEntry is a leader's process id, 0 while it is forked, the id of the thread that forked it, and which tree it is in the order
 // of their starts.
-type offspring struct {
+type treeEntry struct {
 	leader, thread int
 	number         uint64
 }
@@ -89,9 +89,9 @@ type offspring struct {
 // errMarked says that this process is itself in a tree of another server's, whose mark its children have to keep.
 var errMarked = errors.New("this process bears the mark of another server")
 
-// newBrood checks that marks work here, and makes this process the parent of orphans. With all, whoever comes to this
+// newChildTable checks that marks work here, and makes this process the parent of orphans. With all, whoever comes to this
 // process is an orphan.
-func newBrood(instance uint64, all bool) (*brood, error) {
+func newChildTable(instance uint64, all bool) (*childTable, error) {
 	var limit unix.Rlimit
 	if err := unix.Prlimit(0, unix.RLIMIT_RTTIME, nil, &limit); err != nil {
 		return nil, os.NewSyscallError("prlimit", err)
@@ -102,9 +102,9 @@ func newBrood(instance uint64, all bool) (*brood, error) {
 	case limit.Max < markOf(maxInstance-1, 1<<32-1):
 		return nil, fmt.Errorf("the hard limit RLIMIT_RTTIME is %d", limit.Max)
 	}
-	b := &brood{
+	b := &childTable{
 		instance: instance, hard: limit.Max, own: limit.Cur, all: all, adopts: true,
-		trees: make(map[uint64]offspring), next: uint64(rand.Uint32()),
+		trees: make(map[uint64]treeEntry), next: uint64(rand.Uint32()),
 	}
 	if err := b.start(); err != nil {
 		return nil, err
@@ -114,8 +114,8 @@ func newBrood(instance uint64, all bool) (*brood, error) {
 
 // newInit is for a process that is the first of its PID namespace, and so the parent of orphans, and that starts nobody but
 // by this host: it reaps them where there are no marks.
-func newInit() (*brood, error) {
-	b := &brood{all: true}
+func newInit() (*childTable, error) {
+	b := &childTable{all: true}
 	if err := b.start(); err != nil {
 		return nil, err
 	}
@@ -123,7 +123,7 @@ func newInit() (*brood, error) {
 }
 
 // start notes which children there are, adopts orphans, and reaps them from now on.
-func (b *brood) start() error {
+func (b *childTable) start() error {
 	b.leaders, b.before = make(map[int]uint64), make(map[int]uint64)
 	b.threads = map[int]bool{os.Getpid(): true}
 	reaping.Lock()
@@ -173,15 +173,15 @@ func adoptNone() {
 
 // fork runs f while this process bears a new mark, so that the child that f makes does too from its first moment on. The
 // thread that forked it is noted, since it is the one whose child a leader may make of its own (CLONE_PARENT).
-func (b *brood) fork(f func() (pid int, err error)) (mark uint64, pid int, err error) {
+func (b *childTable) fork(f func() (pid int, err error)) (mark uint64, pid int, err error) {
 	spawning.Lock()
 	defer spawning.Unlock()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	mark = b.newMark(unix.Gettid())
-	if err = b.bear(mark); err == nil {
+	if err = b.setMark(mark); err == nil {
 		pid, err = f()
-		_ = b.bear(b.own)
+		_ = b.setMark(b.own)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -197,7 +197,7 @@ func (b *brood) fork(f func() (pid int, err error)) (mark uint64, pid int, err e
 }
 
 // forkUnmarked runs f to fork a child that bears no mark and is no orphan until it is reaped.
-func (b *brood) forkUnmarked(f func() (pid int, err error)) (pid int, err error) {
+func (b *childTable) forkUnmarked(f func() (pid int, err error)) (pid int, err error) {
 	spawning.Lock()
 	defer spawning.Unlock()
 	runtime.LockOSThread()
@@ -215,14 +215,14 @@ func (b *brood) forkUnmarked(f func() (pid int, err error)) (pid int, err error)
 	return pid, err
 }
 
-func (b *brood) newMark(thread int) uint64 {
+func (b *childTable) newMark(thread int) uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for {
 		b.next++
 		mark := markOf(b.instance, b.next)
 		if _, taken := b.trees[mark]; !taken {
-			b.trees[mark], b.threads[thread], b.forking = offspring{thread: thread, number: b.next}, true, true
+			b.trees[mark], b.threads[thread], b.forking = treeEntry{thread: thread, number: b.next}, true, true
 			if !b.reaper.listening.Load() {
 				b.lookAgain()
 			}
@@ -231,20 +231,20 @@ func (b *brood) newMark(thread int) uint64 {
 	}
 }
 
-func (b *brood) bear(soft uint64) error {
+func (b *childTable) setMark(soft uint64) error {
 	err := unix.Prlimit(0, unix.RLIMIT_RTTIME, &unix.Rlimit{Cur: soft, Max: b.hard}, nil)
 	return os.NewSyscallError("prlimit", err)
 }
 
 // reaped forgets the number of a leader, which may be anyone's now.
-func (b *brood) reaped(pid int) {
+func (b *childTable) reaped(pid int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.leaders, pid)
 }
 
 // release forgets a tree in which nobody lives, or nobody who can be ended.
-func (b *brood) release(mark uint64) {
+func (b *childTable) release(mark uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if leader := b.trees[mark].leader; b.leaders[leader] == mark { // else it was reaped, and the number may be another leader's
@@ -255,10 +255,12 @@ func (b *brood) release(mark uint64) {
 }
 
 // owns says whether a child that is no leader is an orphan of this host's.
-func (b *brood) owns(mark uint64) bool { return b.all || mark != 0 && instanceOf(mark) == b.instance }
+func (b *childTable) owns(mark uint64) bool {
+	return b.all || mark != 0 && instanceOf(mark) == b.instance
+}
 
 // wasBefore says whether a child was there before the brood.
-func (b *brood) wasBefore(pid int) bool {
+func (b *childTable) wasBefore(pid int) bool {
 	started, was := b.before[pid]
 	if was && startOf(pid) != started { // the number is another's by now
 		delete(b.before, pid)
