@@ -45,7 +45,7 @@ func TestReplayTotal(t *testing.T) {
 	}
 
 	stuck := start(t, r, sh("stuck", "read x; "+flood(size)).piped())
-	f := follow(t, stuck, stream.CursorOptions{Paces: true})
+	f := follow(t, stuck, stream.CursorOptions{Block: true})
 	stuck.Write([]byte("\n"), nil, true)
 	settled(t, stuck)
 	if n := stuck.View().Counts.Written[stream.Stdout]; n < total/2 || n > total+slack {
@@ -67,7 +67,7 @@ func TestReplayTotal(t *testing.T) {
 	}
 
 	paced := start(t, r, sh("paced", "read x; "+flood(size)).piped())
-	g := follow(t, paced, stream.CursorOptions{Paces: true})
+	g := follow(t, paced, stream.CursorOptions{Block: true})
 	paced.Write([]byte("\n"), nil, true)
 	settled(t, paced)
 	if n := paced.View().Counts.Written[stream.Stdout]; n < share/2 || n > share+slack {
@@ -192,10 +192,10 @@ func TestEndedLogIsShedWhenItsReaderGoes(t *testing.T) {
 	const total, size = 1 << 20, 3000000
 	r := registry(t, Options{ReplayTotal: total})
 	over := start(t, r, sh("over", flood(900000)+"; read x").piped())
-	reader := follow(t, over, stream.CursorOptions{Paces: true})
+	reader := follow(t, over, stream.CursorOptions{Block: true})
 	settled(t, over)
 	held := start(t, r, sh("held", flood(size)))
-	follow(t, held, stream.CursorOptions{Paces: true})
+	follow(t, held, stream.CursorOptions{Block: true})
 	settled(t, held)
 	written := func() int64 { return held.View().Counts.Written[stream.Stdout] }
 	over.Write(nil, nil, true)

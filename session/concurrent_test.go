@@ -61,7 +61,7 @@ func TestFault1Hammer(t *testing.T) {
 						<-w.Done
 					}
 				case 5, 6:
-					a := s.Attach(AttachOptions{Cursor: stream.CursorOptions{Paces: rand.IntN(2) == 0, After: rand.Int64N(100_000)}})
+					a := s.Attach(AttachOptions{Cursor: stream.CursorOptions{Block: rand.IntN(2) == 0, After: rand.Int64N(100_000)}})
 					for range rand.IntN(20) {
 						a.Next()
 					}

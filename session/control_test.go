@@ -73,7 +73,7 @@ func TestOutputFollowsTheResume(t *testing.T) {
 		t.Skip("SKIPPED: there is no bash, which tells the time in microseconds:", err)
 	}
 	s := run(t, `exec bash -c 'while :; do echo $EPOCHREALTIME; done'`, nil)
-	f := follow(t, s, stream.CursorOptions{Paces: true})
+	f := follow(t, s, stream.CursorOptions{Block: true})
 	f.line(0)
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() { // who holds the session's lock gives the tree time

@@ -72,7 +72,7 @@ func TestFault3StreamDeadlineIsHeld(t *testing.T) {
 		spec := sh("session", "head -c 1000000 /dev/zero; exec sleep 60")
 		spec.StreamTimeout = span
 		s := reserve(t, registry(t, Options{ReplayBytes: 64 << 10}), spec)
-		f := follow(t, s, stream.CursorOptions{Paces: true})
+		f := follow(t, s, stream.CursorOptions{Block: true})
 		if err := s.Start(); err != nil {
 			t.Fatal(err)
 		}

@@ -69,7 +69,7 @@ func TestEndTwiceLosesNothing(t *testing.T) {
 	t.Parallel()
 	r := registry(t, Options{ReplayBytes: 64 << 10})
 	s := start(t, r, sh("x", `trap "" TERM; yes 0123456789 | head -c 3000000; exec sleep 60`))
-	a := s.Attach(AttachOptions{Cursor: stream.CursorOptions{Paces: true, Ready: func() {}}})
+	a := s.Attach(AttachOptions{Cursor: stream.CursorOptions{Block: true, Ready: func() {}}})
 	if !poll(patience, func() bool { return s.View().Counts.Written[stream.Stdout] >= 48<<10 }) {
 		t.Fatal("no output")
 	}

@@ -29,7 +29,7 @@ func (s *Session) lingerIfAlone(st *status) {
 		return
 	}
 	var alone *stream.Deadline // nobody can come while this process is suspended
-	alone = stream.NewSilence(s.spec.Linger, nil, func() {
+	alone = stream.NewIdleDeadline(s.spec.Linger, nil, func() {
 		over := s.isOver()
 		s.update(func(st *status) {
 			if st.linger == alone { // else somebody came meanwhile

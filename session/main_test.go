@@ -145,7 +145,7 @@ func registry(t testing.TB, o Options) *Registry {
 	t.Cleanup(func() {
 		for _, s := range r.all() {
 			s.End(Shutdown, new(time.Duration))
-			s.log.Free()
+			s.log.Unblock()
 		}
 		r.Shutdown(context.Background())
 		if n := r.Running(); n != 0 {

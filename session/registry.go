@@ -173,7 +173,7 @@ func (r *Registry) retain(s *Session) { leave(r.keep(s)) }
 // relieve sheds for an append that waits for the budget. It is called when the log of an ended session may have come to
 // be dispensable, without any session's lock.
 func (r *Registry) relieve() {
-	if r.budget.Waited() {
+	if r.budget.HasWaiters() {
 		r.shed()
 	}
 }
@@ -202,7 +202,7 @@ func (r *Registry) keep(s *Session) (dropped []*Session) {
 // leave takes the logs of sessions that are forgotten out of the budget, without the registry's lock.
 func leave(dropped []*Session) {
 	for _, s := range dropped {
-		s.log.Leave()
+		s.log.ReleaseBudget()
 	}
 }
 
@@ -244,7 +244,7 @@ func (r *Registry) shed() {
 			r.full.MoveToBack(e)
 		}
 		r.mu.Unlock()
-		if e != nil && e.Value.(*Session).log.Shed() {
+		if e != nil && e.Value.(*Session).log.Evict() {
 			r.mu.Lock()
 			r.full.Remove(e) // of no effect if it was dropped meanwhile
 			r.mu.Unlock()

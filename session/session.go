@@ -71,7 +71,7 @@ func newSession(r *Registry, spec Spec) *Session {
 		ending: make(chan struct{}),
 		done:   make(chan struct{}),
 	}
-	s.log = stream.NewLog(stream.LogOptions{Bound: r.o.ReplayBytes, Keep: spec.Capture, KeepHead: spec.CaptureHead, Budget: r.budget, Blocked: s.pace.blocked})
+	s.log = stream.NewLog(stream.LogOptions{Bound: r.o.ReplayBytes, Keep: spec.Capture, KeepHead: spec.CaptureHead, Budget: r.budget, OnBlocked: s.pace.blocked})
 	s.status.grace = spec.Grace
 	return s
 }

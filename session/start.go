@@ -110,7 +110,7 @@ func (l *launch) stopTimers() {
 // run makes p the session's process.
 func (s *Session) run(p *process.Process) {
 	s.timeout = stream.NewDeadline(s.spec.Timeout, func() { s.End(TimedOut, nil) })
-	s.silence = stream.NewSilence(s.spec.StreamTimeout, func() bool { return unread(p) }, func() { s.End(StreamTimedOut, nil) })
+	s.silence = stream.NewIdleDeadline(s.spec.StreamTimeout, func() bool { return unread(p) }, func() { s.End(StreamTimedOut, nil) })
 	s.pace.add(s.silence)
 	s.openStdin(p)
 	s.update(func(st *status) {

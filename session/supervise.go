@@ -40,7 +40,7 @@ func (s *Session) windUp(p *process.Process, readers *readers, err error) {
 	cause := s.exited()
 	readers.drain(s, cause == Exited)
 	swept := s.sweep(p)
-	s.log.Free()
+	s.log.Unblock()
 	readers.finish()
 	s.stdin.shut("the session has ended")
 	exit, _ := p.Reap() // an exit that nobody can tell is not Known, which is all there is to say

@@ -26,7 +26,7 @@ func TestTakersAtOnce(t *testing.T) {
 			work.Go(func() {
 				<-begin
 				a := s.Attach(AttachOptions{
-					Cursor:  stream.CursorOptions{Paces: true, Ready: func() {}},
+					Cursor:  stream.CursorOptions{Block: true, Ready: func() {}},
 					Evicted: func() { evicted[i].Add(1) },
 				})
 				if i%2 == 0 {

@@ -48,7 +48,7 @@ func TestLastOutputOfATerminalIsNotLost(t *testing.T) {
 
 func TestResize(t *testing.T) {
 	s := run(t, `trap "stty size" WINCH; echo ready; while :; do read x && exit; done`, onTerminal)
-	f := follow(t, s, stream.CursorOptions{Paces: true})
+	f := follow(t, s, stream.CursorOptions{Block: true})
 	f.line(0)
 	if err := s.Resize(50, 132); err != nil {
 		t.Fatal(err)
@@ -70,7 +70,7 @@ func TestResize(t *testing.T) {
 // On a terminal eof is a key: it ends what is being read, not the input. A retry does not type it again.
 func TestEOFIsAKey(t *testing.T) {
 	s := run(t, `stty -echo; echo ready; for i in 1 2 3 4 5; do cat; echo end $i; done`, onTerminal)
-	f := follow(t, s, stream.CursorOptions{Paces: true})
+	f := follow(t, s, stream.CursorOptions{Block: true})
 	f.line(0)
 	write := func(want int64, text string, offset int64, eof bool) {
 		t.Helper()
@@ -120,7 +120,7 @@ func TestEOFIsAKey(t *testing.T) {
 // Keys that nobody takes are bounded like input.
 func TestKeysWait(t *testing.T) {
 	s := run(t, `stty raw -echo; echo ready; exec sleep 60`, onTerminal)
-	follow(t, s, stream.CursorOptions{Paces: true}).until("ready", func() bool { return strings.Contains(screen(s), "ready") })
+	follow(t, s, stream.CursorOptions{Block: true}).until("ready", func() bool { return strings.Contains(screen(s), "ready") })
 	w := s.Write(make([]byte, StdinQueueBytes), nil, false)
 	within(t, "the write", w.Done)
 	w = s.Write(make([]byte, StdinQueueBytes/2), nil, true)

@@ -155,7 +155,7 @@ func TestOthersEndWithTheCommand(t *testing.T) {
 func TestACancelWaitsForNoClient(t *testing.T) {
 	t.Parallel()
 	s := reserve(t, registry(t, Options{ReplayBytes: 64 << 10}), sh("session", "exec head -c 100000000 /dev/zero"))
-	f := follow(t, s, stream.CursorOptions{Paces: true})
+	f := follow(t, s, stream.CursorOptions{Block: true})
 	if err := s.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +224,7 @@ func TestTheEndWaitsForASlowClient(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := reserve(t, registry(t, Options{ReplayBytes: 64 << 10}), sh("session", "exec head -c 150000 /dev/zero"))
-			f := follow(t, s, stream.CursorOptions{Paces: true})
+			f := follow(t, s, stream.CursorOptions{Block: true})
 			if err := s.Start(); err != nil {
 				t.Fatal(err)
 			}

@@ -6,29 +6,30 @@ import (
 	"sync/atomic"
 )
 
-// minShare is what a log may hold, in charged bytes, however much the others do: so each session gets on.
+// minShare is how many charged bytes a log may hold even if the budget is exceeded, so that every
+// session makes progress.
 const minShare = 128 << 10
 
-// Budget bounds what many logs hold together, in charged bytes. A nil Budget bounds nothing. All methods may
-// be called concurrently.
+// Budget bounds the charged bytes of many logs together. A nil Budget bounds nothing. All methods may be
+// called concurrently.
 type Budget struct {
 	limit   int64
 	used    atomic.Int64
 	reclaim func()
 
-	mu      sync.Mutex // taken last, also under a log's lock
-	waiting list.List  // of *turn, in the order in which they came
+	mu      sync.Mutex // the last in the lock order; it may be locked while a log's lock is held
+	waiting list.List  // of *budgetWaiter, first in, first out
 }
 
-// turn is an append's place in the line of those that wait for the budget to become free.
-type turn struct {
-	budget *Budget
-	place  *list.Element // nil once it has come
-	free   chan struct{} // closed then
+// budgetWaiter is an append that waits until the budget is no longer exceeded.
+type budgetWaiter struct {
+	budget  *Budget
+	element *list.Element // nil after the grant
+	granted chan struct{} // closed by grant
 }
 
-// NewBudget returns a budget of limit bytes. Reclaim is called, without any lock of this package, when an
-// append finds it exceeded: it may shed what is dispensable.
+// NewBudget returns a budget of limit bytes. An append that finds the budget exceeded calls reclaim,
+// without any lock of this package; reclaim may evict what is not needed.
 func NewBudget(limit int64, reclaim func()) *Budget {
 	return &Budget{limit: limit, reclaim: reclaim}
 }
@@ -36,8 +37,8 @@ func NewBudget(limit int64, reclaim func()) *Budget {
 // Exceeded reports whether the logs hold more than the limit.
 func (b *Budget) Exceeded() bool { return b != nil && b.used.Load() > b.limit }
 
-// Waited reports whether an append waits for the budget to become free. Whoever can give something up should then.
-func (b *Budget) Waited() bool {
+// HasWaiters reports whether an append waits because the budget is exceeded.
+func (b *Budget) HasWaiters() bool {
 	if b == nil {
 		return false
 	}
@@ -46,57 +47,58 @@ func (b *Budget) Waited() bool {
 	return b.waiting.Len() > 0
 }
 
-// Used is what the logs hold.
+// Used returns how many charged bytes the logs hold.
 func (b *Budget) Used() int64 { return b.used.Load() }
 
+// add charges n bytes, or releases them if n is negative.
 func (b *Budget) add(n int64) {
 	if b == nil {
 		return
 	}
 	if now := b.used.Add(n); now <= b.limit && now-n > b.limit {
-		b.next()
+		b.grantNext()
 	}
 }
 
-// await takes a place in the line. The turn has come already where the budget is free.
-func (b *Budget) await() *turn {
+// enqueue adds a waiter. It is granted at once if the budget is not exceeded.
+func (b *Budget) enqueue() *budgetWaiter {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	t := &turn{budget: b, free: make(chan struct{})}
-	t.place = b.waiting.PushBack(t)
-	if !b.Exceeded() { // whoever freed it did not find this one in the line
-		t.come()
+	w := &budgetWaiter{budget: b, granted: make(chan struct{})}
+	w.element = b.waiting.PushBack(w)
+	if !b.Exceeded() { // memory may have been released before the waiter was in the list
+		w.grant()
 	}
-	return t
+	return w
 }
 
-// next lets the first in the line go on if the budget is free. That one calls next when it has appended, so that each
-// is woken only if there is room for it.
-func (b *Budget) next() {
+// grantNext wakes the first waiter if the budget is not exceeded. That waiter calls grantNext after its
+// append, so each is woken only when there is room for it.
+func (b *Budget) grantNext() {
 	if b == nil {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if first := b.waiting.Front(); first != nil && !b.Exceeded() {
-		first.Value.(*turn).come()
+		first.Value.(*budgetWaiter).grant()
 	}
 }
 
-// come is with the budget's lock.
-func (t *turn) come() {
-	t.budget.waiting.Remove(t.place)
-	t.place = nil
-	close(t.free)
+// grant is called with the budget's lock held.
+func (w *budgetWaiter) grant() {
+	w.budget.waiting.Remove(w.element)
+	w.element = nil
+	close(w.granted)
 }
 
-// leave gives up the place, and reports whether the turn had come.
-func (t *turn) leave() bool {
-	t.budget.mu.Lock()
-	defer t.budget.mu.Unlock()
-	if t.place == nil {
+// cancel removes the waiter from the list, and reports whether it had been granted.
+func (w *budgetWaiter) cancel() (granted bool) {
+	w.budget.mu.Lock()
+	defer w.budget.mu.Unlock()
+	if w.element == nil {
 		return true
 	}
-	t.budget.waiting.Remove(t.place)
+	w.budget.waiting.Remove(w.element)
 	return false
 }

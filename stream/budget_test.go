@@ -8,25 +8,25 @@ import (
 	"testing/synctest"
 )
 
-// sharer is a log with a budget, held up by a cursor that takes nothing, and how often a page came in.
-type sharer struct {
+// budgetLog is a log with a budget and a blocking cursor that reads nothing. It counts the pages appended.
+type budgetLog struct {
 	*Log
 	slow  *Cursor
 	pages atomic.Int64
 }
 
 const (
-	pageSize = 16 << 10
-	shared   = minShare/(pageSize+entryOverhead) + 1 // pages in a log that is held up by its share
+	pageSize   = 16 << 10
+	sharePages = minShare/(pageSize+entryOverhead) + 1 // pages in a log that waits at its minimum share
 )
 
-func newSharer(b *Budget) *sharer {
+func newBudgetLog(b *Budget) *budgetLog {
 	l := NewLog(LogOptions{Bound: 1 << 20, Budget: b})
-	return &sharer{Log: l, slow: l.NewCursor(CursorOptions{Paces: true})}
+	return &budgetLog{Log: l, slow: l.NewCursor(CursorOptions{Block: true})}
 }
 
-// fill appends pages beside the test until the log holds it up.
-func (s *sharer) fill(pages int) {
+// fill appends pages in a goroutine, and returns when that has finished or waits.
+func (s *budgetLog) fill(pages int) {
 	go func() {
 		for range pages {
 			s.Append(Piece{Kind: Stdout, Data: make([]byte, pageSize), Sealed: true})
@@ -36,99 +36,99 @@ func (s *sharer) fill(pages int) {
 	synctest.Wait()
 }
 
-// An append that waits because the budget was exceeded goes on when it is not any more, whatever its own reader does;
-// so do all that wait, as far as there is room for them.
-func TestAppendGoesOnWhenTheBudgetIsFree(t *testing.T) {
+// TestAppendContinuesWhenTheBudgetIsFree checks that all appends that wait for the budget continue as far as it
+// has room, although their own readers read nothing.
+func TestAppendContinuesWhenTheBudgetIsFree(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(5*minShare, func() {})
 		others := NewLog(LogOptions{Bound: 1 << 20, Budget: b})
 		for range 5*minShare/pageSize + 1 {
 			others.Append(Piece{Kind: Stdout, Data: make([]byte, pageSize), Sealed: true})
 		}
-		var waiting []*sharer
+		var waiting []*budgetLog
 		for range 3 {
-			s := newSharer(b)
-			s.fill(shared + 2)
-			if n := s.pages.Load(); n != shared {
-				t.Fatalf("%d pages before it waits, want %d", n, shared)
+			s := newBudgetLog(b)
+			s.fill(sharePages + 2)
+			if n := s.pages.Load(); n != sharePages {
+				t.Fatalf("%d pages before Append waits, want %d", n, sharePages)
 			}
 			waiting = append(waiting, s)
 		}
-		greedy := newSharer(b)
+		greedy := newBudgetLog(b)
 		greedy.fill(1 << 20 / pageSize * 2)
-		others.Leave()
+		others.ReleaseBudget()
 		synctest.Wait()
 		for i, s := range waiting {
-			if n := s.pages.Load(); n != shared+2 {
-				t.Errorf("%d has appended %d pages, want %d", i, n, shared+2)
+			if n := s.pages.Load(); n != sharePages+2 {
+				t.Errorf("log %d has %d pages, want %d", i, n, sharePages+2)
 			}
 		}
 		if used := b.Used(); !b.Exceeded() || used > b.limit+2*pageSize {
-			t.Errorf("%d of %d are used", used, b.limit)
+			t.Errorf("%d bytes of %d are used", used, b.limit)
 		}
 		if n := b.waiting.Len(); n != 1 {
-			t.Errorf("%d wait, want the greedy one", n)
+			t.Errorf("%d appends wait, want that of the greedy log", n)
 		}
-		greedy.Free()
+		greedy.Unblock()
 		synctest.Wait()
-		if n := b.waiting.Len(); n != 0 || greedy.waiting != 0 {
-			t.Errorf("%d wait", n)
+		if n := b.waiting.Len(); n != 0 || greedy.appenders != 0 {
+			t.Errorf("%d appends wait", n)
 		}
 	})
 }
 
-// A log that is at its own bound leaves what is free of the budget to the next.
-func TestTurnIsPassedOn(t *testing.T) {
+// TestGrantIsPassedOn checks that a log at its own bound passes the room in the budget on to the next waiter.
+func TestGrantIsPassedOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(6*minShare, func() {})
 		others := NewLog(LogOptions{Bound: 1 << 20, Budget: b})
 		for range 6*minShare/pageSize + 1 {
 			others.Append(Piece{Kind: Stdout, Data: make([]byte, pageSize), Sealed: true})
 		}
-		first, second := newSharer(b), newSharer(b)
-		first.bound = shared*(pageSize+entryOverhead) + 1 // the share holds it up now, and its bound with one page more
+		first, second := newBudgetLog(b), newBudgetLog(b)
+		first.bound = sharePages*(pageSize+entryOverhead) + 1 // it waits at its share now, and at its bound one page later
 		first.fill(20)
 		first.fill(20)
 		second.fill(20)
-		if first.waiting != 2 || b.waiting.Len() != 3 {
-			t.Fatalf("%d appenders of %d wait", first.waiting, b.waiting.Len())
+		if first.appenders != 2 || b.waiting.Len() != 3 {
+			t.Fatalf("%d of %d appends wait", first.appenders, b.waiting.Len())
 		}
-		others.Leave()
+		others.ReleaseBudget()
 		synctest.Wait()
-		if n := first.pages.Load(); n != shared+1 {
-			t.Errorf("the first has %d pages, want %d", n, shared+1)
+		if n := first.pages.Load(); n != sharePages+1 {
+			t.Errorf("the first log has %d pages, want %d", n, sharePages+1)
 		}
 		if n := second.pages.Load(); n != 20 {
-			t.Errorf("the second has %d pages, want all 20", n)
+			t.Errorf("the second log has %d pages, want all 20", n)
 		}
-		first.Free()
-		second.Free()
+		first.Unblock()
+		second.Unblock()
 		synctest.Wait()
 	})
 }
 
-// Output waits behind an event that is being made; the event does not.
+// TestHold checks that output waits until all holds are released, and that an event does not wait.
 func TestHold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPaced()
+		p := newBlockedLog()
 		release, second := p.Hold(), p.Hold()
 		n := p.append(1)
 		seq := event(p.Log, "x")
 		second()
 		synctest.Wait()
 		if *n != 0 || seq != 1 {
-			t.Errorf("%d pages; the event lies at %d", *n, seq)
+			t.Errorf("%d pages; the event ends at %d", *n, seq)
 		}
 		release()
 		synctest.Wait()
 		if *n != 1 {
 			t.Errorf("%d pages", *n)
 		}
-		checkPairs(t, p.told)
+		checkPairs(t, p.calls)
 	})
 }
 
-// However logs and readers come and go, everything gets on.
+// TestBudgetUnderConcurrentUse checks that all appends finish and the whole budget is released.
 func TestBudgetUnderConcurrentUse(t *testing.T) {
 	b := NewBudget(4*minShare, func() {})
 	page := bytes.Repeat([]byte("x"), pageSize)
@@ -137,7 +137,7 @@ func TestBudgetUnderConcurrentUse(t *testing.T) {
 		all.Go(func() {
 			ready := make(chan struct{}, 1)
 			l := NewLog(LogOptions{Bound: 2 * minShare, Budget: b})
-			c := l.NewCursor(CursorOptions{Paces: true, Ready: func() { ready <- struct{}{} }})
+			c := l.NewCursor(CursorOptions{Block: true, Ready: func() { ready <- struct{}{} }})
 			var appenders sync.WaitGroup
 			for range 2 {
 				appenders.Go(func() {
@@ -155,11 +155,11 @@ func TestBudgetUnderConcurrentUse(t *testing.T) {
 			}
 			appenders.Wait()
 			c.Close()
-			l.Leave()
+			l.ReleaseBudget()
 		})
 	}
 	all.Wait()
 	if b.Used() != 0 || b.waiting.Len() != 0 {
-		t.Errorf("%d bytes, %d wait", b.Used(), b.waiting.Len())
+		t.Errorf("%d bytes are used, %d appends wait", b.Used(), b.waiting.Len())
 	}
 }

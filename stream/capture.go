@@ -5,31 +5,29 @@ import (
 	"unicode/utf8"
 )
 
-// lineReach is how far a part of captured output is cut back, to end or begin with a line.
-const lineReach = 4 << 10
+// maxLineSearch is how many bytes of captured output may be given up so that it begins or ends at a line.
+const maxLineSearch = 4 << 10
 
-// Capture is what a log has of the beginning and the end of each kind of output, at one moment.
+// Capture is the beginning and the end of each kind of output, at one moment.
 type Capture struct {
 	Seq int64 // the end of the log
 	Of  [kinds]Ends
 }
 
-// Ends is the oldest and the newest output of one kind. No byte is in both: Head is what lies before Tail. Omitted counts
-// the bytes between the two, markers among them. Truncated says that not all output is there, or that a line of it was
-// truncated.
+// Ends is the oldest and the newest output of one kind. Head precedes Tail, and they do not overlap.
 type Ends struct {
 	Head, Tail []byte
-	Omitted    int64
-	Truncated  bool
+	Omitted    int64 // bytes between Head and Tail, with the markers of truncated lines
+	Truncated  bool  // Omitted is not 0, or a line of Head or Tail was truncated
 }
 
-// Capture returns copies of at most oldest and newest bytes of each kind. Oldest is bounded by [LogOptions.KeepHead]; where that
-// is 0 there is no Head, and Tail is the newest bytes exactly. Otherwise each part ends, or begins, with a line, if one ends
-// within lineReach of where it would be cut.
+// Capture returns copies of at most oldest and newest bytes of each kind of output. Oldest is bounded by
+// [LogOptions.KeepHead]; if that is 0, Head is empty and Tail is exactly the newest bytes. Otherwise Head
+// ends with a line and Tail begins with one, if a line ends within 4 KiB of the cut.
 func (l *Log) Capture(oldest, newest int64) Capture {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c := Capture{Seq: l.head.seq}
+	c := Capture{Seq: l.end.seq}
 	for kind := Stdout; kind < kinds; kind++ {
 		c.Of[kind] = l.ends(kind, oldest, newest)
 	}
@@ -38,40 +36,41 @@ func (l *Log) Capture(oldest, newest int64) Capture {
 
 func (l *Log) ends(kind Kind, oldest, newest int64) Ends {
 	if l.heads == nil {
-		tail, cut := l.newest(kind, newest)
-		omitted := l.given[kind] - int64(len(tail))
-		return Ends{Tail: tail, Omitted: omitted, Truncated: cut || omitted > 0}
+		tail, truncated := l.newest(kind, newest)
+		omitted := l.appended[kind] - int64(len(tail))
+		return Ends{Tail: tail, Omitted: omitted, Truncated: truncated || omitted > 0}
 	}
 	h := &l.heads[kind]
 	head := h.data[:min(int64(len(h.data)), oldest)]
-	tail, cut := l.newest(kind, newest+1) // one more, to see whether the cut is behind a line
-	at := l.given[kind] - int64(len(tail))
-	behind := at == 0
+	tail, truncated := l.newest(kind, newest+1) // one byte more shows whether a line ends before the cut
+	at := l.appended[kind] - int64(len(tail))
+	atLine := at == 0
 	if int64(len(tail)) > newest {
-		behind = tail[0] == '\n'
+		atLine = tail[0] == '\n'
 		tail = tail[1:]
 		at++
 	}
-	if meet := int64(len(head)) - at; meet >= 0 {
-		n := seam(tail, int(min(meet, int64(len(tail)))), behind)
+	if overlap := int64(len(head)) - at; overlap >= 0 {
+		n := moveToHead(tail, int(min(overlap, int64(len(tail)))), atLine)
 		head, tail = head[:at+int64(n)], tail[n:]
 	} else {
-		head = head[:lastLine(head)]
-		if !behind {
-			tail = tail[firstLine(tail):]
+		head = head[:lastLineEnd(head)]
+		if !atLine {
+			tail = tail[firstLineStart(tail):]
 		}
 	}
-	omitted := l.given[kind] - int64(len(head)+len(tail))
-	return Ends{Head: bytes.Clone(head), Tail: tail, Omitted: omitted, Truncated: cut || h.cut && len(head) > 0 || omitted > 0}
+	omitted := l.appended[kind] - int64(len(head)+len(tail))
+	truncated = truncated || h.truncated && len(head) > 0 || omitted > 0
+	return Ends{Head: bytes.Clone(head), Tail: tail, Omitted: omitted, Truncated: truncated}
 }
 
-// seam is how many of the first most bytes of tail are to lie before it: up to the end of the first line, or at least of a
-// character. Behind says that a line ends before tail.
-func seam(tail []byte, most int, behind bool) int {
-	if behind {
+// moveToHead returns how many bytes of tail, at most most, move to an adjacent head: up to the end of the
+// first line, or at least of a character. AtLine reports whether tail begins at the start of a line.
+func moveToHead(tail []byte, most int, atLine bool) int {
+	if atLine {
 		return 0
 	}
-	if i := bytes.IndexByte(tail[:min(most, lineReach)], '\n'); i >= 0 {
+	if i := bytes.IndexByte(tail[:min(most, maxLineSearch)], '\n'); i >= 0 {
 		return i + 1
 	}
 	for n := 0; n <= min(most, utf8.UTFMax-1); n++ {
@@ -82,18 +81,20 @@ func seam(tail []byte, most int, behind bool) int {
 	return 0
 }
 
-// lastLine is the length of b without the line that does not end in it.
-func lastLine(b []byte) int {
-	from := max(0, len(b)-lineReach)
+// lastLineEnd returns the length of b without the unterminated line at its end. It is len(b) if no line
+// ends in the last maxLineSearch bytes.
+func lastLineEnd(b []byte) int {
+	from := max(0, len(b)-maxLineSearch)
 	if i := bytes.LastIndexByte(b[from:], '\n'); i >= 0 {
 		return from + i + 1
 	}
 	return len(b)
 }
 
-// firstLine is where the first whole line of b begins; 0 where that is not near, or there is none.
-func firstLine(b []byte) int {
-	if i := bytes.IndexByte(b[:min(len(b), lineReach)], '\n'); i >= 0 && i+1 < len(b) {
+// firstLineStart returns where the first whole line of b begins. It is 0 if there is none within
+// maxLineSearch bytes.
+func firstLineStart(b []byte) int {
+	if i := bytes.IndexByte(b[:min(len(b), maxLineSearch)], '\n'); i >= 0 && i+1 < len(b) {
 		return i + 1
 	}
 	return 0

@@ -7,68 +7,69 @@ import (
 	"unicode/utf8"
 )
 
-// CursorOptions say how a cursor reads. The zero value reads everything from the beginning of the log and
-// paces nobody.
+// CursorOptions configure a cursor. A cursor with the zero value reads everything from the beginning of
+// the log and blocks no append.
 type CursorOptions struct {
-	// After is the place behind which to begin; beyond the end of the log it means the end.
+	// After is the position to begin at. A position beyond the end of the log means the end.
 	After int64
-	// Notes also takes the notes that lie at After itself, which whoever began there may have taken or not.
+	// Notes includes the notes at the position After itself, which an earlier cursor may or may not have
+	// returned.
 	Notes bool
-	// Paces makes the log wait for this cursor rather than lose what it has not taken.
-	Paces bool
-	// EventsOnly passes over output.
+	// Block makes appends wait for this cursor instead of evicting what it has not read.
+	Block bool
+	// EventsOnly skips output.
 	EventsOnly bool
-	// Window is how far, in places of the log, the cursor goes beyond what was acknowledged; 0 is any.
+	// Window is how far the cursor may read beyond the acknowledged position; 0 is no limit.
 	Window int64
-	// Ready is called, once, when there is something to take after Next found nothing. It is called under
-	// the log's lock and must neither block nor call the log.
+	// Ready is called once after Next has found nothing, as soon as there is something. It is called
+	// with the log's lock held and must neither block nor call the log.
 	Ready func()
 }
 
-// Cursor is one reader's place in a log. Next, NextUpTo and Pending must not be called concurrently with each
-// other.
+// Cursor is a reader's position in a log. Next, NextUpTo and Pending must not be called concurrently with
+// each other; the other methods may be called at any time.
 type Cursor struct {
-	log    *Log
-	ready  func()
-	paces  bool
-	events bool // events only
-	window int64
+	log        *Log
+	ready      func()
+	block      bool
+	eventsOnly bool
+	window     int64
 
-	// All below belongs to the log's lock, as the log's own state does.
-	at     place
-	number int64 // of the entry that holds at, or of the one to come
-	acked  int64
-	noted  int  // notes that were taken or passed
-	late   bool // has not moved from a place that was gone when it began
-	armed  bool
-	shut   bool // the window is, and the reader waits for it to open
-	closed bool
+	// The log's lock protects all below.
+	at           position
+	number       int64 // number of the entry that contains at, or of the next one
+	acked        int64
+	notesRead    int  // how many of log.notes were returned or skipped
+	late         bool // began before the oldest position of the log, and has not moved since
+	notify       bool // call ready when there is something to read
+	windowClosed bool // call ready when the window opens
+	closed       bool
 }
 
-// Item is what a cursor takes at once: an event, a run of output of one kind, or a gap.
+// Item is what Next returns: an event, output of one kind, or a gap.
 type Item struct {
-	From, To  int64 // places in the log
+	From, To  int64 // positions in the log
 	Kind      Kind
 	Data      []byte // output; must not be changed, stays valid
 	Truncated bool
 	Dropped   int64
 	Event     any
-	Gap       bool  // what lay between From and To is gone
-	Lost      int64 // the bytes of output among it
-	Late      bool  // a gap that was there when the cursor began
+	Gap       bool  // what was between From and To has been evicted
+	Lost      int64 // bytes of output in a gap
+	Late      bool  // the gap existed when the cursor was created
 }
 
-// NewCursor returns a cursor on l. It is in use until closed.
+// NewCursor returns a cursor on l, which must be closed.
 func (l *Log) NewCursor(o CursorOptions) *Cursor {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c := &Cursor{log: l, ready: o.Ready, paces: o.Paces, events: o.EventsOnly}
+	c := &Cursor{log: l, ready: o.Ready, block: o.Block, eventsOnly: o.EventsOnly}
 	if !o.EventsOnly {
 		c.window = o.Window
 	}
 	c.seek(o.After)
-	for c.noted < len(l.notes) && (l.notes[c.noted].seq < c.at.seq || l.notes[c.noted].seq == c.at.seq && !o.Notes) {
-		c.noted++
+	for c.notesRead < len(l.notes) && l.notes[c.notesRead].precedes(c.at.seq, !o.Notes) {
+		c.notesRead++
 	}
 	c.late = c.number < l.base
 	c.acked = c.at.seq
@@ -76,15 +77,15 @@ func (l *Log) NewCursor(o CursorOptions) *Cursor {
 	return c
 }
 
-// seek sets the cursor's place, which may lie inside an entry or before what is kept.
+// seek sets the cursor's position, which may be inside an entry or before the oldest one.
 func (c *Cursor) seek(seq int64) {
 	l := c.log
-	if seq >= l.head.seq {
-		c.at, c.number = l.head, l.base+int64(max(len(l.entries)-1, 0)) // the newest entry may grow
+	if seq >= l.end.seq {
+		c.at, c.number = l.end, l.base+int64(max(len(l.entries)-1, 0)) // the newest entry may grow
 		return
 	}
 	if seq < l.oldest.seq {
-		c.at = place{seq: seq, events: l.eventsBefore(seq), charge: l.oldest.charge}
+		c.at = position{seq: seq, events: l.eventsBefore(seq), charge: l.oldest.charge}
 		c.number = l.base - 1
 		return
 	}
@@ -96,47 +97,47 @@ func (c *Cursor) seek(seq int64) {
 	}
 }
 
-// Next takes what comes next, at most MaxPiece bytes of it. If there is nothing, or the window is shut, it
-// returns false and Ready will be called.
+// Next returns the next item, with at most MaxPiece bytes of output. If there is nothing to read or the
+// window is closed, it returns false, and Ready is called later.
 func (c *Cursor) Next() (Item, bool) { return c.NextUpTo(MaxPiece) }
 
-// NextUpTo is Next for at most n bytes of output, n > 0: a run of output that is longer is cut, behind a line
-// if it can be and never inside a character, so that one character may pass n.
+// NextUpTo is Next with at most n bytes of output, n > 0. Longer output is cut after a line if possible,
+// and never inside a character, so a single character may be longer than n.
 func (c *Cursor) NextUpTo(n int64) (Item, bool) {
 	c.log.mu.Lock()
 	defer c.log.mu.Unlock()
 	if !c.seekNext() {
 		return Item{}, false
 	}
-	if it, ok := c.skipGap(); ok {
+	if it, ok := c.takeGap(); ok {
 		return it, true
 	}
 	if c.atNote() {
-		c.noted++
-		return Item{From: c.at.seq, To: c.at.seq, Kind: Event, Event: c.log.notes[c.noted-1].event}, true
+		c.notesRead++
+		return Item{From: c.at.seq, To: c.at.seq, Kind: Event, Event: c.log.notes[c.notesRead-1].event}, true
 	}
-	return c.take(min(n, c.room())), true
+	return c.take(min(n, c.windowLeft())), true
 }
 
-// Pending reports whether Next would return something. If not, Ready will be called.
+// Pending reports whether Next would return an item. If not, Ready is called later.
 func (c *Cursor) Pending() bool {
 	c.log.mu.Lock()
 	defer c.log.mu.Unlock()
 	return c.seekNext()
 }
 
-// Ack opens the window behind seq: all up to there is consumed, or wanted, for it may lie beyond what was taken.
+// Ack moves the start of the window to seq, if that is later. Seq may be beyond what was read.
 func (c *Cursor) Ack(seq int64) {
 	c.log.mu.Lock()
 	defer c.log.mu.Unlock()
 	c.acked = max(c.acked, min(seq, math.MaxInt64-c.window))
-	if c.shut && c.room() > 0 {
-		c.shut = false
+	if c.windowClosed && c.windowLeft() > 0 {
+		c.windowClosed = false
 		c.ready()
 	}
 }
 
-// Advance moves the cursor to seq, if that lies before it, as if all up to there was taken.
+// Advance moves the cursor to seq, if that is later, as if everything before it had been read.
 func (c *Cursor) Advance(seq int64) {
 	l := c.log
 	l.mu.Lock()
@@ -147,27 +148,27 @@ func (c *Cursor) Advance(seq int64) {
 	}
 }
 
-// room is how much the window lets through.
-func (c *Cursor) room() int64 {
+// windowLeft returns how far the cursor may still read.
+func (c *Cursor) windowLeft() int64 {
 	if c.window == 0 {
 		return math.MaxInt64
 	}
 	return c.acked + c.window - c.at.seq
 }
 
-// seekNext moves the cursor over what it does not want and reports whether there is something that it does.
-// If not, the reader will be told.
+// seekNext skips what the cursor does not read, and reports whether there is something to read. If not,
+// ready is called later.
 func (c *Cursor) seekNext() bool {
 	if c.closed {
 		return false
 	}
-	if c.room() <= 0 {
-		c.shut = c.ready != nil
+	if c.windowLeft() <= 0 {
+		c.windowClosed = c.ready != nil
 		return false
 	}
 	l := c.log
 	if c.number < l.base {
-		if c.lost() {
+		if c.atGap() {
 			return true
 		}
 		c.moveTo(l.oldest, l.base)
@@ -177,12 +178,12 @@ func (c *Cursor) seekNext() bool {
 			return true
 		}
 		e := &l.entries[c.number-l.base]
-		if c.events && e.kind != Event {
+		if c.eventsOnly && e.kind != Event {
 			c.moveTo(e.end(), c.number)
 		} else if c.at.seq < e.end().seq {
 			return true
 		}
-		if !c.passed(e) {
+		if !c.complete(e) {
 			break
 		}
 		c.number++
@@ -190,17 +191,17 @@ func (c *Cursor) seekNext() bool {
 	if c.atNote() {
 		return true
 	}
-	c.armed = c.ready != nil
+	c.notify = c.ready != nil
 	return false
 }
 
-// atNote reports whether a note comes next.
+// atNote reports whether the next item is a note.
 func (c *Cursor) atNote() bool {
-	return c.noted < len(c.log.notes) && c.log.notes[c.noted].seq <= c.at.seq
+	return c.notesRead < len(c.log.notes) && c.log.notes[c.notesRead].seq <= c.at.seq
 }
 
-// take returns what of the cursor's entry lies behind the cursor, at most n bytes of it, and moves there. An
-// entry that is the newest may grow, so the cursor stays on it.
+// take returns the rest of the cursor's entry, at most n bytes of it, and moves the cursor after it. The
+// cursor stays on the newest entry, because that may grow.
 func (c *Cursor) take(n int64) Item {
 	e := &c.log.entries[c.number-c.log.base]
 	from, end, number := c.at.seq, e.end(), c.number
@@ -210,41 +211,42 @@ func (c *Cursor) take(n int64) Item {
 	}
 	switch {
 	case int64(len(it.Data)) > n:
-		it.Data = it.Data[:cut(it.Data, int(n))]
+		it.Data = it.Data[:cutLength(it.Data, int(n))]
 		it.To, it.Truncated = from+int64(len(it.Data)), false
 		end = e.inside(it.To)
-	case c.passed(e):
+	case c.complete(e):
 		number++
 	}
 	c.moveTo(end, number)
 	return it
 }
 
-// cut is where to cut b so that about n bytes are left: behind a line, else behind a character.
-func cut(b []byte, n int) int {
+// cutLength returns where to cut b, at most n bytes from its start: after a line, else after a character.
+// It exceeds n if the first character does.
+func cutLength(b []byte, n int) int {
 	if i := bytes.LastIndexByte(b[:n], '\n'); i >= 0 {
 		return i + 1
 	}
-	if n = character(b, n); n == 0 {
+	if n = characterBoundary(b, n); n == 0 {
 		_, n = utf8.DecodeRune(b)
 	}
 	return n
 }
 
-// passed reports whether e, the cursor's entry, grows no more.
-func (c *Cursor) passed(e *entry) bool {
+// complete reports whether e, the cursor's entry, can no longer grow.
+func (c *Cursor) complete(e *entry) bool {
 	return e.sealed || c.number < c.log.base+int64(len(c.log.entries))-1
 }
 
-// lost reports whether something that the cursor wants is gone: one that passes over output misses events
-// alone.
-func (c *Cursor) lost() bool {
+// atGap reports whether something that the cursor reads has been evicted. A cursor that skips output
+// misses only events.
+func (c *Cursor) atGap() bool {
 	l := c.log
-	return c.at.seq < l.oldest.seq && (!c.events || c.at.events < l.oldest.events)
+	return c.at.seq < l.oldest.seq && (!c.eventsOnly || c.at.events < l.oldest.events)
 }
 
-// skipGap moves the cursor over what is gone to the oldest place that is kept.
-func (c *Cursor) skipGap() (Item, bool) {
+// takeGap moves a cursor that is before the oldest position to it, and returns the gap.
+func (c *Cursor) takeGap() (Item, bool) {
 	l := c.log
 	if c.number >= l.base {
 		return Item{}, false
@@ -255,31 +257,32 @@ func (c *Cursor) skipGap() (Item, bool) {
 	return it, true
 }
 
-func (c *Cursor) moveTo(p place, number int64) {
+func (c *Cursor) moveTo(p position, number int64) {
 	c.at, c.number, c.late = p, number, false
 	l := c.log
-	if !c.events {
-		l.sent = max(l.sent, p.seq)
+	if !c.eventsOnly {
+		l.furthestRead = max(l.furthestRead, p.seq)
 	}
-	if c.paces {
-		l.stir()
+	if c.block {
+		l.wakeAppenders()
 	}
 }
 
-// Seq is the cursor's place: all up to it was taken.
+// Seq returns the cursor's position: everything before it was read.
 func (c *Cursor) Seq() int64 {
 	c.log.mu.Lock()
 	defer c.log.mu.Unlock()
 	return c.at.seq
 }
 
-// Close takes the cursor off the log. Ready is not called after it returned.
+// Close removes the cursor from the log. Ready is not called after Close has returned. Closing twice has
+// no effect.
 func (c *Cursor) Close() {
 	l := c.log
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c.closed, c.armed, c.shut = true, false, false
+	c.closed, c.notify, c.windowClosed = true, false, false
 	l.cursors = slices.DeleteFunc(l.cursors, func(x *Cursor) bool { return x == c })
-	l.leave()
-	l.stir()
+	l.releaseUnread()
+	l.wakeAppenders()
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// sample is a log of some of everything, and all of it as one string, an event as '*'.
+// sample returns a log with all kinds of entries, and its content as a string with '*' for each event.
 func sample() (*Log, string) {
 	l := NewLog(LogOptions{Bound: 1 << 20})
 	event(l, "started")
@@ -21,7 +21,7 @@ func sample() (*Log, string) {
 	return l, "*hello\noops**trunc...\nlast"
 }
 
-// flat is what items say, a byte for each place.
+// flat returns the content of items: output, * for an event, and ? for each position in a gap.
 func flat(items []Item) string {
 	var b strings.Builder
 	for _, it := range items {
@@ -37,7 +37,7 @@ func flat(items []Item) string {
 	return b.String()
 }
 
-func TestACursorBeginsRightAfterAnyPlace(t *testing.T) {
+func TestACursorBeginsAfterAnyPosition(t *testing.T) {
 	l, all := sample()
 	for after := range len(all) + 3 {
 		c := l.NewCursor(CursorOptions{After: int64(after)})
@@ -55,9 +55,9 @@ func TestACursorBeginsRightAfterAnyPlace(t *testing.T) {
 			}
 			at = it.To
 		}
-		put(l, PTY, "+") // and goes on with what comes next
+		put(l, PTY, "+") // and then reads what is appended
 		if got := flat(take(c)); got != "+" {
-			t.Errorf("after %d: then got %q", after, got)
+			t.Errorf("after %d: the next append gave %q", after, got)
 		}
 		all += "+"
 		c.Close()
@@ -67,7 +67,7 @@ func TestACursorBeginsRightAfterAnyPlace(t *testing.T) {
 func TestAGapIsExact(t *testing.T) {
 	const bound = 1000
 	page := strings.Repeat("x", bound)
-	gone := func(l *Log) { // an event, 5 bytes, two events, 1000 bytes; what is kept begins at 1008
+	fill := func(l *Log) { // an event, 5 bytes, two events, 1000 bytes; the oldest position is 1008 then
 		event(l, "started")
 		put(l, Stdout, "hello")
 		event(l, "paused")
@@ -75,7 +75,7 @@ func TestAGapIsExact(t *testing.T) {
 		put(l, Stdout, page)
 		put(l, Stderr, page)
 	}
-	t.Run("of a cursor that fell behind", func(t *testing.T) {
+	t.Run("of a cursor that was slow", func(t *testing.T) {
 		for after := range 9 {
 			l := NewLog(LogOptions{Bound: bound})
 			c := l.NewCursor(CursorOptions{})
@@ -94,14 +94,14 @@ func TestAGapIsExact(t *testing.T) {
 				t.Errorf("after %d: got %+v, want %+v", after, it, want)
 			}
 			if rest := flat(take(c)); rest != page {
-				t.Errorf("after %d: then %d bytes", after, len(rest))
+				t.Errorf("after %d: %d bytes follow", after, len(rest))
 			}
 		}
 	})
-	t.Run("of a cursor that came late", func(t *testing.T) {
+	t.Run("of a cursor that began before the oldest position", func(t *testing.T) {
 		for after := range 10 {
 			l := NewLog(LogOptions{Bound: bound})
-			gone(l)
+			fill(l)
 			lost := flatLost("*hello**"+page, after)
 			it, _ := l.NewCursor(CursorOptions{After: int64(after)}).Next()
 			if want := (Item{From: int64(after), To: 1008, Gap: true, Lost: lost, Late: true}); !cmp.Equal(it, want) {
@@ -109,20 +109,20 @@ func TestAGapIsExact(t *testing.T) {
 			}
 		}
 	})
-	t.Run("is none where nothing is missing", func(t *testing.T) {
+	t.Run("none if nothing is missing", func(t *testing.T) {
 		l := NewLog(LogOptions{Bound: bound})
 		c := l.NewCursor(CursorOptions{})
 		put(l, Stdout, "hello")
-		take(c) // it stays on an entry that may grow, and then that is gone
+		take(c) // it stays on an entry that may grow, which is then evicted
 		l.Seal()
 		put(l, Stdout, page)
 		put(l, Stdout, page)
 		it, _ := l.NewCursor(CursorOptions{After: 1005}).Next()
 		if it.Gap || it.From != 1005 {
-			t.Errorf("at the oldest place: %+v", it)
+			t.Errorf("at the oldest position: %+v", it)
 		}
 	})
-	t.Run("tells of one loss once", func(t *testing.T) {
+	t.Run("each loss is reported once", func(t *testing.T) {
 		l := NewLog(LogOptions{Bound: bound})
 		c := l.NewCursor(CursorOptions{})
 		var got, want int64
@@ -139,12 +139,12 @@ func TestAGapIsExact(t *testing.T) {
 			}
 		}
 		if got != want {
-			t.Errorf("%d places told of, %d written", got, want)
+			t.Errorf("items cover %d positions, %d were written", got, want)
 		}
 	})
 }
 
-// One that begins at the end sees the newest entry grow.
+// TestACursorThatBeginsAtTheEnd checks that it reads what is joined to the newest entry.
 func TestACursorThatBeginsAtTheEnd(t *testing.T) {
 	l := NewLog(LogOptions{Bound: 1 << 20})
 	put(l, Stdout, "before")
@@ -157,9 +157,9 @@ func TestACursorThatBeginsAtTheEnd(t *testing.T) {
 	}
 }
 
-// flatLost is how many bytes of output lie after a place in what is gone.
-func flatLost(gone string, after int) int64 {
-	return int64(len(gone[after:]) - strings.Count(gone[after:], "*"))
+// flatLost counts the bytes of output in evicted, a string as of flat, after a position.
+func flatLost(evicted string, after int) int64 {
+	return int64(len(evicted[after:]) - strings.Count(evicted[after:], "*"))
 }
 
 func TestReadyIsCalledOnceForEachFalseNext(t *testing.T) {
@@ -178,27 +178,27 @@ func TestReadyIsCalledOnceForEachFalseNext(t *testing.T) {
 	want("when Next found nothing", 0)
 	l.Append(Piece{Kind: Stdout, Dropped: 3})
 	l.Seal()
-	want("when nothing came", 0)
+	want("after an empty append", 0)
 	put(l, Stdout, "b")
-	want("when something came", 1)
+	want("after the next append", 1)
 	put(l, Stdout, "c")
 	event(l, "x")
-	want("when more came", 1)
+	want("after further appends", 1)
 	take(c)
 	take(c) // finds nothing twice
 	event(l, "y")
-	want("when an event came", 2)
+	want("after an event", 2)
 	take(c)
 	c.Close()
 	put(l, Stdout, "d")
 	want("after Close", 2)
 	if _, ok := c.Next(); ok {
-		t.Error("a closed cursor takes something")
+		t.Error("Next of a closed cursor returned an item")
 	}
 	c.Close()
 }
 
-// The zero options are useful: such a cursor is asked, not told.
+// TestACursorWithoutReady checks that the zero CursorOptions can be used.
 func TestACursorWithoutReady(t *testing.T) {
 	l := NewLog(LogOptions{Bound: 1000})
 	c := l.NewCursor(CursorOptions{})
@@ -219,22 +219,22 @@ func TestEventsOnly(t *testing.T) {
 		t.Error(d)
 	}
 	if _, head := l.Bounds(); c.Seq() != head {
-		t.Errorf("it is at %d of %d", c.Seq(), head)
+		t.Errorf("the cursor is at %d of %d", c.Seq(), head)
 	}
 	put(l, Stdout, "the last entry grows")
 	_, head := l.Bounds()
 	take(c)
 	event(l, "ended")
 	if calls == 0 {
-		t.Error("not told of the event")
+		t.Error("Ready was not called for the event")
 	}
 	if d := cmp.Diff([]Item{{From: head, To: head + 1, Event: "ended"}}, take(c)); d != "" {
 		t.Error(d)
 	}
 }
 
-// A cursor that wants no output misses none.
-func TestEventsOnlyHasGapsWhereEventsAreGone(t *testing.T) {
+// TestEventsOnlyHasGapsOnlyForEvents checks that evicted output alone is no gap for a cursor that skips output.
+func TestEventsOnlyHasGapsOnlyForEvents(t *testing.T) {
 	const bound = 1000
 	page := func(l *Log) { l.Append(Piece{Kind: Stdout, Data: make([]byte, bound), Sealed: true}) }
 	l := NewLog(LogOptions{Bound: bound})

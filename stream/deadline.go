@@ -6,59 +6,60 @@ import (
 )
 
 const (
-	// silenceSteps is how often in its span a silence is looked at.
-	silenceSteps = 4
-	// A timer that fires later than its step, but at least minLate and at most maxLate, does so in a process that was
-	// suspended.
+	// idleChecks is how often within its span an idle deadline checks for activity.
+	idleChecks = 4
+	// minLate and maxLate bound the delay of a timer from which on the process counts as suspended.
 	minLate = 100 * time.Millisecond
 	maxLate = time.Second
 )
 
-// Suspended reports whether a timer that was set to step fires so late, now instead of at due, that this process must
-// have been suspended: by SIGSTOP, by the freezer of its control group, or with its virtual machine. Time before that
-// says nothing about others, who may have been suspended too, or could not be heard.
+// Suspended reports whether this process must have been suspended, by SIGSTOP, by the cgroup freezer, or
+// with its virtual machine, because a timer of the duration step that was due at due fires as late as
+// now. The time before says nothing about a peer: it may have been suspended too, or could not be heard.
 func Suspended(due, now time.Time, step time.Duration) bool {
 	return now.Sub(due) > min(max(step, minLate), maxLate)
 }
 
-// Deadline is a countdown that can be held: only time in which nobody holds it counts. It goes by
-// CLOCK_MONOTONIC, so the running-time limit counts time in which this process was stopped, but not that in which the
-// whole machine was. A silence, made by [NewSilence], is one that [Deadline.Touch] restarts. A nil Deadline never
-// passes. All methods may be called concurrently.
+// Deadline is a countdown that can be held: time in which it is held does not count. It uses
+// CLOCK_MONOTONIC, which advances while this process is stopped but not while the machine is suspended.
+// An idle deadline, made by [NewIdleDeadline], is restarted by [Deadline.Touch]. A nil Deadline never
+// expires. All methods may be called concurrently.
 type Deadline struct {
-	mu    sync.Mutex
-	span  time.Duration
-	left  time.Duration // at since, or while held
-	since time.Time     // when the count last went on or began anew
-	due   time.Time     // when the timer is to fire
-	holds int
-	timer *time.Timer
-	fire  func()
-	over  bool // passed or stopped
+	mu      sync.Mutex
+	span    time.Duration
+	left    time.Duration // at since, or while held
+	since   time.Time     // when the countdown last started or continued
+	due     time.Time     // when the timer is to fire
+	holds   int
+	timer   *time.Timer
+	expire  func()
+	stopped bool // expired or stopped
 
-	step  time.Duration // the longest time between two looks; span where it is no silence
-	heard func() bool   // of a silence; may be nil
+	step   time.Duration // the longest time between two checks; span unless it is an idle deadline
+	active func() bool   // of an idle deadline; may be nil
 }
 
-// NewDeadline starts a countdown of span and calls fire in a goroutine of its own, once, when it has
-// passed; fire must not block. A span of 0 or less gives nil: no deadline.
-func NewDeadline(span time.Duration, fire func()) *Deadline {
-	return newDeadline(span, span, nil, fire)
+// NewDeadline starts a countdown of span. When it expires, expire is called once, in a goroutine of its
+// own; it must not block. If span is not positive, NewDeadline returns nil: no deadline.
+func NewDeadline(span time.Duration, expire func()) *Deadline {
+	return newDeadline(span, span, nil, expire)
 }
 
-// NewSilence starts a countdown that passes when span has gone by without a sign of life: a Touch, or that heard, if
-// not nil, is true. Heard looks for what has arrived and was not read yet; it is called a few times in a span, under the
-// deadline's lock, and must not block. Time in which this process was suspended does not count: the silence may then
-// have been this process's own. So it passes within span and a quarter, and that quarter once more for each suspension.
-func NewSilence(span time.Duration, heard func() bool, fire func()) *Deadline {
-	return newDeadline(span, max(span/silenceSteps, 1), heard, fire)
+// NewIdleDeadline starts a countdown that expires when span has passed without activity: without a Touch,
+// and without active returning true. Active, if not nil, reports whether data has arrived that was not
+// read yet; it is called a few times within span, with the deadline's lock held, and must not block.
+//
+// Time in which this process was suspended does not count, since it could not notice activity. The
+// deadline expires at most a quarter of span late, and one more quarter for each suspension.
+func NewIdleDeadline(span time.Duration, active func() bool, expire func()) *Deadline {
+	return newDeadline(span, max(span/idleChecks, 1), active, expire)
 }
 
-func newDeadline(span, step time.Duration, heard func() bool, fire func()) *Deadline {
+func newDeadline(span, step time.Duration, active func() bool, expire func()) *Deadline {
 	if span <= 0 {
 		return nil
 	}
-	d := &Deadline{span: span, left: span, step: step, heard: heard, fire: fire}
+	d := &Deadline{span: span, left: span, step: step, active: active, expire: expire}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.since = time.Now()
@@ -67,8 +68,8 @@ func newDeadline(span, step time.Duration, heard func() bool, fire func()) *Dead
 	return d
 }
 
-// Touch starts the countdown anew. The timer is left as it is and looks again when it fires, so a touch a
-// read costs one reading of the clock.
+// Touch restarts the countdown. It does not reset the timer, which checks again when it fires, so it
+// costs one reading of the clock.
 func (d *Deadline) Touch() {
 	if d == nil {
 		return
@@ -81,7 +82,7 @@ func (d *Deadline) Touch() {
 	}
 }
 
-// Hold stops the countdown until as many calls of Release came as of Hold.
+// Hold stops the countdown until Release was called as often as Hold.
 func (d *Deadline) Hold() {
 	if d == nil {
 		return
@@ -89,13 +90,13 @@ func (d *Deadline) Hold() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.holds++
-	if d.holds == 1 && !d.over {
+	if d.holds == 1 && !d.stopped {
 		d.count(time.Now())
 		d.timer.Stop()
 	}
 }
 
-// Release lets the countdown go on from where it stood.
+// Release undoes one Hold. The countdown continues where it was held.
 func (d *Deadline) Release() {
 	if d == nil {
 		return
@@ -103,48 +104,48 @@ func (d *Deadline) Release() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.holds--
-	if d.holds == 0 && !d.over {
+	if d.holds == 0 && !d.stopped {
 		d.since = time.Now()
-		d.wind()
+		d.setTimer()
 	}
 }
 
-// Stop ends the countdown. Only a call of fire that is on its way already may still come.
+// Stop ends the countdown. A call of expire that has begun already is not waited for.
 func (d *Deadline) Stop() {
 	if d == nil {
 		return
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.over = true
+	d.stopped = true
 	d.timer.Stop()
 }
 
-// check runs when the timer fires: touches since it was set put it off.
+// check runs when the timer fires.
 func (d *Deadline) check() {
-	if d.passed() {
-		d.fire()
+	if d.expired() {
+		d.expire()
 	}
 }
 
-func (d *Deadline) passed() bool {
+func (d *Deadline) expired() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.over || d.holds > 0 {
+	if d.stopped || d.holds > 0 {
 		return false
 	}
 	d.count(time.Now())
-	if d.heard != nil && d.heard() {
+	if d.active != nil && d.active() {
 		d.left = d.span
 	}
-	d.over = d.left <= 0
-	if !d.over {
-		d.wind()
+	d.stopped = d.left <= 0
+	if !d.stopped {
+		d.setTimer()
 	}
-	return d.over
+	return d.stopped
 }
 
-// count takes what has gone by since the count last went on off what is left.
+// count subtracts the time since the last count. An idle deadline ignores it after a suspension.
 func (d *Deadline) count(now time.Time) {
 	if d.step == d.span || !Suspended(d.due, now, d.step) {
 		d.left -= now.Sub(d.since)
@@ -152,8 +153,8 @@ func (d *Deadline) count(now time.Time) {
 	d.since = now
 }
 
-// wind sets the timer for the next look.
-func (d *Deadline) wind() {
+// setTimer sets the timer for the next check.
+func (d *Deadline) setTimer() {
 	next := min(max(d.left, 0), d.step)
 	d.due = d.since.Add(next)
 	d.timer.Reset(next)

@@ -1,6 +1,12 @@
-// Package stream carries the output of a process: a line [Reader] that bounds what a line may cost, a [Log]
-// that keeps the newest of it for any number of [Cursor] readers, and the [Deadline] that ends a silence.
-// It knows nothing of sessions, JSON or sockets.
+// Package stream carries the output of a process to its readers.
 //
-// A byte goes one way: pipe → Reader → Log → Cursor. It is copied once, into the log.
+//	pipe → Reader → Log → Cursor
+//
+// A [Reader] cuts output into lines with bounded memory. A [Log] keeps the newest output and the state
+// events, and any number of [Cursor] values read it. A [Budget] bounds the memory of many logs. A
+// [Deadline] is a timer that can be held, for limits on running time and on silence. Output is copied
+// once, into the log.
+//
+// The package does not know sessions, JSON or sockets. It serves this module's server: its API may
+// change with each minor version of the module.
 package stream

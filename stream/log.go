@@ -19,75 +19,75 @@ const (
 )
 
 const (
-	// MaxPiece is the most output in bytes that one [Item] carries.
+	// MaxPiece is the most output in bytes of one [Item] or [Piece].
 	MaxPiece = 64 << 10
-	// entryOverhead is what an entry is charged besides its bytes, about what it costs in memory.
+	// entryOverhead is what an entry is charged besides its bytes: about its size in memory.
 	entryOverhead = 96
-	// overrun is how far, in charged bytes, a log may pass its bound for a cursor that paces: the remains
-	// of two pipes, read when the process is dead and must not wait for a client any more, and events.
-	overrun = 1 << 20
+	// maxOverrun is by how many charged bytes a log may exceed its bound for a blocking cursor. It is used
+	// by events, and by the rest of two pipes after the process has ended, which must not wait.
+	maxOverrun = 1 << 20
 
-	// maxGone is of how many runs of events that are gone a log knows the places, for a gap to be exact.
-	maxGone = 16 << 10
+	// maxEventRuns is how many runs of evicted events a log remembers, so that gaps are exact.
+	maxEventRuns = 16 << 10
 
-	// A segment is at least minSegment and at most maxSegment; output of more than maxShared bytes gets one of its own,
-	// so what stays empty at the end of a segment is no more than a quarter.
+	// A segment has minSegment to maxSegment bytes. Output of more than maxShared bytes gets a segment of
+	// its own, so at most a quarter of a segment stays unused.
 	minSegment = 512
 	maxSegment = 32 << 10
 	maxShared  = maxSegment / 4
 )
 
-// Log keeps the newest output and state events of one process, each at its place: a place counts the bytes
-// of output and the events (1 each) before it, so the difference of two places is what lies between them.
+// Log keeps the newest output and state events of one process. A position in it (seq) counts the bytes of
+// output and the events (1 each) before it, so the difference of two positions is what lies between them.
 //
-// A log holds about its bound in bytes, of which it takes entryOverhead for each entry, whoever reads it or not. [Log.Append]
-// waits while a cursor that paces is a whole bound behind; without one it never waits, and the oldest
-// output makes room. While a budget that it shares is exceeded its bound is minShare. All methods may be
-// called concurrently.
+// A log holds about its bound in charged bytes: the bytes of its entries and entryOverhead for each entry.
+// Beyond it the oldest entries are evicted, whether or not they were read. If there is a blocking cursor
+// (see [CursorOptions]), [Log.Append] waits instead while that cursor is a whole bound behind. While the
+// budget is exceeded, the bound is minShare. All methods may be called concurrently.
 type Log struct {
-	bound   int64
-	blocked func(bool)
-	budget  *Budget
+	bound     int64
+	onBlocked func(bool)
+	budget    *Budget
 
-	mu      sync.Mutex
-	waiting int           // appenders that wait for room
-	room    chan struct{} // closed when they are to look again; nil while none waits
-	held    int           // who holds appends up
-	free    bool          // nobody is waited for any more
-	leaving bool          // the budget is left with the last cursor
+	mu        sync.Mutex
+	appenders int           // appends that wait for room
+	wakeup    chan struct{} // closed when they are to check again; nil if none waits
+	holds     int           // calls of Hold that were not released
+	unblocked bool          // appends no longer wait
+	releasing bool          // release the budget when the last cursor is closed
 
-	entries []entry
-	base    int64 // the number of entries[0], counted from the log's beginning
-	segment []byte
-	shared  int   // how much was put into the last one that was made for more than one piece
-	single  bool  // the segment was made for one piece
-	head    place // the end of the log
-	oldest  place // the beginning of what is kept
-	gone    []run // the newest of the events that are gone
-	notes   []note
-	cursors []*Cursor
+	entries  []entry
+	base     int64 // number of entries[0]; the first entry of the log has number 0
+	segment  []byte
+	used     int  // bytes used of the last shared segment
+	separate bool // the segment holds a single piece
+	end      position
+	oldest   position   // the beginning of entries[0]
+	evicted  []eventRun // of the evicted events, the newest runs
+	notes    []note
+	cursors  []*Cursor
 
-	tails  *[kinds]tail // of what left the log; nil where none is kept
-	heads  *[kinds]head // what came first; nil where it is not kept
-	counts Counts
-	given  [kinds]int64 // bytes of output that came in, markers too
-	sent   int64        // the furthest place that any cursor with output has reached
+	tails        *[kinds]captureTail // output that was evicted; nil if LogOptions.Keep is 0
+	heads        *[kinds]captureHead // the first output; nil if LogOptions.KeepHead is 0
+	counts       Counts
+	appended     [kinds]int64 // bytes of output appended, with markers
+	furthestRead int64        // the furthest position of any cursor that reads output
 }
 
-// place is a place in the log in three measures that grow together.
-type place struct {
+// position is a position in the log, in three measures that grow together.
+type position struct {
 	seq    int64 // bytes of output, and events
-	events int64 // events alone
-	charge int64 // bytes of output, and entryOverhead an entry
+	events int64 // events
+	charge int64 // bytes of output, and entryOverhead for each entry
 }
 
-// entry is a run of output of one kind, or one event. Its bytes never change once they are in it; it may
-// grow at its end while it is the newest.
+// entry is output of one kind, or one event. Its bytes do not change. While it is the newest entry, bytes
+// may be added to its end.
 type entry struct {
-	at        place // where it begins
+	at        position // of its beginning
 	kind      Kind
 	truncated bool
-	sealed    bool // nothing is joined to its end
+	sealed    bool // nothing may be added
 	dropped   int64
 	data      []byte
 	event     any
@@ -100,66 +100,65 @@ func (e *entry) size() int64 {
 	return int64(len(e.data))
 }
 
-func (e *entry) end() place {
-	p := place{e.at.seq + e.size(), e.at.events, e.at.charge + entryOverhead + int64(len(e.data))}
+func (e *entry) end() position {
+	p := position{e.at.seq + e.size(), e.at.events, e.at.charge + entryOverhead + int64(len(e.data))}
 	if e.kind == Event {
 		p.events++
 	}
 	return p
 }
 
-// inside is the place at seq, which lies inside the entry.
-func (e *entry) inside(seq int64) place {
-	return place{seq, e.at.events, e.at.charge + entryOverhead + seq - e.at.seq}
+// inside returns the position of seq, which is inside the entry.
+func (e *entry) inside(seq int64) position {
+	return position{seq, e.at.events, e.at.charge + entryOverhead + seq - e.at.seq}
 }
 
-// Counts are sums over the life of a log, in bytes but for TruncatedLines. Written counts what the process
-// wrote, by kind, also what truncation dropped. Lost is the output that left the log before any cursor had
-// taken it.
+// Counts are sums over the life of a log, in bytes except TruncatedLines.
 type Counts struct {
-	Written        [kinds]int64
+	Written        [kinds]int64 // what the process wrote, by kind, with what truncation dropped
 	TruncatedLines int64
-	Dropped        int64
-	Lost           int64
+	Dropped        int64 // by truncation
+	Lost           int64 // evicted before any cursor had read it
 }
 
-// Piece is output on its way into the log.
+// Piece is output to append.
 type Piece struct {
 	Kind      Kind
 	Data      []byte // at most MaxPiece bytes, copied
-	Marker    string // stands behind Data and is not the process's own
-	Truncated bool   // the line ends here, at its bound, by a marker
-	Sealed    bool   // a piece by itself: nothing is joined to its end
+	Marker    string // appended to Data; not counted as written by the process
+	Truncated bool   // the line ends here, at its limit, with a marker
+	Sealed    bool   // nothing is joined to its end
 	Dropped   int64  // bytes that truncation dropped before Data
 }
 
-// LogOptions say what a log keeps.
+// LogOptions configure a log.
 type LogOptions struct {
-	// Bound is how many bytes are kept.
+	// Bound is how many charged bytes are kept.
 	Bound int64
-	// Budget is shared with other logs; nil is none.
+	// Budget is shared with other logs; nil is no budget.
 	Budget *Budget
-	// Keep is of how many of the newest bytes of each kind of output [Log.Tail] has for certain, even when
-	// another kind has driven them out of the log.
+	// Keep is how many of the newest bytes of each kind of output are kept for [Log.Tail], even if output
+	// of another kind has evicted them from the log.
 	Keep int64
-	// KeepHead is how many of the oldest bytes of each kind of output [Log.Capture] has, wherever the log begins.
+	// KeepHead is how many of the oldest bytes of each kind of output are kept for [Log.Capture].
 	KeepHead int64
-	// Blocked, if not nil, is told when the first appender begins to wait for a cursor and when the last one
-	// has ceased to; it is called under the log's lock and must neither block nor call the log.
-	Blocked func(bool)
+	// OnBlocked, if not nil, is called with true when the first append begins to wait, and with false
+	// when no append waits any more. It is called with the log's lock held and must neither block nor
+	// call the log.
+	OnBlocked func(bool)
 }
 
 // NewLog returns an empty log.
 func NewLog(o LogOptions) *Log {
-	l := &Log{bound: o.Bound, blocked: o.Blocked, budget: o.Budget}
+	l := &Log{bound: o.Bound, onBlocked: o.OnBlocked, budget: o.Budget}
 	if o.Keep > 0 {
-		l.tails = new([kinds]tail)
+		l.tails = new([kinds]captureTail)
 		for kind := range l.tails {
 			l.tails[kind].bound = o.Keep
 		}
 	}
 	if o.KeepHead > 0 {
-		l.heads = new([kinds]head)
+		l.heads = new([kinds]captureHead)
 		for kind := range l.heads {
 			l.heads[kind].bound = o.KeepHead
 		}
@@ -167,7 +166,7 @@ func NewLog(o LogOptions) *Log {
 	return l
 }
 
-// Append puts output at the end of the log. It waits while the slowest pacing cursor is a bound behind.
+// Append appends output. It waits while the slowest blocking cursor is a whole bound behind.
 func (l *Log) Append(p Piece) {
 	if l.budget.Exceeded() {
 		l.budget.reclaim()
@@ -178,66 +177,78 @@ func (l *Log) Append(p Piece) {
 	l.count(p)
 	if len(p.Data)+len(p.Marker) > 0 {
 		if !l.join(p) {
-			data := l.store(p.Data, p.Marker)
-			l.push(entry{kind: p.Kind, data: data, truncated: p.Truncated, sealed: p.Sealed || p.Truncated || p.Dropped > 0, dropped: p.Dropped})
+			l.push(entry{
+				kind:      p.Kind,
+				data:      l.store(p.Data, p.Marker),
+				truncated: p.Truncated,
+				sealed:    p.Sealed || p.Truncated || p.Dropped > 0,
+				dropped:   p.Dropped,
+			})
 		}
 		l.trim(0)
-		l.wake(p.Kind)
+		l.wakeCursors(p.Kind)
 	}
 	if waited {
-		l.budget.next()
+		l.budget.grantNext()
 	}
 }
 
-// AppendEvent puts a state event at the end of the log and returns the place behind it. It never waits. The
-// event is made, of its place and the sums at it, under the log's lock; nil is none.
-func (l *Log) AppendEvent(event func(seq int64, sums Counts) any) int64 {
+// AppendEvent appends the state event that the function event returns, and returns the position after
+// it. It never waits. Event is called with the log's lock held, that position, and the counts at it; if it
+// returns nil, nothing is appended.
+func (l *Log) AppendEvent(event func(seq int64, counts Counts) any) int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.trim(entryOverhead) // what it drives out of the log is lost before it
-	seq := l.head.seq + 1
+	l.trim(entryOverhead) // evict first, so that the counts include what this event evicts
+	seq := l.end.seq + 1
 	made := event(seq, l.counts)
 	if made == nil {
-		return l.head.seq
+		return l.end.seq
 	}
 	l.push(entry{kind: Event, sealed: true, event: made})
-	l.wake(Event)
+	l.wakeCursors(Event)
 	return seq
 }
 
-// note is an event that takes no place: it lies at one.
+// note is an event that does not advance the position.
 type note struct {
 	seq   int64
 	event any
 }
 
-// AppendNote puts an event at the end of the log that advances no place: cursors take it behind all that came before, and
-// before all that comes after. It stays until the log is gone, so a log has to have few.
+// precedes reports whether the note is before seq or, if at is set, at seq.
+func (n note) precedes(seq int64, at bool) bool { return n.seq < seq || n.seq == seq && at }
+
+// AppendNote appends an event that does not advance the position. Cursors return it after everything
+// that was appended before and before everything that is appended later. Notes are never evicted, so a
+// log must have only few.
 func (l *Log) AppendNote(event any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if n := len(l.entries); n > 0 {
-		l.entries[n-1].sealed = true
-	}
-	l.notes = append(l.notes, note{l.head.seq, event})
-	l.wake(Event)
+	l.seal()
+	l.notes = append(l.notes, note{l.end.seq, event})
+	l.wakeCursors(Event)
 }
 
-// Seal keeps what comes next from being joined to what is there.
+// Seal prevents the next output from being joined to the newest entry.
 func (l *Log) Seal() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.seal()
+}
+
+func (l *Log) seal() {
 	if n := len(l.entries); n > 0 {
 		l.entries[n-1].sealed = true
 	}
 }
 
-// Free ends all waiting: from now on Append waits for no cursor.
-func (l *Log) Free() {
+// Unblock ends all waiting: from now on, Append does not wait.
+func (l *Log) Unblock() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.free = true
-	l.stir()
+	l.unblocked = true
+	l.wakeAppenders()
 }
 
 // Counts returns the sums so far.
@@ -247,24 +258,25 @@ func (l *Log) Counts() Counts {
 	return l.counts
 }
 
-// Bounds returns the place where what is kept begins and the end of the log.
-func (l *Log) Bounds() (oldest, head int64) {
+// Bounds returns the oldest position that is kept and the end of the log.
+func (l *Log) Bounds() (oldest, end int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.oldest.seq, l.head.seq
+	return l.oldest.seq, l.end.seq
 }
 
-// Tail returns a copy of the newest output of one kind, at most n bytes, and whether there was more.
+// Tail returns a copy of the newest output of one kind, at most n bytes, and whether there was more or a
+// line of it was truncated.
 func (l *Log) Tail(kind Kind, n int64) (tail []byte, truncated bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	tail, cut := l.newest(kind, n)
-	return tail, cut || int64(len(tail)) < l.given[kind]
+	tail, truncated = l.newest(kind, n)
+	return tail, truncated || int64(len(tail)) < l.appended[kind]
 }
 
-// newest is a copy of the newest n bytes of one kind, or of all that are there, and whether one of their lines was
-// truncated.
-func (l *Log) newest(kind Kind, n int64) (tail []byte, cut bool) {
+// newest returns a copy of the newest n bytes of one kind, or of all that are kept, and whether one of
+// their lines was truncated.
+func (l *Log) newest(kind Kind, n int64) (tail []byte, truncated bool) {
 	var have int64
 	from := len(l.entries)
 	for from > 0 && have < n {
@@ -275,21 +287,22 @@ func (l *Log) newest(kind Kind, n int64) (tail []byte, cut bool) {
 	}
 	if have < n && l.tails != nil {
 		old := &l.tails[kind]
-		tail, cut = old.last(n-have), old.cut
+		tail, truncated = old.last(n-have), old.truncated
 	}
 	for _, e := range l.entries[from:] {
 		if e.kind == kind {
 			tail = append(tail, e.data...)
-			cut = cut || e.truncated
+			truncated = truncated || e.truncated
 		}
 	}
-	return tail[max(0, int64(len(tail))-n):], cut
+	return tail[max(0, int64(len(tail))-n):], truncated
 }
 
+// count adds p to the counts and to the captured head.
 func (l *Log) count(p Piece) {
 	l.counts.Written[p.Kind] += int64(len(p.Data)) + p.Dropped
 	l.counts.Dropped += p.Dropped
-	l.given[p.Kind] += int64(len(p.Data) + len(p.Marker))
+	l.appended[p.Kind] += int64(len(p.Data) + len(p.Marker))
 	if p.Truncated {
 		l.counts.TruncatedLines++
 	}
@@ -302,7 +315,7 @@ func (l *Log) count(p Piece) {
 	}
 }
 
-// join appends p to the newest entry, if that is of its kind, plain, and lies at the end of the segment.
+// join adds p to the newest entry, if that is unsealed output of the same kind at the end of the segment.
 func (l *Log) join(p Piece) bool {
 	if len(l.entries) == 0 || p.Dropped > 0 {
 		return false
@@ -317,81 +330,82 @@ func (l *Log) join(p Piece) bool {
 	begin := end - n - len(e.data)
 	e.data = l.segment[begin:end:end]
 	e.truncated, e.sealed = p.Truncated, p.Sealed || p.Truncated
-	l.head.seq += int64(n)
-	l.head.charge += int64(n)
+	l.end.seq += int64(n)
+	l.end.charge += int64(n)
 	l.budget.add(int64(n))
 	return true
 }
 
-// store copies data into the segment, or a new one, and returns it there. The bytes of a segment are
-// written once; cursors read them without the lock.
+// store copies data and marker into the segment, or a new one, and returns the copy. The bytes of a segment
+// are written once; cursors read them without the lock.
 func (l *Log) store(data []byte, marker string) []byte {
 	n := len(data) + len(marker)
 	if len(l.segment)+n > cap(l.segment) {
-		if !l.single {
-			l.shared = len(l.segment)
+		if !l.separate {
+			l.used = len(l.segment)
 		}
-		l.single = n > maxShared
-		l.segment = slices.Grow([]byte(nil), l.segmentSize(n)) // it uses what the allocator gives beyond that
+		l.separate = n > maxShared
+		l.segment = slices.Grow([]byte(nil), l.segmentSize(n)) // uses all that the allocator's size class has
 	}
 	begin := len(l.segment)
 	l.segment = append(append(l.segment, data...), marker...)
 	return l.segment[begin:len(l.segment):len(l.segment)]
 }
 
-// segmentSize is the size of a new segment for n bytes: as large as they are, or twice what the last one was used for.
+// segmentSize returns the size of a new segment for n bytes: n if it is separate, else at least twice what
+// was used of the last shared one.
 func (l *Log) segmentSize(n int) int {
 	if n > maxShared {
 		return n
 	}
-	return max(n, min(max(2*l.shared, minSegment), maxSegment))
+	return max(n, min(max(2*l.used, minSegment), maxSegment))
 }
 
 func (l *Log) push(e entry) {
-	e.at = l.head
+	e.at = l.end
 	l.entries = append(l.entries, e)
-	l.head = e.end()
-	l.budget.add(l.head.charge - e.at.charge)
+	l.end = e.end()
+	l.budget.add(l.end.charge - e.at.charge)
 }
 
-// trim drops the oldest entries that the bound no longer holds, but not what a pacing cursor still needs,
-// up to the overrun. More is the charge of what is about to come.
+// trim evicts the oldest entries beyond the bound, but not what a blocking cursor has not read, up to
+// maxOverrun. More is the charge of what is about to be appended.
 func (l *Log) trim(more int64) {
 	share := l.share()
-	if l.head.charge+more-l.oldest.charge <= share {
+	if l.end.charge+more-l.oldest.charge <= share {
 		return
 	}
 	needed := l.slowest()
 	for len(l.entries) > 0 && (more > 0 || len(l.entries) > 1) {
 		end := l.entries[0].end()
-		kept := l.head.charge + more - end.charge
-		if kept < share || end.charge > needed && kept < l.bound+overrun {
+		kept := l.end.charge + more - end.charge
+		if kept < share || end.charge > needed && kept < l.bound+maxOverrun {
 			return
 		}
-		l.dropOldest(end)
+		l.evictOldest(end)
 		share = l.share()
 	}
 }
 
-// Shed gives up all but the newest entry and what a pacing cursor still needs, also what is kept for Tail and Capture, and
-// reports whether nothing more can be given up. It is for a log to which nothing is appended any more.
-func (l *Log) Shed() bool {
+// Evict evicts all but the newest entry and what a blocking cursor has not read, and releases what is kept
+// for Tail and Capture. It reports whether nothing more can be evicted. Nothing may be appended later.
+func (l *Log) Evict() (done bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.dropEnds()
+	l.releaseCaptured()
 	needed := l.slowest()
 	for len(l.entries) > 1 {
 		end := l.entries[0].end()
 		if end.charge > needed {
 			return false
 		}
-		l.dropOldest(end)
+		l.evictOldest(end)
 	}
 	return true
 }
 
-// dropEnds gives up what is kept for Tail and Capture besides the log.
-func (l *Log) dropEnds() {
+// releaseCaptured releases what is kept for Tail and Capture besides the entries.
+func (l *Log) releaseCaptured() {
 	if l.tails != nil {
 		for kind := range l.tails {
 			l.budget.add(-int64(len(l.tails[kind].ring)))
@@ -402,37 +416,39 @@ func (l *Log) dropEnds() {
 		for kind := range l.heads {
 			h := &l.heads[kind]
 			l.budget.add(-int64(cap(h.data)))
-			*h = head{}
+			*h = captureHead{}
 		}
 	}
 }
 
-// Leave takes the log out of its budget, once no cursor keeps it in memory. Nothing is appended any more.
-func (l *Log) Leave() {
+// ReleaseBudget takes the log out of its budget, as soon as it has no cursor, which keeps its memory in
+// use. Nothing may be appended later.
+func (l *Log) ReleaseBudget() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.leaving = true
-	l.leave()
+	l.releasing = true
+	l.releaseUnread()
 }
 
-func (l *Log) leave() {
-	if l.leaving && len(l.cursors) == 0 {
-		l.dropEnds()
-		l.budget.add(l.oldest.charge - l.head.charge)
+// releaseUnread releases the budget if that was asked for and no cursor is left.
+func (l *Log) releaseUnread() {
+	if l.releasing && len(l.cursors) == 0 {
+		l.releaseCaptured()
+		l.budget.add(l.oldest.charge - l.end.charge)
 		l.budget = nil
 	}
 }
 
-// dropOldest drops the oldest entry, which ends at end.
-func (l *Log) dropOldest(end place) {
+// evictOldest evicts the oldest entry, which ends at end.
+func (l *Log) evictOldest(end position) {
 	e := &l.entries[0]
 	if e.kind != Event {
-		l.counts.Lost += max(0, end.seq-max(e.at.seq, l.sent))
+		l.counts.Lost += max(0, end.seq-max(e.at.seq, l.furthestRead))
 		if l.tails != nil {
 			l.budget.add(l.tails[e.kind].add(e.data, e.truncated))
 		}
 	} else {
-		l.forget(e.at)
+		l.rememberEvicted(e.at)
 	}
 	l.budget.add(l.oldest.charge - end.charge)
 	l.oldest = end
@@ -441,49 +457,51 @@ func (l *Log) dropOldest(end place) {
 	l.base++
 }
 
-// run is events that are gone and had no output between them: where the first began, and how many events were
-// before it.
-type run struct{ seq, before int64 }
+// eventRun is a run of evicted events without output between them.
+type eventRun struct {
+	seq    int64 // position of the first event
+	before int64 // events before it
+}
 
-// forget notes that the oldest entry, an event, is gone.
-func (l *Log) forget(at place) {
-	if n := len(l.gone); n > 0 {
-		last := l.gone[n-1]
+// rememberEvicted records the position of an evicted event.
+func (l *Log) rememberEvicted(at position) {
+	if n := len(l.evicted); n > 0 {
+		last := l.evicted[n-1]
 		if at.seq-last.seq == at.events-last.before {
 			return
 		}
 	}
-	if len(l.gone) == maxGone {
-		l.gone = slices.Delete(l.gone, 0, maxGone/2)
+	if len(l.evicted) == maxEventRuns {
+		l.evicted = slices.Delete(l.evicted, 0, maxEventRuns/2)
 	}
-	l.gone = append(l.gone, run{at.seq, at.events})
+	l.evicted = append(l.evicted, eventRun{at.seq, at.events})
 }
 
-// eventsBefore counts the events before seq, a place that is gone. Before those that it knows of it takes all for
-// events that can be.
+// eventsBefore counts the events before seq, which is before the oldest position. Before the first
+// remembered run it returns an upper bound.
 func (l *Log) eventsBefore(seq int64) int64 {
-	i := sort.Search(len(l.gone), func(i int) bool { return l.gone[i].seq > seq })
+	i := sort.Search(len(l.evicted), func(i int) bool { return l.evicted[i].seq > seq })
 	next := l.oldest.events // before the next run
-	if i < len(l.gone) {
-		next = l.gone[i].before
+	if i < len(l.evicted) {
+		next = l.evicted[i].before
 	}
 	if i == 0 {
 		return min(next, seq)
 	}
-	return min(next, l.gone[i-1].before+seq-l.gone[i-1].seq)
+	return min(next, l.evicted[i-1].before+seq-l.evicted[i-1].seq)
 }
 
-// wake tells every cursor that waits for it that there is something of a kind to take, or to pass over.
-func (l *Log) wake(kind Kind) {
+// wakeCursors calls ready of each waiting cursor that reads, or has to skip, the kind.
+func (l *Log) wakeCursors(kind Kind) {
 	for _, c := range l.cursors {
-		if c.armed && (kind == Event || !c.events || c.paces) {
-			c.armed = false
+		if c.notify && (kind == Event || !c.eventsOnly || c.block) {
+			c.notify = false
 			c.ready()
 		}
 	}
 }
 
-// find returns the index of the entry that holds the byte or event after seq.
+// find returns the index of the entry that contains the byte or event after seq.
 func (l *Log) find(seq int64) int {
 	return sort.Search(len(l.entries), func(i int) bool { return l.entries[i].end().seq > seq })
 }

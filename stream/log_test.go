@@ -14,7 +14,7 @@ func put(l *Log, kind Kind, data string) { l.Append(Piece{Kind: kind, Data: []by
 
 func event(l *Log, what string) int64 { return l.AppendEvent(func(int64, Counts) any { return what }) }
 
-// take takes all that there is.
+// take reads all items.
 func take(c *Cursor) (items []Item) {
 	for it, ok := c.Next(); ok; it, ok = c.Next() {
 		items = append(items, it)
@@ -22,7 +22,7 @@ func take(c *Cursor) (items []Item) {
 	return items
 }
 
-// show tells items in one word each: "0-5 hello", with what is special about them behind it.
+// show formats each item as "0-5 out:hello", followed by its flags.
 func show(items []Item) (list []string) {
 	for _, it := range items {
 		s := fmt.Sprintf("%d-%d ", it.From, it.To)
@@ -45,7 +45,7 @@ func show(items []Item) (list []string) {
 	return list
 }
 
-func TestPlacesCountBytesAndEvents(t *testing.T) {
+func TestPositionsCountBytesAndEvents(t *testing.T) {
 	l := NewLog(LogOptions{Bound: 1 << 20})
 	first := event(l, "started")
 	put(l, Stdout, "hello")
@@ -70,12 +70,12 @@ func TestOnlyPlainOutputOfOneKindIsJoined(t *testing.T) {
 		{Kind: Stdout, Data: []byte("b")},
 		{Kind: Stderr, Data: []byte("c")}, // another kind
 		{Kind: Stdout, Data: []byte("d")},
-		{Kind: Stdout, Data: []byte("e"), Sealed: true}, // has something before it, but nothing behind
+		{Kind: Stdout, Data: []byte("e"), Sealed: true}, // may be joined to d, but nothing to it
 		{Kind: Stdout, Data: []byte("f")},
 		{Kind: Stdout, Data: []byte("g"), Marker: "...", Truncated: true},
 		{Kind: Stdout, Data: []byte("\n"), Dropped: 7},
 		{Kind: Stdout, Data: []byte("h")},
-		{Kind: Stdout, Dropped: 2}, // only counts
+		{Kind: Stdout, Dropped: 2}, // only counted
 		{Kind: Stdout, Data: []byte("i")},
 	} {
 		l.Append(p)
@@ -98,8 +98,8 @@ func TestOnlyPlainOutputOfOneKindIsJoined(t *testing.T) {
 	}
 }
 
-// What a cursor took stays as it was, though the entry goes on to grow behind it.
-func TestACursorTakesWhatGrewSinceItLooked(t *testing.T) {
+// TestACursorReadsAGrowingEntry checks that data that was read stays the same when the entry grows.
+func TestACursorReadsAGrowingEntry(t *testing.T) {
 	l := NewLog(LogOptions{Bound: 1 << 20})
 	c := l.NewCursor(CursorOptions{})
 	var got []Item
@@ -124,14 +124,14 @@ func TestManySmallAppendsBecomeFewItems(t *testing.T) {
 	}
 	items := take(l.NewCursor(CursorOptions{}))
 	if joined(items) != want.String() {
-		t.Error("not what was written")
+		t.Error("the items differ from what was written")
 	}
 	if most := n/maxSegment + 10; len(items) > most {
 		t.Errorf("%d items, want at most %d", len(items), most)
 	}
 }
 
-// The bound counts what an entry costs, so it holds for the smallest entries too, whoever has fallen behind.
+// TestMemoryIsBounded checks the bound for entries of all sizes, with a cursor that reads nothing.
 func TestMemoryIsBounded(t *testing.T) {
 	const bound, most = 256 << 10, 1 << 20
 	for name, next := range map[string]func(l *Log, i int){
@@ -145,13 +145,13 @@ func TestMemoryIsBounded(t *testing.T) {
 			before := heap()
 			l := NewLog(LogOptions{Bound: bound})
 			behind := l.NewCursor(CursorOptions{})
-			for i := 0; l.head.charge < 4*bound && i < 4*bound; i++ {
+			for i := 0; l.end.charge < 4*bound && i < 4*bound; i++ {
 				next(l, i)
 			}
 			if held := heap() - before; held > most {
 				t.Errorf("%d bytes held", held)
 			}
-			if kept := l.head.charge - l.oldest.charge; kept < bound || kept > bound+MaxPiece+entryOverhead {
+			if kept := l.end.charge - l.oldest.charge; kept < bound || kept > bound+MaxPiece+entryOverhead {
 				t.Errorf("%d charged bytes kept", kept)
 			}
 			runtime.KeepAlive(behind)
@@ -160,7 +160,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
-// What a log is charged is about what it takes, whatever the sizes of what comes: the budget of all logs bounds memory.
+// TestTheChargeIsTheMemory checks that the charge is about the memory in use, for pieces of all sizes.
 func TestTheChargeIsTheMemory(t *testing.T) {
 	const logs, bound = 8, 1 << 20
 	for _, size := range []int{1, 10, 100, 1000, 5000, 8300, 11000, 16400, 20000, 33000, 50000, MaxPiece} {
@@ -170,7 +170,7 @@ func TestTheChargeIsTheMemory(t *testing.T) {
 			before := heap()
 			for i := range all {
 				all[i] = NewLog(LogOptions{Bound: bound, Budget: b})
-				for n := 0; all[i].head.charge < 3*bound; n++ {
+				for n := 0; all[i].end.charge < 3*bound; n++ {
 					data := make([]byte, []int{size, small}[n%2])
 					all[i].Append(Piece{Kind: Stdout, Data: data, Sealed: true})
 				}
@@ -190,9 +190,8 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// Lost is what left the log before anyone had taken it: what one cursor took is not lost because another
-// did not.
-func TestCountsOfWhatNobodyTook(t *testing.T) {
+// TestLostCountsUnreadOutput checks that Lost counts only output that no cursor had read when it was evicted.
+func TestLostCountsUnreadOutput(t *testing.T) {
 	const bound = 1000
 	page := func(l *Log) { l.Append(Piece{Kind: Stdout, Data: make([]byte, bound), Sealed: true}) }
 	for _, c := range []struct {
@@ -200,28 +199,28 @@ func TestCountsOfWhatNobodyTook(t *testing.T) {
 		do   func(l *Log)
 		want int64
 	}{
-		{"nothing left", func(l *Log) { page(l) }, 0},
+		{"nothing evicted", func(l *Log) { page(l) }, 0},
 		{"no cursor", func(l *Log) { page(l); page(l) }, bound},
-		{"events are no bytes", func(l *Log) { event(l, "a"); page(l); page(l) }, bound},
-		{"all taken", func(l *Log) {
+		{"events are not counted", func(l *Log) { event(l, "a"); page(l); page(l) }, bound},
+		{"all read", func(l *Log) {
 			page(l)
 			take(l.NewCursor(CursorOptions{}))
 			page(l)
 		}, 0},
-		{"taken by one of two", func(l *Log) {
+		{"read by one of two", func(l *Log) {
 			l.NewCursor(CursorOptions{})
 			c := l.NewCursor(CursorOptions{})
 			page(l)
 			take(c)
 			page(l)
 		}, 0},
-		{"passed over, not taken", func(l *Log) {
+		{"skipped, not read", func(l *Log) {
 			c := l.NewCursor(CursorOptions{EventsOnly: true})
 			page(l)
 			take(c)
 			page(l)
 		}, bound},
-		{"taken in part", func(l *Log) {
+		{"read in part", func(l *Log) {
 			c := l.NewCursor(CursorOptions{})
 			put(l, Stdout, string(make([]byte, 300)))
 			take(c)
@@ -264,13 +263,13 @@ func TestTail(t *testing.T) {
 		{"more room than output", []Piece{{Kind: Stdout, Data: []byte("hello")}}, 1 << 40, tail{"hello", false}},
 		{"the newest", []Piece{{Kind: Stdout, Data: []byte("hello")}}, 4, tail{"ello", true}},
 		{"none", []Piece{{Kind: Stdout, Data: []byte("hello")}}, 0, tail{"", true}},
-		{"over entries and past the other stream", []Piece{
+		{"across entries and the other stream", []Piece{
 			{Kind: Stdout, Data: []byte("abc"), Sealed: true},
 			{Kind: Stderr, Data: []byte("xyz")},
 			{Kind: Stdout, Data: []byte("de")},
 		}, 4, tail{"bcde", true}},
-		{"the other stream alone", []Piece{{Kind: Stderr, Data: []byte("xyz")}}, 4, tail{"", false}},
-		{"some has left the log", []Piece{
+		{"only the other stream", []Piece{{Kind: Stderr, Data: []byte("xyz")}}, 4, tail{"", false}},
+		{"some was evicted", []Piece{
 			{Kind: Stdout, Data: []byte("gone"), Sealed: true},
 			{Kind: Stderr, Data: make([]byte, 1000)},
 			{Kind: Stdout, Data: []byte("here")},
@@ -279,16 +278,16 @@ func TestTail(t *testing.T) {
 			{Kind: Stdout, Data: []byte("abc"), Marker: Marker, Truncated: true},
 			{Kind: Stdout, Data: []byte("\n"), Dropped: 9, Sealed: true},
 		}, 100, tail{"abc...\n", true}},
-		{"a truncated line in front of it", []Piece{
+		{"a truncated line before it", []Piece{
 			{Kind: Stdout, Data: []byte("abc"), Marker: Marker, Truncated: true},
 			{Kind: Stdout, Data: []byte("\n"), Dropped: 9, Sealed: true},
 			{Kind: Stdout, Data: []byte("de")},
 		}, 2, tail{"de", true}},
-		{"nothing but a marker in front of it", []Piece{
+		{"only a marker before it", []Piece{
 			{Kind: Stdout, Marker: Marker, Truncated: true},
 			{Kind: Stdout, Data: []byte("\n"), Dropped: 3, Sealed: true},
 		}, 1, tail{"\n", true}},
-		{"a line that the other stream dropped", []Piece{
+		{"a truncated line of the other stream", []Piece{
 			{Kind: Stderr, Data: []byte("abc"), Marker: Marker, Truncated: true},
 			{Kind: Stderr, Data: []byte("\n"), Dropped: 9000, Sealed: true},
 			{Kind: Stdout, Data: []byte("hello")},

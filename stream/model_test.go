@@ -10,17 +10,17 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// model is a log that forgets nothing: what a log and its cursors do is held against it.
+// model is a log that evicts nothing. FuzzLog compares a log and its cursors with it.
 type model struct {
 	t    testing.TB
 	log  *Log
 	free bool
 
-	kind   []byte // of each place
+	kind   []byte // of each position
 	data   []byte
-	events []int64         // the places of the events
-	ends   map[int64]Piece // the pieces that end a run, by where they end,
-	cuts   []int64         // and where that is, in order
+	events []int64         // positions of the events
+	ends   map[int64]Piece // the pieces to whose end nothing is joined, by their end
+	cuts   []int64         // the keys of ends, in order
 	counts Counts
 	sent   int64
 	oldest int64
@@ -31,12 +31,12 @@ type model struct {
 type modelCursor struct {
 	*Cursor
 	at    int64
-	late  bool // began at what was gone already, and has not moved
+	late  bool // began before the oldest position, and has not moved
 	armed bool
 	calls int
 }
 
-// FuzzLog does to a log what the program says, a byte an operation and some for its arguments.
+// FuzzLog runs a program on a log: each operation is a byte, followed by bytes for its arguments.
 func FuzzLog(f *testing.F) {
 	for seed := range uint64(100) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
@@ -93,7 +93,7 @@ func FuzzLog(f *testing.F) {
 				m.tail(Stdout+Kind(op/16%2), next()*next())
 			case 12:
 				if next() == 0 {
-					m.log.Free()
+					m.log.Unblock()
 					m.free = true
 				}
 			default:
@@ -114,14 +114,14 @@ func FuzzLog(f *testing.F) {
 
 func (m *model) head() int64 { return int64(len(m.data)) }
 
-// output is how many bytes of output lie between two places.
+// output counts the bytes of output between two positions.
 func (m *model) output(from, to int64) int64 {
 	i, _ := slices.BinarySearch(m.events, from)
 	j, _ := slices.BinarySearch(m.events, to)
 	return max(0, to-from-int64(j-i))
 }
 
-// cut says that nothing is joined to what ends here.
+// cut records that nothing is joined to what ends here.
 func (m *model) cut(p Piece) {
 	if n := len(m.cuts); n == 0 || m.cuts[n-1] < m.head() {
 		m.cuts = append(m.cuts, m.head())
@@ -130,13 +130,13 @@ func (m *model) cut(p Piece) {
 }
 
 func (m *model) append(p Piece) {
-	for m.log.full() { // an Append would wait
+	for m.log.full() { // Append would wait
 		moved := false
 		for _, c := range m.cursors {
-			moved = c.paces && m.next(c) || moved
+			moved = c.block && m.next(c) || moved
 		}
 		if !moved {
-			m.t.Fatalf("full, and nobody has anything to take: head %+v", m.log.head)
+			m.t.Fatalf("the log is full, and no blocking cursor has anything to read: end %+v", m.log.end)
 		}
 	}
 	m.log.Append(p)
@@ -164,7 +164,7 @@ func (m *model) event() {
 	m.grew(Event)
 }
 
-// grew checks what holds after something came.
+// grew checks the log after an append.
 func (m *model) grew(kind Kind) {
 	oldest, head := m.log.Bounds()
 	if head != m.head() || oldest < m.oldest {
@@ -174,19 +174,19 @@ func (m *model) grew(kind Kind) {
 	m.oldest = oldest
 
 	l := m.log
-	kept, first := l.head.charge-l.oldest.charge, l.entries[0].end().charge-l.oldest.charge
+	kept, first := l.end.charge-l.oldest.charge, l.entries[0].end().charge-l.oldest.charge
 	if oldest > 0 && kept < l.bound {
 		m.t.Fatalf("%d charged bytes kept of at least %d", kept, l.bound)
 	}
 	if len(l.entries) > 1 && kept-first >= l.bound && l.slowest() >= l.entries[0].end().charge {
-		m.t.Fatalf("%d charged bytes kept, the first %d for nobody", kept, first)
+		m.t.Fatalf("%d charged bytes kept, the first %d of them needed by no cursor", kept, first)
 	}
-	if kept > l.bound+overrun+MaxPiece+entryOverhead {
+	if kept > l.bound+maxOverrun+MaxPiece+entryOverhead {
 		m.t.Fatalf("%d charged bytes kept", kept)
 	}
 	for _, c := range m.cursors {
-		if c.armed && (kind == Event || !c.events) && c.calls != 1 || !c.armed && c.calls > 0 {
-			m.t.Fatalf("armed %v, ready was called %d times", c.armed, c.calls)
+		if c.armed && (kind == Event || !c.eventsOnly) && c.calls != 1 || !c.armed && c.calls > 0 {
+			m.t.Fatalf("waiting %v, ready was called %d times", c.armed, c.calls)
 		}
 		if c.calls > 0 {
 			c.armed, c.calls = false, 0
@@ -194,33 +194,33 @@ func (m *model) grew(kind Kind) {
 	}
 }
 
-func (m *model) attach(after int, paces, eventsOnly bool) {
+func (m *model) attach(after int, block, eventsOnly bool) {
 	c := &modelCursor{at: min(int64(after), m.head()), late: int64(after) < m.oldest}
 	c.Cursor = m.log.NewCursor(CursorOptions{
-		After: int64(after), Paces: paces, EventsOnly: eventsOnly, Ready: func() { c.calls++ },
+		After: int64(after), Block: block, EventsOnly: eventsOnly, Ready: func() { c.calls++ },
 	})
 	m.cursors = append(m.cursors, c)
 }
 
-// next lets c take an item, and reports whether it moved.
+// next reads an item with c, and reports whether c moved.
 func (m *model) next(c *modelCursor) bool {
 	it, ok := c.Next()
 	to := c.Seq()
 	moved := to > c.at || ok
 	if !ok {
 		c.armed = true
-		if to != m.head() || !c.events && c.at != to || m.output(c.at, to) != to-c.at {
-			m.t.Fatalf("a cursor at %d of %d finds nothing and is at %d", c.at, m.head(), to)
+		if to != m.head() || !c.eventsOnly && c.at != to || m.output(c.at, to) != to-c.at {
+			m.t.Fatalf("a cursor at %d of %d found nothing and is at %d", c.at, m.head(), to)
 		}
 		c.at, c.late = to, c.late && !moved
 		return moved
 	}
-	if it.To != to || it.To <= it.From || it.From < c.at || !c.events && it.From != c.at || m.output(c.at, it.From) != it.From-c.at {
-		m.t.Fatalf("an item from %d to %d for a cursor at %d that is at %d now", it.From, it.To, c.at, to)
+	if it.To != to || it.To <= it.From || it.From < c.at || !c.eventsOnly && it.From != c.at || m.output(c.at, it.From) != it.From-c.at {
+		m.t.Fatalf("an item from %d to %d; the cursor was at %d and is at %d", it.From, it.To, c.at, to)
 	}
 	late := c.late && it.From == c.at
 	c.at, c.late = to, false
-	if !c.events {
+	if !c.eventsOnly {
 		m.sent = max(m.sent, to)
 	}
 	end := m.ends[to]
@@ -230,9 +230,9 @@ func (m *model) next(c *modelCursor) bool {
 		if d := cmp.Diff(want, it); d != "" {
 			m.t.Fatal(d)
 		}
-		overrun := m.free && m.log.head.charge-m.log.oldest.charge >= m.log.bound+overrun
-		if c.paces && !late && !overrun {
-			m.t.Fatalf("a pacing cursor lost %d to %d", it.From, it.To)
+		overrun := m.free && m.log.end.charge-m.log.oldest.charge >= m.log.bound+maxOverrun
+		if c.block && !late && !overrun {
+			m.t.Fatalf("a blocking cursor lost %d to %d", it.From, it.To)
 		}
 	case it.Kind == Event:
 		if d := cmp.Diff(Item{From: to - 1, To: to, Event: to}, it); d != "" || m.kind[to-1] != byte(Event) {
@@ -240,15 +240,15 @@ func (m *model) next(c *modelCursor) bool {
 		}
 	default:
 		if !bytes.Equal(it.Data, m.data[it.From:to]) || len(it.Data) > MaxPiece {
-			m.t.Fatalf("item %d to %d has other bytes", it.From, to)
+			m.t.Fatalf("item %d to %d has the wrong bytes", it.From, to)
 		}
 		if it.Truncated != end.Truncated || it.Dropped != end.Dropped {
-			m.t.Fatalf("item %+v, want the marks of %+v", it, end)
+			m.t.Fatalf("item %+v, want the flags of %+v", it, end)
 		}
 		cut, _ := slices.BinarySearch(m.cuts, it.From+1)
 		over := cut < len(m.cuts) && m.cuts[cut] < to
 		if over || bytes.Count(m.kind[it.From:to], []byte{byte(it.Kind)}) != len(it.Data) {
-			m.t.Fatalf("item %d to %d runs on", it.From, to)
+			m.t.Fatalf("item %d to %d contains a cut or another kind", it.From, to)
 		}
 	}
 	return true
@@ -270,28 +270,28 @@ func (m *model) tail(kind Kind, n int) {
 	}
 	got, cut := m.log.Tail(kind, int64(n))
 	if !bytes.Equal(got, want) || cut != truncated {
-		m.t.Fatalf("a tail of %d has %d bytes, truncated %v; want %d, %v", n, len(got), cut, len(want), truncated)
+		m.t.Fatalf("Tail(%d) has %d bytes, truncated %v; want %d, %v", n, len(got), cut, len(want), truncated)
 	}
 }
 
-// Several write and several read, each at its own pace, and all agree on what was written.
+// TestLogUnderConcurrentUse checks that concurrent readers agree on what concurrent writers appended.
 func TestLogUnderConcurrentUse(t *testing.T) {
 	const each = 300 << 10 // bytes of each writer
 	var blocked []bool
-	l := NewLog(LogOptions{Bound: 8 << 10, Blocked: func(b bool) { blocked = append(blocked, b) }}) // under the log's lock
+	l := NewLog(LogOptions{Bound: 8 << 10, OnBlocked: func(b bool) { blocked = append(blocked, b) }}) // under the log's lock
 	type reader struct {
 		c     *Cursor
-		paces bool
+		block bool
 		ready chan struct{}
 		got   [kinds]bytes.Buffer
-		seen  int64 // places, of gaps too
+		seen  int64 // position, after gaps too
 		lost  int64
 		gaps  int64 // events in gaps
 	}
 	var readers []*reader
 	for i := range 6 {
-		r := &reader{ready: make(chan struct{}, 1), paces: i%2 == 0}
-		r.c = l.NewCursor(CursorOptions{Paces: r.paces, Ready: func() { r.ready <- struct{}{} }})
+		r := &reader{ready: make(chan struct{}, 1), block: i%2 == 0}
+		r.c = l.NewCursor(CursorOptions{Block: r.block, Ready: func() { r.ready <- struct{}{} }})
 		readers = append(readers, r)
 	}
 	var writers, all sync.WaitGroup
@@ -330,10 +330,10 @@ func TestLogUnderConcurrentUse(t *testing.T) {
 			}
 		})
 	}
-	for range 4 { // come and go
+	for range 4 { // short-lived cursors
 		all.Go(func() {
 			for range 200 {
-				c := l.NewCursor(CursorOptions{Paces: true, After: 1 << 60})
+				c := l.NewCursor(CursorOptions{Block: true, After: 1 << 60})
 				c.Next()
 				l.Tail(Stdout, 1<<10)
 				l.Counts()
@@ -348,18 +348,18 @@ func TestLogUnderConcurrentUse(t *testing.T) {
 		total := r.lost
 		for _, kind := range []Kind{Stdout, Stderr, PTY} {
 			total += int64(r.got[kind].Len())
-			if r.paces && !bytes.Equal(r.got[kind].Bytes(), written(kind, 0, each)) {
-				t.Errorf("reader %d: %d bytes of kind %d, not what was written", i, r.got[kind].Len(), kind)
+			if r.block && !bytes.Equal(r.got[kind].Bytes(), written(kind, 0, each)) {
+				t.Errorf("reader %d: %d bytes of kind %d, other than what was written", i, r.got[kind].Len(), kind)
 			}
 		}
-		if total != 3*each || r.paces && r.lost > 0 {
+		if total != 3*each || r.block && r.lost > 0 {
 			t.Errorf("reader %d: %d bytes, %d of them lost", i, total, r.lost)
 		}
 	}
 	checkPairs(t, blocked)
 }
 
-// written is what a writer writes from a place on.
+// written returns what a writer writes from an offset on.
 func written(kind Kind, at, n int) []byte {
 	b := make([]byte, n)
 	for i := range b {

@@ -13,66 +13,66 @@ import (
 const (
 	// ReadSize is the size in bytes of the buffers that output is read into.
 	ReadSize = MaxPiece
-	// TailDelay is the longest time that an unterminated line is kept back.
-	TailDelay = 100 * time.Millisecond
-	// DefaultMaxLine is the default bound of a line in bytes.
+	// PartialLineDelay is the longest time that an unterminated line is held back.
+	PartialLineDelay = 100 * time.Millisecond
+	// DefaultMaxLine is the default of ReaderOptions.MaxLine in bytes.
 	DefaultMaxLine = 1 << 20
 	// Marker ends a truncated line.
 	Marker = "..."
-	// maxRemains is the most that is read from a pipe whose writers outlived the kill: no pipe holds more.
-	maxRemains = 1 << 20
+	// maxRest is the most that is read after Finish, for processes may still write. No pipe holds more.
+	maxRest = 1 << 20
 )
 
 var buffers = sync.Pool{New: func() any { return new([ReadSize]byte) }}
 
-// Source is the read end of a pipe. ReadReady waits until there is something to read, the end, or the read
-// deadline, and only then asks lend for a buffer; TryRead does not wait. Both return io.EOF at the end.
+// Source is the read end of a pipe. ReadReady waits for data, the end, or the read deadline, and calls lend
+// for a buffer only if there is data. TryRead does not wait. Both return io.EOF at the end.
 type Source interface {
 	ReadReady(lend func() []byte) (int, error)
 	TryRead(lend func() []byte) (int, error)
 	SetReadDeadline(time.Time) error
 }
 
-// ReaderOptions say how a stream is cut into pieces.
+// ReaderOptions configure how a stream is cut into pieces.
 type ReaderOptions struct {
 	Kind Kind
-	// Raw delivers chunks as they are read; all options below but Bytes are then of no effect.
+	// Raw appends output as it is read. The options below except Bytes and OnRead have no effect then.
 	Raw bool
-	// MaxLine bounds a line in bytes, its newline not counted; 0 means DefaultMaxLine.
+	// MaxLine bounds a line in bytes without its newline; 0 is DefaultMaxLine.
 	MaxLine int64
-	// Split cuts a longer line into pieces of at most MaxLine bytes; without it the line is truncated.
+	// Split cuts a longer line into pieces of at most MaxLine bytes. Without it the line is truncated.
 	Split bool
 	// Bytes allows a piece to end inside a UTF-8 character.
 	Bytes bool
-	// OnRead is called after each read, before what was read is in the log.
+	// OnRead, if not nil, is called after each read, before the data is in the log.
 	OnRead func()
 }
 
-// Reader takes a stream from its source to the log: in whole lines, as many as were ready, each at most
-// MaxLine bytes. Its memory does not depend on the length of a line, and while nothing is on the way it
-// holds at most three bytes of an unfinished character and no buffer.
+// Reader copies a stream from its source to the log: in whole lines, as many as are available, each at most
+// MaxLine bytes. Its memory does not depend on the length of a line. While it waits for data it holds no
+// buffer, except for an unterminated line that was read less than PartialLineDelay ago.
 type Reader struct {
 	o   ReaderOptions
 	src Source
 	log *Log
 
-	buf   *[ReadSize]byte // borrowed while there is something in it
-	have  int             // bytes of buf that are not in the log yet: the tail
-	held  [utf8.UTFMax - 1]byte
-	nheld int  // an unfinished character that waits for its end without a buffer
-	armed bool // the read deadline is that of the tail
+	buf         *[ReadSize]byte // from the pool, while it contains data
+	buffered    int             // bytes of buf that are not in the log yet: the partial line
+	partialRune [utf8.UTFMax - 1]byte
+	partialLen  int  // bytes in partialRune, which holds an incomplete character while there is no buf
+	deadlineSet bool // the read deadline is that of the partial line
 
-	line     int64 // bytes of the current line that are in the log
-	dropping bool  // the rest of the current line is dropped
-	dropped  int64
+	lineBytes int64 // bytes of the current line that are in the log
+	dropping  bool  // the rest of the current line is dropped
+	dropped   int64
 
-	mu    sync.Mutex
-	final bool // read what is there and stop
+	mu       sync.Mutex
+	finished bool // Finish was called
 
 	lendFunc func() []byte
 }
 
-// NewReader returns a reader from src to log. Its Run does the work.
+// NewReader returns a reader that copies src to log. Run does the work.
 func NewReader(src Source, log *Log, o ReaderOptions) *Reader {
 	if o.MaxLine <= 0 {
 		o.MaxLine = DefaultMaxLine
@@ -82,34 +82,34 @@ func NewReader(src Source, log *Log, o ReaderOptions) *Reader {
 	return r
 }
 
-// Finish makes Run return as soon as the pipe is dry. It may be called concurrently with Run, once the log
-// is free.
+// Finish makes Run return as soon as it has read what is in the pipe. It may be called concurrently with Run,
+// after [Log.Unblock].
 func (r *Reader) Finish() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.final = true
+	r.finished = true
 	r.src.SetReadDeadline(time.Unix(1, 0))
 }
 
-// Run reads to the end of the stream, or until Finish. All that was read is in the log when it returns; an
-// error of the source other than its end is returned.
+// Run reads to the end of the stream, or until Finish. When it returns, all that was read is in the log. It
+// returns an error of the source other than io.EOF.
 func (r *Reader) Run() error {
-	defer r.giveBack()
+	defer r.returnBuffer()
 	for {
 		n, err := r.src.ReadReady(r.lendFunc)
 		if n > 0 {
-			r.took(n)
+			r.process(n)
 		}
 		switch {
 		case err == nil:
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			if r.finishing() {
-				return r.remains()
+			if r.isFinished() {
+				return r.readRest()
 			}
 			r.flush()
-			r.arm(time.Time{})
+			r.setDeadline(time.Time{})
 		default:
-			r.end()
+			r.appendRest()
 			if errors.Is(err, io.EOF) {
 				return nil
 			}
@@ -118,104 +118,104 @@ func (r *Reader) Run() error {
 	}
 }
 
-// remains reads what is in the pipe without waiting for more.
-func (r *Reader) remains() error {
-	for total := 0; total < maxRemains; {
+// readRest reads what is in the pipe without waiting for more.
+func (r *Reader) readRest() error {
+	for total := 0; total < maxRest; {
 		n, err := r.src.TryRead(r.lendFunc)
 		if n > 0 {
-			r.took(n)
+			r.process(n)
 			total += n
 		}
 		if err != nil {
 			break
 		}
 	}
-	r.end()
+	r.appendRest()
 	return nil
 }
 
-// lend returns the free part of the buffer, behind the tail.
+// lend returns the free part of the buffer, after the partial line.
 func (r *Reader) lend() []byte {
 	if r.buf == nil {
 		r.buf = buffers.Get().(*[ReadSize]byte)
-		r.have = copy(r.buf[:], r.held[:r.nheld])
-		r.nheld = 0
+		r.buffered = copy(r.buf[:], r.partialRune[:r.partialLen])
+		r.partialLen = 0
 	}
-	return r.buf[r.have:]
+	return r.buf[r.buffered:]
 }
 
-// giveBack returns the buffer; a tail of at most three bytes is held without it.
-func (r *Reader) giveBack() {
+// returnBuffer returns the buffer to the pool. It keeps an incomplete character.
+func (r *Reader) returnBuffer() {
 	if r.buf != nil {
-		r.nheld = copy(r.held[:], r.buf[:r.have])
-		r.have = 0
+		r.partialLen = copy(r.partialRune[:], r.buf[:r.buffered])
+		r.buffered = 0
 		buffers.Put(r.buf)
 		r.buf = nil
 	}
 }
 
-// took deals with n bytes read behind the tail.
-func (r *Reader) took(n int) {
+// process handles n bytes that were read after the partial line.
+func (r *Reader) process(n int) {
 	if r.o.OnRead != nil {
 		r.o.OnRead()
 	}
-	begin := r.have
-	r.have += n
+	begin := r.buffered
+	r.buffered += n
 	if r.o.Raw {
 		r.flush()
 		return
 	}
-	b := r.buf[:r.have]
-	rest := r.lines(b, begin)
+	b := r.buf[:r.buffered]
+	rest := r.appendLines(b, begin)
 	whole := len(rest) < len(b)
-	r.have = copy(r.buf[:], rest)
+	r.buffered = copy(r.buf[:], rest)
 	switch {
-	case r.have == 0:
-		r.armed = false // it may pass: there is nothing to flush then
-		r.giveBack()
-	case r.have == ReadSize:
+	case r.buffered == 0:
+		r.deadlineSet = false // it may still expire, when there is nothing to flush
+		r.returnBuffer()
+	case r.buffered == ReadSize:
 		r.flush()
-	case whole || !r.armed:
-		r.armed = true
-		r.arm(time.Now().Add(TailDelay))
+	case whole || !r.deadlineSet:
+		r.deadlineSet = true
+		r.setDeadline(time.Now().Add(PartialLineDelay))
 	}
 }
 
-// lines appends the whole lines of b and what of a long line is certain, and returns the rest. There is no
-// newline before fresh.
-func (r *Reader) lines(b []byte, fresh int) []byte {
-	if !r.dropping && r.line+int64(len(b)) <= r.o.MaxLine {
+// appendLines appends the whole lines of b, and of a line over the limit as much as is decided. It returns
+// the rest. There is no newline in b[:fresh].
+func (r *Reader) appendLines(b []byte, fresh int) []byte {
+	if !r.dropping && r.lineBytes+int64(len(b)) <= r.o.MaxLine {
 		end := fresh + bytes.LastIndexByte(b[fresh:], '\n') + 1
 		if end > fresh {
 			r.append(Piece{Data: b[:end]})
-			r.line = 0
+			r.lineBytes = 0
 			b = b[end:]
 		}
 		return b
 	}
-	return r.longLines(b)
+	return r.appendLongLines(b)
 }
 
-// longLines does the same where a line may pass the bound.
-func (r *Reader) longLines(b []byte) []byte {
+// appendLongLines is appendLines for data in which a line may exceed the limit.
+func (r *Reader) appendLongLines(b []byte) []byte {
 	run := 0 // b[:run] are whole lines that are not in the log yet
 	for run < len(b) {
 		if r.dropping {
-			b = r.drop(b)
+			b = r.dropLine(b)
 			continue
 		}
 		rest := b[run:]
-		room := r.o.MaxLine - r.line
+		room := r.o.MaxLine - r.lineBytes
 		i := bytes.IndexByte(rest, '\n')
 		switch {
 		case i >= 0 && int64(i) <= room:
 			run += i + 1
-			r.line = 0
-		case i < 0 && (int64(len(rest)) <= room || r.o.Split && unfinished(rest) == len(rest)):
+			r.lineBytes = 0
+		case i < 0 && (int64(len(rest)) <= room || r.o.Split && incompleteCharacter(rest) == len(rest)):
 			r.append(Piece{Data: b[:run]})
 			return rest
 		default:
-			b = b[r.cut(b, run, room):]
+			b = b[r.cutLine(b, run, room):]
 			run = 0
 		}
 	}
@@ -223,18 +223,18 @@ func (r *Reader) longLines(b []byte) []byte {
 	return b[run:]
 }
 
-// cut ends the line that begins at b[run] after at most room bytes of it, and returns how much of b is in
-// the log then.
-func (r *Reader) cut(b []byte, run int, room int64) int {
+// cutLine ends the line that begins at b[run] after at most room bytes of it. It returns how many bytes of b
+// it has appended.
+func (r *Reader) cutLine(b []byte, run int, room int64) int {
 	n := run + int(room)
 	if !r.o.Bytes {
-		n = run + character(b[run:], int(room))
+		n = run + characterBoundary(b[run:], int(room))
 	}
 	if !r.o.Split {
 		r.truncate(b[:n])
 		return n
 	}
-	if n == run && r.line == 0 { // not even one character fits: a piece is never empty
+	if n == run && r.lineBytes == 0 { // the first character exceeds the limit, and a piece must not be empty
 		_, size := utf8.DecodeRune(b[run:])
 		n += size
 	}
@@ -243,11 +243,11 @@ func (r *Reader) cut(b []byte, run int, room int64) int {
 	} else {
 		r.log.Seal()
 	}
-	r.line = 0
+	r.lineBytes = 0
 	return n
 }
 
-// truncate appends what is left of a line and the marker, in one piece if they fit.
+// truncate appends the rest of a line and the marker, in one piece if they fit.
 func (r *Reader) truncate(b []byte) {
 	if len(b)+len(Marker) > MaxPiece {
 		r.append(Piece{Data: b})
@@ -257,42 +257,42 @@ func (r *Reader) truncate(b []byte) {
 	r.dropping = true
 }
 
-// drop drops b up to the end of the truncated line and returns what lies behind it.
-func (r *Reader) drop(b []byte) []byte {
+// dropLine drops b up to the end of the truncated line, and returns what follows.
+func (r *Reader) dropLine(b []byte) []byte {
 	i := bytes.IndexByte(b, '\n')
 	if i < 0 {
 		r.dropped += int64(len(b))
 		return nil
 	}
 	r.append(Piece{Data: b[i : i+1], Dropped: r.dropped + int64(i), Sealed: true})
-	r.dropping, r.dropped, r.line = false, 0, 0
+	r.dropping, r.dropped, r.lineBytes = false, 0, 0
 	return b[i+1:]
 }
 
-// flush appends the tail but for an unfinished character at its end, and gives the buffer back.
+// flush appends the partial line without an incomplete character at its end, and returns the buffer.
 func (r *Reader) flush() {
-	r.armed = false
+	r.deadlineSet = false
 	if r.buf == nil {
 		return
 	}
-	n := r.have
+	n := r.buffered
 	if !r.o.Bytes {
-		n -= unfinished(r.buf[:r.have])
+		n -= incompleteCharacter(r.buf[:r.buffered])
 	}
 	r.append(Piece{Data: r.buf[:n]})
-	r.line += int64(n)
-	r.have = copy(r.buf[:], r.buf[n:r.have])
-	r.giveBack()
+	r.lineBytes += int64(n)
+	r.buffered = copy(r.buf[:], r.buf[n:r.buffered])
+	r.returnBuffer()
 }
 
-// end appends all that is left at the end of the stream.
-func (r *Reader) end() {
+// appendRest appends what is buffered, at the end of the stream.
+func (r *Reader) appendRest() {
 	r.lend()
-	if r.o.Split && !r.o.Raw && r.line+int64(r.have) > r.o.MaxLine {
-		r.log.Seal() // a character that nothing finished passes the bound
+	if r.o.Split && !r.o.Raw && r.lineBytes+int64(r.buffered) > r.o.MaxLine {
+		r.log.Seal() // an incomplete character exceeds the limit
 	}
-	r.append(Piece{Data: r.buf[:r.have]})
-	r.have = 0
+	r.append(Piece{Data: r.buf[:r.buffered]})
+	r.buffered = 0
 	if r.dropping {
 		r.append(Piece{Dropped: r.dropped})
 	}
@@ -305,23 +305,23 @@ func (r *Reader) append(p Piece) {
 	}
 }
 
-// arm sets when the tail has to leave, unless the reader is to finish.
-func (r *Reader) arm(t time.Time) {
+// setDeadline sets the read deadline, unless Finish was called.
+func (r *Reader) setDeadline(t time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.final {
+	if !r.finished {
 		r.src.SetReadDeadline(t)
 	}
 }
 
-func (r *Reader) finishing() bool {
+func (r *Reader) isFinished() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.final
+	return r.finished
 }
 
-// unfinished is the length of a UTF-8 character at the end of b that more bytes could complete.
-func unfinished(b []byte) int {
+// incompleteCharacter returns the length of a UTF-8 character at the end of b that more bytes may complete.
+func incompleteCharacter(b []byte) int {
 	for k := 1; k < utf8.UTFMax && k <= len(b); k++ {
 		if utf8.RuneStart(b[len(b)-k]) {
 			if !utf8.FullRune(b[len(b)-k:]) {
@@ -333,8 +333,8 @@ func unfinished(b []byte) int {
 	return 0
 }
 
-// character returns the largest length up to n at which b can be cut without cutting a character.
-func character(b []byte, n int) int {
+// characterBoundary returns the largest length up to n at which no character of b is cut.
+func characterBoundary(b []byte, n int) int {
 	for k := 1; k < utf8.UTFMax && k <= n; k++ {
 		tail := b[n-k:]
 		if !utf8.RuneStart(tail[0]) {

@@ -17,14 +17,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// script is a source that gives its chunks one a read; an empty chunk is a pause in which the tail's
-// deadline passes, if there is one.
+// script is a source that returns a chunk for each read. At an empty chunk the read deadline passes, if it is
+// set.
 type script struct {
-	chunks [][]byte
-	armed  bool
+	chunks      [][]byte
+	deadlineSet bool
 }
 
-func (s *script) SetReadDeadline(t time.Time) error { s.armed = !t.IsZero(); return nil }
+func (s *script) SetReadDeadline(t time.Time) error { s.deadlineSet = !t.IsZero(); return nil }
 
 func (s *script) TryRead(lend func() []byte) (int, error) { return s.ReadReady(lend) }
 
@@ -33,7 +33,7 @@ func (s *script) ReadReady(lend func() []byte) (int, error) {
 		c := s.chunks[0]
 		if len(c) == 0 {
 			s.chunks = s.chunks[1:]
-			if s.armed {
+			if s.deadlineSet {
 				return 0, os.ErrDeadlineExceeded
 			}
 			continue
@@ -48,7 +48,7 @@ func (s *script) ReadReady(lend func() []byte) (int, error) {
 	return 0, io.EOF
 }
 
-// readAll runs a reader over the chunks and returns the items that a cursor takes, and the counts.
+// readAll runs a reader over the chunks, and returns the items of a cursor and the counts.
 func readAll(t testing.TB, o ReaderOptions, chunks ...[]byte) ([]Item, Counts) {
 	t.Helper()
 	o.Kind = Stdout
@@ -78,7 +78,7 @@ func joined(items []Item) string {
 	return b.String()
 }
 
-// truncated is what the protocol says of a stream under a bound: the reference that the reader is held to.
+// truncated is the reference implementation of truncation as docs/protocol.md describes it.
 func truncated(in []byte, bound int) string {
 	var out strings.Builder
 	for _, line := range bytes.SplitAfter(in, []byte("\n")) {
@@ -87,7 +87,7 @@ func truncated(in []byte, bound int) string {
 			out.Write(line)
 			continue
 		}
-		out.Write(body[:character(body, bound)])
+		out.Write(body[:characterBoundary(body, bound)])
 		out.WriteString(Marker)
 		if nl {
 			out.WriteString("\n")
@@ -96,7 +96,7 @@ func truncated(in []byte, bound int) string {
 	return out.String()
 }
 
-func TestFault5LongLinesAtEveryBoundAndOffset(t *testing.T) {
+func TestLongLinesAtEveryLimitAndOffset(t *testing.T) {
 	for _, bound := range []int{1, 2, 7, 10, 64} {
 		for _, length := range []int{bound - 1, bound, bound + 1, 3*bound + 1} {
 			for _, nl := range []string{"", "\n", "\nnext\n"} {
@@ -152,7 +152,7 @@ func TestSplitPiecesAreNotJoined(t *testing.T) {
 	}
 }
 
-func TestFault5EndlessLineCostsNoMemory(t *testing.T) {
+func TestALongLineTakesNoMemory(t *testing.T) {
 	for _, bound := range []int64{1000, DefaultMaxLine, 8 << 20} {
 		for _, split := range []bool{false, true} {
 			log := NewLog(LogOptions{Bound: 64 << 10})
@@ -166,7 +166,7 @@ func TestFault5EndlessLineCostsNoMemory(t *testing.T) {
 			runtime.GC()
 			runtime.ReadMemStats(&after)
 			if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 1<<20 {
-				t.Errorf("bound %d split %v: %d bytes held after a line of 100 MB", bound, split, grown)
+				t.Errorf("limit %d split %v: %d bytes in use after a line of 100 MB", bound, split, grown)
 			}
 			c := log.Counts()
 			if c.Written[Stdout] != 100<<20 {
@@ -213,13 +213,13 @@ func TestCharactersAreNotCut(t *testing.T) {
 	}
 }
 
-func TestTailLeavesWithinItsDelay(t *testing.T) {
+func TestAPartialLineIsAppendedAfterItsDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := &pipeSource{feed: make(chan []byte)}
 		log := NewLog(LogOptions{Bound: 1 << 20})
 		done := make(chan error)
 		go func() { done <- NewReader(src, log, ReaderOptions{Kind: Stdout}).Run() }()
-		head := func() int64 { _, h := log.Bounds(); return h }
+		end := func() int64 { _, e := log.Bounds(); return e }
 		step := func(feed string, after time.Duration, want int64) {
 			t.Helper()
 			if feed != "" {
@@ -227,17 +227,17 @@ func TestTailLeavesWithinItsDelay(t *testing.T) {
 			}
 			time.Sleep(after)
 			synctest.Wait()
-			if got := head(); got != want {
+			if got := end(); got != want {
 				t.Fatalf("after %q and %v: %d bytes in the log, want %d", feed, after, got, want)
 			}
 		}
 		step("prompt> ", 99*time.Millisecond, 0)
 		step("", 2*time.Millisecond, 8)
-		step("\xe2\x82", time.Hour, 8)                // an unfinished character waits
-		step("\xac", 101*time.Millisecond, 11)        // and leaves like any tail when it is whole
-		step("a", 60*time.Millisecond, 11)            // the delay counts from the first
-		step("b", 41*time.Millisecond, 13)            // unsent byte
-		step("line\nrest", 99*time.Millisecond, 13+5) // what is whole leaves at once
+		step("\xe2\x82", time.Hour, 8)                // an incomplete character waits
+		step("\xac", 101*time.Millisecond, 11)        // and is appended like any partial line when it is complete
+		step("a", 60*time.Millisecond, 11)            // the delay counts from the first byte
+		step("b", 41*time.Millisecond, 13)            // that is not appended
+		step("line\nrest", 99*time.Millisecond, 13+5) // a whole line is appended at once
 		step("", 2*time.Millisecond, 13+5+4)
 		close(src.feed)
 		if err := <-done; err != nil {
@@ -277,7 +277,7 @@ func TestIdleReaderHoldsNoBuffer(t *testing.T) {
 		log := NewLog(LogOptions{Bound: 1 << 20})
 		r := NewReader(nil, log, ReaderOptions{Kind: Stdout})
 		r.src = &script{}
-		r.took(copy(r.lend(), in))
+		r.process(copy(r.lend(), in))
 		r.flush()
 		if r.buf != nil {
 			t.Errorf("after %q the reader holds a buffer", in)

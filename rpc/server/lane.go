@@ -65,7 +65,7 @@ func newLane(c *conn, s Session, o attachOptions) *lane {
 		Cursor: stream.CursorOptions{
 			After:      o.after,
 			Notes:      true,
-			Paces:      o.stream && !o.drop,
+			Block:      o.stream && !o.drop,
 			EventsOnly: !o.stream,
 			Window:     o.window,
 			Ready:      func() { c.outbox.turn(l) },
@@ -95,7 +95,7 @@ func (l *lane) readFrom(seq int64) {
 	switch {
 	case l.gone:
 	case l.reading == nil:
-		l.reading = l.session.Cursor(stream.CursorOptions{After: seq, Paces: true})
+		l.reading = l.session.Cursor(stream.CursorOptions{After: seq, Block: true})
 	default:
 		l.reading.Advance(seq)
 	}

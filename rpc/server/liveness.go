@@ -27,7 +27,7 @@ type liveness struct {
 // watch starts the time of idle.
 func (s *socket) watch(idle time.Duration) *liveness {
 	l := &liveness{sock: s}
-	l.Deadline = stream.NewSilence(idle, l.alive, func() { _ = s.Conn.SetReadDeadline(time.Unix(1, 0)) })
+	l.Deadline = stream.NewIdleDeadline(idle, l.alive, func() { _ = s.Conn.SetReadDeadline(time.Unix(1, 0)) })
 	return l
 }
 

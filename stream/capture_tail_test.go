@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestTailOfEachKind: what one kind has kept is there whatever the other one writes.
+// TestTailOfEachKind checks that output of one kind does not evict the tail of another.
 func TestTailOfEachKind(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, keep := range []int64{1, 7, 300, 5000} {
@@ -25,7 +25,7 @@ func TestTailOfEachKind(t *testing.T) {
 					got, truncated := l.Tail(k, n)
 					w := want[k][max(0, len(want[k])-int(n)):]
 					if !bytes.Equal(got, w) || truncated != (len(w) < len(want[k])) {
-						t.Fatalf("keep %d, piece %d: the newest %d of kind %d are %d bytes, truncated %v", keep, i, n, k, len(got), truncated)
+						t.Fatalf("keep %d, piece %d: Tail(%d) of kind %d has %d bytes, truncated %v", keep, i, n, k, len(got), truncated)
 					}
 				}
 			}
@@ -33,8 +33,8 @@ func TestTailOfEachKind(t *testing.T) {
 	}
 }
 
-// TestTailTellsOfTruncation of a line that left the log.
-func TestTailTellsOfTruncation(t *testing.T) {
+// TestTailReportsTruncation checks that it does so for a line that was evicted.
+func TestTailReportsTruncation(t *testing.T) {
 	l := NewLog(LogOptions{Bound: 1000, Keep: 100})
 	l.Append(Piece{Kind: Stdout, Data: []byte("abc"), Marker: Marker, Truncated: true})
 	l.Append(Piece{Kind: Stderr, Data: make([]byte, 2000)})
@@ -44,12 +44,12 @@ func TestTailTellsOfTruncation(t *testing.T) {
 	}
 }
 
-// TestTailsAreInTheBudget: what is kept for Tail counts as what the log holds does, and is given up with it.
-func TestTailsAreInTheBudget(t *testing.T) {
+// TestTailIsChargedToTheBudget checks that Evict and ReleaseBudget release what is kept for Tail.
+func TestTailIsChargedToTheBudget(t *testing.T) {
 	const bound, keep = 1000, 5000
 	b := NewBudget(1<<20, func() {})
-	shed, left := NewLog(LogOptions{Bound: bound, Keep: keep, Budget: b}), NewLog(LogOptions{Bound: bound, Keep: keep, Budget: b})
-	for _, l := range []*Log{shed, left} {
+	evicted, kept := NewLog(LogOptions{Bound: bound, Keep: keep, Budget: b}), NewLog(LogOptions{Bound: bound, Keep: keep, Budget: b})
+	for _, l := range []*Log{evicted, kept} {
 		for range 100 {
 			l.Append(Piece{Kind: Stdout, Data: make([]byte, 200), Sealed: true})
 			l.Append(Piece{Kind: Stderr, Data: make([]byte, 200), Sealed: true})
@@ -58,26 +58,26 @@ func TestTailsAreInTheBudget(t *testing.T) {
 	if used := b.Used(); used < 2*(2*keep+bound/2) || used > 2*(2*keep+2*bound) {
 		t.Errorf("%d bytes are used", used)
 	}
-	shed.Shed()
-	if got, truncated := shed.Tail(Stdout, keep); len(got) > 200 || !truncated {
+	evicted.Evict()
+	if got, truncated := evicted.Tail(Stdout, keep); len(got) > 200 || !truncated {
 		t.Errorf("%d bytes, %v", len(got), truncated)
 	}
 	if used := b.Used(); used < 2*keep || used > 2*keep+3*bound {
-		t.Errorf("%d bytes are used when one is shed", used)
+		t.Errorf("%d bytes are used after Evict of one log", used)
 	}
-	for _, l := range []*Log{shed, left} {
-		l.Leave()
+	for _, l := range []*Log{evicted, kept} {
+		l.ReleaseBudget()
 	}
 	if b.Used() != 0 {
-		t.Errorf("%d bytes are used by nobody", b.Used())
+		t.Errorf("%d bytes are used after ReleaseBudget", b.Used())
 	}
 }
 
-// TestGapsAreExactAmongManyEvents: however many events are gone, the output of a gap is told from them.
+// TestGapsAreExactAmongManyEvents checks that gaps distinguish output from many evicted events.
 func TestGapsAreExactAmongManyEvents(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	l := NewLog(LogOptions{Bound: 1000})
-	var before []int64 // events before each place
+	var before []int64 // events before each position
 	events := int64(0)
 	for range 3000 {
 		for range 1 + r.IntN(4) {
@@ -93,7 +93,7 @@ func TestGapsAreExactAmongManyEvents(t *testing.T) {
 	}
 	oldest, _ := l.Bounds()
 	if oldest < 3000 {
-		t.Fatalf("what is kept begins at %d", oldest)
+		t.Fatalf("the oldest position is %d", oldest)
 	}
 	for seq := int64(0); seq < oldest; seq++ {
 		c := l.NewCursor(CursorOptions{After: seq})

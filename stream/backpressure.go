@@ -1,0 +1,94 @@
+package stream
+
+// Hold makes appends of output wait until release is called: output that is appended meanwhile follows the
+// events that are appended meanwhile. Events do not wait. Holds nest.
+func (l *Log) Hold() (release func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.holds++
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.holds--
+		l.wakeAppenders()
+	}
+}
+
+// wait blocks while the log is full. It reports whether it has blocked. It is called with the log's
+// lock, which it releases while it waits.
+func (l *Log) wait() (waited bool) {
+	if !l.full() {
+		return false
+	}
+	l.appenders++
+	if l.appenders == 1 && l.onBlocked != nil {
+		l.onBlocked(true)
+	}
+	for l.full() {
+		if l.waitOnce() && l.full() {
+			l.budget.grantNext()
+		}
+	}
+	l.appenders--
+	if l.appenders == 0 && l.onBlocked != nil {
+		l.onBlocked(false)
+	}
+	return true
+}
+
+// waitOnce waits without the log's lock until an append may have become possible. It reports whether the
+// budget granted it room; if the room is not used, the caller passes the grant on.
+func (l *Log) waitOnce() (granted bool) {
+	if l.wakeup == nil {
+		l.wakeup = make(chan struct{})
+	}
+	wakeup := l.wakeup
+	if l.holds > 0 || l.end.charge-l.slowest() >= l.bound { // the budget makes no difference
+		l.mu.Unlock()
+		<-wakeup
+		l.mu.Lock()
+		return false
+	}
+	w := l.budget.enqueue()
+	l.mu.Unlock()
+	select {
+	case <-wakeup:
+	case <-w.granted:
+	}
+	granted = w.cancel()
+	l.mu.Lock()
+	return granted
+}
+
+// wakeAppenders makes waiting appends check again whether the log is full.
+func (l *Log) wakeAppenders() {
+	if l.wakeup != nil {
+		close(l.wakeup)
+		l.wakeup = nil
+	}
+}
+
+// full reports whether an append has to wait.
+func (l *Log) full() bool {
+	return !l.unblocked && (l.holds > 0 || l.end.charge-l.slowest() >= l.share())
+}
+
+// share returns how many charged bytes the log may hold now.
+func (l *Log) share() int64 {
+	if l.budget.Exceeded() {
+		return min(l.bound, minShare)
+	}
+	return l.bound
+}
+
+// slowest returns the charge at the position of the slowest blocking cursor, or at the end of the log if
+// there is none.
+func (l *Log) slowest() int64 {
+	least := l.end.charge
+	for _, c := range l.cursors {
+		if c.block {
+			least = min(least, c.at.charge)
+		}
+	}
+	return least
+}
