@@ -14,7 +14,6 @@ import (
 	"github.com/coder/websocket"
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
-	"github.com/sourcegraph/jsonrpc2"
 
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/session"
@@ -34,7 +33,7 @@ const (
 	silentPings = 3
 )
 
-// conn is one WebSocket: a jsonrpc2.Conn that reads, an outbox that writes, the requests in flight and the
+// conn is one WebSocket: the loop that reads requests, an outbox that writes, the requests in flight and the
 // sessions it is attached to.
 type conn struct {
 	server  *Server
@@ -44,13 +43,14 @@ type conn struct {
 	log     zerolog.Logger
 	ws      *websocket.Conn
 	outbox  *outbox
-	wire    *wire
 
 	ctx    context.Context // ends with the connection
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // requests that wait
 
-	slowStart <-chan struct{} // Ready of the last start that took longer than startInline, or nil; belongs to the goroutine that reads
+	// These belong to the goroutine that reads.
+	calls     []rpc.Call      // of the current message
+	slowStart <-chan struct{} // Ready of the last start that took longer than startInline, or nil
 
 	replying chan struct{} // holds a token while one of those requests makes its reply
 
@@ -66,37 +66,84 @@ type conn struct {
 
 // serve runs the connection to its end. When it returns nothing of it is left: no goroutine, no descriptor,
 // no attachment.
+//
+//	peer                                 goroutine of serve                    goroutine per waiting request
+//	 │ frames   ┌───────────────┐ text ┌───────────────┐ request ┌─────────┐ wait ┌──────┐
+//	 ├─────────→│ messageReader ├─────→│ handleMessage ├────────→│ handler ├─────→│ wait │
+//	 │          └───────────────┘      └───────┬───────┘         └────┬────┘      └──┬───┘
+//	 │                           malformed call│                result│        result│
+//	 │ frames   ┌───────────────┐      ┌───────┴──────────────────────┴──────────────┴───┐
+//	 │←─────────┤    outbox     │←─────┤            reply → control queue                │
+//	            └───────────────┘      └─────────────────────────────────────────────────┘
 func (c *conn) serve() {
 	c.log.Debug().Msg("connected")
-	go c.outbox.run()
+	go func() {
+		c.outbox.run()
+		c.cancel()
+	}()
 	c.outbox.send(notification(rpc.NotifyConnected, c.server.connected(c.id)))
-	rc := jsonrpc2.NewConn(c.ctx, c.wire, c, jsonrpc2.SetLogger(quiet{}))
-	select {
-	case <-rc.DisconnectNotify(): // the peer went, or broke the protocol
-	case <-c.outbox.done: // the peer takes nothing, or a close frame was sent
-	}
+	err := c.readMessages()
 	c.cancel()
+	c.closeForError(err)
 	c.leaveAll()
-	c.hangUp()
 	<-c.outbox.done
 	_ = c.ws.CloseNow()
-	<-c.wire.done
 	c.wg.Wait()
 	c.log.Debug().Msg("disconnected")
 }
 
-// hangUp ends the outbox. A peer that broke the protocol is told so; one that is gone is told nothing.
-func (c *conn) hangUp() {
-	err := c.wire.failure()
-	var gone net.Error
-	if err == nil || errors.As(err, &gone) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		if gone != nil && gone.Timeout() {
+// readMessages begins the requests of each message until the connection fails or is closed. The outbox closes the
+// socket when it ends, which ends the reading too. It does not read while the peer does not take its replies.
+func (c *conn) readMessages() error {
+	reader := messageReader{ws: c.ws}
+	for c.outbox.waitRoom() {
+		text, err := reader.next()
+		if err != nil {
+			return err
+		}
+		c.handleMessage(text)
+	}
+	return io.EOF
+}
+
+// handleMessage begins the requests of one message, in their order, and answers what is malformed. The text is
+// not used after it returns.
+func (c *conn) handleMessage(text []byte) {
+	calls, isBatch, bad := c.dialect.parse(text, maxBatch, c.calls[:0])
+	if bad != nil {
+		c.outbox.send(errorReply(nil, bad))
+		return
+	}
+	var b *batch
+	if isBatch {
+		b = newBatch(c)
+		defer b.started()
+	}
+	for i := range calls {
+		if r := c.admit(&calls[i], b); r != nil {
+			r.run()
+		}
+	}
+	clear(calls) // they alias the text
+	c.calls = calls
+}
+
+// closeForError ends the outbox. A peer that violated the protocol is sent the reason; one that is gone is sent
+// nothing.
+func (c *conn) closeForError(err error) {
+	var network net.Error
+	var violation *closeError
+	switch {
+	case errors.As(err, &violation):
+		c.outbox.close(closeFrame(uint16(violation.code), violation.reason))
+	case errors.As(err, &network), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		if network != nil && network.Timeout() {
 			c.stuck(fmt.Errorf("nothing came for %v", c.server.idle()))
 		}
 		c.outbox.abortUnlessClosing()
-		return
+	default:
+		c.outbox.close(closeFrame(uint16(websocket.StatusProtocolError), ""))
 	}
-	c.outbox.close(closeFrame(uint16(websocket.StatusProtocolError), ""))
 }
 
 // goAway ends the connection because the server shuts down. What is in flight is answered and output lanes
@@ -132,7 +179,7 @@ func (c *conn) admit(call *rpc.Call, b *batch) *request {
 	if len(call.ID) > maxIDBytes {
 		call.ID, call.Err = nil, rpc.InvalidRequest("id is longer than %d bytes", maxIDBytes)
 	}
-	r := &request{conn: c, id: bytes.Clone(call.ID), batch: b, size: int64(len(call.Params)), params: call.Params}
+	r := newRequest(c, call, b)
 	if b != nil && (r.id != nil || call.Err != nil) {
 		b.add()
 	}
@@ -142,12 +189,12 @@ func (c *conn) admit(call *rpc.Call, b *batch) *request {
 	}
 	err := c.enter(r)
 	if err == nil {
-		if r.method = rpc.LookupMethod(call.Method); r.method != nil {
+		if r.method = rpc.LookupMethod(r.Method); r.method != nil {
 			return r
 		}
 		c.landed(r)
 		defer c.paid()
-		err = rpc.MethodNotFound(call.Method)
+		err = rpc.MethodNotFound(r.Method)
 	}
 	if r.id != nil {
 		id := r.id
@@ -237,13 +284,6 @@ func (c *conn) cancelRequest(id []byte) {
 	if r := c.inFlight[idKey(id)]; r != nil && r.cancel != nil {
 		r.cancel(errCanceled)
 	}
-}
-
-// Handle implements jsonrpc2.Handler: the request is the wire's current one.
-func (c *conn) Handle(context.Context, *jsonrpc2.Conn, *jsonrpc2.Request) {
-	r := c.wire.current
-	c.wire.current = nil
-	r.run()
 }
 
 // attach makes a lane for a session, which does not take turns before its begin. If there is one already it is
@@ -392,15 +432,9 @@ func newConn(s *Server, owner string, d *dialect, sock *socket) *conn {
 	}
 	c.log = s.o.Log.With().Str("connection", c.id).Logger()
 	c.outbox = newOutbox(sock, s.o.PingInterval, c.stuck)
-	c.wire = &wire{conn: c, done: make(chan struct{})}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c
 }
 
 // idle is the longest time in which nothing comes from a peer that lives.
 func (s *Server) idle() time.Duration { return silentPings * s.o.PingInterval }
-
-// quiet keeps jsonrpc2 from writing to the standard logger; connections log their ends themselves.
-type quiet struct{}
-
-func (quiet) Printf(string, ...any) {}

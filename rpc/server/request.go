@@ -1,26 +1,45 @@
 package server
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"runtime/debug"
+
+	"github.com/sourcegraph/jsonrpc2"
 
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
 // request is one request in flight on a connection. It is answered once.
+//
+// Its method and params are those of a [jsonrpc2.Request], whose ID is not set: that takes only strings and uint64,
+// and a reply carries the id byte for byte as it was received. For the same reason, and because it closes the
+// connection on bad JSON and on a batch, a jsonrpc2.Conn does not serve here.
 type request struct {
+	jsonrpc2.Request // Params, which may be nil, are valid until the handler returns
+
 	conn   *conn
-	id     []byte // raw; nil for a notification
+	id     []byte // raw JSON; nil for a notification
 	key    string // in conn.inFlight; "" where it is not there
 	method *rpc.Method
-	params []byte // raw; valid until the handler returns
-	size   int64  // of params
+	params json.RawMessage
+	size   int64 // of params
 	batch  *batch
 	cancel context.CancelCauseFunc // set for one that waits
 
 	behind  <-chan struct{} // what the reply of one that waits stays behind; nil for nothing
 	after   func()          // called when the reply is in its lane
 	cleanup func()          // called when one that waited is over, however it ended
+}
+
+func newRequest(c *conn, call *rpc.Call, b *batch) *request {
+	r := &request{conn: c, id: bytes.Clone(call.ID), params: call.Params, size: int64(len(call.Params)), batch: b}
+	r.Method, r.Notif = call.Method, call.ID == nil
+	if call.Params != nil {
+		r.Params = &r.params
+	}
+	return r
 }
 
 // answer is how a handler ends: with a result or an error, or with a wait that finds one later. The context
@@ -53,7 +72,7 @@ func (r *request) decode(dst any) *rpc.Error {
 // run handles the request and sees that it is answered.
 func (r *request) run() {
 	a := r.guard(func() answer { return handlers[r.method.Name](r) })
-	r.params = nil // a request that waits must not hold its text too
+	r.params, r.Params = nil, nil // a request that waits must not hold its text too
 	if a.wait == nil {
 		r.finish(a.result, a.err)
 		return
@@ -96,7 +115,7 @@ func (r *request) then(first bool, f func()) {
 func (r *request) guard(f func() answer) (a answer) {
 	defer func() {
 		if p := recover(); p != nil {
-			r.conn.log.Error().Interface("panic", p).Str("method", r.method.Name).Bytes("stack", debug.Stack()).Msg("handler panicked")
+			r.conn.log.Error().Interface("panic", p).Str("method", r.Method).Bytes("stack", debug.Stack()).Msg("handler panicked")
 			a = result(nil, rpc.Internal())
 		}
 	}()
@@ -118,14 +137,14 @@ func (r *request) finish(res any, err error) {
 func (r *request) encode(res any, err error) []byte {
 	if r.id == nil {
 		if err != nil {
-			r.conn.log.Debug().Err(err).Str("method", r.method.Name).Msg("notification failed")
+			r.conn.log.Debug().Err(err).Str("method", r.Method).Msg("notification failed")
 		}
 		return nil
 	}
 	if err != nil {
 		e, known := wireError(err, "")
 		if !known {
-			r.conn.log.Error().Err(err).Str("method", r.method.Name).Msg("request failed")
+			r.conn.log.Error().Err(err).Str("method", r.Method).Msg("request failed")
 		}
 		return errorReply(r.id, e)
 	}
