@@ -14,7 +14,7 @@ func listed(ctx context.Context, conn *client.Client) (all []rpc.SessionStatus, 
 	all = []rpc.SessionStatus{} // which is [] in JSON
 	for after := ""; ; {
 		var page rpc.ListResult
-		if err := conn.CallAgain(ctx, rpc.MethodList, rpc.ListParams{After: after}, &page); err != nil {
+		if err := conn.CallIdempotent(ctx, rpc.MethodList, rpc.ListParams{After: after}, &page); err != nil {
 			return nil, false, err
 		}
 		all = append(all, page.Sessions...)

@@ -51,7 +51,7 @@ func TestStoppedServerIsGivenUp(t *testing.T) {
 			x.expect("ready")
 			server.stop(t)
 			x.exits(125)
-			const why = "the server is silent: nothing was received for 1s"
+			const why = "server does not respond: nothing was received for 1s"
 			want := "runnel: lost the server: connection closed: " + why + "\n"
 			if verb != "run" {
 				want = "runnel: connection lost: " + why + "; reconnecting\n" + want
@@ -69,7 +69,7 @@ func TestServerThatWasStoppedIsComeBackTo(t *testing.T) {
 	x := p.runnel(t, "run", "--url", ready.URL, "-c", "echo ready; read line; echo $line; exit 7")
 	x.expect("ready")
 	server.stop(t)
-	x.logs("the server is silent")
+	x.logs("server does not respond")
 	x.types("hello\n")
 	server.signal(syscall.SIGCONT)
 	x.expect("hello")
@@ -95,7 +95,7 @@ func TestStalledNetwork(t *testing.T) {
 			p.letGo(t)
 			same(t, x.rest(), allNumbered())
 			x.exits(9)
-			x.logs("the server is silent: nothing was received for 1s; reconnecting\n")
+			x.logs("server does not respond: nothing was received for 1s; reconnecting\n")
 		})
 	}
 }
@@ -116,7 +116,7 @@ func TestVerbsEndWhenTheServerIsStopped(t *testing.T) {
 		t.Fatal("nothing ends")
 	}
 	server.stop(t)
-	all := map[*program]string{waits: "connection closed: the server is silent: nothing was received for 1s"}
+	all := map[*program]string{waits: "connection closed: server does not respond: nothing was received for 1s"}
 	for _, url := range []string{"", "--url=" + ready.URL} {
 		for _, verb := range []string{"ps", "logs", "cancel", "pause", "resume", "attach", "run"} {
 			args := []string{verb}

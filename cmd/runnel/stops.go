@@ -63,7 +63,7 @@ func (z *stops) stop(ctx context.Context, s *client.Session) {
 	z.tty.cooked() // for the shell that shows up now
 	halt(goesOn)
 	z.tty.raw()
-	_ = s.Follow(ctx)
+	_ = s.Reattach(ctx)
 	if paused {
 		_ = s.Control(ctx, rpc.ControlResume)
 	}

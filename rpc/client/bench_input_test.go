@@ -11,7 +11,8 @@ import (
 	"github.com/runnel-rpc/runnel/rpc/client"
 )
 
-// BenchmarkInput sends input to a command that reads all of it, in pieces as `runnel run` reads them.
+// BenchmarkInput writes input to a command that reads all of it, in pieces of the size that `runnel
+// run` reads.
 func BenchmarkInput(b *testing.B) {
 	url, stop := serve()
 	defer stop()
@@ -40,7 +41,7 @@ func BenchmarkInput(b *testing.B) {
 	}
 }
 
-// BenchmarkCall is the round trip of a request that the server answers at once.
+// BenchmarkCall measures the round trip of a request that the server answers at once.
 func BenchmarkCall(b *testing.B) {
 	url, stop := serve()
 	defer stop()

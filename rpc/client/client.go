@@ -16,20 +16,22 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// Options say how to connect. The zero value connects over TCP, shows no token, and ends with its connection.
+// Options are the options of Dial. The zero value connects over TCP, sends no token, and does not
+// reconnect.
 type Options struct {
-	// Token is shown to the server as a bearer token, if not empty.
+	// Token is sent as a bearer token (RFC 6750), if not empty.
 	Token string
-	// Dial makes the connection in place of a TCP one, for a Unix socket say.
+	// Dial makes the connection instead of a TCP dial, for example to a Unix socket.
 	Dial func(context.Context) (net.Conn, error)
-	// Reconnect, if not nil, dials again when the connection drops, and attaches to the sessions again.
+	// Reconnect, if not nil, makes the client dial again when the connection is lost.
 	Reconnect *Reconnect
 	// Shutdown, if not nil, is called when the server announces its shutdown.
 	Shutdown func(rpc.Shutdown)
-	// Raw, if not nil, is called with every notification that belongs to no session, as it came. The text is
-	// valid until it returns.
+	// Raw, if not nil, is called with each notification that belongs to no session, as received.
+	// The message is valid until Raw returns.
 	Raw func(message []byte)
-	// MaxMessageBytes bounds what is taken from the server; 0 means 4 MiB.
+	// MaxMessageBytes is the size of the largest message to accept from the server; 0 means 4 MiB,
+	// and a negative number no limit. A larger message closes the connection.
 	MaxMessageBytes int64
 }
 
@@ -39,51 +41,55 @@ const (
 )
 
 var (
-	// ErrClosed is the cause of every error that comes of a connection that is over.
+	// ErrClosed is wrapped by the error of each operation that fails because the connection is
+	// closed.
 	ErrClosed = errors.New("connection closed")
-	// ErrDetached is how a session ends for a client that follows it no more.
+	// ErrDetached is the error of Session.Wait after Session.Detach.
 	ErrDetached = errors.New("detached")
-	// ErrFollowed says that the client follows a session of that id already.
-	ErrFollowed = errors.New("the session is followed by this client already")
+	// ErrAttached is the error of Execute and Attach if the client is attached to a session of that
+	// id.
+	ErrAttached = errors.New("the client is already attached to the session")
 )
 
-// TooLargeError says that a message is larger than the server takes. It was not sent.
+// TooLargeError is the error of a request that is larger, in bytes, than the server's
+// max_message_bytes. It was not sent.
 type TooLargeError struct{ Size, Limit int64 }
 
 func (e *TooLargeError) Error() string {
-	return fmt.Sprintf("a message of %d bytes: the server takes %d at most", e.Size, e.Limit)
+	return fmt.Sprintf("message of %d bytes exceeds the server's limit of %d", e.Size, e.Limit)
 }
 
-// RefusedError is what a server said in place of the upgrade.
+// RefusedError is the error of Dial if the server answers the upgrade with another HTTP status than
+// 101.
 type RefusedError struct {
 	Status int
-	Reason string
+	Reason string // the first 256 bytes of the body
 }
 
 func (e *RefusedError) Error() string {
-	return fmt.Sprintf("the server refused the connection: %d %s: %s", e.Status, http.StatusText(e.Status), e.Reason)
+	return fmt.Sprintf("server refused the connection: %d %s: %s", e.Status, http.StatusText(e.Status), e.Reason)
 }
 
-// Client is a connection to a server, or one after the other. Its methods may be called concurrently. Events of
-// its sessions are told in order.
+// Client is a client of one server. It has one connection at a time. Its methods may be called
+// concurrently.
 type Client struct {
-	o    Options
-	url  string
-	done chan struct{} // closed when there will be no connection any more
-	stop context.CancelFunc
-	over context.Context // done when the client is to end
-	raw  atomic.Bool     // a session wants its notifications as they come
+	o       Options
+	url     string
+	done    chan struct{}   // closed when there is no connection and none will be made
+	ctx     context.Context // canceled when the client closes
+	cancel  context.CancelFunc
+	wantRaw atomic.Bool // a session has Events.Raw
 
 	mu       sync.Mutex
-	link     *link
-	changed  chan struct{} // closed when link is another one, or err is set
+	conn     *connection
+	changed  chan struct{} // closed when conn is replaced or err is set
 	sessions map[string]*Session
-	err      error // why there will be no connection any more
+	err      error // why no connection will be made
 }
 
-// Dial connects to the server at url, ws://host:port/ws or wss://. The context bounds the dialing, up to the server's
-// first message. From then on a connection ends with a SilentError when nothing is received on it for three ping
-// intervals of the server, or nothing can be sent for 30 seconds.
+// Dial connects to the server at url, ws://host:port/ws or wss://…. The context bounds dialing, up
+// to the server's first message. After that, the connection fails with a TimeoutError if nothing is
+// received for three ping intervals of the server, or nothing can be sent for 30 seconds.
 func Dial(ctx context.Context, url string, o Options) (*Client, error) {
 	if o.MaxMessageBytes == 0 {
 		o.MaxMessageBytes = defaultMaxMessage
@@ -95,56 +101,57 @@ func Dial(ctx context.Context, url string, o Options) (*Client, error) {
 		changed:  make(chan struct{}),
 		sessions: make(map[string]*Session),
 	}
-	c.over, c.stop = context.WithCancel(context.Background())
-	l, err := c.dial(ctx)
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	conn, err := c.dial(ctx)
 	if err != nil {
-		c.stop()
+		c.cancel()
 		return nil, err
 	}
-	c.link = l
-	go c.keep(l)
+	c.conn = conn
+	go c.maintain(conn)
 	return c, nil
 }
 
-// Connected is what the server said first, on the newest connection.
+// Connected returns the server's first message on the newest connection.
 func (c *Client) Connected() rpc.Connected {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.link.connected
+	return c.conn.connected
 }
 
-// Done is closed when the connection is over and no other will be made.
+// Done is closed when the connection is closed and no other one will be made.
 func (c *Client) Done() <-chan struct{} { return c.done }
 
-// Close ends the connection and waits until it is over. The policy of each session says what becomes of it.
-func (c *Client) Close() error { return c.end((*link).close) }
+// Close closes the connection with a closing handshake (RFC 6455 §7.1.2), and waits until it is
+// closed. What happens to a session then depends on its on_disconnect.
+func (c *Client) Close() error { return c.end((*connection).close) }
 
-// Abort ends the connection without a word to the server.
-func (c *Client) Abort() { _ = c.end((*link).abort) }
+// Abort closes the connection without a closing handshake.
+func (c *Client) Abort() { _ = c.end((*connection).abort) }
 
-func (c *Client) end(how func(*link) error) error {
-	c.stop()
+func (c *Client) end(closeConn func(*connection) error) error {
+	c.cancel()
 	c.mu.Lock()
-	l := c.link
+	conn := c.conn
 	c.mu.Unlock()
-	err := how(l)
+	err := closeConn(conn)
 	<-c.done
 	return err
 }
 
-// current is the connection to use, once there is one.
-func (c *Client) current(ctx context.Context) (*link, error) {
+// awaitConnection returns the current connection, and waits for one while the client reconnects.
+func (c *Client) awaitConnection(ctx context.Context) (*connection, error) {
 	for {
 		c.mu.Lock()
-		l, changed, err := c.link, c.changed, c.err
+		conn, changed, err := c.conn, c.changed, c.err
 		c.mu.Unlock()
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrClosed, err)
 		}
 		select {
-		case <-l.done:
+		case <-conn.done:
 		default:
-			return l, nil
+			return conn, nil
 		}
 		select {
 		case <-changed:
@@ -154,58 +161,58 @@ func (c *Client) current(ctx context.Context) (*link, error) {
 	}
 }
 
-// alive is the connection where there is one now.
-func (c *Client) alive() *link {
+// currentConnection returns the connection, or nil while there is none.
+func (c *Client) currentConnection() *connection {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	select {
-	case <-c.link.done:
+	case <-c.conn.done:
 		return nil
 	default:
-		return c.link
+		return c.conn
 	}
 }
 
-// Call sends a request and waits for its result, which is decoded into result if that is not nil. An error
-// that the server answers is an *rpc.Error. It returns when the context ends, also where the connection takes nothing
-// more; then the request is taken back if it was not sent yet, else canceled on the server. If the connection drops
-// before the answer it is not known whether the request was carried out: the error is ErrClosed, also where the
-// client reconnects.
+// Call sends a request, waits for the reply, and decodes its result into result if that is not nil.
+// An error reply is returned as an *rpc.Error. If the context ends first, Call returns its error; a
+// request that was not sent yet is then removed from the queue, and another one is canceled on the
+// server ($/cancelRequest). If the connection is lost before the reply, Call returns ErrClosed,
+// with Reconnect too: whether the server has processed the request is unknown.
 func (c *Client) Call(ctx context.Context, method string, params, result any) error {
-	l, err := c.current(ctx)
+	conn, err := c.awaitConnection(ctx)
 	if err != nil {
 		return err
 	}
-	return l.call(ctx, method, params, result)
+	return conn.call(ctx, method, params, result)
 }
 
-// CallAgain is Call for what may be asked twice: where the client reconnects, and the connection dropped before the
-// answer, it asks again.
-func (c *Client) CallAgain(ctx context.Context, method string, params, result any) error {
+// CallIdempotent is Call for requests that the server may process twice. If the client reconnects,
+// a request whose connection was lost before the reply is sent again.
+func (c *Client) CallIdempotent(ctx context.Context, method string, params, result any) error {
 	for {
-		l, err := c.current(ctx)
+		conn, err := c.awaitConnection(ctx)
 		if err != nil {
 			return err
 		}
-		err = l.call(ctx, method, params, result)
+		err = conn.call(ctx, method, params, result)
 		if c.o.Reconnect == nil || !errors.Is(err, ErrClosed) {
 			return err
 		}
 	}
 }
 
-// Notify sends a notification, which is not answered, and may be lost with the connection. It returns when the
-// notification was written to the connection, or the context ends.
+// Notify sends a notification. It returns when the notification has been written to the connection,
+// or the context ends. If the connection is lost, the notification may be lost with it.
 func (c *Client) Notify(ctx context.Context, method string, params any) error {
-	l, err := c.current(ctx)
+	conn, err := c.awaitConnection(ctx)
 	if err != nil {
 		return err
 	}
-	return l.notify(ctx, method, params)
+	return conn.notify(ctx, method, params)
 }
 
-// failure is why the client is over.
-func (c *Client) failure() error {
+// closedError returns why the client is closed, as an ErrClosed.
+func (c *Client) closedError() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err == nil {
@@ -214,21 +221,21 @@ func (c *Client) failure() error {
 	return fmt.Errorf("%w: %w", ErrClosed, c.err)
 }
 
-// follow adds a session whose events are to be told.
-func (c *Client) follow(s *Session) error {
+// addSession registers a session, which receives the events of its id from now on.
+func (c *Client) addSession(s *Session) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case c.err != nil:
 		return fmt.Errorf("%w: %w", ErrClosed, c.err)
 	case c.sessions[s.id] != nil:
-		return fmt.Errorf("%w: %s", ErrFollowed, s.id)
+		return fmt.Errorf("%w: %s", ErrAttached, s.id)
 	}
 	c.sessions[s.id] = s
 	return nil
 }
 
-func (c *Client) forget(s *Session) {
+func (c *Client) removeSession(s *Session) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.sessions[s.id] == s {
@@ -242,8 +249,8 @@ func (c *Client) session(id []byte) *Session {
 	return c.sessions[string(id)]
 }
 
-// refused explains why a dial failed, without the libraries' words about where they noticed.
-func refused(err error, resp *http.Response) error {
+// dialError returns why a dial failed, without the prefixes that the libraries add.
+func dialError(err error, resp *http.Response) error {
 	var op *net.OpError
 	switch {
 	case resp != nil && resp.StatusCode != http.StatusSwitchingProtocols:
@@ -256,16 +263,16 @@ func refused(err error, resp *http.Response) error {
 	return err
 }
 
-// lost is what ended a connection, without the library's words about where it noticed.
-func lost(err error) error {
-	var said websocket.CloseError
+// closeReason returns why a connection was closed, without the prefixes that the libraries add.
+func closeReason(err error) error {
+	var closed websocket.CloseError
 	var op *net.OpError
-	var silent *SilentError
+	var timeout *TimeoutError
 	switch {
-	case errors.As(err, &silent):
-		return silent
-	case errors.As(err, &said):
-		return fmt.Errorf("the server closed it: %d %s: %w", said.Code, said.Reason, err)
+	case errors.As(err, &timeout):
+		return timeout
+	case errors.As(err, &closed):
+		return fmt.Errorf("closed by the server: %d %s: %w", closed.Code, closed.Reason, err)
 	case errors.As(err, &op):
 		return op
 	case errors.Is(err, io.EOF):

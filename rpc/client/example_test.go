@@ -20,7 +20,7 @@ import (
 	"github.com/runnel-rpc/runnel/session"
 )
 
-// serve serves on a port of its own, for as long as an example runs.
+// serve starts a server on a free port.
 func serve() (url string, stop func()) {
 	sessions := session.NewRegistry(session.Options{
 		MaxSessions: 10, MaxRetained: 10, Retain: time.Minute, ReplayBytes: 1 << 20, Log: zerolog.Nop(),
@@ -70,7 +70,8 @@ func Example() {
 	// failed 3
 }
 
-// A command's input and output as bytes, at the pace of who reads them, over as many connections as it takes.
+// Input and output of a command as byte streams. Reading slowly slows the command down; a lost
+// connection is replaced.
 func ExampleSession_Reader() {
 	url, stop := serve()
 	defer stop()
@@ -83,7 +84,7 @@ func ExampleSession_Reader() {
 	s, err := c.Execute(ctx, rpc.ExecuteParams{
 		Command:      rpc.Command{Argv: []string{"sort"}},
 		Stdin:        rpc.StdinPipe,
-		OnDisconnect: rpc.OnDisconnectKeep, // it outlives a connection that drops
+		OnDisconnect: rpc.OnDisconnectKeep, // it continues if the connection is lost
 	}, client.Events{Readers: true})
 	if err != nil {
 		log.Fatal(err)
@@ -102,7 +103,8 @@ func ExampleSession_Reader() {
 	// pear
 }
 
-// A session that was started elsewhere, or before this program was, is followed from any place of its log.
+// Attach to a session that another client has started, and receive its events from the beginning of
+// the log.
 func ExampleClient_Attach() {
 	url, stop := serve()
 	defer stop()
@@ -130,7 +132,7 @@ func ExampleClient_Attach() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println("it is", at.State)
+	fmt.Println("state:", at.State)
 	if err := s.WriteBytes(ctx, []byte("\n"), true); err != nil {
 		log.Fatal(err)
 	}
@@ -138,12 +140,12 @@ func ExampleClient_Attach() {
 		log.Fatal(err)
 	}
 	// Unordered output:
-	// it is running
+	// state: running
 	// one
 	// two
 }
 
-// What the server refuses is an *rpc.Error with its code.
+// An error reply is an *rpc.Error.
 func ExampleClient_Call() {
 	url, stop := serve()
 	defer stop()

@@ -6,7 +6,8 @@ import (
 	"encoding/binary"
 )
 
-// The first bytes of the frames that a client sends: whole messages and control frames (RFC 6455 §5.2).
+// The first byte of frames that a client sends, with FIN set: unfragmented messages and control
+// frames (RFC 6455 §5.2).
 const (
 	frameText  = 0x80 | 0x1
 	framePing  = 0x80 | 0x9
@@ -17,26 +18,28 @@ const (
 )
 
 const (
-	// headRoom is the longest header of a frame: two bytes, a length of eight and a key of four.
-	headRoom = 14
-	maskSize = 4
-	masked   = 0x80
+	// maxHeader is the length of the longest header: two bytes, an eight-byte length, and a
+	// four-byte masking key.
+	maxHeader = 14
+	maskSize  = 4
+	masked    = 0x80
 )
 
-// frame makes a frame of buf, whose first headRoom bytes are free and whose rest is the payload. It masks the payload
-// in place (RFC 6455 §5.3) and returns the frame, which lies in buf.
+// frame returns a frame that begins with the byte first. The payload is in buf, after maxHeader
+// unused bytes. Frame masks it in place (RFC 6455 §5.3) and puts the header before it, so the frame
+// is a part of buf.
 func frame(first byte, buf []byte) []byte {
-	payload := buf[headRoom:]
-	key := buf[headRoom-maskSize : headRoom]
+	payload := buf[maxHeader:]
+	key := buf[maxHeader-maskSize : maxHeader]
 	_, _ = rand.Read(key) // never fails
 	mask(payload, key)
 	n, start := len(payload), 0
 	switch {
 	case n < 126:
-		start = headRoom - maskSize - 2
+		start = maxHeader - maskSize - 2
 		buf[start+1] = masked | byte(n)
 	case n <= 0xFFFF:
-		start = headRoom - maskSize - 4
+		start = maxHeader - maskSize - 4
 		buf[start+1] = masked | 126
 		binary.BigEndian.PutUint16(buf[start+2:], uint16(n))
 	default:
@@ -47,9 +50,9 @@ func frame(first byte, buf []byte) []byte {
 	return buf[start:]
 }
 
-// mask applies the key to b, a block at a time.
+// mask masks b with the key, a block at a time.
 func mask(b, key []byte) {
-	var block [1 << 10]byte // its length is a multiple of the key's
+	var block [1 << 10]byte // a multiple of the key's length
 	pad := block[:min(len(b), len(block))]
 	for n := copy(pad, key); n < len(pad); n *= 2 {
 		copy(pad[n:], pad[:n])
@@ -60,5 +63,5 @@ func mask(b, key []byte) {
 	}
 }
 
-// controlFrame is one without a payload.
-func controlFrame(first byte) []byte { return frame(first, make([]byte, headRoom)) }
+// controlFrame returns a control frame without a payload.
+func controlFrame(first byte) []byte { return frame(first, make([]byte, maxHeader)) }

@@ -6,16 +6,16 @@ import (
 	"testing"
 )
 
-// TestFrame: frames are as RFC 6455 §5.2 has them, for all forms of the length.
+// TestFrame checks frames against RFC 6455 §5.2, for all forms of the length.
 func TestFrame(t *testing.T) {
 	for _, size := range []int{0, 1, 125, 126, 127, 1023, 1024, 1025, 65535, 65536, 200_000} {
 		payload := make([]byte, size)
 		for i := range payload {
 			payload[i] = byte(i * 7)
 		}
-		f := frame(frameText, append(make([]byte, headRoom), payload...))
+		f := frame(frameText, append(make([]byte, maxHeader), payload...))
 		if f[0] != 0x81 || f[1]&0x80 == 0 {
-			t.Fatalf("%d: % x", size, f[:2])
+			t.Fatalf("%d: header % x", size, f[:2])
 		}
 		n, rest := int(f[1]&0x7F), f[2:]
 		switch n {
@@ -32,7 +32,7 @@ func TestFrame(t *testing.T) {
 			got[i] ^= key[i%4]
 		}
 		if !bytes.Equal(got, payload) {
-			t.Errorf("%d: the payload is another", size)
+			t.Errorf("%d: the unmasked payload is not the original", size)
 		}
 	}
 }

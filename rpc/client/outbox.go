@@ -9,135 +9,139 @@ import (
 )
 
 const (
-	// maxQueued is how many bytes may wait to be sent before calls have to wait for their turn.
+	// maxQueued is how many bytes may be queued before a send waits for room.
 	maxQueued = 1 << 20
-	// spare is how much more may be queued by messages that can't wait: the cancellation of a request or a session.
-	spare = 128 << 10
-	// maxKept is the longest buffer that is used again.
-	maxKept = 256 << 10
+	// urgentRoom is how many more bytes post may queue, for messages that cannot wait: the
+	// cancellation of a request or a session.
+	urgentRoom = 128 << 10
+	// maxPooled is the capacity of the largest buffer that is reused.
+	maxPooled = 256 << 10
 )
 
-// errOver says that nothing is sent any more. The link knows why.
-var errOver = errors.New("nothing is sent any more")
+// errOutboxClosed is the error of a send after the outbox was closed. The connection has the reason.
+var errOutboxClosed = errors.New("outbox is closed")
 
-// outgoing is a message that is to be sent.
+// outgoing is a message to send.
 type outgoing struct {
 	frame   []byte
-	buffer  *[]byte       // what frame lies in
-	written chan struct{} // closed when it was written; nil where nobody waits for that
+	buffer  *[]byte       // the buffer that contains frame
+	written chan struct{} // closed when the message has been written; nil if nothing waits for that
 }
 
-// outbox is the queue of what is to be sent on a connection, and the one place that writes to it. Whoever sends
-// waits, under a context, for room in the queue. A message may be taken back until it is begun; then it is written
-// whole. The answer to a ping goes first. Where nothing waits, the sender writes as much as the kernel takes at once,
-// which saves waking the goroutine of run.
+// outbox is the queue of messages to send on a connection, and its only writer. A sender waits,
+// under its context, for room in the queue. A queued message can be withdrawn until its first byte
+// is written; then it is written completely. A pong is written before queued messages. If nothing
+// is queued, the sender itself writes as much as the kernel accepts at once, which saves waking the
+// goroutine of run.
 type outbox struct {
-	to   net.Conn
-	try  func([]byte) int // writes what is taken without a wait; nil where that can't be told
-	turn chan struct{}    // held by the one that waits for room
-	room chan struct{}    // there may be room
-	wake chan struct{}    // there may be something to write
-	done chan struct{}    // closed when run has returned
+	conn     net.Conn
+	tryWrite func([]byte) int // writes without blocking; nil if the connection does not support that
+	waiter   chan struct{}    // a semaphore: one sender at a time waits for room
+	room     chan struct{}    // signaled when there may be room
+	wake     chan struct{}    // signaled when there may be something to write
+	done     chan struct{}    // closed when run has returned
 
 	mu      sync.Mutex
 	queue   []*outgoing
-	bytes   int          // of the queue
-	answer  []byte       // the pong to the newest ping; older pings need none (RFC 6455 §5.5.3)
-	pings   *time.Ticker // nil where this side need not ping
-	begun   *outgoing    // the rest of what a sender has begun to write
-	trying  bool         // a sender writes
-	writing bool         // run writes
-	leaving bool         // run returns when the queue is empty
-	over    bool         // nothing is sent any more
+	size    int          // bytes of the frames in queue
+	pong    []byte       // for the newest ping; older pings need no pong (RFC 6455 §5.5.3)
+	pings   *time.Ticker // nil if the client does not ping
+	partial *outgoing    // the rest of a message that a sender has written in part
+	trying  bool         // a sender is writing
+	writing bool         // run is writing
+	closing bool         // run returns when all is written; no message is accepted
+	closed  bool         // run has returned
 }
 
-func newOutbox(to net.Conn) *outbox {
+func newOutbox(conn net.Conn) *outbox {
 	return &outbox{
-		to:   to,
-		turn: make(chan struct{}, 1),
-		room: make(chan struct{}, 1),
-		wake: make(chan struct{}, 1),
-		done: make(chan struct{}),
+		conn:   conn,
+		waiter: make(chan struct{}, 1),
+		room:   make(chan struct{}, 1),
+		wake:   make(chan struct{}, 1),
+		done:   make(chan struct{}),
 	}
 }
 
-// send waits until the message is in the queue.
+// send queues or writes the message. It waits for room in the queue.
 func (o *outbox) send(ctx context.Context, m *outgoing) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	select {
-	case o.turn <- struct{}{}:
-		defer func() { <-o.turn }()
+	case o.waiter <- struct{}{}:
+		defer func() { <-o.waiter }()
 	case <-o.done:
-		return errOver
+		return errOutboxClosed
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 	for {
-		if queued, over := o.put(m, maxQueued); over {
-			return errOver
+		if queued, closed := o.enqueue(m, maxQueued); closed {
+			return errOutboxClosed
 		} else if queued {
 			return nil
 		}
 		select {
 		case <-o.room:
 		case <-o.done:
-			return errOver
+			return errOutboxClosed
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
 }
 
-// post puts the message into the queue without waiting, if there is any room for it.
-func (o *outbox) post(m *outgoing) { _, _ = o.put(m, maxQueued+spare) }
+// post queues the message without waiting. It drops the message if the queue has no room.
+func (o *outbox) post(m *outgoing) { _, _ = o.enqueue(m, maxQueued+urgentRoom) }
 
-func (o *outbox) put(m *outgoing, most int) (queued, over bool) {
+// enqueue queues or writes the message if fewer than limit bytes are queued.
+func (o *outbox) enqueue(m *outgoing, limit int) (queued, closed bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.over || o.leaving {
+	if o.closed || o.closing {
 		return false, true
 	}
-	if o.bytes >= most {
+	if o.size >= limit {
 		return false, false
 	}
-	if o.try != nil && !o.writing && !o.trying && o.begun == nil && o.answer == nil && len(o.queue) == 0 {
-		o.tryLocked(m)
+	if o.tryWrite != nil && !o.writing && !o.trying && o.partial == nil && o.pong == nil && len(o.queue) == 0 {
+		o.writeDirectly(m)
 		return true, false
 	}
 	o.queue = append(o.queue, m)
-	o.bytes += len(m.frame)
+	o.size += len(m.frame)
 	signal(o.wake)
 	return true, false
 }
 
-// tryLocked writes what the kernel takes of the message, and leaves the rest to run. It gives the lock back meanwhile.
-func (o *outbox) tryLocked(m *outgoing) {
+// writeDirectly writes what the kernel accepts of the message, and leaves the rest to run. It is
+// called with o.mu held, and releases it during the write.
+func (o *outbox) writeDirectly(m *outgoing) {
 	o.trying = true
 	o.mu.Unlock()
-	n := o.try(m.frame)
+	n := o.tryWrite(m.frame)
 	o.mu.Lock()
 	o.trying = false
 	if n == len(m.frame) {
-		m.wrote()
+		m.sent()
 	} else {
 		m.frame = m.frame[n:]
-		o.begun = m
+		o.partial = m
 	}
-	if o.begun != nil || o.answer != nil || len(o.queue) > 0 || o.leaving {
+	if o.partial != nil || o.pong != nil || len(o.queue) > 0 || o.closing {
 		signal(o.wake)
 	}
 }
 
-// withdraw takes a message back. It reports false where it was begun, and may have been received.
+// withdraw removes a message from the queue. It reports false if the message may have been written.
 func (o *outbox) withdraw(m *outgoing) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for i, queued := range o.queue {
 		if queued == m {
 			o.queue = append(o.queue[:i], o.queue[i+1:]...)
-			o.bytes -= len(m.frame)
+			o.size -= len(m.frame)
 			signal(o.room)
 			return true
 		}
@@ -145,51 +149,53 @@ func (o *outbox) withdraw(m *outgoing) bool {
 	return false
 }
 
-// control takes a control frame of the WebSocket library's. A close frame goes behind what is queued.
+// control queues a control frame. A close frame is written after all queued messages, and closes
+// the outbox.
 func (o *outbox) control(frame []byte) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {
-	case o.over:
+	case o.closed:
 		return net.ErrClosed
 	case frame[0]&opcodeBits == opPong:
-		o.answer = frame
+		o.pong = frame
 	default:
 		o.queue = append(o.queue, &outgoing{frame: frame})
-		o.bytes += len(frame)
-		o.leaving = o.leaving || frame[0]&opcodeBits == opClose
+		o.size += len(frame)
+		o.closing = o.closing || frame[0]&opcodeBits == opClose
 	}
 	signal(o.wake)
 	return nil
 }
 
-// pingEvery has the outbox ping the server.
-func (o *outbox) pingEvery(interval time.Duration) {
+// startPings makes the outbox ping the server at an interval.
+func (o *outbox) startPings(interval time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.pings = time.NewTicker(interval)
 	signal(o.wake)
 }
 
-// finish waits until what is queued was written, for d at most. Nothing can be sent after it.
-func (o *outbox) finish(d time.Duration) {
+// flush closes the outbox, and waits until all is written, but at most for the timeout.
+func (o *outbox) flush(timeout time.Duration) {
 	o.mu.Lock()
-	o.leaving = true
+	o.closing = true
 	signal(o.wake)
 	o.mu.Unlock()
 	select {
 	case <-o.done:
-	case <-time.After(d):
+	case <-time.After(timeout):
 	}
 }
 
-// run writes what is queued until over is closed, a write fails, or finish was called and all is written.
-func (o *outbox) run(over <-chan struct{}) error {
+// run writes messages until stop is closed, a write fails, or the outbox is closed and all is
+// written.
+func (o *outbox) run(stop <-chan struct{}) error {
 	defer close(o.done)
-	defer o.end()
+	defer o.discard()
 	for {
-		frame, m, pings, left := o.next()
-		if left {
+		frame, m, pings, finished := o.next()
+		if finished {
 			return nil
 		}
 		if frame == nil {
@@ -199,19 +205,20 @@ func (o *outbox) run(over <-chan struct{}) error {
 			case <-pings:
 				_ = o.control(controlFrame(framePing))
 				continue
-			case <-over:
+			case <-stop:
 				return nil
 			}
 		}
-		if _, err := o.to.Write(frame); err != nil {
+		if _, err := o.conn.Write(frame); err != nil {
 			return err
 		}
-		m.wrote()
+		m.sent()
 	}
 }
 
-// next takes what is to be written next; frame is nil where that is nothing, and left says that nothing will be.
-func (o *outbox) next() (frame []byte, m *outgoing, pings <-chan time.Time, left bool) {
+// next returns the next frame to write, and its message unless it is a pong. Frame is nil if there
+// is none now; finished is true if there will be none.
+func (o *outbox) next() (frame []byte, m *outgoing, pings <-chan time.Time, finished bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.pings != nil {
@@ -221,52 +228,52 @@ func (o *outbox) next() (frame []byte, m *outgoing, pings <-chan time.Time, left
 	if o.trying {
 		return nil, nil, pings, false
 	}
-	if m = o.begun; m != nil {
-		o.begun, o.writing = nil, true
+	if m = o.partial; m != nil {
+		o.partial, o.writing = nil, true
 		return m.frame, m, pings, false
 	}
-	if frame = o.answer; frame != nil {
-		o.answer, o.writing = nil, true
+	if frame = o.pong; frame != nil {
+		o.pong, o.writing = nil, true
 		return frame, nil, pings, false
 	}
 	if len(o.queue) == 0 {
-		return nil, nil, pings, o.leaving
+		return nil, nil, pings, o.closing
 	}
 	m = o.queue[0]
 	o.queue[0] = nil
 	o.queue, o.writing = o.queue[1:], true
-	o.bytes -= len(m.frame)
+	o.size -= len(m.frame)
 	signal(o.room)
 	return m.frame, m, pings, false
 }
 
-// end drops what was not written.
-func (o *outbox) end() {
+// discard closes the outbox and drops what is queued.
+func (o *outbox) discard() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.over, o.queue, o.begun, o.answer = true, nil, nil, nil
+	o.closed, o.queue, o.partial, o.pong = true, nil, nil, nil
 	if o.pings != nil {
 		o.pings.Stop()
 	}
 }
 
-// wrote tells who waits, and keeps the buffer for another message.
-func (m *outgoing) wrote() {
+// sent wakes the sender that waits for the write, and returns the buffer to the pool.
+func (m *outgoing) sent() {
 	if m == nil {
 		return
 	}
 	if m.written != nil {
 		close(m.written)
 	}
-	if m.buffer != nil && cap(*m.buffer) <= maxKept {
+	if m.buffer != nil && cap(*m.buffer) <= maxPooled {
 		buffers.Put(m.buffer)
 	}
 }
 
-// buffers are those of messages that were written.
+// buffers are the buffers of messages that have been written.
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// signal wakes who waits, now or next.
+// signal makes one receive from c succeed, now or later.
 func signal(c chan struct{}) {
 	select {
 	case c <- struct{}{}:

@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// TestPingsWhereTheServerSendsTooFew: the client pings, also while it sends nothing.
-func TestPingsWhereTheServerSendsTooFew(t *testing.T) {
+// TestPings: the outbox sends pings at the interval while nothing else is sent.
+func TestPings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ours, server := net.Pipe()
-		o, over := newOutbox(ours), make(chan struct{})
-		go func() { _ = o.run(over) }()
-		o.pingEvery(time.Minute)
+		client, server := net.Pipe()
+		o, stop := newOutbox(client), make(chan struct{})
+		go func() { _ = o.run(stop) }()
+		o.startPings(time.Minute)
 		begin := time.Now()
 		for i := range 3 {
 			ping := make([]byte, 2+maskSize)
@@ -26,17 +26,18 @@ func TestPingsWhereTheServerSendsTooFew(t *testing.T) {
 				t.Errorf("ping %d after %v", i+1, at)
 			}
 		}
-		close(over)
+		close(stop)
 		<-o.done
-		_, _ = ours.Close(), server.Close()
+		_, _ = client.Close(), server.Close()
 	})
 }
 
-// TestOrderOfWhatIsSent: a pong goes before what waits, the newest only; a close frame behind all, and then nothing.
-func TestOrderOfWhatIsSent(t *testing.T) {
+// TestOrderOfFrames: only the newest pong is sent, before queued messages; a close frame is sent
+// after them, and then nothing.
+func TestOrderOfFrames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ours, server := net.Pipe()
-		o := newOutbox(ours)
+		client, server := net.Pipe()
+		o := newOutbox(client)
 		for _, text := range []string{"1", "2"} {
 			if err := o.send(t.Context(), &outgoing{frame: []byte("\x81" + text)}); err != nil {
 				t.Fatal(err)
@@ -47,8 +48,8 @@ func TestOrderOfWhatIsSent(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := o.send(t.Context(), &outgoing{frame: []byte("\x813")}); !errors.Is(err, errOver) {
-			t.Errorf("behind a close frame: %v", err)
+		if err := o.send(t.Context(), &outgoing{frame: []byte("\x813")}); !errors.Is(err, errOutboxClosed) {
+			t.Errorf("send after a close frame: %v", err)
 		}
 		go func() { _ = o.run(nil) }()
 		var got []string
@@ -64,17 +65,18 @@ func TestOrderOfWhatIsSent(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 		<-o.done
-		_, _ = ours.Close(), server.Close()
+		_, _ = client.Close(), server.Close()
 	})
 }
 
-// TestWhatTheSenderCannotWrite: the rest of what a sender has begun goes before all else, a pong too.
-func TestWhatTheSenderCannotWrite(t *testing.T) {
+// TestRestOfAPartialWrite: the rest of a message that a sender has written in part is written
+// first, before a pong.
+func TestRestOfAPartialWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ours, server := net.Pipe()
-		o := newOutbox(ours)
+		client, server := net.Pipe()
+		o := newOutbox(client)
 		var tried []string
-		o.try = func(b []byte) int {
+		o.tryWrite = func(b []byte) int {
 			tried = append(tried, string(b))
 			return min(2, len(b))
 		}
@@ -87,8 +89,8 @@ func TestWhatTheSenderCannotWrite(t *testing.T) {
 		if want := []string{"\x81", "\x811", "\x81234"}; fmt.Sprintf("%q", tried) != fmt.Sprintf("%q", want) {
 			t.Errorf("tried %q, want %q", tried, want)
 		}
-		over := make(chan struct{})
-		go func() { _ = o.run(over) }()
+		stop := make(chan struct{})
+		go func() { _ = o.run(stop) }()
 		var got []string
 		b := make([]byte, 9)
 		for range 3 {
@@ -101,8 +103,8 @@ func TestWhatTheSenderCannotWrite(t *testing.T) {
 		if want := []string{"34", "\x8a", "\x815"}; fmt.Sprintf("%q", got) != fmt.Sprintf("%q", want) {
 			t.Errorf("%q, want %q", got, want)
 		}
-		close(over)
+		close(stop)
 		<-o.done
-		_, _ = ours.Close(), server.Close()
+		_, _ = client.Close(), server.Close()
 	})
 }

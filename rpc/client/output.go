@@ -8,8 +8,8 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// Output is a process.output. Data is what it says once decoded, and valid until the call that it is given
-// to returns.
+// Output is a process.output event. Its fields are those of rpc.Output, with Data decoded. Data is
+// valid until the function that receives the Output returns.
 type Output struct {
 	Seq          int64
 	Type         string // stdout, stderr or pty
@@ -22,50 +22,53 @@ type Output struct {
 	session []byte
 }
 
+// The constant parts of a process.output in the form that the server writes.
 var (
-	outputName = []byte(`{"jsonrpc":"2.0","method":"process.output"`)
-	outputHead = []byte(`{"jsonrpc":"2.0","method":"process.output","params":{"session_id":"`)
-	afterID    = []byte(`","seq":`)
-	afterSeq   = []byte(`,"type":"`)
-	afterType  = []byte(`","data":"`)
-	ends       = []byte(`}}`)
-	endsText   = []byte(`"}}`)
-	endsBase   = []byte(`:"base64"}}`)
-	endsCut    = []byte(`","partial":true}}`)
-	types      = [...]string{rpc.StreamStdout, rpc.StreamStderr, rpc.StreamPTY}
+	outputMethod = []byte(`{"jsonrpc":"2.0","method":"process.output"`)
+	outputPrefix = []byte(`{"jsonrpc":"2.0","method":"process.output","params":{"session_id":"`)
+	beforeSeq    = []byte(`","seq":`)
+	beforeType   = []byte(`,"type":"`)
+	beforeData   = []byte(`","data":"`)
+	messageEnd   = []byte(`}}`)
+	dataEnd      = []byte(`"}}`)
+	base64End    = []byte(`:"base64"}}`)
+	partialEnd   = []byte(`","partial":true}}`)
+	streams      = [...]string{rpc.StreamStdout, rpc.StreamStderr, rpc.StreamPTY}
 )
 
-// decodeOutput decodes a process.output. The form in which the server sends it is decoded by hand, in
-// place; any other one by encoding/json. Not ok means that it is something else.
+// decodeOutput decodes a process.output. The form that the server writes is decoded in place,
+// without encoding/json, which would cost more than everything else on the output path. Any other
+// form is decoded by encoding/json. Ok is false if the message is not a process.output.
 func decodeOutput(msg []byte) (o Output, ok bool) {
-	if !bytes.HasPrefix(msg, outputHead) {
-		if bytes.HasPrefix(msg, notificationHead) && !bytes.HasPrefix(msg, outputName) {
+	if !bytes.HasPrefix(msg, outputPrefix) {
+		if bytes.HasPrefix(msg, notificationPrefix) && !bytes.HasPrefix(msg, outputMethod) {
 			return o, false
 		}
-		return decodeSlow(msg)
+		return decodeAnyForm(msg)
 	}
-	rest := msg[len(outputHead):]
-	if !plain(msg) { // the text is decoded before it is known whether the rest is as expected
+	rest := msg[len(outputPrefix):]
+	if !endsWithData(msg) { // decoding in place might fail after it has changed msg
 		rest = bytes.Clone(rest)
 	}
 	const idLength = 36
 	if len(rest) > idLength {
 		o.session, rest = rest[:idLength], rest[idLength:]
-		if o.decodeFast(rest) {
+		if o.decodeInPlace(rest) {
 			return o, true
 		}
 	}
-	return decodeSlow(msg)
+	return decodeAnyForm(msg)
 }
 
-// plain reports whether a message certainly has nothing behind its text, or that it is partial.
-func plain(msg []byte) bool {
-	return bytes.HasSuffix(msg, endsCut) || bytes.HasSuffix(msg, endsText) && !bytes.HasSuffix(msg, endsBase)
+// endsWithData reports whether a message has no member after data, other than "partial":true.
+func endsWithData(msg []byte) bool {
+	return bytes.HasSuffix(msg, partialEnd) || bytes.HasSuffix(msg, dataEnd) && !bytes.HasSuffix(msg, base64End)
 }
 
-// decodeFast touches nothing of the message before it is sure of its form up to the text.
-func (o *Output) decodeFast(rest []byte) bool {
-	rest, ok := bytes.CutPrefix(rest, afterID)
+// decodeInPlace decodes the members after the session id. It changes nothing before it has
+// recognized all members up to data.
+func (o *Output) decodeInPlace(rest []byte) bool {
+	rest, ok := bytes.CutPrefix(rest, beforeSeq)
 	if !ok {
 		return false
 	}
@@ -74,43 +77,43 @@ func (o *Output) decodeFast(rest []byte) bool {
 		o.Seq = o.Seq*10 + int64(rest[n]-'0')
 		n++
 	}
-	if rest, ok = bytes.CutPrefix(rest[n:], afterSeq); n == 0 || !ok {
+	if rest, ok = bytes.CutPrefix(rest[n:], beforeType); n == 0 || !ok {
 		return false
 	}
-	for _, t := range types {
+	for _, t := range streams {
 		if r, found := bytes.CutPrefix(rest, []byte(t)); found {
 			o.Type, rest = t, r
 		}
 	}
-	if rest, ok = bytes.CutPrefix(rest, afterType); o.Type == "" || !ok {
+	if rest, ok = bytes.CutPrefix(rest, beforeData); o.Type == "" || !ok {
 		return false
 	}
-	return o.decodeText(rest)
+	return o.decodeData(rest)
 }
 
-// decodeText decodes the text, in place, and the flags behind it.
-func (o *Output) decodeText(rest []byte) bool {
+// decodeData decodes data in place, and the members after it.
+func (o *Output) decodeData(rest []byte) bool {
 	text, rest, err := rpc.UnescapeText(rest[:0], rest)
 	if err != nil {
 		return false
 	}
 	o.Data = text
 	switch {
-	case bytes.Equal(rest, ends):
+	case bytes.Equal(rest, messageEnd):
 		return true
-	case bytes.Equal(rest, endsCut[1:]):
+	case bytes.Equal(rest, partialEnd[1:]):
 		o.Partial = true
 		return true
-	case len(rest) < len(ends)+1 || rest[0] != ',' || !bytes.HasSuffix(rest, ends):
+	case len(rest) < len(messageEnd)+1 || rest[0] != ',' || !bytes.HasSuffix(rest, messageEnd):
 		return false
 	}
 	rest[0] = '{'
-	var flags rpc.Output
-	return json.Unmarshal(rest[:len(rest)-1], &flags) == nil && o.flag(&flags)
+	var p rpc.Output
+	return json.Unmarshal(rest[:len(rest)-1], &p) == nil && o.setOptional(&p)
 }
 
-// flag takes over what is rare: everything but the text, which is base64 if the flags say so.
-func (o *Output) flag(p *rpc.Output) bool {
+// setOptional sets the members that are rarely present, and decodes data if it is base64.
+func (o *Output) setOptional(p *rpc.Output) bool {
 	o.Truncated, o.Partial, o.Replaced, o.DroppedBytes = p.Truncated, p.Partial, p.Replaced, p.DroppedBytes
 	if p.Encoding != rpc.EncodingBase64 {
 		return true
@@ -120,7 +123,8 @@ func (o *Output) flag(p *rpc.Output) bool {
 	return err == nil
 }
 
-func decodeSlow(msg []byte) (o Output, ok bool) {
+// decodeAnyForm decodes a process.output with encoding/json.
+func decodeAnyForm(msg []byte) (o Output, ok bool) {
 	var n struct {
 		Method string
 		Params rpc.Output
@@ -130,5 +134,5 @@ func decodeSlow(msg []byte) (o Output, ok bool) {
 	}
 	p := &n.Params
 	o = Output{Seq: p.Seq, Type: p.Type, Data: []byte(p.Data), session: []byte(p.SessionID)}
-	return o, o.flag(p)
+	return o, o.setOptional(p)
 }

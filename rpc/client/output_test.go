@@ -10,10 +10,10 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// want is what encoding/json makes of a process.output.
-func want(t *testing.T, msg []byte) Output {
+// decodedByJSON decodes a process.output with encoding/json.
+func decodedByJSON(t *testing.T, msg []byte) Output {
 	t.Helper()
-	o, ok := decodeSlow(msg)
+	o, ok := decodeAnyForm(msg)
 	if !ok {
 		t.Fatalf("not decoded: %s", msg)
 	}
@@ -42,12 +42,12 @@ func FuzzDecodeOutput(f *testing.F) {
 			Truncated: truncated, Partial: partial, DroppedBytes: dropped, Replaced: replaced,
 		}
 		msg := message(t, p)
-		w := want(t, msg)
+		want := decodedByJSON(t, msg)
 		got, ok := decodeOutput(msg)
 		if !ok {
 			t.Fatalf("not decoded: %s", msg)
 		}
-		if d := cmp.Diff(w, got, cmp.AllowUnexported(Output{}), cmp.Comparer(func(a, b []byte) bool { return string(a) == string(b) })); d != "" {
+		if d := cmp.Diff(want, got, cmp.AllowUnexported(Output{}), cmp.Comparer(func(a, b []byte) bool { return string(a) == string(b) })); d != "" {
 			t.Error(d)
 		}
 	})
@@ -61,9 +61,8 @@ func TestDecodeBase64Output(t *testing.T) {
 	}
 }
 
-// TestDecodeOutputTakesAnyForm: another order of members is decoded too, only slower; another notification
-// is none.
-func TestDecodeOutputTakesAnyForm(t *testing.T) {
+// TestDecodeOutputInAnyForm: the members may have any order; another notification is not decoded.
+func TestDecodeOutputInAnyForm(t *testing.T) {
 	msg := []byte(`{"params":{"data":"x\n","type":"stdout","seq":5,"session_id":"s"},"method":"process.output","jsonrpc":"2.0"}`)
 	if o, ok := decodeOutput(msg); !ok || string(o.Data) != "x\n" || o.Seq != 5 {
 		t.Errorf("%v %+v", ok, o)
@@ -83,6 +82,6 @@ func TestDecodeOutputTakesAnyForm(t *testing.T) {
 		}
 	}
 	if _, ok := decodeOutput([]byte(`{"jsonrpc":"2.0","method":"process.completed","params":{}}`)); ok {
-		t.Error("a record is no output")
+		t.Error("process.completed was decoded as output")
 	}
 }

@@ -10,136 +10,139 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// Reconnect says how a client that lost its connection makes another one. The sessions that it follows are
-// attached to again behind the last event that was told of each, so that nothing is told twice, and what is
-// lost, because the server's log did not reach back so far, is told as a gap. A session whose policy is not
-// "keep" is ended by the drop, and its record says so.
+// Reconnect configures how a client dials again after its connection was lost. It then attaches to
+// its sessions, after the last event that it received of each: no event is delivered twice, and
+// events that the server's log no longer has are reported as a gap. A session whose on_disconnect
+// is not "keep" ends when its connection is lost, and its completion record says so.
 type Reconnect struct {
-	// Timeout is how long it is tried after a drop; 0 means 5 minutes.
+	// Timeout is how long the client tries to reconnect; 0 means 5 minutes.
 	Timeout time.Duration
-	// MinDelay and MaxDelay bound the time between two tries, which doubles; 0 means 50 ms and 5 s.
+	// MinDelay and MaxDelay bound the delay between two attempts, which doubles each time; 0 means
+	// 50 ms and 5 s.
 	MinDelay, MaxDelay time.Duration
-	// Dropped, if not nil, is told of each drop, and Restored when there is a connection again.
+	// Dropped, if not nil, is called with the reason when a connection was lost, and Restored when
+	// the next one is in use.
 	Dropped  func(error)
 	Restored func()
 }
 
 const (
-	reconnectTimeout = 5 * time.Minute
-	minDelay         = 50 * time.Millisecond
-	maxDelay         = 5 * time.Second
-	// dialTimeout is how long one try may take.
-	dialTimeout = 10 * time.Second
-	// shortLife is that of a connection whose drop is not answered at once.
-	shortLife = time.Second
+	defaultTimeout  = 5 * time.Minute
+	defaultMinDelay = 50 * time.Millisecond
+	defaultMaxDelay = 5 * time.Second
+	// attemptTimeout bounds one attempt to connect.
+	attemptTimeout = 10 * time.Second
+	// minLifetime is how long a connection must have existed for the first attempt to be made
+	// without a delay.
+	minLifetime = time.Second
 )
 
-// keep owns the connection: when it is over it makes the next one, or ends the client.
-func (c *Client) keep(l *link) {
+// maintain owns the connection: when it is lost, maintain makes the next one or closes the client.
+func (c *Client) maintain(conn *connection) {
 	defer close(c.done)
 	for {
-		born := time.Now()
-		<-l.done
-		l.shut()
-		next, err := c.redial(l, time.Since(born) < shortLife)
+		start := time.Now()
+		<-conn.done
+		conn.release()
+		next, err := c.redial(conn, time.Since(start) < minLifetime)
 		if err != nil {
-			c.giveUp(err)
+			c.closeSessions(err)
 			return
 		}
-		c.use(next)
+		c.setConnection(next)
 		if f := c.o.Reconnect.Restored; f != nil {
 			f()
 		}
-		l = next
+		conn = next
 	}
 }
 
-// redial makes a connection in place of one that is lost, with all sessions attached. It waits before the
-// first try where that one lived a moment only.
-func (c *Client) redial(old *link, wait bool) (*link, error) {
+// redial makes a connection that replaces old, with all sessions attached. With delay it waits
+// before the first attempt.
+func (c *Client) redial(old *connection, delay bool) (*connection, error) {
 	r := c.o.Reconnect
-	cause := lost(old.cause)
-	if r == nil || c.over.Err() != nil {
+	cause := closeReason(old.cause)
+	if r == nil || c.ctx.Err() != nil {
 		return nil, cause
 	}
 	if r.Dropped != nil {
 		r.Dropped(cause)
 	}
-	ctx, cancel := context.WithTimeout(c.over, positive(r.Timeout, reconnectTimeout))
+	ctx, cancel := context.WithTimeout(c.ctx, orDefault(r.Timeout, defaultTimeout))
 	defer cancel()
-	delay := positive(r.MinDelay, minDelay)
+	wait := orDefault(r.MinDelay, defaultMinDelay)
 	for {
-		if wait {
+		if delay {
 			select {
-			case <-time.After(delay/2 + rand.N(delay/2+1)): // or all clients of a server come back at once
+			case <-time.After(wait/2 + rand.N(wait/2+1)): // random, so that a server's clients do not all return at once
 			case <-ctx.Done():
 				return nil, cause
 			}
-			delay = min(2*delay, positive(r.MaxDelay, maxDelay))
+			wait = min(2*wait, orDefault(r.MaxDelay, defaultMaxDelay))
 		}
-		wait = true
-		l, err := c.try(ctx)
+		delay = true
+		conn, err := c.dialAndAttach(ctx)
 		if err == nil {
-			return l, nil
+			return conn, nil
 		}
-		if final(err) {
+		if permanent(err) {
 			return nil, err
 		}
 	}
 }
 
-// final reports whether trying again can't help.
-func final(err error) bool {
-	var no *RefusedError
-	return errors.As(err, &no) && (no.Status == http.StatusUnauthorized || no.Status == http.StatusForbidden)
+// permanent reports whether another attempt would fail, too.
+func permanent(err error) bool {
+	var refused *RefusedError
+	return errors.As(err, &refused) && (refused.Status == http.StatusUnauthorized || refused.Status == http.StatusForbidden)
 }
 
-func positive(d, otherwise time.Duration) time.Duration {
+func orDefault(d, otherwise time.Duration) time.Duration {
 	if d > 0 {
 		return d
 	}
 	return otherwise
 }
 
-// try dials, and attaches to every session that runs.
-func (c *Client) try(ctx context.Context) (*link, error) {
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+// dialAndAttach makes a connection and attaches to every session on it.
+func (c *Client) dialAndAttach(ctx context.Context) (*connection, error) {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	l, err := c.dial(ctx)
+	conn, err := c.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
 	c.mu.Lock()
-	all := make([]*Session, 0, len(c.sessions))
+	sessions := make([]*Session, 0, len(c.sessions))
 	for _, s := range c.sessions {
-		all = append(all, s)
+		sessions = append(sessions, s)
 	}
 	c.mu.Unlock()
-	for _, s := range all {
-		if err := s.reattach(ctx, l); err != nil {
-			_ = l.abort()
+	for _, s := range sessions {
+		if err := s.attachOn(ctx, conn); err != nil {
+			_ = conn.abort()
 			return nil, err
 		}
 	}
-	return l, nil
+	return conn, nil
 }
 
-// use makes l the connection.
-func (c *Client) use(l *link) {
+// setConnection makes conn the current connection.
+func (c *Client) setConnection(conn *connection) {
 	c.mu.Lock()
-	c.link = l
+	c.conn = conn
 	close(c.changed)
 	c.changed = make(chan struct{})
-	stopped := c.over.Err() != nil
+	canceled := c.ctx.Err() != nil
 	c.mu.Unlock()
-	if stopped { // Close came meanwhile, and closed the old one
-		_ = l.conn.socket.Close()
+	if canceled { // Close was called meanwhile, and has closed the old connection
+		_ = conn.netConn.socket.Close()
 	}
 }
 
-// giveUp ends the client and tells the sessions.
-func (c *Client) giveUp(err error) {
-	c.stop()
+// closeSessions closes the client, and ends its sessions with the error.
+func (c *Client) closeSessions(err error) {
+	c.cancel()
 	c.mu.Lock()
 	c.err = err
 	sessions := c.sessions
@@ -147,26 +150,26 @@ func (c *Client) giveUp(err error) {
 	close(c.changed)
 	c.mu.Unlock()
 	for _, s := range sessions {
-		s.lost(c.failure())
+		s.fail(c.closedError())
 	}
 }
 
-// reattach follows the session on another connection, from where it stood.
-func (s *Session) reattach(ctx context.Context, l *link) error {
-	p, running := s.place(l)
-	if !running {
+// attachOn attaches to the session on another connection, after the last event that was received.
+func (s *Session) attachOn(ctx context.Context, conn *connection) error {
+	p, ok := s.attachParams(conn)
+	if !ok {
 		return nil
 	}
-	err := l.call(ctx, rpc.MethodAttach, p, nil)
-	var no *rpc.Error
-	if errors.As(err, &no) { // it is forgotten, or never was
-		s.c.forget(s)
-		s.lost(err)
+	err := conn.call(ctx, rpc.MethodAttach, p, nil)
+	var refused *rpc.Error
+	if errors.As(err, &refused) { // the session does not exist, or its record was discarded
+		s.c.removeSession(s)
+		s.fail(err)
 		return nil
 	}
 	if err == nil {
 		s.mu.Lock()
-		s.on = l
+		s.reattachedOn = conn
 		s.mu.Unlock()
 	}
 	return err

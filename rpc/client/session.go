@@ -13,170 +13,183 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// Events are told what happens to a session, in order. A nil one is not told. They must not call the client and
-// wait for it.
+// Events are the functions that receive the events of a session, in order. A nil function receives
+// nothing. They must not call a method of the client and wait for it. The zero value discards all
+// events; Session.Wait returns the record.
 //
-// With neither Window nor Readers they are called by the goroutine that reads the connection: while one is held
-// up, so are all sessions, and in the end their processes. With a Window they are called by a goroutine of the
-// session's own, and may take as long as they like.
+// With neither Window nor Readers they are called by the goroutine that reads the connection: while
+// one of them blocks, no session of the client receives anything, and eventually their processes
+// block. With Window they are called by a goroutine of the session, and may block for any time.
 type Events struct {
 	Output func(*Output)
-	Gap    func(rpc.Gap)
-	// State is told of process.started, .paused, .resumed and .canceled.
+	// Gap reports lost output.
+	Gap func(rpc.Gap)
+	// State receives process.started, .paused, .resumed and .canceled.
 	State func(rpc.StateEvent)
-	// Exited is told, at most once, that the command itself has exited and the session continues.
+	// Exited reports, at most once, that the leader has exited while the session continues.
 	Exited func(rpc.Exited)
-	// Raw is told of every notification as it came, besides. The text is valid until it returns.
+	// Raw is called with each notification as received, in addition. The message is valid until Raw
+	// returns.
 	Raw func(message []byte)
-	// Window is how many bytes of output may be under way, or wait here, unconsumed; then the server sends no
-	// more of this session. It takes the place of the params' own.
+	// Window is how many bytes of output may be in transit or in the session's queue; then the
+	// server sends no more output of this session. It replaces the window of the params. 0 means no
+	// window.
 	Window int64
-	// Readers makes output available through Session.Reader, in place of Output.
+	// Readers provides the output through Session.Reader instead of Output. If Window is 0, it is
+	// DefaultWindow.
 	Readers bool
 }
 
-// DefaultWindow is the window of sessions that are read through readers, where they have none.
+// DefaultWindow is the window, in bytes, of sessions with Readers whose Window is 0.
 const DefaultWindow = 1 << 20
 
-// Session is a command that this client follows. Its methods may be called concurrently.
+// Session is a session that the client is attached to. Its methods may be called concurrently.
 type Session struct {
-	c      *Client
-	id     string
-	result rpc.ExecuteResult
-	events Events
-	drop   bool
-	feed   *feed // nil where events are told as they come
+	c            *Client
+	id           string
+	result       rpc.ExecuteResult // zero after Attach
+	events       Events
+	dropWhenSlow bool          // slow_client is "drop"
+	queue        *receiveQueue // nil if events are dispatched by the goroutine that reads
 
 	stdin stdin
 
-	mu       sync.Mutex
-	seq      int64 // all up to here was taken from the connection
-	came     bool  // something has; else seq is what was asked for, and may lie beyond the log's end
-	exited   bool  // process.exited has come
-	followed bool  // the server attached us
-	missed   bool  // another connection was made before that was known
-	on       *link // where it was attached to again; nil also for the first one
-	once     sync.Once
-	done     chan struct{}
-	record   *rpc.Completion
-	err      error
+	mu           sync.Mutex
+	seq          int64       // the last event that was received, or after_seq
+	received     bool        // an event was received; until then seq may be beyond the end of the log
+	exited       bool        // process.exited was received
+	attached     bool        // the server has confirmed the execute or attach
+	mustReattach bool        // a connection was made before that, without an attach to this session
+	reattachedOn *connection // the connection of the last attach after a reconnect or Suspend; nil before
+	once         sync.Once
+	done         chan struct{}
+	record       *rpc.Completion
+	err          error
 }
 
-// Execute starts a session whose events are told to events. Params that wait are not for it: use Call. The
-// session's id is chosen here if the params have none, so that no event is missed, and, where the client
-// reconnects, no lost answer starts a second one. Where the context ends before the answer is there, what may have been
-// started is canceled, unless the params chose the id: it may have been there before.
+// Execute starts a session. Params with Wait are not supported: use Call. If the params have no
+// session id, Execute chooses one: then it receives all events, and can send the request again
+// after a reconnect without starting a second session. If the context ends before the reply, a
+// session that may have been started is canceled, unless the params have an id, since a session of
+// that id may have existed before.
 func (c *Client) Execute(ctx context.Context, p rpc.ExecuteParams, events Events) (*Session, error) {
-	chosen := p.SessionID != ""
-	if !chosen {
+	hasID := p.SessionID != ""
+	if !hasID {
 		p.SessionID = uuid.NewString()
 	}
 	s := newSession(c, p.SessionID, events, p.SlowClient)
-	if s.feed != nil {
+	if s.queue != nil {
 		p.Window = &s.events.Window
 	}
-	if err := s.begin(func() error { return c.CallAgain(ctx, rpc.MethodExecute, p, &s.result) }); err != nil {
-		if l := c.alive(); l != nil && !chosen && ctx.Err() != nil {
-			l.post(rpc.MethodCancel, rpc.CancelParams{SessionID: p.SessionID})
+	if err := s.attach(func() error { return c.CallIdempotent(ctx, rpc.MethodExecute, p, &s.result) }); err != nil {
+		if conn := c.currentConnection(); conn != nil && !hasID && ctx.Err() != nil {
+			conn.post(rpc.MethodCancel, rpc.CancelParams{SessionID: p.SessionID})
 		}
 		return nil, err
 	}
 	return s, nil
 }
 
-// Attach follows a session that is there already, behind p.AfterSeq.
+// Attach attaches to a session, and delivers its events after p.AfterSeq.
 func (c *Client) Attach(ctx context.Context, p rpc.AttachParams, events Events) (*Session, rpc.AttachResult, error) {
 	var result rpc.AttachResult
 	s := newSession(c, p.SessionID, events, p.SlowClient)
 	s.seq = p.AfterSeq
-	if s.feed != nil {
+	if s.queue != nil {
 		p.Window = &s.events.Window
 	}
-	err := s.begin(func() error {
-		err := c.CallAgain(ctx, rpc.MethodAttach, p, &result)
+	err := s.attach(func() error {
+		err := c.CallIdempotent(ctx, rpc.MethodAttach, p, &result)
 		if err == nil {
-			s.endsAt(result.LastSeq)
+			s.limitSeq(result.LastSeq)
 		}
 		return err
 	})
 	if err != nil {
 		return nil, result, err
 	}
-	if result.State == "ended" && p.AfterSeq >= result.LastSeq { // there is nothing to follow
-		rec, err := c.recordOf(ctx, s.id)
-		c.forget(s)
+	if result.State == "ended" && p.AfterSeq >= result.LastSeq { // the server sends no event
+		rec, err := c.completion(ctx, s.id)
+		c.removeSession(s)
 		s.finish(rec, err)
 	}
 	return s, result, nil
 }
 
-func (c *Client) recordOf(ctx context.Context, id string) (*rpc.Completion, error) {
+// completion returns the completion record of a session that has ended.
+func (c *Client) completion(ctx context.Context, id string) (*rpc.Completion, error) {
 	var rec rpc.Completion
-	err := c.CallAgain(ctx, rpc.MethodWait, rpc.WaitParams{SessionID: id}, &rec)
+	err := c.CallIdempotent(ctx, rpc.MethodWait, rpc.WaitParams{SessionID: id}, &rec)
 	return &rec, err
 }
 
 func newSession(c *Client, id string, events Events, slowClient string) *Session {
-	s := &Session{c: c, id: asTold(id), events: events, drop: slowClient == rpc.SlowClientDrop, done: make(chan struct{})}
+	s := &Session{
+		c:            c,
+		id:           canonicalID(id),
+		events:       events,
+		dropWhenSlow: slowClient == rpc.SlowClientDrop,
+		done:         make(chan struct{}),
+	}
 	if events.Readers && s.events.Window == 0 {
 		s.events.Window = DefaultWindow
 	}
 	if s.events.Window > 0 {
-		s.feed = newFeed(s)
+		s.queue = newReceiveQueue(s)
 	}
 	if events.Raw != nil {
-		c.raw.Store(true)
+		c.wantRaw.Store(true)
 	}
 	return s
 }
 
-// asTold is a session's id as the server writes it in events, however the caller spells it. What is no UUID is the
-// server's to refuse.
-func asTold(id string) string {
+// canonicalID returns the form of a session id that the server uses in events, which is lower case.
+// An id that is not a UUID is returned unchanged, and refused by the server.
+func canonicalID(id string) string {
 	if u, err := uuid.Parse(id); err == nil && len(id) == len(u.String()) {
 		return u.String()
 	}
 	return id
 }
 
-// begin follows the session while the call that attaches the client to it is made.
-func (s *Session) begin(call func() error) error {
-	if err := s.c.follow(s); err != nil {
+// attach registers the session and makes the call that attaches the client to it.
+func (s *Session) attach(call func() error) error {
+	if err := s.c.addSession(s); err != nil {
 		return err
 	}
-	if s.feed != nil && !s.events.Readers {
-		go s.feed.tell()
+	if s.queue != nil && !s.events.Readers {
+		go s.queue.dispatch()
 	}
 	if err := call(); err != nil {
-		s.c.forget(s)
+		s.c.removeSession(s)
 		s.finish(nil, err)
 		return err
 	}
 	s.mu.Lock()
-	s.followed = true
-	missed := s.missed
+	s.attached = true
+	again := s.mustReattach
 	s.mu.Unlock()
-	for missed {
-		l, err := s.c.current(s.c.over)
+	for again {
+		conn, err := s.c.awaitConnection(s.c.ctx)
 		if err != nil {
-			return nil // and the session is told
+			return nil // the session has failed with the same error
 		}
-		missed = errors.Is(s.reattach(s.c.over, l), ErrClosed)
+		again = errors.Is(s.attachOn(s.c.ctx, conn), ErrClosed)
 	}
 	return nil
 }
 
-// ID is the session's id.
+// ID returns the session's id.
 func (s *Session) ID() string { return s.id }
 
-// Started is what the server answered to the execute.
+// Started returns the result of execute. It is zero if the session was attached to.
 func (s *Session) Started() rpc.ExecuteResult { return s.result }
 
-// Done is closed when the session has ended, or there is no connection any more.
+// Done is closed when the session has ended, or the client is not attached any more and will not be.
 func (s *Session) Done() <-chan struct{} { return s.done }
 
-// Wait waits for the completion record. All events have been told when it returns, but for what readers have
-// not read yet.
+// Wait waits for the completion record. When it returns, all events have been delivered, except
+// output that was not read from readers.
 func (s *Session) Wait(ctx context.Context) (*rpc.Completion, error) {
 	select {
 	case <-s.done:
@@ -186,93 +199,103 @@ func (s *Session) Wait(ctx context.Context) (*rpc.Completion, error) {
 	}
 }
 
-// Seq is the place in the session's log up to which everything was taken from the connection.
+// Seq returns the position in the session's log up to which all events were received.
 func (s *Session) Seq() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.seq
 }
 
-// Reader reads one stream, rpc.StreamStdout and so on, of a session with Readers. Streams may be read one after
-// the other, as long as what waits of the others fits into the window. A loss is a *GapError, once, at its
-// place; the end is io.EOF, or why the session can't be followed any more. It may be called more than once, and
-// is one and the same reader.
-func (s *Session) Reader(stream string) io.Reader { return s.feed.reader(stream) }
-
-// Control pauses, resumes or cancels the session: rpc.ControlPause, and so on.
-func (s *Session) Control(ctx context.Context, typ string) error {
-	return s.c.CallAgain(ctx, rpc.MethodControl, rpc.ControlParams{SessionID: s.id, Type: typ}, nil)
+// Reader returns the reader of a stream (rpc.StreamStdout, rpc.StreamStderr or rpc.StreamPTY) of a
+// session with Events.Readers. Calls with the same stream return the same reader. Streams may be
+// read one after the other, as long as the unread data of the others fits into the window. Lost
+// output is reported by a *GapError at its position; reading can go on after it. At the end Read
+// returns io.EOF, or why the client is not attached any more. Reader panics if the session has no
+// Events.Readers.
+func (s *Session) Reader(stream string) io.Reader {
+	if !s.events.Readers {
+		panic("client: Reader of a session without Events.Readers")
+	}
+	return s.queue.reader(stream)
 }
 
-// Signal sends a signal by its name, SIGINT, to the whole tree. It is sent once: on a drop it is ErrClosed.
+// Control pauses, resumes or cancels the session: typ is rpc.ControlPause, rpc.ControlResume or
+// rpc.ControlCancel.
+func (s *Session) Control(ctx context.Context, typ string) error {
+	return s.c.CallIdempotent(ctx, rpc.MethodControl, rpc.ControlParams{SessionID: s.id, Type: typ}, nil)
+}
+
+// Signal sends a signal, by its name such as SIGINT, to the session's tree. The request is sent
+// once: if the connection is lost, Signal returns ErrClosed, and the signal may have been sent.
 func (s *Session) Signal(ctx context.Context, name string) error {
 	p := rpc.ControlParams{SessionID: s.id, Type: rpc.ControlSignal, Signal: name}
 	return s.c.Call(ctx, rpc.MethodControl, p, nil)
 }
 
-// Resize changes the size of the session's terminal.
+// Resize sets the size of the session's terminal.
 func (s *Session) Resize(ctx context.Context, rows, cols int) error {
 	p := rpc.ControlParams{SessionID: s.id, Type: rpc.ControlResize, Rows: rows, Cols: cols}
-	return s.c.CallAgain(ctx, rpc.MethodControl, p, nil)
+	return s.c.CallIdempotent(ctx, rpc.MethodControl, p, nil)
 }
 
-// Detach follows the session no more; it runs on. Wait returns ErrDetached.
+// Detach detaches from the session, which continues. Wait then returns ErrDetached.
 func (s *Session) Detach(ctx context.Context) error {
-	err := s.c.CallAgain(ctx, rpc.MethodDetach, rpc.SessionParams{SessionID: s.id}, nil)
-	s.c.forget(s)
+	err := s.c.CallIdempotent(ctx, rpc.MethodDetach, rpc.SessionParams{SessionID: s.id}, nil)
+	s.c.removeSession(s)
 	s.finish(nil, ErrDetached)
 	return err
 }
 
-// Suspend detaches from the session until Follow, before the client is stopped or asleep for a while: then the
-// drop of its connection does not end the session.
+// Suspend detaches from the session until Reattach. A client that is about to be stopped calls it:
+// the session then does not end when the server closes the connection of a client that does not
+// respond.
 func (s *Session) Suspend(ctx context.Context) error {
-	l, err := s.c.current(ctx)
+	conn, err := s.c.awaitConnection(ctx)
 	if err != nil {
 		return err
 	}
-	if err = l.call(ctx, rpc.MethodDetach, rpc.SessionParams{SessionID: s.id}, nil); err == nil {
+	if err = conn.call(ctx, rpc.MethodDetach, rpc.SessionParams{SessionID: s.id}, nil); err == nil {
 		s.mu.Lock()
-		s.on = nil
+		s.reattachedOn = nil
 		s.mu.Unlock()
 	}
 	return err
 }
 
-// Follow attaches to a suspended session again, from where it stood. Where the client has had to reconnect, it
-// is attached already.
-func (s *Session) Follow(ctx context.Context) error {
+// Reattach attaches to a suspended session again, after the last event that was received. It does
+// nothing if a reconnect has done so.
+func (s *Session) Reattach(ctx context.Context) error {
 	for {
-		l, err := s.c.current(ctx)
+		conn, err := s.c.awaitConnection(ctx)
 		if err != nil {
 			return err
 		}
 		s.mu.Lock()
-		there := s.on == l
+		attached := s.reattachedOn == conn
 		s.mu.Unlock()
-		if there {
+		if attached {
 			return nil
 		}
-		if err = s.reattach(ctx, l); s.c.o.Reconnect == nil || !errors.Is(err, ErrClosed) {
+		if err = s.attachOn(ctx, conn); s.c.o.Reconnect == nil || !errors.Is(err, ErrClosed) {
 			return err
 		}
 	}
 }
 
-// advance takes the place of an event and reports whether it is new. The first one is: the server may have begun
-// before the place that it was asked for.
+// advance records the position of an event and reports whether the event is new. The first one is
+// always new: the server may begin before the position that was requested.
 func (s *Session) advance(seq int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.came && seq <= s.seq {
+	if s.received && seq <= s.seq {
 		return false
 	}
-	s.seq, s.came = seq, true
+	s.seq, s.received = seq, true
 	return true
 }
 
-// firstExit reports whether a process.exited is new. It takes no place of its own, so an attach at its place brings it
-// again.
+// firstExit reports whether a process.exited is new. The event has the position of the event before
+// it, so an attach after that position delivers it again.
 func (s *Session) firstExit() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -281,11 +304,12 @@ func (s *Session) firstExit() bool {
 	return first
 }
 
-// endsAt says where the log ended when it was attached to: what lies beyond means its end.
-func (s *Session) endsAt(last int64) {
+// limitSeq sets the position to the end of the log at the time of the attach, if after_seq was
+// beyond it.
+func (s *Session) limitSeq(last int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.came {
+	if !s.received {
 		s.seq = min(s.seq, last)
 	}
 }
@@ -295,8 +319,8 @@ func (s *Session) output(o *Output, raw []byte) {
 	if !s.advance(o.Seq) {
 		return
 	}
-	if s.feed != nil {
-		s.feed.output(o, raw)
+	if s.queue != nil {
+		s.queue.output(o, raw)
 		return
 	}
 	s.events.raw(raw)
@@ -315,24 +339,24 @@ func (s *Session) event(method string, params, raw []byte, seq int64) {
 	case !s.advance(seq):
 		return
 	}
-	if method == rpc.NotifyCompleted { // who learns of the end may attach again at once
-		s.c.forget(s)
+	if method == rpc.NotifyCompleted { // before Done is closed, since the caller may attach again at once
+		s.c.removeSession(s)
 	}
-	if s.feed != nil {
-		s.feed.event(method, params, raw, seq)
+	if s.queue != nil {
+		s.queue.event(method, params, raw, seq)
 	} else {
-		s.tell(method, params, raw)
+		s.dispatch(method, params, raw)
 	}
 }
 
-// tell tells of an event that is no output. The completion record ends the session.
-func (s *Session) tell(method string, params, raw []byte) {
+// dispatch delivers an event other than output. The completion record ends the session.
+func (s *Session) dispatch(method string, params, raw []byte) {
 	s.events.raw(raw)
 	switch method {
 	case rpc.NotifyCompleted:
 		var rec rpc.Completion
 		if err := json.Unmarshal(params, &rec); err != nil {
-			s.finish(nil, fmt.Errorf("the completion record: %w", err))
+			s.finish(nil, fmt.Errorf("completion record: %w", err))
 			return
 		}
 		s.finish(&rec, nil)
@@ -360,28 +384,29 @@ func (e *Events) raw(message []byte) {
 	}
 }
 
-// finish ends the session here.
+// finish ends the session for this client, with its record or an error.
 func (s *Session) finish(rec *rpc.Completion, err error) {
 	s.once.Do(func() {
 		s.record, s.err = rec, err
 		close(s.done)
 	})
-	if s.feed != nil {
-		s.feed.end(err)
+	if s.queue != nil {
+		s.queue.close(err)
 	}
 }
 
-// lost says why nothing more comes, short of the record. What has come is told first.
-func (s *Session) lost(err error) {
-	if s.feed != nil && !s.events.Readers {
-		s.feed.end(err)
+// fail ends the session without a record, after the events that were received.
+func (s *Session) fail(err error) {
+	if s.queue != nil && !s.events.Readers {
+		s.queue.close(err)
 		return
 	}
 	s.finish(nil, err)
 }
 
-// place is how to attach on l from where the session stands.
-func (s *Session) place(l *link) (p rpc.AttachParams, running bool) {
+// attachParams returns the params of an attach on conn after the last event that was received. Ok
+// is false if the session has ended, or the call that attaches to it has not returned yet.
+func (s *Session) attachParams(conn *connection) (p rpc.AttachParams, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	select {
@@ -390,12 +415,12 @@ func (s *Session) place(l *link) (p rpc.AttachParams, running bool) {
 	default:
 	}
 	p = rpc.AttachParams{SessionID: s.id, AfterSeq: s.seq}
-	if s.drop {
+	if s.dropWhenSlow {
 		p.SlowClient = rpc.SlowClientDrop
 	}
-	if s.feed != nil {
-		p.Window = s.feed.reopen(l, s.seq)
+	if s.queue != nil {
+		p.Window = s.queue.startWindow(conn, s.seq)
 	}
-	s.missed = !s.followed
-	return p, s.followed
+	s.mustReattach = !s.attached
+	return p, s.attached
 }

@@ -10,55 +10,56 @@ import (
 )
 
 const (
-	// silentPings is how many ping intervals the server may be silent.
-	silentPings = 3
-	// minSilence is the shortest silence that ends a connection, however often the server pings.
-	minSilence = time.Second
-	// maxPingInterval is the longest interval of the server's pings that is relied on. Where the server pings
-	// less often, or does not say how often, the client pings at this interval.
+	// pingsPerTimeout is how many ping intervals of the server the receive timeout is.
+	pingsPerTimeout = 3
+	// minReceiveTimeout is the shortest receive timeout, however short the ping interval is.
+	minReceiveTimeout = time.Second
+	// maxPingInterval is the longest interval of the server's pings that the client relies on. If
+	// the interval is longer or unknown, the client pings at this interval.
 	maxPingInterval = time.Minute
-	// writeTimeout is how long a write may make no progress.
-	writeTimeout = 30 * time.Second
-	// looks is in how many parts the wait for the server is divided.
-	looks = 6
-	// lastLook is how long the last read of a silent connection waits.
-	lastLook = 10 * time.Millisecond
+	// sendTimeout is how long a write may make no progress.
+	sendTimeout = 30 * time.Second
+	// waitParts is the number of parts that each timeout is divided into. A part that ends late is
+	// not counted.
+	waitParts = 6
+	// finalWait is how long the last read before a timeout waits.
+	finalWait = 10 * time.Millisecond
 )
 
-// SilentError says that a connection was given up because nothing was received on it for three ping intervals, or
-// because nothing could be sent for 30 seconds. It comes wrapped in ErrClosed.
-type SilentError struct {
+// TimeoutError is the error of a connection that was closed because nothing was received for three
+// ping intervals, or nothing could be sent for 30 seconds. It is wrapped in ErrClosed.
+type TimeoutError struct {
 	Sending bool
-	For     time.Duration
+	After   time.Duration
 }
 
-func (e *SilentError) Error() string {
+func (e *TimeoutError) Error() string {
 	if e.Sending {
-		return fmt.Sprintf("the server is silent: it took nothing for %v", e.For)
+		return fmt.Sprintf("server does not respond: nothing could be sent for %v", e.After)
 	}
-	return fmt.Sprintf("the server is silent: nothing was received for %v", e.For)
+	return fmt.Sprintf("server does not respond: nothing was received for %v", e.After)
 }
 
-// silence returns how long the server may be silent whose pings are interval seconds apart, and how often the client
-// has to ping; ping is 0 where the server's own pings suffice.
-func silence(interval float64) (limit, ping time.Duration) {
+// receiveTimeout returns the receive timeout for a server that pings every interval seconds, and
+// the interval at which the client has to ping, or 0 if the server's pings suffice.
+func receiveTimeout(interval float64) (timeout, ping time.Duration) {
 	every := maxPingInterval
 	if interval > 0 && interval <= maxPingInterval.Seconds() {
 		every = time.Duration(interval * float64(time.Second))
 	} else {
 		ping = every
 	}
-	return max(silentPings*every, minSilence), ping
+	return max(pingsPerTimeout*every, minReceiveTimeout), ping
 }
 
-// socket is the connection below WebSocket and TLS. It judges the server by single bytes: a read fails with a
-// *SilentError when nothing was received for the limit, a write when nothing was taken for writeTimeout. Each wait is
-// divided into looks that are counted, so the time in which this process was suspended does not count. Nor does the
-// time between two reads.
+// socket is the connection below WebSocket and TLS. A read fails with a *TimeoutError if nothing
+// was received for the timeout, a write if no byte was accepted for sendTimeout. A timeout is a
+// number of short waits, so that time in which this process was suspended does not count. Nor does
+// the time between two reads.
 type socket struct {
 	net.Conn
-	raw   syscall.RawConn // nil for a connection without a descriptor
-	limit time.Duration   // 0 for none; set by the goroutine that reads
+	raw     syscall.RawConn // nil if the connection has no descriptor
+	timeout time.Duration   // of reads; 0 for none; set by the goroutine that reads
 }
 
 func newSocket(c net.Conn) *socket {
@@ -71,13 +72,13 @@ func newSocket(c net.Conn) *socket {
 
 // Read implements io.Reader.
 func (s *socket) Read(b []byte) (int, error) {
-	if s.limit == 0 {
+	if s.timeout == 0 {
 		return s.Conn.Read(b)
 	}
-	wait := s.limit / looks
-	for quiet := 0; ; {
-		if quiet == looks { // what came before the clock ran out is read all the same
-			wait = lastLook
+	wait := s.timeout / waitParts
+	for idle := 0; ; {
+		if idle == waitParts { // read what arrived before the deadline
+			wait = finalWait
 		}
 		end := time.Now().Add(wait)
 		_ = s.Conn.SetReadDeadline(end)
@@ -85,64 +86,65 @@ func (s *socket) Read(b []byte) (int, error) {
 		switch {
 		case n > 0 || !errors.Is(err, os.ErrDeadlineExceeded):
 			return n, err
-		case quiet == looks:
-			return 0, &SilentError{For: s.limit}
+		case idle == waitParts:
+			return 0, &TimeoutError{After: s.timeout}
 		case time.Since(end) < wait: // else this process was suspended
-			quiet++
+			idle++
 		}
 	}
 }
 
-// try writes what the kernel takes without a wait.
-func (s *socket) try(b []byte) (n int) {
+// tryWrite writes as much as the kernel accepts without blocking, and returns how much that is.
+func (s *socket) tryWrite(b []byte) (n int) {
 	if s.raw == nil {
 		return 0
 	}
 	_ = s.raw.Write(func(fd uintptr) bool {
 		for n < len(b) {
-			wrote, err := syscall.Write(int(fd), b[n:])
-			if err != nil && err != syscall.EINTR { // Write meets it again
+			written, err := syscall.Write(int(fd), b[n:])
+			if err != nil && err != syscall.EINTR { // the next Write returns it
 				break
 			}
-			n += max(0, wrote)
+			n += max(0, written)
 		}
 		return true
 	})
 	return n
 }
 
-// Write implements io.Writer. It may take as long as it likes while there is progress.
+// Write implements io.Writer. It has no time limit as long as it makes progress.
 func (s *socket) Write(b []byte) (int, error) {
-	const wait = writeTimeout / looks
-	n, queued := s.try(b), 0
+	const wait = sendTimeout / waitParts
+	n, queued := s.tryWrite(b), 0
 	if n == len(b) {
 		return n, nil
 	}
 	defer func() { _ = s.Conn.SetWriteDeadline(time.Time{}) }()
-	for quiet := 0; ; {
+	for idle := 0; ; {
 		end := time.Now().Add(wait)
 		_ = s.Conn.SetWriteDeadline(end)
-		wrote, err := s.Conn.Write(b[n:])
-		n += wrote
+		written, err := s.Conn.Write(b[n:])
+		n += written
 		if n == len(b) || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return n, err
 		}
 		before := queued
 		queued = s.queued()
 		switch {
-		case wrote > 0 || queued < before:
-			quiet = 0
-		case time.Since(end) < wait:
-			quiet++
+		case written > 0 || queued < before:
+			idle = 0
+		case time.Since(end) < wait: // else this process was suspended
+			idle++
 		}
-		if quiet == looks {
-			return n, &SilentError{Sending: true, For: writeTimeout}
+		if idle == waitParts {
+			return n, &TimeoutError{Sending: true, After: sendTimeout}
 		}
 	}
 }
 
-// queued is how many bytes the kernel holds that the server's has not taken. While a write waits, a decrease is
-// progress: the kernel asks for more only when much of its buffer is free.
+// queued returns how many bytes this kernel holds that the server's kernel has not accepted. A
+// decrease is progress of a write that blocks: the kernel reports a socket as writable only when
+// much of its buffer is free.
 func (s *socket) queued() (n int) {
 	if s.raw != nil {
 		_ = s.raw.Control(func(fd uintptr) { n = queuedBytes(int(fd)) })

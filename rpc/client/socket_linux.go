@@ -2,7 +2,8 @@ package client
 
 import "golang.org/x/sys/unix"
 
-// queuedBytes is what was written to a socket and not acknowledged (SIOCOUTQ, tcp(7)), or not read from a Unix socket.
+// queuedBytes returns the bytes of the send queue that are not acknowledged (SIOCOUTQ, tcp(7)), or
+// not read from a Unix socket.
 func queuedBytes(fd int) int {
 	n, _ := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
 	return n

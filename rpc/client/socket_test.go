@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-func TestHowLongAServerMayBeSilent(t *testing.T) {
+func TestReceiveTimeoutOfAPingInterval(t *testing.T) {
 	for _, c := range []struct {
-		interval    float64
-		limit, ping time.Duration
+		interval      float64
+		timeout, ping time.Duration
 	}{
 		{20, time.Minute, 0},
 		{60, 3 * time.Minute, 0},
@@ -25,45 +25,45 @@ func TestHowLongAServerMayBeSilent(t *testing.T) {
 		{1e300, 3 * time.Minute, time.Minute},
 		{math.NaN(), 3 * time.Minute, time.Minute},
 	} {
-		if limit, ping := silence(c.interval); limit != c.limit || ping != c.ping {
-			t.Errorf("%v: %v and %v, want %v and %v", c.interval, limit, ping, c.limit, c.ping)
+		if timeout, ping := receiveTimeout(c.interval); timeout != c.timeout || ping != c.ping {
+			t.Errorf("ping interval %v: got %v and %v, want %v and %v", c.interval, timeout, ping, c.timeout, c.ping)
 		}
 	}
 }
 
-// pair is a socket with its limit, and the server's end.
-func pair(t *testing.T, limit time.Duration) (*socket, net.Conn) {
-	ours, theirs := net.Pipe()
-	t.Cleanup(func() { _, _ = ours.Close(), theirs.Close() })
-	s := newSocket(ours)
-	s.limit = limit
-	return s, theirs
+// socketPair returns a socket with a receive timeout, and the server's end of it.
+func socketPair(t *testing.T, timeout time.Duration) (*socket, net.Conn) {
+	client, server := net.Pipe()
+	t.Cleanup(func() { _, _ = client.Close(), server.Close() })
+	s := newSocket(client)
+	s.timeout = timeout
+	return s, server
 }
 
-func TestSilenceEndsARead(t *testing.T) {
+func TestReadTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, server := pair(t, time.Minute)
+		s, server := socketPair(t, time.Minute)
 		go func() {
-			for range 3 { // not a whole message: single bytes count
+			for range 3 { // single bytes count, not only messages
 				time.Sleep(59 * time.Second)
 				_, _ = server.Write([]byte{0})
 			}
 		}()
 		begin := time.Now()
 		n, err := io.Copy(io.Discard, s)
-		var silent *SilentError
-		if n != 3 || !errors.As(err, &silent) || silent.Sending || silent.For != time.Minute {
+		var timeout *TimeoutError
+		if n != 3 || !errors.As(err, &timeout) || timeout.Sending || timeout.After != time.Minute {
 			t.Errorf("%d bytes, %v", n, err)
 		}
-		if took := time.Since(begin); took != 3*59*time.Second+time.Minute+lastLook {
+		if took := time.Since(begin); took != 3*59*time.Second+time.Minute+finalWait {
 			t.Errorf("it took %v", took)
 		}
 	})
 }
 
-func TestNoSilenceWithoutALimit(t *testing.T) {
+func TestReadWithoutATimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, server := pair(t, 0)
+		s, server := socketPair(t, 0)
 		go func() {
 			time.Sleep(24 * time.Hour)
 			_, _ = server.Write([]byte{0})
@@ -74,10 +74,10 @@ func TestNoSilenceWithoutALimit(t *testing.T) {
 	})
 }
 
-// The time between two reads is the consumer's.
-func TestConsumerThatTakesItsTime(t *testing.T) {
+// TestTimeBetweenReadsDoesNotCount: a consumer may take longer than the timeout between two reads.
+func TestTimeBetweenReadsDoesNotCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, server := pair(t, time.Minute)
+		s, server := socketPair(t, time.Minute)
 		go func() { _, _ = server.Write([]byte{0, 0}) }()
 		b := make([]byte, 1)
 		for range 2 {
@@ -89,34 +89,35 @@ func TestConsumerThatTakesItsTime(t *testing.T) {
 	})
 }
 
-// asleep is a connection that all of the process stands still with: whatever waits for it ends when it is awake.
-type asleep struct {
+// suspendedConn simulates a suspended process: until the given time, a wait for the connection ends
+// late, at that time, with an expired deadline.
+type suspendedConn struct {
 	net.Conn
 	until time.Time
 }
 
-func (a *asleep) Read(b []byte) (int, error) {
-	return a.wait(func() (int, error) { return a.Conn.Read(b) })
+func (c *suspendedConn) Read(b []byte) (int, error) {
+	return c.wait(func() (int, error) { return c.Conn.Read(b) })
 }
-func (a *asleep) Write(b []byte) (int, error) {
-	return a.wait(func() (int, error) { return a.Conn.Write(b) })
+func (c *suspendedConn) Write(b []byte) (int, error) {
+	return c.wait(func() (int, error) { return c.Conn.Write(b) })
 }
 
-func (a *asleep) wait(then func() (int, error)) (int, error) {
-	if time.Now().Before(a.until) {
-		time.Sleep(time.Until(a.until))
+func (c *suspendedConn) wait(then func() (int, error)) (int, error) {
+	if time.Now().Before(c.until) {
+		time.Sleep(time.Until(c.until))
 		return 0, os.ErrDeadlineExceeded
 	}
 	return then()
 }
 
-func TestSuspensionIsNoSilence(t *testing.T) {
+func TestTimeOfASuspensionDoesNotCount(t *testing.T) {
 	t.Run("reading", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			s, server := pair(t, time.Minute)
-			s.Conn = &asleep{s.Conn, time.Now().Add(time.Hour)}
+			s, server := socketPair(t, time.Minute)
+			s.Conn = &suspendedConn{s.Conn, time.Now().Add(time.Hour)}
 			go func() {
-				time.Sleep(time.Hour + 59*time.Second) // another look would be too many
+				time.Sleep(time.Hour + 59*time.Second) // just before the timeout
 				_, _ = server.Write([]byte{0})
 			}()
 			if n, err := s.Read(make([]byte, 9)); n != 1 || err != nil {
@@ -126,10 +127,10 @@ func TestSuspensionIsNoSilence(t *testing.T) {
 	})
 	t.Run("writing", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			s, server := pair(t, time.Minute)
-			s.Conn = &asleep{s.Conn, time.Now().Add(time.Hour)}
+			s, server := socketPair(t, time.Minute)
+			s.Conn = &suspendedConn{s.Conn, time.Now().Add(time.Hour)}
 			go func() {
-				time.Sleep(time.Hour + writeTimeout - time.Second)
+				time.Sleep(time.Hour + sendTimeout - time.Second)
 				_, _ = server.Read(make([]byte, 9))
 			}()
 			if n, err := s.Write(make([]byte, 9)); n != 9 || err != nil {
@@ -139,29 +140,30 @@ func TestSuspensionIsNoSilence(t *testing.T) {
 	})
 }
 
-func TestWriteEndsWithoutProgress(t *testing.T) {
+func TestWriteTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, server := pair(t, time.Minute)
+		s, server := socketPair(t, time.Minute)
 		begin := time.Now()
 		go func() {
-			for range 3 { // slow, and steady
-				time.Sleep(writeTimeout - time.Second)
+			for range 3 { // slow progress
+				time.Sleep(sendTimeout - time.Second)
 				_, _ = server.Read(make([]byte, 1))
 			}
 		}()
 		n, err := s.Write(make([]byte, 9))
-		var silent *SilentError
-		if n != 3 || !errors.As(err, &silent) || !silent.Sending {
+		var timeout *TimeoutError
+		if n != 3 || !errors.As(err, &timeout) || !timeout.Sending {
 			t.Errorf("%d bytes, %v", n, err)
 		}
-		if took := time.Since(begin); took < 4*writeTimeout-3*time.Second || took > 5*writeTimeout {
+		if took := time.Since(begin); took < 4*sendTimeout-3*time.Second || took > 5*sendTimeout {
 			t.Errorf("it took %v", took)
 		}
 	})
 }
 
-// TestWhatThePeerTakesIsProgress: the kernel says a write may go on only when much of its buffer is free.
-func TestWhatThePeerTakesIsProgress(t *testing.T) {
+// TestQueuedDecreasesWhenThePeerReads: queued shows progress before the kernel reports the socket
+// as writable.
+func TestQueuedDecreasesWhenThePeerReads(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -179,7 +181,7 @@ func TestWhatThePeerTakesIsProgress(t *testing.T) {
 	defer server.Close()
 	s := newSocket(c)
 	_ = c.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
-	for err == nil { // until the kernel takes no more
+	for err == nil { // until the kernel accepts no more
 		_, err = c.Write(make([]byte, 1<<20))
 	}
 	full := s.queued()

@@ -22,19 +22,20 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// quickPings is the first word of a server whose silence is told after a second.
+// quickPings is the first message of a server from which the client's receive timeout is a second.
 const quickPings = `{"jsonrpc":"2.0","method":"connected","params":{"connection_id":"c","limits":{"ping_interval":0.1}}}`
 
-// answering serves connections by f and returns its URL. Connections are closed with the test.
-func answering(t *testing.T, f func(ctx context.Context, ws *websocket.Conn)) string {
+// serveFunc serves WebSocket connections by f and returns the URL. They are closed at the end of
+// the test.
+func serveFunc(t *testing.T, f func(ctx context.Context, ws *websocket.Conn)) string {
 	t.Helper()
-	over, stop := context.WithCancel(context.Background())
-	srv := httptest.NewServer(handler(over, f))
+	ctx, stop := context.WithCancel(context.Background())
+	srv := httptest.NewServer(handler(ctx, f))
 	t.Cleanup(func() { stop(); srv.Close() })
 	return "ws" + strings.TrimPrefix(srv.URL, "http")
 }
 
-func handler(over context.Context, f func(ctx context.Context, ws *websocket.Conn)) http.HandlerFunc {
+func handler(ctx context.Context, f func(ctx context.Context, ws *websocket.Conn)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		ws, err := websocket.Accept(w, r, nil)
 		if err != nil {
@@ -42,17 +43,17 @@ func handler(over context.Context, f func(ctx context.Context, ws *websocket.Con
 		}
 		defer ws.CloseNow()
 		ws.SetReadLimit(-1)
-		f(over, ws)
+		f(ctx, ws)
 	}
 }
 
-func say(ctx context.Context, ws *websocket.Conn, text string) {
+func send(ctx context.Context, ws *websocket.Conn, text string) {
 	_ = ws.Write(ctx, websocket.MessageText, []byte(text))
 }
 
-func dialed(t *testing.T, url string, o Options) *Client {
+func dial(t *testing.T, url string, o Options) *Client {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 	defer cancel()
 	c, err := Dial(ctx, url, o)
 	if err != nil {
@@ -62,13 +63,13 @@ func dialed(t *testing.T, url string, o Options) *Client {
 	return c
 }
 
-// requests are what a stalled server reads once it is let go, by the name in their params.
+// requests records the requests that a server receives, by method and the name in their params.
 type requests struct {
 	mu    sync.Mutex
 	names map[string]bool
 }
 
-// read reads requests and answers them, and fails for what is no whole message.
+// read reads requests and replies to them. It fails the test if a message is not valid JSON.
 func (r *requests) read(t *testing.T, ctx context.Context, ws *websocket.Conn) {
 	for {
 		_, b, err := ws.Read(ctx)
@@ -88,7 +89,7 @@ func (r *requests) read(t *testing.T, ctx context.Context, ws *websocket.Conn) {
 		r.names[m.Method+" "+m.Params.Name] = true
 		r.mu.Unlock()
 		if m.ID != "" {
-			say(ctx, ws, `{"jsonrpc":"2.0","id":"`+m.ID+`","result":{}}`)
+			send(ctx, ws, `{"jsonrpc":"2.0","id":"`+m.ID+`","result":{}}`)
 		}
 	}
 }
@@ -98,41 +99,43 @@ type request struct {
 	Fill string `json:"fill"`
 }
 
-// gated is a connection that takes half of a write and then nothing, from when it is shut until it is let go.
-type gated struct {
+// stallingConn is a connection that, once stalled, accepts half of a write and blocks until it is
+// resumed.
+type stallingConn struct {
 	net.Conn
-	shut  atomic.Bool
-	letGo chan struct{}
+	stalled atomic.Bool
+	resumed chan struct{}
 }
 
-func (g *gated) Write(b []byte) (int, error) {
+func (g *stallingConn) Write(b []byte) (int, error) {
 	n := 0
-	if g.shut.Load() {
+	if g.stalled.Load() {
 		n, _ = g.Conn.Write(b[:len(b)/2])
-		<-g.letGo
+		<-g.resumed
 	}
 	rest, err := g.Conn.Write(b[n:])
 	return n + rest, err
 }
 
-// TestCallEndsWithItsContext: also one whose request the network does not take. The connection lives on: what was
-// begun is sent whole, and what was not is not sent at all.
+// TestCallEndsWithItsContext: a call returns when its context ends, even if the connection accepts
+// no bytes. The connection stays usable: a request of which a part was written is sent completely,
+// the others are not sent.
 func TestCallEndsWithItsContext(t *testing.T) {
 	got := requests{names: make(map[string]bool)}
-	url := answering(t, func(ctx context.Context, ws *websocket.Conn) {
-		say(ctx, ws, hello)
+	url := serveFunc(t, func(ctx context.Context, ws *websocket.Conn) {
+		send(ctx, ws, connected)
 		got.read(t, ctx, ws)
 	})
-	gate := &gated{letGo: make(chan struct{})}
-	c := dialed(t, url, Options{Dial: func(ctx context.Context) (conn net.Conn, err error) {
+	stalling := &stallingConn{resumed: make(chan struct{})}
+	c := dial(t, url, Options{Dial: func(ctx context.Context) (conn net.Conn, err error) {
 		var d net.Dialer
-		gate.Conn, err = d.DialContext(ctx, "tcp", strings.TrimPrefix(url, "ws://"))
-		return gate, err
+		stalling.Conn, err = d.DialContext(ctx, "tcp", strings.TrimPrefix(url, "ws://"))
+		return stalling, err
 	}})
-	gate.shut.Store(true)
+	stalling.stalled.Store(true)
 	call := func(f func(context.Context) error) {
 		t.Helper()
-		within(t, "a call on a full socket", func() {
+		within(t, "call on a stalled connection", func() {
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 			defer cancel()
 			if err := f(ctx); !errors.Is(err, context.DeadlineExceeded) {
@@ -143,7 +146,7 @@ func TestCallEndsWithItsContext(t *testing.T) {
 	begun := func(ctx context.Context) error { return c.Call(ctx, "begun", request{Name: "call"}, nil) }
 	late := func(ctx context.Context) error { return c.Call(ctx, "late", request{Name: "call"}, nil) }
 	call(begun)
-	call(late) // the queue has room for it
+	call(late) // is queued
 	background, stop := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -153,53 +156,57 @@ func TestCallEndsWithItsContext(t *testing.T) {
 			_ = c.Notify(background, "queued", request{"notify", strings.Repeat("x", maxQueued/8)})
 		})
 	}
-	o := c.link.outbox
-	for queued := 0; queued < maxQueued; time.Sleep(time.Millisecond) {
+	o := c.conn.outbox
+	full := func() bool {
 		o.mu.Lock()
-		queued = o.bytes
-		o.mu.Unlock()
+		defer o.mu.Unlock()
+		return o.size >= maxQueued
+	}
+	if !poll(full) {
+		t.Fatal("the queue is not full")
 	}
 	call(late)
-	call(func(ctx context.Context) error { return c.CallAgain(ctx, "late", request{Name: "again"}, nil) })
+	call(func(ctx context.Context) error { return c.CallIdempotent(ctx, "late", request{Name: "again"}, nil) })
 	call(func(ctx context.Context) error { return c.Notify(ctx, "late", request{Name: "notify"}) })
 	call(func(ctx context.Context) error {
 		_, err := c.Execute(ctx, rpc.ExecuteParams{Command: rpc.Command{Shell: "x"}}, Events{})
 		return err
 	})
-	close(gate.letGo)
+	close(stalling.resumed)
 	if err := c.Call(t.Context(), "last", request{Name: "call"}, nil); err != nil {
-		t.Fatal("the connection is over:", err)
+		t.Fatal("the connection is not usable:", err)
 	}
 	got.mu.Lock()
 	defer got.mu.Unlock()
 	want := "map[$/cancelRequest :true begun call:true cancel :true last call:true queued notify:true]"
 	if fmt.Sprint(got.names) != want {
-		t.Errorf("there came %v, want %s", got.names, want)
+		t.Errorf("received %v, want %s", got.names, want)
 	}
 }
 
-// TestSilentServer: the connection ends, and a client that reconnects makes another one.
-func TestSilentServer(t *testing.T) {
+// TestReceiveTimeout: the connection to a server that sends nothing is closed, and a client with
+// Reconnect makes another one.
+func TestReceiveTimeout(t *testing.T) {
 	for _, reconnects := range []bool{false, true} {
 		name := map[bool]string{false: "ends", true: "reconnects"}[reconnects]
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var connections atomic.Int32
-			url := answering(t, func(ctx context.Context, ws *websocket.Conn) {
+			url := serveFunc(t, func(ctx context.Context, ws *websocket.Conn) {
 				if connections.Add(1) == 1 {
-					say(ctx, ws, quickPings)
+					send(ctx, ws, quickPings)
 					<-ctx.Done()
 				}
-				say(ctx, ws, hello)
+				send(ctx, ws, connected)
 				(&requests{names: make(map[string]bool)}).read(t, ctx, ws)
 			})
 			o, why := Options{}, make(chan error, 9)
 			if reconnects {
 				o.Reconnect = &Reconnect{Dropped: func(err error) { why <- err }}
 			}
-			c := dialed(t, url, o)
-			within(t, "a call to a silent server", func() {
-				err := c.CallAgain(t.Context(), "status", nil, nil)
+			c := dial(t, url, o)
+			within(t, "call", func() {
+				err := c.CallIdempotent(t.Context(), "status", nil, nil)
 				if reconnects {
 					if err != nil {
 						t.Error(err)
@@ -208,8 +215,8 @@ func TestSilentServer(t *testing.T) {
 				} else if !errors.Is(err, ErrClosed) {
 					t.Errorf("got %v", err)
 				}
-				var silent *SilentError
-				if !errors.As(err, &silent) || silent.For != minSilence || silent.Sending {
+				var timeout *TimeoutError
+				if !errors.As(err, &timeout) || timeout.After != minReceiveTimeout || timeout.Sending {
 					t.Errorf("got %v", err)
 				}
 			})
@@ -217,28 +224,28 @@ func TestSilentServer(t *testing.T) {
 	}
 }
 
-// trickling is a listener whose connections send single bytes, a few a second, once slow is set.
-type trickling struct {
+// slowListener is a listener whose connections, once slow is set, send single bytes with delays.
+type slowListener struct {
 	net.Listener
 	slow atomic.Bool
 }
 
-func (l *trickling) Accept() (net.Conn, error) {
+func (l *slowListener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
-	return &trickle{c, l}, err
+	return &slowConn{c, l}, err
 }
 
-type trickle struct {
+type slowConn struct {
 	net.Conn
-	l *trickling
+	l *slowListener
 }
 
-func (c *trickle) Write(b []byte) (int, error) {
+func (c *slowConn) Write(b []byte) (int, error) {
 	if !c.l.slow.Load() {
 		return c.Conn.Write(b)
 	}
 	for i := range b {
-		time.Sleep(2 * minSilence / time.Duration(len(b)))
+		time.Sleep(2 * minReceiveTimeout / time.Duration(len(b))) // the slow transfer is what is tested
 		if _, err := c.Conn.Write(b[i : i+1]); err != nil {
 			return i, err
 		}
@@ -246,51 +253,54 @@ func (c *trickle) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// TestPartOfAMessageIsNoSilence: a message that takes long to arrive is a sign of life all the while.
-func TestPartOfAMessageIsNoSilence(t *testing.T) {
+// TestSlowMessageIsNoTimeout: a message that takes longer than the receive timeout does not end the
+// connection, since parts of it are received.
+func TestSlowMessageIsNoTimeout(t *testing.T) {
 	t.Parallel()
 	srv := httptest.NewUnstartedServer(nil)
-	l := &trickling{Listener: srv.Listener}
+	l := &slowListener{Listener: srv.Listener}
 	srv.Listener = l
 	srv.Config.Handler = handler(t.Context(), func(ctx context.Context, ws *websocket.Conn) {
-		say(ctx, ws, quickPings)
+		send(ctx, ws, quickPings)
 		l.slow.Store(true)
 		(&requests{names: make(map[string]bool)}).read(t, ctx, ws)
 	})
 	srv.Start()
 	t.Cleanup(srv.Close)
-	c := dialed(t, "ws"+strings.TrimPrefix(srv.URL, "http"), Options{})
+	c := dial(t, "ws"+strings.TrimPrefix(srv.URL, "http"), Options{})
 	begin := time.Now()
 	if err := c.Call(t.Context(), "status", nil, nil); err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(begin); took < 3*minSilence/2 {
-		t.Errorf("the answer took %v: that is no test", took)
+	if took := time.Since(begin); took < 3*minReceiveTimeout/2 {
+		t.Errorf("the reply took %v, too short to test the timeout", took)
 	}
 }
 
-// TestSlowConsumerIsNoSilentServer: a callback that holds up the goroutine that reads says nothing about the server.
-func TestSlowConsumerIsNoSilentServer(t *testing.T) {
+// TestBlockedCallbackIsNoTimeout: the time in which a callback blocks the goroutine that reads does
+// not count.
+func TestBlockedCallbackIsNoTimeout(t *testing.T) {
 	t.Parallel()
 	output := `{"jsonrpc":"2.0","method":"process.output","params":{"session_id":"` + session1 + `","seq":2,"type":"stdout","data":"x"}}`
 	record := `{"jsonrpc":"2.0","method":"process.completed","params":{"session_id":"` + session1 + `","seq":3,"exit_code":0}}`
-	url := answering(t, func(ctx context.Context, ws *websocket.Conn) {
-		say(ctx, ws, quickPings)
+	url := serveFunc(t, func(ctx context.Context, ws *websocket.Conn) {
+		send(ctx, ws, quickPings)
 		_, b, err := ws.Read(ctx)
 		if err != nil {
 			return
 		}
 		_, id, _ := strings.Cut(string(b), `"id":"`)
 		id, _, _ = strings.Cut(id, `"`)
-		say(ctx, ws, `{"jsonrpc":"2.0","id":"`+id+`","result":{}}`)
-		say(ctx, ws, output)
-		time.Sleep(5 * minSilence / 2) // silent, while nobody there could hear it
-		say(ctx, ws, record)
+		send(ctx, ws, `{"jsonrpc":"2.0","id":"`+id+`","result":{}}`)
+		send(ctx, ws, output)
+		time.Sleep(5 * minReceiveTimeout / 2) // longer than the timeout; the client's callback blocks meanwhile
+		send(ctx, ws, record)
 		_, _, _ = ws.Read(ctx)
 	})
-	c := dialed(t, url, Options{})
+	c := dial(t, url, Options{})
 	p := rpc.ExecuteParams{SessionID: session1, Command: rpc.Command{Shell: "x"}}
-	s, err := c.Execute(t.Context(), p, Events{Output: func(*Output) { time.Sleep(2 * minSilence) }})
+	block := func(*Output) { time.Sleep(2 * minReceiveTimeout) } // longer than the timeout
+	s, err := c.Execute(t.Context(), p, Events{Output: block})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -301,12 +311,13 @@ func TestSlowConsumerIsNoSilentServer(t *testing.T) {
 	})
 }
 
-// TestOverTLS: wss:// is dialed, written and watched like ws://.
-func TestOverTLS(t *testing.T) {
-	var silent atomic.Bool
+// TestTLS: a connection over wss:// carries messages, and has the same receive timeout and checks
+// the certificate.
+func TestTLS(t *testing.T) {
+	var second atomic.Bool
 	srv := httptest.NewTLSServer(handler(t.Context(), func(ctx context.Context, ws *websocket.Conn) {
-		say(ctx, ws, quickPings)
-		if !silent.Swap(true) {
+		send(ctx, ws, quickPings)
+		if !second.Swap(true) {
 			(&requests{names: make(map[string]bool)}).read(t, ctx, ws)
 		}
 		<-ctx.Done()
@@ -319,19 +330,19 @@ func TestOverTLS(t *testing.T) {
 	}
 	t.Setenv("SSL_CERT_FILE", file)
 	url := "wss" + strings.TrimPrefix(srv.URL, "https")
-	c := dialed(t, url, Options{})
+	c := dial(t, url, Options{})
 	if err := c.Call(t.Context(), "status", request{Fill: strings.Repeat("x", 200_000)}, nil); err != nil {
 		t.Fatal(err)
 	}
-	within(t, "a silent server", func() {
+	within(t, "the receive timeout", func() {
 		<-c.Done()
-		var silent *SilentError
-		if err := c.failure(); !errors.As(err, &silent) {
+		var timeout *TimeoutError
+		if err := c.closedError(); !errors.As(err, &timeout) {
 			t.Errorf("got %v", err)
 		}
 	})
 	_, err := Dial(t.Context(), strings.Replace(url, "127.0.0.1", "localhost", 1), Options{})
 	if err == nil || !strings.Contains(err.Error(), "certificate") {
-		t.Errorf("a certificate for another name: %v", err)
+		t.Errorf("certificate for another name: error %v", err)
 	}
 }

@@ -9,26 +9,30 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// stdin is how much of a session's input was sent by this client.
+// stdin counts the input that this client has sent to a session.
 type stdin struct {
-	mu   sync.Mutex // held while one write is made: input has an order
-	sent int64
+	mu   sync.Mutex // held during a write, since input has an order
+	sent int64      // bytes
 }
 
-// WriteBytes feeds the session's stdin; eof closes it behind data. It returns when the server has accepted
-// all of it, in as many messages as it takes. Where the client reconnects, each says where it begins, so that
-// none is doubled or lost by a drop; for that, a session that was executed by this client must be written to by
-// nobody else. To one that was attached to, each is sent once, and a drop is ErrClosed.
+// WriteBytes writes data to the session's stdin, and then closes stdin if eof is set. It returns
+// when the server has accepted all of it; data is sent in as many messages as the server's
+// max_message_bytes requires.
+//
+// If the client reconnects, and the session was started by Execute, each message has an offset, so
+// that data is neither lost nor written twice when a connection is lost; then nothing else may
+// write to the session. In all other cases each message is sent once, and WriteBytes returns
+// ErrClosed if the connection is lost.
 func (s *Session) WriteBytes(ctx context.Context, data []byte, eof bool) error {
-	const envelope, swell = 1 << 10, 6 // JSON makes up to six bytes of one
-	most := max(1, (int(s.c.Connected().Limits.MaxMessageBytes)-envelope)/swell)
+	const envelope, expansion = 1 << 10, 6 // JSON escapes a byte with up to six
+	chunk := max(1, (int(s.c.Connected().Limits.MaxMessageBytes)-envelope)/expansion)
 	s.stdin.mu.Lock()
 	defer s.stdin.mu.Unlock()
-	for len(data) > most {
-		if err := s.write(ctx, data[:most], false); err != nil {
+	for len(data) > chunk {
+		if err := s.write(ctx, data[:chunk], false); err != nil {
 			return err
 		}
-		data = data[most:]
+		data = data[chunk:]
 	}
 	return s.write(ctx, data, eof)
 }
@@ -44,7 +48,7 @@ func (s *Session) write(ctx context.Context, data []byte, eof bool) error {
 	}
 	offset := s.stdin.sent
 	p.Offset = &offset
-	err := s.c.CallAgain(ctx, rpc.MethodWrite, p, nil)
+	err := s.c.CallIdempotent(ctx, rpc.MethodWrite, p, nil)
 	if err == nil {
 		s.stdin.sent += int64(len(data))
 	}
