@@ -3,26 +3,46 @@ package rpc
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"reflect"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/runnel-rpc/runnel/rpc/wire"
 )
+
+var errNoBytes = errors.New(`must be a string or {"base64": "…"}`)
 
 // Bytes is a string that may hold any bytes, as a path or an argument of a program may. JSON has it as a string where
 // it is UTF-8, and as {"base64":"…"} where it is not.
 type Bytes string
 
-// UnmarshalJSON takes either form. As encoding/json has it, null changes nothing.
+// UnmarshalJSON accepts either form. Null changes nothing.
 func (b *Bytes) UnmarshalJSON(raw []byte) error {
-	if kindOf(raw) == kindNull {
+	switch wire.KindOf(raw) {
+	case wire.Null:
 		return nil
+	case wire.String:
+		return wire.Decode(raw, (*string)(b))
+	case wire.Object:
+		return b.unmarshalBase64(raw)
 	}
-	s, err := bytesValue(raw)
-	if err == nil {
-		*b = Bytes(s)
+	return errNoBytes
+}
+
+func (b *Bytes) unmarshalBase64(raw []byte) error {
+	var object struct {
+		Base64 *string `json:"base64" rpc:"required"`
 	}
-	return err
+	if err := wire.Decode(raw, &object); err != nil {
+		return err
+	}
+	data, err := base64.StdEncoding.DecodeString(*object.Base64)
+	if err != nil {
+		return &wire.FieldError{Field: "base64", Text: "is not base64"}
+	}
+	*b = Bytes(data)
+	return nil
 }
 
 // MarshalJSON gives the string where it is one.
@@ -32,13 +52,13 @@ func (b Bytes) MarshalJSON() ([]byte, error) { return appendBytes(nil, string(b)
 // names must be UTF-8.
 type Env map[string]*string
 
-// UnmarshalJSON takes an object of [Bytes] and nulls. Null changes nothing.
+// UnmarshalJSON accepts an object of [Bytes] and nulls. Null changes nothing.
 func (e *Env) UnmarshalJSON(raw []byte) error {
-	if kindOf(raw) == kindNull {
+	if wire.KindOf(raw) == wire.Null {
 		return nil
 	}
 	var values map[string]*Bytes
-	if err := (decoder{}).table(raw, reflect.ValueOf(&values).Elem()); err != nil {
+	if err := wire.Decode(raw, &values); err != nil {
 		return err
 	}
 	*e = make(Env, len(values))
@@ -63,36 +83,10 @@ func (e Env) MarshalJSON() ([]byte, error) {
 	return json.Marshal(values)
 }
 
-// bytesValue decodes a valid JSON value into the bytes that it stands for.
-func bytesValue(raw []byte) (string, error) {
-	switch kindOf(raw) {
-	case kindString:
-		return textValue(raw)
-	case kindObject:
-		return base64Value(raw)
-	}
-	return "", problemf(`must be a string or {"base64": "…"}`)
-}
-
-// base64Value decodes {"base64":"…"}.
-func base64Value(raw []byte) (string, error) {
-	var encoded struct {
-		Base64 *string `json:"base64" rpc:"required"`
-	}
-	if err := (decoder{}).object(raw, reflect.ValueOf(&encoded).Elem()); err != nil {
-		return "", err
-	}
-	data, err := base64.StdEncoding.DecodeString(*encoded.Base64)
-	if err != nil {
-		return "", within("base64", problemf("is not base64"))
-	}
-	return string(data), nil
-}
-
 // appendBytes appends s as [Bytes] are written.
 func appendBytes(dst []byte, s string) []byte {
 	if utf8.ValidString(s) {
-		return AppendQuote(dst, s)
+		return wire.AppendQuote(dst, s)
 	}
 	dst = append(dst, `{"base64":"`...)
 	dst = base64.StdEncoding.AppendEncode(dst, []byte(s))

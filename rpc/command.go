@@ -6,9 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/runnel-rpc/runnel/rpc/wire"
 )
 
 // Command is what an execute runs: a string for the shell, or an argument vector. Exactly one is set. Their
@@ -18,56 +19,61 @@ type Command struct {
 	Argv  []string
 }
 
-var errNoCommand = errors.New("must be a string or an array of strings")
+var (
+	errNoCommand    = errors.New("must be a string or an array of strings")
+	errEmptyCommand = errors.New("must not be empty")
+	errEmptyProgram = errors.New("must not name an empty program")
+)
 
-// UnmarshalJSON takes [Bytes] or an array of them, neither of them empty.
-func (c *Command) UnmarshalJSON(b []byte) (err error) {
+// UnmarshalJSON accepts [Bytes] or an array of them, neither of them empty.
+func (c *Command) UnmarshalJSON(raw []byte) error {
 	*c = Command{}
-	s := scanner{text: bytes.TrimSpace(b)}
-	switch s.peek() {
-	case '"', '{':
-		c.Shell, err = commandText(&s)
-		if err == nil && strings.TrimSpace(c.Shell) == "" {
-			err = problemf("must not be empty")
-		}
-	case '[':
-		err = c.unmarshalArgv(&s)
-	default:
-		return errNoCommand
+	switch wire.KindOf(raw) {
+	case wire.String, wire.Object:
+		return c.unmarshalShell(raw)
+	case wire.Array:
+		return c.unmarshalArgv(raw)
 	}
-	if err == nil {
-		err = s.end()
-	}
-	return err
+	return errNoCommand
 }
 
-func (c *Command) unmarshalArgv(s *scanner) error {
-	err := s.elements(func() error {
-		arg, err := commandText(s)
-		if err != nil {
-			return within("["+strconv.Itoa(len(c.Argv))+"]", err)
-		}
-		c.Argv = append(c.Argv, arg)
-		return nil
-	})
-	switch {
-	case err != nil:
+func (c *Command) unmarshalShell(raw []byte) error {
+	if err := (*Bytes)(&c.Shell).UnmarshalJSON(raw); err != nil {
 		return err
-	case len(c.Argv) == 0:
-		return problemf("must not be empty")
-	case c.Argv[0] == "":
-		return problemf("must not name an empty program")
+	}
+	if strings.TrimSpace(c.Shell) == "" {
+		return errEmptyCommand
 	}
 	return nil
 }
 
-// commandText decodes the value at s, a command or an argument.
-func commandText(s *scanner) (string, error) {
-	raw, err := s.value()
-	if err != nil {
-		return "", err
+func (c *Command) unmarshalArgv(raw []byte) error {
+	var argv []argument
+	if err := wire.Decode(raw, &argv); err != nil {
+		return err
 	}
-	return bytesValue(raw)
+	switch {
+	case len(argv) == 0:
+		return errEmptyCommand
+	case argv[0] == "":
+		return errEmptyProgram
+	}
+	c.Argv = make([]string, len(argv))
+	for i, arg := range argv {
+		c.Argv[i] = string(arg)
+	}
+	return nil
+}
+
+// argument is [Bytes] that must not be null.
+type argument string
+
+// UnmarshalJSON accepts what [Bytes] accept, except null.
+func (a *argument) UnmarshalJSON(raw []byte) error {
+	if wire.KindOf(raw) == wire.Null {
+		return errNoBytes
+	}
+	return (*Bytes)(a).UnmarshalJSON(raw)
 }
 
 // MarshalJSON gives the form that it came in.

@@ -1,10 +1,9 @@
 package rpc
 
 import (
-	"encoding/json"
 	"fmt"
-	"reflect"
-	"unicode/utf8"
+
+	"github.com/runnel-rpc/runnel/rpc/wire"
 )
 
 // The error codes of the protocol. Those from -32768 to -32600 are JSON-RPC 2.0's own (§5.1), -32800 is
@@ -48,89 +47,6 @@ func (e *Error) Is(target error) bool {
 // Data is the data of an [Error]: its kind and what else that kind tells.
 type Data map[string]any
 
-// An ErrorForm describes the errors of one code.
-type ErrorForm struct {
-	Code    int
-	Name    string
-	Summary string
-	Message string   // what stands in braces differs from one to the next
-	Kinds   []string // of the data
-	Data    []ErrorData
-	Sample  *Error
-}
-
-// ErrorData is a member of an error's data beside its kind. A pointer type may be null.
-type ErrorData struct {
-	Name     string
-	Type     reflect.Type
-	Summary  string
-	Optional bool
-}
-
-// Errors is the error table, with a form for each code.
-var Errors = []ErrorForm{
-	{CodeParse, "ParseError", "A message is not JSON. Answered under a null id.",
-		"Parse error: {why}", []string{"parse_error"}, nil, ParseError("unexpected end")},
-	{CodeInvalidRequest, "InvalidRequest", "A message is JSON but no request: the envelope is wrong, the batch is empty, or the id is in flight.",
-		"Invalid request: {why}", []string{"invalid_request"},
-		[]ErrorData{{"id", typeOf[json.RawMessage](), "The id that is still in flight, where that is what is wrong.", true}}, DuplicateID([]byte("1"))},
-	{CodeMethodNotFound, "MethodNotFound", "There is no such method.",
-		"Method not found: {method}", []string{"method_not_found"}, nil, MethodNotFound("exec")},
-	{CodeInvalidParams, "InvalidParams", "A param is wrong, unknown or missing.",
-		"{why}", []string{"invalid_params", "not_enforceable"},
-		[]ErrorData{
-			{"field", typeOf[string](), "The path of the param, as in limits.cpu_seconds or command[1].", false},
-			{"known", typeOf[[]string](), "The values that the param takes, if they are few.", true},
-			{"ceiling", typeOf[int64](), "The largest value that the param takes here.", true},
-		}, UnknownControl("STOP")},
-	{CodeInternal, "Internal", "The server failed, or the reply does not fit into one message.",
-		"{what}", []string{"internal", "reply_too_large"},
-		[]ErrorData{{"limit", typeOf[int](), "The bytes of a message, where the reply is too large.", true}}, ReplyTooLarge()},
-	{CodeCommandNotAllowed, "CommandNotAllowed", "The server's rules do not let this command run.",
-		"Command not allowed: {rule}", []string{"command_not_allowed"},
-		[]ErrorData{{"rule", typeOf[string](), "The rule that refused it.", false}},
-		&Error{CodeCommandNotAllowed, "Command not allowed: no-shell", Data{"kind": "command_not_allowed", "rule": "no-shell"}}},
-	{CodeSessionNotFound, "SessionNotFound", "The caller has no such session, or the connection none that runs.",
-		"Session not found: {session_id}", []string{"session_not_found"},
-		[]ErrorData{{"session_id", typeOf[*string](), "The id that was given, or null for none.", false}}, SessionNotFound(exampleRunning)},
-	{CodeSessionLimit, "SessionLimit", "As many sessions run as may.",
-		"Session limit reached: {running} of {limit} run", []string{"session_limit"},
-		[]ErrorData{
-			{"limit", typeOf[int](), "How many may run.", false},
-			{"running", typeOf[int](), "How many run.", false},
-			{"retry_after", typeOf[float64](), "Seconds after which to try again.", false},
-		}, SessionLimit(100, 100, 1)},
-	{CodeDeadline, "Deadline", "The timeout of a wait passed; what was waited for goes on.",
-		"Timeout passed before the session ended", []string{"deadline"}, nil, Deadline()},
-	{CodeNotRunning, "NotRunning", "The session's state does not allow what was asked.",
-		"Session is not running: {state}", []string{"not_running", "command_exited", "not_permitted"},
-		[]ErrorData{
-			{"state", typeOf[string](), "With `not_running`: the session's state.", true},
-			{"pids", typeOf[[]int](), "With `not_permitted`: the ids of the processes that have another user, and could not be signaled.", true},
-		}, NotRunning("ended")},
-	{CodeStdinClosed, "StdinClosed", "The session's stdin takes nothing, or nothing any more.",
-		"Stdin is closed: {why}", []string{"stdin_closed"}, nil, StdinClosed("eof was written")},
-	{CodeSessionExists, "SessionExists", "Another execute took this id.",
-		"Session exists with other params: {session_id}", []string{"session_exists"},
-		[]ErrorData{{"session_id", typeOf[string](), "The id.", false}}, SessionExists(exampleRunning)},
-	{CodeSpawnFailed, "SpawnFailed", "A program could not be run, or a directory not be entered.",
-		"Cannot start {path}: {why}", []string{"spawn_failed"},
-		[]ErrorData{
-			{"errno", typeOf[string](), "The kernel's name for why, like ENOENT.", false},
-			{"path", typeOf[string](), "The program or the directory.", false},
-		}, SpawnFailed("/bin/none", "ENOENT", "no such file or directory")},
-	{CodeOverloaded, "Overloaded", "The request would have passed a bound of its connection.",
-		"Overloaded: {limit} is {value} on a connection", []string{"overloaded"},
-		[]ErrorData{
-			{"limit", typeOf[string](), "The name of the bound.", false},
-			{"value", typeOf[int64](), "The bound.", false},
-		}, Overloaded("max_in_flight", 1024)},
-	{CodeShuttingDown, "ShuttingDown", "The server takes no new sessions.",
-		"Server is shutting down", []string{"shutting_down"}, nil, ShuttingDown()},
-	{CodeRequestCanceled, "RequestCanceled", "The client's `$/cancelRequest` ended a wait, or a session was canceled before it ran.",
-		"Request canceled", []string{"request_canceled"}, nil, RequestCanceled()},
-}
-
 // ParseError says that a message is not JSON.
 func ParseError(msg string) *Error {
 	return &Error{CodeParse, "Parse error: " + msg, Data{"kind": "parse_error"}}
@@ -139,6 +55,14 @@ func ParseError(msg string) *Error {
 // InvalidRequest says that a message is JSON but not a request.
 func InvalidRequest(format string, args ...any) *Error {
 	return &Error{CodeInvalidRequest, "Invalid request: " + fmt.Sprintf(format, args...), Data{"kind": "invalid_request"}}
+}
+
+// MessageError is the error of a message, or of an item of a batch, that is not a call.
+func MessageError(e *wire.Error) *Error {
+	if e.Syntax {
+		return ParseError(e.Reason)
+	}
+	return InvalidRequest("%s", e.Reason)
 }
 
 // DuplicateID says that a request came under the id of one that is still in flight; id is its raw JSON.
@@ -150,7 +74,7 @@ func DuplicateID(id []byte) *Error {
 
 // MethodNotFound names the method that does not exist.
 func MethodNotFound(method string) *Error {
-	return &Error{CodeMethodNotFound, "Method not found: " + clip(method, 128), Data{"kind": "method_not_found"}}
+	return &Error{CodeMethodNotFound, "Method not found: " + wire.Clip(method, 128), Data{"kind": "method_not_found"}}
 }
 
 // InvalidParams names the field that is wrong and says why.
@@ -173,7 +97,7 @@ func OverCeiling(limit string, ceiling int64) *Error {
 
 // UnknownControl names a control type that does not exist, and those that do.
 func UnknownControl(typ string) *Error {
-	return &Error{CodeInvalidParams, "Unknown control type: " + clip(typ, 128),
+	return &Error{CodeInvalidParams, "Unknown control type: " + wire.Clip(typ, 128),
 		Data{"kind": "invalid_params", "field": "type", "known": ControlTypes}}
 }
 
@@ -194,7 +118,7 @@ func SessionNotFound(id string) *Error {
 		d["session_id"] = nil
 		return &Error{CodeSessionNotFound, "This connection has no running session", d}
 	}
-	return &Error{CodeSessionNotFound, "Session not found: " + clip(id, 64), d}
+	return &Error{CodeSessionNotFound, "Session not found: " + wire.Clip(id, 64), d}
 }
 
 // SessionLimit says that limit sessions run already. retryAfter is in seconds.
@@ -231,14 +155,14 @@ func StdinClosed(why string) *Error {
 
 // SessionExists says that another execute took this id.
 func SessionExists(id string) *Error {
-	return &Error{CodeSessionExists, "Session exists with other params: " + clip(id, 64),
+	return &Error{CodeSessionExists, "Session exists with other params: " + wire.Clip(id, 64),
 		Data{"kind": "session_exists", "session_id": id}}
 }
 
 // SpawnFailed says which path could not be run or entered; errno is the kernel's name for why (ENOENT).
 func SpawnFailed(path, errno, why string) *Error {
-	return &Error{CodeSpawnFailed, fmt.Sprintf("Cannot start %s: %s", clip(path, 256), why),
-		Data{"kind": "spawn_failed", "errno": errno, "path": clip(path, 4096)}}
+	return &Error{CodeSpawnFailed, fmt.Sprintf("Cannot start %s: %s", wire.Clip(path, 256), why),
+		Data{"kind": "spawn_failed", "errno": errno, "path": wire.Clip(path, 4096)}}
 }
 
 // Overloaded names the bound of a connection that a request would have passed.
@@ -255,17 +179,6 @@ func ShuttingDown() *Error {
 // RequestCanceled says that the client's $/cancelRequest ended a wait.
 func RequestCanceled() *Error {
 	return &Error{CodeRequestCanceled, "Request canceled", Data{"kind": "request_canceled"}}
-}
-
-// clip bounds what of a client's own text is said back to it.
-func clip(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n] + "…"
 }
 
 type rawJSON []byte

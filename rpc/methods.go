@@ -22,22 +22,20 @@ const (
 	MethodPong          = "pong"
 )
 
-// Method describes one method of the protocol: it drives the decoding of its params, its dispatch, and the
-// document that rpc.discover answers.
+// Method describes a method of the protocol.
 type Method struct {
 	Name    string
 	Summary string
-	// Description says what else a caller has to know.
+	// Description is what else a caller has to know.
 	Description string
-	// Params is the struct that the params decode into; nil means that they are not looked at.
+	// Params is the struct that the params are decoded into; nil if they are ignored.
 	Params reflect.Type
-	// Results are the types of the result, which is one of them; none for a method that answers null.
+	// Results are the types that the result may have; none if the result is null.
 	Results []reflect.Type
-	// Notification is set for a method that is meant to be sent as one.
+	// Notification is set if clients send the method as a notification only.
 	Notification bool
-	// Errors are the codes of the errors that it may answer beside those that any request may get.
-	Errors   []int
-	Examples []Example
+	// Errors are the codes of the errors of this method, without those that any request may get.
+	Errors []int
 }
 
 // Methods is the method table, the one place where a method is declared.
@@ -51,7 +49,6 @@ var Methods = []Method{
 		Results: []reflect.Type{typeOf[ExecuteResult](), typeOf[Captured](), typeOf[StillRunning]()},
 		Errors: []int{CodeCommandNotAllowed, CodeSessionNotFound, CodeSessionLimit, CodeSessionExists, CodeSpawnFailed, CodeShuttingDown,
 			CodeRequestCanceled},
-		Examples: executeExamples,
 	},
 	{
 		Name:        MethodControl,
@@ -60,7 +57,6 @@ var Methods = []Method{
 		Params:      typeOf[ControlParams](),
 		Results:     []reflect.Type{typeOf[ControlResult]()},
 		Errors:      []int{CodeSessionNotFound, CodeNotRunning, CodeRequestCanceled},
-		Examples:    controlExamples,
 	},
 	{
 		Name:        MethodCancel,
@@ -69,7 +65,6 @@ var Methods = []Method{
 		Params:      typeOf[CancelParams](),
 		Results:     []reflect.Type{typeOf[CancelResult]()},
 		Errors:      []int{CodeSessionNotFound, CodeRequestCanceled},
-		Examples:    cancelExamples,
 	},
 	{
 		Name:        MethodWrite,
@@ -78,7 +73,6 @@ var Methods = []Method{
 		Params:      typeOf[WriteParams](),
 		Results:     []reflect.Type{typeOf[WriteResult]()},
 		Errors:      []int{CodeSessionNotFound, CodeNotRunning, CodeStdinClosed, CodeRequestCanceled},
-		Examples:    writeExamples,
 	},
 	{
 		Name:        MethodWait,
@@ -87,17 +81,15 @@ var Methods = []Method{
 		Params:      typeOf[WaitParams](),
 		Results:     []reflect.Type{typeOf[Captured]()},
 		Errors:      []int{CodeSessionNotFound, CodeDeadline, CodeSpawnFailed, CodeShuttingDown, CodeRequestCanceled},
-		Examples:    waitExamples,
 	},
 	{
 		Name:    MethodRead,
 		Summary: "Read a session's events from its log.",
 		Description: "For clients that take no notifications. It paces a session to which its connection is attached with `stream:false`. " +
 			"Empty at `timeout`.",
-		Params:   typeOf[ReadParams](),
-		Results:  []reflect.Type{typeOf[ReadResult]()},
-		Errors:   []int{CodeSessionNotFound, CodeSpawnFailed, CodeShuttingDown, CodeRequestCanceled},
-		Examples: readExamples,
+		Params:  typeOf[ReadParams](),
+		Results: []reflect.Type{typeOf[ReadResult]()},
+		Errors:  []int{CodeSessionNotFound, CodeSpawnFailed, CodeShuttingDown, CodeRequestCanceled},
 	},
 	{
 		Name:        MethodAttach,
@@ -106,7 +98,6 @@ var Methods = []Method{
 		Params:      typeOf[AttachParams](),
 		Results:     []reflect.Type{typeOf[AttachResult]()},
 		Errors:      []int{CodeSessionNotFound},
-		Examples:    attachExamples,
 	},
 	{
 		Name:        MethodAck,
@@ -114,7 +105,6 @@ var Methods = []Method{
 		Description: "Usually sent as a notification. Without effect where the connection is not attached, or has no window.",
 		Params:      typeOf[AckParams](),
 		Errors:      []int{CodeSessionNotFound},
-		Examples:    ackExamples,
 	},
 	{
 		Name:        MethodDetach,
@@ -123,22 +113,19 @@ var Methods = []Method{
 		Params:      typeOf[SessionParams](),
 		Results:     []reflect.Type{typeOf[DetachResult]()},
 		Errors:      []int{CodeSessionNotFound},
-		Examples:    detachExamples,
 	},
 	{
-		Name:     MethodStatus,
-		Summary:  "Tell a session's state.",
-		Params:   typeOf[SessionParams](),
-		Results:  []reflect.Type{typeOf[StatusResult]()},
-		Errors:   []int{CodeSessionNotFound},
-		Examples: statusExamples,
+		Name:    MethodStatus,
+		Summary: "Tell a session's state.",
+		Params:  typeOf[SessionParams](),
+		Results: []reflect.Type{typeOf[StatusResult]()},
+		Errors:  []int{CodeSessionNotFound},
 	},
 	{
-		Name:     MethodList,
-		Summary:  "List the caller's sessions, newest first.",
-		Params:   typeOf[ListParams](),
-		Results:  []reflect.Type{typeOf[ListResult]()},
-		Examples: listExamples,
+		Name:    MethodList,
+		Summary: "List the caller's sessions, newest first.",
+		Params:  typeOf[ListParams](),
+		Results: []reflect.Type{typeOf[ListResult]()},
 	},
 	{
 		Name:    MethodDiscover,
@@ -153,7 +140,6 @@ var Methods = []Method{
 			"An unknown id is ignored.",
 		Params:       typeOf[CancelRequestParams](),
 		Notification: true,
-		Examples:     cancelRequestExamples,
 	},
 	{Name: MethodOn, Summary: "Accepted, without effect.", Description: anyParams},
 	{Name: MethodOff, Summary: "Accepted, without effect.", Description: anyParams},
@@ -161,9 +147,6 @@ var Methods = []Method{
 }
 
 const anyParams = "Common clients send it on their own. It takes any params."
-
-// NoParams are the params of a method that takes none.
-type NoParams struct{}
 
 func typeOf[T any]() reflect.Type { return reflect.TypeFor[T]() }
 

@@ -1,7 +1,5 @@
 package rpc
 
-import "reflect"
-
 // The notifications that the server sends.
 const (
 	NotifyConnected = "connected"
@@ -15,28 +13,6 @@ const (
 	NotifyCompleted = "process.completed"
 	NotifyShutdown  = "server.shutdown"
 )
-
-// Notification describes one notification that the server sends.
-type Notification struct {
-	Name    string
-	Summary string
-	Params  reflect.Type
-	Example string // its params as JSON
-}
-
-// Notifications is the table of them, the one place where a notification is declared.
-var Notifications = []Notification{
-	{NotifyConnected, "The first message on every connection.", typeOf[Connected](), connectedExample},
-	{NotifyStarted, "A session's process runs.", typeOf[StateEvent](), startedExample},
-	{NotifyOutput, "A session has written.", typeOf[Output](), outputExample},
-	{NotifyGap, "A part of a session's log is gone.", typeOf[Gap](), gapExample},
-	{NotifyPaused, "A session was paused.", typeOf[StateEvent](), pausedExample},
-	{NotifyResumed, "A session goes on.", typeOf[StateEvent](), resumedExample},
-	{NotifyCanceled, "A session is being canceled.", typeOf[StateEvent](), canceledExample},
-	{NotifyExited, "The command itself has exited, and the session goes on: with `on_leader_exit` `wait` its descendants live.", typeOf[Exited](), exitedExample},
-	{NotifyCompleted, "A session has ended: the completion record, always its last event, exactly once.", typeOf[Completion](), endedRecord},
-	{NotifyShutdown, "The server takes no new sessions.", typeOf[Shutdown](), `{"drain":30}`},
-}
 
 // Version is the version of the protocol.
 const Version = 1

@@ -7,10 +7,12 @@ import (
 	"math"
 	"strconv"
 	"time"
+
+	"github.com/runnel-rpc/runnel/rpc/wire"
 )
 
-// maxSeconds is the longest duration on the wire, some 31 years: far below what time.Duration holds.
-const maxSeconds = 1e9
+// MaxSeconds is the longest duration on the wire, about 31 years. A time.Duration can hold it.
+const MaxSeconds = 1e9
 
 // Seconds is a duration on the wire: a number of seconds from 0 to 1e9, fractions allowed, kept to the
 // nanosecond. Null is read as 0. To leave out the zero Seconds when writing, tag the field omitzero.
@@ -27,14 +29,14 @@ func (s *Seconds) UnmarshalJSON(b []byte) error {
 		*s = Seconds{Set: true, Null: true}
 		return nil
 	}
-	if number := (scanner{text: b}); number.number() != nil || number.end() != nil {
+	if !wire.IsNumber(b) {
 		return errors.New("must be a number of seconds")
 	}
 	n, _ := strconv.ParseFloat(string(b), 64) // out of range, it is an infinity
 	switch {
 	case n < 0:
 		return errors.New("must not be negative")
-	case n > maxSeconds:
+	case n > MaxSeconds:
 		return errors.New("must be at most 1e9 seconds")
 	}
 	d := time.Duration(math.Round(n * float64(time.Second)))
@@ -47,7 +49,7 @@ func (s *Seconds) UnmarshalJSON(b []byte) error {
 
 // MarshalJSON writes the exact number of seconds. It fails where that is negative or over 1e9.
 func (s Seconds) MarshalJSON() ([]byte, error) {
-	if s.D < 0 || s.D > maxSeconds*time.Second {
+	if s.D < 0 || s.D > MaxSeconds*time.Second {
 		return nil, fmt.Errorf("duration %s is not from 0 to 1e9 seconds", s.D)
 	}
 	b := strconv.AppendInt(nil, int64(s.D/time.Second), 10)

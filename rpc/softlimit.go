@@ -3,6 +3,8 @@ package rpc
 import (
 	"errors"
 	"strconv"
+
+	"github.com/runnel-rpc/runnel/rpc/wire"
 )
 
 // SoftLimits are soft limits of setrlimit(2) that a command begins with. One that is left out is the server's own.
@@ -37,19 +39,15 @@ func (l *SoftLimit) UnmarshalJSON(b []byte) error {
 		*l = SoftLimit{Set: true, None: true}
 		return nil
 	}
-	if number := (scanner{text: b}); number.number() != nil || number.end() != nil {
+	if wire.KindOf(b) != wire.Number {
 		return errors.New("must be a whole number or null")
 	}
-	digits, whole := wholeNumber(b)
-	if !whole {
-		return errors.New("must be a whole number or null")
+	var n int64
+	if err := wire.Decode(b, &n); err != nil {
+		return err
 	}
-	n, err := strconv.ParseInt(digits, 10, 64)
-	switch {
-	case digits[0] == '-':
+	if n < 0 {
 		return errors.New("must be at least 0")
-	case err != nil:
-		return errors.New("is out of range")
 	}
 	*l = SoftLimit{Set: true, Value: n}
 	return nil

@@ -1,11 +1,15 @@
 package main
 
-import "github.com/runnel-rpc/runnel/rpc"
+import (
+	"io"
+
+	"github.com/runnel-rpc/runnel/rpc/openrpc"
+)
 
 type openrpcCmd struct{}
 
 // Run prints the OpenRPC document of the protocol.
 func (openrpcCmd) Run(w *world) error {
-	_, err := w.stdout.Write(rpc.Document())
+	_, err := io.WriteString(w.stdout, openrpc.Document())
 	return err
 }

@@ -3,7 +3,7 @@ package client
 import (
 	"encoding/json"
 
-	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/wire"
 )
 
 // encode returns the frame of a request, or of a notification if id is "".
@@ -11,9 +11,9 @@ func (conn *connection) encode(method, id string, params any) (*outgoing, error)
 	buffer := buffers.Get().(*[]byte)
 	out := append((*buffer)[:0], make([]byte, maxHeader)...)
 	out = append(out, `{"jsonrpc":"2.0","method":`...)
-	out = rpc.AppendQuote(out, method)
+	out = wire.AppendQuote(out, method)
 	if id != "" {
-		out = rpc.AppendQuote(append(out, `,"id":`...), id)
+		out = wire.AppendQuote(append(out, `,"id":`...), id)
 	}
 	if params != nil {
 		text := appender(append(out, `,"params":`...))

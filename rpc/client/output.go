@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 
 	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/wire"
 )
 
 // Output is a process.output event. Its fields are those of rpc.Output, with Data decoded. Data is
@@ -93,7 +94,7 @@ func (o *Output) decodeInPlace(rest []byte) bool {
 
 // decodeData decodes data in place, and the members after it.
 func (o *Output) decodeData(rest []byte) bool {
-	text, rest, err := rpc.UnescapeText(rest[:0], rest)
+	text, rest, err := wire.UnescapeText(rest[:0], rest)
 	if err != nil {
 		return false
 	}

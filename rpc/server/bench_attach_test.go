@@ -17,6 +17,7 @@ import (
 
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/client"
+	"github.com/runnel-rpc/runnel/rpc/wire"
 )
 
 // gated is a command that writes a file when its stdin is closed.
@@ -193,7 +194,7 @@ func decodeData(b *testing.B, answer []byte) (n int64) {
 		if !ok {
 			return n
 		}
-		text, rest, err := rpc.UnescapeText(rest[:0], rest)
+		text, rest, err := wire.UnescapeText(rest[:0], rest)
 		if err != nil {
 			b.Fatal(err)
 		}

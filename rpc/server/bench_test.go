@@ -18,6 +18,7 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/client"
 	"github.com/runnel-rpc/runnel/rpc/server"
+	"github.com/runnel-rpc/runnel/rpc/wire"
 	"github.com/runnel-rpc/runnel/session"
 	"github.com/runnel-rpc/runnel/stream"
 )
@@ -153,7 +154,7 @@ func streamLimit(b *testing.B, path string) {
 				return
 			}
 			buf[n] = '"'
-			out, _, _ = rpc.UnescapeText(out[:0], buf[:n+1]) // an escape cut by the read is decoded wrong: the cost is the same
+			out, _, _ = wire.UnescapeText(out[:0], buf[:n+1]) // an escape cut by the read is decoded wrong: the cost is the same
 		}
 	}()
 	conn, err := net.Dial("tcp", l.Addr().String())
@@ -169,7 +170,7 @@ func streamLimit(b *testing.B, path string) {
 	for {
 		n, err := p.Stdout().ReadReady(func() []byte { return buf })
 		if n > 0 {
-			frame = rpc.AppendText(frame[:0], buf[:n])
+			frame = wire.AppendText(frame[:0], buf[:n])
 			if _, err := conn.Write(frame); err != nil {
 				b.Fatal(err)
 			}

@@ -16,6 +16,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/wire"
 	"github.com/runnel-rpc/runnel/session"
 )
 
@@ -49,7 +50,7 @@ type conn struct {
 	wg     sync.WaitGroup // requests that wait
 
 	// These belong to the goroutine that reads.
-	calls     []rpc.Call      // of the current message
+	calls     []wire.Call     // of the current message
 	slowStart <-chan struct{} // Ready of the last start that took longer than startInline, or nil
 
 	replying chan struct{} // holds a token while one of those requests makes its reply
@@ -111,7 +112,7 @@ func (c *conn) readMessages() error {
 func (c *conn) handleMessage(text []byte) {
 	calls, isBatch, bad := c.dialect.parse(text, maxBatch, c.calls[:0])
 	if bad != nil {
-		c.outbox.send(errorReply(nil, bad))
+		c.outbox.send(errorReply(nil, rpc.MessageError(bad)))
 		return
 	}
 	var b *batch
@@ -172,19 +173,19 @@ func (c *conn) stuck(err error) {
 }
 
 // admit lets a well-formed call in and returns the request, or answers why not.
-func (c *conn) admit(call *rpc.Call, b *batch) *request {
+func (c *conn) admit(call *wire.Call, b *batch) *request {
 	if call.Response { // the server asks nothing
 		return nil
 	}
 	if len(call.ID) > maxIDBytes {
-		call.ID, call.Err = nil, rpc.InvalidRequest("id is longer than %d bytes", maxIDBytes)
+		call.ID, call.Err = nil, &wire.Error{Reason: fmt.Sprintf("id is longer than %d bytes", maxIDBytes)}
 	}
 	r := newRequest(c, call, b)
 	if b != nil && (r.id != nil || call.Err != nil) {
 		b.add()
 	}
 	if call.Err != nil {
-		c.deliver(r, errorReply(r.id, call.Err))
+		c.deliver(r, errorReply(r.id, rpc.MessageError(call.Err)))
 		return nil
 	}
 	err := c.enter(r)

@@ -4,13 +4,14 @@ import (
 	"syscall"
 
 	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/wire"
 	"github.com/runnel-rpc/runnel/session"
 )
 
 // dialect is what differs between the paths on which connections come.
 type dialect struct {
-	// parse splits a message into its calls, as rpc.ParseMessage does.
-	parse func(msg []byte, maxBatch int, calls []rpc.Call) ([]rpc.Call, bool, *rpc.Error)
+	// parse splits a message into its calls, as wire.ParseMessage does.
+	parse func(msg []byte, maxBatch int, calls []wire.Call) ([]wire.Call, bool, *wire.Error)
 	// lenient says that unknown fields of params are ignored.
 	lenient bool
 	// execute changes the params of an execute.
@@ -25,7 +26,7 @@ type dialect struct {
 
 // current is that of the protocol as it is.
 var current = dialect{
-	parse:      rpc.ParseMessage,
+	parse:      wire.ParseMessage,
 	execute:    func(*rpc.ExecuteParams) {},
 	signalCode: func(syscall.Signal) *int { return nil },
 	cancel:     cancelAndWait,

@@ -6,12 +6,13 @@ import (
 	"sync"
 
 	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/openrpc"
 )
 
 // document is the OpenRPC document on one line, made when it is first asked for.
 var document = sync.OnceValue(func() []byte {
 	var b bytes.Buffer
-	if err := json.Compact(&b, rpc.Document()); err != nil {
+	if err := json.Compact(&b, []byte(openrpc.Document())); err != nil {
 		panic(err)
 	}
 	return b.Bytes()

@@ -10,7 +10,7 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
-	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/openrpc"
 )
 
 // described is what these tests want to know of an OpenRPC document.
@@ -74,7 +74,7 @@ func TestDiscover(t *testing.T) {
 	p := s.dial(t)
 	for _, params := range []string{`{}`, `[]`, `null`, `[{}]`} {
 		var want any
-		if err := json.Unmarshal(rpc.Document(), &want); err != nil {
+		if err := json.Unmarshal([]byte(openrpc.Document()), &want); err != nil {
 			t.Fatal(err)
 		}
 		var got any

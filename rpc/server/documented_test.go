@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/openrpc"
 )
 
 // contract is the OpenRPC document, as far as it tells what a server may say.
@@ -46,7 +47,7 @@ type jsonSchema struct {
 
 var theContract = sync.OnceValue(func() *contract {
 	var c contract
-	if err := json.Unmarshal(rpc.Document(), &c); err != nil {
+	if err := json.Unmarshal([]byte(openrpc.Document()), &c); err != nil {
 		panic(err)
 	}
 	return &c

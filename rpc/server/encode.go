@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/wire"
 	"github.com/runnel-rpc/runnel/session"
 	"github.com/runnel-rpc/runnel/stream"
 )
@@ -29,7 +30,7 @@ func newEncoder(spec *session.Spec, d *dialect) encoder {
 
 // newEventEncoder is for events as read gives them.
 func newEventEncoder(spec *session.Spec, d *dialect) encoder {
-	head := rpc.AppendQuote([]byte(`{"method":"process.output","params":{"session_id":`), spec.ID)
+	head := wire.AppendQuote([]byte(`{"method":"process.output","params":{"session_id":`), spec.ID)
 	return encoder{
 		dialect:  d,
 		id:       spec.ID,
@@ -59,10 +60,10 @@ func (e *encoder) appendOutput(b []byte, it *stream.Item) []byte {
 	if !base && !utf8.Valid(it.Data) {
 		base = e.encoding == rpc.EncodingAuto
 		if !base {
-			b, replaced = rpc.AppendReplaced(b, it.Data)
+			b, replaced = wire.AppendReplaced(b, it.Data)
 		}
 	} else if !base {
-		b = rpc.AppendText(b, it.Data)
+		b = wire.AppendText(b, it.Data)
 	}
 	if base {
 		b = base64.StdEncoding.AppendEncode(b, it.Data)

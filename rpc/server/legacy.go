@@ -5,12 +5,13 @@ import (
 	"syscall"
 
 	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/wire"
 	"github.com/runnel-rpc/runnel/stream"
 )
 
 // legacy is what clients of the Python cc_executor expect, on /ws/mcp.
 var legacy = dialect{
-	parse:      rpc.ParseUnversioned,
+	parse:      wire.ParseUnversioned,
 	lenient:    true,
 	execute:    legacyExecute,
 	byLine:     true,

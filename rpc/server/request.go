@@ -9,6 +9,7 @@ import (
 	"github.com/sourcegraph/jsonrpc2"
 
 	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/wire"
 )
 
 // request is one request in flight on a connection. It is answered once.
@@ -33,7 +34,7 @@ type request struct {
 	cleanup func()          // called when one that waited is over, however it ended
 }
 
-func newRequest(c *conn, call *rpc.Call, b *batch) *request {
+func newRequest(c *conn, call *wire.Call, b *batch) *request {
 	r := &request{conn: c, id: bytes.Clone(call.ID), params: call.Params, size: int64(len(call.Params)), batch: b}
 	r.Method, r.Notif = call.Method, call.ID == nil
 	if call.Params != nil {

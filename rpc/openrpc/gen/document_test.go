@@ -1,15 +1,15 @@
-package rpc
+package main
 
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
 	"go/ast"
 	"go/parser"
 	"go/printer"
 	"go/token"
 	"maps"
 	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -18,30 +18,34 @@ import (
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
+
+	"github.com/runnel-rpc/runnel/rpc"
 )
 
-var update = flag.Bool("update", false, "rewrite docs/openrpc.json")
-
-const golden = "../docs/openrpc.json"
-
-// TestDocument: docs/openrpc.json is what the tables say. With -update it is made so.
-func TestDocument(t *testing.T) {
-	got := Document()
-	if *update {
-		if err := os.WriteFile(golden, got, 0o644); err != nil {
+// TestDocumentIsUpToDate compares the files with what the generator makes now.
+func TestDocumentIsUpToDate(t *testing.T) {
+	got := generated(t)
+	for _, file := range files {
+		want, err := os.ReadFile(filepath.Join("..", file))
+		if err != nil {
 			t.Fatal(err)
 		}
+		if diff := gocmp.Diff(string(want), string(got)); diff != "" {
+			t.Errorf("%s is not up to date, run go generate ./rpc/openrpc (-file +generated):\n%s", file, diff)
+		}
 	}
-	want, err := os.ReadFile(golden)
+	if !bytes.Equal(got, generated(t)) {
+		t.Error("a second run generates another document")
+	}
+}
+
+func generated(t *testing.T) []byte {
+	t.Helper()
+	text, err := generate(rpc.Methods)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := gocmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s is not up to date, run go test ./rpc -run TestDocument -update (-file +tables):\n%s", golden, diff)
-	}
-	if !bytes.Equal(got, Document()) {
-		t.Error("it is another one each time")
-	}
+	return text
 }
 
 // reached are all types of which something may be said, with what they are made of.
@@ -49,10 +53,10 @@ func reached() map[reflect.Type]bool {
 	all := map[reflect.Type]bool{}
 	var reach func(reflect.Type)
 	reach = func(t reflect.Type) {
-		if t == nil || all[t] || t == typeOf[OpenRPC]() || t == typeOf[json.RawMessage]() || t == typeOf[Seconds]() || t == typeOf[SoftLimit]() || t == typeOf[Base64Command]() {
+		if t == nil || all[t] || t == typeOf[json.RawMessage]() || t == typeOf[rpc.Seconds]() || t == typeOf[rpc.SoftLimit]() || t == typeOf[rpc.Base64Command]() {
 			return
 		}
-		if t == typeOf[Bytes]() || t == typeOf[Command]() { // they have forms of their own
+		if t == typeOf[rpc.Bytes]() || t == typeOf[rpc.Command]() { // they have forms of their own
 			all[t] = true
 			return
 		}
@@ -66,13 +70,13 @@ func reached() map[reflect.Type]bool {
 			}
 		}
 	}
-	for _, m := range Methods {
+	for _, m := range rpc.Methods {
 		reach(m.Params)
 		for _, r := range m.Results {
 			reach(r)
 		}
 	}
-	for _, n := range Notifications {
+	for _, n := range notifications {
 		reach(n.Params)
 	}
 	return all
@@ -82,7 +86,7 @@ func reached() map[reflect.Type]bool {
 func TestEveryFieldIsDescribed(t *testing.T) {
 	types := reached()
 	for typ := range types {
-		if typ.Kind() != reflect.Struct || typ == typeOf[Command]() {
+		if typ.Kind() != reflect.Struct || typ == typeOf[rpc.Command]() {
 			continue
 		}
 		for _, m := range membersOf(typ) {
@@ -97,7 +101,7 @@ func TestEveryFieldIsDescribed(t *testing.T) {
 			continue
 		}
 		names := map[string]bool{"": true}
-		if typ.Kind() == reflect.Struct && typ != typeOf[Command]() {
+		if typ.Kind() == reflect.Struct && typ != typeOf[rpc.Command]() {
 			for _, m := range membersOf(typ) {
 				names[m.name] = true
 			}
@@ -112,7 +116,11 @@ func TestEveryFieldIsDescribed(t *testing.T) {
 
 // TestComponentsAreDescribed: a shared type has a text of its own.
 func TestComponentsAreDescribed(t *testing.T) {
-	for name, s := range newOpenRPC().Components.Schemas {
+	d, err := newDocument(rpc.Methods)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, s := range d.Components.Schemas {
 		if s.Description == "" {
 			t.Errorf("nothing is said of %s", name)
 		}
@@ -152,7 +160,7 @@ func TestTablesAreWhole(t *testing.T) {
 		Methods    []struct{ Name string }
 		Components struct{ Errors map[string]struct{ Code int } }
 	}
-	if err := json.Unmarshal(Document(), &d); err != nil {
+	if err := json.Unmarshal(generated(t), &d); err != nil {
 		t.Fatal(err)
 	}
 	var names, codes []string
@@ -164,12 +172,12 @@ func TestTablesAreWhole(t *testing.T) {
 	}
 	slices.Sort(names)
 	slices.Sort(codes)
-	declared := append(constants(t, "methods.go", "Method"), constants(t, "notifications.go", "Notify")...)
+	declared := append(constants(t, "../../methods.go", "Method"), constants(t, "../../notifications.go", "Notify")...)
 	slices.Sort(declared)
 	if diff := gocmp.Diff(declared, names); diff != "" {
 		t.Errorf("methods and notifications (-declared +document):\n%s", diff)
 	}
-	if diff := gocmp.Diff(constants(t, "errors.go", "Code"), codes); diff != "" {
+	if diff := gocmp.Diff(constants(t, "../../errors.go", "Code"), codes); diff != "" {
 		t.Errorf("error codes (-declared +document):\n%s", diff)
 	}
 }
@@ -178,7 +186,7 @@ func TestTablesAreWhole(t *testing.T) {
 func TestErrorTable(t *testing.T) {
 	braces := regexp.MustCompile(`\\\{\w+\\\}`)
 	seen := map[int]bool{}
-	for _, e := range Errors {
+	for _, e := range errorForms {
 		if seen[e.Code] || e.Sample.Code != e.Code {
 			t.Errorf("%s: the code is there twice, or not the sample's %d", e.Name, e.Sample.Code)
 		}
@@ -187,7 +195,7 @@ func TestErrorTable(t *testing.T) {
 		if !form.MatchString(e.Sample.Message) {
 			t.Errorf("%s: %q is not of the form %q", e.Name, e.Sample.Message, e.Message)
 		}
-		data := e.Sample.Data.(Data)
+		data := e.Sample.Data.(rpc.Data)
 		if !slices.Contains(e.Kinds, data["kind"].(string)) {
 			t.Errorf("%s: kind %q", e.Name, data["kind"])
 		}
@@ -204,7 +212,7 @@ func TestErrorTable(t *testing.T) {
 			}
 		}
 	}
-	for _, m := range Methods {
+	for _, m := range rpc.Methods {
 		for _, code := range m.Errors {
 			if !seen[code] {
 				t.Errorf("%s: no error has the code %d", m.Name, code)
@@ -215,12 +223,12 @@ func TestErrorTable(t *testing.T) {
 
 // TestExamplesDecode: what examples send is taken, and what they answer has the members of a result.
 func TestExamplesDecode(t *testing.T) {
-	for _, m := range Methods {
-		if m.Params != nil && m.Params.NumField() > 0 && len(m.Examples) == 0 {
+	for _, m := range rpc.Methods {
+		if m.Params != nil && m.Params.NumField() > 0 && len(examples[m.Name]) == 0 {
 			t.Errorf("%s has no example", m.Name)
 		}
-		for _, e := range m.Examples {
-			if err := DecodeParams([]byte(e.Params), reflect.New(m.Params).Interface(), false); err != nil {
+		for _, e := range examples[m.Name] {
+			if err := rpc.DecodeParams([]byte(e.Params), reflect.New(m.Params).Interface(), false); err != nil {
 				t.Errorf("%s, %s: %v", m.Name, e.Name, err)
 			}
 			if e.Result == "" != m.Notification {
@@ -235,7 +243,7 @@ func TestExamplesDecode(t *testing.T) {
 			}
 		}
 	}
-	for _, n := range Notifications {
+	for _, n := range notifications {
 		if err := decodesInto(n.Params, n.Example); err != nil {
 			t.Errorf("%s: %v", n.Name, err)
 		}

@@ -1,4 +1,4 @@
-package rpc
+package wire_test
 
 import (
 	"bytes"
@@ -15,6 +15,9 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/wire"
 )
 
 // everything has a field of each type and tag that DecodeParams knows.
@@ -39,7 +42,7 @@ type everything struct {
 	Raw     json.RawMessage    `json:"raw,omitempty"`
 	Any     any                `json:"any,omitempty"`
 	Custom  custom             `json:"custom,omitzero"`
-	Wait    Seconds            `json:"wait,omitzero"`
+	Wait    rpc.Seconds        `json:"wait,omitzero"`
 	shared
 	Hidden string `json:"-"`
 	_      string
@@ -93,17 +96,17 @@ func TestDecodeParams(t *testing.T) {
 		{"structs", `{"limits":{"cpu_seconds":1,"next":{"cpu_seconds":2}},"inner":{"cpu_seconds":3},"inners":[{},{"cpu_seconds":4}]}`,
 			everything{Limits: &inner{CPU: 1, Next: &inner{CPU: 2}}, Inner: inner{CPU: 3}, Inners: []inner{{}, {CPU: 4}}}},
 		{"raw and any", `{"raw":{"a": [1]},"any":{"a":[1]}}`, everything{Raw: json.RawMessage(`{"a": [1]}`), Any: map[string]any{"a": []any{1.0}}}},
-		{"unmarshalers", `{"custom":[1],"wait":1.5}`, everything{Custom: custom{"[1]"}, Wait: Seconds{Set: true, D: 1500 * time.Millisecond}}},
+		{"unmarshalers", `{"custom":[1],"wait":1.5}`, everything{Custom: custom{"[1]"}, Wait: rpc.Seconds{Set: true, D: 1500 * time.Millisecond}}},
 		{"embedded", `{"session_id":"s"}`, everything{shared: shared{"s"}}},
 		{"null is left out", `{"name":null,"flag":null,"int":null,"count":null,"mode":null,"list":null,"env":null,"limits":null,"inner":null,"any":null}`, everything{}},
-		{"null for those that take it", `{"raw":null,"custom":null,"wait":null}`, everything{Raw: json.RawMessage("null"), Custom: custom{"null"}, Wait: Seconds{Set: true, Null: true}}},
+		{"null for those that take it", `{"raw":null,"custom":null,"wait":null}`, everything{Raw: json.RawMessage("null"), Custom: custom{"null"}, Wait: rpc.Seconds{Set: true, Null: true}}},
 		{"the last of one name", `{"int":"x","int":1,"int":2,"name":"a","name":null,"limits":{"cpu_seconds":1},"limits":{}}`, everything{Int: 2, Limits: &inner{}}},
 		{"name with escapes", `{"\u006eame":"a"}`, everything{Name: "a"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			raw := []byte(tc.raw)
 			var got everything
-			if err := DecodeParams(raw, &got, false); err != nil {
+			if err := wire.DecodeParams(raw, &got, false); err != nil {
 				t.Fatal(err)
 			}
 			for i := range raw {
@@ -182,13 +185,13 @@ func TestDecodeParamsErrors(t *testing.T) {
 		{`{"any":{"a":["\udce9"]}}`, "any", "any holds a lone surrogate"},
 	} {
 		t.Run(tc.message, func(t *testing.T) {
-			err := DecodeParams([]byte(tc.raw), new(everything), false)
+			err := wire.DecodeParams([]byte(tc.raw), new(everything), false)
 			if err == nil {
 				t.Fatalf("%s: no error", tc.raw)
 			}
-			want := Error{CodeInvalidParams, tc.message, Data{"kind": "invalid_params", "field": tc.field}}
+			want := wire.FieldError{Field: tc.field, Text: strings.TrimPrefix(tc.message, tc.field+" ")}
 			if strings.Contains(tc.message, "one of lines") {
-				want.Data.(Data)["known"] = []string{"lines", "raw"}
+				want.Known = []string{"lines", "raw"}
 			}
 			if diff := cmp.Diff(want, *err); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.raw, diff)
@@ -200,13 +203,13 @@ func TestDecodeParamsErrors(t *testing.T) {
 func TestDecodeParamsLenient(t *testing.T) {
 	const raw = `[{"Name":"b","name":"a","x":{"y":[1]},"inners":[{"z":1,"cpu_seconds":2}]}]`
 	var got everything
-	if err := DecodeParams([]byte(raw), &got, true); err != nil {
+	if err := wire.DecodeParams([]byte(raw), &got, true); err != nil {
 		t.Fatal(err)
 	}
 	if got.Name != "a" || got.Inners[0].CPU != 2 {
 		t.Errorf("got %+v", got)
 	}
-	if err := DecodeParams([]byte(`{"x":1,"name":1}`), &got, true); err == nil || err.Message != "name must be a string" {
+	if err := wire.DecodeParams([]byte(`{"x":1,"name":1}`), &got, true); err == nil || err.Error() != "name must be a string" {
 		t.Errorf("got %v", err)
 	}
 }
@@ -231,8 +234,8 @@ func TestDecodeParamsRequired(t *testing.T) {
 		`{"session_id":"","session":""}`:                      "session is no known field",
 	} {
 		var got string
-		if err := DecodeParams([]byte(raw), new(params), false); err != nil {
-			got = err.Message
+		if err := wire.DecodeParams([]byte(raw), new(params), false); err != nil {
+			got = err.Error()
 		}
 		if got != want {
 			t.Errorf("%s: got %q, want %q", raw, got, want)
@@ -243,7 +246,7 @@ func TestDecodeParamsRequired(t *testing.T) {
 func TestDecodeParamsKeepsDefaults(t *testing.T) {
 	got := everything{Name: "default", Int: 7, List: []string{"d"}, Limits: &inner{CPU: 1}}
 	defaults := got.List
-	if err := DecodeParams([]byte(`{"int":null,"list":["a"],"limits":{}}`), &got, false); err != nil {
+	if err := wire.DecodeParams([]byte(`{"int":null,"list":["a"],"limits":{}}`), &got, false); err != nil {
 		t.Fatal(err)
 	}
 	if got.Name != "default" || got.Int != 7 || got.Limits.CPU != 0 || !slices.Equal(got.List, []string{"a"}) || defaults[0] != "d" {
@@ -267,68 +270,8 @@ func TestDecodeParamsPanics(t *testing.T) {
 					t.Error("no panic")
 				}
 			}()
-			DecodeParams([]byte(`{"A":1}`), dst, false)
+			wire.DecodeParams([]byte(`{"A":1}`), dst, false)
 		})
-	}
-}
-
-func TestSecondsUnmarshal(t *testing.T) {
-	for raw, want := range map[string]Seconds{
-		`null`:  {Set: true, Null: true},
-		`0`:     {Set: true},
-		`-0`:    {Set: true},
-		`1`:     {Set: true, D: time.Second},
-		`0.1`:   {Set: true, D: 100 * time.Millisecond},
-		`2.5e1`: {Set: true, D: 25 * time.Second},
-		`1e9`:   {Set: true, D: 1e9 * time.Second},
-		`1e-10`: {Set: true, D: 1},
-	} {
-		var got Seconds
-		if err := got.UnmarshalJSON([]byte(raw)); err != nil || got != want {
-			t.Errorf("%s: got %v, %v, want %v", raw, got, err, want)
-		}
-	}
-	for raw, want := range map[string]string{
-		`-0.001`:       "must not be negative",
-		`-1e400`:       "must not be negative",
-		`1000000000.1`: "must be at most 1e9 seconds",
-		`1e400`:        "must be at most 1e9 seconds",
-		`"1"`:          "must be a number of seconds",
-		`true`:         "must be a number of seconds",
-		`[1]`:          "must be a number of seconds",
-		`NaN`:          "must be a number of seconds",
-		`inf`:          "must be a number of seconds",
-		`0x10`:         "must be a number of seconds",
-		`1_0`:          "must be a number of seconds",
-		``:             "must be a number of seconds",
-	} {
-		got := Seconds{D: 7}
-		if err := got.UnmarshalJSON([]byte(raw)); err == nil || err.Error() != want || got != (Seconds{D: 7}) {
-			t.Errorf("%s: got %v, %v, want error %s", raw, got, err, want)
-		}
-	}
-}
-
-func TestSecondsMarshal(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		0:                       `0`,
-		1:                       `0.000000001`,
-		1500 * time.Millisecond: `1.5`,
-		10 * time.Second:        `10`,
-		1e9 * time.Second:       `1000000000`,
-	} {
-		got, err := json.Marshal(Seconds{D: d})
-		if err != nil || string(got) != want {
-			t.Errorf("%v: got %s, %v, want %s", d, got, err, want)
-		}
-	}
-	for _, d := range []time.Duration{-1, 1e9*time.Second + 1} {
-		if got, err := json.Marshal(Seconds{D: d}); err == nil {
-			t.Errorf("%v: got %s, want an error", d, got)
-		}
-	}
-	if got, _ := json.Marshal(everything{}); string(got) != `{}` {
-		t.Errorf("zero Seconds were written: %s", got)
 	}
 }
 
@@ -344,17 +287,17 @@ func FuzzDecodeParams(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		var got, lenient everything
-		err := DecodeParams(raw, &got, false)
-		if lenientErr := DecodeParams(raw, &lenient, true); err == nil && lenientErr != nil {
+		err := wire.DecodeParams(raw, &got, false)
+		if lenientErr := wire.DecodeParams(raw, &lenient, true); err == nil && lenientErr != nil {
 			t.Errorf("%q: only lenient decoding fails: %v", raw, lenientErr)
 		}
 		if err != nil {
-			if data := err.Data.(Data); err.Code != CodeInvalidParams || data["field"] == "" || !strings.HasPrefix(err.Message, data["field"].(string)) {
+			if err.Field == "" || err.Text == "" {
 				t.Errorf("%q: error %+v", raw, err)
 			}
 			return
 		}
-		object, _ := paramsObject(raw)
+		object := onlyObject(raw)
 		if hasRepeatedNames(object) || !utf8.Valid(raw) {
 			return
 		}
@@ -385,13 +328,13 @@ func FuzzLoneSurrogate(f *testing.F) {
 		want := loneSurrogate(utf16Units(inside))
 		for _, raw := range []string{`{"name":` + value + `}`, `{"list":["",` + value + `]}`, `{"labels":{` + value + `:""}}`,
 			`{"env":{"a":` + value + `}}`, `{"any":[` + value + `]}`} {
-			if err := DecodeParams([]byte(raw), new(everything), false); (err != nil) != want {
+			if err := wire.DecodeParams([]byte(raw), new(everything), false); (err != nil) != want {
 				t.Errorf("%s: %v, a lone surrogate: %t", raw, err, want)
 			}
 		}
 		for _, raw := range []string{`{"command":` + value + `}`, `{"command":["x",` + value + `]}`} {
-			err := DecodeParams([]byte(raw), new(ExecuteParams), false)
-			if refused := err != nil && strings.Contains(err.Message, "surrogate"); refused != want {
+			err := wire.DecodeParams([]byte(raw), new(rpc.ExecuteParams), false)
+			if refused := err != nil && strings.Contains(err.Error(), "surrogate"); refused != want {
 				t.Errorf("%s: %v, a lone surrogate: %t", raw, err, want)
 			}
 		}
@@ -429,41 +372,70 @@ func loneSurrogate(units []uint16) bool {
 	return false
 }
 
-// hasRepeatedNames reports whether any object in valid JSON has two members of one name.
-func hasRepeatedNames(value []byte) (repeated bool) {
-	s := scanner{text: value}
-	switch kindOf(value) {
-	case kindArray:
-		s.elements(func() error {
-			element, err := s.value()
-			repeated = repeated || hasRepeatedNames(element)
-			return err
-		})
-	case kindObject:
-		names := map[string]bool{}
-		s.members(func(name []byte) error {
-			value, err := s.value()
-			repeated = repeated || names[stringValue(name)] || hasRepeatedNames(value)
-			names[stringValue(name)] = true
-			return err
-		})
+// onlyObject returns the one object of valid params.
+func onlyObject(raw []byte) json.RawMessage {
+	var array []json.RawMessage
+	switch {
+	case len(bytes.TrimSpace(raw)) == 0:
+		return json.RawMessage("{}")
+	case json.Unmarshal(raw, &array) != nil:
+		return raw
+	case len(array) == 0: // an empty array or null
+		return json.RawMessage("{}")
 	}
-	return repeated
+	return array[0]
+}
+
+// hasRepeatedNames reports whether any object in valid JSON has two members of one name.
+func hasRepeatedNames(value []byte) bool {
+	d := json.NewDecoder(bytes.NewReader(value))
+	var open []map[any]bool // the names of each open object; nil for an array
+	name := false           // the next token is a name, or the end of an object
+	for {
+		token, err := d.Token()
+		if err != nil {
+			return false
+		}
+		top := func() map[any]bool {
+			if len(open) == 0 {
+				return nil
+			}
+			return open[len(open)-1]
+		}
+		switch token {
+		case json.Delim('{'):
+			open = append(open, map[any]bool{})
+		case json.Delim('['):
+			open = append(open, nil)
+		case json.Delim('}'), json.Delim(']'):
+			open = open[:len(open)-1]
+		default:
+			if name {
+				if top()[token] {
+					return true
+				}
+				top()[token] = true
+				name = false
+				continue
+			}
+		}
+		name = top() != nil
+	}
 }
 
 func BenchmarkDecodeParams(b *testing.B) {
-	write := writeRequest(lines(64<<10, 80))
+	write := wire.WriteRequest(wire.Lines(64<<10, 80))
 	for name, bench := range map[string]struct {
 		raw []byte
 		dst func() any
 	}{
-		"execute": {[]byte(`{"command":"make -j8 test","cwd":"/home/someone/project","env":{"CI":"1"},"timeout":600,"mode":"lines"}`), func() any { return new(ExecuteParams) }},
-		"write":   {write[bytes.Index(write, []byte(`{"data"`)) : len(write)-1], func() any { return new(WriteParams) }},
+		"execute": {[]byte(`{"command":"make -j8 test","cwd":"/home/someone/project","env":{"CI":"1"},"timeout":600,"mode":"lines"}`), func() any { return new(rpc.ExecuteParams) }},
+		"write":   {write[bytes.Index(write, []byte(`{"data"`)) : len(write)-1], func() any { return new(rpc.WriteParams) }},
 	} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
-			ratio(b, len(bench.raw),
-				func() { DecodeParams(bench.raw, bench.dst(), false) },
+			wire.Ratio(b, len(bench.raw),
+				func() { wire.DecodeParams(bench.raw, bench.dst(), false) },
 				func() { json.Unmarshal(bench.raw, bench.dst()) })
 		})
 	}

@@ -1,35 +1,39 @@
-package rpc
+package main
 
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
+
+	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// OpenRPC is an OpenRPC document, version 1.3: the protocol, described for programs.
-type OpenRPC struct {
-	OpenRPC    string             `json:"openrpc"`
-	Info       openrpcInfo        `json:"info"`
-	Servers    []openrpcServer    `json:"servers"`
-	Methods    []openrpcMethod    `json:"methods"`
-	Components *openrpcComponents `json:"components"`
+// document is an OpenRPC document, version 1.3.
+type document struct {
+	OpenRPC    string      `json:"openrpc"`
+	Info       info        `json:"info"`
+	Servers    []endpoint  `json:"servers"`
+	Methods    []method    `json:"methods"`
+	Components *components `json:"components"`
 }
 
-type openrpcInfo struct {
-	Title       string         `json:"title"`
-	Version     string         `json:"version"`
-	Description string         `json:"description"`
-	License     openrpcLicense `json:"license"`
+type info struct {
+	Title       string  `json:"title"`
+	Version     string  `json:"version"`
+	Description string  `json:"description"`
+	License     license `json:"license"`
 }
 
-type openrpcLicense struct {
+type license struct {
 	Name string `json:"name"`
 	URL  string `json:"url"`
 }
 
-type openrpcServer struct {
+type endpoint struct {
 	Name string `json:"name"`
 	URL  string `json:"url"`
 }
@@ -40,7 +44,7 @@ const (
 	toClient = "server-to-client"
 )
 
-type openrpcMethod struct {
+type method struct {
 	Name           string              `json:"name"`
 	Summary        string              `json:"summary"`
 	Description    string              `json:"description,omitempty"`
@@ -71,13 +75,13 @@ type exampleValue struct {
 	Value json.RawMessage `json:"value"`
 }
 
-type openrpcComponents struct {
-	Schemas map[string]*schema       `json:"schemas"`
-	Errors  map[string]*openrpcError `json:"errors"`
+type components struct {
+	Schemas map[string]*schema         `json:"schemas"`
+	Errors  map[string]*errorComponent `json:"errors"`
 }
 
-// openrpcError has a sample of the data; its schema is among the components, by the name with Data behind.
-type openrpcError struct {
+// errorComponent has a sample of the data; its schema is among the components, by the name with Data behind.
+type errorComponent struct {
 	Code    int    `json:"code"`
 	Message string `json:"message"`
 	Data    any    `json:"data"`
@@ -91,64 +95,60 @@ const protocolDescription = "JSON-RPC 2.0 over WebSocket: one text message holds
 	"its message holds values where the form here has braces. " +
 	"The sessions that the examples name are made by the examples of execute."
 
-// openrpcSchema tells no more than the members of a document: the OpenRPC specification tells what is in them.
-func openrpcSchema() *schema {
-	return &schema{
-		Type:        "object",
-		Description: "An OpenRPC document.",
-		Required:    []string{"openrpc", "info", "methods"},
-		Properties: properties{
-			{"openrpc", &schema{Type: "string"}},
-			{"info", &schema{Type: "object"}},
-			{"servers", &schema{Type: "array"}},
-			{"methods", &schema{Type: "array"}},
-			{"components", &schema{Type: "object"}},
-		},
-	}
-}
-
-// Document is the OpenRPC document of the protocol: the text that rpc.discover answers, on many lines.
-func Document() []byte {
-	line, err := plainJSON(newOpenRPC())
-	var b bytes.Buffer
-	if err == nil {
-		err = json.Indent(&b, line, "", "  ")
-	}
+// generate returns the OpenRPC document of the methods, indented.
+func generate(methods []rpc.Method) ([]byte, error) {
+	d, err := newDocument(methods)
 	if err != nil {
-		panic(err) // an example is no JSON
+		return nil, err
 	}
-	return append(b.Bytes(), '\n')
+	line, err := plainJSON(d)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	if err := json.Indent(&b, line, "", "  "); err != nil {
+		return nil, err
+	}
+	return append(b.Bytes(), '\n'), nil
 }
 
-func newOpenRPC() *OpenRPC {
+func newDocument(methods []rpc.Method) (*document, error) {
 	s := schemas{map[string]*schema{}}
-	d := &OpenRPC{
+	d := &document{
 		OpenRPC: "1.3.2",
-		Info: openrpcInfo{
+		Info: info{
 			Title:       "Runnel",
-			Version:     strconv.Itoa(Version), // the protocol's: connected tells the server's
+			Version:     strconv.Itoa(rpc.Version), // of the protocol; connected has the server's
 			Description: protocolDescription,
-			License:     openrpcLicense{"Apache-2.0", "https://www.apache.org/licenses/LICENSE-2.0"},
+			License:     license{"Apache-2.0", "https://www.apache.org/licenses/LICENSE-2.0"},
 		},
-		Servers:    []openrpcServer{{"default", "ws://127.0.0.1:8003/ws"}},
-		Components: &openrpcComponents{Schemas: s.named, Errors: map[string]*openrpcError{}},
+		Servers:    []endpoint{{"default", "ws://127.0.0.1:8003/ws"}},
+		Components: &components{Schemas: s.named, Errors: map[string]*errorComponent{}},
 	}
-	for i := range Errors {
-		e := &Errors[i]
-		d.Components.Errors[e.Name] = &openrpcError{e.Code, e.Message, e.Sample.Data}
+	for i := range errorForms {
+		e := &errorForms[i]
+		d.Components.Errors[e.Name] = &errorComponent{e.Code, e.Message, e.Sample.Data}
 		s.named[e.Name+"Data"] = s.errorData(e)
 	}
-	for i := range Methods {
-		d.Methods = append(d.Methods, s.method(&Methods[i]))
+	for i := range methods {
+		m, err := s.method(&methods[i])
+		if err != nil {
+			return nil, err
+		}
+		d.Methods = append(d.Methods, m)
 	}
-	for i := range Notifications {
-		d.Methods = append(d.Methods, s.notification(&Notifications[i]))
+	for i := range notifications {
+		m, err := s.notification(&notifications[i])
+		if err != nil {
+			return nil, err
+		}
+		d.Methods = append(d.Methods, m)
 	}
-	return d
+	return d, nil
 }
 
-func (s schemas) method(m *Method) openrpcMethod {
-	o := openrpcMethod{
+func (s schemas) method(m *rpc.Method) (method, error) {
+	o := method{
 		Name:           m.Name,
 		Summary:        m.Summary,
 		Description:    m.Description,
@@ -157,26 +157,34 @@ func (s schemas) method(m *Method) openrpcMethod {
 		ParamStructure: "by-name",
 		Params:         s.params(m.Params, true),
 	}
-	for _, e := range m.Examples {
-		o.Examples = append(o.Examples, newPairing(e))
+	for _, e := range examples[m.Name] {
+		pair, err := newPairing(e)
+		if err != nil {
+			return o, fmt.Errorf("%s, example %q: %w", m.Name, e.Name, err)
+		}
+		o.Examples = append(o.Examples, pair)
 	}
 	if !m.Notification {
 		o.Result = &contentDescriptor{Name: "result", Required: true, Schema: s.result(m.Results)}
 		o.Errors = errorsOf(m)
 	}
-	return o
+	return o, nil
 }
 
-func (s schemas) notification(n *Notification) openrpcMethod {
-	return openrpcMethod{
+func (s schemas) notification(n *notification) (method, error) {
+	pair, err := newPairing(example{Name: n.Name, Params: n.Example})
+	if err != nil {
+		return method{}, fmt.Errorf("the example of %s: %w", n.Name, err)
+	}
+	return method{
 		Name:           n.Name,
 		Summary:        n.Summary,
 		Direction:      toClient,
 		Notification:   true,
 		ParamStructure: "by-name",
 		Params:         s.params(n.Params, false),
-		Examples:       []examplePairing{newPairing(Example{Name: n.Name, Params: n.Example})},
-	}
+		Examples:       []examplePairing{pair},
+	}, nil
 }
 
 // params has a descriptor for each field of t.
@@ -206,20 +214,20 @@ func (s schemas) result(types []reflect.Type) *schema {
 }
 
 // errorsOf refers to the errors of a method, with those that any request may get once its method is found.
-func errorsOf(m *Method) (list []*schema) {
-	codes := append([]int{CodeInternal, CodeOverloaded}, m.Errors...)
+func errorsOf(m *rpc.Method) (list []*schema) {
+	codes := append([]int{rpc.CodeInternal, rpc.CodeOverloaded}, m.Errors...)
 	if m.Params != nil {
-		codes = append(codes, CodeInvalidParams)
+		codes = append(codes, rpc.CodeInvalidParams)
 	}
-	for i := range Errors {
-		if e := &Errors[i]; slices.Contains(codes, e.Code) {
+	for i := range errorForms {
+		if e := &errorForms[i]; slices.Contains(codes, e.Code) {
 			list = append(list, &schema{Ref: "#/components/errors/" + e.Name})
 		}
 	}
 	return list
 }
 
-func (s schemas) errorData(e *ErrorForm) *schema {
+func (s schemas) errorData(e *errorForm) *schema {
 	o := &schema{
 		Type:        "object",
 		Description: e.Summary,
@@ -239,20 +247,26 @@ func (s schemas) errorData(e *ErrorForm) *schema {
 	return o
 }
 
-// newPairing takes an example apart into one value a param.
-func newPairing(e Example) examplePairing {
+// newPairing returns an example with one value for each param.
+func newPairing(e example) (examplePairing, error) {
 	pair := examplePairing{Name: e.Name, Params: []exampleValue{}}
-	scan := scanner{text: []byte(e.Params)}
-	err := scan.members(func(name []byte) error {
-		value, err := scan.value()
-		pair.Params = append(pair.Params, exampleValue{stringValue(name), value})
-		return err
-	})
-	if err != nil {
-		panic("rpc: example " + e.Name + ": " + err.Error())
+	d := json.NewDecoder(strings.NewReader(e.Params))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return pair, fmt.Errorf("its params are not an object: %w", err)
+	}
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return pair, err
+		}
+		value := exampleValue{Name: name.(string)}
+		if err := d.Decode(&value.Value); err != nil {
+			return pair, err
+		}
+		pair.Params = append(pair.Params, value)
 	}
 	if e.Result != "" {
 		pair.Result = &exampleValue{"result", json.RawMessage(e.Result)}
 	}
-	return pair
+	return pair, nil
 }

@@ -1,4 +1,4 @@
-package rpc
+package wire
 
 import (
 	"bytes"
@@ -8,44 +8,51 @@ import (
 	"unicode/utf8"
 )
 
-// A kind is what a JSON value is. Kinds are bits, to make sets of them.
-type kind uint8
+// Kind is the kind of a JSON value. Kinds are bits, so that they can be combined into sets.
+type Kind uint8
 
+// The kinds of JSON values. None is the kind of an empty text, which is not a value.
 const (
-	kindNone kind = 1 << iota // no value at all
-	kindNull
-	kindBool
-	kindNumber
-	kindString
-	kindArray
-	kindObject
+	None Kind = 1 << iota
+	Null
+	Bool
+	Number
+	String
+	Array
+	Object
 )
 
-// kindOf tells the kind of a valid value.
-func kindOf(value []byte) kind {
+// KindOf returns the kind of value, which must be empty or one valid JSON value without white space around it.
+func KindOf(value []byte) Kind {
 	if len(value) == 0 {
-		return kindNone
+		return None
 	}
 	switch value[0] {
 	case 'n':
-		return kindNull
+		return Null
 	case 't', 'f':
-		return kindBool
+		return Bool
 	case '"':
-		return kindString
+		return String
 	case '[':
-		return kindArray
+		return Array
 	case '{':
-		return kindObject
+		return Object
 	}
-	return kindNumber
+	return Number
 }
 
-func (k kind) in(set kind) bool { return k&set != 0 }
+// IsNumber reports whether text is a JSON number (RFC 8259 §6).
+func IsNumber(text []byte) bool {
+	s := scanner{text: text}
+	return s.number() == nil && s.end() == nil
+}
+
+func (k Kind) in(set Kind) bool { return k&set != 0 }
 
 // isString reports whether value is a JSON string that stands for want, which must be ASCII.
 func isString(value []byte, want string) bool {
-	if !kindOf(value).in(kindString) {
+	if !KindOf(value).in(String) {
 		return false
 	}
 	inside := value[1 : len(value)-1]
@@ -77,7 +84,7 @@ func stringValue(value []byte) string {
 func textValue(value []byte) (string, error) {
 	text := stringValue(value)
 	if strings.Contains(text, "\ufffd") && hasLoneSurrogate(value) {
-		return "", problemf("holds a lone surrogate")
+		return "", fieldErrorf("holds a lone surrogate")
 	}
 	return text, nil
 }

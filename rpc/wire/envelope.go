@@ -1,8 +1,22 @@
-package rpc
+package wire
+
+import "fmt"
 
 // maxNesting is how deep arrays and objects of a message may lie in one another. It keeps whoever decodes
 // params from recursing deeper.
 const maxNesting = 512
+
+// Error reports why a message or an item of a batch is not a call.
+type Error struct {
+	// Syntax is set if the message is not JSON: a parse error (-32700). Otherwise it is an invalid request (-32600).
+	Syntax bool
+	Reason string
+}
+
+// Error returns the reason.
+func (e *Error) Error() string { return e.Reason }
+
+func invalidf(format string, args ...any) *Error { return &Error{Reason: fmt.Sprintf(format, args...)} }
 
 // A Call is one request or notification of a message (JSON-RPC 2.0 §4), or what stands in the place of one.
 type Call struct {
@@ -61,7 +75,7 @@ func parseMessage(s *scanner, e envelope, calls []Call) (out []Call, batch bool,
 		syntax = s.end()
 	}
 	if syntax != nil {
-		return calls, false, ParseError(syntax.Error())
+		return calls, false, &Error{Syntax: true, Reason: syntax.Error()}
 	}
 	return append(calls, call), false, nil
 }
@@ -83,11 +97,11 @@ func (e envelope) batch(s *scanner, calls []Call) ([]Call, *Error) {
 	}
 	switch {
 	case syntax != nil:
-		return calls, ParseError(syntax.Error())
+		return calls, &Error{Syntax: true, Reason: syntax.Error()}
 	case items == 0:
-		return calls, InvalidRequest("the batch is empty")
+		return calls, invalidf("the batch is empty")
 	case items > e.maxBatch:
-		return calls, InvalidRequest("the batch has %d items, the limit is %d", items, e.maxBatch)
+		return calls, invalidf("the batch has %d items, the limit is %d", items, e.maxBatch)
 	}
 	return out, nil
 }
@@ -99,7 +113,7 @@ type members struct{ version, method, params, id, result, err []byte }
 func (e envelope) call(s *scanner) (Call, error) {
 	if s.peek() != '{' {
 		_, err := s.value()
-		return Call{Err: InvalidRequest("not an object")}, err
+		return Call{Err: invalidf("not an object")}, err
 	}
 	var m members
 	err := s.members(func(name []byte) error {
@@ -143,18 +157,18 @@ func (m *members) call() Call {
 	switch {
 	case m.method == nil && (m.result != nil || m.err != nil):
 		return Call{Response: true}
-	case !kindOf(m.id).in(kindNone | kindNull | kindString | kindNumber):
+	case !KindOf(m.id).in(None | Null | String | Number):
 		c.ID = nil
-		c.Err = InvalidRequest("id must be a string, a number or null")
+		c.Err = invalidf("id must be a string, a number or null")
 	case !isString(m.version, "2.0"):
-		c.Err = InvalidRequest(`jsonrpc must be "2.0"`)
-	case !kindOf(m.method).in(kindString):
-		c.Err = InvalidRequest("method must be a string")
-	case !kindOf(m.params).in(kindNone | kindNull | kindObject | kindArray):
-		c.Err = InvalidRequest("params must be an object or an array")
+		c.Err = invalidf(`jsonrpc must be "2.0"`)
+	case !KindOf(m.method).in(String):
+		c.Err = invalidf("method must be a string")
+	case !KindOf(m.params).in(None | Null | Object | Array):
+		c.Err = invalidf("params must be an object or an array")
 	default:
 		c.Method = stringValue(m.method)
-		if kindOf(m.params).in(kindObject | kindArray) {
+		if KindOf(m.params).in(Object | Array) {
 			c.Params = m.params
 		}
 	}

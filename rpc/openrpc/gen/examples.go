@@ -1,10 +1,12 @@
-package rpc
+package main
 
-// Example is a call of a method, as JSON. Result is empty for a notification.
+import "github.com/runnel-rpc/runnel/rpc"
+
+// example is a call of a method, as JSON. Result is empty for a notification.
 //
 // The sessions that examples name are made by those of execute: before any other example can go as it
 // says, the execute of each session in it has to have run.
-type Example struct {
+type example struct {
 	Name   string
 	Params string
 	Result string
@@ -34,70 +36,62 @@ const (
 	endedCaptured = ended + `,"stdout":"hello\n","stderr":""}`
 )
 
-var executeExamples = []Example{
-	{"run a program and keep its stdin open",
-		ofRunning + `,"command":["cat"],"stdin":"pipe","labels":{"job":"demo"}}`,
-		ofRunning + `,"status":"started","pid":4711,"pgid":4711,"containment":"cgroup","created":true}`},
-	{"run a shell command and wait for its end",
-		ofEnded + `,"command":"echo hello; exit 3","wait":true}`,
-		endedCaptured},
-}
-
-var controlExamples = []Example{
-	{"pause", ofRunning + `,"type":"PAUSE"}`, ofRunning + `,"status":"paused"}`},
-	{"resume", ofRunning + `,"type":"RESUME"}`, ofRunning + `,"status":"resumed"}`},
-	{"interrupt", ofRunning + `,"type":"SIGNAL","signal":"SIGINT"}`, ofRunning + `,"status":"signaled"}`},
-	{"signal the command alone", ofRunning + `,"type":"SIGNAL","signal":"USR1","to":"leader"}`, ofRunning + `,"status":"signaled"}`},
-	{"cancel", ofRunning + `,"type":"CANCEL"}`, ofRunning + `,"status":"canceled"}`},
-}
-
-var cancelExamples = []Example{
-	{"cancel", ofRunning + `,"grace":5}`, ofRunning + `,"status":"canceled","escalated":false,"survivors":[],"survivors_verified":true}`},
-}
-
-var writeExamples = []Example{
-	{"write a line", ofRunning + `,"data":"hello\n"}`, `{"stdin_bytes":6}`},
-	{"write the last bytes, safe to retry",
-		ofRunning + `,"data":"aGVsbG8K","encoding":"base64","offset":0,"eof":true}`, `{"stdin_bytes":6}`},
-}
-
-var waitExamples = []Example{
-	{"wait at most a minute", ofEnded + `,"timeout":60,"capture_bytes":65536}`, endedCaptured},
-	{"poll", ofEnded + `,"timeout":0}`, endedRecord},
-}
-
-var readExamples = []Example{
-	{"read from the beginning", ofEnded + `,"after_seq":0,"timeout":10}`,
-		`{"events":[` +
-			`{"method":"process.started","params":` + startedExample + `},` +
-			`{"method":"process.output","params":` + outputExample + `},` +
-			`{"method":"process.completed","params":` + endedRecord + `}` +
-			`],"last_seq":8,"done":true,"waiting_for_input":null}`},
-}
-
-var attachExamples = []Example{
-	{"attach from the beginning", ofRunning + `,"after_seq":0,"slow_client":"drop"}`,
-		ofRunning + `,"state":"running","oldest_seq":0,"last_seq":1}`},
-}
-
-var ackExamples = []Example{
-	{"all up to a place is consumed", ofRunning + `,"seq":1}`, `null`},
-}
-
-var detachExamples = []Example{
-	{"detach", ofRunning + `}`, `{}`},
-}
-
-var statusExamples = []Example{
-	{"a running session", ofRunning + `}`, runningStatus[:len(runningStatus)-1] + `,"waiting_for_input":true}`},
-}
-
-var listExamples = []Example{
-	{"by label", `{"labels":{"job":"demo"}}`, `{"sessions":[` + runningStatus + `]}`},
-}
-
-var cancelRequestExamples = []Example{
-	{"cancel request 7", `{"id":7}`, ``},
+// examples are the examples of each method.
+var examples = map[string][]example{
+	rpc.MethodExecute: {
+		{"run a program and keep its stdin open",
+			ofRunning + `,"command":["cat"],"stdin":"pipe","labels":{"job":"demo"}}`,
+			ofRunning + `,"status":"started","pid":4711,"pgid":4711,"containment":"cgroup","created":true}`},
+		{"run a shell command and wait for its end",
+			ofEnded + `,"command":"echo hello; exit 3","wait":true}`,
+			endedCaptured},
+	},
+	rpc.MethodControl: {
+		{"pause", ofRunning + `,"type":"PAUSE"}`, ofRunning + `,"status":"paused"}`},
+		{"resume", ofRunning + `,"type":"RESUME"}`, ofRunning + `,"status":"resumed"}`},
+		{"interrupt", ofRunning + `,"type":"SIGNAL","signal":"SIGINT"}`, ofRunning + `,"status":"signaled"}`},
+		{"signal the command alone", ofRunning + `,"type":"SIGNAL","signal":"USR1","to":"leader"}`, ofRunning + `,"status":"signaled"}`},
+		{"cancel", ofRunning + `,"type":"CANCEL"}`, ofRunning + `,"status":"canceled"}`},
+	},
+	rpc.MethodCancel: {
+		{"cancel", ofRunning + `,"grace":5}`, ofRunning + `,"status":"canceled","escalated":false,"survivors":[],"survivors_verified":true}`},
+	},
+	rpc.MethodWrite: {
+		{"write a line", ofRunning + `,"data":"hello\n"}`, `{"stdin_bytes":6}`},
+		{"write the last bytes, safe to retry",
+			ofRunning + `,"data":"aGVsbG8K","encoding":"base64","offset":0,"eof":true}`, `{"stdin_bytes":6}`},
+	},
+	rpc.MethodWait: {
+		{"wait at most a minute", ofEnded + `,"timeout":60,"capture_bytes":65536}`, endedCaptured},
+		{"poll", ofEnded + `,"timeout":0}`, endedRecord},
+	},
+	rpc.MethodRead: {
+		{"read from the beginning", ofEnded + `,"after_seq":0,"timeout":10}`,
+			`{"events":[` +
+				`{"method":"process.started","params":` + startedExample + `},` +
+				`{"method":"process.output","params":` + outputExample + `},` +
+				`{"method":"process.completed","params":` + endedRecord + `}` +
+				`],"last_seq":8,"done":true,"waiting_for_input":null}`},
+	},
+	rpc.MethodAttach: {
+		{"attach from the beginning", ofRunning + `,"after_seq":0,"slow_client":"drop"}`,
+			ofRunning + `,"state":"running","oldest_seq":0,"last_seq":1}`},
+	},
+	rpc.MethodAck: {
+		{"all up to a place is consumed", ofRunning + `,"seq":1}`, `null`},
+	},
+	rpc.MethodDetach: {
+		{"detach", ofRunning + `}`, `{}`},
+	},
+	rpc.MethodStatus: {
+		{"a running session", ofRunning + `}`, runningStatus[:len(runningStatus)-1] + `,"waiting_for_input":true}`},
+	},
+	rpc.MethodList: {
+		{"by label", `{"labels":{"job":"demo"}}`, `{"sessions":[` + runningStatus + `]}`},
+	},
+	rpc.MethodCancelRequest: {
+		{"cancel request 7", `{"id":7}`, ``},
+	},
 }
 
 // The params of notifications.

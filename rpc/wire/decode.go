@@ -1,4 +1,4 @@
-package rpc
+package wire
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode/utf8"
 )
 
 // DecodeParams decodes the raw params of a call into dst, a pointer to a struct. raw is an object, or an
@@ -36,10 +37,9 @@ import (
 // pointers to, slices of and string-keyed maps of those, and types that implement [json.Unmarshaler]. The
 // text of the latters' errors continues a sentence: "must not be empty". An integer may be written 1.0 or 1e3.
 //
-// An error is one of invalid params (-32602) whose data names the field by its path, as in
-// limits.cpu_seconds or command[1]; dst is then left in any state. DecodeParams panics where dst has a
-// type that is none of the above. It may be called concurrently.
-func DecodeParams(raw []byte, dst any, lenient bool) *Error {
+// An error names the field by its path, as in limits.cpu_seconds or command[1], or is about "params"; dst is then
+// left in any state. DecodeParams panics if dst has a type that is none of the above. It may be called concurrently.
+func DecodeParams(raw []byte, dst any, lenient bool) *FieldError {
 	object, err := paramsObject(raw)
 	if err == nil {
 		err = decoder{lenient}.object(object, reflect.ValueOf(dst).Elem())
@@ -47,18 +47,21 @@ func DecodeParams(raw []byte, dst any, lenient bool) *Error {
 	if err == nil {
 		return nil
 	}
-	var p *fieldProblem
-	if !errors.As(err, &p) {
-		p = problemf("are not valid JSON: %s", err)
+	var f *FieldError
+	if !errors.As(err, &f) {
+		f = fieldErrorf("are not valid JSON: %s", err)
 	}
-	if p.field == "" {
-		p.field = "params"
+	if f.Field == "" {
+		f.Field = "params"
 	}
-	answer := InvalidParams(p.field, "%s %s", p.field, p.text)
-	if data, ok := answer.Data.(Data); ok && p.known != nil {
-		data["known"] = p.known
-	}
-	return answer
+	return f
+}
+
+// Decode decodes raw, one valid JSON value without white space around it, into the value that dst points to, under the
+// rules of [DecodeParams]. Implementations of [json.Unmarshaler] use it for parts of their value. An error is a
+// [*FieldError]; its Field is empty if it is about the value as a whole.
+func Decode(raw []byte, dst any) error {
+	return decoder{}.value(raw, reflect.ValueOf(dst).Elem(), Rules{})
 }
 
 // paramsObject checks the syntax of params and returns their one object.
@@ -91,52 +94,53 @@ func paramsObject(raw []byte) ([]byte, error) {
 		return nil, err
 	case items == 0:
 		return []byte("{}"), nil
-	case items > 1 || kindOf(object) != kindObject:
-		return nil, problemf("must be an object, or an array of one object")
+	case items > 1 || KindOf(object) != Object:
+		return nil, fieldErrorf("must be an object, or an array of one object")
 	}
 	return object, nil
 }
 
-// A fieldProblem is what is wrong with a field: the path and the text make a sentence.
-type fieldProblem struct {
-	field string   // its path from the value that is being decoded
-	text  string   // "must be a string"
-	known []string // the values that the field takes, if they are few
+// FieldError reports what is wrong with a field. A [json.Unmarshaler] may return one that names a part of its value.
+type FieldError struct {
+	Field string   // the path from the value that is decoded, as in limits.cpu_seconds
+	Text  string   // what is wrong, as in "must be a string"
+	Known []string // the values that the field takes, if they are few
 }
 
-func (p *fieldProblem) Error() string { return strings.TrimPrefix(p.field+" "+p.text, " ") }
+// Error returns the path and the text, which make a sentence.
+func (e *FieldError) Error() string { return strings.TrimPrefix(e.Field+" "+e.Text, " ") }
 
-func problemf(format string, args ...any) *fieldProblem {
-	return &fieldProblem{text: fmt.Sprintf(format, args...)}
+func fieldErrorf(format string, args ...any) *FieldError {
+	return &FieldError{Text: fmt.Sprintf(format, args...)}
 }
 
-// asProblem is the error of a [json.Unmarshaler], which may itself name a part of its value.
-func asProblem(err error) error {
-	if p, ok := err.(*fieldProblem); ok {
+// asFieldError is the error of a [json.Unmarshaler], which may itself name a part of its value.
+func asFieldError(err error) error {
+	if p, ok := err.(*FieldError); ok {
 		return p
 	}
-	return problemf("%s", err)
+	return fieldErrorf("%s", err)
 }
 
-// within puts name, that of a field, a key or an index, in front of the path of a fieldProblem.
+// within puts name, that of a field, a key or an index, in front of the path of a FieldError.
 func within(name string, err error) error {
-	if p, ok := err.(*fieldProblem); ok {
-		if p.field != "" && p.field[0] != '[' {
+	if p, ok := err.(*FieldError); ok {
+		if p.Field != "" && p.Field[0] != '[' {
 			name += "."
 		}
-		p.field = name + p.field
+		p.Field = name + p.Field
 	}
 	return err
 }
 
-// A decoder decodes JSON that is known to be valid. All errors are of type *fieldProblem.
+// A decoder decodes JSON that is known to be valid. All errors are of type *FieldError.
 type decoder struct{ lenient bool }
 
 // value decodes raw into v, which must be addressable. The rules are those of v's field.
-func (d decoder) value(raw []byte, v reflect.Value, r rules) error {
+func (d decoder) value(raw []byte, v reflect.Value, r Rules) error {
 	if planOf(v.Type()).custom {
 		if err := v.Addr().Interface().(json.Unmarshaler).UnmarshalJSON(raw); err != nil {
-			return asProblem(err)
+			return asFieldError(err)
 		}
 		return nil
 	}
@@ -162,9 +166,9 @@ func (d decoder) value(raw []byte, v reflect.Value, r rules) error {
 	}
 }
 
-func (d decoder) pointer(raw []byte, v reflect.Value, r rules) error {
+func (d decoder) pointer(raw []byte, v reflect.Value, r Rules) error {
 	v.SetZero()
-	if kindOf(raw) == kindNull {
+	if KindOf(raw) == Null {
 		return nil
 	}
 	v.Set(reflect.New(v.Type().Elem()))
@@ -172,8 +176,8 @@ func (d decoder) pointer(raw []byte, v reflect.Value, r rules) error {
 }
 
 func (d decoder) slice(raw []byte, v reflect.Value) error {
-	if kindOf(raw) != kindArray {
-		return problemf("must be an array")
+	if KindOf(raw) != Array {
+		return fieldErrorf("must be an array")
 	}
 	v.Set(reflect.MakeSlice(v.Type(), 0, 0))
 	s := scanner{text: raw}
@@ -185,13 +189,13 @@ func (d decoder) slice(raw []byte, v reflect.Value) error {
 		i := v.Len()
 		v.Grow(1)
 		v.SetLen(i + 1)
-		return within("["+strconv.Itoa(i)+"]", d.value(element, v.Index(i), rules{}))
+		return within("["+strconv.Itoa(i)+"]", d.value(element, v.Index(i), Rules{}))
 	})
 }
 
 func (d decoder) table(raw []byte, v reflect.Value) error {
-	if kindOf(raw) != kindObject {
-		return problemf("must be an object")
+	if KindOf(raw) != Object {
+		return fieldErrorf("must be an object")
 	}
 	v.Set(reflect.MakeMap(v.Type()))
 	s := scanner{text: raw}
@@ -202,11 +206,11 @@ func (d decoder) table(raw []byte, v reflect.Value) error {
 		}
 		key, err := textValue(name)
 		if err != nil {
-			return problemf("has a name that %s", err)
+			return fieldErrorf("has a name that %s", err)
 		}
 		value := reflect.New(v.Type().Elem()).Elem()
-		if err := d.value(raw, value, rules{}); err != nil {
-			return within(clip(key, maxNameShown), err)
+		if err := d.value(raw, value, Rules{}); err != nil {
+			return within(Clip(key, maxNameShown), err)
 		}
 		v.SetMapIndex(reflect.ValueOf(key).Convert(v.Type().Key()), value)
 		return nil
@@ -218,8 +222,8 @@ const maxNameShown = 128
 
 // object decodes an object into a struct: first it finds the members, then it decodes each that counts.
 func (d decoder) object(raw []byte, v reflect.Value) error {
-	if kindOf(raw) != kindObject {
-		return problemf("must be an object")
+	if KindOf(raw) != Object {
+		return fieldErrorf("must be an object")
 	}
 	p := planOf(v.Type())
 	values := make([][]byte, len(p.fields))
@@ -229,7 +233,7 @@ func (d decoder) object(raw []byte, v reflect.Value) error {
 		if i, ok := p.field(name); ok {
 			values[i] = value
 		} else if err == nil && !d.lenient {
-			err = within(clip(stringValue(name), maxNameShown), problemf("is no known field"))
+			err = within(Clip(stringValue(name), maxNameShown), fieldErrorf("is no known field"))
 		}
 		return err
 	})
@@ -246,67 +250,67 @@ func (d decoder) object(raw []byte, v reflect.Value) error {
 
 // member decodes the value of a field, nil where it is left out.
 func (d decoder) member(raw []byte, v reflect.Value, f field) error {
-	if raw == nil || kindOf(raw) == kindNull && !f.takesNull {
-		if f.required {
-			return problemf("is required")
+	if raw == nil || KindOf(raw) == Null && !f.takesNull {
+		if f.rules.Required {
+			return fieldErrorf("is required")
 		}
 		return nil
 	}
 	return d.value(raw, v, f.rules)
 }
 
-func decodeString(raw []byte, v reflect.Value, r rules) error {
-	if kindOf(raw) != kindString {
-		return problemf("must be a string")
+func decodeString(raw []byte, v reflect.Value, r Rules) error {
+	if KindOf(raw) != String {
+		return fieldErrorf("must be a string")
 	}
 	s, err := textValue(raw)
 	if err != nil {
 		return err
 	}
-	if r.nonempty && s == "" {
-		return problemf("must not be empty")
+	if r.NonEmpty && s == "" {
+		return fieldErrorf("must not be empty")
 	}
-	if r.enum != nil && !slices.Contains(r.enum, s) {
-		return &fieldProblem{text: "must be one of " + strings.Join(r.enum, ", "), known: r.enum}
+	if r.Enum != nil && !slices.Contains(r.Enum, s) {
+		return &FieldError{Text: "must be one of " + strings.Join(r.Enum, ", "), Known: r.Enum}
 	}
 	v.SetString(s)
 	return nil
 }
 
 func decodeBool(raw []byte, v reflect.Value) error {
-	if kindOf(raw) != kindBool {
-		return problemf("must be true or false")
+	if KindOf(raw) != Bool {
+		return fieldErrorf("must be true or false")
 	}
 	v.SetBool(raw[0] == 't')
 	return nil
 }
 
-func decodeInteger(raw []byte, v reflect.Value, r rules) error {
-	if kindOf(raw) != kindNumber {
-		return problemf("must be a whole number")
+func decodeInteger(raw []byte, v reflect.Value, r Rules) error {
+	if KindOf(raw) != Number {
+		return fieldErrorf("must be a whole number")
 	}
 	digits, whole := wholeNumber(raw)
 	if !whole {
-		return problemf("must be a whole number")
+		return fieldErrorf("must be a whole number")
 	}
 	n, err := strconv.ParseInt(digits, 10, 64)
-	if err == nil && !r.allow(float64(n)) || r.max != "" && err != nil {
-		return problemf("%s", r.bounds())
+	if err == nil && !r.allow(float64(n)) || r.Max != "" && err != nil {
+		return fieldErrorf("%s", r.bounds())
 	}
 	if err != nil || v.OverflowInt(n) {
-		return problemf("is out of range")
+		return fieldErrorf("is out of range")
 	}
 	v.SetInt(n)
 	return nil
 }
 
-func decodeFloat(raw []byte, v reflect.Value, r rules) error {
-	if kindOf(raw) != kindNumber {
-		return problemf("must be a number")
+func decodeFloat(raw []byte, v reflect.Value, r Rules) error {
+	if KindOf(raw) != Number {
+		return fieldErrorf("must be a number")
 	}
 	n, err := strconv.ParseFloat(string(raw), 64)
 	if err != nil || v.OverflowFloat(n) || !r.allow(n) {
-		return problemf("%s", r.bounds())
+		return fieldErrorf("%s", r.bounds())
 	}
 	v.SetFloat(n)
 	return nil
@@ -315,10 +319,10 @@ func decodeFloat(raw []byte, v reflect.Value, r rules) error {
 // decodeAny decodes what encoding/json makes of a value where no type is given.
 func decodeAny(raw []byte, v reflect.Value) error {
 	if hasLoneSurrogate(raw) {
-		return problemf("holds a lone surrogate")
+		return fieldErrorf("holds a lone surrogate")
 	}
 	if json.Unmarshal(raw, v.Addr().Interface()) != nil {
-		return problemf("holds a number that is out of range") // nothing else can be wrong with valid JSON
+		return fieldErrorf("holds a number that is out of range") // nothing else can be wrong with valid JSON
 	}
 	return nil
 }
@@ -348,28 +352,30 @@ func wholeNumber(raw []byte) (digits string, ok bool) {
 	return digits + strings.Repeat("0", min(exponent, maxDigits)), true
 }
 
-// rules are what the tags of a field demand of its value.
-type rules struct {
-	nonempty  bool
-	enum      []string
-	min, max  string // as they stand in the tags
+// Rules are what the tags of a field require of its value, see [DecodeParams].
+type Rules struct {
+	Required bool
+	NonEmpty bool
+	Enum     []string
+	Min, Max string // as in the tags, empty if there is no bound
+
 	low, high float64
 }
 
 // allow reports whether n is in range. Bounds within 2^53 make this right for integers, too.
-func (r rules) allow(n float64) bool {
-	return (r.min == "" || n >= r.low) && (r.max == "" || n <= r.high)
+func (r Rules) allow(n float64) bool {
+	return (r.Min == "" || n >= r.low) && (r.Max == "" || n <= r.high)
 }
 
 // bounds tells the range.
-func (r rules) bounds() string {
+func (r Rules) bounds() string {
 	switch {
-	case r.min != "" && r.max != "":
-		return "must be from " + r.min + " to " + r.max
-	case r.min != "":
-		return "must be at least " + r.min + ""
-	case r.max != "":
-		return "must be at most " + r.max + ""
+	case r.Min != "" && r.Max != "":
+		return "must be from " + r.Min + " to " + r.Max
+	case r.Min != "":
+		return "must be at least " + r.Min
+	case r.Max != "":
+		return "must be at most " + r.Max
 	}
 	return "is out of range"
 }
@@ -384,9 +390,8 @@ type plan struct {
 type field struct {
 	name      string
 	index     []int
-	required  bool
 	takesNull bool
-	rules     rules
+	rules     Rules
 }
 
 // plans holds a *plan for each reflect.Type that was decoded into: never more than the program has.
@@ -419,7 +424,7 @@ func newPlan(t reflect.Type) *plan {
 		k == reflect.Interface && t.NumMethod() > 0,
 		reflect.Uint <= k && k <= reflect.Uintptr,
 		slices.Contains([]reflect.Kind{reflect.Complex64, reflect.Complex128, reflect.Array, reflect.Chan, reflect.Func, reflect.UnsafePointer}, k):
-		panic(fmt.Sprintf("rpc: cannot decode params into %s", t))
+		panic(fmt.Sprintf("wire: cannot decode params into %s", t))
 	}
 	return p
 }
@@ -437,9 +442,8 @@ func (p *plan) add(f reflect.StructField) {
 	p.fields = append(p.fields, field{
 		name:      name,
 		index:     f.Index,
-		required:  demands(f, "required"),
 		takesNull: isUnmarshaler(f.Type),
-		rules:     rulesOf(f),
+		rules:     RulesOf(f),
 	})
 }
 
@@ -453,17 +457,18 @@ func (p *plan) field(name []byte) (i int, ok bool) {
 	return i, ok
 }
 
-// demands reports whether the rpc tag of a field has that word.
-func demands(f reflect.StructField, word string) bool {
-	return slices.Contains(strings.Split(f.Tag.Get("rpc"), ","), word)
-}
-
-// rulesOf reads the tags of a field. It panics where a bound is no number within 2^53.
-func rulesOf(f reflect.StructField) rules {
-	r := rules{nonempty: demands(f, "nonempty"), min: f.Tag.Get("min"), max: f.Tag.Get("max")}
-	r.low, r.high = bound(f, r.min), bound(f, r.max)
+// RulesOf reads the tags of a field. It panics if a bound is not a number within 2^53.
+func RulesOf(f reflect.StructField) Rules {
+	words := strings.Split(f.Tag.Get("rpc"), ",")
+	r := Rules{
+		Required: slices.Contains(words, "required"),
+		NonEmpty: slices.Contains(words, "nonempty"),
+		Min:      f.Tag.Get("min"),
+		Max:      f.Tag.Get("max"),
+	}
+	r.low, r.high = bound(f, r.Min), bound(f, r.Max)
 	if enum := f.Tag.Get("enum"); enum != "" {
-		r.enum = strings.Split(enum, ",")
+		r.Enum = strings.Split(enum, ",")
 	}
 	return r
 }
@@ -474,7 +479,18 @@ func bound(f reflect.StructField, tag string) float64 {
 	}
 	n, err := strconv.ParseFloat(tag, 64)
 	if err != nil || math.Abs(n) > 1<<53 {
-		panic(fmt.Sprintf("rpc: field %s has a bound %q", f.Name, tag))
+		panic(fmt.Sprintf("wire: field %s has a bound %q", f.Name, tag))
 	}
 	return n
+}
+
+// Clip shortens s to at most n bytes and an ellipsis, without splitting a character.
+func Clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n] + "…"
 }

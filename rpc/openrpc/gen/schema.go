@@ -1,4 +1,4 @@
-package rpc
+package main
 
 import (
 	"bytes"
@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+
+	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/wire"
 )
 
 // A schema is a JSON Schema, draft 07, as far as the protocol needs one.
@@ -47,7 +50,7 @@ func (p properties) MarshalJSON() ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		b = append(append(AppendQuote(b, property.name), ':'), value...)
+		b = append(append(wire.AppendQuote(b, property.name), ':'), value...)
 	}
 	return append(b, '}'), nil
 }
@@ -86,8 +89,10 @@ func base64Schema() *schema {
 
 // secondsSchema is that of [Seconds].
 func secondsSchema() *schema {
-	return &schema{Type: []string{"number", "null"}, Minimum: json.RawMessage("0"), Maximum: fmt.Appendf(nil, "%.0f", maxSeconds)}
+	return &schema{Type: []string{"number", "null"}, Minimum: json.RawMessage("0"), Maximum: fmt.Appendf(nil, "%.0f", float64(rpc.MaxSeconds))}
 }
+
+func typeOf[T any]() reflect.Type { return reflect.TypeFor[T]() }
 
 // schemas makes schemas of Go types. Those of named structs it collects, to be referred to.
 type schemas struct{ named map[string]*schema }
@@ -97,23 +102,21 @@ type schemas struct{ named map[string]*schema }
 // encoding/json leaves out.
 func (s schemas) of(t reflect.Type, input bool) *schema {
 	switch k := t.Kind(); {
-	case t == typeOf[Bytes]():
+	case t == typeOf[rpc.Bytes]():
 		return s.shared(t, bytesSchema)
-	case t == typeOf[Env]():
-		value := &schema{OneOf: []*schema{s.of(typeOf[Bytes](), input), {Type: "null"}}}
+	case t == typeOf[rpc.Env]():
+		value := &schema{OneOf: []*schema{s.of(typeOf[rpc.Bytes](), input), {Type: "null"}}}
 		return &schema{Type: "object", Additional: value}
-	case t == typeOf[Command]() && input:
-		return s.shared(t, func() *schema { return commandSchema(s.of(typeOf[Bytes](), input)) })
-	case t == typeOf[Command](), t == typeOf[Base64Command]():
+	case t == typeOf[rpc.Command]() && input:
+		return s.shared(t, func() *schema { return commandSchema(s.of(typeOf[rpc.Bytes](), input)) })
+	case t == typeOf[rpc.Command](), t == typeOf[rpc.Base64Command]():
 		return textCommandSchema()
-	case t == typeOf[Seconds]():
+	case t == typeOf[rpc.Seconds]():
 		return secondsSchema()
-	case t == typeOf[SoftLimit]():
+	case t == typeOf[rpc.SoftLimit]():
 		return &schema{Type: []string{"integer", "null"}, Minimum: json.RawMessage("0")}
 	case t == typeOf[json.RawMessage]():
 		return &schema{} // its types are told by the field
-	case t == typeOf[OpenRPC]():
-		return openrpcSchema()
 	case k == reflect.Pointer:
 		return s.of(t.Elem(), input)
 	case k == reflect.Struct:
@@ -192,7 +195,7 @@ func membersOf(t reflect.Type) (list []member) {
 
 func (m member) required(input bool) bool {
 	if input {
-		return demands(m.StructField, "required")
+		return wire.RulesOf(m.StructField).Required
 	}
 	return !m.omit
 }
@@ -220,21 +223,25 @@ func (s schemas) member(m member, input bool) *schema {
 	if made.Type == "string" {
 		made.Format = formats[m.name]
 	}
-	if m.about.types != nil {
-		made.Type = m.about.types
+	switch types := m.about.types; {
+	case types == nil:
+	case made.Items != nil:
+		made.Items.Type = types
+	default:
+		made.Type = types
 	}
-	r := rulesOf(m.StructField)
-	if r.enum != nil {
-		made.Enum = r.enum
+	r := wire.RulesOf(m.StructField)
+	if r.Enum != nil {
+		made.Enum = r.Enum
 	}
-	if r.nonempty {
+	if r.NonEmpty {
 		made.MinLength = 1
 	}
-	if r.min != "" {
-		made.Minimum = json.RawMessage(r.min)
+	if r.Min != "" {
+		made.Minimum = json.RawMessage(r.Min)
 	}
-	if r.max != "" {
-		made.Maximum = json.RawMessage(r.max)
+	if r.Max != "" {
+		made.Maximum = json.RawMessage(r.Max)
 	}
 	if m.Type.Kind() == reflect.Pointer && !m.omit {
 		return orNull(made)

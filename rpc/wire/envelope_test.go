@@ -1,4 +1,4 @@
-package rpc
+package wire
 
 import (
 	"bytes"
@@ -27,9 +27,17 @@ func parse(msg string, maxBatch int) parsed {
 	}
 	p.Batch = batch
 	if err != nil {
-		p.Err = fmt.Sprint(err.Code, " ", err.Message)
+		p.Err = fmt.Sprint(code(err), " ", err)
 	}
 	return p
+}
+
+// code is the JSON-RPC code of an error (§5.1).
+func code(e *Error) int {
+	if e.Syntax {
+		return -32700
+	}
+	return -32600
 }
 
 // describe writes a call as "id method params", with - for what is left out, or as "id code message".
@@ -44,7 +52,7 @@ func describe(c Call) string {
 		return "response"
 	}
 	if c.Err != nil {
-		return fmt.Sprint(or(c.ID), " ", c.Err.Code, " ", strings.TrimPrefix(c.Err.Message, "Invalid request: "))
+		return fmt.Sprint(or(c.ID), " ", code(c.Err), " ", c.Err)
 	}
 	return or(c.ID) + " " + c.Method + " " + or(c.Params)
 }
@@ -75,13 +83,13 @@ func TestParseMessage(t *testing.T) {
 		{"§7 notification", `{"jsonrpc": "2.0", "method": "update", "params": [1,2,3,4,5]}`, one(`- update [1,2,3,4,5]`)},
 		{"§7 notification without params", `{"jsonrpc": "2.0", "method": "foobar"}`, one(`- foobar -`)},
 		{"§7 method that does not exist", `{"jsonrpc": "2.0", "method": "foobar", "id": "1"}`, one(`"1" foobar -`)},
-		{"§7 invalid JSON", `{"jsonrpc": "2.0", "method": "foobar, "params": "bar", "baz]`, refused(false, "-32700 Parse error: expected ',' or '}' at byte 39")},
+		{"§7 invalid JSON", `{"jsonrpc": "2.0", "method": "foobar, "params": "bar", "baz]`, refused(false, "-32700 expected ',' or '}' at byte 39")},
 		{"§7 invalid request", `{"jsonrpc": "2.0", "method": 1, "params": "bar"}`, one("- " + noMethod)},
 		{"§7 batch, invalid JSON", `[
   {"jsonrpc": "2.0", "method": "sum", "params": [1,2,4], "id": "1"},
   {"jsonrpc": "2.0", "method"
-]`, refused(true, "-32700 Parse error: expected ':' at byte 101")},
-		{"§7 empty array", `[]`, refused(true, "-32600 Invalid request: the batch is empty")},
+]`, refused(true, "-32700 expected ':' at byte 101")},
+		{"§7 empty array", `[]`, refused(true, "-32600 the batch is empty")},
 		{"§7 invalid batch, not empty", `[1]`, batch(noObject)},
 		{"§7 invalid batch", `[1,2,3]`, batch(noObject, noObject, noObject)},
 
@@ -138,25 +146,25 @@ func TestParseMessage(t *testing.T) {
 		{"batch of one", `[{"jsonrpc":"2.0","method":"m","id":1}]`, batch("1 m -")},
 		{"batch in order, good and bad", `[{"jsonrpc":"2.0","method":"a","id":1},[],{"jsonrpc":"2.0","method":"b"}]`, batch("1 a -", noObject, "- b -")},
 		{"batch at the limit", `[{},{},{}]`, batch("- "+noVersion, "- "+noVersion, "- "+noVersion)},
-		{"batch over the limit", `[{},{},{},{}]`, refused(true, "-32600 Invalid request: the batch has 4 items, the limit is 3")},
-		{"batch over the limit, bad JSON at its end", `[{},{},{},{}`, refused(true, "-32700 Parse error: unexpected end, expected ',' or ']'")},
+		{"batch over the limit", `[{},{},{},{}]`, refused(true, "-32600 the batch has 4 items, the limit is 3")},
+		{"batch over the limit, bad JSON at its end", `[{},{},{},{}`, refused(true, "-32700 unexpected end, expected ',' or ']'")},
 
 		// RFC 8259: the text.
 		{"white space around", " \t\r\n{\"jsonrpc\":\"2.0\",\"method\":\"m\"}\n ", one("- m -")},
-		{"empty message", ``, refused(false, "-32700 Parse error: unexpected end, expected a value")},
-		{"only white space", " \n", refused(false, "-32700 Parse error: unexpected end, expected a value")},
-		{"byte order mark", "\ufeff{}", refused(false, "-32700 Parse error: expected a value at byte 0")},
-		{"more than one value", `{} {}`, refused(false, "-32700 Parse error: more than one value at byte 3")},
-		{"comma at the end", `[{},]`, refused(true, "-32700 Parse error: expected a value at byte 4")},
-		{"comma at an object's end", `{"a":1,}`, refused(false, "-32700 Parse error: expected a name at byte 7")},
-		{"mismatched brackets", `{"a":[1}}`, refused(false, "-32700 Parse error: expected ',' or ']' at byte 7")},
-		{"control character", "{\"a\":\"\n\"}", refused(false, "-32700 Parse error: control character in a string at byte 5")},
-		{"bad escape", `{"\x":1}`, refused(false, "-32700 Parse error: invalid escape in a string at byte 1")},
-		{"unterminated", `{"a`, refused(false, "-32700 Parse error: unterminated string at byte 1")},
-		{"leading zero", `{"a":01}`, refused(false, "-32700 Parse error: expected ',' or '}' at byte 6")},
-		{"no digit after the point", `{"a":1.}`, refused(false, "-32700 Parse error: expected a digit at byte 7")},
-		{"NaN", `{"a":NaN}`, refused(false, "-32700 Parse error: expected a value at byte 5")},
-		{"half a literal", `{"a":tru}`, refused(false, "-32700 Parse error: expected true at byte 5")},
+		{"empty message", ``, refused(false, "-32700 unexpected end, expected a value")},
+		{"only white space", " \n", refused(false, "-32700 unexpected end, expected a value")},
+		{"byte order mark", "\ufeff{}", refused(false, "-32700 expected a value at byte 0")},
+		{"more than one value", `{} {}`, refused(false, "-32700 more than one value at byte 3")},
+		{"comma at the end", `[{},]`, refused(true, "-32700 expected a value at byte 4")},
+		{"comma at an object's end", `{"a":1,}`, refused(false, "-32700 expected a name at byte 7")},
+		{"mismatched brackets", `{"a":[1}}`, refused(false, "-32700 expected ',' or ']' at byte 7")},
+		{"control character", "{\"a\":\"\n\"}", refused(false, "-32700 control character in a string at byte 5")},
+		{"bad escape", `{"\x":1}`, refused(false, "-32700 invalid escape in a string at byte 1")},
+		{"unterminated", `{"a`, refused(false, "-32700 unterminated string at byte 1")},
+		{"leading zero", `{"a":01}`, refused(false, "-32700 expected ',' or '}' at byte 6")},
+		{"no digit after the point", `{"a":1.}`, refused(false, "-32700 expected a digit at byte 7")},
+		{"NaN", `{"a":NaN}`, refused(false, "-32700 expected a value at byte 5")},
+		{"half a literal", `{"a":tru}`, refused(false, "-32700 expected true at byte 5")},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if diff := cmp.Diff(tc.want, parse(tc.msg, maxBatch)); diff != "" {
@@ -215,7 +223,7 @@ func TestParseMessageNesting(t *testing.T) {
 	if got := parse(nested(511), 1); got.Err != "" || len(got.Calls) != 1 {
 		t.Errorf("512 levels: got %+v", got)
 	}
-	if got, want := parse(nested(512), 1).Err, "-32700 Parse error: nesting over 512 at byte 550"; got != want {
+	if got, want := parse(nested(512), 1).Err, "-32700 nesting over 512 at byte 550"; got != want {
 		t.Errorf("513 levels: got %q, want %q", got, want)
 	}
 	if got := parse("["+nested(511)+"]", 1); got.Err == "" {
@@ -272,10 +280,10 @@ func FuzzParseMessage(f *testing.F) {
 		if !bytes.Equal(original, msg) {
 			t.Fatal("the message was changed")
 		}
-		if err != nil && strings.Contains(err.Message, "nesting over") {
+		if err != nil && strings.Contains(err.Reason, "nesting over") {
 			return
 		}
-		if valid := err == nil || err.Code != CodeParse; valid != json.Valid(msg) {
+		if valid := err == nil || !err.Syntax; valid != json.Valid(msg) {
 			t.Fatalf("%q: error %v, json.Valid %v", msg, err, !valid)
 		}
 		if err != nil {
@@ -305,7 +313,7 @@ func checkCall(t *testing.T, c Call) {
 	if c.Params != nil && (!json.Valid(c.Params) || c.Params[0] != '[' && c.Params[0] != '{') {
 		t.Errorf("params %q", c.Params)
 	}
-	if c.Err != nil && (c.Err.Code != CodeInvalidRequest || c.Method != "" || c.Params != nil) {
+	if c.Err != nil && (c.Err.Syntax || c.Method != "" || c.Params != nil) {
 		t.Errorf("call %+v beside error %v", c, c.Err)
 	}
 }
