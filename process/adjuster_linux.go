@@ -2,15 +2,14 @@ package process
 
 import (
 	"math"
-	"os"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/internal/procfs"
 )
 
 const (
@@ -44,8 +43,8 @@ const noScore = math.MinInt
 
 // newAdjustment is what a host gives to its commands. A score that is no higher than that of this process is not set.
 func newAdjustment(o *Options) adjustment {
-	a := adjustment{nice: autogroupNice(), oomScore: noScore}
-	if own, err := readScore("/proc/self/oom_score_adj"); err == nil && o.OOMScoreAdj > own {
+	a := adjustment{nice: procfs.OwnAutogroupNice(), oomScore: noScore}
+	if own, err := procfs.OwnOOMScoreAdj(); err == nil && o.OOMScoreAdj > own {
 		a.oomScore = o.OOMScoreAdj
 	}
 	var limit unix.Rlimit
@@ -58,14 +57,6 @@ func newAdjustment(o *Options) adjustment {
 
 // withoutReserve is what commands get of a limit of processes.
 func withoutReserve(limit int64, reserve int) int64 { return max(1, limit-int64(reserve)) }
-
-func readScore(file string) (int, error) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return 0, err
-	}
-	return strconv.Atoi(strings.TrimSpace(string(text)))
-}
 
 // newAdjuster returns nil if there is nothing to adjust.
 func newAdjuster(what adjustment) *adjuster {
@@ -156,28 +147,16 @@ func (a *adjuster) adjustLeader(p *Process) (done bool) {
 		}
 		pid := p.leader.pid
 		if a.oomScore != noScore {
-			a.writeScore(pid)
+			procfs.SetOOMScoreAdj(pid, a.oomScore)
 		}
 		if a.processes != nil {
 			_ = unix.Prlimit(pid, unix.RLIMIT_NPROC, a.processes, nil)
 		}
-		done = a.nice == 0 || setAutogroupNice(pid, a.nice) != syscall.EAGAIN
+		done = a.nice == 0 || procfs.SetAutogroupNice(pid, a.nice) != syscall.EAGAIN
 		return nil
 	})
 	return done
 }
-
-// writeScore uses no os.File, which would first be registered with the poller.
-func (a *adjuster) writeScore(pid int) {
-	fd, err := unix.Open(scoreFile(pid), unix.O_WRONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return
-	}
-	_, _ = unix.Write(fd, strconv.AppendInt(nil, int64(a.oomScore), 10))
-	_ = unix.Close(fd)
-}
-
-func scoreFile(pid int) string { return "/proc/" + strconv.Itoa(pid) + "/oom_score_adj" }
 
 // adjustDescendants sets the score of descendants that were forked before the leader had it. It returns false if there is no
 // need to search again. They share the leader's autogroup.
@@ -193,7 +172,7 @@ func (a *adjuster) adjustDescendants(p *Process) (again bool) {
 		})
 		for _, pid := range pids[:min(len(pids), maxAdjusted)] {
 			if pid != p.leader.pid {
-				a.raiseScore(pid, func() bool { is, err := c.leaf.holds(pid); return is && err == nil })
+				procfs.RaiseOOMScoreAdj(pid, a.oomScore, func() bool { is, err := c.leaf.holds(pid); return is && err == nil })
 			}
 		}
 		return err == nil
@@ -216,34 +195,12 @@ func (a *adjuster) adjustDescendants(p *Process) (again bool) {
 
 // adjustChildren raises the score of the children of a process and returns them.
 func (a *adjuster) adjustChildren(parent int) []int {
-	number := strconv.Itoa(parent)
-	fd, err := unix.Open("/proc/"+number+"/task/"+number+"/children", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil
-	}
-	pids, _ := readChildren(fd)
-	_ = unix.Close(fd)
+	pids, _ := procfs.Children(parent)
 	for _, pid := range pids {
-		a.raiseScore(pid, func() bool {
-			st, err := readStat(strconv.Itoa(pid), make([]byte, statBytes))
-			return err == nil && st.parent == parent
+		procfs.RaiseOOMScoreAdj(pid, a.oomScore, func() bool {
+			st, err := procfs.ReadStat(pid)
+			return err == nil && st.Parent == parent
 		})
 	}
 	return pids
-}
-
-// raiseScore raises the score of a process if it is still a member. The file is opened before that is checked: it stays that
-// of the same process if the process id is reused.
-func (a *adjuster) raiseScore(pid int, member func() bool) {
-	f, err := os.OpenFile(scoreFile(pid), os.O_RDWR, 0)
-	if err != nil {
-		return
-	}
-	defer f.Close()
-	var text [16]byte
-	n, _ := f.Read(text[:])
-	if score, err := strconv.Atoi(strings.TrimSpace(string(text[:n]))); err != nil || score >= a.oomScore || !member() {
-		return
-	}
-	_, _ = f.WriteAt([]byte(strconv.Itoa(a.oomScore)), 0)
 }

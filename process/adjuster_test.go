@@ -12,11 +12,14 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/internal/procfs"
+	"github.com/runnel-rpc/runnel/process/internal/proctable"
 )
 
 // A command and what it had forked by then are killed before the server when memory is exhausted, and never after it.
 func TestCommandsGetAScore(t *testing.T) {
-	own, err := readScore("/proc/self/oom_score_adj")
+	own, err := procfs.OwnOOMScoreAdj()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,10 +40,10 @@ func TestCommandsGetAScore(t *testing.T) {
 				wants(t, p.Stdout(), "ready\n")
 				var got []int
 				all := func() bool {
-					pids, err := groupMembers(p.PGID())
+					pids, err := proctable.GroupMembers(p.PGID())
 					got = nil
 					for _, pid := range pids {
-						n, _ := readScore(scoreFile(pid))
+						n, _ := procfs.OOMScoreAdj(pid)
 						if got = append(got, n); n != max(score, own) {
 							return false
 						}
@@ -50,7 +53,7 @@ func TestCommandsGetAScore(t *testing.T) {
 				if !poll(all) {
 					t.Errorf("scores %v, want %d", got, max(score, own))
 				}
-				if now, _ := readScore("/proc/self/oom_score_adj"); now != own {
+				if now, _ := procfs.OwnOOMScoreAdj(); now != own {
 					t.Errorf("that of the server became %d", now)
 				}
 			})
@@ -60,7 +63,7 @@ func TestCommandsGetAScore(t *testing.T) {
 
 // A process that is not of the tree keeps its score.
 func TestStrangersKeepTheirScore(t *testing.T) {
-	own, _ := readScore("/proc/self/oom_score_adj")
+	own, _ := procfs.OwnOOMScoreAdj()
 	cmd := exec.Command("sleep", "600")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -70,8 +73,8 @@ func TestStrangersKeepTheirScore(t *testing.T) {
 		_ = cmd.Wait()
 	}()
 	a := &adjuster{adjustment: adjustment{oomScore: own + 3}}
-	a.raiseScore(cmd.Process.Pid, func() bool { return false })
-	if got, _ := readScore(scoreFile(cmd.Process.Pid)); got != own {
+	procfs.RaiseOOMScoreAdj(cmd.Process.Pid, a.oomScore, func() bool { return false })
+	if got, _ := procfs.OOMScoreAdj(cmd.Process.Pid); got != own {
 		t.Errorf("%d, was %d", got, own)
 	}
 	p := mustStart(t, sh("exit 0"), system())
@@ -80,7 +83,7 @@ func TestStrangersKeepTheirScore(t *testing.T) {
 	p.leader.pid = cmd.Process.Pid // as if its number had been used again
 	a.adjustLeader(p)
 	a.adjustDescendants(p)
-	if got, _ := readScore(scoreFile(cmd.Process.Pid)); got != own {
+	if got, _ := procfs.OOMScoreAdj(cmd.Process.Pid); got != own {
 		t.Errorf("after the reap: %d, was %d", got, own)
 	}
 }

@@ -1,15 +1,15 @@
 package process
 
 import (
-	"bytes"
 	"os"
 	"runtime"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/internal/procfs"
 )
 
 // Settable are the names of the attributes that a command can be given here.
@@ -35,7 +35,7 @@ var numberOf = map[Resource]int{
 
 // changed is what of a differs from what a command has anyway, so that one that asks for nothing else needs no gate.
 func (a Attributes) changed(l Limits) (c Attributes) {
-	if own, err := ownUmask(); a.Umask != nil && (err != nil || *a.Umask != own) {
+	if own, err := procfs.OwnUmask(); a.Umask != nil && (err != nil || *a.Umask != own) {
 		c.Umask = a.Umask
 	}
 	if own, err := ownNice(); a.Nice != nil && (err != nil || *a.Nice != own) {
@@ -51,21 +51,6 @@ func (a Attributes) changed(l Limits) (c Attributes) {
 		c.Soft[name] = value
 	}
 	return c
-}
-
-// ownUmask reads the umask of this process; umask(2) could only replace it, for all threads.
-func ownUmask() (int, error) {
-	text, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return 0, err
-	}
-	for line := range bytes.Lines(text) {
-		if value, ok := bytes.CutPrefix(line, []byte("Umask:")); ok {
-			n, err := strconv.ParseInt(string(bytes.TrimSpace(value)), 8, 32)
-			return int(n), err
-		}
-	}
-	return 0, unix.ENOTSUP // before Linux 4.7
 }
 
 // ownNice is the nice value of this thread. The system call itself returns 20 minus it.

@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/internal/procfs"
 )
 
 func with(spec Spec, a Attributes) Spec {
@@ -164,7 +166,7 @@ func TestAttributesOfEachContainment(t *testing.T) {
 
 // TestOwnAttributesNeedNoGate: to ask for what a command has anyway costs nothing.
 func TestOwnAttributesNeedNoGate(t *testing.T) {
-	umask, err1 := ownUmask()
+	umask, err1 := procfs.OwnUmask()
 	nice, err2 := ownNice()
 	if err1 != nil || err2 != nil {
 		t.Fatal(err1, err2)

@@ -2,9 +2,10 @@ package process
 
 import (
 	"os"
-	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/internal/proctable"
 )
 
 // maxCompared is how many processes of a tree are compared to find the one to watch.
@@ -30,11 +31,11 @@ func watchMember(pids []int, still func(pid int) (bool, error)) *watched {
 }
 
 func oldest(pids []int) (pid int) {
-	buf, least := make([]byte, statBytes), uint64(0)
+	least := uint64(0)
 	for _, p := range pids {
-		st, err := readStat(strconv.Itoa(p), buf)
-		if err == nil && st.started != 0 && (pid == 0 || st.started < least) {
-			pid, least = p, st.started
+		start := proctable.StartTime(p)
+		if start != 0 && (pid == 0 || start < least) {
+			pid, least = p, start
 		}
 	}
 	return pid

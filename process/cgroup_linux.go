@@ -5,6 +5,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"github.com/runnel-rpc/runnel/process/internal/proctable"
 )
 
 // newCgroup holds a tree by a leaf. Its processes bear mark too, 0 for none, which finds those that left the leaf.
@@ -117,11 +119,11 @@ func (c *cgroup) Pause() error {
 // outside calls f for every member that is not in the leaf.
 func (c *cgroup) outside(f func(member)) error {
 	inside := make(map[int]bool)
-	if err := eachMemberIn(c.leaf.path(), func(m member) { inside[m.pid] = true }); err != nil {
+	if err := eachMemberIn(c.leaf.path(), func(m member) { inside[m.PID] = true }); err != nil {
 		return err
 	}
 	return c.each(func(m member) {
-		if !inside[m.pid] {
+		if !inside[m.PID] {
 			f(m)
 		}
 	})
@@ -171,14 +173,14 @@ func (r *leafLister) noOrphans() bool {
 func (r *leafLister) each(f func(member)) error {
 	had := make(map[int]bool)
 	err := eachMemberIn(r.leaf.path(), func(m member) {
-		had[m.pid] = true
+		had[m.PID] = true
 		f(m)
 	})
 	if r.mark == 0 || !r.group.leader.runsLocked() && r.noOrphans() {
 		return err
 	}
 	return errors.Join(err, eachMarked(markedBy(r.mark).wanted, func(m member) {
-		if !had[m.pid] {
+		if !had[m.PID] {
 			f(m)
 		}
 	}))
@@ -194,5 +196,5 @@ func (r *leafLister) holds(pid int) (bool, error) {
 }
 
 func (r *leafLister) send(m member, sig syscall.Signal) error {
-	return signalMember(m, sig, func(*stat) (bool, error) { return r.holds(m.pid) })
+	return proctable.Signal(m, sig, func(member) (bool, error) { return r.holds(m.PID) })
 }

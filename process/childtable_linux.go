@@ -6,10 +6,12 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
-	"strconv"
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/internal/procfs"
+	"github.com/runnel-rpc/runnel/process/internal/proctable"
 )
 
 // A mark is a soft RLIMIT_RTTIME (getrlimit(2)): it bounds processes of the real-time schedulers alone, and at
@@ -34,24 +36,12 @@ func readMark(pid int) (uint64, error) {
 	var limit unix.Rlimit
 	err := unix.Prlimit(pid, unix.RLIMIT_RTTIME, nil, &limit)
 	if err == unix.EPERM { // it has another user now
-		limit.Cur, err = readLimitsFile(pid)
+		limit.Cur, err = procfs.RealtimeTimeout(pid)
 	}
 	if err != nil || !isMark(limit.Cur) {
 		return 0, err
 	}
 	return limit.Cur, nil
-}
-
-// readLimitsFile is the same from /proc/PID/limits, which everybody may read and which takes ten times as long.
-func readLimitsFile(pid int) (uint64, error) {
-	text, err := readFile("/proc/" + strconv.Itoa(pid) + "/limits")
-	if exhausted(err) {
-		return 0, err
-	}
-	if err != nil {
-		return 0, unix.ESRCH
-	}
-	return parseLimits(text), nil
 }
 
 // spawning is held while this process has the mark of the child that it forks. There is one, whatever number of hosts.
@@ -74,7 +64,7 @@ type childTable struct {
 	next    uint64
 	forking bool // there is a leader that is in neither
 
-	lists openLists
+	lists procfs.ChildLists
 
 	reaper reaper
 }
@@ -128,7 +118,7 @@ func (b *childTable) start() error {
 	b.threads = map[int]bool{os.Getpid(): true}
 	reaping.Lock()
 	defer reaping.Unlock()
-	pids, err := childrenOf(append(threadsOfSelf(), os.Getpid())...)
+	pids, err := procfs.AllOwnChildren(append(procfs.OwnThreads(), os.Getpid())...)
 	if err == nil && b.adopts {
 		err = adopt()
 	}
@@ -136,11 +126,11 @@ func (b *childTable) start() error {
 		return err
 	}
 	for _, pid := range pids {
-		if started := startOf(pid); started != 0 {
+		if started := proctable.StartTime(pid); started != 0 {
 			b.before[pid] = started
 		}
 	}
-	b.lists = make(openLists)
+	b.lists = make(procfs.ChildLists)
 	b.startReaper()
 	return nil
 }
@@ -262,15 +252,9 @@ func (b *childTable) owns(mark uint64) bool {
 // wasBefore says whether a child was there before the brood.
 func (b *childTable) wasBefore(pid int) bool {
 	started, was := b.before[pid]
-	if was && startOf(pid) != started { // the number is another's by now
+	if was && proctable.StartTime(pid) != started { // the number is another's by now
 		delete(b.before, pid)
 		return false
 	}
 	return was
-}
-
-// startOf is when a process was started, 0 for none.
-func startOf(pid int) uint64 {
-	st, _ := readStat(strconv.Itoa(pid), make([]byte, statBytes))
-	return st.started
 }

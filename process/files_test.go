@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/internal/fdreserve"
 )
 
 // The runtime and SIGCHLD interrupt threads all the time. The kernel then refuses to change the memory limit of a control
@@ -39,7 +41,7 @@ func TestSignalsFailNoWrite(t *testing.T) {
 		}
 	}()
 	for end := time.Now().Add(300 * time.Millisecond); time.Now().Before(end); {
-		if err := writeFile(filepath.Join(dir, "memory.limit_in_bytes"), "67108864"); err != nil {
+		if err := fdreserve.WriteFile(filepath.Join(dir, "memory.limit_in_bytes"), "67108864"); err != nil {
 			t.Error(err)
 			break
 		}

@@ -6,6 +6,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/internal/proctable"
 )
 
 // withHandle asks for the child's pidfd; -1 if there is none.
@@ -14,7 +16,7 @@ func withHandle(attr *syscall.SysProcAttr, pidfd *int) { *pidfd, attr.PidFD = -1
 // system is this machine's kernel. The flag is tried once, with signal 0 on our own process id: as a group
 // that is us or, if we lead none, nobody; a kernel or a sandbox without it says neither.
 var system = sync.OnceValue(func() kernel {
-	k := kernel{kill: kill, members: groupMembers}
+	k := kernel{kill: kill, members: proctable.GroupMembers}
 	fd, err := unix.PidfdOpen(os.Getpid(), 0)
 	if err != nil {
 		return k

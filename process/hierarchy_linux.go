@@ -1,7 +1,6 @@
 package process
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -12,6 +11,10 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/internal/fdreserve"
+	"github.com/runnel-rpc/runnel/process/internal/procfs"
+	"github.com/runnel-rpc/runnel/process/internal/proctable"
 )
 
 // hierarchies are the directories of this process' own control groups, as far as they are to be seen here.
@@ -25,95 +28,34 @@ var errNoCgroup2 = errors.New("no cgroup2 file system is mounted that shows this
 
 // ownHierarchies reads /proc/self/cgroup (cgroups(7)) and /proc/self/mountinfo (proc_pid_mountinfo(5)).
 func ownHierarchies() (hierarchies, error) {
-	cgroups, err := os.ReadFile("/proc/self/cgroup")
+	cgroups, err := procfs.OwnCgroups()
 	if err != nil {
 		return hierarchies{}, err
 	}
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	mounts, err := procfs.OwnMounts()
 	if err != nil {
 		return hierarchies{}, err
 	}
-	return parseHierarchies(cgroups, mounts), nil
+	return hierarchiesOf(cgroups, mounts), nil
 }
 
-func parseHierarchies(cgroups, mounts []byte) hierarchies {
-	unified, v1 := parseCgroups(cgroups)
-	h := hierarchies{shown: unified, v1: make(map[string]string)}
-	for line := range strings.Lines(string(mounts)) {
-		m, ok := parseMount(line)
-		if !ok {
-			continue
-		}
-		switch m.kind {
+func hierarchiesOf(cgroups procfs.Cgroups, mounts []procfs.Mount) hierarchies {
+	h := hierarchies{shown: cgroups.V2, v1: make(map[string]string)}
+	for _, m := range mounts {
+		switch m.Type {
 		case "cgroup2":
-			if dir := m.shows(unified); dir != "" && h.unified == "" {
+			if dir := m.PathOf(cgroups.V2); dir != "" && h.unified == "" {
 				h.unified = dir
 			}
 		case "cgroup":
-			for _, controller := range m.options {
-				if dir := m.shows(v1[controller]); dir != "" && h.v1[controller] == "" {
+			for _, controller := range m.Options {
+				if dir := m.PathOf(cgroups.V1[controller]); dir != "" && h.v1[controller] == "" {
 					h.v1[controller] = dir
 				}
 			}
 		}
 	}
 	return h
-}
-
-// parseCgroups reads lines of "number:controllers:path".
-func parseCgroups(text []byte) (unified string, v1 map[string]string) {
-	v1 = make(map[string]string)
-	for line := range bytes.Lines(text) {
-		fields := strings.SplitN(strings.TrimRight(string(line), "\n"), ":", 3)
-		if len(fields) != 3 {
-			continue
-		}
-		if fields[0] == "0" && fields[1] == "" {
-			unified = fields[2]
-			continue
-		}
-		for controller := range strings.SplitSeq(fields[1], ",") {
-			v1[controller] = fields[2]
-		}
-	}
-	return unified, v1
-}
-
-type mount struct {
-	root, point, kind string
-	options           []string // of the file system
-}
-
-// parseMount reads "36 35 98:0 /root /point options tags… - type source options".
-func parseMount(line string) (m mount, ok bool) {
-	head, tail, ok := strings.Cut(line, " - ")
-	before, after := strings.Fields(head), strings.Fields(tail)
-	if !ok || len(before) < 5 || len(after) < 3 {
-		return m, false
-	}
-	return mount{unescape(before[3]), unescape(before[4]), after[0], strings.Split(after[2], ",")}, true
-}
-
-// unescape undoes \040 and the like.
-func unescape(s string) string {
-	for i := 0; i+3 < len(s); i++ {
-		if s[i] != '\\' {
-			continue
-		}
-		if c, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
-			s = s[:i] + string([]byte{byte(c)}) + s[i+4:]
-		}
-	}
-	return s
-}
-
-// shows is the directory at which the mount shows a control group, or "".
-func (m mount) shows(path string) string {
-	rest, ok := strings.CutPrefix(path, strings.TrimRight(m.root, "/"))
-	if path == "" || !ok || rest != "" && rest[0] != '/' || strings.HasPrefix(rest, "/..") {
-		return ""
-	}
-	return filepath.Join(m.point, rest)
 }
 
 // controllers are those that a control group of version 2 can bound its children by.
@@ -133,7 +75,7 @@ func delegate(dir string, names []string) (enabled []string, err error) {
 		if slices.Contains(have, name) {
 			continue
 		}
-		if err := writeFile(filepath.Join(dir, "cgroup.subtree_control"), "+"+name); err != nil {
+		if err := fdreserve.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), "+"+name); err != nil {
 			return enabled, err
 		}
 		enabled = append(enabled, name)
@@ -154,13 +96,11 @@ func processesIn(dir string) (pids []int, err error) {
 func processesOfThreadsIn(dir string) (pids []int, err error) {
 	tids, err := numbersIn(filepath.Join(dir, "cgroup.threads"))
 	for _, tid := range tids {
-		text, err := readFile("/proc/" + strconv.Itoa(tid) + "/status")
-		if exhausted(err) {
+		pid, err := procfs.ThreadGroup(tid)
+		if fdreserve.Exhausted(err) {
 			return nil, err
 		}
-		_, rest, _ := bytes.Cut(text, []byte("\nTgid:\t"))
-		line, _, _ := bytes.Cut(rest, []byte("\n"))
-		if pid, err := strconv.Atoi(string(line)); err == nil && !slices.Contains(pids, pid) { // else it has ended
+		if err == nil && !slices.Contains(pids, pid) { // else it has ended
 			pids = append(pids, pid)
 		}
 	}
@@ -169,7 +109,7 @@ func processesOfThreadsIn(dir string) (pids []int, err error) {
 
 // numbersIn reads numbers in lines.
 func numbersIn(path string) (all []int, err error) {
-	text, err := readFile(path)
+	text, err := fdreserve.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
@@ -185,15 +125,14 @@ func numbersIn(path string) (all []int, err error) {
 
 // eachMemberIn calls f for every process that lives in a control group or below it.
 func eachMemberIn(dir string, f func(member)) (err error) {
-	buf := make([]byte, statBytes)
 	listErr := eachCgroup(dir, false, func(dir string) error {
 		pids, err2 := processesIn(dir)
 		for _, pid := range pids {
-			st, statErr := readStat(strconv.Itoa(pid), buf)
+			m, alive, statErr := proctable.LookupAlive(pid)
 			if statErr != nil {
 				err = statErr
-			} else if st.living() && st.started != 0 {
-				f(st.member(pid))
+			} else if alive {
+				f(m)
 			}
 		}
 		if errors.Is(err2, os.ErrNotExist) { // a child that went meanwhile
@@ -215,7 +154,7 @@ func eachCgroup(dir string, after bool, f func(dir string) error) error {
 		return nil
 	}
 	if err == nil && info.Sys().(*syscall.Stat_t).Nlink > 2 { // each directory in it is a link
-		below, err = subdirectories(dir)
+		below, err = fdreserve.Subdirectories(dir)
 	}
 	if !after && err == nil {
 		err = f(dir)

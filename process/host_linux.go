@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/internal/fdreserve"
 )
 
 // means are what a Host has on this machine.
@@ -32,7 +34,7 @@ type means struct {
 var limiting = []string{"memory", "pids"}
 
 func (h *Host) open(o Options) (err error) {
-	h.reserved = openReserve() == nil
+	h.reserved = fdreserve.Acquire() == nil
 	if h.recovered, err = recoverCrashed(o.StateDir); err != nil {
 		return err
 	}
@@ -151,7 +153,7 @@ func (h *Host) shut() error {
 	}
 	if h.reserved {
 		h.reserved = false
-		closeReserve()
+		fdreserve.Release()
 	}
 	err := errors.Join(all...)
 	if h.instance != nil {

@@ -21,6 +21,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/internal/fdreserve"
+	"github.com/runnel-rpc/runnel/process/internal/procfs"
 )
 
 // required says that the machine is known to have a containment, the means for a limit, or a compiler, so that tests that
@@ -443,7 +446,7 @@ func TestStormLeavesNothing(t *testing.T) {
 			}
 			before += 3 * len(entries)
 		}
-		before += maxOpenLists
+		before += procfs.MaxChildLists
 		if !poll(func() bool { return len(descriptors()) <= before }) { // what was executed is kept open for a moment
 			t.Errorf("descriptors: %d, then %v", before, descriptors())
 		}
@@ -491,10 +494,10 @@ func TestSurvivorsAreNamed(t *testing.T) {
 		defer func() { poll(func() bool { return os.Remove(freezer) == nil }) }()
 		p := startOn(t, h, sh(`setsid sh -c 'echo $$; exec sleep 60' & exec sleep 60`))
 		pid := readPID(t, p.Stdout())
-		if err := errors.Join(writeFile(freezer+"/cgroup.procs", strconv.Itoa(pid)), writeFile(freezer+"/freezer.state", "FROZEN")); err != nil {
+		if err := errors.Join(fdreserve.WriteFile(freezer+"/cgroup.procs", strconv.Itoa(pid)), fdreserve.WriteFile(freezer+"/freezer.state", "FROZEN")); err != nil {
 			t.Fatal(err)
 		}
-		thaw := func() { _ = writeFile(freezer+"/freezer.state", "THAWED") }
+		thaw := func() { _ = fdreserve.WriteFile(freezer+"/freezer.state", "THAWED") }
 		defer thaw()
 		_ = p.Kill()
 		_ = p.WaitExit()

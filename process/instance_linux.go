@@ -9,11 +9,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/internal/procfs"
+	"github.com/runnel-rpc/runnel/process/internal/proctable"
 )
 
 // instance is this server among all that there are: a number, and a file of that name in the state directory that is
@@ -90,7 +92,7 @@ func stillAt(f *os.File, path string) bool {
 
 // record writes down which groups this server may make, before it makes any.
 func (i *instance) record(own hierarchies) error {
-	w := serverIdentity{PID: os.Getpid(), Boot: bootID()}
+	w := serverIdentity{PID: os.Getpid(), Boot: procfs.BootID()}
 	if own.unified != "" {
 		w.Cgroups = append(w.Cgroups, filepath.Join(own.unified, i.name()))
 	}
@@ -119,12 +121,6 @@ func (i *instance) close(clean bool) {
 		_ = os.Remove(i.file.Name())
 	}
 	_ = i.file.Close()
-}
-
-// bootID tells one life of the machine from another (random(4)); what a crash left does not outlive it.
-func bootID() string {
-	text, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	return strings.TrimSpace(string(text))
 }
 
 // recoverCrashed ends what servers left that died before they could, all that have their state in this directory.
@@ -166,7 +162,7 @@ func recoverOne(path string, number uint64, r *Recovery) error {
 	var w serverIdentity
 	_ = json.NewDecoder(f).Decode(&w) // an empty one: it died before it could hold anything
 	left := 0
-	if w.Boot == bootID() {
+	if w.Boot == procfs.BootID() {
 		r.Servers++
 		killed := 0
 		killed, left = endTrees(&w, number, nil)
@@ -257,8 +253,8 @@ type leftovers struct {
 func (l leftovers) each(f func(member)) error {
 	had, own := make(map[int]bool), os.Getpid()
 	once := func(m member) {
-		if !had[m.pid] && m.pid != own {
-			had[m.pid] = true
+		if !had[m.PID] && m.PID != own {
+			had[m.PID] = true
 			f(m)
 		}
 	}
@@ -267,9 +263,9 @@ func (l leftovers) each(f func(member)) error {
 		all = append(all, eachMemberIn(dir, once))
 	}
 	if kept := slices.DeleteFunc(slices.Clone(l.kept), func(g trackedGroup) bool { return !g.ours() }); len(kept) > 0 {
-		all = append(all, eachProcess(func(pid int, st *stat) {
-			if st.living() && inOneOf(kept, st) {
-				once(st.member(pid))
+		all = append(all, proctable.EachAlive(func(m member) {
+			if inOneOf(kept, m) {
+				once(m)
 			}
 		}))
 	}
@@ -277,9 +273,9 @@ func (l leftovers) each(f func(member)) error {
 }
 
 func (l leftovers) send(m member, sig syscall.Signal) error {
-	return signalMember(m, sig, func(st *stat) (bool, error) {
-		is, err := l.holds(m.pid)
-		return is || inOneOf(l.kept, st), err
+	return proctable.Signal(m, sig, func(now member) (bool, error) {
+		is, err := l.holds(m.PID)
+		return is || inOneOf(l.kept, now), err
 	})
 }
 
@@ -287,7 +283,7 @@ func (l leftovers) send(m member, sig syscall.Signal) error {
 func (l leftovers) holds(pid int) (bool, error) {
 	is, err := l.markLister.holds(pid)
 	for _, dir := range l.groups {
-		_ = eachMemberIn(dir, func(m member) { is = is || m.pid == pid })
+		_ = eachMemberIn(dir, func(m member) { is = is || m.PID == pid })
 	}
 	return is, err
 }
@@ -302,7 +298,7 @@ func killAll(all memberLister, wait time.Duration) (killed, left int) {
 		err := all.each(func(m member) {
 			left++
 			if all.send(m, syscall.SIGKILL) == nil {
-				had[member{pid: m.pid, started: m.started}] = true
+				had[member{PID: m.PID, Start: m.Start}] = true
 			}
 		})
 		if quiet++; left > 0 || err != nil {

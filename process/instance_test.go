@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/runnel-rpc/runnel/process/internal/procfs"
 )
 
 // crash is a server that will be killed: it holds trees, says so, and waits.
@@ -200,7 +202,7 @@ func TestStateDirectoryOfStrangers(t *testing.T) {
 	dir := t.TempDir()
 	victim := filepath.Join(t.TempDir(), "victim")
 	for name, text := range map[string]string{
-		"runnel-0000000a":  `{"boot_id":"` + bootID() + `","cgroups":["` + victim + `"]}`,
+		"runnel-0000000a":  `{"boot_id":"` + procfs.BootID() + `","cgroups":["` + victim + `"]}`,
 		"runnel-0000000b":  "garbage",
 		"runnel-0000000c":  "",
 		"runnel-xyz":       "",

@@ -5,12 +5,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/runnel-rpc/runnel/process/internal/fdreserve"
+	"github.com/runnel-rpc/runnel/process/internal/procfs"
 	"github.com/runnel-rpc/runnel/process/internal/serverwatch"
 )
 
@@ -85,13 +86,13 @@ func (c *keeperConfig) strike(groups []trackedGroup) {
 	all, killable := leftoversOf(&c.serverIdentity, c.Number, groups)
 	for _, dir := range killable {
 		if !c.Moved {
-			_ = writeFile(filepath.Join(dir, "cgroup.kill"), "1")
+			_ = fdreserve.WriteFile(filepath.Join(dir, "cgroup.kill"), "1")
 			continue
 		}
 		leaves, _ := os.ReadDir(dir)
 		for _, leaf := range leaves {
 			if leaf.IsDir() && leaf.Name() != serverLeaf { // this process is in that one itself
-				_ = writeFile(filepath.Join(dir, leaf.Name(), "cgroup.kill"), "1")
+				_ = fdreserve.WriteFile(filepath.Join(dir, leaf.Name(), "cgroup.kill"), "1")
 			}
 		}
 	}
@@ -124,20 +125,20 @@ func (c *keeperConfig) lock() (unlock func(), ok bool) {
 }
 
 // has says whether a process is in the group.
-func (g trackedGroup) has(st *stat) bool {
+func (g trackedGroup) has(m member) bool {
 	if g.session {
-		return st.session == g.pid
+		return m.Session == g.pid
 	}
-	return st.pgrp == g.pid
+	return m.Group == g.pid
 }
 
 // ours says whether the number still names that group: another process can only have it once the group is empty.
 func (g trackedGroup) ours() bool {
-	st, err := readStat(strconv.Itoa(g.pid), make([]byte, statBytes))
-	return err == nil && (st.started == 0 || st.started == g.started)
+	st, err := procfs.ReadStat(g.pid)
+	return err == nil && (st.Start == 0 || st.Start == g.started)
 }
 
 // inOneOf says whether a process is in one of some groups.
-func inOneOf(groups []trackedGroup, st *stat) bool {
-	return slices.ContainsFunc(groups, func(g trackedGroup) bool { return g.has(st) })
+func inOneOf(groups []trackedGroup, m member) bool {
+	return slices.ContainsFunc(groups, func(g trackedGroup) bool { return g.has(m) })
 }

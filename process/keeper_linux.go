@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/runnel-rpc/runnel/process/internal/proctable"
 	"github.com/runnel-rpc/runnel/process/internal/serverwatch"
 )
 
@@ -79,7 +80,7 @@ func (k *keeper) add(pid int, session bool) {
 	if k == nil {
 		return
 	}
-	g := trackedGroup{pid, startOf(pid), session}
+	g := trackedGroup{pid, proctable.StartTime(pid), session}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.groups[pid] = g

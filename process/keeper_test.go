@@ -17,6 +17,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/runnel-rpc/runnel/process/internal/fdreserve"
+	"github.com/runnel-rpc/runnel/process/internal/procfs"
+	"github.com/runnel-rpc/runnel/process/internal/proctable"
 	"github.com/runnel-rpc/runnel/process/internal/serverwatch"
 )
 
@@ -31,7 +34,7 @@ func keepersOf(parent int) (pids []int) {
 	for _, file := range list {
 		if args, _ := os.ReadFile(file); bytes.HasPrefix(args, []byte(serverwatch.Name+"\x00")) {
 			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
-			if st, _ := readStat(strconv.Itoa(pid), make([]byte, statBytes)); st.parent == parent {
+			if st, _ := procfs.ReadStat(pid); st.Parent == parent {
 				pids = append(pids, pid)
 			}
 		}
@@ -159,12 +162,12 @@ func TestKeeperIgnoresSignals(t *testing.T) {
 	h.keeper.await()
 	keeper := aKeeperOf(t, os.Getpid())
 	ignored := func() bool {
-		return ignores(keeper, unix.SIGTERM) && ignores(keeper, unix.SIGINT) && ignores(keeper, unix.SIGHUP)
+		return proctable.IgnoresSignal(keeper, unix.SIGTERM) && proctable.IgnoresSignal(keeper, unix.SIGINT) && proctable.IgnoresSignal(keeper, unix.SIGHUP)
 	}
 	if !poll(ignored) {
 		t.Error("SIGTERM, SIGINT or SIGHUP is not ignored")
 	}
-	if st, _ := readStat(strconv.Itoa(keeper), make([]byte, statBytes)); st.session != keeper || st.pgrp != keeper {
+	if st, _ := procfs.ReadStat(keeper); st.Session != keeper || st.Group != keeper {
 		t.Errorf("%+v", st)
 	}
 	if dir, _ := os.Readlink("/proc/" + strconv.Itoa(keeper) + "/cwd"); dir != "/" {
@@ -329,7 +332,7 @@ func TestKeeperOfAServerThatMadeRoomForControllers(t *testing.T) {
 func delegateForTest(t *testing.T, dir, controller string) error {
 	enabled, err := delegate(dir, []string{controller})
 	if len(enabled) > 0 {
-		t.Cleanup(func() { _ = writeFile(dir+"/cgroup.subtree_control", "-"+controller) })
+		t.Cleanup(func() { _ = fdreserve.WriteFile(dir+"/cgroup.subtree_control", "-"+controller) })
 	}
 	return err
 }
@@ -359,7 +362,7 @@ func TestKeeperThatDoesNotRead(t *testing.T) {
 // A number that is another leader's by now is not believed.
 func TestKeptGroupOfAnotherLeader(t *testing.T) {
 	p := mustStart(t, sh("exec sleep 60"), system())
-	g := trackedGroup{p.PID(), startOf(p.PID()), false}
+	g := trackedGroup{p.PID(), proctable.StartTime(p.PID()), false}
 	if !g.ours() {
 		t.Error("it is ours")
 	}

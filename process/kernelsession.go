@@ -4,6 +4,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/internal/proctable"
 )
 
 // jobs is the roster of a tree on a terminal that nothing stronger holds: the kernel session that the leader made
@@ -17,7 +19,7 @@ func newSessionTree(g *group) containment {
 }
 
 func (l sessionLister) each(f func(member)) error {
-	all, err := sessionMembers(l.sid)
+	all, err := proctable.SessionMembers(l.sid)
 	for _, m := range all {
 		f(m)
 	}
@@ -29,4 +31,6 @@ func (l sessionLister) holds(pid int) (bool, error) {
 	return sid == l.sid, err
 }
 
-func (l sessionLister) send(m member, sig syscall.Signal) error { return signalOne(m, l.sid, sig) }
+func (l sessionLister) send(m member, sig syscall.Signal) error {
+	return proctable.Signal(m, sig, func(now member) (bool, error) { return now.Session == l.sid, nil })
+}

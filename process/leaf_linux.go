@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/internal/fdreserve"
+	"github.com/runnel-rpc/runnel/process/internal/procfs"
 )
 
 // leaf is a control group of version 2 for one tree at a time. It is used by one goroutine at a time, but for
@@ -79,7 +82,7 @@ func (l *leaf) read(fd int, name string, buf []byte) (int, error) {
 	if fd >= 0 {
 		return unix.Pread(fd, buf, 0)
 	}
-	return readOnce(l.path()+"/"+name, buf)
+	return fdreserve.ReadOnce(l.path()+"/"+name, buf)
 }
 
 // populated says whether anybody lives in the leaf or below it. Zombies do not.
@@ -109,7 +112,7 @@ func field(text []byte, name string) uint64 {
 	return 0
 }
 
-func (l *leaf) write(name, text string) error { return writeFile(l.path()+"/"+name, text) }
+func (l *leaf) write(name, text string) error { return fdreserve.WriteFile(l.path()+"/"+name, text) }
 
 // kill sends SIGKILL to everybody in the leaf and below it, also who is being forked, also who is frozen.
 func (l *leaf) kill() error {
@@ -148,15 +151,14 @@ func (l *leaf) thaw() error {
 
 // holds says whether a process is in the leaf or below it.
 func (l *leaf) holds(pid int) (bool, error) {
-	text, err := readFile("/proc/" + strconv.Itoa(pid) + "/cgroup")
-	if exhausted(err) {
+	cgroups, err := procfs.ReadCgroups(pid)
+	if fdreserve.Exhausted(err) {
 		return false, err
 	}
 	if err != nil { // it is gone
 		return false, nil
 	}
-	path, _ := parseCgroups(text)
-	rest, ok := strings.CutPrefix(path, l.shown())
+	rest, ok := strings.CutPrefix(cgroups.V2, l.shown())
 	return ok && (rest == "" || rest[0] == '/'), nil
 }
 

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/runnel-rpc/runnel/process/internal/fdreserve"
 )
 
 const deafPair = `trap '' TERM; setsid sh -c 'trap "" TERM; echo $$; while :; do sleep 60 & wait; done' &
@@ -89,7 +91,7 @@ func TestThreadedLeaf(t *testing.T) {
 	p := startOn(t, h, sh(leave(t, h)+"echo $$; exec sleep 60"))
 	readPID(t, p.Stdout())
 	leaf := p.tree.(*cgroup).leaf
-	if err := writeFile(leaf.path()+"/cgroup.type", "threaded"); err != nil {
+	if err := fdreserve.WriteFile(leaf.path()+"/cgroup.type", "threaded"); err != nil {
 		t.Fatal(err)
 	}
 	_ = syscall.Kill(p.PID(), syscall.SIGTERM)

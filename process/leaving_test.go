@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/runnel-rpc/runnel/process/internal/procfs"
 )
 
 // compiled is a program of testdata that is written in C.
@@ -216,6 +218,6 @@ func TestProcessWhoseFirstThreadHasEnded(t *testing.T) {
 }
 
 func threads(pid int) int {
-	st, _ := readStat(strconv.Itoa(pid), make([]byte, statBytes))
-	return st.threads
+	st, _ := procfs.ReadStat(pid)
+	return st.Threads
 }

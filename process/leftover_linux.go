@@ -24,7 +24,7 @@ func (h *Host) endLeftovers() error {
 	}
 	killAll(all, killWait)
 	var left []int
-	err := all.each(func(m member) { left = append(left, m.pid) })
+	err := all.each(func(m member) { left = append(left, m.PID) })
 	if len(left) > 0 {
 		slices.Sort(left)
 		err = errors.Join(err, fmt.Errorf("processes of ended sessions still run: %d", left))

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/internal/fdreserve"
 )
 
 // treeLimits are what is enforced on one tree beside its containment.
@@ -97,14 +99,14 @@ func joinV1(dir string, held Held, pid int) error {
 	if held.Limit == MemoryBytes {
 		file = filepath.Join(dir, "memory.limit_in_bytes")
 	}
-	err := writeFile(file, value)
+	err := fdreserve.WriteFile(file, value)
 	if err == nil && held.Limit == MemoryBytes {
-		if err = writeFile(filepath.Join(dir, "memory.memsw.limit_in_bytes"), value); errors.Is(err, os.ErrNotExist) {
+		if err = fdreserve.WriteFile(filepath.Join(dir, "memory.memsw.limit_in_bytes"), value); errors.Is(err, os.ErrNotExist) {
 			err = nil // swap is not counted here
 		}
 	}
 	if err == nil {
-		err = writeFile(filepath.Join(dir, "cgroup.procs"), strconv.Itoa(pid))
+		err = fdreserve.WriteFile(filepath.Join(dir, "cgroup.procs"), strconv.Itoa(pid))
 	}
 	return err
 }
@@ -139,7 +141,7 @@ func (t *treeLimits) account(e *Exit) {
 
 // number reads a file of a single number, 0 where there is none.
 func number(dir, file string) int64 {
-	text, _ := readFile(filepath.Join(dir, file))
+	text, _ := fdreserve.ReadFile(filepath.Join(dir, file))
 	n := 0
 	for n < len(text) && text[n] >= '0' && text[n] <= '9' {
 		n++
@@ -149,7 +151,7 @@ func number(dir, file string) int64 {
 }
 
 func counted(dir, file, name string) uint64 {
-	text, _ := readFile(filepath.Join(dir, file))
+	text, _ := fdreserve.ReadFile(filepath.Join(dir, file))
 	return field(text, name)
 }
 

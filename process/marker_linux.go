@@ -1,9 +1,11 @@
 package process
 
 import (
-	"bytes"
-	"strconv"
 	"syscall"
+
+	"github.com/runnel-rpc/runnel/process/internal/fdreserve"
+	"github.com/runnel-rpc/runnel/process/internal/procfs"
+	"github.com/runnel-rpc/runnel/process/internal/proctable"
 )
 
 // marker is containment by a mark that every descendant inherits; see brood.
@@ -66,13 +68,13 @@ func markedBy(mark uint64) markLister { return markLister{func(m uint64) bool { 
 func (b markLister) each(f func(member)) error { return eachMarked(b.wanted, f) }
 
 func (b markLister) send(m member, sig syscall.Signal) error {
-	return signalMember(m, sig, func(*stat) (bool, error) { return b.holds(m.pid) })
+	return proctable.Signal(m, sig, func(member) (bool, error) { return b.holds(m.PID) })
 }
 
 // holds says whether a process bears a mark that is wanted; one that is gone does not.
 func (b markLister) holds(pid int) (bool, error) {
 	mark, err := readMark(pid)
-	if exhausted(err) {
+	if fdreserve.Exhausted(err) {
 		return false, err
 	}
 	return err == nil && mark != 0 && b.wanted(mark), nil
@@ -80,31 +82,18 @@ func (b markLister) holds(pid int) (bool, error) {
 
 // eachMarked calls f for every process that lives and whose mark is wanted, but never for this one.
 func eachMarked(wanted func(mark uint64) bool, f func(member)) error {
-	own, buf := syscall.Getpid(), make([]byte, statBytes)
-	return eachNumber(func(name string, pid int) error {
+	own := syscall.Getpid()
+	return procfs.EachPID(func(pid int) error {
 		if pid == own {
 			return nil
 		}
 		if is, err := (markLister{wanted}).holds(pid); !is {
 			return err // nil for one that is gone by now
 		}
-		st, err := readStat(name, buf)
-		if err == nil && st.living() && st.started != 0 {
-			f(st.member(pid))
+		m, alive, err := proctable.LookupAlive(pid)
+		if alive {
+			f(m)
 		}
 		return err
 	})
-}
-
-// parseLimits finds the soft limit of RLIMIT_RTTIME in /proc/PID/limits; 0 is none.
-func parseLimits(text []byte) uint64 {
-	for line := range bytes.Lines(text) {
-		if rest, ok := bytes.CutPrefix(line, []byte("Max realtime timeout")); ok {
-			if fields := bytes.Fields(rest); len(fields) > 0 {
-				n, _ := strconv.ParseUint(string(fields[0]), 10, 64) // unlimited is no number
-				return n
-			}
-		}
-	}
-	return 0
 }

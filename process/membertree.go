@@ -6,6 +6,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"github.com/runnel-rpc/runnel/process/internal/proctable"
 )
 
 const (
@@ -20,13 +22,7 @@ const (
 )
 
 // member is a living process of a tree, as the process table had it.
-type member struct {
-	pid     int
-	parent  int
-	group   int
-	started uint64 // with pid it names the process for good
-	stopped bool
-}
+type member = proctable.Entry
 
 // roster finds the members of a tree that no system call reaches as a whole.
 type memberLister interface {
@@ -76,18 +72,18 @@ func (t *memberTree) Close() {
 func (t *memberTree) each(f func(member)) error {
 	found := false
 	err := t.lister.each(func(m member) {
-		found = found || m.pid == t.leader.pid
+		found = found || m.PID == t.leader.pid
 		f(m)
 	})
 	if !found && t.leader.runsLocked() {
-		f(memberOf(t.leader.pid))
+		f(proctable.Lookup(t.leader.pid))
 	}
 	return err
 }
 
 // sendTo sends sig to one that each found; ESRCH says that it is no member any more.
 func (t *memberTree) sendTo(m member, sig syscall.Signal) error {
-	if m.pid != t.leader.pid || t.leader.reaped {
+	if m.PID != t.leader.pid || t.leader.reaped {
 		return t.lister.send(m, sig)
 	}
 	err := t.sendLeader(t.leader.pidfd, false, sig)
@@ -104,7 +100,7 @@ func (t *memberTree) Alive() (bool, error) {
 
 func (t *memberTree) Members() (pids []int, err error) {
 	_ = t.held(func(int, bool) error {
-		err = t.each(func(m member) { pids = append(pids, m.pid) })
+		err = t.each(func(m member) { pids = append(pids, m.PID) })
 		return nil
 	})
 	return pids, err
@@ -146,13 +142,13 @@ func (t *memberTree) signalAll(pidfd int, reaped bool, sig syscall.Signal) (miss
 	for range maxRounds {
 		fresh := false
 		tableErr := t.each(func(m member) {
-			key := member{pid: m.pid, started: m.started}
+			key := member{PID: m.PID, Start: m.Start}
 			switch {
 			case had[key]:
 				return
-			case together && m.group == t.leader.pid:
-				if denied(m.pid) {
-					missed = append(missed, m.pid)
+			case together && m.Group == t.leader.pid:
+				if denied(m.PID) {
+					missed = append(missed, m.PID)
 				}
 				return
 			}
@@ -161,7 +157,7 @@ func (t *memberTree) signalAll(pidfd int, reaped bool, sig syscall.Signal) (miss
 			case nil:
 				err = nil
 			case syscall.EPERM:
-				missed = append(missed, m.pid)
+				missed = append(missed, m.PID)
 			}
 		})
 		if tableErr != nil {
@@ -206,8 +202,8 @@ func (t *memberTree) stopAll(each func(func(member)) error, end time.Time) (err 
 		parents := parentsFirst(all, t.leader.pid)
 		quiet++
 		for _, m := range all {
-			key := member{pid: m.pid, started: m.started}
-			if m.stopped || had[key] {
+			key := member{PID: m.PID, Start: m.Start}
+			if m.Stopped || had[key] {
 				continue
 			}
 			had[key], quiet = true, 0
@@ -215,14 +211,14 @@ func (t *memberTree) stopAll(each func(func(member)) error, end time.Time) (err 
 				switch e {
 				case syscall.ESRCH:
 				case syscall.EPERM: // it has another user, as after a sudo
-					missed = append(missed, m.pid)
+					missed = append(missed, m.PID)
 				default:
 					err = e
 				}
 				continue
 			}
 			t.stopped = append(t.stopped, m)
-			if parents[m.pid] {
+			if parents[m.PID] {
 				awaitStop(m, end)
 			}
 		}
@@ -235,7 +231,7 @@ func (t *memberTree) stopAll(each func(func(member)) error, end time.Time) (err 
 
 // awaitStop waits for m to stop or end, but not beyond end.
 func awaitStop(m member, end time.Time) {
-	for !isStopped(m.pid) && time.Now().Before(end) {
+	for !proctable.Stopped(m.PID) && time.Now().Before(end) {
 		time.Sleep(50 * time.Microsecond)
 	}
 }
@@ -280,7 +276,7 @@ func (t *memberTree) ask(tree containment, sig syscall.Signal) error {
 
 func (t *memberTree) hangUp(sig syscall.Signal) {
 	_ = t.leader.hold(func(_ int, reaped bool) error {
-		if !reaped && t.leader.pid > 1 && ignores(t.leader.pid, sig) {
+		if !reaped && t.leader.pid > 1 && proctable.IgnoresSignal(t.leader.pid, sig) {
 			return t.sys.kill(t.leader.pid, syscall.SIGHUP)
 		}
 		return nil
@@ -291,12 +287,12 @@ func (t *memberTree) hangUp(sig syscall.Signal) {
 func parentsFirst(all []member, leader int) (parents map[int]bool) {
 	parent := make(map[int]int, len(all))
 	for _, m := range all {
-		parent[m.pid] = m.parent
+		parent[m.PID] = m.Parent
 	}
 	parents = make(map[int]bool)
 	depth := make(map[int]int, len(all))
 	for _, m := range all {
-		up := m.parent
+		up := m.Parent
 		if _, ok := parent[up]; ok {
 			parents[up] = true
 		}
@@ -305,10 +301,10 @@ func parentsFirst(all []member, leader int) (parents map[int]bool) {
 			if !ok {
 				break
 			}
-			depth[m.pid], up = d, next
+			depth[m.PID], up = d, next
 		}
 	}
 	depth[leader] = -1
-	slices.SortStableFunc(all, func(a, b member) int { return cmp.Compare(depth[a.pid], depth[b.pid]) })
+	slices.SortStableFunc(all, func(a, b member) int { return cmp.Compare(depth[a.PID], depth[b.PID]) })
 	return parents
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/internal/procfs"
 )
 
 const (
@@ -150,7 +152,7 @@ func (b *childTable) reapOrphans() (living, reaped int, again bool) {
 	b.mu.Lock()
 	threads := slices.Collect(maps.Keys(b.threads))
 	b.mu.Unlock()
-	pids, err := childrenSeen(threads...)
+	pids, err := procfs.OwnChildren(threads...)
 	if err != nil {
 		return 0, 0, false
 	}
@@ -273,11 +275,11 @@ func (b *childTable) childrenOf(of treeEntry) (pids []int, err error) {
 		leader = 0
 	}
 	if of.thread != 0 && of.thread != first {
-		if pids, err = b.lists.read(of.thread, leader); err != nil {
+		if pids, err = b.lists.Read(of.thread, leader); err != nil {
 			return nil, err
 		}
 	}
-	more, err := b.lists.read(first, 0)
+	more, err := b.lists.Read(first, 0)
 	return append(pids, more...), err
 }
 
@@ -300,5 +302,5 @@ func (b *childTable) close() {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.lists.close()
+	b.lists.Close()
 }

@@ -4,10 +4,7 @@ package process
 
 import (
 	"os"
-	"os/exec"
 	"os/signal"
-	"runtime"
-	"slices"
 	"strconv"
 	"syscall"
 	"testing"
@@ -109,49 +106,6 @@ func TestOthersGetSIGCHLD(t *testing.T) {
 		finish(p)
 		_ = h.Close()
 		h = nil
-	}
-}
-
-// A list that is kept open is not used once its thread has ended: the children went to the first thread.
-func TestOpenListOfAnEndedThread(t *testing.T) {
-	lists := make(openLists)
-	defer lists.close()
-	type made struct {
-		tid, child int
-		seen       []int
-		err        error
-	}
-	forked := make(chan made)
-	go func() {
-		runtime.LockOSThread() // and does not unlock it: the thread ends with the goroutine
-		cmd := exec.Command("sleep", "60")
-		err := cmd.Start()
-		m := made{tid: unix.Gettid(), err: err}
-		if err == nil {
-			m.child = cmd.Process.Pid
-			m.seen, m.err = lists.read(m.tid, m.child)
-		}
-		forked <- m
-	}()
-	m := <-forked
-	if m.err != nil || !slices.Contains(m.seen, m.child) || len(lists) != 1 {
-		t.Fatalf("%+v, %d lists", m, len(lists))
-	}
-	defer func() {
-		_ = unix.Kill(m.child, unix.SIGKILL)
-		_, _ = unix.Wait4(m.child, nil, 0, nil)
-	}()
-	if m.tid == os.Getpid() {
-		return // the first thread does not end
-	}
-	if !poll(func() bool { return unix.Tgkill(os.Getpid(), m.tid, 0) == unix.ESRCH }) {
-		t.Fatal("the thread lives")
-	}
-	if pids, err := lists.read(m.tid, m.child); err != nil || len(pids) > 0 || len(lists) > 0 {
-		t.Errorf("%v, %v, %d lists", pids, err, len(lists))
-	}
-	if pids, err := lists.read(os.Getpid(), 0); err != nil || !slices.Contains(pids, m.child) {
-		t.Errorf("%v, %v, want %d", pids, err, m.child)
 	}
 }
 

@@ -1,8 +1,6 @@
 package process
 
-import (
-	"golang.org/x/sys/unix"
-)
+import "golang.org/x/sys/unix"
 
 // Prepare looks the program up without waiting for any file system, and reports whether Start will not wait either. That is
 // so if the kernel has all names in its cache (openat2(2), RESOLVE_CACHED), and all files were executed a moment ago and are

@@ -6,13 +6,13 @@ import (
 	"context"
 	"errors"
 	"os"
-	"runtime"
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/internal/fdreserve"
 )
 
 // fillDescriptors takes every descriptor that this process may have, until free is called.
@@ -74,62 +74,24 @@ func TestUninspectedTreeIsNotReportedAsDead(t *testing.T) {
 	h := openHost(t, Marker)
 	p := startOn(t, h, sh(`setsid sh -c 'trap "" TERM; echo $$; while :; do sleep 60 & wait; done' & sleep 60`))
 	pid := readPID(t, p.Stdout())
-	reserve := reserves.one.Swap(nil)
+	if h.reserved {
+		fdreserve.Release()
+		defer func() { h.reserved = fdreserve.Acquire() == nil }()
+	}
 	h.heldFiles.close() // which would close some later
 	free := fillDescriptors(t)
+	_, readErr := fdreserve.ReadFile("/proc/self/stat")
 	_ = syscall.Kill(p.PID(), syscall.SIGKILL)
 	_ = p.WaitExit()
 	r := p.Sweep(context.Background(), 0)
 	free()
-	reserves.one.Store(reserve)
+	if !fdreserve.Exhausted(readErr) {
+		t.Errorf("without a reserve: %v", readErr)
+	}
 	if !r.Found || !r.Unverified {
 		t.Errorf("%+v, alive: %v", r, alive(pid))
 	}
 	if err := h.endLeftovers(); err != nil || alive(pid) { // as when the host is closed
 		t.Errorf("%v, alive: %v", err, alive(pid))
-	}
-}
-
-// The reserve is a thread of the runtime's like any other, but for its table: it may collect garbage, and wake up the poller.
-func TestReserveBesideTheRuntime(t *testing.T) {
-	if err := openReserve(); err != nil {
-		t.Fatal(err)
-	}
-	defer closeReserve()
-	stop := make(chan struct{})
-	var others sync.WaitGroup
-	for range 4 {
-		others.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				case <-time.After(50 * time.Microsecond):
-				}
-			}
-		})
-	}
-	var garbage [][]byte
-	for i := range 3000 {
-		n, err := onReserve(func() (int, error) {
-			garbage = append(garbage[:min(len(garbage), 10)], make([]byte, 64<<10))
-			if i%100 == 0 {
-				runtime.GC()
-			}
-			text, err := readFile("/proc/self/stat")
-			return len(text), err
-		}, unix.EMFILE)
-		if err != nil || n == 0 {
-			t.Fatal(n, err)
-		}
-		if i%10 == 0 {
-			time.Sleep(20 * time.Microsecond)
-		}
-	}
-	close(stop)
-	others.Wait()
-	names, err := onReserve(func() ([]string, error) { return listNames("/proc/thread-self/fd") }, unix.EMFILE)
-	if err != nil || len(names) > 5 { // standard error, the two of the poller, and the one that reads this
-		t.Errorf("it has %v, %v", names, err)
 	}
 }

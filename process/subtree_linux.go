@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/internal/fdreserve"
 )
 
 // maxSpare is how many leaves wait for the next tree.
@@ -117,7 +119,7 @@ func (t *subtree) bound() error {
 		_, err = delegate(dir, t.controllers)
 	}
 	if err == nil {
-		err = writeFile(filepath.Join(dir, "pids.max"), strconv.FormatInt(t.most, 10))
+		err = fdreserve.WriteFile(filepath.Join(dir, "pids.max"), strconv.FormatInt(t.most, 10))
 	}
 	if err != nil {
 		_ = os.Remove(dir)
@@ -144,13 +146,13 @@ func (t *subtree) leaves() string { return t.dir + t.below }
 // undelegate undoes that, for who comes after in the same control group. What others have come to need stays.
 func (t *subtree) undelegate() {
 	for _, c := range t.controllers {
-		_ = writeFile(filepath.Join(t.dir, "cgroup.subtree_control"), "-"+c)
+		_ = fdreserve.WriteFile(filepath.Join(t.dir, "cgroup.subtree_control"), "-"+c)
 	}
 	for _, c := range t.enabled {
-		_ = writeFile(filepath.Join(t.own, "cgroup.subtree_control"), "-"+c)
+		_ = fdreserve.WriteFile(filepath.Join(t.own, "cgroup.subtree_control"), "-"+c)
 	}
 	if t.moved {
-		_ = writeFile(filepath.Join(t.own, "cgroup.procs"), strconv.Itoa(os.Getpid()))
+		_ = fdreserve.WriteFile(filepath.Join(t.own, "cgroup.procs"), strconv.Itoa(os.Getpid()))
 	}
 	t.controllers, t.enabled, t.moved = nil, nil, false
 }
@@ -165,7 +167,7 @@ func (t *subtree) move(to string) error {
 	if err := os.Mkdir(to, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
-	return writeFile(filepath.Join(to, "cgroup.procs"), strconv.Itoa(os.Getpid()))
+	return fdreserve.WriteFile(filepath.Join(to, "cgroup.procs"), strconv.Itoa(os.Getpid()))
 }
 
 // try sees whether a child can be born into a leaf, and a leaf frozen and killed. The child's program does not exist: that
@@ -355,7 +357,7 @@ func emptyCgroup(dir string, wait time.Duration) (killed int, err error) {
 	if killed, err = count(); err != nil {
 		return 0, err
 	}
-	_ = writeFile(filepath.Join(dir, "cgroup.kill"), "1")
+	_ = fdreserve.WriteFile(filepath.Join(dir, "cgroup.kill"), "1")
 	end := time.Now().Add(wait)
 	for pause := time.Millisecond; ; pause = min(2*pause, lastLook) {
 		if err = removeCgroup(dir); err == nil || !time.Now().Before(end) {

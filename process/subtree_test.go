@@ -14,6 +14,9 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/internal/fdreserve"
+	"github.com/runnel-rpc/runnel/process/internal/procfs"
 )
 
 // inGroup runs a test again, as a process that is alone in a new control group which it may delegate from. It is true
@@ -26,7 +29,7 @@ func inGroup(t *testing.T, beside bool) bool {
 	own, _ := ownHierarchies()
 	if all := controllers(own.unified); len(all) > 0 { // the group has what its parent lets it have
 		if new, err := delegate(own.unified, all[:1]); err == nil && len(new) > 0 {
-			defer func() { _ = writeFile(own.unified+"/cgroup.subtree_control", "-"+all[0]) }()
+			defer func() { _ = fdreserve.WriteFile(own.unified+"/cgroup.subtree_control", "-"+all[0]) }()
 		}
 	}
 	dir := filepath.Join(own.unified, "runnel-test."+strconv.Itoa(os.Getpid()))
@@ -132,7 +135,7 @@ func TestTreesAreBoundedBelowTheServer(t *testing.T) {
 	if !inGroup(t, false) {
 		return
 	}
-	if err := writeFile(own.unified+"/pids.max", "100"); err != nil {
+	if err := fdreserve.WriteFile(own.unified+"/pids.max", "100"); err != nil {
 		t.Fatal(err)
 	}
 	tree, err := newSubtree(own, "runnel-00000001", []string{"pids"}, 32)
@@ -273,19 +276,14 @@ func TestParseHierarchies(t *testing.T) {
 32 22 0:28 / /sys/fs/cgroup/cpu\040acct rw - cgroup cgroup rw,cpu,cpuacct
 33 22 0:29 /other /sys/fs/cgroup/systemd rw - cgroup cgroup rw,name=systemd
 `
-	h := parseHierarchies([]byte(cgroups), []byte(mounts))
+	h := hierarchiesOf(procfs.ParseCgroups([]byte(cgroups)), procfs.ParseMounts([]byte(mounts)))
 	if h.unified != "/sys/fs/cgroup/unified/user.slice/a b" || h.shown != "/user.slice/a b" {
 		t.Errorf("%+v", h)
 	}
 	if h.v1["pids"] != "/sys/fs/cgroup/pids/b" || h.v1["cpuacct"] != "/sys/fs/cgroup/cpu acct" || h.v1["name=systemd"] != "" || h.v1["memory"] != "" {
 		t.Errorf("%+v", h.v1)
 	}
-	for _, line := range []string{"", "a - b", "1 2 3 4 5 - cgroup2", " - cgroup2 x rw"} {
-		if m, ok := parseMount(line); ok {
-			t.Errorf("%q: %+v", line, m)
-		}
-	}
-	if h := parseHierarchies([]byte("0::/../x\n"), []byte(mounts)); h.unified != "" {
+	if h := hierarchiesOf(procfs.ParseCgroups([]byte("0::/../x\n")), procfs.ParseMounts([]byte(mounts))); h.unified != "" {
 		t.Errorf("outside of the name space: %+v", h)
 	}
 }
@@ -294,30 +292,11 @@ func FuzzParseHierarchies(f *testing.F) {
 	f.Add([]byte("0::/a\n1:pids:/"), []byte(`30 22 0:26 / /sys/fs/c\040g rw - cgroup2 cgroup2 rw`))
 	f.Add([]byte("0::\n::"), []byte(`1 2 3 \ \04 x - cgroup y pids,\n`))
 	f.Fuzz(func(t *testing.T, cgroups, mounts []byte) {
-		h := parseHierarchies(cgroups, mounts)
+		h := hierarchiesOf(procfs.ParseCgroups(cgroups), procfs.ParseMounts(mounts))
 		for _, dir := range append([]string{h.unified}, h.v1["pids"]) {
 			if strings.Contains(dir, "/../") {
 				t.Errorf("%q", dir)
 			}
 		}
-		_ = parseLimits(cgroups)
 	})
-}
-
-func TestParseLimits(t *testing.T) {
-	for text, want := range map[string]uint64{
-		"Limit   Soft\nMax realtime timeout      4611686018427387904 unlimited            us        \n": markBase,
-		"Max realtime timeout      unlimited            unlimited            us\n":                      0,
-		"Max realtime timeout": 0, "": 0,
-	} {
-		if got := parseLimits([]byte(text)); got != want {
-			t.Errorf("%q: %d", text, got)
-		}
-	}
-	own, err := readLimitsFile(os.Getpid())
-	var limit unix.Rlimit
-	_ = unix.Prlimit(0, unix.RLIMIT_RTTIME, nil, &limit)
-	if err != nil || isMark(limit.Cur) && own != limit.Cur {
-		t.Errorf("%d, %v; prlimit says %d", own, err, limit.Cur)
-	}
 }

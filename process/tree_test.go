@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"runtime/debug"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -412,26 +411,4 @@ func TestManySleepersHoldNoThreads(t *testing.T) {
 		_ = p.Kill()
 	}
 	wg.Wait()
-}
-
-func TestParseStat(t *testing.T) {
-	const rest = " 1 77 5 0 -1 4194304 0 0 0 0 0 0 0 0 20 0 "
-	for line, want := range map[string]stat{
-		"9 (sleep) S" + rest + "1 0 5 9":                         {'S', 1, 77, 5, 1, 5},
-		"9 (a) R 1 2 (b)) Z" + rest + "1 0 18446744073709551615": {'Z', 1, 77, 5, 1, 1<<64 - 1},
-		"9 (main gone) Z" + rest + "3 0 5":                       {'Z', 1, 77, 5, 3, 5},
-	} {
-		got, err := parseStat([]byte(line))
-		if err != nil || got != want || got.living() != (want.state == 'S' || want.threads > 1) {
-			t.Errorf("%q: %+v, %v", line, got, err)
-		}
-	}
-	for _, line := range []string{"", ")", "9 (x) S 1 2", "9 (x) S 1 x" + rest + "1", "9 (x) S" + rest + "1 0 -5"} {
-		if _, err := parseStat([]byte(line)); err == nil {
-			t.Errorf("%q passed", line)
-		}
-	}
-	if own, err := readStat(strconv.Itoa(os.Getpid()), make([]byte, 1024)); err != nil || own.pgrp != unix.Getpgrp() || own.parent != os.Getppid() {
-		t.Errorf("own: %+v, %v", own, err)
-	}
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/internal/proctable"
 )
 
 // awaitExit blocks a thread in kevent(2): waitid(2) returns for stopped children too here (go.dev/issue/19314).
@@ -30,11 +32,11 @@ func (l *leader) awaitExit() error {
 		return os.NewSyscallError("kevent", err)
 	}
 	for {
-		info, err := unix.SysctlKinfoProc("kern.proc.pid", l.pid)
+		zombie, err := proctable.Zombie(l.pid)
 		if err != nil {
 			return syscall.ECHILD
 		}
-		if info.Proc.P_stat == stateZombie {
+		if zombie {
 			return nil
 		}
 		time.Sleep(time.Millisecond)
@@ -43,8 +45,8 @@ func (l *leader) awaitExit() error {
 
 // hasExited says whether a child that nobody reaps meanwhile is dead.
 func hasExited(pid int) bool {
-	info, err := unix.SysctlKinfoProc("kern.proc.pid", pid)
-	return err != nil || info.Proc.P_stat == stateZombie
+	zombie, err := proctable.Zombie(pid)
+	return err != nil || zombie
 }
 
 // peekExit is how a child ended that is dead and not reaped, which is not to be known here.

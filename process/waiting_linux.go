@@ -10,6 +10,9 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/internal/fdreserve"
+	"github.com/runnel-rpc/runnel/process/internal/procfs"
 )
 
 const (
@@ -156,28 +159,30 @@ func (w *waiting) process(pid int) bool {
 	}
 	defer tasks.Close()
 	names, _ := tasks.Readdirnames(w.threads)
-	for _, tid := range names {
-		if w.threads--; w.thread(w.dir + "/task/" + tid) {
+	for _, name := range names {
+		tid, err := strconv.Atoi(name)
+		if w.threads--; err == nil && w.thread(tid) {
 			return true
 		}
 	}
 	return false
 }
 
-func (w *waiting) thread(dir string) bool {
-	if n, err := readOnce(dir+"/children", w.buf[:]); err == nil {
+func (w *waiting) thread(tid int) bool {
+	dir := w.dir + "/task/" + strconv.Itoa(tid)
+	if n, err := fdreserve.ReadOnce(dir+"/children", w.buf[:]); err == nil {
 		for _, field := range bytes.Fields(w.buf[:n]) {
 			if pid, err := strconv.Atoi(string(field)); err == nil && len(w.children) < maxWaitingProcesses {
 				w.children = append(w.children, pid)
 			}
 		}
 	}
-	n, err := readOnce(dir+"/syscall", w.buf[:])
+	n, err := fdreserve.ReadOnce(dir+"/syscall", w.buf[:])
 	if err != nil {
 		return false
 	}
 	call, args, ok := parseSyscall(string(w.buf[:n]))
-	if !ok || !w.sleeps(dir) {
+	if !ok || !w.sleeps(tid) {
 		return false
 	}
 	switch waitCalls[call] {
@@ -210,13 +215,9 @@ func parseSyscall(line string) (call int64, args [6]uint64, ok bool) {
 }
 
 // sleeps is false for a thread that is stopped in its system call.
-func (w *waiting) sleeps(dir string) bool {
-	n, err := readOnce(dir+"/stat", w.buf[:])
-	if err != nil {
-		return false
-	}
-	st, err := parseStat(w.buf[:n])
-	return err == nil && st.state == 'S'
+func (w *waiting) sleeps(tid int) bool {
+	st, err := procfs.ReadThreadStat(w.pid, tid)
+	return err == nil && st.State == 'S'
 }
 
 // isInput reports whether a descriptor of the process is the input.
@@ -231,20 +232,11 @@ func (w *waiting) isInput(fd uint64) bool {
 
 // terminal is the controlling terminal of the process.
 func (w *waiting) terminal() uint64 {
-	const field = 4 // behind the name
-	n, err := readOnce(w.dir+"/stat", w.buf[:])
+	st, err := procfs.ReadStat(w.pid)
 	if err != nil {
 		return 0
 	}
-	fields := bytes.Fields(w.buf[bytes.LastIndexByte(w.buf[:n], ')')+1 : n])
-	if len(fields) <= field {
-		return 0
-	}
-	device, err := strconv.ParseInt(string(fields[field]), 10, 64)
-	if err != nil {
-		return 0
-	}
-	return uint64(uint32(device)) // new_encode_dev of linux/kdev_t.h, which Mkdev makes too where numbers are small
+	return st.Terminal
 }
 
 // pollReadNormal is POLLRDNORM of poll.h.
@@ -284,7 +276,7 @@ const epollLine = 80
 // epolls reports whether an epoll instance is asked for input (proc_pid_fdinfo(5)).
 func (w *waiting) epolls(fd uint64) bool {
 	info := make([]byte, maxWaitingFiles*epollLine)
-	n, err := readOnce(w.dir+"/fdinfo/"+strconv.FormatUint(fd, 10), info)
+	n, err := fdreserve.ReadOnce(w.dir+"/fdinfo/"+strconv.FormatUint(fd, 10), info)
 	if err != nil {
 		return false
 	}

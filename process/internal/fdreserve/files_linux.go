@@ -1,4 +1,4 @@
-package process
+package fdreserve
 
 import (
 	"os"
@@ -7,12 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The files of /proc and of control groups, each opened for one call. All of these work without a free descriptor: see
-// transient.
-
-// uninterrupted repeats a system call that a signal interrupts. The kernel does not do so itself where the memory limit of
-// a control group is written.
-func uninterrupted(call func() (int, error)) (n int, err error) {
+// retryOnEINTR repeats call while a signal interrupts it. The kernel does not restart a write of the memory limit
+// of a version 1 cgroup.
+func retryOnEINTR(call func() (int, error)) (n int, err error) {
 	for {
 		if n, err = call(); err != unix.EINTR {
 			return n, err
@@ -21,12 +18,12 @@ func uninterrupted(call func() (int, error)) (n int, err error) {
 }
 
 func open(path string, flags int) (fd int, err error) {
-	return uninterrupted(func() (int, error) { return unix.Open(path, flags|unix.O_CLOEXEC, 0) })
+	return retryOnEINTR(func() (int, error) { return unix.Open(path, flags|unix.O_CLOEXEC, 0) })
 }
 
-// readFile returns all of a file.
-func readFile(path string) ([]byte, error) {
-	return transient(func() ([]byte, error) {
+// ReadFile returns the content of a file. The error is an *os.PathError.
+func ReadFile(path string) ([]byte, error) {
+	return Do(func() ([]byte, error) {
 		buf := make([]byte, 0, 1024)
 		fd, err := open(path, unix.O_RDONLY)
 		if err != nil {
@@ -51,24 +48,25 @@ func readFile(path string) ([]byte, error) {
 	})
 }
 
-// readOnce reads the beginning of a file into buf. Errors are bare errnos.
-func readOnce(path string, buf []byte) (int, error) {
-	return transient(func() (int, error) {
+// ReadOnce reads the start of a file into buf by one read(2). The error is a bare errno.
+func ReadOnce(path string, buf []byte) (int, error) {
+	return Do(func() (int, error) {
 		fd, err := open(path, unix.O_RDONLY)
 		if err != nil {
 			return 0, err
 		}
 		defer unix.Close(fd)
-		return uninterrupted(func() (int, error) { return unix.Read(fd, buf) })
+		return retryOnEINTR(func() (int, error) { return unix.Read(fd, buf) })
 	})
 }
 
-// writeFile writes to a file that is there, as those of a control group are.
-func writeFile(path, text string) error {
-	_, err := transient(func() (struct{}, error) {
+// WriteFile writes text to an existing file by one write(2), as the files of /proc and cgroups need it. The error is
+// an *os.PathError.
+func WriteFile(path, text string) error {
+	_, err := Do(func() (struct{}, error) {
 		fd, err := open(path, unix.O_WRONLY)
 		if err == nil {
-			_, err = uninterrupted(func() (int, error) { return unix.Write(fd, []byte(text)) })
+			_, err = retryOnEINTR(func() (int, error) { return unix.Write(fd, []byte(text)) })
 			_ = unix.Close(fd)
 		}
 		if err != nil {
@@ -79,9 +77,9 @@ func writeFile(path, text string) error {
 	return err
 }
 
-// listNames returns the names in a directory.
-func listNames(path string) ([]string, error) {
-	return transient(func() (names []string, err error) {
+// ReadDirNames returns the names in a directory. The error is an *os.PathError.
+func ReadDirNames(path string) ([]string, error) {
+	return Do(func() (names []string, err error) {
 		fd, err := open(path, unix.O_RDONLY|unix.O_DIRECTORY)
 		if err != nil {
 			return nil, &os.PathError{Op: "open", Path: path, Err: err}
@@ -104,9 +102,9 @@ func listNames(path string) ([]string, error) {
 	})
 }
 
-// subdirectories returns the names of the directories in one.
-func subdirectories(path string) (dirs []string, err error) {
-	names, err := listNames(path)
+// Subdirectories returns the names of the directories in a directory.
+func Subdirectories(path string) (dirs []string, err error) {
+	names, err := ReadDirNames(path)
 	for _, name := range names {
 		if info, err := os.Lstat(filepath.Join(path, name)); err == nil && info.IsDir() {
 			dirs = append(dirs, name)

@@ -1,0 +1,137 @@
+package procfs
+
+import (
+	"errors"
+	"os"
+	"slices"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/internal/fdreserve"
+)
+
+var (
+	// ErrNoChildren means that the kernel has no lists of children (CONFIG_PROC_CHILDREN).
+	ErrNoChildren = errors.New("/proc/PID/task/TID/children is unavailable")
+
+	errUnstable = errors.New("the list of children changes with each reading")
+)
+
+// maxReadings bounds how often a list of children is read until two readings agree.
+const maxReadings = 16
+
+// Children returns the children of the first thread of a process (proc_pid_children(5)). Some may be missing if one is
+// reaped meanwhile. It needs a free file descriptor.
+func Children(pid int) ([]int, error) {
+	number := strconv.Itoa(pid)
+	fd, err := unix.Open("/proc/"+number+"/task/"+number+"/children", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	return readChildren(fd)
+}
+
+// OwnChildren returns the children of some threads of this process; a thread may be named twice. Some may be missing if one
+// is reaped meanwhile. A thread that has ended has none, since its children became those of the first thread.
+func OwnChildren(tids ...int) ([]int, error) { return childrenOf(tids, readChildren) }
+
+// AllOwnChildren is OwnChildren without missing any. The caller prevents that children are reaped meanwhile.
+func AllOwnChildren(tids ...int) ([]int, error) { return childrenOf(tids, readStable) }
+
+func childrenOf(tids []int, read func(fd int) ([]int, error)) (all []int, err error) {
+	for i, tid := range tids {
+		if slices.Contains(tids[:i], tid) {
+			continue
+		}
+		pids, err := fdreserve.Do(func() ([]int, error) { return childrenOfThread(tid, read) })
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, pids...)
+	}
+	return all, nil
+}
+
+// childrenOfThread opens the list each time, since the number of a thread can be used again.
+func childrenOfThread(tid int, read func(fd int) ([]int, error)) ([]int, error) {
+	fd, err := openChildren(tid)
+	if err != nil || fd < 0 {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	return read(fd)
+}
+
+// openChildren opens the list of a thread of this process. It returns -1 for a thread that has ended; the first one does not
+// end before the process.
+func openChildren(tid int) (fd int, err error) {
+	fd, err = unix.Open("/proc/self/task/"+strconv.Itoa(tid)+"/children", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err == unix.ENOENT && tid != os.Getpid() {
+		return -1, nil
+	}
+	if err != nil {
+		return -1, errors.Join(ErrNoChildren, err)
+	}
+	return fd, nil
+}
+
+// readStable reads a list until two readings agree. syscall.ForkExec reaps the child of a failed exec, which the caller
+// cannot prevent, and a reading at that moment can miss the entries behind it.
+func readStable(fd int) ([]int, error) {
+	last, err := readChildren(fd)
+	for range maxReadings {
+		if err != nil {
+			return nil, err
+		}
+		var now []int
+		if now, err = readChildren(fd); err == nil && slices.Equal(now, last) {
+			return now, nil
+		}
+		last = now
+	}
+	return nil, errUnstable
+}
+
+// maxEntryBytes is more than an entry of the list takes.
+const maxEntryBytes = 16
+
+// readChildren reads a list once (proc_pid_children(5)). The list of a thread that has ended is empty.
+func readChildren(fd int) (pids []int, err error) {
+	var chunk [4096]byte
+	pid, offset := 0, int64(0)
+	for {
+		n, err := unix.Pread(fd, chunk[:], offset)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == unix.ESRCH || err == nil && n == 0:
+			return pids, nil
+		case err != nil:
+			return nil, os.NewSyscallError("read /proc/PID/task/TID/children", err)
+		}
+		offset += int64(n)
+		for _, c := range chunk[:n] {
+			if c == ' ' {
+				pids, pid = append(pids, pid), 0
+			} else {
+				pid = 10*pid + int(c-'0')
+			}
+		}
+		if n < len(chunk)-maxEntryBytes { // the kernel fills the buffer with whole entries as long as there are any
+			return pids, nil
+		}
+	}
+}
+
+// OwnThreads returns the ids of the threads of this process. It needs a free file descriptor.
+func OwnThreads() (tids []int) {
+	entries, _ := os.ReadDir("/proc/self/task")
+	for _, e := range entries {
+		if tid, err := strconv.Atoi(e.Name()); err == nil {
+			tids = append(tids, tid)
+		}
+	}
+	return tids
+}
