@@ -1,9 +1,9 @@
-package process
+package terminal
 
 import "golang.org/x/sys/unix"
 
 const (
 	getTermios = unix.TCGETS
 	setTermios = unix.TCSETS
-	noKey      = 0 // _POSIX_VDISABLE
+	disabled   = 0 // _POSIX_VDISABLE
 )

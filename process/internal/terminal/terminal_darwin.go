@@ -1,9 +1,9 @@
-package process
+package terminal
 
 import "golang.org/x/sys/unix"
 
 const (
 	getTermios = unix.TIOCGETA
 	setTermios = unix.TIOCSETA
-	noKey      = 0xff // _POSIX_VDISABLE
+	disabled   = 0xff // _POSIX_VDISABLE
 )
