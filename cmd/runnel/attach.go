@@ -13,9 +13,9 @@ import (
 
 type attachCmd struct {
 	target
-	AfterSeq int64  `name:"after-seq" help:"Place in the session's log behind which to begin." placeholder:"N"`
+	AfterSeq int64  `name:"after-seq" help:"Begin after this position in the session's log." placeholder:"N"`
 	Stdin    bool   `short:"i" help:"Forward stdin."`
-	ID       string `arg:"" help:"The session's id, or a prefix of it that no other has."`
+	ID       string `arg:"" help:"The session's id, or a unique prefix of it."`
 }
 
 // Validate implements kong's check of values.
@@ -26,28 +26,28 @@ func (c *attachCmd) Validate() error {
 	return c.target.Validate()
 }
 
-// Run follows the session to its end, and has its exit status. Ctrl-C leaves the session, which runs on, and so does a
-// stdout that nobody reads.
-func (c *attachCmd) Run(w *world) error {
-	conn, err := c.connect(w.ctx, client.Options{Reconnect: c.reconnect(w)})
+// Run prints the session's output until it ends, and returns its exit status. On SIGINT, or if
+// stdout is closed, it detaches; the session continues.
+func (c *attachCmd) Run(inv *invocation) error {
+	conn, err := c.connect(inv.ctx, client.Options{Reconnect: c.reconnect(inv)})
 	if err != nil {
 		return &statusError{exitRunnelFailed, err}
 	}
 	defer conn.Close()
-	id, err := resolve(w.ctx, conn, c.ID)
+	id, err := resolveID(inv.ctx, conn, c.ID)
 	if err != nil {
 		return &statusError{exitRunnelFailed, err}
 	}
-	e := newExecution(w, c.Stdin)
+	e := newExecution(inv, c.Stdin)
 	e.conn = conn
 	return e.attach(rpc.AttachParams{SessionID: id, AfterSeq: c.AfterSeq})
 }
 
 func (e *execution) attach(p rpc.AttachParams) error {
-	ctx, giveUp := context.WithCancelCause(e.w.ctx)
-	defer giveUp(nil)
+	ctx, abort := context.WithCancelCause(e.inv.ctx)
+	defer abort(nil)
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, unlessIgnored(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)...)
+	signal.Notify(signals, notIgnored(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)...)
 	defer signal.Stop(signals)
 	s, _, err := e.conn.Attach(ctx, p, e.events)
 	if err != nil {
@@ -56,28 +56,28 @@ func (e *execution) attach(p rpc.AttachParams) error {
 	go func() {
 		select {
 		case sig := <-signals:
-			giveUp(&statusError{exitSignalBase + int(sig.(syscall.Signal)), nil})
-		case <-e.tell: // as a run would tell its command; this one is not ours to end
-			giveUp(e.unwritten())
+			abort(&statusError{exitSignalBase + int(sig.(syscall.Signal)), nil})
+		case <-e.controls: // stdout or stderr is closed; the session is not signaled
+			abort(e.outputError())
 		case <-ctx.Done():
 		}
 	}()
 	if e.stdin {
-		go e.feed(ctx, giveUp, s)
+		go e.forwardStdin(ctx, abort, s)
 	}
 	err = e.wait(ctx, s)
-	if ctx.Err() != nil { // or the last one attached, by going, would end it
-		short, cancel := context.WithTimeout(e.w.ctx, abandonTime)
+	if ctx.Err() != nil { // a session whose last client disconnects may end; one that is detached from does not
+		short, cancel := context.WithTimeout(e.inv.ctx, abandonTimeout)
 		defer cancel()
 		_ = s.Detach(short)
 	}
 	return err
 }
 
-// unwritten is how a verb ends that can't write what it is there to print.
-func (e *execution) unwritten() error {
-	if errors.Is(e.failed, syscall.EPIPE) {
+// outputError returns the error of attach after a write to stdout or stderr has failed.
+func (e *execution) outputError() error {
+	if errors.Is(e.writeErr, syscall.EPIPE) {
 		return &statusError{exitSignalBase + int(syscall.SIGPIPE), nil}
 	}
-	return &statusError{exitRunnelFailed, e.failed}
+	return &statusError{exitRunnelFailed, e.writeErr}
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// ownNice is this process's nice value.
+// ownNice returns the nice value of this process.
 func ownNice() int64 {
 	n, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
 	if err != nil {
@@ -15,5 +15,5 @@ func ownNice() int64 {
 	return int64(n)
 }
 
-// ownSoftLimits are none: those of macOS mean little to a server, which is on Linux.
+// ownSoftLimits returns nil: the limits of macOS do not apply to a server on Linux.
 func ownSoftLimits() *rpc.SoftLimits { return nil }

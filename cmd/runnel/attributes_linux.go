@@ -6,7 +6,8 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// ownNice is this process's nice value. The system call returns 20 minus it.
+// ownNice returns the nice value of this process. The system call returns 20 minus it
+// (getpriority(2)).
 func ownNice() int64 {
 	n, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
 	if err != nil {
@@ -15,7 +16,8 @@ func ownNice() int64 {
 	return int64(20 - n)
 }
 
-// ownSoftLimits are this process's, but for RLIMIT_RTTIME, which is left to the server.
+// ownSoftLimits returns the soft limits of this process except RLIMIT_RTTIME, which containment
+// "marker" uses.
 func ownSoftLimits() *rpc.SoftLimits {
 	s := &rpc.SoftLimits{OpenFiles: openFilesAtStart()}
 	for resource, to := range map[int]*rpc.SoftLimit{

@@ -30,7 +30,7 @@ func TestAttributesOfTheCaller(t *testing.T) {
 // A server is told what it announces that it can set. A nice value lower than it may set is no error.
 func TestAttributesAServerCanSet(t *testing.T) {
 	var p rpc.ExecuteParams
-	attributes{nice: -5}.add(&p, rpc.Connected{Capabilities: []string{"nice"}, Limits: rpc.Bounds{MinNice: 2}})
+	attributes{nice: -5}.addTo(&p, rpc.Connected{Capabilities: []string{"nice"}, Limits: rpc.Bounds{MinNice: 2}})
 	if p.Nice == nil || *p.Nice != 2 || p.Umask != nil || p.SoftLimits != nil {
 		t.Errorf("%+v", p)
 	}

@@ -5,17 +5,18 @@ import (
 	"unicode/utf8"
 )
 
-// bytesBase is the first of 256 private code points that stand for single bytes while kong has the arguments: it passes
-// them through encoding/json, which changes what is not UTF-8.
+// bytesBase is the first of 256 private-use code points that replace single bytes while kong
+// processes the arguments. Kong passes them through encoding/json, which would change invalid
+// UTF-8.
 const bytesBase = 0x10FF00
 
-// escapeBytes writes each byte of arg that is no part of UTF-8 as a code point, and so those of the code points that
-// would be mistaken for one.
+// escapeBytes replaces each byte of arg that is invalid UTF-8, and each byte of the replacing code
+// points themselves, by a code point.
 func escapeBytes(arg string) string {
 	var b strings.Builder
 	for len(arg) > 0 {
 		r, size := utf8.DecodeRuneInString(arg)
-		if r == utf8.RuneError && size == 1 || stands(r) {
+		if r == utf8.RuneError && size == 1 || isEscape(r) {
 			for i := range size {
 				b.WriteRune(bytesBase + rune(arg[i]))
 			}
@@ -31,7 +32,7 @@ func escapeBytes(arg string) string {
 func unescapeBytes(arg string) string {
 	var b strings.Builder
 	for _, r := range arg {
-		if stands(r) {
+		if isEscape(r) {
 			b.WriteByte(byte(r - bytesBase))
 		} else {
 			b.WriteRune(r)
@@ -40,9 +41,9 @@ func unescapeBytes(arg string) string {
 	return b.String()
 }
 
-func stands(r rune) bool { return r >= bytesBase && r <= bytesBase+0xFF }
+func isEscape(r rune) bool { return r >= bytesBase && r <= bytesBase+0xFF }
 
-// unescape undoes what was done to the arguments for kong.
+// unescape reverses escapeBytes in the fields.
 func (c *runCmd) unescape() {
 	for _, s := range []*string{&c.Shell, &c.Cwd, &c.TokenFile} {
 		*s = unescapeBytes(*s)

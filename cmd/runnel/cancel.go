@@ -15,9 +15,9 @@ import (
 
 type cancelCmd struct {
 	target
-	Grace  *time.Duration `help:"Between the first signal and SIGKILL. Default: the session's own." placeholder:"DURATION"`
-	Signal string         `help:"The first signal. Default: the session's own, SIGTERM unless it says otherwise." placeholder:"NAME"`
-	ID     string         `arg:"" help:"The session's id, or a prefix of it that no other has."`
+	Grace  *time.Duration `help:"Time between the first signal and SIGKILL. Default: the session's." placeholder:"DURATION"`
+	Signal string         `help:"The first signal. Default: the session's, which is SIGTERM unless set by execute." placeholder:"NAME"`
+	ID     string         `arg:"" help:"The session's id, or a unique prefix of it."`
 }
 
 // Validate implements kong's check of values.
@@ -28,10 +28,10 @@ func (c *cancelCmd) Validate() error {
 	return c.target.Validate()
 }
 
-// Run cancels the session and waits until its tree is gone.
-func (c *cancelCmd) Run(w *world) error {
-	return c.with(w, func(ctx context.Context, conn *client.Client) error {
-		id, err := resolve(ctx, conn, c.ID)
+// Run cancels the session and waits until its tree has ended.
+func (c *cancelCmd) Run(inv *invocation) error {
+	return c.withClient(inv, func(ctx context.Context, conn *client.Client) error {
+		id, err := resolveID(ctx, conn, c.ID)
 		if err != nil {
 			return err
 		}
@@ -44,25 +44,26 @@ func (c *cancelCmd) Run(w *world) error {
 			return err
 		}
 		if len(res.Survivors) > 0 {
-			return fmt.Errorf("%s: these processes could not be killed: %v", id, res.Survivors)
+			return fmt.Errorf("%s: processes could not be killed: %v", id, res.Survivors)
 		}
-		if !res.SurvivorsVerified && can(conn.Connected(), "survivors_verified") {
+		if !res.SurvivorsVerified && hasCapability(conn.Connected(), "survivors_verified") {
 			return fmt.Errorf("%s: the server could not verify that all processes have ended", id)
 		}
-		_, err = fmt.Fprintf(w.stdout, "%s %s\n", id, res.Status)
+		_, err = fmt.Fprintf(inv.stdout, "%s %s\n", id, res.Status)
 		return err
 	})
 }
 
-// resolve finds the one session whose id begins with prefix.
-func resolve(ctx context.Context, conn *client.Client, prefix string) (string, error) {
-	if prefix == "" { // a variable that was never set, say: it means no session, not the only one
-		return "", errors.New("the id is empty")
+// resolveID returns the id of the session whose id begins with prefix. It fails if there is none,
+// or more than one.
+func resolveID(ctx context.Context, conn *client.Client, prefix string) (string, error) {
+	if prefix == "" { // an unset variable of a script; it must not select the only session
+		return "", errors.New("session id is empty")
 	}
 	if id, err := uuid.Parse(prefix); err == nil {
-		return id.String(), nil // as the server writes it, whatever the form that was typed
+		return id.String(), nil // in the form that the server uses
 	}
-	sessions, _, err := listed(ctx, conn)
+	sessions, _, err := listSessions(ctx, conn)
 	if err != nil {
 		return "", err
 	}

@@ -14,41 +14,43 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// The exit statuses that are not a command's own.
+// The exit statuses of all verbs. Those that have a command's exit status use exitRunnelFailed
+// instead of exitFailure.
 const (
 	exitOK      = 0
 	exitFailure = 1
 	exitUsage   = 2
 )
 
-// cli is the whole command line.
+// cli is the command line.
 type cli struct {
-	Serve      serveCmd      `cmd:"" help:"Serve the protocol."`
-	Run        runCmd        `cmd:"" help:"Run a command as if it ran here. Serves itself where no server runs."`
+	Serve      serveCmd      `cmd:"" help:"Run the server."`
+	Run        runCmd        `cmd:"" help:"Run a command as if it ran here. Without a server, runnel itself is the server."`
 	Ps         psCmd         `cmd:"" help:"List sessions."`
-	Attach     attachCmd     `cmd:"" help:"Follow a session, from the beginning of what is kept, and end as it does. Ctrl-C leaves it running."`
-	Logs       logsCmd       `cmd:"" help:"Print what is kept of a session's output."`
-	Pause      pauseCmd      `cmd:"" help:"Stop a session's whole tree, and its deadlines."`
-	Resume     resumeCmd     `cmd:"" help:"Let a paused session go on."`
-	Signal     signalCmd     `cmd:"" help:"Send a signal to a session's whole tree."`
-	Cancel     cancelCmd     `cmd:"" help:"Cancel a session and wait until its whole tree is gone."`
-	Openrpc    openrpcCmd    `cmd:"" name:"openrpc" help:"Print the protocol as an OpenRPC document."`
-	Completion completionCmd `cmd:"" help:"Print a script that completes runnel's command line."`
+	Attach     attachCmd     `cmd:"" help:"Print a session's output, from the oldest that is kept, until it ends, and exit with its status. Ctrl-C detaches."`
+	Logs       logsCmd       `cmd:"" help:"Print the output of a session that is kept."`
+	Pause      pauseCmd      `cmd:"" help:"Pause all processes of a session, and its timeouts."`
+	Resume     resumeCmd     `cmd:"" help:"Resume a paused session."`
+	Signal     signalCmd     `cmd:"" help:"Send a signal to all processes of a session."`
+	Cancel     cancelCmd     `cmd:"" help:"Cancel a session and wait until all its processes have ended."`
+	Openrpc    openrpcCmd    `cmd:"" name:"openrpc" help:"Print the OpenRPC document of the protocol."`
+	Completion completionCmd `cmd:"" help:"Print a completion script for a shell."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
 
-// world is what a verb works with in place of the process's own.
-type world struct {
+// invocation is the context and the standard streams of one invocation of a verb.
+type invocation struct {
 	ctx    context.Context
 	stdin  *os.File
 	stdout io.Writer
 	stderr io.Writer
 }
 
-// statusError carries the exit status of a verb. Its text, if any, goes to stderr.
+// statusError is an error with the exit status of a verb. If it has an error text, that is printed
+// to stderr.
 type statusError struct {
 	status int
-	err    error
+	err    error // may be nil
 }
 
 func (e *statusError) Error() string {
@@ -60,23 +62,23 @@ func (e *statusError) Error() string {
 
 func (e *statusError) Unwrap() error { return e.err }
 
-// run is the program: it returns the exit status.
+// run parses the arguments, runs the verb, and returns the exit status.
 func run(ctx context.Context, args []string, stdin *os.File, stdout, stderr io.Writer) int {
 	var c cli
 	exited := -1
 	parser, err := kong.New(&c,
 		kong.Name("runnel"),
-		kong.Description("Run commands for clients far away: supervised process trees over JSON-RPC 2.0 on WebSocket."),
+		kong.Description("Run commands for remote clients: supervised process trees over JSON-RPC 2.0 on WebSocket."),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exited = code }),
 		kong.NamedMapper("size", sizeMapper{}),
 		kong.NamedMapper("limits", limitsMapper{}),
-		kong.Vars{"socket": defaultSocket(), "state": defaultState()},
+		kong.Vars{"socket": defaultSocket(), "state": defaultStateDir()},
 	)
 	if err != nil {
-		panic(err) // the struct above is wrong
+		panic(err) // the tags of cli are invalid
 	}
-	if args, err = parsable(args); err != nil {
+	if args, err = escapeArgs(args); err != nil {
 		return report(stderr, &statusError{exitUsage, err})
 	}
 	k, err := parser.Parse(args)
@@ -86,24 +88,25 @@ func run(ctx context.Context, args []string, stdin *os.File, stdout, stderr io.W
 	if err != nil {
 		return report(stderr, &statusError{exitUsage, err})
 	}
-	w := &world{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr}
-	return report(stderr, k.Run(w, parser))
+	inv := &invocation{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr}
+	return report(stderr, k.Run(inv, parser))
 }
 
-// parsable returns the arguments as kong can be given them: only those of run may be other than UTF-8, and are escaped.
-func parsable(args []string) ([]string, error) {
+// escapeArgs returns the arguments in the form in which kong can process them. Only those of run
+// may be invalid UTF-8; they are escaped.
+func escapeArgs(args []string) ([]string, error) {
 	out := slices.Clone(args)
 	for i, arg := range args {
 		if args[0] == "run" {
 			out[i] = escapeBytes(arg)
 		} else if !utf8.ValidString(arg) {
-			return nil, fmt.Errorf("argument %d, %q, is not UTF-8", i+1, arg)
+			return nil, fmt.Errorf("argument %d is not UTF-8: %q", i+1, arg)
 		}
 	}
 	return out, nil
 }
 
-// report says on stderr what failed, in one line, and returns the exit status.
+// report prints an error to stderr, in one line, and returns the exit status.
 func report(stderr io.Writer, err error) int {
 	if err == nil {
 		return exitOK
@@ -111,7 +114,7 @@ func report(stderr io.Writer, err error) int {
 	var s *statusError
 	if !errors.As(err, &s) {
 		s = &statusError{exitFailure, err}
-		if unread(err) {
+		if brokenPipe(err) {
 			s = &statusError{exitSignalBase + int(syscall.SIGPIPE), nil}
 		}
 	}
@@ -121,9 +124,9 @@ func report(stderr io.Writer, err error) int {
 	return s.status
 }
 
-// unread reports whether a verb failed because nobody reads its stdout any more, as in `runnel ps | head -1`. Any
-// other program ends by a signal then, and says nothing.
-func unread(err error) bool {
+// brokenPipe reports whether a verb failed because the reader of its stdout has exited, as in
+// `runnel ps | head -1`. Other programs are then killed by SIGPIPE, without a message.
+func brokenPipe(err error) bool {
 	var file *fs.PathError
 	return errors.As(err, &file) && errors.Is(err, syscall.EPIPE)
 }

@@ -11,23 +11,23 @@ type completionCmd struct {
 	Shell string `arg:"" enum:"bash,zsh,fish" help:"bash, zsh or fish."`
 }
 
-// Run prints the script. It completes verbs, flags, and the ids of sessions.
-func (c *completionCmd) Run(w *world, k *kong.Kong) error {
-	_, err := fmt.Fprint(w.stdout, scripts[c.Shell](verbsOf(k)))
+// Run prints the script, which completes verbs, flags, and session ids.
+func (c *completionCmd) Run(inv *invocation, k *kong.Kong) error {
+	_, err := fmt.Fprint(inv.stdout, scripts[c.Shell](verbsOf(k)))
 	return err
 }
 
-// verb is what is completed of one.
+// verb is the description of a verb for completion.
 type verb struct {
 	name, help string
 	flags      []flag
-	values     []string // of its arguments, where only these are taken
+	values     []string // of its argument, if it is an enumeration
 	takesID    bool
 }
 
 type flag struct{ name, help string }
 
-// verbsOf reads them off the command line's own description.
+// verbsOf returns the verbs of the command line.
 func verbsOf(k *kong.Kong) (all []verb) {
 	for _, n := range k.Model.Children {
 		v := verb{name: n.Name, help: n.Help}
@@ -49,7 +49,7 @@ func verbsOf(k *kong.Kong) (all []verb) {
 
 var scripts = map[string]func([]verb) string{"bash": bashScript, "zsh": zshScript, "fish": fishScript}
 
-// listIDs prints the ids of all sessions, one a line.
+// listIDs is a shell command that prints the ids of all sessions, one per line.
 const listIDs = `runnel ps 2>/dev/null | awk 'NR > 1 { print $1 }'`
 
 func bashScript(verbs []verb) string {
@@ -66,7 +66,7 @@ func bashScript(verbs []verb) string {
 		}
 		fmt.Fprintf(&cases, "    %s) words=\"%s\" ;;\n", v.name, words)
 	}
-	return `# bash completion for runnel; load it by: source <(runnel completion bash)
+	return `# bash completion for runnel. To load it: source <(runnel completion bash)
 _runnel() {
   local words="" i
   if ((COMP_CWORD == 1)); then
@@ -86,14 +86,14 @@ complete -o default -F _runnel runnel
 
 func zshScript(verbs []verb) string {
 	return `#compdef runnel
-# zsh completion for runnel; load it by: source <(runnel completion zsh)
+# zsh completion for runnel. To load it: source <(runnel completion zsh)
 autoload -U +X bashcompinit && bashcompinit
 ` + bashScript(verbs)
 }
 
 func fishScript(verbs []verb) string {
 	var b strings.Builder
-	b.WriteString("# fish completion for runnel; load it by: runnel completion fish | source\n")
+	b.WriteString("# fish completion for runnel. To load it: runnel completion fish | source\n")
 	quote := strings.NewReplacer(`\`, `\\`, `'`, `\'`)
 	for _, v := range verbs {
 		fmt.Fprintf(&b, "complete -c runnel -n __fish_use_subcommand -f -a %s -d '%s'\n", v.name, quote.Replace(v.help))

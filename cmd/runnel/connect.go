@@ -14,19 +14,20 @@ import (
 	"github.com/runnel-rpc/runnel/rpc/client"
 )
 
-// target says which server a client verb talks to: the one at URL, else the user's own socket.
+// target are the flags of client verbs that select a server: that of --url, or else the one on the
+// user's socket.
 type target struct {
-	URL       string `help:"Server to use, ws://host:port/ws. Default: the user's own socket." env:"RUNNEL_URL"`
-	TokenFile string `help:"File with the token for --url. Default: the user's own, for a server on this machine." env:"RUNNEL_TOKEN_FILE"`
+	URL       string `help:"URL of the server, ws://host:port/ws. Default: the socket of this user's server." env:"RUNNEL_URL"`
+	TokenFile string `help:"File with the token for --url. Default: the token of this user's server, if the URL is on this machine." env:"RUNNEL_TOKEN_FILE"`
 }
 
-// dialTimeout is how long a server has to answer. Tests have less patience.
+// dialTimeout is how long to wait for a server. Tests set a shorter one.
 var dialTimeout = 10 * time.Second
 
-// errNoServer says that nothing listens on the user's socket.
-var errNoServer = errors.New("no server is running here; start one with: runnel serve")
+// errNoServer is the error of connect if no server listens on the user's socket.
+var errNoServer = errors.New("no server is running; start one with: runnel serve")
 
-// socketURL is what is dialed over a Unix socket; its host is never looked up.
+// socketURL is the URL that is dialed over a Unix socket. Its host is not resolved.
 const socketURL = "ws://localhost/ws"
 
 // Validate implements kong's check of values.
@@ -41,24 +42,24 @@ func (t *target) Validate() error {
 	return nil
 }
 
-// with runs f on a connection to the server.
-func (t *target) with(w *world, f func(context.Context, *client.Client) error) error {
-	conn, err := t.connect(w.ctx, client.Options{})
+// withClient connects to the server and calls f.
+func (t *target) withClient(inv *invocation, f func(context.Context, *client.Client) error) error {
+	conn, err := t.connect(inv.ctx, client.Options{})
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	return f(w.ctx, conn)
+	return f(inv.ctx, conn)
 }
 
-// connect dials the server. Without --url, errNoServer says that there is none.
+// connect dials the server. It returns errNoServer if none listens on the user's socket.
 func (t *target) connect(ctx context.Context, o client.Options) (*client.Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	if t.URL != "" {
 		return t.connectURL(ctx, o)
 	}
-	path := ownSocket()
+	path := socketPath()
 	if path == "" {
 		return nil, errNoServer
 	}
@@ -67,19 +68,20 @@ func (t *target) connect(ctx context.Context, o client.Options) (*client.Client,
 		return d.DialContext(ctx, "unix", path)
 	}
 	c, err := client.Dial(ctx, socketURL, o)
-	if absent(err) {
+	if notListening(err) {
 		return nil, errNoServer
 	}
 	return c, dialError("socket "+path, err)
 }
 
-// absent reports whether a socket could not be dialed because it can't be there, or its server is dead.
-func absent(err error) bool {
-	for _, none := range []syscall.Errno{
+// notListening reports whether dialing a socket failed because it does not exist or its server has
+// exited.
+func notListening(err error) bool {
+	for _, errno := range []syscall.Errno{
 		syscall.ENOENT, syscall.ENOTDIR, syscall.ECONNREFUSED,
-		syscall.EINVAL, // its path is too long for a socket
+		syscall.EINVAL, // the path is too long for a socket
 	} {
-		if errors.Is(err, none) {
+		if errors.Is(err, errno) {
 			return true
 		}
 	}
@@ -94,28 +96,28 @@ func (t *target) connectURL(ctx context.Context, o client.Options) (c *client.Cl
 	return c, dialError(t.URL, err)
 }
 
-// token is the one to show: that of --token-file, else the user's own if there is one. That one is shown to
-// nobody but this machine.
+// token returns the token for --url: that of --token-file, or that of the user's server if there is
+// one. The latter is sent to loopback addresses only.
 func (t *target) token() (string, error) {
 	if t.TokenFile != "" {
 		return readToken(t.TokenFile)
 	}
 	u, err := url.Parse(t.URL)
-	if err != nil || !thisMachine(u.Hostname()) {
+	if err != nil || !isLoopback(u.Hostname()) {
 		return "", err
 	}
-	path := besideSocket(ownSocket())
+	path := tokenPath(socketPath())
 	if path == "" {
 		return "", nil
 	}
 	token, err := readToken(path)
-	if errors.Is(err, fs.ErrNotExist) { // the server may ask for none
+	if errors.Is(err, fs.ErrNotExist) { // the server may not require a token
 		return "", nil
 	}
 	return token, err
 }
 
-func thisMachine(host string) bool {
+func isLoopback(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
@@ -125,7 +127,7 @@ func dialError(server string, err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%s: no answer within %s", server, dialTimeout)
+		return fmt.Errorf("%s: no response within %s", server, dialTimeout)
 	}
 	return fmt.Errorf("%s: %w", server, err)
 }

@@ -22,7 +22,7 @@ func TestSilentServerIsAnError(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	to := target{URL: "ws://" + l.Addr().String() + "/ws"}
-	if _, err := to.connect(ctx, client.Options{}); err == nil || !strings.Contains(err.Error(), "no answer") {
+	if _, err := to.connect(ctx, client.Options{}); err == nil || !strings.Contains(err.Error(), "no response") {
 		t.Errorf("connect: %v", err)
 	}
 }

@@ -7,18 +7,19 @@ import (
 	"github.com/runnel-rpc/runnel/rpc/client"
 )
 
-// detach starts the command, says its session's id, and leaves it. Nobody but who is told the id would ever end the
-// command, so an answer that is lost is asked for again.
+// detach starts the command, detaches from it, and prints the session's id. If the connection is
+// lost before the reply, the request is sent again, so that no session continues whose id was not
+// printed.
 func (e *execution) detach(p rpc.ExecuteParams) error {
 	stream := false
 	p.Stream = &stream
-	s, err := e.conn.Execute(e.w.ctx, p, client.Events{})
+	s, err := e.conn.Execute(e.inv.ctx, p, client.Events{})
 	if err != nil {
-		return startStatus(err, &p)
+		return startError(err, &p)
 	}
-	if err := s.Detach(e.w.ctx); err != nil {
+	if err := s.Detach(e.inv.ctx); err != nil {
 		return &statusError{exitRunnelFailed, err}
 	}
-	_, err = fmt.Fprintln(e.w.stdout, s.ID())
+	_, err = fmt.Fprintln(e.inv.stdout, s.ID())
 	return err
 }

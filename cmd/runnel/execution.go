@@ -20,68 +20,70 @@ import (
 )
 
 const (
-	// interruptsToCancel is how many Ctrl-C cancel what does not end on SIGINT. One more gives up on it.
+	// interruptsToCancel is the number of SIGINTs after which the session is canceled. One more
+	// ends `run` itself.
 	interruptsToCancel = 3
-	// pipeGrace is how long a command may go on writing after it was told that nobody reads.
+	// pipeGrace is how long a command may continue to write after it was sent SIGPIPE.
 	pipeGrace = time.Second
 )
 
-// errGivenUp says that a signal ended the execution before the command did.
-var errGivenUp = errors.New("interrupted")
+// errInterrupted is the error of an execution that was ended by a signal before its command has
+// ended.
+var errInterrupted = errors.New("interrupted")
 
-// execution is one command that runs as if it ran here.
+// execution is a session that `run` or `attach` forwards stdin, output and signals of.
 type execution struct {
-	w      *world
-	conn   *client.Client
-	stdin  bool
-	tty    *terminal // nil without --pty
-	events client.Events
-	tell   chan rpc.ControlParams // what the session is to be told because of failed: two at most
-	stops  stops
+	inv        *invocation
+	conn       *client.Client
+	stdin      bool      // forward stdin
+	tty        *terminal // nil without --pty
+	events     client.Events
+	controls   chan rpc.ControlParams // requests because of writeErr: at most two
+	jobControl jobControl
 
-	// These belong to the goroutine that tells events, and to run once that has told all.
-	failed   error // a write to stdout or stderr that failed
-	failedAt time.Time
-	canceled bool // because of it
+	// Used by the goroutine that delivers events, and by run after the last event.
+	writeErr   error // of the first failed write to stdout or stderr
+	writeErrAt time.Time
+	canceled   bool // because of writeErr
 
 	lines sync.Mutex // held while a line of --json is printed
 }
 
-func newExecution(w *world, stdin bool) *execution {
-	e := &execution{w: w, stdin: stdin, tell: make(chan rpc.ControlParams, 2)}
+func newExecution(inv *invocation, stdin bool) *execution {
+	e := &execution{inv: inv, stdin: stdin, controls: make(chan rpc.ControlParams, 2)}
 	e.events = client.Events{Output: e.output, Gap: e.gap, Window: window}
 	return e
 }
 
-// run runs the command to its end.
+// run executes the command and waits for its end.
 func (e *execution) run(p rpc.ExecuteParams) error {
-	ctx, giveUp := context.WithCancelCause(e.w.ctx)
-	defer giveUp(nil)
+	ctx, abort := context.WithCancelCause(e.inv.ctx)
+	defer abort(nil)
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, unlessIgnored(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)...)
+	signal.Notify(signals, notIgnored(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)...)
 	defer signal.Stop(signals)
-	defer e.stops.listen()()
-	begun := make(chan struct{})
-	go e.forward(ctx, giveUp, p.SessionID, begun, signals)
+	defer e.jobControl.listen()()
+	started := make(chan struct{})
+	go e.forwardSignals(ctx, abort, p.SessionID, started, signals)
 	s, err := e.conn.Execute(ctx, p, e.events)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	if err != nil {
-		return startStatus(err, &p)
+		return startError(err, &p)
 	}
-	close(begun)
+	close(started)
 	if e.stdin {
-		go e.feed(ctx, giveUp, s)
+		go e.forwardStdin(ctx, abort, s)
 	}
-	go e.stops.follow(ctx, s)
+	go e.jobControl.run(ctx, s)
 	if e.tty != nil {
-		go e.tty.follow(ctx, s)
+		go e.tty.followSize(ctx, s)
 	}
 	return e.wait(ctx, s)
 }
 
-// wait waits for the command's end and returns its status.
+// wait waits for the end of the session and returns its status.
 func (e *execution) wait(ctx context.Context, s *client.Session) error {
 	rec, err := s.Wait(ctx)
 	switch {
@@ -93,8 +95,9 @@ func (e *execution) wait(ctx context.Context, s *client.Session) error {
 	return e.status(rec)
 }
 
-// startStatus is what env(1) would exit with: a program that can't be run is told from all else.
-func startStatus(err error, p *rpc.ExecuteParams) error {
+// startError returns the error of a failed execute, with the exit status that env(1) has if the
+// program cannot be executed.
+func startError(err error, p *rpc.ExecuteParams) error {
 	var large *client.TooLargeError
 	if errors.As(err, &large) {
 		err = fmt.Errorf("the command with its arguments and environment is too large: %w", err)
@@ -114,28 +117,29 @@ func startStatus(err error, p *rpc.ExecuteParams) error {
 	return &statusError{status, errors.New(e.Message)}
 }
 
-// status is the command's own exit status, as a shell tells it.
+// status returns the exit status of the command as a shell reports it, or why it has none.
 func (e *execution) status(rec *rpc.Completion) error {
 	switch {
-	case e.failed != nil && !errors.Is(e.failed, syscall.EPIPE):
-		return &statusError{exitRunnelFailed, e.failed}
+	case e.writeErr != nil && !errors.Is(e.writeErr, syscall.EPIPE):
+		return &statusError{exitRunnelFailed, e.writeErr}
 	case rec.Reason == rpc.ReasonTimeout || rec.Reason == rpc.ReasonStreamTimeout:
 		return &statusError{exitTimeout, fmt.Errorf("ended by the %s", strings.ReplaceAll(rec.Reason, "_", " "))}
 	case rec.Reason == rpc.ReasonDisconnected:
-		return &statusError{exitRunnelFailed, errors.New("ended because nobody was connected")}
+		return &statusError{exitRunnelFailed, errors.New("ended because no client was attached")}
 	case rec.Reason == rpc.ReasonShutdown:
-		return &statusError{exitRunnelFailed, errors.New("ended by the server's shutdown")}
+		return &statusError{exitRunnelFailed, errors.New("ended by the shutdown of the server")}
 	case rec.Signal != nil:
 		return &statusError{exitSignalBase + signalNumber(*rec.Signal), nil}
 	case rec.ExitCode != nil && *rec.ExitCode != 0:
 		return &statusError{*rec.ExitCode, nil}
 	case rec.ExitCode == nil:
-		return &statusError{exitRunnelFailed, fmt.Errorf("the exit status is not known: %s", rec.Reason)}
+		return &statusError{exitRunnelFailed, fmt.Errorf("exit status is unknown: %s", rec.Reason)}
 	}
 	return nil
 }
 
-// signalNumber is that of a name as the server tells it; SIG34 for one that has none.
+// signalNumber returns the number of a signal from its name in a record, which is like SIG34 for a
+// real-time signal.
 func signalNumber(name string) int {
 	if n := unix.SignalNum(name); n != 0 {
 		return int(n)
@@ -145,77 +149,77 @@ func signalNumber(name string) int {
 }
 
 func (e *execution) output(o *client.Output) {
-	w := e.w.stdout
+	w := e.inv.stdout
 	if o.Type == rpc.StreamStderr {
-		w = e.w.stderr
+		w = e.inv.stderr
 	}
 	_, err := w.Write(o.Data)
-	e.wrote(err)
+	e.handleWriteError(err)
 }
 
-// gap says what did not come.
+// gap reports lost output.
 func (e *execution) gap(g rpc.Gap) {
-	fmt.Fprintf(e.w.stderr, "runnel: %d bytes of output were lost\n", g.LostBytes)
+	fmt.Fprintf(e.inv.stderr, "runnel: %d bytes of output were lost\n", g.LostBytes)
 }
 
-// line prints a notification.
-func (e *execution) line(message []byte) {
+// printRaw prints a notification as a line.
+func (e *execution) printRaw(message []byte) {
 	e.lines.Lock()
 	defer e.lines.Unlock()
-	_, err := fmt.Fprintf(e.w.stdout, "%s\n", message)
-	e.wrote(err)
+	_, err := fmt.Fprintf(e.inv.stdout, "%s\n", message)
+	e.handleWriteError(err)
 }
 
-// wrote notes a write that failed: nobody reads any more. Here the command would have learned that by
-// SIGPIPE, and so it does. One that ignores that would have got EPIPE, for which there is no way over the wire;
-// if it still writes after a while it is canceled.
-func (e *execution) wrote(err error) {
+// handleWriteError handles a failed write to stdout or stderr, whose reader has exited. A command
+// that ran here would get SIGPIPE, so it is sent SIGPIPE. If it ignores that and still writes after
+// pipeGrace, it is canceled: the protocol cannot make its writes fail with EPIPE.
+func (e *execution) handleWriteError(err error) {
 	switch {
 	case err == nil:
-	case e.failed == nil:
-		e.failed, e.failedAt = err, time.Now()
-		e.tell <- signalParams(syscall.SIGPIPE)
-	case !e.canceled && time.Since(e.failedAt) > pipeGrace:
+	case e.writeErr == nil:
+		e.writeErr, e.writeErrAt = err, time.Now()
+		e.controls <- signalParams(syscall.SIGPIPE)
+	case !e.canceled && time.Since(e.writeErrAt) > pipeGrace:
 		e.canceled = true
-		e.tell <- rpc.ControlParams{Type: rpc.ControlCancel}
+		e.controls <- rpc.ControlParams{Type: rpc.ControlCancel}
 	}
 }
 
-// forward tells the session what there is to tell, and sends the signals that come to its tree; the first one
-// waits until the command has begun. A second one that would have to wait, and a Ctrl-C too many, end the
-// execution itself, also while there is no connection to send by. No answer is waited for: none comes past a
-// stdout that nobody reads.
-func (e *execution) forward(ctx context.Context, giveUp context.CancelCauseFunc, id string, begun <-chan struct{}, signals <-chan os.Signal) {
-	said := make(chan rpc.ControlParams, 8)
-	go e.say(ctx, id, said)
+// forwardSignals forwards signals, and the requests of e.controls, to the session. A signal before
+// the command has started is forwarded when it has. A second signal before the start, and one more
+// than interruptsToCancel SIGINTs, end the execution, without a connection, too. forwardSignals
+// does not wait for replies: they are not received while stdout blocks.
+func (e *execution) forwardSignals(ctx context.Context, abort context.CancelCauseFunc, id string, started <-chan struct{}, signals <-chan os.Signal) {
+	requests := make(chan rpc.ControlParams, 8)
+	go e.sendControls(ctx, id, requests)
 	control := func(p rpc.ControlParams) {
 		select {
-		case said <- p:
-		default: // the command would get them in one lump
+		case requests <- p:
+		default: // eight are queued already
 		}
 	}
 	interrupts := 0
-	var early syscall.Signal
-	var tell <-chan rpc.ControlParams // nil until the command has begun
+	var early syscall.Signal              // before the start
+	var controls <-chan rpc.ControlParams // nil before the start
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-begun:
-			begun, tell = nil, e.tell
+		case <-started:
+			started, controls = nil, e.controls
 			if early != 0 {
 				control(signalParams(early))
 			}
-		case p := <-tell:
+		case p := <-controls:
 			control(p)
 		case s := <-signals:
 			if s == syscall.SIGINT {
 				interrupts++
 			}
 			switch sig := s.(syscall.Signal); {
-			case interrupts > interruptsToCancel, tell == nil && early != 0:
-				giveUp(&statusError{exitSignalBase + int(sig), errGivenUp})
-			case tell == nil:
+			case interrupts > interruptsToCancel, controls == nil && early != 0:
+				abort(&statusError{exitSignalBase + int(sig), errInterrupted})
+			case controls == nil:
 				early = sig
 			case interrupts == interruptsToCancel:
 				control(rpc.ControlParams{Type: rpc.ControlCancel})
@@ -226,11 +230,11 @@ func (e *execution) forward(ctx context.Context, giveUp context.CancelCauseFunc,
 	}
 }
 
-// say sends what comes to be said; it waits where there is no connection.
-func (e *execution) say(ctx context.Context, id string, said <-chan rpc.ControlParams) {
+// sendControls sends the requests to the session. It waits while there is no connection.
+func (e *execution) sendControls(ctx context.Context, id string, requests <-chan rpc.ControlParams) {
 	for {
 		select {
-		case p := <-said:
+		case p := <-requests:
 			p.SessionID = id
 			_ = e.conn.Notify(ctx, rpc.MethodControl, p)
 		case <-ctx.Done():
@@ -243,19 +247,19 @@ func signalParams(sig syscall.Signal) rpc.ControlParams {
 	return rpc.ControlParams{Type: rpc.ControlSignal, Signal: unix.SignalName(sig)}
 }
 
-// feed forwards stdin until its end, or until the command takes no more. Any other error of the command's side is
-// the execution's: the command would wait for an input that never comes. One of reading can't be given on, so it
-// looks like the end to the command, and is told here.
-func (e *execution) feed(ctx context.Context, giveUp context.CancelCauseFunc, s *client.Session) {
+// forwardStdin forwards stdin until its end, or until the command has closed its own. Any other
+// failed write ends the execution, since the command would wait for input that is never sent. A
+// read error is printed, and the command gets the end of its input.
+func (e *execution) forwardStdin(ctx context.Context, abort context.CancelCauseFunc, s *client.Session) {
 	buf := make([]byte, 64<<10)
 	for {
-		n, end := e.w.stdin.Read(buf)
-		if end != nil && end != io.EOF && !errors.Is(end, syscall.EBADF) { // nohup(1) gives a stdin that can't be read
-			fmt.Fprintf(e.w.stderr, "runnel: stdin: %v\n", end)
+		n, end := e.inv.stdin.Read(buf)
+		if end != nil && end != io.EOF && !errors.Is(end, syscall.EBADF) { // nohup(1) makes stdin unreadable
+			fmt.Fprintf(e.inv.stderr, "runnel: stdin: %v\n", end)
 		}
 		err := s.WriteBytes(ctx, buf[:n], end != nil)
-		if err != nil && !e.over(err) {
-			giveUp(&statusError{exitRunnelFailed, fmt.Errorf("stdin: %w", err)})
+		if err != nil && !e.inputClosed(err) {
+			abort(&statusError{exitRunnelFailed, fmt.Errorf("stdin: %w", err)})
 		}
 		if err != nil || end != nil {
 			return
@@ -263,12 +267,13 @@ func (e *execution) feed(ctx context.Context, giveUp context.CancelCauseFunc, s 
 	}
 }
 
-// over reports whether a write failed because the command takes no more, or all is over anyway. One to a session
-// that was attached to is not made again after a drop, and then all is not over: what it held may be lost.
-func (e *execution) over(err error) bool {
-	var answer *rpc.Error
-	if errors.As(err, &answer) {
-		return answer.Code == rpc.CodeStdinClosed || answer.Code == rpc.CodeSessionNotFound
+// inputClosed reports whether a write failed because the command reads no more input, or because
+// the client is closed. If the client reconnects, a write of an attach that failed with its
+// connection is a real error: its data may be lost.
+func (e *execution) inputClosed(err error) bool {
+	var refused *rpc.Error
+	if errors.As(err, &refused) {
+		return refused.Code == rpc.CodeStdinClosed || refused.Code == rpc.CodeSessionNotFound
 	}
 	select {
 	case <-e.conn.Done():

@@ -82,7 +82,7 @@ func (p *place) serveIn(t *testing.T, dir string, args ...string) (*program, *cl
 // call calls, and fails the test if the server is not there any more.
 func call(t *testing.T, x *program, c *client.Client, method string, params, result any) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	defer cancel()
 	err := c.Call(ctx, method, params, result)
 	var told *rpc.Error
@@ -201,7 +201,7 @@ func TestMemoryRunsOut(t *testing.T) {
 	x, c := p.serveIn(t, dir, "--drain=0s")
 	// 80 children that hold 3 MiB each, besides what a shell takes.
 	script := `i=0; while [ $i -lt 80 ]; do { head -c 3145728 /dev/zero; sleep 2; } | tail -c 3145728 >/dev/null & i=$((i+1)); done; wait; exit 7`
-	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*testTimeout)
 	defer cancel()
 	var rec rpc.Captured
 	if err := c.Call(ctx, rpc.MethodExecute, rpc.ExecuteParams{Command: rpc.Command{Shell: script}, Wait: true}, &rec); err != nil {

@@ -8,16 +8,18 @@ import (
 	"github.com/runnel-rpc/runnel/process"
 )
 
-// closeHost closes it; what it could not end or remove is logged, and left for the next one.
+// closeHost closes the host, and logs an error if processes or files are left; the next server
+// removes them.
 func closeHost(h *process.Host, log zerolog.Logger) error {
 	err := h.Close()
 	if err != nil {
-		log.Error().Err(err).Msg("leaving something behind")
+		log.Error().Err(err).Msg("cleanup is incomplete")
 	}
 	return err
 }
 
-// openHost probes the machine for what holds process trees, after it has ended what crashed servers left.
+// openHost opens the host that runs process trees, which first ends the leftover processes of
+// crashed servers. It fails if the machine cannot enforce --limit or --max-limit.
 func (b *bounds) openHost(log zerolog.Logger) (*process.Host, error) {
 	h, err := process.Open(process.Options{
 		Containment:      process.Containment(b.Containment),

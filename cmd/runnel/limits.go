@@ -11,10 +11,10 @@ import (
 	"github.com/runnel-rpc/runnel/process"
 )
 
-// limits are values of some limits, as flags give them.
+// limits are the values of --limit or --max-limit.
 type limits process.Limits
 
-// limitsMapper reads NAME=VALUE, several with commas between.
+// limitsMapper parses NAME=VALUE[,NAME=VALUE…].
 type limitsMapper struct{}
 
 func (limitsMapper) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
@@ -29,14 +29,14 @@ func (limitsMapper) Decode(ctx *kong.DecodeContext, target reflect.Value) error 
 	for pair := range strings.SplitSeq(text, ",") {
 		name, value, ok := strings.Cut(pair, "=")
 		if limit := process.Limit(name); !ok || !slices.Contains(process.AllLimits, limit) {
-			return fmt.Errorf("%q is no limit: write NAME=VALUE, with one of the names %v", pair, process.AllLimits)
+			return fmt.Errorf("invalid limit %q: must be NAME=VALUE, with NAME one of %v", pair, process.AllLimits)
 		}
 		n, err := parseSize(value)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		if n < 1 && process.Limit(name) != process.FileBytes {
-			return fmt.Errorf("%s must be more than 0", name)
+			return fmt.Errorf("%s must be greater than 0", name)
 		}
 		all[process.Limit(name)] = n
 	}

@@ -8,10 +8,10 @@ import (
 	"github.com/runnel-rpc/runnel/rpc/client"
 )
 
-// listed returns all sessions, newest first, from as many pages as there are. More is true where a server that knows no
-// pages left some out.
-func listed(ctx context.Context, conn *client.Client) (all []rpc.SessionStatus, more bool, err error) {
-	all = []rpc.SessionStatus{} // which is [] in JSON
+// listSessions returns all sessions, newest first, from all pages. More is true if sessions are
+// missing because the server does not support pages.
+func listSessions(ctx context.Context, conn *client.Client) (all []rpc.SessionStatus, more bool, err error) {
+	all = []rpc.SessionStatus{} // not nil, which is null in JSON
 	for after := ""; ; {
 		var page rpc.ListResult
 		if err := conn.CallIdempotent(ctx, rpc.MethodList, rpc.ListParams{After: after}, &page); err != nil {
@@ -22,7 +22,7 @@ func listed(ctx context.Context, conn *client.Client) (all []rpc.SessionStatus, 
 		case "":
 			return all, page.Truncated, nil
 		case after:
-			return nil, false, errors.New("list: the server repeats a page")
+			return nil, false, errors.New("list: server returned the same page again")
 		}
 		after = page.Next
 	}

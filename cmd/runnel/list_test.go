@@ -104,7 +104,7 @@ func TestSessionsOfAServerWithoutPages(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	x.exits(0)
-	x.says("these are the newest")
+	x.says("only the newest sessions")
 }
 
 // TestCancelOnAServerThatVerifiesNothing: one that does not announce survivors_verified does not say that it is false.

@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// listenTCP listens on host:port, which has to be loopback unless a token guards it.
-func listenTCP(address string, guarded bool) (net.Listener, error) {
+// listenTCP listens on host:port, which must be a loopback address unless callers need a token.
+func listenTCP(address string, token bool) (net.Listener, error) {
 	addr, err := net.ResolveTCPAddr("tcp", address)
 	if err != nil {
 		return nil, &statusError{exitUsage, fmt.Errorf("--listen: %w", err)}
 	}
-	if !guarded && !addr.IP.IsLoopback() {
-		return nil, &statusError{exitUsage, fmt.Errorf("--auth none is for loopback addresses only, not %s", address)}
+	if !token && !addr.IP.IsLoopback() {
+		return nil, &statusError{exitUsage, fmt.Errorf("--auth none requires a loopback address, not %s", address)}
 	}
 	l, err := net.ListenTCP("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -27,11 +27,11 @@ func listenTCP(address string, guarded bool) (net.Listener, error) {
 	return l, err
 }
 
-// listenUnix listens on a socket that only this user may connect to. One that a dead server left is replaced;
-// one that may be alive is not.
+// listenUnix listens on a socket that only this user may connect to. It replaces the socket of a
+// server that has exited, and fails if another server may be listening.
 func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 	dir := filepath.Dir(path)
-	if err := privateDir(dir); err != nil {
+	if err := makePrivateDir(dir); err != nil {
 		return nil, fmt.Errorf("socket: %w", err)
 	}
 	unlock, err := lockDir(ctx, dir)
@@ -42,11 +42,11 @@ func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 	if err := removeStale(path); err != nil {
 		return nil, fmt.Errorf("socket %s: %w", path, err)
 	}
-	old := syscall.Umask(0o177) // the socket is 0600 from its first moment
+	old := syscall.Umask(0o177) // so that the socket is created with mode 0600
 	l, err := net.Listen("unix", path)
 	syscall.Umask(old)
 	if errors.Is(err, syscall.EINVAL) {
-		return nil, fmt.Errorf("socket %s: the path is too long for a socket", path)
+		return nil, fmt.Errorf("socket %s: path is too long", path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("socket: %w", err)
@@ -54,7 +54,7 @@ func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 	return l, nil
 }
 
-// removeStale removes a socket that nobody listens on.
+// removeStale removes a socket that no process listens on.
 func removeStale(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -64,14 +64,14 @@ func removeStale(path string) error {
 		return err
 	}
 	if info.Mode().Type() != os.ModeSocket {
-		return errors.New("there is a file of that name")
+		return errors.New("file exists and is not a socket")
 	}
 	c, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
 		_ = c.Close()
 	}
-	if !errors.Is(err, syscall.ECONNREFUSED) { // any other error may be that of one who is busy
-		return errors.New("another server is listening; give --socket another path, or none (--socket=)")
+	if !errors.Is(err, syscall.ECONNREFUSED) { // with any other error, a server may be listening
+		return errors.New("another server is listening; use another --socket, or --socket= for none")
 	}
 	return os.Remove(path)
 }

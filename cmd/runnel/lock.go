@@ -10,23 +10,22 @@ import (
 )
 
 const (
-	// lockWait is the longest time that a start waits for another server's lock.
-	lockWait = 3 * time.Second
-	// lockPoll is the time between two tries.
-	lockPoll = 10 * time.Millisecond
+	// lockTimeout is how long a start waits for another server's lock.
+	lockTimeout = 3 * time.Second
+	// lockInterval is the time between two attempts.
+	lockInterval = 10 * time.Millisecond
 )
 
-// lockDir keeps other servers of this user out of dir until unlock: what is looked for there and made where
-// it is missing, two of them that start together would make twice. It fails after lockWait, and with the cause of ctx
-// when that ends.
+// lockDir locks dir until unlock is called, so that servers that start at the same time do not both
+// create a file that does not exist. It fails after lockTimeout, or with the cause of ctx.
 func lockDir(ctx context.Context, dir string) (unlock func(), err error) {
 	d, err := os.OpenFile(dir, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_DIRECTORY, 0)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, lockWait, fmt.Errorf("%s: another process has held its lock for %v", dir, lockWait))
+	ctx, cancel := context.WithTimeoutCause(ctx, lockTimeout, fmt.Errorf("%s: another process has held its lock for %v", dir, lockTimeout))
 	defer cancel()
-	// flock(2) has no timeout, and a call that blocks could not be given up.
+	// A blocking flock(2) has no timeout and cannot be canceled.
 	for {
 		err = syscall.Flock(int(d.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		switch {
@@ -39,7 +38,7 @@ func lockDir(ctx context.Context, dir string) (unlock func(), err error) {
 			return nil, os.NewSyscallError("flock "+dir, err)
 		}
 		select {
-		case <-time.After(lockPoll):
+		case <-time.After(lockInterval):
 		case <-ctx.Done():
 			_ = d.Close()
 			return nil, context.Cause(ctx)

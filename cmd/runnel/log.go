@@ -9,8 +9,8 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// newLog writes to w: in color to a terminal, and as JSON to all else unless format has it otherwise. It never waits
-// for w. Call flush once nothing is logged any more.
+// newLog returns a logger that writes to w and never blocks on it: colored text if w is a terminal,
+// else JSON, unless format is console or json. Call flush after the last use of the logger.
 func newLog(w io.Writer, level, format string) (log zerolog.Logger, flush func()) {
 	f, ok := w.(*os.File)
 	terminal := ok && isatty.IsTerminal(f.Fd())
@@ -34,7 +34,7 @@ func newLog(w io.Writer, level, format string) (log zerolog.Logger, flush func()
 	return zerolog.New(formatted(sink)).Level(l).With().Timestamp().Logger(), sink.close
 }
 
-// lastError keeps the error of a writer from zerolog, which would report it to stderr.
+// lastError records the error of a writer and hides it from zerolog, which would print it to stderr.
 type lastError struct {
 	io.Writer
 	err error

@@ -13,18 +13,19 @@ import (
 
 type logsCmd struct {
 	target
-	AfterSeq int64  `name:"after-seq" help:"Place in the session's log behind which to begin." placeholder:"N"`
-	ID       string `arg:"" help:"The session's id, or a prefix of it that no other has."`
+	AfterSeq int64  `name:"after-seq" help:"Begin after this position in the session's log." placeholder:"N"`
+	ID       string `arg:"" help:"The session's id, or a unique prefix of it."`
 }
 
-// beyond is a place that no log reaches. A read from there tells where the log ends.
-const beyond = 1<<53 - 1
+// endOfLog is a position beyond the end of any log. The result of a read from there has the end of
+// the log.
+const endOfLog = 1<<53 - 1
 
-// Run prints the session's output up to now, stdout on stdout and stderr on stderr. A session that goes on writing
-// does not keep it.
-func (c *logsCmd) Run(w *world) error {
-	return c.with(w, func(ctx context.Context, conn *client.Client) error {
-		id, err := resolve(ctx, conn, c.ID)
+// Run prints the session's output up to the current end of the log, stdout to stdout and stderr to
+// stderr.
+func (c *logsCmd) Run(inv *invocation) error {
+	return c.withClient(inv, func(ctx context.Context, conn *client.Client) error {
+		id, err := resolveID(ctx, conn, c.ID)
 		if err != nil {
 			return err
 		}
@@ -32,7 +33,7 @@ func (c *logsCmd) Run(w *world) error {
 			err = conn.Call(ctx, rpc.MethodRead, rpc.ReadParams{SessionID: id, AfterSeq: after, Timeout: rpc.Seconds{Set: true}}, &res)
 			return res, err
 		}
-		end, err := read(beyond)
+		end, err := read(endOfLog)
 		if err != nil {
 			return err
 		}
@@ -42,7 +43,7 @@ func (c *logsCmd) Run(w *world) error {
 				return err
 			}
 			for _, e := range res.Events {
-				if err := printEvent(w, e); err != nil {
+				if err := printEvent(inv, e); err != nil {
 					return err
 				}
 			}
@@ -55,36 +56,36 @@ func (c *logsCmd) Run(w *world) error {
 	})
 }
 
-// printEvent prints what is output, and tells what is lost.
-func printEvent(w *world, e rpc.Event) error {
+// printEvent prints output, and reports a gap to stderr.
+func printEvent(inv *invocation, e rpc.Event) error {
 	switch e.Method {
 	case rpc.NotifyOutput:
 		var o rpc.Output
 		if err := json.Unmarshal(e.Params, &o); err != nil {
 			return err
 		}
-		return printOutput(w, &o)
+		return printOutput(inv, &o)
 	case rpc.NotifyGap:
 		var g rpc.Gap
 		if err := json.Unmarshal(e.Params, &g); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintf(w.stderr, "runnel: %d bytes of output are not kept any more\n", g.LostBytes)
+		_, err := fmt.Fprintf(inv.stderr, "runnel: %d bytes of output are not kept\n", g.LostBytes)
 		return err
 	}
 	return nil
 }
 
-func printOutput(w *world, o *rpc.Output) (err error) {
+func printOutput(inv *invocation, o *rpc.Output) (err error) {
 	data := []byte(o.Data)
 	if o.Encoding == rpc.EncodingBase64 {
 		if data, err = base64.StdEncoding.DecodeString(o.Data); err != nil {
 			return err
 		}
 	}
-	to := io.Writer(w.stdout)
+	to := io.Writer(inv.stdout)
 	if o.Type == rpc.StreamStderr {
-		to = w.stderr
+		to = inv.stderr
 	}
 	_, err = to.Write(data)
 	return err

@@ -32,7 +32,7 @@ type clean struct{ *testing.M }
 
 func (c clean) Run() int {
 	// If go test ignores a signal, as in the background of a script, runnel would inherit that and not forward it.
-	ignoredToDefault()
+	resetIgnored()
 	code := c.M.Run()
 	if left := marked(); len(left) > 0 {
 		fmt.Fprintf(os.Stderr, "left running: %q\n", left)

@@ -9,17 +9,18 @@ import (
 )
 
 const (
-	// maxGarbage, in bytes, and garbageShare, a share of the memory in use, together bound the garbage that waits for a
-	// collection. By default the runtime lets as much wait as is in use (GOGC=100), which doubles the memory of full logs.
+	// The garbage that is not collected yet is at most maxGarbage bytes plus 1/garbageShare of the
+	// live heap. With the default of the runtime (GOGC=100) it may be as large as the live heap,
+	// which would double the memory of full logs.
 	maxGarbage   = 16 << 20
 	garbageShare = 8
-	// gcStep is the least change of GOGC, in percent, that is worth a stop of the world.
+	// gcStep is the smallest change of GOGC, in percent, that is applied, since each stops the world.
 	gcStep = 5
 )
 
-// boundGarbage keeps garbage within its bound until stop is called. It changes nothing while little memory is in use, or
-// if the operator has set GOGC.
-func boundGarbage() (stop func()) {
+// limitGarbage adjusts GOGC to the bound of garbage until stop is called. It does nothing while the
+// heap is small, or if GOGC is set in the environment.
+func limitGarbage() (stop func()) {
 	if os.Getenv("GOGC") != "" {
 		return func() {}
 	}
@@ -34,12 +35,13 @@ func boundGarbage() (stop func()) {
 	})
 }
 
-// gcPercent is GOGC for so many bytes in use.
+// gcPercent returns GOGC for a live heap of so many bytes.
 func gcPercent(live uint64) int {
 	return int(min(100, 100/garbageShare+100*maxGarbage/max(live, 1)))
 }
 
-// afterCollections calls f after each collection, in the runtime's goroutine for finalizers, until stop is called.
+// afterCollections calls f after each garbage collection, on the goroutine of finalizers, until
+// stop is called.
 func afterCollections(f func()) (stop func()) {
 	type sentinel struct{ _ *byte }
 	var stopped atomic.Bool

@@ -9,7 +9,7 @@ import (
 type openrpcCmd struct{}
 
 // Run prints the OpenRPC document of the protocol.
-func (openrpcCmd) Run(w *world) error {
-	_, err := io.WriteString(w.stdout, openrpc.Document())
+func (openrpcCmd) Run(inv *invocation) error {
+	_, err := io.WriteString(inv.stdout, openrpc.Document())
 	return err
 }

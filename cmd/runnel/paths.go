@@ -10,8 +10,8 @@ import (
 	"syscall"
 )
 
-// defaultSocket is $XDG_RUNTIME_DIR/runnel/sock, else the same under ~/.local/state; "" where there is
-// neither.
+// defaultSocket returns $XDG_RUNTIME_DIR/runnel/sock, or ~/.local/state/runnel/sock if the variable
+// is not set, or "" if there is no home directory either.
 func defaultSocket() string {
 	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
 		return filepath.Join(dir, "runnel", "sock")
@@ -23,9 +23,9 @@ func defaultSocket() string {
 	return filepath.Join(home, ".local", "state", "runnel", "sock")
 }
 
-// defaultState is where servers of this user leave word of what they run: beside the default socket; "" where there is
-// none.
-func defaultState() string {
+// defaultStateDir returns the directory of the state files of this user's servers, next to the
+// default socket, or "".
+func defaultStateDir() string {
 	socket := defaultSocket()
 	if socket == "" {
 		return ""
@@ -33,16 +33,17 @@ func defaultState() string {
 	return filepath.Join(filepath.Dir(socket), "servers")
 }
 
-// ownSocket is where the user's own server listens: where the environment tells `serve` to, else the default.
-func ownSocket() string {
+// socketPath returns the socket of the user's server: $RUNNEL_SOCKET, or the default.
+func socketPath() string {
 	if path := os.Getenv("RUNNEL_SOCKET"); path != "" {
 		return path
 	}
 	return defaultSocket()
 }
 
-// besideSocket is the token file beside a socket, or beside the default one; "" where there is neither.
-func besideSocket(socket string) string {
+// tokenPath returns the token file in the directory of a socket, or of the default one if socket is
+// "". It returns "" if there is neither.
+func tokenPath(socket string) string {
 	if socket == "" {
 		socket = defaultSocket()
 	}
@@ -52,10 +53,10 @@ func besideSocket(socket string) string {
 	return filepath.Join(filepath.Dir(socket), "token")
 }
 
-// privateDir makes a directory that only this user enters; one that is there is left as it is.
-func privateDir(dir string) error { return os.MkdirAll(dir, 0o700) }
+// makePrivateDir creates a directory with mode 0700. An existing one is not changed.
+func makePrivateDir(dir string) error { return os.MkdirAll(dir, 0o700) }
 
-// readRegular reads a regular file. Anything else, a FIFO for example, is an error, and is not waited for.
+// readRegular reads a regular file. It fails without blocking for any other file, such as a FIFO.
 func readRegular(path string) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -68,8 +69,8 @@ func readRegular(path string) ([]byte, error) {
 	return io.ReadAll(f)
 }
 
-// writeWhole writes a file, 0600, so that nobody ever sees a part of it.
-func writeWhole(path string, data []byte) error {
+// writeAtomically replaces a file, with mode 0600, by a rename.
+func writeAtomically(path string, data []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return err

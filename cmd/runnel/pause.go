@@ -4,10 +4,10 @@ import "github.com/runnel-rpc/runnel/rpc"
 
 type pauseCmd struct {
 	target
-	ID string `arg:"" help:"The session's id, or a prefix of it that no other has."`
+	ID string `arg:"" help:"The session's id, or a unique prefix of it."`
 }
 
-// Run stops the session's tree.
-func (c *pauseCmd) Run(w *world) error {
-	return c.control(w, c.ID, rpc.ControlParams{Type: rpc.ControlPause})
+// Run pauses the session.
+func (c *pauseCmd) Run(inv *invocation) error {
+	return c.control(inv, c.ID, rpc.ControlParams{Type: rpc.ControlPause})
 }

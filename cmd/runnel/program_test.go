@@ -15,7 +15,7 @@ import (
 )
 
 // patience bounds every wait of a test for what is sure to come.
-const patience = 30 * time.Second
+const testTimeout = 30 * time.Second
 
 // place is where programs of one test run: a home and a runtime directory of their own.
 type place struct{ dir string }
@@ -180,7 +180,7 @@ func (x *program) exits(status int) {
 	x.t.Helper()
 	select {
 	case <-x.done:
-	case <-time.After(patience):
+	case <-time.After(testTimeout):
 		_ = x.Process.Signal(syscall.SIGQUIT) // what hangs, says the Go runtime
 		x.t.Fatal("does not end")
 	}
@@ -232,7 +232,7 @@ func (x *program) types(text string) {
 
 // poll waits for ok for as long as patience has it.
 func poll(ok func() bool) bool {
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(testTimeout); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if ok() {
 			return true
 		}

@@ -19,19 +19,19 @@ type psCmd struct {
 }
 
 // Run prints the sessions as a table, newest first.
-func (c *psCmd) Run(w *world) error {
-	return c.with(w, func(ctx context.Context, conn *client.Client) error {
-		sessions, more, err := listed(ctx, conn)
+func (c *psCmd) Run(inv *invocation) error {
+	return c.withClient(inv, func(ctx context.Context, conn *client.Client) error {
+		sessions, more, err := listSessions(ctx, conn)
 		if err != nil {
 			return err
 		}
 		if more {
-			fmt.Fprintln(w.stderr, "runnel: there are more sessions than one answer holds; these are the newest")
+			fmt.Fprintln(inv.stderr, "runnel: the list is incomplete: only the newest sessions are shown")
 		}
 		if c.JSON {
-			return json.NewEncoder(w.stdout).Encode(sessions)
+			return json.NewEncoder(inv.stdout).Encode(sessions)
 		}
-		t := tabwriter.NewWriter(w.stdout, 0, 0, 2, ' ', 0)
+		t := tabwriter.NewWriter(inv.stdout, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(t, "SESSION\tSTATE\tPID\tSTARTED\tEXIT\tCOMMAND")
 		for _, s := range sessions {
 			fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\n", s.SessionID, s.State, s.PID, since(s.StartedAt), exitOf(s.Completion), oneLine(s.Command.String()))
@@ -60,7 +60,8 @@ func exitOf(c *rpc.Completion) string {
 	return "?"
 }
 
-// oneLine keeps a command from breaking the table, and the terminal.
+// oneLine returns at most 60 characters of a command on one line, with unprintable characters
+// replaced.
 func oneLine(s string) string {
 	const most = 60
 	printable := func(r rune) rune {

@@ -9,14 +9,15 @@ import (
 	"path/filepath"
 )
 
-// readyFile tells who started a server that it listens, and where.
+// readyFile is the content of the ready file, which exists while a server listens.
 type readyFile struct {
-	URL       string `json:"url"` // of the first TCP listener; "" where there is none
+	URL       string `json:"url"` // of the first TCP listener; "" if there is none
 	PID       int    `json:"pid"`
-	TokenFile string `json:"token_file,omitempty"` // left out under --auth none
+	TokenFile string `json:"token_file,omitempty"` // omitted with --auth none
 }
 
-// write writes the file. The function that it returns removes it, unless another server has replaced it.
+// write writes the file, and returns a function that removes it unless another server has replaced
+// it.
 func (r readyFile) write(path string) (remove func(), err error) {
 	text, err := json.Marshal(r)
 	if err != nil {
@@ -24,7 +25,7 @@ func (r readyFile) write(path string) (remove func(), err error) {
 	}
 	text = append(text, '\n')
 	if path, err = filepath.Abs(path); err == nil {
-		err = writeWhole(path, text)
+		err = writeAtomically(path, text)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("ready file: %w", err)
@@ -36,7 +37,7 @@ func (r readyFile) write(path string) (remove func(), err error) {
 	}, nil
 }
 
-// urlOf is where a client on this machine reaches the first TCP listener.
+// urlOf returns the URL of the first TCP listener for a client on this machine.
 func urlOf(listeners []net.Listener) string {
 	for _, l := range listeners {
 		addr, ok := l.Addr().(*net.TCPAddr)

@@ -9,43 +9,44 @@ import (
 )
 
 const (
-	// window is how much output of a command may wait for a stdout that blocks.
+	// window is how many bytes of output are queued while stdout blocks.
 	window = 256 << 10
-	// localLinger is how long one on the user's own server waits for a `run` that was stopped, by Ctrl-Z say.
+	// localLinger is the linger of a session on the user's own server: how long it continues while
+	// its `run` is stopped, for example by Ctrl-Z.
 	localLinger = 24 * time.Hour
-	// localReconnect is how long a `run` that was stopped tries to come back: that server answers at once, or
-	// is gone.
+	// localReconnect is how long to try to reconnect to the user's own server, which either
+	// responds at once or has exited.
 	localReconnect = 2 * time.Second
-	// abandonTime bounds the farewell to a command that is given up.
-	abandonTime = time.Second
+	// abandonTimeout bounds the last request to a session whose end is not awaited.
+	abandonTimeout = time.Second
 )
 
-// remoteLinger is how long a command on a server at a URL outlives its connection to `run`, and how long that
-// tries to come back. Tests have less patience.
+// remoteLinger is the linger of a session on a server at a URL, and how long `run` and `attach` try
+// to reconnect to it. Tests set a shorter one.
 var remoteLinger = 2 * time.Minute
 
-// reconnect is how client verbs that follow a session come back to it, saying so on stderr. The user's own server
-// is back at once or not at all, so nothing is said before it is.
-func (t *target) reconnect(w *world) *client.Reconnect {
+// reconnect returns how client verbs that are attached to a session reconnect, with messages on
+// stderr. For the user's own server there is one message, after the reconnect.
+func (t *target) reconnect(inv *invocation) *client.Reconnect {
 	if t.URL == "" {
 		var dropped error
 		return &client.Reconnect{
 			Timeout:  localReconnect,
 			Dropped:  func(err error) { dropped = err },
-			Restored: func() { fmt.Fprintf(w.stderr, "runnel: connection lost: %v; reconnected\n", dropped) },
+			Restored: func() { fmt.Fprintf(inv.stderr, "runnel: connection lost: %v; reconnected\n", dropped) },
 		}
 	}
 	return &client.Reconnect{
 		Timeout:  remoteLinger,
-		Dropped:  func(err error) { fmt.Fprintf(w.stderr, "runnel: connection lost: %v; reconnecting\n", err) },
-		Restored: func() { fmt.Fprintln(w.stderr, "runnel: reconnected") },
+		Dropped:  func(err error) { fmt.Fprintf(inv.stderr, "runnel: connection lost: %v; reconnecting\n", err) },
+		Restored: func() { fmt.Fprintln(inv.stderr, "runnel: reconnected") },
 	}
 }
 
-// lingering sets what becomes of a command whose `run` is gone. One on the user's own server ends when the
-// connection drops, for that is the end of `run`, unless it was stopped and said so. To one at a URL the
-// connection may only have failed.
-func (t *target) lingering(p *rpc.ExecuteParams) {
+// setLinger sets what happens to a command whose `run` is not connected. On the user's own server
+// it ends when the connection is closed, since `run` has then exited, unless `run` was stopped and
+// has detached before. On a server at a URL it continues, since the network may have failed.
+func (t *target) setLinger(p *rpc.ExecuteParams) {
 	p.Linger = rpc.Seconds{Set: true, D: localLinger}
 	if t.URL != "" {
 		p.OnDisconnect = rpc.OnDisconnectKeep

@@ -14,30 +14,30 @@ import (
 )
 
 type serveCmd struct {
-	Listen      []string `help:"Address to listen on; may be given more than once, port 0 allowed; empty for none." default:"127.0.0.1:8003" placeholder:"HOST:PORT" env:"RUNNEL_LISTEN"`
-	Socket      string   `help:"Unix socket for this user's own processes; empty for none." default:"${socket}" env:"RUNNEL_SOCKET"`
-	ReadyFile   string   `help:"File to write once listening: url, pid and token_file as JSON." env:"RUNNEL_READY_FILE"`
-	Auth        string   `help:"Who may call over TCP: token, or none (loopback only)." enum:"token,none" default:"token" env:"RUNNEL_AUTH"`
-	TokenFile   string   `help:"The token; made where it is missing. Default: token beside the socket." env:"RUNNEL_TOKEN_FILE"`
-	AllowHost   []string `help:"Host to let in besides loopback." env:"RUNNEL_ALLOW_HOST"`
-	AllowOrigin []string `help:"Browser origin to let in." env:"RUNNEL_ALLOW_ORIGIN"`
+	Listen      []string `help:"Address to listen on; may be repeated; port 0 chooses a free port; empty for none." default:"127.0.0.1:8003" placeholder:"HOST:PORT" env:"RUNNEL_LISTEN"`
+	Socket      string   `help:"Unix socket for processes of this user; empty for none." default:"${socket}" env:"RUNNEL_SOCKET"`
+	ReadyFile   string   `help:"File to write when the server listens: url, pid and token_file as JSON." env:"RUNNEL_READY_FILE"`
+	Auth        string   `help:"Authentication over TCP: token, or none (loopback only)." enum:"token,none" default:"token" env:"RUNNEL_AUTH"`
+	TokenFile   string   `help:"File with the token; created if it does not exist. Default: token in the directory of the socket." env:"RUNNEL_TOKEN_FILE"`
+	AllowHost   []string `help:"Host header to accept besides loopback." env:"RUNNEL_ALLOW_HOST"`
+	AllowOrigin []string `help:"Origin header of browsers to accept." env:"RUNNEL_ALLOW_ORIGIN"`
 	LogLevel    string   `help:"trace, debug, info, warn or error." enum:"trace,debug,info,warn,error" default:"info" env:"RUNNEL_LOG_LEVEL"`
 	LogFormat   string   `help:"console, json, or auto." enum:"auto,console,json" default:"auto" env:"RUNNEL_LOG_FORMAT"`
 	bounds      `embed:""`
 }
 
-// Run serves until the first signal, and then drains; a second signal ends at once.
-func (c *serveCmd) Run(w *world) error {
-	signal.Notify(make(chan os.Signal, 1), endSignals()...) // one more signal does not interrupt what follows the shutdown
-	ctx, stop := signal.NotifyContext(w.ctx, endSignals()...)
+// Run serves until the first signal, and then drains. A second signal ends the drain.
+func (c *serveCmd) Run(inv *invocation) error {
+	signal.Notify(make(chan os.Signal, 1), stopSignals()...) // a third signal must not interrupt the cleanup
+	ctx, stop := signal.NotifyContext(inv.ctx, stopSignals()...)
 	defer stop()
-	defer boundGarbage()()
-	ignoredToDefault()
-	keepInherited()
-	keepThreads()
-	log, flush := newLog(w.stderr, c.LogLevel, c.LogFormat)
+	defer limitGarbage()()
+	resetIgnored()
+	setCloseOnExec()
+	startThreads()
+	log, flush := newLog(inv.stderr, c.LogLevel, c.LogFormat)
 	defer flush()
-	s, err := c.startUnlessEnded(ctx, log)
+	s, err := c.startOrCancel(ctx, log)
 	if s == nil {
 		return err
 	}
@@ -45,10 +45,11 @@ func (c *serveCmd) Run(w *world) error {
 	return errors.Join(err, s.close())
 }
 
-// endSignals are those that end a server.
-var endSignals = sync.OnceValue(func() []os.Signal { return unlessIgnored(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP) })
+// stopSignals are the signals that end a server.
+var stopSignals = sync.OnceValue(func() []os.Signal { return notIgnored(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP) })
 
-// auth says who may call, and makes TokenFile the absolute path of the token, or "" where none is asked for.
+// auth returns the authentication of the server. It sets TokenFile to the absolute path of the
+// token, or to "" with --auth none.
 func (c *serveCmd) auth(ctx context.Context) (server.Auth, error) {
 	a := server.Auth{AllowHosts: c.AllowHost, AllowOrigins: c.AllowOrigin}
 	if c.Auth == "none" {
@@ -56,10 +57,10 @@ func (c *serveCmd) auth(ctx context.Context) (server.Auth, error) {
 		return a, nil
 	}
 	if c.TokenFile == "" {
-		c.TokenFile = besideSocket(c.Socket)
+		c.TokenFile = tokenPath(c.Socket)
 	}
 	if c.TokenFile == "" {
-		return a, &statusError{exitUsage, errors.New("there is no home directory for the token: give --token-file")}
+		return a, &statusError{exitUsage, errors.New("no home directory for the token: --token-file is required")}
 	}
 	var err error
 	if c.TokenFile, err = filepath.Abs(c.TokenFile); err == nil {
@@ -90,7 +91,7 @@ func (c *serveCmd) listen(ctx context.Context) (all []net.Listener, err error) {
 		all = append(all, l)
 	}
 	if len(all) == 0 {
-		return nil, &statusError{exitUsage, errors.New("there is nothing to listen on: give --listen or --socket")}
+		return nil, &statusError{exitUsage, errors.New("nothing to listen on: --listen or --socket is required")}
 	}
 	return all, nil
 }

@@ -28,7 +28,8 @@ type service struct {
 	log      zerolog.Logger
 }
 
-// newService returns a server whose sessions host holds. Who opened the host closes it, after the service has shut down.
+// newService returns a server whose sessions run on host. The caller closes the host after the
+// service has shut down.
 func newService(b *bounds, auth server.Auth, host *process.Host, log zerolog.Logger) *service {
 	registry := session.NewRegistry(session.Options{
 		MaxSessions:  b.MaxSessions,
@@ -55,7 +56,7 @@ func newService(b *bounds, auth server.Auth, host *process.Host, log zerolog.Log
 			MaxLimits:     process.Limits(b.MaxLimit),
 		},
 		MaxConnections:     b.MaxConnections,
-		MaxUnauthenticated: mostUnauthenticated(b.MaxUnauthenticated),
+		MaxUnauthenticated: unauthenticatedLimit(b.MaxUnauthenticated),
 		RequestTimeout:     requestTimeout,
 		MaxInFlight:        b.MaxInFlight,
 		MaxMessageBytes:    b.MaxMessageBytes,
@@ -75,19 +76,21 @@ func newService(b *bounds, auth server.Auth, host *process.Host, log zerolog.Log
 	})}
 }
 
-// requestTimeout bounds an HTTP request, its answer, and the wait for the next one.
+// requestTimeout bounds reading an HTTP request, writing its response, and the wait for the next
+// request.
 const requestTimeout = 10 * time.Second
 
-// mostUnauthenticated leaves descriptors for those who are authenticated, and for what they run.
-func mostUnauthenticated(asked int) int {
+// unauthenticatedLimit returns how many unauthenticated connections to allow: at most a quarter of
+// the descriptors, so that the others are left for authenticated connections and their sessions.
+func unauthenticatedLimit(requested int) int {
 	var files syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil || files.Cur/4 > uint64(asked) {
-		return asked
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil || files.Cur/4 > uint64(requested) {
+		return requested
 	}
 	return int(max(files.Cur/4, 1))
 }
 
-// capabilities are what clients are told of the machine.
+// capabilities returns the capabilities that depend on the machine.
 func capabilities(h *process.Host) []string {
 	all := append([]string{"containment:" + string(h.Containment())}, process.Settable...)
 	for _, name := range process.AllLimits {
@@ -98,7 +101,8 @@ func capabilities(h *process.Host) []string {
 	return all
 }
 
-// environ is what commands inherit: all but what configures Runnel itself.
+// environ returns the environment that commands inherit: that of this process without the variables
+// that configure Runnel.
 func environ() []string {
 	var env []string
 	for _, e := range os.Environ() {
@@ -109,7 +113,8 @@ func environ() []string {
 	return env
 }
 
-// serve serves until ctx is done and then shuts down; stop gives the signals that end ctx back.
+// serve serves until ctx is done, and then shuts down. Stop ends the notification of ctx about
+// signals.
 func (s *service) serve(ctx context.Context, stop func(), listeners []net.Listener) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, l := range listeners {
@@ -117,7 +122,7 @@ func (s *service) serve(ctx context.Context, stop func(), listeners []net.Listen
 	}
 	group.Go(func() error {
 		<-ctx.Done()
-		again, release := signal.NotifyContext(context.Background(), endSignals()...)
+		again, release := signal.NotifyContext(context.Background(), stopSignals()...)
 		defer release()
 		stop()
 		s.shutdown(again)
@@ -126,8 +131,8 @@ func (s *service) serve(ctx context.Context, stop func(), listeners []net.Listen
 	return group.Wait()
 }
 
-// shutdown takes no more work, gives what runs the drain, and ends it. Once again is done, everything is
-// killed and nobody is waited for.
+// shutdown refuses new sessions, waits for the running ones until the drain is over, and ends them.
+// When again is done, it kills all sessions and does not wait for connections.
 func (s *service) shutdown(again context.Context) {
 	defer context.AfterFunc(again, s.registry.Kill)()
 	ctx, cancel := context.WithTimeout(again, s.drain)
@@ -136,13 +141,13 @@ func (s *service) shutdown(again context.Context) {
 	s.registry.Drain()
 	s.server.Announce()
 	s.registry.Shutdown(ctx)
-	said := make(chan struct{})
+	closed := make(chan struct{})
 	go func() {
-		defer close(said)
+		defer close(closed)
 		s.server.Shutdown()
 	}()
 	select {
-	case <-said:
+	case <-closed:
 	case <-again.Done():
 	}
 	s.log.Info().Msg("shut down")

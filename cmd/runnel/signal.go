@@ -11,29 +11,29 @@ import (
 
 type signalCmd struct {
 	target
-	ID     string `arg:"" help:"The session's id, or a prefix of it that no other has."`
-	Signal string `arg:"" help:"The signal's name: SIGINT, or INT."`
-	To     string `help:"Whom it is sent to: tree, or leader for the command itself." enum:"tree,leader" default:"tree"`
+	ID     string `arg:"" help:"The session's id, or a unique prefix of it."`
+	Signal string `arg:"" help:"The signal's name, such as SIGINT or INT."`
+	To     string `help:"Recipient: tree, or leader for the command's first process." enum:"tree,leader" default:"tree"`
 }
 
-// Run sends the signal to the session's tree.
-func (c *signalCmd) Run(w *world) error {
+// Run sends the signal to the session's tree or leader.
+func (c *signalCmd) Run(inv *invocation) error {
 	name := strings.ToUpper(c.Signal)
 	if !strings.HasPrefix(name, "SIG") {
 		name = "SIG" + name
 	}
 	p := rpc.ControlParams{Type: rpc.ControlSignal, Signal: name}
-	if c.To != rpc.ToTree { // the default, which a server without this param has too
+	if c.To != rpc.ToTree { // the default is omitted, since an older server may not know the param
 		p.To = c.To
 	}
-	return c.control(w, c.ID, p)
+	return c.control(inv, c.ID, p)
 }
 
-// control controls a session, and says what was done.
-func (t *target) control(w *world, prefix string, p rpc.ControlParams) error {
-	return t.with(w, func(ctx context.Context, conn *client.Client) error {
+// control sends a control request and prints its result.
+func (t *target) control(inv *invocation, prefix string, p rpc.ControlParams) error {
+	return t.withClient(inv, func(ctx context.Context, conn *client.Client) error {
 		var err error
-		if p.SessionID, err = resolve(ctx, conn, prefix); err != nil {
+		if p.SessionID, err = resolveID(ctx, conn, prefix); err != nil {
 			return err
 		}
 		var res rpc.ControlResult
@@ -41,9 +41,9 @@ func (t *target) control(w *world, prefix string, p rpc.ControlParams) error {
 			return err
 		}
 		if len(res.NotSignaled) > 0 {
-			return fmt.Errorf("%s: these processes belong to another user and were not signaled: %v", res.SessionID, res.NotSignaled)
+			return fmt.Errorf("%s: processes of another user were not signaled: %v", res.SessionID, res.NotSignaled)
 		}
-		_, err = fmt.Fprintf(w.stdout, "%s %s\n", res.SessionID, res.Status)
+		_, err = fmt.Fprintf(inv.stdout, "%s %s\n", res.SessionID, res.Status)
 		return err
 	})
 }

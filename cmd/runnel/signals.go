@@ -9,16 +9,18 @@ import (
 	"syscall"
 )
 
-// unlessIgnored are those of signals that this process was not started to ignore, as by nohup(1) or in the
-// background of a script: taking one would undo that. SIGHUP and SIGINT alone can be missing.
-func unlessIgnored(signals ...os.Signal) []os.Signal {
+// notIgnored returns the signals that this process was not started with ignored, as by nohup(1) or
+// in the background of a script: signal.Notify would undo that. The Go runtime reports only SIGHUP
+// and SIGINT as ignored.
+func notIgnored(signals ...os.Signal) []os.Signal {
 	return slices.DeleteFunc(signals, signal.Ignored)
 }
 
-// ignoredToDefault sees that commands are not born to ignore what this process was started to ignore, as a server is
-// that a script began in the background: Ctrl-C would do nothing to them. This process goes on to ignore it: it takes
-// the signal and does nothing. For a signal that is caught, exec(2) restores the default.
-func ignoredToDefault() {
+// resetIgnored makes commands start with the default disposition of signals that this process was
+// started with ignored, as in the background of a script: else Ctrl-C would have no effect on them.
+// This process catches the signal and does nothing, since execve(2) resets the disposition of a
+// caught signal, and keeps that of an ignored one.
+func resetIgnored() {
 	mask := ignoredAtStart()
 	for n := syscall.Signal(1); n < maxSignal; n++ {
 		if mask.has(n) || signal.Ignored(n) {
@@ -27,7 +29,7 @@ func ignoredToDefault() {
 	}
 }
 
-// maxSignal is above all numbers of signals (signal(7)).
+// maxSignal is greater than all signal numbers (signal(7)).
 const maxSignal = 65
 
 // signalMask has a bit for each signal.
@@ -35,8 +37,8 @@ type signalMask uint64
 
 func (m signalMask) has(sig syscall.Signal) bool { return m&(1<<(sig-1)) != 0 }
 
-// ignoredAtStart is what this process was started to ignore. The Go runtime knows that of two; where /proc does not
-// tell, it is nothing.
+// ignoredAtStart returns the signals that this process was started with ignored. It is empty if
+// /proc is not available.
 func ignoredAtStart() signalMask {
 	status, _ := os.ReadFile("/proc/self/status")
 	_, mask, _ := strings.Cut(string(status), "\nSigIgn:\t")

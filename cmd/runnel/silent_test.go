@@ -130,7 +130,7 @@ func TestVerbsEndWhenTheServerIsStopped(t *testing.T) {
 			default:
 				args = append(args, id)
 			}
-			all[p.start(t, "hasty-runnel", args...)] = "no answer within 500ms"
+			all[p.start(t, "hasty-runnel", args...)] = "no response within 500ms"
 		}
 	}
 	for x, why := range all {

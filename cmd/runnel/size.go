@@ -10,7 +10,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// sizeMapper reads sizes in bytes: 65536, 64KiB, 1MiB, 2GiB.
+// sizeMapper parses sizes in bytes, such as 65536, 64KiB, 1MiB, or 2GiB.
 type sizeMapper struct{}
 
 var units = []struct {
@@ -43,5 +43,5 @@ func parseSize(text string) (int64, error) {
 		}
 		return n * u.factor, nil
 	}
-	return 0, fmt.Errorf("%q is no size: write 65536, 64KiB, 1MiB", text)
+	return 0, fmt.Errorf("invalid size %q: must be like 65536, 64KiB or 1MiB", text)
 }

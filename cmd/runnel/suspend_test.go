@@ -123,7 +123,7 @@ func (p *rawPeer) call(method string, params object, result any) {
 				p.t.Fatal(err)
 			}
 		}
-	case <-time.After(patience):
+	case <-time.After(testTimeout):
 		p.t.Fatalf("%s is not answered", method)
 	}
 }

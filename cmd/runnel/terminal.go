@@ -13,82 +13,84 @@ import (
 	"github.com/runnel-rpc/runnel/rpc/client"
 )
 
-// The size of a command's terminal where there is none here.
+// The size of a command's terminal if stdin is not a terminal.
 const (
 	defaultRows = 24
 	defaultCols = 80
 )
 
-// terminal is this one, whose size that of the command follows.
+// terminal is the terminal of this process. The command's terminal gets the same size. A nil
+// terminal is valid for raw and cooked.
 type terminal struct {
-	file  *os.File    // nil where stdin is none
-	mode  *term.State // as it was found; nil where it is left as it is
-	modes sync.Mutex  // one change of the mode at a time
-	over  bool        // it is not made raw any more
+	file     *os.File    // nil if stdin is not a terminal
+	original *term.State // the mode at the start; nil if the mode is not changed
+	mu       sync.Mutex  // held while the mode is changed
+	restored bool        // the mode is not changed any more
 }
 
-// size is its size now; some terminals have none.
+// size returns the current size. Ok is false if the terminal has none.
 func (t *terminal) size() (rows, cols int, ok bool) {
 	cols, rows, err := term.GetSize(int(t.file.Fd()))
 	return rows, cols, err == nil && rows > 0 && cols > 0
 }
 
-// raw lets all that is typed through as it is.
+// raw sets raw mode (termios(3)).
 func (t *terminal) raw() {
-	if t == nil || t.mode == nil {
+	if t == nil || t.original == nil {
 		return
 	}
-	t.modes.Lock()
-	defer t.modes.Unlock()
-	if !t.over {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.restored {
 		_, _ = term.MakeRaw(int(t.file.Fd()))
 	}
 }
 
-// cooked makes the terminal what it was.
+// cooked sets the original mode until the next call of raw.
 func (t *terminal) cooked() {
-	if t == nil || t.mode == nil {
+	if t == nil || t.original == nil {
 		return
 	}
-	t.modes.Lock()
-	defer t.modes.Unlock()
-	_ = term.Restore(int(t.file.Fd()), t.mode)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_ = term.Restore(int(t.file.Fd()), t.original)
 }
 
-// restore makes the terminal what it was, for good.
+// restore sets the original mode. Later calls of raw have no effect.
 func (t *terminal) restore() {
-	t.modes.Lock()
-	defer t.modes.Unlock()
-	t.over = true
-	_ = term.Restore(int(t.file.Fd()), t.mode)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.restored = true
+	_ = term.Restore(int(t.file.Fd()), t.original)
 }
 
-// terminal gives the command a terminal of this one's size and type, and puts this one into raw mode until
-// restore: what is typed is the command's, Ctrl-C too.
-func (e *execution) terminal(p *rpc.ExecuteParams) (restore func(), err error) {
+// useTerminal gives the command a terminal with the size and the type of this process's one, which
+// it sets to raw mode until restore is called: all keys, Ctrl-C too, are sent to the command's
+// terminal.
+func (e *execution) useTerminal(p *rpc.ExecuteParams) (restore func(), err error) {
 	e.tty = &terminal{}
 	p.PTY = &rpc.PTY{Rows: defaultRows, Cols: defaultCols, Term: os.Getenv("TERM")}
 	restore = func() {}
-	fd := int(e.w.stdin.Fd())
+	fd := int(e.inv.stdin.Fd())
 	if !term.IsTerminal(fd) {
 		return restore, nil
 	}
-	e.tty.file = e.w.stdin
+	e.tty.file = e.inv.stdin
 	if rows, cols, ok := e.tty.size(); ok {
 		p.PTY.Rows, p.PTY.Cols = rows, cols
 	}
 	if !e.stdin {
 		return restore, nil
 	}
-	if e.tty.mode, err = term.MakeRaw(fd); err != nil {
+	if e.tty.original, err = term.MakeRaw(fd); err != nil {
 		return nil, err
 	}
-	e.stops.tty = e.tty
+	e.jobControl.tty = e.tty
 	return e.tty.restore, nil
 }
 
-// follow tells the session each new size until ctx is done.
-func (t *terminal) follow(ctx context.Context, s *client.Session) {
+// followSize sends the size, and each change of it, to the session until ctx is done.
+func (t *terminal) followSize(ctx context.Context, s *client.Session) {
 	if t.file == nil {
 		return
 	}

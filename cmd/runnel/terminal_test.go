@@ -122,7 +122,7 @@ func TestTerminalIsRestored(t *testing.T) {
 		"killed":        {"echo ready; kill -KILL $$", func(*screen) {}, 137},
 		"SIGTERM":       {"echo ready; exec sleep 1000", func(s *screen) { s.signal(syscall.SIGTERM) }, 143},
 		"SIGHUP":        {"echo ready; exec sleep 1000", func(s *screen) { s.signal(syscall.SIGHUP) }, 129},
-		"given up":      {"trap 'echo int' INT; trap 'echo term' TERM" + loop, (*screen).giveUp, 130},
+		"given up":      {"trap 'echo int' INT; trap 'echo term' TERM" + loop, (*screen).abort, 130},
 		"not a program": {"", func(*screen) {}, 127},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -154,7 +154,7 @@ func (s *screen) raw() {
 	}
 }
 
-func (s *screen) giveUp() {
+func (s *screen) abort() {
 	for _, answer := range []string{"int", "int", "term"} {
 		s.signal(syscall.SIGINT)
 		s.until(answer + "\r\n")

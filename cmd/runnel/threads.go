@@ -5,22 +5,23 @@ import (
 	"sync"
 )
 
-// spareThreads is how many threads the runtime has from the start. The runtime aborts the process if it needs another one and
-// the kernel refuses it, for example because a session has taken all process ids. Ending a session needs one thread for each
-// system call that takes long, and each of these calls frees process ids.
+// spareThreads is how many threads the Go runtime has from the start. The runtime aborts the
+// process if it needs another one and clone(2) fails, for example because a session has used up all
+// process ids. Ending a session needs a thread for each system call that takes long, and each of
+// these calls frees process ids.
 const spareThreads = 32
 
-// keepThreads makes the runtime start spareThreads threads. It never ends those that are idle.
-func keepThreads() {
-	var there, gone sync.WaitGroup
-	there.Add(spareThreads)
+// startThreads makes the runtime start spareThreads threads. The runtime keeps idle threads.
+func startThreads() {
+	var started, done sync.WaitGroup
+	started.Add(spareThreads)
 	for range spareThreads {
-		gone.Go(func() {
-			runtime.LockOSThread() // each on a thread of its own
+		done.Go(func() {
+			runtime.LockOSThread() // so that each goroutine needs a thread
 			defer runtime.UnlockOSThread()
-			there.Done()
-			there.Wait()
+			started.Done()
+			started.Wait()
 		})
 	}
-	gone.Wait()
+	done.Wait()
 }

@@ -16,16 +16,16 @@ import (
 )
 
 const (
-	// maxTokenFile is the largest token file that is read.
+	// maxTokenFile is how many bytes of a token file are read.
 	maxTokenFile = 64 << 10
-	// tokenWait is how long a token file that is a pipe has to deliver the token.
-	tokenWait = 3 * time.Second
+	// tokenTimeout is how long to wait for the token if the token file is a pipe.
+	tokenTimeout = 3 * time.Second
 )
 
-// readToken reads a token file. It refuses one that other users may read or write. The file may be a
-// pipe, as in --token-file <(command).
+// readToken reads a token file. It fails if other users may read or write the file. The file may be
+// a pipe, as in --token-file <(command).
 func readToken(path string) (string, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a FIFO without a writer is opened at once
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // does not block on a FIFO without a writer
 	if err != nil {
 		return "", fmt.Errorf("token file: %w", err)
 	}
@@ -35,12 +35,12 @@ func readToken(path string) (string, error) {
 		return "", fmt.Errorf("token file: %w", err)
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return "", fmt.Errorf("token file %s: its mode is %04o, which lets others in; make it 0600", path, mode)
+		return "", fmt.Errorf("token file %s: mode is %04o, must be 0600", path, mode)
 	}
-	_ = f.SetReadDeadline(time.Now().Add(tokenWait)) // a regular file has none and needs none
+	_ = f.SetReadDeadline(time.Now().Add(tokenTimeout)) // fails for a regular file, which does not block
 	text, err := io.ReadAll(io.LimitReader(f, maxTokenFile))
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return "", fmt.Errorf("token file %s: no token came within %v", path, tokenWait)
+		return "", fmt.Errorf("token file %s: no token received within %v", path, tokenTimeout)
 	}
 	if err != nil {
 		return "", fmt.Errorf("token file: %w", err)
@@ -50,15 +50,15 @@ func readToken(path string) (string, error) {
 	case token == "":
 		return "", fmt.Errorf("token file %s is empty", path)
 	case strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }):
-		return "", fmt.Errorf("token file %s: a token is one word of ASCII", path)
+		return "", fmt.Errorf("token file %s: token must be one word of printable ASCII", path)
 	}
 	return token, nil
 }
 
-// ensureToken reads the token file of a server, or makes one with a new token where there is none.
+// ensureToken reads the token file of a server, or creates it with a new token if it does not exist.
 func ensureToken(ctx context.Context, path string) (string, error) {
 	dir := filepath.Dir(path)
-	if err := privateDir(dir); err != nil {
+	if err := makePrivateDir(dir); err != nil {
 		return "", fmt.Errorf("token file: %w", err)
 	}
 	unlock, err := lockDir(ctx, dir)
@@ -66,7 +66,7 @@ func ensureToken(ctx context.Context, path string) (string, error) {
 		return "", fmt.Errorf("token file: %w", err)
 	}
 	defer unlock()
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() { // clients are to read it, too
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() { // clients must be able to read it, too
 		return "", fmt.Errorf("token file %s: not a regular file", path)
 	}
 	token, err := readToken(path)
@@ -76,7 +76,7 @@ func ensureToken(ctx context.Context, path string) (string, error) {
 	var secret [32]byte
 	_, _ = rand.Read(secret[:]) // never fails (crypto/rand)
 	token = hex.EncodeToString(secret[:])
-	if err := writeWhole(path, []byte(token+"\n")); err != nil {
+	if err := writeAtomically(path, []byte(token+"\n")); err != nil {
 		return "", fmt.Errorf("token file: %w", err)
 	}
 	return token, nil

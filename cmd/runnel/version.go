@@ -5,15 +5,15 @@ import (
 	"runtime/debug"
 )
 
-// tag is the version of a release build, set by -ldflags "-X main.tag=v1.2.3". If it is empty, the version is taken
-// from the build info.
+// tag is the version of a release build, set by -ldflags "-X main.tag=v1.2.3". If it is empty, the
+// version is taken from the build info.
 var tag string
 
 type versionCmd struct{}
 
 // Run prints the version.
-func (versionCmd) Run(w *world) error {
-	_, err := fmt.Fprintf(w.stdout, "runnel %s\n", version())
+func (versionCmd) Run(inv *invocation) error {
+	_, err := fmt.Fprintf(inv.stdout, "runnel %s\n", version())
 	return err
 }
 
@@ -32,8 +32,9 @@ func version() string {
 // devel is the version of a build whose build info names neither a module version nor a revision.
 const devel = "(devel)"
 
-// buildVersion returns the version of the main module, or else the VCS revision, with "+dirty" if the work tree had
-// uncommitted changes. Builds with -buildvcs=false and those of go run and go test have neither.
+// buildVersion returns the version of the main module, or else the VCS revision, with "+dirty" if
+// the work tree had uncommitted changes. Builds with -buildvcs=false and those of go run and go
+// test have neither.
 func buildVersion(info *debug.BuildInfo) string {
 	if v := info.Main.Version; v != "" && v != devel {
 		return v

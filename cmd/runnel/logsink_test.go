@@ -107,7 +107,7 @@ func TestServerWithABlockedLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 	defer cancel()
 	dial := func(token string) (*websocket.Conn, *http.Response, error) {
 		return websocket.Dial(ctx, ready.URL, &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + token}}})

@@ -7,7 +7,8 @@ import (
 	"syscall"
 )
 
-// pairListener is a listener that only its owner can connect to: each dial makes a socket pair.
+// pairListener is a listener for connections within this process: each dial creates a socket pair
+// (socketpair(2)).
 type pairListener struct {
 	conns  chan net.Conn
 	closed chan struct{}
@@ -23,26 +24,26 @@ func (l *pairListener) dialContext(ctx context.Context) (net.Conn, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("socketpair", err)
 	}
-	ours, err := fileConn(fds[0])
+	client, err := fileConn(fds[0])
 	if err != nil {
 		_ = syscall.Close(fds[1])
 		return nil, err
 	}
-	theirs, err := fileConn(fds[1])
+	server, err := fileConn(fds[1])
 	if err != nil {
-		_ = ours.Close()
+		_ = client.Close()
 		return nil, err
 	}
 	select {
-	case l.conns <- theirs:
-		return ours, nil
+	case l.conns <- server:
+		return client, nil
 	case <-l.closed:
 		err = net.ErrClosed
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	_ = ours.Close()
-	_ = theirs.Close()
+	_ = client.Close()
+	_ = server.Close()
 	return nil, err
 }
 
@@ -63,7 +64,7 @@ func (l *pairListener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close implements net.Listener; it is called once.
+// Close implements net.Listener. It must be called once only.
 func (l *pairListener) Close() error {
 	close(l.closed)
 	return nil

@@ -84,7 +84,7 @@ func TestTokenFromAPipe(t *testing.T) {
 	}
 	defer r.Close()
 	path := fmt.Sprintf("/dev/fd/%d", r.Fd())
-	if _, err := readToken(path); err == nil || !strings.Contains(err.Error(), "no token came") {
+	if _, err := readToken(path); err == nil || !strings.Contains(err.Error(), "no token received") {
 		t.Error(err)
 	}
 	_, _ = w.WriteString("secret\n")
@@ -141,7 +141,7 @@ func TestSignalEndsAStartThatCannotBeGivenUp(t *testing.T) {
 	begun := time.Now()
 	x.signal(syscall.SIGTERM)
 	x.exits(1)
-	x.says("ended by a signal while the start was blocked")
+	x.says("terminated by a signal while the start was blocked")
 	if took := time.Since(begun); took > soon {
 		t.Errorf("it took %v", took)
 	}

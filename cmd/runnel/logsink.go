@@ -8,25 +8,26 @@ import (
 )
 
 const (
-	// maxLogPending is how many bytes of the log may wait for a sink that takes nothing. What comes then is dropped.
+	// maxLogPending is how many bytes of the log are queued while the sink blocks. More lines are
+	// dropped.
 	maxLogPending = 256 << 10
-	// logFlush is how long an exit waits for the sink to take what is left.
+	// logFlush is how long close waits for queued lines to be written.
 	logFlush = time.Second
 )
 
-// logSink is a writer that never waits for the log's sink, which may be a pipe that nobody reads: one goroutine writes,
-// the lines that wait for it are bounded, and those that do not fit are dropped and counted. zerolog's diode is not used for it: it
-// bounds lines and not bytes, its Close waits for the sink, it reports collisions to stderr, and its waiter may miss
-// the last line.
+// logSink is a writer that never blocks on the log's destination, which may be a pipe that is not
+// read. One goroutine writes; the queue is bounded, and lines that do not fit are dropped and
+// counted. zerolog's diode does not suffice: it bounds lines, not bytes, its Close blocks, it
+// prints collisions to stderr, and its waiter may miss the last line.
 type logSink struct {
 	out  io.Writer
-	lost func(lines int) error // writes to out how many lines were dropped
-	wake chan struct{}         // holds one token when there is something to do
-	done chan struct{}         // closed when the goroutine has ended
+	lost func(lines int) error // writes the number of dropped lines to out
+	wake chan struct{}         // signaled when there is something to write
+	done chan struct{}         // closed when run has returned
 
 	mu      sync.Mutex
 	pending []byte // whole lines
-	dropped int    // lines that came after them; none is taken until the goroutine has seen it
+	dropped int    // lines after pending; until it is reported, all further lines are dropped
 	closed  bool
 }
 
@@ -36,7 +37,7 @@ func newLogSink(out io.Writer, lost func(lines int) error) *logSink {
 	return s
 }
 
-// Write takes a line, or counts it as dropped. It never waits and never fails.
+// Write queues a line, or counts it as dropped. It never blocks and never fails.
 func (s *logSink) Write(line []byte) (int, error) {
 	s.mu.Lock()
 	if s.closed || s.dropped > 0 || len(s.pending)+len(line) > maxLogPending {
@@ -56,7 +57,8 @@ func (s *logSink) signal() {
 	}
 }
 
-// close writes what is left. If the sink does not take it within logFlush it is lost, and the goroutine stays blocked.
+// close writes the queued lines. If the write does not complete within logFlush, they are lost, and
+// the goroutine stays blocked.
 func (s *logSink) close() {
 	s.mu.Lock()
 	s.closed = true
@@ -68,7 +70,7 @@ func (s *logSink) close() {
 	}
 }
 
-// run writes until the sink is closed and nothing is left.
+// run writes until the sink is closed and the queue is empty.
 func (s *logSink) run() {
 	defer close(s.done)
 	lost := 0
@@ -84,7 +86,7 @@ func (s *logSink) run() {
 	}
 }
 
-// write returns how many lines the sink failed to take.
+// write writes the lines and returns how many were not written.
 func (s *logSink) write(text []byte) (lost int) {
 	if len(text) == 0 {
 		return 0

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/client"
+)
+
+const (
+	// pauseTimeout bounds the requests to the server before this process stops.
+	pauseTimeout = 2 * time.Second
+	// stopTimeout bounds the wait for the stop of this process, which may not happen: SIGSTOP has
+	// no effect on the init process of a PID namespace (pid_namespaces(7)).
+	stopTimeout = time.Second
+)
+
+// jobControl makes Ctrl-Z pause the command before this process stops, and resume it when this
+// process continues. Before the stop it detaches from the session: this process cannot answer the
+// server's pings then, and a closed connection must not end the command.
+type jobControl struct {
+	signals chan os.Signal
+	tty     *terminal // nil if the command has no terminal
+}
+
+// listen catches SIGTSTP, unless this process was started with it ignored, or is a session leader:
+// the kernel does not stop a process of an orphaned process group (setpgid(2)), since no shell
+// could continue it.
+func (j *jobControl) listen() (stop func()) {
+	j.signals = make(chan os.Signal, 1)
+	if sid, err := unix.Getsid(0); err == nil && sid == os.Getpid() {
+		return func() {}
+	}
+	if !ignoredAtStart().has(syscall.SIGTSTP) {
+		signal.Notify(j.signals, syscall.SIGTSTP)
+	}
+	return func() { signal.Stop(j.signals) }
+}
+
+// run stops this process on each SIGTSTP until ctx is done.
+func (j *jobControl) run(ctx context.Context, s *client.Session) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-j.signals:
+			j.suspend(ctx, s)
+		}
+	}
+}
+
+// suspend pauses the session, stops this process, and resumes the session when this process
+// continues.
+func (j *jobControl) suspend(ctx context.Context, s *client.Session) {
+	continued := make(chan os.Signal, 1)
+	signal.Notify(continued, syscall.SIGCONT)
+	defer signal.Stop(continued)
+	short, cancel := context.WithTimeout(ctx, pauseTimeout)
+	paused := s.Control(short, rpc.ControlPause) == nil
+	_ = s.Suspend(short)
+	cancel()
+	j.tty.cooked() // for the shell
+	stopSelf(continued)
+	j.tty.raw()
+	_ = s.Reattach(ctx)
+	if paused {
+		_ = s.Control(ctx, rpc.ControlResume)
+	}
+}
+
+// stopSelf stops this process and returns when it continues. The kernel stops the threads one after
+// the other, so stopSelf waits for SIGCONT: a thread that is not stopped yet must not attach again.
+func stopSelf(continued <-chan os.Signal) {
+	select {
+	case <-continued: // SIGCONT was sent already
+		return
+	default:
+	}
+	_ = syscall.Kill(syscall.Getpid(), syscall.SIGSTOP)
+	select {
+	case <-continued:
+	case <-time.After(stopTimeout):
+	}
+}
