@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/runnel-rpc/runnel/process/internal/fdreserve"
+	"github.com/runnel-rpc/runnel/process/internal/spawn"
 )
 
 // means are what a Host has on this machine.
@@ -71,8 +72,8 @@ func (h *Host) startKeeper(o Options, own hierarchies) error {
 	if !o.Keeper {
 		return nil
 	}
-	if !stepReady.Load() {
-		return errNoStep
+	if !spawn.StepReady() {
+		return spawn.ErrNoStep
 	}
 	c := &keeperConfig{serverIdentity: h.instance.identity, Number: h.instance.number}
 	if f := h.instance.file; f != nil {
@@ -169,8 +170,8 @@ type spawnRequest struct {
 	spec    *Spec
 	attr    *syscall.ProcAttr
 	pidfd   int
-	mayWait bool  // its exec is for a process between
-	step    *step // that process, once it was forked
+	mayWait bool        // its exec is for the exec step
+	step    *spawn.Step // once it was forked
 }
 
 // estate is what a tree has of its host, to be given back.
@@ -259,61 +260,6 @@ func (b *spawnRequest) closePidfd() {
 		_ = unix.Close(b.pidfd)
 		b.pidfd = -1
 	}
-}
-
-// exec forks the child that becomes the program, or the process between.
-func (b *spawnRequest) exec() (pid int, err error) {
-	if b.mayWait && stepReady.Load() {
-		return b.forkStep()
-	}
-	if b.limits == nil {
-		return syscall.ForkExec(b.path, b.spec.Argv, b.attr)
-	}
-	if b.traceable() {
-		pid, err = trapped(b.path, b.spec.Argv, b.attr, b.limits)
-		if err != syscall.EPERM && err != syscall.EACCES && err != syscall.ENOSYS { // it may be the tracing that is refused
-			return pid, err
-		}
-	}
-	if !stepReady.Load() {
-		return -1, errors.Join(err, errNoStep)
-	}
-	return b.forkStep()
-}
-
-// traceable says whether the program may be started through the trap.
-func (b *spawnRequest) traceable() bool {
-	return !b.limits.untraced && !b.limits.attributes.needStep() && (unix.Geteuid() == 0 || !gainsRights(b.attr.Dir, b.path))
-}
-
-func (b *spawnRequest) forkStep() (pid int, err error) {
-	pid, b.step, err = forkStep(b.path, b.spec.Argv, b.attr)
-	return pid, err
-}
-
-// pass lets the process between execute the program. It holds no lock: the exec may take as long as it likes.
-func (b *spawnRequest) pass(ctx context.Context, pid int) error {
-	err := b.step.pass(ctx, pid, b.limits)
-	if err == nil {
-		return nil
-	}
-	discard(pid)
-	b.closePidfd()
-	if b.mark != 0 {
-		b.host.table.release(b.mark)
-		b.mark = 0
-	}
-	if b.host.init != nil {
-		b.host.init.reaped(pid)
-	}
-	failed, ok := errors.AsType[*stepError](err)
-	switch {
-	case ok && failed.op == opChdir:
-		return &SpawnError{Path: b.spec.Dir, Op: "chdir", Errno: failed.errno}
-	case ok && failed.op == opNice:
-		return niceError(failed.errno)
-	}
-	return err
 }
 
 // undo gives back what was taken for a child that was not born.

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/runnel-rpc/runnel/process/internal/fdreserve"
+	"github.com/runnel-rpc/runnel/process/internal/spawn"
 )
 
 // treeLimits are what is enforced on one tree beside its containment.
@@ -62,9 +63,31 @@ func (h *Host) limit(l Limits, leaf *leaf) (t *treeLimits, err error) {
 	return t, nil
 }
 
-// admit puts the limits on a process that has not executed an instruction yet, and its attributes as far as others can
-// set them.
-func (t *treeLimits) admit(pid int) error {
+// setup returns what is applied at the start gate, nil for a nil t.
+func (t *treeLimits) setup() *spawn.Setup {
+	if t == nil {
+		return nil
+	}
+	s := &spawn.Setup{
+		Enter: t.enterCgroups,
+		Hard:  make(map[int]unix.Rlimit),
+		Soft:  make(map[int]uint64),
+		Umask: t.attributes.Umask,
+		Nice:  t.attributes.Nice,
+	}
+	for _, held := range t.held {
+		if held.By == ByRlimit {
+			s.Hard[resourceOf[held.Limit]] = rlimitOf(held)
+		}
+	}
+	for name, value := range t.attributes.Soft {
+		s.Soft[numberOf[name]] = value
+	}
+	return s
+}
+
+// enterCgroups sets the limits of the cgroups of the tree, and adds a process to those of version 1.
+func (t *treeLimits) enterCgroups(pid int) error {
 	for _, held := range t.held {
 		var err error
 		switch held.By {
@@ -72,14 +95,12 @@ func (t *treeLimits) admit(pid int) error {
 			err = t.boundLeaf(held)
 		case ByCgroupV1:
 			err = joinV1(t.v1[held.Limit], held, pid)
-		case ByRlimit:
-			err = setLimit(pid, held)
 		}
 		if err != nil {
 			return err
 		}
 	}
-	return t.setSoft(pid)
+	return nil
 }
 
 func (t *treeLimits) boundLeaf(held Held) error {
@@ -111,13 +132,14 @@ func joinV1(dir string, held Held, pid int) error {
 	return err
 }
 
-func setLimit(pid int, held Held) error {
+// rlimitOf returns the limits of setrlimit(2) for a limit of each process.
+func rlimitOf(held Held) unix.Rlimit {
 	limit := unix.Rlimit{Cur: uint64(held.Value), Max: uint64(held.Value)}
 	if held.Limit == CPUSeconds {
 		limit.Max += cpuGrace
 		limit.Max = min(limit.Max, uint64(max(held.Value, mostOf(CPUSeconds))))
 	}
-	return os.NewSyscallError("prlimit", unix.Prlimit(pid, resourceOf[held.Limit], &limit, nil))
+	return limit
 }
 
 // account reads what the groups counted: the peak of the tree's memory, and whether the leader was killed for it.

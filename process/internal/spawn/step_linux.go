@@ -1,0 +1,197 @@
+package spawn
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"sync/atomic"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrNoStep means that this program does not call RunStep.
+var ErrNoStep = errors.New("process: Step was not called")
+
+// stepName is argv[0] of the exec step. Its other arguments are the working directory, "" for its own, the path of the
+// program, and the argv of the program.
+const stepName = "runnel-step"
+
+// The descriptors of the exec step beside the standard ones.
+const (
+	orderFD  = 3 // from the parent: an order to go on; end of file if the step is to exit
+	statusFD = 4 // to the parent: a byte when the step waits for the order, an encoded Error if it fails; closed by the exec
+)
+
+// order tells the step to go on: flags, the umask in two bytes, the nice value.
+type order [4]byte
+
+const (
+	keepFiles = 1 << iota // RLIMIT_NOFILE was set by the parent
+	setUmask
+	setNice
+)
+
+// order is empty for a nil Setup.
+func (s *Setup) order() (o order) {
+	if s == nil {
+		return o
+	}
+	_, hard := s.Hard[unix.RLIMIT_NOFILE]
+	_, soft := s.Soft[unix.RLIMIT_NOFILE]
+	if hard || soft {
+		o[0] |= keepFiles
+	}
+	if s.Umask != nil {
+		o[0] |= setUmask
+		binary.NativeEndian.PutUint16(o[1:], uint16(*s.Umask))
+	}
+	if s.Nice != nil {
+		o[0] |= setNice
+		o[3] = byte(int8(*s.Nice))
+	}
+	return o
+}
+
+// obey carries the order out in the step.
+func (o *order) obey() syscall.Errno {
+	if o[0]&keepFiles != 0 { // after a Setrlimit, syscall.Exec does not restore the soft limit from the start of the step
+		var limit syscall.Rlimit
+		if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) == nil {
+			_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
+		}
+	}
+	if o[0]&setUmask != 0 {
+		unix.Umask(int(binary.NativeEndian.Uint16(o[1:])))
+	}
+	if o[0]&setNice != 0 {
+		_, _, errno := unix.RawSyscall(unix.SYS_SETPRIORITY, unix.PRIO_PROCESS, 0, uintptr(int8(o[3])))
+		return errno
+	}
+	return 0
+}
+
+var stepReady atomic.Bool
+
+// StepReady reports whether this program calls RunStep, so that StartStep works.
+func StepReady() bool { return stepReady.Load() }
+
+// RunStep is called first in main. If this process was started as the exec step, it waits for the order, executes the
+// program, and does not return.
+func RunStep() {
+	if len(os.Args) < 4 || os.Args[0] != stepName {
+		stepReady.Store(true)
+		return
+	}
+	unix.CloseOnExec(orderFD)
+	unix.CloseOnExec(statusFD)
+	debug.SetGCPercent(-1)
+	runtime.LockOSThread() // the nice value belongs to a thread
+	_, _ = unix.Write(statusFD, []byte{1})
+	// From here on the runtime must not start a thread, since the limit of processes may be 1. So this system call, for which
+	// the thread waits, bypasses the runtime.
+	var o order
+	if n, _, _ := unix.RawSyscall(unix.SYS_READ, orderFD, uintptr(unsafe.Pointer(&o)), uintptr(len(o))); n != uintptr(len(o)) {
+		os.Exit(1)
+	}
+	if errno := o.obey(); errno != 0 {
+		failStep(SetNice, errno)
+	}
+	if dir := os.Args[1]; dir != "" {
+		path, _ := unix.BytePtrFromString(dir) // no argument contains NUL
+		if _, _, errno := unix.RawSyscall(unix.SYS_CHDIR, uintptr(unsafe.Pointer(path)), 0, 0); errno != 0 {
+			failStep(Chdir, errno)
+		}
+	}
+	err := syscall.Exec(os.Args[2], os.Args[3:], os.Environ())
+	errno, _ := errors.AsType[syscall.Errno](err)
+	failStep(Exec, errno)
+}
+
+func failStep(op Op, errno syscall.Errno) {
+	b := binary.NativeEndian.AppendUint32(nil, uint32(op))
+	_, _ = unix.Write(statusFD, binary.NativeEndian.AppendUint32(b, uint32(errno)))
+	os.Exit(1)
+}
+
+// Step is an exec step, as its parent sees it.
+type Step struct {
+	order  *os.File
+	status *os.File
+}
+
+// StartStep starts the exec step for a program. The arguments are those of syscall.ForkExec. It does not wait for the step.
+func StartStep(path string, argv []string, attr *syscall.ProcAttr) (pid int, s *Step, err error) {
+	orderRead, orderWrite, err := os.Pipe()
+	if err != nil {
+		return -1, nil, err
+	}
+	statusRead, statusWrite, err := os.Pipe()
+	if err != nil {
+		_, _ = orderRead.Close(), orderWrite.Close()
+		return -1, nil, err
+	}
+	s = &Step{order: orderWrite, status: statusRead}
+	step := *attr
+	step.Dir = ""
+	step.Files = append(step.Files[:len(step.Files):len(step.Files)], orderRead.Fd(), statusWrite.Fd())
+	pid, err = syscall.ForkExec("/proc/self/exe", append([]string{stepName, attr.Dir, path}, argv...), &step)
+	_, _ = orderRead.Close(), statusWrite.Close()
+	if err != nil {
+		s.close()
+		return -1, nil, err
+	}
+	return pid, s, nil
+}
+
+func (s *Step) close() { _, _ = s.order.Close(), s.status.Close() }
+
+// Continue applies setup, which may be nil, to the step, and returns when the step has executed the program or has ended. The
+// end of ctx kills it. After an error it has not executed an instruction of the program, and the caller kills and reaps it.
+// An *Error is what failed in the step. The caller does not reap the step meanwhile.
+func (s *Step) Continue(ctx context.Context, pid int, setup *Setup) error {
+	defer s.close()
+	killed := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(killed)
+		_ = unix.Kill(pid, unix.SIGKILL) // the pid is not reused, since the step is not reaped
+	})
+	err := s.proceed(pid, setup)
+	if !stop() {
+		<-killed
+	}
+	return err
+}
+
+func (s *Step) proceed(pid int, setup *Setup) error {
+	switch _, err := io.ReadFull(s.status, make([]byte, 1)); err {
+	case nil:
+	case io.EOF: // it has ended: the Go runtime exits if it gets no thread or no memory
+		return syscall.EAGAIN
+	default:
+		return err
+	}
+	if setup != nil {
+		if err := setup.apply(pid); err != nil {
+			return err
+		}
+	}
+	o := setup.order()
+	if _, err := s.order.Write(o[:]); err != nil && !errors.Is(err, syscall.EPIPE) {
+		return err
+	}
+	var status [8]byte
+	switch _, err := io.ReadFull(s.status, status[:]); err {
+	case io.EOF: // closed by the exec, or the step was killed, and its exit status is taken like that of any other
+		return nil
+	case nil:
+		return &Error{Op(binary.NativeEndian.Uint32(status[:])), syscall.Errno(binary.NativeEndian.Uint32(status[4:]))}
+	default:
+		return err
+	}
+}
