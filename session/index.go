@@ -5,44 +5,45 @@ import (
 	"sort"
 )
 
-// index is the sessions of a registry in the order in which they were made. It belongs to the registry's lock.
+// index contains the sessions of a registry in the order of their creation. The registry's lock protects it.
 type index struct {
 	entries []indexEntry // oldest first
-	gone    int          // entries without a session
-	last    int64        // the newest created that was ever given
+	removed int          // entries without a session
+	last    int64        // the newest created so far
 }
 
-// indexEntry keeps its place when its session is gone, so that the index can be searched.
+// indexEntry stays after its session was removed, so that the entries can be searched.
 type indexEntry struct {
 	created int64
 	s       *Session
 }
 
-// add puts a session behind all others. Created is unique: a session that is made within the nanosecond of the one
-// before it, or when the clock was set back, is given the next.
+// add appends a session and sets its created, which is unique: if the clock has not advanced, or was set
+// back, it is the last one plus 1.
 func (x *index) add(s *Session, now int64) {
 	x.last = max(now, x.last+1)
 	s.created = x.last
 	x.entries = append(x.entries, indexEntry{s.created, s})
 }
 
-// remove takes a session out. Once half of the entries are empty they are dropped, so a removal costs the same however
-// many sessions there are.
+// remove removes a session. The empty entries are deleted when they are the majority, so the amortized cost
+// does not depend on the number of sessions, except for the binary search.
 func (x *index) remove(s *Session) {
 	x.entries[x.search(s.created)].s = nil
-	x.gone++
-	if x.gone > len(x.entries)/2 {
+	x.removed++
+	if x.removed > len(x.entries)/2 {
 		x.entries = slices.DeleteFunc(x.entries, func(e indexEntry) bool { return e.s == nil })
-		x.gone = 0
+		x.removed = 0
 	}
 }
 
-// search finds the first entry that was not created before.
+// search returns the index of the first entry that was created at created or later.
 func (x *index) search(created int64) int {
 	return sort.Search(len(x.entries), func(i int) bool { return x.entries[i].created >= created })
 }
 
-// before returns at most n of the owner's sessions that were made before created, newest first; 0 is now.
+// before returns at most n of the owner's sessions that were created before created, newest first; 0 is no
+// limit.
 func (x *index) before(owner string, created int64, n int) (list []*Session) {
 	i := len(x.entries)
 	if created > 0 {

@@ -1,16 +1,17 @@
 package session
 
-// Input is what is known of who reads a session's stdin.
+// Input describes the reading end of a session's stdin.
 type Input struct {
-	// Waiting says that a process of the tree is blocked until there is input; false, that none is, or that it can't be
-	// known.
+	// Waiting reports whether a process of the tree is blocked until there is input. It is false if that
+	// cannot be determined.
 	Waiting bool
-	// Echo says whether the terminal echoes what is typed; nil without one, and when the session has ended.
+	// Echo reports whether the terminal echoes its input. It is nil without a terminal, and after the end of
+	// the session.
 	Echo *bool
 }
 
-// Input looks at the tree, as [process.Process.WaitsForInput] does, without the session's lock. Nobody waits for input
-// in a session that does not run.
+// Input inspects the tree, as [process.Process.WaitsForInput] does, without the session's lock. In a session
+// that is not running, no process waits for input.
 func (s *Session) Input() (in Input) {
 	s.mu.Lock()
 	p, state := s.status.proc, s.status.state
