@@ -6,24 +6,24 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-// AttachOptions say how a connection attaches to a session.
+// AttachOptions configure an attachment.
 type AttachOptions struct {
 	Cursor stream.CursorOptions
-	// Evicted, if not nil, is called when another attachment has taken the session for itself, or the session
-	// has failed to start. It may be called before Attach returns.
+	// Evicted, if not nil, is called when Take of another attachment has detached this one, or the start of
+	// the session has failed. It may be called before Attach returns.
 	Evicted func()
 }
 
-// Attachment is one connection's hold on a session: its cursor on the log, and its vote on whether the
-// session has anybody left. Its methods may be called concurrently, but for Next with itself.
+// Attachment attaches a connection to a session: it reads the log, and while it exists it keeps the session
+// alive. Its methods may be called concurrently, except Next with itself.
 type Attachment struct {
-	session *Session
-	cursor  *stream.Cursor
-	evicted func()
-	gone    bool // belongs to the session's lock
+	session  *Session
+	cursor   *stream.Cursor
+	evicted  func()
+	detached bool // protected by Session.update
 }
 
-// Attach adds a connection to the session. The attachment is in use until detached or dropped.
+// Attach attaches a connection to the session. The caller must call Detach or Drop.
 func (s *Session) Attach(o AttachOptions) *Attachment {
 	a := &Attachment{session: s, evicted: o.Evicted, cursor: s.log.NewCursor(o.Cursor)}
 	s.update(func(st *status) {
@@ -33,42 +33,42 @@ func (s *Session) Attach(o AttachOptions) *Attachment {
 	return a
 }
 
-// Next takes what comes next of the session's log, as [stream.Cursor.Next] does.
+// Next returns the next item of the log: see [stream.Cursor.Next].
 func (a *Attachment) Next() (stream.Item, bool) { return a.cursor.Next() }
 
-// Ack opens the window, as [stream.Cursor.Ack] does.
+// Ack acknowledges output: see [stream.Cursor.Ack].
 func (a *Attachment) Ack(seq int64) { a.cursor.Ack(seq) }
 
-// Take detaches all other attachments. One that was taken from itself meanwhile takes nothing: of two that take at
-// once, one stays.
+// Take detaches all other attachments, and calls their Evicted. If a itself is detached already, it has no
+// effect; so of two concurrent calls, one attachment remains.
 func (a *Attachment) Take() {
 	s := a.session
 	var others []*Attachment
 	s.update(func(st *status) {
-		if !a.gone {
-			others = s.evictAll(st, a)
+		if !a.detached {
+			others = s.detachAll(st, a)
 		}
 	})
-	tellEvicted(others)
-	s.reg.relieve()
+	reportEvicted(others)
+	s.reg.evictIfWaiting()
 }
 
-// evictAll takes all attachments but one off the session, and returns them. They are to be told.
-func (s *Session) evictAll(st *status, but *Attachment) (others []*Attachment) {
+// detachAll detaches all attachments but one, and returns them for reportEvicted.
+func (s *Session) detachAll(st *status, but *Attachment) (others []*Attachment) {
 	for _, o := range st.attached {
 		if o != but {
-			o.gone = true
+			o.detached = true
 			others = append(others, o)
 		}
 	}
-	st.attached = slices.DeleteFunc(st.attached, func(x *Attachment) bool { return x.gone })
+	st.attached = slices.DeleteFunc(st.attached, func(x *Attachment) bool { return x.detached })
 	for range others {
 		s.release(st)
 	}
 	return others
 }
 
-func tellEvicted(all []*Attachment) {
+func reportEvicted(all []*Attachment) {
 	for _, a := range all {
 		a.cursor.Close()
 		if a.evicted != nil {
@@ -77,29 +77,29 @@ func tellEvicted(all []*Attachment) {
 	}
 }
 
-// Detach ends the attachment. It never ends the session: linger begins where nobody is left. Once it is
-// detached or dropped, neither does anything more.
-func (a *Attachment) Detach() { a.leave(false) }
+// Detach detaches the connection without ending the session. If there is no other hold, Spec.Linger starts.
+// Only the first call of Detach or Drop has an effect.
+func (a *Attachment) Detach() { a.detach(false) }
 
-// Drop ends the attachment of a connection that is gone. The last one to go ends the session, unless that is
-// to be kept.
-func (a *Attachment) Drop() { a.leave(true) }
+// Drop detaches a connection that was lost. If it was the last attachment, the session ends, unless Spec.Keep
+// is set.
+func (a *Attachment) Drop() { a.detach(true) }
 
-func (a *Attachment) leave(dropped bool) {
+func (a *Attachment) detach(lost bool) {
 	a.cursor.Close()
 	s := a.session
-	ends := dropped && !s.spec.Keep
-	over := ends && s.isOver()
+	ends := lost && !s.spec.Keep
+	hasExited := ends && s.hasExited()
 	s.update(func(st *status) {
-		if a.gone {
+		if a.detached {
 			return
 		}
-		a.gone = true
+		a.detached = true
 		st.attached = slices.DeleteFunc(st.attached, func(x *Attachment) bool { return x == a })
 		if ends && len(st.attached) == 0 {
-			s.end(st, Disconnected, s.spec.Grace, over)
+			s.requestEnd(st, Disconnected, s.spec.Grace, hasExited)
 		}
 		s.release(st)
 	})
-	s.reg.relieve()
+	s.reg.evictIfWaiting()
 }

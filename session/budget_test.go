@@ -156,7 +156,7 @@ func forgetAll(r *Registry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for e := r.ended.Front(); e != nil; e = r.ended.Front() {
-		leave([]*Session{r.drop(e)})
+		releaseBudget([]*Session{r.removeRetained(e)})
 	}
 }
 

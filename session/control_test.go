@@ -28,7 +28,7 @@ func TestASlowSignalHoldsUpNobodyElse(t *testing.T) {
 		result <- s.control(func(_ *process.Process, state State) error {
 			close(begun)
 			<-over
-			return s.follow(state, Paused, func(*status) { t.Error("paused when its end has begun") })
+			return s.moveFrom(state, Paused, func(*status) { t.Error("paused when its end has begun") })
 		})
 	}()
 	within(t, "the signal", begun)

@@ -77,9 +77,9 @@ func TestFault3StreamDeadlineIsHeld(t *testing.T) {
 			t.Fatal(err)
 		}
 		blocked := func() bool {
-			s.pace.mu.Lock()
-			defer s.pace.mu.Unlock()
-			return s.pace.held
+			s.blocked.mu.Lock()
+			defer s.blocked.mu.Unlock()
+			return s.blocked.blocked
 		}
 		if !poll(patience, blocked) {
 			t.Fatal("not held up")

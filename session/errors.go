@@ -6,40 +6,40 @@ import (
 )
 
 var (
-	// ErrNotFound says that the caller has no session of that id.
+	// ErrNotFound means that the owner has no session with that id.
 	ErrNotFound = errors.New("session not found")
-	// ErrExists says that another execute took this id.
+	// ErrExists means that the id is used by a session with other params or another owner.
 	ErrExists = errors.New("session exists with another command")
-	// ErrCanceled is why a session did not run that was ended during its start.
+	// ErrCanceled means that the end of a session was requested before its command ran.
 	ErrCanceled = errors.New("canceled before it was started")
-	// ErrLeft says that the command itself has exited, while its descendants keep the session running.
-	ErrLeft = errors.New("the command itself has exited")
-	// errDiscarded is why a session did not start that was given up before.
+	// ErrLeaderExited means that the command has exited while its descendants keep the session running.
+	ErrLeaderExited = errors.New("the command has exited")
+	// errDiscarded means that Discard was called instead of Begin.
 	errDiscarded = errors.New("discarded")
-	// ErrShuttingDown says that the registry takes no new sessions.
+	// ErrShuttingDown means that the registry accepts no new sessions.
 	ErrShuttingDown = errors.New("shutting down")
 )
 
-// LimitError says that Limit sessions run already.
+// LimitError means that all slots are in use.
 type LimitError struct{ Limit, Running int }
 
 func (e *LimitError) Error() string {
 	return fmt.Sprintf("%d of %d sessions run", e.Running, e.Limit)
 }
 
-// StateError says that a session's state does not allow what was asked.
+// StateError means that the state of a session does not permit an operation.
 type StateError struct{ State State }
 
 func (e *StateError) Error() string { return "session is " + e.State.String() }
 
-// StdinError says why stdin takes no more.
+// StdinError means that stdin accepts no more input.
 type StdinError struct{ Why string }
 
 func (e *StdinError) Error() string { return "stdin is closed: " + e.Why }
 
-// OffsetError says that a write left a hole: it begins at Offset, and stdin has only Accepted bytes.
+// OffsetError means that a write would leave a gap: it begins at Offset, beyond the Accepted bytes of stdin.
 type OffsetError struct{ Offset, Accepted int64 }
 
 func (e *OffsetError) Error() string {
-	return fmt.Sprintf("offset %d lies beyond the %d bytes accepted", e.Offset, e.Accepted)
+	return fmt.Sprintf("offset %d is beyond the %d bytes accepted", e.Offset, e.Accepted)
 }

@@ -104,12 +104,12 @@ func newUnsupervised(t *testing.T, spec Spec) *Session {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.timeout, s.silence = stream.NewDeadline(0, func() {}), stream.NewDeadline(0, func() {})
+	s.timeout, s.streamTimeout = stream.NewDeadline(0, func() {}), stream.NewDeadline(0, func() {})
 	s.openStdin(p)
 	s.update(func(st *status) {
-		st.proc, st.started = p, time.Now()
+		st.proc, st.start.begun = p, time.Now()
 		st.move(Running)
-		s.event(st, "started")
+		s.appendChange(st, "started")
 	})
 	close(s.ready)
 	return s
@@ -127,7 +127,7 @@ func TestResumeThatLeadsToTheExit(t *testing.T) {
 		_ = syscall.Kill(p.PID(), syscall.SIGKILL)
 		awaitZombie(t, p.PID())
 		poll(100*time.Millisecond, func() bool { return s.View().State != Paused })
-		return s.follow(Paused, Running, func(st *status) { s.event(st, "resumed") })
+		return s.moveFrom(Paused, Running, func(st *status) { s.appendChange(st, "resumed") })
 	})
 	if err != nil {
 		t.Errorf("resumed: %v", err)

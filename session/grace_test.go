@@ -36,7 +36,7 @@ func TestAShorterGraceCounts(t *testing.T) {
 		t.Parallel()
 		// The shell ignores SIGTERM before it forks: the descendant must not be signaled before it ignores it.
 		s := run(t, "trap '' TERM; sleep 60 >/dev/null 2>&1 & exit", func(o *Spec) { o.Grace = long })
-		within(t, "the exit", s.ending)
+		awaitEnding(t, s)
 		s.End(Canceled, &short)
 		if rec := ended(t, s); !rec.Escalated || rec.Cause != Exited {
 			t.Errorf("got %+v", rec)

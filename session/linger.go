@@ -6,8 +6,8 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-// Hold says that somebody is there for the session, who reads from it or waits for it, until release is
-// called: linger, the longest time with nobody, does not count.
+// Hold keeps the session from lingering until release is called: Spec.Linger limits the time without a hold.
+// Each attachment is a hold too.
 func (s *Session) Hold() (release func()) {
 	s.update(s.hold)
 	return sync.OnceFunc(func() { s.update(s.release) })
@@ -20,24 +20,25 @@ func (s *Session) hold(st *status) {
 
 func (s *Session) release(st *status) {
 	st.holds--
-	s.lingerIfAlone(st)
+	s.startLinger(st)
 }
 
-// lingerIfAlone starts linger for a session that runs and has nobody.
-func (s *Session) lingerIfAlone(st *status) {
+// startLinger starts the linger deadline of a live session without holds.
+func (s *Session) startLinger(st *status) {
 	if st.holds > 0 || s.spec.Linger <= 0 || !st.state.Live() {
 		return
 	}
-	var alone *stream.Deadline // nobody can come while this process is suspended
-	alone = stream.NewIdleDeadline(s.spec.Linger, nil, func() {
-		over := s.isOver()
+	// The idle deadline does not count time in which the server is suspended and accepts no connection.
+	var linger *stream.Deadline
+	linger = stream.NewIdleDeadline(s.spec.Linger, nil, func() {
+		hasExited := s.hasExited()
 		s.update(func(st *status) {
-			if st.linger == alone { // else somebody came meanwhile
-				s.end(st, Disconnected, s.spec.Grace, over)
+			if st.linger == linger { // else there was a hold meanwhile
+				s.requestEnd(st, Disconnected, s.spec.Grace, hasExited)
 			}
 		})
 	})
-	st.linger = alone
+	st.linger = linger
 }
 
 func (st *status) stopLinger() {

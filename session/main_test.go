@@ -194,6 +194,14 @@ func run(t testing.TB, script string, what func(*Spec)) *Session {
 	return start(t, registry(t, Options{}), spec)
 }
 
+// awaitEnding waits until the end of the session has begun.
+func awaitEnding(t testing.TB, s *Session) {
+	t.Helper()
+	if !poll(patience, func() bool { return s.View().State >= Ending }) {
+		t.Fatal("the end of the session does not begin")
+	}
+}
+
 // ended waits for the record.
 func ended(t testing.TB, s *Session) *Record {
 	t.Helper()

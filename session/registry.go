@@ -17,62 +17,63 @@ import (
 
 // Options bound a registry. No field has a default here: the command line has them.
 type Options struct {
-	MaxSessions int           // that run at once
-	MaxRetained int           // ended ones that are kept
+	MaxSessions int           // sessions that run at once
+	MaxRetained int           // ended sessions that are kept
 	Retain      time.Duration // how long they are kept
-	ReplayBytes int64         // of each log
-	ReplayTotal int64         // of all logs together; 0 is any
+	ReplayBytes int64         // charged bytes of each log
+	ReplayTotal int64         // charged bytes of all logs together; 0 is no limit
 	Log         zerolog.Logger
-	// StartTimeout is the longest time that a start takes until the program is executed; 0 is any.
+	// StartTimeout is the longest time until the program is executed; 0 is no limit.
 	StartTimeout time.Duration
-	// Host starts the processes. It is closed after Shutdown. A nil one holds them by their groups alone.
+	// Host starts the processes. The caller closes it after Shutdown. With a nil Host, trees are process groups.
 	Host *process.Host
 }
 
-// maxRetainedBytes is the most that the commands and labels of ended sessions take together. The newest is kept
-// whatever it takes.
+// maxRetainedBytes is how many bytes the commands and labels of ended sessions may take together. The newest
+// one is kept regardless.
 const maxRetainedBytes = 64 << 20
 
-// Registry holds all sessions: at most MaxSessions that run, at most MaxRetained that have ended, those for
-// at most Retain. A session takes a slot before it is started and gives it back once, when its record is
-// retained, or when nothing is left of its failed start. All methods may be called concurrently.
+// Registry contains all sessions: at most MaxSessions that run, and at most MaxRetained that have ended, for
+// at most Retain. A session takes a slot before it is started. The slot is released once: when the ended
+// session is retained, or when a failed start has returned. All methods may be called concurrently.
 type Registry struct {
 	o      Options
 	wg     sync.WaitGroup // sessions that have not ended, and supervisors
 	budget *stream.Budget // of all logs
 
 	mu        sync.Mutex
-	sessions  map[string]*Session
-	index     index // of the same
+	sessions  map[string]*Session // by id
+	index     index               // the same sessions by creation time
 	running   int
 	ended     list.List // of *retained, oldest first
-	weight    int64     // of those together
-	full      list.List // of *Session: those of them whose log was not shed
+	weight    int64     // Spec.Weight of those together
+	evictable list.List // of *Session: those of them whose log was not evicted
 	expiry    *time.Timer
 	draining  bool
-	survivors int // processes that could not be ended, of all sessions
+	survivors int // processes that outlived their session, of all sessions
 	closed    bool
-	idle      chan struct{} // closed when draining and nothing runs
+	idle      chan struct{} // closed when draining and no session runs
 }
 
+// retained is an ended session.
 type retained struct {
-	s     *Session
-	until time.Time
-	full  *list.Element
+	s       *Session
+	until   time.Time
+	element *list.Element // in evictable
 }
 
-// NewRegistry returns an empty registry. Its Shutdown must be called.
+// NewRegistry returns an empty registry. The caller must call Shutdown.
 func NewRegistry(o Options) *Registry {
 	r := &Registry{o: o, sessions: make(map[string]*Session), idle: make(chan struct{})}
 	if o.ReplayTotal > 0 {
-		r.budget = stream.NewBudget(o.ReplayTotal, r.shed)
+		r.budget = stream.NewBudget(o.ReplayTotal, r.evict)
 	}
 	return r
 }
 
-// Reserve takes a slot for a new session, which the caller starts. If the owner's session of that id is
-// there already, it returns that one and false. Errors: ErrShuttingDown, *LimitError, ErrExists where the
-// one that is there was made by other params, or belongs to someone else.
+// Reserve takes a slot for a new session. The caller then calls Start, Begin or Discard. If the owner has a
+// session with that id and the same params, Reserve returns that one and created is false. Errors:
+// ErrShuttingDown, *LimitError, and ErrExists if the id is used with other params or by another owner.
 func (r *Registry) Reserve(spec Spec) (s *Session, created bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -96,7 +97,7 @@ func (r *Registry) Reserve(spec Spec) (s *Session, created bool, err error) {
 	return s, true, nil
 }
 
-// Find returns the owner's session of that id, or ErrNotFound.
+// Find returns the owner's session with that id, or ErrNotFound.
 func (r *Registry) Find(owner, id string) (*Session, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -110,12 +111,12 @@ func (r *Registry) Find(owner, id string) (*Session, error) {
 // List returns the owner's sessions whose start has begun, newest first.
 func (r *Registry) List(owner string) []*Session { return r.ListBefore(owner, 0, math.MaxInt) }
 
-// listBatch is how many sessions are listed at once under the registry's lock.
+// listBatch is how many sessions are listed at once with the registry's lock held.
 const listBatch = 256
 
-// ListBefore returns at most n of the owner's sessions whose start has begun and whose Created is before that, newest
-// first; 0 is now. The order is that in which they were made. It takes time for the sessions that it looks at, not for
-// all that there are.
+// ListBefore returns at most n of the owner's sessions whose start has begun and whose Created is less than
+// created, newest first; 0 is no limit. Its time depends on how many sessions it examines, not on how many
+// there are.
 func (r *Registry) ListBefore(owner string, created int64, n int) (list []*Session) {
 	for len(list) < n {
 		r.mu.Lock()
@@ -125,25 +126,25 @@ func (r *Registry) ListBefore(owner string, created int64, n int) (list []*Sessi
 			break
 		}
 		created = batch[len(batch)-1].created
-		list = append(list, slices.DeleteFunc(batch, func(s *Session) bool { return !s.wasStarted() })...)
+		list = append(list, slices.DeleteFunc(batch, func(s *Session) bool { return !s.begun() })...)
 	}
 	return list
 }
 
-// Running counts the slots that are taken.
+// Running returns how many slots are in use.
 func (r *Registry) Running() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.running
 }
 
-// supervise sees a started session to its end in a goroutine that Shutdown waits for.
+// supervise starts the supervisor of a session, for which Shutdown waits.
 func (r *Registry) supervise(s *Session, p *process.Process) {
 	r.wg.Go(func() { s.supervise(p) })
 }
 
-// survived logs and counts processes of a session that even SIGKILL did not end, and logs where there may be some.
-func (r *Registry) survived(s *Session, swept *process.SweepResult) {
+// reportSurvivors logs and counts processes of a session that outlived SIGKILL, and logs if there may be some.
+func (r *Registry) reportSurvivors(s *Session, swept *process.SweepResult) {
 	if swept.Unverified {
 		r.o.Log.Error().Str("session", s.spec.ID).Msg("cannot verify that the processes of a session have ended")
 	}
@@ -158,50 +159,42 @@ func (r *Registry) survived(s *Session, swept *process.SweepResult) {
 	r.o.Log.Error().Str("session", s.spec.ID).Ints("pids", pids).Int("total", total).Msg("processes survive their session")
 }
 
-// forget drops a session that could not be started, and gives its slot back.
-func (r *Registry) forget(s *Session) {
+// removeFailed removes a session that could not be started, and releases its slot.
+func (r *Registry) removeFailed(s *Session) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.remove(s)
-	r.release()
+	r.releaseSlot()
 }
 
-// retain keeps a session whose record is about to be made for a while, and gives its slot back. It must be called
-// without the session's lock.
-func (r *Registry) retain(s *Session) { leave(r.keep(s)) }
+// retain keeps a session whose record is about to be made for a while, and releases its slot. It must be
+// called without the session's lock.
+func (r *Registry) retain(s *Session) { releaseBudget(r.addRetained(s)) }
 
-// relieve sheds for an append that waits for the budget. It is called when the log of an ended session may have come to
-// be dispensable, without any session's lock.
-func (r *Registry) relieve() {
-	if r.budget.HasWaiters() {
-		r.shed()
-	}
-}
-
-// keep returns the sessions that are not kept any more, or not at all.
-func (r *Registry) keep(s *Session) (dropped []*Session) {
+// addRetained returns the sessions that are no longer kept, which may include s.
+func (r *Registry) addRetained(s *Session) (removed []*Session) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.release()
+	r.releaseSlot()
 	r.wg.Done()
 	if r.closed || r.o.MaxRetained <= 0 || r.o.Retain <= 0 {
 		r.remove(s)
 		return []*Session{s}
 	}
-	r.ended.PushBack(&retained{s: s, until: time.Now().Add(r.o.Retain), full: r.full.PushBack(s)})
+	r.ended.PushBack(&retained{s: s, until: time.Now().Add(r.o.Retain), element: r.evictable.PushBack(s)})
 	r.weight += s.spec.Weight
 	for r.ended.Len() > r.o.MaxRetained || r.weight > maxRetainedBytes && r.ended.Len() > 1 {
-		dropped = append(dropped, r.drop(r.ended.Front()))
+		removed = append(removed, r.removeRetained(r.ended.Front()))
 	}
 	if r.expiry == nil {
 		r.expiry = time.AfterFunc(r.o.Retain, r.expire)
 	}
-	return dropped
+	return removed
 }
 
-// leave takes the logs of sessions that are forgotten out of the budget, without the registry's lock.
-func leave(dropped []*Session) {
-	for _, s := range dropped {
+// releaseBudget takes the logs of removed sessions out of the budget, without the registry's lock.
+func releaseBudget(removed []*Session) {
+	for _, s := range removed {
 		s.log.ReleaseBudget()
 	}
 }
@@ -211,51 +204,59 @@ func (r *Registry) remove(s *Session) {
 	r.index.remove(s)
 }
 
-// release gives a slot back.
-func (r *Registry) release() {
+// releaseSlot is called with the registry's lock held.
+func (r *Registry) releaseSlot() {
 	r.running--
 	if r.running < 0 {
-		panic("session: a slot came back twice")
+		panic("session: a slot was released twice")
 	}
 	if r.draining && r.running == 0 {
 		close(r.idle)
 	}
 }
 
-// drop forgets an ended session and returns it: its log has to leave the budget.
-func (r *Registry) drop(e *list.Element) *Session {
+// removeRetained removes an ended session. The caller passes it to releaseBudget.
+func (r *Registry) removeRetained(e *list.Element) *Session {
 	x := r.ended.Remove(e).(*retained)
-	r.full.Remove(x.full)
+	r.evictable.Remove(x.element)
 	r.weight -= x.s.spec.Weight
 	r.remove(x.s)
 	return x.s
 }
 
-// shed gives up the logs of ended sessions, oldest first, until all logs together are within their bound. A
-// log that somebody still reads, and who paces, is left for later.
-func (r *Registry) shed() {
+// evictIfWaiting evicts if an append waits for the budget. It is called, without any session's lock, when a
+// cursor of an ended session may have been closed.
+func (r *Registry) evictIfWaiting() {
+	if r.budget.HasWaiters() {
+		r.evict()
+	}
+}
+
+// evict evicts the logs of ended sessions, oldest first, until the budget is no longer exceeded. A log that
+// a blocking cursor still reads is tried again later.
+func (r *Registry) evict() {
 	r.mu.Lock()
-	n := r.full.Len()
+	n := r.evictable.Len()
 	r.mu.Unlock()
 	for ; n > 0 && r.budget.Exceeded(); n-- {
 		r.mu.Lock()
-		e := r.full.Front()
+		e := r.evictable.Front()
 		if e != nil {
-			r.full.MoveToBack(e)
+			r.evictable.MoveToBack(e)
 		}
 		r.mu.Unlock()
 		if e != nil && e.Value.(*Session).log.Evict() {
 			r.mu.Lock()
-			r.full.Remove(e) // of no effect if it was dropped meanwhile
+			r.evictable.Remove(e) // no effect if it was removed meanwhile
 			r.mu.Unlock()
 		}
 	}
 }
 
-// expire drops the records whose time has passed, and looks again when the next one's has.
-func (r *Registry) expire() { leave(r.expired()) }
+// expire removes the sessions whose time has passed, and sets the timer for the next one.
+func (r *Registry) expire() { releaseBudget(r.removeExpired()) }
 
-func (r *Registry) expired() (dropped []*Session) {
+func (r *Registry) removeExpired() (removed []*Session) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
@@ -264,15 +265,15 @@ func (r *Registry) expired() (dropped []*Session) {
 	for e := r.ended.Front(); e != nil; e = r.ended.Front() {
 		if rest := time.Until(e.Value.(*retained).until); rest > 0 {
 			r.expiry.Reset(rest)
-			return dropped
+			return removed
 		}
-		dropped = append(dropped, r.drop(e))
+		removed = append(removed, r.removeRetained(e))
 	}
 	r.expiry = nil
-	return dropped
+	return removed
 }
 
-// Drain makes the registry take no more sessions. The channel is closed when none runs.
+// Drain makes Reserve return ErrShuttingDown for new sessions. The channel is closed when no session runs.
 func (r *Registry) Drain() <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -292,12 +293,12 @@ func (r *Registry) Draining() bool {
 	return r.draining
 }
 
-// ShutdownGrace is the longest grace that a tree has at shutdown, whatever its client asked for.
+// ShutdownGrace is the longest grace at shutdown, whatever the sessions' own.
 const ShutdownGrace = 10 * time.Second
 
-// Shutdown takes no more sessions, waits until none runs or ctx is done, ends those that run for cause
-// Shutdown, with at most ShutdownGrace, and returns when all have ended and nothing of the registry is left running but
-// starts that wait for a file system.
+// Shutdown calls Drain, waits until no session runs or ctx is done, and then ends those that run with the
+// cause Shutdown and a grace of at most ShutdownGrace. When it returns, all sessions have ended, and no
+// goroutine of the registry is left except starts that wait for a file system.
 func (r *Registry) Shutdown(ctx context.Context) {
 	idle := r.Drain()
 	select {
@@ -317,8 +318,7 @@ func (r *Registry) Shutdown(ctx context.Context) {
 	}
 }
 
-// Kill ends every session at once, whatever grace it has or was given already. A Shutdown that waits for
-// them returns soon.
+// Kill ends all sessions without a grace, also those that are ending. It does not wait: see Shutdown.
 func (r *Registry) Kill() {
 	for _, s := range r.all() {
 		s.End(Shutdown, new(time.Duration))

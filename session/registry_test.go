@@ -338,7 +338,7 @@ func TestKill(t *testing.T) {
 		if i < 3 {
 			follow(t, s, cursor).line(0)
 		} else {
-			within(t, "the exit", s.ending)
+			awaitEnding(t, s)
 		}
 		all = append(all, s)
 	}

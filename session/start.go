@@ -10,218 +10,232 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-// cancelWait is how long a start that was canceled has to come to its own end. Then the session is given up.
+// This file is the start of a session: Begin → start → accept → run, or fail.
+//
+// A file system may block the start in a system call for any time. So the start may run in a goroutine that
+// nothing waits for; the session can fail before it returns, by its timeout or by an end that is
+// requested. The session then keeps its slot, and is reported as starting, until the start has returned.
+
+// cancelWait is how long a start that was canceled may take to return before the session fails.
 const cancelWait = 100 * time.Millisecond
 
-// launch is the start of a session's process. Nothing waits for its goroutine, which may be blocked in a system call by a file
-// system. It keeps the session's slot until it is done.
-type launch struct {
-	attempt *process.Attempt // nil once claimed
-	cancel  context.CancelFunc
-	timeout *time.Timer // gives the session up; nil for no bound
-	giveUp  *time.Timer // the same, once the start was canceled
-	claimed bool        // the process is there, and will be the session's
+// starting is the start of a session. It is part of the status, so Session.update protects it.
+type starting struct {
+	begun        time.Time          // when Begin was called; zero before
+	attempt      *process.Attempt   // nil before Begin, and from accept on
+	cancel       context.CancelFunc // of the attempt
+	timeout      *time.Timer        // fails the session; nil without Options.StartTimeout
+	cancelTimer  *time.Timer        // fails the session cancelWait after cancel
+	accepted     bool               // the command runs, and the start can no longer fail
+	failure      error              // why the session failed
+	slotReleased bool               // the session failed, and the start has returned
+	deferred     []func()           // for after the start, see AfterStart
+	deferredDone bool               // all were called; no more are taken
 }
 
-// Start is Begin and a wait for its end. The error is the View's Failure.
-func (s *Session) Start() error {
-	s.Begin()
-	<-s.ready
-	return s.View().Failure
-}
-
-// Begin begins to start the process; it is called once and waits for no file system. Ready is closed when the process runs or the start
-// failed: then the session never existed, and View has the Failure, which is ErrCanceled or ErrShuttingDown if it was
-// ended before it ran, and else an error of [process.Attempt.Start]. Its slot is free again when nothing of the
-// start is left.
-func (s *Session) Begin() {
-	ctx, cancel := context.WithCancel(context.Background())
-	l := &launch{attempt: s.reg.o.Host.Attempt(s.spec.Program), cancel: cancel}
-	ended := false
-	s.update(func(st *status) {
-		st.launch, st.started = l, time.Now()
-		ended = st.wanted
-	})
-	switch {
-	case ended:
-		cancel()
-		s.fail(errNotStarted, true)
-	case l.attempt.Prepare(): // a goroutine would cost 2 % of the time of a short command
-		s.start(ctx, l)
-	default:
-		s.boundStart(l)
-		go s.start(ctx, l)
-	}
-}
-
-// boundStart gives the start up when it takes too long.
-func (s *Session) boundStart(l *launch) {
-	if s.reg.o.StartTimeout > 0 {
-		s.update(func(*status) { l.timeout = time.AfterFunc(s.reg.o.StartTimeout, s.startTimedOut) })
-	}
-}
-
-// StartMayWait says whether the start may wait for a file system. Otherwise it is about to be over.
-func (s *Session) StartMayWait() (may bool) {
-	s.update(func(st *status) {
-		l := st.launch
-		may = l == nil || l.attempt != nil && l.attempt.MayWait()
-	})
-	return may
-}
-
-func (s *Session) start(ctx context.Context, l *launch) {
-	defer l.cancel()
-	p, err := l.attempt.Start(ctx)
-	program := &s.spec.Program
-	program.Argv, program.Env, program.Attributes.Soft = nil, nil, nil // nobody needs them any more
-	switch {
-	case err != nil:
-		if errors.Is(err, context.Canceled) {
-			err = errNotStarted
-		}
-		s.fail(err, true)
-	case s.claim(l):
-		s.run(p)
-	default: // it was given up meanwhile
-		p.Discard()
-		s.fail(errNotStarted, true)
-	}
-}
-
-// claim says whether the session still wants its process. If so it is not given up any more.
-func (s *Session) claim(l *launch) bool {
-	s.update(func(st *status) {
-		l.claimed = st.state == Starting
-		l.attempt = nil // it has the arguments and the environment, which an ended session must not keep
-		l.stopTimers()
-	})
-	return l.claimed
-}
-
-func (l *launch) stopTimers() {
-	for _, t := range []*time.Timer{l.timeout, l.giveUp} {
+func (st *starting) stopTimers() {
+	for _, t := range []*time.Timer{st.timeout, st.cancelTimer} {
 		if t != nil {
 			t.Stop()
 		}
 	}
 }
 
+// Start calls Begin and waits until the command runs or the start has failed. The error is View.Failure.
+func (s *Session) Start() error {
+	s.Begin()
+	<-s.ready
+	return s.View().Failure
+}
+
+// Begin begins to start the process. It must be called at most once, and does not wait for a file system.
+// Ready is closed when the command runs or the start has failed. In the latter case View.Failure is
+// ErrCanceled or ErrShuttingDown if an end was requested before the command ran, else an error of
+// [process.Attempt.Start]. The session's slot is released when the start has returned.
+func (s *Session) Begin() {
+	ctx, cancel := context.WithCancel(context.Background())
+	attempt := s.reg.o.Host.Attempt(s.spec.Program)
+	ended := false
+	s.update(func(st *status) {
+		st.start.attempt, st.start.cancel, st.start.begun = attempt, cancel, time.Now()
+		ended = st.end.phase == requested
+	})
+	switch {
+	case ended:
+		cancel()
+		s.fail(errEndRequested, true)
+	case attempt.Prepare(): // a goroutine would cost 2 % of the time of a short command
+		s.start(ctx, cancel, attempt)
+	default:
+		s.setStartTimeout()
+		go s.start(ctx, cancel, attempt)
+	}
+}
+
+func (s *Session) setStartTimeout() {
+	if s.reg.o.StartTimeout > 0 {
+		s.update(func(st *status) { st.start.timeout = time.AfterFunc(s.reg.o.StartTimeout, s.startTimedOut) })
+	}
+}
+
+// StartMayWait reports whether the start may wait for a file system. If not, it is about to return.
+func (s *Session) StartMayWait() (may bool) {
+	s.update(func(st *status) {
+		a := st.start.attempt
+		may = st.start.begun.IsZero() || a != nil && a.MayWait()
+	})
+	return may
+}
+
+// start starts the process, for as long as a file system takes.
+func (s *Session) start(ctx context.Context, cancel context.CancelFunc, attempt *process.Attempt) {
+	defer cancel()
+	p, err := attempt.Start(ctx)
+	program := &s.spec.Program
+	program.Argv, program.Env, program.Attributes.Soft = nil, nil, nil // release memory that is not needed any more
+	switch {
+	case err != nil:
+		if errors.Is(err, context.Canceled) {
+			err = errEndRequested
+		}
+		s.fail(err, true)
+	case s.accept():
+		s.run(p)
+	default: // the session has failed before
+		p.Discard()
+		s.fail(errEndRequested, true)
+	}
+}
+
+// accept reports whether the session still needs its process. If so, the start can no longer fail.
+func (s *Session) accept() (accepted bool) {
+	s.update(func(st *status) {
+		accepted = st.state == Starting
+		st.start.accepted = accepted
+		st.start.attempt = nil // it refers to arguments and environment, which an ended session must not keep
+		st.start.stopTimers()
+	})
+	return accepted
+}
+
 // run makes p the session's process.
 func (s *Session) run(p *process.Process) {
 	s.timeout = stream.NewDeadline(s.spec.Timeout, func() { s.End(TimedOut, nil) })
-	s.silence = stream.NewIdleDeadline(s.spec.StreamTimeout, func() bool { return unread(p) }, func() { s.End(StreamTimedOut, nil) })
-	s.pace.add(s.silence)
+	s.streamTimeout = stream.NewIdleDeadline(s.spec.StreamTimeout, func() bool { return hasUnread(p) }, func() { s.End(StreamTimedOut, nil) })
+	s.blocked.add(s.streamTimeout)
 	s.openStdin(p)
 	s.update(func(st *status) {
-		st.proc, st.ran = p, p.Started()
+		st.proc, st.forked = p, p.Started()
 		st.move(Running)
-		s.event(st, "started")
-		s.lingerIfAlone(st)
-		if st.wanted {
+		s.appendChange(st, "started")
+		s.startLinger(st)
+		if st.end.phase == requested {
 			s.signalEnd(st)
 		}
 	})
 	s.reg.supervise(s, p)
 	close(s.ready)
-	s.doWaiting()
+	s.runDeferred()
 }
 
-// unread reports whether the process has written what nobody has read yet.
-func unread(p *process.Process) bool {
+// hasUnread reports whether a pipe of the process has data that was not read yet.
+func hasUnread(p *process.Process) bool {
 	return p.Stdout().Unread() || p.Stderr() != nil && p.Stderr().Unread()
 }
 
-// startTimedOut gives up a start that takes too long.
+// startTimedOut fails a session whose start takes too long.
 func (s *Session) startTimedOut() {
-	var l *launch
 	var path string
+	var cancel context.CancelFunc
 	s.update(func(st *status) {
-		if l = st.launch; l.attempt != nil {
-			path = l.attempt.Path()
+		cancel = st.start.cancel
+		if a := st.start.attempt; a != nil {
+			path = a.Path()
 		}
 	})
 	s.fail(&process.SpawnError{Path: path, Op: "exec", Errno: syscall.ETIMEDOUT}, false)
-	l.cancel()
+	cancel()
 }
 
-// cancelStart is the end of a session that does not run yet.
-func (s *Session) cancelStart(l *launch) {
-	l.cancel()
-	l.giveUp = time.AfterFunc(cancelWait, func() { s.fail(errNotStarted, false) })
+// cancelStart cancels the start of a session, if it has begun and the command does not run yet.
+func (s *Session) cancelStart(st *starting) {
+	if st.begun.IsZero() || st.accepted {
+		return
+	}
+	st.cancel()
+	st.cancelTimer = time.AfterFunc(cancelWait, func() { s.fail(errEndRequested, false) })
 }
 
-// errNotStarted stands for why a session was ended before it ran.
-var errNotStarted = errors.New("not started")
+// errEndRequested makes fail report the cause of the end that was requested.
+var errEndRequested = errors.New("end requested")
 
-func (st *status) whyNotStarted() error {
-	if st.cause == Shutdown {
+func (st *status) endRequestedError() error {
+	if st.end.cause == Shutdown {
 		return ErrShuttingDown
 	}
 	return ErrCanceled
 }
 
-// Discard gives up a session that Begin was not called for. One that was begun is left alone.
+// Discard fails a session for which Begin was not called, and releases its slot. Otherwise it has no effect.
 func (s *Session) Discard() {
 	begun := false
-	s.update(func(st *status) { begun = st.launch != nil })
+	s.update(func(st *status) { begun = !st.start.begun.IsZero() })
 	if !begun {
 		s.fail(errDiscarded, true)
 	}
 }
 
-// fail ends a session that does not run. With over nothing of its start is left: the session is forgotten and its slot free.
-// Until then the session is reported as starting.
-func (s *Session) fail(why error, over bool) {
-	failed := false
+// fail ends a session whose command does not run. Returned says that the start has returned: then the
+// session is removed from the registry and its slot is released.
+func (s *Session) fail(why error, returned bool) {
+	release, failed := false, false
 	var attached []*Attachment
 	s.update(func(st *status) {
-		over = over && !st.startOver
-		st.startOver = st.startOver || over
-		if st.state != Starting || st.launch != nil && st.launch.claimed {
+		release = returned && !st.start.slotReleased
+		st.start.slotReleased = st.start.slotReleased || returned
+		if st.state != Starting || st.start.accepted {
 			return
 		}
-		if failed = true; why == errNotStarted {
-			why = st.whyNotStarted()
+		failed = true
+		if why == errEndRequested {
+			why = st.endRequestedError()
 		}
-		if st.launch != nil {
-			st.launch.stopTimers()
-		}
-		st.failure = why
+		st.start.stopTimers()
+		st.start.failure = why
 		st.move(Ended)
-		attached = s.evictAll(st, nil)
+		attached = s.detachAll(st, nil)
 	})
-	if over {
-		s.reg.forget(s) // before anyone is told: who is finds the slot free
+	if release {
+		s.reg.removeFailed(s) // before ready, so that a client that has the error finds the slot free
 	}
 	if failed {
 		s.stdin.shut("the command did not start")
 		s.reg.wg.Done()
 		close(s.ready)
 		close(s.done)
-		tellEvicted(attached)
-		s.doWaiting()
+		reportEvicted(attached)
+		s.runDeferred()
 	}
 }
 
-// AfterStart calls f when the start is over, after the functions that were given before, and reports whether it will do so: if
-// the start was over already, the caller has to go on by itself. f must not wait.
-func (s *Session) AfterStart(f func()) (willCall bool) {
+// AfterStart defers f until the start has succeeded or failed, after the functions that were deferred
+// before. It returns false if that is over already: f is not called then. F must not wait.
+func (s *Session) AfterStart(f func()) (deferred bool) {
 	s.update(func(st *status) {
-		if willCall = !st.settled; willCall {
-			st.waiting = append(st.waiting, f)
+		if deferred = !st.start.deferredDone; deferred {
+			st.start.deferred = append(st.start.deferred, f)
 		}
 	})
-	return willCall
+	return deferred
 }
 
-// doWaiting calls the functions that waited for the start in order, also those that are added meanwhile.
-func (s *Session) doWaiting() {
+// runDeferred calls the deferred functions in order, also those that are deferred meanwhile.
+func (s *Session) runDeferred() {
 	for {
 		var all []func()
 		s.update(func(st *status) {
-			all, st.waiting = st.waiting, nil
-			st.settled = len(all) == 0
+			all, st.start.deferred = st.start.deferred, nil
+			st.start.deferredDone = len(all) == 0
 		})
 		if len(all) == 0 {
 			return

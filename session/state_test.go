@@ -4,8 +4,6 @@ package session
 
 import (
 	"errors"
-	"fmt"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -142,7 +140,7 @@ func TestTheFirstCauseWins(t *testing.T) {
 			s.End(Canceled, nil)
 		}, Canceled},
 		"timeout, then cancel": {func(o *Spec) { o.Timeout, o.Grace = short, short }, func(s *Session) {
-			<-s.ending
+			awaitEnding(t, s)
 			s.End(Canceled, nil)
 		}, TimedOut},
 		"cancel, then shutdown": {nil, func(s *Session) {
@@ -163,7 +161,7 @@ func TestTheFirstCauseWins(t *testing.T) {
 		// The descendant holds up the end, so that the cancel comes between the exit and the record.
 		s := run(t, "(trap '' TERM; echo; exec sleep 60) & exit 3", func(o *Spec) { o.Grace = short })
 		f := follow(t, s, cursor)
-		within(t, "the exit", s.ending)
+		awaitEnding(t, s)
 		f.line(0) // from here on it is deaf
 		s.End(Canceled, nil)
 		if rec := ended(t, s); rec.Cause != Exited || rec.Exit.Code != 3 || !rec.Escalated {
@@ -230,36 +228,5 @@ func TestSignalReachesTheWholeTree(t *testing.T) {
 	ended(t, s)
 	if got := tail(s); got != "ready\nchild\n" {
 		t.Errorf("got %q", got)
-	}
-}
-
-func TestAStepThatNoStateAllowsPanics(t *testing.T) {
-	for _, bad := range []status{
-		{state: Ended, failure: errors.New("x")},
-		{state: Starting},
-	} {
-		got := func() (v any) {
-			defer func() { v = recover() }()
-			bad.move(Paused)
-			return nil
-		}()
-		if want := fmt.Sprintf("paused after %v", bad.state); !strings.Contains(fmt.Sprint(got), want) {
-			t.Errorf("got %v, want %s", got, want)
-		}
-	}
-	for name, bad := range map[string]status{
-		"attached":  {holds: -1},
-		"running":   {state: Running},
-		"no record": {state: Ended},
-		"record":    {record: &Record{}},
-	} {
-		func() {
-			defer func() {
-				if recover() == nil {
-					t.Errorf("%s: no panic", name)
-				}
-			}()
-			bad.check()
-		}()
 	}
 }

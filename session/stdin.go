@@ -7,37 +7,37 @@ import (
 	"github.com/runnel-rpc/runnel/process"
 )
 
-// StdinQueueBytes is how much input waits for a process to read it. A single write that is larger is
-// accepted into an empty queue.
+// StdinQueueBytes is how many bytes of input may wait for the process to read them. A single larger write is
+// accepted when the queue is empty.
 const StdinQueueBytes = 1 << 20
 
-// writeOverhead is what each write is charged besides its data, or a queue of single bytes would take a hundred times
-// its bound.
+// writeOverhead is what each write is charged besides its data. Without it, a queue of single bytes would
+// take a hundred times its bound.
 const writeOverhead = 64
 
-// stdin is the bounded queue between writes and a process. Writes are accepted in the order in which they
-// came, each when there is room for it; a goroutine that lives while there is something to write feeds the
-// pipe. The zero value waits for open.
+// stdin is the bounded queue of input for a process. Writes are accepted in their order, each when there is
+// room. A goroutine, which exists while the queue is not empty, writes the queue to the pipe. The zero value
+// accepts nothing until open is called.
 //
-// A terminal has no end of input: there eof is a key that is typed, and what comes after it is accepted.
+// A terminal has no end of input: its eof is a key that is typed, and more input may follow.
 type stdin struct {
 	mu      sync.Mutex
 	file    *os.File
 	eofKey  func() ([]byte, error) // of a terminal; nil for a pipe
-	touch   func()
-	waiting []*Write
-	queue   [][]byte // an empty one is the key
-	queued  int64    // what queue is charged
-	total   int64
-	eof     bool   // it was accepted; on a pipe nothing is behind it
-	eofAt   int64  // behind how many bytes the newest one was
-	shutFor string // why nothing is accepted at all
-	feeding bool
+	touch   func()                 // called after each write to file
+	waiting []*Write               // not accepted yet
+	queue   [][]byte               // an empty one is the eof key
+	queued  int64                  // charged bytes of queue
+	total   int64                  // bytes accepted
+	eof     bool                   // an eof was accepted; a pipe accepts nothing after it
+	eofAt   int64                  // total at the newest eof
+	closed  string                 // why nothing is accepted; empty if something is
+	feeding bool                   // feed is running
 	feeder  sync.WaitGroup
 }
 
-// Write is input on its way into the queue. Done is closed when it was accepted or refused; then Total,
-// all bytes accepted so far, or Err hold.
+// Write is input to be accepted. Done is closed when it was accepted or refused. Then Total is the number of
+// all bytes accepted so far, or Err is set.
 type Write struct {
 	Done  chan struct{}
 	Total int64
@@ -48,10 +48,9 @@ type Write struct {
 	eof    bool
 }
 
-// Write puts data in line for the stdin of the process; eof closes it behind them, and on a terminal types
-// the key for it. Offset, if not nil, says
-// where data begins: what was accepted already is skipped. It does not wait. The write's error is a
-// *StdinError or an *OffsetError.
+// Write submits data for the stdin of the process. Eof closes stdin after the data; on a terminal it types
+// the eof key. Offset, if not nil, is where data begins in the input: bytes that were accepted already are
+// skipped. Write does not wait. Write.Err is a *StdinError or an *OffsetError.
 func (s *Session) Write(data []byte, offset *int64, eof bool) *Write {
 	w := &Write{Done: make(chan struct{}), data: data, offset: offset, eof: eof}
 	q := &s.stdin
@@ -62,7 +61,7 @@ func (s *Session) Write(data []byte, offset *int64, eof bool) *Write {
 	return w
 }
 
-// Withdraw takes back a write that was not accepted yet, and reports whether it could.
+// Withdraw removes a write that was not accepted yet, and reports whether it did.
 func (s *Session) Withdraw(w *Write) bool {
 	q := &s.stdin
 	q.mu.Lock()
@@ -79,19 +78,19 @@ func (s *Session) Withdraw(w *Write) bool {
 
 func (s *Session) openStdin(p *process.Process) {
 	if s.spec.Program.Terminal != nil {
-		s.stdin.open(p.Stdin(), p.EOFKey, s.silence.Touch)
+		s.stdin.open(p.Stdin(), p.EOFKey, s.streamTimeout.Touch)
 	} else {
-		s.stdin.open(p.Stdin(), nil, s.silence.Touch)
+		s.stdin.open(p.Stdin(), nil, s.streamTimeout.Touch)
 	}
 }
 
-// open connects the queue with the pipe; a nil file takes nothing. With eofKey it is a terminal.
+// open connects the queue to the file; with a nil file nothing is accepted. For a terminal, eofKey is set.
 func (q *stdin) open(file *os.File, eofKey func() ([]byte, error), touch func()) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.file, q.eofKey, q.touch = file, eofKey, touch
 	if file == nil {
-		q.shutFor = `the session was started with stdin "none"`
+		q.closed = `the session was started with stdin "none"`
 	}
 	q.admit()
 }
@@ -102,31 +101,31 @@ func (q *stdin) accepted() int64 {
 	return q.total
 }
 
-// shut closes the pipe, refuses what was not accepted, and waits for the feeder.
+// shut closes the file, refuses what was not accepted, and waits for the feeder.
 func (q *stdin) shut(why string) {
 	q.mu.Lock()
 	q.refuse(why)
 	file := q.file
 	q.mu.Unlock()
 	if file != nil {
-		_ = file.Close() // ends a blocked write
+		_ = file.Close() // interrupts a blocked write
 	}
 	q.feeder.Wait()
 }
 
 func (q *stdin) refuse(why string) {
-	if q.shutFor == "" {
-		q.shutFor = why
+	if q.closed == "" {
+		q.closed = why
 	}
 	q.queue, q.queued = nil, 0
 	q.admit()
 }
 
-// admit accepts or refuses the writes at the head of the line.
+// admit accepts or refuses waiting writes in their order, until one has to wait for room.
 func (q *stdin) admit() {
 	for len(q.waiting) > 0 {
 		w := q.waiting[0]
-		if q.file == nil && q.shutFor == "" {
+		if q.file == nil && q.closed == "" {
 			return // not open yet
 		}
 		skip, err := q.check(w)
@@ -135,7 +134,7 @@ func (q *stdin) admit() {
 			if q.queued > 0 && q.queued+charge(data) > StdinQueueBytes {
 				return
 			}
-			q.accept(data, w.eof && !q.typed(w))
+			q.accept(data, w.eof && !q.hasEOF(w))
 		}
 		w.Total, w.Err = q.total, err
 		q.waiting = q.waiting[1:]
@@ -144,8 +143,8 @@ func (q *stdin) admit() {
 	q.waiting = nil
 }
 
-// check returns how much of a write is there already. One that is there whole is no error, however stdin
-// ended since: its answer was lost.
+// check returns how many bytes of a write were accepted already. A write that was accepted completely is not
+// an error even if stdin is closed since: it is a retry after its reply was lost.
 func (q *stdin) check(w *Write) (skip int64, err error) {
 	if w.offset != nil {
 		skip = min(q.total-*w.offset, int64(len(w.data)))
@@ -153,21 +152,21 @@ func (q *stdin) check(w *Write) (skip int64, err error) {
 			return 0, &OffsetError{*w.offset, q.total}
 		}
 	}
-	whole := w.offset != nil && skip == int64(len(w.data)) && (!w.eof || q.typed(w))
+	complete := w.offset != nil && skip == int64(len(w.data)) && (!w.eof || q.hasEOF(w))
 	switch {
-	case whole && (q.eof || len(w.data) > 0):
+	case complete && (q.eof || len(w.data) > 0):
 		return skip, nil
-	case q.shutFor != "":
-		return 0, &StdinError{q.shutFor}
+	case q.closed != "":
+		return 0, &StdinError{q.closed}
 	case q.eof && q.eofKey == nil:
 		return 0, &StdinError{"eof was written"}
 	}
 	return skip, nil
 }
 
-// typed says whether the eof of a write is there already. On a terminal it is if more was accepted behind
-// its place, or another eof at it; a write without an offset is never a retry.
-func (q *stdin) typed(w *Write) bool {
+// hasEOF reports whether the eof of a write was accepted already. On a terminal it was if more bytes were
+// accepted after its position, or another eof at it. A write without an offset is never a retry.
+func (q *stdin) hasEOF(w *Write) bool {
 	if q.eofKey == nil {
 		return q.eof
 	}
@@ -183,7 +182,7 @@ func (q *stdin) accept(data []byte, eof bool) {
 	if eof {
 		q.eofAt = q.total
 	}
-	if q.shutFor != "" {
+	if q.closed != "" {
 		return
 	}
 	if len(data) > 0 {
@@ -201,7 +200,7 @@ func (q *stdin) accept(data []byte, eof bool) {
 	}
 }
 
-// feed writes what is queued and ends when there is nothing left.
+// feed writes the queue to the file, and returns when it is empty.
 func (q *stdin) feed() {
 	for {
 		data, file, more := q.head()
@@ -210,7 +209,7 @@ func (q *stdin) feed() {
 		}
 		text := data
 		if len(data) == 0 {
-			text, _ = q.eofKey() // the terminal is closed: so is the file
+			text, _ = q.eofKey() // an error means that the terminal is closed: the write fails too
 		}
 		_, err := file.Write(text)
 		q.wrote(charge(data), err)
@@ -225,7 +224,7 @@ func (q *stdin) head() ([]byte, *os.File, bool) {
 		return q.queue[0], q.file, true
 	}
 	q.feeding = false
-	if q.eof && q.eofKey == nil && q.shutFor == "" {
+	if q.eof && q.eofKey == nil && q.closed == "" {
 		_ = q.file.Close()
 	}
 	return nil, nil, false
@@ -233,6 +232,7 @@ func (q *stdin) head() ([]byte, *os.File, bool) {
 
 func charge(data []byte) int64 { return int64(len(data)) + writeOverhead }
 
+// wrote removes the first write from the queue, which was charged n bytes.
 func (q *stdin) wrote(n int64, err error) {
 	q.touch()
 	q.mu.Lock()
@@ -241,7 +241,7 @@ func (q *stdin) wrote(n int64, err error) {
 		q.refuse("the process closed it")
 		return
 	}
-	if len(q.queue) > 0 { // else it was shut meanwhile
+	if len(q.queue) > 0 { // empty if it was shut meanwhile
 		q.queue[0] = nil
 		q.queue = q.queue[1:]
 		q.queued -= n

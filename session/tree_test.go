@@ -228,7 +228,7 @@ func TestTheEndWaitsForASlowClient(t *testing.T) {
 			if err := s.Start(); err != nil {
 				t.Fatal(err)
 			}
-			within(t, "the exit", s.ending) // 64 KiB each are in the log, in a buffer and in the pipe
+			awaitEnding(t, s) // 64 KiB each are in the log, in a buffer and in the pipe
 			select {
 			case <-s.Done():
 				t.Fatal("it did not wait")

@@ -43,7 +43,7 @@ func wireError(err error, sessionID string) (e *rpc.Error, ok bool) {
 		return rpc.SessionLimit(limit.Limit, limit.Running, retryAfter), true
 	case errors.As(err, &state):
 		return rpc.NotRunning(state.State.String()), true
-	case errors.Is(err, session.ErrLeft):
+	case errors.Is(err, session.ErrLeaderExited):
 		return rpc.CommandExited(), true
 	case errors.As(err, &perm):
 		return rpc.NotPermitted(perm.PIDs), true

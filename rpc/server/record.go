@@ -127,8 +127,8 @@ func sessionStatus(s Session, v *session.View) rpc.SessionStatus {
 	if !command.IsText() {
 		st.CommandBase64 = (*rpc.Base64Command)(&command)
 	}
-	if v.Left != nil {
-		how := exitStatus(v.Left.Code, v.Left.Signal, v.Left.Known)
+	if v.LeaderExit != nil {
+		how := exitStatus(v.LeaderExit.Code, v.LeaderExit.Signal, v.LeaderExit.Known)
 		st.Exited = &how
 	}
 	if v.Record != nil {

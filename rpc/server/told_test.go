@@ -16,7 +16,7 @@ func TestProcessesThatMayNotBeSignaledAreNamed(t *testing.T) {
 	if !ok || e.Code != rpc.CodeNotRunning || string(mustMarshal(e.Data)) != `{"kind":"not_permitted","pids":[7,9]}` {
 		t.Errorf("%+v, known %v", e, ok)
 	}
-	if e, ok := wireError(session.ErrLeft, ""); !ok || e.Code != rpc.CodeNotRunning || string(mustMarshal(e.Data)) != `{"kind":"command_exited"}` {
+	if e, ok := wireError(session.ErrLeaderExited, ""); !ok || e.Code != rpc.CodeNotRunning || string(mustMarshal(e.Data)) != `{"kind":"command_exited"}` {
 		t.Errorf("%+v, known %v", e, ok)
 	}
 }

@@ -1,0 +1,444 @@
+package session
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/runnel-rpc/runnel/process"
+	"github.com/runnel-rpc/runnel/stream"
+)
+
+// This file is the end of a session, from a request or the exit of the command to the record. An end is
+// requested by cancel, a deadline, the disconnect of the last connection, or the shutdown of the server.
+//
+//	                 notEnding
+//	                  │  │  │
+//	    End, while it │  │  │ the command exits by itself, or End finds
+//	    is starting   │  │  │ that it has exited
+//	        ┌─────────┘  │  └─────────────────────┐
+//	        ▼            │ End                    │
+//	    requested        │                        │
+//	        │ the        ▼                        │
+//	        └────────▶ signaled                   │
+//	      command runs   │ the command exits,     │
+//	                     │ by SIGKILL if the      │
+//	                     │ grace passes           │
+//	                     ▼                        │
+//	                   exited ◀───────────────────┘
+//	                     │  │ a pipe is still open
+//	                     │  └───────▶ draining
+//	                     │               │ the pipes are closed, or drainGrace has passed
+//	                     ▼               │
+//	                  sweeping ◀─────────┘
+//	                     │ the rest of the tree is dead, the rest of the output is read,
+//	                     │ the command is reaped
+//	                     ▼
+//	                   done: the record is in the log
+//
+// The supervisor, a goroutine for each session, moves the phase from exited on. Draining comes before
+// sweeping because descendants that are about to write would lose their output otherwise.
+
+const (
+	// drainGrace is how long pipes that descendants have open are read after the command's exit. Time in
+	// which the log is blocked by a client does not count if the command has exited by itself.
+	drainGrace = 250 * time.Millisecond
+	// killWait is how long after SIGKILL the supervisor waits for the exit of the command.
+	killWait = 2 * time.Second
+)
+
+// endPhase is how far the end of a session has got. The phases have the order of their numbers.
+type endPhase uint8
+
+const (
+	notEnding endPhase = iota
+	requested          // an end was requested, and the command does not run yet
+	signaled           // the tree is sent the stop signal, or SIGKILL if the grace is 0
+	exited             // the command has exited
+	draining           // the supervisor reads pipes that descendants have open
+	sweeping           // the supervisor ends the rest of the tree
+	done               // the record is in the log
+)
+
+func (p endPhase) String() string {
+	return [...]string{"not ending", "requested", "signaled", "exited", "draining", "sweeping", "done"}[p]
+}
+
+// nextPhases lists the phases that may follow each.
+var nextPhases = [...][]endPhase{
+	notEnding: {requested, signaled, exited},
+	requested: {signaled},
+	signaled:  {exited},
+	exited:    {draining, sweeping},
+	draining:  {sweeping},
+	sweeping:  {done},
+	done:      {},
+}
+
+// ending is the end of a session. It is part of the status, so Session.update protects it.
+type ending struct {
+	phase     endPhase
+	cause     Cause          // of the end, from requested on
+	signal    syscall.Signal // first signal that was requested; 0 is that of the Spec
+	unsent    syscall.Signal // signal that update has to send to the tree; 0 is none
+	grace     time.Duration  // between the first signal and SIGKILL
+	killAt    time.Time      // when the grace passes, if timer is set
+	timer     *time.Timer    // calls graceExpired at killAt, then abandons a command that SIGKILL does not end
+	graceOver bool           // killAt has passed
+	hurry     bool           // draining must not wait any more
+	escalated bool           // SIGKILL was sent
+	// interrupt ends the wait of the supervisor in the current phase; nil if it does not wait.
+	interrupt context.CancelFunc
+}
+
+// advance changes the phase. A step that nextPhases does not list is a bug of this package.
+func (e *ending) advance(to endPhase) {
+	if !slices.Contains(nextPhases[e.phase], to) {
+		panic(fmt.Sprintf("session: phase %v after %v", to, e.phase))
+	}
+	e.phase = to
+}
+
+// mayWait reports whether the supervisor may wait in the current phase.
+func (e *ending) mayWait() bool {
+	switch e.phase {
+	case notEnding: // for descendants, with Spec.WaitForTree
+		return true
+	case draining: // for the end of the output
+		return !e.hurry
+	case sweeping: // for the tree to react to the stop signal
+		return !e.graceOver
+	}
+	return false
+}
+
+// interruptWait is called by update. It ends the supervisor's wait if the phase does not permit it.
+func (e *ending) interruptWait() {
+	if e.interrupt != nil && !e.mayWait() {
+		e.interrupt()
+		e.interrupt = nil
+	}
+}
+
+// check panics if the phase contradicts the state.
+func (e *ending) check(st *status) {
+	ok := false
+	switch st.state {
+	case Starting:
+		ok = e.phase <= requested
+	case Running, Paused:
+		ok = e.phase == notEnding
+	case Ending:
+		ok = e.phase >= signaled && e.phase <= sweeping && (e.timer == nil) == e.killAt.IsZero()
+	case Ended:
+		ok = e.phase == done && st.record != nil || e.phase <= requested && st.start.failure != nil
+	}
+	if !ok {
+		panic(fmt.Sprintf("session: phase %v while %v", e.phase, st.state))
+	}
+}
+
+// End requests the end of the session: its stop signal is sent to the whole tree, and SIGKILL after grace;
+// nil is the grace of the Spec. It does not wait for the end: see Done.
+//
+// The first cause counts. If the command has exited already, the cause is Exited, even if the supervisor
+// has not noticed the exit yet, unless descendants keep the session running (Spec.WaitForTree). If the
+// session is ending already, End can only shorten the grace.
+func (s *Session) End(cause Cause, grace *time.Duration) { s.endWith(cause, grace, 0) }
+
+// Cancel is End with the cause Canceled and a first signal; 0 is that of the Spec. If the session is ending
+// already, the tree is sent that signal too, until the command has exited.
+func (s *Session) Cancel(grace *time.Duration, signal syscall.Signal) {
+	s.endWith(Canceled, grace, signal)
+}
+
+func (s *Session) endWith(cause Cause, grace *time.Duration, signal syscall.Signal) {
+	hasExited := s.hasExited()
+	s.update(func(st *status) {
+		most := s.spec.Grace
+		if grace != nil {
+			most = *grace
+		}
+		if signal != 0 && st.state != Ended {
+			st.end.signal = signal
+		}
+		again := st.end.phase == signaled
+		s.requestEnd(st, cause, most, hasExited)
+		if again && signal != 0 && signal != syscall.SIGKILL {
+			st.end.unsent = signal
+		}
+	})
+}
+
+// hasExited reports whether the session has ended by itself, even if the supervisor has not noticed yet:
+// the command has exited, and no descendant keeps the session running. It may wait for a pause of the tree
+// and read the process table, so it is called without the session's lock.
+func (s *Session) hasExited() bool {
+	s.mu.Lock()
+	p, live := s.status.proc, s.status.state.Live()
+	s.mu.Unlock()
+	if !live || !p.Exited() {
+		return false
+	}
+	if !s.spec.WaitForTree {
+		return true
+	}
+	alive, err := p.Alive()
+	return !alive && err == nil
+}
+
+// requestEnd is called in update. HasExited is what the method hasExited returned before.
+func (s *Session) requestEnd(st *status, cause Cause, grace time.Duration, hasExited bool) {
+	e := &st.end
+	if s.firstSignal(e) == syscall.SIGKILL {
+		grace = 0 // SIGKILL is sent, and reported, when the grace has passed
+	}
+	switch {
+	case st.state == Ended:
+	case st.state == Ending:
+		e.hurry = e.hurry || e.phase > signaled
+		s.shortenGrace(e, grace)
+	case e.phase == requested:
+		e.grace = min(e.grace, grace)
+	case st.state == Starting:
+		e.cause, e.grace = cause, grace
+		e.advance(requested)
+		s.cancelStart(&st.start)
+	case hasExited:
+		e.cause, e.grace, e.hurry = Exited, grace, true
+		s.beginEnd(st, exited)
+		s.shortenGrace(e, grace)
+	default:
+		e.cause, e.grace = cause, grace
+		s.signalEnd(st)
+	}
+}
+
+// firstSignal returns the signal that begins the end.
+func (s *Session) firstSignal(e *ending) syscall.Signal {
+	return cmp.Or(e.signal, s.spec.Program.StopSignal, syscall.SIGTERM)
+}
+
+// signalEnd begins the end of a session whose command has not exited. It is called in update, which sends
+// the signal.
+func (s *Session) signalEnd(st *status) {
+	e := &st.end
+	s.beginEnd(st, signaled)
+	if e.cause == Canceled {
+		s.appendChange(st, "canceled")
+	}
+	if e.grace > 0 {
+		e.unsent = s.firstSignal(e)
+	}
+	s.shortenGrace(e, e.grace)
+}
+
+// beginEnd moves a running session to the state Ending. From here on no deadline runs, and the session can
+// no longer be controlled.
+func (s *Session) beginEnd(st *status, phase endPhase) {
+	st.end.advance(phase)
+	st.move(Ending)
+	st.stopLinger()
+	s.timeout.Stop()
+	s.streamTimeout.Stop()
+}
+
+// shortenGrace sets the timer to grace from now, unless it fires sooner.
+func (s *Session) shortenGrace(e *ending, grace time.Duration) {
+	at := time.Now().Add(grace)
+	switch {
+	case e.timer == nil:
+		e.killAt, e.timer = at, time.AfterFunc(grace, s.graceExpired)
+	case !e.graceOver && at.Before(e.killAt) && e.timer.Stop():
+		e.killAt = at
+		e.timer.Reset(grace)
+	}
+}
+
+// graceExpired runs when the grace has passed. It sends SIGKILL, unless the command has exited: then the sweep
+// does, which knows what is left of the tree.
+func (s *Session) graceExpired() {
+	s.signaling.Lock()
+	defer s.signaling.Unlock()
+	var p *process.Process
+	s.update(func(st *status) {
+		e := &st.end
+		if st.state != Ending || e.graceOver {
+			return
+		}
+		e.graceOver = true
+		if e.phase > signaled {
+			e.hurry = true
+			return
+		}
+		p = st.proc
+		s.signals.Add(1)
+	})
+	if p == nil {
+		return
+	}
+	defer s.signals.Done()
+	killed := p.Kill() == nil
+	s.update(func(st *status) {
+		st.end.escalated = st.end.escalated || killed
+		st.end.timer = time.AfterFunc(killWait, p.Abandon)
+	})
+}
+
+// supervise waits for the exit of the command and ends the session. It is the supervisor's goroutine.
+func (s *Session) supervise(p *process.Process) {
+	readers := s.readOutput(p)
+	p.Adjust()
+	s.afterExit(p, readers, p.WaitExit())
+}
+
+// afterExit ends a session whose command has exited. It is not inlined so that the goroutines of idle
+// sessions, which are in WaitExit, have the smallest stack.
+//
+//go:noinline
+func (s *Session) afterExit(p *process.Process, readers *readers, err error) {
+	took := s.timeSinceFork()
+	if err == nil && s.spec.WaitForTree {
+		s.reportLeaderExit(p)
+		s.awaitTree(p)
+	}
+	cause := s.noteExit()
+	s.drain(readers, cause)
+	swept := s.sweep(p)
+	s.log.Unblock()
+	readers.finish()
+	s.stdin.shut("the session has ended")
+	exit, _ := p.Reap() // if the exit status cannot be read, exit.Known is false
+	p.Close()
+	s.complete(exit, swept, took)
+}
+
+func (s *Session) timeSinceFork() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return time.Since(s.status.forked)
+}
+
+// reportLeaderExit appends a note if the command has exited and descendants keep the session running.
+func (s *Session) reportLeaderExit(p *process.Process) {
+	if alive, err := p.Alive(); !alive && err == nil {
+		return
+	}
+	exit := new(LeaderExit)
+	exit.Code, exit.Signal, exit.Known = p.ExitStatus()
+	s.update(func(st *status) {
+		if st.state.Live() {
+			st.leaderExit = exit
+			s.log.AppendNote(exit)
+		}
+	})
+}
+
+// awaitTree waits until the tree has no living process or an end is requested.
+func (s *Session) awaitTree(p *process.Process) {
+	ctx, cancel := s.waitIn(func(*ending) {})
+	defer cancel()
+	p.AwaitTree(ctx)
+}
+
+// waitIn returns a context for a wait of the supervisor in the phase to which enter moves the end. The
+// context is done when that phase does not permit the wait any more.
+func (s *Session) waitIn(enter func(*ending)) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.update(func(st *status) {
+		enter(&st.end)
+		st.end.interrupt = cancel
+	})
+	return ctx, cancel
+}
+
+// noteExit moves the end to exited, and returns its cause. After it has returned, no other goroutine sends
+// the tree a signal.
+func (s *Session) noteExit() (cause Cause) {
+	s.signaling.Lock() // a resume that led to the exit is in the log before it
+	s.update(func(st *status) {
+		switch st.end.phase {
+		case notEnding:
+			st.end.cause = Exited
+			s.beginEnd(st, exited)
+		case signaled:
+			st.end.advance(exited)
+		}
+		cause = st.end.cause
+	})
+	s.signaling.Unlock()
+	s.signals.Wait()
+	return cause
+}
+
+// drain waits until all output has been read, at most drainGrace. If the command has exited by itself, time
+// in which a client blocks the log does not count, until an end is requested.
+func (s *Session) drain(r *readers, cause Cause) {
+	select {
+	case <-r.done: // usually, and then no timer is needed
+		return
+	default:
+	}
+	ctx, cancel := s.waitIn(func(e *ending) { e.advance(draining) })
+	defer cancel()
+	over := make(chan struct{})
+	limit := stream.NewDeadline(drainGrace, func() { close(over) })
+	defer limit.Stop()
+	if cause == Exited {
+		s.blocked.add(limit)
+	}
+	select {
+	case <-r.done:
+	case <-over:
+	case <-ctx.Done():
+	}
+}
+
+// sweep ends the rest of the tree within what is left of the grace.
+func (s *Session) sweep(p *process.Process) process.SweepResult {
+	var grace time.Duration
+	ctx, cancel := s.waitIn(func(e *ending) {
+		e.advance(sweeping)
+		switch {
+		case e.timer != nil:
+			grace = time.Until(e.killAt)
+		case s.firstSignal(e) != syscall.SIGKILL:
+			grace = e.grace
+		}
+	})
+	defer cancel()
+	return p.Sweep(ctx, grace)
+}
+
+// complete makes the record, which is the last event of the log, and releases the slot.
+func (s *Session) complete(exit process.Exit, swept process.SweepResult, took time.Duration) {
+	s.reg.reportSurvivors(s, &swept)
+	s.reg.retain(s) // before the record, so that a client that has it finds the slot free
+	s.update(func(st *status) {
+		e := &st.end
+		if e.timer != nil {
+			e.timer.Stop()
+		}
+		rec := &Record{
+			Cause:         e.cause,
+			Exit:          exit,
+			Escalated:     e.escalated || swept.Escalated,
+			Survivors:     swept.Survivors,
+			Unverified:    swept.Unverified,
+			PID:           st.proc.PID(),
+			PGID:          st.proc.PGID(),
+			ExecutionTime: took,
+		}
+		s.log.AppendEvent(func(seq int64, counts stream.Counts) any {
+			rec.Seq, rec.Counts = seq, counts
+			return rec
+		})
+		st.record = rec
+		e.advance(done)
+		st.move(Ended)
+	})
+	close(s.done)
+}

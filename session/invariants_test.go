@@ -1,0 +1,112 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/runnel-rpc/runnel/process"
+)
+
+// panics returns what f panics with, as text; "" if it does not.
+func panics(f func()) (text string) {
+	defer func() {
+		if v := recover(); v != nil {
+			text = fmt.Sprint(v)
+		}
+	}()
+	f()
+	return ""
+}
+
+func TestForbiddenStatesPanic(t *testing.T) {
+	for _, bad := range []status{
+		{state: Ended, start: starting{failure: errors.New("x")}},
+		{state: Starting},
+	} {
+		if got, want := panics(func() { bad.move(Paused) }), fmt.Sprintf("paused after %v", bad.state); !strings.Contains(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+func TestPhasesAdvanceInOrder(t *testing.T) {
+	allowed := map[[2]endPhase]bool{
+		{notEnding, requested}: true, {notEnding, signaled}: true, {notEnding, exited}: true,
+		{requested, signaled}: true, {signaled, exited}: true,
+		{exited, draining}: true, {exited, sweeping}: true, {draining, sweeping}: true, {sweeping, done}: true,
+	}
+	for from := notEnding; from <= done; from++ {
+		for to := notEnding; to <= done; to++ {
+			e := ending{phase: from}
+			got := panics(func() { e.advance(to) })
+			if want := !allowed[[2]endPhase{from, to}]; (got != "") != want {
+				t.Errorf("%v after %v: panic %q, want one: %v", to, from, got, want)
+			}
+		}
+	}
+}
+
+// TestContradictionsPanic checks that no update can leave parts of the status that contradict each other.
+func TestContradictionsPanic(t *testing.T) {
+	p, rec := new(process.Process), new(Record)
+	failed := starting{failure: errors.New("x")}
+	for name, c := range map[string]struct {
+		status status
+		ok     bool
+	}{
+		"starting":                             {status{}, true},
+		"starting, end requested":              {status{end: ending{phase: requested}}, true},
+		"starting with a record":               {status{record: rec}, false},
+		"starting, signaled":                   {status{end: ending{phase: signaled}}, false},
+		"more attachments than holds":          {status{holds: -1}, false},
+		"running":                              {status{state: Running, proc: p}, true},
+		"running without a process":            {status{state: Running}, false},
+		"running, end requested":               {status{state: Running, proc: p, end: ending{phase: requested}}, false},
+		"paused, exited":                       {status{state: Paused, proc: p, end: ending{phase: exited}}, false},
+		"ending, signaled":                     {status{state: Ending, proc: p, end: ending{phase: signaled}}, true},
+		"ending, sweeping":                     {status{state: Ending, proc: p, end: ending{phase: sweeping}}, true},
+		"ending, not ending":                   {status{state: Ending, proc: p}, false},
+		"ending, done":                         {status{state: Ending, proc: p, end: ending{phase: done}}, false},
+		"ended without a record":               {status{state: Ended}, false},
+		"ended with a record, done":            {status{state: Ended, record: rec, end: ending{phase: done}}, true},
+		"ended with a record, sweeping":        {status{state: Ended, record: rec, end: ending{phase: sweeping}}, false},
+		"failed":                               {status{state: Ended, start: failed}, true},
+		"failed, end requested":                {status{state: Ended, start: failed, end: ending{phase: requested}}, true},
+		"failed, signaled":                     {status{state: Ended, start: failed, end: ending{phase: signaled}}, false},
+		"not ended, although its start failed": {status{start: failed}, false},
+	} {
+		if got := panics(c.status.check); (got == "") != c.ok {
+			t.Errorf("%s: panic %q, want none: %v", name, got, c.ok)
+		}
+	}
+}
+
+// TestUpdateInterruptsTheSupervisor checks when a wait of the supervisor ends: for descendants when the end
+// begins, for output when it must hurry, and for the tree when the grace has passed.
+func TestUpdateInterruptsTheSupervisor(t *testing.T) {
+	for name, c := range map[string]struct {
+		end         ending
+		interrupted bool
+	}{
+		"not ending":           {ending{phase: notEnding}, false},
+		"signaled":             {ending{phase: signaled}, true},
+		"exited":               {ending{phase: exited}, true},
+		"draining":             {ending{phase: draining}, false},
+		"draining, grace over": {ending{phase: draining, graceOver: true}, false},
+		"draining in a hurry":  {ending{phase: draining, hurry: true}, true},
+		"sweeping":             {ending{phase: sweeping}, false},
+		"sweeping in a hurry":  {ending{phase: sweeping, hurry: true}, false},
+		"sweeping, grace over": {ending{phase: sweeping, graceOver: true}, true},
+	} {
+		ctx, cancel := context.WithCancel(context.Background())
+		c.end.interrupt = cancel
+		c.end.interruptWait()
+		if got := ctx.Err() != nil; got != c.interrupted || got != (c.end.interrupt == nil) {
+			t.Errorf("%s: interrupted %v, want %v", name, got, c.interrupted)
+		}
+		cancel()
+	}
+}

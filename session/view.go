@@ -1,0 +1,46 @@
+package session
+
+import (
+	"time"
+
+	"github.com/runnel-rpc/runnel/process"
+	"github.com/runnel-rpc/runnel/stream"
+)
+
+// View is a session at one moment.
+type View struct {
+	State       State
+	PID, PGID   int // 0 until the command runs
+	Containment process.Containment
+	Limits      []process.Held // the limits in force, and how each is enforced
+	Started     time.Time      // when the start began; zero before
+	StdinBytes  int64          // bytes of stdin accepted
+	Counts      stream.Counts
+	Oldest      int64       // the oldest position in the log
+	Last        int64       // the end of the log
+	LeaderExit  *LeaderExit // set if the command has exited and descendants keep, or kept, the session running
+	Record      *Record     // nil until the session has ended
+	// Failure is why the session was not started. Until its start has returned, State is Starting then;
+	// afterwards the session is no longer in the registry.
+	Failure error
+}
+
+// View returns the session as it is now.
+func (s *Session) View() View {
+	s.mu.Lock()
+	st := &s.status
+	v := View{State: st.state, Started: st.start.begun, Record: st.record, Failure: st.start.failure, LeaderExit: st.leaderExit}
+	if v.Failure != nil && !st.start.slotReleased {
+		v.State = Starting
+	}
+	if p := st.proc; p != nil {
+		v.PID, v.PGID, v.Containment, v.Limits = p.PID(), p.PGID(), p.Containment(), p.Held()
+	} else {
+		v.Containment = s.reg.o.Host.Containment()
+	}
+	s.mu.Unlock()
+	v.StdinBytes = s.stdin.accepted()
+	v.Counts = s.log.Counts()
+	v.Oldest, v.Last = s.log.Bounds()
+	return v
+}
