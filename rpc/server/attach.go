@@ -24,16 +24,18 @@ func attach(r *request) answer {
 		if p.Take {
 			takeEnded(s)
 		}
-		r.conn.detach(s.ID()) // nothing will ever follow
+		if sub := r.conn.subscription(s.ID()); sub != nil {
+			r.conn.detach(sub) // no event will follow
+		}
 		return result(attached(s), nil)
 	}
 	o := attachedAs(p.SlowClient, p.Window)
 	o.stream, o.after, o.move = true, p.AfterSeq, true
-	l, _ := r.conn.attach(s, o)
+	sub, _ := r.conn.subscribe(s, o)
 	if p.Take {
-		l.att.Take()
+		sub.att.Take()
 	}
-	r.then(true, l.begin)
+	r.then(true, sub.start)
 	return result(attached(s), nil)
 }
 
@@ -56,12 +58,12 @@ func ack(r *request) answer {
 	if err := r.decode(&p); err != nil {
 		return result(nil, err)
 	}
-	l, err := r.conn.attachedTo(p.SessionID)
+	sub, err := r.conn.attachedTo(p.SessionID)
 	if err != nil {
 		return result(nil, err)
 	}
-	if l != nil {
-		l.att.Ack(p.Seq)
+	if sub != nil {
+		sub.att.Ack(p.Seq)
 	}
 	return result(nil, nil)
 }
@@ -72,25 +74,25 @@ func detach(r *request) answer {
 	if err := r.decode(&p); err != nil {
 		return result(nil, err)
 	}
-	l, err := r.conn.attachedTo(p.SessionID)
+	sub, err := r.conn.attachedTo(p.SessionID)
 	if err != nil {
 		return result(nil, err)
 	}
-	if l != nil {
-		r.conn.detach(l.session.ID())
+	if sub != nil {
+		r.conn.detach(sub)
 	}
 	return result(rpc.DetachResult{}, nil)
 }
 
 // attachedTo returns the connection's lane of a session, nil for none. The error is that of a session which does
 // not exist.
-func (c *conn) attachedTo(id string) (*lane, error) {
+func (c *conn) attachedTo(id string) (*subscription, error) {
 	canonical, bad := sessionID(id)
 	if bad != nil {
 		return nil, bad
 	}
-	if l := c.lane(canonical); l != nil {
-		return l, nil
+	if sub := c.subscription(canonical); sub != nil {
+		return sub, nil
 	}
 	_, err := c.find(id)
 	return nil, err

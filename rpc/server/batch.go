@@ -1,44 +1,37 @@
 package server
 
-import (
-	"sync"
+import "github.com/runnel-rpc/runnel/rpc"
 
-	"github.com/runnel-rpc/runnel/rpc"
-)
+// maxBatch is the most items of a batch.
+const maxBatch = 64
 
-// batch collects the replies of one batch and sends them as one message when the last is there.
+// batch collects the replies of one batch, which are sent as one message when the last is there. It belongs to the
+// state of its connection.
 type batch struct {
-	conn *conn
-
-	mu      sync.Mutex
 	text    []byte
-	held    int // of text, in the outbox's count
-	pending int // items that have no reply yet, and one for the reading of the batch itself
+	counted int // bytes of text in connStatus.batchBytes
+	pending int // items that have no reply yet, and one for reading the batch itself
 }
 
-func newBatch(c *conn) *batch {
-	c.owe()
-	return &batch{conn: c, pending: 1}
+// newBatch returns a batch whose items are added by addItem; doneItem ends the reading of it.
+func (st *connStatus) newBatch() *batch {
+	st.addPending()
+	return &batch{pending: 1}
 }
 
-// add counts an item that will be answered.
-func (b *batch) add() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.pending++
-}
+// addItem counts an item that will be answered.
+func (st *connStatus) addItem(b *batch) { b.pending++ }
 
-// reply takes an item's reply. One that does not fit into the message any more becomes an error, for which
-// there is always room: maxBatch of them, with the longest ids, fill less than half of it. So does one for
-// which the connection's unfinished batches leave no room together.
-func (b *batch) reply(id, message []byte) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+// addReply takes an item's reply. One that does not fit into the message becomes an error, for which there is always
+// room: maxBatch of them, with the longest ids, take less than half of it. So does one for which the connection's
+// incomplete batches together leave no room.
+func (st *connStatus) addReply(b *batch, id, message []byte) {
 	if len(b.text)+len(message) > rpc.MaxFrameBytes-maxBatch*maxIDBytes*4 {
 		message = errorReply(id, rpc.ReplyTooLarge())
 	}
-	if b.conn.outbox.hold(len(message)) {
-		b.held += len(message)
+	if st.batchBytes+len(message) <= maxReplyBytes {
+		st.batchBytes += len(message)
+		b.counted += len(message)
 	} else {
 		message = errorReply(id, rpc.Overloaded("max_reply_bytes", maxReplyBytes))
 	}
@@ -48,25 +41,18 @@ func (b *batch) reply(id, message []byte) {
 		b.text = append(b.text, '[')
 	}
 	b.text = append(b.text, message...)
-	b.finish()
+	st.doneItem(b)
 }
 
-// started says that all items have been started.
-func (b *batch) started() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.finish()
-}
-
-// finish sends the answer when nothing is pending. A batch of notifications has none (JSON-RPC 2.0 §6).
-func (b *batch) finish() {
+// doneItem sends the replies after the last item. A batch of notifications has none (JSON-RPC 2.0 §6).
+func (st *connStatus) doneItem(b *batch) {
 	b.pending--
 	if b.pending > 0 {
 		return
 	}
 	if len(b.text) > 0 {
-		b.conn.outbox.release(b.held)
-		b.conn.outbox.send(append(b.text, ']'))
+		st.batchBytes -= b.counted
+		st.queue(frame(frameText, append(b.text, ']')))
 	}
-	b.conn.paid()
+	st.donePending()
 }

@@ -36,7 +36,7 @@ func execute(r *request) answer {
 	}
 	o := attachedAs(p.SlowClient, p.Window)
 	o.stream = stream
-	l, attached := r.conn.attach(s, o)
+	sub, attached := r.conn.subscribe(s, o)
 	if created {
 		s.Begin()
 		r.awaitStart(s)
@@ -47,14 +47,14 @@ func execute(r *request) answer {
 		}
 	}
 	if p.Wait {
-		l.begin()
+		sub.start()
 		return waitExecuted(r, s, p.WaitTimeout, captureBytes(p.CaptureBytes, defaultCapture))
 	}
-	return started(r, s, l, created, attached)
+	return started(r, s, sub, created, attached)
 }
 
 // started answers an execute that does not wait. Sent alone, its reply comes before the first event.
-func started(r *request, s Session, l *lane, created, attached bool) answer {
+func started(r *request, s Session, sub *subscription, created, attached bool) answer {
 	done := func() (any, error) {
 		v := s.View()
 		if v.Failure != nil {
@@ -62,7 +62,7 @@ func started(r *request, s Session, l *lane, created, attached bool) answer {
 		}
 		return rpc.ExecuteResult{Status: "started", SessionID: s.ID(), PID: v.PID, PGID: v.PGID, Containment: string(v.Containment), Created: created}, nil
 	}
-	r.then(attached, l.begin)
+	r.then(attached, sub.start)
 	if isOver(s.Ready()) {
 		return result(done())
 	}
@@ -159,8 +159,8 @@ func (r *request) completed(s Session, capture *int64) (any, error) {
 		return nil, v.Failure
 	}
 	rec := v.Record
-	if l := r.conn.lane(s.ID()); l != nil && l.window == 0 {
-		r.behind = l.passed(rec.Seq)
+	if sub := r.conn.subscription(s.ID()); sub != nil && sub.window == 0 {
+		r.orderedAfter = sub.waitFor(rec.Seq)
 	}
 	if capture == nil {
 		return r.conn.dialect.completion(s.ID(), rec), nil

@@ -5,20 +5,27 @@ import (
 	"time"
 )
 
-// TestNothingIsLeftBehindTheCloseFrame: a reply that is sent, and the finish behind it, after the control lane
-// was looked at and before the output lanes are, goes out before the close frame all the same.
-func TestNothingIsLeftBehindTheCloseFrame(t *testing.T) {
-	o := newOutbox(newSocket(nil, time.Minute), time.Minute, nil)
-	if b, over := o.fillControl(nil); len(b) > 0 || over {
-		t.Fatalf("an empty lane gave %q, over %v", b, over)
+// TestCloseFrameOfAShutdownIsLast: the close frame is sent after a reply that came into the control queue when the
+// shutdown had begun, and nothing is sent after it.
+func TestCloseFrameOfAShutdownIsLast(t *testing.T) {
+	o := newOutbox(newState(), newSocket(nil, time.Minute), time.Minute)
+	if b, last := o.fill(nil); len(b) > 0 || last {
+		t.Fatalf("an empty queue gave %q, last %v", b, last)
 	}
-	o.send([]byte(`{}`))
-	o.finish(closeFrame(1001, ""))
-	if l, last := o.nextLane(); l != nil || last != nil {
-		t.Fatalf("the close frame %x is ahead of the reply", last)
+	o.update((*connStatus).addPending)
+	o.update(func(st *connStatus) { st.drain(closeFrame(1001, "")) })
+	if b, last := o.fill(nil); len(b) > 0 || last {
+		t.Fatalf("while a reply is pending: %q, last %v", b, last)
 	}
-	b, over := o.fill(nil)
-	if want := string(frame(frameText, []byte(`{}`))) + string(closeFrame(1001, "")); string(b) != want || !over {
-		t.Fatalf("%q, over %v; want %q", b, over, want)
+	o.update(func(st *connStatus) {
+		st.queue(frame(frameText, []byte(`{}`)))
+		st.donePending()
+	})
+	b, last := o.fill(nil)
+	if want := string(frame(frameText, []byte(`{}`))) + string(closeFrame(1001, "")); string(b) != want || !last {
+		t.Fatalf("%q, last %v; want %q", b, last, want)
+	}
+	if o.sendFrame(frame(framePing, nil)) {
+		t.Error("a frame was accepted after the close frame")
 	}
 }

@@ -19,9 +19,9 @@ func read(r *request) answer {
 	if err != nil {
 		return result(nil, err)
 	}
-	l := r.conn.lane(s.ID())
-	if l != nil {
-		l.readFrom(p.AfterSeq)
+	sub := r.conn.subscription(s.ID())
+	if sub != nil {
+		sub.readFrom(p.AfterSeq)
 	}
 	rd := newReading(s, &p, r.conn.dialect)
 	r.cleanup = rd.close
@@ -31,7 +31,7 @@ func read(r *request) answer {
 		if err := rd.await(ctx); err != nil && err != error(errDeadline) {
 			return nil, err
 		}
-		r.behind = rd.bound(l)
+		r.orderedAfter = rd.bound(sub)
 		return made(rd.encode), nil
 	})
 }
@@ -94,15 +94,15 @@ func (rd *reading) atEnd() bool {
 
 // bound settles how far the read goes, and returns what its reply has to stay behind: what the connection's own
 // lane tells of the same. A lane with a window may wait for the client and so is not waited for.
-func (rd *reading) bound(l *lane) (behind <-chan struct{}) {
+func (rd *reading) bound(sub *subscription) (behind <-chan struct{}) {
 	v := rd.s.View()
 	rd.last = v.Last
 	switch {
-	case l == nil:
-	case l.stream && l.window == 0:
-		return l.passed(v.Last)
-	case !l.stream && v.Record != nil:
-		return l.passed(v.Record.Seq)
+	case sub == nil:
+	case sub.stream && sub.window == 0:
+		return sub.waitFor(v.Last)
+	case !sub.stream && v.Record != nil:
+		return sub.waitFor(v.Record.Seq)
 	}
 	return nil
 }

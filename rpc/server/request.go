@@ -22,20 +22,21 @@ type request struct {
 
 	conn   *conn
 	id     []byte // raw JSON; nil for a notification
-	key    string // in conn.inFlight; "" where it is not there
+	key    string // idKey of id
 	method *rpc.Method
 	params json.RawMessage
 	size   int64 // of params
 	batch  *batch
-	cancel context.CancelCauseFunc // set for one that waits
+	cancel context.CancelCauseFunc // of a request that waits; belongs to the state of the connection
 
-	behind  <-chan struct{} // what the reply of one that waits stays behind; nil for nothing
-	after   func()          // called when the reply is in its lane
-	cleanup func()          // called when one that waited is over, however it ended
+	orderedAfter <-chan struct{} // closed when the reply of a request that waits may be sent; nil for now
+	after        func()          // called when the reply is in the control queue
+	cleanup      func()          // called at the end of a request that waits
 }
 
 func newRequest(c *conn, call *wire.Call, b *batch) *request {
 	r := &request{conn: c, id: bytes.Clone(call.ID), params: call.Params, size: int64(len(call.Params)), batch: b}
+	r.key = idKey(r.id)
 	r.Method, r.Notif = call.Method, call.ID == nil
 	if call.Params != nil {
 		r.Params = &r.params
@@ -79,7 +80,7 @@ func (r *request) run() {
 		return
 	}
 	ctx, cancel := context.WithCancelCause(r.conn.ctx)
-	r.conn.waits(r, cancel)
+	r.conn.update(func(*connStatus) { r.cancel = cancel })
 	r.conn.wg.Go(func() {
 		defer cancel(nil)
 		if r.cleanup != nil {
@@ -94,12 +95,12 @@ func (r *request) run() {
 // one after the other, each when there is room for it, or they would take memory without bound.
 func (r *request) finishLater(res any, err error) {
 	c := r.conn
-	if r.behind != nil {
-		_ = await(c.ctx, r.behind)
+	if r.orderedAfter != nil {
+		_ = await(c.ctx, r.orderedAfter)
 	}
 	c.replying <- struct{}{}
 	defer func() { <-c.replying }()
-	c.outbox.waitRoom()
+	c.waitRoom()
 	r.finish(res, err)
 }
 
@@ -125,13 +126,26 @@ func (r *request) guard(f func() answer) (a answer) {
 
 // finish answers the request and takes it out of flight.
 func (r *request) finish(res any, err error) {
-	message := r.encode(res, err)
-	r.conn.landed(r)
-	r.conn.deliver(r, message)
+	message := r.framed(r.encode(res, err))
+	r.conn.update(func(st *connStatus) {
+		st.removeInFlight(r)
+		st.reply(r, message)
+		if r.after == nil {
+			st.donePending()
+		}
+	})
 	if r.after != nil {
 		r.after()
+		r.conn.update((*connStatus).donePending)
 	}
-	r.conn.paid()
+}
+
+// framed returns a reply as [connStatus.reply] takes it.
+func (r *request) framed(message []byte) []byte {
+	if message == nil || r.batch != nil {
+		return message
+	}
+	return frame(frameText, message)
 }
 
 // encode is the text of the reply; a result that does not fit into a message becomes an error.

@@ -91,7 +91,7 @@ func (s *Server) Serve(l net.Listener) error {
 func (s *Server) Announce() {
 	text := notification(rpc.NotifyShutdown, rpc.Shutdown{Drain: s.o.Drain.Seconds()})
 	for _, c := range s.all() {
-		c.outbox.send(text)
+		c.send(text)
 	}
 }
 
@@ -102,7 +102,7 @@ func (s *Server) Shutdown() {
 	s.closed = true
 	s.mu.Unlock()
 	for _, c := range s.all() {
-		c.goAway()
+		c.shutdown()
 	}
 	slow := time.AfterFunc(farewell, func() {
 		for _, c := range s.all() {
@@ -180,7 +180,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, d *dialect) {
 	ws.SetReadLimit(s.o.MaxMessageBytes)
 	c.ws = ws
 	if !s.join(c) {
-		c.goAway()
+		c.shutdown()
 	}
 	c.serve()
 	s.leave(c)

@@ -167,7 +167,7 @@ func (c *libraryConn) begin() {
 }
 
 func (c *libraryConn) Write(b []byte) (int, error) {
-	if !c.outbox.control(checkedEcho(append([]byte(nil), b...))) {
+	if !c.outbox.sendFrame(checkedEcho(append([]byte(nil), b...))) {
 		return 0, net.ErrClosed
 	}
 	return len(b), nil

@@ -1,0 +1,317 @@
+package server
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/session"
+	"github.com/runnel-rpc/runnel/stream"
+)
+
+// maxAttached is the most sessions that one connection is attached to. A session that has ended counts while
+// something of it is still to be sent.
+const maxAttached = 1000
+
+// subscription is one session's events on one connection: a cursor on the session's log, and the replies that are
+// ordered after its events.
+type subscription struct {
+	conn    *conn
+	session Session
+	att     Attachment
+	enc     encoder
+	stream  bool
+	window  int64
+
+	rest stream.Item // the part of the newest item that is not sent yet; belongs to the outbox
+
+	// All below belongs to the state of the connection.
+	started   bool // may be scheduled
+	scheduled bool // is in connStatus.ready
+	closed    bool // is not on the connection any more
+	sent      int64
+	ordered   []orderedReply // sorted by seq
+	reading   Cursor         // at the newest read, if the subscription has no output: it paces the session
+}
+
+// orderedReply is a reply that is ordered after the events up to seq.
+type orderedReply struct {
+	seq  int64
+	sent chan struct{} // closed when it may be sent
+}
+
+// attachOptions say which events of a session a connection gets.
+type attachOptions struct {
+	stream bool  // output too
+	drop   bool  // the connection loses output rather than block the process
+	after  int64 // the place in the log after which the events begin
+	window int64 // the most bytes of output without an ack; 0 is no limit
+	move   bool  // an existing subscription begins anew
+}
+
+// attachedAs returns the options for the params slow_client and window, which is nil if it is left out.
+func attachedAs(slowClient string, window *int64) attachOptions {
+	o := attachOptions{drop: slowClient == rpc.SlowClientDrop}
+	if window != nil {
+		o.window = *window
+	}
+	return o
+}
+
+// subscribe attaches the connection to a session. Nothing of the subscription is sent before its start. An
+// existing subscription is replaced if o says so; else it is returned, and created is false.
+func (c *conn) subscribe(s Session, o attachOptions) (sub *subscription, created bool) {
+	old := c.subscription(s.ID())
+	if old != nil && !o.move && old.session.Done() == s.Done() { // else the id is that of a forgotten session
+		return old, false
+	}
+	sub = newSubscription(c, s, o)
+	added := false
+	c.update(func(st *connStatus) { old, added = st.add(sub) })
+	if old != nil {
+		old.att.Detach()
+		old.closeReading()
+	}
+	if !added { // the connection has ended meanwhile
+		sub.att.Drop()
+		return sub, true
+	}
+	select {
+	case <-s.Done():
+		if s.View().Failure != nil { // the attachments were evicted before this one was made
+			c.finish(sub)
+		}
+	default:
+	}
+	return sub, true
+}
+
+func newSubscription(c *conn, s Session, o attachOptions) *subscription {
+	sub := &subscription{conn: c, session: s, stream: o.stream, window: o.window, sent: o.after, enc: newEncoder(s.Spec(), c.dialect)}
+	sub.att = s.Attach(session.AttachOptions{
+		Cursor: stream.CursorOptions{
+			After:      o.after,
+			Notes:      true,
+			Block:      o.stream && !o.drop,
+			EventsOnly: !o.stream,
+			Window:     o.window,
+			Ready:      func() { c.update(func(st *connStatus) { st.schedule(sub) }) },
+		},
+		Evicted: func() { c.evict(sub) },
+	})
+	return sub
+}
+
+// add puts a subscription on the connection in place of the old one of its session, whose ordered replies it takes
+// over. It returns false if that was too late: the connection is closing, or the session has evicted the attachment.
+func (st *connStatus) add(sub *subscription) (old *subscription, added bool) {
+	id := sub.session.ID()
+	if old = st.subscriptions[id]; old != nil {
+		sub.ordered, old.ordered = old.ordered, nil
+		st.remove(old)
+	}
+	if sub.closed || st.phase >= phaseClosing {
+		sub.close()
+		return old, false
+	}
+	st.subscriptions[id] = sub
+	sub.sentUpTo(sub.sent)
+	return old, true
+}
+
+// remove takes a subscription off the connection, and reports whether it was there.
+func (st *connStatus) remove(sub *subscription) bool {
+	if st.subscriptions[sub.session.ID()] != sub {
+		return false
+	}
+	delete(st.subscriptions, sub.session.ID())
+	sub.close()
+	return true
+}
+
+// removeAll takes all subscriptions off the connection.
+func (st *connStatus) removeAll() map[string]*subscription {
+	all := st.subscriptions
+	st.subscriptions = make(map[string]*subscription)
+	for _, sub := range all {
+		sub.close()
+	}
+	return all
+}
+
+// schedule puts a subscription that may have output at the end of the queue.
+func (st *connStatus) schedule(sub *subscription) {
+	if sub.started && !sub.scheduled && !sub.closed {
+		sub.scheduled = true
+		st.ready = append(st.ready, sub)
+		st.wakeOutbox = true
+	}
+}
+
+// nextReady takes the first subscription off the queue, which must not be empty.
+func (st *connStatus) nextReady() *subscription {
+	sub := st.ready[0]
+	st.ready[0] = nil
+	if st.ready = st.ready[1:]; len(st.ready) == 0 {
+		st.ready = nil
+	}
+	sub.scheduled = false
+	return sub
+}
+
+// start lets the subscription be scheduled, also to find out whether it has output.
+func (sub *subscription) start() {
+	sub.conn.update(func(st *connStatus) {
+		if !sub.started {
+			sub.started = true
+			st.schedule(sub)
+		}
+	})
+}
+
+// close is for state's methods. Replies that are ordered after the subscription's events are sent.
+func (sub *subscription) close() {
+	sub.closed = true
+	for _, r := range sub.ordered {
+		close(r.sent)
+	}
+	sub.ordered = nil
+}
+
+// sentUpTo is for state's methods: all up to seq is sent, and so the replies that are ordered after it can be.
+func (sub *subscription) sentUpTo(seq int64) {
+	sub.sent = seq
+	for len(sub.ordered) > 0 && sub.ordered[0].seq <= seq {
+		close(sub.ordered[0].sent)
+		sub.ordered = sub.ordered[1:]
+	}
+}
+
+// waitFor returns a channel that is closed when all up to seq is in the connection's buffer, or the subscription
+// is closed; nil means that this is so already.
+func (sub *subscription) waitFor(seq int64) (sent <-chan struct{}) {
+	sub.conn.update(func(*connStatus) {
+		if sub.closed || sub.sent >= seq {
+			return
+		}
+		r := orderedReply{seq, make(chan struct{})}
+		at, _ := slices.BinarySearchFunc(sub.ordered, seq, func(r orderedReply, seq int64) int { return cmp.Compare(r.seq, seq) })
+		sub.ordered = slices.Insert(sub.ordered, at, r)
+		sent = r.sent
+	})
+	return sent
+}
+
+// next takes the next item of the log, or in a dialect of single lines the next line of one. It is called by the
+// outbox only.
+func (sub *subscription) next() (it stream.Item, ok bool) {
+	if it, ok = sub.rest, sub.rest.Data != nil; !ok {
+		if it, ok = sub.att.Next(); !ok {
+			return it, false
+		}
+	}
+	if sub.enc.lines && sub.enc.dialect.byLine {
+		it, sub.rest = firstLine(it)
+	}
+	return it, true
+}
+
+// readFrom makes the reads of a client pace the session of a subscription without output: one begins at seq. It is
+// called by the goroutine that reads requests only.
+func (sub *subscription) readFrom(seq int64) {
+	if sub.stream {
+		return
+	}
+	var closed bool
+	var reading Cursor
+	sub.conn.update(func(*connStatus) { closed, reading = sub.closed, sub.reading })
+	switch {
+	case closed:
+		return
+	case reading != nil:
+		reading.Advance(seq)
+		return
+	}
+	reading = sub.session.Cursor(stream.CursorOptions{After: seq, Block: true})
+	sub.conn.update(func(*connStatus) {
+		if closed = sub.closed; !closed {
+			sub.reading = reading
+		}
+	})
+	if closed {
+		reading.Close()
+	}
+}
+
+// closeReading ends the pacing by reads of a subscription that is closed.
+func (sub *subscription) closeReading() {
+	var reading Cursor
+	sub.conn.update(func(*connStatus) { reading, sub.reading = sub.reading, nil })
+	if reading != nil {
+		reading.Close()
+	}
+}
+
+// subscription returns the connection's subscription of a session, or nil.
+func (c *conn) subscription(id string) (sub *subscription) {
+	c.update(func(st *connStatus) { sub = st.subscriptions[id] })
+	return sub
+}
+
+// mayAttach returns an error if the connection is attached to too many sessions to attach to another. Handlers are
+// called one after the other, so it is valid until the next.
+func (c *conn) mayAttach(id string) (err *rpc.Error) {
+	c.update(func(st *connStatus) {
+		if st.subscriptions[id] == nil && len(st.subscriptions) >= maxAttached {
+			err = rpc.Overloaded("max_attached", maxAttached)
+		}
+	})
+	return err
+}
+
+// unsubscribe takes a subscription off the connection, and reports whether it was there.
+func (c *conn) unsubscribe(sub *subscription) (ok bool) {
+	c.update(func(st *connStatus) { ok = st.remove(sub) })
+	if ok {
+		sub.closeReading()
+	}
+	return ok
+}
+
+// detach ends a subscription at the client's request.
+func (c *conn) detach(sub *subscription) {
+	if c.unsubscribe(sub) {
+		sub.att.Detach()
+	}
+}
+
+// finish ends a subscription whose last event is in the buffer.
+func (c *conn) finish(sub *subscription) {
+	if c.unsubscribe(sub) {
+		sub.att.Drop()
+	}
+}
+
+// evict ends a subscription whose session another connection has taken. It may be called before the subscription is
+// on the connection.
+func (c *conn) evict(sub *subscription) {
+	c.update(func(st *connStatus) {
+		if !st.remove(sub) {
+			sub.close()
+		}
+	})
+	sub.closeReading()
+}
+
+// unsubscribeAll detaches the connection, which has ended, from all its sessions.
+func (c *conn) unsubscribeAll() {
+	var all map[string]*subscription
+	c.update(func(st *connStatus) { all = st.removeAll() })
+	for _, sub := range all {
+		sub.att.Drop()
+		sub.closeReading()
+	}
+}
+
+// streamNames are the types of process.output.
+var streamNames = [...]string{stream.Stdout: rpc.StreamStdout, stream.Stderr: rpc.StreamStderr, stream.PTY: rpc.StreamPTY}
