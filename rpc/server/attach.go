@@ -8,11 +8,7 @@ import (
 
 // attach replays a session's log to the connection from where it asks, and follows it. Sent alone, its reply
 // comes before the events.
-func attach(r *request) answer {
-	var p rpc.AttachParams
-	if err := r.decode(&p); err != nil {
-		return result(nil, err)
-	}
+func attach(r *request, p *rpc.AttachParams) answer {
 	s, err := r.conn.find(p.SessionID)
 	if err != nil {
 		return result(nil, err)
@@ -53,11 +49,7 @@ func attached(s Session) rpc.AttachResult {
 
 // ack opens the window of an attached session, also of one that is kept no longer and of which the connection is
 // still to get something. For one that is not attached it does nothing.
-func ack(r *request) answer {
-	var p rpc.AckParams
-	if err := r.decode(&p); err != nil {
-		return result(nil, err)
-	}
+func ack(r *request, p *rpc.AckParams) answer {
 	sub, err := r.conn.attachedTo(p.SessionID)
 	if err != nil {
 		return result(nil, err)
@@ -69,11 +61,7 @@ func ack(r *request) answer {
 }
 
 // detach lets the connection get no more of a session.
-func detach(r *request) answer {
-	var p rpc.SessionParams
-	if err := r.decode(&p); err != nil {
-		return result(nil, err)
-	}
+func detach(r *request, p *rpc.SessionParams) answer {
 	sub, err := r.conn.attachedTo(p.SessionID)
 	if err != nil {
 		return result(nil, err)

@@ -163,7 +163,7 @@ func (c *conn) admit(call *wire.Call, b *batch) *request {
 	if call.Err != nil {
 		err = rpc.MessageError(call.Err)
 	} else {
-		r.method = rpc.LookupMethod(r.Method)
+		r.method = methodByName[r.Method]
 		duplicate := false
 		c.update(func(st *connStatus) {
 			switch err = st.mayAddInFlight(r, c.server.o.MaxInFlight); {

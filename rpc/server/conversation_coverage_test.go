@@ -14,6 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/server"
 )
 
 // unheard is what no client can make the server say.
@@ -26,8 +27,8 @@ var unheard = map[string]bool{
 // TestConversationsCoverTheProtocol: whatever the protocol names occurs in a conversation, so that what is added
 // to it can't be forgotten.
 func TestConversationsCoverTheProtocol(t *testing.T) {
-	client, server := said(t)
-	for _, m := range rpc.Methods {
+	client, answers := said(t)
+	for _, m := range server.Methods() {
 		if m.Name == rpc.MethodDiscover { // its answer is docs/openrpc.json, and compared with it elsewhere
 			continue
 		}
@@ -50,13 +51,13 @@ func TestConversationsCoverTheProtocol(t *testing.T) {
 		}
 		for name, value := range all {
 			if !unheard[name] {
-				contain(t, server, `"`+member+`":`+value)
+				contain(t, answers, `"`+member+`":`+value)
 			}
 		}
 	}
 	for _, f := range reflect.VisibleFields(reflect.TypeFor[rpc.Output]()) {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		contain(t, server, `"`+name+`":`)
+		contain(t, answers, `"`+name+`":`)
 	}
 }
 

@@ -18,10 +18,6 @@ var document = sync.OnceValue(func() []byte {
 	return b.Bytes()
 })
 
-func discover(r *request) answer {
-	var p rpc.NoParams
-	if err := r.decode(&p); err != nil {
-		return result(nil, err)
-	}
+func discover(r *request, p *rpc.NoParams) answer {
 	return result(made(document), nil)
 }

@@ -9,13 +9,9 @@ import (
 
 // execute starts a session and attaches the connection to it. Unless a file system holds up the start, it is over before
 // the next request of the connection is looked at.
-func execute(r *request) answer {
-	var p rpc.ExecuteParams
-	if err := r.decode(&p); err != nil {
-		return result(nil, err)
-	}
-	r.conn.dialect.execute(&p)
-	spec, bad := r.conn.server.o.Defaults.spec(r.conn.owner, &p)
+func execute(r *request, p *rpc.ExecuteParams) answer {
+	r.conn.dialect.execute(p)
+	spec, bad := r.conn.server.o.Defaults.spec(r.conn.owner, p)
 	if bad != nil {
 		return result(nil, bad)
 	}
@@ -107,11 +103,7 @@ func stillRunning(s Session, capture int64) []byte {
 }
 
 // wait answers with the completion record of a session.
-func wait(r *request) answer {
-	var p rpc.WaitParams
-	if err := r.decode(&p); err != nil {
-		return result(nil, err)
-	}
+func wait(r *request, p *rpc.WaitParams) answer {
 	if limit := r.conn.server.o.Defaults.ReplayBytes; p.CaptureBytes != nil && *p.CaptureBytes > limit {
 		return result(nil, rpc.InvalidParams("capture_bytes", "capture_bytes is at most %d", limit))
 	}

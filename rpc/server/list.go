@@ -11,16 +11,12 @@ const listBatch = 256
 
 // list answers with a page of the caller's sessions. The place behind a page is the Created of its last session, so no
 // page depends on what becomes of the sessions of another, and the server keeps nothing.
-func list(r *request) answer {
-	var p rpc.ListParams
-	if err := r.decode(&p); err != nil {
-		return result(nil, err)
-	}
+func list(r *request, p *rpc.ListParams) answer {
 	before, err := listPlace(p.After)
 	if err != nil {
 		return result(nil, err)
 	}
-	return result(made(func() []byte { return r.conn.page(&p, before) }), nil)
+	return result(made(func() []byte { return r.conn.page(p, before) }), nil)
 }
 
 // listPlace is where a page begins that is behind next, the one of an earlier page.

@@ -1,241 +1,184 @@
 package server
 
 import (
-	"context"
-	"encoding/base64"
-	"syscall"
+	"reflect"
 
-	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/rpc"
-	"github.com/runnel-rpc/runnel/session"
 )
 
-// handlers has a handler for each method of the table.
-var handlers = map[string]handler{
-	rpc.MethodExecute:       execute,
-	rpc.MethodControl:       control,
-	rpc.MethodCancel:        cancel,
-	rpc.MethodWrite:         write,
-	rpc.MethodWait:          wait,
-	rpc.MethodRead:          read,
-	rpc.MethodAttach:        attach,
-	rpc.MethodAck:           ack,
-	rpc.MethodDetach:        detach,
-	rpc.MethodStatus:        status,
-	rpc.MethodList:          list,
-	rpc.MethodDiscover:      discover,
-	rpc.MethodCancelRequest: cancelRequest,
-	rpc.MethodOn:            accept,
-	rpc.MethodOff:           accept,
-	rpc.MethodPong:          accept,
+// method is one method of the protocol: its description, and how a request of it begins.
+type method struct {
+	rpc.Method
+	capability bool // the name is one of the capabilities
+	// begin decodes the params and calls the handler. Handlers of a connection are called one after the other, in the
+	// order of the requests, and must not wait for anything but the start of a process.
+	begin func(*request) answer
 }
 
-func accept(*request) answer { return result(nil, nil) }
+// details are what the description of a method has besides its name, summary and params.
+type details struct {
+	description  string
+	results      []reflect.Type // the types that the result may have; none if it is null
+	errors       []int          // the codes of errors, without those that any request may get
+	notification bool           // clients send it as a notification only
+	capability   bool           // clients find its name among the capabilities
+}
 
-func cancelRequest(r *request) answer {
-	var p rpc.CancelRequestParams
-	if err := r.decode(&p); err != nil {
-		return result(nil, err)
+// define declares a method. P is the type of its params, from which the document derives their schema.
+func define[P any](name, summary string, handle func(*request, *P) answer, d details) *method {
+	return &method{
+		Method: rpc.Method{
+			Name:         name,
+			Summary:      summary,
+			Description:  d.description,
+			Params:       reflect.TypeFor[P](),
+			Results:      d.results,
+			Errors:       d.errors,
+			Notification: d.notification,
+		},
+		capability: d.capability,
+		begin: func(r *request) answer {
+			p := new(P)
+			if err := r.decode(p); err != nil {
+				return result(nil, err)
+			}
+			return handle(r, p)
+		},
 	}
+}
+
+// ignore declares a method that takes any params and does nothing.
+func ignore(name string) *method {
+	return &method{
+		Method: rpc.Method{
+			Name:        name,
+			Summary:     "Accepted, without effect.",
+			Description: "Common clients send it on their own. It takes any params.",
+		},
+		begin: func(*request) answer { return result(nil, nil) },
+	}
+}
+
+func types(samples ...any) []reflect.Type {
+	all := make([]reflect.Type, len(samples))
+	for i, v := range samples {
+		all[i] = reflect.TypeOf(v)
+	}
+	return all
+}
+
+// methods is the method table: a method is declared here and nowhere else.
+var methods = []*method{
+	define(rpc.MethodExecute, "Run a command as a session.", execute, details{
+		description: "Answered when the process runs, or with `wait` when the session has ended, or `wait_timeout` has passed. The connection is attached: it gets the session's events. " +
+			"Sent as a notification it runs, and is answered by its events alone.",
+		results: types(rpc.ExecuteResult{}, rpc.Captured{}, rpc.StillRunning{}),
+		errors: []int{rpc.CodeCommandNotAllowed, rpc.CodeSessionNotFound, rpc.CodeSessionLimit, rpc.CodeSessionExists, rpc.CodeSpawnFailed,
+			rpc.CodeShuttingDown, rpc.CodeRequestCanceled},
+		capability: true,
+	}),
+	define(rpc.MethodControl, "Pause, resume, signal, resize or cancel a session.", control, details{
+		description: "It acts on the whole process tree. Pausing a paused session is no error.",
+		results:     types(rpc.ControlResult{}),
+		errors:      []int{rpc.CodeSessionNotFound, rpc.CodeNotRunning, rpc.CodeRequestCanceled},
+		capability:  true,
+	}),
+	define(rpc.MethodCancel, "End a session's whole tree and wait until it is gone.", cancel, details{
+		description: "The stop signal, then after `grace` SIGKILL. Answered once the whole tree is gone or given up on; at once if the session had ended.",
+		results:     types(rpc.CancelResult{}),
+		errors:      []int{rpc.CodeSessionNotFound, rpc.CodeRequestCanceled},
+		capability:  true,
+	}),
+	define(rpc.MethodWrite, "Feed a session's stdin.", write, details{
+		description: "Answered once the data is in the session's bounded stdin queue. Writes are accepted in the order in which they were sent.",
+		results:     types(rpc.WriteResult{}),
+		errors:      []int{rpc.CodeSessionNotFound, rpc.CodeNotRunning, rpc.CodeStdinClosed, rpc.CodeRequestCanceled},
+		capability:  true,
+	}),
+	define(rpc.MethodWait, "Wait for a session's completion record.", wait, details{
+		description: "Whatever becomes of the wait, the session goes on.",
+		results:     types(rpc.Captured{}),
+		errors:      []int{rpc.CodeSessionNotFound, rpc.CodeDeadline, rpc.CodeSpawnFailed, rpc.CodeShuttingDown, rpc.CodeRequestCanceled},
+		capability:  true,
+	}),
+	define(rpc.MethodRead, "Read a session's events from its log.", read, details{
+		description: "For clients that take no notifications. It paces a session to which its connection is attached with `stream:false`. " +
+			"Empty at `timeout`.",
+		results:    types(rpc.ReadResult{}),
+		errors:     []int{rpc.CodeSessionNotFound, rpc.CodeSpawnFailed, rpc.CodeShuttingDown, rpc.CodeRequestCanceled},
+		capability: true,
+	}),
+	define(rpc.MethodAttach, "Get the events of a session on this connection.", attach, details{
+		description: "The events behind `after_seq` are replayed, and then followed; sent alone, the reply comes before them. Attaching again moves the place.",
+		results:     types(rpc.AttachResult{}),
+		errors:      []int{rpc.CodeSessionNotFound},
+		capability:  true,
+	}),
+	define(rpc.MethodAck, "Open the window of an attached session.", ack, details{
+		description: "Usually sent as a notification. Without effect where the connection is not attached, or has no window.",
+		errors:      []int{rpc.CodeSessionNotFound},
+	}),
+	define(rpc.MethodDetach, "Get no more events of a session.", detach, details{
+		description: "It never ends the session, whatever its `on_disconnect`: its `linger` starts.",
+		results:     types(rpc.DetachResult{}),
+		errors:      []int{rpc.CodeSessionNotFound},
+	}),
+	define(rpc.MethodStatus, "Tell a session's state.", status, details{
+		results:    types(rpc.StatusResult{}),
+		errors:     []int{rpc.CodeSessionNotFound},
+		capability: true,
+	}),
+	define(rpc.MethodList, "List the caller's sessions, newest first.", list, details{
+		results:    types(rpc.ListResult{}),
+		capability: true,
+	}),
+	define(rpc.MethodDiscover, "Describe the protocol: this document.", discover, details{
+		results:    types(rpc.OpenRPC{}),
+		capability: true,
+	}),
+	define(rpc.MethodCancelRequest, "Cancel a request of this connection.", cancelRequest, details{
+		description: "A waiting `execute` is canceled and answers its completion record; other waits end with -32800, and what they waited for goes on. " +
+			"An unknown id is ignored.",
+		notification: true,
+	}),
+	ignore(rpc.MethodOn),
+	ignore(rpc.MethodOff),
+	ignore(rpc.MethodPong),
+}
+
+// methodByName has the methods by their names.
+var methodByName = func() map[string]*method {
+	all := make(map[string]*method, len(methods))
+	for _, m := range methods {
+		all[m.Name] = m
+	}
+	return all
+}()
+
+// Methods describes the methods of the protocol. The OpenRPC document is generated from it.
+func Methods() []rpc.Method {
+	all := make([]rpc.Method, len(methods))
+	for i, m := range methods {
+		all[i] = m.Method
+	}
+	return all
+}
+
+// capabilities are what this version of the server can do: the names of methods, and of features that clients look for
+// before they use them.
+var capabilities = func() (all []string) {
+	for _, m := range methods {
+		if m.capability {
+			all = append(all, m.Name)
+		}
+	}
+	return append(all,
+		"batch", "lines", "raw", "slow_client", "window", "keep", "stdin", "pty",
+		"base64", "list:pages", "merge_stderr", "capture_head", "wait_timeout", "waiting_for_input",
+		"stop_signal", "signal:to", "exited", "survivors_verified")
+}()
+
+func cancelRequest(r *request, p *rpc.CancelRequestParams) answer {
 	r.conn.cancelRequest(p.ID)
 	return result(nil, nil)
-}
-
-// controls are the control types but for CANCEL; each returns what it is answered with, but for the id.
-var controls = map[string]func(Session, *rpc.ControlParams) (rpc.ControlResult, error){
-	rpc.ControlPause: func(s Session, _ *rpc.ControlParams) (rpc.ControlResult, error) {
-		return rpc.ControlResult{Status: "paused"}, s.Pause()
-	},
-	rpc.ControlResume: func(s Session, _ *rpc.ControlParams) (rpc.ControlResult, error) {
-		return rpc.ControlResult{Status: "resumed"}, s.Resume()
-	},
-	rpc.ControlSignal: signal,
-	rpc.ControlResize: resize,
-}
-
-func control(r *request) answer {
-	var p rpc.ControlParams
-	if err := r.decode(&p); err != nil {
-		return result(nil, err)
-	}
-	do := controls[p.Type]
-	if do == nil && p.Type != rpc.ControlCancel {
-		return result(nil, rpc.UnknownControl(p.Type))
-	}
-	s, err := r.conn.find(p.SessionID)
-	if err != nil {
-		return result(nil, err)
-	}
-	if do == nil {
-		by, bad := signalParam("signal", p.Signal)
-		if bad != nil {
-			return result(nil, bad)
-		}
-		return r.conn.dialect.cancel(r, s, p.Grace, by)
-	}
-	return r.afterStart(s, func() (any, error) {
-		said, err := do(s, &p)
-		said.SessionID = s.ID()
-		return said, err
-	})
-}
-
-func signal(s Session, p *rpc.ControlParams) (said rpc.ControlResult, err error) {
-	if p.Signal == "" {
-		return said, rpc.InvalidParams("signal", "signal is required")
-	}
-	sig, bad := signalParam("signal", p.Signal)
-	if bad != nil {
-		return said, bad
-	}
-	said.Status = "signaled"
-	if p.To == rpc.ToLeader {
-		return said, s.SignalLeader(sig)
-	}
-	said.NotSignaled, err = s.Signal(sig)
-	return said, err
-}
-
-// signalParam is the signal that a param names, 0 where it is left out.
-func signalParam(field, name string) (syscall.Signal, *rpc.Error) {
-	sig := process.SignalByName(name)
-	switch {
-	case name == "":
-		return 0, nil
-	case sig == 0:
-		return 0, rpc.InvalidParams(field, "%s must be the name of a signal, like SIGINT", field)
-	case sig == syscall.SIGSTOP || sig == syscall.SIGCONT:
-		return 0, rpc.InvalidParams(field, "%s is not sent as a signal: use PAUSE and RESUME", process.SignalName(sig))
-	}
-	return sig, nil
-}
-
-func resize(s Session, p *rpc.ControlParams) (said rpc.ControlResult, err error) {
-	switch {
-	case s.Spec().Program.Terminal == nil:
-		return said, rpc.InvalidParams("type", "RESIZE is for pty sessions only")
-	case p.Rows == 0:
-		return said, rpc.InvalidParams("rows", "rows is required")
-	case p.Cols == 0:
-		return said, rpc.InvalidParams("cols", "cols is required")
-	}
-	said.Status = "resized"
-	return said, s.Resize(p.Rows, p.Cols)
-}
-
-func cancel(r *request) answer {
-	var p rpc.CancelParams
-	if err := r.decode(&p); err != nil {
-		return result(nil, err)
-	}
-	s, err := r.conn.find(p.SessionID)
-	if err != nil {
-		return result(nil, err)
-	}
-	by, bad := signalParam("signal", p.Signal)
-	if bad != nil {
-		return result(nil, bad)
-	}
-	return end(s, p.Grace, by, func(c rpc.CancelResult) any { return c })
-}
-
-// end cancels a session, by a signal or by its own, and answers when its whole tree is gone or given up on.
-func end(s Session, grace rpc.Seconds, by syscall.Signal, answer func(rpc.CancelResult) any) answer {
-	endWith(s, grace, by)
-	return later(func(ctx context.Context) (any, error) {
-		if err := await(ctx, s.Done()); err != nil {
-			return nil, err
-		}
-		v := s.View()
-		if v.Record == nil {
-			return notStarted(s, &v, answer)
-		}
-		c := completion(s.ID(), v.Record)
-		return answer(rpc.CancelResult{Status: c.Status, SessionID: c.SessionID, Escalated: c.Escalated, Survivors: c.Survivors,
-			SurvivorsVerified: c.SurvivorsVerified}), nil
-	})
-}
-
-// endWith cancels a session; grace and the signal are its own where they are not set.
-func endWith(s Session, grace rpc.Seconds, by syscall.Signal) {
-	if grace.Set {
-		s.Cancel(&grace.D, by)
-	} else {
-		s.Cancel(nil, by)
-	}
-}
-
-// await waits for done, or returns why the request need not wait any more.
-func await(ctx context.Context, done <-chan struct{}) error {
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-	}
-	select {
-	case <-done: // both may have come while this process was suspended
-		return nil
-	default:
-		return context.Cause(ctx)
-	}
-}
-
-func write(r *request) answer {
-	var p rpc.WriteParams
-	if err := r.decode(&p); err != nil {
-		return result(nil, err)
-	}
-	data, bad := input(&p)
-	if bad != nil {
-		return result(nil, bad)
-	}
-	s, err := r.conn.find(p.SessionID)
-	if err != nil {
-		return result(nil, err)
-	}
-	w := s.Write(data, p.Offset, p.EOF)
-	if isOver(w.Done) { // the reply need not race with what the process answers
-		return result(rpc.WriteResult{StdinBytes: w.Total}, w.Err)
-	}
-	return later(func(ctx context.Context) (any, error) {
-		if err := await(ctx, w.Done); err != nil && s.Withdraw(w) {
-			return nil, err
-		}
-		<-w.Done
-		return rpc.WriteResult{StdinBytes: w.Total}, w.Err
-	})
-}
-
-// input is the data of a write, which may be left out where there is an eof.
-func input(p *rpc.WriteParams) ([]byte, *rpc.Error) {
-	switch {
-	case p.Data == nil && !p.EOF:
-		return nil, rpc.InvalidParams("data", "data is required")
-	case p.Data == nil:
-		return nil, nil
-	case p.Encoding != rpc.EncodingBase64:
-		return []byte(*p.Data), nil
-	}
-	data, err := base64.StdEncoding.DecodeString(*p.Data)
-	if err != nil {
-		return nil, rpc.InvalidParams("data", "data is not base64")
-	}
-	return data, nil
-}
-
-func status(r *request) answer {
-	var p rpc.SessionParams
-	if err := r.decode(&p); err != nil {
-		return result(nil, err)
-	}
-	s, err := r.conn.find(p.SessionID)
-	if err != nil {
-		return result(nil, err)
-	}
-	v := s.View()
-	if v.Failure != nil && v.State == session.Ended {
-		return result(nil, rpc.SessionNotFound(s.ID()))
-	}
-	st := sessionStatus(s, &v)
-	return result(made(func() []byte { return withInput(statusText(st), s) }), nil)
 }

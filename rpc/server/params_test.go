@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/server"
 )
 
 // TestWrongParams: a wrong type or value in any field of any method is -32602 naming the field.
@@ -35,7 +36,7 @@ func TestWrongParams(t *testing.T) {
 	values := []string{`1`, `-1`, `1.5`, `1e999`, `-1e999`, `99999999999999999999`, `"x"`, `""`, `true`, `[]`, `[1]`, `["a",null]`, `{}`, `{"a":1}`, `{"a":null}`,
 		`null`, `"\u0000"`, `"\ud800"`, `[[[[]]]]`, `{"":{"":{}}}`}
 	wrong := 0
-	for _, m := range rpc.Methods {
+	for _, m := range server.Methods() {
 		if m.Params == nil {
 			continue
 		}

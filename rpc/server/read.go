@@ -10,11 +10,7 @@ import (
 )
 
 // read answers with what follows a place in a session's log, once there is something.
-func read(r *request) answer {
-	var p rpc.ReadParams
-	if err := r.decode(&p); err != nil {
-		return result(nil, err)
-	}
+func read(r *request, p *rpc.ReadParams) answer {
 	s, err := r.conn.find(p.SessionID)
 	if err != nil {
 		return result(nil, err)
@@ -23,7 +19,7 @@ func read(r *request) answer {
 	if sub != nil {
 		sub.readFrom(p.AfterSeq)
 	}
-	rd := newReading(s, &p, r.conn.dialect)
+	rd := newReading(s, p, r.conn.dialect)
 	r.cleanup = rd.close
 	return later(func(ctx context.Context) (any, error) {
 		ctx, cancel := within(ctx, p.Timeout)

@@ -23,7 +23,7 @@ type request struct {
 	conn   *conn
 	id     []byte // raw JSON; nil for a notification
 	key    string // idKey of id
-	method *rpc.Method
+	method *method
 	params json.RawMessage
 	size   int64 // of params
 	batch  *batch
@@ -56,10 +56,6 @@ func result(v any, err error) answer { return answer{result: v, err: err} }
 
 func later(wait func(context.Context) (any, error)) answer { return answer{wait: wait} }
 
-// handler begins a request. Handlers of a connection are called one after the other, in the order in which
-// the requests came, and must not wait for anything but the start of a process.
-type handler func(*request) answer
-
 // made is a result that is large, and so is made when there is room for the reply.
 type made func() []byte
 
@@ -73,7 +69,7 @@ func (r *request) decode(dst any) *rpc.Error {
 
 // run handles the request and sees that it is answered.
 func (r *request) run() {
-	a := r.guard(func() answer { return handlers[r.method.Name](r) })
+	a := r.guard(func() answer { return r.method.begin(r) })
 	r.params, r.Params = nil, nil // a request that waits must not hold its text too
 	if a.wait == nil {
 		r.finish(a.result, a.err)

@@ -242,14 +242,6 @@ func (s *Server) connected(id string) rpc.Connected {
 	}
 }
 
-// capabilities are what this version can do, for clients to look before they ask.
-var capabilities = []string{
-	"execute", "control", "cancel", "write", "wait", "read", "attach", "status", "list", "rpc.discover",
-	"batch", "lines", "raw", "slow_client", "window", "keep", "stdin", "pty",
-	"base64", "list:pages", "merge_stderr", "capture_head", "wait_timeout", "waiting_for_input",
-	"stop_signal", "signal:to", "exited", "survivors_verified",
-}
-
 // hijacker hands the library our connection in place of the real one, and a writer that ends in it.
 type hijacker struct {
 	http.ResponseWriter

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/server"
 )
 
 // TestEmptySessionID is refused by every method that takes one: it never stands for the session that happens to run.
@@ -15,7 +16,7 @@ func TestEmptySessionID(t *testing.T) {
 	id := p.start(sleeper)
 	others := map[string]object{"execute": {"command": "true"}, "control": {"type": "CANCEL"}, "write": {"data": "x"}, "ack": {"seq": 0}}
 	asked := 0
-	for _, m := range rpc.Methods {
+	for _, m := range server.Methods() {
 		if m.Params == nil {
 			continue
 		}

@@ -79,10 +79,17 @@ func (r *request) afterStart(s Session, f func() (any, error)) answer {
 	})
 }
 
-// notStarted answers the cancel of a session that never ran: it is canceled, but for one whose start failed by itself.
-func notStarted(s Session, v *session.View, answer func(rpc.CancelResult) any) (any, error) {
-	if v.Failure != session.ErrCanceled && v.State != session.Starting {
-		return nil, rpc.SessionNotFound(s.ID())
+// await waits for done, or returns why the request need not wait any more.
+func await(ctx context.Context, done <-chan struct{}) error {
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
 	}
-	return answer(rpc.CancelResult{Status: rpc.StatusCanceled, SessionID: s.ID(), Survivors: []int{}, SurvivorsVerified: true}), nil
+	select {
+	case <-done: // both may have come while this process was suspended
+		return nil
+	default:
+		return context.Cause(ctx)
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/session"
 )
 
 const (
@@ -17,6 +18,19 @@ const (
 	// shortCommandBytes is what is told of a command where all of it does not fit.
 	shortCommandBytes = 16 << 10
 )
+
+func status(r *request, p *rpc.SessionParams) answer {
+	s, err := r.conn.find(p.SessionID)
+	if err != nil {
+		return result(nil, err)
+	}
+	v := s.View()
+	if v.Failure != nil && v.State == session.Ended {
+		return result(nil, rpc.SessionNotFound(s.ID()))
+	}
+	st := sessionStatus(s, &v)
+	return result(made(func() []byte { return withInput(statusText(st), s) }), nil)
+}
 
 // statusText is the text of a status, of which parts are left out where all of it does not fit into a message: what a
 // client said may take more bytes in a reply than in its own message. The command is shortened first, and then the

@@ -20,6 +20,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/server"
 )
 
 // TestDocumentIsUpToDate compares the files with what the generator makes now.
@@ -41,7 +42,7 @@ func TestDocumentIsUpToDate(t *testing.T) {
 
 func generated(t *testing.T) []byte {
 	t.Helper()
-	text, err := generate(rpc.Methods)
+	text, err := generate(server.Methods())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +71,7 @@ func reached() map[reflect.Type]bool {
 			}
 		}
 	}
-	for _, m := range rpc.Methods {
+	for _, m := range server.Methods() {
 		reach(m.Params)
 		for _, r := range m.Results {
 			reach(r)
@@ -116,7 +117,7 @@ func TestEveryFieldIsDescribed(t *testing.T) {
 
 // TestComponentsAreDescribed: a shared type has a text of its own.
 func TestComponentsAreDescribed(t *testing.T) {
-	d, err := newDocument(rpc.Methods)
+	d, err := newDocument(server.Methods())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +213,7 @@ func TestErrorTable(t *testing.T) {
 			}
 		}
 	}
-	for _, m := range rpc.Methods {
+	for _, m := range server.Methods() {
 		for _, code := range m.Errors {
 			if !seen[code] {
 				t.Errorf("%s: no error has the code %d", m.Name, code)
@@ -223,7 +224,7 @@ func TestErrorTable(t *testing.T) {
 
 // TestExamplesDecode: what examples send is taken, and what they answer has the members of a result.
 func TestExamplesDecode(t *testing.T) {
-	for _, m := range rpc.Methods {
+	for _, m := range server.Methods() {
 		if m.Params != nil && m.Params.NumField() > 0 && len(examples[m.Name]) == 0 {
 			t.Errorf("%s has no example", m.Name)
 		}

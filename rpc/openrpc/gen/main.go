@@ -6,7 +6,7 @@ import (
 	"log"
 	"os"
 
-	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/server"
 )
 
 // files are where the document is written to, relative to the directory of package openrpc.
@@ -14,7 +14,7 @@ var files = []string{"openrpc.json", "../../docs/openrpc.json"}
 
 func main() {
 	log.SetFlags(0)
-	text, err := generate(rpc.Methods)
+	text, err := generate(server.Methods())
 	if err != nil {
 		log.Fatal(err)
 	}

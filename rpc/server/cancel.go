@@ -1,0 +1,55 @@
+package server
+
+import (
+	"context"
+	"syscall"
+
+	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/session"
+)
+
+func cancel(r *request, p *rpc.CancelParams) answer {
+	s, err := r.conn.find(p.SessionID)
+	if err != nil {
+		return result(nil, err)
+	}
+	by, bad := signalParam("signal", p.Signal)
+	if bad != nil {
+		return result(nil, bad)
+	}
+	return end(s, p.Grace, by, func(c rpc.CancelResult) any { return c })
+}
+
+// end cancels a session, by a signal or by its own, and answers when its whole tree is gone or given up on.
+func end(s Session, grace rpc.Seconds, by syscall.Signal, answer func(rpc.CancelResult) any) answer {
+	endWith(s, grace, by)
+	return later(func(ctx context.Context) (any, error) {
+		if err := await(ctx, s.Done()); err != nil {
+			return nil, err
+		}
+		v := s.View()
+		if v.Record == nil {
+			return notStarted(s, &v, answer)
+		}
+		c := completion(s.ID(), v.Record)
+		return answer(rpc.CancelResult{Status: c.Status, SessionID: c.SessionID, Escalated: c.Escalated, Survivors: c.Survivors,
+			SurvivorsVerified: c.SurvivorsVerified}), nil
+	})
+}
+
+// endWith cancels a session; grace and the signal are its own where they are not set.
+func endWith(s Session, grace rpc.Seconds, by syscall.Signal) {
+	if grace.Set {
+		s.Cancel(&grace.D, by)
+	} else {
+		s.Cancel(nil, by)
+	}
+}
+
+// notStarted answers the cancel of a session that never ran: it is canceled, but for one whose start failed by itself.
+func notStarted(s Session, v *session.View, answer func(rpc.CancelResult) any) (any, error) {
+	if v.Failure != session.ErrCanceled && v.State != session.Starting {
+		return nil, rpc.SessionNotFound(s.ID())
+	}
+	return answer(rpc.CancelResult{Status: rpc.StatusCanceled, SessionID: s.ID(), Survivors: []int{}, SurvivorsVerified: true}), nil
+}

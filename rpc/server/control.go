@@ -1,0 +1,86 @@
+package server
+
+import (
+	"syscall"
+
+	"github.com/runnel-rpc/runnel/process"
+	"github.com/runnel-rpc/runnel/rpc"
+)
+
+// controls are the control types but for CANCEL; each returns what it is answered with, but for the id.
+var controls = map[string]func(Session, *rpc.ControlParams) (rpc.ControlResult, error){
+	rpc.ControlPause: func(s Session, _ *rpc.ControlParams) (rpc.ControlResult, error) {
+		return rpc.ControlResult{Status: "paused"}, s.Pause()
+	},
+	rpc.ControlResume: func(s Session, _ *rpc.ControlParams) (rpc.ControlResult, error) {
+		return rpc.ControlResult{Status: "resumed"}, s.Resume()
+	},
+	rpc.ControlSignal: signal,
+	rpc.ControlResize: resize,
+}
+
+func control(r *request, p *rpc.ControlParams) answer {
+	do := controls[p.Type]
+	if do == nil && p.Type != rpc.ControlCancel {
+		return result(nil, rpc.UnknownControl(p.Type))
+	}
+	s, err := r.conn.find(p.SessionID)
+	if err != nil {
+		return result(nil, err)
+	}
+	if do == nil {
+		by, bad := signalParam("signal", p.Signal)
+		if bad != nil {
+			return result(nil, bad)
+		}
+		return r.conn.dialect.cancel(r, s, p.Grace, by)
+	}
+	return r.afterStart(s, func() (any, error) {
+		said, err := do(s, p)
+		said.SessionID = s.ID()
+		return said, err
+	})
+}
+
+func signal(s Session, p *rpc.ControlParams) (said rpc.ControlResult, err error) {
+	if p.Signal == "" {
+		return said, rpc.InvalidParams("signal", "signal is required")
+	}
+	sig, bad := signalParam("signal", p.Signal)
+	if bad != nil {
+		return said, bad
+	}
+	said.Status = "signaled"
+	if p.To == rpc.ToLeader {
+		return said, s.SignalLeader(sig)
+	}
+	said.NotSignaled, err = s.Signal(sig)
+	return said, err
+}
+
+// signalParam is the signal that a param names, 0 where it is left out.
+func signalParam(field, name string) (syscall.Signal, *rpc.Error) {
+	sig := process.SignalByName(name)
+	switch {
+	case name == "":
+		return 0, nil
+	case sig == 0:
+		return 0, rpc.InvalidParams(field, "%s must be the name of a signal, like SIGINT", field)
+	case sig == syscall.SIGSTOP || sig == syscall.SIGCONT:
+		return 0, rpc.InvalidParams(field, "%s is not sent as a signal: use PAUSE and RESUME", process.SignalName(sig))
+	}
+	return sig, nil
+}
+
+func resize(s Session, p *rpc.ControlParams) (said rpc.ControlResult, err error) {
+	switch {
+	case s.Spec().Program.Terminal == nil:
+		return said, rpc.InvalidParams("type", "RESIZE is for pty sessions only")
+	case p.Rows == 0:
+		return said, rpc.InvalidParams("rows", "rows is required")
+	case p.Cols == 0:
+		return said, rpc.InvalidParams("cols", "cols is required")
+	}
+	said.Status = "resized"
+	return said, s.Resize(p.Rows, p.Cols)
+}

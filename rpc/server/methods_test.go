@@ -1,0 +1,24 @@
+package server
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestMethodTable: names are unique, each method has a summary and a handler, and the capabilities are those of the
+// protocol.
+func TestMethodTable(t *testing.T) {
+	if len(methodByName) != len(methods) {
+		t.Errorf("%d methods have %d names", len(methods), len(methodByName))
+	}
+	for _, m := range methods {
+		if m.Summary == "" || m.begin == nil {
+			t.Errorf("%s: %+v", m.Name, m)
+		}
+	}
+	want := "execute control cancel write wait read attach status list rpc.discover batch lines raw slow_client window keep stdin pty base64 " +
+		"list:pages merge_stderr capture_head wait_timeout waiting_for_input stop_signal signal:to exited survivors_verified"
+	if got := strings.Join(capabilities, " "); got != want {
+		t.Errorf("capabilities %s, want %s", got, want)
+	}
+}

@@ -1,0 +1,47 @@
+package server
+
+import (
+	"context"
+	"encoding/base64"
+
+	"github.com/runnel-rpc/runnel/rpc"
+)
+
+func write(r *request, p *rpc.WriteParams) answer {
+	data, bad := input(p)
+	if bad != nil {
+		return result(nil, bad)
+	}
+	s, err := r.conn.find(p.SessionID)
+	if err != nil {
+		return result(nil, err)
+	}
+	w := s.Write(data, p.Offset, p.EOF)
+	if isOver(w.Done) { // the reply need not race with what the process answers
+		return result(rpc.WriteResult{StdinBytes: w.Total}, w.Err)
+	}
+	return later(func(ctx context.Context) (any, error) {
+		if err := await(ctx, w.Done); err != nil && s.Withdraw(w) {
+			return nil, err
+		}
+		<-w.Done
+		return rpc.WriteResult{StdinBytes: w.Total}, w.Err
+	})
+}
+
+// input is the data of a write, which may be left out where there is an eof.
+func input(p *rpc.WriteParams) ([]byte, *rpc.Error) {
+	switch {
+	case p.Data == nil && !p.EOF:
+		return nil, rpc.InvalidParams("data", "data is required")
+	case p.Data == nil:
+		return nil, nil
+	case p.Encoding != rpc.EncodingBase64:
+		return []byte(*p.Data), nil
+	}
+	data, err := base64.StdEncoding.DecodeString(*p.Data)
+	if err != nil {
+		return nil, rpc.InvalidParams("data", "data is not base64")
+	}
+	return data, nil
+}
