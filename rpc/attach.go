@@ -1,54 +1,40 @@
 package rpc
 
-import "encoding/json"
-
-// AttachParams are the params of attach. A zero SlowClient is block; AfterSeq left out is 0.
+// AttachParams are the params of attach.
 type AttachParams struct {
-	SessionID  string `json:"session_id" rpc:"required,nonempty"`
-	AfterSeq   int64  `json:"after_seq,omitempty" min:"0"`
-	SlowClient string `json:"slow_client,omitempty" enum:"block,drop"`
-	Window     *int64 `json:"window,omitempty" min:"1"`
-	Take       bool   `json:"take,omitempty"`
-}
-
-// AttachResult says where the session is and which part of its log is kept: what lies between OldestSeq and
-// LastSeq can be had.
-type AttachResult struct {
-	SessionID string `json:"session_id"`
-	State     string `json:"state"`
-	OldestSeq int64  `json:"oldest_seq"`
-	LastSeq   int64  `json:"last_seq"`
-}
-
-// AckParams say that all up to Seq is consumed: the window opens behind it.
-type AckParams struct {
+	// The session.
 	SessionID string `json:"session_id" rpc:"required,nonempty"`
-	Seq       int64  `json:"seq" rpc:"required" min:"0"`
+	// The position after which the events begin. Any position is allowed.
+	AfterSeq int64 `json:"after_seq,omitempty" min:"0" default:"0"`
+	// What is done if this connection falls behind by more than the replay window: `block` makes the process wait,
+	// `drop` loses the oldest output, which a `process.gap` reports.
+	SlowClient string `json:"slow_client,omitempty" enum:"block,drop" default:"block"`
+	// The most bytes of output that are sent to this connection and not acknowledged by `ack`. By default only the socket
+	// limits them.
+	Window *int64 `json:"window,omitempty" min:"1"`
+	// Detaches all other connections.
+	Take bool `json:"take,omitempty" default:"false"`
 }
 
-// DetachResult is empty.
+// AttachResult is the result of attach: the connection is attached, and the events follow.
+type AttachResult struct {
+	// The session.
+	SessionID string `json:"session_id"`
+	// The state of the session.
+	State string `json:"state" enum:"starting,running,paused,ending,ended"`
+	// The position at which the part of the log that is kept begins.
+	OldestSeq int64 `json:"oldest_seq"`
+	// The position at which the log ends now.
+	LastSeq int64 `json:"last_seq"`
+}
+
+// AckParams are the params of ack.
+type AckParams struct {
+	// The session.
+	SessionID string `json:"session_id" rpc:"required,nonempty"`
+	// All output up to this position is consumed.
+	Seq int64 `json:"seq" rpc:"required" min:"0"`
+}
+
+// DetachResult is the result of detach: the connection is no longer attached. It has no members.
 type DetachResult struct{}
-
-// ReadParams are the params of read. MaxBytes bounds the output in the answer, and Timeout, in seconds, the
-// wait for the first event: left out, it waits for good; 0 polls.
-type ReadParams struct {
-	SessionID string  `json:"session_id" rpc:"required,nonempty"`
-	AfterSeq  int64   `json:"after_seq,omitempty" min:"0"`
-	MaxBytes  *int64  `json:"max_bytes,omitempty" min:"1"`
-	Timeout   Seconds `json:"timeout,omitzero"`
-}
-
-// ReadResult is what follows in a session's log, as the notifications would have told it. LastSeq is the
-// place to read on from; Done says that the completion record was the last.
-type ReadResult struct {
-	Events  []Event `json:"events"`
-	LastSeq int64   `json:"last_seq"`
-	Done    bool    `json:"done"`
-	InputState
-}
-
-// Event is a notification as read gives it.
-type Event struct {
-	Method string          `json:"method"`
-	Params json.RawMessage `json:"params"`
-}

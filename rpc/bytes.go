@@ -11,10 +11,11 @@ import (
 	"github.com/runnel-rpc/runnel/rpc/wire"
 )
 
-var errNoBytes = errors.New(`must be a string or {"base64": "…"}`)
+var errNotBytes = errors.New(`must be a string or {"base64": "…"}`)
 
-// Bytes is a string that may hold any bytes, as a path or an argument of a program may. JSON has it as a string where
-// it is UTF-8, and as {"base64":"…"} where it is not.
+// Bytes is a string, or `{"base64": …}` for bytes that are not UTF-8. NUL is -32602.
+//
+// It is for what may hold any bytes, like paths and arguments.
 type Bytes string
 
 // UnmarshalJSON accepts either form. Null changes nothing.
@@ -27,7 +28,7 @@ func (b *Bytes) UnmarshalJSON(raw []byte) error {
 	case wire.Object:
 		return b.unmarshalBase64(raw)
 	}
-	return errNoBytes
+	return errNotBytes
 }
 
 func (b *Bytes) unmarshalBase64(raw []byte) error {
@@ -45,11 +46,11 @@ func (b *Bytes) unmarshalBase64(raw []byte) error {
 	return nil
 }
 
-// MarshalJSON gives the string where it is one.
+// MarshalJSON writes a string if b is UTF-8, and otherwise the object.
 func (b Bytes) MarshalJSON() ([]byte, error) { return appendBytes(nil, string(b)), nil }
 
-// Env is changes to an environment: a string sets a variable, nil unsets it. Values may hold any bytes, as [Bytes] do;
-// names must be UTF-8.
+// Env is a set of changes to an environment: a string sets a variable, nil unsets it. Values may hold any bytes, as
+// [Bytes] do; names must be UTF-8.
 type Env map[string]*string
 
 // UnmarshalJSON accepts an object of [Bytes] and nulls. Null changes nothing.
@@ -68,7 +69,7 @@ func (e *Env) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// MarshalJSON fails where a name is not UTF-8.
+// MarshalJSON fails if a name is not UTF-8.
 func (e Env) MarshalJSON() ([]byte, error) {
 	if e == nil {
 		return []byte("null"), nil
@@ -83,7 +84,7 @@ func (e Env) MarshalJSON() ([]byte, error) {
 	return json.Marshal(values)
 }
 
-// appendBytes appends s as [Bytes] are written.
+// appendBytes appends s in the form of [Bytes].
 func appendBytes(dst []byte, s string) []byte {
 	if utf8.ValidString(s) {
 		return wire.AppendQuote(dst, s)
@@ -93,7 +94,7 @@ func appendBytes(dst []byte, s string) []byte {
 	return append(dst, `"}`...)
 }
 
-// replaced is s with each byte that is not part of valid UTF-8 as one U+FFFD.
+// replaced returns s with each byte that is not part of valid UTF-8 replaced by U+FFFD.
 func replaced(s string) string {
 	if utf8.ValidString(s) {
 		return s

@@ -12,15 +12,16 @@ import (
 	"github.com/runnel-rpc/runnel/rpc/wire"
 )
 
-// Command is what an execute runs: a string for the shell, or an argument vector. Exactly one is set. Their
-// strings may hold any bytes, as [Bytes] do.
+// Command is what execute runs: a string for the shell, or an array with a program and its arguments.
+//
+// Exactly one of the fields is set. The strings may hold any bytes, as [Bytes] do.
 type Command struct {
 	Shell string
 	Argv  []string
 }
 
 var (
-	errNoCommand    = errors.New("must be a string or an array of strings")
+	errNotCommand   = errors.New("must be a string or an array of strings")
 	errEmptyCommand = errors.New("must not be empty")
 	errEmptyProgram = errors.New("must not name an empty program")
 )
@@ -34,7 +35,7 @@ func (c *Command) UnmarshalJSON(raw []byte) error {
 	case wire.Array:
 		return c.unmarshalArgv(raw)
 	}
-	return errNoCommand
+	return errNotCommand
 }
 
 func (c *Command) unmarshalShell(raw []byte) error {
@@ -71,12 +72,12 @@ type argument string
 // UnmarshalJSON accepts what [Bytes] accept, except null.
 func (a *argument) UnmarshalJSON(raw []byte) error {
 	if wire.KindOf(raw) == wire.Null {
-		return errNoBytes
+		return errNotBytes
 	}
 	return (*Bytes)(a).UnmarshalJSON(raw)
 }
 
-// MarshalJSON gives the form that it came in.
+// MarshalJSON writes the form that is set.
 func (c Command) MarshalJSON() ([]byte, error) {
 	if c.Argv == nil {
 		return appendBytes(nil, c.Shell), nil
@@ -91,7 +92,7 @@ func (c Command) MarshalJSON() ([]byte, error) {
 	return append(b, ']'), nil
 }
 
-// String is the command for a person: the shell string, or the arguments with spaces between.
+// String returns the shell string, or the arguments joined with spaces. It is meant for people.
 func (c Command) String() string {
 	if c.Argv != nil {
 		return strings.Join(c.Argv, " ")
@@ -99,12 +100,12 @@ func (c Command) String() string {
 	return c.Shell
 }
 
-// IsText reports whether the command is UTF-8 throughout.
+// IsText reports whether the whole command is UTF-8.
 func (c Command) IsText() bool {
 	return utf8.ValidString(c.Shell) && !slices.ContainsFunc(c.Argv, func(arg string) bool { return !utf8.ValidString(arg) })
 }
 
-// Text is the command with each byte that is not part of valid UTF-8 as one U+FFFD.
+// Text returns the command with each byte that is not part of valid UTF-8 replaced by U+FFFD.
 func (c Command) Text() Command {
 	if c.IsText() {
 		return c
@@ -116,10 +117,10 @@ func (c Command) Text() Command {
 	return t
 }
 
-// Base64Command is a [Command] whose strings are written in base64.
+// Base64Command is a [Command] whose strings are in base64 in JSON.
 type Base64Command Command
 
-// UnmarshalJSON takes a string or an array of strings.
+// UnmarshalJSON accepts a string or an array of strings.
 func (c *Base64Command) UnmarshalJSON(b []byte) error {
 	*c = Base64Command{}
 	if b = bytes.TrimSpace(b); len(b) == 0 || b[0] != '[' {
@@ -136,7 +137,7 @@ func (c *Base64Command) UnmarshalJSON(b []byte) error {
 	return err
 }
 
-// MarshalJSON gives the form of the command itself.
+// MarshalJSON writes the form that is set.
 func (c Base64Command) MarshalJSON() ([]byte, error) {
 	if c.Argv == nil {
 		return json.Marshal(base64.StdEncoding.EncodeToString([]byte(c.Shell)))

@@ -17,65 +17,101 @@ const (
 // Version is the version of the protocol.
 const Version = 1
 
-// MaxFrameBytes is the longest message that the server sends.
+// MaxFrameBytes is the size of the largest message that the server sends.
 const MaxFrameBytes = 1 << 20
 
-// MaxOutputBytes is the most output that one notification carries, before escaping.
+// MaxOutputBytes is the most output in one notification, in bytes before escaping.
 const MaxOutputBytes = 64 << 10
 
-// Connected is the first message on every connection. SessionID equals ConnectionID, for clients of the
-// Python original.
+// Connected are the params of connected, the first message on every connection.
 type Connected struct {
-	ConnectionID string   `json:"connection_id"`
-	SessionID    string   `json:"session_id"`
-	Server       string   `json:"server"`
-	Version      string   `json:"version"`
-	Protocol     int      `json:"protocol"`
-	Capabilities []string `json:"capabilities"`
-	Limits       Bounds   `json:"limits"`
-}
-
-// Bounds are the server's, as connected tells them: counts, bytes, and seconds.
-type Bounds struct {
-	MaxSessions         int     `json:"max_sessions"`
-	MaxConnections      int     `json:"max_connections"`
-	MaxMessageBytes     int64   `json:"max_message_bytes"`
-	MaxInFlight         int     `json:"max_in_flight"`
-	MaxInFlightBytes    int64   `json:"max_in_flight_bytes"`
-	MaxBatch            int     `json:"max_batch"`
-	MaxAttached         int     `json:"max_attached"`
-	MaxRetained         int     `json:"max_retained"`
-	ReplayBytes         int64   `json:"replay_bytes"`
-	ReplayTotal         int64   `json:"replay_total"`
-	Retain              float64 `json:"retain"`
-	StdinQueueBytes     int64   `json:"stdin_queue_bytes"`
-	MaxOutputBytes      int     `json:"max_output_bytes"`
-	PingInterval        float64 `json:"ping_interval"`
-	WriteTimeout        float64 `json:"write_timeout"`
-	DefaultStreamTime   float64 `json:"stream_timeout"`
-	DefaultTimeout      float64 `json:"timeout"`
-	DefaultGrace        float64 `json:"grace"`
-	DefaultLinger       float64 `json:"linger"`
-	DefaultMaxLineBytes int64   `json:"max_line_bytes"`
-	MinNice             int     `json:"min_nice"`
-}
-
-// StateEvent is the params of process.started, .paused, .resumed and .canceled. Status is the method's
-// last word.
-type StateEvent struct {
+	// The id of this connection.
+	ConnectionID string `json:"connection_id"`
+	// Equal to `connection_id`, for clients of `cc_executor`.
 	SessionID string `json:"session_id"`
-	Seq       int64  `json:"seq"`
-	Status    string `json:"status"`
-	PID       int    `json:"pid"`
-	PGID      int    `json:"pgid"`
+	// The name of the server.
+	Server string `json:"server" enum:"runnel"`
+	// The version of the server.
+	Version string `json:"version"`
+	// The version of the protocol.
+	Protocol int `json:"protocol"`
+	// The methods that this server supports.
+	Capabilities []string `json:"capabilities"`
+	// The limits and defaults of the server.
+	Limits Bounds `json:"limits"`
 }
 
-// Exited is the params of process.exited. Seq is the place at which it lies, and takes none of its own.
+// Bounds are the limits and defaults of the server. A default of 0 seconds is no limit.
+type Bounds struct {
+	// The most sessions that may run at the same time.
+	MaxSessions int `json:"max_sessions"`
+	// The most connections that may be open at the same time.
+	MaxConnections int `json:"max_connections"`
+	// The size of the largest message from a client, in bytes.
+	MaxMessageBytes int64 `json:"max_message_bytes"`
+	// The most requests in flight on a connection.
+	MaxInFlight int `json:"max_in_flight"`
+	// The most bytes of params of the requests in flight on a connection.
+	MaxInFlightBytes int64 `json:"max_in_flight_bytes"`
+	// The most items of a batch.
+	MaxBatch int `json:"max_batch"`
+	// The most sessions that a connection may be attached to.
+	MaxAttached int `json:"max_attached"`
+	// The most ended sessions of which the record and the log are kept.
+	MaxRetained int `json:"max_retained"`
+	// The replay window: how many of the newest bytes of a session's log are kept.
+	ReplayBytes int64 `json:"replay_bytes"`
+	// The most bytes of all logs together. If they are exceeded, the logs of ended sessions are removed first.
+	ReplayTotal int64 `json:"replay_total"`
+	// The time in seconds for which an ended session is kept.
+	Retain float64 `json:"retain"`
+	// The most bytes that wait for a session's stdin.
+	StdinQueueBytes int64 `json:"stdin_queue_bytes"`
+	// The most output in one notification, in bytes before escaping.
+	MaxOutputBytes int `json:"max_output_bytes"`
+	// The time in seconds between pings. A client from which nothing arrived in three of them, and which in that time
+	// read no output that waits for it, is disconnected.
+	PingInterval float64 `json:"ping_interval"`
+	// The time in seconds after which a client that accepts no byte is disconnected.
+	WriteTimeout float64 `json:"write_timeout"`
+	// The default of execute, in seconds.
+	DefaultStreamTime float64 `json:"stream_timeout"`
+	// The default of execute, in seconds.
+	DefaultTimeout float64 `json:"timeout"`
+	// The default of execute, in seconds.
+	DefaultGrace float64 `json:"grace"`
+	// The default of execute, in seconds.
+	DefaultLinger float64 `json:"linger"`
+	// The default of execute.
+	DefaultMaxLineBytes int64 `json:"max_line_bytes"`
+	// The lowest `nice` that execute accepts.
+	MinNice int `json:"min_nice"`
+}
+
+// StateEvent are the params of process.started, process.paused, process.resumed and process.canceled.
+type StateEvent struct {
+	// The session.
+	SessionID string `json:"session_id"`
+	// The position in the log at the end of this event: the number of bytes of output, plus 1 for each state event.
+	Seq int64 `json:"seq"`
+	// The last word of the method.
+	Status string `json:"status" enum:"started,paused,resumed,canceled"`
+	// The process id of the command itself.
+	PID int `json:"pid"`
+	// The process group id of the command.
+	PGID int `json:"pgid"`
+}
+
+// Exited are the params of process.exited.
 type Exited struct {
-	SessionID string  `json:"session_id"`
-	Seq       int64   `json:"seq"`
-	ExitCode  *int    `json:"exit_code"`
-	Signal    *string `json:"signal"`
+	// The session.
+	SessionID string `json:"session_id"`
+	// The position in the log at which the event lies. The event does not advance the position.
+	Seq int64 `json:"seq"`
+	// The exit code, or null if a signal ended the command or the server could not determine it.
+	ExitCode *int `json:"exit_code"`
+	// The name of the signal that ended the command, or null.
+	Signal *string `json:"signal"`
 }
 
 // The streams that output comes from.
@@ -85,18 +121,27 @@ const (
 	StreamPTY    = "pty"
 )
 
-// Output is the params of process.output. Data is text in Encoding; no Encoding means utf8. Seq is the
-// place in the log at the end of Data.
+// Output are the params of process.output.
 type Output struct {
-	SessionID    string `json:"session_id"`
-	Seq          int64  `json:"seq"`
-	Type         string `json:"type"`
-	Data         string `json:"data"`
-	Encoding     string `json:"encoding,omitempty"`
-	Truncated    bool   `json:"truncated,omitempty"`
-	Partial      bool   `json:"partial,omitempty"`
-	Replaced     int    `json:"replaced,omitempty"`
-	DroppedBytes int64  `json:"dropped_bytes,omitempty"`
+	// The session.
+	SessionID string `json:"session_id"`
+	// The position in the log at the end of this event: the number of bytes of output, plus 1 for each state event.
+	Seq int64 `json:"seq"`
+	// The stream that the output comes from.
+	Type string `json:"type" enum:"stdout,stderr,pty"`
+	// The output, encoded as `encoding`, at most 64 KiB before escaping. The data of one type, joined, is the stream, byte
+	// for byte.
+	Data string `json:"data"`
+	// The encoding of `data`. The default is utf8.
+	Encoding string `json:"encoding,omitempty" enum:"utf8,base64"`
+	// The line was longer than `max_line_bytes`: `data` ends with `...`, and the rest was dropped.
+	Truncated bool `json:"truncated,omitempty"`
+	// `data` does not end with a newline: the line may continue in the next notification.
+	Partial bool `json:"partial,omitempty"`
+	// The number of bytes that were not UTF-8 and were replaced by U+FFFD.
+	Replaced int `json:"replaced,omitempty"`
+	// The number of bytes that were dropped from the line that ends here.
+	DroppedBytes int64 `json:"dropped_bytes,omitempty"`
 }
 
 // The reasons of a gap.
@@ -105,76 +150,22 @@ const (
 	GapReplayWindow = "replay_window"
 )
 
-// Gap is the params of process.gap: what lay between FromSeq and Seq is gone, LostBytes of it output.
+// Gap are the params of process.gap.
 type Gap struct {
+	// The session.
 	SessionID string `json:"session_id"`
-	Seq       int64  `json:"seq"`
-	FromSeq   int64  `json:"from_seq"`
-	LostBytes int64  `json:"lost_bytes"`
-	Reason    string `json:"reason"`
+	// The position in the log at which the gap ends.
+	Seq int64 `json:"seq"`
+	// The position in the log at which the gap begins.
+	FromSeq int64 `json:"from_seq"`
+	// The number of bytes of output in the gap.
+	LostBytes int64 `json:"lost_bytes"`
+	// `slow_client`: this connection fell too far behind; `replay_window`: the log no longer has this part.
+	Reason string `json:"reason" enum:"slow_client,replay_window"`
 }
 
-// Shutdown is the params of server.shutdown. Drain is the seconds that running sessions have.
+// Shutdown are the params of server.shutdown.
 type Shutdown struct {
+	// The time in seconds after which the server ends the sessions that still run.
 	Drain float64 `json:"drain"`
-}
-
-// The reasons why a session ended: the first cause.
-const (
-	ReasonExited        = "exited"
-	ReasonSignaled      = "signaled"
-	ReasonCanceled      = "canceled"
-	ReasonTimeout       = "timeout"
-	ReasonStreamTimeout = "stream_timeout"
-	ReasonLimit         = "limit"
-	ReasonDisconnected  = "disconnected"
-	ReasonShutdown      = "shutdown"
-	ReasonLost          = "lost"
-)
-
-// The statuses of an ended session.
-const (
-	StatusCompleted = "completed"
-	StatusCanceled  = "canceled"
-	StatusFailed    = "failed"
-)
-
-// Completion is the completion record: the params of process.completed, the last event of a session, and
-// the result of what waits for it. Limit is which one ended the session, with reason limit. Exactly one of ExitCode and Signal is set, as the kernel reported it;
-// both are null, and Reason is lost, where the server could not learn it.
-type Completion struct {
-	SessionID         string       `json:"session_id"`
-	Seq               int64        `json:"seq"`
-	Status            string       `json:"status"`
-	ExitCode          *int         `json:"exit_code"`
-	Signal            *string      `json:"signal"`
-	Reason            string       `json:"reason"`
-	Limit             string       `json:"limit,omitempty"`
-	Escalated         bool         `json:"escalated"`
-	Survivors         []int        `json:"survivors"`
-	SurvivorsVerified bool         `json:"survivors_verified"`
-	PID               int          `json:"pid"`
-	PGID              int          `json:"pgid"`
-	ExecutionTime     float64      `json:"execution_time"`
-	Usage             Usage        `json:"usage"`
-	Output            OutputCounts `json:"output"`
-}
-
-// Usage is what the kernel accounted to the process and its waited-for children, or where a control group holds the
-// tree, to all of that: seconds and bytes. What can't be known truly is null.
-type Usage struct {
-	UserTime    *float64 `json:"user_time"`
-	SystemTime  *float64 `json:"system_time"`
-	MaxRSSBytes *int64   `json:"max_rss_bytes"`
-}
-
-// OutputCounts count a session's output. The bytes are what the process wrote, truncated or not;
-// DroppedBytes are those that truncation took; LostBytes left the log before any connection had them.
-type OutputCounts struct {
-	StdoutBytes    int64 `json:"stdout_bytes"`
-	StderrBytes    int64 `json:"stderr_bytes"`
-	PTYBytes       int64 `json:"pty_bytes"`
-	TruncatedLines int64 `json:"truncated_lines"`
-	DroppedBytes   int64 `json:"dropped_bytes"`
-	LostBytes      int64 `json:"lost_bytes"`
 }

@@ -95,9 +95,9 @@ const protocolDescription = "JSON-RPC 2.0 over WebSocket: one text message holds
 	"its message holds values where the form here has braces. " +
 	"The sessions that the examples name are made by the examples of execute."
 
-// generate returns the OpenRPC document of the methods, indented.
-func generate(methods []rpc.Method) ([]byte, error) {
-	d, err := newDocument(methods)
+// generate returns the OpenRPC document of the methods, indented. dir is the directory of package rpc.
+func generate(methods []rpc.Method, dir string) ([]byte, error) {
+	d, err := newDocument(methods, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -112,8 +112,12 @@ func generate(methods []rpc.Method) ([]byte, error) {
 	return append(b.Bytes(), '\n'), nil
 }
 
-func newDocument(methods []rpc.Method) (*document, error) {
-	s := schemas{map[string]*schema{}}
+func newDocument(methods []rpc.Method, dir string) (*document, error) {
+	docs, err := parseDocs(dir)
+	if err != nil {
+		return nil, err
+	}
+	s := schemas{map[string]*schema{}, docs}
 	d := &document{
 		OpenRPC: "1.3.2",
 		Info: info{
@@ -193,8 +197,8 @@ func (s schemas) params(t reflect.Type, input bool) []contentDescriptor {
 	if t == nil {
 		return list
 	}
-	for _, m := range membersOf(t) {
-		list = append(list, contentDescriptor{m.name, m.about.doc, m.required(input), s.member(m, input)})
+	for _, m := range s.membersOf(t) {
+		list = append(list, contentDescriptor{m.name, m.doc, m.required(input), s.member(m, input)})
 	}
 	return list
 }

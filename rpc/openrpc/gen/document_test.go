@@ -23,11 +23,14 @@ import (
 	"github.com/runnel-rpc/runnel/rpc/server"
 )
 
+// dir is the directory of package rpc.
+const dir = "../.."
+
 // TestDocumentIsUpToDate compares the files with what the generator makes now.
 func TestDocumentIsUpToDate(t *testing.T) {
 	got := generated(t)
 	for _, file := range files {
-		want, err := os.ReadFile(filepath.Join("..", file))
+		want, err := os.ReadFile(filepath.Join(dir, file))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -42,121 +45,115 @@ func TestDocumentIsUpToDate(t *testing.T) {
 
 func generated(t *testing.T) []byte {
 	t.Helper()
-	text, err := generate(server.Methods())
+	text, err := generate(server.Methods(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return text
 }
 
-// reached are all types of which something may be said, with what they are made of.
-func reached() map[reflect.Type]bool {
-	all := map[reflect.Type]bool{}
-	var reach func(reflect.Type)
-	reach = func(t reflect.Type) {
-		if t == nil || all[t] || t == typeOf[json.RawMessage]() || t == typeOf[rpc.Seconds]() || t == typeOf[rpc.SoftLimit]() || t == typeOf[rpc.Base64Command]() {
-			return
-		}
-		if t == typeOf[rpc.Bytes]() || t == typeOf[rpc.Command]() { // they have forms of their own
-			all[t] = true
-			return
-		}
-		switch t.Kind() {
-		case reflect.Pointer, reflect.Slice, reflect.Map:
-			reach(t.Elem())
-		case reflect.Struct:
-			all[t] = true
-			for i := range t.NumField() {
-				reach(t.Field(i).Type)
-			}
-		}
-	}
-	for _, m := range server.Methods() {
-		reach(m.Params)
-		for _, r := range m.Results {
-			reach(r)
-		}
-	}
-	for _, n := range notifications {
-		reach(n.Params)
-	}
-	return all
-}
-
-// TestEveryFieldIsDescribed, and nothing is that is no field.
-func TestEveryFieldIsDescribed(t *testing.T) {
-	types := reached()
-	for typ := range types {
-		if typ.Kind() != reflect.Struct || typ == typeOf[rpc.Command]() {
-			continue
-		}
-		for _, m := range membersOf(typ) {
-			if m.about.doc == "" {
-				t.Errorf("nothing is said of %s.%s", typ.Name(), m.name)
-			}
-		}
-	}
-	for typ, said := range described {
-		if !types[typ] {
-			t.Errorf("%s is described and not used", typ.Name())
-			continue
-		}
-		names := map[string]bool{"": true}
-		if typ.Kind() == reflect.Struct && typ != typeOf[rpc.Command]() {
-			for _, m := range membersOf(typ) {
-				names[m.name] = true
-			}
-		}
-		for name := range said {
-			if !names[name] {
-				t.Errorf("%s.%s is described and does not exist", typ.Name(), name)
-			}
-		}
-	}
-}
-
-// TestComponentsAreDescribed: a shared type has a text of its own.
-func TestComponentsAreDescribed(t *testing.T) {
-	d, err := newDocument(server.Methods())
+// TestEverythingIsDescribed: components, params and members have a description.
+func TestEverythingIsDescribed(t *testing.T) {
+	d, err := newDocument(server.Methods(), dir)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, m := range d.Methods {
+		for _, p := range m.Params {
+			if p.Description == "" {
+				t.Errorf("param %s of %s has no description", p.Name, m.Name)
+			}
+		}
 	}
 	for name, s := range d.Components.Schemas {
 		if s.Description == "" {
-			t.Errorf("nothing is said of %s", name)
+			t.Errorf("component %s has no description", name)
+		}
+		for _, p := range s.Properties {
+			if p.schema.Description == "" && p.name != "kind" {
+				t.Errorf("member %s of component %s has no description", p.name, name)
+			}
 		}
 	}
 }
 
-// constants are the values, as Go has them, of the constants in file whose names begin with prefix.
-func constants(t *testing.T, file, prefix string) (values []string) {
+// TestEnumsListTheConstants: the enum tag of a field has the values of the constants that begin with the prefix.
+func TestEnumsListTheConstants(t *testing.T) {
+	for _, test := range []struct {
+		params any
+		field  string
+		prefix []string
+	}{
+		{rpc.ExecuteParams{}, "Stdin", []string{"Stdin"}},
+		{rpc.ExecuteParams{}, "Mode", []string{"Mode"}},
+		{rpc.ExecuteParams{}, "Overflow", []string{"Overflow"}},
+		{rpc.ExecuteParams{}, "Encoding", []string{"Encoding"}},
+		{rpc.ExecuteParams{}, "SlowClient", []string{"SlowClient"}},
+		{rpc.ExecuteParams{}, "OnDisconnect", []string{"OnDisconnect"}},
+		{rpc.ExecuteParams{}, "OnLeaderExit", []string{"OnLeaderExit"}},
+		{rpc.AttachParams{}, "SlowClient", []string{"SlowClient"}},
+		{rpc.ControlParams{}, "Type", []string{"Control"}},
+		{rpc.ControlParams{}, "To", []string{"To"}},
+		{rpc.Completion{}, "Reason", []string{"Reason"}},
+		{rpc.Completion{}, "Status", []string{"StatusC", "StatusF"}},
+		{rpc.StillRunning{}, "Status", []string{"StatusRunning"}},
+		{rpc.Gap{}, "Reason", []string{"Gap"}},
+		{rpc.Output{}, "Type", []string{"Stream"}},
+	} {
+		typ := reflect.TypeOf(test.params)
+		f, _ := typ.FieldByName(test.field)
+		values := f.Tag.Get("enum") + f.Tag.Get("values")
+		var got, want []string
+		for _, v := range strings.Split(values, ",") {
+			got = append(got, strconv.Quote(v))
+		}
+		for _, prefix := range test.prefix {
+			want = append(want, constants(t, prefix)...)
+		}
+		slices.Sort(got)
+		slices.Sort(want)
+		if diff := gocmp.Diff(want, got); diff != "" {
+			t.Errorf("%s.%s (-constants +tag):\n%s", typ.Name(), test.field, diff)
+		}
+	}
+}
+
+// constants returns the values, as Go has them, of the constants of package rpc whose names begin with prefix and an
+// upper-case letter, or are prefix.
+func constants(t *testing.T, prefix string) (values []string) {
 	t.Helper()
-	tree, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+	names, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	ast.Inspect(tree, func(n ast.Node) bool {
-		if g, ok := n.(*ast.GenDecl); ok {
-			return g.Tok == token.CONST
+	named := regexp.MustCompile("^" + prefix + "([A-Z]\\w*|[a-z]*)$")
+	for _, name := range names {
+		tree, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
 		}
-		spec, ok := n.(*ast.ValueSpec)
-		if !ok || !strings.HasPrefix(spec.Names[0].Name, prefix) || len(spec.Values) != 1 {
+		ast.Inspect(tree, func(n ast.Node) bool {
+			if g, ok := n.(*ast.GenDecl); ok {
+				return g.Tok == token.CONST
+			}
+			spec, ok := n.(*ast.ValueSpec)
+			if !ok || len(spec.Values) != 1 || !named.MatchString(spec.Names[0].Name) {
+				return true
+			}
+			var text strings.Builder
+			if err := printer.Fprint(&text, token.NewFileSet(), spec.Values[0]); err != nil {
+				t.Error(err)
+			}
+			values = append(values, text.String())
 			return true
-		}
-		var text strings.Builder
-		if err := printer.Fprint(&text, token.NewFileSet(), spec.Values[0]); err != nil {
-			t.Error(err)
-		}
-		values = append(values, text.String())
-		return true
-	})
+		})
+	}
 	slices.Sort(values)
 	return values
 }
 
-// TestTablesAreWhole: each method, notification and error code that the package declares has its row, and what
-// has a row is in the document.
-func TestTablesAreWhole(t *testing.T) {
+// TestTablesAreComplete: the document has exactly the methods, notifications and error codes that package rpc declares.
+func TestTablesAreComplete(t *testing.T) {
 	var d struct {
 		Methods    []struct{ Name string }
 		Components struct{ Errors map[string]struct{ Code int } }
@@ -173,28 +170,28 @@ func TestTablesAreWhole(t *testing.T) {
 	}
 	slices.Sort(names)
 	slices.Sort(codes)
-	declared := append(constants(t, "../../methods.go", "Method"), constants(t, "../../notifications.go", "Notify")...)
+	declared := append(constants(t, "Method"), constants(t, "Notify")...)
 	slices.Sort(declared)
 	if diff := gocmp.Diff(declared, names); diff != "" {
 		t.Errorf("methods and notifications (-declared +document):\n%s", diff)
 	}
-	if diff := gocmp.Diff(constants(t, "../../errors.go", "Code"), codes); diff != "" {
+	if diff := gocmp.Diff(constants(t, "Code"), codes); diff != "" {
 		t.Errorf("error codes (-declared +document):\n%s", diff)
 	}
 }
 
-// TestErrorTable: samples are of the form and have the data that their row tells.
+// TestErrorTable: the sample of a row has the message and the data that the row describes.
 func TestErrorTable(t *testing.T) {
 	braces := regexp.MustCompile(`\\\{\w+\\\}`)
 	seen := map[int]bool{}
 	for _, e := range errorForms {
 		if seen[e.Code] || e.Sample.Code != e.Code {
-			t.Errorf("%s: the code is there twice, or not the sample's %d", e.Name, e.Sample.Code)
+			t.Errorf("%s: the code is a duplicate, or differs from the sample's %d", e.Name, e.Sample.Code)
 		}
 		seen[e.Code] = true
 		form := regexp.MustCompile("^" + braces.ReplaceAllString(regexp.QuoteMeta(e.Message), ".+") + "$")
 		if !form.MatchString(e.Sample.Message) {
-			t.Errorf("%s: %q is not of the form %q", e.Name, e.Sample.Message, e.Message)
+			t.Errorf("%s: %q does not match %q", e.Name, e.Sample.Message, e.Message)
 		}
 		data := e.Sample.Data.(rpc.Data)
 		if !slices.Contains(e.Kinds, data["kind"].(string)) {
@@ -209,20 +206,20 @@ func TestErrorTable(t *testing.T) {
 		}
 		for name := range maps.Keys(data) {
 			if !slices.Contains(known, name) {
-				t.Errorf("%s: the sample has a %s", e.Name, name)
+				t.Errorf("%s: the sample has %s, which the row does not describe", e.Name, name)
 			}
 		}
 	}
 	for _, m := range server.Methods() {
 		for _, code := range m.Errors {
 			if !seen[code] {
-				t.Errorf("%s: no error has the code %d", m.Name, code)
+				t.Errorf("%s: there is no error with code %d", m.Name, code)
 			}
 		}
 	}
 }
 
-// TestExamplesDecode: what examples send is taken, and what they answer has the members of a result.
+// TestExamplesDecode: the params of examples are valid, and their results have the members of a result type.
 func TestExamplesDecode(t *testing.T) {
 	for _, m := range server.Methods() {
 		if m.Params != nil && m.Params.NumField() > 0 && len(examples[m.Name]) == 0 {
@@ -233,7 +230,7 @@ func TestExamplesDecode(t *testing.T) {
 				t.Errorf("%s, %s: %v", m.Name, e.Name, err)
 			}
 			if e.Result == "" != m.Notification {
-				t.Errorf("%s, %s: a result, or none", m.Name, e.Name)
+				t.Errorf("%s, %s: a notification has a result, or a request has none", m.Name, e.Name)
 			}
 			if len(m.Results) == 0 {
 				continue
@@ -251,7 +248,7 @@ func TestExamplesDecode(t *testing.T) {
 	}
 }
 
-// decodesInto reports what is in the way of text being a value of type t, all of it.
+// decodesInto returns an error if text is not a value of type t, or has unknown members.
 func decodesInto(t reflect.Type, text string) error {
 	d := json.NewDecoder(strings.NewReader(text))
 	d.DisallowUnknownFields()

@@ -5,21 +5,23 @@ package main
 import (
 	"log"
 	"os"
+	"path/filepath"
 
 	"github.com/runnel-rpc/runnel/rpc/server"
 )
 
-// files are where the document is written to, relative to the directory of package openrpc.
-var files = []string{"openrpc.json", "../../docs/openrpc.json"}
+// files are the copies of the document, relative to the directory of package rpc.
+var files = []string{"openrpc/openrpc.json", "../docs/openrpc.json"}
 
 func main() {
 	log.SetFlags(0)
-	text, err := generate(server.Methods())
+	const dir = ".." // go generate runs in the directory of package openrpc
+	text, err := generate(server.Methods(), dir)
 	if err != nil {
 		log.Fatal(err)
 	}
 	for _, file := range files {
-		if err := os.WriteFile(file, text, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, file), text, 0o644); err != nil {
 			log.Fatal(err)
 		}
 	}

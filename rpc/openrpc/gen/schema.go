@@ -95,7 +95,10 @@ func secondsSchema() *schema {
 func typeOf[T any]() reflect.Type { return reflect.TypeFor[T]() }
 
 // schemas makes schemas of Go types. Those of named structs it collects, to be referred to.
-type schemas struct{ named map[string]*schema }
+type schemas struct {
+	named map[string]*schema
+	docs  docs
+}
 
 // of is the schema of a type, or a reference to it. In input, what the client sends, a member that is not
 // known is an error, and those that may be left out are told by a tag; in what the server sends, by what
@@ -150,7 +153,7 @@ func scalar(t reflect.Type) string {
 func (s schemas) shared(t reflect.Type, definition func() *schema) *schema {
 	if s.named[t.Name()] == nil {
 		made := definition()
-		made.Description = described[t][""].doc
+		made.Description = s.docs.ofType(t)
 		s.named[t.Name()] = made
 	}
 	return &schema{Ref: "#/components/schemas/" + t.Name()}
@@ -162,8 +165,8 @@ func (s schemas) object(t reflect.Type, input bool) *schema {
 	if input {
 		o.Additional = false
 	}
-	for _, m := range membersOf(t) {
-		o.Properties = append(o.Properties, property{m.name, s.member(m, input).withText(m.about.doc)})
+	for _, m := range s.membersOf(t) {
+		o.Properties = append(o.Properties, property{m.name, s.member(m, input).withText(m.doc)})
 		if m.required(input) {
 			o.Required = append(o.Required, m.name)
 		}
@@ -174,21 +177,21 @@ func (s schemas) object(t reflect.Type, input bool) *schema {
 // A member is a field of a struct as JSON has it.
 type member struct {
 	reflect.StructField
-	name  string
-	omit  bool // it is left out where it is empty
-	about about
+	name     string
+	optional bool // encoding/json leaves it out if it is empty
+	doc      string
 }
 
-// membersOf lists the members of a struct, those of embedded ones among them.
-func membersOf(t reflect.Type) (list []member) {
+// membersOf returns the members of a struct, including those of embedded structs.
+func (s schemas) membersOf(t reflect.Type) (list []member) {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		if f.Anonymous {
-			list = append(list, membersOf(f.Type)...)
+			list = append(list, s.membersOf(f.Type)...)
 			continue
 		}
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
-		list = append(list, member{f, name, options != "", described[t][name]})
+		list = append(list, member{f, name, options != "", s.docs.ofField(t, f)})
 	}
 	return list
 }
@@ -197,7 +200,7 @@ func (m member) required(input bool) bool {
 	if input {
 		return wire.RulesOf(m.StructField).Required
 	}
-	return !m.omit
+	return !m.optional
 }
 
 // formats are those of the strings of a name.
@@ -218,17 +221,17 @@ func (s schemas) member(m member, input bool) *schema {
 	if made.Ref != "" {
 		return made
 	}
-	made.Default = m.about.def
-	made.Enum = m.about.values
+	if text, ok := m.Tag.Lookup("default"); ok {
+		made.Default = defaultValue(m.Type, text)
+	}
 	if made.Type == "string" {
 		made.Format = formats[m.name]
 	}
-	switch types := m.about.types; {
-	case types == nil:
-	case made.Items != nil:
-		made.Items.Type = types
-	default:
-		made.Type = types
+	if text, ok := m.Tag.Lookup("type"); ok {
+		made.restrict(strings.Split(text, ","))
+	}
+	if text, ok := m.Tag.Lookup("values"); ok {
+		made.Enum = strings.Split(text, ",")
 	}
 	r := wire.RulesOf(m.StructField)
 	if r.Enum != nil {
@@ -243,10 +246,30 @@ func (s schemas) member(m member, input bool) *schema {
 	if r.Max != "" {
 		made.Maximum = json.RawMessage(r.Max)
 	}
-	if m.Type.Kind() == reflect.Pointer && !m.omit {
+	if m.Type.Kind() == reflect.Pointer && !m.optional {
 		return orNull(made)
 	}
 	return made
+}
+
+// restrict sets the types of raw JSON, or of the raw items of an array.
+func (s *schema) restrict(types []string) {
+	if s.Items != nil {
+		s.Items.restrict(types)
+		return
+	}
+	s.Type = types
+	if len(types) == 1 {
+		s.Type = types[0]
+	}
+}
+
+// defaultValue is the JSON value of a default tag: the text of a string, and otherwise JSON.
+func defaultValue(t reflect.Type, text string) any {
+	if t.Kind() == reflect.String {
+		return text
+	}
+	return json.RawMessage(text)
 }
 
 // orNull lets a scalar be null, too.

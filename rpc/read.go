@@ -1,0 +1,35 @@
+package rpc
+
+import "encoding/json"
+
+// ReadParams are the params of read.
+type ReadParams struct {
+	// The session.
+	SessionID string `json:"session_id" rpc:"required,nonempty"`
+	// The position after which the events begin. Any position is allowed.
+	AfterSeq int64 `json:"after_seq,omitempty" min:"0" default:"0"`
+	// The most output in the result, in bytes. The next read returns more.
+	MaxBytes *int64 `json:"max_bytes,omitempty" min:"1"`
+	// The longest wait for a first event in seconds, after which the result is empty; 0 does not wait. Null is no limit,
+	// which is the default.
+	Timeout Seconds `json:"timeout,omitzero"`
+}
+
+// ReadResult is the result of read: the events that follow in the log.
+type ReadResult struct {
+	// The events, in their order. A gap is one of them.
+	Events []Event `json:"events"`
+	// The position to continue from.
+	LastSeq int64 `json:"last_seq"`
+	// The completion record was returned; no events follow.
+	Done bool `json:"done"`
+	InputState
+}
+
+// Event is a notification in the result of read, as it would have been sent.
+type Event struct {
+	// The method of the notification.
+	Method string `json:"method" enum:"process.started,process.output,process.gap,process.paused,process.resumed,process.canceled,process.completed"`
+	// The params of the notification.
+	Params json.RawMessage `json:"params" type:"object"`
+}

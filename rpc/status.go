@@ -1,0 +1,89 @@
+package rpc
+
+// SessionParams are the params of status and detach.
+type SessionParams struct {
+	// The session.
+	SessionID string `json:"session_id" rpc:"required,nonempty"`
+}
+
+// ListParams are the params of list.
+type ListParams struct {
+	// Only sessions in this state.
+	State string `json:"state,omitempty" enum:"starting,running,paused,ending,ended"`
+	// Only sessions that have all of these labels.
+	Labels map[string]string `json:"labels,omitempty"`
+	// The most sessions in the result. The default is as many as fit into a message.
+	Limit *int64 `json:"limit,omitempty" min:"1"`
+	// The `next` of an earlier result: only sessions after that page.
+	After string `json:"after,omitempty" rpc:"nonempty"`
+}
+
+// ListResult is the result of list: a page of the caller's sessions.
+type ListResult struct {
+	// The sessions, newest first.
+	Sessions []SessionStatus `json:"sessions"`
+	// Present if there are older sessions: the `after` that lists them. It stays valid when sessions are added or removed.
+	Next string `json:"next,omitempty"`
+	// There are older sessions, which did not fit into one message.
+	Truncated bool `json:"truncated,omitempty"`
+}
+
+// SessionStatus is the state of a session. If it does not fit into a message, the command is shortened, and if necessary
+// the longest labels are left out.
+type SessionStatus struct {
+	// The id of the session.
+	SessionID string `json:"session_id"`
+	// The state of the session.
+	State string `json:"state" enum:"starting,running,paused,ending,ended"`
+	// The command as it was given. Each byte that is not UTF-8 is replaced by U+FFFD.
+	Command Command `json:"command"`
+	// Present if the command is not UTF-8: the exact bytes of the string, or of each argument, in base64.
+	CommandBase64 *Base64Command `json:"command_base64,omitempty"`
+	// The rest of the command did not fit into a message.
+	CommandTruncated bool `json:"command_truncated,omitempty"`
+	// The process id of the command itself. 0 while the session is starting.
+	PID int `json:"pid"`
+	// The process group id of the command. 0 while the session is starting.
+	PGID int `json:"pgid"`
+	// How the processes of the session are found and ended.
+	Containment string `json:"containment" enum:"cgroup,marker,group"`
+	// The limits of the session, including those that the server sets.
+	Limits []HeldLimit `json:"limits,omitempty"`
+	// When the start of the session began (RFC 3339, UTC).
+	StartedAt string `json:"started_at"`
+	// The labels of the session.
+	Labels map[string]string `json:"labels,omitempty"`
+	// The longest labels did not fit into a message.
+	LabelsTruncated bool `json:"labels_truncated,omitempty"`
+	// The number of bytes of stdin that were accepted so far.
+	StdinBytes int64 `json:"stdin_bytes"`
+	// The output so far.
+	Output OutputCounts `json:"output"`
+	// Present if the command itself has exited and descendants kept the session running.
+	Exited *ExitStatus `json:"exited,omitempty"`
+	// The completion record, if the session has ended.
+	Completion *Completion `json:"completion,omitempty"`
+}
+
+// ExitStatus is how a command ended.
+type ExitStatus struct {
+	// The exit code, or null if a signal ended the command or the server could not determine it.
+	ExitCode *int `json:"exit_code"`
+	// The name of the signal that ended the command, or null.
+	Signal *string `json:"signal"`
+}
+
+// InputState is whether a session waits for input.
+type InputState struct {
+	// True if a process of the session is blocked in read, poll, select or epoll on its stdin or terminal; otherwise, or
+	// if this cannot be determined, null.
+	WaitingForInput *bool `json:"waiting_for_input"`
+	// With `pty`, until the session has ended: whether the terminal echoes input. It is false while a password is read.
+	Echo *bool `json:"echo,omitempty"`
+}
+
+// StatusResult is the result of status.
+type StatusResult struct {
+	SessionStatus
+	InputState
+}
