@@ -163,9 +163,9 @@ func forgetAll(r *Registry) {
 // TestNothingIsCountedAfterExpiry, whatever the sessions wrote and however they were forgotten.
 func TestNothingIsCountedAfterExpiry(t *testing.T) {
 	for name, o := range map[string]Options{
-		"by time":            {Retain: 20 * time.Millisecond, MaxRetained: 100},
-		"by number":          {Retain: time.Hour, MaxRetained: 1},
-		"for it is not kept": {Retain: time.Hour, MaxRetained: 0},
+		"by time":   {Retain: 20 * time.Millisecond, MaxRetained: 100},
+		"by number": {Retain: time.Hour, MaxRetained: 1},
+		"not kept":  {Retain: time.Hour, MaxRetained: -1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o.ReplayTotal = 300000

@@ -15,8 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/stream"
 )
@@ -128,16 +126,6 @@ func within(t testing.TB, what string, c <-chan struct{}) {
 // registry returns one that is shut down, by force, when the test is over.
 func registry(t testing.TB, o Options) *Registry {
 	t.Helper()
-	o.Log = zerolog.Nop()
-	if o.MaxSessions == 0 {
-		o.MaxSessions = 100
-	}
-	if o.Retain == 0 {
-		o.Retain, o.MaxRetained = time.Minute, 1000
-	}
-	if o.ReplayBytes == 0 {
-		o.ReplayBytes = 1 << 20
-	}
 	if o.Host == nil {
 		o.Host = host
 	}

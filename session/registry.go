@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"container/list"
 	"context"
 	"maps"
@@ -15,18 +16,35 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-// Options bound a registry. No field has a default here: the command line has them.
+// Options bound a registry. The zero value of each field means the default that is given with it. Where a
+// negative number has a meaning, it is the one given too.
 type Options struct {
-	MaxSessions int           // sessions that run at once
-	MaxRetained int           // ended sessions that are kept
-	Retain      time.Duration // how long they are kept
-	ReplayBytes int64         // charged bytes of each log
-	ReplayTotal int64         // charged bytes of all logs together; 0 is no limit
-	Log         zerolog.Logger
-	// StartTimeout is the longest time until the program is executed; 0 is no limit.
+	// MaxSessions is how many sessions may run at once; 0 is 100.
+	MaxSessions int
+	// MaxRetained is how many ended sessions are kept; 0 is 1000, negative is none.
+	MaxRetained int
+	// Retain is how long ended sessions are kept; 0 is 5 minutes, negative is not at all.
+	Retain time.Duration
+	// ReplayBytes is how many charged bytes each log keeps; 0 is 1 MiB.
+	ReplayBytes int64
+	// ReplayTotal is how many charged bytes all logs keep together; 0 is 256 MiB, negative is no limit.
+	ReplayTotal int64
+	// StartTimeout is the longest time until a program is executed; 0 is 10 seconds, negative is no limit.
 	StartTimeout time.Duration
+	// Log receives errors and warnings; the zero value discards them.
+	Log zerolog.Logger
 	// Host starts the processes. The caller closes it after Shutdown. With a nil Host, trees are process groups.
 	Host *process.Host
+}
+
+func (o Options) withDefaults() Options {
+	o.MaxSessions = cmp.Or(o.MaxSessions, 100)
+	o.MaxRetained = cmp.Or(o.MaxRetained, 1000)
+	o.Retain = cmp.Or(o.Retain, 5*time.Minute)
+	o.ReplayBytes = cmp.Or(o.ReplayBytes, 1<<20)
+	o.ReplayTotal = cmp.Or(o.ReplayTotal, 256<<20)
+	o.StartTimeout = cmp.Or(o.StartTimeout, 10*time.Second)
+	return o
 }
 
 // maxRetainedBytes is how many bytes the commands and labels of ended sessions may take together. The newest
@@ -64,12 +82,16 @@ type retained struct {
 
 // NewRegistry returns an empty registry. The caller must call Shutdown.
 func NewRegistry(o Options) *Registry {
+	o = o.withDefaults()
 	r := &Registry{o: o, sessions: make(map[string]*Session), idle: make(chan struct{})}
 	if o.ReplayTotal > 0 {
 		r.budget = stream.NewBudget(o.ReplayTotal, r.evict)
 	}
 	return r
 }
+
+// Options returns the options with their defaults.
+func (r *Registry) Options() Options { return r.o }
 
 // Reserve takes a slot for a new session. The caller then calls Start, Begin or Discard. If the owner has a
 // session with that id and the same params, Reserve returns that one and created is false. Errors:

@@ -3,16 +3,18 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/runnel-rpc/runnel/process"
 )
@@ -138,8 +140,8 @@ func TestOwnersSeeTheirOwn(t *testing.T) {
 		owner string
 		list  []*Session
 	}{{"me", []*Session{newer, mine}}, {"you", []*Session{yours}}, {"", nil}, {"nobody", nil}} {
-		same := cmp.Comparer(func(a, b *Session) bool { return a == b })
-		if d := cmp.Diff(append([]*Session{}, c.list...), append([]*Session{}, r.List(c.owner)...), same); d != "" {
+		same := gocmp.Comparer(func(a, b *Session) bool { return a == b })
+		if d := gocmp.Diff(append([]*Session{}, c.list...), append([]*Session{}, r.List(c.owner)...), same); d != "" {
 			t.Errorf("%q: %s", c.owner, d)
 		}
 	}
@@ -215,7 +217,7 @@ func TestRecordsAreKeptForAWhile(t *testing.T) {
 
 func TestRecordsAreBounded(t *testing.T) {
 	for _, most := range []int{0, 1, 3} {
-		r := registry(t, Options{Retain: time.Hour, MaxRetained: most})
+		r := registry(t, Options{Retain: time.Hour, MaxRetained: cmp.Or(most, -1)})
 		var ids []string
 		for i := range 6 {
 			id := fmt.Sprint(i)
@@ -226,7 +228,7 @@ func TestRecordsAreBounded(t *testing.T) {
 		for _, s := range r.List("me") {
 			got = append(got, s.ID())
 		}
-		if d := cmp.Diff(ids[:most], got); d != "" {
+		if d := gocmp.Diff(ids[:most], got); d != "" {
 			t.Errorf("of %d: %s", most, d)
 		}
 	}
@@ -254,7 +256,7 @@ func TestRecordsAreBoundedByWeight(t *testing.T) {
 		for _, s := range r.List("me") {
 			got = append(got, s.ID())
 		}
-		if d := cmp.Diff(c.want, got); d != "" {
+		if d := gocmp.Diff(c.want, got); d != "" {
 			t.Errorf("after %s: %s", c.want[0], d)
 		}
 	}
@@ -376,4 +378,25 @@ func TestFault2DiscardGivesTheSlotBack(t *testing.T) {
 		t.Errorf("got %+v", rec)
 	}
 	s.Discard()
+}
+
+// TestZeroOptions checks that a registry with the zero Options runs sessions and keeps them.
+func TestZeroOptions(t *testing.T) {
+	r := NewRegistry(Options{})
+	s := start(t, r, sh("id", "echo x"))
+	if rec := ended(t, s); rec.Cause != Exited || tail(s) != "x\n" {
+		t.Errorf("got %+v, output %q", rec, tail(s))
+	}
+	if found, err := r.Find("me", "id"); found != s || err != nil {
+		t.Errorf("found %v, %v", found, err)
+	}
+	o := r.Options()
+	want := Options{
+		MaxSessions: 100, MaxRetained: 1000, Retain: 5 * time.Minute,
+		ReplayBytes: 1 << 20, ReplayTotal: 256 << 20, StartTimeout: 10 * time.Second,
+	}
+	if !reflect.DeepEqual(o, want) {
+		t.Errorf("options %+v, want %+v", o, want)
+	}
+	r.Shutdown(context.Background())
 }

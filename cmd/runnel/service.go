@@ -33,13 +33,13 @@ type service struct {
 func newService(b *bounds, auth server.Auth, host *process.Host, log zerolog.Logger) *service {
 	registry := session.NewRegistry(session.Options{
 		MaxSessions:  b.MaxSessions,
-		MaxRetained:  b.MaxRetained,
-		Retain:       b.Retain,
+		MaxRetained:  noneIfZero(b.MaxRetained),
+		Retain:       noneIfZero(b.Retain),
 		ReplayBytes:  b.ReplayBytes,
 		ReplayTotal:  b.ReplayTotal,
 		Log:          log,
 		Host:         host,
-		StartTimeout: b.StartTimeout,
+		StartTimeout: noneIfZero(b.StartTimeout),
 	})
 	return &service{drain: b.Drain, registry: registry, host: host, log: log, server: server.New(server.Local{Registry: registry}, server.Options{
 		Version: version(),
@@ -74,6 +74,14 @@ func newService(b *bounds, auth server.Auth, host *process.Host, log zerolog.Log
 		Capabilities: capabilities(host),
 		Log:          log,
 	})}
+}
+
+// noneIfZero converts a flag, of which 0 means none, to an option, of which 0 means the default.
+func noneIfZero[T int | time.Duration](v T) T {
+	if v == 0 {
+		return -1
+	}
+	return v
 }
 
 // requestTimeout bounds reading an HTTP request, writing its response, and the wait for the next

@@ -264,7 +264,7 @@ func TestHundredMegabytesOfStdin(t *testing.T) {
 
 // TestAckOfASessionThatIsKeptNoLonger: what a connection is still to get of it comes.
 func TestAckOfASessionThatIsKeptNoLonger(t *testing.T) {
-	s := serve(t, func(set *settings) { set.Session.MaxRetained = 0 })
+	s := serve(t, func(set *settings) { set.Session.MaxRetained = -1 })
 	p := s.dial(t)
 	id := uuid.NewString()
 	p.good(p.call("execute", object{"command": "yes | head -c 5000", "session_id": id, "window": 1000}))

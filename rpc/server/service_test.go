@@ -83,7 +83,7 @@ func serve(t testing.TB, change ...func(*settings)) *service {
 	}
 	set.Server.Bounds = rpc.Bounds{
 		MaxSessions:         set.Session.MaxSessions,
-		MaxRetained:         set.Session.MaxRetained,
+		MaxRetained:         max(set.Session.MaxRetained, 0),
 		Retain:              set.Session.Retain.Seconds(),
 		DefaultMaxLineBytes: stream.DefaultMaxLine,
 	}
