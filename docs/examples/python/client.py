@@ -1,4 +1,4 @@
-"""A Runnel client over websockets and asyncio: sessions that outlive their connection.
+"""A Runnel client for websockets and asyncio, with sessions that continue after a lost connection.
 
     pip install websockets==10.4        (which is Debian's python3-websockets)
 
@@ -11,7 +11,7 @@ import websockets
 
 
 class RunnelError(Exception):
-    """What the server answered instead of a result."""
+    """An error that the server returned."""
 
     def __init__(self, error):
         super().__init__(error["message"])
@@ -22,10 +22,10 @@ class Session:
     """One command on the server."""
 
     def __init__(self, runnel, on_output):
-        # Chosen here, so that the session can be found again even if the reply to its execute is lost.
+        # The client chooses the id, so it knows the id even if the reply to execute is lost.
         self.id = str(uuid.uuid4())
         self.completed = asyncio.get_running_loop().create_future()
-        self.seq = 0  # the place in the log up to which on_output was told
+        self.seq = 0  # the position in the log up to which on_output has been called
         self._runnel, self._on_output = runnel, on_output
 
     async def write(self, data, eof=False):
@@ -38,11 +38,11 @@ class Session:
         return await self._call("control", type="RESUME")
 
     async def cancel(self):
-        """Returns once the whole tree is gone."""
+        """Ends the session; returns when its whole process tree has ended."""
         return await self._call("cancel")
 
     async def attach(self, runnel):
-        """Goes on over another connection, right after what was told last."""
+        """Continues on another connection, after the last event received."""
         self._runnel = runnel
         runnel.sessions[self.id] = self
         return await self._call("attach", after_seq=self.seq)
@@ -59,7 +59,7 @@ class Session:
 
 
 class Runnel:
-    """One connection to the server, and the sessions that it gets events of."""
+    """One connection to the server, and the sessions whose events it receives."""
 
     @classmethod
     async def connect(cls, url, token):
@@ -80,7 +80,7 @@ class Runnel:
             del self._waiting[id]
 
     async def execute(self, command, on_output, **params):
-        """Starts a command. on_output gets what it writes as it comes."""
+        """Starts a command. on_output is called with each process.output."""
         session = Session(self, on_output)
         self.sessions[session.id] = session
         try:
@@ -113,7 +113,7 @@ class Runnel:
             if session:
                 session.notified(method, params)
         elif reply := self._waiting.get(message["id"]):
-            if reply.done():  # its caller gave up
+            if reply.done():  # the caller was canceled
                 return
             if "error" in message:
                 reply.set_exception(RunnelError(message["error"]))

@@ -1,4 +1,4 @@
-"""Runs a command on a Runnel server and prints what it writes, as it comes.
+"""Runs a command on a Runnel server and prints its output as it arrives.
 
     pip install websockets==10.4        (which is Debian's python3-websockets)
     RUNNEL_URL=ws://127.0.0.1:8003/ws RUNNEL_TOKEN=… python3 run.py 'make test'
@@ -20,7 +20,7 @@ async def main(command):
             if message.get("method") == "process.output":
                 print(params["data"], end="", flush=True, file=sys.stderr if params["type"] == "stderr" else sys.stdout)
             if message.get("method") == "process.completed":
-                return 1 if params["exit_code"] is None else params["exit_code"]  # None: a signal ended it
+                return 1 if params["exit_code"] is None else params["exit_code"]  # None if a signal ended it
     return "the server closed the connection"
 
 

@@ -1,5 +1,5 @@
-"""Takes client.py and run.py through what a program does with Runnel, against a real server, and fails where they
-do not get what the protocol promises.
+"""Runs client.py and run.py through the uses of Runnel, against a real server. It fails if they do not get what
+docs/protocol.md promises.
 
     RUNNEL_URL=ws://127.0.0.1:8003/ws RUNNEL_TOKEN=… python3 scenarios.py
 """
@@ -11,7 +11,7 @@ URL, TOKEN = os.environ["RUNNEL_URL"], os.environ["RUNNEL_TOKEN"]
 
 
 class Sink:
-    """Collects the output of a session, and lets a test wait for some of it."""
+    """Collects the output of a session; a test can wait for a part of it."""
 
     def __init__(self, seen=lambda: None):
         self.stdout = self.stderr = ""
@@ -33,7 +33,7 @@ def sha256(text):
 
 
 def alive(pid):
-    """Whether the process is there and not just waiting to be reaped."""
+    """Reports whether the process exists and is not a zombie."""
     try:
         with open(f"/proc/{pid}/status") as status:
             return not re.search(r"^State:\s+Z", status.read(), re.M)
@@ -109,7 +109,7 @@ async def tells_errors(runnel):
 
 
 async def outlives_connections(runnel):
-    """Aborts the socket again and again in the middle of output, without a word to the server."""
+    """Aborts the socket repeatedly in the middle of output, without a close frame."""
     cuts = iter([100_000, 100_001, 250_000])
     cut = next(cuts)
 
@@ -149,7 +149,7 @@ async def is_refused_without_token(_):
 
 
 async def run(command, url=URL):
-    """run.py, as a user starts it."""
+    """Runs run.py as a user does."""
     script = os.path.join(os.path.dirname(__file__), "run.py")
     run = await asyncio.create_subprocess_exec(
         sys.executable, script, command, env={**os.environ, "RUNNEL_URL": url},

@@ -4,7 +4,7 @@ import { Client, RequestManager, WebSocketTransport } from "@open-rpc/client-js"
 import WebSocket from "ws";
 import { Runnel } from "./session.js";
 
-// WebSocketTransport knows only a URL, and a token never goes into one: this gives it a socket that shows the token.
+// WebSocketTransport takes only a URL, which must not contain the token. This gives it a socket that sends the token.
 class TokenTransport extends WebSocketTransport {
   constructor(uri: string, token: string) {
     super(uri);
@@ -23,7 +23,7 @@ class TokenTransport extends WebSocketTransport {
 export interface Connection {
   runnel: Runnel;
   rpc: Client;
-  /** Resolves when the connection is gone, whoever ended it. */
+  /** Resolves when the connection is closed, by either side. */
   closed: Promise<void>;
 }
 
@@ -31,7 +31,7 @@ export async function connect(url: string, token: string): Promise<Connection> {
   const transport = new TokenTransport(url, token);
   const manager = new RequestManager([transport], randomUUID);
   const rpc = new Client(manager);
-  // Its own bound of 5 s is too short for what may wait for a process: none.
+  // No timeout: the default of 5 s is too short for a request that waits for a process.
   const runnel = new Runnel((method, params) => rpc.request({ method, params }, 0));
   rpc.onNotification(({ method, params }) => runnel.notified(method, params));
   const closed = new Promise<void>((resolve) =>

@@ -1,4 +1,4 @@
-// Runnel over rpc-websockets, which connects again by itself: every session that runs goes on where it was.
+// Runnel over rpc-websockets, which reconnects by itself. Every running session continues where it was.
 import { Client } from "rpc-websockets";
 import { Runnel } from "./session.js";
 
@@ -12,23 +12,23 @@ export interface Connection {
 export async function connect(url: string, token: string): Promise<Connection> {
   const rpc = new Client(url, {
     headers: { Authorization: `Bearer ${token}` },
-    reconnect: false, // a first connection that fails is the caller's to try again
+    reconnect: false, // if the first connection fails, the caller decides whether to retry
     reconnect_interval: 200,
-    max_reconnects: 0, // no bound
+    max_reconnects: 0, // unlimited
   });
   const runnel = new Runnel((method, params) => rpc.call(method, params));
   for (const event of events) rpc.on(event, (params) => runnel.notified(event, params));
 
   await new Promise<void>((resolve, reject) => {
     rpc.once("open", resolve);
-    rpc.on("error", ({ error }) => reject(error)); // later: a close and another attempt follow
+    rpc.on("error", ({ error }) => reject(error)); // after the first connection, a close and another attempt follow an error
   });
   rpc.setAutoReconnect(true);
   rpc.on("close", () => runnel.disconnected());
   rpc.on("open", () => {
-    // One that is not there any more rejects its own `completed`.
+    // A session that no longer exists rejects its own `completed`.
     for (const session of runnel.sessions.values()) session.attach(runnel).catch(() => {});
   });
-  await rpc.subscribe(events); // Runnel sends them without, and takes the call
+  await rpc.subscribe(events); // the library requires this; Runnel sends the events anyway
   return { runnel, rpc };
 }

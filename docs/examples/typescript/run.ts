@@ -1,4 +1,4 @@
-// Runs a command on a Runnel server and prints what it writes, as it comes.
+// Runs a command on a Runnel server and prints its output as it arrives.
 //
 //   npm install ws@8 tsx@4
 //   RUNNEL_URL=ws://127.0.0.1:8003/ws RUNNEL_TOKEN=… npx tsx run.ts 'make test'
@@ -16,7 +16,7 @@ ws.on("message", (text) => {
   if (error) throw new Error(error.message);
   if (method === "process.output") process[params.type === "stderr" ? "stderr" : "stdout"].write(params.data);
   if (method === "process.completed") {
-    process.exitCode = params.exit_code ?? 1; // null: a signal ended it
+    process.exitCode = params.exit_code ?? 1; // null if a signal ended it
     ws.close();
   }
 });

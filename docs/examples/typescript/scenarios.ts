@@ -1,5 +1,5 @@
-// Takes each client through what a program does with Runnel, against a real server, and fails where one of them
-// does not get what the protocol promises.
+// Runs each client through the uses of Runnel, against a real server. It fails if a client does not get what
+// docs/protocol.md promises.
 //
 //   RUNNEL_URL=ws://127.0.0.1:8003/ws RUNNEL_TOKEN=… npx tsx scenarios.ts
 import assert from "node:assert/strict";
@@ -22,7 +22,7 @@ const url = process.env.RUNNEL_URL!;
 const token = process.env.RUNNEL_TOKEN!;
 assert(url && token, "RUNNEL_URL and RUNNEL_TOKEN say where the server is");
 
-/** A TCP relay before the server, whose connections can be cut in the middle of a frame. */
+/** A TCP relay in front of the server, which can break its connections in the middle of a frame. */
 class Relay {
   #server = createServer((client) => this.#relay(client));
   #left = Infinity;
@@ -37,7 +37,7 @@ class Relay {
   get url() {
     return `ws://127.0.0.1:${(this.#server.address() as AddressInfo).port}/ws`;
   }
-  /** Resets the connection after so many more bytes from the server, on both sides. */
+  /** Resets both sides of the connection after this many more bytes from the server. */
   cutAfter(bytes: number) {
     this.#left = bytes;
     return new Promise<void>((resolve) => (this.#cut = resolve));
@@ -71,7 +71,7 @@ class Relay {
   }
 }
 
-/** What the clients send, as text. */
+/** The messages that the clients have sent. */
 const sent: any[] = [];
 const send = WebSocket.prototype.send;
 WebSocket.prototype.send = function (this: WebSocket, data: any, ...rest: any[]) {
@@ -79,7 +79,7 @@ WebSocket.prototype.send = function (this: WebSocket, data: any, ...rest: any[])
   return (send as any).call(this, data, ...rest);
 };
 
-/** Collects the output of a session, and lets a test wait for some of it. */
+/** Collects the output of a session; a test can wait for a part of it. */
 class Sink {
   stdout = "";
   stderr = "";
@@ -100,7 +100,7 @@ class Sink {
 
 const sha256 = (data: string) => createHash("sha256").update(data).digest("hex");
 
-/** A process that is there and not just waiting to be reaped. */
+/** Reports whether the process exists and is not a zombie. */
 function alive(pid: number) {
   try {
     return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
@@ -127,18 +127,18 @@ async function expectTreeGone(sink: Sink) {
   assert.deepEqual(pids.filter(alive), [], "processes that outlived the cancel");
 }
 
-// Four processes, each of which has said its id once `treeIsUp` is seen.
+// Four processes. When `treeIsUp` has been seen, each has printed its id.
 const tree = "sleep 300 & echo $!; (sleep 300 & echo $!; wait) & echo $!; echo $$; wait";
 const treeIsUp = /(\d+\n){4}/;
 
-// What every client does.
+// Scenarios of every client.
 
 async function streams(runnel: Runnel) {
   const [session, sink] = await start(runnel, {
     command: "echo one; echo oops >&2; read line; echo got $line; exit 3",
     stdin: "pipe",
   });
-  await sink.until(/one\n/); // it can't have ended: it waits for what is written only now
+  await sink.until(/one\n/); // the command is still running: it waits for the following write
   await session.write("two\n");
   await expectEnd(session, { status: "failed", exit_code: 3, signal: null, reason: "exited" });
   assert.equal(sink.stdout, "one\ngot two\n");
@@ -159,7 +159,7 @@ async function pauses(runnel: Runnel) {
   const [session, sink] = await start(runnel, { command: "while :; do echo tick; sleep 0.02; done" });
   await sink.until(/(tick\n){3}/);
   assert.equal((await session.pause()).status, "paused");
-  await sleep(150); // what was in the pipe still comes
+  await sleep(150); // until the output that was in the pipe has arrived
   const before = sink.stdout;
   await sleep(400);
   assert.equal(sink.stdout, before, "output of a paused session");
@@ -188,7 +188,7 @@ async function tellsErrors(runnel: Runnel) {
   });
 }
 
-/** Cuts the connection again and again, in the middle of output and of a handshake; `follow` makes new ones. */
+/** Breaks the connection repeatedly, within output and within a handshake. `follow` makes new connections. */
 async function outlivesConnections(runnel: Runnel, relay: Relay, follow: (session: Session) => Promise<void>) {
   const cuts = [100_000, 1, 150_000, 70_001];
   let cut = relay.cutAfter(cuts[0]!);
@@ -215,7 +215,7 @@ async function outlivesConnections(runnel: Runnel, relay: Relay, follow: (sessio
 
 const common = { streams, takesStdin, pauses, cancels, tellsErrors };
 
-// What only one of them does.
+// Scenarios of one client each.
 
 type Scenarios = Record<string, () => Promise<void>>;
 type Connect<C> = (url: string, token: string) => Promise<C>;
@@ -241,14 +241,14 @@ const vscodeJsonrpc: Scenarios = {
     const { rpc, runnel } = await vscode.connect(url, token);
     sent.length = 0;
 
-    // A waiting execute, sent under id 0: its tree ends, and the answer is its record.
+    // A waiting execute with id 0: its tree is ended, and the reply is the completion record.
     const execution = new CancellationTokenSource();
     const session_id = randomUUID();
     const record = rpc.sendRequest<Completion & { stdout: string }>(
       "execute", { command: tree, wait: true, session_id }, execution.token);
     for (let log = ""; !treeIsUp.test(log); ) {
       const read = await rpc.sendRequest<{ events: any[] }>("read", { session_id, timeout: 1 }).catch(() => null);
-      log = read?.events.map(({ params }) => params.data ?? "").join("") ?? ""; // null before the session is there
+      log = read?.events.map(({ params }) => params.data ?? "").join("") ?? ""; // null until the session exists
     }
     execution.cancel();
     const { status, reason, stdout } = await record;
@@ -257,7 +257,7 @@ const vscodeJsonrpc: Scenarios = {
     const cancellations = sent.filter(({ method }) => method === "$/cancelRequest");
     assert.deepEqual(cancellations.map(({ params }) => params), [{ id: 0 }]);
 
-    // Any other request that waits ends with -32800, and the session goes on.
+    // Any other waiting request ends with -32800, and the session continues.
     const [session] = await start(runnel, { command: "cat", stdin: "pipe" });
     const waiting = new CancellationTokenSource();
     const waited = rpc.sendRequest("wait", { session_id: session.id }, waiting.token);
@@ -275,7 +275,7 @@ const rpcWebSockets: Scenarios = {
   outlivesConnections: () =>
     relayed(async (relay) => {
       const { rpc, runnel } = await rpcWebsockets.connect(relay.url, token);
-      await outlivesConnections(runnel, relay, async () => {}); // it does so by itself
+      await outlivesConnections(runnel, relay, async () => {}); // it reconnects by itself
       rpc.close();
     }),
 
@@ -351,7 +351,7 @@ async function relayed(scenario: (relay: Relay) => Promise<void>) {
   await scenario(relay).finally(() => relay.close());
 }
 
-/** For the clients that do not connect again by themselves. */
+/** For the clients that do not reconnect by themselves. */
 function reattaches<C extends { runnel: Runnel; closed: Promise<void> }>(connect: Connect<C>) {
   return relayed(async (relay) => {
     let connection = await connect(relay.url, token);
@@ -365,7 +365,7 @@ function reattaches<C extends { runnel: Runnel; closed: Promise<void> }>(connect
           connection = await connect(relay.url, token);
           await session.attach(connection.runnel);
         } catch {
-          await sleep(50); // cut again before it was there
+          await sleep(50); // it was broken again before it was established
         }
       }
     });

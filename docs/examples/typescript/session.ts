@@ -1,8 +1,8 @@
-// Sessions that outlive their connection, whatever JSON-RPC library carries them. The files beside this one bind
-// it to three: vscode-jsonrpc.ts, rpc-websockets.ts and open-rpc.ts.
+// Sessions that continue after a lost connection, for any JSON-RPC library. The files beside this one connect it to
+// three of them: vscode-jsonrpc.ts, rpc-websockets.ts and open-rpc.ts.
 import { randomUUID } from "node:crypto";
 
-/** Sends a request; rejects with the error's `code` and `data`. */
+/** Sends a request. It rejects with an error that has `code` and `data`. */
 export type Call = (method: string, params: object) => Promise<any>;
 
 export interface Output {
@@ -37,17 +37,17 @@ const sessionNotFound = -32002;
 
 /** One command on the server. */
 export class Session {
-  // Chosen here, so that the session can be found again even if the reply to its execute is lost.
+  // The client chooses the id, so it knows the id even if the reply to execute is lost.
   readonly id = randomUUID();
   readonly completed: Promise<Completion>;
-  /** The place in the log up to which `onOutput` was told: where to go on after a lost connection. */
+  /** The position in the log up to which `onOutput` has been called. `attach` continues there. */
   seq = 0;
   #complete!: (record: Completion) => void;
   #lose!: (error: unknown) => void;
 
   constructor(private runnel: Runnel, private readonly onOutput: (output: Output) => void) {
     this.completed = new Promise((resolve, reject) => ([this.#complete, this.#lose] = [resolve, reject]));
-    this.completed.catch(() => {}); // whoever awaits it is told; nobody has to
+    this.completed.catch(() => {}); // not an unhandled rejection if nothing awaits it
   }
 
   write(data: string, eof = false): Promise<{ stdin_bytes: number }> {
@@ -59,11 +59,11 @@ export class Session {
   resume() {
     return this.#call("control", { type: "RESUME" });
   }
-  /** Resolves once the whole tree is gone. */
+  /** Ends the session. Resolves when its whole process tree has ended. */
   cancel(): Promise<{ status: string; survivors: number[] }> {
     return this.#call("cancel", {});
   }
-  /** Goes on over another connection, right after what was told last. */
+  /** Continues on another connection, after the last event received. */
   async attach(runnel: Runnel) {
     this.runnel = runnel;
     runnel.sessions.set(this.id, this);
@@ -84,7 +84,7 @@ export class Session {
   }
 }
 
-/** One connection to the server, and the sessions that it gets events of. */
+/** One connection to the server, and the sessions whose events it receives. */
 export class Runnel {
   readonly sessions = new Map<string, Session>();
   readonly #waiting = new Set<(error: Error) => void>();
@@ -98,12 +98,12 @@ export class Runnel {
     });
   }
 
-  /** Rejects what was asked and never will be answered: not every library does. The sessions are not lost. */
+  /** Rejects the requests in flight, which not every library does. The sessions continue on the server. */
   disconnected() {
     for (const reject of this.#waiting) reject(new Error("connection lost"));
   }
 
-  /** Starts a command. `onOutput` gets what it writes as it comes. */
+  /** Starts a command. `onOutput` is called with each `process.output`. */
   async execute(params: ExecuteParams, onOutput: (output: Output) => void): Promise<Session> {
     const session = new Session(this, onOutput);
     this.sessions.set(session.id, session);
@@ -116,7 +116,7 @@ export class Runnel {
     return session;
   }
 
-  /** Takes what the server notifies of. */
+  /** Call this with each notification of the server. */
   notified(method: string, params: any) {
     this.sessions.get(params?.session_id)?.notified(method, params);
     if (method === "process.completed") this.sessions.delete(params.session_id);

@@ -1,4 +1,4 @@
-// Runnel over vscode-jsonrpc and ws. What its streams do for stdio, two small adapters do for a WebSocket.
+// Runnel over vscode-jsonrpc and ws. Two small adapters take the place of the library's streams.
 //
 //   const { rpc, runnel, closed } = await connect(url, token);
 //   const record = await rpc.sendRequest("execute", { command: "make test", wait: true }, cancellationToken);
@@ -36,7 +36,7 @@ class Writer extends AbstractMessageWriter {
 export interface Connection {
   runnel: Runnel;
   rpc: MessageConnection;
-  /** Resolves when the connection is gone, whoever ended it. */
+  /** Resolves when the connection is closed, by either side. */
   closed: Promise<void>;
 }
 
@@ -45,13 +45,13 @@ export async function connect(url: string, token: string): Promise<Connection> {
   const rpc = createMessageConnection(new Reader(ws), new Writer(ws));
   const runnel = new Runnel((method, params) => rpc.sendRequest(method, params));
   rpc.onNotification((method, params) => runnel.notified(method, params));
-  rpc.listen(); // before the socket is open, so that nothing that comes is missed
+  rpc.listen(); // before the socket is open, so that no message is missed
 
   await new Promise((resolve, reject) => ws.once("open", resolve).once("error", reject));
-  ws.on("error", () => {}); // a close follows
+  ws.on("error", () => {}); // a close event follows
   const closed = new Promise<void>((resolve) =>
     rpc.onClose(() => {
-      rpc.dispose(); // what is still in its queue comes again over the next connection, and only there
+      rpc.dispose(); // drop its queue: those events are sent again on the next connection
       runnel.disconnected();
       resolve();
     }));
