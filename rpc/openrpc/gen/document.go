@@ -191,14 +191,19 @@ func (s schemas) notification(n *notification) (method, error) {
 	}, nil
 }
 
-// params has a descriptor for each field of t.
+// params returns a descriptor for each field of t. A schema of its own gets the names of t and the field as its title, so
+// that titles are unique.
 func (s schemas) params(t reflect.Type, input bool) []contentDescriptor {
 	list := []contentDescriptor{}
 	if t == nil {
 		return list
 	}
 	for _, m := range s.membersOf(t) {
-		list = append(list, contentDescriptor{m.name, m.doc, m.required(input), s.member(m, input)})
+		made := s.member(m, input)
+		if made.Ref == "" {
+			made.Title = t.Name() + m.Name
+		}
+		list = append(list, contentDescriptor{m.name, m.doc, m.required(input), made})
 	}
 	return list
 }
@@ -233,6 +238,7 @@ func errorsOf(m *rpc.Method) (list []*schema) {
 
 func (s schemas) errorData(e *errorForm) *schema {
 	o := &schema{
+		Title:       e.Name + "Data",
 		Type:        "object",
 		Description: e.Summary,
 		Properties:  properties{{"kind", &schema{Type: "string", Enum: e.Kinds}}},

@@ -77,6 +77,36 @@ func TestEverythingIsDescribed(t *testing.T) {
 	}
 }
 
+// TestTitles: each component is titled like its name, each param has a title or refers to a component, and no title
+// belongs to two different schemas. Generators of clients name types after titles.
+func TestTitles(t *testing.T) {
+	d, err := newDocument(server.Methods(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	titled := map[string]*schema{}
+	for name, s := range d.Components.Schemas {
+		if s.Title != name {
+			t.Errorf("component %s has the title %q", name, s.Title)
+		}
+		titled[s.Title] = s
+	}
+	for _, m := range d.Methods {
+		for _, p := range m.Params {
+			if p.Schema.Ref != "" {
+				continue
+			}
+			if p.Schema.Title == "" {
+				t.Errorf("param %s of %s has no title", p.Name, m.Name)
+			}
+			if other := titled[p.Schema.Title]; other != nil && !reflect.DeepEqual(other, p.Schema) {
+				t.Errorf("param %s of %s: another schema has the title %s", p.Name, m.Name, p.Schema.Title)
+			}
+			titled[p.Schema.Title] = p.Schema
+		}
+	}
+}
+
 // TestEnumsListTheConstants: the enum tag of a field has the values of the constants that begin with the prefix.
 func TestEnumsListTheConstants(t *testing.T) {
 	for _, test := range []struct {

@@ -14,6 +14,7 @@ import (
 // A schema is a JSON Schema, draft 07, as far as the protocol needs one.
 type schema struct {
 	Ref         string          `json:"$ref,omitempty"`
+	Title       string          `json:"title,omitempty"`
 	Description string          `json:"description,omitempty"`
 	Type        any             `json:"type,omitempty"` // a name, or several
 	Format      string          `json:"format,omitempty"`
@@ -153,7 +154,7 @@ func scalar(t reflect.Type) string {
 func (s schemas) shared(t reflect.Type, definition func() *schema) *schema {
 	if s.named[t.Name()] == nil {
 		made := definition()
-		made.Description = s.docs.ofType(t)
+		made.Title, made.Description = t.Name(), s.docs.ofType(t)
 		s.named[t.Name()] = made
 	}
 	return &schema{Ref: "#/components/schemas/" + t.Name()}
