@@ -6,18 +6,21 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/runnel-rpc/runnel/process/internal/execfile"
 )
 
 // Attempt is one start of a command. It takes as long as the file systems take on which the program, its interpreter
 // and the working directory are, which is for ever if one of them no longer responds.
 type Attempt struct {
-	host *Host
-	spec Spec
-	at   atomic.Pointer[string]
-	held atomic.Bool // all files are held, and the exec waits for nobody
+	host        *Host
+	spec        Spec
+	at          atomic.Pointer[string]
+	cannotBlock atomic.Bool // all files are pinned
 
-	files    files // what Prepare took
-	prepared bool
+	program  execfile.Program
+	pinned   execfile.Pinned
+	prepared bool // pinned is from Prepare
 }
 
 // Attempt prepares a start of spec. It does not block.
@@ -25,8 +28,22 @@ func (h *Host) Attempt(spec Spec) *Attempt {
 	a := &Attempt{host: h.orPlain(), spec: spec}
 	if len(spec.Argv) > 0 {
 		a.at.Store(&spec.Argv[0])
+		a.program = execfile.Program{Name: spec.Argv[0], Dir: spec.Dir, Path: execfile.PathOf(spec.Env)}
 	}
 	return a
+}
+
+// Prepare looks the program up without waiting for any file system, and reports whether Start will not block on one either.
+// This is the case if the kernel has all names in its cache (openat2(2), RESOLVE_CACHED), and all files were executed recently
+// and are still open. It is called at most once, before Start. On Darwin it does nothing.
+func (a *Attempt) Prepare() bool {
+	if a.spec.check() != nil {
+		return false
+	}
+	if a.pinned, a.prepared = a.host.pinned.PinCached(&a.program); a.prepared {
+		a.cannotBlock.Store(true)
+	}
+	return a.prepared
 }
 
 // Path is the file or directory that the start waits for, or waited for last. It may be called from any goroutine.
@@ -38,7 +55,7 @@ func (a *Attempt) Path() string {
 }
 
 // MayWait says whether the start may still wait for a file system. It may be called from any goroutine.
-func (a *Attempt) MayWait() bool { return !a.held.Load() }
+func (a *Attempt) MayWait() bool { return !a.cannotBlock.Load() }
 
 // Start runs the command as the leader of a new session (setsid(2)) and process group. It is called once. Every error is a
 // *SpawnError, a *LimitError, an *AttributeError or, if ctx ended first, its cause, and leaves neither process nor descriptor. The caller owes
@@ -51,21 +68,24 @@ func (a *Attempt) Start(ctx context.Context) (*Process, error) {
 	if err := spec.check(); err != nil {
 		return nil, err
 	}
-	path, files, err := a.open(ctx)
-	defer files.close()
+	var err error
+	if !a.prepared {
+		a.pinned, err = a.host.pinned.Pin(ctx, &a.program, func(path string) { a.at.Store(&path) })
+	}
+	defer a.pinned.Close()
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
 	if err != nil {
 		return nil, spec.refusal(err)
 	}
-	a.held.Store(!files.mayWait)
+	a.cannotBlock.Store(!a.pinned.MayBlock)
 	ends, err := spec.openStdio()
 	if err != nil {
 		return nil, err
 	}
 	began := time.Now() // the command runs already when Start returns, and may even be over
-	p, err := a.host.spawn(ctx, path, spec, ends.child, files.mayWait)
+	p, err := a.host.spawn(ctx, a.pinned.Path, spec, ends.child, a.pinned.MayBlock)
 	ends.closeChild()
 	if err != nil {
 		ends.closeParent()
@@ -78,22 +98,11 @@ func (a *Attempt) Start(ctx context.Context) (*Process, error) {
 	p.terminal = spec.Terminal != nil
 	p.stop = cmp.Or(spec.StopSignal, syscall.SIGTERM)
 	p.stdin, p.stdout, p.stderr = ends.files()
-	if files.mayWait && ctx.Err() != nil { // it was killed, perhaps before the exec
+	if a.pinned.MayBlock && ctx.Err() != nil { // it was killed, perhaps before the exec
 		p.Discard()
 		return nil, context.Cause(ctx)
 	}
 	return p, nil
-}
-
-// open finds the program and holds what its exec opens, unless Prepare has done that.
-func (a *Attempt) open(ctx context.Context) (path string, f files, err error) {
-	if a.prepared {
-		return a.files.path, a.files, nil
-	}
-	if path, err = a.spec.program(); err == nil {
-		f, err = a.hold(ctx, path)
-	}
-	return path, f, err
 }
 
 // Discard kills the tree, and returns when it is gone or given up on. It is called instead of WaitExit, Sweep, Reap and

@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"syscall"
+
+	"github.com/runnel-rpc/runnel/process/internal/execfile"
 )
 
 // means are what a Host has on this machine: nothing but process groups.
-type means struct{}
+type means struct {
+	pinned *execfile.Cache // nil: there is nothing to pin
+}
 
 // estate and brood are what a tree has of its host: nothing.
 type (

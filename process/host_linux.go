@@ -11,24 +11,25 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/runnel-rpc/runnel/process/internal/execfile"
 	"github.com/runnel-rpc/runnel/process/internal/fdreserve"
 	"github.com/runnel-rpc/runnel/process/internal/spawn"
 )
 
 // means are what a Host has on this machine.
 type means struct {
-	instance  *instance
-	table     *childTable       // nil under Group
-	init      *childTable       // reaps orphans where there is no brood and this is the first process of its PID namespace
-	subtree   *subtree          // nil but under Cgroup
-	v1        map[string]string // our groups of version 1, by controller, for limits that nothing better holds
-	thread    *forker           // nil but under Group
-	keeper    *keeper           // nil for none
-	adjuster  *adjuster         // nil for nothing to adjust
-	heldFiles *heldFiles        // nil for none
-	doubtful  atomic.Bool       // somebody of a tree that was given back may live
-	reserved  bool              // a thread for what needs a descriptor when there is none
-	groups    atomic.Uint64     // numbers groups of version 1
+	instance *instance
+	table    *childTable       // nil under Group
+	init     *childTable       // reaps orphans where there is no brood and this is the first process of its PID namespace
+	subtree  *subtree          // nil but under Cgroup
+	v1       map[string]string // our groups of version 1, by controller, for limits that nothing better holds
+	thread   *forker           // nil but under Group
+	keeper   *keeper           // nil for none
+	adjuster *adjuster         // nil for nothing to adjust
+	pinned   *execfile.Cache
+	doubtful atomic.Bool   // somebody of a tree that was given back may live
+	reserved bool          // a thread for what needs a descriptor when there is none
+	groups   atomic.Uint64 // numbers groups of version 1
 }
 
 // limiting are the controllers that are of use.
@@ -55,7 +56,7 @@ func (h *Host) open(o Options) (err error) {
 	if h.table == nil && o.OnlyParent && os.Getpid() == 1 {
 		h.init, _ = newInit() // without /proc orphans can't be told from leaders
 	}
-	h.heldFiles = &heldFiles{}
+	h.pinned = &execfile.Cache{}
 	h.adjuster = newAdjuster(newAdjustment(&o))
 	h.v1 = make(map[string]string)
 	for name, controller := range controllerOf {
@@ -131,8 +132,8 @@ func (h *Host) shut() error {
 	if h.adjuster != nil {
 		h.adjuster.stop()
 	}
-	if h.heldFiles != nil {
-		h.heldFiles.close()
+	if h.pinned != nil {
+		h.pinned.Close()
 	}
 	if h.table != nil {
 		h.table.close()

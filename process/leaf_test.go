@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/runnel-rpc/runnel/process/internal/execfile"
 	"github.com/runnel-rpc/runnel/process/internal/fdreserve"
 )
 
@@ -57,7 +58,7 @@ func TestLeafWithoutDescriptors(t *testing.T) {
 	if leaf.dir >= 0 || leaf.events >= 0 || leaf.cpu >= 0 || h.subtree.open != maxOpenLeaves {
 		t.Errorf("%+v, %d", leaf, h.subtree.open)
 	}
-	if n := len(descriptors()) - before; n > 3+maxHeld { // two pipes and a pidfd, and what is held for the next start
+	if n := len(descriptors()) - before; n > 3+execfile.MaxCached { // two pipes and a pidfd, and what is held for the next start
 		t.Errorf("%d descriptors more", n)
 	}
 	free := fillDescriptors(t)

@@ -78,7 +78,7 @@ func TestUninspectedTreeIsNotReportedAsDead(t *testing.T) {
 		fdreserve.Release()
 		defer func() { h.reserved = fdreserve.Acquire() == nil }()
 	}
-	h.heldFiles.close() // which would close some later
+	h.pinned.Close() // which would close some later
 	free := fillDescriptors(t)
 	_, readErr := fdreserve.ReadFile("/proc/self/stat")
 	_ = syscall.Kill(p.PID(), syscall.SIGKILL)

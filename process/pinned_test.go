@@ -15,11 +15,7 @@ func TestExecutedFilesAreKeptOpen(t *testing.T) {
 	h := openHost(t, Group)
 	path := filepath.Join(t.TempDir(), "program")
 	write(t, path, "#!/bin/sh\nexit 3\n", 0o755)
-	held := func() (n int) {
-		h.heldFiles.mu.Lock()
-		defer h.heldFiles.mu.Unlock()
-		return len(h.heldFiles.all)
-	}
+	held := h.pinned.Len
 	life := func(code int) {
 		t.Helper()
 		if _, exit := lifeOn(t, h, Spec{Argv: []string{path}, Env: testEnv}); exit.Code != code {
