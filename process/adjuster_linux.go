@@ -195,7 +195,7 @@ func (a *adjuster) adjustDescendants(p *Process) (again bool) {
 
 // adjustChildren raises the score of the children of a process and returns them.
 func (a *adjuster) adjustChildren(parent int) []int {
-	pids, _ := procfs.Children(parent)
+	pids, _ := procfs.ThreadChildren(parent, parent)
 	for _, pid := range pids {
 		procfs.RaiseOOMScoreAdj(pid, a.oomScore, func() bool {
 			st, err := procfs.ReadStat(pid)

@@ -18,10 +18,11 @@ package process
 import (
 	"context"
 	"os"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/runnel-rpc/runnel/process/internal/inputwait"
 )
 
 // Process is a started tree. Its methods may be called from any goroutine at any time unless they say
@@ -42,8 +43,7 @@ type Process struct {
 	usage    treeUsage
 	terminal bool // then stdin and stdout are its master
 
-	looking sync.Mutex
-	look    *inspection // whether somebody waits for input, while that is looked for
+	inspector inputwait.Inspector // for WaitsForInput
 }
 
 // PID is the process id of the leader. After Reap it names nothing.

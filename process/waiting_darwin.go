@@ -1,7 +1,4 @@
 package process
 
-// inspection has nothing to look at: Darwin does not tell what a process waits for.
-type inspection struct{}
-
-// WaitsForInput is false: it can't be known.
+// WaitsForInput is false: Darwin does not report what a process waits for.
 func (p *Process) WaitsForInput() bool { return false }

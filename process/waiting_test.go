@@ -151,37 +151,8 @@ func TestWaitsForInputIsBounded(t *testing.T) {
 	script := "i=0; while [ $i -lt 400 ]; do sleep 1000 & i=$((i+1)); done; echo ready; wait"
 	p := startOn(t, nil, Spec{Argv: []string{"sh", "-c", script}, Env: testEnv, Stdin: true})
 	_ = readLine(t, p.Stdout())
-	w := waiting{input: input{link: "none"}, threads: maxWaitingThreads}
-	if w.process(p.PID()); len(w.children) != maxWaitingProcesses {
-		t.Errorf("%d children are noted", len(w.children))
-	}
 	if p.WaitsForInput() {
 		t.Error("a sleep waits for input")
-	}
-}
-
-// TestWaitsForInputIsNotHeldUp by a look that the kernel does not let return, of this tree or of many others.
-func TestWaitsForInputIsNotHeldUp(t *testing.T) {
-	p := startOn(t, nil, Spec{Argv: []string{"cat"}, Env: testEnv, Stdin: true})
-	if !poll(p.WaitsForInput) {
-		t.Fatal("it does not wait")
-	}
-	p.look = &inspection{done: make(chan struct{})}
-	if p.WaitsForInput() {
-		t.Error("found by a look that is held up")
-	}
-	p.look = nil
-	for range maxInspections {
-		inspections <- struct{}{}
-	}
-	if p.WaitsForInput() {
-		t.Error("found beyond the bound")
-	}
-	for range maxInspections {
-		<-inspections
-	}
-	if !poll(p.WaitsForInput) {
-		t.Error("not found afterwards")
 	}
 }
 

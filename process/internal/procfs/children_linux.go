@@ -21,16 +21,17 @@ var (
 // maxReadings bounds how often a list of children is read until two readings agree.
 const maxReadings = 16
 
-// Children returns the children of the first thread of a process (proc_pid_children(5)). Some may be missing if one is
-// reaped meanwhile. It needs a free file descriptor.
-func Children(pid int) ([]int, error) {
-	number := strconv.Itoa(pid)
-	fd, err := unix.Open("/proc/"+number+"/task/"+number+"/children", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer unix.Close(fd)
-	return readChildren(fd)
+// ThreadChildren returns the children of a thread of a process (proc_pid_children(5)). Some may be missing if one is reaped
+// meanwhile.
+func ThreadChildren(pid, tid int) ([]int, error) {
+	return fdreserve.Do(func() ([]int, error) {
+		fd, err := unix.Open("/proc/"+strconv.Itoa(pid)+"/task/"+strconv.Itoa(tid)+"/children", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return nil, err
+		}
+		defer unix.Close(fd)
+		return readChildren(fd)
+	})
 }
 
 // OwnChildren returns the children of some threads of this process; a thread may be named twice. Some may be missing if one
