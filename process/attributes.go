@@ -6,10 +6,10 @@ import (
 	"syscall"
 )
 
-// Attributes are the inherited attributes in which a command is to differ from this process. They are set before its first
-// instruction. The zero value changes nothing.
+// Attributes are inherited attributes of a command that are to differ from those of this process.
+// They are set before its first instruction. The zero value changes nothing.
 type Attributes struct {
-	Umask *int // the permission bits that new files do not get, 0 to 0777
+	Umask *int // umask(2), 0 to 0777
 	Nice  *int // the nice value, -20 to 19; see MinNice
 	Soft  SoftLimits
 }
@@ -21,11 +21,12 @@ const (
 	SoftAttribute  = "soft_limits"
 )
 
-// SoftLimits are soft limits of setrlimit(2), by name of the resource; Unlimited is none. A value above the hard limit
-// that a command has counts as that hard limit, also where it is one of Spec.Limits.
+// SoftLimits are soft limits of setrlimit(2), by resource; Unlimited is no limit. A value above the
+// hard limit of the command, which may be one of Spec.Limits, counts as the hard limit.
 type SoftLimits map[Resource]uint64
 
-// Resource names a resource of setrlimit(2). Those that are Limits too have the same name.
+// Resource is the name of a resource of setrlimit(2). A resource that is also a Limit has the same
+// name.
 type Resource string
 
 // The resources.
@@ -50,8 +51,9 @@ const (
 // Unlimited means no soft limit (RLIM_INFINITY).
 const Unlimited uint64 = math.MaxUint64
 
-// AttributeError says that a command can't be given an attribute, and why: EACCES or EPERM for a nice value that this
-// process may not set, ENOTSUP where the system has no way to set it in time.
+// AttributeError means that an attribute of a command cannot be set. Errno is EACCES or EPERM for a
+// nice value that this process may not set, and ENOTSUP if the system cannot set the attribute
+// before the first instruction.
 type AttributeError struct {
 	Attribute string
 	Errno     syscall.Errno
@@ -59,8 +61,8 @@ type AttributeError struct {
 
 func (e *AttributeError) Error() string { return fmt.Sprintf("%s: %v", e.Attribute, e.Errno) }
 
-// Unwrap is the errno.
+// Unwrap returns Errno.
 func (e *AttributeError) Unwrap() error { return e.Errno }
 
-// differ says whether any attribute is to be changed.
+// differ reports whether an attribute is to be changed.
 func (a *Attributes) differ() bool { return a.Umask != nil || a.Nice != nil || len(a.Soft) > 0 }

@@ -2,14 +2,14 @@ package process
 
 import "syscall"
 
-// Settable are the names of the attributes that a command can be given here: none, since nothing stops a child before its
-// first instruction.
+// Settable is the names of the attributes that can be set: none, since Darwin cannot stop a child
+// before its first instruction.
 var Settable []string
 
-// MinNice is the lowest nice value that this process may give to a command, of no meaning where none can be given.
+// MinNice is 0: nice values cannot be set.
 func MinNice() int { return 0 }
 
-// unsettable is the error for attributes.
+// unsettable returns the error for the first attribute that is to be changed.
 func (a *Attributes) unsettable() error {
 	switch {
 	case a.Umask != nil:

@@ -7,10 +7,10 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/spawn"
 )
 
-// Settable are the names of the attributes that a command can be given here.
+// Settable is the names of the attributes that can be set.
 var Settable = []string{UmaskAttribute, NiceAttribute, SoftAttribute}
 
-// numberOf is the number of each resource. RLIMIT_RTTIME has no name: it carries the mark.
+// numberOf maps each Resource to its number. RLIMIT_RTTIME is missing, since it carries the mark.
 var numberOf = map[Resource]int{
 	AddressSpaceBytes: unix.RLIMIT_AS,
 	CoreBytes:         unix.RLIMIT_CORE,
@@ -28,7 +28,8 @@ var numberOf = map[Resource]int{
 	UserProcesses:     unix.RLIMIT_NPROC,
 }
 
-// changed is what of a differs from what a command has anyway, so that one that asks for nothing else needs no gate.
+// changed returns the attributes that differ from those that a command inherits, so that a command
+// without any needs no start gate.
 func (a Attributes) changed(l Limits) (c Attributes) {
 	if own, err := procfs.OwnUmask(); a.Umask != nil && (err != nil || *a.Umask != own) {
 		c.Umask = a.Umask
@@ -48,6 +49,6 @@ func (a Attributes) changed(l Limits) (c Attributes) {
 	return c
 }
 
-// MinNice returns the lowest nice value that this process may give to a command (setpriority(2)). It determines the value
-// once.
+// MinNice returns the lowest nice value that this process may give to a command (setpriority(2)).
+// It determines the value once.
 func MinNice() int { return spawn.MinNice() }

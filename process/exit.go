@@ -5,28 +5,28 @@ import (
 	"time"
 )
 
-// Exit is how the leader ended, as wait4(2) told it. The times are the leader's and those of the descendants it
-// waited for; under Cgroup, those of the whole tree. MaxRSS is the peak of the largest process of those waited for; where
-// the memory of the tree was counted by a control group, the peak of that.
+// Exit is how the leader ended (wait4(2)). The times are those of the leader and of the descendants
+// it waited for; under Cgroup they are those of the whole tree. MaxRSS is the peak of the largest
+// of these processes, or the peak of the whole tree if a cgroup counts its memory.
 type Exit struct {
-	Code       int            // 0 to 255; -1 if a signal ended it or if not Known
-	Signal     syscall.Signal // what ended it; 0 if it exited
-	Known      bool           // false when the kernel did not tell: someone else reaped the leader (ECHILD)
+	Code       int            // 0 to 255; -1 if a signal ended the leader or Known is false
+	Signal     syscall.Signal // the signal that ended the leader; 0 if it exited
+	Known      bool           // false if other code of this process has reaped the leader (ECHILD)
 	UserTime   time.Duration
 	SystemTime time.Duration
-	MaxRSS     int64 // bytes; 0 where it can't be known truly
-	Limit      Limit // which of its limits the kernel ended the leader for; "" for none
+	MaxRSS     int64 // in bytes; 0 if it is not known
+	Limit      Limit // the limit for which the kernel ended the leader; "" for none
 
-	ownTime time.Duration // of the leader alone, where it has a limit
+	ownTime time.Duration // processor time of the leader alone, if its processor time is limited
 }
 
-// peakSlack is how far the kernel's count of a process' memory may be off: before Linux 6.2 each thread keeps up to
-// 64 pages to itself.
+// peakSlack is the error of the kernel's count of the memory of a process: before Linux 6.2 each
+// thread caches up to 64 pages.
 const peakSlack = 4 << 20
 
-// newExit reads what wait4 gave. A child shares the server's memory until its exec (vfork), and the kernel
-// counts that peak as the child's: a MaxRSS not clearly above the server's own at the fork says nothing about the
-// child and is dropped.
+// newExit converts the result of wait4(2). A child shares the memory of the server until its exec
+// (vfork(2)), and the kernel counts that peak as the child's. So a MaxRSS that is not clearly above
+// peak, the server's own peak at the fork, is dropped.
 func newExit(status syscall.WaitStatus, usage *syscall.Rusage, peak int64) Exit {
 	e := Exit{
 		Code:       status.ExitStatus(),
@@ -43,11 +43,12 @@ func newExit(status syscall.WaitStatus, usage *syscall.Rusage, peak int64) Exit 
 	return e
 }
 
-// ownPeak is the server's peak memory in bytes. Taken after the exec it is not below what a child inherited.
+// ownPeak returns the peak memory of this process in bytes. If it is called after the exec of a
+// child, it is not below what the child inherited.
 func ownPeak() int64 {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		return 1 << 62 // then no figure can be trusted
+		return 1 << 62 // newExit drops every MaxRSS
 	}
 	return int64(usage.Maxrss) * maxrssUnit
 }

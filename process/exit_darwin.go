@@ -2,7 +2,7 @@ package process
 
 import "time"
 
-const maxrssUnit = 1 // getrusage(2): ru_maxrss is in bytes
+const maxrssUnit = 1 // ru_maxrss is in bytes (getrusage(2))
 
-// ownTime is not to be known here.
+// ownTime is not known on Darwin.
 func ownTime(int) time.Duration { return 0 }

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openPipe returns a blocking pipe that no other child inherits: the lock keeps forks away between the two
-// calls it takes here.
+// openPipe returns a blocking pipe that is closed on exec. The lock prevents a fork before the flag
+// is set.
 func openPipe() (r, w int, err error) {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
@@ -20,5 +20,5 @@ func openPipe() (r, w int, err error) {
 	return fds[0], fds[1], nil
 }
 
-// growPipe does nothing: the system sizes pipes itself.
+// growPipe does nothing: the kernel sizes pipes itself.
 func growPipe(int) {}

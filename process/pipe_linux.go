@@ -2,7 +2,7 @@ package process
 
 import "golang.org/x/sys/unix"
 
-// openPipe returns a blocking pipe that no other child inherits.
+// openPipe returns a blocking pipe that is closed on exec.
 func openPipe() (r, w int, err error) {
 	var fds [2]int
 	if err = unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
@@ -11,5 +11,6 @@ func openPipe() (r, w int, err error) {
 	return fds[0], fds[1], nil
 }
 
-// growPipe enlarges a pipe for fewer, larger reads. Over the user's quota (pipe(7)) it stays as it is.
+// growPipe enlarges a pipe, for fewer and larger reads. It does nothing if the quota of the user is
+// exceeded (pipe(7)).
 func growPipe(fd int) { _, _ = unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, largePipe) }

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// testPipe is a Pipe and its write end.
+// testPipe returns a Pipe and its write end.
 func testPipe(t testing.TB) (*Pipe, *os.File) {
 	t.Helper()
 	r, w, err := openPipe()
@@ -26,30 +26,30 @@ func testPipe(t testing.TB) (*Pipe, *os.File) {
 	return p, f
 }
 
-func neverLend() []byte { panic("a buffer was asked for with nothing to read") }
+func neverLend() []byte { panic("a buffer is borrowed with nothing to read") }
 
 func TestIdlePipeHoldsNoBuffer(t *testing.T) {
 	p, w := testPipe(t)
 	if _, err := p.TryRead(neverLend); !errors.Is(err, ErrWouldBlock) || !errors.Is(err, unix.EAGAIN) {
-		t.Errorf("dry: %v", err)
+		t.Errorf("TryRead of an empty pipe: %v", err)
 	}
 	_ = p.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
 	if _, err := p.ReadReady(neverLend); err != os.ErrDeadlineExceeded {
-		t.Errorf("deadline: %v", err)
+		t.Errorf("ReadReady at the deadline: %v", err)
 	}
 	_, _ = w.WriteString("late")
 	if _, err := p.ReadReady(neverLend); err != os.ErrDeadlineExceeded {
-		t.Errorf("passed deadline: %v", err)
+		t.Errorf("ReadReady after the deadline: %v", err)
 	}
 	buf := make([]byte, 8)
 	if n, err := p.TryRead(func() []byte { return buf }); err != nil || string(buf[:n]) != "late" {
-		t.Errorf("TryRead regards the deadline: %q, %v", buf[:n], err)
+		t.Errorf("TryRead after the deadline: %q, %v", buf[:n], err)
 	}
 	_ = p.SetReadDeadline(time.Time{})
 	_ = w.Close()
 	for range 2 {
 		if n, err := p.TryRead(func() []byte { return buf }); n != 0 || err != io.EOF {
-			t.Errorf("end: %d, %v", n, err)
+			t.Errorf("TryRead at the end: %d, %v", n, err)
 		}
 	}
 }
@@ -77,7 +77,7 @@ func TestReadReadyWakes(t *testing.T) {
 		}
 	}
 	if len(lent) > 0 {
-		t.Error("a buffer is lent to an idle pipe")
+		t.Error("an idle pipe has borrowed a buffer")
 	}
 	_ = w.Close()
 	if s, open := <-got; open {
@@ -91,10 +91,10 @@ func TestPipeCloseInterrupts(t *testing.T) {
 	go func() { _, err := p.ReadReady(neverLend); done <- err }()
 	_ = p.Close()
 	if err := <-done; err != os.ErrClosed {
-		t.Errorf("got %v", err)
+		t.Errorf("ReadReady after Close: %v", err)
 	}
 	if _, err := p.TryRead(neverLend); err != os.ErrClosed {
-		t.Errorf("got %v", err)
+		t.Errorf("TryRead after Close: %v", err)
 	}
 }
 
@@ -108,12 +108,12 @@ func TestPipeGrowsForALargeRead(t *testing.T) {
 	for _, c := range []struct{ write, size int }{{largeRead - 1, 64 << 10}, {largeRead, largePipe}} {
 		_, _ = w.WriteString(strings.Repeat("x", c.write))
 		if n, err := p.ReadReady(func() []byte { return buf }); n != c.write || err != nil || size() != c.size {
-			t.Errorf("read %d, %v; the pipe holds %d, want %d", n, err, size(), c.size)
+			t.Errorf("read %d, %v; the size of the pipe is %d, want %d", n, err, size(), c.size)
 		}
 	}
 }
 
-func TestReadsAllocateNothing(t *testing.T) {
+func TestReadDoesNotAllocate(t *testing.T) {
 	p, w := testPipe(t)
 	buf := make([]byte, 64)
 	lend := func() []byte { return buf }
@@ -128,6 +128,6 @@ func TestReadsAllocateNothing(t *testing.T) {
 		}
 	})
 	if allocs > 0 {
-		t.Errorf("%v allocations a read", allocs)
+		t.Errorf("%v allocations per read", allocs)
 	}
 }

@@ -8,13 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// synonyms are the names of signal(7) that are second names of others.
+// synonyms maps the alternative names of signal(7) to the usual ones.
 var synonyms = map[string]string{
 	"SIGCLD": "SIGCHLD", "SIGIOT": "SIGABRT", "SIGPOLL": "SIGIO", "SIGUNUSED": "SIGSYS",
 }
 
-// SignalByName is the signal of a name as signal(7) has it, with or without SIG: TERM, SIGTERM, RTMIN, RTMIN+1, RTMAX-1;
-// or of a name as SignalName gives it: SIG34. It is 0 for what names none.
+// SignalByName returns the signal with a name of signal(7), with or without SIG: TERM, SIGTERM,
+// RTMIN, RTMIN+1, RTMAX-1; or with a name that SignalName returns: SIG34. It returns 0 if there is
+// no such signal.
 func SignalByName(name string) syscall.Signal {
 	name = "SIG" + strings.TrimPrefix(name, "SIG")
 	if same, ok := synonyms[name]; ok {
@@ -26,7 +27,8 @@ func SignalByName(name string) syscall.Signal {
 	return numberedSignal(strings.TrimPrefix(name, "SIG"))
 }
 
-// SignalName is the name of a signal: SIGTERM; SIG34 for one that has none, as the real-time signals.
+// SignalName returns the name of a signal, such as SIGTERM, or SIG34 for a signal without a name,
+// such as the real-time signals.
 func SignalName(sig syscall.Signal) string {
 	if name := unix.SignalName(sig); name != "" {
 		return name

@@ -2,5 +2,5 @@ package process
 
 import "syscall"
 
-// numberedSignal is none: there are no real-time signals.
+// numberedSignal returns 0: Darwin has no real-time signals.
 func numberedSignal(string) syscall.Signal { return 0 }

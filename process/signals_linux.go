@@ -6,13 +6,14 @@ import (
 	"syscall"
 )
 
-// The numbers of the real-time signals, as programs have them: the C library keeps the kernel's first two to itself.
+// The real-time signals of programs (signal(7)). The C library reserves the first two of the kernel.
 const (
 	minRealTime = 34 // SIGRTMIN
 	maxRealTime = 64 // SIGRTMAX
 )
 
-// numberedSignal is a real-time signal: a number from 32 on, RTMIN, RTMIN+n, RTMAX or RTMAX-n.
+// numberedSignal returns the real-time signal for RTMIN, RTMIN+n, RTMAX, RTMAX-n or a number from
+// 32 on, else 0.
 func numberedSignal(name string) syscall.Signal {
 	from, digits := 0, name
 	switch {

@@ -16,12 +16,12 @@ func TestSignalNames(t *testing.T) {
 		"RTMIN-1": 0, "RTMAX+1": 0, "RTMIN+": 0, "RTMIN+ 1": 0, "SIG-34": 0, "SIG+34": 0, "SIG999999999999": 0, "RTMIN+250": 0,
 	} {
 		if got := SignalByName(name); got != want {
-			t.Errorf("%q: %d, want %d", name, got, want)
+			t.Errorf("SignalByName(%q) = %d, want %d", name, got, want)
 		}
 	}
 	for sig := syscall.Signal(1); sig <= 64; sig++ {
 		if name := SignalName(sig); SignalByName(name) != sig {
-			t.Errorf("%d is %s, which is %d", sig, name, SignalByName(name))
+			t.Errorf("SignalName(%d) = %s, and SignalByName of that = %d", sig, name, SignalByName(name))
 		}
 	}
 }

@@ -11,8 +11,8 @@ import (
 // DefaultTerm is the TERM of a terminal whose client does not set one.
 const DefaultTerm = "xterm-256color"
 
-// Terminal requests a pseudo-terminal (pty(7)). Rows and Cols are its size in characters, 1 to 65535 each; Term is the TERM
-// of the command, "" for DefaultTerm.
+// Terminal requests a pseudo-terminal (pty(7)). Rows and Cols are its size in characters, 1 to
+// 65535 each; Term is the TERM of the command, "" for DefaultTerm.
 type Terminal struct {
 	Rows, Cols int
 	Term       string
@@ -30,15 +30,16 @@ func (t *Terminal) open() (stdio, error) {
 	return stdio{child: [3]int{p.Slave, p.Slave, p.Slave}, parent: [3]int{p.Write, p.Read, -1}}, err
 }
 
-// Resize sets the size of the terminal in characters, 1 to 65535 each. If it differs, the kernel sends SIGWINCH to the
-// foreground process group of the terminal. The error is ErrNoTerminal, or os.ErrClosed after Close.
+// Resize sets the size of the terminal in characters, 1 to 65535 each. If it differs, the kernel
+// sends SIGWINCH to the foreground process group of the terminal. The error is ErrNoTerminal, or
+// os.ErrClosed after Close.
 func (p *Process) Resize(rows, cols int) error {
 	return p.onMaster(func(fd int) error { return terminal.Resize(fd, rows, cols) })
 }
 
-// EOFKey returns the character that ends the input for a program that reads the terminal, if it is written at the beginning
-// of a line: Ctrl-D, unless the tree has changed it. It is empty if the tree has disabled it. The errors are those of
-// Resize.
+// EOFKey returns the character that ends the input for a program that reads the terminal, if it is
+// written at the beginning of a line: Ctrl-D, unless the tree has changed it. It is empty if the
+// tree has disabled it. The errors are those of Resize.
 func (p *Process) EOFKey() (key []byte, err error) {
 	err = p.onMaster(func(fd int) (err error) {
 		key, err = terminal.EOFKey(fd)

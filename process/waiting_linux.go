@@ -2,10 +2,11 @@ package process
 
 import "github.com/runnel-rpc/runnel/process/internal/inputwait"
 
-// WaitsForInput reports whether a process of the tree is blocked in a system call that waits for its standard input, which
-// is a pipe or a terminal. False also means that it is not known: a process may not be inspected (ptrace(2)), or the tree is too
-// large, or 100 ms have passed. While the leader runs, it and its descendants are inspected, later the remaining members of
-// the tree. It takes about 50 µs per thread and holds no lock meanwhile.
+// WaitsForInput reports whether a process of the tree is blocked in a system call that waits for
+// its standard input, which is a pipe or a terminal. False also means that it is not known: a
+// process may not be inspected (ptrace(2)), or the tree is too large, or 100 ms have passed. While
+// the leader runs, it and its descendants are inspected, later the remaining members of the tree.
+// It takes about 50 µs per thread and holds no lock meanwhile.
 func (p *Process) WaitsForInput() bool {
 	return p.inspector.Do(p.scanForInput)
 }

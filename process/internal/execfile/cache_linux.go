@@ -14,9 +14,10 @@ const (
 	maxIdle = time.Second
 )
 
-// Cache keeps programs and interpreters that were executed recently open, since opening and parsing one takes several times
-// as long as checking that it has not changed. None is on a remote file system. The zero value is ready for use, and a nil
-// Cache caches nothing. Its methods may be called from any goroutine.
+// Cache keeps programs and interpreters that were executed recently open, since opening and parsing
+// one takes several times as long as checking that it has not changed. None is on a remote file
+// system. The zero value is ready for use, and a nil Cache caches nothing. Its methods may be
+// called from any goroutine.
 type Cache struct {
 	mu     sync.Mutex
 	all    map[fileID]*entry

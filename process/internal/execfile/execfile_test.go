@@ -72,7 +72,8 @@ func TestScriptInterpreter(t *testing.T) {
 	}
 }
 
-// TestELFInterpreter compares the interpreter of /bin/sh with a file that exists, and checks that damaged files are accepted.
+// TestELFInterpreter compares the interpreter of /bin/sh with a file that exists, and checks that
+// damaged files are accepted.
 func TestELFInterpreter(t *testing.T) {
 	text, err := os.ReadFile("/bin/sh")
 	if err != nil {
@@ -146,7 +147,8 @@ func TestCache(t *testing.T) {
 	}
 }
 
-// TestPinnedFileOutlivesCache checks that the close of the cache does not close a file that is pinned.
+// TestPinnedFileOutlivesCache checks that the close of the cache does not close a file that is
+// pinned.
 func TestPinnedFileOutlivesCache(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "program")
 	write(t, path, "", 0o755)
@@ -168,7 +170,8 @@ func TestPinnedFileOutlivesCache(t *testing.T) {
 	}
 }
 
-// TestPinWaitsForLease checks that a lease delays Pin, and that the end of the context ends the wait.
+// TestPinWaitsForLease checks that a lease delays Pin, and that the end of the context ends the
+// wait.
 func TestPinWaitsForLease(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "program")
 	write(t, path, "", 0o755)

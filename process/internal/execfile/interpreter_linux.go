@@ -15,8 +15,8 @@ const (
 	maxHeaders = 64 << 10
 )
 
-// interpreterOf returns the interpreter of a script (execve(2)) or of an ELF file (elf(5)), or "" if it has none or is
-// malformed, which the exec reports.
+// interpreterOf returns the interpreter of a script (execve(2)) or of an ELF file (elf(5)), or ""
+// if it has none or is malformed, which the exec reports.
 func interpreterOf(fd int) string {
 	var first [1024]byte
 	n, err := unix.Pread(fd, first[:], 0)
@@ -75,7 +75,8 @@ func elfInterpreter(fd int, head []byte) string {
 	return ""
 }
 
-// section returns n bytes of a file at an offset, or nil if the file is shorter. head is the start of the file.
+// section returns n bytes of a file at an offset, or nil if the file is shorter. head is the start
+// of the file.
 func section(fd int, head []byte, offset, n uint64) []byte {
 	if offset <= uint64(len(head)) && n <= uint64(len(head))-offset {
 		return head[offset : offset+n]

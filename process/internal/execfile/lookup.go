@@ -28,8 +28,8 @@ func PathOf(env []string) string {
 	return defaultPath
 }
 
-// lookup returns the path to execute: Name if it has a slash, else the first executable file of that name in Path. The error
-// is EACCES if there are only files that cannot be executed.
+// lookup returns the path to execute: Name if it has a slash, else the first executable file of
+// that name in Path. The error is EACCES if there are only files that cannot be executed.
 func (p *Program) lookup() (string, error) {
 	if strings.Contains(p.Name, "/") {
 		return p.Name, nil
@@ -46,7 +46,8 @@ func (p *Program) lookup() (string, error) {
 	return "", err
 }
 
-// candidates returns the paths that execvp(3) tries, in order: Name if it has a slash, else one for each element of Path.
+// candidates returns the paths that execvp(3) tries, in order: Name if it has a slash, else one for
+// each element of Path.
 func (p *Program) candidates() iter.Seq[string] {
 	return func(yield func(string) bool) {
 		if p.Name == "" {

@@ -8,14 +8,17 @@ import (
 )
 
 const (
-	// maxFiles bounds the files that one exec opens: the kernel follows five interpreters of scripts.
+	// maxFiles bounds the files that one exec opens: the kernel follows five interpreters of
+	// scripts.
 	maxFiles = 7
-	// leaseFirst and leaseLast are the first and the longest pause between two attempts to open a leased file.
+	// leaseFirst and leaseLast are the first and the longest pause between two attempts to open a
+	// leased file.
 	leaseFirst = time.Millisecond
 	leaseLast  = 50 * time.Millisecond
 )
 
-// Pinned are the files that are kept open for one exec: the working directory, the program and its interpreters.
+// Pinned are the files that are kept open for one exec: the working directory, the program and its
+// interpreters.
 type Pinned struct {
 	Path     string // of the program
 	MayBlock bool   // some files could not be pinned, and the exec may block
@@ -48,9 +51,10 @@ func (f *Pinned) Close() {
 	f.n, f.m, f.Path = 0, 0, ""
 }
 
-// Pin looks the program up and pins its files. It calls waiting with each path before it opens it. It waits for
-// leases until ctx ends. It stops at a file that can be executed but not read, or is on a remote file system: MayBlock is
-// then true. The caller closes the result, also after an error.
+// Pin looks the program up and pins its files. It calls waiting with each path before it opens it.
+// It waits for leases until ctx ends. It stops at a file that can be executed but not read, or is
+// on a remote file system: MayBlock is then true. The caller closes the result, also after an
+// error.
 func (c *Cache) Pin(ctx context.Context, p *Program, waiting func(path string)) (f Pinned, err error) {
 	f.cache = c
 	if f.Path, err = p.lookup(); err != nil {
@@ -119,7 +123,8 @@ func (f *Pinned) pin(ctx context.Context, dir int, path string) (interpreter str
 	return interpreter, nil
 }
 
-// openLeased opens a file for reading. While another process has a write lease on it, it tries again until ctx ends.
+// openLeased opens a file for reading. While another process has a write lease on it, it tries
+// again until ctx ends.
 func openLeased(ctx context.Context, dir int, path string) (int, error) {
 	for pause := leaseFirst; ; pause = min(2*pause, leaseLast) {
 		fd, err := openRetrying(dir, path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY)
@@ -143,7 +148,8 @@ func openRetrying(dir int, path string, flags int) (fd int, err error) {
 	}
 }
 
-// remoteFilesystems are those that can block for another machine or for a process, by f_type of statfs(2).
+// remoteFilesystems are those that can block for another machine or for a process, by f_type of
+// statfs(2).
 var remoteFilesystems = map[uint32]bool{
 	unix.NFS_SUPER_MAGIC:    true,
 	unix.SMB_SUPER_MAGIC:    true,

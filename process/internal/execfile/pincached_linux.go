@@ -2,8 +2,9 @@ package execfile
 
 import "golang.org/x/sys/unix"
 
-// PinCached looks the program up and pins its files without waiting for any file system. It succeeds if the kernel has all
-// names in its cache (openat2(2), RESOLVE_CACHED), and all files are in c. The caller closes the result.
+// PinCached looks the program up and pins its files without waiting for any file system. It
+// succeeds if the kernel has all names in its cache (openat2(2), RESOLVE_CACHED), and all files are
+// in c. The caller closes the result.
 func (c *Cache) PinCached(p *Program) (f Pinned, ok bool) {
 	f.cache = c
 	if !f.pinCached(p) {
@@ -45,8 +46,8 @@ func (f *Pinned) pinCached(p *Program) bool {
 	return false
 }
 
-// pinProgram pins the program and returns its path, or "" if it is not in the cache. A file that was executed, and has not
-// changed since, is executable.
+// pinProgram pins the program and returns its path, or "" if it is not in the cache. A file that
+// was executed, and has not changed since, is executable.
 func (f *Pinned) pinProgram(dir int, p *Program) string {
 	for file := range p.candidates() {
 		e, err := f.cache.getCached(dir, file)

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// retryOnEINTR repeats call while a signal interrupts it. The kernel does not restart a write of the memory limit
-// of a version 1 cgroup.
+// retryOnEINTR repeats call while a signal interrupts it. The kernel does not restart a write of
+// the memory limit of a version 1 cgroup.
 func retryOnEINTR(call func() (int, error)) (n int, err error) {
 	for {
 		if n, err = call(); err != unix.EINTR {
@@ -60,8 +60,8 @@ func ReadOnce(path string, buf []byte) (int, error) {
 	})
 }
 
-// WriteFile writes text to an existing file by one write(2), as the files of /proc and cgroups need it. The error is
-// an *os.PathError.
+// WriteFile writes text to an existing file by one write(2), as the files of /proc and cgroups need
+// it. The error is an *os.PathError.
 func WriteFile(path, text string) error {
 	_, err := Do(func() (struct{}, error) {
 		fd, err := open(path, unix.O_WRONLY)

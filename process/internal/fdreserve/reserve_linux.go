@@ -27,8 +27,9 @@ var reserve struct {
 	thread atomic.Pointer[thread]
 }
 
-// Acquire starts the reserve thread, if it does not run, and keeps it until Release is called. It fails if a sandbox
-// refuses a separate descriptor table; without a reserve, the calls of this package fail with EMFILE or ENFILE.
+// Acquire starts the reserve thread, if it does not run, and keeps it until Release is called. It
+// fails if a sandbox refuses a separate descriptor table; without a reserve, the calls of this
+// package fail with EMFILE or ENFILE.
 func Acquire() error {
 	reserve.Lock()
 	defer reserve.Unlock()
@@ -100,8 +101,9 @@ func initPoller() error {
 	return err
 }
 
-// unshareTable gives the calling thread its own descriptor table and closes everything in it but standard error, to which
-// the runtime reports a crash, and the descriptors of the runtime's poller, which the runtime may use on any thread.
+// unshareTable gives the calling thread its own descriptor table and closes everything in it but
+// standard error, to which the runtime reports a crash, and the descriptors of the runtime's
+// poller, which the runtime may use on any thread.
 func unshareTable() error {
 	err := unix.CloseRange(1<<30, 1<<30, unix.CLOSE_RANGE_UNSHARE) // allowed by sandboxes that refuse unshare(2)
 	if err != nil {
@@ -130,13 +132,13 @@ func isPoller(path string) bool {
 	return strings.HasPrefix(target, "anon_inode:") && (strings.Contains(target, "eventpoll") || strings.Contains(target, "eventfd"))
 }
 
-// Exhausted reports whether err means that no file descriptor is free, in this process (EMFILE) or on this machine
-// (ENFILE).
+// Exhausted reports whether err means that no file descriptor is free, in this process (EMFILE) or
+// on this machine (ENFILE).
 func Exhausted(err error) bool { return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) }
 
-// Do runs f, which opens descriptors, uses them and closes them. If f fails for lack of a descriptor, Do runs it again on
-// the reserve thread. So f must not use a descriptor that was opened elsewhere, nor an os.File, which is registered with
-// the poller.
+// Do runs f, which opens descriptors, uses them and closes them. If f fails for lack of a
+// descriptor, Do runs it again on the reserve thread. So f must not use a descriptor that was
+// opened elsewhere, nor an os.File, which is registered with the poller.
 func Do[T any](f func() (T, error)) (T, error) {
 	v, err := f()
 	if Exhausted(err) {
@@ -145,7 +147,8 @@ func Do[T any](f func() (T, error)) (T, error) {
 	return v, err
 }
 
-// onThread runs f on the reserve thread. It returns err if there is no reserve, or if the caller runs on it already.
+// onThread runs f on the reserve thread. It returns err if there is no reserve, or if the caller
+// runs on it already.
 func onThread[T any](f func() (T, error), err error) (v T, _ error) {
 	t := reserve.thread.Load()
 	if t == nil || t.tid == unix.Gettid() {

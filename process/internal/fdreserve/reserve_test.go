@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestThreadServesRuntime checks that the reserve thread can do what any thread of the runtime does, despite its own
-// descriptor table: collect garbage and wake up the poller.
+// TestThreadServesRuntime checks that the reserve thread can do what any thread of the runtime
+// does, despite its own descriptor table: collect garbage and wake up the poller.
 func TestThreadServesRuntime(t *testing.T) {
 	if err := Acquire(); err != nil {
 		t.Fatal(err)

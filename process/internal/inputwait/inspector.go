@@ -1,4 +1,5 @@
-// Package inputwait finds out whether a process is blocked in a system call that waits for a pipe or a terminal as its input.
+// Package inputwait finds out whether a process is blocked in a system call that waits for a pipe
+// or a terminal as its input.
 package inputwait
 
 import (
@@ -16,9 +17,10 @@ const (
 // slots has an element for each inspection that is in progress.
 var slots = make(chan struct{}, maxInspections)
 
-// Inspector runs inspections of one tree, one at a time. The kernel can block who reads the memory or the descriptors of another
-// process for as long as that process chooses, for example by a FUSE file system of its own. So each inspection has a
-// goroutine. The zero value is ready for use. Do may be called from any goroutine.
+// Inspector runs inspections of one tree, one at a time. The kernel can block who reads the memory
+// or the descriptors of another process for as long as that process chooses, for example by a FUSE
+// file system of its own. So each inspection has a goroutine. The zero value is ready for use. Do
+// may be called from any goroutine.
 type Inspector struct {
 	mu      sync.Mutex
 	running *inspection
@@ -30,8 +32,8 @@ type inspection struct {
 	result bool // set before done is closed
 }
 
-// Do returns the result of inspect, or of an inspection that is in progress. It returns false after Timeout, or if too many
-// inspections are in progress.
+// Do returns the result of inspect, or of an inspection that is in progress. It returns false after
+// Timeout, or if too many inspections are in progress.
 func (i *Inspector) Do(inspect func() bool) bool {
 	in := i.start(inspect)
 	if in == nil {
@@ -47,7 +49,8 @@ func (i *Inspector) Do(inspect func() bool) bool {
 	}
 }
 
-// start returns the inspection that is in progress, or starts one. It returns nil if there are too many.
+// start returns the inspection that is in progress, or starts one. It returns nil if there are too
+// many.
 func (i *Inspector) start(inspect func() bool) *inspection {
 	i.mu.Lock()
 	defer i.mu.Unlock()

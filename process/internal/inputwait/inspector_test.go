@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestInspectorIsNotBlocked checks that an inspection that does not return delays the callers for a bounded time only, and that
-// it is shared.
+// TestInspectorIsNotBlocked checks that an inspection that does not return delays the callers for a
+// bounded time only, and that it is shared.
 func TestInspectorIsNotBlocked(t *testing.T) {
 	var i Inspector
 	var calls atomic.Int32

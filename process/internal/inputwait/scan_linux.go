@@ -40,7 +40,8 @@ func Pipe(fd int) (Input, error) {
 	return Input{link: "pipe:[" + strconv.FormatUint(st.Ino, 10) + "]"}, err
 }
 
-// ptsMajor is the major number of the slaves of pseudo-terminals (UNIX98_PTY_SLAVE_MAJOR of linux/major.h).
+// ptsMajor is the major number of the slaves of pseudo-terminals (UNIX98_PTY_SLAVE_MAJOR of
+// linux/major.h).
 const ptsMajor = 136
 
 // Terminal returns the Input for the slave of a pseudo-terminal, given a descriptor of its master.
@@ -49,9 +50,10 @@ func Terminal(master int) (Input, error) {
 	return Input{"/dev/pts/" + strconv.Itoa(int(number)), unix.Mkdev(ptsMajor, number)}, err
 }
 
-// Scan reports whether one of some processes, or of their descendants, is blocked in a system call that waits for in. False
-// also means that it is not known, since a process may not be inspected (ptrace(2)), a bound was reached, or the
-// architecture is not supported. It takes about 50 µs per thread.
+// Scan reports whether one of some processes, or of their descendants, is blocked in a system call
+// that waits for in. False also means that it is not known, since a process may not be inspected
+// (ptrace(2)), a bound was reached, or the architecture is not supported. It takes about 50 µs per
+// thread.
 func Scan(pids []int, in Input) bool {
 	if inputCalls == nil {
 		return false

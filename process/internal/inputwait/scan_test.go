@@ -38,7 +38,8 @@ func TestScanIsBounded(t *testing.T) {
 	}
 }
 
-// TestScanFindsReader checks a reader of a pipe, and that the other end of the pipe is not confused with another pipe.
+// TestScanFindsReader checks a reader of a pipe, and that the other end of the pipe is not confused
+// with another pipe.
 func TestScanFindsReader(t *testing.T) {
 	if inputCalls == nil {
 		t.Skip("NOT TESTED: the system calls of this architecture are not known")

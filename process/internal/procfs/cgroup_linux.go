@@ -9,7 +9,8 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/fdreserve"
 )
 
-// Cgroups are the cgroups of a process, as paths from the root of each hierarchy (cgroups(7), /proc/PID/cgroup).
+// Cgroups are the cgroups of a process, as paths from the root of each hierarchy (cgroups(7),
+// /proc/PID/cgroup).
 type Cgroups struct {
 	V2 string            // "" if there is none
 	V1 map[string]string // by controller, or name=NAME for a hierarchy without controllers

@@ -10,15 +10,16 @@ import (
 // MaxChildLists is how many lists a ChildLists keeps open.
 const MaxChildLists = 16
 
-// ChildLists are the lists of the children of some threads of this process, kept open: to open one takes ten times as long as
-// to read it. The keys are thread ids, the values descriptors. A descriptor belongs to the thread that had the id when
-// it was opened; once that thread has ended, it reads as empty, even if the id is used again. A ChildLists is not safe for
-// concurrent use.
+// ChildLists are the lists of the children of some threads of this process, kept open: to open one
+// takes ten times as long as to read it. The keys are thread ids, the values descriptors. A
+// descriptor belongs to the thread that had the id when it was opened; once that thread has ended,
+// it reads as empty, even if the id is used again. A ChildLists is not safe for concurrent use.
 type ChildLists map[int]int
 
-// Read returns the children of a thread. child is one of them that is not reaped, or 0 if none is known; it proves that an
-// open list is that of the thread. A thread that has ended has no children: they became those of the first thread, whose
-// list is therefore read after all others. The caller prevents that children are reaped meanwhile.
+// Read returns the children of a thread. child is one of them that is not reaped, or 0 if none is
+// known; it proves that an open list is that of the thread. A thread that has ended has no
+// children: they became those of the first thread, whose list is therefore read after all others.
+// The caller prevents that children are reaped meanwhile.
 func (l ChildLists) Read(tid, child int) ([]int, error) {
 	if fd, ok := l[tid]; ok {
 		pids, err := readStable(fd)

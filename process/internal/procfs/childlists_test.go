@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestChildListOfEndedThread checks that an open list is not used once its thread has ended, and that the children are then
-// on the list of the first thread.
+// TestChildListOfEndedThread checks that an open list is not used once its thread has ended, and
+// that the children are then on the list of the first thread.
 func TestChildListOfEndedThread(t *testing.T) {
 	lists := make(ChildLists)
 	defer lists.Close()

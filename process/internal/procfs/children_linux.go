@@ -21,8 +21,8 @@ var (
 // maxReadings bounds how often a list of children is read until two readings agree.
 const maxReadings = 16
 
-// ThreadChildren returns the children of a thread of a process (proc_pid_children(5)). Some may be missing if one is reaped
-// meanwhile.
+// ThreadChildren returns the children of a thread of a process (proc_pid_children(5)). Some may be
+// missing if one is reaped meanwhile.
 func ThreadChildren(pid, tid int) ([]int, error) {
 	return fdreserve.Do(func() ([]int, error) {
 		fd, err := unix.Open("/proc/"+strconv.Itoa(pid)+"/task/"+strconv.Itoa(tid)+"/children", unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -34,11 +34,13 @@ func ThreadChildren(pid, tid int) ([]int, error) {
 	})
 }
 
-// OwnChildren returns the children of some threads of this process; a thread may be named twice. Some may be missing if one
-// is reaped meanwhile. A thread that has ended has none, since its children became those of the first thread.
+// OwnChildren returns the children of some threads of this process; a thread may be named twice.
+// Some may be missing if one is reaped meanwhile. A thread that has ended has none, since its
+// children became those of the first thread.
 func OwnChildren(tids ...int) ([]int, error) { return childrenOf(tids, readChildren) }
 
-// AllOwnChildren is OwnChildren without missing any. The caller prevents that children are reaped meanwhile.
+// AllOwnChildren is OwnChildren without missing any. The caller prevents that children are reaped
+// meanwhile.
 func AllOwnChildren(tids ...int) ([]int, error) { return childrenOf(tids, readStable) }
 
 func childrenOf(tids []int, read func(fd int) ([]int, error)) (all []int, err error) {
@@ -65,8 +67,8 @@ func childrenOfThread(tid int, read func(fd int) ([]int, error)) ([]int, error) 
 	return read(fd)
 }
 
-// openChildren opens the list of a thread of this process. It returns -1 for a thread that has ended; the first one does not
-// end before the process.
+// openChildren opens the list of a thread of this process. It returns -1 for a thread that has
+// ended; the first one does not end before the process.
 func openChildren(tid int) (fd int, err error) {
 	fd, err = unix.Open("/proc/self/task/"+strconv.Itoa(tid)+"/children", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err == unix.ENOENT && tid != os.Getpid() {
@@ -78,8 +80,9 @@ func openChildren(tid int) (fd int, err error) {
 	return fd, nil
 }
 
-// readStable reads a list until two readings agree. syscall.ForkExec reaps the child of a failed exec, which the caller
-// cannot prevent, and a reading at that moment can miss the entries behind it.
+// readStable reads a list until two readings agree. syscall.ForkExec reaps the child of a failed
+// exec, which the caller cannot prevent, and a reading at that moment can miss the entries behind
+// it.
 func readStable(fd int) ([]int, error) {
 	last, err := readChildren(fd)
 	for range maxReadings {
@@ -98,7 +101,8 @@ func readStable(fd int) ([]int, error) {
 // maxEntryBytes is more than an entry of the list takes.
 const maxEntryBytes = 16
 
-// readChildren reads a list once (proc_pid_children(5)). The list of a thread that has ended is empty.
+// readChildren reads a list once (proc_pid_children(5)). The list of a thread that has ended is
+// empty.
 func readChildren(fd int) (pids []int, err error) {
 	var chunk [4096]byte
 	pid, offset := 0, int64(0)

@@ -9,8 +9,9 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/fdreserve"
 )
 
-// RealtimeTimeout returns the soft limit RLIMIT_RTTIME of a process in microseconds (proc_pid_limits(5)), or 0 if there is
-// none. Any user may read it, but it takes ten times as long as prlimit(2). The error is ESRCH if there is no such process.
+// RealtimeTimeout returns the soft limit RLIMIT_RTTIME of a process in microseconds
+// (proc_pid_limits(5)), or 0 if there is none. Any user may read it, but it takes ten times as long
+// as prlimit(2). The error is ESRCH if there is no such process.
 func RealtimeTimeout(pid int) (uint64, error) {
 	text, err := fdreserve.ReadFile("/proc/" + strconv.Itoa(pid) + "/limits")
 	if fdreserve.Exhausted(err) {

@@ -27,12 +27,13 @@ type Stat struct {
 // statBytes is enough for the fields of Stat.
 const statBytes = 1024
 
-// Alive reports whether the process has not ended. A process whose first thread has ended before the others is shown as a
-// zombie too, but has more than one thread.
+// Alive reports whether the process has not ended. A process whose first thread has ended before
+// the others is shown as a zombie too, but has more than one thread.
 func (s *Stat) Alive() bool { return s.State != 'Z' && s.State != 'X' || s.Threads > 1 }
 
-// ReadStat reads /proc/PID/stat. It returns the zero Stat for a process that has been reaped or is hidden, and an error
-// only if it cannot be known whether the process exists, as with no free descriptor.
+// ReadStat reads /proc/PID/stat. It returns the zero Stat for a process that has been reaped or is
+// hidden, and an error only if it cannot be known whether the process exists, as with no free
+// descriptor.
 func ReadStat(pid int) (Stat, error) {
 	return readStat(strconv.Itoa(pid), make([]byte, statBytes))
 }
@@ -53,7 +54,8 @@ func readStat(dir string, buf []byte) (Stat, error) {
 	return Stat{}, os.NewSyscallError("read /proc/PID/stat", err)
 }
 
-// parseStat parses "pid (name) state ppid pgrp …". The name may contain any byte, so it ends at the last ')'.
+// parseStat parses "pid (name) state ppid pgrp …". The name may contain any byte, so it ends at the
+// last ')'.
 func parseStat(line []byte) (Stat, error) {
 	const state, parent, group, session, terminal, threads, start = 0, 1, 2, 3, 4, 17, 19 // fields after the name
 	fields := bytes.Fields(line[bytes.LastIndexByte(line, ')')+1:])
@@ -79,8 +81,9 @@ func parseStat(line []byte) (Stat, error) {
 	return s, errors.Join(err, e)
 }
 
-// EachProcess calls f for all processes that are visible in /proc, in the order of their ids. s is valid during the call
-// only, and the zero Stat for a process that has been reaped since it was listed.
+// EachProcess calls f for all processes that are visible in /proc, in the order of their ids. s is
+// valid during the call only, and the zero Stat for a process that has been reaped since it was
+// listed.
 func EachProcess(f func(pid int, s *Stat)) error {
 	buf := make([]byte, statBytes)
 	return eachProcess(func(name string, pid int) error {
@@ -93,8 +96,9 @@ func EachProcess(f func(pid int, s *Stat)) error {
 	})
 }
 
-// EachPID calls f for the ids of all processes that are visible in /proc, in ascending order, until f returns an error. The
-// directory is read in parts, so a process that is forked meanwhile with a higher id is found too.
+// EachPID calls f for the ids of all processes that are visible in /proc, in ascending order, until
+// f returns an error. The directory is read in parts, so a process that is forked meanwhile with a
+// higher id is found too.
 func EachPID(f func(pid int) error) error {
 	return eachProcess(func(_ string, pid int) error { return f(pid) })
 }

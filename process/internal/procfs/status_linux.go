@@ -10,7 +10,8 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/fdreserve"
 )
 
-// statusField returns the value of a field of /proc/PID/status (proc_pid_status(5)); ok is false if there is no such field.
+// statusField returns the value of a field of /proc/PID/status (proc_pid_status(5)); ok is false if
+// there is no such field.
 func statusField(pid, name string) (value string, ok bool, err error) {
 	text, err := fdreserve.ReadFile("/proc/" + pid + "/status")
 	if err != nil {
@@ -31,7 +32,8 @@ func IgnoresSignal(pid int, sig syscall.Signal) bool {
 	return err == nil && mask>>(sig-1)&1 == 1
 }
 
-// ThreadGroup returns the id of the process to which a thread belongs. The error is ESRCH if the thread has ended.
+// ThreadGroup returns the id of the process to which a thread belongs. The error is ESRCH if the
+// thread has ended.
 func ThreadGroup(tid int) (pid int, err error) {
 	value, _, err := statusField(strconv.Itoa(tid), "Tgid")
 	if fdreserve.Exhausted(err) {
@@ -43,8 +45,8 @@ func ThreadGroup(tid int) (pid int, err error) {
 	return pid, nil
 }
 
-// OwnUmask returns the umask of this process. umask(2) cannot read it without changing it for all threads. The error is
-// ENOTSUP before Linux 4.7.
+// OwnUmask returns the umask of this process. umask(2) cannot read it without changing it for all
+// threads. The error is ENOTSUP before Linux 4.7.
 func OwnUmask() (int, error) {
 	octal, ok, err := statusField("self", "Umask")
 	if err != nil {

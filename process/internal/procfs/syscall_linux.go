@@ -26,8 +26,8 @@ func Threads(pid, n int) (tids []int) {
 	return tids
 }
 
-// Syscall returns the system call in which a thread is blocked, and its arguments (proc_pid_syscall(5)). ok is false if it is
-// in none, or may not be inspected (ptrace(2)).
+// Syscall returns the system call in which a thread is blocked, and its arguments
+// (proc_pid_syscall(5)). ok is false if it is in none, or may not be inspected (ptrace(2)).
 func Syscall(pid, tid int) (call int64, args [6]uint64, ok bool) {
 	var buf [256]byte
 	n, err := fdreserve.ReadOnce("/proc/"+strconv.Itoa(pid)+"/task/"+strconv.Itoa(tid)+"/syscall", buf[:])
@@ -72,8 +72,8 @@ type EpollTarget struct {
 // epollLineBytes is about the length of the line of one target.
 const epollLineBytes = 80
 
-// EpollTargets returns about n of the descriptors that an epoll instance watches (proc_pid_fdinfo(5)), or none if they
-// cannot be read.
+// EpollTargets returns about n of the descriptors that an epoll instance watches
+// (proc_pid_fdinfo(5)), or none if they cannot be read.
 func EpollTargets(pid int, fd uint64, n int) []EpollTarget {
 	text := make([]byte, n*epollLineBytes)
 	n, err := fdreserve.ReadOnce("/proc/"+strconv.Itoa(pid)+"/fdinfo/"+strconv.FormatUint(fd, 10), text)

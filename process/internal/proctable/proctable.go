@@ -1,5 +1,5 @@
-// Package proctable finds processes in the process table and signals one of them safely, on Linux by /proc and pidfds, on
-// Darwin by sysctl(3). All functions may be called from any goroutine.
+// Package proctable finds processes in the process table and signals one of them safely, on Linux
+// by /proc and pidfds, on Darwin by sysctl(3). All functions may be called from any goroutine.
 package proctable
 
 // Entry is a process, as the process table had it.
@@ -12,5 +12,6 @@ type Entry struct {
 	Stopped bool
 }
 
-// StartTime returns the start time of a process, or 0 if there is no such process or it cannot be read.
+// StartTime returns the start time of a process, or 0 if there is no such process or it cannot be
+// read.
 func StartTime(pid int) uint64 { return Lookup(pid).Start }

@@ -23,7 +23,8 @@ func entry(p *unix.KinfoProc, session int) Entry {
 	}
 }
 
-// Lookup returns the entry of a process, with only PID set if there is no such process. Session is 0 if it cannot be read.
+// Lookup returns the entry of a process, with only PID set if there is no such process. Session is
+// 0 if it cannot be read.
 func Lookup(pid int) Entry {
 	p, err := unix.SysctlKinfoProc("kern.proc.pid", pid)
 	if err != nil {
@@ -51,8 +52,8 @@ func GroupMembers(pgid int) ([]int, error) {
 	return pids, nil
 }
 
-// SessionMembers lists the processes of a session (setsid(2)) that have not ended. The system has no list by session, so it
-// asks for that of each process.
+// SessionMembers lists the processes of a session (setsid(2)) that have not ended. The system has
+// no list by session, so it asks for that of each process.
 func SessionMembers(sid int) ([]Entry, error) {
 	procs, err := unix.SysctlKinfoProcSlice("kern.proc.all")
 	if err != nil {
@@ -68,7 +69,8 @@ func SessionMembers(sid int) ([]Entry, error) {
 	return all, nil
 }
 
-// Zombie reports whether a process has ended and has not been reaped. The error means that there is no such process.
+// Zombie reports whether a process has ended and has not been reaped. The error means that there is
+// no such process.
 func Zombie(pid int) (bool, error) {
 	p, err := unix.SysctlKinfoProc("kern.proc.pid", pid)
 	return err == nil && p.Proc.P_stat == stateZombie, err
@@ -86,8 +88,9 @@ func IgnoresSignal(pid int, sig syscall.Signal) bool {
 	return err == nil && p.Proc.P_sigignore>>(sig-1)&1 == 1
 }
 
-// Signal sends sig to e if that is still the same process and isMember returns true for its present entry. Otherwise the
-// error is ESRCH. The process id may be reused between the check and the signal, since there are no pidfds.
+// Signal sends sig to e if that is still the same process and isMember returns true for its present
+// entry. Otherwise the error is ESRCH. The process id may be reused between the check and the
+// signal, since there are no pidfds.
 func Signal(e Entry, sig syscall.Signal, isMember func(now Entry) (bool, error)) error {
 	now := Lookup(e.PID)
 	if now.Start != e.Start {

@@ -13,20 +13,22 @@ func entry(pid int, s *procfs.Stat) Entry {
 	return Entry{PID: pid, Parent: s.Parent, Group: s.Group, Session: s.Session, Start: s.Start, Stopped: s.State == 'T'}
 }
 
-// Lookup returns the entry of a process, with only PID set if there is no such process or it cannot be read.
+// Lookup returns the entry of a process, with only PID set if there is no such process or it cannot
+// be read.
 func Lookup(pid int) Entry {
 	s, _ := procfs.ReadStat(pid)
 	return entry(pid, &s)
 }
 
-// LookupAlive returns the entry of a process; alive is false if it has ended or is hidden. An error means that this cannot be
-// known.
+// LookupAlive returns the entry of a process; alive is false if it has ended or is hidden. An error
+// means that this cannot be known.
 func LookupAlive(pid int) (e Entry, alive bool, err error) {
 	s, err := procfs.ReadStat(pid)
 	return entry(pid, &s), err == nil && s.Alive() && s.Start != 0, err
 }
 
-// EachAlive calls f for every process that has not ended, as it is found. An error means that some may have been missed.
+// EachAlive calls f for every process that has not ended, as it is found. An error means that some
+// may have been missed.
 func EachAlive(f func(Entry)) error {
 	return procfs.EachProcess(func(pid int, s *procfs.Stat) {
 		if s.Alive() {
@@ -35,8 +37,8 @@ func EachAlive(f func(Entry)) error {
 	})
 }
 
-// GroupMembers lists the processes of a process group that have not ended. Zombies are left out: if init does not reap,
-// they stay forever. An error means that some may have been missed.
+// GroupMembers lists the processes of a process group that have not ended. Zombies are left out: if
+// init does not reap, they stay forever. An error means that some may have been missed.
 func GroupMembers(pgid int) (pids []int, err error) {
 	err = EachAlive(func(e Entry) {
 		if e.Group == pgid {
@@ -46,8 +48,8 @@ func GroupMembers(pgid int) (pids []int, err error) {
 	return pids, err
 }
 
-// SessionMembers lists the processes of a session (setsid(2)) that have not ended. An error means that some may have been
-// missed.
+// SessionMembers lists the processes of a session (setsid(2)) that have not ended. An error means
+// that some may have been missed.
 func SessionMembers(sid int) (all []Entry, err error) {
 	err = EachAlive(func(e Entry) {
 		if e.Session == sid {
@@ -66,9 +68,10 @@ func Stopped(pid int) bool {
 // IgnoresSignal reports whether a process ignores a signal. It is false if that cannot be known.
 func IgnoresSignal(pid int, sig syscall.Signal) bool { return procfs.IgnoresSignal(pid, sig) }
 
-// Signal sends sig to e if that is still the same process and isMember returns true for its present entry. Otherwise the
-// error is ESRCH. The pidfd is opened first and the process table is read after that: if the process id was reused
-// before, the table shows it, and if it is reused later, the pidfd names no process.
+// Signal sends sig to e if that is still the same process and isMember returns true for its present
+// entry. Otherwise the error is ESRCH. The pidfd is opened first and the process table is read
+// after that: if the process id was reused before, the table shows it, and if it is reused later,
+// the pidfd names no process.
 func Signal(e Entry, sig syscall.Signal, isMember func(now Entry) (bool, error)) error {
 	_, err := fdreserve.Do(func() (struct{}, error) { return struct{}{}, signal(e, sig, isMember) })
 	return err

@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// TestSignalChecksIdentity checks that Signal does not signal another process with the same id, nor one that is no member.
+// TestSignalChecksIdentity checks that Signal does not signal another process with the same id, nor
+// one that is no member.
 func TestSignalChecksIdentity(t *testing.T) {
 	cmd := exec.Command("sleep", "60")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

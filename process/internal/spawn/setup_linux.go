@@ -40,8 +40,8 @@ func (e *Error) Error() string { return e.Errno.Error() }
 // Unwrap returns the Errno.
 func (e *Error) Unwrap() error { return e.Errno }
 
-// NeedsStep reports whether the setup needs the exec step: a process can set its umask only itself, and the exec places the
-// stack by its soft limit.
+// NeedsStep reports whether the setup needs the exec step: a process can set its umask only itself,
+// and the exec places the stack by its soft limit.
 func (s *Setup) NeedsStep() bool {
 	_, stack := s.Soft[unix.RLIMIT_STACK]
 	return s.Umask != nil || stack
@@ -80,7 +80,8 @@ func (s *Setup) applySoft(pid, resource int, value uint64) error {
 	return unix.Prlimit(pid, resource, &limit, nil)
 }
 
-// applyNice sets the nice value of a process that is stopped at its exec, where it has a single thread.
+// applyNice sets the nice value of a process that is stopped at its exec, where it has a single
+// thread.
 func (s *Setup) applyNice(pid int) error {
 	if s.Nice == nil {
 		return nil
@@ -98,7 +99,8 @@ func OwnNice() (int, error) {
 	return 20 - n, err
 }
 
-// MinNice returns the lowest nice value that this process may set (setpriority(2)). It determines the value once.
+// MinNice returns the lowest nice value that this process may set (setpriority(2)). It determines
+// the value once.
 var MinNice = sync.OnceValue(func() int {
 	found := make(chan int)
 	go func() {
@@ -127,7 +129,8 @@ func minNice() int {
 	return own
 }
 
-// Inherits reports whether a child has a soft limit without any Setup. It is false if that is not known.
+// Inherits reports whether a child has a soft limit without any Setup. It is false if that is not
+// known.
 func Inherits(resource int, soft uint64) bool {
 	var limit unix.Rlimit
 	if unix.Getrlimit(resource, &limit) != nil {
@@ -144,9 +147,9 @@ func Inherits(resource int, soft uint64) bool {
 	return min(soft, limit.Max) == inherited
 }
 
-// inheritedFiles is the soft RLIMIT_NOFILE that the last traced child inherited, with the limits of this process then. The
-// Go runtime raises the soft limit of this process to the hard limit, and sets it in children to the value that it found at
-// its start, which it does not export.
+// inheritedFiles is the soft RLIMIT_NOFILE that the last traced child inherited, with the limits of
+// this process then. The Go runtime raises the soft limit of this process to the hard limit, and
+// sets it in children to the value that it found at its start, which it does not export.
 var inheritedFiles atomic.Pointer[filesLimit]
 
 type filesLimit struct {
@@ -154,7 +157,8 @@ type filesLimit struct {
 	soft uint64
 }
 
-// noteFiles updates inheritedFiles from a child that is stopped at its exec, if the setup would change its limit.
+// noteFiles updates inheritedFiles from a child that is stopped at its exec, if the setup would
+// change its limit.
 func (s *Setup) noteFiles(pid int) {
 	if _, ok := s.Soft[unix.RLIMIT_NOFILE]; !ok {
 		return

@@ -21,8 +21,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// start runs a shell script through a gate and returns its output and exit status. A child that fails at the gate is killed
-// and reaped.
+// start runs a shell script through a gate and returns its output and exit status. A child that
+// fails at the gate is killed and reaped.
 func start(t *testing.T, step bool, script, dir string, s *Setup) (string, syscall.WaitStatus, error) {
 	t.Helper()
 	r, w, err := os.Pipe()
@@ -99,8 +99,8 @@ func TestFailureAtGate(t *testing.T) {
 	}
 }
 
-// TestStepThatDoesNotStart checks the error of a step that ends before it waits for the order, as the Go runtime does without
-// threads or memory.
+// TestStepThatDoesNotStart checks the error of a step that ends before it waits for the order, as
+// the Go runtime does without threads or memory.
 func TestStepThatDoesNotStart(t *testing.T) {
 	status, statusWrite, err := os.Pipe()
 	if err != nil {

@@ -18,8 +18,8 @@ import (
 // ErrNoStep means that this program does not call RunStep.
 var ErrNoStep = errors.New("process: Step was not called")
 
-// stepName is argv[0] of the exec step. Its other arguments are the working directory, "" for its own, the path of the
-// program, and the argv of the program.
+// stepName is argv[0] of the exec step. Its other arguments are the working directory, "" for its
+// own, the path of the program, and the argv of the program.
 const stepName = "runnel-step"
 
 // The descriptors of the exec step beside the standard ones.
@@ -81,8 +81,8 @@ var stepReady atomic.Bool
 // StepReady reports whether this program calls RunStep, so that StartStep works.
 func StepReady() bool { return stepReady.Load() }
 
-// RunStep is called first in main. If this process was started as the exec step, it waits for the order, executes the
-// program, and does not return.
+// RunStep is called first in main. If this process was started as the exec step, it waits for the
+// order, executes the program, and does not return.
 func RunStep() {
 	if len(os.Args) < 4 || os.Args[0] != stepName {
 		stepReady.Store(true)
@@ -93,8 +93,8 @@ func RunStep() {
 	debug.SetGCPercent(-1)
 	runtime.LockOSThread() // the nice value belongs to a thread
 	_, _ = unix.Write(statusFD, []byte{1})
-	// From here on the runtime must not start a thread, since the limit of processes may be 1. So this system call, for which
-	// the thread waits, bypasses the runtime.
+	// From here on the runtime must not start a thread, since the limit of processes may be 1. So
+	// this system call, for which the thread waits, bypasses the runtime.
 	var o order
 	if n, _, _ := unix.RawSyscall(unix.SYS_READ, orderFD, uintptr(unsafe.Pointer(&o)), uintptr(len(o))); n != uintptr(len(o)) {
 		os.Exit(1)
@@ -125,7 +125,8 @@ type Step struct {
 	status *os.File
 }
 
-// StartStep starts the exec step for a program. The arguments are those of syscall.ForkExec. It does not wait for the step.
+// StartStep starts the exec step for a program. The arguments are those of syscall.ForkExec. It
+// does not wait for the step.
 func StartStep(path string, argv []string, attr *syscall.ProcAttr) (pid int, s *Step, err error) {
 	orderRead, orderWrite, err := os.Pipe()
 	if err != nil {
@@ -151,9 +152,10 @@ func StartStep(path string, argv []string, attr *syscall.ProcAttr) (pid int, s *
 
 func (s *Step) close() { _, _ = s.order.Close(), s.status.Close() }
 
-// Continue applies setup, which may be nil, to the step, and returns when the step has executed the program or has ended. The
-// end of ctx kills it. After an error it has not executed an instruction of the program, and the caller kills and reaps it.
-// An *Error is what failed in the step. The caller does not reap the step meanwhile.
+// Continue applies setup, which may be nil, to the step, and returns when the step has executed the
+// program or has ended. The end of ctx kills it. After an error it has not executed an instruction
+// of the program, and the caller kills and reaps it. An *Error is what failed in the step. The
+// caller does not reap the step meanwhile.
 func (s *Step) Continue(ctx context.Context, pid int, setup *Setup) error {
 	defer s.close()
 	killed := make(chan struct{})

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// GainsPrivileges reports whether the exec of a program may change its user, group or capabilities. path is relative to dir,
-// or to the working directory if dir is "".
+// GainsPrivileges reports whether the exec of a program may change its user, group or capabilities.
+// path is relative to dir, or to the working directory if dir is "".
 func GainsPrivileges(dir, path string) bool {
 	if dir != "" && path[0] != '/' {
 		path = dir + "/" + path
@@ -23,9 +23,9 @@ func GainsPrivileges(dir, path string) bool {
 	return st.Mode&(unix.S_ISUID|unix.S_ISGID) != 0 || err == nil
 }
 
-// Traced starts a program as syscall.ForkExec does, and applies s at the traced exec. If tracing is refused, the error is
-// EPERM, EACCES or ENOSYS. If pid is positive and err is not nil, the child has not executed an instruction of the program, and
-// the caller kills and reaps it.
+// Traced starts a program as syscall.ForkExec does, and applies s at the traced exec. If tracing is
+// refused, the error is EPERM, EACCES or ENOSYS. If pid is positive and err is not nil, the child
+// has not executed an instruction of the program, and the caller kills and reaps it.
 func Traced(path string, argv []string, attr *syscall.ProcAttr, s *Setup) (pid int, err error) {
 	runtime.LockOSThread() // the tracer is a thread
 	defer runtime.UnlockOSThread()
@@ -56,8 +56,8 @@ func Traced(path string, argv []string, attr *syscall.ProcAttr, s *Setup) (pid i
 	return pid, err
 }
 
-// awaitExecStop waits until the child is stopped at its exec, and is false if it ended before. Signals that it gets before
-// are delivered.
+// awaitExecStop waits until the child is stopped at its exec, and is false if it ended before.
+// Signals that it gets before are delivered.
 func awaitExecStop(pid int) (bool, error) {
 	const trapped, status = 4, 24 // CLD_TRAPPED, and the offset of si_status in a siginfo_t
 	for {

@@ -1,7 +1,7 @@
 // Package terminal opens and controls pseudo-terminals (pty(7)).
 //
-// The functions that take a descriptor take that of the master. They may be called from any goroutine while the descriptor
-// is open.
+// The functions that take a descriptor take that of the master. They may be called from any
+// goroutine while the descriptor is open.
 package terminal
 
 import (
@@ -15,9 +15,9 @@ import (
 // Pair is a pseudo-terminal: file descriptors that are closed on exec.
 type Pair struct {
 	Slave int // blocking, as programs expect their terminal
-	// Write and Read are two descriptors of the master, non-blocking, for the poller. One may be closed, which interrupts
-	// the calls that are blocked in it, without the other. The processes on the terminal are hung up (SIGHUP) when both are
-	// closed.
+	// Write and Read are two descriptors of the master, non-blocking, for the poller. One may be
+	// closed, which interrupts the calls that are blocked in it, without the other. The processes
+	// on the terminal are hung up (SIGHUP) when both are closed.
 	Write, Read int
 }
 
@@ -71,8 +71,8 @@ func setUp(master *os.File, rows, cols int) error {
 	return unix.IoctlSetTermios(int(master.Fd()), setTermios, mode)
 }
 
-// duplicate returns another descriptor of f, closed on exec. O_NONBLOCK is a flag of the open file, and so the same for all
-// its descriptors; package os opens files non-blocking.
+// duplicate returns another descriptor of f, closed on exec. O_NONBLOCK is a flag of the open file,
+// and so the same for all its descriptors; package os opens files non-blocking.
 func duplicate(f *os.File, nonblock bool) (int, error) {
 	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
@@ -96,8 +96,8 @@ func Env(env []string, term string) []string {
 	return append(own, "TERM="+term)
 }
 
-// Resize sets the size in characters, 1 to 65535 each. If it differs, the kernel sends SIGWINCH to the foreground process
-// group.
+// Resize sets the size in characters, 1 to 65535 each. If it differs, the kernel sends SIGWINCH to
+// the foreground process group.
 func Resize(fd, rows, cols int) error {
 	size := unix.Winsize{Row: uint16(rows), Col: uint16(cols)}
 	return os.NewSyscallError("ioctl", unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &size))
