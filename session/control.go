@@ -12,10 +12,10 @@ import (
 // control runs f, which sends signals to the tree, if the session is live. Until f returns, no other
 // goroutine sends the tree a signal, and the supervisor neither sweeps nor reaps. The error is that of f, or
 // a *StateError.
-func (s *Session) control(f func(p *process.Process, state State) error) error {
+func (s *Session) control(f func(p tree, state State) error) error {
 	s.signaling.Lock()
 	defer s.signaling.Unlock()
-	var p *process.Process
+	var p tree
 	var state State
 	s.update(func(st *status) {
 		if state = st.state; state.Live() {
@@ -33,7 +33,7 @@ func (s *Session) control(f func(p *process.Process, state State) error) error {
 // Pause stops the whole tree and its deadlines. If the session is paused already, it has no effect. The
 // error is a *StateError if the session is not live.
 func (s *Session) Pause() error {
-	return s.control(func(p *process.Process, state State) error {
+	return s.control(func(p tree, state State) error {
 		if state == Paused {
 			return nil
 		}
@@ -51,7 +51,7 @@ func (s *Session) Pause() error {
 // Resume continues a paused session. If the session is running, it has no effect. The error is a *StateError
 // if the session is not live.
 func (s *Session) Resume() error {
-	return s.control(func(p *process.Process, state State) error {
+	return s.control(func(p tree, state State) error {
 		if state == Running {
 			return nil
 		}
@@ -92,7 +92,7 @@ func (s *Session) appendChange(st *status, what string) {
 // Signal sends sig to the whole tree. If it may be sent to some processes only, missed lists the others.
 // Errors: a *StateError if the session is not live, a *process.NotPermittedError if it may be sent to none.
 func (s *Session) Signal(sig syscall.Signal) (missed []int, err error) {
-	err = s.control(func(p *process.Process, _ State) (err error) {
+	err = s.control(func(p tree, _ State) (err error) {
 		missed, err = p.Deliver(sig)
 		return err
 	})
@@ -102,7 +102,7 @@ func (s *Session) Signal(sig syscall.Signal) (missed []int, err error) {
 // SignalLeader sends sig to the command only. Errors: those of Signal, and ErrLeaderExited if the command has
 // exited.
 func (s *Session) SignalLeader(sig syscall.Signal) error {
-	err := s.control(func(p *process.Process, _ State) error { return p.SignalLeader(sig) })
+	err := s.control(func(p tree, _ State) error { return p.SignalLeader(sig) })
 	if errors.Is(err, os.ErrProcessDone) {
 		return ErrLeaderExited
 	}

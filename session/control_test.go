@@ -13,7 +13,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/stream"
 )
 
@@ -25,7 +24,7 @@ func TestASlowSignalHoldsUpNobodyElse(t *testing.T) {
 	f := follow(t, s, stream.CursorOptions{EventsOnly: true})
 	begun, over, result := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	go func() {
-		result <- s.control(func(_ *process.Process, state State) error {
+		result <- s.control(func(_ tree, state State) error {
 			close(begun)
 			<-over
 			return s.moveFrom(state, Paused, func(*status) { t.Error("paused when its end has begun") })

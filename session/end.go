@@ -263,7 +263,7 @@ func (s *Session) shortenGrace(e *ending, grace time.Duration) {
 func (s *Session) graceExpired() {
 	s.signaling.Lock()
 	defer s.signaling.Unlock()
-	var p *process.Process
+	var p tree
 	s.update(func(st *status) {
 		e := &st.end
 		if st.state != Ending || e.graceOver {
@@ -299,7 +299,7 @@ func (s *Session) supervise(p *process.Process) {
 // sessions, which are in WaitExit, have the smallest stack.
 //
 //go:noinline
-func (s *Session) afterExit(p *process.Process, readers *readers, err error) {
+func (s *Session) afterExit(p tree, readers *readers, err error) {
 	took := s.timeSinceFork()
 	if err == nil && s.spec.WaitForTree {
 		s.reportLeaderExit(p)
@@ -323,7 +323,7 @@ func (s *Session) timeSinceFork() time.Duration {
 }
 
 // reportLeaderExit appends a note if the command has exited and descendants keep the session running.
-func (s *Session) reportLeaderExit(p *process.Process) {
+func (s *Session) reportLeaderExit(p tree) {
 	if alive, err := p.Alive(); !alive && err == nil {
 		return
 	}
@@ -338,7 +338,7 @@ func (s *Session) reportLeaderExit(p *process.Process) {
 }
 
 // awaitTree waits until the tree has no living process or an end is requested.
-func (s *Session) awaitTree(p *process.Process) {
+func (s *Session) awaitTree(p tree) {
 	ctx, cancel := s.waitIn(func(*ending) {})
 	defer cancel()
 	p.AwaitTree(ctx)
@@ -398,7 +398,7 @@ func (s *Session) drain(r *readers, cause Cause) {
 }
 
 // sweep ends the rest of the tree within what is left of the grace.
-func (s *Session) sweep(p *process.Process) process.SweepResult {
+func (s *Session) sweep(p tree) process.SweepResult {
 	var grace time.Duration
 	ctx, cancel := s.waitIn(func(e *ending) {
 		e.advance(sweeping)

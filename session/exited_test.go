@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/runnel-rpc/runnel/process"
-	"github.com/runnel-rpc/runnel/stream"
 )
 
 // awaitZombie waits until anyone can see that a child of this process has exited.
@@ -82,7 +81,7 @@ func TestExitThatNobodyNoticedIsTheCause(t *testing.T) {
 				awaitZombie(t, s.View().PID)
 			}
 			s.End(Canceled, nil)
-			s.reg.supervise(s, s.status.proc)
+			s.reg.supervise(s, s.status.proc.(*process.Process))
 			f := follow(t, s, cursor)
 			rec := ended(t, s)
 			if rec.Cause != c.want || rec.Escalated {
@@ -104,13 +103,8 @@ func newUnsupervised(t *testing.T, spec Spec) *Session {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.timeout, s.streamTimeout = stream.NewDeadline(0, func() {}), stream.NewDeadline(0, func() {})
 	s.openStdin(p)
-	s.update(func(st *status) {
-		st.proc, st.start.begun = p, time.Now()
-		st.move(Running)
-		s.appendChange(st, "started")
-	})
+	s.setRunning(p, time.Now())
 	close(s.ready)
 	return s
 }
@@ -123,7 +117,7 @@ func TestResumeThatLeadsToTheExit(t *testing.T) {
 	if err := s.Pause(); err != nil {
 		t.Fatal(err)
 	}
-	err := s.control(func(p *process.Process, _ State) error { // as Resume does, but that the exit comes before it is noted
+	err := s.control(func(p tree, _ State) error { // as Resume does, but that the exit comes before it is noted
 		_ = syscall.Kill(p.PID(), syscall.SIGKILL)
 		awaitZombie(t, p.PID())
 		poll(100*time.Millisecond, func() bool { return s.View().State != Paused })

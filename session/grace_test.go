@@ -3,7 +3,6 @@
 package session
 
 import (
-	"context"
 	"testing"
 	"time"
 
@@ -42,25 +41,6 @@ func TestAShorterGraceCounts(t *testing.T) {
 			t.Errorf("got %+v", rec)
 		}
 	})
-}
-
-// TestShutdownBoundsGrace: no client can keep the server from ending.
-func TestShutdownBoundsGrace(t *testing.T) {
-	t.Parallel()
-	r := registry(t, Options{})
-	spec := sh("x", stubborn)
-	spec.Grace = time.Hour
-	s := start(t, r, spec)
-	follow(t, s, cursor).line(0)
-	s.End(Canceled, nil)
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	over := make(chan struct{})
-	go func() { r.Shutdown(ctx); close(over) }()
-	within(t, "the shutdown", over)
-	if rec := s.Record(); rec == nil || !rec.Escalated {
-		t.Errorf("got %+v", rec)
-	}
 }
 
 // TestEndTwiceLosesNothing: a client under block gets all output of before the end, however often the end is

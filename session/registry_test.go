@@ -189,32 +189,6 @@ func TestReservingAgain(t *testing.T) {
 	again("while draining")
 }
 
-func TestRecordsAreKeptForAWhile(t *testing.T) {
-	const retain = 100 * time.Millisecond
-	r := registry(t, Options{Retain: retain, MaxRetained: 100})
-	find := func(id string) bool { _, err := r.Find("me", id); return err == nil }
-	for i := range 3 { // the second and third are looked for by a timer set again, and set anew
-		id := fmt.Sprint(i)
-		begin := time.Now()
-		ended(t, start(t, r, sh(id, "exit 0")))
-		if i == 0 {
-			continue
-		}
-		if !find(id) && time.Since(begin) < retain {
-			t.Error("gone at once")
-		}
-		if !poll(patience, func() bool { return !find(id) && !find("0") }) {
-			t.Error("kept for good")
-		}
-		if time.Since(begin) < retain {
-			t.Errorf("kept for %v", time.Since(begin))
-		}
-	}
-	if n := len(r.all()); n != 0 {
-		t.Errorf("%d sessions are left", n)
-	}
-}
-
 func TestRecordsAreBounded(t *testing.T) {
 	for _, most := range []int{0, 1, 3} {
 		r := registry(t, Options{Retain: time.Hour, MaxRetained: cmp.Or(most, -1)})

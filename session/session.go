@@ -4,7 +4,6 @@ import (
 	"sync"
 	"syscall"
 
-	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/stream"
 )
 
@@ -65,7 +64,7 @@ func (s *Session) update(f func(*status)) {
 
 // change is the part of update under the lock. It returns the signal to send, and the process; nil if there
 // is none.
-func (s *Session) change(f func(*status)) (p *process.Process, signal syscall.Signal) {
+func (s *Session) change(f func(*status)) (p tree, signal syscall.Signal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := &s.status

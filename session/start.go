@@ -120,12 +120,26 @@ func (s *Session) accept() (accepted bool) {
 
 // run makes p the session's process.
 func (s *Session) run(p *process.Process) {
-	s.timeout = stream.NewDeadline(s.spec.Timeout, func() { s.End(TimedOut, nil) })
-	s.streamTimeout = stream.NewIdleDeadline(s.spec.StreamTimeout, func() bool { return hasUnread(p) }, func() { s.End(StreamTimedOut, nil) })
-	s.blocked.add(s.streamTimeout)
+	s.startDeadlines(func() bool { return hasUnread(p) })
 	s.openStdin(p)
+	s.setRunning(p, p.Started())
+	s.reg.supervise(s, p)
+	close(s.ready)
+	s.runDeferred()
+}
+
+// startDeadlines starts the deadlines of the command. HasUnread reports whether there is output that was not
+// read yet.
+func (s *Session) startDeadlines(hasUnread func() bool) {
+	s.timeout = stream.NewDeadline(s.spec.Timeout, func() { s.End(TimedOut, nil) })
+	s.streamTimeout = stream.NewIdleDeadline(s.spec.StreamTimeout, hasUnread, func() { s.End(StreamTimedOut, nil) })
+	s.blocked.add(s.streamTimeout)
+}
+
+// setRunning moves the session to the state Running, and further if its end was requested already.
+func (s *Session) setRunning(p tree, forked time.Time) {
 	s.update(func(st *status) {
-		st.proc, st.forked = p, p.Started()
+		st.proc, st.forked = p, forked
 		st.move(Running)
 		s.appendChange(st, "started")
 		s.startLinger(st)
@@ -133,9 +147,6 @@ func (s *Session) run(p *process.Process) {
 			s.signalEnd(st)
 		}
 	})
-	s.reg.supervise(s, p)
-	close(s.ready)
-	s.runDeferred()
 }
 
 // hasUnread reports whether a pipe of the process has data that was not read yet.

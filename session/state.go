@@ -84,7 +84,7 @@ type status struct {
 	state      State
 	start      starting
 	end        ending
-	proc       *process.Process // nil until the command runs
+	proc       tree // nil until the command runs
 	forked     time.Time
 	leaderExit *LeaderExit // set if the command has exited and descendants kept the session running
 	attached   []*Attachment
