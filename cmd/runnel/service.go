@@ -13,10 +13,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/runnel-rpc/runnel/process"
-	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/server"
 	"github.com/runnel-rpc/runnel/session"
-	"github.com/runnel-rpc/runnel/stream"
 )
 
 // service is a server with its sessions.
@@ -41,7 +39,7 @@ func newService(b *bounds, auth server.Auth, host *process.Host, log zerolog.Log
 		Host:         host,
 		StartTimeout: noneIfZero(b.StartTimeout),
 	})
-	return &service{drain: b.Drain, registry: registry, host: host, log: log, server: server.New(server.Local{Registry: registry}, server.Options{
+	return &service{drain: b.Drain, registry: registry, host: host, log: log, server: server.New(registry, server.Options{
 		Version: version(),
 		Auth:    auth,
 		Defaults: server.Defaults{
@@ -50,7 +48,6 @@ func newService(b *bounds, auth server.Auth, host *process.Host, log zerolog.Log
 			StreamTimeout: b.StreamTimeout,
 			Grace:         b.Grace,
 			Linger:        b.Linger,
-			ReplayBytes:   b.ReplayBytes,
 			Environ:       environ(),
 			Limits:        process.Limits(b.Limit),
 			MaxLimits:     process.Limits(b.MaxLimit),
@@ -63,16 +60,8 @@ func newService(b *bounds, auth server.Auth, host *process.Host, log zerolog.Log
 		PingInterval:       b.PingInterval,
 		WriteTimeout:       b.WriteTimeout,
 		Drain:              b.Drain,
-		Bounds: rpc.Bounds{
-			MaxSessions:         b.MaxSessions,
-			MaxRetained:         b.MaxRetained,
-			Retain:              b.Retain.Seconds(),
-			ReplayTotal:         b.ReplayTotal,
-			DefaultMaxLineBytes: stream.DefaultMaxLine,
-			MinNice:             process.MinNice(),
-		},
-		Capabilities: capabilities(host),
-		Log:          log,
+		Capabilities:       capabilities(host),
+		Log:                log,
 	})}
 }
 

@@ -25,8 +25,8 @@ func serve() (url string, stop func()) {
 	sessions := session.NewRegistry(session.Options{
 		MaxSessions: 10, MaxRetained: 10, Retain: time.Minute, ReplayBytes: 1 << 20, Log: zerolog.Nop(),
 	})
-	s := server.New(server.Local{Registry: sessions}, server.Options{
-		Defaults:       server.Defaults{Shell: "/bin/sh", Grace: time.Second, ReplayBytes: 1 << 20, Environ: os.Environ()},
+	s := server.New(sessions, server.Options{
+		Defaults:       server.Defaults{Shell: "/bin/sh", Grace: time.Second, Environ: os.Environ()},
 		MaxConnections: 10, MaxUnauthenticated: 10, MaxInFlight: 100, MaxMessageBytes: 1 << 20,
 		PingInterval: 20 * time.Second, WriteTimeout: 30 * time.Second, Log: zerolog.Nop(),
 	})

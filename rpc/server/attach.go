@@ -36,13 +36,13 @@ func attach(r *request, p *rpc.AttachParams) answer {
 }
 
 // takeEnded detaches all connections from a session of which nobody gets anything more.
-func takeEnded(s Session) {
+func takeEnded(s *session.Session) {
 	a := s.Attach(session.AttachOptions{Cursor: stream.CursorOptions{EventsOnly: true, Ready: func() {}}})
 	a.Take()
 	a.Detach()
 }
 
-func attached(s Session) rpc.AttachResult {
+func attached(s *session.Session) rpc.AttachResult {
 	v := s.View()
 	return rpc.AttachResult{SessionID: s.ID(), State: v.State.String(), OldestSeq: v.Oldest, LastSeq: v.Last}
 }

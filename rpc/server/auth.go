@@ -11,44 +11,45 @@ import (
 	"strings"
 )
 
-// Auth says who may call.
+// Auth is the [Authenticator] of a server with one user. Over TCP the caller presents a token. Over a Unix socket the
+// caller is a process of the server's user, and needs none.
 type Auth struct {
-	// Token is what a caller over TCP must show; empty lets everybody in who reaches the port.
+	// Token is what a caller over TCP presents. With "" any caller is accepted that reaches the port.
 	Token string
-	// AllowHosts and AllowOrigins are let in besides loopback hosts and requests without an Origin. A host
-	// is compared without its port, an origin whole (scheme://host[:port]).
+	// AllowHosts and AllowOrigins are accepted besides loopback hosts and requests without an Origin. A host is
+	// compared without its port, an origin as a whole (scheme://host[:port]).
 	AllowHosts   []string
 	AllowOrigins []string
 }
 
-// principal is the name of the one user that this server knows. Sessions belong to it.
-const principal = "user"
+// user is the principal of an Auth.
+const user = "user"
 
-// The subprotocols: what we speak, and how a browser, which can set no header, shows its token.
+// The subprotocols: that of Runnel, and the prefix of the one in which a browser, which cannot set a header, presents
+// its token.
 const (
 	subprotocol = "runnel.v1"
 	bearer      = "bearer."
 )
 
-// check returns the HTTP status with which a request is refused, and why, or 0. A foreign Host or Origin is
-// refused whoever calls: a page that rebinds its name to loopback has them (DNS rebinding), and it must not
-// even learn whether a token is right.
-func (a *Auth) check(r *http.Request) (status int, why string) {
+// Authenticate implements [Authenticator]. A foreign Host or Origin is refused first: a page that rebinds its name to
+// loopback has one (DNS rebinding), and must not learn whether a token is right.
+func (a Auth) Authenticate(r *http.Request) (principal string, err error) {
 	peer := peerOf(r.Context())
 	switch {
 	case peer.unix && !peer.own:
-		return http.StatusForbidden, "another user's process"
+		return "", &Refusal{http.StatusForbidden, "another user's process"}
 	case !peer.unix && !a.hostAllowed(r.Host):
-		return http.StatusForbidden, "Host not allowed"
+		return "", &Refusal{http.StatusForbidden, "Host not allowed"}
 	case !a.originsAllowed(r, !peer.unix && a.Token != ""):
-		return http.StatusForbidden, "Origin not allowed"
-	case !peer.unix && !a.tokenGiven(r):
-		return http.StatusUnauthorized, "a bearer token is needed"
+		return "", &Refusal{http.StatusForbidden, "Origin not allowed"}
+	case !peer.unix && !a.tokenPresented(r):
+		return "", &Refusal{http.StatusUnauthorized, "a bearer token is needed"}
 	}
-	return 0, ""
+	return user, nil
 }
 
-func (a *Auth) hostAllowed(host string) bool {
+func (a Auth) hostAllowed(host string) bool {
 	name := host
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		name = h
@@ -70,7 +71,7 @@ func isLoopback(name string) bool {
 
 // originsAllowed checks every Origin of the request. The one of a page that came from the Host itself, which was checked
 // before, passes too where a credential is asked for: that page alone does not have it.
-func (a *Auth) originsAllowed(r *http.Request, credential bool) bool {
+func (a Auth) originsAllowed(r *http.Request, credential bool) bool {
 	for _, o := range r.Header.Values("Origin") {
 		u, err := url.Parse(o)
 		if err != nil || !a.originAllowed(u) && !(credential && sameOrigin(u, r.Host)) {
@@ -80,7 +81,7 @@ func (a *Auth) originsAllowed(r *http.Request, credential bool) bool {
 	return true
 }
 
-func (a *Auth) originAllowed(u *url.URL) bool {
+func (a Auth) originAllowed(u *url.URL) bool {
 	return slices.ContainsFunc(a.AllowOrigins, func(allowed string) bool {
 		return strings.EqualFold(strings.TrimSuffix(allowed, "/"), u.Scheme+"://"+u.Host)
 	})
@@ -102,10 +103,10 @@ func sameOrigin(u *url.URL, host string) bool {
 	return strings.EqualFold(full(u.Host), full(host))
 }
 
-// tokenGiven looks for the token in the Authorization header (RFC 6750 §2.1, or as the password of RFC 7617) and among
+// tokenPresented looks for the token in the Authorization header (RFC 6750 §2.1, or as the password of RFC 7617) and among
 // the subprotocols, never in the URL, which ends up in logs. Browsers send a stored Basic credential with the
 // requests of every page, so one in a request with an Origin proves nothing.
-func (a *Auth) tokenGiven(r *http.Request) bool {
+func (a Auth) tokenPresented(r *http.Request) bool {
 	if a.Token == "" {
 		return true
 	}
@@ -124,7 +125,7 @@ func (a *Auth) tokenGiven(r *http.Request) bool {
 }
 
 // equal compares in a time that tells nothing of the token, not even its length.
-func (a *Auth) equal(token string) bool {
+func (a Auth) equal(token string) bool {
 	x, y := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(a.Token))
 	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
 }

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/runnel-rpc/runnel/rpc/server"
 )
 
 func bearer(token string) http.Header { return http.Header{"Authorization": {"Bearer " + token}} }
@@ -44,9 +46,11 @@ func added(h http.Header, name, value string) http.Header {
 // TestAuth: who is let in, and what the others are told.
 func TestAuth(t *testing.T) {
 	s := serve(t, func(set *settings) {
-		set.Server.Auth.Token = "s3cret"
-		set.Server.Auth.AllowHosts = []string{"runnel.example"}
-		set.Server.Auth.AllowOrigins = []string{"https://app.example"}
+		set.Server.Auth = server.Auth{
+			Token:        "s3cret",
+			AllowHosts:   []string{"runnel.example"},
+			AllowOrigins: []string{"https://app.example"},
+		}
 		set.Server.MaxConnections = 2 // a refused one holds no place
 	})
 	const right = "Bearer s3cret"
@@ -161,7 +165,7 @@ func TestSameOriginNeedsACredential(t *testing.T) {
 
 // TestHealth: needs no token, and turns 503 when the server drains; then nobody is let in any more.
 func TestHealth(t *testing.T) {
-	s := serve(t, func(set *settings) { set.Server.Auth.Token = "s3cret" })
+	s := serve(t, func(set *settings) { set.Server.Auth = server.Auth{Token: "s3cret"} })
 	for _, path := range []string{"/health", "/healthz"} {
 		status, body := s.get(t, path)
 		if status != 200 || body != `{"status":"healthy"}` {

@@ -41,8 +41,8 @@ func benchServerHeld(b *testing.B, sessions, connections int, kind process.Conta
 	registry := session.NewRegistry(session.Options{
 		MaxSessions: sessions, MaxRetained: 10, Retain: time.Minute, ReplayBytes: 1 << 20, Host: host, Log: zerolog.Nop(),
 	})
-	srv := server.New(server.Local{Registry: registry}, server.Options{
-		Defaults:       server.Defaults{Shell: "/bin/sh", Grace: 2 * time.Second, ReplayBytes: 1 << 20, Environ: os.Environ()},
+	srv := server.New(registry, server.Options{
+		Defaults:       server.Defaults{Shell: "/bin/sh", Grace: 2 * time.Second, Environ: os.Environ()},
 		MaxConnections: connections, MaxUnauthenticated: connections, MaxInFlight: 1024, MaxMessageBytes: 1 << 20,
 		PingInterval: 20 * time.Second, WriteTimeout: 30 * time.Second, Log: zerolog.Nop(),
 	})

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"testing"
+
+	"github.com/runnel-rpc/runnel/rpc/server"
 )
 
 // sleeper is a command that only ends when it is ended.
@@ -68,7 +70,7 @@ func TestFault2Bounds(t *testing.T) {
 		s.dialSoon(t, dialing{path: "/ws"})
 	})
 	t.Run("refused upgrades hold nothing", func(t *testing.T) {
-		s := serve(t, func(set *settings) { set.Server.MaxConnections = 1; set.Server.Auth.Token = "secret" })
+		s := serve(t, func(set *settings) { set.Server.MaxConnections = 1; set.Server.Auth = server.Auth{Token: "secret"} })
 		for range 20 {
 			if p, err := s.tryDial(t, dialing{path: "/ws"}); err == nil || p.resp.StatusCode != 401 {
 				t.Fatalf("%v", err)

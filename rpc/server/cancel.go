@@ -21,7 +21,7 @@ func cancel(r *request, p *rpc.CancelParams) answer {
 }
 
 // end cancels a session, by a signal or by its own, and answers when its whole tree is gone or given up on.
-func end(s Session, grace rpc.Seconds, by syscall.Signal, answer func(rpc.CancelResult) any) answer {
+func end(s *session.Session, grace rpc.Seconds, by syscall.Signal, answer func(rpc.CancelResult) any) answer {
 	endWith(s, grace, by)
 	return later(func(ctx context.Context) (any, error) {
 		if err := await(ctx, s.Done()); err != nil {
@@ -38,7 +38,7 @@ func end(s Session, grace rpc.Seconds, by syscall.Signal, answer func(rpc.Cancel
 }
 
 // endWith cancels a session; grace and the signal are its own where they are not set.
-func endWith(s Session, grace rpc.Seconds, by syscall.Signal) {
+func endWith(s *session.Session, grace rpc.Seconds, by syscall.Signal) {
 	if grace.Set {
 		s.Cancel(&grace.D, by)
 	} else {
@@ -47,7 +47,7 @@ func endWith(s Session, grace rpc.Seconds, by syscall.Signal) {
 }
 
 // notStarted answers the cancel of a session that never ran: it is canceled, but for one whose start failed by itself.
-func notStarted(s Session, v *session.View, answer func(rpc.CancelResult) any) (any, error) {
+func notStarted(s *session.Session, v *session.View, answer func(rpc.CancelResult) any) (any, error) {
 	if v.Failure != session.ErrCanceled && v.State != session.Starting {
 		return nil, rpc.SessionNotFound(s.ID())
 	}

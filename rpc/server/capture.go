@@ -5,13 +5,14 @@ import (
 	"unicode/utf8"
 
 	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/session"
 	"github.com/runnel-rpc/runnel/stream"
 )
 
 // captured is a reply that has the newest n bytes of each stream, and the oldest that the execute asked for. Reply makes it
 // of the output up to a place. It is made to fit into one message: where escaping swells it too much, less is captured, and said
 // to be truncated.
-func captured(s Session, n int64, reply func(out rpc.CapturedOutput, seq int64) any) []byte {
+func captured(s *session.Session, n int64, reply func(out rpc.CapturedOutput, seq int64) any) []byte {
 	for oldest := s.Spec().CaptureHead; ; oldest, n = oldest/2, n/2 {
 		c := s.Capture(oldest, n)
 		b := mustMarshal(reply(capturedOutput(s, &c), c.Seq))
@@ -21,7 +22,7 @@ func captured(s Session, n int64, reply func(out rpc.CapturedOutput, seq int64) 
 	}
 }
 
-func capturedOutput(s Session, c *stream.Capture) (o rpc.CapturedOutput) {
+func capturedOutput(s *session.Session, c *stream.Capture) (o rpc.CapturedOutput) {
 	encoding, headed := s.Spec().Encoding, s.Spec().CaptureHead > 0
 	program := &s.Spec().Program
 	if program.Terminal != nil {

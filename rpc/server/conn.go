@@ -24,13 +24,13 @@ const silentPings = 3
 // conn is one WebSocket: the loop that reads requests, the outbox that writes, and the state that both share.
 type conn struct {
 	*state
-	server  *Server
-	id      string
-	owner   string
-	dialect *dialect
-	log     zerolog.Logger
-	ws      *websocket.Conn
-	outbox  *outbox
+	server    *Server
+	id        string
+	principal string // to whom the sessions of this connection belong
+	dialect   *dialect
+	log       zerolog.Logger
+	ws        *websocket.Conn
+	outbox    *outbox
 
 	ctx    context.Context // ends with the connection
 	cancel context.CancelFunc
@@ -43,8 +43,8 @@ type conn struct {
 	slowStart <-chan struct{} // Ready of the last start that took longer than startInline, or nil
 }
 
-func newConn(s *Server, owner string, d *dialect, sock *socket) *conn {
-	c := &conn{state: newState(), server: s, id: uuid.NewString(), owner: owner, dialect: d, replying: make(chan struct{}, 1)}
+func newConn(s *Server, principal string, d *dialect, sock *socket) *conn {
+	c := &conn{state: newState(), server: s, id: uuid.NewString(), principal: principal, dialect: d, replying: make(chan struct{}, 1)}
 	c.log = s.o.Log.With().Str("connection", c.id).Logger()
 	c.outbox = newOutbox(c.state, sock, s.o.PingInterval)
 	c.outbox.fail, c.outbox.finish = c.stuck, c.finish
@@ -209,26 +209,27 @@ func (c *conn) cancelRequest(id []byte) {
 }
 
 // find returns the caller's session of that id, or the connection's one running session where id is "".
-func (c *conn) find(id string) (Session, error) {
+func (c *conn) find(id string) (*session.Session, error) {
 	if id != "" {
 		canonical, bad := sessionID(id)
 		if bad != nil {
 			return nil, bad
 		}
-		s, err := c.server.sessions.Find(c.owner, canonical)
+		s, err := c.server.sessions.Find(c.principal, canonical)
 		if err != nil {
 			e, _ := wireError(err, id)
 			return nil, e
 		}
+		c.server.step("find")
 		return s, nil
 	}
-	var attached []Session
+	var attached []*session.Session
 	c.update(func(st *connStatus) {
 		for _, sub := range st.subscriptions {
 			attached = append(attached, sub.session)
 		}
 	})
-	var one Session
+	var one *session.Session
 	for _, s := range attached {
 		if s.View().State == session.Ended {
 			continue
@@ -241,6 +242,7 @@ func (c *conn) find(id string) (Session, error) {
 	if one == nil {
 		return nil, rpc.SessionNotFound("")
 	}
+	c.server.step("find")
 	return one, nil
 }
 

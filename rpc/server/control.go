@@ -5,14 +5,15 @@ import (
 
 	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/session"
 )
 
 // controls are the control types but for CANCEL; each returns what it is answered with, but for the id.
-var controls = map[string]func(Session, *rpc.ControlParams) (rpc.ControlResult, error){
-	rpc.ControlPause: func(s Session, _ *rpc.ControlParams) (rpc.ControlResult, error) {
+var controls = map[string]func(*session.Session, *rpc.ControlParams) (rpc.ControlResult, error){
+	rpc.ControlPause: func(s *session.Session, _ *rpc.ControlParams) (rpc.ControlResult, error) {
 		return rpc.ControlResult{Status: "paused"}, s.Pause()
 	},
-	rpc.ControlResume: func(s Session, _ *rpc.ControlParams) (rpc.ControlResult, error) {
+	rpc.ControlResume: func(s *session.Session, _ *rpc.ControlParams) (rpc.ControlResult, error) {
 		return rpc.ControlResult{Status: "resumed"}, s.Resume()
 	},
 	rpc.ControlSignal: signal,
@@ -42,7 +43,7 @@ func control(r *request, p *rpc.ControlParams) answer {
 	})
 }
 
-func signal(s Session, p *rpc.ControlParams) (said rpc.ControlResult, err error) {
+func signal(s *session.Session, p *rpc.ControlParams) (said rpc.ControlResult, err error) {
 	if p.Signal == "" {
 		return said, rpc.InvalidParams("signal", "signal is required")
 	}
@@ -72,7 +73,7 @@ func signalParam(field, name string) (syscall.Signal, *rpc.Error) {
 	return sig, nil
 }
 
-func resize(s Session, p *rpc.ControlParams) (said rpc.ControlResult, err error) {
+func resize(s *session.Session, p *rpc.ControlParams) (said rpc.ControlResult, err error) {
 	switch {
 	case s.Spec().Program.Terminal == nil:
 		return said, rpc.InvalidParams("type", "RESIZE is for pty sessions only")

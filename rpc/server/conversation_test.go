@@ -313,7 +313,7 @@ func (c *conversation) configure(set *settings, list []string) {
 		case "max_in_flight":
 			set.Server.MaxInFlight = n
 		case "replay_bytes":
-			set.Session.ReplayBytes, set.Server.Defaults.ReplayBytes = int64(n), int64(n)
+			set.Session.ReplayBytes = int64(n)
 		case "limit":
 			set.Server.Defaults.Limits = process.Limits{process.Limit(limit): int64(n)}
 		case "max_limit":

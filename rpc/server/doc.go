@@ -1,5 +1,5 @@
-// Package server speaks the Runnel protocol over WebSocket: frames in, dispatch, outbox, frames out. It
-// answers HTTP, says who may call, and reaches sessions through the small interface [Sessions].
+// Package server serves the Runnel protocol over WebSocket, for the sessions of a [session.Registry]. [Options] has
+// functions to authenticate callers, authorize requests, route them to other servers, and serve other HTTP paths.
 //
 // The path of a request:
 //

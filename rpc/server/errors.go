@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/sourcegraph/jsonrpc2"
 	"golang.org/x/sys/unix"
 
 	"github.com/runnel-rpc/runnel/process"
@@ -29,10 +30,13 @@ func wireError(err error, sessionID string) (e *rpc.Error, ok bool) {
 		bound *process.LimitError
 		perm  *process.NotPermittedError
 		attr  *process.AttributeError
+		other *jsonrpc2.Error
 	)
 	switch {
 	case errors.As(err, &e):
 		return e, true
+	case errors.As(err, &other):
+		return routedError(other), true
 	case errors.Is(err, session.ErrNotFound):
 		return rpc.SessionNotFound(sessionID), true
 	case errors.Is(err, session.ErrExists):
@@ -63,4 +67,13 @@ func wireError(err error, sessionID string) (e *rpc.Error, ok bool) {
 		return rpc.RequestCanceled(), true
 	}
 	return rpc.Internal(), false
+}
+
+// routedError is an error of the server that carried out a request: see [Options].Route.
+func routedError(e *jsonrpc2.Error) *rpc.Error {
+	routed := &rpc.Error{Code: int(e.Code), Message: e.Message}
+	if e.Data != nil {
+		routed.Data = *e.Data
+	}
+	return routed
 }

@@ -6,15 +6,10 @@ import (
 	"bytes"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/coder/websocket"
 	"github.com/google/uuid"
-
-	"github.com/runnel-rpc/runnel/rpc/server"
-	"github.com/runnel-rpc/runnel/session"
 )
 
 // tree is a command with descendants that no SIGTERM ends, and a mark that all of them carry.
@@ -158,10 +153,16 @@ func TestFault6ShutdownReturnsEverything(t *testing.T) {
 // TestFault6PanicReturnsEverything: a panic in a handler is an internal error to the client and nothing to
 // anybody else; the session's slot comes back.
 func TestFault6PanicReturnsEverything(t *testing.T) {
-	panics := &panicking{}
+	var panics panicking
 	s := serve(t, func(set *settings) {
 		set.Session.MaxSessions = 1
-		set.Wrap = func(s server.Sessions) server.Sessions { panics.Sessions = s; return panics }
+		set.Hook = panics.at
+		set.Server.Authorize = func(_, method string, _ any) error {
+			if method == "execute" {
+				panics.at("authorize")
+			}
+			return nil
+		}
 	})
 	expect := func() {
 		t.Helper()
@@ -169,7 +170,7 @@ func TestFault6PanicReturnsEverything(t *testing.T) {
 			t.Errorf("logged: %s", text)
 		}
 	}
-	for _, in := range []string{"reserve", "attach", "start", "started"} {
+	for _, in := range []string{"authorize", "attach", "begin", "begun"} {
 		t.Run(in, func(t *testing.T) {
 			before := holding()
 			p := s.dial(t)
@@ -178,7 +179,7 @@ func TestFault6PanicReturnsEverything(t *testing.T) {
 			for _, wait := range []bool{false, true} {
 				p.fails(-32603, "execute", with(params, "wait", wait))
 				expect()
-				if in != "started" {
+				if in != "begun" {
 					s.idle()
 				} else if wait {
 					break
@@ -201,21 +202,18 @@ func TestFault6PanicReturnsEverything(t *testing.T) {
 			again.reset()
 		})
 	}
-	for _, in := range []string{"pause", "view", "end"} {
-		t.Run(in, func(t *testing.T) {
+	for _, method := range []string{"control", "status", "cancel"} {
+		t.Run(method, func(t *testing.T) {
 			before := holding()
 			p := s.dial(t)
 			params, mark := tree()
 			id := p.started(params)
-			panics.in.Store(in)
-			switch in {
-			case "pause":
-				p.fails(-32603, "control", object{"type": "PAUSE"})
-			case "view":
-				p.fails(-32603, "status", object{"session_id": id})
-			case "end":
-				p.fails(-32603, "cancel", object{"session_id": id})
+			panics.in.Store("find")
+			params = object{"session_id": id}
+			if method == "control" {
+				params["type"] = "PAUSE"
 			}
+			p.fails(-32603, method, params)
 			panics.in.Store("")
 			expect()
 			p.ok("control", object{"type": "PAUSE", "session_id": id}, nil)
@@ -230,62 +228,11 @@ func TestFault6PanicReturnsEverything(t *testing.T) {
 	}
 }
 
-// panicking panics in the one step that it is told.
-type panicking struct {
-	server.Sessions
-	in atomic.Value
-}
-
-type panickingSession struct {
-	server.Session
-	of *panicking
-}
+// panicking panics at the one step that it contains.
+type panicking struct{ in atomic.Value }
 
 func (p *panicking) at(step string) {
 	if in, _ := p.in.Load().(string); in == step {
 		panic("as asked")
 	}
-}
-
-func (p *panicking) Reserve(spec session.Spec) (server.Session, bool, error) {
-	p.at("reserve")
-	s, created, err := p.Sessions.Reserve(spec)
-	if err != nil {
-		return nil, false, err
-	}
-	return panickingSession{s, p}, created, nil
-}
-
-func (p *panicking) Find(owner, id string) (server.Session, error) {
-	s, err := p.Sessions.Find(owner, id)
-	if err != nil {
-		return nil, err
-	}
-	return panickingSession{s, p}, nil
-}
-
-func (s panickingSession) Attach(o session.AttachOptions) server.Attachment {
-	s.of.at("attach")
-	return s.Session.Attach(o)
-}
-
-func (s panickingSession) Begin() {
-	s.of.at("start")
-	s.Session.Begin()
-	s.of.at("started")
-}
-
-func (s panickingSession) Pause() error {
-	s.of.at("pause")
-	return s.Session.Pause()
-}
-
-func (s panickingSession) View() session.View {
-	s.of.at("view")
-	return s.Session.View()
-}
-
-func (s panickingSession) Cancel(grace *time.Duration, by syscall.Signal) {
-	s.of.at("end")
-	s.Session.Cancel(grace, by)
 }

@@ -10,8 +10,7 @@ import (
 // execute starts a session and attaches the connection to it. Unless a file system holds up the start, it is over before
 // the next request of the connection is looked at.
 func execute(r *request, p *rpc.ExecuteParams) answer {
-	r.conn.dialect.execute(p)
-	spec, bad := r.conn.server.o.Defaults.spec(r.conn.owner, p)
+	spec, bad := r.conn.server.o.Defaults.spec(r.conn.principal, p)
 	if bad != nil {
 		return result(nil, bad)
 	}
@@ -32,9 +31,12 @@ func execute(r *request, p *rpc.ExecuteParams) answer {
 	}
 	o := attachedAs(p.SlowClient, p.Window)
 	o.stream = stream
+	r.conn.server.step("attach")
 	sub, attached := r.conn.subscribe(s, o)
 	if created {
+		r.conn.server.step("begin")
 		s.Begin()
+		r.conn.server.step("begun")
 		r.awaitStart(s)
 		if isOver(s.Ready()) {
 			if why := s.View().Failure; why != nil {
@@ -50,7 +52,7 @@ func execute(r *request, p *rpc.ExecuteParams) answer {
 }
 
 // started answers an execute that does not wait. Sent alone, its reply comes before the first event.
-func started(r *request, s Session, sub *subscription, created, attached bool) answer {
+func started(r *request, s *session.Session, sub *subscription, created, attached bool) answer {
 	done := func() (any, error) {
 		v := s.View()
 		if v.Failure != nil {
@@ -74,7 +76,7 @@ func started(r *request, s Session, sub *subscription, created, attached bool) a
 }
 
 // waitExecuted answers an execute with wait, after timeout with the output so far. Canceling the request ends the session.
-func waitExecuted(r *request, s Session, timeout rpc.Seconds, capture int64) answer {
+func waitExecuted(r *request, s *session.Session, timeout rpc.Seconds, capture int64) answer {
 	r.cleanup = s.Hold() // it waits, also when the connection has detached
 	return later(func(ctx context.Context) (any, error) {
 		ctx, cancel := within(ctx, timeout)
@@ -96,7 +98,7 @@ func waitExecuted(r *request, s Session, timeout rpc.Seconds, capture int64) ans
 }
 
 // stillRunning is the output so far.
-func stillRunning(s Session, capture int64) []byte {
+func stillRunning(s *session.Session, capture int64) []byte {
 	return captured(s, capture, func(out rpc.CapturedOutput, seq int64) any {
 		return rpc.StillRunning{Status: rpc.StatusRunning, SessionID: s.ID(), LastSeq: seq, CapturedOutput: out}
 	})
@@ -104,7 +106,7 @@ func stillRunning(s Session, capture int64) []byte {
 
 // wait answers with the completion record of a session.
 func wait(r *request, p *rpc.WaitParams) answer {
-	if limit := r.conn.server.o.Defaults.ReplayBytes; p.CaptureBytes != nil && *p.CaptureBytes > limit {
+	if limit := r.conn.server.o.Defaults.replayBytes; p.CaptureBytes != nil && *p.CaptureBytes > limit {
 		return result(nil, rpc.InvalidParams("capture_bytes", "capture_bytes is at most %d", limit))
 	}
 	s, err := r.conn.find(p.SessionID)
@@ -145,7 +147,7 @@ var errDeadline = rpc.Deadline()
 
 // completed is the record, with output where capture is given. Its reply stays behind the events that this
 // connection is still to get, unless a window may keep those back for as long as the client likes.
-func (r *request) completed(s Session, capture *int64) (any, error) {
+func (r *request) completed(s *session.Session, capture *int64) (any, error) {
 	v := s.View()
 	if v.Failure != nil {
 		return nil, v.Failure

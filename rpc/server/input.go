@@ -1,9 +1,13 @@
 package server
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/runnel-rpc/runnel/session"
+)
 
 // withInput puts what is known of a session's stdin behind the members of an object.
-func withInput(object []byte, s Session) []byte {
+func withInput(object []byte, s *session.Session) []byte {
 	in := s.Input()
 	b := append(object[:len(object)-1], `,"waiting_for_input":`...)
 	if in.Waiting {

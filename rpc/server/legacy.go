@@ -6,6 +6,7 @@ import (
 
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/wire"
+	"github.com/runnel-rpc/runnel/session"
 	"github.com/runnel-rpc/runnel/stream"
 )
 
@@ -13,15 +14,19 @@ import (
 var legacy = dialect{
 	parse:      wire.ParseUnversioned,
 	lenient:    true,
-	execute:    legacyExecute,
+	adjust:     legacyAdjust,
 	byLine:     true,
 	signalCode: legacyExitCode,
 	cancel:     legacyCancel,
 }
 
-// legacyExecute gives timeout its old meaning, the longest silence, unless the client says stream_timeout as well; and
-// lets Python write its output as it comes, as the original did.
-func legacyExecute(p *rpc.ExecuteParams) {
+// legacyAdjust gives the timeout of an execute its old meaning, the longest silence, unless the client sets
+// stream_timeout too, and makes Python write its output unbuffered, as the original server did.
+func legacyAdjust(params any) {
+	p, ok := params.(*rpc.ExecuteParams)
+	if !ok {
+		return
+	}
 	if !p.StreamTimeout.Set {
 		if !p.Timeout.Null {
 			p.StreamTimeout = p.Timeout
@@ -46,7 +51,7 @@ func legacyExitCode(s syscall.Signal) *int {
 
 // legacyCancel answers before it cancels, so that the answer comes before process.canceled, which clients wait for
 // behind it. In a batch, whose answers come together, it does not.
-func legacyCancel(r *request, s Session, grace rpc.Seconds, by syscall.Signal) answer {
+func legacyCancel(r *request, s *session.Session, grace rpc.Seconds, by syscall.Signal) answer {
 	select {
 	case <-s.Done():
 		return cancelAndWait(r, s, grace, by) // nothing is canceled any more: the answer is the record's

@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/session"
 )
 
 // listBatch is how many sessions list takes from the registry at a time.
@@ -35,7 +36,7 @@ func listPlace(next string) (before int64, err *rpc.Error) {
 func (c *conn) page(p *rpc.ListParams, before int64) []byte {
 	pg := listPage{text: []byte(`{"sessions":[`), params: p}
 	for !pg.full {
-		batch := c.server.sessions.ListBefore(c.owner, before, listBatch)
+		batch := c.server.sessions.ListBefore(c.principal, before, listBatch)
 		if len(batch) == 0 {
 			break
 		}
@@ -59,7 +60,7 @@ type listPage struct {
 }
 
 // add puts a session behind the others if it matches. The first one fits by itself: see statusText.
-func (pg *listPage) add(s Session) {
+func (pg *listPage) add(s *session.Session) {
 	if !matches(s.Spec().Labels, pg.params.Labels) {
 		return
 	}

@@ -42,6 +42,9 @@ func define[P any](name, summary string, handle func(*request, *P) answer, d det
 			if err := r.decode(p); err != nil {
 				return result(nil, err)
 			}
+			if err := r.authorize(p); err != nil {
+				return result(nil, err)
+			}
 			return handle(r, p)
 		},
 	}

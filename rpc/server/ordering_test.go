@@ -10,16 +10,17 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-
-	"github.com/runnel-rpc/runnel/rpc/server"
-	"github.com/runnel-rpc/runnel/session"
 )
 
 // TestReplyComesBeforeEvents of an execute that was sent alone, and a reply with a record or output behind
 // what it tells of.
 func TestReplyComesBeforeEvents(t *testing.T) {
 	s := serve(t, func(set *settings) {
-		set.Wrap = func(s server.Sessions) server.Sessions { return lateSessions{s} }
+		set.Hook = func(step string) {
+			if step == "begun" {
+				time.Sleep(5 * time.Millisecond) // so that the events are there before the reply
+			}
+		}
 	})
 	p := s.dial(t)
 	for range 40 {
@@ -70,24 +71,6 @@ func TestReplyComesBeforeEvents(t *testing.T) {
 		}
 		p.reply(fmt.Sprintf(`"r%d"`, p.ids))
 	}
-}
-
-// lateSessions take a while to tell of a new session, so that its events are there before the reply.
-type lateSessions struct{ server.Sessions }
-
-func (l lateSessions) Reserve(spec session.Spec) (server.Session, bool, error) {
-	s, created, err := l.Sessions.Reserve(spec)
-	if err != nil {
-		return nil, false, err
-	}
-	return lateSession{s}, created, nil
-}
-
-type lateSession struct{ server.Session }
-
-func (l lateSession) View() session.View {
-	time.Sleep(5 * time.Millisecond)
-	return l.Session.View()
 }
 
 // TestEventsComeInOrder: every state event at its place, output of before it before, output of after it after.

@@ -34,9 +34,9 @@ func read(r *request, p *rpc.ReadParams) answer {
 
 // reading is one read: a cursor of its own on the log, and how far it may go.
 type reading struct {
-	s       Session
+	s       *session.Session
 	dialect *dialect
-	cursor  Cursor
+	cursor  *stream.Cursor
 	ready   chan struct{}
 	release func()
 	after   int64
@@ -44,7 +44,7 @@ type reading struct {
 	max     int64 // bytes of output
 }
 
-func newReading(s Session, p *rpc.ReadParams, d *dialect) *reading {
+func newReading(s *session.Session, p *rpc.ReadParams, d *dialect) *reading {
 	rd := &reading{s: s, dialect: d, ready: make(chan struct{}, 1), after: p.AfterSeq, max: rpc.MaxFrameBytes}
 	if p.MaxBytes != nil {
 		rd.max = min(*p.MaxBytes, rd.max)

@@ -18,7 +18,6 @@ import (
 
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/client"
-	"github.com/runnel-rpc/runnel/rpc/server"
 	"github.com/runnel-rpc/runnel/session"
 )
 
@@ -415,20 +414,6 @@ func TestCallbacksMayTakeTheirTime(t *testing.T) {
 	}
 }
 
-// found tells of every session that is looked for.
-type found struct {
-	server.Sessions
-	tell func(server.Session)
-}
-
-func (f found) Find(owner, id string) (server.Session, error) {
-	s, err := f.Sessions.Find(owner, id)
-	if err == nil {
-		f.tell(s)
-	}
-	return s, err
-}
-
 // TestAcksWhileOthersAreAttachedAgain: a session that is attached to again may have used up its window before all
 // of the others are; what it consumed counts.
 func TestAcksWhileOthersAreAttachedAgain(t *testing.T) {
@@ -440,23 +425,28 @@ func TestAcksWhileOthersAreAttachedAgain(t *testing.T) {
 	}
 	var mu sync.Mutex
 	var cut bool
-	var first server.Session
+	var first string
 	consumed := map[string]*atomic.Int64{}
-	s := serve(t, func(set *settings) {
-		set.Wrap = func(all server.Sessions) server.Sessions {
-			return found{all, func(x server.Session) {
-				mu.Lock()
-				defer mu.Unlock()
-				switch {
-				case !cut:
-				case first == nil:
-					first = x
-				case first.ID() != x.ID(): // the second: let the first have a window's worth meanwhile
-					cut = false
-					first.Write([]byte("\n"), nil, true)
-					poll(func() bool { return consumed[first.ID()].Load() >= window-10 })
+	var s *service
+	s = serve(t, func(set *settings) {
+		set.Server.Authorize = func(principal, _ string, params any) error {
+			p, ok := params.(*rpc.AttachParams)
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case !cut || !ok:
+			case first == "":
+				first = p.SessionID
+			case first != p.SessionID: // the second: let the first have a window's worth meanwhile
+				cut = false
+				x, err := s.registry.Find(principal, first)
+				if err != nil {
+					return err
 				}
-			}}
+				x.Write([]byte("\n"), nil, true)
+				poll(func() bool { return consumed[first].Load() >= window-10 })
+			}
+			return nil
 		}
 	})
 	a := s.away(t)
@@ -473,7 +463,7 @@ func TestAcksWhileOthersAreAttachedAgain(t *testing.T) {
 	a.cut.cut()
 	within(t, "Restored", a.restored)
 	for _, x := range all {
-		if x.ID() != first.ID() {
+		if x.ID() != first {
 			if err := x.WriteBytes(t.Context(), []byte("\n"), true); err != nil {
 				t.Fatal(err)
 			}

@@ -108,7 +108,7 @@ func heldLimits(all []process.Held) (list []rpc.HeldLimit) {
 }
 
 // sessionStatus is what status and list tell of a session that was seen as v.
-func sessionStatus(s Session, v *session.View) rpc.SessionStatus {
+func sessionStatus(s *session.Session, v *session.View) rpc.SessionStatus {
 	spec := s.Spec()
 	command := spec.Command.(rpc.Command)
 	st := rpc.SessionStatus{

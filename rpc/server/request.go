@@ -64,12 +64,34 @@ const maxReplyOverhead = 4 << 10
 
 // decode decodes the params.
 func (r *request) decode(dst any) *rpc.Error {
-	return rpc.DecodeParams(r.params, dst, r.conn.dialect.lenient)
+	if err := rpc.DecodeParams(r.params, dst, r.conn.dialect.lenient); err != nil {
+		return err
+	}
+	r.conn.dialect.adjust(dst)
+	return nil
+}
+
+// authorize returns why the request is refused, or nil.
+func (r *request) authorize(params any) error {
+	if authorize := r.conn.server.o.Authorize; authorize != nil {
+		return authorize(r.conn.principal, r.Method, params)
+	}
+	return nil
+}
+
+// begin carries out the request, here or on another server.
+func (r *request) begin() answer {
+	if route := r.conn.server.o.Route; route != nil {
+		if wait := route(r.conn.ctx, r.conn.principal, &r.Request); wait != nil {
+			return later(func(ctx context.Context) (any, error) { return wait(ctx) })
+		}
+	}
+	return r.method.begin(r)
 }
 
 // run handles the request and sees that it is answered.
 func (r *request) run() {
-	a := r.guard(func() answer { return r.method.begin(r) })
+	a := r.guard(r.begin)
 	r.params, r.Params = nil, nil // a request that waits must not hold its text too
 	if a.wait == nil {
 		r.finish(a.result, a.err)

@@ -14,40 +14,21 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
-	"github.com/rs/zerolog"
 
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/session"
 )
 
-// Options say how a server behaves. No field has a default here: the command line has them.
-type Options struct {
-	Version        string
-	Auth           Auth
-	Defaults       Defaults
-	MaxConnections int
-	// MaxUnauthenticated is the most TCP connections that are not WebSockets; one more closes the oldest of them.
-	MaxUnauthenticated int
-	// RequestTimeout bounds an HTTP request, its answer and the wait for the next one, each. It is no bound of a WebSocket.
-	RequestTimeout  time.Duration
-	MaxInFlight     int   // requests on one connection
-	MaxMessageBytes int64 // of a message from a client
-	PingInterval    time.Duration
-	WriteTimeout    time.Duration // longest time in which no byte could be written to a peer
-	Drain           time.Duration // what running sessions have at shutdown
-	Bounds          rpc.Bounds    // what connected tells of the registry's bounds; the rest is filled in
-	Capabilities    []string      // what connected tells of the machine's
-	Log             zerolog.Logger
-}
-
 // Server serves the protocol on any number of listeners. Its methods may be called concurrently.
 type Server struct {
 	o        Options
-	sessions Sessions
+	sessions *session.Registry
 	http     *http.Server
 	refusals *refusals
-	pending  *pending
 	wg       sync.WaitGroup // connections
+
+	unauthenticated *unauthenticated
+	hook            func(step string) // of a test; nil if there is none
 
 	mu     sync.Mutex
 	conns  map[*conn]struct{}
@@ -55,20 +36,23 @@ type Server struct {
 	closed bool
 }
 
-// New returns a server of sessions. Serve it, and then Shutdown.
-func New(sessions Sessions, o Options) *Server {
-	o.Defaults.enterDirectory()
+// New returns a server of the sessions of a registry. Serve it, and then Shutdown.
+func New(sessions *session.Registry, o Options) *Server {
+	o = o.withDefaults(sessions)
 	s := &Server{o: o, sessions: sessions, refusals: newRefusals(o.Log), conns: make(map[*conn]struct{})}
-	s.pending = newPending(o.MaxUnauthenticated, s.refusals)
+	s.unauthenticated = newUnauthenticated(o.MaxUnauthenticated, s.refusals)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ws", func(w http.ResponseWriter, r *http.Request) { s.upgrade(w, r, &current) })
 	mux.HandleFunc("GET /ws/mcp", func(w http.ResponseWriter, r *http.Request) { s.upgrade(w, r, &legacy) })
 	mux.HandleFunc("GET /health", s.health)
 	mux.HandleFunc("GET /healthz", s.health)
+	for pattern, h := range o.Routes {
+		mux.Handle(pattern, s.authenticated(h))
+	}
 	s.http = &http.Server{
 		Handler:           mux,
 		ConnContext:       connContext,
-		ConnState:         s.pending.state,
+		ConnState:         s.unauthenticated.state,
 		ReadHeaderTimeout: o.RequestTimeout,
 		ReadTimeout:       o.RequestTimeout, // of the body too, which nobody wants
 		WriteTimeout:      o.RequestTimeout,
@@ -81,7 +65,7 @@ func New(sessions Sessions, o Options) *Server {
 
 // Serve accepts connections on l until Shutdown, and then returns nil.
 func (s *Server) Serve(l net.Listener) error {
-	if err := s.http.Serve(listener{l, s.pending}); !errors.Is(err, http.ErrServerClosed) {
+	if err := s.http.Serve(listener{l, s.unauthenticated}); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil
@@ -140,12 +124,8 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 
 // upgrade makes a WebSocket of a request and serves it to its end.
 func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, d *dialect) {
-	if status, why := s.o.Auth.check(r); status != 0 {
-		if status == http.StatusUnauthorized {
-			w.Header().Set("WWW-Authenticate", "Bearer")
-		}
-		s.refusals.add(why, r.RemoteAddr, status)
-		http.Error(w, why, status)
+	principal, ok := s.authenticate(w, r)
+	if !ok {
 		return
 	}
 	if !s.enter() {
@@ -156,7 +136,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, d *dialect) {
 	}
 	defer s.wg.Done()
 	tcp := peerOf(r.Context()).conn
-	s.pending.remove(tcp)
+	s.unauthenticated.remove(tcp)
 	sock := newSocket(tcp, s.o.WriteTimeout)
 	c := newConn(s, principal, d, sock)
 	h := &hijacker{ResponseWriter: w, lib: &libraryConn{socket: sock, outbox: c.outbox, idle: s.idle(), closed: make(chan struct{})}}
@@ -173,7 +153,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, d *dialect) {
 			_ = h.lib.Close()
 			_ = sock.Conn.Close()
 		} else {
-			s.pending.add(tcp)
+			s.unauthenticated.add(tcp)
 		}
 		return
 	}
@@ -215,22 +195,6 @@ func (s *Server) leave(c *conn) {
 
 // connected is the params of a connection's first message.
 func (s *Server) connected(id string) rpc.Connected {
-	b := s.o.Bounds
-	b.MaxConnections = s.o.MaxConnections
-	b.MaxMessageBytes = s.o.MaxMessageBytes
-	b.MaxInFlight = s.o.MaxInFlight
-	b.MaxInFlightBytes = maxInFlightBytes
-	b.MaxBatch = maxBatch
-	b.MaxAttached = maxAttached
-	b.ReplayBytes = s.o.Defaults.ReplayBytes
-	b.StdinQueueBytes = session.StdinQueueBytes
-	b.MaxOutputBytes = rpc.MaxOutputBytes
-	b.PingInterval = s.o.PingInterval.Seconds()
-	b.WriteTimeout = s.o.WriteTimeout.Seconds()
-	b.DefaultTimeout = s.o.Defaults.Timeout.Seconds()
-	b.DefaultStreamTime = s.o.Defaults.StreamTimeout.Seconds()
-	b.DefaultGrace = s.o.Defaults.Grace.Seconds()
-	b.DefaultLinger = s.o.Defaults.Linger.Seconds()
 	return rpc.Connected{
 		ConnectionID: id,
 		SessionID:    id,
@@ -238,7 +202,14 @@ func (s *Server) connected(id string) rpc.Connected {
 		Version:      s.o.Version,
 		Protocol:     rpc.Version,
 		Capabilities: slices.Concat(capabilities, s.o.Capabilities),
-		Limits:       b,
+		Limits:       s.bounds(),
+	}
+}
+
+// step calls the hook of a test.
+func (s *Server) step(name string) {
+	if s.hook != nil {
+		s.hook(name)
 	}
 }
 

@@ -17,9 +17,6 @@ import (
 
 	"github.com/runnel-rpc/runnel/rpc/server"
 	"github.com/runnel-rpc/runnel/session"
-	"github.com/runnel-rpc/runnel/stream"
-
-	"github.com/runnel-rpc/runnel/rpc"
 )
 
 // service is a whole server on a port of its own, put together as `runnel serve` does.
@@ -34,11 +31,11 @@ type service struct {
 	once     sync.Once
 }
 
-// settings of a service; the zero value of Wrap is none.
+// settings of a service. Hook, which may be nil, is called at the steps of handlers.
 type settings struct {
 	Server  server.Options
 	Session session.Options
-	Wrap    func(server.Sessions) server.Sessions
+	Hook    func(step string)
 }
 
 // serve starts a service and sees that at the test's end it is shut down, has panicked nowhere, and has
@@ -55,7 +52,6 @@ func serve(t testing.TB, change ...func(*settings)) *service {
 				Shell:         "/bin/sh",
 				StreamTimeout: 5 * time.Minute,
 				Grace:         2 * time.Second,
-				ReplayBytes:   1 << 20,
 				Environ:       os.Environ(),
 			},
 			MaxConnections:     100,
@@ -76,16 +72,9 @@ func serve(t testing.TB, change ...func(*settings)) *service {
 			Host:        host,
 			Log:         zerolog.New(log).Level(zerolog.ErrorLevel),
 		},
-		Wrap: func(s server.Sessions) server.Sessions { return s },
 	}
 	for _, c := range change {
 		c(&set)
-	}
-	set.Server.Bounds = rpc.Bounds{
-		MaxSessions:         set.Session.MaxSessions,
-		MaxRetained:         max(set.Session.MaxRetained, 0),
-		Retain:              set.Session.Retain.Seconds(),
-		DefaultMaxLineBytes: stream.DefaultMaxLine,
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -95,12 +84,13 @@ func serve(t testing.TB, change ...func(*settings)) *service {
 	s := &service{
 		t:        t,
 		registry: registry,
-		server:   server.New(set.Wrap(server.Local{Registry: registry}), set.Server),
+		server:   server.New(registry, set.Server),
 		address:  l.Addr().String(),
 		log:      log,
 		served:   make(chan error, 1),
 		drain:    set.Server.Drain,
 	}
+	s.server.SetHook(set.Hook)
 	go func() { s.served <- s.server.Serve(l) }()
 	t.Cleanup(func() {
 		late := time.AfterFunc(20*time.Second, func() {

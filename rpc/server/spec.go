@@ -13,22 +13,6 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-// Defaults are what an execute gets that leaves a param out.
-type Defaults struct {
-	Shell         string // runs a string command, with -c; a POSIX shell, see shellArgv
-	Timeout       time.Duration
-	StreamTimeout time.Duration
-	Grace         time.Duration
-	Linger        time.Duration
-	ReplayBytes   int64    // the largest capture_bytes
-	Environ       []string // passed on to commands, each name=value; PWD is set by New
-
-	dir string // the server's working directory, "" where it is unknown
-
-	Limits    process.Limits // of a session that does not say
-	MaxLimits process.Limits // ceilings, which also hold where nothing is said
-}
-
 // defaultCapture is the default of capture_bytes.
 const defaultCapture = 64 << 10
 
@@ -99,11 +83,11 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 
 // checkCapture checks what an execute answers with.
 func (d *Defaults) checkCapture(p *rpc.ExecuteParams) *rpc.Error {
-	if captureBytes(p.CaptureBytes, 0) > d.ReplayBytes {
-		return rpc.InvalidParams("capture_bytes", "capture_bytes is at most %d", d.ReplayBytes)
+	if captureBytes(p.CaptureBytes, 0) > d.replayBytes {
+		return rpc.InvalidParams("capture_bytes", "capture_bytes is at most %d", d.replayBytes)
 	}
-	if captureBytes(p.CaptureHeadBytes, 0) > d.ReplayBytes {
-		return rpc.InvalidParams("capture_head_bytes", "capture_head_bytes is at most %d", d.ReplayBytes)
+	if captureBytes(p.CaptureHeadBytes, 0) > d.replayBytes {
+		return rpc.InvalidParams("capture_head_bytes", "capture_head_bytes is at most %d", d.replayBytes)
 	}
 	if p.WaitTimeout.Set && !p.Wait {
 		return rpc.InvalidParams("wait_timeout", "wait_timeout is for an execute with wait")

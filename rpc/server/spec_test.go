@@ -20,7 +20,7 @@ func TestWeight(t *testing.T) {
 		"terminal":  {Command: rpc.Command{Shell: "true"}, PTY: &rpc.PTY{Rows: 1, Cols: 1, Term: large}},
 		"name":      {Command: rpc.Command{Shell: "true"}, Labels: map[string]string{large: ""}},
 	} {
-		spec, err := (&Defaults{}).spec(principal, &p)
+		spec, err := (&Defaults{}).spec(user, &p)
 		if n := int64(len(large)); err != nil || spec.Weight < n || spec.Weight > n+1000 {
 			t.Errorf("%s: %d, %v", name, spec.Weight, err)
 		}

@@ -15,7 +15,7 @@ import (
 const startInline = 10 * time.Millisecond
 
 // awaitStart waits for the start of a session unless that may take long. It is called by the reader of the connection only.
-func (r *request) awaitStart(s Session) {
+func (r *request) awaitStart(s *session.Session) {
 	if slow := r.conn.slowStart; slow != nil && !isOver(slow) {
 		return
 	}
@@ -49,7 +49,7 @@ func isOver(done <-chan struct{}) bool {
 }
 
 // afterStart does f now, or for a session that is starting when that is over, in the order of the requests.
-func (r *request) afterStart(s Session, f func() (any, error)) answer {
+func (r *request) afterStart(s *session.Session, f func() (any, error)) answer {
 	var once sync.Once // f is done, or the request is canceled
 	done := make(chan answer, 1)
 	will := s.AfterStart(func() {

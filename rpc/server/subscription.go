@@ -17,8 +17,8 @@ const maxAttached = 1000
 // ordered after its events.
 type subscription struct {
 	conn    *conn
-	session Session
-	att     Attachment
+	session *session.Session
+	att     *session.Attachment
 	enc     encoder
 	stream  bool
 	window  int64
@@ -31,7 +31,7 @@ type subscription struct {
 	closed    bool // is not on the connection any more
 	sent      int64
 	ordered   []orderedReply // sorted by seq
-	reading   Cursor         // at the newest read, if the subscription has no output: it paces the session
+	reading   *stream.Cursor // at the newest read, if the subscription has no output: it paces the session
 }
 
 // orderedReply is a reply that is ordered after the events up to seq.
@@ -60,9 +60,9 @@ func attachedAs(slowClient string, window *int64) attachOptions {
 
 // subscribe attaches the connection to a session. Nothing of the subscription is sent before its start. An
 // existing subscription is replaced if o says so; else it is returned, and created is false.
-func (c *conn) subscribe(s Session, o attachOptions) (sub *subscription, created bool) {
+func (c *conn) subscribe(s *session.Session, o attachOptions) (sub *subscription, created bool) {
 	old := c.subscription(s.ID())
-	if old != nil && !o.move && old.session.Done() == s.Done() { // else the id is that of a forgotten session
+	if old != nil && !o.move && old.session == s { // else the id is that of a forgotten session
 		return old, false
 	}
 	sub = newSubscription(c, s, o)
@@ -86,7 +86,7 @@ func (c *conn) subscribe(s Session, o attachOptions) (sub *subscription, created
 	return sub, true
 }
 
-func newSubscription(c *conn, s Session, o attachOptions) *subscription {
+func newSubscription(c *conn, s *session.Session, o attachOptions) *subscription {
 	sub := &subscription{conn: c, session: s, stream: o.stream, window: o.window, sent: o.after, enc: newEncoder(s.Spec(), c.dialect)}
 	sub.att = s.Attach(session.AttachOptions{
 		Cursor: stream.CursorOptions{
@@ -223,7 +223,7 @@ func (sub *subscription) readFrom(seq int64) {
 		return
 	}
 	var closed bool
-	var reading Cursor
+	var reading *stream.Cursor
 	sub.conn.update(func(*connStatus) { closed, reading = sub.closed, sub.reading })
 	switch {
 	case closed:
@@ -245,7 +245,7 @@ func (sub *subscription) readFrom(seq int64) {
 
 // closeReading ends the pacing by reads of a subscription that is closed.
 func (sub *subscription) closeReading() {
-	var reading Cursor
+	var reading *stream.Cursor
 	sub.conn.update(func(*connStatus) { reading, sub.reading = sub.reading, nil })
 	if reading != nil {
 		reading.Close()

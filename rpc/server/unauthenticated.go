@@ -9,10 +9,10 @@ import (
 	"syscall"
 )
 
-// pending are the TCP connections that nobody has authenticated: those that are not, or not yet, a WebSocket. They are
+// unauthenticated are the TCP connections that nobody has authenticated: those that are not, or not yet, a WebSocket. They are
 // bounded, because each holds a descriptor and memory: one too many closes the oldest. Connections over the Unix socket
 // are the owner's and not among them. Its methods may be called concurrently.
-type pending struct {
+type unauthenticated struct {
 	most     int
 	refusals *refusals
 
@@ -20,64 +20,64 @@ type pending struct {
 	conns []net.Conn // the oldest first
 }
 
-func newPending(most int, r *refusals) *pending {
-	return &pending{most: most, refusals: r}
+func newUnauthenticated(most int, r *refusals) *unauthenticated {
+	return &unauthenticated{most: most, refusals: r}
 }
 
 // state is the http.Server's ConnState.
-func (p *pending) state(c net.Conn, s http.ConnState) {
+func (u *unauthenticated) state(c net.Conn, s http.ConnState) {
 	switch s {
 	case http.StateNew:
-		p.add(c)
+		u.add(c)
 	case http.StateHijacked, http.StateClosed:
-		p.remove(c)
+		u.remove(c)
 	}
 }
 
 // add counts a connection, and closes the oldest if it is one too many.
-func (p *pending) add(c net.Conn) {
+func (u *unauthenticated) add(c net.Conn) {
 	if _, tcp := c.(*net.TCPConn); !tcp {
 		return
 	}
-	p.mu.Lock()
-	p.conns = append(p.conns, c)
-	full := len(p.conns) > p.most
-	p.mu.Unlock()
+	u.mu.Lock()
+	u.conns = append(u.conns, c)
+	full := len(u.conns) > u.most
+	u.mu.Unlock()
 	if full {
-		p.closeOldest("too many unauthenticated connections")
+		u.closeOldest("too many unauthenticated connections")
 	}
 }
 
-func (p *pending) remove(c net.Conn) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if i := slices.Index(p.conns, c); i >= 0 {
-		p.conns = slices.Delete(p.conns, i, i+1)
+func (u *unauthenticated) remove(c net.Conn) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if i := slices.Index(u.conns, c); i >= 0 {
+		u.conns = slices.Delete(u.conns, i, i+1)
 	}
 }
 
 // closeOldest closes the oldest connection, if there is one.
-func (p *pending) closeOldest(why string) {
-	p.mu.Lock()
-	if len(p.conns) == 0 {
-		p.mu.Unlock()
+func (u *unauthenticated) closeOldest(why string) {
+	u.mu.Lock()
+	if len(u.conns) == 0 {
+		u.mu.Unlock()
 		return
 	}
-	c := p.conns[0]
-	p.conns = slices.Delete(p.conns, 0, 1)
-	p.mu.Unlock()
+	c := u.conns[0]
+	u.conns = slices.Delete(u.conns, 0, 1)
+	u.mu.Unlock()
 	if tcp, ok := c.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0) // by RST: the kernel keeps nothing for a peer that does not close
 	}
 	_ = c.Close()
-	p.refusals.add(why, c.RemoteAddr().String(), 0)
+	u.refusals.add(why, c.RemoteAddr().String(), 0)
 }
 
 // listener is one that no lack of resources ends: what accept(2) may fail with for a while is temporary, and the
 // http.Server tries again after a pause.
 type listener struct {
 	net.Listener
-	pending *pending
+	unauthenticated *unauthenticated
 }
 
 // Accept implements net.Listener. Without a descriptor for a new connection it closes the oldest unauthenticated one.
@@ -87,7 +87,7 @@ func (l listener) Accept() (net.Conn, error) {
 	case err == nil:
 		return c, nil
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
-		l.pending.closeOldest("out of file descriptors")
+		l.unauthenticated.closeOldest("out of file descriptors")
 	case !slices.ContainsFunc(passing, func(e syscall.Errno) bool { return errors.Is(err, e) }):
 		return nil, err
 	}

@@ -1,0 +1,129 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/sourcegraph/jsonrpc2"
+
+	"github.com/runnel-rpc/runnel/process"
+	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/session"
+	"github.com/runnel-rpc/runnel/stream"
+)
+
+// Options configure a server. The zero value serves with the defaults that the fields name.
+type Options struct {
+	// Version is reported by connected.
+	Version string
+	// Defaults are for what an execute leaves out.
+	Defaults Defaults
+
+	// Auth identifies the caller of an HTTP request. Nil is Auth{}: any caller that reaches the port on loopback.
+	Auth Authenticator
+	// Authorize decides whether a principal may call a method with params. It is called for each request, in the order of
+	// the requests of a connection, after the params are decoded and before anything is done: for an execute, before a
+	// slot is reserved. params is a pointer to the method's type of params, as in [Methods]. A request is answered with
+	// the error, which should be an *rpc.Error. It must not block. Nil allows everything.
+	Authorize func(principal, method string, params any) error
+	// Route decides which server carries out a request. It is called in the order of the requests of a connection,
+	// before the params are decoded, and must not block. To carry out a request elsewhere it begins it there, and returns a
+	// function that waits for the result. The error of that function is the reply if it is an *rpc.Error or a
+	// *jsonrpc2.Error. The context of Route ends with the connection, that of the function also when the request is
+	// canceled. The params of r are valid until Route returns; its ID is not set. If Route is nil or returns nil, this
+	// server carries out the request.
+	Route func(ctx context.Context, principal string, r *jsonrpc2.Request) (wait func(context.Context) (json.RawMessage, error))
+	// Routes are additional HTTP handlers by their patterns, as in [http.ServeMux]. They get requests that Auth accepts;
+	// [Principal] has the caller. The patterns of the server's own paths panic in New.
+	Routes map[string]http.Handler
+
+	MaxConnections int // WebSockets; 0 is 100
+	// MaxUnauthenticated is the most TCP connections that are not WebSockets; one more closes the oldest of them. 0 is 128.
+	MaxUnauthenticated int
+	// RequestTimeout bounds an HTTP request, its response and the wait for the next request, each. It does not apply to
+	// WebSockets. 0 is 10 s.
+	RequestTimeout  time.Duration
+	MaxInFlight     int           // requests in flight on one connection; 0 is 1024
+	MaxMessageBytes int64         // bytes of a message from a client; 0 is 1 MiB
+	PingInterval    time.Duration // between pings; a connection on which nothing moves for three is closed; 0 is 20 s
+	WriteTimeout    time.Duration // longest time in which the peer takes no byte; 0 is 30 s
+	Drain           time.Duration // that a shutdown leaves to running sessions, for Announce
+
+	// Capabilities are those of the machine, reported by connected with the server's own.
+	Capabilities []string
+	// Log is where the server logs. The zero value logs nothing.
+	Log zerolog.Logger
+}
+
+// Defaults are for the params that an execute leaves out. Zero times are what null means for the param: no timeout, no
+// linger, and for Grace SIGKILL at once.
+type Defaults struct {
+	Shell         string // a POSIX shell, which runs a string command with -c; "" is /bin/sh
+	Timeout       time.Duration
+	StreamTimeout time.Duration
+	Grace         time.Duration
+	Linger        time.Duration
+	// Environ is the environment of commands, each name=value; New sets PWD. Nil is the environment of the server.
+	Environ []string
+
+	Limits    process.Limits // of a session that sets none
+	MaxLimits process.Limits // ceilings, which also apply to sessions that set none
+
+	dir         string // the server's working directory, "" if it is unknown
+	replayBytes int64  // of the registry: the largest capture_bytes
+}
+
+// withDefaults returns the options with their defaults filled in.
+func (o Options) withDefaults(sessions *session.Registry) Options {
+	if o.Auth == nil {
+		o.Auth = Auth{}
+	}
+	o.MaxConnections = cmp.Or(o.MaxConnections, 100)
+	o.MaxUnauthenticated = cmp.Or(o.MaxUnauthenticated, 128)
+	o.RequestTimeout = cmp.Or(o.RequestTimeout, 10*time.Second)
+	o.MaxInFlight = cmp.Or(o.MaxInFlight, 1024)
+	o.MaxMessageBytes = cmp.Or(o.MaxMessageBytes, 1<<20)
+	o.PingInterval = cmp.Or(o.PingInterval, 20*time.Second)
+	o.WriteTimeout = cmp.Or(o.WriteTimeout, 30*time.Second)
+	d := &o.Defaults
+	d.Shell = cmp.Or(d.Shell, "/bin/sh")
+	d.replayBytes = sessions.Options().ReplayBytes
+	if d.Environ == nil {
+		d.Environ = os.Environ()
+	}
+	d.enterDirectory()
+	return o
+}
+
+// bounds are those of the server and its registry, as connected reports them.
+func (s *Server) bounds() rpc.Bounds {
+	registry, defaults := s.sessions.Options(), &s.o.Defaults
+	return rpc.Bounds{
+		MaxSessions:         registry.MaxSessions,
+		MaxRetained:         max(registry.MaxRetained, 0),
+		Retain:              max(registry.Retain, 0).Seconds(),
+		ReplayBytes:         registry.ReplayBytes,
+		ReplayTotal:         max(registry.ReplayTotal, 0),
+		MaxConnections:      s.o.MaxConnections,
+		MaxMessageBytes:     s.o.MaxMessageBytes,
+		MaxInFlight:         s.o.MaxInFlight,
+		MaxInFlightBytes:    maxInFlightBytes,
+		MaxBatch:            maxBatch,
+		MaxAttached:         maxAttached,
+		StdinQueueBytes:     session.StdinQueueBytes,
+		MaxOutputBytes:      rpc.MaxOutputBytes,
+		DefaultMaxLineBytes: stream.DefaultMaxLine,
+		MinNice:             process.MinNice(),
+		PingInterval:        s.o.PingInterval.Seconds(),
+		WriteTimeout:        s.o.WriteTimeout.Seconds(),
+		DefaultTimeout:      defaults.Timeout.Seconds(),
+		DefaultStreamTime:   defaults.StreamTimeout.Seconds(),
+		DefaultGrace:        defaults.Grace.Seconds(),
+		DefaultLinger:       defaults.Linger.Seconds(),
+	}
+}
