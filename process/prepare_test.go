@@ -11,7 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A start is prepared only if all that it opens was executed a moment ago and has not changed since.
+// TestPrepare checks that a start is prepared only if all files that it opens were executed
+// recently and have not changed since.
 func TestPrepare(t *testing.T) {
 	h := openHost(t, Group)
 	dir := t.TempDir()
@@ -25,14 +26,14 @@ func TestPrepare(t *testing.T) {
 		"interpreted": sh("exit 3"),
 	} {
 		write(t, path, "#!/bin/sh\nexit 3\n", 0o755)
-		if err := os.Chmod(path, 0o755); err != nil { // another change of status: what is held is another file
+		if err := os.Chmod(path, 0o755); err != nil { // another ctime: the file in the cache is not this one
 			t.Fatal(err)
 		}
-		if prepared(t, h, spec) && name != "interpreted" { // the shell may be held for another one's sake
-			t.Errorf("%s: prepared at once", name)
+		if prepared(t, h, spec) && name != "interpreted" { // the shell may be in the cache already
+			t.Errorf("%s: Prepare = true before the first start", name)
 		}
 		if !prepared(t, h, spec) {
-			t.Errorf("%s: not prepared after a start", name)
+			t.Errorf("%s: Prepare = false after a start", name)
 		}
 		if name == "interpreted" {
 			continue
@@ -42,7 +43,7 @@ func TestPrepare(t *testing.T) {
 		}
 		a := h.Attempt(spec)
 		if a.Prepare() {
-			t.Errorf("%s: prepared although it may not be executed", name)
+			t.Errorf("%s: Prepare = true for a file that is not executable", name)
 		}
 		if _, err := a.Start(context.Background()); errnoOf(err) != unix.EACCES {
 			t.Errorf("%s: %v", name, err)
@@ -50,7 +51,7 @@ func TestPrepare(t *testing.T) {
 	}
 }
 
-// prepared starts spec and reports whether that was prepared.
+// prepared runs spec and returns the result of Prepare.
 func prepared(t *testing.T, h *Host, spec Spec) bool {
 	t.Helper()
 	a := h.Attempt(spec)
@@ -68,7 +69,8 @@ func prepared(t *testing.T, h *Host, spec Spec) bool {
 	return is
 }
 
-// A program with a chain of interpreters as long as the kernel follows is not prepared, or is, but never panics.
+// TestPrepareInterpreters checks that Prepare accepts chains of interpreters, even longer ones than
+// the kernel follows.
 func TestPrepareInterpreters(t *testing.T) {
 	h := openHost(t, Group)
 	dir := t.TempDir()

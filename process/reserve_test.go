@@ -15,7 +15,7 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/fdreserve"
 )
 
-// fillDescriptors takes every descriptor that this process may have, until free is called.
+// fillDescriptors opens descriptors until this process has no free one. free closes them.
 func fillDescriptors(t testing.TB) (free func()) {
 	t.Helper()
 	var old unix.Rlimit
@@ -41,7 +41,8 @@ func fillDescriptors(t testing.TB) (free func()) {
 	})
 }
 
-// Issue 8, section 1: to end a tree needs no descriptor that was not there when it started.
+// TestTreeEndsWithoutFreeDescriptors checks that ending a tree needs no descriptor that was not
+// open when it started.
 func TestTreeEndsWithoutFreeDescriptors(t *testing.T) {
 	eachHost(t, func(t *testing.T, h *Host) {
 		const deaf = `trap '' TERM; echo $$; while :; do sleep 60 & wait; done`
@@ -50,27 +51,28 @@ func TestTreeEndsWithoutFreeDescriptors(t *testing.T) {
 		free := fillDescriptors(t)
 		defer free()
 		if _, err := os.Open("/proc"); !errors.Is(err, unix.EMFILE) {
-			t.Fatal("there are descriptors left:", err)
+			t.Fatal("descriptors are free:", err)
 		}
-		living, livingErr := p.Members()
+		members, listErr := p.Members()
 		errs := errors.Join(p.Pause(), p.Resume(), p.Signal(syscall.SIGURG), p.Terminate(), p.Kill())
 		waited := p.WaitExit()
 		r := p.Sweep(context.Background(), 0)
 		free()
-		if livingErr != nil || len(living) < 2 {
-			t.Errorf("living: %v, %v", living, livingErr)
+		if listErr != nil || len(members) < 2 {
+			t.Errorf("Members = %v, %v", members, listErr)
 		}
 		if errs != nil || waited != nil {
-			t.Errorf("%v, %v", errs, waited)
+			t.Errorf("signals: %v, WaitExit: %v", errs, waited)
 		}
 		if len(r.Survivors) > 0 || r.Unverified || alive(pids[0]) || alive(pids[1]) {
-			t.Errorf("%+v, alive: %v, %v", r, alive(pids[0]), alive(pids[1]))
+			t.Errorf("Sweep = %+v; alive: %v, %v", r, alive(pids[0]), alive(pids[1]))
 		}
 	})
 }
 
-// Without the reserve the same is said to be unknown, and never reported as a tree that is dead.
-func TestUninspectedTreeIsNotReportedAsDead(t *testing.T) {
+// TestUnlistedTreeIsUnverified checks that without free descriptors and without a reserve the end
+// of a tree is reported as unverified.
+func TestUnlistedTreeIsUnverified(t *testing.T) {
 	h := openHost(t, Marker)
 	p := startOn(t, h, sh(`setsid sh -c 'trap "" TERM; echo $$; while :; do sleep 60 & wait; done' & sleep 60`))
 	pid := readPID(t, p.Stdout())
@@ -78,7 +80,7 @@ func TestUninspectedTreeIsNotReportedAsDead(t *testing.T) {
 		fdreserve.Release()
 		defer func() { h.reserved = fdreserve.Acquire() == nil }()
 	}
-	h.pinned.Close() // which would close some later
+	h.pinned.Close() // else pinned files are closed later, and descriptors become free
 	free := fillDescriptors(t)
 	_, readErr := fdreserve.ReadFile("/proc/self/stat")
 	_ = syscall.Kill(p.PID(), syscall.SIGKILL)
@@ -86,12 +88,12 @@ func TestUninspectedTreeIsNotReportedAsDead(t *testing.T) {
 	r := p.Sweep(context.Background(), 0)
 	free()
 	if !fdreserve.Exhausted(readErr) {
-		t.Errorf("without a reserve: %v", readErr)
+		t.Errorf("ReadFile without a free descriptor and without a reserve: %v", readErr)
 	}
 	if !r.Found || !r.Unverified {
-		t.Errorf("%+v, alive: %v", r, alive(pid))
+		t.Errorf("Sweep = %+v; alive: %v", r, alive(pid))
 	}
-	if err := h.endLeftovers(); err != nil || alive(pid) { // as when the host is closed
-		t.Errorf("%v, alive: %v", err, alive(pid))
+	if err := h.endLeftovers(); err != nil || alive(pid) { // as Close does
+		t.Errorf("endLeftovers: %v; alive: %v", err, alive(pid))
 	}
 }

@@ -12,15 +12,14 @@ import (
 	"time"
 )
 
-// settled waits until a process has come to sleep with that program, and reports what WaitsForInput says of the tree
-// then.
-func settled(t *testing.T, p *Process, want bool) bool {
+// waitsForInput waits until the tree is asleep in its program, and returns WaitsForInput.
+func waitsForInput(t *testing.T, p *Process, want bool) bool {
 	t.Helper()
 	if want {
 		return poll(p.WaitsForInput)
 	}
 	if !poll(func() bool { return asleep(p) }) {
-		t.Fatal("it does not settle")
+		t.Fatal("the tree does not fall asleep")
 	}
 	return p.WaitsForInput()
 }
@@ -32,18 +31,18 @@ func asleep(p *Process) bool {
 		return false
 	}
 	pid := slices.Max(pids)
-	look := func() string {
+	read := func() string {
 		line, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/syscall")
 		return string(line)
 	}
-	first := look()
+	first := read()
 	time.Sleep(20 * time.Millisecond)
 	exe, _ := os.Readlink("/proc/" + strconv.Itoa(pid) + "/exe")
-	return first != "" && first == look() && !strings.HasPrefix(first, "running") && !strings.Contains(exe, ".test")
+	return first != "" && first == read() && !strings.HasPrefix(first, "running") && !strings.Contains(exe, ".test")
 }
 
-// TestWaitsForInput: whoever of the tree is blocked on the input is found, in whichever system call, and nobody else is
-// taken for one.
+// TestWaitsForInput checks that a process of the tree is found if it is blocked on the input, for
+// each system call, and only then.
 func TestWaitsForInput(t *testing.T) {
 	waiter := compiled(t, "waiter")
 	for _, test := range []struct {
@@ -56,7 +55,7 @@ func TestWaitsForInput(t *testing.T) {
 		{[]string{"sh", "-c", "(sh -c 'sleep 1000 & read x; kill $!'); true"}, true},
 		{[]string{"sleep", "1000"}, false},
 		{[]string{"sh", "-c", "sleep 1000; true"}, false},
-		{[]string{"sh", "-c", "sleep 1000 | cat"}, false}, // on another pipe
+		{[]string{"sh", "-c", "sleep 1000 | cat"}, false}, // waits for another pipe
 		{[]string{waiter, "read"}, true},
 		{[]string{waiter, "read-high"}, true},
 		{[]string{waiter, "read-other"}, false},
@@ -84,82 +83,83 @@ func TestWaitsForInput(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				p := startOn(t, nil, Spec{Argv: test.argv, Env: testEnv, Stdin: terminal == nil, Terminal: terminal})
-				if got := settled(t, p, test.want); got != test.want {
-					t.Errorf("%v", got)
+				if got := waitsForInput(t, p, test.want); got != test.want {
+					t.Errorf("WaitsForInput = %v, want %v", got, test.want)
 				}
 			})
 		}
 	}
 	t.Run("/dev/tty", func(t *testing.T) {
 		p := startOn(t, nil, Spec{Argv: []string{waiter, "tty"}, Env: testEnv, Terminal: &Terminal{Rows: 1, Cols: 1}})
-		if !settled(t, p, true) {
-			t.Error("not found")
+		if !waitsForInput(t, p, true) {
+			t.Error("WaitsForInput = false")
 		}
 	})
 	t.Run("splice", func(t *testing.T) {
 		p := startOn(t, nil, Spec{Argv: []string{waiter, "splice"}, Env: testEnv, Stdin: true})
-		if !settled(t, p, true) {
-			t.Error("not found")
+		if !waitsForInput(t, p, true) {
+			t.Error("WaitsForInput = false")
 		}
 	})
 }
 
-// TestWaitsForInputNoMore once the input is there, has ended, or the process is stopped; and never without an input.
-func TestWaitsForInputNoMore(t *testing.T) {
+// TestWaitsForInputEnds checks that WaitsForInput is false once there is input, the input has
+// ended, or the process is stopped, and without an input.
+func TestWaitsForInputEnds(t *testing.T) {
 	p := startOn(t, nil, Spec{Argv: []string{"sh", "-c", "read x; sleep 1000"}, Env: testEnv, Stdin: true})
 	if !poll(p.WaitsForInput) {
-		t.Fatal("it does not wait")
+		t.Fatal("WaitsForInput stays false")
 	}
 	if err := p.Pause(); err != nil || !poll(func() bool { return !p.WaitsForInput() }) {
-		t.Errorf("while it is stopped: %v", err)
+		t.Errorf("WaitsForInput stays true while the process is stopped, or %v", err)
 	}
 	if err := p.Resume(); err != nil || !poll(p.WaitsForInput) {
-		t.Errorf("when it goes on: %v", err)
+		t.Errorf("WaitsForInput stays false after Resume, or %v", err)
 	}
 	if _, err := p.Stdin().WriteString("x\n"); err != nil || !poll(func() bool { return !p.WaitsForInput() }) {
-		t.Errorf("with its input: %v", err)
+		t.Errorf("WaitsForInput stays true with input, or %v", err)
 	}
 	_ = p.Stdin().Close()
 	if p.WaitsForInput() {
-		t.Error("behind the end of its input")
+		t.Error("WaitsForInput = true after the end of the input")
 	}
 	none := startOn(t, nil, Spec{Argv: []string{"sh", "-c", "sleep 1000 | cat"}, Env: testEnv})
-	if settled(t, none, false) {
-		t.Error("without an input")
+	if waitsForInput(t, none, false) {
+		t.Error("WaitsForInput = true without an input")
 	}
 	finish(none)
 	if none.WaitsForInput() {
-		t.Error("when it is over")
+		t.Error("WaitsForInput = true after the end of the tree")
 	}
 }
 
-// TestWaitsForInputBehindTheLeader: who is left of a tree is found when the command itself is gone.
-func TestWaitsForInputBehindTheLeader(t *testing.T) {
+// TestWaitsForInputAfterLeader checks that a descendant is found after the leader has exited.
+func TestWaitsForInputAfterLeader(t *testing.T) {
 	eachHost(t, func(t *testing.T, h *Host) {
 		p := startOn(t, h, Spec{Argv: []string{"sh", "-c", "exec 3<&0; (cat <&3) & exit"}, Env: testEnv, Stdin: true})
 		if err := p.WaitExit(); err != nil {
 			t.Fatal(err)
 		}
 		if !poll(p.WaitsForInput) {
-			t.Error("not found")
+			t.Error("WaitsForInput = false")
 		}
 	})
 }
 
-// TestWaitsForInputIsBounded: a tree of many processes is not looked at to its end.
-func TestWaitsForInputIsBounded(t *testing.T) {
+// TestWaitsForInputOfLargeTree checks a tree with more processes than are scanned.
+func TestWaitsForInputOfLargeTree(t *testing.T) {
 	script := "i=0; while [ $i -lt 400 ]; do sleep 1000 & i=$((i+1)); done; echo ready; wait"
 	p := startOn(t, nil, Spec{Argv: []string{"sh", "-c", script}, Env: testEnv, Stdin: true})
 	_ = readLine(t, p.Stdout())
 	if p.WaitsForInput() {
-		t.Error("a sleep waits for input")
+		t.Error("WaitsForInput = true for a tree of sleeping processes")
 	}
 }
 
-// TestEcho follows the terminal.
+// TestEcho checks that Echo follows the mode of the terminal.
 func TestEcho(t *testing.T) {
 	if _, err := exec.LookPath("stty"); err != nil {
-		t.Skip("NO STTY, so this is not tested: ", err)
+		t.Skip("NOT TESTED: no stty: ", err)
 	}
 	script := "stty -echo; read x; stty echo; read x"
 	p := startOn(t, nil, Spec{Argv: []string{"sh", "-c", script}, Env: testEnv, Terminal: &Terminal{Rows: 1, Cols: 1}})
@@ -167,18 +167,18 @@ func TestEcho(t *testing.T) {
 		return poll(func() bool { on, err := p.Echo(); return err == nil && on == want && p.WaitsForInput() })
 	}
 	if !echoes(false) {
-		t.Error("it echoes")
+		t.Error("Echo stays true")
 	}
 	if _, err := p.Stdin().WriteString("x\n"); err != nil || !echoes(true) {
-		t.Errorf("it does not echo: %v", err)
+		t.Errorf("Echo stays false, or %v", err)
 	}
 	finish(p)
 	if _, err := p.Echo(); err != os.ErrClosed {
-		t.Errorf("when it is closed: %v", err)
+		t.Errorf("Echo after Close: %v", err)
 	}
 	pipe := startOn(t, nil, Spec{Argv: []string{"cat"}, Env: testEnv, Stdin: true})
 	if _, err := pipe.Echo(); err != ErrNoTerminal {
-		t.Errorf("without a terminal: %v", err)
+		t.Errorf("Echo without a terminal: %v", err)
 	}
 }
 
