@@ -40,7 +40,7 @@ func (b *Bytes) unmarshalBase64(raw []byte) error {
 	}
 	data, err := base64.StdEncoding.DecodeString(*object.Base64)
 	if err != nil {
-		return &wire.FieldError{Field: "base64", Text: "is not base64"}
+		return &wire.FieldError{Field: "base64", Text: "is not valid base64"}
 	}
 	*b = Bytes(data)
 	return nil

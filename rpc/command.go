@@ -23,7 +23,7 @@ type Command struct {
 var (
 	errNotCommand   = errors.New("must be a string or an array of strings")
 	errEmptyCommand = errors.New("must not be empty")
-	errEmptyProgram = errors.New("must not name an empty program")
+	errEmptyProgram = errors.New("must not have an empty program name")
 )
 
 // UnmarshalJSON accepts [Bytes] or an array of them, neither of them empty.

@@ -11,19 +11,19 @@ import (
 	"github.com/runnel-rpc/runnel/rpc/wire"
 )
 
-// MaxSeconds is the longest duration on the wire, about 31 years. A time.Duration can hold it.
+// MaxSeconds is the longest duration in JSON, about 31 years. A time.Duration can hold it.
 const MaxSeconds = 1e9
 
-// Seconds is a duration on the wire: a number of seconds from 0 to 1e9, fractions allowed, kept to the
-// nanosecond. Null is read as 0. To leave out the zero Seconds when writing, tag the field omitzero.
+// Seconds is a duration in JSON: a number of seconds from 0 to 1e9, which may have a fraction and is rounded to
+// nanoseconds. Null is decoded as 0. To leave out the zero Seconds in JSON, tag the field omitzero.
 type Seconds struct {
-	Set  bool // the field was there, be it as null or 0
-	Null bool // it was null
+	Set  bool // the field is present, possibly null or 0
+	Null bool // the field is null
 	D    time.Duration
 }
 
-// UnmarshalJSON takes a number or null. Too small a fraction becomes one nanosecond, and not 0, which has a
-// meaning of its own.
+// UnmarshalJSON accepts a number or null. A positive number of less than a nanosecond becomes one nanosecond, because 0 has
+// its own meaning.
 func (s *Seconds) UnmarshalJSON(b []byte) error {
 	if string(b) == "null" {
 		*s = Seconds{Set: true, Null: true}
@@ -32,7 +32,7 @@ func (s *Seconds) UnmarshalJSON(b []byte) error {
 	if !wire.IsNumber(b) {
 		return errors.New("must be a number of seconds")
 	}
-	n, _ := strconv.ParseFloat(string(b), 64) // out of range, it is an infinity
+	n, _ := strconv.ParseFloat(string(b), 64) // an infinity if it is out of range
 	switch {
 	case n < 0:
 		return errors.New("must not be negative")
@@ -47,10 +47,10 @@ func (s *Seconds) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// MarshalJSON writes the exact number of seconds. It fails where that is negative or over 1e9.
+// MarshalJSON writes the exact number of seconds. It fails if that is negative or more than 1e9.
 func (s Seconds) MarshalJSON() ([]byte, error) {
 	if s.D < 0 || s.D > MaxSeconds*time.Second {
-		return nil, fmt.Errorf("duration %s is not from 0 to 1e9 seconds", s.D)
+		return nil, fmt.Errorf("duration %s must be from 0 to 1e9 seconds", s.D)
 	}
 	b := strconv.AppendInt(nil, int64(s.D/time.Second), 10)
 	if fraction := s.D % time.Second; fraction > 0 {

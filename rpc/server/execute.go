@@ -107,7 +107,7 @@ func stillRunning(s *session.Session, capture int64) []byte {
 // wait answers with the completion record of a session.
 func wait(r *request, p *rpc.WaitParams) answer {
 	if limit := r.conn.server.o.Defaults.replayBytes; p.CaptureBytes != nil && *p.CaptureBytes > limit {
-		return result(nil, rpc.InvalidParams("capture_bytes", "capture_bytes is at most %d", limit))
+		return result(nil, rpc.InvalidParams("capture_bytes", "capture_bytes must be at most %d", limit))
 	}
 	s, err := r.conn.find(p.SessionID)
 	if err != nil {

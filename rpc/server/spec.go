@@ -84,10 +84,10 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 // checkCapture checks what an execute answers with.
 func (d *Defaults) checkCapture(p *rpc.ExecuteParams) *rpc.Error {
 	if captureBytes(p.CaptureBytes, 0) > d.replayBytes {
-		return rpc.InvalidParams("capture_bytes", "capture_bytes is at most %d", d.replayBytes)
+		return rpc.InvalidParams("capture_bytes", "capture_bytes must be at most %d", d.replayBytes)
 	}
 	if captureBytes(p.CaptureHeadBytes, 0) > d.replayBytes {
-		return rpc.InvalidParams("capture_head_bytes", "capture_head_bytes is at most %d", d.replayBytes)
+		return rpc.InvalidParams("capture_head_bytes", "capture_head_bytes must be at most %d", d.replayBytes)
 	}
 	if p.WaitTimeout.Set && !p.Wait {
 		return rpc.InvalidParams("wait_timeout", "wait_timeout is for an execute with wait")

@@ -41,7 +41,7 @@ func input(p *rpc.WriteParams) ([]byte, *rpc.Error) {
 	}
 	data, err := base64.StdEncoding.DecodeString(*p.Data)
 	if err != nil {
-		return nil, rpc.InvalidParams("data", "data is not base64")
+		return nil, rpc.InvalidParams("data", "data is not valid base64")
 	}
 	return data, nil
 }

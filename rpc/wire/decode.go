@@ -5,40 +5,35 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"unicode/utf8"
 )
 
-// DecodeParams decodes the raw params of a call into dst, a pointer to a struct. raw is an object, or an
-// array of at most one object, its positional form; nil, null and an empty array stand for an object
-// without members. That raw is UTF-8 must be known. Nothing in dst points into raw afterwards.
+// DecodeParams decodes the params of a request into dst, a pointer to a struct. raw must be UTF-8: an object, or the
+// positional form, an array of at most one object. An empty text, null and an empty array stand for an object without
+// members. dst does not refer to raw afterwards.
 //
-// It is stricter than encoding/json: a member must be named exactly as the json tag of a field; one that
-// no field has is an error, unless lenient. Of several of one name the last counts. A member that is null
-// counts as left out, unless the type of its field is a [json.Unmarshaler] and so has its own mind. A field
-// that is left out keeps its value.
+// It is stricter than encoding/json. The name of a member must equal the json tag of a field; an unknown name is an error
+// unless lenient is set. If a name occurs several times, the last value counts. A member that is null counts as left out,
+// unless the type of its field is a [json.Unmarshaler], which then receives the null. A field that is left out keeps its
+// value. A string, or a key of a map, with the escape of a lone surrogate ("\udce9") is an error, because it is not text; a
+// [json.Unmarshaler] has to check its own strings. An integer may be written 1.0 or 1e3.
 //
-// A string, a key of a map included, that holds the escape of a lone surrogate ("\udce9") is an error: no text
-// has such a character. A [json.Unmarshaler] checks its own strings.
-//
-// The tags of a field may bound its value:
+// The tags of a field restrict its value:
 //
 //	rpc:"required"     it must not be left out
-//	rpc:"nonempty"     a string, not the empty one; also "required,nonempty"
-//	enum:"a,b,c"       a string, one of these
-//	min:"1" max:"64"   a number in this range; either end may be missing, neither lies beyond 2^53
+//	rpc:"nonempty"     a string that must not be empty; also "required,nonempty"
+//	enum:"a,b,c"       a string that must be one of these
+//	min:"1" max:"64"   a number in this range; either may be missing, neither may be beyond 2^53
 //
 // The types of fields are strings, booleans, signed integers, floats, interfaces without methods, structs,
 // pointers to, slices of and string-keyed maps of those, and types that implement [json.Unmarshaler]. The
-// text of the latters' errors continues a sentence: "must not be empty". An integer may be written 1.0 or 1e3.
+// text of the errors of a [json.Unmarshaler] continues a sentence: "must not be empty".
 //
-// An error names the field by its path, as in limits.cpu_seconds or command[1], or is about "params"; dst is then
-// left in any state. DecodeParams panics if dst has a type that is none of the above. It may be called concurrently.
+// An error names the field by its path, as in limits.cpu_seconds or command[1], or "params"; the content of dst is then
+// undefined. DecodeParams panics if dst has a field of another type. It may be called concurrently.
 func DecodeParams(raw []byte, dst any, lenient bool) *FieldError {
 	object, err := paramsObject(raw)
 	if err == nil {
@@ -64,7 +59,7 @@ func Decode(raw []byte, dst any) error {
 	return decoder{}.value(raw, reflect.ValueOf(dst).Elem(), Rules{})
 }
 
-// paramsObject checks the syntax of params and returns their one object.
+// paramsObject checks the syntax of params and returns their object.
 func paramsObject(raw []byte) ([]byte, error) {
 	s := scanner{text: raw}
 	if s.space(); s.at == len(raw) {
@@ -114,29 +109,29 @@ func fieldErrorf(format string, args ...any) *FieldError {
 	return &FieldError{Text: fmt.Sprintf(format, args...)}
 }
 
-// asFieldError is the error of a [json.Unmarshaler], which may itself name a part of its value.
+// asFieldError returns the error of a [json.Unmarshaler] as a FieldError. It may already be one.
 func asFieldError(err error) error {
-	if p, ok := err.(*FieldError); ok {
-		return p
+	if f, ok := err.(*FieldError); ok {
+		return f
 	}
 	return fieldErrorf("%s", err)
 }
 
-// within puts name, that of a field, a key or an index, in front of the path of a FieldError.
+// within prefixes the path of a FieldError with the name of a field, a key, or an index in brackets.
 func within(name string, err error) error {
-	if p, ok := err.(*FieldError); ok {
-		if p.Field != "" && p.Field[0] != '[' {
+	if f, ok := err.(*FieldError); ok {
+		if f.Field != "" && f.Field[0] != '[' {
 			name += "."
 		}
-		p.Field = name + p.Field
+		f.Field = name + f.Field
 	}
 	return err
 }
 
-// A decoder decodes JSON that is known to be valid. All errors are of type *FieldError.
+// A decoder decodes valid JSON. All its errors are of type *FieldError.
 type decoder struct{ lenient bool }
 
-// value decodes raw into v, which must be addressable. The rules are those of v's field.
+// value decodes raw into v, which must be addressable, and applies the rules of its field.
 func (d decoder) value(raw []byte, v reflect.Value, r Rules) error {
 	if planOf(v.Type()).custom {
 		if err := v.Addr().Interface().(json.Unmarshaler).UnmarshalJSON(raw); err != nil {
@@ -217,10 +212,10 @@ func (d decoder) table(raw []byte, v reflect.Value) error {
 	})
 }
 
-// maxNameShown is how much of a name that the client made up an error repeats.
+// maxNameShown is the most bytes of an unknown name that an error repeats.
 const maxNameShown = 128
 
-// object decodes an object into a struct: first it finds the members, then it decodes each that counts.
+// object decodes an object into a struct. It finds the members first, because only the last of a name counts.
 func (d decoder) object(raw []byte, v reflect.Value) error {
 	if KindOf(raw) != Object {
 		return fieldErrorf("must be an object")
@@ -233,7 +228,7 @@ func (d decoder) object(raw []byte, v reflect.Value) error {
 		if i, ok := p.field(name); ok {
 			values[i] = value
 		} else if err == nil && !d.lenient {
-			err = within(Clip(stringValue(name), maxNameShown), fieldErrorf("is no known field"))
+			err = within(Clip(stringValue(name), maxNameShown), fieldErrorf("is an unknown field"))
 		}
 		return err
 	})
@@ -248,7 +243,7 @@ func (d decoder) object(raw []byte, v reflect.Value) error {
 	return nil
 }
 
-// member decodes the value of a field, nil where it is left out.
+// member decodes the value of a field; raw is nil if it is left out.
 func (d decoder) member(raw []byte, v reflect.Value, f field) error {
 	if raw == nil || KindOf(raw) == Null && !f.takesNull {
 		if f.rules.Required {
@@ -316,27 +311,27 @@ func decodeFloat(raw []byte, v reflect.Value, r Rules) error {
 	return nil
 }
 
-// decodeAny decodes what encoding/json makes of a value where no type is given.
+// decodeAny decodes a value of any type, as encoding/json does.
 func decodeAny(raw []byte, v reflect.Value) error {
 	if hasLoneSurrogate(raw) {
-		return fieldErrorf("holds a lone surrogate")
+		return fieldErrorf("contains a lone surrogate")
 	}
 	if json.Unmarshal(raw, v.Addr().Interface()) != nil {
-		return fieldErrorf("holds a number that is out of range") // nothing else can be wrong with valid JSON
+		return fieldErrorf("contains a number that is out of range") // the only error of valid JSON
 	}
 	return nil
 }
 
-// maxDigits is more than any int64 has.
+// maxDigits is more than an int64 has.
 const maxDigits = 20
 
-// wholeNumber writes a JSON number without fraction and exponent, or reports that it has a fraction. What
-// is out of the range of int64 stays so, but it is not written out to its full length.
+// wholeNumber returns a JSON number without point and exponent; ok is false if it has a fraction. A number beyond int64
+// remains so, but its zeros are not all written: 1e1000000000 must not need memory.
 func wholeNumber(raw []byte) (digits string, ok bool) {
-	const maxExponent = 1 << 30 // beyond the length of any message
+	const maxExponent = 1 << 30 // more than the length of any message
 	mantissa, exponent := raw, 0
 	if i := bytes.IndexAny(raw, "eE"); i >= 0 {
-		n, _ := strconv.Atoi(string(raw[i+1:])) // out of range, it is the limit
+		n, _ := strconv.Atoi(string(raw[i+1:])) // the largest int if it is out of range
 		mantissa, exponent = raw[:i], max(-maxExponent, min(n, maxExponent))
 	}
 	whole, fraction, _ := strings.Cut(string(mantissa), ".")
@@ -350,147 +345,4 @@ func wholeNumber(raw []byte) (digits string, ok bool) {
 		return "", false
 	}
 	return digits + strings.Repeat("0", min(exponent, maxDigits)), true
-}
-
-// Rules are what the tags of a field require of its value, see [DecodeParams].
-type Rules struct {
-	Required bool
-	NonEmpty bool
-	Enum     []string
-	Min, Max string // as in the tags, empty if there is no bound
-
-	low, high float64
-}
-
-// allow reports whether n is in range. Bounds within 2^53 make this right for integers, too.
-func (r Rules) allow(n float64) bool {
-	return (r.Min == "" || n >= r.low) && (r.Max == "" || n <= r.high)
-}
-
-// bounds tells the range.
-func (r Rules) bounds() string {
-	switch {
-	case r.Min != "" && r.Max != "":
-		return "must be from " + r.Min + " to " + r.Max
-	case r.Min != "":
-		return "must be at least " + r.Min
-	case r.Max != "":
-		return "must be at most " + r.Max
-	}
-	return "is out of range"
-}
-
-// A plan is what has to be known of a type to decode into it.
-type plan struct {
-	custom bool // a pointer to it is a json.Unmarshaler
-	fields []field
-	byName map[string]int
-}
-
-type field struct {
-	name      string
-	index     []int
-	takesNull bool
-	rules     Rules
-}
-
-// plans holds a *plan for each reflect.Type that was decoded into: never more than the program has.
-var plans sync.Map
-
-func planOf(t reflect.Type) *plan {
-	if p, ok := plans.Load(t); ok {
-		return p.(*plan)
-	}
-	p, _ := plans.LoadOrStore(t, newPlan(t))
-	return p.(*plan)
-}
-
-func isUnmarshaler(t reflect.Type) bool {
-	return reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]())
-}
-
-// newPlan panics where t is no type to decode into.
-func newPlan(t reflect.Type) *plan {
-	if isUnmarshaler(t) {
-		return &plan{custom: true}
-	}
-	p := &plan{byName: map[string]int{}}
-	switch k := t.Kind(); {
-	case k == reflect.Struct:
-		for _, f := range reflect.VisibleFields(t) {
-			p.add(f)
-		}
-	case k == reflect.Map && t.Key().Kind() != reflect.String,
-		k == reflect.Interface && t.NumMethod() > 0,
-		reflect.Uint <= k && k <= reflect.Uintptr,
-		slices.Contains([]reflect.Kind{reflect.Complex64, reflect.Complex128, reflect.Array, reflect.Chan, reflect.Func, reflect.UnsafePointer}, k):
-		panic(fmt.Sprintf("wire: cannot decode params into %s", t))
-	}
-	return p
-}
-
-// add adds a field to the plan of its struct.
-func (p *plan) add(f reflect.StructField) {
-	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-	if f.Anonymous || !f.IsExported() || name == "-" {
-		return
-	}
-	if name == "" {
-		name = f.Name
-	}
-	p.byName[name] = len(p.fields)
-	p.fields = append(p.fields, field{
-		name:      name,
-		index:     f.Index,
-		takesNull: isUnmarshaler(f.Type),
-		rules:     RulesOf(f),
-	})
-}
-
-// field finds the field that is called name, a JSON string.
-func (p *plan) field(name []byte) (i int, ok bool) {
-	if bytes.IndexByte(name, '\\') < 0 {
-		i, ok = p.byName[string(name[1:len(name)-1])] // makes no copy
-	} else {
-		i, ok = p.byName[stringValue(name)]
-	}
-	return i, ok
-}
-
-// RulesOf reads the tags of a field. It panics if a bound is not a number within 2^53.
-func RulesOf(f reflect.StructField) Rules {
-	words := strings.Split(f.Tag.Get("rpc"), ",")
-	r := Rules{
-		Required: slices.Contains(words, "required"),
-		NonEmpty: slices.Contains(words, "nonempty"),
-		Min:      f.Tag.Get("min"),
-		Max:      f.Tag.Get("max"),
-	}
-	r.low, r.high = bound(f, r.Min), bound(f, r.Max)
-	if enum := f.Tag.Get("enum"); enum != "" {
-		r.Enum = strings.Split(enum, ",")
-	}
-	return r
-}
-
-func bound(f reflect.StructField, tag string) float64 {
-	if tag == "" {
-		return 0
-	}
-	n, err := strconv.ParseFloat(tag, 64)
-	if err != nil || math.Abs(n) > 1<<53 {
-		panic(fmt.Sprintf("wire: field %s has a bound %q", f.Name, tag))
-	}
-	return n
-}
-
-// Clip shortens s to at most n bytes and an ellipsis, without splitting a character.
-func Clip(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n] + "…"
 }

@@ -2,8 +2,7 @@ package wire
 
 import "fmt"
 
-// maxNesting is how deep arrays and objects of a message may lie in one another. It keeps whoever decodes
-// params from recursing deeper.
+// maxNesting is the greatest depth of arrays and objects in a message. It bounds the recursion of what decodes params.
 const maxNesting = 512
 
 // Error reports why a message or an item of a batch is not a call.
@@ -18,47 +17,44 @@ func (e *Error) Error() string { return e.Reason }
 
 func invalidf(format string, args ...any) *Error { return &Error{Reason: fmt.Sprintf(format, args...)} }
 
-// A Call is one request or notification of a message (JSON-RPC 2.0 §4), or what stands in the place of one.
+// Call is a request or notification of a message (JSON-RPC 2.0 §4), or an item of a message that is neither.
 type Call struct {
-	// ID is the raw JSON of the id, to be echoed byte for byte. It is nil for a notification, and "null"
-	// for a request whose id is null.
+	// ID is the raw JSON of the id, to be sent back byte for byte. It is nil for a notification, and "null" for a request
+	// whose id is null.
 	ID []byte
 	// Method is the name of the method, unescaped.
 	Method string
-	// Params is the raw JSON of the params, an object or an array; nil where they are left out or null.
+	// Params is the raw JSON of the params, an object or an array; nil if they are left out or null.
 	Params []byte
-	// Response reports that the item is a response: it has a "result" or an "error" and no "method". It is
-	// ignored, since an answer to an answer could go on without end. Nothing else is set.
+	// Response is set if the item is a response: it has a "result" or an "error" and no "method". Responses must not be
+	// answered, or two peers could answer each other forever. No other field is set.
 	Response bool
-	// Err is the answer to an item that is no valid request, else nil. It is always answered: under ID,
-	// or under a null id where ID is nil.
+	// Err is the error of an item that is not a valid request, or nil. It must be answered, with ID, or with a null id if
+	// ID is nil.
 	Err *Error
 }
 
-// ParseMessage splits a message, the text of one WebSocket message, into its calls and appends them to
-// calls. batch reports whether they came in an array, so that their answers go into one too. The whole
-// message is checked against the grammar of RFC 8259; that it is UTF-8 must be known. ID and Params alias
-// msg.
+// ParseMessage parses a message, the text of one WebSocket message, and appends its calls to calls. batch reports whether
+// the message is an array, so that the replies have to be one too. The whole message is checked against the grammar of
+// RFC 8259; the caller has to check that it is UTF-8. ID and Params of the calls alias msg.
 //
-// Where there is no call to answer, err is the one answer, under a null id, and calls is returned as it
-// was: a parse error (-32700) for a message that is not JSON or in which arrays and objects lie more than
-// 512 deep, an invalid request (-32600) for an empty batch and for one of more than maxBatch items. What
-// else may be wrong is told by the [Call.Err] of an item: an item that is no object, a "jsonrpc" other
-// than "2.0", a method that is no string, params that are a scalar, an id that is neither string, number nor
-// null.
+// If there is no call to answer, err is the only reply, with a null id, and calls is returned unchanged: a parse error if
+// the message is not JSON or is nested deeper than 512, an invalid request if it is an empty batch or one of more than
+// maxBatch items. Other errors are in the [Call.Err] of the item: it is not an object, its "jsonrpc" is not "2.0", its
+// method is not a string, its params are a scalar, or its id is not a string, number or null.
 //
-// Names of members are matched exactly, their last occurrence counts, unknown ones are ignored. Beside
-// calls and the names of methods, what is allocated does not grow with msg.
+// Names of members must match exactly. If a name occurs several times, the last value counts; unknown names are ignored.
+// Apart from calls and the names of methods, the memory that is allocated does not depend on msg.
 func ParseMessage(msg []byte, maxBatch int, calls []Call) (out []Call, batch bool, err *Error) {
 	return parseMessage(&scanner{text: msg}, envelope{maxBatch: maxBatch}, calls)
 }
 
-// ParseUnversioned is [ParseMessage] for clients that may leave out "jsonrpc".
+// ParseUnversioned is ParseMessage for clients that may leave out "jsonrpc".
 func ParseUnversioned(msg []byte, maxBatch int, calls []Call) (out []Call, batch bool, err *Error) {
 	return parseMessage(&scanner{text: msg}, envelope{maxBatch: maxBatch, unversioned: true}, calls)
 }
 
-// envelope says what a message may be.
+// envelope is what a message may be.
 type envelope struct {
 	maxBatch    int
 	unversioned bool // "jsonrpc" may be left out
@@ -80,7 +76,7 @@ func parseMessage(s *scanner, e envelope, calls []Call) (out []Call, batch bool,
 	return append(calls, call), false, nil
 }
 
-// batch parses an array of calls (§6), to the end of the message.
+// batch parses an array of calls (§6), up to the end of the message.
 func (e envelope) batch(s *scanner, calls []Call) ([]Call, *Error) {
 	out, items := calls, 0
 	syntax := s.elements(func() error {
@@ -106,10 +102,10 @@ func (e envelope) batch(s *scanner, calls []Call) ([]Call, *Error) {
 	return out, nil
 }
 
-// members are the raw values of a request's members, nil where they are left out.
+// members are the raw values of the members of a request, nil if they are left out.
 type members struct{ version, method, params, id, result, err []byte }
 
-// call parses the value at s as a call. The error is one of syntax.
+// call parses the next value as a call. The error is a syntax error.
 func (e envelope) call(s *scanner) (Call, error) {
 	if s.peek() != '{' {
 		_, err := s.value()
@@ -132,7 +128,7 @@ func (e envelope) call(s *scanner) (Call, error) {
 	return m.call(), nil
 }
 
-// named is the member of that name, a JSON string; nil if there is none.
+// named returns the member of this name, a JSON string, or nil if it is unknown.
 func (m *members) named(name []byte) *[]byte {
 	switch {
 	case isString(name, "jsonrpc"):

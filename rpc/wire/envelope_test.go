@@ -223,13 +223,13 @@ func TestParseMessageNesting(t *testing.T) {
 	if got := parse(nested(511), 1); got.Err != "" || len(got.Calls) != 1 {
 		t.Errorf("512 levels: got %+v", got)
 	}
-	if got, want := parse(nested(512), 1).Err, "-32700 nesting over 512 at byte 550"; got != want {
+	if got, want := parse(nested(512), 1).Err, "-32700 nesting deeper than 512 at byte 550"; got != want {
 		t.Errorf("513 levels: got %q, want %q", got, want)
 	}
 	if got := parse("["+nested(511)+"]", 1); got.Err == "" {
 		t.Errorf("513 levels in a batch: got %+v", got)
 	}
-	if got := parse(strings.Repeat(`{"a":[`, 1e5), 1); !strings.Contains(got.Err, "nesting over 512") {
+	if got := parse(strings.Repeat(`{"a":[`, 1e5), 1); !strings.Contains(got.Err, "nesting deeper than 512") {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -280,7 +280,7 @@ func FuzzParseMessage(f *testing.F) {
 		if !bytes.Equal(original, msg) {
 			t.Fatal("the message was changed")
 		}
-		if err != nil && strings.Contains(err.Reason, "nesting over") {
+		if err != nil && strings.Contains(err.Reason, "nesting deeper than") {
 			return
 		}
 		if valid := err == nil || !err.Syntax; valid != json.Valid(msg) {

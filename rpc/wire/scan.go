@@ -50,7 +50,7 @@ func IsNumber(text []byte) bool {
 
 func (k Kind) in(set Kind) bool { return k&set != 0 }
 
-// isString reports whether value is a JSON string that stands for want, which must be ASCII.
+// isString reports whether value is a JSON string whose text is want, which must be ASCII.
 func isString(value []byte, want string) bool {
 	if !KindOf(value).in(String) {
 		return false
@@ -69,7 +69,7 @@ func isString(value []byte, want string) bool {
 	return len(inside) == 0 && len(want) == 0
 }
 
-// stringValue is what a valid JSON string stands for, in memory of its own. Lone surrogates become U+FFFD.
+// stringValue returns a copy of the text of a valid JSON string. Lone surrogates become U+FFFD.
 func stringValue(value []byte) string {
 	inside := value[1 : len(value)-1]
 	if bytes.IndexByte(inside, '\\') < 0 {
@@ -79,18 +79,17 @@ func stringValue(value []byte) string {
 	return string(text)
 }
 
-// textValue is [stringValue], and an error where the string holds a lone surrogate: there is no text that it
-// stands for.
+// textValue is stringValue, but returns an error if the string contains a lone surrogate.
 func textValue(value []byte) (string, error) {
 	text := stringValue(value)
 	if strings.Contains(text, "\ufffd") && hasLoneSurrogate(value) {
-		return "", fieldErrorf("holds a lone surrogate")
+		return "", fieldErrorf("contains a lone surrogate")
 	}
 	return text, nil
 }
 
-// hasLoneSurrogate reports whether any string of a valid JSON value holds an escape of a surrogate that is not
-// one of a pair. Backslashes stand in strings only.
+// hasLoneSurrogate reports whether a string in a valid JSON value contains the escape of a surrogate that is not part of a
+// pair. Backslashes occur in strings only.
 func hasLoneSurrogate(value []byte) bool {
 	for {
 		i := bytes.IndexByte(value, '\\')
@@ -106,16 +105,15 @@ func hasLoneSurrogate(value []byte) bool {
 	}
 }
 
-// A scanner walks over JSON text (RFC 8259) and checks its grammar. It does not recurse and allocates
-// nothing but errors.
+// A scanner steps over JSON text (RFC 8259) and checks its grammar. It does not recurse, and allocates only errors.
 type scanner struct {
 	text    []byte
-	at      int                     // the place in text
-	depth   int                     // how many arrays and objects are open
-	objects [maxNesting / 64]uint64 // bit n: what is open at depth n+1 is an object, no array
+	at      int                     // the position in text
+	depth   int                     // the number of open arrays and objects
+	objects [maxNesting / 64]uint64 // bit n is set if depth n+1 is an object, clear if it is an array
 }
 
-// errorf makes an error that tells the place.
+// errorf returns an error with the position.
 func (s *scanner) errorf(format string, args ...any) error {
 	if s.at >= len(s.text) {
 		return fmt.Errorf("unexpected end, "+format, args...)
@@ -135,7 +133,7 @@ func (s *scanner) space() {
 	}
 }
 
-// peek is the next byte, 0 at the end: JSON has no place for it outside of strings.
+// peek returns the next byte, or 0 at the end. JSON allows no zero byte outside of strings.
 func (s *scanner) peek() byte {
 	if s.at < len(s.text) {
 		return s.text[s.at]
@@ -143,7 +141,7 @@ func (s *scanner) peek() byte {
 	return 0
 }
 
-// end checks that nothing but white space is left.
+// end checks that only white space follows.
 func (s *scanner) end() error {
 	if s.space(); s.at < len(s.text) {
 		return s.errorf("more than one value")
@@ -151,7 +149,7 @@ func (s *scanner) end() error {
 	return nil
 }
 
-// elements walks over the array at s. element must step over one value each time.
+// elements steps over an array. It calls element for each value, which element must step over.
 func (s *scanner) elements(element func() error) error {
 	if err := s.open(); err != nil {
 		return err
@@ -166,7 +164,7 @@ func (s *scanner) elements(element func() error) error {
 	}
 }
 
-// members walks over the object at s. member gets the raw name of each and must step over its value.
+// members steps over an object. It calls member with the raw name of each member; member must step over the value.
 func (s *scanner) members(member func(name []byte) error) error {
 	if err := s.open(); err != nil {
 		return err
@@ -185,7 +183,7 @@ func (s *scanner) members(member func(name []byte) error) error {
 	}
 }
 
-// value steps over one value and returns its text.
+// value steps over a value and returns its text.
 func (s *scanner) value() ([]byte, error) {
 	start, outside := s.at, s.depth
 	for {
@@ -193,7 +191,7 @@ func (s *scanner) value() ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		for more := false; !more; opened = false { // to the next value inside
+		for more := false; !more; opened = false { // step to the next value inside, or out of what ends
 			if s.depth == outside {
 				return s.text[start:s.at], nil
 			}
@@ -228,10 +226,10 @@ func (s *scanner) token() (opened bool, err error) {
 	}
 }
 
-// open steps into the array or object at s.
+// open steps into an array or object.
 func (s *scanner) open() error {
 	if s.depth == maxNesting {
-		return s.errorf("nesting over %d", maxNesting)
+		return s.errorf("nesting deeper than %d", maxNesting)
 	}
 	word, bit := s.depth/64, uint64(1)<<(s.depth%64)
 	s.objects[word] &^= bit
@@ -243,12 +241,12 @@ func (s *scanner) open() error {
 	return nil
 }
 
-// inObject reports whether the innermost of what is open is an object.
+// inObject reports whether the innermost open array or object is an object.
 func (s *scanner) inObject() bool {
 	return s.objects[(s.depth-1)/64]>>((s.depth-1)%64)&1 != 0
 }
 
-// more steps to the next element or member of what is open, or else over its end.
+// more steps to the next element or member, or over the end of the array or object.
 func (s *scanner) more(first bool) (bool, error) {
 	closing := byte(']')
 	if s.inObject() {
@@ -270,7 +268,7 @@ func (s *scanner) more(first bool) (bool, error) {
 	return false, s.errorf("expected ',' or '%c'", closing)
 }
 
-// name steps over the name of a member, up to its value, and returns the name's text.
+// name steps over the name of a member and the colon, and returns the raw name.
 func (s *scanner) name() ([]byte, error) {
 	if s.peek() != '"' {
 		return nil, s.errorf("expected a name")
@@ -287,6 +285,7 @@ func (s *scanner) name() ([]byte, error) {
 	return name, nil
 }
 
+// string steps over a string.
 func (s *scanner) string() ([]byte, error) {
 	n, err := textEnd(s.text[s.at+1:])
 	if err != nil {
@@ -296,6 +295,7 @@ func (s *scanner) string() ([]byte, error) {
 	return s.text[s.at-1-n : s.at], nil
 }
 
+// literal steps over true, false or null.
 func (s *scanner) literal(want string) error {
 	if !bytes.HasPrefix(s.text[s.at:], []byte(want)) {
 		return s.errorf("expected %s", want)

@@ -8,18 +8,17 @@ import (
 	"unicode/utf8"
 )
 
-// This file writes and reads the inside of JSON strings (RFC 8259 §7). All output of all sessions passes
-// through it, so it works on blocks: sixty-four bytes are searched at once for those that need an
-// escape, and what lies between two of them is moved sixteen bytes at a time, a few too many if need be,
-// because what follows overwrites the excess.
+// This file escapes and unescapes the content of JSON strings (RFC 8259 §7). All output of all sessions is escaped here, so
+// it works on blocks: 64 bytes are searched at once for those that need an escape, and the bytes between two of these are
+// copied 16 at a time. A copy may write up to 15 bytes too many, which the next one overwrites.
 const (
 	blockBytes = 64
 	moveBytes  = 16
 
-	// inWindow is how much input must be left for a block to be handled: moves may read past its end.
+	// inWindow is the input that a block needs: moves may read past the end of the block.
 	inWindow = blockBytes + moveBytes
-	// outWindow is how much room a block takes at most: sixty-four escapes of six bytes are 384, the
-	// next power of two makes every masked index provably in bounds, and moves may write past that.
+	// outWindow is the most room that a block needs: 64 escapes of 6 bytes are 384. It is rounded up to a power of two, so
+	// that the compiler can prove masked indexes to be in bounds, plus what moves may write past the end.
 	outWindow = 512 + moveBytes
 )
 
@@ -29,12 +28,11 @@ var (
 	errEscape       = errors.New("invalid escape in a string")
 )
 
-// AppendText appends s to dst as the inside of a JSON string, without the quotes. It escapes only what
-// RFC 8259 §7 says must be: the quote, the backslash and what is below U+0020. One byte of s makes at most
-// six.
+// AppendText appends s to dst as the content of a JSON string, without the quotes. It escapes only what RFC 8259 §7
+// requires: the quote, the backslash and what is below U+0020. One byte of s becomes at most six.
 //
-// s must be valid UTF-8, which is not checked, and must not overlap dst, whose spare capacity beyond the
-// result may be overwritten. Nothing is allocated where that is room for the result and 528 bytes.
+// s must be valid UTF-8, which is not checked, and must not overlap dst. The spare capacity of dst beyond the result may be
+// overwritten. AppendText does not allocate if the spare capacity is the size of the result and 528 bytes.
 func AppendText(dst, s []byte) []byte {
 	for len(s) >= inWindow {
 		if cap(dst)-len(dst) < outWindow {
@@ -59,9 +57,8 @@ func AppendText(dst, s []byte) []byte {
 	return dst
 }
 
-// AppendReplaced is [AppendText] for bytes that may be no UTF-8: each byte that is not part of a valid
-// encoding becomes one U+FFFD, as [utf8.DecodeRune] would have it. replaced counts those bytes; at 0, s is
-// given back exactly.
+// AppendReplaced is [AppendText] for bytes that may not be UTF-8: each byte that is not part of a valid encoding is replaced
+// by U+FFFD, as [utf8.DecodeRune] defines it. replaced is the number of these bytes.
 func AppendReplaced(dst, s []byte) (out []byte, replaced int) {
 	if utf8.Valid(s) {
 		return AppendText(dst, s), 0
@@ -76,23 +73,23 @@ func AppendReplaced(dst, s []byte) (out []byte, replaced int) {
 	return dst, replaced
 }
 
-// AppendQuote appends s to dst as a JSON string, in quotes. Bytes that are not UTF-8 become U+FFFD.
+// AppendQuote appends s to dst as a JSON string, with quotes. Bytes that are not UTF-8 become U+FFFD.
 func AppendQuote(dst []byte, s string) []byte {
 	dst = append(dst, '"')
-	dst, _ = AppendReplaced(dst, []byte(s)) // no copy is made: AppendReplaced neither keeps nor changes it
+	dst, _ = AppendReplaced(dst, []byte(s)) // the compiler makes no copy: AppendReplaced neither keeps nor changes it
 	return append(dst, '"')
 }
 
-// UnescapeText decodes the inside of a JSON string. src begins just after the opening quote; the decoded
-// text is appended to dst, and rest is what follows the closing quote. Surrogate pairs are joined, lone
-// surrogates become U+FFFD. Bytes that are not UTF-8 pass unchanged.
+// UnescapeText decodes the content of a JSON string. src begins after the opening quote. The decoded text is appended to
+// dst, and rest is what follows the closing quote. Surrogate pairs are joined, lone surrogates become U+FFFD. Bytes that are
+// not UTF-8 are copied unchanged.
 //
-// dst may be src[:0], to decode in place: src up to rest is then overwritten. Otherwise the two must not
-// overlap, and the spare capacity of dst beyond the result may be overwritten. Nothing is allocated in
-// place, nor where dst has room for the result and 528 bytes.
+// dst may be src[:0], to decode in place: src up to rest is then overwritten. Otherwise the two must not overlap, and the
+// spare capacity of dst beyond the result may be overwritten. UnescapeText does not allocate in place, or if the spare
+// capacity is the size of the result and 528 bytes.
 //
-// A missing closing quote, a byte below 0x20 and an escape that RFC 8259 §7 does not know are errors; dst
-// is then returned as it was, and rest is nil; in place, src is spoiled.
+// A missing closing quote, a byte below 0x20 and an escape that RFC 8259 §7 does not define are errors; then dst is
+// returned unchanged and rest is nil. If it was decoding in place, the content of src is undefined.
 func UnescapeText(dst, src []byte) (out, rest []byte, err error) {
 	inPlace := len(dst) == 0 && cap(dst) > 0 && len(src) > 0 && &dst[:1][0] == &src[0]
 	u := unescaper{out: dst, in: src, inPlace: inPlace}
@@ -109,8 +106,8 @@ func UnescapeText(dst, src []byte) (out, rest []byte, err error) {
 	return u.out, u.in, nil
 }
 
-// textEnd finds the end of the string whose text src begins with: src[n-1] is its closing quote. It makes
-// the same checks as [UnescapeText].
+// textEnd finds the end of a string. src begins after the opening quote; src[n-1] is the closing quote. It makes the same
+// checks as [UnescapeText].
 func textEnd(src []byte) (n int, err error) {
 	for {
 		n += plainPrefix(src[n:])
@@ -131,8 +128,8 @@ func textEnd(src []byte) (n int, err error) {
 	}
 }
 
-// An escape holds what a byte is escaped to: up to six bytes of text, the first the lowest, and their
-// number in the highest. The zero escape belongs to bytes that need none.
+// An escape is the escape sequence of a byte: up to six bytes of text, the first in the lowest byte, and their number in
+// the highest. It is zero for bytes that need no escape.
 type escape uint64
 
 func newEscape(text string) escape {
@@ -162,7 +159,7 @@ var escapes = func() (t [256]escape) {
 	return t
 }()
 
-// unescapes is indexed by the letter after a backslash; 0 is for those that make no short escape.
+// unescapes is indexed by the letter after a backslash; it is 0 if that is not an escape of two bytes.
 var unescapes = func() (t [256]byte) {
 	for i, letter := range []byte(shortLetters) {
 		t[letter] = shortEscaped[i]
@@ -171,13 +168,13 @@ var unescapes = func() (t [256]byte) {
 	return t
 }()
 
-// The characters that have an escape of two bytes, and its letters in the same order.
+// The characters that have an escape of two bytes, and the letters of these escapes in the same order.
 const (
 	shortEscaped = "\"\\\b\f\n\r\t"
 	shortLetters = `"\bfnrt`
 )
 
-// special reports whether c can't stand in a string as itself.
+// special reports whether c must be escaped in a string.
 func special(c byte) bool { return c < 0x20 || c == '"' || c == '\\' }
 
 const (
@@ -185,15 +182,15 @@ const (
 	highs = 0x80 * ones
 )
 
-// plain sets the high bit of each byte of w that is no [special]. Adding to seven-bit values carries into
-// the high bit and never beyond, so each byte is judged by itself. Swapping 0x20 with the quote makes the
-// quote the end of the range of the control characters.
+// plain sets the high bit of each byte of w that is not special. Additions to seven-bit values carry into the high bit and
+// never beyond, so bytes do not influence each other. Swapping 0x20 with the quote makes the quote the end of the range of
+// the control characters.
 func plain(w uint64) uint64 {
 	low := w &^ highs
 	return w | ((low^('"'^' ')*ones)+(0x80-0x21)*ones)&((low^'\\'*ones)+0x7f*ones)
 }
 
-// copyBlock copies in to out and returns a bit for each byte that is special, that of in[0] the lowest.
+// copyBlock copies in to out and returns a bit for each special byte; the lowest is that of in[0].
 func copyBlock(out, in *[blockBytes]byte) uint64 {
 	le := binary.LittleEndian
 	a, b, c, d := le.Uint64(in[0:]), le.Uint64(in[8:]), le.Uint64(in[16:]), le.Uint64(in[24:])
@@ -211,7 +208,7 @@ func copyBlock(out, in *[blockBytes]byte) uint64 {
 	return rows(^columns)
 }
 
-// blockSpecials is [copyBlock] without the copy.
+// blockSpecials is copyBlock without the copy.
 func blockSpecials(in *[blockBytes]byte) uint64 {
 	le := binary.LittleEndian
 	return rows(^(plain(le.Uint64(in[0:]))&highs>>7 |
@@ -224,9 +221,8 @@ func blockSpecials(in *[blockBytes]byte) uint64 {
 		plain(le.Uint64(in[56:]))&highs))
 }
 
-// rows transposes a matrix of 8 by 8 bits: bit k of byte n goes to bit n of byte k. So the marks of eight
-// words, each shifted by the number of its word, come into the order of their bytes.
-// From Hacker's Delight, 2nd edition, §7-3.
+// rows transposes a matrix of 8 by 8 bits: bit k of byte n goes to bit n of byte k. This brings the high bits of eight words,
+// each shifted by the number of its word, into the order of the bytes. See Hacker's Delight, 2nd edition, §7-3.
 func rows(x uint64) uint64 {
 	t := (x ^ x>>7) & 0x00aa00aa00aa00aa
 	x ^= t ^ t<<7
@@ -236,10 +232,10 @@ func rows(x uint64) uint64 {
 	return x ^ t ^ t<<28
 }
 
-// escapeBlock writes the first block of in to out with its specials escaped, and returns how many bytes
-// that makes. The masks never change an index; they spare the bounds checks.
+// escapeBlock writes the first block of in to out with its specials escaped, and returns the number of bytes written. The
+// masks never change an index; they make bounds checks unnecessary.
 func escapeBlock(out *[outWindow]byte, in *[inWindow]byte, specials uint64) int {
-	w, r := 0, 0 // the places in out and in
+	w, r := 0, 0 // the positions in out and in
 	for ; specials != 0; specials &= specials - 1 {
 		at := bits.TrailingZeros64(specials)
 		run := at - r
@@ -260,7 +256,7 @@ func escapeBlock(out *[outWindow]byte, in *[inWindow]byte, specials uint64) int 
 	return w + run
 }
 
-// move copies sixteen bytes.
+// move copies 16 bytes.
 func move(out *[outWindow]byte, w int, in *[inWindow]byte, r int) {
 	w, r = w&511, r&63
 	a, b := binary.LittleEndian.Uint64(in[r:][:8]), binary.LittleEndian.Uint64(in[r+8:][:8])
@@ -268,18 +264,18 @@ func move(out *[outWindow]byte, w int, in *[inWindow]byte, r int) {
 	binary.LittleEndian.PutUint64(out[w+8:][:8], b)
 }
 
-// An unescaper is one call of [UnescapeText].
+// An unescaper is the state of a call of [UnescapeText].
 type unescaper struct {
-	out     []byte // what is decoded
-	in      []byte // what is not yet read
-	inPlace bool   // out begins where in began
-	gap     int    // how many bytes fewer were written than read
+	out     []byte // the decoded text
+	in      []byte // what is still to be read
+	inPlace bool   // out and src begin at the same byte
+	gap     int    // the number of bytes read minus that of bytes written
 	closed  bool   // the closing quote was read
 	err     error
 }
 
-// hasRoom reports whether the next block of in can be decoded as one. In place, moves write too many bytes
-// only over what was read.
+// hasRoom reports whether the next block of in can be decoded at once. In place, the excess bytes of moves must only
+// overwrite what was read.
 func (u *unescaper) hasRoom() bool {
 	if len(u.in) < inWindow {
 		return false
@@ -293,12 +289,12 @@ func (u *unescaper) hasRoom() bool {
 	return true
 }
 
-// block decodes up to the end of the next block of in, or up to and with the first special in it that is
-// no short escape.
+// block decodes up to the end of the next block of in, or up to and including the first special in it that is not an escape
+// of two bytes.
 func (u *unescaper) block() {
 	in := (*[inWindow]byte)(u.in)
 	out := (*[outWindow]byte)(u.out[len(u.out):cap(u.out)])
-	w, r := 0, 0 // the places in out and in
+	w, r := 0, 0 // the positions in out and in
 	for specials := blockSpecials((*[blockBytes]byte)(in[:])); specials != 0; {
 		at := bits.TrailingZeros64(specials)
 		run := at - r
@@ -326,7 +322,7 @@ func (u *unescaper) block() {
 	u.advance(w, r)
 }
 
-// run decodes up to and with the next special.
+// run decodes up to and including the next special.
 func (u *unescaper) run() {
 	n := plainPrefix(u.in)
 	u.out = append(u.out, u.in[:n]...)
@@ -334,7 +330,7 @@ func (u *unescaper) run() {
 	u.decodeSpecial()
 }
 
-// decodeSpecial decodes the special that in begins with.
+// decodeSpecial decodes the special at the start of in.
 func (u *unescaper) decodeSpecial() {
 	switch {
 	case len(u.in) == 0:
@@ -357,15 +353,15 @@ func (u *unescaper) decodeSpecial() {
 	}
 }
 
-// advance counts w bytes as written and r as read.
+// advance records that w bytes were written and r read.
 func (u *unescaper) advance(w, r int) {
 	u.out = u.out[:len(u.out)+w]
 	u.in = u.in[r:]
 	u.gap += r - w
 }
 
-// decodeEscape decodes the escape at the start of src, a backslash, and returns its size: 2, 6, or 12 for a
-// surrogate pair. It is 0 where there is no valid escape.
+// decodeEscape decodes the escape at the start of src, which begins with a backslash. Its size is 2, 6, or 12 for a surrogate
+// pair, and 0 if it is not valid.
 func decodeEscape(src []byte) (r rune, size int) {
 	if len(src) < 2 {
 		return 0, 0
@@ -405,7 +401,7 @@ func decodeHex(src []byte) (r rune, ok bool) {
 	return r, true
 }
 
-// plainPrefix is the number of bytes before the first special in s.
+// plainPrefix returns the number of bytes before the first special in s.
 func plainPrefix(s []byte) int {
 	n := 0
 	for ; n+8 <= len(s); n += 8 {
@@ -419,8 +415,8 @@ func plainPrefix(s []byte) int {
 	return n
 }
 
-// replaceInvalid copies as much of s as fits to out, with U+FFFD for each byte that is not part of valid
-// UTF-8. It returns how many bytes it wrote and read, and how many of those were replaced.
+// replaceInvalid copies as much of s to out as fits, with U+FFFD for each byte that is not part of valid UTF-8. It returns
+// the numbers of bytes that it wrote, read and replaced.
 func replaceInvalid(out *[1024]byte, s []byte) (w, r, replaced int) {
 	for r < len(s) && w <= len(out)-utf8.UTFMax {
 		if c := s[r]; c < utf8.RuneSelf {
@@ -436,4 +432,15 @@ func replaceInvalid(out *[1024]byte, s []byte) (w, r, replaced int) {
 		r += size
 	}
 	return w, r, replaced
+}
+
+// Clip shortens s to at most n bytes and an ellipsis, without splitting a character.
+func Clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n] + "…"
 }
