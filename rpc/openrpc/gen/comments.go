@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// A docs holds the doc comments of the types of a package: of a type by its name, of a field by "Type.Field".
+// docs are doc comments of a package: those of types by name, those of fields by "Type.Field".
 type docs map[string]string
 
 // parseDocs reads the doc comments of the Go files in a directory.

@@ -38,7 +38,7 @@ type endpoint struct {
 	URL  string `json:"url"`
 }
 
-// The directions of a method. OpenRPC itself knows calls to the server only.
+// The directions of a method. OpenRPC itself has only calls to the server.
 const (
 	toServer = "client-to-server"
 	toClient = "server-to-client"
@@ -80,20 +80,20 @@ type components struct {
 	Errors  map[string]*errorComponent `json:"errors"`
 }
 
-// errorComponent has a sample of the data; its schema is among the components, by the name with Data behind.
+// errorComponent has a sample of the data. The schema of the data is a component named like the error, followed by Data.
 type errorComponent struct {
 	Code    int    `json:"code"`
 	Message string `json:"message"`
 	Data    any    `json:"data"`
 }
 
-const protocolDescription = "JSON-RPC 2.0 over WebSocket: one text message holds one message or one batch. " +
-	"Params are one object of named params, or an array of one such object. A param that is null counts as left out, unless null means something below; " +
-	"an unknown one is an error. Results and notifications may gain members. Times are seconds, sizes are bytes. " +
-	"A method with `x-direction` server-to-client is a notification that the server sends; one with `x-notification` is not answered. " +
-	"Any request may also be answered with ParseError, InvalidRequest or MethodNotFound. The data of an error is described by the schema of its name with Data behind; " +
-	"its message holds values where the form here has braces. " +
-	"The sessions that the examples name are made by the examples of execute."
+const protocolDescription = "JSON-RPC 2.0 over WebSocket: a text message is a message or a batch. " +
+	"Params are an object, or an array of one object. A param that is null counts as left out, unless its description gives null a meaning; " +
+	"an unknown param is an error. Results and notifications may gain members. Times are in seconds, sizes in bytes. " +
+	"A method with `x-direction` server-to-client is a notification that the server sends. A method with `x-notification` has no reply. " +
+	"The reply to any request may also be ParseError, InvalidRequest or MethodNotFound. " +
+	"The schema of the data of an error has the name of the error followed by Data. Its message has values in place of the braces. " +
+	"The sessions in the examples are created by the examples of execute."
 
 // generate returns the OpenRPC document of the methods, indented. dir is the directory of package rpc.
 func generate(methods []rpc.Method, dir string) ([]byte, error) {
@@ -112,6 +112,7 @@ func generate(methods []rpc.Method, dir string) ([]byte, error) {
 	return append(b.Bytes(), '\n'), nil
 }
 
+// newDocument returns the document of the methods, notifications and errors.
 func newDocument(methods []rpc.Method, dir string) (*document, error) {
 	docs, err := parseDocs(dir)
 	if err != nil {
@@ -191,8 +192,8 @@ func (s schemas) notification(n *notification) (method, error) {
 	}, nil
 }
 
-// params returns a descriptor for each field of t. A schema of its own gets the names of t and the field as its title, so
-// that titles are unique.
+// params returns a descriptor for each field of t. The title of an inline schema is the names of t and the field, so that
+// titles are unique.
 func (s schemas) params(t reflect.Type, input bool) []contentDescriptor {
 	list := []contentDescriptor{}
 	if t == nil {
@@ -208,6 +209,7 @@ func (s schemas) params(t reflect.Type, input bool) []contentDescriptor {
 	return list
 }
 
+// result returns the schema of a result that has one of the types.
 func (s schemas) result(types []reflect.Type) *schema {
 	var all []*schema
 	for _, t := range types {
@@ -222,7 +224,7 @@ func (s schemas) result(types []reflect.Type) *schema {
 	return &schema{OneOf: all}
 }
 
-// errorsOf refers to the errors of a method, with those that any request may get once its method is found.
+// errorsOf returns references to the errors of a method, including those that any request of a known method may get.
 func errorsOf(m *rpc.Method) (list []*schema) {
 	codes := append([]int{rpc.CodeInternal, rpc.CodeOverloaded}, m.Errors...)
 	if m.Params != nil {
@@ -236,6 +238,7 @@ func errorsOf(m *rpc.Method) (list []*schema) {
 	return list
 }
 
+// errorData returns the schema of the data of an error.
 func (s schemas) errorData(e *errorForm) *schema {
 	o := &schema{
 		Title:       e.Name + "Data",

@@ -212,14 +212,14 @@ func TestTablesAreComplete(t *testing.T) {
 
 // TestErrorTable: the sample of a row has the message and the data that the row describes.
 func TestErrorTable(t *testing.T) {
-	braces := regexp.MustCompile(`\\\{\w+\\\}`)
+	placeholder := regexp.MustCompile(`\\\{\w+\\\}`)
 	seen := map[int]bool{}
 	for _, e := range errorForms {
 		if seen[e.Code] || e.Sample.Code != e.Code {
 			t.Errorf("%s: the code is a duplicate, or differs from the sample's %d", e.Name, e.Sample.Code)
 		}
 		seen[e.Code] = true
-		form := regexp.MustCompile("^" + braces.ReplaceAllString(regexp.QuoteMeta(e.Message), ".+") + "$")
+		form := regexp.MustCompile("^" + placeholder.ReplaceAllString(regexp.QuoteMeta(e.Message), ".+") + "$")
 		if !form.MatchString(e.Sample.Message) {
 			t.Errorf("%s: %q does not match %q", e.Name, e.Sample.Message, e.Message)
 		}

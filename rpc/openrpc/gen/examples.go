@@ -2,23 +2,23 @@ package main
 
 import "github.com/runnel-rpc/runnel/rpc"
 
-// example is a call of a method, as JSON. Result is empty for a notification.
+// example is a call of a method in JSON. Result is empty for a notification.
 //
-// The sessions that examples name are made by those of execute: before any other example can go as it
-// says, the execute of each session in it has to have run.
+// The sessions of the examples are created by those of execute: these have to run before any other example of the same
+// session.
 type example struct {
 	Name   string
 	Params string
 	Result string
 }
 
-// The sessions of the examples: one runs, one has ended.
+// The sessions of the examples: one is running, one has ended.
 const (
 	exampleRunning = "00000000-0000-4000-8000-000000000001"
 	exampleEnded   = "00000000-0000-4000-8000-000000000002"
 )
 
-// The begin of an object that names one of them.
+// The beginning of an object with the session.
 const (
 	ofRunning = `{"session_id":"` + exampleRunning + `"`
 	ofEnded   = `{"session_id":"` + exampleEnded + `"`

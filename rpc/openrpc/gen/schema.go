@@ -11,12 +11,12 @@ import (
 	"github.com/runnel-rpc/runnel/rpc/wire"
 )
 
-// A schema is a JSON Schema, draft 07, as far as the protocol needs one.
+// schema is a JSON Schema, draft 07, with the keywords that the protocol needs.
 type schema struct {
 	Ref         string          `json:"$ref,omitempty"`
 	Title       string          `json:"title,omitempty"`
 	Description string          `json:"description,omitempty"`
-	Type        any             `json:"type,omitempty"` // a name, or several
+	Type        any             `json:"type,omitempty"` // a string, or several
 	Format      string          `json:"format,omitempty"`
 	Enum        []string        `json:"enum,omitempty"`
 	Default     any             `json:"default,omitempty"`
@@ -32,7 +32,7 @@ type schema struct {
 	Additional  any             `json:"additionalProperties,omitempty"` // false, or a schema
 }
 
-// properties keep the order of the fields that they stand for.
+// properties are properties in the order of the fields.
 type properties []property
 
 type property struct {
@@ -40,7 +40,7 @@ type property struct {
 	schema *schema
 }
 
-// MarshalJSON writes them as an object.
+// MarshalJSON writes an object.
 func (p properties) MarshalJSON() ([]byte, error) {
 	b := []byte{'{'}
 	for i, property := range p {
@@ -56,7 +56,7 @@ func (p properties) MarshalJSON() ([]byte, error) {
 	return append(b, '}'), nil
 }
 
-// plainJSON encodes v without the escapes that HTML would need, on one line.
+// plainJSON encodes v on one line, without escaping HTML.
 func plainJSON(v any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -65,14 +65,14 @@ func plainJSON(v any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
-// commandSchema is that of the forms that [Command] decodes; bytes is that of [Bytes].
+// commandSchema returns the schema of the forms that rpc.Command accepts; bytes is that of rpc.Bytes.
 func commandSchema(bytes *schema) *schema {
 	shell, encoded := &schema{Type: "string", MinLength: 1, Description: "run by the shell"}, base64Schema()
 	encoded.Description = "run by the shell, bytes that are not UTF-8"
 	return &schema{OneOf: []*schema{shell, encoded, argvSchema(bytes)}}
 }
 
-// textCommandSchema is that of a command whose strings are text.
+// textCommandSchema returns the schema of a command whose strings are text.
 func textCommandSchema() *schema {
 	return &schema{OneOf: []*schema{{Type: "string", Description: "run by the shell"}, argvSchema(&schema{Type: "string"})}}
 }
@@ -81,29 +81,29 @@ func argvSchema(item *schema) *schema {
 	return &schema{Type: "array", MinItems: 1, Items: item, Description: "run directly: the program and its arguments"}
 }
 
-// bytesSchema is that of the two forms of [Bytes].
+// bytesSchema returns the schema of the two forms of rpc.Bytes.
 func bytesSchema() *schema { return &schema{OneOf: []*schema{{Type: "string"}, base64Schema()}} }
 
 func base64Schema() *schema {
 	return &schema{Type: "object", Required: []string{"base64"}, Properties: properties{{"base64", &schema{Type: "string"}}}, Additional: false}
 }
 
-// secondsSchema is that of [Seconds].
+// secondsSchema returns the schema of rpc.Seconds.
 func secondsSchema() *schema {
 	return &schema{Type: []string{"number", "null"}, Minimum: json.RawMessage("0"), Maximum: fmt.Appendf(nil, "%.0f", float64(rpc.MaxSeconds))}
 }
 
 func typeOf[T any]() reflect.Type { return reflect.TypeFor[T]() }
 
-// schemas makes schemas of Go types. Those of named structs it collects, to be referred to.
+// schemas creates the schemas of Go types. Those of named structs become components, to which it refers.
 type schemas struct {
 	named map[string]*schema
 	docs  docs
 }
 
-// of is the schema of a type, or a reference to it. In input, what the client sends, a member that is not
-// known is an error, and those that may be left out are told by a tag; in what the server sends, by what
-// encoding/json leaves out.
+// of returns the schema of a type, or a reference to it. input is set for what clients send: unknown members are errors, and
+// a tag says which members are required. What the server sends always has the members that encoding/json does not leave
+// out.
 func (s schemas) of(t reflect.Type, input bool) *schema {
 	switch k := t.Kind(); {
 	case t == typeOf[rpc.Bytes]():
@@ -120,7 +120,7 @@ func (s schemas) of(t reflect.Type, input bool) *schema {
 	case t == typeOf[rpc.SoftLimit]():
 		return &schema{Type: []string{"integer", "null"}, Minimum: json.RawMessage("0")}
 	case t == typeOf[json.RawMessage]():
-		return &schema{} // its types are told by the field
+		return &schema{} // a tag of the field has its types
 	case k == reflect.Pointer:
 		return s.of(t.Elem(), input)
 	case k == reflect.Struct:
@@ -135,7 +135,7 @@ func (s schemas) of(t reflect.Type, input bool) *schema {
 	return &schema{Type: scalar(t)}
 }
 
-// scalar is the type of a value without parts.
+// scalar returns the JSON type of a string, boolean or number type.
 func scalar(t reflect.Type) string {
 	switch k := t.Kind(); {
 	case k == reflect.String:
@@ -147,10 +147,10 @@ func scalar(t reflect.Type) string {
 	case k == reflect.Float32 || k == reflect.Float64:
 		return "number"
 	}
-	panic(fmt.Sprintf("rpc: no schema for %s", t))
+	panic(fmt.Sprintf("no schema for %s", t))
 }
 
-// shared makes the schema of a named type once and refers to it.
+// shared returns a reference to the component of a named type, which it creates on the first call.
 func (s schemas) shared(t reflect.Type, definition func() *schema) *schema {
 	if s.named[t.Name()] == nil {
 		made := definition()
@@ -160,7 +160,7 @@ func (s schemas) shared(t reflect.Type, definition func() *schema) *schema {
 	return &schema{Ref: "#/components/schemas/" + t.Name()}
 }
 
-// object is the schema of a struct.
+// object returns the schema of a struct.
 func (s schemas) object(t reflect.Type, input bool) *schema {
 	o := &schema{Type: "object"}
 	if input {
@@ -175,7 +175,7 @@ func (s schemas) object(t reflect.Type, input bool) *schema {
 	return o
 }
 
-// A member is a field of a struct as JSON has it.
+// member is a field of a struct, as a member of a JSON object.
 type member struct {
 	reflect.StructField
 	name     string
@@ -197,6 +197,7 @@ func (s schemas) membersOf(t reflect.Type) (list []member) {
 	return list
 }
 
+// required reports whether the member is always present.
 func (m member) required(input bool) bool {
 	if input {
 		return wire.RulesOf(m.StructField).Required
@@ -204,19 +205,19 @@ func (m member) required(input bool) bool {
 	return !m.optional
 }
 
-// formats are those of the strings of a name.
+// formats are the formats of strings by the name of the member.
 var formats = map[string]string{"session_id": "uuid", "connection_id": "uuid", "started_at": "date-time"}
 
 // withText adds a description.
 func (s *schema) withText(doc string) *schema {
-	if s.Ref != "" { // what stands beside a reference is ignored
+	if s.Ref != "" { // keywords next to $ref are ignored
 		s = &schema{AllOf: []*schema{s}}
 	}
 	s.Description = doc
 	return s
 }
 
-// member is the schema of a field with its rules.
+// member returns the schema of a field with its rules.
 func (s schemas) member(m member, input bool) *schema {
 	made := s.of(m.Type, input)
 	if made.Ref != "" {
@@ -253,7 +254,7 @@ func (s schemas) member(m member, input bool) *schema {
 	return made
 }
 
-// restrict sets the types of raw JSON, or of the raw items of an array.
+// restrict sets the types of raw JSON, or of the items of an array of raw JSON.
 func (s *schema) restrict(types []string) {
 	if s.Items != nil {
 		s.Items.restrict(types)
@@ -265,7 +266,7 @@ func (s *schema) restrict(types []string) {
 	}
 }
 
-// defaultValue is the JSON value of a default tag: the text of a string, and otherwise JSON.
+// defaultValue returns the value of a default tag: the text of a string, otherwise JSON.
 func defaultValue(t reflect.Type, text string) any {
 	if t.Kind() == reflect.String {
 		return text
@@ -273,11 +274,11 @@ func defaultValue(t reflect.Type, text string) any {
 	return json.RawMessage(text)
 }
 
-// orNull lets a scalar be null, too.
+// orNull allows null in addition to a scalar.
 func orNull(s *schema) *schema {
 	name, ok := s.Type.(string)
 	if !ok || s.Enum != nil {
-		panic("rpc: only a plain scalar may be null")
+		panic("only a scalar without enum may be null")
 	}
 	s.Type = []string{name, "null"}
 	return s
