@@ -17,12 +17,13 @@ import (
 	"github.com/runnel-rpc/runnel/rpc/client"
 )
 
-// BenchmarkAgainst compares two binaries, RUNNEL_BENCH_OLD and RUNNEL_BENCH_NEW: each serves in its own process, and
-// executes true in turns with the other. It reports the medians in µs, and the ratio of new to old.
+// BenchmarkAgainst compares two binaries, RUNNEL_BENCH_OLD and RUNNEL_BENCH_NEW: each is a server
+// in its own process, and they execute true alternately. It reports the medians in µs, and the
+// ratio of new to old.
 func BenchmarkAgainst(b *testing.B) {
 	binaries := [2]string{os.Getenv("RUNNEL_BENCH_OLD"), os.Getenv("RUNNEL_BENCH_NEW")}
 	if binaries[0] == "" || binaries[1] == "" {
-		b.Skip("SKIPPED: RUNNEL_BENCH_OLD and RUNNEL_BENCH_NEW name no binaries")
+		b.Skip("SKIPPED: RUNNEL_BENCH_OLD and RUNNEL_BENCH_NEW are not set")
 	}
 	for _, containment := range []string{"cgroup", "marker", "group"} {
 		b.Run(containment, func(b *testing.B) {

@@ -21,12 +21,13 @@ func FuzzEscapeBytes(f *testing.F) {
 	})
 }
 
-// What is not UTF-8 is passed on as it is.
-func TestBytesThatAreNotUTF8(t *testing.T) {
-	everywhere(t, func(t *testing.T, p *place) {
+// TestInvalidUTF8: run passes invalid UTF-8 in arguments, the environment and the working directory
+// to the command.
+func TestInvalidUTF8(t *testing.T) {
+	withAndWithoutServer(t, func(t *testing.T, p *testDir) {
 		dir := p.path("d\xe9")
 		if err := os.Mkdir(dir, 0o700); err != nil {
-			t.Skip("this file system has no such names:", err)
+			t.Skip("the file system requires UTF-8 names:", err)
 		}
 		for _, c := range []struct {
 			args []string
@@ -40,23 +41,23 @@ func TestBytesThatAreNotUTF8(t *testing.T) {
 			{[]string{"--cwd", dir, "-c", "pwd"}, "", dir + "\n"},
 			{[]string{"--cwd=" + dir, "pwd"}, "", dir + "\n"},
 		} {
-			x := p.started(t, c.env, append([]string{"run"}, c.args...)...)
-			same(t, x.rest(), c.want)
-			x.exits(0)
-			same(t, x.errors(), "")
+			x := p.runnelWithEnv(t, c.env, append([]string{"run"}, c.args...)...)
+			expectEqual(t, x.readAll(), c.want)
+			x.expectExit(0)
+			expectEqual(t, x.stderrText(), "")
 		}
 		x := p.runnel(t, "run", "--cwd", dir+"\xff", "pwd")
-		x.exits(125)
+		x.expectExit(125)
 		x = p.runnel(t, "run", "\xff")
-		x.exits(127)
+		x.expectExit(127)
 		x = p.runnel(t, "run", "--label", "a=\xff", "true")
-		x.exits(125)
-		x.says("label")
+		x.expectExit(125)
+		x.expectError("label")
 	})
 }
 
-// started is a runnel with one variable more.
-func (p *place) started(t *testing.T, env string, args ...string) *program {
+// runnelWithEnv starts runnel with an additional environment variable.
+func (p *testDir) runnelWithEnv(t *testing.T, env string, args ...string) *program {
 	t.Helper()
 	if env == "" {
 		return p.runnel(t, args...)
@@ -64,19 +65,19 @@ func (p *place) started(t *testing.T, env string, args ...string) *program {
 	return p.start(t, "env", append([]string{env, "runnel"}, args...)...)
 }
 
-// The name of a variable can't be other than UTF-8 on the wire: it is left out, and that is said.
-func TestNameOfAVariableThatIsNotUTF8(t *testing.T) {
+// TestInvalidUTF8InAVariableName: such a variable is omitted, with a message.
+func TestInvalidUTF8InAVariableName(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newTestDir(t)
 	p.serve(t)
-	x := p.started(t, "A\xff=b", "run", "-c", "env | grep -ca '^A.*=b'; exit 3")
-	x.expect("0")
-	x.exits(3)
-	x.says(`environment variable "A\xff" is omitted`)
+	x := p.runnelWithEnv(t, "A\xff=b", "run", "-c", "env | grep -ca '^A.*=b'; exit 3")
+	x.expectLine("0")
+	x.expectExit(3)
+	x.expectError(`environment variable "A\xff" is omitted`)
 }
 
-// A server that does not take such bytes is not sent them.
-func TestBytesForAnOlderServer(t *testing.T) {
+// TestInvalidUTF8ForAnOlderServer: if the server does not accept invalid UTF-8, run fails.
+func TestInvalidUTF8ForAnOlderServer(t *testing.T) {
 	for what, p := range map[string]rpc.ExecuteParams{
 		"command":           {Command: rpc.Command{Shell: "\xff"}},
 		"argument":          {Command: rpc.Command{Argv: []string{"true", "\xff"}}},

@@ -12,8 +12,8 @@ import (
 	"github.com/runnel-rpc/runnel/rpc/client"
 )
 
-func TestSilentServerIsAnError(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0") // takes connections, and says nothing
+func TestDialTimeout(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") // accepts connections, and sends nothing
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,8 +27,8 @@ func TestSilentServerIsAnError(t *testing.T) {
 	}
 }
 
-// The user's own token is for servers on this machine, whatever --url says.
-func TestOwnTokenStaysHere(t *testing.T) {
+// TestTokenIsSentToLoopbackOnly: the token of the user's server is not sent to another host.
+func TestTokenIsSentToLoopbackOnly(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("XDG_RUNTIME_DIR", dir)
 	t.Setenv("RUNNEL_SOCKET", "")

@@ -16,8 +16,9 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// runawayTrees starts sessions on a server whose processes got away from their groups, and waits for all of those.
-func runawayTrees(t *testing.T, p *place, trees int) (tag string) {
+// runawayTrees starts sessions whose processes leave their process groups, and waits for all of
+// these processes.
+func runawayTrees(t *testing.T, p *testDir, trees int) (tag string) {
 	t.Helper()
 	program := p.path("runaway")
 	if out, err := exec.Command("go", "build", "-o", program, "../../process/testdata/runaway").CombinedOutput(); err != nil {
@@ -35,12 +36,12 @@ func runawayTrees(t *testing.T, p *place, trees int) (tag string) {
 		}
 	}
 	if !poll(func() bool { return tagged(tag) == 2*trees }) {
-		t.Fatalf("%d processes run", tagged(tag))
+		t.Fatalf("%d processes are running, want %d", tagged(tag), 2*trees)
 	}
 	return tag
 }
 
-// tagged counts the processes that have an argument. The dead have none.
+// tagged returns the number of processes with an argument. Zombies have no arguments.
 func tagged(tag string) (n int) {
 	list, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, file := range list {
@@ -52,8 +53,9 @@ func tagged(tag string) (n int) {
 	return n
 }
 
-// A server that is killed together with its keeper leaves its trees to the next one, which ends them before it listens.
-func TestKilledServerIsCleanedUpAfter(t *testing.T) {
+// TestCleanupAfterACrash: if a server is killed together with its keeper, the next server ends its
+// trees before it listens.
+func TestCleanupAfterACrash(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("needs control groups or marks")
 	}
@@ -65,38 +67,38 @@ func TestKilledServerIsCleanedUpAfter(t *testing.T) {
 				t.Skip(err)
 			}
 			_ = h.Close()
-			p := newPlace(t)
+			p := newTestDir(t)
 			bystander := p.start(t, "sleep", "600")
 			other, _ := p.serve(t, "--containment="+string(kind), "--socket="+p.path("other"), "--token-file="+p.path("token"))
 			_ = other
 			x := p.runnel(t, "run", "--url="+urlIn(t, p), "--token-file="+p.path("token"), "-c", "echo $$; exec sleep 600")
-			stays := x.line()
+			stays := x.readLine()
 			server, _ := p.serve(t, "--containment="+string(kind))
 			tag := runawayTrees(t, p, trees)
-			server.signal(syscall.SIGSTOP) // so that it does not start another keeper
+			server.signal(syscall.SIGSTOP) // so that the server does not start another keeper
 			_ = syscall.Kill(keeperOf(t, server.Process.Pid), syscall.SIGKILL)
 			server.signal(syscall.SIGKILL)
 			<-server.done
 			next, _ := p.serve(t, "--containment="+string(kind))
 			if n := tagged(tag); n > 0 {
-				t.Errorf("%d processes run beside a server that is ready", n)
+				t.Errorf("%d processes of the killed server are left", n)
 			}
-			said := recovered(t, next.errors())
-			if said.Servers != 1 || said.Processes < trees || said.Left != 0 {
-				t.Errorf("%+v", said)
+			report := recovered(t, next.stderrText())
+			if report.Servers != 1 || report.Processes < trees || report.Left != 0 {
+				t.Errorf("reported %+v", report)
 			}
 			if _, err := os.Stat("/proc/" + stays); err != nil {
-				t.Error("what another server runs was hit")
+				t.Error("a process of another server was ended")
 			}
 			if err := bystander.Process.Signal(syscall.Signal(0)); err != nil {
-				t.Error("a stranger was hit:", err)
+				t.Error("an unrelated process was ended:", err)
 			}
 			_ = x.Process.Signal(syscall.SIGTERM)
 		})
 	}
 }
 
-func urlIn(t *testing.T, p *place) string {
+func urlIn(t *testing.T, p *testDir) string {
 	t.Helper()
 	r, err := readReady(p.path("ready"))
 	if err != nil {
@@ -107,7 +109,7 @@ func urlIn(t *testing.T, p *place) string {
 
 type recovery struct{ Servers, Processes, Left int }
 
-// recovered is what a server says of those before it.
+// recovered returns what a server has logged about crashed servers.
 func recovered(t *testing.T, log string) (r recovery) {
 	t.Helper()
 	for line := range strings.Lines(log) {
@@ -116,22 +118,22 @@ func recovered(t *testing.T, log string) (r recovery) {
 				t.Error(err)
 			}
 			if strings.Contains(log[:strings.Index(log, line)], "listening") {
-				t.Error("it listened first")
+				t.Error("the server listened before the cleanup")
 			}
 			return r
 		}
 	}
-	t.Errorf("it says nothing: %s", log)
+	t.Errorf("no log line about crashed servers: %s", log)
 	return r
 }
 
-// A containment that this machine has not is a clear error, and no server.
+// TestContainmentFlag: invalid containments, limits and state directories are errors.
 func TestContainmentFlag(t *testing.T) {
-	p := newPlace(t)
+	p := newTestDir(t)
 	for _, c := range []struct {
-		args   []string
-		status int
-		says   string
+		args    []string
+		status  int
+		message string
 	}{
 		{[]string{"--containment=chroot"}, 2, "containment"},
 		{[]string{"--limit=speed=1"}, 2, "speed"},
@@ -142,14 +144,14 @@ func TestContainmentFlag(t *testing.T) {
 		{[]string{"--state-dir=/dev/null/x"}, 1, "/dev/null/x"},
 	} {
 		x := p.runnel(t, append([]string{"serve", "--listen=127.0.0.1:0"}, c.args...)...)
-		x.exits(c.status)
-		x.says(c.says)
+		x.expectExit(c.status)
+		x.expectError(c.message)
 	}
 	server, _ := p.serve(t, "--containment=group", "--limit=open_files=100,cpu_seconds=50", "--max-limit=file_bytes=1MiB")
-	server.logs(`"containment":"group"`)
+	server.awaitStderr(`"containment":"group"`)
 	x := p.runnel(t, "run", "-c", "ulimit -n; ulimit -t; ulimit -f")
-	if got, want := x.rest(), fmt.Sprintf("100\n50\n%d\n", 1<<20/512); got != want {
+	if got, want := x.readAll(), fmt.Sprintf("100\n50\n%d\n", 1<<20/512); got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
-	x.exits(0)
+	x.expectExit(0)
 }

@@ -18,7 +18,8 @@ import (
 	"github.com/runnel-rpc/runnel/rpc/client"
 )
 
-// exhaust takes all descriptors of a server: it may have 128, of which idle connections take what is left.
+// exhaust uses up the descriptors of a server: it sets RLIMIT_NOFILE to 128, and opens idle
+// connections.
 func exhaust(t *testing.T, pid int, address string) (release func()) {
 	t.Helper()
 	var old unix.Rlimit
@@ -39,19 +40,19 @@ func exhaust(t *testing.T, pid int, address string) (release func()) {
 		}
 		idle = append(idle, c)
 	}
-	lowest := func() (fd int) { // that is free
+	lowest := func() (fd int) { // the lowest free descriptor
 		for ; ; fd++ {
 			if _, err := os.Lstat("/proc/" + strconv.Itoa(pid) + "/fd/" + strconv.Itoa(fd)); err != nil {
 				return fd
 			}
 		}
 	}
-	if !poll(func() bool { // a server that holds fewer idle connections is bounded by what it has
+	if !poll(func() bool { // if the server closes idle connections, the limit is what it has
 		n := lowest()
 		bound(min(n, 128))
 		return n == lowest()
 	}) {
-		t.Fatal("it closes what it has")
+		t.Fatal("the server still has free descriptors")
 	}
 	return func() {
 		for _, c := range idle {
@@ -61,8 +62,8 @@ func exhaust(t *testing.T, pid int, address string) (release func()) {
 	}
 }
 
-// Issue 8, section 1: a tree whose leader ignores SIGTERM, and of which a member called setsid, is dead when cancel is answered,
-// though the server has no descriptor left.
+// TestCancelWithoutFreeDescriptors: when cancel returns, a tree whose leader ignores SIGTERM and of
+// which a process has called setsid has ended, even if the server has no free descriptor.
 func TestCancelWithoutFreeDescriptors(t *testing.T) {
 	for _, kind := range []process.Containment{process.Cgroup, process.Marker} {
 		t.Run(string(kind), func(t *testing.T) {
@@ -71,7 +72,7 @@ func TestCancelWithoutFreeDescriptors(t *testing.T) {
 				t.Skip(err)
 			}
 			_ = h.Close()
-			p := newPlace(t)
+			p := newTestDir(t)
 			server, ready := p.serve(t, "--containment="+string(kind))
 			var d net.Dialer
 			c, err := client.Dial(t.Context(), socketURL, client.Options{Dial: func(ctx context.Context) (net.Conn, error) {
@@ -84,7 +85,7 @@ func TestCancelWithoutFreeDescriptors(t *testing.T) {
 			const loop = `while :; do sleep 60 & wait; done`
 			pids := p.path("pids")
 			var started rpc.ExecuteResult
-			params := rpc.ExecuteParams{Command: rpc.Command{Shell: `trap '' TERM; setsid sh -c 'trap "" TERM; echo $$ >>` + pids + `; ` + loop + `' & echo $$ >>` + pids + `; ` + loop}}
+			params := rpc.ExecuteParams{Command: rpc.Command{Shell: `trap '' TERM; setsid sh -c 'trap "" TERM; echo $$ >>` + pids + `; ` + loop + `' & echo $$ >>` + pids + `; ` + signalLoop}}
 			if err := c.Call(t.Context(), rpc.MethodExecute, params, &started); err != nil {
 				t.Fatal(err)
 			}
@@ -103,51 +104,52 @@ func TestCancelWithoutFreeDescriptors(t *testing.T) {
 			text, _ := os.ReadFile(pids)
 			for _, pid := range strings.Fields(string(text)) {
 				if n, _ := strconv.Atoi(pid); syscall.Kill(n, 0) == nil {
-					t.Errorf("process %s lives", pid)
+					t.Errorf("process %s has not ended", pid)
 					_ = syscall.Kill(n, syscall.SIGKILL)
 				}
 			}
 			server.signal(syscall.SIGTERM)
-			server.exits(0)
+			server.expectExit(0)
 		})
 	}
 }
 
-// A process that even SIGKILL does not end is named in the answer to cancel, and makes the exit status of the server 1.
-func TestSurvivorsAreAFailureOfTheServer(t *testing.T) {
+// TestSurvivors: a process that SIGKILL does not end is reported by cancel, and the exit status of
+// the server is 1.
+func TestSurvivors(t *testing.T) {
 	dir := "/sys/fs/cgroup/freezer/runnel-test." + strconv.Itoa(os.Getpid())
 	if err := os.Mkdir(dir, 0o755); err != nil {
-		t.Skip("NO FREEZER of version 1, so this is not tested: ", err)
+		t.Skip("SKIPPED: no freezer controller of version 1: ", err)
 	}
 	thaw := func() { _ = os.WriteFile(dir+"/freezer.state", []byte("THAWED"), 0) }
 	t.Cleanup(func() {
 		thaw()
 		if !poll(func() bool { return os.Remove(dir) == nil }) {
-			t.Error(dir, "is left")
+			t.Error("not removed:", dir)
 		}
 	})
-	p := newPlace(t)
+	p := newTestDir(t)
 	server, _ := p.serve(t, "--containment=marker")
 	x := p.runnel(t, "run", "--detach", "-c", "echo $$ >"+dir+"/tasks; echo $$ >frozen; echo FROZEN >"+dir+"/freezer.state; sleep 600")
-	id := strings.TrimSpace(x.line())
+	id := strings.TrimSpace(x.readLine())
 	awaitLines(t, p.path("frozen"), 1)
 	if !poll(func() bool {
 		text, _ := os.ReadFile(dir + "/freezer.state")
 		return string(text) == "FROZEN\n"
 	}) {
-		t.Fatal("it is not frozen")
+		t.Fatal("the process is not frozen")
 	}
 	pid, _ := os.ReadFile(p.path("frozen"))
 	c := p.runnel(t, "cancel", "--grace=0s", id)
-	c.exits(1)
-	if said := c.errors(); !strings.Contains(said, strings.TrimSpace(string(pid))) {
-		t.Errorf("the survivor %s is not named: %s", pid, said)
+	c.expectExit(1)
+	if text := c.stderrText(); !strings.Contains(text, strings.TrimSpace(string(pid))) {
+		t.Errorf("the survivor %s is not reported: %s", pid, text)
 	}
 	server.signal(syscall.SIGTERM)
-	server.exits(1)
-	if said := server.errors(); !strings.Contains(said, "still run") {
-		t.Errorf("%s", said)
+	server.expectExit(1)
+	if text := server.stderrText(); !strings.Contains(text, "still run") {
+		t.Errorf("stderr: %s", text)
 	}
 	thaw()
-	gone(t, strings.TrimSpace(string(pid)))
+	awaitExit(t, strings.TrimSpace(string(pid)))
 }

@@ -23,8 +23,9 @@ import (
 	"github.com/runnel-rpc/runnel/rpc/client"
 )
 
-// unlessRequired skips a test, and fails it where the machine is known to have what it needs (.ci/run).
-func unlessRequired(t *testing.T, what, format string, args ...any) {
+// skipUnlessRequired skips a test, or fails it if RUNNEL_TEST_REQUIRE says that the machine has
+// what the test needs (.ci/run).
+func skipUnlessRequired(t *testing.T, what, format string, args ...any) {
 	t.Helper()
 	if slices.Contains(strings.Split(os.Getenv("RUNNEL_TEST_REQUIRE"), ","), what) {
 		t.Fatalf(format, args...)
@@ -32,7 +33,8 @@ func unlessRequired(t *testing.T, what, format string, args ...any) {
 	t.Skipf("SKIPPED: "+format, args...)
 }
 
-// controlGroup makes a group of version 1 with a limit, which is removed with the test.
+// controlGroup creates a control group of version 1 with a limit. It is removed at the end of the
+// test.
 func controlGroup(t *testing.T, controller, file, value string) (dir string) {
 	t.Helper()
 	limit := map[string]string{"pids": "processes", "memory": "memory_bytes"}[controller]
@@ -43,15 +45,15 @@ func controlGroup(t *testing.T, controller, file, value string) (dir string) {
 		}
 	}
 	if dir == "" {
-		unlessRequired(t, limit, "no %s controller of version 1 here", controller)
+		skipUnlessRequired(t, limit, "no %s controller of version 1", controller)
 	}
 	if err := os.Mkdir(dir, 0o755); err != nil {
-		unlessRequired(t, limit, "no control group can be made here: %v", err)
+		skipUnlessRequired(t, limit, "cannot create a control group: %v", err)
 	}
 	t.Cleanup(func() {
 		if !poll(func() bool { return os.Remove(dir) == nil }) {
 			left, _ := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
-			t.Errorf("left in %s: %q", dir, left)
+			t.Errorf("processes left in %s: %q", dir, left)
 		}
 	})
 	if err := os.WriteFile(filepath.Join(dir, file), []byte(value), 0o644); err != nil {
@@ -60,13 +62,13 @@ func controlGroup(t *testing.T, controller, file, value string) (dir string) {
 	return dir
 }
 
-// serveIn starts a server in a control group, and a client.
-func (p *place) serveIn(t *testing.T, dir string, args ...string) (*program, *client.Client) {
+// serveIn starts a server in a control group, and connects to it.
+func (p *testDir) serveIn(t *testing.T, dir string, args ...string) (*program, *client.Client) {
 	t.Helper()
 	script := `echo $$ >"$0/cgroup.procs" && exec runnel serve --listen=127.0.0.1:0 --ready-file=ready "$@"`
 	x := p.start(t, "/bin/sh", append([]string{"-c", script, dir}, args...)...)
 	if !poll(func() bool { r, _ := readReady(p.path("ready")); return r.PID == x.Process.Pid }) {
-		t.Fatal("not ready:", x.errors())
+		t.Fatal("not ready:", x.stderrText())
 	}
 	var d net.Dialer
 	c, err := client.Dial(t.Context(), socketURL, client.Options{Dial: func(ctx context.Context) (net.Conn, error) {
@@ -79,20 +81,20 @@ func (p *place) serveIn(t *testing.T, dir string, args ...string) (*program, *cl
 	return x, c
 }
 
-// call calls, and fails the test if the server is not there any more.
+// call sends a request and returns an error reply. Any other error fails the test.
 func call(t *testing.T, x *program, c *client.Client, method string, params, result any) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	defer cancel()
 	err := c.Call(ctx, method, params, result)
-	var told *rpc.Error
-	if err != nil && !errors.As(err, &told) {
-		t.Fatalf("%s: %v; the server says: %s", method, err, x.errors())
+	var refused *rpc.Error
+	if err != nil && !errors.As(err, &refused) {
+		t.Fatalf("%s: %v; stderr of the server: %s", method, err, x.stderrText())
 	}
 	return err
 }
 
-func eachKind(t *testing.T, f func(t *testing.T, kind string)) {
+func eachContainmentName(t *testing.T, f func(t *testing.T, kind string)) {
 	for _, kind := range []process.Containment{process.Cgroup, process.Marker, process.Group} {
 		t.Run(string(kind), func(t *testing.T) { f(t, string(kind)) })
 	}
@@ -108,11 +110,12 @@ func sleepers(tag string) (n int) {
 	return n
 }
 
-// A session that takes all process ids does not take the server with it, nor other sessions.
+// TestProcessIDsRunOut: a session that uses up all process ids does not end the server or other
+// sessions.
 func TestProcessIDsRunOut(t *testing.T) {
-	eachKind(t, func(t *testing.T, kind string) {
+	eachContainmentName(t, func(t *testing.T, kind string) {
 		dir := controlGroup(t, "pids", "pids.max", "70")
-		p := newPlace(t)
+		p := newTestDir(t)
 		x, c := p.serveIn(t, dir, "--containment="+kind, "--drain=0s")
 		execute := func(params rpc.ExecuteParams) (r rpc.ExecuteResult, err error) {
 			params.OnDisconnect = rpc.OnDisconnectKeep
@@ -132,15 +135,15 @@ func TestProcessIDsRunOut(t *testing.T) {
 			return number(t, dir, "pids.events", "max ") > 0
 		}
 		if !poll(full) {
-			t.Fatalf("%d run, and no fork has failed", sleepers(tag))
+			t.Fatalf("%d processes run, and no fork has failed", sleepers(tag))
 		}
-		for range 20 { // all that a server does
-			var told *rpc.Error
-			if r, err := execute(rpc.ExecuteParams{Command: rpc.Command{Argv: []string{"sleep", tag}}}); errors.As(err, &told) {
-				if told.Code != rpc.CodeSpawnFailed || !strings.Contains(fmt.Sprint(told.Data), "EAGAIN") {
-					t.Errorf("execute: %+v", told)
+		for range 20 { // each kind of request
+			var refused *rpc.Error
+			if r, err := execute(rpc.ExecuteParams{Command: rpc.Command{Argv: []string{"sleep", tag}}}); errors.As(err, &refused) {
+				if refused.Code != rpc.CodeSpawnFailed || !strings.Contains(fmt.Sprint(refused.Data), "EAGAIN") {
+					t.Errorf("execute: %+v", refused)
 				}
-			} else if err == nil { // one had ended
+			} else if err == nil { // a process of the greedy session had ended
 				_ = call(t, x, c, rpc.MethodCancel, rpc.CancelParams{SessionID: r.SessionID}, nil)
 			}
 			data := "x\n"
@@ -159,7 +162,7 @@ func TestProcessIDsRunOut(t *testing.T) {
 			t.Errorf("cancel: %+v, %v", canceled, err)
 		}
 		if n := sleepers(tag); n > 0 {
-			t.Errorf("%d live", n)
+			t.Errorf("%d processes are left", n)
 		}
 		var st rpc.SessionStatus
 		if err := call(t, x, c, rpc.MethodStatus, rpc.SessionParams{SessionID: other.SessionID}, &st); err != nil || st.State != "running" {
@@ -176,14 +179,14 @@ func TestProcessIDsRunOut(t *testing.T) {
 		}
 		var rec rpc.Completion
 		if err := call(t, x, c, rpc.MethodWait, rpc.WaitParams{SessionID: again.SessionID}, &rec); err != nil || rec.ExitCode == nil || *rec.ExitCode != 3 {
-			t.Errorf("execute works again: %+v, %v", rec, err)
+			t.Errorf("execute after the cancel: %+v, %v", rec, err)
 		}
 		x.signal(syscall.SIGINT)
-		x.exits(0)
+		x.expectExit(0)
 	})
 }
 
-// number is what stands behind a name in a file of a control group.
+// number returns the number after a name in a file of a control group.
 func number(t *testing.T, dir, file, name string) int {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(dir, file))
@@ -199,21 +202,22 @@ func number(t *testing.T, dir, file, name string) int {
 	return 0
 }
 
-// When memory is exhausted the kernel kills what a session started, and not the server.
+// TestMemoryRunsOut: when memory is exhausted, the kernel kills a process of a session, not the
+// server.
 func TestMemoryRunsOut(t *testing.T) {
 	dir := controlGroup(t, "memory", "memory.limit_in_bytes", "160M")
-	p := newPlace(t)
+	p := newTestDir(t)
 	x, c := p.serveIn(t, dir, "--drain=0s")
-	// 80 children that hold 3 MiB each, besides what a shell takes.
+	// 80 children of 3 MiB each.
 	script := `i=0; while [ $i -lt 80 ]; do { head -c 3145728 /dev/zero; sleep 2; } | tail -c 3145728 >/dev/null & i=$((i+1)); done; wait; exit 7`
 	ctx, cancel := context.WithTimeout(t.Context(), 2*testTimeout)
 	defer cancel()
 	var rec rpc.Captured
 	if err := c.Call(ctx, rpc.MethodExecute, rpc.ExecuteParams{Command: rpc.Command{Shell: script}, Wait: true}, &rec); err != nil {
-		t.Fatalf("%v; the server says: %s", err, x.errors())
+		t.Fatalf("%v; stderr of the server: %s", err, x.stderrText())
 	}
 	if killed := number(t, dir, "memory.oom_control", "oom_kill "); killed == 0 {
-		t.Error("the memory sufficed")
+		t.Error("the kernel killed no process, so the memory was sufficient")
 	}
 	if rec.Signal == nil && (rec.ExitCode == nil || *rec.ExitCode != 7) || rec.Signal != nil && *rec.Signal != "SIGKILL" || len(rec.Survivors) > 0 {
 		t.Errorf("%+v", rec.Completion)
@@ -224,5 +228,5 @@ func TestMemoryRunsOut(t *testing.T) {
 		t.Errorf("after %v: %+v, %v", time.Since(start), again, err)
 	}
 	x.signal(syscall.SIGINT)
-	x.exits(0)
+	x.expectExit(0)
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/coder/websocket"
 )
 
-// statusValue is a field of /proc/PID/status, in KiB where it is a size.
+// statusValue returns a field of /proc/PID/status, in KiB if it is a size.
 func statusValue(t *testing.T, pid int, name string) (n int) {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -42,15 +42,15 @@ func openFiles(t *testing.T, pid int) int {
 	return len(list)
 }
 
-// TestFloodOfUnauthenticatedConnections: ten thousand connections of callers who are not authenticated cost less than
-// 16 MiB and a bounded number of descriptors. Who is authenticated stays connected, and the owner gets in over the Unix
-// socket.
+// TestFloodOfUnauthenticatedConnections: ten thousand unauthenticated connections use less than 16
+// MiB and a bounded number of descriptors. An authenticated connection stays usable, and new ones
+// are accepted on the Unix socket.
 func TestFloodOfUnauthenticatedConnections(t *testing.T) {
 	const (
 		flood  = 10_000
 		budget = 16 << 10 // KiB
 	)
-	p := newPlace(t)
+	p := newTestDir(t)
 	server, ready := p.serve(t)
 	pid := server.Process.Pid
 	token, err := readToken(ready.TokenFile)
@@ -69,7 +69,7 @@ func TestFloodOfUnauthenticatedConnections(t *testing.T) {
 	}
 	memory, files := statusValue(t, pid, "RssAnon"), openFiles(t, pid)
 	address := strings.TrimSuffix(strings.TrimPrefix(ready.URL, "ws://"), "/ws")
-	header := append([]byte("GET /ws HTTP/1.1\r\nX: "), bytes.Repeat([]byte("x"), 11<<10)...) // as much as is read of one
+	header := append([]byte("GET /ws HTTP/1.1\r\nX: "), bytes.Repeat([]byte("x"), 11<<10)...) // nearly the largest request that is read
 	for i := range flood {
 		c, err := net.Dial("tcp", address)
 		if err != nil {
@@ -88,25 +88,26 @@ func TestFloodOfUnauthenticatedConnections(t *testing.T) {
 			}
 		}
 	}
-	owner := p.runnel(t, "ps")
-	owner.exits(0)
+	ps := p.runnel(t, "ps")
+	ps.expectExit(0)
 	_ = ws.Write(ctx, websocket.MessageText, []byte(`{"jsonrpc":"2.0","id":1,"method":"pong"}`))
 	if _, text, err := ws.Read(ctx); err != nil || string(text) != `{"jsonrpc":"2.0","id":1,"result":null}` {
 		t.Errorf("an authenticated connection: %q, %v", text, err)
 	}
-	server.logs("too many unauthenticated connections")
+	server.awaitStderr("too many unauthenticated connections")
 	t.Logf("memory grew from %d to %d KiB", memory, statusValue(t, pid, "RssAnon"))
 }
 
-// TestOwnerGetsInWithFewDescriptors: the bound leaves descriptors where few may be open.
-func TestOwnerGetsInWithFewDescriptors(t *testing.T) {
+// TestUnixSocketDuringAFloodWithFewDescriptors: unauthenticated connections do not use up the
+// descriptors of a server with a low RLIMIT_NOFILE.
+func TestUnixSocketDuringAFloodWithFewDescriptors(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newTestDir(t)
 	server := p.start(t, "sh", "-c", "ulimit -n 64 && exec runnel serve --listen=127.0.0.1:0 --ready-file=ready")
-	t.Cleanup(func() { server.endBy(syscall.SIGTERM) })
+	t.Cleanup(func() { server.signalUntilExit(syscall.SIGTERM) })
 	var ready readyFile
 	if !poll(func() bool { ready, _ = readReady(p.path("ready")); return ready.PID != 0 }) {
-		t.Fatal("not ready:", server.errors())
+		t.Fatal("not ready:", server.stderrText())
 	}
 	address := strings.TrimSuffix(strings.TrimPrefix(ready.URL, "ws://"), "/ws")
 	for range 200 {
@@ -117,6 +118,6 @@ func TestOwnerGetsInWithFewDescriptors(t *testing.T) {
 		defer c.Close()
 	}
 	x := p.runnel(t, "run", "echo", "hello")
-	x.expect("hello")
-	x.exits(0)
+	x.expectLine("hello")
+	x.expectExit(0)
 }

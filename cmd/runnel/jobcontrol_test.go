@@ -7,16 +7,15 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
-// count prints the ids of its two processes, and then counts to most.
+// counting is a command that prints the ids of its two processes, and then counts to countTo.
 const (
-	count = `echo $$; sleep 1000 & echo $!; i=0; while [ $i -lt 100 ]; do i=$((i+1)); echo $i; sleep 0.005; done; exit 4`
-	most  = 100
+	counting = `echo $$; sleep 1000 & echo $!; i=0; while [ $i -lt 100 ]; do i=$((i+1)); echo $i; sleep 0.005; done; exit 4`
+	countTo  = 100
 )
 
-// state is a process's, as the kernel has it: T is stopped, or frozen with its control group.
+// state returns the state of a process (proc_pid_stat(5)), and T also if its control group is frozen.
 func state(pid string) string {
 	line, _ := os.ReadFile("/proc/" + pid + "/stat")
 	_, rest, _ := strings.Cut(string(line), ") ")
@@ -42,8 +41,8 @@ func frozen(pid string) bool {
 	return false
 }
 
-// inVfork reports whether a process can't be stopped because it waits in the kernel for a child to exec that is stopped
-// itself (vfork(2)): it goes on when that does.
+// inVfork reports whether a process cannot stop because it waits in the kernel for the exec of a
+// stopped child (vfork(2)). It continues with that child.
 func inVfork(pid string) bool {
 	if state(pid) != "D" {
 		return false
@@ -57,119 +56,130 @@ func inVfork(pid string) bool {
 	return false
 }
 
-func becomes(t *testing.T, want string, pids ...string) {
+// awaitState waits until the processes have a state.
+func awaitState(t *testing.T, want string, pids ...string) {
 	t.Helper()
 	for _, pid := range pids {
 		if !poll(func() bool { return state(pid) == want || want == "T" && inVfork(pid) }) {
-			t.Fatalf("process %s is %s, not %s", pid, state(pid), want)
+			t.Fatalf("process %s is in state %s, want %s", pid, state(pid), want)
 		}
 	}
 }
 
 func (x *program) pid() string { return strconv.Itoa(x.Process.Pid) }
 
-// counted is what count prints.
-func counted(t *testing.T, got string) {
+// expectCount checks the output of counting after its first two lines.
+func expectCount(t *testing.T, got string) {
 	t.Helper()
 	var want strings.Builder
-	for i := range most {
+	for i := range countTo {
 		fmt.Fprintln(&want, i+1)
 	}
 	if got != want.String() {
-		t.Errorf("what was counted is %q", got)
+		t.Errorf("output is %q", got)
 	}
 }
 
-func TestCtrlZStopsTheCommandToo(t *testing.T) {
-	everywhere(t, func(t *testing.T, p *place) {
-		x := p.runnel(t, "run", "-c", count)
-		leader, child := x.line(), x.line()
+func TestCtrlZPausesTheCommand(t *testing.T) {
+	withAndWithoutServer(t, func(t *testing.T, p *testDir) {
+		x := p.runnel(t, "run", "-c", counting)
+		leader, child := x.readLine(), x.readLine()
 		for range 3 {
 			x.signal(syscall.SIGTSTP)
-			becomes(t, "T", x.pid(), leader, child)
+			awaitState(t, "T", x.pid(), leader, child)
 			x.signal(syscall.SIGCONT)
-			becomes(t, "S", child)
+			awaitState(t, "S", child)
 		}
-		counted(t, x.rest())
-		x.exits(4)
+		expectCount(t, x.readAll())
+		x.expectExit(4)
 	})
 }
 
-// A server takes a stopped client for dead. The command is still there when that comes back.
-func TestCtrlZOutlivesTheConnection(t *testing.T) {
+// TestCtrlZWithALostConnection: the server closes the connection of a stopped client. The command
+// is still paused when the client continues.
+func TestCtrlZWithALostConnection(t *testing.T) {
 	for _, to := range []string{"socket", "url"} {
 		t.Run(to, func(t *testing.T) {
 			t.Parallel()
-			p := newPlace(t)
+			p := newTestDir(t)
 			server, ready := p.serve(t, "--ping-interval=400ms", "--log-level=debug")
-			args := []string{"run", "-c", count}
+			args := []string{"run", "-c", counting}
 			if to == "url" {
-				args = []string{"run", "--url", ready.URL, "-c", count}
+				args = []string{"run", "--url", ready.URL, "-c", counting}
 			}
 			x := p.runnel(t, args...)
-			leader, child := x.line(), x.line()
+			leader, child := x.readLine(), x.readLine()
 			x.signal(syscall.SIGTSTP)
-			becomes(t, "T", x.pid(), leader, child)
-			server.logs("disconnected")
-			becomes(t, "T", leader, child)
+			awaitState(t, "T", x.pid(), leader, child)
+			server.awaitStderr("disconnected")
+			awaitState(t, "T", leader, child)
 			x.signal(syscall.SIGCONT)
-			counted(t, x.rest())
-			x.exits(4)
-			x.logs("reconnected")
+			expectCount(t, x.readAll())
+			x.expectExit(4)
+			x.awaitStderr("reconnected")
 		})
 	}
 }
 
+// TestIgnoredStopStaysIgnored: if run was started with SIGTSTP ignored, the kernel discards the
+// signal. So neither run is stopped nor its command paused.
 func TestIgnoredStopStaysIgnored(t *testing.T) {
-	everywhere(t, func(t *testing.T, p *place) {
+	withAndWithoutServer(t, func(t *testing.T, p *testDir) {
 		x := p.start(t, "sh", "-c", `trap "" TSTP; exec runnel run -- sh -c 'echo $$; read line; exit 5'`)
-		leader := x.line()
-		x.signal(syscall.SIGTSTP)
-		for end := time.Now().Add(100 * time.Millisecond); time.Now().Before(end); time.Sleep(time.Millisecond) {
-			if state(x.pid()) == "T" || state(leader) == "T" {
-				t.Fatal("stopped")
-			}
+		leader := x.readLine()
+		status, err := os.ReadFile("/proc/" + x.pid() + "/status")
+		if err != nil {
+			t.Skip(err)
 		}
-		x.types("go on\n")
-		x.exits(5)
-	})
-}
-
-// No shell could bring it back, so the kernel ignores Ctrl-Z there, and so does run.
-func TestCtrlZWithoutAShell(t *testing.T) {
-	everywhere(t, func(t *testing.T, p *place) {
-		x := p.start(t, "setsid", "runnel", "run", "-c", "echo ready; read line; exit 6")
-		x.expect("ready")
+		if !ignoredSignals(status).has(syscall.SIGTSTP) {
+			t.Fatal("run does not ignore SIGTSTP")
+		}
 		x.signal(syscall.SIGTSTP)
-		x.types("go on\n")
-		x.exits(6)
+		if state(x.pid()) == "T" || state(leader) == "T" {
+			t.Fatal("run or its command is stopped")
+		}
+		x.writeStdin("go on\n")
+		x.expectExit(5)
 	})
 }
 
-// What is left of a stopped run that was killed is its command, paused, which anybody may take over.
-func TestKilledWhileStopped(t *testing.T) {
+// TestCtrlZInASessionLeader: the kernel does not stop a session leader, whose process group is
+// orphaned, and run does not pause its command.
+func TestCtrlZInASessionLeader(t *testing.T) {
+	withAndWithoutServer(t, func(t *testing.T, p *testDir) {
+		x := p.start(t, "setsid", "runnel", "run", "-c", "echo ready; read line; exit 6")
+		x.expectLine("ready")
+		x.signal(syscall.SIGTSTP)
+		x.writeStdin("go on\n")
+		x.expectExit(6)
+	})
+}
+
+// TestKillOfAStoppedRun: the command of a run that was killed while it was stopped is paused, and
+// can be resumed and attached to.
+func TestKillOfAStoppedRun(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newTestDir(t)
 	p.serve(t)
-	x := p.runnel(t, "run", "-c", count)
-	leader, child := x.line(), x.line()
+	x := p.runnel(t, "run", "-c", counting)
+	leader, child := x.readLine(), x.readLine()
 	x.signal(syscall.SIGTSTP)
-	becomes(t, "T", x.pid(), leader, child)
+	awaitState(t, "T", x.pid(), leader, child)
 	x.signal(syscall.SIGKILL)
-	x.exits(-1)
+	x.expectExit(-1)
 	ps := p.runnel(t, "ps")
-	fields := strings.Fields(ps.rest()[len("SESSION"):])
-	ps.exits(0)
+	fields := strings.Fields(ps.readAll()[len("SESSION"):])
+	ps.expectExit(0)
 	if !strings.Contains(strings.Join(fields, " "), "paused") {
 		t.Fatalf("ps: %q", fields)
 	}
-	becomes(t, "T", leader, child)
+	awaitState(t, "T", leader, child)
 	id := fields[5]
 	resumed := p.runnel(t, "resume", id)
-	resumed.expect(id + " resumed")
+	resumed.expectLine(id + " resumed")
 	attached := p.runnel(t, "attach", id)
-	attached.expect(leader)
-	attached.expect(child)
-	counted(t, attached.rest())
-	attached.exits(4)
+	attached.expectLine(leader)
+	attached.expectLine(child)
+	expectCount(t, attached.readAll())
+	attached.expectExit(4)
 }

@@ -15,10 +15,11 @@ import (
 	"github.com/runnel-rpc/runnel/process"
 )
 
-// keeperBound is how soon a keeper has ended everything: a second, and more on a machine that is busy with other tests.
+// keeperBound is how long a keeper may take to end everything: usually less than a second, more on
+// a busy machine.
 const keeperBound = 5 * time.Second
 
-// keeperOf waits for the keeper of a server.
+// keeperOf waits for the keeper of a server and returns its process id.
 func keeperOf(t *testing.T, server int) (keeper int) {
 	t.Helper()
 	if !poll(func() bool {
@@ -34,30 +35,30 @@ func keeperOf(t *testing.T, server int) (keeper int) {
 	return keeper
 }
 
-// endsAll waits for the end of processes, and for the state directory to be empty.
-func (p *place) endsAll(t *testing.T, pids ...string) {
+// awaitCleanup waits until the processes have ended and the state directory is empty.
+func (p *testDir) awaitCleanup(t *testing.T, pids ...string) {
 	t.Helper()
 	began := time.Now()
 	for _, pid := range pids {
-		gone(t, pid)
+		awaitExit(t, pid)
 	}
 	var files []string
 	if !poll(func() bool {
 		files, _ = filepath.Glob(p.path(".local/state/runnel/runnel-*"))
 		return len(files) == 0
 	}) {
-		t.Errorf("left: %q", files)
+		t.Errorf("state files left: %q", files)
 	}
 	if took := time.Since(began); took > keeperBound {
 		t.Errorf("it took %v", took)
 	} else {
-		t.Logf("all is gone after %v", took)
+		t.Logf("cleaned up after %v", took)
 	}
 }
 
 func eachContainment(t *testing.T, f func(t *testing.T, kind process.Containment, script string)) {
 	if runtime.GOOS != "linux" {
-		t.Skip("there are keepers on Linux only")
+		t.Skip("keepers exist on Linux only")
 	}
 	for _, kind := range []process.Containment{process.Cgroup, process.Marker, process.Group} {
 		t.Run(string(kind), func(t *testing.T) {
@@ -67,7 +68,7 @@ func eachContainment(t *testing.T, f func(t *testing.T, kind process.Containment
 			}
 			_ = h.Close()
 			script := "trap '' TERM HUP; setsid sleep 600 & echo $!; sleep 600 & echo $!; echo $$; wait"
-			if kind == process.Group { // which does not hold who calls setsid
+			if kind == process.Group { // a process that calls setsid is not contained
 				script = strings.Replace(script, "setsid ", "", 1)
 			}
 			f(t, kind, script)
@@ -75,76 +76,77 @@ func eachContainment(t *testing.T, f func(t *testing.T, kind process.Containment
 	}
 }
 
-// What a server runs does not outlive it when it is killed, though none is started after it.
+// TestKeeperOfAKilledServer: when a server is killed, its keeper ends its sessions.
 func TestKeeperOfAKilledServer(t *testing.T) {
 	eachContainment(t, func(t *testing.T, kind process.Containment, script string) {
-		p := newPlace(t)
+		p := newTestDir(t)
 		server, _ := p.serve(t, "--containment="+string(kind))
 		x := p.runnel(t, "run", "-c", script)
-		pids := []string{x.line(), x.line(), x.line(), strconv.Itoa(keeperOf(t, server.Process.Pid))}
+		pids := []string{x.readLine(), x.readLine(), x.readLine(), strconv.Itoa(keeperOf(t, server.Process.Pid))}
 		server.signal(syscall.SIGKILL)
 		<-server.done
-		p.endsAll(t, pids...)
-		x.exits(exitRunnelFailed)
+		p.awaitCleanup(t, pids...)
+		x.expectExit(exitRunnelFailed)
 	})
 }
 
-// The same holds for a run that serves itself, and again after its keeper was killed.
+// TestKeeperOfAKilledRun: a run with the server in its process has a keeper, too, and starts
+// another one if it is killed.
 func TestKeeperOfAKilledRun(t *testing.T) {
 	eachContainment(t, func(t *testing.T, kind process.Containment, script string) {
 		if kind != process.Cgroup {
 			t.Skip("run takes the strongest containment; see TestKeeperOfAKilledServer for the others")
 		}
-		p := newPlace(t)
+		p := newTestDir(t)
 		x := p.runnel(t, "run", "-c", script)
-		pids := []string{x.line(), x.line(), x.line()}
+		pids := []string{x.readLine(), x.readLine(), x.readLine()}
 		first := keeperOf(t, x.Process.Pid)
 		_ = syscall.Kill(first, syscall.SIGKILL)
 		second := first
 		if !poll(func() bool { second = keeperOf(t, x.Process.Pid); return second != first }) {
-			t.Fatal("no other keeper is started")
+			t.Fatal("no other keeper was started")
 		}
 		x.signal(syscall.SIGKILL)
 		<-x.done
-		p.endsAll(t, append(pids, strconv.Itoa(second))...)
+		p.awaitCleanup(t, append(pids, strconv.Itoa(second))...)
 	})
 }
 
-// A server that ends in order leaves no keeper.
+// TestNoKeeperOutlivesItsServer: the keeper has ended when the server exits after a shutdown.
 func TestNoKeeperOutlivesItsServer(t *testing.T) {
-	p := newPlace(t)
+	p := newTestDir(t)
 	server, _ := p.serve(t)
 	keeper := keeperOf(t, server.Process.Pid)
 	server.signal(syscall.SIGTERM)
-	server.exits(0)
+	server.expectExit(0)
 	if _, err := os.Stat("/proc/" + strconv.Itoa(keeper)); err == nil {
-		t.Error("it is there when the server has exited")
+		t.Error("the keeper exists after the exit of the server")
 	}
-	if strings.Contains(server.errors(), "keeper") {
-		t.Error(server.errors())
+	if strings.Contains(server.stderrText(), "keeper") {
+		t.Error(server.stderrText())
 	}
 }
 
-// A keeper takes less than 3 MiB of memory that is its own.
+// TestKeeperIsSmall: the anonymous memory of a keeper is less than 3 MiB.
 func TestKeeperIsSmall(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("there are keepers on Linux only")
+		t.Skip("keepers exist on Linux only")
 	}
-	p := newPlace(t)
+	p := newTestDir(t)
 	program := p.path("real")
 	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	server := p.start(t, program, "serve", "--listen=127.0.0.1:0")
-	server.logs("listening")
+	server.awaitStderr("listening")
 	keeper := keeperOf(t, server.Process.Pid)
-	ready := func() bool { // what it does first is done
+	ready := func() bool { // its initialization is complete
 		name, _ := os.ReadFile("/proc/" + strconv.Itoa(keeper) + "/comm")
 		state, _ := os.ReadFile("/proc/" + strconv.Itoa(keeper) + "/wchan")
 		return string(name) == "keeper\n" && bytes.Contains(state, []byte("poll"))
 	}
 	if !poll(ready) {
-		t.Log("it may not have started to wait")
+		t.Log("the keeper may not have started to wait")
 	}
 	status, _ := os.ReadFile("/proc/" + strconv.Itoa(keeper) + "/status")
 	for line := range strings.Lines(string(status)) {
@@ -156,33 +158,33 @@ func TestKeeperIsSmall(t *testing.T) {
 			t.Logf("RssAnon is %d kB", kB)
 		}
 	}
-	server.endBy(syscall.SIGTERM)
+	server.signalUntilExit(syscall.SIGTERM)
 }
 
-// A runnel that runs in a session of another one has a keeper of its own.
+// TestNestedRunHasAKeeper: a run in a session of another run has its own keeper.
 func TestNestedRunHasAKeeper(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("there are keepers on Linux only")
+		t.Skip("keepers exist on Linux only")
 	}
-	p := newPlace(t)
+	p := newTestDir(t)
 	x := p.runnel(t, "run", "-c", `runnel run -c "trap '' TERM; sleep 600 & echo \$!; echo \$\$; wait" & echo $!; wait $!; echo over; exec sleep 600`)
-	inner, err := strconv.Atoi(x.line())
+	inner, err := strconv.Atoi(x.readLine())
 	if err != nil {
 		t.Fatal(err)
 	}
-	pids := []string{x.line(), x.line(), strconv.Itoa(keeperOf(t, inner))}
+	pids := []string{x.readLine(), x.readLine(), strconv.Itoa(keeperOf(t, inner))}
 	outer := keeperOf(t, x.Process.Pid)
 	_ = syscall.Kill(inner, syscall.SIGKILL)
-	x.expect("over")
+	x.expectLine("over")
 	began := time.Now()
 	for _, pid := range pids {
-		gone(t, pid)
+		awaitExit(t, pid)
 	}
 	if took := time.Since(began); took > keeperBound {
 		t.Errorf("it took %v", took)
 	}
 	if keeperOf(t, x.Process.Pid) != outer {
-		t.Error("the outer one's keeper was ended")
+		t.Error("the keeper of the outer run was replaced")
 	}
-	x.endBy(syscall.SIGTERM)
+	x.signalUntilExit(syscall.SIGTERM)
 }

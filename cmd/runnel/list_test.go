@@ -16,8 +16,8 @@ import (
 	"github.com/runnel-rpc/runnel/rpc/client"
 )
 
-// dialSocket is a client of the place's own server.
-func (p *place) dialSocket(t *testing.T) *client.Client {
+// dialSocket connects to the server of p.
+func (p *testDir) dialSocket(t *testing.T) *client.Client {
 	t.Helper()
 	c, err := client.Dial(t.Context(), socketURL, client.Options{Dial: func(ctx context.Context) (net.Conn, error) {
 		var d net.Dialer
@@ -30,10 +30,11 @@ func (p *place) dialSocket(t *testing.T) *client.Client {
 	return c
 }
 
-// Labels that fill a message by themselves hide no session: all pages are listed, and searched for a prefix.
+// TestSessionsOnManyPages: ps lists the sessions of all pages, and all are searched for a prefix of
+// an id.
 func TestSessionsOnManyPages(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newTestDir(t)
 	p.serve(t)
 	c := p.dialSocket(t)
 	ids := []string{ // oldest first
@@ -53,29 +54,30 @@ func TestSessionsOnManyPages(t *testing.T) {
 	}
 	ps := p.runnel(t, "ps")
 	var got []string
-	for line := range strings.Lines(ps.rest()) {
+	for line := range strings.Lines(ps.readAll()) {
 		got = append(got, strings.Fields(line)[0])
 	}
-	ps.exits(0)
+	ps.expectExit(0)
 	if want := []string{"SESSION", ids[3], ids[2], ids[1], ids[0]}; fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("ps lists %v, want %v", got, want)
 	}
-	same(t, ps.errors(), "")
+	expectEqual(t, ps.stderrText(), "")
 	ps = p.runnel(t, "ps", "--json")
 	var all []rpc.SessionStatus
-	if err := json.Unmarshal([]byte(ps.rest()), &all); err != nil || len(all) != len(ids) {
+	if err := json.Unmarshal([]byte(ps.readAll()), &all); err != nil || len(all) != len(ids) {
 		t.Errorf("%d sessions, %v", len(all), err)
 	}
 	x := p.runnel(t, "cancel", "a")
-	x.exits(1)
-	x.says("2 sessions")
+	x.expectExit(1)
+	x.expectError("2 sessions")
 	x = p.runnel(t, "cancel", ids[0][:len(ids[0])-1])
-	same(t, x.rest(), ids[0]+" canceled\n")
+	expectEqual(t, x.readAll(), ids[0]+" canceled\n")
 	x = p.runnel(t, "cancel", "b")
-	same(t, x.rest(), ids[1]+" canceled\n")
+	expectEqual(t, x.readAll(), ids[1]+" canceled\n")
 }
 
-// A server that knows no pages says that there are more.
+// TestSessionsOfAServerWithoutPages: if a server without pages truncates its list, ps prints a
+// message.
 func TestSessionsOfAServerWithoutPages(t *testing.T) {
 	t.Parallel()
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -91,23 +93,24 @@ func TestSessionsOfAServerWithoutPages(t *testing.T) {
 			ID     string
 			Params map[string]any
 		}
-		if json.Unmarshal(text, &request) != nil || len(request.Params) != 0 { // it would be an unknown field
+		if json.Unmarshal(text, &request) != nil || len(request.Params) != 0 { // an older server would refuse an unknown field
 			return
 		}
 		_ = ws.Write(ctx, websocket.MessageText, fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%q,"result":{"sessions":[{"session_id":"x"}],"truncated":true}}`, request.ID))
 		_, _, _ = ws.Read(ctx)
 	}))
 	t.Cleanup(srv.Close)
-	p := newPlace(t)
+	p := newTestDir(t)
 	x := p.runnel(t, "ps", "--url", "ws"+strings.TrimPrefix(srv.URL, "http"))
-	if got := x.rest(); strings.Count(got, "\n") != 2 {
+	if got := x.readAll(); strings.Count(got, "\n") != 2 {
 		t.Errorf("%q", got)
 	}
-	x.exits(0)
-	x.says("only the newest sessions")
+	x.expectExit(0)
+	x.expectError("only the newest sessions")
 }
 
-// TestCancelOnAServerThatVerifiesNothing: one that does not announce survivors_verified does not say that it is false.
+// TestCancelOnAServerThatVerifiesNothing: a missing survivors_verified is an error only if the
+// server has that capability.
 func TestCancelOnAServerThatVerifiesNothing(t *testing.T) {
 	t.Parallel()
 	const id = "11111111-1111-4111-8111-111111111111"
@@ -127,8 +130,8 @@ func TestCancelOnAServerThatVerifiesNothing(t *testing.T) {
 			_, _, _ = ws.Read(ctx)
 		}))
 		t.Cleanup(srv.Close)
-		x := newPlace(t).runnel(t, "cancel", "--url", "ws"+strings.TrimPrefix(srv.URL, "http"), id)
-		x.rest()
-		x.exits(status)
+		x := newTestDir(t).runnel(t, "cancel", "--url", "ws"+strings.TrimPrefix(srv.URL, "http"), id)
+		x.readAll()
+		x.expectExit(status)
 	}
 }

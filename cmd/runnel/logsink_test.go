@@ -14,7 +14,7 @@ import (
 	"github.com/coder/websocket"
 )
 
-// fullPipe is a pipe that takes nothing more until its reader is read.
+// fullPipe returns a pipe whose buffer is full.
 func fullPipe(t *testing.T) (reader, writer *os.File) {
 	t.Helper()
 	r, w, err := os.Pipe()
@@ -28,10 +28,10 @@ func fullPipe(t *testing.T) (reader, writer *os.File) {
 	}
 	var full error
 	_ = raw.Control(func(fd uintptr) {
-		for full == nil { // os.Pipe's ends do not block
+		for full == nil { // the descriptors of os.Pipe are nonblocking
 			_, full = syscall.Write(int(fd), []byte("x"))
 		}
-		_ = syscall.SetNonblock(int(fd), false) // who inherits it would see that
+		_ = syscall.SetNonblock(int(fd), false) // a process that inherits it expects that
 	})
 	if full != syscall.EAGAIN {
 		t.Fatal(full)
@@ -39,21 +39,21 @@ func fullPipe(t *testing.T) (reader, writer *os.File) {
 	return r, w
 }
 
-// TestLogKeepsOrderAndCountsWhatItDrops: whoever logs never waits for the sink; what is not dropped comes in order, and
-// what is dropped is counted once the sink takes something again.
-func TestLogKeepsOrderAndCountsWhatItDrops(t *testing.T) {
+// TestLogWithABlockedSink: logging does not block. Lines that are not dropped are written in order,
+// and the number of the dropped ones is written when the sink accepts data again.
+func TestLogWithABlockedSink(t *testing.T) {
 	r, w := fullPipe(t)
 	log, flush := newLog(w, "info", "json")
 	const lines = 10_000
 	for i := range lines {
 		log.Info().Int("line", i).Msg(strings.Repeat("m", 100))
 	}
-	flush()                                                 // gives up
-	_ = r.SetReadDeadline(time.Now().Add(10 * time.Second)) // or lines that are missing would be waited for
+	flush()                                                 // times out
+	_ = r.SetReadDeadline(time.Now().Add(10 * time.Second)) // else the test would wait for missing lines
 	in := bufio.NewScanner(r)
 	in.Buffer(nil, 1<<20)
 	next, dropped := 0, 0
-	for next < lines && in.Scan() { // the writer may have taken lines more than once meanwhile
+	for next < lines && in.Scan() { // lines may have been dropped more than once
 		line := strings.TrimLeft(in.Text(), "x")
 		var n int
 		if _, err := fmt.Sscanf(line, `{"level":"warn","lines":%d,`, &n); err == nil {
@@ -66,11 +66,11 @@ func TestLogKeepsOrderAndCountsWhatItDrops(t *testing.T) {
 		next++
 	}
 	if next != lines || dropped == 0 || dropped == lines {
-		t.Errorf("%d lines of %d came or were dropped, %d were dropped", next, lines, dropped)
+		t.Errorf("%d of %d lines were written or dropped, %d of them dropped", next, lines, dropped)
 	}
 }
 
-// TestLogIsCompleteWithAWorkingSink: nothing is dropped where somebody reads, and the last line is there after the flush.
+// TestLogIsCompleteWithAWorkingSink: no line is dropped, and all are written when flush returns.
 func TestLogIsCompleteWithAWorkingSink(t *testing.T) {
 	for range 50 {
 		var text strings.Builder
@@ -90,15 +90,15 @@ func TestLogIsCompleteWithAWorkingSink(t *testing.T) {
 	}
 }
 
-// TestServerWithABlockedLog: a server whose stderr is a full pipe answers those that it refuses, loses no place for
-// connections when peers go, and ends at SIGTERM.
+// TestServerWithABlockedLog: a server whose stderr is a full pipe refuses connections with a reply,
+// accepts new connections after others were closed, and exits on SIGTERM.
 func TestServerWithABlockedLog(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newTestDir(t)
 	_, stderr := fullPipe(t)
 	x := p.prepare(t, "runnel", "serve", "--listen=127.0.0.1:0", "--ready-file=ready", "--log-level=debug", "--max-connections=2")
 	x.Stderr = stderr
-	x.begin()
+	x.startPrepared()
 	var ready readyFile
 	if !poll(func() bool { ready, _ = readReady(p.path("ready")); return ready.PID == x.Process.Pid }) {
 		t.Fatal("not ready")
@@ -120,7 +120,7 @@ func TestServerWithABlockedLog(t *testing.T) {
 	for range 10 {
 		var conn *websocket.Conn
 		if !poll(func() bool { conn, _, err = dial(token); return err == nil }) {
-			t.Fatal("a place for connections is lost:", err)
+			t.Fatal("no connection after others were closed:", err)
 		}
 		if _, _, err := conn.Read(ctx); err != nil {
 			t.Fatal(err)
@@ -128,5 +128,5 @@ func TestServerWithABlockedLog(t *testing.T) {
 		_ = conn.CloseNow()
 	}
 	x.signal(syscall.SIGTERM)
-	x.exits(0)
+	x.expectExit(0)
 }

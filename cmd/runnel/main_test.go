@@ -16,36 +16,38 @@ import (
 	"github.com/runnel-rpc/runnel/process"
 )
 
-// TestMain makes the test binary the program, too: `runnel` in PATH is the real thing, race detector and all. A server
-// starts it as its step process, too, which must not run the tests.
+// TestMain makes the test binary also the program: `runnel` in PATH is this binary, with the race
+// detector if it is enabled. A server starts it as its exec step and as its keeper, too, which must
+// not run the tests.
 func TestMain(m *testing.M) {
 	process.Step()
-	mark = fmt.Sprintf("STARTED_BY_TEST=%d", os.Getpid())
-	testscript.Main(clean{m}, map[string]func(){"runnel": main, "hasty-runnel": hasty})
+	environMark = fmt.Sprintf("STARTED_BY_TEST=%d", os.Getpid())
+	testscript.Main(leakCheck{m}, map[string]func(){"runnel": main, "runnel-short-timeouts": mainWithShortTimeouts})
 }
 
-// mark is in the environment of all that tests start.
-var mark string
+// environMark is in the environment of all processes that tests start.
+var environMark string
 
-// clean fails when something that the tests started is left running.
-type clean struct{ *testing.M }
+// leakCheck fails the tests if a process that they started is left.
+type leakCheck struct{ *testing.M }
 
-func (c clean) Run() int {
-	// If go test ignores a signal, as in the background of a script, runnel would inherit that and not forward it.
+func (c leakCheck) Run() int {
+	// If go test ignores a signal, as in the background of a script, runnel would inherit that and
+	// not forward it.
 	resetIgnored()
 	code := c.M.Run()
-	if left := marked(); len(left) > 0 {
-		fmt.Fprintf(os.Stderr, "left running: %q\n", left)
+	if left := markedProcesses(); len(left) > 0 {
+		fmt.Fprintf(os.Stderr, "processes left: %q\n", left)
 		return 1
 	}
 	return code
 }
 
-func marked() (left []string) {
+func markedProcesses() (left []string) {
 	list, _ := filepath.Glob("/proc/[0-9]*/environ")
 	for _, file := range list {
 		env, _ := os.ReadFile(file)
-		if bytes.Contains(env, []byte(mark)) {
+		if bytes.Contains(env, []byte(environMark)) {
 			line, _ := os.ReadFile(filepath.Join(filepath.Dir(file), "cmdline"))
 			left = append(left, string(bytes.ReplaceAll(line, []byte{0}, []byte(" "))))
 		}
@@ -53,26 +55,27 @@ func marked() (left []string) {
 	return append(left, keepersLeft()...)
 }
 
-// keepersLeft lists the keepers, which have no environment, of what the tests started.
+// keepersLeft lists the keepers of servers that the tests started. Their environment is empty.
 func keepersLeft() (left []string) {
 	program, _ := exec.LookPath("runnel")
 	list, _ := filepath.Glob("/proc/[0-9]*/exe")
 	for _, file := range list {
 		name, _ := os.ReadFile(filepath.Join(filepath.Dir(file), "cmdline"))
 		if exe, _ := os.Readlink(file); exe == program && bytes.HasPrefix(name, []byte("runnel-keeper\x00")) {
-			left = append(left, exe+" as a keeper")
+			left = append(left, exe+" (keeper)")
 		}
 	}
 	return left
 }
 
-// TestScripts runs the command lines of testdata/script. Beside testscript's own there are:
+// TestScripts runs the scripts of testdata/script. In addition to the commands of testscript they
+// use:
 //
-//	exits N PROGRAM ARGS…   the program's exit status is N
-//	fails N PROGRAM ARGS…   so it is, and stderr is one line that begins with "runnel: "
-//	ready FILE              waits for a server's ready file and sets URL and TOKEN_FILE
-//	mode N FILE             the file's permissions are N (octal)
-//	sessions STATE          waits until `runnel ps` lists a session in that state
+//	exits N PROGRAM ARGS…   run a program; its exit status must be N
+//	fails N PROGRAM ARGS…   the same, and stderr must be one line that begins with "runnel: "
+//	ready FILE              wait for the ready file of a server, and set URL and TOKEN_FILE
+//	mode N FILE             the permissions of the file must be N (octal)
+//	sessions STATE          wait until `runnel ps` lists a session in that state
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
@@ -85,9 +88,9 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			e.Setenv("OPENRPC", openrpc)
-			run, err := os.MkdirTemp("", "rn") // short: a socket's path is bounded
+			run, err := os.MkdirTemp("", "rn") // a short path: that of a socket has at most 107 bytes (unix(7))
 			e.Defer(func() { _ = os.RemoveAll(run) })
-			name, value, _ := bytes.Cut([]byte(mark), []byte("="))
+			name, value, _ := bytes.Cut([]byte(environMark), []byte("="))
 			e.Setenv(string(name), string(value))
 			e.Setenv("GORACE", "atexit_sleep_ms=0")
 			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
@@ -100,7 +103,7 @@ func TestScripts(t *testing.T) {
 				exits(ts, neg, args)
 				text := ts.ReadFile("stderr")
 				if len(text) < 10 || text[:8] != "runnel: " || bytes.Count([]byte(text), []byte("\n")) != 1 {
-					ts.Fatalf("stderr is not one line of runnel's: %q", text)
+					ts.Fatalf("stderr is not one line of runnel: %q", text)
 				}
 			},
 			"ready": func(ts *testscript.TestScript, _ bool, args []string) {
@@ -119,7 +122,7 @@ func TestScripts(t *testing.T) {
 					ts.Check(ts.Exec("runnel", "ps"))
 					return strings.Contains(ts.ReadFile("stdout"), args[0])
 				}) {
-					ts.Fatalf("none is")
+					ts.Fatalf("no session is %s", args[0])
 				}
 			},
 			"mode": func(ts *testscript.TestScript, _ bool, args []string) {

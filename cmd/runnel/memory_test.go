@@ -10,20 +10,21 @@ import (
 	"time"
 )
 
-// What a server takes is within one and a half times what its bounds add up to (docs/operating.md), when they are
-// reached: the logs of all sessions, the requests in flight on a connection, and both.
+// TestMemoryIsWithinTheBounds: the memory of a server is at most 1.5 times the sum of its bounds
+// (docs/operating.md) when they are reached: by the logs of all sessions, by the requests in flight
+// on a connection, and by both.
 func TestMemoryIsWithinTheBounds(t *testing.T) {
 	if raceDetector {
-		t.Skip("SKIPPED: the race detector takes several times the memory")
+		t.Skip("SKIPPED: the race detector uses several times the memory")
 	}
 	const (
 		mib      = 1 << 20
 		logs     = 128 * mib                 // --replay-total
 		inFlight = 64 * mib                  // max_in_flight_bytes
-		others   = mib + 4*mib + mib + 4*mib // the stdin queue, replies, a message, output that waits in a pipe or a frame
+		others   = mib + 4*mib + mib + 4*mib // the stdin queue, replies, a message, output in pipes and frames
 	)
 	most := func(bounds int64) int64 { return bounds * 3 / 2 }
-	server, ready := newPlace(t).serve(t, "--auth=none", "--replay-bytes=8MiB", fmt.Sprintf("--replay-total=%d", logs))
+	server, ready := newTestDir(t).serve(t, "--auth=none", "--replay-bytes=8MiB", fmt.Sprintf("--replay-total=%d", logs))
 	fillLogs := func(p *rawPeer) {
 		for range logs / (8 * mib) * 3 {
 			p.call("execute", object{"command": "head -c 9000000 /dev/zero | tr '\\0' '\\n'", "wait": true, "capture_bytes": 0}, nil)
@@ -37,7 +38,7 @@ func TestMemoryIsWithinTheBounds(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		p.call("status", object{"session_id": x.SessionID}, nil) // all that came before were looked at
+		p.call("status", object{"session_id": x.SessionID}, nil) // all requests before it were read
 	}
 	for _, stage := range []struct {
 		what   string
@@ -52,13 +53,13 @@ func TestMemoryIsWithinTheBounds(t *testing.T) {
 		peak := peakOf(server.Process.Pid, func() { stage.fill(p) })
 		t.Logf("%s: %d MiB, of %d MiB", stage.what, peak/mib, most(stage.bounds)/mib)
 		if peak > most(stage.bounds) {
-			t.Errorf("%s take %d MiB, more than %d MiB", stage.what, peak/mib, most(stage.bounds)/mib)
+			t.Errorf("%s: %d MiB, more than %d MiB", stage.what, peak/mib, most(stage.bounds)/mib)
 		}
 		p.close()
 	}
 }
 
-// peakOf is the most memory of a process of its own while f runs.
+// peakOf returns the maximum of ownMemory while f runs, measured every 5 ms.
 func peakOf(pid int, f func()) int64 {
 	stop, peak := make(chan struct{}), make(chan int64, 1)
 	go func() {
@@ -80,7 +81,7 @@ func peakOf(pid int, f func()) int64 {
 	return <-peak
 }
 
-// ownMemory is RssAnon in bytes (proc_pid_status(5)).
+// ownMemory returns RssAnon in bytes (proc_pid_status(5)).
 func ownMemory(pid int) (n int64) {
 	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	_, after, _ := strings.Cut(string(text), "RssAnon:")
@@ -95,7 +96,7 @@ func TestGarbageIsBounded(t *testing.T) {
 	} {
 		live := c.live * mib
 		if goal := live + live*uint64(gcPercent(live))/100; goal > c.most*mib {
-			t.Errorf("with %d MiB in use the heap grows to %d MiB", c.live, goal/mib)
+			t.Errorf("with a live heap of %d MiB the heap grows to %d MiB", c.live, goal/mib)
 		}
 	}
 }

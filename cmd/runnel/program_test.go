@@ -14,41 +14,41 @@ import (
 	"time"
 )
 
-// patience bounds every wait of a test for what is sure to come.
+// testTimeout bounds each wait of a test for a condition.
 const testTimeout = 30 * time.Second
 
-// place is where programs of one test run: a home and a runtime directory of their own.
-type place struct{ dir string }
+// testDir is the working directory, the home and the runtime directory of the programs of a test.
+type testDir struct{ dir string }
 
-func newPlace(t *testing.T) *place {
-	dir, err := os.MkdirTemp("", "rn") // short: a socket's path is bounded
+func newTestDir(t *testing.T) *testDir {
+	dir, err := os.MkdirTemp("", "rn") // a short path: that of a socket has at most 107 bytes (unix(7))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return &place{dir}
+	return &testDir{dir}
 }
 
-func (p *place) path(name string) string { return filepath.Join(p.dir, name) }
+func (p *testDir) path(name string) string { return filepath.Join(p.dir, name) }
 
-func (p *place) socket() string { return p.path("runnel/sock") }
+func (p *testDir) socket() string { return p.path("runnel/sock") }
 
-func (p *place) env() []string {
-	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.dir, "XDG_RUNTIME_DIR=" + p.dir, "LC_ALL=C", "GORACE=atexit_sleep_ms=0", mark}
+func (p *testDir) env() []string {
+	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.dir, "XDG_RUNTIME_DIR=" + p.dir, "LC_ALL=C", "GORACE=atexit_sleep_ms=0", environMark}
 }
 
-// program is one that runs.
+// program is a running program.
 type program struct {
 	*exec.Cmd
 	t      *testing.T
 	in     io.WriteCloser
 	out    *bufio.Reader
-	stderr string // a file
+	stderr string // the name of a file
 	done   chan struct{}
 }
 
-// prepare makes a program whose stderr goes to a file.
-func (p *place) prepare(t *testing.T, name string, args ...string) *program {
+// prepare returns a program that is not started yet, with stderr to a file.
+func (p *testDir) prepare(t *testing.T, name string, args ...string) *program {
 	t.Helper()
 	x := &program{Cmd: exec.Command(name, args...), t: t, done: make(chan struct{})}
 	x.Dir, x.Env = p.dir, p.env()
@@ -61,8 +61,8 @@ func (p *place) prepare(t *testing.T, name string, args ...string) *program {
 	return x
 }
 
-// start starts a program on pipes, and ends it with the test.
-func (p *place) start(t *testing.T, name string, args ...string) *program {
+// start starts a program with pipes as stdin and stdout. It is killed at the end of the test.
+func (p *testDir) start(t *testing.T, name string, args ...string) *program {
 	t.Helper()
 	x := p.prepare(t, name, args...)
 	in, stdin, err1 := os.Pipe()
@@ -72,13 +72,13 @@ func (p *place) start(t *testing.T, name string, args ...string) *program {
 	}
 	t.Cleanup(func() { _, _ = stdin.Close(), stdout.Close() })
 	x.Stdin, x.Stdout, x.in, x.out = in, out, stdin, bufio.NewReader(stdout)
-	x.begin()
+	x.startPrepared()
 	_, _ = in.Close(), out.Close()
 	return x
 }
 
-// begin starts what was prepared, and ends it with the test.
-func (x *program) begin() {
+// startPrepared starts a prepared program. It is killed at the end of the test.
+func (x *program) startPrepared() {
 	x.t.Helper()
 	if err := x.Cmd.Start(); err != nil {
 		x.t.Fatal(err)
@@ -93,22 +93,23 @@ func (x *program) begin() {
 	})
 }
 
-func (p *place) runnel(t *testing.T, args ...string) *program {
+func (p *testDir) runnel(t *testing.T, args ...string) *program {
 	t.Helper()
 	return p.start(t, "runnel", args...)
 }
 
-// serve starts a server and waits until it is ready. It takes its sessions with it at the end of the test.
-func (p *place) serve(t *testing.T, args ...string) (*program, readyFile) {
+// serve starts a server and waits until it is ready. At the end of the test it is terminated, with
+// its sessions.
+func (p *testDir) serve(t *testing.T, args ...string) (*program, readyFile) {
 	t.Helper()
 	x := p.runnel(t, append([]string{"serve", "--listen=127.0.0.1:0", "--ready-file=ready"}, args...)...)
-	t.Cleanup(func() { x.endBy(syscall.SIGTERM) })
+	t.Cleanup(func() { x.signalUntilExit(syscall.SIGTERM) })
 	var r readyFile
-	if !poll(func() bool { // a killed server's may be there still
+	if !poll(func() bool { // the file may be that of a killed server
 		r, _ = readReady(p.path("ready"))
 		return r.PID == x.Process.Pid
 	}) {
-		t.Fatal("not ready:", x.errors())
+		t.Fatal("not ready:", x.stderrText())
 	}
 	return x, r
 }
@@ -121,19 +122,19 @@ func readReady(file string) (r readyFile, err error) {
 	return r, err
 }
 
-// line reads a line of the program's stdout.
-func (x *program) line() string {
+// readLine reads a line of the program's stdout.
+func (x *program) readLine() string {
 	x.t.Helper()
 	text, err := x.out.ReadString('\n')
 	if err != nil {
-		x.t.Fatalf("stdout: %v after %q; stderr: %s", err, text, x.errors())
+		x.t.Fatalf("stdout: %v after %q; stderr: %s", err, text, x.stderrText())
 	}
 	return strings.TrimSuffix(text, "\n")
 }
 
-func (x *program) expect(line string) {
+func (x *program) expectLine(line string) {
 	x.t.Helper()
-	if got := x.line(); got != line {
+	if got := x.readLine(); got != line {
 		x.t.Fatalf("stdout is %q, want %q", got, line)
 	}
 }
@@ -145,8 +146,8 @@ func (x *program) signal(s syscall.Signal) {
 	}
 }
 
-// endBy sends a signal again and again until the program ends.
-func (x *program) endBy(s syscall.Signal) {
+// signalUntilExit sends a signal repeatedly until the program has exited.
+func (x *program) signalUntilExit(s syscall.Signal) {
 	x.t.Helper()
 	if !poll(func() bool {
 		_ = x.Process.Signal(s)
@@ -157,63 +158,63 @@ func (x *program) endBy(s syscall.Signal) {
 			return false
 		}
 	}) {
-		x.t.Fatalf("%s does not end it", s)
+		x.t.Fatalf("the program has not exited after %s", s)
 	}
 }
 
-// errors is what the program has written to stderr.
-func (x *program) errors() string {
+// stderrText returns what the program has written to stderr.
+func (x *program) stderrText() string {
 	text, _ := os.ReadFile(x.stderr)
 	return string(text)
 }
 
-// logs waits until stderr holds text.
-func (x *program) logs(text string) {
+// awaitStderr waits until stderr contains text.
+func (x *program) awaitStderr(text string) {
 	x.t.Helper()
-	if !poll(func() bool { return strings.Contains(x.errors(), text) }) {
-		x.t.Fatalf("stderr does not say %q: %s", text, x.errors())
+	if !poll(func() bool { return strings.Contains(x.stderrText(), text) }) {
+		x.t.Fatalf("stderr does not contain %q: %s", text, x.stderrText())
 	}
 }
 
-// exits waits for the program's end and checks its status.
-func (x *program) exits(status int) {
+// expectExit waits for the program to exit and checks its status, which is -1 after a signal.
+func (x *program) expectExit(status int) {
 	x.t.Helper()
 	select {
 	case <-x.done:
 	case <-time.After(testTimeout):
-		_ = x.Process.Signal(syscall.SIGQUIT) // what hangs, says the Go runtime
-		x.t.Fatal("does not end")
+		_ = x.Process.Signal(syscall.SIGQUIT) // makes the Go runtime print all goroutines
+		x.t.Fatalf("no exit within %v", testTimeout)
 	}
 	if got := x.ProcessState.ExitCode(); got != status {
-		x.t.Errorf("exit status %d, want %d; stderr: %s", got, status, x.errors())
+		x.t.Errorf("exit status %d, want %d; stderr: %s", got, status, x.stderrText())
 	}
 }
 
-// says checks that stderr is one line, of runnel's, that holds text.
-func (x *program) says(text string) {
+// expectError checks that stderr is one line that begins with "runnel: " and contains text.
+func (x *program) expectError(text string) {
 	x.t.Helper()
-	said := x.errors()
-	if !strings.HasPrefix(said, "runnel: ") || strings.Count(said, "\n") != 1 || !strings.Contains(said, text) {
-		x.t.Errorf("stderr is %q, want a line with %q", said, text)
+	got := x.stderrText()
+	if !strings.HasPrefix(got, "runnel: ") || strings.Count(got, "\n") != 1 || !strings.Contains(got, text) {
+		x.t.Errorf("stderr is %q, want one line of runnel that contains %q", got, text)
 	}
 }
 
-// until reads the program's stdout up to text, and returns what came before it.
-func (x *program) until(text string) string {
+// readUntil reads the program's stdout up to text, and returns what is before it.
+func (x *program) readUntil(text string) string {
 	x.t.Helper()
 	var got []byte
 	for !strings.HasSuffix(string(got), text) {
 		b, err := x.out.ReadByte()
 		if err != nil {
-			x.t.Fatalf("stdout: %v after %q; stderr: %s", err, got, x.errors())
+			x.t.Fatalf("stdout: %v after %q; stderr: %s", err, got, x.stderrText())
 		}
 		got = append(got, b)
 	}
 	return strings.TrimSuffix(string(got), text)
 }
 
-// rest reads the program's stdout to its end.
-func (x *program) rest() string {
+// readAll reads the program's stdout to its end.
+func (x *program) readAll() string {
 	x.t.Helper()
 	text, err := io.ReadAll(x.out)
 	if err != nil {
@@ -222,17 +223,17 @@ func (x *program) rest() string {
 	return string(text)
 }
 
-// types writes to the program's stdin.
-func (x *program) types(text string) {
+// writeStdin writes to the program's stdin.
+func (x *program) writeStdin(text string) {
 	x.t.Helper()
 	if _, err := io.WriteString(x.in, text); err != nil {
 		x.t.Fatal(err)
 	}
 }
 
-// poll waits for ok for as long as patience has it.
+// poll waits until ok returns true. It returns false after testTimeout.
 func poll(ok func() bool) bool {
-	for end := time.Now().Add(testTimeout); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(testTimeout); time.Now().Before(end); time.Sleep(5 * time.Millisecond) { // between two checks
 		if ok() {
 			return true
 		}
@@ -240,8 +241,8 @@ func poll(ok func() bool) bool {
 	return false
 }
 
-// gone waits until no process of that id lives.
-func gone(t *testing.T, pid string) {
+// awaitExit waits until the process does not exist or is a zombie.
+func awaitExit(t *testing.T, pid string) {
 	t.Helper()
 	dead := func() bool {
 		line, err := os.ReadFile("/proc/" + pid + "/stat")
@@ -251,18 +252,19 @@ func gone(t *testing.T, pid string) {
 		return strings.Contains(string(line), ") Z ")
 	}
 	if !poll(dead) {
-		t.Errorf("process %s lives", pid)
+		t.Errorf("process %s has not exited", pid)
 	}
 }
 
-func fileLines(file string) int {
+// countLines returns the number of lines of a file, which is 0 if it does not exist.
+func countLines(file string) int {
 	text, _ := os.ReadFile(file)
 	return strings.Count(string(text), "\n")
 }
 
 func awaitLines(t *testing.T, file string, n int) {
 	t.Helper()
-	if !poll(func() bool { return fileLines(file) >= n }) {
-		t.Fatalf("%s has %d lines, want %d", file, fileLines(file), n)
+	if !poll(func() bool { return countLines(file) >= n }) {
+		t.Fatalf("%s has %d lines, want %d", file, countLines(file), n)
 	}
 }

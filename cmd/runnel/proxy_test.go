@@ -9,32 +9,40 @@ import (
 	"time"
 )
 
-// proxy is the network between a client and a server: it can drop all connections, or carry nothing more on them.
+// proxy forwards the connections between a client and a server, and simulates network failures: it
+// can reset connections, and stop forwarding without closing them.
 type proxy struct {
 	net.Listener
 	server string
 	wg     sync.WaitGroup
 
-	mu    sync.Mutex
-	conns map[net.Conn]bool
-	held  chan struct{} // closed when nothing more is carried on the connections that there are
-	over  chan struct{} // closed when the proxy is
-	lost  []byte        // what has this in it is dropped, once, and its connection with it
+	mu      sync.Mutex
+	conns   map[net.Conn]bool
+	stalled chan struct{} // closed when the existing connections stall
+	done    chan struct{} // closed at the end of the test
+	discard []byte        // a message that contains this is discarded, once, and its connection is closed
+	cuts    int           // how often connections were reset
 }
 
-// through starts a proxy and returns it with its URL for the server at url.
-func through(t *testing.T, url string) (*proxy, string) {
+// newProxy starts a proxy for the server at url, and returns it with its own URL.
+func newProxy(t *testing.T, url string) (*proxy, string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	address, _, _ := strings.Cut(strings.TrimPrefix(url, "ws://"), "/")
-	p := &proxy{Listener: l, server: address, conns: make(map[net.Conn]bool), held: make(chan struct{}), over: make(chan struct{})}
+	p := &proxy{
+		Listener: l,
+		server:   address,
+		conns:    make(map[net.Conn]bool),
+		stalled:  make(chan struct{}),
+		done:     make(chan struct{}),
+	}
 	p.wg.Go(p.serve)
 	t.Cleanup(func() {
-		close(p.over)
-		p.vanish()
+		close(p.done)
+		p.shutDown()
 		p.wg.Wait()
 	})
 	return p, "ws://" + l.Addr().String() + "/ws"
@@ -42,42 +50,43 @@ func through(t *testing.T, url string) (*proxy, string) {
 
 func (p *proxy) serve() {
 	for {
-		near, err := p.Accept()
+		client, err := p.Accept()
 		if err != nil {
 			return
 		}
-		far, err := net.Dial("tcp", p.server)
+		server, err := net.Dial("tcp", p.server)
 		if err != nil {
-			_ = near.Close()
+			_ = client.Close()
 			continue
 		}
 		p.mu.Lock()
-		p.conns[near], p.conns[far] = true, true
-		held := p.held
+		p.conns[client], p.conns[server] = true, true
+		stalled := p.stalled
 		p.mu.Unlock()
-		p.wg.Go(func() { p.carry(near, far, held) })
-		p.wg.Go(func() { p.carry(far, near, held) })
+		p.wg.Go(func() { p.forward(client, server, stalled) })
+		p.wg.Go(func() { p.forward(server, client, stalled) })
 	}
 }
 
-// stall carries nothing more on the connections that there are, not even their end.
+// stall stops forwarding on the existing connections, without closing them.
 func (p *proxy) stall() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	close(p.held)
-	p.held = make(chan struct{})
+	close(p.stalled)
+	p.stalled = make(chan struct{})
 }
 
-// carry copies until one end is closed, and then closes both. What comes once it is held is lost.
-func (p *proxy) carry(from, to net.Conn, held <-chan struct{}) {
+// forward copies until one end is closed, and then closes both. Once stalled is closed, it discards
+// what it reads.
+func (p *proxy) forward(from, to net.Conn, stalled <-chan struct{}) {
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buf)
-		if err != nil || p.loses(buf[:n]) {
+		if err != nil || p.discards(buf[:n]) {
 			break
 		}
 		select {
-		case <-held:
+		case <-stalled:
 			continue
 		default:
 		}
@@ -86,8 +95,8 @@ func (p *proxy) carry(from, to net.Conn, held <-chan struct{}) {
 		}
 	}
 	select {
-	case <-held:
-		<-p.over
+	case <-stalled:
+		<-p.done
 	default:
 	}
 	p.mu.Lock()
@@ -98,55 +107,71 @@ func (p *proxy) carry(from, to net.Conn, held <-chan struct{}) {
 	}
 }
 
-// lose loses the next message with text in it, and its connection.
-func (p *proxy) lose(text string) {
+// discardNext discards the next message that contains text, and closes its connection.
+func (p *proxy) discardNext(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.lost = []byte(text)
+	p.discard = []byte(text)
 }
 
-func (p *proxy) loses(b []byte) bool {
+// discarded reports whether the message of discardNext was discarded.
+func (p *proxy) discarded() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.lost == nil || !bytes.Contains(b, p.lost) {
+	return p.discard == nil
+}
+
+func (p *proxy) discards(b []byte) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.discard == nil || !bytes.Contains(b, p.discard) {
 		return false
 	}
-	p.lost = nil
+	p.discard = nil
 	return true
 }
 
-// cut resets all connections and returns how many ends they had.
-func (p *proxy) cut() int {
+// cut resets all connections.
+func (p *proxy) cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if len(p.conns) > 0 {
+		p.cuts++
+	}
 	for c := range p.conns {
 		_ = c.(*net.TCPConn).SetLinger(0)
 		_ = c.Close()
 	}
-	return len(p.conns)
 }
 
-// vanish cuts, and lets nobody in any more.
-func (p *proxy) vanish() {
+// cutCount returns how often connections were reset.
+func (p *proxy) cutCount() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cuts
+}
+
+// shutDown resets all connections and accepts none any more.
+func (p *proxy) shutDown() {
 	_ = p.Close()
 	p.cut()
 }
 
-// cutting cuts again and again until stop.
-func (p *proxy) cutting() (stop func()) {
-	over, stopped := make(chan struct{}), make(chan struct{})
+// cutRepeatedly resets all connections every 100 ms until stop is called.
+func (p *proxy) cutRepeatedly() (stop func()) {
+	stopped, done := make(chan struct{}), make(chan struct{})
 	go func() {
-		defer close(stopped)
+		defer close(done)
 		tick := time.NewTicker(100 * time.Millisecond)
 		defer tick.Stop()
 		for {
 			select {
 			case <-tick.C:
 				p.cut()
-			case <-over:
+			case <-stopped:
 				return
 			}
 		}
 	}()
-	return func() { close(over); <-stopped }
+	return func() { close(stopped); <-done }
 }

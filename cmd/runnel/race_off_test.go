@@ -2,7 +2,7 @@
 
 package main
 
-// bigLines makes 50 MB.
+// bigLines is 50 MB of lines.
 const bigLines = 2_500_000
 
 const raceDetector = false

@@ -15,7 +15,8 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// numbered prints 300,000 numbered lines, 2.1 MB, in two seconds, once it is told to go.
+// numbered is a command that, once the file go exists, prints 300,000 numbered lines, 2.1 MB, in
+// two seconds.
 const (
 	numbered      = `echo ready; until [ -e go ]; do sleep 0.01; done; i=0; while [ $i -lt 30 ]; do seq $((i*10000)) $((i*10000+9999)); sleep 0.06; i=$((i+1)); done; exit 9`
 	numberedLines = 300_000
@@ -29,32 +30,35 @@ func allNumbered() string {
 	return b.String()
 }
 
-// remote is a server behind a proxy. No log of it is too short for a drop that takes long.
-func (p *place) remote(t *testing.T) (*proxy, string) {
+// remote starts a server behind a proxy. Its logs keep all output, so that a slow reconnect loses
+// none.
+func (p *testDir) remote(t *testing.T) (*proxy, string) {
 	t.Helper()
 	_, ready := p.serve(t, "--replay-bytes=16MiB")
-	return through(t, ready.URL)
+	return newProxy(t, ready.URL)
 }
 
-func (p *place) letGo(t *testing.T) {
+func (p *testDir) createGoFile(t *testing.T) {
 	t.Helper()
 	if err := os.WriteFile(p.path("go"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// cameBack: each drop was told, and each return; but that the end may come with what the last attach brings, before
-// it is known to have worked.
-func cameBack(t *testing.T, x *program) {
+// expectReconnects checks that stderr has a message for each lost connection and each reconnect.
+// The last reconnect may have none, since the completion record may be received before the reply to
+// attach.
+func expectReconnects(t *testing.T, x *program) {
 	t.Helper()
-	said := x.errors()
-	lost, back := strings.Count(said, "; reconnecting\n"), strings.Count(said, "runnel: reconnected\n")
-	if lost < 2 || back != lost && back != lost-1 || strings.Count(said, "\n") != lost+back {
-		t.Errorf("lost %d times, back %d times: %s", lost, back, said)
+	text := x.stderrText()
+	lost, restored := strings.Count(text, "; reconnecting\n"), strings.Count(text, "runnel: reconnected\n")
+	if lost < 2 || restored != lost && restored != lost-1 || strings.Count(text, "\n") != lost+restored {
+		t.Errorf("%d connections lost, %d reconnects: %s", lost, restored, text)
 	}
 }
 
-func same(t *testing.T, got, want string) {
+// expectEqual compares texts that may be large.
+func expectEqual(t *testing.T, got, want string) {
 	t.Helper()
 	if sha256.Sum256([]byte(got)) == sha256.Sum256([]byte(want)) {
 		return
@@ -63,101 +67,102 @@ func same(t *testing.T, got, want string) {
 	for n < min(len(got), len(want)) && got[n] == want[n] {
 		n++
 	}
-	t.Errorf("%d bytes, not %d; the first %d are as expected, then %.40q, not %.40q", len(got), len(want), n, got[n:], want[n:])
+	t.Errorf("got %d bytes, want %d; after %d equal bytes got %.40q, want %.40q", len(got), len(want), n, got[n:], want[n:])
 }
 
-func TestOutputSurvivesDrops(t *testing.T) {
+func TestOutputOverLostConnections(t *testing.T) {
 	for _, verb := range []string{"run", "attach"} {
 		t.Run(verb, func(t *testing.T) {
 			t.Parallel()
-			p := newPlace(t)
+			p := newTestDir(t)
 			proxy, url := p.remote(t)
 			args := []string{"run", "--url", url, "-c", numbered}
 			if verb == "attach" {
-				args = []string{"attach", "--url", url, p.detached(t, "-c", numbered)}
+				args = []string{"attach", "--url", url, p.detach(t, "-c", numbered)}
 			}
 			x := p.runnel(t, args...)
-			x.expect("ready")
-			defer proxy.cutting()()
-			p.letGo(t)
-			same(t, x.rest(), allNumbered())
-			x.exits(9)
-			cameBack(t, x)
+			x.expectLine("ready")
+			defer proxy.cutRepeatedly()()
+			p.createGoFile(t)
+			expectEqual(t, x.readAll(), allNumbered())
+			x.expectExit(9)
+			expectReconnects(t, x)
 		})
 	}
 }
 
-// TestDetachSurvivesALostAnswer: what runs is never left without a word of its id.
-func TestDetachSurvivesALostAnswer(t *testing.T) {
-	for _, answer := range []string{`"result":{"status":"started"`, `"result":{}`} {
-		t.Run(answer, func(t *testing.T) {
+// TestDetachAfterALostReply: run --detach starts one session and prints its id, even if a reply is
+// lost.
+func TestDetachAfterALostReply(t *testing.T) {
+	for _, reply := range []string{`"result":{"status":"started"`, `"result":{}`} {
+		t.Run(reply, func(t *testing.T) {
 			t.Parallel()
-			p := newPlace(t)
+			p := newTestDir(t)
 			proxy, url := p.remote(t)
-			proxy.lose(answer)
+			proxy.discardNext(reply)
 			x := p.runnel(t, "run", "--url", url, "--detach", "-c", "echo started >>started; sleep 1000")
-			id := strings.TrimSpace(x.rest())
-			x.exits(0)
-			proxy.mu.Lock()
-			lost := proxy.lost == nil
-			proxy.mu.Unlock()
-			if said := x.errors(); !lost || !strings.Contains(said, "runnel: reconnected\n") {
-				t.Errorf("lost the answer %v: %s", lost, said)
+			id := strings.TrimSpace(x.readAll())
+			x.expectExit(0)
+			if text := x.stderrText(); !proxy.discarded() || !strings.Contains(text, "runnel: reconnected\n") {
+				t.Errorf("reply discarded: %v; stderr: %s", proxy.discarded(), text)
 			}
 			poll(func() bool { b, _ := os.ReadFile(p.path("started")); return len(b) > 0 })
 			y := p.runnel(t, "cancel", "--url", url, id)
-			same(t, y.rest(), id+" canceled\n")
-			y.exits(0)
+			expectEqual(t, y.readAll(), id+" canceled\n")
+			y.expectExit(0)
 			if b, _ := os.ReadFile(p.path("started")); string(b) != "started\n" {
-				t.Errorf("started as often as %q says", b)
+				t.Errorf("the file that each start appends a line to is %q, want one line", b)
 			}
 		})
 	}
 }
 
-// TestAttachSurvivesALostAnswer: also one that it finds the session by.
-func TestAttachSurvivesALostAnswer(t *testing.T) {
-	for _, answer := range []string{`"result":{"sessions"`, `"result":{"session_id"`} {
-		t.Run(answer, func(t *testing.T) {
+// TestAttachAfterALostReply: attach repeats list, by which it finds the session, and attach, if a
+// reply is lost.
+func TestAttachAfterALostReply(t *testing.T) {
+	for _, reply := range []string{`"result":{"sessions"`, `"result":{"session_id"`} {
+		t.Run(reply, func(t *testing.T) {
 			t.Parallel()
-			p := newPlace(t)
+			p := newTestDir(t)
 			proxy, url := p.remote(t)
-			id := p.detached(t, "-c", "echo hello; exit 9")
-			proxy.lose(answer)
+			id := p.detach(t, "-c", "echo hello; exit 9")
+			proxy.discardNext(reply)
 			x := p.runnel(t, "attach", "--url", url, id[:20])
-			same(t, x.rest(), "hello\n")
-			x.exits(9)
-			if said := x.errors(); !strings.Contains(said, "; reconnecting\n") {
-				t.Errorf("nothing was lost: %s", said)
+			expectEqual(t, x.readAll(), "hello\n")
+			x.expectExit(9)
+			if text := x.stderrText(); !strings.Contains(text, "; reconnecting\n") {
+				t.Errorf("no connection was lost: %s", text)
 			}
 		})
 	}
 }
 
-func TestInputSurvivesDrops(t *testing.T) {
+func TestInputOverLostConnections(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newTestDir(t)
 	proxy, url := p.remote(t)
 	x := p.runnel(t, "run", "--url", url, "-c", "echo ready; cat; exit 9")
-	x.expect("ready")
-	defer proxy.cutting()()
+	x.expectLine("ready")
+	defer proxy.cutRepeatedly()()
 	all := allNumbered()
 	go func() {
-		for rest := all; rest != ""; time.Sleep(10 * time.Millisecond) { // over many drops
-			n := min(len(rest), 12_345)
+		defer x.in.Close()
+		for rest := all; rest != ""; {
+			n := min(len(rest), 123_456)
 			_, _ = io.WriteString(x.in, rest[:n])
 			rest = rest[n:]
+			cuts := proxy.cutCount()
+			poll(func() bool { return proxy.cutCount() > cuts }) // so that connections are lost during the input
 		}
-		_ = x.in.Close()
 	}()
-	same(t, x.rest(), all)
-	x.exits(9)
-	cameBack(t, x)
+	expectEqual(t, x.readAll(), all)
+	x.expectExit(9)
+	expectReconnects(t, x)
 }
 
 func TestEveryNotificationIsPrintedOnce(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newTestDir(t)
 	proxy, url := p.remote(t)
 	x := p.runnel(t, "run", "--json", "--url", url, "-c", numbered)
 	var got strings.Builder
@@ -187,72 +192,73 @@ func TestEveryNotificationIsPrintedOnce(t *testing.T) {
 		seq = n.Params.Seq
 		got.WriteString(n.Params.Data)
 		if stop == nil && n.Method == rpc.NotifyOutput {
-			stop = proxy.cutting()
+			stop = proxy.cutRepeatedly()
 			defer stop()
-			p.letGo(t)
+			p.createGoFile(t)
 		}
 	}
-	same(t, got.String(), "ready\n"+allNumbered())
-	x.exits(9)
-	cameBack(t, x)
+	expectEqual(t, got.String(), "ready\n"+allNumbered())
+	x.expectExit(9)
+	expectReconnects(t, x)
 	if times[rpc.NotifyStarted] != 1 || times[rpc.NotifyCompleted] != 1 || times[rpc.NotifyConnected] < 3 {
 		t.Errorf("%v", times)
 	}
 }
 
-// A server that does not come back is waited for, but not forever.
-func TestServerGoneForGood(t *testing.T) {
+// TestReconnectTimeout: run and attach stop trying to reconnect after a time, and the command of
+// run ends with its linger.
+func TestReconnectTimeout(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newTestDir(t)
 	proxy, url := p.remote(t)
-	id := p.detached(t, "-c", "echo ready; exec sleep 1000")
+	id := p.detach(t, "-c", "echo ready; exec sleep 1000")
 	all := []*program{
-		p.start(t, "hasty-runnel", "run", "--url", url, "-c", "echo ready; exec sleep 1000"),
-		p.start(t, "hasty-runnel", "attach", "--url", url, id),
+		p.start(t, "runnel-short-timeouts", "run", "--url", url, "-c", "echo ready; exec sleep 1000"),
+		p.start(t, "runnel-short-timeouts", "attach", "--url", url, id),
 	}
 	for _, x := range all {
-		x.expect("ready")
+		x.expectLine("ready")
 	}
-	proxy.vanish()
+	proxy.shutDown()
 	for _, x := range all {
-		x.exits(125)
-		said := x.errors()
-		if lines := strings.Split(said, "\n"); len(lines) != 3 || !strings.HasSuffix(lines[0], "; reconnecting") || !strings.HasPrefix(lines[1], "runnel: lost the server: ") {
-			t.Errorf("stderr: %s", said)
+		x.expectExit(125)
+		text := x.stderrText()
+		if lines := strings.Split(text, "\n"); len(lines) != 3 || !strings.HasSuffix(lines[0], "; reconnecting") || !strings.HasPrefix(lines[1], "runnel: lost the server: ") {
+			t.Errorf("stderr: %s", text)
 		}
 	}
-	if !poll(func() bool { // the command of run is not kept for longer than that
+	if !poll(func() bool { // the session of attach continues
 		ps := p.runnel(t, "ps")
-		return strings.Count(ps.rest(), "running") == 1
+		return strings.Count(ps.readAll(), "running") == 1
 	}) {
-		t.Error("the command of run is there still")
+		t.Error("the command of run did not end")
 	}
 }
 
-// hasty is the program with less patience for a server that is gone.
-func hasty() {
+// mainWithShortTimeouts is main with short timeouts for a server that does not respond.
+func mainWithShortTimeouts() {
 	remoteLinger, dialTimeout = 500*time.Millisecond, 500*time.Millisecond
 	main()
 }
 
-// Ctrl-C too many ends what waits for its server, and one ends what only looks on.
+// TestInterruptsWhileReconnecting: SIGINTs end run and attach while there is no connection.
 func TestInterruptsWhileReconnecting(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newTestDir(t)
 	proxy, url := p.remote(t)
-	id := p.detached(t, "-c", "echo ready; exec sleep 1000")
-	run := p.runnel(t, "run", "--url", url, "-c", "trap '' INT TERM"+loop)
+	id := p.detach(t, "-c", "echo ready; exec sleep 1000")
+	run := p.runnel(t, "run", "--url", url, "-c", "trap '' INT TERM"+signalLoop)
 	attach := p.runnel(t, "attach", "--url", url, id)
 	for _, x := range []*program{run, attach} {
-		x.expect("ready")
+		x.expectLine("ready")
 	}
-	proxy.vanish()
+	proxy.shutDown()
 	for _, x := range []*program{run, attach} {
-		x.logs("reconnecting")
-		x.endBy(syscall.SIGINT)
+		x.awaitStderr("reconnecting")
+		x.signalUntilExit(syscall.SIGINT)
 		by := x.ProcessState.Sys().(syscall.WaitStatus)
-		if by.ExitStatus() != 130 && by.Signal() != syscall.SIGINT { // it may come while the farewell is said
-			t.Errorf("%v; stderr: %s", x.ProcessState, x.errors())
+		if by.ExitStatus() != 130 && by.Signal() != syscall.SIGINT { // SIGINT has its default effect at the very end
+			t.Errorf("%v; stderr: %s", x.ProcessState, x.stderrText())
 		}
 	}
 }

@@ -10,114 +10,118 @@ import (
 	"time"
 )
 
-const asks = "echo ready; read line; exit 3" // a command that ends when told to
+// readsLine is a command that exits when it has read a line.
+const readsLine = "echo ready; read line; exit 3"
 
-func missing(t *testing.T, file string) {
+func expectMissing(t *testing.T, file string) {
 	t.Helper()
 	if _, err := os.Lstat(file); !os.IsNotExist(err) {
-		t.Errorf("%s is there (%v)", file, err)
+		t.Errorf("%s exists (%v)", file, err)
 	}
 }
 
 func TestDrainWaitsForSessions(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newTestDir(t)
 	server, _ := p.serve(t, "--drain=1h")
-	x := p.runnel(t, "run", "-c", asks)
-	x.expect("ready")
+	x := p.runnel(t, "run", "-c", readsLine)
+	x.expectLine("ready")
 	server.signal(syscall.SIGTERM)
-	server.logs("shutting down")
+	server.awaitStderr("shutting down")
 	late := p.runnel(t, "run", "true")
-	late.exits(125)
-	late.says("503")
+	late.expectExit(125)
+	late.expectError("503")
 	_, _ = x.in.Write([]byte("\n"))
-	x.exits(3)
-	server.exits(0)
-	missing(t, p.path("ready"))
-	missing(t, p.socket())
+	x.expectExit(3)
+	server.expectExit(0)
+	expectMissing(t, p.path("ready"))
+	expectMissing(t, p.socket())
 }
 
 func TestDrainEndsSessions(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newTestDir(t)
 	server, _ := p.serve(t, "--drain=10ms")
 	x := p.runnel(t, "run", "-c", "echo $$; exec sleep 1000")
-	pid := x.line()
+	pid := x.readLine()
 	server.signal(syscall.SIGINT)
-	x.exits(125)
-	x.says("shutdown")
-	server.exits(0)
-	gone(t, pid)
+	x.expectExit(125)
+	x.expectError("shutdown")
+	server.expectExit(0)
+	awaitExit(t, pid)
 }
 
-// Signals that go on to come do not interrupt what the server does last, and do not change its exit status.
-func TestSignalsUpToTheEnd(t *testing.T) {
+// TestSignalsUntilTheExit: signals that arrive until the server has exited do not interrupt its
+// shutdown, and do not change its exit status.
+func TestSignalsUntilTheExit(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newTestDir(t)
 	server, ready := p.serve(t)
-	for range 30000 { // it needs some milliseconds
+	for range 30000 { // the shutdown takes some milliseconds
 		if syscall.Kill(ready.PID, syscall.SIGTERM) != nil {
 			break
 		}
-		time.Sleep(100 * time.Microsecond)
+		time.Sleep(100 * time.Microsecond) // until the next signal
 	}
-	server.exits(0)
-	missing(t, p.path("ready"))
-	missing(t, p.socket())
+	server.expectExit(0)
+	expectMissing(t, p.path("ready"))
+	expectMissing(t, p.socket())
 }
 
-// A second signal ends at once what the drain, or a command's grace, would hold up for an hour.
+// TestSecondSignal: a second signal kills the sessions at once, during the drain and during the
+// grace.
 func TestSecondSignal(t *testing.T) {
 	for name, drain := range map[string]string{"in the drain": "1h", "in the grace": "0s"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := newPlace(t)
+			p := newTestDir(t)
 			server, _ := p.serve(t, "--drain="+drain, "--grace=1h")
-			x := p.runnel(t, "run", "-c", "trap 'echo term' TERM; echo $$"+loop)
-			pid := x.line()
-			x.expect("ready")
+			x := p.runnel(t, "run", "-c", "trap 'echo term' TERM; echo $$"+signalLoop)
+			pid := x.readLine()
+			x.expectLine("ready")
 			server.signal(syscall.SIGTERM)
-			server.logs("shutting down")
+			server.awaitStderr("shutting down")
 			if drain == "0s" {
-				x.expect("term")
+				x.expectLine("term")
 			}
 			server.signal(syscall.SIGTERM)
-			server.exits(0)
-			x.exits(125)
-			gone(t, pid)
-			missing(t, p.path("ready"))
-			missing(t, p.socket())
+			server.expectExit(0)
+			x.expectExit(125)
+			awaitExit(t, pid)
+			expectMissing(t, p.path("ready"))
+			expectMissing(t, p.socket())
 		})
 	}
 }
 
-func TestServerDies(t *testing.T) {
+func TestKilledServer(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newTestDir(t)
 	server, _ := p.serve(t)
-	x := p.runnel(t, "run", "-c", asks)
-	x.expect("ready")
+	x := p.runnel(t, "run", "-c", readsLine)
+	x.expectLine("ready")
 	server.signal(syscall.SIGKILL)
-	x.exits(125)
-	x.says("lost the server")
+	x.expectExit(125)
+	x.expectError("lost the server")
 
 	if _, err := os.Lstat(p.socket()); err != nil {
-		t.Fatal("the dead server left no socket", err)
+		t.Fatal("the killed server left no socket:", err)
 	}
-	alone := p.runnel(t, "run", "echo", "alone")
-	alone.expect("alone")
-	alone.exits(0)
+	inProcess := p.runnel(t, "run", "echo", "in process")
+	inProcess.expectLine("in process")
+	inProcess.expectExit(0)
 	again, _ := p.serve(t) // replaces the ready file and the socket
 	x = p.runnel(t, "ps")
-	x.exits(0)
+	x.expectExit(0)
 	again.signal(syscall.SIGTERM)
-	again.exits(0)
+	again.expectExit(0)
 }
 
-// Of servers that start together, over a dead one's socket, one gets it; the others say so. All have one token.
+// TestServersStartTogether: if several servers start at the same time, and a killed one has left
+// its socket, one of them listens, and the others exit with an error.
 func TestServersStartTogether(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newTestDir(t)
 	if err := os.Mkdir(p.path("runnel"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -132,28 +136,28 @@ func TestServersStartTogether(t *testing.T) {
 		all[i] = p.runnel(t, "serve", "--listen=127.0.0.1:0", fmt.Sprintf("--ready-file=ready%d", i))
 	}
 	for _, x := range all {
-		poll(func() bool { return x.errors() != "" })
+		poll(func() bool { return x.stderrText() != "" })
 	}
 	listening := 0
 	for i, x := range all {
-		if strings.Contains(x.errors(), "another server is listening") {
-			x.exits(1)
-			missing(t, p.path(fmt.Sprintf("ready%d", i)))
+		if strings.Contains(x.stderrText(), "another server is listening") {
+			x.expectExit(1)
+			expectMissing(t, p.path(fmt.Sprintf("ready%d", i)))
 			continue
 		}
 		listening++
-		x.logs("listening")
+		x.awaitStderr("listening")
 		x.signal(syscall.SIGTERM)
-		x.exits(0)
+		x.expectExit(0)
 	}
 	if listening != 1 {
-		t.Errorf("%d servers got the socket", listening)
+		t.Errorf("%d servers listen on the socket, want 1", listening)
 	}
 }
 
 func TestPermissions(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newTestDir(t)
 	server, ready := p.serve(t)
 	if ready.TokenFile != p.path("runnel/token") || ready.PID != server.Process.Pid || !strings.HasPrefix(ready.URL, "ws://127.0.0.1:") {
 		t.Errorf("ready file: %+v", ready)
@@ -166,29 +170,32 @@ func TestPermissions(t *testing.T) {
 	}
 }
 
-func TestReadyFileOfAnother(t *testing.T) {
+// TestReadyFileOfAnotherServer: a server does not remove a ready file that another server has
+// replaced.
+func TestReadyFileOfAnotherServer(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newTestDir(t)
 	server, _ := p.serve(t)
-	if err := os.WriteFile(p.path("ready"), []byte("another's"), 0o600); err != nil {
+	if err := os.WriteFile(p.path("ready"), []byte("other"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	server.signal(syscall.SIGTERM)
-	server.exits(0)
+	server.expectExit(0)
 	if _, err := os.Stat(p.path("ready")); err != nil {
 		t.Error(err)
 	}
 }
 
-// TestFailedStartLeavesTheReadyFile: a server whose port is in use leaves the running server's ready file as it is.
+// TestFailedStartLeavesTheReadyFile: a server that fails to start does not change the ready file of
+// a running server.
 func TestFailedStartLeavesTheReadyFile(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newTestDir(t)
 	_, ready := p.serve(t)
 	x := p.runnel(t, "serve", "--listen="+strings.TrimSuffix(strings.TrimPrefix(ready.URL, "ws://"), "/ws"), "--socket=", "--ready-file=ready")
-	x.exits(1)
-	x.says("in use")
+	x.expectExit(1)
+	x.expectError("in use")
 	if now, err := readReady(p.path("ready")); err != nil || now != ready {
-		t.Errorf("%+v, %v, was %+v", now, err, ready)
+		t.Errorf("ready file is %+v (%v), was %+v", now, err, ready)
 	}
 }

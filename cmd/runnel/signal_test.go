@@ -8,83 +8,85 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// everywhere runs a test against a server and where there is none.
-func everywhere(t *testing.T, f func(t *testing.T, p *place)) {
-	t.Run("served", func(t *testing.T) {
+// withAndWithoutServer runs a test with a running server, and with the server in the process of run.
+func withAndWithoutServer(t *testing.T, f func(t *testing.T, p *testDir)) {
+	t.Run("server", func(t *testing.T) {
 		t.Parallel()
-		p := newPlace(t)
+		p := newTestDir(t)
 		p.serve(t)
 		f(t, p)
 	})
-	t.Run("alone", func(t *testing.T) {
+	t.Run("in process", func(t *testing.T) {
 		t.Parallel()
-		f(t, newPlace(t))
+		f(t, newTestDir(t))
 	})
 }
 
-// loop is a shell that lives until it is told to end, and takes signals at once.
-const loop = `; echo ready; while :; do sleep 1 & wait $!; done`
+// signalLoop is the end of a shell script: it waits for signals, whose traps run at once.
+const signalLoop = `; echo ready; while :; do sleep 1 & wait $!; done`
 
 func TestSignalsReachTheCommand(t *testing.T) {
-	everywhere(t, func(t *testing.T, p *place) {
+	withAndWithoutServer(t, func(t *testing.T, p *testDir) {
 		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2} {
 			name := strings.TrimPrefix(unix.SignalName(sig), "SIG")
-			x := p.runnel(t, "run", "-c", "trap 'echo "+name+"; exit 42' "+name+loop)
-			x.expect("ready")
+			x := p.runnel(t, "run", "-c", "trap 'echo "+name+"; exit 42' "+name+signalLoop)
+			x.expectLine("ready")
 			x.signal(sig)
-			x.expect(name)
-			x.exits(42)
+			x.expectLine(name)
+			x.expectExit(42)
 		}
 	})
 }
 
 func TestInterruptEndsTheCommand(t *testing.T) {
-	everywhere(t, func(t *testing.T, p *place) {
+	withAndWithoutServer(t, func(t *testing.T, p *testDir) {
 		x := p.runnel(t, "run", "--", "sh", "-c", "echo ready; exec sleep 1000")
-		x.expect("ready")
+		x.expectLine("ready")
 		x.signal(syscall.SIGINT)
-		x.exits(130)
+		x.expectExit(130)
 	})
 }
 
 func TestThirdInterruptCancels(t *testing.T) {
-	everywhere(t, func(t *testing.T, p *place) {
-		x := p.runnel(t, "run", "-c", "trap 'echo int' INT; trap 'echo term; exit 9' TERM"+loop)
-		x.expect("ready")
+	withAndWithoutServer(t, func(t *testing.T, p *testDir) {
+		x := p.runnel(t, "run", "-c", "trap 'echo int' INT; trap 'echo term; exit 9' TERM"+signalLoop)
+		x.expectLine("ready")
 		for range 2 {
 			x.signal(syscall.SIGINT)
-			x.expect("int")
+			x.expectLine("int")
 		}
 		x.signal(syscall.SIGINT)
-		x.expect("term")
-		x.exits(9)
+		x.expectLine("term")
+		x.expectExit(9)
 	})
 }
 
-// A stdout that nobody reads holds up the connection, but not Ctrl-C; and one too many gives up.
-func TestInterruptsPastABlockedStdout(t *testing.T) {
-	everywhere(t, func(t *testing.T, p *place) {
+// TestInterruptsWithABlockedStdout: signals are forwarded while stdout blocks, and the fourth
+// SIGINT ends run.
+func TestInterruptsWithABlockedStdout(t *testing.T) {
+	withAndWithoutServer(t, func(t *testing.T, p *testDir) {
 		log := p.path("log")
-		x := p.runnel(t, "run", "-c", "trap 'echo int >>"+log+"' INT; trap 'echo term >>"+log+"' TERM; echo $$; yes & "+loop[1:])
-		pid := x.line()
+		x := p.runnel(t, "run", "-c", "trap 'echo int >>"+log+"' INT; trap 'echo term >>"+log+"' TERM; echo $$; yes & "+signalLoop[1:])
+		pid := x.readLine()
 		for n := range 3 {
 			x.signal(syscall.SIGINT)
 			awaitLines(t, log, n+1)
 		}
 		x.signal(syscall.SIGINT)
-		x.exits(130)
-		x.says("interrupted")
-		gone(t, pid)
+		x.expectExit(130)
+		x.expectError("interrupted")
+		awaitExit(t, pid)
 	})
 }
 
-// What was started to ignore a signal, as by nohup(1), goes on doing so.
+// TestIgnoredSignalsStayIgnored: run does not catch a signal that it was started with ignored, as
+// by nohup(1).
 func TestIgnoredSignalsStayIgnored(t *testing.T) {
-	everywhere(t, func(t *testing.T, p *place) {
+	withAndWithoutServer(t, func(t *testing.T, p *testDir) {
 		x := p.start(t, "sh", "-c", `trap "" HUP; exec runnel run -- sh -c 'echo ready; read line; exit 5'`)
-		x.expect("ready")
+		x.expectLine("ready")
 		x.signal(syscall.SIGHUP)
 		_, _ = x.in.Write([]byte("go on\n"))
-		x.exits(5)
+		x.expectExit(5)
 	})
 }

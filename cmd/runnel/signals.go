@@ -41,6 +41,11 @@ func (m signalMask) has(sig syscall.Signal) bool { return m&(1<<(sig-1)) != 0 }
 // /proc is not available.
 func ignoredAtStart() signalMask {
 	status, _ := os.ReadFile("/proc/self/status")
+	return ignoredSignals(status)
+}
+
+// ignoredSignals returns SigIgn of a /proc/PID/status (proc_pid_status(5)).
+func ignoredSignals(status []byte) signalMask {
 	_, mask, _ := strings.Cut(string(status), "\nSigIgn:\t")
 	mask, _, _ = strings.Cut(mask, "\n")
 	ignored, _ := strconv.ParseUint(mask, 16, 64)

@@ -11,11 +11,12 @@ import (
 	"time"
 )
 
-// soon is how long a start may take to fail.
-const soon = 5 * time.Second
+// startBound is how long a failing start may take.
+const startBound = 5 * time.Second
 
-// locked holds the lock of a directory until the test's end, as a server does that is stopped while it starts.
-func locked(t *testing.T, dir string) {
+// lockForTest locks a directory until the end of the test, like a server that is stopped during its
+// start.
+func lockForTest(t *testing.T, dir string) {
 	t.Helper()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
@@ -40,42 +41,43 @@ func fifo(t *testing.T, path string) {
 	}
 }
 
-// TestBlockedStartFails: a server that would wait for a lock or a FIFO says so and ends, and so does a client.
+// TestBlockedStartFails: a server or a client that would block on a lock or a FIFO fails with an
+// error.
 func TestBlockedStartFails(t *testing.T) {
 	serve := []string{"serve", "--listen=127.0.0.1:0"}
 	for name, c := range map[string]struct {
-		block func(*testing.T, *place)
-		args  []string
-		says  string
+		block   func(*testing.T, *testDir)
+		args    []string
+		message string
 	}{
-		"lock of the token": {func(t *testing.T, p *place) { locked(t, p.path("runnel")) }, serve, "another process has held its lock"},
+		"lock of the token": {func(t *testing.T, p *testDir) { lockForTest(t, p.path("runnel")) }, serve, "another process has held its lock"},
 		"lock of the socket": {
-			func(t *testing.T, p *place) { locked(t, p.path("socket")) },
+			func(t *testing.T, p *testDir) { lockForTest(t, p.path("socket")) },
 			append(serve, "--token-file=token", "--socket=socket/sock"), "another process has held its lock",
 		},
-		"token": {func(t *testing.T, p *place) { fifo(t, p.path("runnel/token")) }, serve, "token: not a regular file"},
-		"state": {func(t *testing.T, p *place) { fifo(t, p.path("runnel/servers/runnel-0badcafe")) }, serve, "runnel-0badcafe: not a regular file"},
+		"token": {func(t *testing.T, p *testDir) { fifo(t, p.path("runnel/token")) }, serve, "token: not a regular file"},
+		"state": {func(t *testing.T, p *testDir) { fifo(t, p.path("runnel/servers/runnel-0badcafe")) }, serve, "runnel-0badcafe: not a regular file"},
 		"token of a client": {
-			func(t *testing.T, p *place) { fifo(t, p.path("token")) },
+			func(t *testing.T, p *testDir) { fifo(t, p.path("token")) },
 			[]string{"ps", "--url=ws://127.0.0.1:1/ws", "--token-file=token"}, "token",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := newPlace(t)
+			p := newTestDir(t)
 			c.block(t, p)
-			begun := time.Now()
+			start := time.Now()
 			x := p.runnel(t, c.args...)
-			x.exits(1)
-			if took := time.Since(begun); took > soon {
+			x.expectExit(1)
+			if took := time.Since(start); took > startBound {
 				t.Errorf("it took %v", took)
 			}
-			x.says(c.says)
+			x.expectError(c.message)
 		})
 	}
 }
 
-// TestTokenFromAPipe: a client reads its token from a pipe, and does not wait for one that never comes.
+// TestTokenFromAPipe: readToken reads from a pipe, and fails if nothing is written to it.
 func TestTokenFromAPipe(t *testing.T) {
 	t.Parallel()
 	r, w, err := os.Pipe()
@@ -94,36 +96,37 @@ func TestTokenFromAPipe(t *testing.T) {
 	}
 }
 
-// opens waits until the program has opened a file.
-func opens(t *testing.T, x *program, path string) {
+// awaitOpen waits until the program has opened a file.
+func awaitOpen(t *testing.T, x *program, path string) {
 	t.Helper()
 	if !poll(func() bool {
 		fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", x.Process.Pid))
 		return slices.ContainsFunc(fds, func(fd string) bool { to, _ := os.Readlink(fd); return to == path })
 	}) {
-		t.Fatalf("%s is not opened", path)
+		t.Fatalf("%s was not opened", path)
 	}
 }
 
-// TestSignalEndsABlockedStart: SIGTERM ends a server that waits for a lock, before the lock's deadline and in order.
+// TestSignalEndsABlockedStart: SIGTERM ends a server that waits for a lock, before the lock's
+// timeout, with status 0.
 func TestSignalEndsABlockedStart(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
-	locked(t, p.path("runnel"))
+	p := newTestDir(t)
+	lockForTest(t, p.path("runnel"))
 	x := p.runnel(t, "serve", "--listen=127.0.0.1:0")
-	opens(t, x, p.path("runnel"))
+	awaitOpen(t, x, p.path("runnel"))
 	x.signal(syscall.SIGTERM)
-	x.exits(0)
-	if said := x.errors(); !strings.Contains(said, "shut down") || strings.Contains(said, "runnel:") {
-		t.Errorf("stderr is %q", said)
+	x.expectExit(0)
+	if text := x.stderrText(); !strings.Contains(text, "shut down") || strings.Contains(text, "runnel:") {
+		t.Errorf("stderr is %q", text)
 	}
 }
 
-// TestSignalEndsAStartThatCannotBeGivenUp: SIGTERM ends a server that waits for the keeper of a dead one, which has the
-// state file of that one locked.
-func TestSignalEndsAStartThatCannotBeGivenUp(t *testing.T) {
+// TestSignalEndsAStartInABlockedCall: SIGTERM ends a server that waits, in a system call that
+// cannot be canceled, for the keeper of a crashed server, which has locked the state file.
+func TestSignalEndsAStartInABlockedCall(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newTestDir(t)
 	state := p.path("runnel/servers/runnel-0badcafe")
 	if err := os.MkdirAll(filepath.Dir(state), 0o700); err != nil {
 		t.Fatal(err)
@@ -137,12 +140,12 @@ func TestSignalEndsAStartThatCannotBeGivenUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	x := p.runnel(t, "serve", "--listen=127.0.0.1:0")
-	opens(t, x, state)
-	begun := time.Now()
+	awaitOpen(t, x, state)
+	start := time.Now()
 	x.signal(syscall.SIGTERM)
-	x.exits(1)
-	x.says("terminated by a signal while the start was blocked")
-	if took := time.Since(begun); took > soon {
+	x.expectExit(1)
+	x.expectError("terminated by a signal while the start was blocked")
+	if took := time.Since(start); took > startBound {
 		t.Errorf("it took %v", took)
 	}
 }

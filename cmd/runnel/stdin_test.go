@@ -9,9 +9,10 @@ import (
 	"testing"
 )
 
-// TestSortABigFile forwards 50 MB, or what the race detector leaves of them, to a command that gives nothing back before it has all of them.
+// TestSortABigFile forwards bigLines lines to a command that writes nothing before it has read all
+// of them.
 func TestSortABigFile(t *testing.T) {
-	everywhere(t, func(t *testing.T, p *place) {
+	withAndWithoutServer(t, func(t *testing.T, p *testDir) {
 		const lines, shuffle = bigLines, 1_234_577 // coprime
 		in, err := os.Create(p.path("big"))
 		if err != nil {

@@ -15,10 +15,11 @@ import (
 	"github.com/coder/websocket"
 )
 
-// A server that was suspended takes neither commands nor peers for silent that were not. Suspended alone, it finds what
-// was written and sent meanwhile; suspended with a command or a peer, it does not count the time.
+// TestSuspendedServer: a suspended server does not apply its timeouts to the time of the
+// suspension. If it was suspended alone, it first processes what commands and clients have written;
+// if they were suspended with it, it does not count the time.
 func TestSuspendedServer(t *testing.T) {
-	p := newPlace(t)
+	p := newTestDir(t)
 	server, ready := p.serve(t, "--auth=none", "--stream-timeout=1.5s", "--ping-interval=500ms", "--linger=2s")
 	sends, answers := dialRaw(t, ready.URL), dialRaw(t, ready.URL)
 	const writes = "while :; do echo x; sleep 0.05; done"
@@ -29,20 +30,20 @@ func TestSuspendedServer(t *testing.T) {
 
 	_ = syscall.Kill(-frozen.PGID, syscall.SIGSTOP)
 	server.signal(syscall.SIGSTOP)
-	time.Sleep(3 * time.Second) // what the test is about
+	time.Sleep(3 * time.Second) // the suspension, longer than all timeouts
 	server.signal(syscall.SIGCONT)
 	answers.call("attach", object{"session_id": alone.SessionID}, nil)
-	time.Sleep(100 * time.Millisecond) // not all of a machine wakes at once
+	time.Sleep(100 * time.Millisecond) // the command continues later than the server
 	_ = syscall.Kill(-frozen.PGID, syscall.SIGCONT)
 
 	if why := answers.wait(silent); why != "stream_timeout" {
-		t.Errorf("a silent command ended by %q", why)
+		t.Errorf("a command without output ended with reason %q", why)
 	}
 	for _, x := range []executed{writing, frozen, alone} {
 		var status struct{ State string }
 		sends.call("status", object{"session_id": x.SessionID}, &status)
 		if status.State != "running" {
-			t.Errorf("a command that wrote all the time is %s", status.State)
+			t.Errorf("a command that writes is %s, want running", status.State)
 		}
 	}
 	stop()
@@ -55,7 +56,8 @@ type executed struct {
 	PGID      int
 }
 
-// rawPeer is a connection that reads all the time and so answers pings, and sends what the test says.
+// rawPeer is a WebSocket client without package client. It reads all the time, and thus answers
+// pings.
 type rawPeer struct {
 	t       *testing.T
 	ws      *websocket.Conn
@@ -106,7 +108,7 @@ func (p *rawPeer) send(message object) error {
 	return p.ws.Write(context.Background(), websocket.MessageText, text)
 }
 
-// call is a request and its reply. One is made at a time.
+// call sends a request and waits for the reply. Calls must not be concurrent.
 func (p *rawPeer) call(method string, params object, result any) {
 	p.t.Helper()
 	if err := p.send(object{"jsonrpc": "2.0", "id": 1, "method": method, "params": params}); err != nil {
@@ -124,7 +126,7 @@ func (p *rawPeer) call(method string, params object, result any) {
 			}
 		}
 	case <-time.After(testTimeout):
-		p.t.Fatalf("%s is not answered", method)
+		p.t.Fatalf("%s: no reply within %v", method, testTimeout)
 	}
 }
 
@@ -138,7 +140,7 @@ func (p *rawPeer) execute(command string, more ...object) (x executed) {
 	return x
 }
 
-// wait is why a session ended.
+// wait returns the reason of the end of a session.
 func (p *rawPeer) wait(x executed) string {
 	p.t.Helper()
 	var end struct{ Reason string }
@@ -146,14 +148,14 @@ func (p *rawPeer) wait(x executed) string {
 	return end.Reason
 }
 
-// keepSending sends notifications until stop is called.
+// keepSending sends a notification every 20 ms until stop is called.
 func (p *rawPeer) keepSending() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var sender sync.WaitGroup
 	sender.Go(func() {
 		for ctx.Err() == nil && p.send(object{"jsonrpc": "2.0", "method": "pong"}) == nil {
 			select {
-			case <-time.After(20 * time.Millisecond):
+			case <-time.After(20 * time.Millisecond): // until the next notification
 			case <-ctx.Done():
 			}
 		}

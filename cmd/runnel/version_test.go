@@ -8,7 +8,7 @@ import (
 
 func TestBuildVersion(t *testing.T) {
 	revision := debug.BuildSetting{Key: "vcs.revision", Value: "0123abcd"}
-	clean := debug.BuildSetting{Key: "vcs.modified", Value: "false"}
+	leakCheck := debug.BuildSetting{Key: "vcs.modified", Value: "false"}
 	dirty := debug.BuildSetting{Key: "vcs.modified", Value: "true"}
 	for _, c := range []struct {
 		module   string
@@ -17,7 +17,7 @@ func TestBuildVersion(t *testing.T) {
 	}{
 		{"v1.2.3", nil, "v1.2.3"},
 		{"v0.0.0-20260102030405-0123abcd+dirty", []debug.BuildSetting{revision, dirty}, "v0.0.0-20260102030405-0123abcd+dirty"},
-		{"(devel)", []debug.BuildSetting{revision, clean}, "0123abcd"},
+		{"(devel)", []debug.BuildSetting{revision, leakCheck}, "0123abcd"},
 		{"", []debug.BuildSetting{revision, dirty}, "0123abcd+dirty"},
 		{"(devel)", nil, "(devel)"},
 		{"", nil, "(devel)"},
@@ -31,7 +31,7 @@ func TestBuildVersion(t *testing.T) {
 
 // TestVersionOfARelease builds the program with a tag, as docs/contributing.md describes it.
 func TestVersionOfARelease(t *testing.T) {
-	program := newPlace(t).path("runnel")
+	program := newTestDir(t).path("runnel")
 	if out, err := exec.Command("go", "build", "-ldflags", "-X main.tag=v1.2.3", "-o", program, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}

@@ -7,14 +7,15 @@ import (
 	"time"
 )
 
-// chunks prints, once told to go, 64 chunks of 10,000 numbered lines, 5.7 MB together, and notes each in progress.
+// chunks is a command that, once the file go exists, prints 64 chunks of 10,000 numbered lines, 5.7
+// MB in all, and appends a line to the file progress after each.
 const (
 	chunks = `echo ready; until [ -e go ]; do sleep 0.01; done
 i=0; while [ $i -lt 64 ]; do seq 1${i}00000 1${i}09999; echo >>progress; i=$((i+1)); done; exit 5`
 	chunkCount, chunkLines = 64, 10_000
 )
 
-// allChunks is what chunks prints behind its first line.
+// allChunks returns the output of chunks after its first line.
 func allChunks() string {
 	var b strings.Builder
 	for i := range chunkCount {
@@ -27,95 +28,99 @@ func allChunks() string {
 	return b.String()
 }
 
-// A stdout that nobody reads, as that of `| less`, holds the command up for as long as it likes, longer than any
-// peer may be silent or take nothing; and then nothing is missing.
-func TestBlockedStdoutHoldsTheCommand(t *testing.T) {
-	for _, verb := range []string{"alone", "run", "run by url", "attach"} {
+// TestBlockedStdoutBlocksTheCommand: a stdout that is not read, as with `| less`, blocks the
+// command for any time, longer than the timeouts of client and server. No output is lost.
+func TestBlockedStdoutBlocksTheCommand(t *testing.T) {
+	for _, verb := range []string{"run in process", "run", "run --url", "attach"} {
 		t.Run(verb, func(t *testing.T) {
 			t.Parallel()
-			p := newPlace(t)
-			if verb == "alone" {
-				held(t, p, p.runnel(t, "run", "-c", chunks))
+			p := newTestDir(t)
+			if verb == "run in process" {
+				expectBlocked(t, p, p.runnel(t, "run", "-c", chunks))
 				return
 			}
 			_, ready := p.serve(t, "--ping-interval=200ms", "--write-timeout=300ms")
 			switch verb {
 			case "run":
-				held(t, p, p.runnel(t, "run", "-c", chunks))
-			case "run by url":
-				held(t, p, p.runnel(t, "run", "--url", ready.URL, "-c", chunks))
+				expectBlocked(t, p, p.runnel(t, "run", "-c", chunks))
+			case "run --url":
+				expectBlocked(t, p, p.runnel(t, "run", "--url", ready.URL, "-c", chunks))
 			case "attach":
-				held(t, p, p.runnel(t, "attach", p.detached(t, "-c", chunks)))
+				expectBlocked(t, p, p.runnel(t, "attach", p.detach(t, "-c", chunks)))
 			}
 		})
 	}
 }
 
-// detached starts a command that nobody is attached to, and returns its session's id.
-func (p *place) detached(t *testing.T, args ...string) string {
+// detach starts a command by run --detach, and returns the id of its session.
+func (p *testDir) detach(t *testing.T, args ...string) string {
 	t.Helper()
 	x := p.runnel(t, append([]string{"run", "--detach"}, args...)...)
-	id := x.line()
-	x.exits(0)
+	id := x.readLine()
+	x.expectExit(0)
 	return id
 }
 
-func held(t *testing.T, p *place, x *program) {
-	x.expect("ready")
-	p.letGo(t)
-	progress := func() int { return fileLines(p.path("progress")) }
+// expectBlocked checks that the command blocks while the stdout of x is not read, and that no
+// output is lost.
+func expectBlocked(t *testing.T, p *testDir, x *program) {
+	x.expectLine("ready")
+	p.createGoFile(t)
+	progress := func() int { return countLines(p.path("progress")) }
 	last, since := -1, time.Now()
-	poll(func() bool {
+	poll(func() bool { // until there was no progress for longer than the timeouts
 		if n := progress(); n != last {
 			last, since = n, time.Now()
 		}
 		return last > 0 && time.Since(since) > 1200*time.Millisecond
 	})
-	const most = (256<<10 + 1<<20 + 1<<20) / (chunkLines * 8) // the window, the log, and a wide margin for pipes and buffers
+	const most = (256<<10 + 1<<20 + 1<<20) / (chunkLines * 8) // the window, the log, and a margin for pipes and buffers
 	if last > most {
-		t.Errorf("the command went on for %d chunks of at most %d", last, most)
+		t.Errorf("the command has written %d chunks, want at most %d", last, most)
 	}
-	if x.rest() != allChunks() {
-		t.Error("what was printed is not what the command wrote")
+	if x.readAll() != allChunks() {
+		t.Error("the output differs from what the command has written")
 	}
-	x.exits(5)
-	if said := x.errors(); said != "" {
-		t.Errorf("stderr: %q", said)
+	x.expectExit(5)
+	if text := x.stderrText(); text != "" {
+		t.Errorf("stderr: %q", text)
 	}
 }
 
-// A verb whose reader has gone ends as any other program would, without a word.
-func TestNobodyReadsStdout(t *testing.T) {
+// TestClosedStdout: a verb whose stdout is closed exits like a program that is killed by SIGPIPE,
+// without a message.
+func TestClosedStdout(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newTestDir(t)
 	x := p.start(t, "bash", "-c", `runnel openrpc | true; exit ${PIPESTATUS[0]}`)
-	x.exits(141)
-	if said := x.errors(); said != "" {
-		t.Errorf("stderr is %q", said)
+	x.expectExit(141)
+	if text := x.stderrText(); text != "" {
+		t.Errorf("stderr is %q", text)
 	}
 }
 
-// TestNobodyReadsAttach: it ends as any other program would, and the session runs on.
-func TestNobodyReadsAttach(t *testing.T) {
+// TestAttachWithAClosedStdout: attach exits if its stdout is closed or full, and the session
+// continues.
+func TestAttachWithAClosedStdout(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newTestDir(t)
 	p.serve(t)
-	id := p.detached(t, "-c", "while :; do echo more; sleep 0.01; done")
+	id := p.detach(t, "-c", "while :; do echo more; sleep 0.01; done")
 	for _, c := range []struct {
-		how, says string
-		status    int
+		command, stderr string
+		status          int
 	}{
 		{"runnel attach " + id + " | head -n 1; exit ${PIPESTATUS[0]}", "", 141},
 		{"runnel attach " + id + " >/dev/full", "no space left on device\n", 125},
 	} {
-		x := p.start(t, "bash", "-c", c.how)
-		x.exits(c.status)
-		if said := x.errors(); !strings.HasSuffix(said, c.says) || c.says == "" && said != "" {
-			t.Errorf("%s: stderr is %q", c.how, said)
+		x := p.start(t, "bash", "-c", c.command)
+		x.expectExit(c.status)
+		if text := x.stderrText(); !strings.HasSuffix(text, c.stderr) || c.stderr == "" && text != "" {
+			t.Errorf("%s: stderr is %q", c.command, text)
 		}
 	}
-	if got := p.runnel(t, "ps").rest(); !strings.Contains(got, id+"  running") {
+	if got := p.runnel(t, "ps").readAll(); !strings.Contains(got, id+"  running") {
 		t.Error(got)
 	}
-	p.runnel(t, "cancel", id).exits(0)
+	p.runnel(t, "cancel", id).expectExit(0)
 }

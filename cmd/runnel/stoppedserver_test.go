@@ -17,105 +17,110 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// stoppable starts a server whose silence is told after a second. It goes on at the end of the test.
-func (p *place) stoppable(t *testing.T, args ...string) (*program, readyFile) {
+// stoppable starts a server for which the client's receive timeout is a second. It is continued at
+// the end of the test.
+func (p *testDir) stoppable(t *testing.T, args ...string) (*program, readyFile) {
 	t.Helper()
 	server, ready := p.serve(t, append([]string{"--ping-interval=200ms"}, args...)...)
 	t.Cleanup(func() { _ = server.Process.Signal(syscall.SIGCONT) })
 	return server, ready
 }
 
-func (x *program) stop(t *testing.T) {
+// stopProcess stops the program by SIGSTOP.
+func (x *program) stopProcess(t *testing.T) {
 	t.Helper()
 	x.signal(syscall.SIGSTOP)
-	becomes(t, "T", x.pid())
+	awaitState(t, "T", x.pid())
 }
 
-// A server that was stopped answers nobody. What follows a session there ends, after it has tried to come back.
-func TestStoppedServerIsGivenUp(t *testing.T) {
-	for _, verb := range []string{"run", "run by url", "attach"} {
+// TestStoppedServer: run and attach fail if the server is stopped, after they have tried to
+// reconnect.
+func TestStoppedServer(t *testing.T) {
+	for _, verb := range []string{"run", "run --url", "attach"} {
 		t.Run(verb, func(t *testing.T) {
 			t.Parallel()
-			p := newPlace(t)
+			p := newTestDir(t)
 			server, ready := p.stoppable(t)
 			const command = "echo ready; exec sleep 1000"
 			args := map[string][]string{
-				"run":        {"run", "-c", command},
-				"run by url": {"run", "--url", ready.URL, "-c", command},
-				"attach":     {"attach", "--url", ready.URL},
+				"run":       {"run", "-c", command},
+				"run --url": {"run", "--url", ready.URL, "-c", command},
+				"attach":    {"attach", "--url", ready.URL},
 			}[verb]
 			if verb == "attach" {
-				args = append(args, p.detached(t, "-c", command))
+				args = append(args, p.detach(t, "-c", command))
 			}
 			x := p.start(t, "hasty-runnel", args...)
-			x.expect("ready")
-			server.stop(t)
-			x.exits(125)
+			x.expectLine("ready")
+			server.stopProcess(t)
+			x.expectExit(125)
 			const why = "server does not respond: nothing was received for 1s"
 			want := "runnel: lost the server: connection closed: " + why + "\n"
 			if verb != "run" {
 				want = "runnel: connection lost: " + why + "; reconnecting\n" + want
 			}
-			same(t, x.errors(), want)
+			expectEqual(t, x.stderrText(), want)
 		})
 	}
 }
 
-// One that goes on in time is come back to.
-func TestServerThatWasStoppedIsComeBackTo(t *testing.T) {
+// TestContinuedServer: run reconnects to a server that is continued in time.
+func TestContinuedServer(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newTestDir(t)
 	server, ready := p.stoppable(t)
 	x := p.runnel(t, "run", "--url", ready.URL, "-c", "echo ready; read line; echo $line; exit 7")
-	x.expect("ready")
-	server.stop(t)
-	x.logs("server does not respond")
-	x.types("hello\n")
+	x.expectLine("ready")
+	server.stopProcess(t)
+	x.awaitStderr("server does not respond")
+	x.writeStdin("hello\n")
 	server.signal(syscall.SIGCONT)
-	x.expect("hello")
-	x.exits(7)
-	x.logs("runnel: reconnected\n")
+	x.expectLine("hello")
+	x.expectExit(7)
+	x.awaitStderr("runnel: reconnected\n")
 }
 
-// A connection on which nothing is carried any more, though it is open, is left for another one.
+// TestStalledNetwork: run and attach replace a connection that is open but does not transfer
+// anything.
 func TestStalledNetwork(t *testing.T) {
 	for _, verb := range []string{"run", "attach"} {
 		t.Run(verb, func(t *testing.T) {
 			t.Parallel()
-			p := newPlace(t)
+			p := newTestDir(t)
 			_, ready := p.serve(t, "--ping-interval=200ms", "--replay-bytes=16MiB")
-			proxy, url := through(t, ready.URL)
+			proxy, url := newProxy(t, ready.URL)
 			args := []string{"run", "--url", url, "-c", numbered}
 			if verb == "attach" {
-				args = []string{"attach", "--url", url, p.detached(t, "-c", numbered)}
+				args = []string{"attach", "--url", url, p.detach(t, "-c", numbered)}
 			}
 			x := p.runnel(t, args...)
-			x.expect("ready")
+			x.expectLine("ready")
 			proxy.stall()
-			p.letGo(t)
-			same(t, x.rest(), allNumbered())
-			x.exits(9)
-			x.logs("server does not respond: nothing was received for 1s; reconnecting\n")
+			p.createGoFile(t)
+			expectEqual(t, x.readAll(), allNumbered())
+			x.expectExit(9)
+			x.awaitStderr("server does not respond: nothing was received for 1s; reconnecting\n")
 		})
 	}
 }
 
-// Every other verb ends, too, whether the server was stopped before it connected or while it answers.
-func TestVerbsEndWhenTheServerIsStopped(t *testing.T) {
+// TestVerbsWithAStoppedServer: every verb fails if the server was stopped before the connection, or
+// before the reply.
+func TestVerbsWithAStoppedServer(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newTestDir(t)
 	server, ready := p.stoppable(t)
-	id := p.detached(t, "-c", "trap '' TERM; echo ready; while :; do sleep 1; done")
+	id := p.detach(t, "-c", "trap '' TERM; echo ready; while :; do sleep 1; done")
 	follows := p.runnel(t, "attach", id)
-	follows.expect("ready")
+	follows.expectLine("ready")
 	waits := p.runnel(t, "cancel", "--grace=1000s", id)
 	if !poll(func() bool {
 		ps := p.runnel(t, "ps")
-		return strings.Contains(ps.rest(), "ending")
+		return strings.Contains(ps.readAll(), "ending")
 	}) {
-		t.Fatal("nothing ends")
+		t.Fatal("no session is ending")
 	}
-	server.stop(t)
+	server.stopProcess(t)
 	all := map[*program]string{waits: "connection closed: server does not respond: nothing was received for 1s"}
 	for _, url := range []string{"", "--url=" + ready.URL} {
 		for _, verb := range []string{"ps", "logs", "cancel", "pause", "resume", "attach", "run"} {
@@ -138,40 +143,42 @@ func TestVerbsEndWhenTheServerIsStopped(t *testing.T) {
 		if verb := x.Args[1]; verb == "attach" || verb == "run" {
 			status = exitRunnelFailed
 		}
-		x.exits(status)
-		x.says(why)
+		x.expectExit(status)
+		x.expectError(why)
 	}
-	follows.exits(exitRunnelFailed)
+	follows.expectExit(exitRunnelFailed)
 }
 
-// A client that was suspended itself takes no server for silent: what came meanwhile is read first.
+// TestSuspendedClient: a client that was suspended longer than the timeout reads what was received
+// meanwhile, and keeps the connection.
 func TestSuspendedClient(t *testing.T) {
 	t.Parallel()
-	suspended, goneOn, end := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	suspended, continueClient, end := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ws, err := websocket.Accept(w, r, nil)
 		if err != nil {
 			return
 		}
 		defer ws.CloseNow()
-		lives(ws, suspended, goneOn, end)
+		serveAlive(ws, suspended, continueClient, end)
 	}))
 	t.Cleanup(srv.Close)
-	p := newPlace(t)
+	p := newTestDir(t)
 	x := p.runnel(t, "run", "-n", "--url", "ws"+strings.TrimPrefix(srv.URL, "http"), "-c", "x")
-	x.expect("ready")
-	x.stop(t)
+	x.expectLine("ready")
+	x.stopProcess(t)
 	close(suspended)
-	<-goneOn
+	<-continueClient
 	x.signal(syscall.SIGCONT)
-	x.expect("meanwhile")
+	x.expectLine("meanwhile")
 	close(end)
-	x.exits(7)
-	same(t, x.errors(), "")
+	x.expectExit(7)
+	expectEqual(t, x.stderrText(), "")
 }
 
-// lives is a server of one session that says something five times a second, also while its client is suspended.
-func lives(ws *websocket.Conn, suspended <-chan struct{}, goneOn chan<- struct{}, end <-chan struct{}) {
+// serveAlive is a server of one session that sends a notification every 200 ms, also while its
+// client is suspended.
+func serveAlive(ws *websocket.Conn, suspended <-chan struct{}, continueClient chan<- struct{}, end <-chan struct{}) {
 	ctx := context.Background()
 	notify := func(method string, params any) {
 		text, _ := json.Marshal(map[string]any{"jsonrpc": "2.0", "method": method, "params": params})
@@ -200,14 +207,14 @@ func lives(ws *websocket.Conn, suspended <-chan struct{}, goneOn chan<- struct{}
 		case <-end:
 			code := 7
 			notify(rpc.NotifyCompleted, rpc.Completion{SessionID: id, Seq: 17, Reason: rpc.ReasonExited, ExitCode: &code})
-			_, _, _ = ws.Read(ctx) // until the client goes
+			_, _, _ = ws.Read(ctx) // until the client closes the connection
 			return
 		}
 		select {
 		case <-suspended:
 			if ticks++; ticks == 8 {
 				notify(rpc.NotifyOutput, rpc.Output{SessionID: id, Seq: 16, Type: rpc.StreamStdout, Data: "meanwhile\n"})
-				close(goneOn)
+				close(continueClient)
 				suspended = nil
 			}
 		default:
@@ -215,20 +222,21 @@ func lives(ws *websocket.Conn, suspended <-chan struct{}, goneOn chan<- struct{}
 	}
 }
 
-// A call ends with its context also when the server was stopped and its socket is full, and the connection lives on.
+// TestCallsOnAFullSocket: a call returns when its context ends, even if the server is stopped and
+// the socket's buffers are full. The connection stays usable.
 func TestCallsOnAFullSocket(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newTestDir(t)
 	server, _ := p.stoppable(t, "--ping-interval=1h")
 	c := p.dialSocket(t)
-	server.stop(t)
+	server.stopProcess(t)
 	fill := map[string]string{"fill": strings.Repeat("x", 500_000)}
 	call := func(f func(context.Context) error) error {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
 		return f(ctx)
 	}
-	for i := 0; ; i++ { // until nothing is taken
+	for i := 0; ; i++ { // until the socket is full
 		if err := call(func(ctx context.Context) error { return c.Notify(ctx, "none", fill) }); err != nil {
 			if i == 1000 || !errors.Is(err, context.DeadlineExceeded) {
 				t.Fatal(err)
