@@ -129,6 +129,10 @@ func within(name string, err error) error {
 }
 
 // A decoder decodes valid JSON. All its errors are of type *FieldError.
+//
+// It is written for the rules of DecodeParams, which need to know whether a member was present, keep only the last of several
+// with one name, accept 1e3 as an integer, and name the field in an error. A general decoder has none of these, so a layer
+// over one would be as long as this decoder.
 type decoder struct{ lenient bool }
 
 // value decodes raw into v, which must be addressable, and applies the rules of its field.
@@ -155,12 +159,13 @@ func (d decoder) value(raw []byte, v reflect.Value, r Rules) error {
 	case reflect.Slice:
 		return d.slice(raw, v)
 	case reflect.Map:
-		return d.table(raw, v)
+		return d.mapping(raw, v)
 	default:
 		return d.object(raw, v)
 	}
 }
 
+// pointer decodes null to nil, and otherwise into a new value.
 func (d decoder) pointer(raw []byte, v reflect.Value, r Rules) error {
 	v.SetZero()
 	if KindOf(raw) == Null {
@@ -170,6 +175,7 @@ func (d decoder) pointer(raw []byte, v reflect.Value, r Rules) error {
 	return d.value(raw, v.Elem(), r)
 }
 
+// slice decodes an array.
 func (d decoder) slice(raw []byte, v reflect.Value) error {
 	if KindOf(raw) != Array {
 		return fieldErrorf("must be an array")
@@ -188,7 +194,8 @@ func (d decoder) slice(raw []byte, v reflect.Value) error {
 	})
 }
 
-func (d decoder) table(raw []byte, v reflect.Value) error {
+// mapping decodes an object into a map.
+func (d decoder) mapping(raw []byte, v reflect.Value) error {
 	if KindOf(raw) != Object {
 		return fieldErrorf("must be an object")
 	}
