@@ -4,11 +4,12 @@ import (
 	"reflect"
 
 	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/openrpc"
 )
 
 // method is one method of the protocol: its description, and how a request of it begins.
 type method struct {
-	rpc.Method
+	openrpc.Method
 	capability bool // the name is one of the capabilities
 	// begin decodes the params and calls the handler. Handlers of a connection are called one after the other, in the
 	// order of the requests, and must not wait for anything but the start of a process.
@@ -27,7 +28,7 @@ type details struct {
 // define declares a method. P is the type of its params, from which the document derives their schema.
 func define[P any](name, summary string, handle func(*request, *P) answer, d details) *method {
 	return &method{
-		Method: rpc.Method{
+		Method: openrpc.Method{
 			Name:         name,
 			Summary:      summary,
 			Description:  d.description,
@@ -53,7 +54,7 @@ func define[P any](name, summary string, handle func(*request, *P) answer, d det
 // ignore declares a method that takes any params and does nothing.
 func ignore(name string) *method {
 	return &method{
-		Method: rpc.Method{
+		Method: openrpc.Method{
 			Name:        name,
 			Summary:     "Accepted, without effect.",
 			Description: "Common clients send it on their own. It takes any params.",
@@ -159,8 +160,8 @@ var methodByName = func() map[string]*method {
 }()
 
 // Methods describes the methods of the protocol. The OpenRPC document is generated from it.
-func Methods() []rpc.Method {
-	all := make([]rpc.Method, len(methods))
+func Methods() []openrpc.Method {
+	all := make([]openrpc.Method, len(methods))
 	for i, m := range methods {
 		all[i] = m.Method
 	}
