@@ -3,7 +3,6 @@ package procfs
 import (
 	"bytes"
 	"errors"
-	"os"
 	"strconv"
 	"syscall"
 
@@ -12,9 +11,8 @@ import (
 
 // OwnAutogroupNice returns the nice value of the autogroup of this process (sched(7)), or 0 if the
 // kernel has no autogroups. The value weighs a session against others; a new session starts with 0.
-// It needs a free file descriptor.
 func OwnAutogroupNice() int {
-	text, err := os.ReadFile("/proc/self/autogroup")
+	text, err := fdreserve.ReadFile("/proc/self/autogroup")
 	if err != nil {
 		return 0
 	}

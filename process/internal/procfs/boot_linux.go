@@ -1,13 +1,14 @@
 package procfs
 
 import (
-	"os"
 	"strings"
+
+	"github.com/runnel-rpc/runnel/process/internal/fdreserve"
 )
 
-// BootID returns the random number that the kernel has chosen at boot (random(4)), or "" if it is
-// unavailable. It needs a free file descriptor.
+// BootID returns the random number that the kernel has chosen at boot (random(4)), or "" if it
+// cannot be read.
 func BootID() string {
-	text, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	text, _ := fdreserve.ReadFile("/proc/sys/kernel/random/boot_id")
 	return strings.TrimSpace(string(text))
 }

@@ -130,11 +130,11 @@ func readChildren(fd int) (pids []int, err error) {
 	}
 }
 
-// OwnThreads returns the ids of the threads of this process. It needs a free file descriptor.
+// OwnThreads returns the ids of the threads of this process.
 func OwnThreads() (tids []int) {
-	entries, _ := os.ReadDir("/proc/self/task")
-	for _, e := range entries {
-		if tid, err := strconv.Atoi(e.Name()); err == nil {
+	names, _ := fdreserve.ReadDirNames("/proc/self/task")
+	for _, name := range names {
+		if tid, err := strconv.Atoi(name); err == nil {
 			tids = append(tids, tid)
 		}
 	}
