@@ -23,6 +23,7 @@ const (
 // later for the descendants that it has by then. Descendants that are forked later inherit it.
 type adjuster struct {
 	adjustment
+	enabled bool
 	running sync.WaitGroup // run
 
 	mu     sync.Mutex
@@ -58,16 +59,17 @@ func newAdjustment(o *Options) adjustment {
 // withoutReserve is what commands get of a limit of processes.
 func withoutReserve(limit int64, reserve int) int64 { return max(1, limit-int64(reserve)) }
 
-// newAdjuster returns nil if there is nothing to adjust.
-func newAdjuster(what adjustment) *adjuster {
-	if what.nice == 0 && what.oomScore == noScore && what.processes == nil {
-		return nil
-	}
-	return &adjuster{adjustment: what}
+// open sets what is adjusted. Without it, nothing is.
+func (a *adjuster) open(what adjustment) {
+	a.adjustment = what
+	a.enabled = what.nice != 0 || what.oomScore != noScore || what.processes != nil
 }
 
 // started adjusts a leader at once, and has its descendants looked for later.
 func (a *adjuster) started(p *Process) {
+	if !a.enabled {
+		return
+	}
 	done := a.adjustLeader(p)
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -104,8 +106,8 @@ func (a *adjuster) run() {
 	a.arm()
 }
 
-// stop returns when nothing is adjusted any more.
-func (a *adjuster) stop() {
+// close returns when nothing is adjusted any more.
+func (a *adjuster) close() {
 	a.mu.Lock()
 	a.closed = true
 	if a.timer != nil && a.timer.Stop() {
@@ -141,11 +143,11 @@ func (a *adjuster) lookAll(looks []look, now time.Time) (left []look) {
 
 // adjustLeader returns false if it is to be tried again. The process id of a leader that is not reaped is not reused.
 func (a *adjuster) adjustLeader(p *Process) (done bool) {
-	_ = p.leader.hold(func(_ int, reaped bool) error {
+	_ = p.leader.Do(func(_ int, reaped bool) error {
 		if done = reaped; done {
 			return nil
 		}
-		pid := p.leader.pid
+		pid := p.leader.PID
 		if a.oomScore != noScore {
 			procfs.SetOOMScoreAdj(pid, a.oomScore)
 		}
@@ -164,43 +166,7 @@ func (a *adjuster) adjustDescendants(p *Process) (again bool) {
 	if a.oomScore == noScore {
 		return false
 	}
-	if c, ok := p.tree.(*cgroup); ok {
-		var pids []int
-		err := c.held(func(int, bool) (err error) {
-			pids, err = processesIn(c.leaf.path())
-			return err
-		})
-		for _, pid := range pids[:min(len(pids), maxAdjusted)] {
-			if pid != p.leader.pid {
-				procfs.RaiseOOMScoreAdj(pid, a.oomScore, func() bool { is, err := c.leaf.holds(pid); return is && err == nil })
-			}
-		}
-		return err == nil
-	}
-	if p.leader.over.Load() {
-		return false
-	}
-	var left []int // whose children are to be adjusted; each was before its children are listed
-	_ = p.leader.hold(func(_ int, reaped bool) error {
-		if !reaped {
-			left = a.adjustChildren(p.leader.pid)
-		}
-		return nil
+	return p.tree.EachDescendant(maxAdjusted, func(pid int, isMember func() bool) {
+		procfs.RaiseOOMScoreAdj(pid, a.oomScore, isMember)
 	})
-	for n := 0; len(left) > 0 && n < maxAdjusted; n++ {
-		left = append(left[1:], a.adjustChildren(left[0])...)
-	}
-	return true
-}
-
-// adjustChildren raises the score of the children of a process and returns them.
-func (a *adjuster) adjustChildren(parent int) []int {
-	pids, _ := procfs.ThreadChildren(parent, parent)
-	for _, pid := range pids {
-		procfs.RaiseOOMScoreAdj(pid, a.oomScore, func() bool {
-			st, err := procfs.ReadStat(pid)
-			return err == nil && st.Parent == parent
-		})
-	}
-	return pids
 }

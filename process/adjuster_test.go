@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/runnel-rpc/runnel/process/internal/leader"
 	"github.com/runnel-rpc/runnel/process/internal/procfs"
 	"github.com/runnel-rpc/runnel/process/internal/proctable"
 )
@@ -77,10 +78,10 @@ func TestStrangersKeepTheirScore(t *testing.T) {
 	if got, _ := procfs.OOMScoreAdj(cmd.Process.Pid); got != own {
 		t.Errorf("%d, was %d", got, own)
 	}
-	p := mustStart(t, sh("exit 0"), system())
+	p := mustStart(t, sh("exit 0"), leader.System())
 	_ = p.WaitExit()
 	_, _ = p.Reap()
-	p.leader.pid = cmd.Process.Pid // as if its number had been used again
+	p.leader.PID = cmd.Process.Pid // as if its number had been used again
 	a.adjustLeader(p)
 	a.adjustDescendants(p)
 	if got, _ := procfs.OOMScoreAdj(cmd.Process.Pid); got != own {

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/runnel-rpc/runnel/process/internal/leader"
 	"github.com/runnel-rpc/runnel/process/internal/procfs"
 	"github.com/runnel-rpc/runnel/process/internal/spawn"
 )
@@ -152,7 +153,7 @@ func TestAttributesOfEachContainment(t *testing.T) {
 				if kind == Group {
 					descendant = "sleep 60 & "
 				}
-				spec, tag := mark(with(sh(descendant+"echo up; exec sleep 60"), a))
+				spec, tag := withTag(with(sh(descendant+"echo up; exec sleep 60"), a))
 				p := startOn(t, h, spec)
 				if got := readLine(t, p.Stdout()); got != "up" || p.Containment() != kind {
 					t.Errorf("%s: %q, %s", name, got, p.Containment())
@@ -234,8 +235,8 @@ func TestNiceThatMayNotBeSet(t *testing.T) {
 	for name, untraced := range map[string]bool{"trap": false, "step": true} {
 		t.Run(name, func(t *testing.T) {
 			before := len(children())
-			h := &Host{kind: Group, sys: system()} // which forks on the thread that calls
-			h.sys.untraced = untraced
+			h := newHost(leader.System()) // which forks on the thread that calls
+			h.untraced = untraced
 			lower := -5
 			var err error
 			withoutNice(t, func() {

@@ -2,7 +2,6 @@ package process
 
 import (
 	"context"
-	"os"
 	"time"
 )
 
@@ -12,21 +11,6 @@ const (
 	firstAwait = 5 * time.Millisecond
 	lastAwait  = 250 * time.Millisecond
 )
-
-// watched is something that tells of a change: until then somebody lives in a tree.
-type watched struct {
-	file *os.File // in the runtime's poller
-	over func(fd uintptr) bool
-}
-
-// wait blocks until it is over, or ctx is done. It holds a goroutine, and no thread.
-func (w *watched) wait(ctx context.Context) {
-	defer w.file.Close()
-	defer context.AfterFunc(ctx, func() { _ = w.file.SetReadDeadline(time.Unix(1, 0)) })()
-	if conn, err := w.file.SyscallConn(); err == nil {
-		_ = conn.Read(w.over)
-	}
-}
 
 // AwaitTree blocks until no process of the tree lives, or ctx is done. Call it after WaitExit and before Sweep. It watches
 // one process of the tree, or what the kernel counts, and looks at the tree when that tells of an end. This takes a
@@ -39,7 +23,7 @@ func (p *Process) AwaitTree(ctx context.Context) {
 			return
 		}
 		if w := p.tree.Watch(); w != nil {
-			w.wait(ctx)
+			w.Wait(ctx)
 		}
 		rest := time.Until(begin.Add(pause))
 		if rest <= 0 {

@@ -8,11 +8,14 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/runnel-rpc/runnel/process/internal/containment"
+	"github.com/runnel-rpc/runnel/process/internal/watch"
 )
 
 // counting counts how often a tree is looked at.
 type counting struct {
-	containment
+	containment.Tree
 	looks atomic.Int32
 	full  atomic.Bool // then there is no free descriptor during a look
 	t     *testing.T
@@ -21,12 +24,12 @@ type counting struct {
 func (c *counting) Alive() (bool, error) {
 	c.looks.Add(1)
 	defer c.fill()()
-	return c.containment.Alive()
+	return c.Tree.Alive()
 }
 
-func (c *counting) Watch() *watched {
+func (c *counting) Watch() *watch.Watch {
 	defer c.fill()()
-	return c.containment.Watch()
+	return c.Tree.Watch()
 }
 
 // fill takes all descriptors. It does so for each call: others may be closed in the background.
@@ -48,7 +51,7 @@ func outliving(t *testing.T, h *Host, script string) (*Process, *counting) {
 	spec := sh("exec 3<&0; " + script + " & echo ready")
 	spec.Stdin = true
 	p := startOn(t, h, spec)
-	c := &counting{containment: p.tree, t: t}
+	c := &counting{Tree: p.tree, t: t}
 	p.tree = c
 	readLine(t, p.Stdout())
 	if err := p.WaitExit(); err != nil {

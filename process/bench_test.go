@@ -9,6 +9,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/runnel-rpc/runnel/process/internal/leader"
 )
 
 // BenchmarkTrue is the whole life of `true` under each containment, against exec.Run of the same, in turns: the ratios
@@ -73,7 +75,7 @@ func BenchmarkRead(b *testing.B) {
 	buf := make([]byte, 64<<10)
 	b.SetBytes(size)
 	for b.Loop() {
-		p := mustStart(b, Spec{Argv: []string{"dd", "if=/dev/zero", "bs=256K", "count=4096", "status=none"}, Env: testEnv}, system())
+		p := mustStart(b, Spec{Argv: []string{"dd", "if=/dev/zero", "bs=256K", "count=4096", "status=none"}, Env: testEnv}, leader.System())
 		total := 0
 		for {
 			n, err := p.Stdout().ReadReady(func() []byte { return buf })

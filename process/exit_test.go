@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/runnel-rpc/runnel/process/internal/leader"
 )
 
 func TestExitCodes(t *testing.T) {
@@ -31,7 +33,7 @@ func TestExitBySignal(t *testing.T) {
 		if harmless[sig] {
 			continue
 		}
-		p := mustStart(t, Spec{Argv: []string{"/bin/sleep", "60"}, Dir: t.TempDir()}, system()) // cores go there
+		p := mustStart(t, Spec{Argv: []string{"/bin/sleep", "60"}, Dir: t.TempDir()}, leader.System()) // cores go there
 		if err := p.Signal(sig); err != nil {
 			t.Fatal(err)
 		}
@@ -45,7 +47,7 @@ func TestExitBySignal(t *testing.T) {
 }
 
 func TestExitLost(t *testing.T) {
-	eachKernel(t, func(t *testing.T, sys kernel) {
+	eachKernel(t, func(t *testing.T, sys leader.Kernel) {
 		p := mustStart(t, sh("exit 3"), sys)
 		if _, err := syscall.Wait4(p.PID(), nil, 0, nil); err != nil { // someone else takes it
 			t.Fatal(err)

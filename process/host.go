@@ -1,6 +1,14 @@
 package process
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/runnel-rpc/runnel/process/internal/containment"
+	"github.com/runnel-rpc/runnel/process/internal/leader"
+)
 
 // Options say how a Host holds trees together. The zero value is the strongest containment that there is, without a
 // provision for a crash.
@@ -35,10 +43,11 @@ type Options struct {
 // and reaps those that are its own. It lends its mark to the whole process for the moment of a fork: what else forks in
 // that moment would be taken for a member of the tree, so a process that has a Host should start others by it alone.
 type Host struct {
-	kind      Containment
-	sys       kernel
-	recovered Recovery
-	means
+	kind       Containment
+	provider   containment.Provider
+	recovered  Recovery
+	unverified atomic.Bool // a tree was closed that may have living processes
+	hostParts
 }
 
 // Recovery is what was found of servers that crashed: how many of those, how many processes of theirs were ended, and
@@ -52,7 +61,7 @@ type UnavailableError struct {
 }
 
 func (e *UnavailableError) Error() string {
-	return fmt.Sprintf("containment %q is not to be had here: %v", string(e.Containment), e.Why)
+	return fmt.Sprintf("containment %q is unavailable: %v", string(e.Containment), e.Why)
 }
 
 // Unwrap is why.
@@ -61,10 +70,8 @@ func (e *UnavailableError) Unwrap() error { return e.Why }
 // Open ends what crashed servers left in the state directory, and probes the machine. Errors: *UnavailableError, or that
 // the state directory can't be used. The Host has to be closed.
 func Open(o Options) (*Host, error) {
-	h := &Host{kind: o.Containment, sys: system()}
-	if h.kind == "" {
-		h.kind = Auto
-	}
+	h := newHost(leader.System())
+	h.kind = cmp.Or(o.Containment, Auto)
 	if err := h.open(o); err != nil {
 		_ = h.Close()
 		return nil, err
@@ -81,11 +88,14 @@ func (h *Host) Recovered() Recovery { return h.orPlain().recovered }
 // Close gives back what the Host holds, after all its processes were closed. Of trees that were given up on or could not be
 // inspected it kills who is left, which takes at most two seconds. An error says that somebody lives even
 // then, or may, or that something of a tree could not be removed; the next Open in the same state directory tries again.
-func (h *Host) Close() error { return h.orPlain().shut() }
+func (h *Host) Close() error { return h.orPlain().close() }
+
+// plainHost is used in place of a nil Host.
+var plainHost = sync.OnceValue(func() *Host { return newHost(leader.System()) })
 
 func (h *Host) orPlain() *Host {
 	if h == nil {
-		return &Host{kind: Group, sys: system()}
+		return plainHost()
 	}
 	return h
 }

@@ -4,27 +4,25 @@ import (
 	"context"
 	"errors"
 	"syscall"
+	"time"
 
 	"github.com/runnel-rpc/runnel/process/internal/execfile"
+	"github.com/runnel-rpc/runnel/process/internal/leader"
+	"github.com/runnel-rpc/runnel/process/internal/pgroup"
 )
 
-// means are what a Host has on this machine: nothing but process groups.
-type means struct {
-	pinned *execfile.Cache // nil: there is nothing to pin
+// hostParts has nothing: there are only process groups.
+type hostParts struct {
+	adjuster adjuster
+	pinned   execfile.Cache
 }
 
-// estate and brood are what a tree has of its host: nothing.
-type (
-	treeResources struct{}
-	childTable    struct{}
-)
+// newHost returns a Host that contains trees by process groups.
+func newHost(sys leader.Kernel) *Host {
+	return &Host{kind: Group, provider: pgroup.NewPlain(sys)}
+}
 
-func (*treeResources) account(*Exit) {}
-func (*treeResources) release()      {}
-func (*treeResources) doubt()        {}
-func (*childTable) reaped(int)       {}
-
-var errOnlyGroup = errors.New("this system has process groups alone")
+var errOnlyGroup = errors.New("this system has process groups only")
 
 func (h *Host) open(Options) error {
 	if h.kind != Auto && h.kind != Group {
@@ -34,12 +32,23 @@ func (h *Host) open(Options) error {
 	return nil
 }
 
-func (h *Host) shut() error { return nil }
+func (h *Host) close() error { return nil }
 
-// enforces is nothing: there is no way to put a limit on a child before its first instruction.
+// adjuster changes nothing.
+type adjuster struct{}
+
+func (*adjuster) started(*Process) {}
+
+// treeLimits has nothing: a child cannot be limited before its first instruction.
+type treeLimits struct{}
+
+func (*treeLimits) account(*Exit, time.Duration) {}
+func (*treeLimits) close()                       {}
+
+// enforces returns "".
 func (h *Host) enforces(Limit) Mechanism { return "" }
 
-// spawn starts the program at path on the given standard descriptors. It returns once the exec is done.
+// spawn starts the program at path with the given standard descriptors. It returns once the exec is done.
 func (h *Host) spawn(_ context.Context, path string, spec *Spec, stdio [3]int, _ bool) (*Process, error) {
 	if _, err := h.Enforce(spec.Limits); err != nil {
 		return nil, err
@@ -47,15 +56,16 @@ func (h *Host) spawn(_ context.Context, path string, spec *Spec, stdio [3]int, _
 	if err := spec.Attributes.unsettable(); err != nil {
 		return nil, err
 	}
-	pid, err := syscall.ForkExec(path, spec.Argv, spec.attr(stdio))
+	attr := spec.attr(stdio)
+	start, err := h.provider.Prepare(attr, false)
 	if err != nil {
 		return nil, err
 	}
-	l := newLeader(pid, -1)
-	g := &group{leader: l, sys: h.sys}
-	p := &Process{leader: l, tree: g}
-	if spec.Terminal != nil {
-		p.tree = newSessionTree(g)
+	pid, err := start.Fork(func() (int, error) { return syscall.ForkExec(path, spec.Argv, attr) })
+	if err != nil {
+		start.Cancel(0)
+		return nil, err
 	}
-	return p, nil
+	l := leader.New(pid, -1)
+	return &Process{host: h, leader: l, tree: start.Tree(l, spec.Terminal != nil)}, nil
 }

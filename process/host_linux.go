@@ -1,339 +1,174 @@
 package process
 
 import (
-	"context"
 	"errors"
-	"os"
-	"path/filepath"
+	"fmt"
 	"slices"
-	"sync/atomic"
-	"syscall"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/runnel-rpc/runnel/process/internal/cgroup"
+	"github.com/runnel-rpc/runnel/process/internal/containment"
 	"github.com/runnel-rpc/runnel/process/internal/execfile"
 	"github.com/runnel-rpc/runnel/process/internal/fdreserve"
+	"github.com/runnel-rpc/runnel/process/internal/identity"
+	"github.com/runnel-rpc/runnel/process/internal/keeper"
+	"github.com/runnel-rpc/runnel/process/internal/leader"
+	"github.com/runnel-rpc/runnel/process/internal/leftover"
+	"github.com/runnel-rpc/runnel/process/internal/mark"
+	"github.com/runnel-rpc/runnel/process/internal/memberwise"
+	"github.com/runnel-rpc/runnel/process/internal/pgroup"
+	"github.com/runnel-rpc/runnel/process/internal/proctable"
 	"github.com/runnel-rpc/runnel/process/internal/spawn"
 )
 
-// means are what a Host has on this machine.
-type means struct {
-	instance *instance
-	table    *childTable       // nil under Group
-	init     *childTable       // reaps orphans where there is no brood and this is the first process of its PID namespace
-	subtree  *subtree          // nil but under Cgroup
-	v1       map[string]string // our groups of version 1, by controller, for limits that nothing better holds
-	thread   *forker           // nil but under Group
-	keeper   *keeper           // nil for none
-	adjuster *adjuster         // nil for nothing to adjust
+// hostParts are the parts of a Host on Linux. The zero value of each does nothing.
+type hostParts struct {
+	identity identity.Identity
+	keeper   keeper.Keeper
+	adjuster adjuster
 	pinned   *execfile.Cache
-	doubtful atomic.Bool   // somebody of a tree that was given back may live
-	reserved bool          // a thread for what needs a descriptor when there is none
-	groups   atomic.Uint64 // numbers groups of version 1
+	v1       cgroup.V1
+	reserved bool // fdreserve.Acquire succeeded
+	untraced bool // traced starts are refused; for tests
 }
 
-// limiting are the controllers that are of use.
+// limiting are the controllers that limit trees.
 var limiting = []string{"memory", "pids"}
 
-func (h *Host) open(o Options) (err error) {
-	h.reserved = fdreserve.Acquire() == nil
-	if h.recovered, err = recoverCrashed(o.StateDir); err != nil {
-		return err
-	}
-	if h.instance, err = newInstance(o.StateDir); err != nil {
-		return err
-	}
-	own, err := ownHierarchies()
-	if err != nil {
-		own = hierarchies{} // no /proc: then there are no groups either
-	}
-	if err := h.instance.record(own); err != nil {
-		return err
-	}
-	if err := h.contain(own, &o); err != nil {
-		return err
-	}
-	if h.table == nil && o.OnlyParent && os.Getpid() == 1 {
-		h.init, _ = newInit() // without /proc orphans can't be told from leaders
-	}
+// newHost returns a Host that contains trees by process groups and pins no files.
+func newHost(sys leader.Kernel) *Host {
+	h := &Host{kind: Group, provider: pgroup.NewPlain(sys)}
 	h.pinned = &execfile.Cache{}
-	h.adjuster = newAdjuster(newAdjustment(&o))
-	h.v1 = make(map[string]string)
-	for name, controller := range controllerOf {
-		dir := filepath.Join(own.v1[controller], h.instance.name())
-		if own.v1[controller] != "" && h.enforces(name) == "" && os.Mkdir(dir, 0o755) == nil {
-			h.v1[controller] = dir
-		}
-	}
-	return h.startKeeper(o, own)
+	h.pinned.Close()
+	return h
 }
 
-// startKeeper comes last: before, nobody but this process may be in its control group, and there is nobody to end.
-func (h *Host) startKeeper(o Options, own hierarchies) error {
+func (h *Host) open(o Options) error {
+	h.pinned = &execfile.Cache{}
+	h.reserved = fdreserve.Acquire() == nil
+	recovered, err := leftover.Recover(o.StateDir)
+	h.recovered = Recovery(recovered)
+	if err != nil {
+		return err
+	}
+	if err := h.identity.Open(o.StateDir); err != nil {
+		return err
+	}
+	own, err := cgroup.OwnHierarchies()
+	if err != nil {
+		own = cgroup.Hierarchies{} // without /proc there are no cgroups
+	}
+	if err := h.identity.Write(own.Dirs(h.identity.Name(), limiting)); err != nil {
+		return err
+	}
+	s, err := h.selectContainment(own, &o)
+	if err != nil {
+		return err
+	}
+	h.kind, h.provider = s.kind, s.provider
+	h.adjuster.open(newAdjustment(&o))
+	for name, controller := range controllerOf {
+		if h.enforces(name) == "" {
+			h.v1.Add(&own, h.identity.Name(), controller)
+		}
+	}
+	return h.startKeeper(&o, s)
+}
+
+// selection is the containment of a Host.
+type selection struct {
+	kind       Containment
+	provider   containment.Provider
+	table      *mark.Table
+	delegation cgroup.Delegation
+}
+
+// selectContainment returns the containment that o asks for, or the strongest available one. The error is an *UnavailableError.
+func (h *Host) selectContainment(own cgroup.Hierarchies, o *Options) (s selection, err error) {
+	asked := h.kind
+	if !slices.Contains([]Containment{Auto, Cgroup, Marker, Group}, asked) {
+		return s, &UnavailableError{asked, errors.New("unknown containment")}
+	}
+	if asked != Group {
+		s.table, err = mark.NewTable(h.identity.Number, o.OnlyParent)
+		if err != nil && asked == Marker {
+			return s, &UnavailableError{asked, err}
+		}
+	}
+	if s.table == nil {
+		s.table = mark.NewUnmarkedTable(o.OnlyParent)
+	}
+	if asked == Auto || asked == Cgroup {
+		p, err := cgroup.New(cgroup.Config{
+			Hierarchies: own, Name: h.identity.Name(), Controllers: limiting, Reserve: o.ReserveProcesses,
+			Number: h.identity.Number, Table: s.table, Kernel: leader.System(),
+		})
+		if err == nil {
+			s.kind, s.provider, s.delegation = Cgroup, p, p.Delegation()
+			return s, nil
+		}
+		if asked == Cgroup {
+			s.table.Close()
+			return s, &UnavailableError{asked, err}
+		}
+	}
+	if s.table.Marks() {
+		s.kind, s.provider = Marker, mark.NewProvider(s.table, leader.System())
+	} else {
+		s.kind, s.provider = Group, pgroup.New(leader.System(), s.table, &h.keeper)
+	}
+	return s, nil
+}
+
+// startKeeper comes last: before, this process has to be alone in its cgroup, and there are no trees to end.
+func (h *Host) startKeeper(o *Options, s selection) error {
 	if !o.Keeper {
 		return nil
 	}
 	if !spawn.StepReady() {
 		return spawn.ErrNoStep
 	}
-	c := &keeperConfig{serverIdentity: h.instance.identity, Number: h.instance.number}
-	if f := h.instance.file; f != nil {
-		var err error
-		if c.File, err = filepath.Abs(f.Name()); err != nil {
-			return err
-		}
+	file, err := h.identity.File()
+	if err != nil {
+		return err
 	}
-	if t := h.subtree; t != nil {
-		c.Own, c.Controllers, c.Enabled, c.Moved = t.own, t.controllers, t.enabled, t.moved
-	}
-	b := h.table
-	if b == nil {
-		b = h.init
-	}
-	h.keeper = newKeeper(c, b, o.KeeperEnded)
+	c := &keeper.Config{Record: h.identity.Record, Number: h.identity.Number, File: file, Delegation: s.delegation}
+	h.keeper.Start(c, s.table, o.KeeperEnded)
 	return nil
 }
 
-// contain picks the containment that was asked for, or the strongest.
-func (h *Host) contain(own hierarchies, o *Options) error {
-	asked := h.kind
-	if !slices.Contains([]Containment{Auto, Cgroup, Marker, Group}, asked) {
-		return &UnavailableError{asked, errors.New("there is no such containment")}
-	}
-	if asked != Group {
-		var err error
-		if h.table, err = newChildTable(h.instance.number, o.OnlyParent); err != nil && asked == Marker {
-			return &UnavailableError{asked, err}
-		}
-	}
-	if asked == Cgroup || asked == Auto {
-		var err error
-		if h.subtree, err = newSubtree(own, h.instance.name(), limiting, o.ReserveProcesses); err != nil && asked == Cgroup {
-			return &UnavailableError{asked, err}
-		}
-	}
-	switch {
-	case h.subtree != nil:
-		h.kind = Cgroup
-	case h.table != nil:
-		h.kind = Marker
-	default:
-		h.kind, h.thread = Group, newForker()
-	}
-	return nil
-}
-
-func (h *Host) shut() error {
-	all := []error{h.endLeftovers()}
-	if h.keeper != nil {
-		h.keeper.end()
-		defer h.keeper.wait()
-	}
-	if h.adjuster != nil {
-		h.adjuster.stop()
-	}
-	if h.pinned != nil {
-		h.pinned.Close()
-	}
-	if h.table != nil {
-		h.table.close()
-	}
-	if h.init != nil {
-		h.init.close()
-	}
-	if h.thread != nil {
-		h.thread.stop()
-	}
-	if h.subtree != nil {
-		if h.keeper != nil && h.subtree.moved { // it is in one of the groups that are removed
-			h.keeper.wait()
-		}
-		all = append(all, h.subtree.close())
-	}
-	for _, dir := range h.v1 {
-		all = append(all, removeCgroup(dir))
-	}
+func (h *Host) close() error {
+	errs := []error{h.endLeftovers()}
+	h.keeper.Stop()
+	h.adjuster.close()
+	h.pinned.Close()
+	h.keeper.Wait() // it may be in a cgroup that is removed
+	errs = append(errs, h.provider.Close(), h.v1.Close())
 	if h.reserved {
 		h.reserved = false
 		fdreserve.Release()
 	}
-	err := errors.Join(all...)
-	if h.instance != nil {
-		h.instance.close(err == nil)
-	}
+	err := errors.Join(errs...)
+	h.identity.Close(err == nil)
 	return err
 }
 
-// birth is one fork and what it takes.
-type spawnRequest struct {
-	*treeResources
-	path    string
-	spec    *Spec
-	attr    *syscall.ProcAttr
-	pidfd   int
-	mayWait bool        // its exec is for the exec step
-	step    *spawn.Step // once it was forked
-}
-
-// estate is what a tree has of its host, to be given back.
-type treeResources struct {
-	host    *Host
-	leaf    *leaf
-	limits  *treeLimits
-	mark    uint64
-	group   int // that the keeper was told of, 0 for none
-	counted bool
-}
-
-// spawn starts the program at path on the given standard descriptors. It returns once the exec is done, or was killed
-// because ctx ended.
-func (h *Host) spawn(ctx context.Context, path string, spec *Spec, stdio [3]int, mayWait bool) (*Process, error) {
-	h.keeper.await()
-	b := &spawnRequest{treeResources: &treeResources{host: h}, path: path, spec: spec, attr: spec.attr(stdio), mayWait: mayWait}
-	withHandle(b.attr.Sys, &b.pidfd)
-	var pid int
-	err := b.prepare(h.subtree.take)
-	if err == nil {
-		if pid, err = b.fork(); err != nil && b.leaf != nil && (spoilt(err) || b.leaf.removed()) { // by who was in it before, as root
-			b.undo()
-			if err = b.prepare(h.subtree.make); err == nil {
-				pid, err = b.fork()
-			}
-		}
+// endLeftovers kills the processes of trees that may have had living processes when they were closed. The error lists those
+// that have not ended then, or says that this is unknown.
+func (h *Host) endLeftovers() error {
+	if !h.unverified.Load() {
+		return nil
 	}
-	if err == nil && b.step != nil {
-		err = b.pass(ctx, pid)
-	}
+	l, err := h.provider.Leftovers()
 	if err != nil {
-		b.undo()
-		return nil, err
+		return err
 	}
-	return b.process(newLeader(pid, b.pidfd)), nil
-}
-
-// spoilt says that a child could not be born into its leaf.
-func spoilt(err error) bool {
-	return err == syscall.EBUSY || err == syscall.EOPNOTSUPP || err == syscall.ENODEV || err == syscall.EBADF
-}
-
-// prepare makes what the child is born with; leaf gives it one, where trees have leaves.
-func (b *spawnRequest) prepare(leaf func() (*leaf, error)) (err error) {
-	if b.host.subtree != nil {
-		if b.leaf, err = leaf(); err != nil {
-			return err
-		}
-		b.attr.Sys.UseCgroupFD, b.attr.Sys.CgroupFD = true, b.leaf.dir
-	}
-	var change Attributes
-	if b.spec.Attributes.differ() {
-		change = b.spec.Attributes.changed(b.spec.Limits)
-	}
-	if len(b.spec.Limits) > 0 || change.differ() {
-		if b.limits, err = b.host.limit(b.spec.Limits, b.leaf); err == nil {
-			b.limits.attributes = change
-		}
+	all := append(h.v1.Leftovers(), l)
+	memberwise.KillAll(all, memberwise.KillWait)
+	var left []int
+	err = all.Each(func(e proctable.Entry) { left = append(left, e.PID) })
+	if len(left) > 0 {
+		slices.Sort(left)
+		err = errors.Join(err, fmt.Errorf("processes of ended sessions still run: %d", left))
 	}
 	return err
-}
-
-func (b *spawnRequest) fork() (pid int, err error) {
-	h, exec := b.host, b.exec
-	if h.init != nil {
-		exec = func() (int, error) { return h.init.forkUnmarked(b.exec) }
-	}
-	switch {
-	case h.table != nil:
-		b.mark, pid, err = h.table.fork(b.exec)
-	case h.thread != nil: // its death is the leader's
-		b.attr.Sys.Pdeathsig = syscall.SIGKILL
-		h.thread.do(func() { pid, err = exec() })
-	default:
-		pid, err = exec()
-	}
-	if err != nil {
-		b.closePidfd()
-	}
-	return pid, err
-}
-
-func (b *spawnRequest) closePidfd() {
-	if b.pidfd >= 0 {
-		_ = unix.Close(b.pidfd)
-		b.pidfd = -1
-	}
-}
-
-// undo gives back what was taken for a child that was not born.
-func (e *treeResources) undo() {
-	if e.limits != nil {
-		e.limits.close()
-		e.limits = nil
-	}
-	if e.leaf != nil {
-		e.host.subtree.give(e.leaf)
-		e.leaf = nil
-	}
-}
-
-func (b *spawnRequest) process(l *leader) *Process {
-	g := &group{leader: l, sys: b.host.sys}
-	p := &Process{leader: l, tree: g}
-	terminal := b.spec.Terminal != nil
-	switch {
-	case b.leaf != nil:
-		b.host.subtree.keepOpen(b.leaf)
-		p.tree = newCgroup(g, b.leaf, b.host.table, b.mark, terminal)
-	case b.mark != 0:
-		p.tree = newMarker(g, b.host.table, b.mark, terminal)
-	default:
-		if terminal {
-			p.tree = newSessionTree(g)
-		}
-		if b.host.keeper != nil {
-			b.group = l.pid
-			b.host.keeper.add(l.pid, terminal)
-		}
-	}
-	if l.table = b.host.init; b.mark != 0 {
-		l.table = b.host.table
-	}
-	if b.limits != nil {
-		p.held = b.limits.held
-		_, l.timed = b.spec.Limits[CPUSeconds]
-	}
-	p.usage.resources = b.treeResources
-	if a := b.host.adjuster; a != nil {
-		p.adjust = func() { a.started(p) }
-	}
-	return p
-}
-
-// account makes the times those of the whole tree where they were counted, also of who was never waited for.
-func (e *treeResources) account(exit *Exit) {
-	if e.leaf != nil {
-		if spent, ok := e.leaf.spent(); ok {
-			exit.UserTime, exit.SystemTime = spent.user, spent.system
-		}
-		e.counted = true
-		e.leaf.killed = e.leaf.killed || exit.Signal == syscall.SIGKILL // it may have done so itself, by the file
-		if e.host.subtree.counts("memory") {
-			exit.MaxRSS = e.leaf.peak()
-		}
-	}
-	if e.limits != nil {
-		e.limits.account(exit)
-	}
-}
-
-func (e *treeResources) release() {
-	if e.leaf != nil && !e.counted {
-		_, _ = e.leaf.spent() // lest the next tree be told so
-	}
-	e.undo()
-	if e.mark != 0 {
-		e.host.table.release(e.mark)
-	}
-	if e.group != 0 {
-		e.host.keeper.remove(e.group)
-	}
 }

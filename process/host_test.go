@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,7 +21,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/runnel-rpc/runnel/process/internal/cgroup"
 	"github.com/runnel-rpc/runnel/process/internal/fdreserve"
+	"github.com/runnel-rpc/runnel/process/internal/leader"
+	"github.com/runnel-rpc/runnel/process/internal/mark"
 	"github.com/runnel-rpc/runnel/process/internal/procfs"
 )
 
@@ -35,26 +37,25 @@ func required[T ~string](what T) bool {
 // openHost opens a host that is closed, and has to be without a trace, when the test is over.
 func openHost(t testing.TB, kind Containment) *Host {
 	t.Helper()
-	dir := t.TempDir()
-	h, err := Open(Options{Containment: kind, StateDir: dir})
+	return openHostWith(t, Options{Containment: kind})
+}
+
+func openHostWith(t testing.TB, o Options) *Host {
+	t.Helper()
+	o.StateDir = t.TempDir()
+	h, err := Open(o)
 	if err != nil {
-		if required(kind) {
+		if required(o.Containment) {
 			t.Fatal(err)
 		}
 		t.Skip(err)
 	}
-	var groups []string
-	if h.subtree != nil {
-		groups = append(groups, h.subtree.dir)
-	}
-	for _, dir := range h.v1 {
-		groups = append(groups, dir)
-	}
+	groups := h.identity.Record.Cgroups
 	t.Cleanup(func() {
 		if err := h.Close(); err != nil {
 			t.Error(err)
 		}
-		left, _ := os.ReadDir(dir)
+		left, _ := os.ReadDir(o.StateDir)
 		for _, group := range groups {
 			if _, err := os.Stat(group); err == nil {
 				t.Errorf("%s is left", group)
@@ -68,9 +69,11 @@ func openHost(t testing.TB, kind Containment) *Host {
 }
 
 // eachHost is for what holds under every containment that holds more than a group.
-func eachHost(t *testing.T, f func(t *testing.T, h *Host)) {
-	for _, kind := range []Containment{Cgroup, Marker} {
-		t.Run(string(kind), func(t *testing.T) { f(t, openHost(t, kind)) })
+func eachHost(t *testing.T, f func(t *testing.T, h *Host)) { eachHostWith(t, Options{}, f) }
+
+func eachHostWith(t *testing.T, o Options, f func(t *testing.T, h *Host)) {
+	for _, o.Containment = range []Containment{Cgroup, Marker} {
+		t.Run(string(o.Containment), func(t *testing.T) { f(t, openHostWith(t, o)) })
 	}
 }
 
@@ -324,7 +327,7 @@ func allRun(pids []int) bool {
 
 func times(pids []int) (all []time.Duration) {
 	for _, pid := range pids {
-		all = append(all, ownTime(pid))
+		all = append(all, leader.OwnTime(pid))
 	}
 	return all
 }
@@ -439,12 +442,12 @@ func TestStormLeavesNothing(t *testing.T) {
 		if !poll(func() bool { return len(children()) == 0 }) {
 			t.Errorf("children: %v", children())
 		}
-		if h.subtree != nil {
-			entries, _ := filepath.Glob(h.subtree.dir + "/[0-9]*")
-			if len(entries) > maxSpare {
-				t.Errorf("%d leaves", len(entries))
+		if h.kind == Cgroup {
+			leaves, _ := filepath.Glob(h.identity.Record.Cgroups[0] + "/[0-9]*")
+			if len(leaves) > cgroup.MaxSpare {
+				t.Errorf("%d leaves", len(leaves))
 			}
-			before += 3 * len(entries)
+			before += 3 * len(leaves)
 		}
 		before += procfs.MaxChildLists
 		if !poll(func() bool { return len(descriptors()) <= before }) { // what was executed is kept open for a moment
@@ -481,8 +484,8 @@ func TestTimesOfTheTree(t *testing.T) {
 
 // Whom the kernel does not let die is named.
 func TestSurvivorsAreNamed(t *testing.T) {
-	own, _ := ownHierarchies()
-	freezer := own.v1["freezer"]
+	own, _ := cgroup.OwnHierarchies()
+	freezer := own.V1["freezer"]
 	if freezer == "" || unix.Access(freezer, unix.W_OK) != nil {
 		t.Skip("nothing here makes a process unkillable")
 	}
@@ -536,11 +539,11 @@ func TestMarkOfAnotherServerIsKept(t *testing.T) {
 	if err := unix.Prlimit(0, unix.RLIMIT_RTTIME, nil, &old); err != nil {
 		t.Skip(err)
 	}
-	if err := unix.Prlimit(0, unix.RLIMIT_RTTIME, &unix.Rlimit{Cur: markOf(7, 7), Max: old.Max}, nil); err != nil {
+	if err := unix.Prlimit(0, unix.RLIMIT_RTTIME, &unix.Rlimit{Cur: mark.Of(7, 7), Max: old.Max}, nil); err != nil {
 		t.Skip(err)
 	}
 	defer unix.Prlimit(0, unix.RLIMIT_RTTIME, &old, nil)
-	if h, err := Open(Options{Containment: Marker}); !errors.Is(err, errMarked) {
+	if h, err := Open(Options{Containment: Marker}); !errors.Is(err, mark.ErrMarked) {
 		_ = h.Close()
 		t.Fatal(err)
 	}
@@ -554,32 +557,7 @@ func TestMarkOfAnotherServerIsKept(t *testing.T) {
 		}
 	})
 	p := startOn(t, h, sh("echo $$; exec sleep 60"))
-	if mark, err := readMark(readPID(t, p.Stdout())); mark != markOf(7, 7) || err != nil {
-		t.Errorf("%x, %v", mark, err)
-	}
-}
-
-// A leader under Group dies with the server, whichever of its threads comes and goes.
-func TestLeadersDieWithTheirForker(t *testing.T) {
-	for range 20 {
-		h, err := Open(Options{Containment: Group})
-		if err != nil {
-			t.Fatal(err)
-		}
-		var thread int
-		h.thread.do(func() { thread = unix.Gettid() })
-		p := startOn(t, h, sh("exec sleep 60"))
-		runtime.GC() // which stops and starts threads
-		if !alive(p.PID()) {
-			t.Error("dead too soon")
-		}
-		_ = h.Close() // ends the thread, as the death of the process would
-		if thread == os.Getpid() {
-			continue // but for the first one, which the runtime keeps
-		}
-		if !poll(func() bool { return !alive(p.PID()) }) {
-			t.Error("it outlives its server")
-		}
-		return
+	if m, err := mark.Read(readPID(t, p.Stdout())); m != mark.Of(7, 7) || err != nil {
+		t.Errorf("%x, %v", m, err)
 	}
 }

@@ -15,7 +15,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/runnel-rpc/runnel/process/internal/procfs"
+	"github.com/runnel-rpc/runnel/process/internal/identity"
+	"github.com/runnel-rpc/runnel/process/internal/leftover"
+	"github.com/runnel-rpc/runnel/process/internal/memberwise"
 )
 
 // crash is a server that will be killed: it holds trees, says so, and waits.
@@ -84,7 +86,7 @@ func TestCrashIsCleanedUpAfter(t *testing.T) {
 		cmd := aboutToCrash(t, dir, h.kind, spec, tag)
 		living := startOn(t, h, sh("exec sleep 60")) // of a server that did not crash
 		groups := groupsIn(t, dir)
-		if r, err := recoverCrashed(dir); err != nil || r != (Recovery{}) {
+		if r, err := leftover.Recover(dir); err != nil || r != (leftover.Recovery{}) {
 			t.Errorf("it has not crashed yet: %+v, %v", r, err)
 		}
 		_ = cmd.Process.Kill()
@@ -104,7 +106,7 @@ func TestCrashIsCleanedUpAfter(t *testing.T) {
 		if !alive(living.PID()) {
 			t.Error("another server's was hit")
 		}
-		if files, _ := os.ReadDir(dir); len(files) != 1 || files[0].Name() != next.instance.name() {
+		if files, _ := os.ReadDir(dir); len(files) != 1 || files[0].Name() != next.identity.Name() {
 			t.Errorf("files: %v", files)
 		}
 		if err := next.Close(); err != nil {
@@ -134,11 +136,11 @@ func TestCrashUnderLimitsIsCleanedUpAfter(t *testing.T) {
 				t.Fatalf("%d run", len(tagged(tag)))
 			}
 			began := time.Now()
-			r, err := recoverCrashed(dir)
-			if took := time.Since(began); took > killWait {
+			r, err := leftover.Recover(dir)
+			if took := time.Since(began); took > memberwise.KillWait {
 				t.Error("it took", took)
 			}
-			if left := tagged(tag); err != nil || r != (Recovery{Servers: 1, Processes: want}) || len(left) > 0 {
+			if left := tagged(tag); err != nil || r != (leftover.Recovery{Servers: 1, Processes: want}) || len(left) > 0 {
 				t.Errorf("%+v, %v, alive: %v", r, err, left)
 			}
 			for _, group := range groups {
@@ -151,20 +153,6 @@ func TestCrashUnderLimitsIsCleanedUpAfter(t *testing.T) {
 			}
 			reapAdopted(1)
 		})
-	}
-}
-
-// What another user's server left is that user's to end.
-func TestStateOfAnotherUser(t *testing.T) {
-	if os.Geteuid() == 0 {
-		t.Skip("everything is root's")
-	}
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, nameOf(10)), nil, 0); err != nil {
-		t.Fatal(err)
-	}
-	if r, err := recoverCrashed(dir); err != nil || r != (Recovery{}) {
-		t.Errorf("%+v, %v", r, err)
 	}
 }
 
@@ -186,7 +174,7 @@ func reapAdopted(some int) {
 func groupsIn(t *testing.T, dir string) []string {
 	t.Helper()
 	files, _ := filepath.Glob(dir + "/*")
-	var w serverIdentity
+	var w identity.Record
 	if len(files) == 1 {
 		text, _ := os.ReadFile(files[0])
 		_ = json.Unmarshal(text, &w)
@@ -195,36 +183,4 @@ func groupsIn(t *testing.T, dir string) []string {
 		t.Fatalf("%v: no word in it", files)
 	}
 	return w.Cgroups
-}
-
-// What stands in the state directory and is no word of a server's is left alone, and so is a group by another name.
-func TestStateDirectoryOfStrangers(t *testing.T) {
-	dir := t.TempDir()
-	victim := filepath.Join(t.TempDir(), "victim")
-	for name, text := range map[string]string{
-		"runnel-0000000a":  `{"boot_id":"` + procfs.BootID() + `","cgroups":["` + victim + `"]}`,
-		"runnel-0000000b":  "garbage",
-		"runnel-0000000c":  "",
-		"runnel-xyz":       "",
-		"token":            "secret",
-		"runnel-0000000d~": "",
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.Mkdir(victim, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	r, err := recoverCrashed(dir)
-	if err != nil || r != (Recovery{Servers: 1}) {
-		t.Errorf("%+v, %v", r, err)
-	}
-	if _, err := os.Stat(victim); err != nil {
-		t.Error(err)
-	}
-	files, _ := os.ReadDir(dir)
-	if len(files) != 3 {
-		t.Errorf("%v", files)
-	}
 }

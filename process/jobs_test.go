@@ -11,10 +11,13 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/runnel-rpc/runnel/process/internal/leader"
+	"github.com/runnel-rpc/runnel/process/internal/memberwise"
 )
 
 // mark is put into the environment of a tree, so that all of it can be found wherever it went.
-func mark(spec Spec) (Spec, string) {
+func withTag(spec Spec) (Spec, string) {
 	mark := fmt.Sprintf("RUNNEL_JOBS=%d.%d", os.Getpid(), time.Now().UnixNano())
 	spec.Env = append(slices.Clone(spec.Env), mark)
 	return spec, mark
@@ -55,8 +58,8 @@ const countOfJobs = 11 // with the shell and the subshells
 
 func startJobs(t *testing.T, argv []string) (p *Process, mark_ string, pids []int) {
 	t.Helper()
-	spec, m := mark(Spec{Argv: argv, Env: append(slices.Clone(testEnv), "PS1=$ ", "HISTFILE=")})
-	p = mustStart(t, onTerminal(spec), system())
+	spec, m := withTag(Spec{Argv: argv, Env: append(slices.Clone(testEnv), "PS1=$ ", "HISTFILE=")})
+	p = mustStart(t, onTerminal(spec), leader.System())
 	types(t, p, someJobs)
 	wants(t, p.Stdout(), "ready\r\n")
 	if !poll(func() bool { pids = marked(m); return len(pids) == countOfJobs && someStopped(pids) == 1 }) {
@@ -136,7 +139,7 @@ func TestTerminateHangsUp(t *testing.T) {
 
 // A program that handles SIGTERM is given its time, and no SIGHUP.
 func TestTerminateLeavesTimeToWhoAnswers(t *testing.T) {
-	p := mustStart(t, onTerminal(sh(`trap "echo asked; sleep 0.1; echo done; exit 4" TERM; echo ready; while :; do sleep 0.01; done`)), system())
+	p := mustStart(t, onTerminal(sh(`trap "echo asked; sleep 0.1; echo done; exit 4" TERM; echo ready; while :; do sleep 0.01; done`)), leader.System())
 	wants(t, p.Stdout(), "ready\r\n")
 	_ = p.Terminate()
 	if out, err := readAll(p.Stdout()); !strings.Contains(out, "asked\r\n") || err != nil {
@@ -149,8 +152,8 @@ func TestTerminateLeavesTimeToWhoAnswers(t *testing.T) {
 
 // Jobs that outlive their shell are swept, whichever group they are in; the leader is reaped behind that.
 func TestSweepFindsJobsOfADeadShell(t *testing.T) {
-	spec, m := mark(Spec{Argv: shells["bash"], Env: append(slices.Clone(testEnv), "PS1=$ ", "HISTFILE=")})
-	p := mustStart(t, onTerminal(spec), system())
+	spec, m := withTag(Spec{Argv: shells["bash"], Env: append(slices.Clone(testEnv), "PS1=$ ", "HISTFILE=")})
+	p := mustStart(t, onTerminal(spec), leader.System())
 	dir := t.TempDir() // a job ignores SIGTERM for certain only once it runs its own commands
 	types(t, p, "trap '' HUP TERM; for i in 1 2 3; do (: >"+dir+"/$i; while :; do sleep 0.01; done) & done; disown -a; "+
 		"until test -e "+dir+"/1 -a -e "+dir+"/2 -a -e "+dir+"/3; do sleep 0.01; done; exit 6\n")
@@ -178,9 +181,9 @@ func TestSweepFindsJobsOfADeadShell(t *testing.T) {
 // Who forks faster than it is looked for is found all the same.
 func TestKillReachesWhoForks(t *testing.T) {
 	const script = `set -m; fork() { while :; do (sleep 0.01 & sleep 0.02) & sleep 0.005; done; }; fork & fork & fork & echo ready; wait`
-	spec, m := mark(Spec{Argv: []string{"bash", "-c", script}, Env: testEnv})
+	spec, m := withTag(Spec{Argv: []string{"bash", "-c", script}, Env: testEnv})
 	for range 5 {
-		p := mustStart(t, onTerminal(spec), system())
+		p := mustStart(t, onTerminal(spec), leader.System())
 		wants(t, p.Stdout(), "ready\r\n")
 		if !poll(func() bool { return len(marked(m)) > 8 }) {
 			t.Fatal("nobody forks")
@@ -205,7 +208,7 @@ func TestPauseOfATerminal(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			late = late || time.Since(begin) > stopWait
+			late = late || time.Since(begin) > memberwise.PauseWait
 			if !poll(func() bool { return someStopped(pids) == len(pids) }) {
 				t.Fatalf("paused, but %d of %d are stopped", someStopped(pids), len(pids))
 			}
@@ -234,16 +237,4 @@ func TestPauseOfATerminal(t *testing.T) {
 			t.Errorf("the shell tells of %d stopped jobs", told)
 		}
 	})
-}
-
-func TestParentsFirst(t *testing.T) {
-	all := []member{{PID: 5, Parent: 4}, {PID: 4, Parent: 9}, {PID: 8, Parent: 1}, {PID: 9, Parent: 2}, {PID: 6, Parent: 7}, {PID: 7, Parent: 6}}
-	parents := parentsFirst(all, 9)
-	at := map[int]int{}
-	for i, m := range all {
-		at[m.PID] = i
-	}
-	if all[0].PID != 9 || at[9] > at[4] || at[4] > at[5] || !parents[9] || !parents[4] || parents[5] || parents[8] {
-		t.Errorf("%v, %v", all, parents)
-	}
 }

@@ -17,7 +17,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/runnel-rpc/runnel/process/internal/cgroup"
 	"github.com/runnel-rpc/runnel/process/internal/fdreserve"
+	"github.com/runnel-rpc/runnel/process/internal/identity"
+	"github.com/runnel-rpc/runnel/process/internal/mark"
 	"github.com/runnel-rpc/runnel/process/internal/procfs"
 	"github.com/runnel-rpc/runnel/process/internal/proctable"
 	"github.com/runnel-rpc/runnel/process/internal/serverwatch"
@@ -127,13 +130,12 @@ func TestKeeperWithoutStateDirectory(t *testing.T) {
 		keeper := aKeeperOf(t, cmd.Process.Pid)
 		args, _ := os.ReadFile("/proc/" + strconv.Itoa(keeper) + "/cmdline")
 		number, err := strconv.ParseUint(strings.TrimPrefix(string(bytes.Split(args, []byte{0})[1]), "runnel-"), 16, 64)
-		own, hierarchyErr := ownHierarchies()
-		server := instance{number: number}
-		if err := errors.Join(err, hierarchyErr, server.record(own)); err != nil {
+		own, hierarchyErr := cgroup.OwnHierarchies()
+		if err := errors.Join(err, hierarchyErr); err != nil {
 			t.Fatal(err)
 		}
 		crashed(cmd)
-		endsAll(t, keeper, tag, server.identity.Cgroups, dir)
+		endsAll(t, keeper, tag, own.Dirs(identity.Name(number), limiting), dir)
 	})
 }
 
@@ -159,7 +161,7 @@ func TestKeeperIgnoresSignals(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer h.Close()
-	h.keeper.await()
+	h.keeper.AwaitFirst()
 	keeper := aKeeperOf(t, os.Getpid())
 	ignored := func() bool {
 		return proctable.IgnoresSignal(keeper, unix.SIGTERM) && proctable.IgnoresSignal(keeper, unix.SIGINT) && proctable.IgnoresSignal(keeper, unix.SIGHUP)
@@ -187,7 +189,7 @@ func TestKeeperInheritsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer h.Close()
-	h.keeper.await()
+	h.keeper.AwaitFirst()
 	_ = unix.Close(leaky[1])
 	fds := []unix.PollFd{{Fd: int32(leaky[0])}} // POLLHUP: the last write end is closed
 	if n, err := unix.Poll(fds, int(patience.Milliseconds())); n != 1 || err != nil && err != unix.EINTR {
@@ -208,8 +210,8 @@ func TestCloseEndsKeeper(t *testing.T) {
 			t.Fatal(err)
 		}
 		aKeeperOf(t, os.Getpid())
-		if m, ok := p.tree.(*marker); ok {
-			if pids, certain, err := h.table.orphansMarked(m.mark); len(pids) > 0 || !certain || err != nil {
+		if m, ok := p.tree.(*mark.Tree); ok {
+			if pids, certain, err := m.Orphans(); len(pids) > 0 || !certain || err != nil {
 				t.Errorf("the keeper is taken for an orphan: %v, %v, %v", pids, certain, err)
 			}
 		}
@@ -257,48 +259,31 @@ func TestKeeperMeetsTheNextServer(t *testing.T) {
 	})
 }
 
-// A recovery waits for a lock that is shared, which is a keeper's, and not for one that is not.
-func TestRecoveryWaitsForAKeeper(t *testing.T) {
-	path := filepath.Join(t.TempDir(), nameOf(10))
-	open := func() *os.File {
-		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return f
+// aController enables a controller for the children of a cgroup, and returns it.
+func aController(t *testing.T, dir string) string {
+	t.Helper()
+	text, _ := os.ReadFile(dir + "/cgroup.controllers")
+	all := strings.Fields(string(text))
+	if len(all) == 0 {
+		t.Skip("no controller of version 2")
 	}
-	server, next := open(), open()
-	defer next.Close()
-	if err := lock(server); err != nil {
-		t.Fatal(err)
+	control := dir + "/cgroup.subtree_control"
+	enabled, _ := os.ReadFile(control)
+	if slices.Contains(strings.Fields(string(enabled)), all[0]) {
+		return all[0]
 	}
-	if lockDead(next) {
-		t.Error("it has the lock of a server that lives")
+	if err := fdreserve.WriteFile(control, "+"+all[0]); err != nil {
+		t.Skip("the controller cannot be enabled: ", err)
 	}
-	if err := flock(server, unix.LOCK_SH); err != nil {
-		t.Fatal(err)
-	}
-	got := make(chan bool)
-	go func() { got <- lockDead(next) }()
-	select {
-	case <-got:
-		t.Fatal("it did not wait")
-	case <-time.After(10 * firstLook):
-	}
-	_ = server.Close()
-	if !<-got {
-		t.Error("it did not get the lock")
-	}
+	t.Cleanup(func() { _ = fdreserve.WriteFile(control, "-"+all[0]) })
+	return all[0]
 }
 
 // A server that has moved into a group of its own has its keeper there, which leaves before it kills and removes that.
 func TestKeeperOfAServerThatMadeRoomForControllers(t *testing.T) {
-	own, _ := ownHierarchies()
-	controller := aController(t, own)
-	if err := delegateForTest(t, own.unified, controller); err != nil {
-		t.Skip("no control group can be delegated from: ", err)
-	}
-	outer := filepath.Join(own.unified, "runnel-test-keeper."+strconv.Itoa(os.Getpid()))
+	own, _ := cgroup.OwnHierarchies()
+	controller := aController(t, own.V2)
+	outer := filepath.Join(own.V2, "runnel-test-keeper."+strconv.Itoa(os.Getpid()))
 	if err := os.Mkdir(outer, 0o755); err != nil {
 		t.Skip(err)
 	}
@@ -319,57 +304,12 @@ func TestKeeperOfAServerThatMadeRoomForControllers(t *testing.T) {
 	cmd := aboutToCrashIn(t, dir, Cgroup, spec, tag, &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: fd},
 		withKeeper, "RUNNEL_TEST_CONTROLLER="+controller)
 	keeper, groups := aKeeperOf(t, cmd.Process.Pid), groupsIn(t, dir)
-	if in, _ := os.ReadFile("/proc/" + strconv.Itoa(keeper) + "/cgroup"); !strings.Contains(string(in), "/"+serverLeaf+"\n") {
+	if in, _ := os.ReadFile("/proc/" + strconv.Itoa(keeper) + "/cgroup"); !strings.Contains(string(in), "/"+cgroup.ServerLeaf+"\n") {
 		t.Fatalf("the keeper is not in the server's group: %s", in)
 	}
 	crashed(cmd)
 	endsAll(t, keeper, tag, groups, dir)
 	if left, _ := os.ReadFile(outer + "/cgroup.subtree_control"); strings.TrimSpace(string(left)) != "" {
 		t.Errorf("%s is left enabled", left)
-	}
-}
-
-func delegateForTest(t *testing.T, dir, controller string) error {
-	enabled, err := delegate(dir, []string{controller})
-	if len(enabled) > 0 {
-		t.Cleanup(func() { _ = fdreserve.WriteFile(dir+"/cgroup.subtree_control", "-"+controller) })
-	}
-	return err
-}
-
-// A keeper that does not read is ended, before the pipe to it blocks a start, and the next one knows all groups.
-func TestKeeperThatDoesNotRead(t *testing.T) {
-	h, err := Open(Options{Containment: Group, Keeper: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer h.Close()
-	h.keeper.await()
-	first := aKeeperOf(t, os.Getpid())
-	_ = unix.Kill(first, unix.SIGSTOP)
-	for pid := 1 << 23; pid < 1<<23+10_000; pid++ { // beyond PID_MAX_LIMIT
-		h.keeper.add(pid, false)
-	}
-	aKeeperOf(t, os.Getpid(), first)
-	h.keeper.mu.Lock()
-	known := len(h.keeper.groups)
-	h.keeper.mu.Unlock()
-	if known != 10_000 {
-		t.Errorf("%d groups", known)
-	}
-}
-
-// A number that is another leader's by now is not believed.
-func TestKeptGroupOfAnotherLeader(t *testing.T) {
-	p := mustStart(t, sh("exec sleep 60"), system())
-	g := trackedGroup{p.PID(), proctable.StartTime(p.PID()), false}
-	if !g.ours() {
-		t.Error("it is ours")
-	}
-	if g.started++; g.ours() {
-		t.Error("it is another's")
-	}
-	if n, left := killAll(leftovers{markLister: markLister{func(uint64) bool { return false }}, kept: []trackedGroup{g}}, patience); n+left > 0 || !alive(p.PID()) {
-		t.Errorf("killed %d, left %d", n, left)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/runnel-rpc/runnel/process/internal/cgroup"
 	"github.com/runnel-rpc/runnel/process/internal/procfs"
 )
 
@@ -39,7 +40,7 @@ func compiled(t testing.TB, name string) string {
 // the mark.
 func leave(t testing.TB, h *Host) string {
 	if h.kind == Cgroup {
-		return "echo $$ >" + h.subtree.own + "/cgroup.procs; "
+		return "echo $$ >" + h.provider.(*cgroup.Provider).Delegation().Own + "/cgroup.procs; "
 	}
 	if _, err := exec.LookPath("bash"); err != nil {
 		t.Skip(err)
@@ -51,8 +52,7 @@ func bash(script string) Spec { return Spec{Argv: []string{"bash", "-c", script}
 
 // A leader that left what holds its tree is signalled, paused and killed all the same, and lives until its exit was observed.
 func TestLeaderThatLeaves(t *testing.T) {
-	eachHost(t, func(t *testing.T, h *Host) {
-		h.table.all = true // who has shed its mark comes to us as an orphan
+	eachHostWith(t, Options{OnlyParent: true}, func(t *testing.T, h *Host) { // orphans are reaped without a mark too
 		p := startOn(t, h, bash(leave(t, h)+`trap '' TERM; trap 'echo got' USR1; echo ready; while :; do sleep 60 & wait; done`))
 		_ = readLine(t, p.Stdout())
 		if living, err := p.Members(); err != nil || !slices.Contains(living, p.PID()) {
@@ -90,13 +90,13 @@ func TestLeaderThatLeavesAndDoesNotDie(t *testing.T) {
 	h := openHost(t, Cgroup)
 	p := startOn(t, h, sh(leave(t, h)+`echo ready; exec sleep 600`))
 	_ = readLine(t, p.Stdout())
-	c := p.tree.(*cgroup)
-	deaf, sys := c.sys, c.sys
-	deaf.signalOne = func(int, syscall.Signal) error { return nil }
-	deaf.signalGroup, deaf.kill = deaf.signalOne, deaf.signalOne
-	c.sys = deaf
+	c := p.tree.(*cgroup.Tree)
+	deaf, sys := c.Kernel, c.Kernel
+	deaf.SignalOne = func(int, syscall.Signal) error { return nil }
+	deaf.SignalGroup, deaf.Kill = deaf.SignalOne, deaf.SignalOne
+	c.Kernel = deaf
 	r := p.Sweep(context.Background(), 0)
-	c.sys = sys
+	c.Kernel = sys
 	if !slices.Equal(r.Survivors, []int{p.PID()}) || !r.Escalated {
 		t.Errorf("%+v", r)
 	}
@@ -109,12 +109,11 @@ func TestLeaderThatLeavesAndForksOn(t *testing.T) {
 	hop := compiled(t, "hop")
 	for range 10 {
 		p := startOn(t, h, sh(leave(t, h)+"exec "+hop))
-		mark := p.tree.(*cgroup).list.mark
 		if err := p.WaitExit(); err != nil {
 			t.Fatal(err)
 		}
 		r := p.Sweep(context.Background(), 0)
-		orphans, certain, err := h.table.orphansMarked(mark)
+		orphans, certain, err := p.tree.(*cgroup.Tree).Orphans()
 		lives := err != nil || !certain || len(orphans) > 0
 		if lives && len(r.Survivors) == 0 && !r.Unverified {
 			t.Errorf("%+v, but %v live, %v", r, orphans, err)

@@ -109,13 +109,13 @@ const cpuGrace = 1
 
 // exceeded is which of the limits of each process the kernel ended the leader for: by its signal and, since anybody
 // may send that, by the time that it had used.
-func (l Limits) exceeded(e *Exit) Limit {
+func (l Limits) exceeded(e *Exit, ownTime time.Duration) Limit {
 	seconds, timed := l[CPUSeconds]
 	_, filed := l[FileBytes]
 	switch {
-	case timed && e.Signal == syscall.SIGXCPU && e.ownTime >= time.Duration(seconds)*time.Second:
+	case timed && e.Signal == syscall.SIGXCPU && ownTime >= time.Duration(seconds)*time.Second:
 		return CPUSeconds
-	case timed && e.Signal == syscall.SIGKILL && e.ownTime >= time.Duration(seconds+cpuGrace)*time.Second:
+	case timed && e.Signal == syscall.SIGKILL && ownTime >= time.Duration(seconds+cpuGrace)*time.Second:
 		return CPUSeconds
 	case filed && e.Signal == syscall.SIGXFSZ:
 		return FileBytes

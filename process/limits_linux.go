@@ -1,51 +1,45 @@
 package process
 
 import (
-	"errors"
-	"os"
-	"path/filepath"
-	"strconv"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/runnel-rpc/runnel/process/internal/fdreserve"
+	"github.com/runnel-rpc/runnel/process/internal/cgroup"
+	"github.com/runnel-rpc/runnel/process/internal/containment"
 	"github.com/runnel-rpc/runnel/process/internal/spawn"
 )
 
-// treeLimits are what is enforced on one tree beside its containment.
+// treeLimits are the limits and attributes of one tree. A nil one has none.
 type treeLimits struct {
-	limits Limits
-	held   []Held
-	leaf   *leaf            // whose controllers hold what is held by ByCgroup
-	v1     map[Limit]string // groups of version 1, made for this tree
-
-	untraced bool // the kernel lets nobody trace
-
-	attributes Attributes // those to be set
+	limits     Limits
+	held       []Held
+	start      containment.Start        // sets those held by ByCgroup
+	v1         map[Limit]cgroup.V1Group // made for this tree
+	attributes Attributes               // to be set
 }
 
 // controllerOf is the controller for a limit of the whole tree, in both versions.
 var controllerOf = map[Limit]string{MemoryBytes: "memory", Processes: "pids"}
 
-// enforces says by what a limit is held here, "" for nothing.
+// enforces returns what enforces a limit here, "" for nothing.
 func (h *Host) enforces(name Limit) Mechanism {
 	controller, ofTree := controllerOf[name]
 	switch {
 	case !ofTree:
 		return ByRlimit
-	case h.subtree != nil && h.subtree.counts(controller):
+	case h.provider.Controls(controller):
 		return ByCgroup
-	case h.v1[controller] != "":
+	case h.v1.Controls(controller):
 		return ByCgroupV1
 	}
 	return ""
 }
 
-// limit makes what the limits of a tree need, as far as it is not there.
-func (h *Host) limit(l Limits, leaf *leaf) (t *treeLimits, err error) {
-	t = &treeLimits{limits: l, leaf: leaf, v1: make(map[Limit]string), untraced: h.sys.untraced}
+// limit makes the cgroups of version 1 that the limits of a tree need.
+func (h *Host) limit(l Limits, start containment.Start) (t *treeLimits, err error) {
+	t = &treeLimits{limits: l, start: start}
 	if t.held, err = h.Enforce(l); err != nil {
 		return nil, err
 	}
@@ -53,12 +47,15 @@ func (h *Host) limit(l Limits, leaf *leaf) (t *treeLimits, err error) {
 		if held.By != ByCgroupV1 {
 			continue
 		}
-		dir := filepath.Join(h.v1[controllerOf[held.Limit]], strconv.FormatUint(h.groups.Add(1), 10))
-		if err = os.Mkdir(dir, 0o755); err != nil {
+		g, err := h.v1.Make(controllerOf[held.Limit], held.Value)
+		if err != nil {
 			t.close()
 			return nil, err
 		}
-		t.v1[held.Limit] = dir
+		if t.v1 == nil {
+			t.v1 = make(map[Limit]cgroup.V1Group)
+		}
+		t.v1[held.Limit] = g
 	}
 	return t, nil
 }
@@ -92,44 +89,15 @@ func (t *treeLimits) enterCgroups(pid int) error {
 		var err error
 		switch held.By {
 		case ByCgroup:
-			err = t.boundLeaf(held)
+			err = t.start.Limit(controllerOf[held.Limit], held.Value)
 		case ByCgroupV1:
-			err = joinV1(t.v1[held.Limit], held, pid)
+			err = t.v1[held.Limit].Join(pid)
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func (t *treeLimits) boundLeaf(held Held) error {
-	value := strconv.FormatInt(held.Value, 10)
-	if held.Limit == Processes {
-		return t.leaf.write("pids.max", value)
-	}
-	if err := t.leaf.write("memory.swap.max", "0"); err != nil && !errors.Is(err, os.ErrNotExist) { // no swap, no file
-		return err
-	}
-	return t.leaf.write("memory.max", value)
-}
-
-func joinV1(dir string, held Held, pid int) error {
-	value := strconv.FormatInt(held.Value, 10)
-	file := filepath.Join(dir, "pids.max")
-	if held.Limit == MemoryBytes {
-		file = filepath.Join(dir, "memory.limit_in_bytes")
-	}
-	err := fdreserve.WriteFile(file, value)
-	if err == nil && held.Limit == MemoryBytes {
-		if err = fdreserve.WriteFile(filepath.Join(dir, "memory.memsw.limit_in_bytes"), value); errors.Is(err, os.ErrNotExist) {
-			err = nil // swap is not counted here
-		}
-	}
-	if err == nil {
-		err = fdreserve.WriteFile(filepath.Join(dir, "cgroup.procs"), strconv.Itoa(pid))
-	}
-	return err
 }
 
 // rlimitOf returns the limits of setrlimit(2) for a limit of each process.
@@ -142,48 +110,32 @@ func rlimitOf(held Held) unix.Rlimit {
 	return limit
 }
 
-// account reads what the groups counted: the peak of the tree's memory, and whether the leader was killed for it.
-func (t *treeLimits) account(e *Exit) {
-	var kills uint64
-	switch dir := t.v1[MemoryBytes]; {
-	case dir != "":
-		kills = counted(dir, "memory.oom_control", "oom_kill")
-		if peak := number(dir, "memory.max_usage_in_bytes"); peak > 0 {
+// account reads what the cgroups have counted: the peak memory of the tree, and whether the leader was killed at its limit.
+// ownTime is the processor time of the leader alone.
+func (t *treeLimits) account(e *Exit, ownTime time.Duration) {
+	if t == nil {
+		return
+	}
+	kills := t.start.OOMKills
+	if g, ok := t.v1[MemoryBytes]; ok {
+		kills = g.OOMKills
+		if peak := g.PeakMemory(); peak > 0 {
 			e.MaxRSS = peak
 		}
-	case t.leaf != nil:
-		kills = counted(t.leaf.path(), "memory.events", "oom_kill")
 	}
-	if _, bounded := t.limits[MemoryBytes]; bounded && kills > 0 && e.Signal == syscall.SIGKILL {
+	if _, limited := t.limits[MemoryBytes]; limited && e.Signal == syscall.SIGKILL && kills() > 0 {
 		e.Limit = MemoryBytes
 	} else {
-		e.Limit = t.limits.exceeded(e)
+		e.Limit = t.limits.exceeded(e, ownTime)
 	}
 }
 
-// number reads a file of a single number, 0 where there is none.
-func number(dir, file string) int64 {
-	text, _ := fdreserve.ReadFile(filepath.Join(dir, file))
-	n := 0
-	for n < len(text) && text[n] >= '0' && text[n] <= '9' {
-		n++
-	}
-	v, _ := strconv.ParseInt(string(text[:n]), 10, 64)
-	return v
-}
-
-func counted(dir, file, name string) uint64 {
-	text, _ := fdreserve.ReadFile(filepath.Join(dir, file))
-	return field(text, name)
-}
-
-// close removes the groups of version 1. One in which somebody lives whom nobody could end stays until the host is
-// closed.
+// close removes the cgroups of version 1.
 func (t *treeLimits) close() {
-	end := time.Now().Add(lastLook)
-	for _, dir := range t.v1 {
-		for os.Remove(dir) != nil && time.Now().Before(end) { // the last to die may not be counted out yet
-			time.Sleep(time.Millisecond)
-		}
+	if t == nil {
+		return
+	}
+	for _, g := range t.v1 {
+		g.Remove()
 	}
 }

@@ -18,7 +18,7 @@ func eachGate(t *testing.T, f func(t *testing.T, h *Host)) {
 	for name, untraced := range map[string]bool{"trap": false, "step": true} {
 		t.Run(name, func(t *testing.T) {
 			h := openHost(t, Auto)
-			h.sys.untraced = untraced
+			h.untraced = untraced
 			f(t, h)
 		})
 	}
@@ -177,7 +177,7 @@ func TestMemoryBytes(t *testing.T) {
 func TestForkBomb(t *testing.T) {
 	eachGate(t, func(t *testing.T, h *Host) {
 		needs(t, h, Processes)
-		bomb, tag := mark(limited(Spec{Argv: []string{"bash", "-c", "b() { b | b & }; b; echo lit; sleep 60"}, Env: testEnv}, Limits{Processes: 40}))
+		bomb, tag := withTag(limited(Spec{Argv: []string{"bash", "-c", "b() { b | b & }; b; echo lit; sleep 60"}, Env: testEnv}, Limits{Processes: 40}))
 		p := startOn(t, h, bomb)
 		time.Sleep(50 * time.Millisecond)
 		for range 5 {

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/runnel-rpc/runnel/process/internal/leader"
 	"golang.org/x/sys/unix"
 )
 
@@ -34,7 +35,7 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv("RUNNEL_TEST_CRASH"); dir != "" {
 		crash(dir)
 	}
-	system() // opens and closes a descriptor, once
+	leader.System() // opens and closes a descriptor, once
 	if _, err := run("true"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -109,26 +110,26 @@ var testEnv = []string{"PATH=/usr/local/bin:/usr/bin:/bin"}
 func sh(script string) Spec { return Spec{Argv: []string{"/bin/sh", "-c", script}, Env: testEnv} }
 
 // kernels are both ways to name a group, on any machine that has both.
-func kernels() map[string]kernel {
-	byNumber := system()
-	byNumber.signalGroup = nil
-	list := map[string]kernel{"number": byNumber}
-	if system().signalGroup != nil {
-		list["handle"] = system()
+func kernels() map[string]leader.Kernel {
+	byNumber := leader.System()
+	byNumber.SignalGroup = nil
+	list := map[string]leader.Kernel{"number": byNumber}
+	if leader.System().SignalGroup != nil {
+		list["handle"] = leader.System()
 	}
 	return list
 }
 
-func eachKernel(t *testing.T, f func(t *testing.T, sys kernel)) {
+func eachKernel(t *testing.T, f func(t *testing.T, sys leader.Kernel)) {
 	for name, sys := range kernels() {
 		t.Run(name, func(t *testing.T) { f(t, sys) })
 	}
 }
 
 // mustStart starts spec and sees to it that nothing of it outlives the test.
-func mustStart(t testing.TB, spec Spec, sys kernel) *Process {
+func mustStart(t testing.TB, spec Spec, sys leader.Kernel) *Process {
 	t.Helper()
-	p, err := (&Host{kind: Group, sys: sys}).Start(spec)
+	p, err := newHost(sys).Start(spec)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,7 +37,7 @@ func TestProcessOfAnotherUser(t *testing.T) {
 	}
 	hosts := map[string]func(*testing.T) *Host{"marker": func(t *testing.T) *Host { return openHost(t, Marker) }}
 	for name, sys := range kernels() {
-		hosts["group by "+name] = func(*testing.T) *Host { return &Host{kind: Group, sys: sys} }
+		hosts["group by "+name] = func(*testing.T) *Host { return newHost(sys) }
 	}
 	for name, open := range hosts {
 		t.Run(name, func(t *testing.T) {

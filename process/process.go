@@ -22,14 +22,19 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/runnel-rpc/runnel/process/internal/containment"
 	"github.com/runnel-rpc/runnel/process/internal/inputwait"
+	"github.com/runnel-rpc/runnel/process/internal/leader"
 )
 
 // Process is a started tree. Its methods may be called from any goroutine at any time unless they say
 // otherwise; a call that comes too late returns an error and touches nothing.
 type Process struct {
-	leader *leader
-	tree   containment
+	host   *Host
+	leader *leader.Leader
+	tree   containment.Tree
+	limits *treeLimits // nil for none
+	usage  usage
 	stdin  *os.File
 	stdout *Pipe
 	stderr *Pipe // nil on a terminal, and where it is merged into stdout
@@ -38,25 +43,23 @@ type Process struct {
 	killed atomic.Bool // it was sent SIGKILL, which is then no limit's
 
 	began    time.Time
-	adjust   func() // nil for nothing to do
 	held     []Held
-	usage    treeUsage
 	terminal bool // then stdin and stdout are its master
 
 	inspector inputwait.Inspector // for WaitsForInput
 }
 
 // PID is the process id of the leader. After Reap it names nothing.
-func (p *Process) PID() int { return p.leader.pid }
+func (p *Process) PID() int { return p.leader.PID }
 
 // PGID is the process group of the tree. It is the leader's pid (setsid(2) before exec).
-func (p *Process) PGID() int { return p.leader.pid }
+func (p *Process) PGID() int { return p.leader.PID }
 
 // Started is a moment between the call of Start and the fork.
 func (p *Process) Started() time.Time { return p.began }
 
 // Containment names what holds the tree together.
-func (p *Process) Containment() Containment { return p.tree.Kind() }
+func (p *Process) Containment() Containment { return p.host.kind }
 
 // Held are the limits of the tree, and what enforces each.
 func (p *Process) Held() []Held { return p.held }
@@ -78,7 +81,7 @@ func (p *Process) Stdin() *os.File { return p.stdin }
 // be sent too. Errors: os.ErrProcessDone once the leader is reaped, EPERM when no member may be signalled
 // (all changed their user), EINVAL for no signal's number. Signal 0 sends nothing and tells the same.
 func (p *Process) Signal(sig syscall.Signal) error {
-	if p.leader.isReaped() {
+	if p.leader.Reaped() {
 		return os.ErrProcessDone
 	}
 	if sig == syscall.SIGKILL {
@@ -90,7 +93,7 @@ func (p *Process) Signal(sig syscall.Signal) error {
 // Deliver is Signal, and lists the processes that may not be signalled, where others were, in ascending order. If none may
 // be, the error is a *NotPermittedError.
 func (p *Process) Deliver(sig syscall.Signal) (missed []int, err error) {
-	if p.leader.isReaped() {
+	if p.leader.Reaped() {
 		return nil, os.ErrProcessDone
 	}
 	if sig == syscall.SIGKILL {
@@ -111,7 +114,7 @@ func (p *Process) SignalLeader(sig syscall.Signal) error {
 // before it stops their children, lest a shell report a stopped job. Errors are those of Signal; where
 // some may not be signalled it stops none, and the error is a *NotPermittedError.
 func (p *Process) Pause() error {
-	if p.leader.isReaped() {
+	if p.leader.Reaped() {
 		return os.ErrProcessDone
 	}
 	return p.tree.Pause()
@@ -120,7 +123,7 @@ func (p *Process) Pause() error {
 // Resume lets a paused tree go on (SIGCONT); for one that runs it does nothing. On a terminal, jobs that were
 // stopped before the Pause stay so.
 func (p *Process) Resume() error {
-	if p.leader.isReaped() {
+	if p.leader.Reaped() {
 		return os.ErrProcessDone
 	}
 	return p.tree.Resume()
@@ -133,7 +136,7 @@ func (p *Process) Terminate() error { return p.TerminateBy(p.stop) }
 // TerminateBy is Terminate with another signal.
 func (p *Process) TerminateBy(sig syscall.Signal) error {
 	p.asked.Store(true)
-	if p.leader.isReaped() {
+	if p.leader.Reaped() {
 		return os.ErrProcessDone
 	}
 	return p.tree.Terminate(sig)
@@ -143,25 +146,18 @@ func (p *Process) TerminateBy(sig syscall.Signal) error {
 func (p *Process) Kill() error { return p.Signal(syscall.SIGKILL) }
 
 // Exited says whether the leader has exited, also where WaitExit has not returned yet. It costs a system call.
-func (p *Process) Exited() bool { return p.leader.exited() }
+func (p *Process) Exited() bool { return p.leader.Exited() }
 
 // ExitStatus is how the leader ended, before it is reaped: its exit code, or -1 and the signal. It is not known for one that
 // runs or was reaped.
 func (p *Process) ExitStatus() (code int, sig syscall.Signal, known bool) {
-	_ = p.leader.hold(func(_ int, reaped bool) error {
-		code = -1
-		if !reaped {
-			code, sig, known = peekExit(p.leader.pid)
-		}
-		return nil
-	})
-	return code, sig, known
+	return p.leader.ExitStatus()
 }
 
 // Alive says whether a process of the tree is not dead, as Living does but for less: it reads the process table
 // only where nothing cheaper is certain. Errors are those of Living.
 func (p *Process) Alive() (bool, error) {
-	if p.leader.isReaped() {
+	if p.leader.Reaped() {
 		return false, os.ErrProcessDone
 	}
 	return p.tree.Alive()
@@ -171,7 +167,7 @@ func (p *Process) Alive() (bool, error) {
 // that nobody reaped do not count. It reads the process table (3 ms for 1000 processes), so poll it
 // seldom. Errors: os.ErrProcessDone once the leader is reaped, ErrElusive, or why the table can't be read.
 func (p *Process) Members() ([]int, error) {
-	if p.leader.isReaped() {
+	if p.leader.Reaped() {
 		return nil, os.ErrProcessDone
 	}
 	return p.tree.Members()
@@ -181,15 +177,13 @@ func (p *Process) Members() ([]int, error) {
 // own and Signal still reaches the others. One caller. On Linux it holds a goroutine and no OS thread.
 // It returns os.ErrClosed if Close comes first. If someone else reaped the leader, it is nil and the exit
 // is not Known.
-func (p *Process) WaitExit() error { return p.leader.wait() }
+func (p *Process) WaitExit() error { return p.leader.Wait() }
 
 // Adjust gives the command what its Host gives to each and what can be given to a running process alone: see
 // Options.OOMScoreAdj and Options.ReserveProcesses, and the nice value of the autogroup. Call it right after Start, of which it
 // is no part so that what follows is not delayed by the 10 µs that it takes.
 func (p *Process) Adjust() {
-	if p.adjust != nil {
-		p.adjust()
-	}
+	p.host.adjuster.started(p)
 }
 
 // Sweep ends every member of the tree that still lives: StopSignal and SIGCONT, then for at most grace
@@ -203,28 +197,28 @@ func (p *Process) Adjust() {
 // leader for one of the others, so that even a tree stuck in the kernel is given up on in bounded time.
 func (p *Process) Sweep(ctx context.Context, grace time.Duration) SweepResult {
 	if p.tree.ReapLeaderFirst() {
-		_, _ = p.leader.reap() // ErrRunning: then it is swept with the others
+		_, _ = p.leader.Reap() // ErrRunning: then it is swept with the others
 	}
 	r := sweep(ctx, p.tree, grace, p.stop, p.asked.Load())
 	if len(r.Survivors) > 0 || r.Unverified {
-		p.usage.doubt()
+		p.usage.noteUnverified(p)
 	}
 	return r
 }
 
 // Abandon makes WaitExit return os.ErrClosed, for a leader that even SIGKILL does not end. Everything else
 // works on.
-func (p *Process) Abandon() { p.leader.abandon() }
+func (p *Process) Abandon() { p.leader.Abandon() }
 
 // Reap takes the leader's exit status and usage from the kernel, once; later calls return the same. It
 // never blocks: before the leader's exit it returns ErrRunning and takes nothing. Call it after Sweep, or what is
 // counted of the whole tree is not all.
 func (p *Process) Reap() (Exit, error) {
-	e, err := p.leader.reap()
+	raw, err := p.leader.Reap()
 	if err != nil {
-		return e, err
+		return Exit{}, err
 	}
-	e = p.usage.settle(e)
+	e := p.usage.complete(p, raw)
 	if e.Signal == syscall.SIGKILL && p.killed.Load() {
 		e.Limit = ""
 	}
@@ -242,7 +236,6 @@ func (p *Process) Close() {
 	if p.stderr != nil {
 		_ = p.stderr.Close()
 	}
-	p.leader.close()
-	p.tree.Close()
-	p.usage.close()
+	p.leader.CloseHandle()
+	p.usage.close(p)
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/runnel-rpc/runnel/process/internal/leader"
 )
 
 // everyContainment runs f under a Host of each containment that this machine has.
@@ -56,7 +58,7 @@ func TestCommandLeadsASession(t *testing.T) {
 
 // A stop signal of a terminal does not stop a command (POSIX: an orphaned process group), and SIGSTOP does.
 func TestJobControlDoesNotStopACommand(t *testing.T) {
-	p := mustStart(t, sh("trap 'echo woken' USR1; echo ready; while :; do sleep 60 & wait; done"), system())
+	p := mustStart(t, sh("trap 'echo woken' USR1; echo ready; while :; do sleep 60 & wait; done"), leader.System())
 	wants(t, p.Stdout(), "ready\n")
 	for _, sig := range []syscall.Signal{syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGUSR1} {
 		if err := p.Signal(sig); err != nil {

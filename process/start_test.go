@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/runnel-rpc/runnel/process/internal/leader"
 )
 
 func TestStartRefused(t *testing.T) {
@@ -128,7 +130,7 @@ func TestProgramIsFoundAsTheChildSeesIt(t *testing.T) {
 func TestStdinPipe(t *testing.T) {
 	spec := sh("cat; echo end")
 	spec.Stdin = true
-	p := mustStart(t, spec, system())
+	p := mustStart(t, spec, leader.System())
 	if _, err := p.Stdin().WriteString("one\n"); err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +146,7 @@ func TestStdinPipe(t *testing.T) {
 func TestStdinWriteHasADeadline(t *testing.T) {
 	spec := sh("sleep 60")
 	spec.Stdin = true
-	p := mustStart(t, spec, system())
+	p := mustStart(t, spec, leader.System())
 	_ = p.Stdin().SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
 	if _, err := p.Stdin().Write(make([]byte, 1<<20)); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("write to a full pipe: %v", err)
@@ -152,7 +154,7 @@ func TestStdinWriteHasADeadline(t *testing.T) {
 }
 
 func TestStdinNoneIsDevNull(t *testing.T) {
-	p := mustStart(t, sh("readlink /proc/self/fd/0; cat"), system())
+	p := mustStart(t, sh("readlink /proc/self/fd/0; cat"), leader.System())
 	if out, err := readAll(p.Stdout()); out != "/dev/null\n" || err != nil || p.Stdin() != nil {
 		t.Errorf("got %q, %v, %v", out, err, p.Stdin())
 	}
@@ -160,7 +162,7 @@ func TestStdinNoneIsDevNull(t *testing.T) {
 
 // A child must hold its three descriptors and no other of ours, and find them blocking.
 func TestChildInheritsOnlyItsOwn(t *testing.T) {
-	other := mustStart(t, sh("sleep 60"), system())
+	other := mustStart(t, sh("sleep 60"), leader.System())
 	spec := Spec{Argv: []string{"ls", "/proc/self/fd"}, Env: testEnv, Stdin: true}
 	want, _ := exec.Command("ls", "/proc/self/fd").Output() // with what our own parent left open to us
 	if out, _, err := live(spec); err != nil || out != string(want) {

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/runnel-rpc/runnel/process/internal/leader"
 	"golang.org/x/sys/unix"
 )
 
@@ -63,7 +64,7 @@ func TestTerminalIsTheChildsOwn(t *testing.T) {
 	spec := onTerminal(sh(`for fd in 0 1 2; do test -t $fd && readlink /proc/self/fd/$fd; done | sort -u | wc -l
 		ps -o sid=,pgid=,tpgid= -p $$; echo $$; : </dev/tty && echo ctty; ls -l /proc/self/fd | grep -c -e pts -e ptmx
 		grep flags /proc/self/fdinfo/0`))
-	p := mustStart(t, spec, system())
+	p := mustStart(t, spec, leader.System())
 	out, err := readAll(p.Stdout())
 	lines := strings.Split(strings.ReplaceAll(out, "\r\n", "\n"), "\n")
 	if err != nil || len(lines) != 7 {
@@ -106,7 +107,7 @@ func TestTerm(t *testing.T) {
 }
 
 func TestResize(t *testing.T) {
-	p := mustStart(t, onTerminal(sh(`stty size; trap "stty size; exit 3" WINCH; echo ready; while :; do sleep 0.01; done`)), system())
+	p := mustStart(t, onTerminal(sh(`stty size; trap "stty size; exit 3" WINCH; echo ready; while :; do sleep 0.01; done`)), leader.System())
 	if got := wants(t, p.Stdout(), "ready\r\n"); got != "24 80\r\nready\r\n" {
 		t.Errorf("%q", got)
 	}
@@ -125,7 +126,7 @@ func TestResize(t *testing.T) {
 	if _, err := p.EOFKey(); err != os.ErrClosed {
 		t.Errorf("after Close: %v", err)
 	}
-	q := mustStart(t, sh("exec sleep 60"), system())
+	q := mustStart(t, sh("exec sleep 60"), leader.System())
 	if err := q.Resize(1, 1); err != ErrNoTerminal {
 		t.Errorf("without a terminal: %v", err)
 	}
@@ -146,7 +147,7 @@ func foreground(t testing.TB, p *Process, seconds string) {
 }
 
 func TestEchoAndControlKeys(t *testing.T) {
-	p := mustStart(t, onTerminal(sh(`read line; echo "got $line"; trap "echo INT" INT; echo ready; sleep 61; echo after; exec sleep 62`)), system())
+	p := mustStart(t, onTerminal(sh(`read line; echo "got $line"; trap "echo INT" INT; echo ready; sleep 61; echo after; exec sleep 62`)), leader.System())
 	types(t, p, "helo\x7flo\n")
 	if got := wants(t, p.Stdout(), "ready\r\n"); got != "helo\b \blo\r\ngot hello\r\nready\r\n" {
 		t.Errorf("%q", got)
@@ -168,7 +169,7 @@ func TestEchoAndControlKeys(t *testing.T) {
 
 // The line editing of the terminal knows UTF-8: one erase takes a whole character.
 func TestEraseTakesACharacter(t *testing.T) {
-	p := mustStart(t, onTerminal(sh(`stty -echo; echo ready; read line; echo "got $line"`)), system())
+	p := mustStart(t, onTerminal(sh(`stty -echo; echo ready; read line; echo "got $line"`)), leader.System())
 	wants(t, p.Stdout(), "ready\r\n")
 	types(t, p, "aé\x7fb\n")
 	if got := wants(t, p.Stdout(), "\n"); got != "got ab\r\n" {
@@ -177,7 +178,7 @@ func TestEraseTakesACharacter(t *testing.T) {
 }
 
 func TestEOFKey(t *testing.T) {
-	p := mustStart(t, onTerminal(sh(`stty -echo; echo ready; cat; echo one; stty eof '^A'; echo two; cat; echo three; read x; echo "got $x"; stty eof undef; echo four; exec sleep 60`)), system())
+	p := mustStart(t, onTerminal(sh(`stty -echo; echo ready; cat; echo one; stty eof '^A'; echo two; cat; echo three; read x; echo "got $x"; stty eof undef; echo four; exec sleep 60`)), leader.System())
 	wants(t, p.Stdout(), "ready\r\n")
 	types(t, p, "a\nb")
 	typesEOF(t, p) // within a line it only hands over what there is of it
@@ -223,7 +224,7 @@ func TestTerminalInputIsExact(t *testing.T) {
 	for i := range data {
 		data[i] = byte(rand.Uint32())
 	}
-	p := mustStart(t, onTerminal(sh(fmt.Sprintf("stty raw -echo; echo ready; head -c %d | sha256sum", len(data)))), system())
+	p := mustStart(t, onTerminal(sh(fmt.Sprintf("stty raw -echo; echo ready; head -c %d | sha256sum", len(data)))), leader.System())
 	wants(t, p.Stdout(), "ready\n")
 	types(t, p, string(data))
 	if got, want := wants(t, p.Stdout(), "\n"), fmt.Sprintf("%x  -\n", sha256.Sum256(data)); got != want {
@@ -234,7 +235,7 @@ func TestTerminalInputIsExact(t *testing.T) {
 // The kernel may tell the end of a terminal before the reader has asked for the last of its output.
 func TestLastOutputOfATerminalIsNotLost(t *testing.T) {
 	for i := range 200 {
-		p := mustStart(t, onTerminal(sh("echo hi")), system())
+		p := mustStart(t, onTerminal(sh("echo hi")), leader.System())
 		if i%2 == 0 {
 			_ = p.WaitExit()
 		}
@@ -246,7 +247,7 @@ func TestLastOutputOfATerminalIsNotLost(t *testing.T) {
 }
 
 func TestCloseOfATerminalInterrupts(t *testing.T) {
-	p := mustStart(t, onTerminal(sh("stty raw -echo; echo ready; exec sleep 60")), system())
+	p := mustStart(t, onTerminal(sh("stty raw -echo; echo ready; exec sleep 60")), leader.System())
 	wants(t, p.Stdout(), "ready\n")
 	read, wrote := make(chan error), make(chan error)
 	go func() {
@@ -280,7 +281,7 @@ func TestCloseOfATerminalInterrupts(t *testing.T) {
 
 // Nobody has the terminal open any more: that is the end of it.
 func TestEndOfATerminal(t *testing.T) {
-	p := mustStart(t, onTerminal(sh("echo bye; trap '' HUP; exec sleep 60 <&- >&- 2>&-")), system())
+	p := mustStart(t, onTerminal(sh("echo bye; trap '' HUP; exec sleep 60 <&- >&- 2>&-")), leader.System())
 	if out, err := readAll(p.Stdout()); out != "bye\r\n" || err != nil {
 		t.Errorf("%q, %v", out, err)
 	}
@@ -292,7 +293,7 @@ func TestEndOfATerminal(t *testing.T) {
 func TestTerminalsReturnDescriptors(t *testing.T) {
 	before := len(descriptors())
 	for range 3 {
-		finish(mustStart(t, onTerminal(sh("exit")), system()))
+		finish(mustStart(t, onTerminal(sh("exit")), leader.System()))
 		spec := onTerminal(sh("exit"))
 		spec.Dir = "/nowhere"
 		if _, err := (*Host)(nil).Start(spec); err == nil || err.(*SpawnError).Op != "chdir" {

@@ -15,13 +15,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/runnel-rpc/runnel/process/internal/leader"
+	"github.com/runnel-rpc/runnel/process/internal/memberwise"
+	"github.com/runnel-rpc/runnel/process/internal/pgroup"
 	"golang.org/x/sys/unix"
 )
 
 // family is a shell with a child and a grandchild, whose pids it prints.
 const family = `sh -c 'sleep 60 & echo $!; wait' & echo $!; wait`
 
-func startFamily(t *testing.T, sys kernel) (*Process, []int) {
+func startFamily(t *testing.T, sys leader.Kernel) (*Process, []int) {
 	p := mustStart(t, sh(family), sys)
 	return p, []int{p.PID(), readPID(t, p.Stdout()), readPID(t, p.Stdout())}
 }
@@ -35,7 +38,7 @@ func allIn(states string, pids []int) func() bool {
 }
 
 func TestPauseAndResume(t *testing.T) {
-	eachKernel(t, func(t *testing.T, sys kernel) {
+	eachKernel(t, func(t *testing.T, sys leader.Kernel) {
 		p, pids := startFamily(t, sys)
 		for range 2 { // twice is no error
 			if err := p.Pause(); err != nil {
@@ -58,7 +61,7 @@ func TestPauseAndResume(t *testing.T) {
 }
 
 func TestTerminateEndsAPausedTree(t *testing.T) {
-	eachKernel(t, func(t *testing.T, sys kernel) {
+	eachKernel(t, func(t *testing.T, sys leader.Kernel) {
 		p, pids := startFamily(t, sys)
 		_ = p.Pause()
 		if !poll(allIn("T", pids)) {
@@ -78,7 +81,7 @@ func TestTerminateEndsAPausedTree(t *testing.T) {
 }
 
 func TestSweepOfNobody(t *testing.T) {
-	eachKernel(t, func(t *testing.T, sys kernel) {
+	eachKernel(t, func(t *testing.T, sys leader.Kernel) {
 		p := mustStart(t, sh("exit 7"), sys)
 		_ = p.WaitExit()
 		begin := time.Now()
@@ -114,7 +117,7 @@ func TestSweepFindsWhoeverIsLeft(t *testing.T) {
 		"answers TERM slowly": {`trap "sleep 0.2; exit" TERM; echo $$; while :; do :; done`, context.Background(), patience, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			eachKernel(t, func(t *testing.T, sys kernel) {
+			eachKernel(t, func(t *testing.T, sys leader.Kernel) {
 				p := mustStart(t, sh("("+`exec sh -c '`+c.script+`'`+") & exit 5"), sys)
 				pid := readPID(t, p.Stdout())
 				if err := p.WaitExit(); err != nil {
@@ -142,7 +145,7 @@ func TestSweepFindsWhoeverIsLeft(t *testing.T) {
 
 // Who was asked by Terminate gets its grace, and is not asked again.
 func TestSweepAsksOnce(t *testing.T) {
-	eachKernel(t, func(t *testing.T, sys kernel) {
+	eachKernel(t, func(t *testing.T, sys leader.Kernel) {
 		const script = `asked() { n=x$n; echo $n; }; trap asked TERM; echo $$; while [ "$n" != xx ]; do :; done`
 		p := mustStart(t, Spec{Argv: []string{"sh", "-c", "(exec sh -c '" + script + "') & trap : TERM; wait; exit 5"}, Env: testEnv}, sys)
 		_ = readPID(t, p.Stdout())
@@ -166,7 +169,7 @@ func TestSweepPassesOverZombies(t *testing.T) {
 		t.Skip(err)
 	}
 	defer unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
-	eachKernel(t, func(t *testing.T, sys kernel) {
+	eachKernel(t, func(t *testing.T, sys leader.Kernel) {
 		p := mustStart(t, sh(`sh -c 'echo $$; read line' <&0 & exit 0`), sys)
 		pid := readPID(t, p.Stdout())
 		if !poll(func() bool { return state(pid) == 'Z' }) {
@@ -182,22 +185,22 @@ func TestSweepPassesOverZombies(t *testing.T) {
 
 // A leader that does not exit, as one stuck in the kernel, is swept and given up on like any other.
 func TestSweepGivesUp(t *testing.T) {
-	eachKernel(t, func(t *testing.T, sys kernel) {
+	eachKernel(t, func(t *testing.T, sys leader.Kernel) {
 		p := mustStart(t, sh("exec sleep 60"), sys)
 		deaf := sys
-		deaf.kill = func(int, syscall.Signal) error { return nil }
-		deaf.signalOne = func(int, syscall.Signal) error { return nil }
-		if deaf.signalGroup != nil {
-			deaf.signalGroup = func(int, syscall.Signal) error { return nil }
+		deaf.Kill = func(int, syscall.Signal) error { return nil }
+		deaf.SignalOne = func(int, syscall.Signal) error { return nil }
+		if deaf.SignalGroup != nil {
+			deaf.SignalGroup = func(int, syscall.Signal) error { return nil }
 		}
-		p.tree.(*group).sys = deaf
+		p.tree.(*pgroup.Tree).Kernel = deaf
 		begin := time.Now()
 		r := p.Sweep(context.Background(), time.Millisecond)
-		p.tree.(*group).sys = sys
+		p.tree.(*pgroup.Tree).Kernel = sys
 		if !r.Found || !r.Escalated || !slices.Equal(r.Survivors, []int{p.PID()}) {
 			t.Errorf("got %+v", r)
 		}
-		if took := time.Since(begin); took > 2*killWait {
+		if took := time.Since(begin); took > 2*memberwise.KillWait {
 			t.Errorf("took %v", took)
 		}
 	})
@@ -206,12 +209,12 @@ func TestSweepGivesUp(t *testing.T) {
 // A tree that can't be listed is not taken for an empty one: it is killed, and what became of it is said to be unknown,
 // but where the group itself tells that nobody is in it.
 func TestSweepWithoutAProcessTable(t *testing.T) {
-	eachKernel(t, func(t *testing.T, sys kernel) {
-		sys.members = func(int) ([]int, error) { return nil, syscall.EMFILE }
+	eachKernel(t, func(t *testing.T, sys leader.Kernel) {
+		sys.Members = func(int) ([]int, error) { return nil, syscall.EMFILE }
 		p := mustStart(t, sh(`(trap "" TERM; sh -c 'echo $PPID'; while :; do sleep 60; done) & exit`), sys)
 		pid := readPID(t, p.Stdout())
 		_ = p.WaitExit()
-		if r := p.Sweep(context.Background(), 50*time.Millisecond); !r.Found || !r.Escalated || r.Unverified != (sys.signalGroup == nil) {
+		if r := p.Sweep(context.Background(), 50*time.Millisecond); !r.Found || !r.Escalated || r.Unverified != (sys.SignalGroup == nil) {
 			t.Errorf("got %+v", r)
 		}
 		if !poll(func() bool { return !alive(pid) }) {
@@ -221,7 +224,7 @@ func TestSweepWithoutAProcessTable(t *testing.T) {
 }
 
 func TestWaitExitDoesNotReap(t *testing.T) {
-	eachKernel(t, func(t *testing.T, sys kernel) {
+	eachKernel(t, func(t *testing.T, sys leader.Kernel) {
 		p := mustStart(t, Spec{Argv: []string{"/bin/true"}}, sys)
 		if err := p.WaitExit(); err != nil {
 			t.Fatal(err)
@@ -237,7 +240,7 @@ func TestWaitExitDoesNotReap(t *testing.T) {
 }
 
 func TestReapNeverBlocks(t *testing.T) {
-	p := mustStart(t, sh("exec sleep 60"), system())
+	p := mustStart(t, sh("exec sleep 60"), leader.System())
 	if _, err := p.Reap(); err != ErrRunning {
 		t.Errorf("got %v", err)
 	}
@@ -251,8 +254,8 @@ func TestReapNeverBlocks(t *testing.T) {
 }
 
 func TestAbandonEndsWaitExitOnly(t *testing.T) {
-	p := mustStart(t, sh("exec sleep 60"), system())
-	if p.leader.handle == nil {
+	p := mustStart(t, sh("exec sleep 60"), leader.System())
+	if !p.leader.HasHandle() {
 		t.Skip("no pidfd")
 	}
 	done := make(chan error)
@@ -270,7 +273,7 @@ func TestAbandonEndsWaitExitOnly(t *testing.T) {
 }
 
 func TestTooLate(t *testing.T) {
-	eachKernel(t, func(t *testing.T, sys kernel) {
+	eachKernel(t, func(t *testing.T, sys leader.Kernel) {
 		p := mustStart(t, sh("sleep 60 & echo $!"), sys) // who lives on is out of reach
 		other := readPID(t, p.Stdout())
 		defer syscall.Kill(other, syscall.SIGKILL)
@@ -299,7 +302,7 @@ func TestCloseReturnsDescriptors(t *testing.T) {
 	for range 3 {
 		spec := sh("exit")
 		spec.Stdin = true
-		finish(mustStart(t, spec, system()))
+		finish(mustStart(t, spec, leader.System()))
 	}
 	if after := descriptors(); len(after) > before {
 		t.Errorf("%d → %v", before, after)
@@ -307,8 +310,8 @@ func TestCloseReturnsDescriptors(t *testing.T) {
 }
 
 func TestCloseInterruptsWaitExit(t *testing.T) {
-	p := mustStart(t, sh("exec sleep 60"), system())
-	if p.leader.handle == nil {
+	p := mustStart(t, sh("exec sleep 60"), leader.System())
+	if !p.leader.HasHandle() {
 		t.Skip("no pidfd")
 	}
 	done := make(chan error)
@@ -328,16 +331,16 @@ func TestCloseInterruptsWaitExit(t *testing.T) {
 // A number that was reaped may be anyone's. Every signal by number must be to the negated group of an
 // unreaped leader, and nothing but the leader's own handle may be used afterwards.
 func TestFaultGroupSignalledAfterReap(t *testing.T) {
-	eachKernel(t, func(t *testing.T, sys kernel) {
+	eachKernel(t, func(t *testing.T, sys leader.Kernel) {
 		var sent, byNumber, forbidden atomic.Int64
 		watched, leader := sys, new(atomic.Int64)
-		watched.kill = func(pid int, sig syscall.Signal) error {
+		watched.Kill = func(pid int, sig syscall.Signal) error {
 			byNumber.Add(1)
 			if pid >= -1 || -pid != int(leader.Load()) || state(-pid) == 0 {
 				forbidden.Add(1)
 				return nil
 			}
-			return sys.kill(pid, sig)
+			return sys.Kill(pid, sig)
 		}
 		for range 20 {
 			p := mustStart(t, sh("sleep 60 & exit"), watched)
@@ -362,7 +365,7 @@ func TestFaultGroupSignalledAfterReap(t *testing.T) {
 		if forbidden.Load() > 0 {
 			t.Errorf("%d of %d signals by number went astray", forbidden.Load(), byNumber.Load())
 		}
-		if sys.signalGroup != nil && byNumber.Load() > 0 {
+		if sys.SignalGroup != nil && byNumber.Load() > 0 {
 			t.Errorf("%d signals by number, with a handle", byNumber.Load())
 		}
 		t.Logf("%d signals sent, %d calls by number", sent.Load(), byNumber.Load())
@@ -372,7 +375,7 @@ func TestFaultGroupSignalledAfterReap(t *testing.T) {
 // The handle must name the old group even when its number has come to be another's: here a group that the
 // test makes, as if by reuse, is listed under that number.
 func TestReusedNumberIsNotBelieved(t *testing.T) {
-	if system().signalGroup == nil {
+	if leader.System().SignalGroup == nil {
 		t.Skip("no group handle")
 	}
 	stranger := exec.Command("sleep", "60")
@@ -381,8 +384,8 @@ func TestReusedNumberIsNotBelieved(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = stranger.Process.Kill(); _ = stranger.Wait() }()
-	sys := system()
-	sys.members = func(int) ([]int, error) { return []int{stranger.Process.Pid}, nil }
+	sys := leader.System()
+	sys.Members = func(int) ([]int, error) { return []int{stranger.Process.Pid}, nil }
 	p := mustStart(t, Spec{Argv: []string{"/bin/true"}}, sys)
 	_ = p.WaitExit()
 	if r := p.Sweep(context.Background(), 0); r.Found || !alive(stranger.Process.Pid) {
@@ -391,14 +394,14 @@ func TestReusedNumberIsNotBelieved(t *testing.T) {
 }
 
 func TestManySleepersHoldNoThreads(t *testing.T) {
-	if system().signalGroup == nil {
+	if leader.System().SignalGroup == nil {
 		t.Skip("needs pidfd")
 	}
 	const many = 300
 	var procs []*Process
 	var wg sync.WaitGroup
 	for range many {
-		p := mustStart(t, Spec{Argv: []string{"/bin/sleep", "60"}}, system())
+		p := mustStart(t, Spec{Argv: []string{"/bin/sleep", "60"}}, leader.System())
 		procs = append(procs, p)
 		wg.Go(func() { _ = p.WaitExit() })
 		wg.Go(func() { _, _ = readAll(p.Stdout()) })

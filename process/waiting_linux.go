@@ -17,7 +17,7 @@ func (p *Process) scanForInput() bool {
 		return false
 	}
 	pids := []int{p.PID()}
-	if p.leader.exited() {
+	if p.leader.Exited() {
 		pids, _ = p.Members()
 	}
 	return inputwait.Scan(pids, input)

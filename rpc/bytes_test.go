@@ -72,7 +72,7 @@ func TestCommandAsText(t *testing.T) {
 		}
 		var back Base64Command
 		if err := json.Unmarshal([]byte(test.b64), &back); err != nil || cmp.Diff(Command(back), test.command) != "" {
-			t.Errorf("%q: decoding its encoding returns %q, %v", test.command, back, err)
+			t.Errorf("%q came back as %q, %v", test.command, back, err)
 		}
 	}
 	var c Base64Command
@@ -82,11 +82,11 @@ func TestCommandAsText(t *testing.T) {
 		}
 	}
 	if _, err := json.Marshal(Env{"\xff": nil}); err == nil {
-		t.Error("Env with a name that is not UTF-8 was encoded")
+		t.Error("a name that is not UTF-8 is no error")
 	}
 }
 
-// FuzzExecuteParamsBytes: strings with any bytes are the same after encoding and decoding.
+// What a Go client is given as strings comes to the server, whatever bytes it holds.
 func FuzzExecuteParamsBytes(f *testing.F) {
 	f.Add("cat \xff", "\xe9", "a<\u2028", "x")
 	f.Fuzz(func(t *testing.T, command, arg, value, name string) {

@@ -62,6 +62,6 @@ func TestSecondsMarshal(t *testing.T) {
 		}
 	}
 	if got, _ := json.Marshal(CancelParams{}); string(got) != `{}` {
-		t.Errorf("zero Seconds were encoded: %s", got)
+		t.Errorf("zero Seconds were written: %s", got)
 	}
 }

@@ -23,7 +23,7 @@ func TestServerAsInitReapsOrphans(t *testing.T) {
 			p := newTestDir(t)
 			x := p.start(t, "unshare", append(unshare, "runnel", "serve", "--listen=", "--containment="+kind)...)
 			if !poll(func() bool { return x.ended() || strings.Contains(x.stderrText(), "listening") }) || x.ended() {
-				if strings.Contains(x.stderrText(), "is not to be had here") {
+				if strings.Contains(x.stderrText(), "is unavailable: ") {
 					t.Skip(x.stderrText())
 				}
 				t.Fatal(x.stderrText())

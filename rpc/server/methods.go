@@ -4,12 +4,11 @@ import (
 	"reflect"
 
 	"github.com/runnel-rpc/runnel/rpc"
-	"github.com/runnel-rpc/runnel/rpc/openrpc"
 )
 
 // method is one method of the protocol: its description, and how a request of it begins.
 type method struct {
-	openrpc.Method
+	rpc.Method
 	capability bool // the name is one of the capabilities
 	// begin decodes the params and calls the handler. Handlers of a connection are called one after the other, in the
 	// order of the requests, and must not wait for anything but the start of a process.
@@ -28,7 +27,7 @@ type details struct {
 // define declares a method. P is the type of its params, from which the document derives their schema.
 func define[P any](name, summary string, handle func(*request, *P) answer, d details) *method {
 	return &method{
-		Method: openrpc.Method{
+		Method: rpc.Method{
 			Name:         name,
 			Summary:      summary,
 			Description:  d.description,
@@ -54,7 +53,7 @@ func define[P any](name, summary string, handle func(*request, *P) answer, d det
 // ignore declares a method that takes any params and does nothing.
 func ignore(name string) *method {
 	return &method{
-		Method: openrpc.Method{
+		Method: rpc.Method{
 			Name:        name,
 			Summary:     "Accepted, without effect.",
 			Description: "Common clients send it on their own. It takes any params.",
@@ -160,8 +159,8 @@ var methodByName = func() map[string]*method {
 }()
 
 // Methods describes the methods of the protocol. The OpenRPC document is generated from it.
-func Methods() []openrpc.Method {
-	all := make([]openrpc.Method, len(methods))
+func Methods() []rpc.Method {
+	all := make([]rpc.Method, len(methods))
 	for i, m := range methods {
 		all[i] = m.Method
 	}

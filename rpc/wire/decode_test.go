@@ -20,7 +20,7 @@ import (
 	"github.com/runnel-rpc/runnel/rpc/wire"
 )
 
-// everything has a field of each type and tag that DecodeParams supports.
+// everything has a field of each type and tag that DecodeParams knows.
 type everything struct {
 	Name    string             `json:"name,omitempty"`
 	Mode    string             `json:"mode,omitempty" enum:"lines,raw"`
@@ -53,7 +53,7 @@ type inner struct {
 	Next *inner  `json:"next,omitempty"`
 }
 
-// shared is embedded.
+// shared is embedded: its fields are the outer struct's.
 type shared struct {
 	Session string `json:"session_id,omitempty"`
 }
@@ -99,8 +99,8 @@ func TestDecodeParams(t *testing.T) {
 		{"unmarshalers", `{"custom":[1],"wait":1.5}`, everything{Custom: custom{"[1]"}, Wait: rpc.Seconds{Set: true, D: 1500 * time.Millisecond}}},
 		{"embedded", `{"session_id":"s"}`, everything{shared: shared{"s"}}},
 		{"null is left out", `{"name":null,"flag":null,"int":null,"count":null,"mode":null,"list":null,"env":null,"limits":null,"inner":null,"any":null}`, everything{}},
-		{"null for an unmarshaler", `{"raw":null,"custom":null,"wait":null}`, everything{Raw: json.RawMessage("null"), Custom: custom{"null"}, Wait: rpc.Seconds{Set: true, Null: true}}},
-		{"the last of several with one name", `{"int":"x","int":1,"int":2,"name":"a","name":null,"limits":{"cpu_seconds":1},"limits":{}}`, everything{Int: 2, Limits: &inner{}}},
+		{"null for those that take it", `{"raw":null,"custom":null,"wait":null}`, everything{Raw: json.RawMessage("null"), Custom: custom{"null"}, Wait: rpc.Seconds{Set: true, Null: true}}},
+		{"the last of one name", `{"int":"x","int":1,"int":2,"name":"a","name":null,"limits":{"cpu_seconds":1},"limits":{}}`, everything{Int: 2, Limits: &inner{}}},
 		{"name with escapes", `{"\u006eame":"a"}`, everything{Name: "a"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -110,7 +110,7 @@ func TestDecodeParams(t *testing.T) {
 				t.Fatal(err)
 			}
 			for i := range raw {
-				raw[i] = 'x' // got must not refer to raw
+				raw[i] = 'x' // got must not notice
 			}
 			if diff := cmp.Diff(tc.want, got, cmp.AllowUnexported(everything{}, custom{})); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.raw, diff)
@@ -275,8 +275,8 @@ func TestDecodeParamsPanics(t *testing.T) {
 	}
 }
 
-// FuzzDecodeParams: what strict decoding accepts, encoding/json decodes to the same values. It refuses two things that
-// DecodeParams accepts: an earlier value of the same name with another type, and integers written as 1.0 or 1e3.
+// What strict decoding accepts, encoding/json accepts and decodes to the same, but for two things that it
+// refuses: an earlier value of the same name that is of another type, and integers written as 1.0 or 1e3.
 func FuzzDecodeParams(f *testing.F) {
 	for _, raw := range []string{
 		`{"name":"\ud83d\ude00","mode":"raw","flag":true,"int":1e2,"float":1.5,"list":["a"],"env":{"A":null}}`,
@@ -305,7 +305,7 @@ func FuzzDecodeParams(f *testing.F) {
 		if err := json.Unmarshal(object, &want); err != nil {
 			var typeErr *json.UnmarshalTypeError
 			if !errors.As(err, &typeErr) || !strings.HasPrefix(typeErr.Value, "number ") || !strings.ContainsAny(typeErr.Value, ".eE") {
-				t.Errorf("%q: encoding/json returns the error %v", raw, err)
+				t.Errorf("%q: encoding/json refuses it: %v", raw, err)
 			}
 			return
 		}
@@ -315,7 +315,7 @@ func FuzzDecodeParams(f *testing.F) {
 	})
 }
 
-// FuzzLoneSurrogate: a string is refused if and only if its UTF-16 has a surrogate that is not part of a pair.
+// A string is refused exactly where its UTF-16 has a surrogate without its other half.
 func FuzzLoneSurrogate(f *testing.F) {
 	for _, s := range []string{`caf\udce9`, `\ud83d\ude00`, `\\ud83d`, `\\\ud83d`, `\ud83d\n\ude00`, `\ufffd`, "\ufffd\\ud800", `\uD800\uD800\uDC00`} {
 		f.Add(s)
@@ -329,19 +329,19 @@ func FuzzLoneSurrogate(f *testing.F) {
 		for _, raw := range []string{`{"name":` + value + `}`, `{"list":["",` + value + `]}`, `{"labels":{` + value + `:""}}`,
 			`{"env":{"a":` + value + `}}`, `{"any":[` + value + `]}`} {
 			if err := wire.DecodeParams([]byte(raw), new(everything), false); (err != nil) != want {
-				t.Errorf("%s: got error %v, want an error: %t", raw, err, want)
+				t.Errorf("%s: %v, a lone surrogate: %t", raw, err, want)
 			}
 		}
 		for _, raw := range []string{`{"command":` + value + `}`, `{"command":["x",` + value + `]}`} {
 			err := wire.DecodeParams([]byte(raw), new(rpc.ExecuteParams), false)
 			if refused := err != nil && strings.Contains(err.Error(), "surrogate"); refused != want {
-				t.Errorf("%s: got error %v, want an error: %t", raw, err, want)
+				t.Errorf("%s: %v, a lone surrogate: %t", raw, err, want)
 			}
 		}
 	})
 }
 
-// utf16Units returns the content of a valid JSON string in UTF-16.
+// utf16Units is the inside of a valid JSON string in UTF-16.
 func utf16Units(inside string) (units []uint16) {
 	for len(inside) > 0 {
 		r, size := utf8.DecodeRuneInString(inside)
@@ -359,7 +359,7 @@ func utf16Units(inside string) (units []uint16) {
 	return units
 }
 
-// loneSurrogate is the reference: it skips pairs and reports whether another surrogate is left.
+// loneSurrogate is the reference: it takes whole pairs out and looks for what is left.
 func loneSurrogate(units []uint16) bool {
 	for i := 0; i < len(units); i++ {
 		switch {
@@ -372,7 +372,7 @@ func loneSurrogate(units []uint16) bool {
 	return false
 }
 
-// onlyObject returns the object of valid params.
+// onlyObject returns the one object of valid params.
 func onlyObject(raw []byte) json.RawMessage {
 	var array []json.RawMessage
 	switch {

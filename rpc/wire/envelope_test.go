@@ -12,9 +12,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// parsed is the result of ParseMessage in a form that is easy to write in a table.
+// A parsed is what [ParseMessage] made of a message, in a form that is easy to write down.
 type parsed struct {
-	Calls []string // in the form of describe
+	Calls []string // as describe has it
 	Batch bool
 	Err   string
 }
@@ -40,7 +40,7 @@ func code(e *Error) int {
 	return -32600
 }
 
-// describe returns a call as "id method params", with - for what is left out, or as "id code message".
+// describe writes a call as "id method params", with - for what is left out, or as "id code message".
 func describe(c Call) string {
 	or := func(b []byte) string {
 		if b == nil {
@@ -75,7 +75,7 @@ func TestParseMessage(t *testing.T) {
 		name, msg string
 		want      parsed
 	}{
-		// The requests of the examples of JSON-RPC 2.0 §7, in the same order.
+		// The examples of JSON-RPC 2.0 §7, in its order. The answers are not for the server to read.
 		{"§7 positional parameters", `{"jsonrpc": "2.0", "method": "subtract", "params": [42, 23], "id": 1}`, one(`1 subtract [42, 23]`)},
 		{"§7 positional parameters, other order", `{"jsonrpc": "2.0", "method": "subtract", "params": [23, 42], "id": 2}`, one(`2 subtract [23, 42]`)},
 		{"§7 named parameters", `{"jsonrpc": "2.0", "method": "subtract", "params": {"subtrahend": 23, "minuend": 42}, "id": 3}`, one(`3 subtract {"subtrahend": 23, "minuend": 42}`)},
@@ -190,7 +190,7 @@ func TestParseUnversioned(t *testing.T) {
 	}
 }
 
-// TestParseMessageSpecBatch parses the batches of §7 that have more items than the limit in TestParseMessage.
+// The last example of §7 has more items than the table's limit.
 func TestParseMessageSpecBatch(t *testing.T) {
 	got := parse(`[
         {"jsonrpc": "2.0", "method": "sum", "params": [1,2,4], "id": "1"},
@@ -245,7 +245,7 @@ func TestParseMessageAppends(t *testing.T) {
 	}
 }
 
-// TestParseMessageAllocatesLittle: the memory does not depend on the number of values in a message.
+// A megabyte of small values must not become many megabytes of memory.
 func TestParseMessageAllocatesLittle(t *testing.T) {
 	zeros := "[" + strings.Repeat("0,", 1<<19) + "0]"
 	calls := make([]Call, 0, 64)
@@ -288,7 +288,7 @@ func FuzzParseMessage(f *testing.F) {
 		}
 		if err != nil {
 			if len(calls) > 0 {
-				t.Errorf("calls in addition to error %v", err)
+				t.Errorf("calls beside error %v", err)
 			}
 			return
 		}
@@ -304,7 +304,7 @@ func FuzzParseMessage(f *testing.F) {
 	})
 }
 
-// checkCall checks what is true for every call.
+// checkCall checks what holds for every call.
 func checkCall(t *testing.T, c Call) {
 	t.Helper()
 	if c.ID != nil && (!json.Valid(c.ID) || bytes.ContainsAny(c.ID[:1], "[{tf")) {
@@ -314,24 +314,24 @@ func checkCall(t *testing.T, c Call) {
 		t.Errorf("params %q", c.Params)
 	}
 	if c.Err != nil && (c.Err.Syntax || c.Method != "" || c.Params != nil) {
-		t.Errorf("call %+v in addition to error %v", c, c.Err)
+		t.Errorf("call %+v beside error %v", c, c.Err)
 	}
 }
 
-// checkSameAsUnmarshal compares a call with the map that encoding/json decodes the message to. Its keys are exact, and the
-// last value of a key counts.
+// checkSameAsUnmarshal compares a single call with what encoding/json makes of the message: a map, whose
+// keys are exact and whose last value of a key counts.
 func checkSameAsUnmarshal(t *testing.T, msg []byte, c Call) {
 	t.Helper()
 	var object map[string]json.RawMessage
 	if json.Unmarshal(msg, &object) != nil || object == nil {
 		if c.Err == nil {
-			t.Errorf("%q is not an object, got %+v", msg, c)
+			t.Errorf("%q is no object, got %+v", msg, c)
 		}
 		return
 	}
 	if c.Response {
 		if object["method"] != nil || object["result"] == nil && object["error"] == nil {
-			t.Errorf("%q is not a response", msg)
+			t.Errorf("%q is no response", msg)
 		}
 		return
 	}
@@ -374,7 +374,7 @@ func BenchmarkParseMessage(b *testing.B) {
 	}
 }
 
-// writeRequest returns a write request with the data.
+// writeRequest is a write request that carries data.
 func writeRequest(data []byte) []byte {
 	msg := AppendQuote([]byte(`{"jsonrpc":"2.0","id":17,"method":"write","params":{"data":`), string(data))
 	return append(msg, "}}"...)

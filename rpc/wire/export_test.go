@@ -1,6 +1,6 @@
 package wire
 
-// Functions of the benchmarks, for the tests in package wire_test.
+// Helpers of the benchmarks for the tests of package wire_test.
 var (
 	Lines        = lines
 	Ratio        = ratio

@@ -14,7 +14,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 )
 
-// textCases are texts and their form as the content of a JSON string.
+// textCases are texts and what they are as the inside of a JSON string.
 var textCases = []struct{ name, text, json string }{
 	{"empty", "", ``},
 	{"plain", "abc", `abc`},
@@ -41,7 +41,7 @@ func TestAppendText(t *testing.T) {
 	}
 }
 
-// TestAppendTextPairs checks every pair of adjacent bytes: a byte must not change whether the next one is escaped.
+// Every two bytes side by side: no byte may change how its neighbour is judged.
 func TestAppendTextPairs(t *testing.T) {
 	s := make([]byte, inWindow)
 	for pair := range 1 << 16 {
@@ -207,13 +207,13 @@ func FuzzAppendText(f *testing.F) {
 			t.Fatalf("%q: %v", got, err)
 		}
 		if back != want {
-			t.Errorf("%q: decoding its encoding returns %q", s, back)
+			t.Errorf("%q came back as %q", s, back)
 		}
 		checkUnescape(t, string(got), want)
 	})
 }
 
-// replaceEach is the reference: strings.ToValidUTF8 with a U+FFFD for each byte instead of each run of bytes.
+// replaceEach is the reference: like [strings.ToValidUTF8], but one U+FFFD a byte and not one a run.
 func replaceEach(s []byte) (text string, replaced int) {
 	var b strings.Builder
 	for i, r := range string(s) {
@@ -257,7 +257,7 @@ func FuzzUnescapeText(f *testing.F) {
 	})
 }
 
-// lines returns n bytes of text in lines of the given length, including the newline.
+// lines is n bytes of text in lines of the given length, newline counted.
 func lines(n, length int) []byte {
 	random := rand.New(rand.NewPCG(1, 2))
 	b := make([]byte, n)
@@ -273,7 +273,7 @@ func lines(n, length int) []byte {
 	return b
 }
 
-// benchmarkTexts returns the inputs of the benchmarks, as large as a notification.
+// The inputs that throughput is measured on, each as large as a notification.
 func benchmarkTexts() map[string][]byte {
 	const size = 64 << 10
 	mixed := make([]byte, 0, size)
@@ -292,7 +292,7 @@ func benchmarkTexts() map[string][]byte {
 	}
 }
 
-// ratio measures f, and reports how many times faster it is than reference.
+// ratio measures f, and reports how many times as fast it is as reference.
 func ratio(b *testing.B, bytes int, f, reference func()) {
 	b.SetBytes(int64(bytes))
 	for b.Loop() {

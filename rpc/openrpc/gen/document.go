@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/runnel-rpc/runnel/rpc"
-	"github.com/runnel-rpc/runnel/rpc/openrpc"
 )
 
 // document is an OpenRPC document, version 1.3.
@@ -97,7 +96,7 @@ const protocolDescription = "JSON-RPC 2.0 over WebSocket: a text message is a me
 	"The sessions in the examples are created by the examples of execute."
 
 // generate returns the OpenRPC document of the methods, indented. dir is the directory of package rpc.
-func generate(methods []openrpc.Method, dir string) ([]byte, error) {
+func generate(methods []rpc.Method, dir string) ([]byte, error) {
 	d, err := newDocument(methods, dir)
 	if err != nil {
 		return nil, err
@@ -114,7 +113,7 @@ func generate(methods []openrpc.Method, dir string) ([]byte, error) {
 }
 
 // newDocument returns the document of the methods, notifications and errors.
-func newDocument(methods []openrpc.Method, dir string) (*document, error) {
+func newDocument(methods []rpc.Method, dir string) (*document, error) {
 	docs, err := parseDocs(dir)
 	if err != nil {
 		return nil, err
@@ -153,7 +152,7 @@ func newDocument(methods []openrpc.Method, dir string) (*document, error) {
 	return d, nil
 }
 
-func (s schemas) method(m *openrpc.Method) (method, error) {
+func (s schemas) method(m *rpc.Method) (method, error) {
 	o := method{
 		Name:           m.Name,
 		Summary:        m.Summary,
@@ -226,7 +225,7 @@ func (s schemas) result(types []reflect.Type) *schema {
 }
 
 // errorsOf returns references to the errors of a method, including those that any request of a known method may get.
-func errorsOf(m *openrpc.Method) (list []*schema) {
+func errorsOf(m *rpc.Method) (list []*schema) {
 	codes := append([]int{rpc.CodeInternal, rpc.CodeOverloaded}, m.Errors...)
 	if m.Params != nil {
 		codes = append(codes, rpc.CodeInvalidParams)

@@ -1,0 +1,78 @@
+package leader
+
+import (
+	"errors"
+	"os"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/internal/watch"
+)
+
+// awaitExit waits in the runtime's poller for the pidfd, so a thousand waiting goroutines hold no thread. Without a pidfd
+// it blocks a thread in waitid(2).
+func (l *Leader) awaitExit() error {
+	if l.handle == nil {
+		return AwaitChild(l.PID)
+	}
+	conn, err := l.handle.SyscallConn()
+	if err != nil {
+		return os.ErrClosed
+	}
+	// PidfdExited needs little stack; waitid(2) with its large result would double that of every waiting goroutine.
+	if conn.Read(watch.PidfdExited) != nil {
+		return os.ErrClosed
+	}
+	_, err = waitid(l.PID, unix.WNOHANG) // ECHILD if another part of this process reaped it
+	return err
+}
+
+// AwaitChild blocks a thread until a child has exited, and does not reap it.
+func AwaitChild(pid int) error {
+	_, err := waitid(pid, 0)
+	return err
+}
+
+// Discard kills a child that is not in use yet, waits for its exit and reaps it.
+func Discard(pid int) {
+	_ = unix.Kill(pid, unix.SIGKILL)
+	_ = AwaitChild(pid)
+	Reaping.Lock()
+	defer Reaping.Unlock()
+	_, _ = syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
+}
+
+// hasExited reports whether a child that no goroutine reaps meanwhile has exited with all its threads.
+func hasExited(pid int) bool {
+	is, err := waitid(pid, unix.WNOHANG)
+	return is || errors.Is(err, unix.ECHILD)
+}
+
+// peekExit returns the exit status of a child that has exited and is not reaped.
+func peekExit(pid int) (code int, sig syscall.Signal, known bool) {
+	const exited, killed, dumped, status = 1, 2, 3, 24 // CLD_…, and the offset of si_status in a siginfo_t
+	var info unix.Siginfo
+	if unix.Waitid(unix.P_PID, pid, &info, unix.WEXITED|unix.WNOWAIT|unix.WNOHANG, nil) != nil {
+		return -1, 0, false
+	}
+	value := int(*(*int32)(unsafe.Add(unsafe.Pointer(&info), status)))
+	switch info.Code {
+	case exited:
+		return value, 0, true
+	case killed, dumped:
+		return -1, syscall.Signal(value), true
+	}
+	return -1, 0, false
+}
+
+// waitid reports whether a child has exited, and does not reap it.
+func waitid(pid, options int) (bool, error) {
+	var info unix.Siginfo // remains zero with WNOHANG while the child runs
+	err := unix.Waitid(unix.P_PID, pid, &info, unix.WEXITED|unix.WNOWAIT|options, nil)
+	for err == unix.EINTR {
+		err = unix.Waitid(unix.P_PID, pid, &info, unix.WEXITED|unix.WNOWAIT|options, nil)
+	}
+	return info.Signo != 0, os.NewSyscallError("waitid", err)
+}

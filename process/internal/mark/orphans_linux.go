@@ -1,0 +1,313 @@
+package mark
+
+import (
+	"errors"
+	"maps"
+	"os"
+	"os/signal"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/internal/leader"
+	"github.com/runnel-rpc/runnel/process/internal/procfs"
+)
+
+const (
+	// reapDelay is the time from the exit of a child to the search for dead orphans. It bounds how often the reaper searches.
+	// Most leaders, whose exit sends the same signal, are reaped by then.
+	reapDelay = 5 * time.Millisecond
+	// reapDelayBusy is that time after a search that found dead orphans.
+	reapDelayBusy = time.Millisecond
+	// reapDelayYoung is the time from a fork to the next search while no tree is older than that.
+	reapDelayYoung = 10 * time.Millisecond
+	// reapBatch is how many orphans are reaped before the locks are released once.
+	reapBatch = 64
+	// maxReapBatches is how many batches are reaped to find out whether a tree has living processes.
+	maxReapBatches = 1024
+	// closeWait is how long Close waits for orphans to exit.
+	closeWait = 100 * time.Millisecond
+)
+
+// ErrElusive means that processes fork and exit faster than they can be found.
+var ErrElusive = errors.New("process: processes of the tree fork and exit faster than they can be found")
+
+// reaper is the goroutine that reaps the orphans of a table. It asks for SIGCHLD only while there is an orphan or a tree
+// older than reapDelayYoung: for a short command, the signal would cost a hundredth of the command's time.
+type reaper struct {
+	wake      chan os.Signal // SIGCHLD, also sent for a fork; buffers one during a search
+	stop      chan struct{}
+	done      sync.WaitGroup
+	listening atomic.Bool // whether SIGCHLD is sent to wake
+	always    atomic.Bool // orphans may come at any time
+}
+
+// startReaper starts the reaper. Other users of SIGCHLD in this process are not affected (os/signal).
+func (t *Table) startReaper() {
+	t.reaper.wake = make(chan os.Signal, 1)
+	t.reaper.stop = make(chan struct{})
+	if os.Getpid() == 1 {
+		t.reaper.always.Store(true)
+	}
+	t.reaper.listen(t.reaper.always.Load())
+	t.reaper.done.Go(t.reapLoop)
+}
+
+func (r *reaper) listen(on bool) {
+	switch {
+	case on && !r.listening.Load():
+		signal.Notify(r.wake, unix.SIGCHLD)
+	case !on && r.listening.Load():
+		signal.Stop(r.wake)
+	}
+	r.listening.Store(on)
+}
+
+// wakeReaper makes the reaper search once more.
+func (t *Table) wakeReaper() {
+	select {
+	case t.reaper.wake <- unix.SIGCHLD:
+	default:
+	}
+}
+
+func (t *Table) stopReaper() {
+	close(t.reaper.stop)
+	t.reaper.done.Wait()
+	t.reaper.listen(false)
+}
+
+// reapLoop reaps dead orphans after each SIGCHLD and each fork, but waits for a delay between two searches.
+func (t *Table) reapLoop() {
+	r := &t.reaper
+	delay, again := reapDelayYoung, false
+	for {
+		if !again {
+			select {
+			case <-r.wake:
+			case <-r.stop:
+				return
+			}
+		}
+		newest := t.newestTree()
+		select {
+		case <-time.After(delay):
+		case <-r.stop:
+			return
+		}
+		if r.listening.Load() { // the search finds what exited before this signal
+			select {
+			case <-r.wake:
+			default:
+			}
+		}
+		living, reaped := 0, 0
+		if again = false; hasDeadChild() {
+			living, reaped, again = t.reapOrphans()
+		}
+		if on := again || living > 0 || r.always.Load() || t.hasTreeUpTo(newest); on != r.listening.Load() {
+			r.listen(on)
+			again = true // for a child that exited or was forked before that
+		}
+		switch {
+		case !r.listening.Load():
+			delay = reapDelayYoung
+		case reaped > 0:
+			delay = reapDelayBusy
+		default:
+			delay = reapDelay
+		}
+	}
+}
+
+// newestTree returns the number of the newest tree.
+func (t *Table) newestTree() uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.next
+}
+
+// hasTreeUpTo reports whether there is a tree with at most that number.
+func (t *Table) hasTreeUpTo(number uint64) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, e := range t.trees {
+		if e.number <= number {
+			return true
+		}
+	}
+	return false
+}
+
+// hasDeadChild reports whether a child of this process has exited and is not reaped. It takes 1 µs.
+func hasDeadChild() bool {
+	var info unix.Siginfo
+	err := unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOWAIT|unix.WNOHANG, nil)
+	return err == unix.EINTR || err == nil && info.Signo != 0
+}
+
+// reapOrphans reaps the dead orphans and counts the living ones. again says that a dead child may be a leader whose fork has not
+// returned yet.
+func (t *Table) reapOrphans() (living, reaped int, again bool) {
+	t.mu.Lock()
+	threads := slices.Collect(maps.Keys(t.threads))
+	t.mu.Unlock()
+	pids, err := procfs.OwnChildren(threads...)
+	if err != nil {
+		return 0, 0, false
+	}
+	for batch := range slices.Chunk(pids, reapBatch) {
+		l, r, a := t.reapSome(batch)
+		living, reaped, again = living+l, reaped+r, again || a
+	}
+	return living, reaped, again
+}
+
+// reapSome is reapOrphans for some children, which were listed before the locks were taken.
+func (t *Table) reapSome(pids []int) (living, reaped int, again bool) {
+	leader.Reaping.Lock()
+	defer leader.Reaping.Unlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, pid := range pids {
+		switch o, err := t.classify(pid); {
+		case err != nil || !o.owned:
+		case o.certain && reapIfDead(pid):
+			reaped++
+		case o.certain:
+			living++
+		default:
+			again = true
+		}
+	}
+	return living, reaped, again
+}
+
+// orphan is a child that is no leader and did not exist before the table.
+type orphan struct {
+	pid     int // 0 for another child
+	mark    uint64
+	inTree  bool // it has the mark of a tree that was not released
+	owned   bool // this table reaps it
+	certain bool // it is certainly no leader
+}
+
+// classify returns what a child is. t.mu is held.
+func (t *Table) classify(pid int) (o orphan, err error) {
+	if _, leader := t.leaders[pid]; leader || t.existedBefore(pid) {
+		return o, nil
+	}
+	o.pid = pid
+	if o.mark, err = Read(pid); err != nil {
+		return o, err
+	}
+	e, ok := t.trees[o.mark]
+	o.inTree = ok
+	o.certain = !t.forkPending || ok && e.leader != 0 // otherwise it may be a new leader, even without a mark if it changed that
+	o.owned = t.owns(o.mark)
+	return o, nil
+}
+
+// Orphans lists the living orphans with a mark. If certain is true and the leader has exited, the tree has no other living
+// process: each would be an orphan or a descendant of one, since this process is the parent of orphans, and no orphan
+// has changed or lost its mark. The error is ErrElusive if orphans exit faster than they are reaped.
+func (t *Table) Orphans(mark uint64) (pids []int, certain bool, err error) {
+	t.mu.Lock()
+	e := t.trees[mark]
+	t.mu.Unlock()
+	for range maxReapBatches {
+		living, more, err := t.orphansOf(e)
+		switch {
+		case err != nil:
+			return nil, false, nil
+		case more:
+			continue
+		}
+		certain = true
+		for _, o := range living {
+			certain = certain && o.inTree
+			if o.mark == mark {
+				pids = append(pids, o.pid)
+			}
+		}
+		return pids, certain, nil
+	}
+	return nil, false, ErrElusive
+}
+
+// orphansOf lists the living orphans among the children of the thread that has forked a leader and of the first thread, to
+// which all orphans are reparented. It reaps the dead ones. more says that it has reaped reapBatch and has to be called again.
+func (t *Table) orphansOf(e treeEntry) (living []orphan, more bool, err error) {
+	leader.Reaping.Lock()
+	defer leader.Reaping.Unlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	reaped := 0
+	for again := true; again; { // the children of a dead orphan may be reparented after the list was read
+		again, living = false, living[:0]
+		pids, err := t.childrenFor(e)
+		if err != nil {
+			return nil, false, err
+		}
+		for _, pid := range pids {
+			o, err := t.classify(pid)
+			switch {
+			case err != nil:
+				return nil, false, err
+			case o.pid == 0:
+			case o.owned && o.certain && reapIfDead(pid):
+				if reaped++; reaped == reapBatch {
+					return nil, true, nil
+				}
+				again = true
+			default:
+				living = append(living, o)
+			}
+		}
+	}
+	return living, false, nil
+}
+
+// childrenFor lists the children of those two threads. leader.Reaping and t.mu are held.
+func (t *Table) childrenFor(e treeEntry) (pids []int, err error) {
+	first, child := os.Getpid(), e.leader
+	if _, unreaped := t.leaders[child]; !unreaped {
+		child = 0
+	}
+	if e.thread != 0 && e.thread != first {
+		if pids, err = t.lists.Read(e.thread, child); err != nil {
+			return nil, err
+		}
+	}
+	more, err := t.lists.Read(first, 0)
+	return append(pids, more...), err
+}
+
+// reapIfDead reaps a child that has exited. It returns false for one that has not.
+func reapIfDead(pid int) bool {
+	got, err := syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
+	return err == syscall.ECHILD || got == pid
+}
+
+// Close waits a moment for orphans to exit and ends the reaping. All trees were released.
+func (t *Table) Close() {
+	if !t.enabled {
+		return
+	}
+	t.stopReaper()
+	if t.marks {
+		ceaseSubreaper()
+	}
+	for end := time.Now().Add(closeWait); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if living, _, again := t.reapOrphans(); living == 0 && !again {
+			break
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.lists.Close()
+}

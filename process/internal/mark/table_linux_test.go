@@ -1,0 +1,141 @@
+package mark
+
+import (
+	"os/exec"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/runnel-rpc/runnel/process/internal/leader"
+	"github.com/runnel-rpc/runnel/process/internal/proctest"
+)
+
+// openProvider opens a provider that is closed when the test is over.
+func openProvider(t *testing.T, all bool) *Provider {
+	t.Helper()
+	table, err := NewTable(42, all)
+	if err != nil {
+		t.Skip(err)
+	}
+	p := NewProvider(table, leader.System())
+	t.Cleanup(func() {
+		_ = p.Close()
+		if !proctest.Poll(func() bool { return len(proctest.Children()) == 0 }) {
+			t.Errorf("children are left: %v", proctest.Children())
+		}
+	})
+	return p
+}
+
+// A leader that changes its mark and exits before its fork has returned is not reaped as an orphan, though all unmarked children
+// are orphans.
+func TestLeaderIsNoOrphanDuringItsFork(t *testing.T) {
+	table := openProvider(t, true).table
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip(err)
+	}
+	mark, pid, err := table.Fork(func() (int, error) {
+		pid, err := syscall.ForkExec(bash, []string{"bash", "-c", "ulimit -S -R 1000000"}, &syscall.ProcAttr{})
+		if err == nil {
+			err = leader.AwaitChild(pid)
+		}
+		table.reapOrphans()
+		return pid, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := syscall.Wait4(pid, nil, syscall.WNOHANG, nil); got != pid {
+		t.Error("the leader was reaped:", err)
+	}
+	table.Reaped(pid)
+	table.Release(mark)
+}
+
+// The process id of a leader that was reaped may be that of another leader when its tree is released.
+func TestReleaseKeepsAnotherLeader(t *testing.T) {
+	const pid, first, second = 1234, 1, 2
+	table := &Table{enabled: true, marks: true, trees: map[uint64]treeEntry{first: {leader: pid}}, leaders: map[int]uint64{pid: first}}
+	table.Reaped(pid)
+	table.trees[second], table.leaders[pid] = treeEntry{leader: pid}, second
+	table.Release(first)
+	if table.leaders[pid] != second {
+		t.Error("the leader of the second tree is removed")
+	}
+	table.Release(second)
+	if len(table.leaders)+len(table.trees) > 0 {
+		t.Errorf("leaders %v, trees %v are left", table.leaders, table.trees)
+	}
+}
+
+// zombies counts the children that have exited.
+func zombies() (n int) {
+	for _, pid := range proctest.Children() {
+		if proctest.State(pid) == 'Z' {
+			n++
+		}
+	}
+	return n
+}
+
+// When many orphans exit at once, the locks are released after each batch, and the tree is still found to have no processes.
+func TestReapingReleasesLocksAfterABatch(t *testing.T) {
+	p := openProvider(t, false)
+	p.table.stopReaper()
+	defer p.table.startReaper()
+	const orphans = 3 * reapBatch
+	tree := proctest.Start(t, p, `i=0; while [ $i -lt `+strconv.Itoa(orphans)+` ]; do (true &); i=$((i+1)); done; echo; exec sleep 60`)
+	_ = tree.ReadLine()
+	if !proctest.Poll(func() bool { return zombies() >= orphans }) {
+		t.Fatalf("%d orphans have exited, want %d", zombies(), orphans)
+	}
+	for want := orphans - reapBatch; want > 0; want -= reapBatch {
+		_, more, err := p.table.orphansOf(treeEntry{})
+		if err != nil || !more || zombies() != want {
+			t.Errorf("more is %v, %v; %d zombies are left, want %d", more, err, zombies(), want)
+		}
+	}
+	if pids, certain, err := tree.Tree.(*Tree).Orphans(); len(pids) > 0 || !certain || err != nil || zombies() > 0 {
+		t.Errorf("Orphans() = %v, %v, %v; %d zombies are left", pids, certain, err, zombies())
+	}
+}
+
+// SIGCHLD is requested only while there may be orphans.
+func TestReaperListensWhileThereMayBeOrphans(t *testing.T) {
+	p := openProvider(t, false)
+	listens := func() bool { return p.table.reaper.listening.Load() }
+	proctest.Start(t, p, "true").End()
+	time.Sleep(3 * reapDelayYoung)
+	if listens() {
+		t.Error("the reaper listens after a short command")
+	}
+	tree := proctest.Start(t, p, "exec sleep 60")
+	if !proctest.Poll(listens) {
+		t.Error("the reaper does not listen while a command runs")
+	}
+	_ = tree.Signal(syscall.SIGKILL)
+	tree.End()
+	if !proctest.Poll(func() bool { return !listens() }) {
+		t.Error("the reaper listens after all trees have ended")
+	}
+	tree = proctest.Start(t, p, "(sleep 60 &); echo; exec sleep 60")
+	_ = tree.ReadLine()
+	p.NoteUnverified()
+	_ = tree.Signal(syscall.SIGKILL)
+	tree.End()
+	time.Sleep(3 * reapDelayYoung)
+	if !listens() {
+		t.Error("the reaper does not listen although an orphan may be left")
+	}
+}
+
+func TestMarkIdentifiesServerAndTree(t *testing.T) {
+	for _, instance := range []uint64{1, 42, MaxInstance - 1} {
+		m := Of(instance, 1<<40|7)
+		if !isMark(m) || Instance(m) != instance || m == Of(instance, 8) || m != Of(instance, 7) {
+			t.Errorf("Of(%d, 7) = %x, Instance is %d", instance, m, Instance(m))
+		}
+	}
+}

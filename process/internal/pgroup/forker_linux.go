@@ -1,0 +1,73 @@
+package pgroup
+
+import (
+	"runtime"
+	"syscall"
+
+	"github.com/runnel-rpc/runnel/process/internal/leader"
+	"github.com/runnel-rpc/runnel/process/internal/mark"
+)
+
+// New returns a provider whose leaders are killed when this process ends. The table sets no marks.
+func New(kernel leader.Kernel, table *mark.Table, tracker Tracker) *Provider {
+	f := forker{table: table, work: make(chan func()), done: make(chan struct{})}
+	go f.run()
+	return &Provider{kernel, f, tracker}
+}
+
+// NewPlain returns a provider whose leaders outlive this process.
+func NewPlain(kernel leader.Kernel) *Provider {
+	return &Provider{kernel, forker{table: &mark.Table{}}, untracked{}}
+}
+
+// forker forks all leaders on one thread. The kernel sends the parent-death signal of a child when the thread ends that has
+// forked it (PR_SET_PDEATHSIG), and threads of the runtime end at any time. Without work it forks on the caller's thread.
+type forker struct {
+	table *mark.Table
+	work  chan func()
+	done  chan struct{}
+}
+
+func (f *forker) run() {
+	runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
+	defer close(f.done)
+	for do := range f.work {
+		do()
+	}
+}
+
+func (f *forker) prepare(attr *syscall.ProcAttr) {
+	if f.work != nil {
+		attr.Sys.Pdeathsig = syscall.SIGKILL
+	}
+}
+
+func (f *forker) fork(fork func() (pid int, err error)) (pid int, err error) {
+	if f.work == nil {
+		return fork()
+	}
+	f.do(func() { pid, err = f.table.ForkUnmarked(fork) })
+	return pid, err
+}
+
+// do runs fn on the thread and returns after it. It is not called after close.
+func (f *forker) do(fn func()) {
+	done := make(chan struct{})
+	f.work <- func() {
+		defer close(done)
+		fn()
+	}
+	<-done
+}
+
+func (f *forker) observe(l *leader.Leader) { l.Observer = f.table }
+
+func (f *forker) reaped(pid int) { f.table.Reaped(pid) }
+
+func (f *forker) close() {
+	f.table.Close()
+	if f.work != nil {
+		close(f.work)
+		<-f.done
+	}
+}

@@ -1,0 +1,137 @@
+// Package pgroup contains trees by the process group of their leader and, on a terminal, by its kernel session.
+package pgroup
+
+import (
+	"errors"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/internal/containment"
+	"github.com/runnel-rpc/runnel/process/internal/leader"
+	"github.com/runnel-rpc/runnel/process/internal/memberwise"
+	"github.com/runnel-rpc/runnel/process/internal/proctable"
+)
+
+// Tracker is notified of the groups and kernel sessions of leaders. Its methods may be called from any goroutine.
+type Tracker interface {
+	// Add is called when a leader has started. With session, the tree is its kernel session instead of its group.
+	Add(pid int, session bool)
+	// Remove is called when the tree is closed.
+	Remove(pid int)
+}
+
+// Provider contains trees by process groups.
+type Provider struct {
+	kernel  leader.Kernel
+	forker  forker
+	tracker Tracker
+}
+
+// Prepare returns a new start.
+func (p *Provider) Prepare(attr *syscall.ProcAttr, _ bool) (containment.Start, error) {
+	p.forker.prepare(attr)
+	return &start{provider: p}, nil
+}
+
+// Controls returns false.
+func (p *Provider) Controls(string) bool { return false }
+
+// NoteUnverified does nothing.
+func (p *Provider) NoteUnverified() {}
+
+// Leftovers returns an error: a process that has left its group cannot be found.
+func (p *Provider) Leftovers() (containment.Lister, error) {
+	return nil, errors.New("processes of ended sessions may still run, and cannot be found")
+}
+
+// Close ends the forking thread and the reaping.
+func (p *Provider) Close() error {
+	p.forker.close()
+	return nil
+}
+
+type start struct {
+	containment.NoLimits
+	provider *Provider
+}
+
+func (s *start) Fork(fork func() (pid int, err error)) (pid int, err error) {
+	return s.provider.forker.fork(fork)
+}
+
+func (s *start) RetryFresh(error) bool { return false }
+
+func (s *start) Cancel(pid int) {
+	if pid != 0 {
+		s.provider.forker.reaped(pid)
+	}
+}
+
+func (s *start) Tree(l *leader.Leader, terminal bool) containment.Tree {
+	p := s.provider
+	p.forker.observe(l)
+	group := leader.Group{Leader: l, Kernel: p.kernel}
+	p.tracker.Add(l.PID, terminal)
+	if !terminal {
+		return &Tree{Group: group, tracker: p.tracker}
+	}
+	return &SessionTree{
+		Tree:    memberwise.Tree{Group: group, Lister: session(l.PID), ByNumber: true, Terminal: true},
+		tracker: p.tracker,
+	}
+}
+
+// Tree is the process group of a leader.
+type Tree struct {
+	leader.Group
+	tracker Tracker
+}
+
+// Usage returns nothing: the tree is not counted.
+func (t *Tree) Usage(bool) containment.Usage { return containment.Usage{} }
+
+// Close ends the tracking.
+func (t *Tree) Close() { t.tracker.Remove(t.PID) }
+
+// SessionTree is the kernel session of a leader (setsid(2)): its group, and those that a shell with job control makes for
+// its jobs. A process leaves it by setsid(2).
+type SessionTree struct {
+	memberwise.Tree
+	tracker Tracker
+}
+
+// Usage returns nothing: the tree is not counted.
+func (t *SessionTree) Usage(bool) containment.Usage { return containment.Usage{} }
+
+// Close ends the tracking.
+func (t *SessionTree) Close() {
+	t.CloseTree()
+	t.tracker.Remove(t.PID)
+}
+
+// session lists the processes of a kernel session. It is the number of the session, and of its leader.
+type session int
+
+func (s session) Each(f func(proctable.Entry)) error {
+	all, err := proctable.SessionMembers(int(s))
+	for _, m := range all {
+		f(m)
+	}
+	return err
+}
+
+func (s session) Contains(pid int) (bool, error) {
+	sid, err := unix.Getsid(pid)
+	return sid == int(s), err
+}
+
+func (s session) Signal(m proctable.Entry, sig syscall.Signal) error {
+	return proctable.Signal(m, sig, func(now proctable.Entry) (bool, error) { return now.Session == int(s), nil })
+}
+
+// untracked is a Tracker that does nothing.
+type untracked struct{}
+
+func (untracked) Add(int, bool) {}
+func (untracked) Remove(int)    {}
