@@ -85,7 +85,7 @@ func TestCancelWithoutFreeDescriptors(t *testing.T) {
 			const loop = `while :; do sleep 60 & wait; done`
 			pids := p.path("pids")
 			var started rpc.ExecuteResult
-			params := rpc.ExecuteParams{Command: rpc.Command{Shell: `trap '' TERM; setsid sh -c 'trap "" TERM; echo $$ >>` + pids + `; ` + loop + `' & echo $$ >>` + pids + `; ` + signalLoop}}
+			params := rpc.ExecuteParams{Command: rpc.Command{Shell: `trap '' TERM; setsid sh -c 'trap "" TERM; echo $$ >>` + pids + `; ` + loop + `' & echo $$ >>` + pids + `; ` + loop}}
 			if err := c.Call(t.Context(), rpc.MethodExecute, params, &started); err != nil {
 				t.Fatal(err)
 			}

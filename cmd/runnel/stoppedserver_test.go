@@ -50,7 +50,7 @@ func TestStoppedServer(t *testing.T) {
 			if verb == "attach" {
 				args = append(args, p.detach(t, "-c", command))
 			}
-			x := p.start(t, "hasty-runnel", args...)
+			x := p.start(t, "runnel-short-timeouts", args...)
 			x.expectLine("ready")
 			server.stopProcess(t)
 			x.expectExit(125)
@@ -135,7 +135,7 @@ func TestVerbsWithAStoppedServer(t *testing.T) {
 			default:
 				args = append(args, id)
 			}
-			all[p.start(t, "hasty-runnel", args...)] = "no response within 500ms"
+			all[p.start(t, "runnel-short-timeouts", args...)] = "no response within 500ms"
 		}
 	}
 	for x, why := range all {
