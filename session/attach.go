@@ -23,7 +23,7 @@ type Attachment struct {
 	detached bool // protected by Session.update
 }
 
-// Attach attaches a connection to the session. The caller must call Detach or Drop.
+// Attach attaches a connection to the session. The caller must call Detach or Disconnect.
 func (s *Session) Attach(o AttachOptions) *Attachment {
 	a := &Attachment{session: s, evicted: o.Evicted, cursor: s.log.NewCursor(o.Cursor)}
 	s.update(func(st *status) {
@@ -78,12 +78,12 @@ func reportEvicted(all []*Attachment) {
 }
 
 // Detach detaches the connection without ending the session. If there is no other hold, Spec.Linger starts.
-// Only the first call of Detach or Drop has an effect.
+// Only the first call of Detach or Disconnect has an effect.
 func (a *Attachment) Detach() { a.detach(false) }
 
-// Drop detaches a connection that was lost. If it was the last attachment, the session ends, unless Spec.Keep
+// Disconnect detaches a connection that was lost. If it was the last attachment, the session ends, unless Spec.Keep
 // is set.
-func (a *Attachment) Drop() { a.detach(true) }
+func (a *Attachment) Disconnect() { a.detach(true) }
 
 func (a *Attachment) detach(lost bool) {
 	a.cursor.Close()

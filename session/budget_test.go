@@ -12,35 +12,35 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-// share is what a log may hold at least, whatever the others do; slack is more than what one passes that by.
+// share is how much a log may hold if the budget is exceeded; slack is more than a log exceeds that by.
 const (
 	share = 128 << 10
 	slack = 128 << 10
 )
 
-// flood is a script that writes n bytes of lines.
+// flood returns a script that writes n bytes of lines.
 func flood(n int) string { return fmt.Sprintf("yes 0123456 | head -c %d", n) }
 
-// oldest is the place where what is kept of a session begins.
+// oldest returns the oldest position in the log of a session.
 func oldest(s *Session) int64 { return s.View().Oldest }
 
-// TestReplayTotal: when all logs together pass their bound, those of ended sessions go first, their records stay;
-// then nothing more that was consumed is kept; then who paces waits, but gets on with its share, and who is
-// detached loses its oldest. Nothing is counted for what is forgotten.
+// TestReplayTotal checks what happens when all logs together exceed the budget: the logs of ended sessions are
+// evicted, but not their records; then output that was read; then the log of a session with a blocking client
+// waits at its share, and a session without a client loses its oldest output. Removed sessions are not charged.
 func TestReplayTotal(t *testing.T) {
 	const total, size = 1 << 20, 3000000
 	r := registry(t, Options{ReplayTotal: total})
-	most := watch(t, r.budget)
-	var over []*Session
+	most := watchBudget(t, r.budget)
+	var old []*Session
 	var readers []*follower
 	for i := range 3 {
 		s := start(t, r, sh(fmt.Sprint("ended", i), flood(300000)))
 		ended(t, s)
-		over = append(over, s)
+		old = append(old, s)
 	}
-	for _, s := range over {
+	for _, s := range old {
 		if oldest(s) != 0 {
-			t.Errorf("%s was shed without need", s.ID())
+			t.Errorf("%s was evicted without need", s.ID())
 		}
 	}
 
@@ -49,29 +49,29 @@ func TestReplayTotal(t *testing.T) {
 	stuck.Write([]byte("\n"), nil, true)
 	settled(t, stuck)
 	if n := stuck.View().Counts.Written[stream.Stdout]; n < total/2 || n > total+slack {
-		t.Errorf("one that nobody else was in the way of wrote %d bytes", n)
+		t.Errorf("a session without competition wrote %d bytes", n)
 	}
-	if oldest(over[0]) == 0 || oldest(over[0]) > oldest(over[2]) && oldest(over[2]) > 0 {
-		t.Errorf("shed up to %d, %d and %d", oldest(over[0]), oldest(over[1]), oldest(over[2]))
+	if oldest(old[0]) == 0 || oldest(old[0]) > oldest(old[2]) && oldest(old[2]) > 0 {
+		t.Errorf("evicted up to %d, %d and %d", oldest(old[0]), oldest(old[1]), oldest(old[2]))
 	}
-	for _, s := range over {
+	for _, s := range old {
 		late := follow(t, s, stream.CursorOptions{})
 		readers = append(readers, late)
 		if got := late.whole(); s.Record() == nil || got[len(got)-1] != "completed" {
-			t.Errorf("%s tells %v", s.ID(), got)
+			t.Errorf("%s has the events %v", s.ID(), got)
 		}
 	}
-	first := follow(t, over[0], stream.CursorOptions{})
+	first := follow(t, old[0], stream.CursorOptions{})
 	if len(first.whole()) > 1 || !first.items[0].Gap || first.items[0].Lost != 300000 {
-		t.Errorf("the oldest one begins with %+v", first.items[0])
+		t.Errorf("the oldest session begins with %+v", first.items[0])
 	}
 
-	paced := start(t, r, sh("paced", "read x; "+flood(size)).piped())
-	g := follow(t, paced, stream.CursorOptions{Block: true})
-	paced.Write([]byte("\n"), nil, true)
-	settled(t, paced)
-	if n := paced.View().Counts.Written[stream.Stdout]; n < share/2 || n > share+slack {
-		t.Errorf("at its share, one has written %d bytes", n)
+	blocked := start(t, r, sh("blocked", "read x; "+flood(size)).piped())
+	g := follow(t, blocked, stream.CursorOptions{Block: true})
+	blocked.Write([]byte("\n"), nil, true)
+	settled(t, blocked)
+	if n := blocked.View().Counts.Written[stream.Stdout]; n < share/2 || n > share+slack {
+		t.Errorf("a session that is blocked at its share has written %d bytes", n)
 	}
 	g.whole()
 	checkWhole(t, g, size)
@@ -79,23 +79,23 @@ func TestReplayTotal(t *testing.T) {
 	detached := start(t, r, sh("detached", flood(size)))
 	ended(t, detached)
 	if v := detached.View(); v.Last-v.Oldest > share+slack || v.Last != size+2 {
-		t.Errorf("the detached one keeps %d to %d", v.Oldest, v.Last)
+		t.Errorf("the session without a client keeps %d to %d", v.Oldest, v.Last)
 	}
 
 	f.whole()
 	checkWhole(t, f, size)
 	if n := most(); n > total+3*(share+slack) {
-		t.Errorf("all together held %d bytes", n)
+		t.Errorf("all logs together held %d bytes", n)
 	}
-	forgetAll(r)
+	removeAllRetained(r)
 	if r.budget.Used() == 0 {
-		t.Error("what is still read is not counted")
+		t.Error("logs that are still read are not charged")
 	}
 	for _, x := range append(readers, first, f, g) {
-		x.Drop()
+		x.Disconnect()
 	}
 	if n := r.budget.Used(); n != 0 {
-		t.Errorf("%d bytes are counted when all are forgotten", n)
+		t.Errorf("%d bytes are charged after all sessions were removed", n)
 	}
 }
 
@@ -105,7 +105,7 @@ func (s Spec) piped() Spec {
 	return s
 }
 
-// settled waits until, for a while, a session has written nothing more.
+// settled waits until a session has written nothing for a while.
 func settled(t *testing.T, s *Session) {
 	t.Helper()
 	var last int64 = -1
@@ -116,7 +116,7 @@ func settled(t *testing.T, s *Session) {
 		}
 		return time.Since(since) > 300*time.Millisecond
 	}) {
-		t.Fatal("it does not stand still")
+		t.Fatal("the session does not stop writing")
 	}
 }
 
@@ -124,16 +124,16 @@ func checkWhole(t *testing.T, f *follower, size int) {
 	t.Helper()
 	for _, it := range f.items {
 		if it.Gap {
-			t.Errorf("%+v of a pacing one", it)
+			t.Errorf("a blocking client got %+v", it)
 		}
 	}
 	if got := f.output(); got != strings.Repeat("0123456\n", size/8) {
-		t.Errorf("%d bytes came of %d", len(got), size)
+		t.Errorf("%d bytes of %d were read", len(got), size)
 	}
 }
 
-// watch looks at a budget until the returned function is called, which tells the most that was used.
-func watch(t *testing.T, b *stream.Budget) func() int64 {
+// watchBudget samples a budget until the end of the test. The returned function returns the largest use.
+func watchBudget(t *testing.T, b *stream.Budget) func() int64 {
 	var most atomic.Int64
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -151,8 +151,8 @@ func watch(t *testing.T, b *stream.Budget) func() int64 {
 	return most.Load
 }
 
-// forgetAll is what expire does when their time has passed.
-func forgetAll(r *Registry) {
+// removeAllRetained does what expire does when the time of all ended sessions has passed.
+func removeAllRetained(r *Registry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for e := r.ended.Front(); e != nil; e = r.ended.Front() {
@@ -160,8 +160,8 @@ func forgetAll(r *Registry) {
 	}
 }
 
-// TestNothingIsCountedAfterExpiry, whatever the sessions wrote and however they were forgotten.
-func TestNothingIsCountedAfterExpiry(t *testing.T) {
+// TestRemovedSessionsAreNotCharged checks that for each way in which ended sessions are removed.
+func TestRemovedSessionsAreNotCharged(t *testing.T) {
 	for name, o := range map[string]Options{
 		"by time":   {Retain: 20 * time.Millisecond, MaxRetained: 100},
 		"by number": {Retain: time.Hour, MaxRetained: 1},
@@ -177,34 +177,33 @@ func TestNothingIsCountedAfterExpiry(t *testing.T) {
 				ended(t, s)
 			}
 			if o.Retain > time.Minute {
-				forgetAll(r)
+				removeAllRetained(r)
 			}
 			if !poll(patience, func() bool { return r.budget.Used() == 0 }) {
-				t.Errorf("%d bytes are counted", r.budget.Used())
+				t.Errorf("%d bytes are charged", r.budget.Used())
 			}
 		})
 	}
 }
 
-// TestEndedLogIsShedWhenItsReaderGoes: a session that is held up because all logs together are at their bound gets on
-// then, though nobody appends any more who would look for what can be given up.
-func TestEndedLogIsShedWhenItsReaderGoes(t *testing.T) {
+// TestEndedLogIsEvictedWhenItsReaderDetaches checks that this lets an append continue that waits for the budget.
+func TestEndedLogIsEvictedWhenItsReaderDetaches(t *testing.T) {
 	const total, size = 1 << 20, 3000000
 	r := registry(t, Options{ReplayTotal: total})
-	over := start(t, r, sh("over", flood(900000)+"; read x").piped())
-	reader := follow(t, over, stream.CursorOptions{Block: true})
-	settled(t, over)
-	held := start(t, r, sh("held", flood(size)))
-	follow(t, held, stream.CursorOptions{Block: true})
-	settled(t, held)
-	written := func() int64 { return held.View().Counts.Written[stream.Stdout] }
-	over.Write(nil, nil, true)
-	ended(t, over)
+	old := start(t, r, sh("old", flood(900000)+"; read x").piped())
+	reader := follow(t, old, stream.CursorOptions{Block: true})
+	settled(t, old)
+	waiting := start(t, r, sh("waiting", flood(size)))
+	follow(t, waiting, stream.CursorOptions{Block: true})
+	settled(t, waiting)
+	written := func() int64 { return waiting.View().Counts.Written[stream.Stdout] }
+	old.Write(nil, nil, true)
+	ended(t, old)
 	if n := written(); n > total/2 {
-		t.Fatalf("it is not held up: it has written %d bytes", n)
+		t.Fatalf("the session does not wait: it has written %d bytes", n)
 	}
-	reader.Drop()
+	reader.Disconnect()
 	if !poll(patience, func() bool { return written() > total/2 }) {
-		t.Errorf("it has written %d bytes", written())
+		t.Errorf("the waiting session has written %d bytes", written())
 	}
 }

@@ -15,20 +15,20 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-// Fault 1: whatever is done at once to a few sessions that run, end and are looked for, nothing breaks, and
-// each tells a life that makes sense.
-func TestFault1Hammer(t *testing.T) {
-	const sessions, hands, strokes = 6, 300, 30
+// TestConcurrentUse calls all methods of a few sessions concurrently, and checks that the events of each session
+// are in an order that is possible.
+func TestConcurrentUse(t *testing.T) {
+	const sessions, workers, calls = 6, 300, 30
 	r := registry(t, Options{MaxSessions: sessions, ReplayBytes: 16 << 10})
 	var all []*Session
-	var witnesses []*follower
+	var followers []*follower
 	var watching sync.WaitGroup
 	for i := range sessions {
 		spec := sh(fmt.Sprint(i), "cat & while :; do echo output; echo error >&2; sleep 0.001; done")
 		spec.Program.Stdin, spec.Timeout, spec.StreamTimeout = true, time.Minute, time.Minute
 		s := reserve(t, r, spec)
-		f := follow(t, s, stream.CursorOptions{EventsOnly: true}) // so that it ends only when told to
-		all, witnesses = append(all, s), append(witnesses, f)
+		f := follow(t, s, stream.CursorOptions{EventsOnly: true}) // keeps the session alive until it is canceled
+		all, followers = append(all, s), append(followers, f)
 		go s.Start()
 		watching.Go(func() {
 			for last := false; !last; {
@@ -43,9 +43,9 @@ func TestFault1Hammer(t *testing.T) {
 		})
 	}
 	var work sync.WaitGroup
-	for hand := range hands {
+	for worker := range workers {
 		work.Go(func() {
-			for stroke := range strokes {
+			for call := range calls {
 				s := all[rand.IntN(len(all))]
 				var err error
 				switch rand.IntN(9) {
@@ -54,7 +54,7 @@ func TestFault1Hammer(t *testing.T) {
 				case 1, 2:
 					err = s.Resume()
 				case 3:
-					_, err = s.Signal(syscall.SIGWINCH) // which nobody minds
+					_, err = s.Signal(syscall.SIGWINCH) // ignored by default
 				case 4:
 					w := s.Write(make([]byte, rand.IntN(10_000)), nil, false)
 					if !s.Withdraw(w) {
@@ -65,7 +65,7 @@ func TestFault1Hammer(t *testing.T) {
 					for range rand.IntN(20) {
 						a.Next()
 					}
-					a.Drop()
+					a.Disconnect()
 				case 7:
 					_, _ = r.Find("me", s.ID())
 					r.List("me")
@@ -73,16 +73,16 @@ func TestFault1Hammer(t *testing.T) {
 					s.Capture(100, 100)
 				case 8:
 					var other *Session
-					if other, _, err = r.Reserve(sh(fmt.Sprint(hand, stroke), "exit")); err == nil {
+					if other, _, err = r.Reserve(sh(fmt.Sprint(worker, call), "exit")); err == nil {
 						err = other.Start()
 					} else if errors.As(err, new(*LimitError)) {
 						err = nil
 					}
 				}
-				if stroke == strokes/2 && hand < sessions {
+				if call == calls/2 && worker < sessions {
 					grace := 100 * time.Millisecond
-					<-all[hand].Ready() // else it would never run
-					all[hand].End(Canceled, &grace)
+					<-all[worker].Ready() // else the start may be canceled
+					all[worker].End(Canceled, &grace)
 				}
 				if err != nil && !errors.As(err, new(*StateError)) && !errors.Is(err, os.ErrProcessDone) {
 					t.Error(err)
@@ -92,8 +92,8 @@ func TestFault1Hammer(t *testing.T) {
 	}
 	over := make(chan struct{})
 	go func() { work.Wait(); watching.Wait(); close(over) }()
-	within(t, "the hammering", over)
-	for i, f := range witnesses {
+	within(t, "the calls", over)
+	for i, f := range followers {
 		ended(t, all[i])
 		state := ""
 		for n, it := range f.items {

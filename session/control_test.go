@@ -16,9 +16,9 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-// While the tree of a session is signalled, which may take long, everybody else gets on: who looks at that session,
-// attaches to it, ends it, and all other sessions, which are kept and forgotten as ever.
-func TestASlowSignalHoldsUpNobodyElse(t *testing.T) {
+// TestASlowSignalBlocksNothingElse checks that while signals are sent to a tree, which may take long, the session
+// can be viewed, attached to and ended, and other sessions start, end and are removed.
+func TestASlowSignalBlocksNothingElse(t *testing.T) {
 	r := registry(t, Options{MaxRetained: 1})
 	s := start(t, r, sh("signaled", "echo ready; sleep 60"))
 	f := follow(t, s, stream.CursorOptions{EventsOnly: true})
@@ -27,7 +27,7 @@ func TestASlowSignalHoldsUpNobodyElse(t *testing.T) {
 		result <- s.control(func(_ tree, state State) error {
 			close(begun)
 			<-over
-			return s.moveFrom(state, Paused, func(*status) { t.Error("paused when its end has begun") })
+			return s.moveFrom(state, Paused, func(*status) { t.Error("paused after its end has begun") })
 		})
 	}()
 	within(t, "the signal", begun)
@@ -36,27 +36,27 @@ func TestASlowSignalHoldsUpNobodyElse(t *testing.T) {
 	go func() {
 		defer close(others)
 		if v := s.View(); v.State != Running {
-			t.Errorf("it is %v", v.State)
+			t.Errorf("the state is %v", v.State)
 		}
 		if n := len(r.List("me")); n != 1 {
 			t.Errorf("%d sessions are listed", n)
 		}
 		s.Attach(AttachOptions{}).Detach()
 		s.Hold()()
-		for i := range 3 { // each but the last one is forgotten
+		for i := range 3 { // each but the last one is removed
 			ended(t, start(t, r, sh(fmt.Sprint(i), "echo x")))
 		}
 		go func() { s.End(Canceled, nil); close(end) }()
 		if !poll(patience, func() bool { return s.View().State == Ending }) {
-			t.Error("its end does not begin")
+			t.Error("the end does not begin")
 		}
 	}()
-	within(t, "what others do", others)
+	within(t, "the other calls", others)
 	close(over)
 	within(t, "the signal of the end", end)
 	var state *StateError
 	if err := <-result; !errors.As(err, &state) || state.State != Ending {
-		t.Errorf("a pause that came too late: %v", err)
+		t.Errorf("a pause during the end: %v", err)
 	}
 	if rec := ended(t, s); rec.Cause != Canceled || rec.Escalated {
 		t.Errorf("%+v", rec)
@@ -66,16 +66,17 @@ func TestASlowSignalHoldsUpNobodyElse(t *testing.T) {
 	}
 }
 
-// What a tree writes after it was resumed lies behind the event that says so: each line tells when it was written.
+// TestOutputFollowsTheResume checks that output after a resume follows its event. Each line is the time at which
+// it was written.
 func TestOutputFollowsTheResume(t *testing.T) {
 	if _, err := exec.LookPath("bash"); err != nil {
-		t.Skip("SKIPPED: there is no bash, which tells the time in microseconds:", err)
+		t.Skip("SKIPPED: bash, which prints the time in microseconds, is not installed:", err)
 	}
 	s := run(t, `exec bash -c 'while :; do echo $EPOCHREALTIME; done'`, nil)
 	f := follow(t, s, stream.CursorOptions{Block: true})
 	f.line(0)
 	stop, stopped := make(chan struct{}), make(chan struct{})
-	go func() { // who holds the session's lock gives the tree time
+	go func() { // holding the session's lock gives the tree time to write
 		defer close(stopped)
 		for {
 			select {
@@ -112,7 +113,7 @@ func TestOutputFollowsTheResume(t *testing.T) {
 			}
 			for line := range strings.Lines(string(it.Data)) {
 				if at, _ := strconv.ParseFloat(strings.TrimSpace(line), 64); at > begin {
-					t.Fatalf("%s was written %.0f µs behind the resume, and lies before it", strings.TrimSpace(line), (at-begin)*1e6)
+					t.Fatalf("%s was written %.0f µs after the resume, and precedes it in the log", strings.TrimSpace(line), (at-begin)*1e6)
 				}
 			}
 		}

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/runnel-rpc/runnel/stream"
 )
@@ -23,7 +23,7 @@ func TestStreamTimeoutEndsTheTree(t *testing.T) {
 	f := follow(t, s, cursor)
 	child := f.pid(0)
 	rec := ended(t, s)
-	if d := gocmp.Diff([]string{"started", "completed"}, f.whole()); d != "" {
+	if d := cmp.Diff([]string{"started", "completed"}, f.whole()); d != "" {
 		t.Error(d)
 	}
 	if rec.Cause != StreamTimedOut || rec.ExecutionTime < span*9/10 || alive(child) {

@@ -88,7 +88,7 @@ type ending struct {
 	killAt    time.Time      // when the grace passes, if timer is set
 	timer     *time.Timer    // calls graceExpired at killAt, then abandons a command that SIGKILL does not end
 	graceOver bool           // killAt has passed
-	hurry     bool           // draining must not wait any more
+	skipDrain bool           // draining does not wait (any more)
 	escalated bool           // SIGKILL was sent
 	// interrupt ends the wait of the supervisor in the current phase; nil if it does not wait.
 	interrupt context.CancelFunc
@@ -108,7 +108,7 @@ func (e *ending) mayWait() bool {
 	case notEnding: // for descendants, with Spec.WaitForTree
 		return true
 	case draining: // for the end of the output
-		return !e.hurry
+		return !e.skipDrain
 	case sweeping: // for the tree to react to the stop signal
 		return !e.graceOver
 	}
@@ -199,7 +199,7 @@ func (s *Session) requestEnd(st *status, cause Cause, grace time.Duration, hasEx
 	switch {
 	case st.state == Ended:
 	case st.state == Ending:
-		e.hurry = e.hurry || e.phase > signaled
+		e.skipDrain = e.skipDrain || e.phase > signaled
 		s.shortenGrace(e, grace)
 	case e.phase == requested:
 		e.grace = min(e.grace, grace)
@@ -208,7 +208,7 @@ func (s *Session) requestEnd(st *status, cause Cause, grace time.Duration, hasEx
 		e.advance(requested)
 		s.cancelStart(&st.start)
 	case hasExited:
-		e.cause, e.grace, e.hurry = Exited, grace, true
+		e.cause, e.grace, e.skipDrain = Exited, grace, true
 		s.beginEnd(st, exited)
 		s.shortenGrace(e, grace)
 	default:
@@ -271,7 +271,7 @@ func (s *Session) graceExpired() {
 		}
 		e.graceOver = true
 		if e.phase > signaled {
-			e.hurry = true
+			e.skipDrain = true
 			return
 		}
 		p = st.proc

@@ -15,7 +15,7 @@ import (
 	"github.com/runnel-rpc/runnel/process"
 )
 
-// awaitZombie waits until anyone can see that a child of this process has exited.
+// awaitZombie waits until a child of this process has exited, without reaping it.
 func awaitZombie(t *testing.T, pid int) {
 	t.Helper()
 	var info unix.Siginfo
@@ -24,11 +24,11 @@ func awaitZombie(t *testing.T, pid int) {
 		if err == unix.EINTR {
 			continue
 		}
-		return // ECHILD says that it was reaped already
+		return // ECHILD means that it was reaped already
 	}
 }
 
-// Issue 8, section 1: a command that exited before an end was asked for has exited, whatever asked.
+// TestExitBeforeTheRequestIsTheCause checks that the cause is Exited if the command exits before End is called.
 func TestExitBeforeTheRequestIsTheCause(t *testing.T) {
 	for name, cause := range map[string]Cause{
 		"cancel": Canceled, "timeout": TimedOut, "stream timeout": StreamTimedOut, "disconnect": Disconnected, "shutdown": Shutdown,
@@ -58,8 +58,8 @@ func TestExitBeforeTheRequestIsTheCause(t *testing.T) {
 	}
 }
 
-// The same deterministically: the supervisor is kept from noticing the exit.
-func TestExitThatNobodyNoticedIsTheCause(t *testing.T) {
+// TestUnnoticedExitIsTheCause checks that the cause is Exited also if the supervisor has not noticed the exit.
+func TestUnnoticedExitIsTheCause(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		script string
@@ -68,8 +68,8 @@ func TestExitThatNobodyNoticedIsTheCause(t *testing.T) {
 	}{
 		"kill":                                 {"exit 3", false, Exited},
 		"kill, with a descendant":              {"sleep 60 & exit 3", false, Exited},
-		"wait, with nobody else":               {"exit 3", true, Exited},
-		"wait, kept running by a descendant":   {"sleep 60 & exit 3", true, Canceled},
+		"wait, without descendants":            {"exit 3", true, Exited},
+		"wait, with a descendant":              {"sleep 60 & exit 3", true, Canceled},
 		"kill, and the command has not exited": {"exec sleep 60", false, Canceled},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -87,14 +87,14 @@ func TestExitThatNobodyNoticedIsTheCause(t *testing.T) {
 			if rec.Cause != c.want || rec.Escalated {
 				t.Errorf("%+v", rec)
 			}
-			if told := slices.Contains(f.whole(), "canceled"); told != (c.want == Canceled) {
-				t.Errorf("the log says that it is canceled: %v", told)
+			if canceled := slices.Contains(f.whole(), "canceled"); canceled != (c.want == Canceled) {
+				t.Errorf("the log has a canceled event: %v", canceled)
 			}
 		})
 	}
 }
 
-// newUnsupervised starts a session that nobody supervises yet.
+// newUnsupervised starts a session without a supervisor.
 func newUnsupervised(t *testing.T, spec Spec) *Session {
 	t.Helper()
 	r := registry(t, Options{})
@@ -109,7 +109,7 @@ func newUnsupervised(t *testing.T, spec Spec) *Session {
 	return s
 }
 
-// A command that exits as soon as it goes on was resumed, and that comes before its exit.
+// TestResumeThatLeadsToTheExit checks that the resume is in the log if it makes the command exit.
 func TestResumeThatLeadsToTheExit(t *testing.T) {
 	t.Parallel()
 	s := run(t, "exec sleep 60", nil)
@@ -117,7 +117,7 @@ func TestResumeThatLeadsToTheExit(t *testing.T) {
 	if err := s.Pause(); err != nil {
 		t.Fatal(err)
 	}
-	err := s.control(func(p tree, _ State) error { // as Resume does, but that the exit comes before it is noted
+	err := s.control(func(p tree, _ State) error { // like Resume, but the command exits before the state changes
 		_ = syscall.Kill(p.PID(), syscall.SIGKILL)
 		awaitZombie(t, p.PID())
 		poll(100*time.Millisecond, func() bool { return s.View().State != Paused })

@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/stream"
@@ -255,7 +255,7 @@ func TestDeadlines(t *testing.T) {
 				if rec := s.Record(); rec.Cause != c.cause || rec.Escalated != c.escalated {
 					t.Errorf("got %+v, want cause %v, escalated %v", rec, c.cause, c.escalated)
 				}
-				if d := gocmp.Diff(c.record, f.record); d != "" {
+				if d := cmp.Diff(c.record, f.record); d != "" {
 					t.Error(d)
 				}
 				r.Shutdown(context.Background())

@@ -11,7 +11,7 @@ import (
 
 const stubborn = "trap '' TERM; echo; exec sleep 60"
 
-// TestAShorterGraceCounts, whoever asks for it, and a longer one does not, once the end has begun.
+// TestAShorterGraceCounts checks that once the end has begun, a grace can be shortened but not lengthened.
 func TestAShorterGraceCounts(t *testing.T) {
 	t.Parallel()
 	long, short := time.Hour, 20*time.Millisecond
@@ -33,7 +33,7 @@ func TestAShorterGraceCounts(t *testing.T) {
 	}
 	t.Run("after the exit", func(t *testing.T) {
 		t.Parallel()
-		// The shell ignores SIGTERM before it forks: the descendant must not be signaled before it ignores it.
+		// The shell ignores SIGTERM before the fork, so that the descendant ignores it from its start.
 		s := run(t, "trap '' TERM; sleep 60 >/dev/null 2>&1 & exit", func(o *Spec) { o.Grace = long })
 		awaitEnding(t, s)
 		s.End(Canceled, &short)
@@ -43,8 +43,8 @@ func TestAShorterGraceCounts(t *testing.T) {
 	})
 }
 
-// TestEndTwiceLosesNothing: a client under block gets all output of before the end, however often the end is
-// asked for while the process still runs.
+// TestEndTwiceLosesNothing checks that a blocking client gets all output from before the end if the end is
+// requested again while the process runs.
 func TestEndTwiceLosesNothing(t *testing.T) {
 	t.Parallel()
 	r := registry(t, Options{ReplayBytes: 64 << 10})
@@ -61,7 +61,7 @@ func TestEndTwiceLosesNothing(t *testing.T) {
 		it, ok := a.Next()
 		if !ok {
 			if !poll(patience, func() bool { it, ok = a.Next(); return ok }) {
-				t.Fatalf("%d bytes, and no more", got)
+				t.Fatalf("no more output after %d bytes", got)
 			}
 		}
 		if it.Gap {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The index lists what a plain list does, also when the clock stands still or is set back.
+// TestIndex compares the index with a slice, also while the clock stands still or is set back.
 func TestIndex(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	var x index

@@ -85,21 +85,21 @@ func TestContradictionsPanic(t *testing.T) {
 }
 
 // TestUpdateInterruptsTheSupervisor checks when a wait of the supervisor ends: for descendants when the end
-// begins, for output when it must hurry, and for the tree when the grace has passed.
+// begins, for output when draining is skipped, and for the tree when the grace has passed.
 func TestUpdateInterruptsTheSupervisor(t *testing.T) {
 	for name, c := range map[string]struct {
 		end         ending
 		interrupted bool
 	}{
-		"not ending":           {ending{phase: notEnding}, false},
-		"signaled":             {ending{phase: signaled}, true},
-		"exited":               {ending{phase: exited}, true},
-		"draining":             {ending{phase: draining}, false},
-		"draining, grace over": {ending{phase: draining, graceOver: true}, false},
-		"draining in a hurry":  {ending{phase: draining, hurry: true}, true},
-		"sweeping":             {ending{phase: sweeping}, false},
-		"sweeping in a hurry":  {ending{phase: sweeping, hurry: true}, false},
-		"sweeping, grace over": {ending{phase: sweeping, graceOver: true}, true},
+		"not ending":              {ending{phase: notEnding}, false},
+		"signaled":                {ending{phase: signaled}, true},
+		"exited":                  {ending{phase: exited}, true},
+		"draining":                {ending{phase: draining}, false},
+		"draining, grace over":    {ending{phase: draining, graceOver: true}, false},
+		"draining, skipped":       {ending{phase: draining, skipDrain: true}, true},
+		"sweeping":                {ending{phase: sweeping}, false},
+		"sweeping, drain skipped": {ending{phase: sweeping, skipDrain: true}, false},
+		"sweeping, grace over":    {ending{phase: sweeping, graceOver: true}, true},
 	} {
 		ctx, cancel := context.WithCancel(context.Background())
 		c.end.interrupt = cancel

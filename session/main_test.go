@@ -19,15 +19,13 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-// patience bounds every wait of these tests; none needs more than a fraction of it.
+// patience limits each wait of the tests, which need a fraction of it.
 const patience = 20 * time.Second
 
-// The tests run real processes and look at them in /proc.
-
-// TestMain fails if the tests leave a descriptor, a goroutine or a child behind.
+// TestMain fails if the tests leave an open descriptor, a goroutine or a child process.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	_ = flag.Set("test.parallel", "16") // those that are parallel do little but wait
+	_ = flag.Set("test.parallel", "16") // the parallel tests mostly wait
 	process.Step()
 	openHost()
 	r := NewRegistry(Options{MaxSessions: 1, Host: host})
@@ -38,7 +36,7 @@ func TestMain(m *testing.M) {
 	}
 	r.Shutdown(context.Background())
 	warm := make(chan os.Signal, 1)
-	signal.Notify(warm, syscall.SIGCHLD) // starts a goroutine that never ends, once
+	signal.Notify(warm, syscall.SIGCHLD) // starts a goroutine of os/signal that never ends
 	signal.Stop(warm)
 	fds, goroutines := descriptors(), runtime.NumGoroutine()
 	code := m.Run()
@@ -51,14 +49,14 @@ func TestMain(m *testing.M) {
 	}
 	if code == 0 && !poll(5*time.Second, clean) {
 		stacks := make([]byte, 1<<20)
-		fmt.Fprintf(os.Stderr, "left behind: descriptors %d → %v, goroutines %d → %d, children %v\n%s",
+		fmt.Fprintf(os.Stderr, "left: descriptors %d → %v, goroutines %d → %d, children %v\n%s",
 			len(fds), descriptors(), goroutines, runtime.NumGoroutine(), children(), stacks[:runtime.Stack(stacks, true)])
 		code = 1
 	}
 	os.Exit(code)
 }
 
-// host holds the sessions of most tests: by what RUNNEL_TEST_CONTAINMENT says, else by process groups alone.
+// host starts the sessions of most tests, with the containment in RUNNEL_TEST_CONTAINMENT. It is nil by default.
 var host *process.Host
 
 func openHost() {
@@ -83,7 +81,7 @@ func descriptors() (list []string) {
 	return list
 }
 
-// children lists ours, zombies too.
+// children lists the children of this process, with zombies.
 func children() (pids []string) {
 	entries, _ := os.ReadDir("/proc")
 	for _, e := range entries {
@@ -94,7 +92,7 @@ func children() (pids []string) {
 	return pids
 }
 
-// stat is the fields of /proc/PID/stat behind the name, the state first.
+// stat returns the fields of /proc/PID/stat after the name, beginning with the state.
 func stat(pid string) []string {
 	line, _ := os.ReadFile("/proc/" + pid + "/stat")
 	return strings.Fields(string(line[strings.LastIndexByte(string(line), ')')+1:]))
@@ -123,7 +121,7 @@ func within(t testing.TB, what string, c <-chan struct{}) {
 	}
 }
 
-// registry returns one that is shut down, by force, when the test is over.
+// registry returns a registry that is shut down, without a grace, at the end of the test.
 func registry(t testing.TB, o Options) *Registry {
 	t.Helper()
 	if o.Host == nil {
@@ -143,7 +141,7 @@ func registry(t testing.TB, o Options) *Registry {
 	return r
 }
 
-// sh is a session of a shell script, of owner "me".
+// sh returns the spec of a shell script of the owner "me".
 func sh(id, script string) Spec {
 	return Spec{
 		ID: id, Owner: "me", Params: script, Grace: patience,
@@ -172,12 +170,12 @@ func start(t testing.TB, r *Registry, spec Spec) *Session {
 	return s
 }
 
-// run starts a script in a registry of its own. What, if not nil, changes the spec.
-func run(t testing.TB, script string, what func(*Spec)) *Session {
+// run starts a script in a registry of its own. Change, if not nil, changes the spec.
+func run(t testing.TB, script string, change func(*Spec)) *Session {
 	t.Helper()
 	spec := sh("session", script)
-	if what != nil {
-		what(&spec)
+	if change != nil {
+		change(&spec)
 	}
 	return start(t, registry(t, Options{}), spec)
 }
@@ -197,7 +195,7 @@ func ended(t testing.TB, s *Session) *Record {
 	return s.Record()
 }
 
-// follower takes the events of a session, by an attachment that it drops when the test is over.
+// follower reads the log of a session through an attachment that is disconnected at the end of the test.
 type follower struct {
 	*Attachment
 	t     testing.TB
@@ -209,11 +207,11 @@ func follow(t testing.TB, s *Session, o stream.CursorOptions) *follower {
 	f := &follower{t: t, ready: make(chan struct{}, 1)}
 	o.Ready = func() { f.ready <- struct{}{} }
 	f.Attachment = s.Attach(AttachOptions{Cursor: o})
-	t.Cleanup(f.Drop)
+	t.Cleanup(f.Disconnect)
 	return f
 }
 
-// until takes items until ok.
+// until reads items until ok returns true.
 func (f *follower) until(what string, ok func() bool) {
 	f.t.Helper()
 	for !ok() {
@@ -226,7 +224,7 @@ func (f *follower) until(what string, ok func() bool) {
 	}
 }
 
-// line waits for a line of output and returns it.
+// line waits for line n of the output and returns it.
 func (f *follower) line(n int) string {
 	f.t.Helper()
 	f.until("a line", func() bool { return strings.Count(f.output(), "\n") > n })
@@ -250,7 +248,7 @@ func (f *follower) output() string {
 	return b.String()
 }
 
-// whole takes all to the record, and returns what the state events say.
+// whole reads to the record, and returns the statuses of the state events.
 func (f *follower) whole() (statuses []string) {
 	f.t.Helper()
 	f.until("the record", func() bool {
@@ -271,11 +269,11 @@ func (f *follower) whole() (statuses []string) {
 	return statuses
 }
 
-// tail is all of a session's stdout that the log has.
+// tail returns the stdout of a session that is in the log.
 func tail(s *Session) string {
 	b, _ := s.log.Tail(stream.Stdout, 1<<30)
 	return string(b)
 }
 
-// failure is the error of a call that returns something else, too.
+// failure returns the error of a call that returns another value too.
 func failure[T any](_ T, err error) error { return err }

@@ -3,7 +3,6 @@
 package session
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,13 +13,13 @@ import (
 	"testing"
 	"time"
 
-	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/runnel-rpc/runnel/process"
 )
 
-// Fault 2: of many that come at once exactly as many get a slot as there are.
-func TestFault2TheBoundIsAtomic(t *testing.T) {
+// TestMaxSessionsIsAtomic checks that concurrent calls of Reserve never take more slots than there are.
+func TestMaxSessionsIsAtomic(t *testing.T) {
 	const slots = 5
 	r := registry(t, Options{MaxSessions: slots})
 	var most, refused, ran atomic.Int32
@@ -36,7 +35,7 @@ func TestFault2TheBoundIsAtomic(t *testing.T) {
 			case errors.As(err, &limit):
 				refused.Add(1)
 				if limit.Limit != slots || limit.Running != slots {
-					t.Errorf("refused by %+v", limit)
+					t.Errorf("refused with %+v", limit)
 				}
 			case err != nil || !created:
 				t.Errorf("created %v, %v", created, err)
@@ -51,15 +50,15 @@ func TestFault2TheBoundIsAtomic(t *testing.T) {
 	}
 	all.Wait()
 	if most.Load() > slots || ran.Load() < slots || ran.Load()+refused.Load() != 200 {
-		t.Errorf("%d at once of %d slots; %d ran, %d were refused", most.Load(), slots, ran.Load(), refused.Load())
+		t.Errorf("%d at once with %d slots; %d ran, %d were refused", most.Load(), slots, ran.Load(), refused.Load())
 	}
 	if n := r.Running(); n != 0 {
-		t.Errorf("%d slots are taken when all have ended", n)
+		t.Errorf("%d slots are in use after all have ended", n)
 	}
 }
 
-// Fault 2: a slot comes back exactly once, however a session ended.
-func TestFault2ASlotComesBackOnce(t *testing.T) {
+// TestSlotIsReleasedOnce checks that for each way in which a session can end or fail.
+func TestSlotIsReleasedOnce(t *testing.T) {
 	ms := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
 	for name, c := range map[string]struct {
 		script string
@@ -74,8 +73,8 @@ func TestFault2ASlotComesBackOnce(t *testing.T) {
 		"stream timeout": {"sleep 60", func(s *Spec) { s.StreamTimeout = ms(20) }, nil, StreamTimedOut},
 		"disconnect": {"sleep 60", nil, func(s *Session) {
 			a, b := s.Attach(AttachOptions{Cursor: cursor}), s.Attach(AttachOptions{Cursor: cursor})
-			a.Drop()
-			b.Drop()
+			a.Disconnect()
+			b.Disconnect()
 		}, Disconnected},
 		"spawn failure": {"", func(s *Spec) { s.Program.Argv = []string{"/nowhere"} }, nil, 0},
 		"bad directory": {"", func(s *Spec) { s.Program.Dir = "/nowhere" }, nil, 0},
@@ -89,7 +88,7 @@ func TestFault2ASlotComesBackOnce(t *testing.T) {
 				}
 				s := reserve(t, r, spec)
 				if _, _, err := r.Reserve(sh("other", "")); !errors.As(err, new(*LimitError)) {
-					t.Fatalf("the second of one: %v", err)
+					t.Fatalf("a second session with one slot: %v", err)
 				}
 				err := s.Start()
 				if c.script == "" {
@@ -98,13 +97,13 @@ func TestFault2ASlotComesBackOnce(t *testing.T) {
 					}
 					within(t, "ready", s.Ready())
 					if rec := ended(t, s); rec != nil {
-						t.Errorf("it has a record: %+v", rec)
+						t.Errorf("a failed session has the record %+v", rec)
 					}
 					if _, err := r.Find("me", spec.ID); err != ErrNotFound {
-						t.Errorf("finding it: %v", err)
+						t.Errorf("Find of a failed session: %v", err)
 					}
 					if v := s.View(); v.State != Ended || v.PID != 0 {
-						t.Errorf("it shows as %+v", v)
+						t.Errorf("View returned %+v", v)
 					}
 				} else {
 					if err != nil {
@@ -118,14 +117,14 @@ func TestFault2ASlotComesBackOnce(t *testing.T) {
 					}
 				}
 				if n := r.Running(); n != 0 {
-					t.Fatalf("%d slots are taken", n)
+					t.Fatalf("%d slots are in use", n)
 				}
 			}
 		})
 	}
 }
 
-func TestOwnersSeeTheirOwn(t *testing.T) {
+func TestOwnersSeeTheirOwnSessions(t *testing.T) {
 	r := registry(t, Options{})
 	spec := sh("mine", "exit 0")
 	mine := start(t, r, spec)
@@ -140,8 +139,8 @@ func TestOwnersSeeTheirOwn(t *testing.T) {
 		owner string
 		list  []*Session
 	}{{"me", []*Session{newer, mine}}, {"you", []*Session{yours}}, {"", nil}, {"nobody", nil}} {
-		same := gocmp.Comparer(func(a, b *Session) bool { return a == b })
-		if d := gocmp.Diff(append([]*Session{}, c.list...), append([]*Session{}, r.List(c.owner)...), same); d != "" {
+		same := cmp.Comparer(func(a, b *Session) bool { return a == b })
+		if d := cmp.Diff(append([]*Session{}, c.list...), append([]*Session{}, r.List(c.owner)...), same); d != "" {
 			t.Errorf("%q: %s", c.owner, d)
 		}
 	}
@@ -156,8 +155,8 @@ func TestOwnersSeeTheirOwn(t *testing.T) {
 	s, _ := r.Find("me", "newer")
 	ended(t, s)
 	s, _, _ = r.Reserve(Spec{ID: "not started", Owner: "me"})
-	if s == nil || s.Start() == nil { // it holds a slot until then
-		t.Error("it started")
+	if s == nil || s.Start() == nil { // releases the slot
+		t.Error("a session without a program started")
 	}
 }
 
@@ -174,24 +173,24 @@ func TestReservingAgain(t *testing.T) {
 			other := spec
 			change(&other)
 			if s, _, err := r.Reserve(other); s != nil || err != ErrExists {
-				t.Errorf("%s, another: %v, %v", when, s, err)
+				t.Errorf("%s, with other params or another owner: %v, %v", when, s, err)
 			}
 		}
 	}
-	again("before its start, with no slot left")
+	again("before its start, without a free slot")
 	if err := s.Start(); err != nil {
 		t.Fatal(err)
 	}
-	again("while it runs")
+	again("while running")
 	ended(t, s)
-	again("when it has ended")
+	again("after its end")
 	r.Drain()
 	again("while draining")
 }
 
-func TestRecordsAreBounded(t *testing.T) {
-	for _, most := range []int{0, 1, 3} {
-		r := registry(t, Options{Retain: time.Hour, MaxRetained: cmp.Or(most, -1)})
+func TestRetainedSessionsAreBounded(t *testing.T) {
+	for _, most := range []int{-1, 1, 3} {
+		r := registry(t, Options{Retain: time.Hour, MaxRetained: most})
 		var ids []string
 		for i := range 6 {
 			id := fmt.Sprint(i)
@@ -202,14 +201,14 @@ func TestRecordsAreBounded(t *testing.T) {
 		for _, s := range r.List("me") {
 			got = append(got, s.ID())
 		}
-		if d := gocmp.Diff(ids[:most], got); d != "" {
-			t.Errorf("of %d: %s", most, d)
+		if d := cmp.Diff(ids[:max(most, 0)], got); d != "" {
+			t.Errorf("MaxRetained %d: %s", most, d)
 		}
 	}
 }
 
-// Records are bounded by what their commands and labels take, too; the newest is always there.
-func TestRecordsAreBoundedByWeight(t *testing.T) {
+// TestRetainedSessionsAreBoundedByWeight checks that the newest session is kept regardless of its weight.
+func TestRetainedSessionsAreBoundedByWeight(t *testing.T) {
 	r := registry(t, Options{})
 	for _, c := range []struct {
 		weight int64
@@ -230,7 +229,7 @@ func TestRecordsAreBoundedByWeight(t *testing.T) {
 		for _, s := range r.List("me") {
 			got = append(got, s.ID())
 		}
-		if d := gocmp.Diff(c.want, got); d != "" {
+		if d := cmp.Diff(c.want, got); d != "" {
 			t.Errorf("after %s: %s", c.want[0], d)
 		}
 	}
@@ -240,24 +239,24 @@ func TestDrain(t *testing.T) {
 	r := registry(t, Options{})
 	s := start(t, r, sh("one", "sleep 60"))
 	if r.Draining() {
-		t.Error("drains already")
+		t.Error("draining before Drain")
 	}
 	idle := r.Drain()
 	if r.Drain() != idle || !r.Draining() {
-		t.Error("draining twice is not the same")
+		t.Error("the second Drain returned another channel")
 	}
 	if _, _, err := r.Reserve(sh("two", "")); err != ErrShuttingDown {
 		t.Errorf("got %v", err)
 	}
 	select {
 	case <-idle:
-		t.Error("idle while one runs")
+		t.Error("idle while a session runs")
 	default:
 	}
 	s.End(Canceled, nil)
 	within(t, "idle", idle)
 	ended(t, s)
-	within(t, "idle from the beginning", NewRegistry(Options{}).Drain())
+	within(t, "idle without a session", NewRegistry(Options{}).Drain())
 }
 
 func TestShutdownEndsAll(t *testing.T) {
@@ -277,11 +276,11 @@ func TestShutdownEndsAll(t *testing.T) {
 		t.Errorf("got %+v", all[0].Record())
 	}
 	if !poll(patience, r.Draining) {
-		t.Error("does not drain")
+		t.Error("Shutdown does not drain")
 	}
 	select {
 	case <-over:
-		t.Fatal("it did not wait for those that run")
+		t.Fatal("Shutdown did not wait for the running sessions")
 	default:
 	}
 	cancel()
@@ -290,7 +289,7 @@ func TestShutdownEndsAll(t *testing.T) {
 		select {
 		case <-s.Done():
 		default:
-			t.Fatalf("%d has not ended", i)
+			t.Fatalf("session %d has not ended", i)
 		}
 		if i > 0 && s.Record().Cause != Shutdown {
 			t.Errorf("%d: %+v", i, s.Record())
@@ -298,7 +297,7 @@ func TestShutdownEndsAll(t *testing.T) {
 	}
 }
 
-// Kill cuts short what grace there is, also of those that are ending.
+// TestKill checks that Kill ends running and ending sessions without their grace.
 func TestKill(t *testing.T) {
 	r := registry(t, Options{})
 	var all []*Session
@@ -332,19 +331,19 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// Fault 2: a slot that was taken for a session that is never started comes back too, once.
-func TestFault2DiscardGivesTheSlotBack(t *testing.T) {
+// TestDiscardReleasesTheSlot checks that Discard does so once, and only for a session that was not begun.
+func TestDiscardReleasesTheSlot(t *testing.T) {
 	r := registry(t, Options{MaxSessions: 1})
-	s := reserve(t, r, sh("given up", "exit 0"))
+	s := reserve(t, r, sh("discarded", "exit 0"))
 	w := s.Write([]byte("x"), nil, false)
-	s.Attach(AttachOptions{Cursor: cursor}).Drop()
+	s.Attach(AttachOptions{Cursor: cursor}).Disconnect()
 	for range 2 {
 		s.Discard()
 	}
 	within(t, "ready", s.Ready())
 	refused(t, w, "did not start")
 	if rec := ended(t, s); rec != nil || r.Running() != 0 || len(r.all()) != 0 {
-		t.Errorf("record %+v, %d slots taken, %d sessions", rec, r.Running(), len(r.all()))
+		t.Errorf("record %+v, %d slots in use, %d sessions", rec, r.Running(), len(r.all()))
 	}
 	s = start(t, r, sh("started", "exit 3"))
 	s.Discard()

@@ -14,19 +14,19 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-var cursor stream.CursorOptions // everything from the beginning, without pacing
+var cursor stream.CursorOptions // reads everything from the beginning and blocks no append
 
-func TestEventsComeInOrderAndTheRecordLast(t *testing.T) {
+func TestTheRecordIsTheLastEvent(t *testing.T) {
 	s := run(t, "echo out; echo err >&2; sleep 60", nil)
 	f := follow(t, s, cursor)
 	f.until("both lines", func() bool { return len(f.output()) == len("out\nerr\n") })
-	for range 2 { // twice is no error and no second event
+	for range 2 { // the second call is no error and makes no event
 		if err := s.Pause(); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if v := s.View(); v.State != Paused {
-		t.Errorf("shows as %v", v.State)
+		t.Errorf("the state is %v", v.State)
 	}
 	for range 2 {
 		if err := s.Resume(); err != nil {
@@ -36,13 +36,13 @@ func TestEventsComeInOrderAndTheRecordLast(t *testing.T) {
 	if err := s.Pause(); err != nil {
 		t.Fatal(err)
 	}
-	s.End(Canceled, nil) // paused as it is
+	s.End(Canceled, nil) // while it is paused
 	s.End(Canceled, nil)
 	rec := ended(t, s)
 	for _, late := range []error{s.Pause(), s.Resume(), failure(s.Signal(syscall.SIGINT))} {
 		var state *StateError
 		if !errors.As(late, &state) || state.State != Ended {
-			t.Errorf("too late: %v", late)
+			t.Errorf("after the end: %v", late)
 		}
 	}
 	s.End(TimedOut, nil)
@@ -54,7 +54,7 @@ func TestEventsComeInOrderAndTheRecordLast(t *testing.T) {
 		t.Errorf("the record is at %d, the last item at %d, the end at %d", rec.Seq, f.items[len(f.items)-1].To, head)
 	}
 	if _, more := f.Next(); more {
-		t.Error("there is something behind the record")
+		t.Error("there is an event after the record")
 	}
 	for _, it := range f.items {
 		if c, ok := it.Event.(Change); ok && (c.PID != rec.PID || c.PGID != rec.PGID) {
@@ -79,7 +79,7 @@ func TestRecord(t *testing.T) {
 		"exit 7":          {"exit 7", nil, short{Exited, 7, 0, false}},
 		"exit 255":        {"exit 255", nil, short{Exited, 255, 0, false}},
 		"its own signal":  {"kill -SEGV $$", nil, short{Exited, -1, syscall.SIGSEGV, false}},
-		"signalled":       {"echo; exec sleep 60", func(s *Session) { s.Signal(syscall.SIGINT) }, short{Exited, -1, syscall.SIGINT, false}},
+		"signaled":        {"echo; exec sleep 60", func(s *Session) { s.Signal(syscall.SIGINT) }, short{Exited, -1, syscall.SIGINT, false}},
 		"canceled":        {"echo; exec sleep 60", func(s *Session) { s.End(Canceled, nil) }, short{Canceled, -1, syscall.SIGTERM, false}},
 		"killed":          {"echo; exec sleep 60", func(s *Session) { s.End(Canceled, new(time.Duration)) }, short{Canceled, -1, syscall.SIGKILL, true}},
 		"exit on request": {"trap 'exit 9' TERM; echo; while :; do sleep 0.01; done", func(s *Session) { s.End(Canceled, nil) }, short{Canceled, 9, 0, false}},
@@ -99,18 +99,18 @@ func TestRecord(t *testing.T) {
 				t.Errorf("got %+v", rec)
 			}
 			if v := s.View(); v.State != Ended || v.Record != rec || v.PID != rec.PID || rec.PID <= 0 || v.Containment == "" {
-				t.Errorf("shows as %+v", v)
+				t.Errorf("View returned %+v", v)
 			}
 		})
 	}
 }
 
-// A command that computes all the time has not taken less time than that.
+// TestExecutionTimeBeginsWithTheCommand checks that it is not less than the CPU time.
 func TestExecutionTimeBeginsWithTheCommand(t *testing.T) {
 	for range 20 {
 		rec := ended(t, run(t, ":", nil))
 		if cpu := rec.Exit.UserTime + rec.Exit.SystemTime; rec.ExecutionTime < cpu {
-			t.Fatalf("%v, of which it computed %v", rec.ExecutionTime, cpu)
+			t.Fatalf("execution time %v, CPU time %v", rec.ExecutionTime, cpu)
 		}
 	}
 }
@@ -127,8 +127,8 @@ func TestRecordCounts(t *testing.T) {
 	}
 }
 
-// However many causes there are, the first is told.
-func TestTheFirstCauseWins(t *testing.T) {
+// TestTheFirstCauseCounts checks that the record has the first of several causes.
+func TestTheFirstCauseCounts(t *testing.T) {
 	const stubborn = "trap '' TERM; echo; exec sleep 60"
 	short := 50 * time.Millisecond
 	for name, c := range map[string]struct {
@@ -158,11 +158,11 @@ func TestTheFirstCauseWins(t *testing.T) {
 		})
 	}
 	t.Run("exit, then cancel", func(t *testing.T) {
-		// The descendant holds up the end, so that the cancel comes between the exit and the record.
+		// The descendant delays the end, so the cancel is between the exit and the record.
 		s := run(t, "(trap '' TERM; echo; exec sleep 60) & exit 3", func(o *Spec) { o.Grace = short })
 		f := follow(t, s, cursor)
 		awaitEnding(t, s)
-		f.line(0) // from here on it is deaf
+		f.line(0) // the descendant ignores SIGTERM now
 		s.End(Canceled, nil)
 		if rec := ended(t, s); rec.Cause != Exited || rec.Exit.Code != 3 || !rec.Escalated {
 			t.Errorf("got %+v", rec)
@@ -179,7 +179,7 @@ func TestEndBeforeStart(t *testing.T) {
 	for _, err := range []error{s.Pause(), s.Resume(), failure(s.Signal(syscall.SIGINT))} {
 		var state *StateError
 		if !errors.As(err, &state) || state.State != Starting {
-			t.Errorf("too early: %v", err)
+			t.Errorf("before the start: %v", err)
 		}
 	}
 	s.End(Canceled, nil)
@@ -195,27 +195,27 @@ func TestEndBeforeStart(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	s.End(Canceled, nil)
-	a.Drop()
+	a.Disconnect()
 }
 
-// The session goes on while anyone is attached, and ends with the last.
-func TestTheLastToDropEndsTheSession(t *testing.T) {
+// TestTheLastDisconnectEndsTheSession checks that a session runs until its last attachment is disconnected.
+func TestTheLastDisconnectEndsTheSession(t *testing.T) {
 	s := run(t, "echo; sleep 60", nil)
 	first, second := s.Attach(AttachOptions{Cursor: cursor}), s.Attach(AttachOptions{Cursor: cursor})
-	first.Drop()
+	first.Disconnect()
 	if err := s.Pause(); err != nil {
-		t.Errorf("it ended with the first: %v", err)
+		t.Errorf("after the first Disconnect: %v", err)
 	}
 	third := s.Attach(AttachOptions{Cursor: cursor})
-	second.Drop()
+	second.Disconnect()
 	if err := s.Resume(); err != nil {
-		t.Errorf("it ended with the second: %v", err)
+		t.Errorf("after the second Disconnect: %v", err)
 	}
-	third.Drop()
+	third.Disconnect()
 	if rec := ended(t, s); rec.Cause != Disconnected {
 		t.Errorf("got %+v", rec)
 	}
-	s.Attach(AttachOptions{Cursor: cursor}).Drop() // still there to be looked at
+	s.Attach(AttachOptions{Cursor: cursor}).Disconnect() // an ended session can be attached to
 }
 
 func TestSignalReachesTheWholeTree(t *testing.T) {

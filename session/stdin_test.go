@@ -34,7 +34,7 @@ func answered(w *Write) bool {
 	}
 }
 
-// refused wants a write to be answered with a StdinError that says why.
+// refused checks that a write is refused with a StdinError that contains why.
 func refused(t testing.TB, w *Write, why string) {
 	t.Helper()
 	within(t, "the refusal", w.Done)
@@ -44,7 +44,7 @@ func refused(t testing.TB, w *Write, why string) {
 	}
 }
 
-// fill writes until a write has to wait, and returns that one. Nobody reads.
+// fill writes until a write has to wait, and returns that write. The process must not read.
 func fill(t testing.TB, s *Session) *Write {
 	t.Helper()
 	for {
@@ -53,12 +53,12 @@ func fill(t testing.TB, s *Session) *Write {
 			return w
 		}
 		if w.Err != nil || w.Total > 8<<20 {
-			t.Fatalf("%d bytes taken, %v", w.Total, w.Err)
+			t.Fatalf("%d bytes accepted, %v", w.Total, w.Err)
 		}
 	}
 }
 
-// The answer to a write says where its bytes lie, whoever writes at the same time.
+// TestWritesKeepTheirOrder checks that Total is the position of the data with concurrent writes.
 func TestWritesKeepTheirOrder(t *testing.T) {
 	s := run(t, "exec cat", withStdin)
 	type chunk struct {
@@ -93,28 +93,28 @@ func TestWritesKeepTheirOrder(t *testing.T) {
 	}
 	got := tail(s)
 	if int64(len(got)) != total {
-		t.Fatalf("%d bytes came back of %d", len(got), total)
+		t.Fatalf("the process read %d bytes of %d", len(got), total)
 	}
 	for _, c := range chunks {
 		if got[c.w.Total-int64(len(c.data)):c.w.Total] != c.data {
-			t.Fatalf("at %d: not what was written there", c.w.Total)
+			t.Fatalf("at %d: other bytes than were written", c.w.Total)
 		}
 	}
 }
 
-func TestTheQueueIsBounded(t *testing.T) {
+func TestStdinQueueIsBounded(t *testing.T) {
 	wait, open := gate(t)
 	s := run(t, wait+"; exec wc -c", withStdin)
 	waits := fill(t, s)
-	second := s.Write([]byte("behind it"), nil, true)
+	second := s.Write([]byte("after it"), nil, true)
 	s.stdin.mu.Lock()
 	queued, total := s.stdin.queued, s.stdin.total
 	s.stdin.mu.Unlock()
 	if queued > StdinQueueBytes || queued < StdinQueueBytes-64<<10 || total > queued+128<<10 {
-		t.Errorf("%d bytes queued of %d taken", queued, total)
+		t.Errorf("%d bytes queued of %d accepted", queued, total)
 	}
 	if answered(second) {
-		t.Error("a small write overtook a large one")
+		t.Error("a small write was accepted before a large one")
 	}
 	open()
 	within(t, "the waiting write", waits.Done)
@@ -125,28 +125,28 @@ func TestTheQueueIsBounded(t *testing.T) {
 	}
 }
 
-// Small writes take more than their bytes, and are charged for it.
-func TestTheQueueIsBoundedForSmallWrites(t *testing.T) {
+// TestStdinQueueIsBoundedForSmallWrites checks that each write is charged writeOverhead.
+func TestStdinQueueIsBoundedForSmallWrites(t *testing.T) {
 	s := run(t, "exec sleep 60", withStdin)
-	within(t, "what fills the pipe", s.Write(make([]byte, 128<<10), nil, false).Done)
+	within(t, "the write that fills the pipe", s.Write(make([]byte, 128<<10), nil, false).Done)
 	n := 0
 	for n < StdinQueueBytes && answered(s.Write([]byte("x"), nil, false)) {
 		n++
 	}
 	if most := StdinQueueBytes / writeOverhead; n > most || n < most/2 {
-		t.Errorf("%d writes of a byte wait", n)
+		t.Errorf("%d writes of a byte are queued", n)
 	}
 }
 
-// A write that is larger than the queue goes in when that is empty.
+// TestALargeWrite checks that a write that is larger than the queue is accepted when that is empty.
 func TestALargeWrite(t *testing.T) {
 	wait, open := gate(t)
 	s := run(t, wait+"; exec wc -c", withStdin)
 	large := s.Write(make([]byte, 2*StdinQueueBytes), nil, false)
 	small := s.Write([]byte("x"), nil, true)
-	within(t, "the large one", large.Done)
+	within(t, "the large write", large.Done)
 	if answered(small) {
-		t.Error("there was room behind it")
+		t.Error("a write was accepted after it")
 	}
 	open()
 	ended(t, s)
@@ -166,17 +166,17 @@ func TestOffsets(t *testing.T) {
 		err    error
 	}{
 		{"abc", at(0), false, 3, nil},
-		{"abc", at(0), false, 3, nil},   // again
-		{"abcde", at(0), false, 5, nil}, // its beginning is there
+		{"abc", at(0), false, 3, nil},   // a retry
+		{"abcde", at(0), false, 5, nil}, // its beginning was accepted
 		{"f", nil, false, 6, nil},
 		{"efg", at(4), false, 7, nil},
-		{"bc", at(1), false, 7, nil}, // long ago
+		{"bc", at(1), false, 7, nil}, // an old retry
 		{"", at(7), false, 7, nil},
 		{"", nil, false, 7, nil},
 		{"x", at(8), false, 7, &OffsetError{8, 7}},
 		{"", at(8), false, 7, &OffsetError{8, 7}},
 		{"gh", at(6), true, 8, nil},
-		{"gh", at(6), true, 8, nil}, // its answer was lost
+		{"gh", at(6), true, 8, nil}, // a retry
 		{"h", at(7), false, 8, nil},
 		{"", at(8), true, 8, nil},
 		{"hi", at(7), false, 8, &StdinError{"eof was written"}},
@@ -194,7 +194,7 @@ func TestOffsets(t *testing.T) {
 	if got := tail(s); got != "abcdefgh" {
 		t.Errorf("the process read %q", got)
 	}
-	again := s.Write([]byte("fgh"), at(5), true) // all there, so no error even now
+	again := s.Write([]byte("fgh"), at(5), true) // accepted completely, so no error even now
 	within(t, "a write", again.Done)
 	if again.Err != nil || again.Total != 8 {
 		t.Errorf("got %d, %v", again.Total, again.Err)
@@ -204,16 +204,16 @@ func TestOffsets(t *testing.T) {
 	}
 }
 
-func TestStdinThatTakesNothing(t *testing.T) {
+func TestClosedStdin(t *testing.T) {
 	t.Run("none", func(t *testing.T) {
 		refused(t, write(t, run(t, "sleep 60", nil), "x"), `"none"`)
 	})
 	t.Run("closed by the process", func(t *testing.T) {
 		s := run(t, "exec <&-; echo; exec sleep 60", withStdin)
 		follow(t, s, cursor).line(0)
-		var w *Write // the first is taken, and then nobody reads it
+		var w *Write // the first write is accepted, but not read
 		if !poll(patience, func() bool { w = write(t, s, "x"); return w.Err != nil }) {
-			t.Fatal("never refused")
+			t.Fatal("the write was not refused")
 		}
 		refused(t, w, "closed it")
 	})
@@ -269,14 +269,14 @@ func TestWithdraw(t *testing.T) {
 	total := s.View().StdinBytes
 	next := s.Write(nil, nil, true)
 	if answered(next) {
-		t.Error("it overtook the one that waits")
+		t.Error("it was accepted before the waiting write")
 	}
 	if !s.Withdraw(waits) || s.Withdraw(waits) {
-		t.Error("withdrawn other than once")
+		t.Error("Withdraw did not succeed exactly once")
 	}
 	within(t, "the next", next.Done)
 	if s.Withdraw(next) {
-		t.Error("what was accepted could be withdrawn")
+		t.Error("an accepted write was withdrawn")
 	}
 	open()
 	ended(t, s)

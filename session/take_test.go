@@ -12,17 +12,17 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-// TestTakersAtOnce: of all that attach at once, and some that take, at least one stays, who is not told to be evicted;
-// nobody is taken from twice.
-func TestTakersAtOnce(t *testing.T) {
+// TestConcurrentTake checks that at least one attachment remains of several that call Take concurrently, and that
+// Evicted is called at most once for each.
+func TestConcurrentTake(t *testing.T) {
 	s := run(t, "read x", func(spec *Spec) { spec.Program.Stdin = true })
-	const hands = 6
+	const workers = 6
 	for range 500 {
-		var all [hands]*Attachment
-		var evicted [hands]atomic.Int32
+		var all [workers]*Attachment
+		var evicted [workers]atomic.Int32
 		begin := make(chan struct{})
 		var work sync.WaitGroup
-		for i := range hands {
+		for i := range workers {
 			work.Go(func() {
 				<-begin
 				a := s.Attach(AttachOptions{
@@ -37,26 +37,26 @@ func TestTakersAtOnce(t *testing.T) {
 		}
 		close(begin)
 		work.Wait()
-		stayed := 0
+		remaining := 0
 		for i, a := range all {
 			n := evicted[i].Load()
 			if n > 1 {
 				t.Fatalf("evicted %d times", n)
 			}
 			if n == 0 {
-				stayed++
+				remaining++
 			}
 			a.Detach()
 		}
-		if stayed == 0 {
-			t.Fatal("nobody is attached")
+		if remaining == 0 {
+			t.Fatal("no attachment remains")
 		}
 	}
 	s.Write(nil, nil, true)
 	ended(t, s)
 }
 
-// TestAFailedStartEvicts: who attached to a session that then does not start has nothing of it.
+// TestAFailedStartEvicts checks that a failed start detaches all attachments.
 func TestAFailedStartEvicts(t *testing.T) {
 	r := registry(t, Options{})
 	spec := sh("a", "")
@@ -64,8 +64,8 @@ func TestAFailedStartEvicts(t *testing.T) {
 	s := reserve(t, r, spec)
 	evicted := 0
 	s.Attach(AttachOptions{Cursor: stream.CursorOptions{Ready: func() {}}, Evicted: func() { evicted++ }})
-	var told *process.SpawnError
-	if err := s.Start(); !errors.As(err, &told) || !errors.Is(s.View().Failure, told) {
+	var spawn *process.SpawnError
+	if err := s.Start(); !errors.As(err, &spawn) || !errors.Is(s.View().Failure, spawn) {
 		t.Errorf("%v, %v", err, s.View().Failure)
 	}
 	if evicted != 1 {

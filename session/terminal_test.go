@@ -34,7 +34,7 @@ func TestTerminalHasOneStream(t *testing.T) {
 	}
 }
 
-func TestLastOutputOfATerminalIsNotLost(t *testing.T) {
+func TestTheLastOutputOfATerminalIsRead(t *testing.T) {
 	r := registry(t, Options{})
 	for i := range 200 {
 		spec := sh(fmt.Sprint(i), "echo hi")
@@ -58,16 +58,16 @@ func TestResize(t *testing.T) {
 	}
 	_ = s.Write([]byte("\n"), nil, false)
 	ended(t, s)
-	var late *StateError
-	if err := s.Resize(1, 1); !errors.As(err, &late) {
-		t.Errorf("ended: %v", err)
+	var state *StateError
+	if err := s.Resize(1, 1); !errors.As(err, &state) {
+		t.Errorf("after the end: %v", err)
 	}
 	if err := run(t, "exec sleep 60", nil).Resize(1, 1); err != process.ErrNoTerminal {
 		t.Errorf("without a terminal: %v", err)
 	}
 }
 
-// On a terminal eof is a key: it ends what is being read, not the input. A retry does not type it again.
+// TestEOFIsAKey checks that on a terminal eof ends a read, not the input, and that a retry does not type it again.
 func TestEOFIsAKey(t *testing.T) {
 	s := run(t, `stty -echo; echo ready; for i in 1 2 3 4 5; do cat; echo end $i; done`, onTerminal)
 	f := follow(t, s, stream.CursorOptions{Block: true})
@@ -86,19 +86,19 @@ func TestEOFIsAKey(t *testing.T) {
 	}
 	write(2, "a\n", 0, true)
 	write(2, "a\n", 0, true) // a retry
-	write(2, "", 2, true)    // and a part of it
+	write(2, "", 2, true)    // a retry of a part
 	if f.line(2) != "end 1\r" {
 		t.Errorf("%q", f.output())
 	}
 	write(4, "b\n", 2, false)
-	write(4, "a\n", 0, true) // a late retry: more was accepted since
+	write(4, "a\n", 0, true) // a late retry, after more input
 	if f.line(3) != "b\r" {
 		t.Errorf("%q", f.output())
 	}
 	write(4, "", 4, true)
 	write(4, "", 4, true)
 	f.line(4)
-	write(4, "", -1, true) // without an offset it is never a retry
+	write(4, "", -1, true) // without an offset it is not a retry
 	f.line(5)
 	write(6, "c\n", -1, true)
 	f.line(7)
@@ -117,8 +117,8 @@ func TestEOFIsAKey(t *testing.T) {
 	}
 }
 
-// Keys that nobody takes are bounded like input.
-func TestKeysWait(t *testing.T) {
+// TestTerminalInputIsBounded checks that input that is not read fills the queue.
+func TestTerminalInputIsBounded(t *testing.T) {
 	s := run(t, `stty raw -echo; echo ready; exec sleep 60`, onTerminal)
 	follow(t, s, stream.CursorOptions{Block: true}).until("ready", func() bool { return strings.Contains(screen(s), "ready") })
 	w := s.Write(make([]byte, StdinQueueBytes), nil, false)
@@ -126,7 +126,7 @@ func TestKeysWait(t *testing.T) {
 	w = s.Write(make([]byte, StdinQueueBytes/2), nil, true)
 	select {
 	case <-w.Done:
-		t.Error("accepted beyond the bound")
+		t.Error("a write beyond the bound was accepted")
 	case <-time.After(100 * time.Millisecond):
 	}
 	s.End(Canceled, nil)

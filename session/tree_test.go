@@ -19,7 +19,7 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-// gate is a file that a script waits for: until [ -e GATE ].
+// gate returns a shell loop that waits for a file, and a function that creates it.
 func gate(t *testing.T) (wait string, open func()) {
 	path := filepath.Join(t.TempDir(), "gate")
 	return "until [ -e " + path + " ]; do sleep 0.01; done", func() {
@@ -29,15 +29,15 @@ func gate(t *testing.T) (wait string, open func()) {
 	}
 }
 
-// Fault 6: when a session has ended its tree is dead. A descendant that ignores SIGTERM gets what is left
-// of the one grace, not another.
-func TestFault6OneGraceForTheWholeTree(t *testing.T) {
+// TestOneGraceForTheWholeTree checks that descendants that ignore SIGTERM are killed when the grace since the
+// request has passed, also if the command exits during the grace.
+func TestOneGraceForTheWholeTree(t *testing.T) {
 	t.Parallel()
 	const grace = 2 * time.Second
 	for name, script := range map[string]string{
-		"the command goes at once": `sh -c 'trap "" TERM; echo $$; exec sleep 60' & sleep 60`,
-		"the command goes late":    `trap 'sleep 1.2; exit' TERM; sh -c 'trap "" TERM; echo $$; exec sleep 60' & wait`,
-		"nobody goes":              `trap "" TERM; sh -c 'echo $$; exec sleep 60' & exec sleep 60`,
+		"the command exits at once": `sh -c 'trap "" TERM; echo $$; exec sleep 60' & sleep 60`,
+		"the command exits late":    `trap 'sleep 1.2; exit' TERM; sh -c 'trap "" TERM; echo $$; exec sleep 60' & wait`,
+		"no process exits":          `trap "" TERM; sh -c 'echo $$; exec sleep 60' & exec sleep 60`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -49,14 +49,14 @@ func TestFault6OneGraceForTheWholeTree(t *testing.T) {
 			rec := ended(t, s)
 			took := time.Since(begin)
 			if alive(child) || len(rec.Survivors) > 0 {
-				t.Error("the child lives")
+				t.Error("the child is alive")
 			}
 			if !rec.Escalated || rec.Cause != Canceled || took < grace || took > grace*16/10 {
-				t.Errorf("took %v; %+v", took, rec)
+				t.Errorf("the end took %v; %+v", took, rec)
 			}
 		})
 	}
-	t.Run("all go at once", func(t *testing.T) {
+	t.Run("all processes exit at once", func(t *testing.T) {
 		t.Parallel()
 		s := run(t, `sh -c 'echo $$; exec sleep 60' & wait`, nil) // with a grace of patience
 		child := follow(t, s, cursor).pid(0)
@@ -67,15 +67,15 @@ func TestFault6OneGraceForTheWholeTree(t *testing.T) {
 	})
 }
 
-// However a session ends, nobody of its tree is left.
-func TestFault6TheTreeIsDeadHoweverItEnds(t *testing.T) {
+// TestTheTreeIsDead checks that for each way in which a session can end.
+func TestTheTreeIsDead(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(s *Session){
 		"exit":       func(s *Session) { _ = s.stdin.file.Close() },
 		"cancel":     func(s *Session) { s.End(Canceled, nil) },
 		"kill":       func(s *Session) { s.End(Canceled, new(time.Duration)) },
 		"paused":     func(s *Session) { _ = s.Pause(); s.End(Canceled, nil) },
-		"disconnect": func(s *Session) { s.Attach(AttachOptions{Cursor: cursor}).Drop() },
+		"disconnect": func(s *Session) { s.Attach(AttachOptions{Cursor: cursor}).Disconnect() },
 		"crash":      func(s *Session) { _ = syscall.Kill(s.View().PID, syscall.SIGKILL) },
 		"paused, crash": func(s *Session) {
 			_ = s.Pause()
@@ -85,14 +85,14 @@ func TestFault6TheTreeIsDeadHoweverItEnds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := run(t, `sh -c 'echo $$; sh -c "echo \$\$; exec sleep 60"; exit' & read x; exit`, func(o *Spec) { o.Program.Stdin = true })
-			f := &follower{t: t, ready: make(chan struct{}, 1)} // no attachment: disconnect counts them
+			f := &follower{t: t, ready: make(chan struct{}, 1)} // without an attachment, because disconnect counts them
 			c := s.Log().NewCursor(stream.CursorOptions{Ready: func() { f.ready <- struct{}{} }})
 			defer c.Close()
 			f.Attachment = &Attachment{session: s, cursor: c}
 			pids := []int{f.pid(0), f.pid(1)}
 			end(s)
 			if rec := ended(t, s); slices.ContainsFunc(pids, alive) || rec.Survivors != nil {
-				t.Errorf("somebody lives: %+v", rec)
+				t.Errorf("a process of the tree is alive: %+v", rec)
 			}
 		})
 	}
@@ -100,7 +100,7 @@ func TestFault6TheTreeIsDeadHoweverItEnds(t *testing.T) {
 
 func TestWaitForTree(t *testing.T) {
 	t.Parallel()
-	for name, redirect := range map[string]string{"that holds a pipe": "", "that holds none": ">/dev/null 2>&1"} {
+	for name, redirect := range map[string]string{"that has the pipes open": "", "that has no pipe open": ">/dev/null 2>&1"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			wait, open := gate(t)
@@ -109,9 +109,9 @@ func TestWaitForTree(t *testing.T) {
 			if !poll(patience, func() bool { return !alive(leader) }) {
 				t.Fatal("the command does not exit")
 			}
-			time.Sleep(2 * drainGrace) // that it is not ended shows only in time
+			time.Sleep(2 * drainGrace) // the session would end within drainGrace
 			if v := s.View(); v.State != Running {
-				t.Fatalf("it is %v", v.State)
+				t.Fatalf("the state is %v", v.State)
 			}
 			open()
 			rec := ended(t, s)
@@ -137,21 +137,21 @@ func TestWaitForTree(t *testing.T) {
 	})
 }
 
-func TestOthersEndWithTheCommand(t *testing.T) {
+func TestDescendantsEndWithTheCommand(t *testing.T) {
 	t.Parallel()
-	for name, redirect := range map[string]string{"that hold a pipe": "", "that hold none": ">/dev/null 2>&1"} {
+	for name, redirect := range map[string]string{"that have the pipes open": "", "that have no pipe open": ">/dev/null 2>&1"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := run(t, "sleep 60 "+redirect+" & echo $!; exit 5", nil)
 			child := follow(t, s, cursor).pid(0)
 			if rec := ended(t, s); rec.Exit.Code != 5 || rec.Cause != Exited || alive(child) {
-				t.Errorf("got %+v, the child lives: %v", rec, alive(child))
+				t.Errorf("got %+v, the child is alive: %v", rec, alive(child))
 			}
 		})
 	}
 }
 
-// A session that is told to end waits for no client at all.
+// TestACancelWaitsForNoClient checks that the end of a canceled session does not wait for a blocking client.
 func TestACancelWaitsForNoClient(t *testing.T) {
 	t.Parallel()
 	s := reserve(t, registry(t, Options{ReplayBytes: 64 << 10}), sh("session", "exec head -c 100000000 /dev/zero"))
@@ -170,8 +170,8 @@ func TestACancelWaitsForNoClient(t *testing.T) {
 	}
 }
 
-// What others are about to write when the command exits comes before they are ended.
-func TestOutputOfOthersIsNotLost(t *testing.T) {
+// TestOutputOfDescendantsIsNotLost checks that descendants can write for a while after the exit of the command.
+func TestOutputOfDescendantsIsNotLost(t *testing.T) {
 	t.Parallel()
 	scripts := map[string]string{"sh": "(sleep 0.02; echo late) & exit 0"}
 	if _, err := exec.LookPath("bash"); err == nil {
@@ -195,7 +195,7 @@ func TestOutputOfOthersIsNotLost(t *testing.T) {
 	}
 }
 
-// A process that left the tree and holds the pipe does not hold up the end.
+// TestAPipeThatStaysOpen checks that a process outside the tree that has the pipe open does not delay the end.
 func TestAPipeThatStaysOpen(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("setsid"); err != nil {
@@ -204,22 +204,23 @@ func TestAPipeThatStaysOpen(t *testing.T) {
 	s := run(t, "exec 3<&0; setsid sh -c 'echo $$; exec sleep 60' <&3 & read x; exit 5", withStdin)
 	away := follow(t, s, cursor).pid(0)
 	t.Cleanup(func() { _ = syscall.Kill(away, syscall.SIGKILL) })
-	s.Write([]byte("go\n"+strings.Repeat("x", 256<<10)), nil, false) // more than its stdin takes
+	s.Write([]byte("go\n"+strings.Repeat("x", 256<<10)), nil, false) // more than the pipe takes
 	rec := ended(t, s)
 	if rec.Exit.Code != 5 || rec.Cause != Exited {
 		t.Errorf("got %+v", rec)
 	}
 }
 
-// A command that has exited waits for its slow client, until it is told to end; either way nothing is lost.
+// TestTheEndWaitsForASlowClient checks that after an exit it does, until an end is requested, and that no output is
+// lost.
 func TestTheEndWaitsForASlowClient(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		do   func(s *Session)
-		done bool // without the client
+		done bool // ends before the client reads
 	}{
-		"that takes it":          {func(*Session) {}, false},
-		"that takes it too late": {func(s *Session) { s.End(Canceled, nil) }, true},
+		"that reads the output":        {func(*Session) {}, false},
+		"that reads it after a cancel": {func(s *Session) { s.End(Canceled, nil) }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -231,7 +232,7 @@ func TestTheEndWaitsForASlowClient(t *testing.T) {
 			awaitEnding(t, s) // 64 KiB each are in the log, in a buffer and in the pipe
 			select {
 			case <-s.Done():
-				t.Fatal("it did not wait")
+				t.Fatal("the end did not wait for the client")
 			case <-time.After(2 * drainGrace):
 			}
 			c.do(s)

@@ -156,7 +156,7 @@ func direct(t *testing.T, reg *session.Registry, id string, what int) {
 	case 4:
 		a := x.Attach(session.AttachOptions{Cursor: stream.CursorOptions{Ready: func() {}}})
 		a.Next()
-		a.Drop()
+		a.Disconnect()
 	case 5:
 		v := x.View()
 		_ = fmt.Sprint(v.State, v.PID)

@@ -73,7 +73,7 @@ func (c *conn) subscribe(s *session.Session, o attachOptions) (sub *subscription
 		old.closeReading()
 	}
 	if !added { // the connection has ended meanwhile
-		sub.att.Drop()
+		sub.att.Disconnect()
 		return sub, true
 	}
 	select {
@@ -288,7 +288,7 @@ func (c *conn) detach(sub *subscription) {
 // finish ends a subscription whose last event is in the buffer.
 func (c *conn) finish(sub *subscription) {
 	if c.unsubscribe(sub) {
-		sub.att.Drop()
+		sub.att.Disconnect()
 	}
 }
 
@@ -308,7 +308,7 @@ func (c *conn) unsubscribeAll() {
 	var all map[string]*subscription
 	c.update(func(st *connStatus) { all = st.removeAll() })
 	for _, sub := range all {
-		sub.att.Drop()
+		sub.att.Disconnect()
 		sub.closeReading()
 	}
 }
