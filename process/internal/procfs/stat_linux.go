@@ -27,9 +27,11 @@ type Stat struct {
 // statBytes is enough for the fields of Stat.
 const statBytes = 1024
 
-// Alive reports whether the process has not ended. A process whose first thread has ended before
-// the others is shown as a zombie too, but has more than one thread.
-func (s *Stat) Alive() bool { return s.State != 'Z' && s.State != 'X' || s.Threads > 1 }
+// Alive reports whether the process has not ended; it is false for the zero Stat. A process whose
+// first thread has ended before the others is shown as a zombie too, but has more than one thread.
+func (s *Stat) Alive() bool {
+	return s.State != 0 && (s.State != 'Z' && s.State != 'X' || s.Threads > 1)
+}
 
 // ReadStat reads /proc/PID/stat. It returns the zero Stat for a process that has been reaped or is
 // hidden, and an error only if it cannot be known whether the process exists, as with no free

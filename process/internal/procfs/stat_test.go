@@ -38,7 +38,7 @@ func TestReadStat(t *testing.T) {
 		t.Errorf("stat of the first thread: %+v, %v", thread, err)
 	}
 	const maxPID = 1 << 22 // PID_MAX_LIMIT
-	if s, err := ReadStat(maxPID + 1); err != nil || s != (Stat{}) {
+	if s, err := ReadStat(maxPID + 1); err != nil || s != (Stat{}) || s.Alive() {
 		t.Errorf("stat of a process that does not exist: %+v, %v", s, err)
 	}
 }

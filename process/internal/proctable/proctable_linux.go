@@ -24,7 +24,7 @@ func Lookup(pid int) Entry {
 // means that this cannot be known.
 func LookupAlive(pid int) (e Entry, alive bool, err error) {
 	s, err := procfs.ReadStat(pid)
-	return entry(pid, &s), err == nil && s.Alive() && s.Start != 0, err
+	return entry(pid, &s), err == nil && s.Alive(), err
 }
 
 // EachAlive calls f for every process that has not ended, as it is found. An error means that some
@@ -62,7 +62,7 @@ func SessionMembers(sid int) (all []Entry, err error) {
 // Stopped reports whether a process is stopped by a signal, has ended, or cannot be read.
 func Stopped(pid int) bool {
 	s, err := procfs.ReadStat(pid)
-	return err != nil || s.State == 'T' || !s.Alive() || s.Group == 0
+	return err != nil || s.State == 'T' || !s.Alive()
 }
 
 // IgnoresSignal reports whether a process ignores a signal. It is false if that cannot be known.
