@@ -81,8 +81,8 @@ func reportEvicted(all []*Attachment) {
 // Only the first call of Detach or Disconnect has an effect.
 func (a *Attachment) Detach() { a.detach(false) }
 
-// Disconnect detaches a connection that was lost. If it was the last attachment, the session ends, unless Spec.Keep
-// is set.
+// Disconnect detaches a connection that was lost. If it was the last attachment, the session ends, unless
+// Spec.Keep is set.
 func (a *Attachment) Disconnect() { a.detach(true) }
 
 func (a *Attachment) detach(lost bool) {

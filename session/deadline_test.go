@@ -12,7 +12,7 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-// These tests check deadlines with real processes. TestDeadlines checks them exactly, in fake time.
+// These tests check deadlines with real processes. faketime_test.go checks them exactly, in fake time.
 
 // span is a deadline that is long enough for activity to restart it in time on a busy machine.
 const span = 600 * time.Millisecond

@@ -13,7 +13,7 @@ import (
 )
 
 // This file is the end of a session, from a request or the exit of the command to the record. An end is
-// requested by cancel, a deadline, the disconnect of the last connection, or the shutdown of the server.
+// requested by cancel, a deadline, the disconnect of the last connection, or a shutdown.
 //
 //	                 notEnding
 //	                  │  │  │
@@ -22,10 +22,10 @@ import (
 //	        ┌─────────┘  │  └─────────────────────┐
 //	        ▼            │ End                    │
 //	    requested        │                        │
-//	        │ the        ▼                        │
+//	        │            ▼                        │
 //	        └────────▶ signaled                   │
-//	      command runs   │ the command exits,     │
-//	                     │ by SIGKILL if the      │
+//	    the command      │ the command exits,     │
+//	    runs             │ by SIGKILL if the      │
 //	                     │ grace passes           │
 //	                     ▼                        │
 //	                   exited ◀───────────────────┘
@@ -39,8 +39,12 @@ import (
 //	                     ▼
 //	                   done: the record is in the log
 //
-// The supervisor, a goroutine for each session, moves the phase from exited on. Draining comes before
-// sweeping because descendants that are about to write would lose their output otherwise.
+// The supervisor, a goroutine for each session, moves the phase from exited on. It drains before it sweeps,
+// because descendants that are about to write would lose their output otherwise.
+//
+// The path of a cancel is Cancel → endWith → requestEnd → signalEnd, in update, which then sends the signal.
+// If the grace passes: graceExpired. When the command exits: supervise → afterExit → noteExit → drain →
+// sweep → complete, which makes the record.
 
 const (
 	// drainGrace is how long pipes that descendants have open are read after the command's exit. Time in
@@ -197,17 +201,17 @@ func (s *Session) requestEnd(st *status, cause Cause, grace time.Duration, hasEx
 		grace = 0 // SIGKILL is sent, and reported, when the grace has passed
 	}
 	switch {
-	case st.state == Ended:
-	case st.state == Ending:
+	case st.state == Ended: // too late
+	case st.state == Ending: // requested again: the first cause counts, and the shorter grace
 		e.skipDrain = e.skipDrain || e.phase > signaled
 		s.shortenGrace(e, grace)
-	case e.phase == requested:
+	case e.phase == requested: // again during the start
 		e.grace = min(e.grace, grace)
-	case st.state == Starting:
+	case st.state == Starting: // run calls signalEnd, if the command runs nevertheless
 		e.cause, e.grace = cause, grace
 		e.advance(requested)
 		s.cancelStart(&st.start)
-	case hasExited:
+	case hasExited: // the supervisor is about to notice
 		e.cause, e.grace, e.skipDrain = Exited, grace, true
 		s.beginEnd(st, exited)
 		s.shortenGrace(e, grace)
@@ -258,8 +262,8 @@ func (s *Session) shortenGrace(e *ending, grace time.Duration) {
 	}
 }
 
-// graceExpired runs when the grace has passed. It sends SIGKILL, unless the command has exited: then the sweep
-// does, which knows what is left of the tree.
+// graceExpired runs when the grace has passed. It sends SIGKILL, unless the command has exited: then the
+// sweep does, which knows what is left of the tree.
 func (s *Session) graceExpired() {
 	s.signaling.Lock()
 	defer s.signaling.Unlock()

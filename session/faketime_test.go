@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -36,7 +37,12 @@ type fakeTree struct {
 // fakeSession returns a session that runs a fake tree. Change, if not nil, changes the spec and the tree.
 func fakeSession(t *testing.T, r *Registry, id string, change func(*Spec, *fakeTree)) (*Session, *fakeTree) {
 	t.Helper()
-	f := &fakeTree{begin: time.Now(), exit: make(chan struct{}), dead: make(chan struct{}), readers: &readers{done: make(chan struct{})}}
+	f := &fakeTree{
+		begin:   time.Now(),
+		exit:    make(chan struct{}),
+		dead:    make(chan struct{}),
+		readers: &readers{done: make(chan struct{})},
+	}
 	spec := Spec{ID: id, Owner: "me", Grace: 2 * time.Second}
 	if change != nil {
 		change(&spec, f)
@@ -61,7 +67,7 @@ func fakeSession(t *testing.T, r *Registry, id string, change func(*Spec, *fakeT
 	return s, f
 }
 
-func (f *fakeTree) note(what string) {
+func (f *fakeTree) log(what string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.record = append(f.record, fmt.Sprintf("%gs %s", time.Since(f.begin).Seconds(), what))
@@ -86,15 +92,15 @@ func (f *fakeTree) Containment() process.Containment { return process.Group }
 func (f *fakeTree) Held() []process.Held             { return nil }
 func (f *fakeTree) Exited() bool                     { return isClosed(f.exit) }
 func (f *fakeTree) Alive() (bool, error)             { return !f.Exited() || !isClosed(f.dead), nil }
-func (f *fakeTree) Pause() error                     { f.note("pause"); return nil }
-func (f *fakeTree) Resume() error                    { f.note("resume"); return nil }
+func (f *fakeTree) Pause() error                     { f.log("pause"); return nil }
+func (f *fakeTree) Resume() error                    { f.log("resume"); return nil }
 func (f *fakeTree) Close()                           {}
 
 func (f *fakeTree) ExitStatus() (int, syscall.Signal, bool) { return 0, 0, true }
 func (f *fakeTree) Reap() (process.Exit, error)             { return process.Exit{Known: true}, nil }
 
 func (f *fakeTree) TerminateBy(sig syscall.Signal) error {
-	f.note("signal " + sig.String())
+	f.log(sig.String())
 	if !f.ignoresTERM {
 		f.end()
 		f.endDescendants()
@@ -103,7 +109,7 @@ func (f *fakeTree) TerminateBy(sig syscall.Signal) error {
 }
 
 func (f *fakeTree) Kill() error {
-	f.note("kill")
+	f.log("kill")
 	if !f.ignoresKILL {
 		f.end()
 		f.endDescendants()
@@ -112,7 +118,7 @@ func (f *fakeTree) Kill() error {
 }
 
 func (f *fakeTree) Abandon() {
-	f.note("abandon")
+	f.log("abandon")
 	f.end()
 	f.endDescendants()
 }
@@ -128,7 +134,7 @@ func (f *fakeTree) Sweep(ctx context.Context, grace time.Duration) (r process.Sw
 	if isClosed(f.dead) {
 		return r
 	}
-	f.note("sweep")
+	f.log("sweep")
 	select {
 	case <-f.dead:
 	case <-ctx.Done():
@@ -142,50 +148,103 @@ func (f *fakeTree) Sweep(ctx context.Context, grace time.Duration) (r process.Sw
 
 const seconds = time.Second
 
-// TestDeadlines checks in fake time when each deadline of a session ends it, and what is sent to the tree.
-func TestDeadlines(t *testing.T) {
-	pass := func(n int) { time.Sleep(time.Duration(n) * time.Second) }
-	ms := func(n int) *time.Duration { d := time.Duration(n) * time.Millisecond; return &d }
-	timeout := func(o *Spec, _ *fakeTree) { o.Timeout = 10 * seconds }
-	streamTimeout := func(o *Spec, _ *fakeTree) { o.StreamTimeout = 10 * seconds }
-	linger := func(o *Spec, _ *fakeTree) { o.Linger = 10 * seconds }
-	stubborn := func(o *Spec, f *fakeTree) { o.Grace, f.ignoresTERM = 10*seconds, true }
-	descendants := func(o *Spec, f *fakeTree) { stubborn(o, f); f.descendants = true }
-	both := func(all ...func(*Spec, *fakeTree)) func(*Spec, *fakeTree) {
-		return func(o *Spec, f *fakeTree) {
-			for _, change := range all {
-				change(o, f)
-			}
-		}
-	}
-	waitForTree := func(o *Spec, f *fakeTree) { f.descendants = true; o.WaitForTree = true }
-	for name, c := range map[string]struct {
-		change    func(*Spec, *fakeTree)
-		do        func(s *Session, f *fakeTree)
-		cause     Cause
-		ended     float64 // seconds after the start
-		escalated bool
-		record    []string
-	}{
-		"timeout":                      {timeout, nil, TimedOut, 10, false, []string{"10s signal terminated"}},
-		"timeout, held while paused":   {timeout, func(s *Session, _ *fakeTree) { pass(4); s.Pause(); pass(100); s.Resume() }, TimedOut, 110, false, []string{"4s pause", "104s resume", "110s signal terminated"}},
-		"timeout, in spite of output":  {timeout, func(s *Session, _ *fakeTree) { pass(4); s.streamTimeout.Touch(); s.blocked.set(true) }, TimedOut, 10, false, []string{"10s signal terminated"}},
-		"timeout, descendants run on":  {both(timeout, waitForTree), func(_ *Session, f *fakeTree) { pass(4); f.end() }, TimedOut, 10, false, []string{"10s signal terminated"}},
-		"timeout, after another cause": {both(timeout, stubborn), func(s *Session, f *fakeTree) { pass(9); s.End(Canceled, nil) }, Canceled, 19, true, []string{"9s signal terminated", "19s kill"}},
+// pass lets n seconds pass.
+func pass(n float64) { time.Sleep(time.Duration(n * float64(time.Second))) }
 
-		"stream timeout":                    {streamTimeout, nil, StreamTimedOut, 10, false, []string{"10s signal terminated"}},
-		"stream timeout, touched":           {streamTimeout, func(s *Session, _ *fakeTree) { pass(4); s.streamTimeout.Touch() }, StreamTimedOut, 14, false, []string{"14s signal terminated"}},
-		"stream timeout, held while paused": {streamTimeout, func(s *Session, _ *fakeTree) { pass(4); s.Pause(); pass(100); s.Resume() }, StreamTimedOut, 110, false, []string{"4s pause", "104s resume", "110s signal terminated"}},
-		"stream timeout, input": {streamTimeout, func(s *Session, _ *fakeTree) {
+// fakeCase is a session in fake time, from its start to its record.
+type fakeCase struct {
+	change    func(*Spec, *fakeTree)
+	do        func(s *Session, f *fakeTree)
+	cause     Cause
+	ended     float64 // seconds after the start
+	escalated bool
+	record    string // what was done to the tree
+}
+
+func (c *fakeCase) run(t *testing.T) {
+	r := NewRegistry(Options{})
+	s, f := fakeSession(t, r, "id", c.change)
+	if c.do != nil {
+		c.do(s, f)
+	}
+	<-s.Done()
+	if got := time.Since(f.begin).Seconds(); got != c.ended {
+		t.Errorf("ended after %g s, want %g", got, c.ended)
+	}
+	if rec := s.Record(); rec.Cause != c.cause || rec.Escalated != c.escalated {
+		t.Errorf("got %+v, want cause %v, escalated %v", rec, c.cause, c.escalated)
+	}
+	if d := cmp.Diff(c.record, strings.Join(f.record, ", ")); d != "" {
+		t.Error(d)
+	}
+	r.Shutdown(context.Background())
+}
+
+func testInFakeTime(t *testing.T, cases map[string]fakeCase) {
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) { synctest.Test(t, c.run) })
+	}
+}
+
+// The changes of specs and trees that the cases below use. All spans are 10 seconds.
+
+func withTimeout(o *Spec, _ *fakeTree)       { o.Timeout = 10 * seconds }
+func withStreamTimeout(o *Spec, _ *fakeTree) { o.StreamTimeout = 10 * seconds }
+func withLinger(o *Spec, _ *fakeTree)        { o.Linger = 10 * seconds }
+func ignoringTERM(o *Spec, f *fakeTree)      { o.Grace, f.ignoresTERM = 10*seconds, true }
+func withDescendants(o *Spec, f *fakeTree)   { ignoringTERM(o, f); f.descendants = true }
+func waitingForTheTree(o *Spec, f *fakeTree) { o.WaitForTree, f.descendants = true, true }
+
+func both(first, second func(*Spec, *fakeTree)) func(*Spec, *fakeTree) {
+	return func(o *Spec, f *fakeTree) { first(o, f); second(o, f) }
+}
+
+func pausedFor100s(s *Session, _ *fakeTree) {
+	pass(4)
+	_ = s.Pause()
+	pass(100)
+	_ = s.Resume()
+}
+
+func TestTimeoutInFakeTime(t *testing.T) {
+	testInFakeTime(t, map[string]fakeCase{
+		"running": {withTimeout, nil, TimedOut, 10, false, "10s terminated"},
+		"paused":  {withTimeout, pausedFor100s, TimedOut, 110, false, "4s pause, 104s resume, 110s terminated"},
+		"with output and a blocked log": {withTimeout, func(s *Session, _ *fakeTree) {
+			pass(4)
+			s.streamTimeout.Touch()
+			s.blocked.set(true)
+		}, TimedOut, 10, false, "10s terminated"},
+		"while descendants run": {both(withTimeout, waitingForTheTree), func(_ *Session, f *fakeTree) {
+			pass(4)
+			f.end()
+		}, TimedOut, 10, false, "10s terminated"},
+		"after another cause": {both(withTimeout, ignoringTERM), func(s *Session, _ *fakeTree) {
+			pass(9)
+			s.End(Canceled, nil)
+		}, Canceled, 19, true, "9s terminated, 19s kill"},
+	})
+}
+
+func TestStreamTimeoutInFakeTime(t *testing.T) {
+	testInFakeTime(t, map[string]fakeCase{
+		"silent": {withStreamTimeout, nil, StreamTimedOut, 10, false, "10s terminated"},
+		"paused": {withStreamTimeout, pausedFor100s, StreamTimedOut, 110, false, "4s pause, 104s resume, 110s terminated"},
+		"with output": {withStreamTimeout, func(s *Session, _ *fakeTree) {
+			pass(4)
+			s.streamTimeout.Touch()
+		}, StreamTimedOut, 14, false, "14s terminated"},
+		"with input": {withStreamTimeout, func(s *Session, _ *fakeTree) {
 			r, w, _ := os.Pipe()
+			defer r.Close()
 			s.stdin.open(w, nil, s.streamTimeout.Touch)
 			for range 10 {
 				pass(9)
 				<-s.Write([]byte("x"), nil, false).Done
+				synctest.Wait()
 			}
-			r.Close()
-		}, StreamTimedOut, 100, false, []string{"100s signal terminated"}},
-		"stream timeout, held while a client blocks the log": {streamTimeout, func(s *Session, _ *fakeTree) {
+		}, StreamTimedOut, 100, false, "100s terminated"},
+		"with a log that a client blocks": {withStreamTimeout, func(s *Session, _ *fakeTree) {
 			c := s.Cursor(stream.CursorOptions{Block: true})
 			go func() {
 				for range 40 { // more than the log's bound
@@ -196,72 +255,137 @@ func TestDeadlines(t *testing.T) {
 			for _, ok := c.Next(); ok; _, ok = c.Next() {
 				synctest.Wait()
 			}
-		}, StreamTimedOut, 1010, false, []string{"1010s signal terminated"}},
+		}, StreamTimedOut, 1010, false, "1010s terminated"},
+	})
+}
 
-		"linger":               {linger, nil, Disconnected, 10, false, []string{"10s signal terminated"}},
-		"linger, after a hold": {linger, func(s *Session, _ *fakeTree) { release := s.Hold(); pass(100); release(); release() }, Disconnected, 110, false, []string{"110s signal terminated"}},
-		"linger, after the last": {linger, func(s *Session, _ *fakeTree) {
+func TestLingerInFakeTime(t *testing.T) {
+	testInFakeTime(t, map[string]fakeCase{
+		"without a hold": {withLinger, nil, Disconnected, 10, false, "10s terminated"},
+		"after a hold": {withLinger, func(s *Session, _ *fakeTree) {
+			release := s.Hold()
+			pass(100)
+			release()
+			release() // no effect
+		}, Disconnected, 110, false, "110s terminated"},
+		"after the last hold": {withLinger, func(s *Session, _ *fakeTree) {
 			a, release := s.Attach(AttachOptions{}), s.Hold()
 			pass(50)
 			a.Detach()
 			pass(50)
 			release()
-		}, Disconnected, 110, false, []string{"110s signal terminated"}},
-		"linger, starts again":      {linger, func(s *Session, _ *fakeTree) { pass(9); s.Attach(AttachOptions{}).Detach() }, Disconnected, 19, false, []string{"19s signal terminated"}},
-		"linger, also while paused": {linger, func(s *Session, _ *fakeTree) { s.Pause() }, Disconnected, 10, false, []string{"0s pause", "10s signal terminated"}},
-		"linger, not after the exit": {both(linger, descendants), func(s *Session, f *fakeTree) {
+		}, Disconnected, 110, false, "110s terminated"},
+		"restarted by a short hold": {withLinger, func(s *Session, _ *fakeTree) {
+			pass(9)
+			s.Attach(AttachOptions{}).Detach()
+		}, Disconnected, 19, false, "19s terminated"},
+		"paused": {withLinger, func(s *Session, _ *fakeTree) {
+			_ = s.Pause()
+		}, Disconnected, 10, false, "0s pause, 10s terminated"},
+		"after the exit": {both(withLinger, withDescendants), func(s *Session, f *fakeTree) {
 			pass(9)
 			s.blocked.set(true)
 			f.end()
 			pass(100)
 			s.blocked.set(false)
-		}, Exited, 119.25, true, []string{"109.25s sweep"}},
-		"linger, 0 is no limit": {nil, func(s *Session, _ *fakeTree) { s.Attach(AttachOptions{}).Detach(); pass(1e6); s.End(Canceled, nil) }, Canceled, 1e6, false, []string{"1e+06s signal terminated"}},
+		}, Exited, 119.25, true, "109.25s sweep"},
+		"no limit": {nil, func(s *Session, _ *fakeTree) {
+			s.Attach(AttachOptions{}).Detach()
+			pass(1e6)
+			s.End(Canceled, nil)
+		}, Canceled, 1e6, false, "1e+06s terminated"},
+	})
+}
 
-		"grace":                 {stubborn, func(s *Session, _ *fakeTree) { s.End(Canceled, nil) }, Canceled, 10, true, []string{"0s signal terminated", "10s kill"}},
-		"grace of the request":  {stubborn, func(s *Session, _ *fakeTree) { s.End(Canceled, ms(500)) }, Canceled, 0.5, true, []string{"0s signal terminated", "0.5s kill"}},
-		"no grace":              {stubborn, func(s *Session, _ *fakeTree) { s.End(Canceled, new(time.Duration)) }, Canceled, 0, true, []string{"0s kill"}},
-		"cancel by SIGKILL":     {stubborn, func(s *Session, _ *fakeTree) { s.Cancel(nil, syscall.SIGKILL) }, Canceled, 0, true, []string{"0s kill"}},
-		"grace, shortened":      {stubborn, func(s *Session, _ *fakeTree) { s.End(Canceled, nil); pass(4); s.End(Shutdown, ms(1000)) }, Canceled, 5, true, []string{"0s signal terminated", "5s kill"}},
-		"grace, not lengthened": {stubborn, func(s *Session, _ *fakeTree) { s.End(Canceled, nil); pass(4); s.End(Shutdown, nil) }, Canceled, 10, true, []string{"0s signal terminated", "10s kill"}},
-		"another signal":        {stubborn, func(s *Session, _ *fakeTree) { s.End(Canceled, nil); pass(4); s.Cancel(nil, syscall.SIGINT) }, Canceled, 10, true, []string{"0s signal terminated", "4s signal interrupt", "10s kill"}},
-		"a command that SIGKILL does not end": {func(o *Spec, f *fakeTree) { stubborn(o, f); f.ignoresKILL = true }, func(s *Session, _ *fakeTree) { s.End(Canceled, nil) },
-			Canceled, 12, true, []string{"0s signal terminated", "10s kill", "12s abandon"}},
+func TestGraceInFakeTime(t *testing.T) {
+	half, second := seconds/2, seconds
+	testInFakeTime(t, map[string]fakeCase{
+		"of the spec": {ignoringTERM, func(s *Session, _ *fakeTree) {
+			s.End(Canceled, nil)
+		}, Canceled, 10, true, "0s terminated, 10s kill"},
+		"of the request": {ignoringTERM, func(s *Session, _ *fakeTree) {
+			s.End(Canceled, &half)
+		}, Canceled, 0.5, true, "0s terminated, 0.5s kill"},
+		"none": {ignoringTERM, func(s *Session, _ *fakeTree) {
+			s.End(Canceled, new(time.Duration))
+		}, Canceled, 0, true, "0s kill"},
+		"none with SIGKILL": {ignoringTERM, func(s *Session, _ *fakeTree) {
+			s.Cancel(nil, syscall.SIGKILL)
+		}, Canceled, 0, true, "0s kill"},
+		"shortened": {ignoringTERM, func(s *Session, _ *fakeTree) {
+			s.End(Canceled, nil)
+			pass(4)
+			s.End(Shutdown, &second)
+		}, Canceled, 5, true, "0s terminated, 5s kill"},
+		"not lengthened": {ignoringTERM, func(s *Session, _ *fakeTree) {
+			s.End(Canceled, nil)
+			pass(4)
+			s.End(Shutdown, nil)
+		}, Canceled, 10, true, "0s terminated, 10s kill"},
+		"with another signal": {ignoringTERM, func(s *Session, _ *fakeTree) {
+			s.End(Canceled, nil)
+			pass(4)
+			s.Cancel(nil, syscall.SIGINT)
+		}, Canceled, 10, true, "0s terminated, 4s interrupt, 10s kill"},
+		"of a command that SIGKILL does not end": {func(o *Spec, f *fakeTree) {
+			ignoringTERM(o, f)
+			f.ignoresKILL = true
+		}, func(s *Session, _ *fakeTree) {
+			s.End(Canceled, nil)
+		}, Canceled, 12, true, "0s terminated, 10s kill, 12s abandon"},
+		"for descendants after the exit": {withDescendants, func(_ *Session, f *fakeTree) {
+			pass(3)
+			f.end()
+		}, Exited, 13.25, true, "3.25s sweep"},
+		"for descendants, shortened": {withDescendants, func(s *Session, f *fakeTree) {
+			f.end()
+			pass(5)
+			s.End(Canceled, &second)
+		}, Exited, 6, true, "0.25s sweep"},
+		"for descendants of a canceled command": {withDescendants, func(s *Session, f *fakeTree) {
+			s.End(Canceled, nil)
+			pass(3)
+			f.end()
+		}, Canceled, 10, true, "0s terminated, 3.25s sweep"},
+	})
+}
 
-		"exit, with descendants":     {descendants, func(_ *Session, f *fakeTree) { pass(3); f.end() }, Exited, 13.25, true, []string{"3.25s sweep"}},
-		"exit during the grace":      {descendants, func(s *Session, f *fakeTree) { s.End(Canceled, nil); pass(3); f.end() }, Canceled, 10, true, []string{"0s signal terminated", "3.25s sweep"}},
-		"exit, then a shorter grace": {descendants, func(s *Session, f *fakeTree) { f.end(); pass(5); s.End(Canceled, ms(1000)) }, Exited, 6, true, []string{"0.25s sweep"}},
-		"exit that was not noticed":  {descendants, func(s *Session, f *fakeTree) { f.end(); s.End(Canceled, nil) }, Exited, 10, true, []string{"0s sweep"}},
-		"exit, while a client blocks the log": {descendants, func(s *Session, f *fakeTree) { s.blocked.set(true); f.end(); pass(1000); s.blocked.set(false) },
-			Exited, 1010.25, true, []string{"1000.25s sweep"}},
-		"exit, while a client blocks the log, then cancel": {descendants, func(s *Session, f *fakeTree) { s.blocked.set(true); f.end(); pass(1000); s.End(Canceled, nil) },
-			Exited, 1010, true, []string{"1000s sweep"}},
-		"cancel, while a client blocks the log": {descendants, func(s *Session, f *fakeTree) { s.blocked.set(true); s.End(Canceled, nil); pass(3); f.end() },
-			Canceled, 10, true, []string{"0s signal terminated", "3.25s sweep"}},
-		"descendants run on":               {waitForTree, func(s *Session, f *fakeTree) { f.end(); pass(1e6); f.endDescendants() }, Exited, 1e6, false, nil},
-		"descendants run on, and a cancel": {waitForTree, func(s *Session, f *fakeTree) { f.end(); pass(100); s.End(Canceled, nil) }, Canceled, 100, false, []string{"100s signal terminated"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				r := NewRegistry(Options{})
-				s, f := fakeSession(t, r, "id", c.change)
-				if c.do != nil {
-					c.do(s, f)
-				}
-				<-s.Done()
-				if got := time.Since(f.begin).Seconds(); got != c.ended {
-					t.Errorf("ended after %g s, want %g", got, c.ended)
-				}
-				if rec := s.Record(); rec.Cause != c.cause || rec.Escalated != c.escalated {
-					t.Errorf("got %+v, want cause %v, escalated %v", rec, c.cause, c.escalated)
-				}
-				if d := cmp.Diff(c.record, f.record); d != "" {
-					t.Error(d)
-				}
-				r.Shutdown(context.Background())
-			})
-		})
-	}
+// TestDrainInFakeTime checks how long output of descendants is read after the exit of the command.
+func TestDrainInFakeTime(t *testing.T) {
+	testInFakeTime(t, map[string]fakeCase{
+		"canceled before the exit was noticed": {withDescendants, func(s *Session, f *fakeTree) {
+			f.end()
+			s.End(Canceled, nil)
+		}, Exited, 10, true, "0s sweep"},
+		"with a blocked log": {withDescendants, func(s *Session, f *fakeTree) {
+			s.blocked.set(true)
+			f.end()
+			pass(1000)
+			s.blocked.set(false)
+		}, Exited, 1010.25, true, "1000.25s sweep"},
+		"with a blocked log, until a cancel": {withDescendants, func(s *Session, f *fakeTree) {
+			s.blocked.set(true)
+			f.end()
+			pass(1000)
+			s.End(Canceled, nil)
+		}, Exited, 1010, true, "1000s sweep"},
+		"with a blocked log, after a cancel": {withDescendants, func(s *Session, f *fakeTree) {
+			s.blocked.set(true)
+			s.End(Canceled, nil)
+			pass(3)
+			f.end()
+		}, Canceled, 10, true, "0s terminated, 3.25s sweep"},
+		"while the session waits for descendants": {waitingForTheTree, func(_ *Session, f *fakeTree) {
+			f.end()
+			pass(1e6)
+			f.endDescendants()
+		}, Exited, 1e6, false, ""},
+		"while the session waits for descendants, until a cancel": {waitingForTheTree, func(s *Session, f *fakeTree) {
+			f.end()
+			pass(100)
+			s.End(Canceled, nil)
+		}, Canceled, 100, false, "100s terminated"},
+	})
 }
 
 // TestRetention checks in fake time that each ended session is kept for exactly Options.Retain.
@@ -281,19 +405,19 @@ func TestRetention(t *testing.T) {
 				}
 			}
 		}
-		for i, pause := range []time.Duration{0, 1, 0, 5 * seconds, 20 * seconds, 4 * seconds} { // all are removed during the longest
-			for until := time.Since(begin) + pause; time.Since(begin) < until; time.Sleep(min(seconds/2, until-time.Since(begin))) {
+		pass := func(d time.Duration) {
+			for until := time.Now().Add(d); time.Now().Before(until); time.Sleep(min(seconds/2, time.Until(until))) {
 				check()
 			}
+		}
+		for i, pause := range []time.Duration{0, 1, 0, 5 * seconds, 20 * seconds, 4 * seconds} {
+			pass(pause) // the longest one removes all sessions
 			s, f := fakeSession(t, r, fmt.Sprint(i), nil)
 			f.end()
 			<-s.Done()
 			end[s.ID()] = time.Since(begin)
 		}
-		for range 30 {
-			check()
-			time.Sleep(seconds / 2)
-		}
+		pass(15 * seconds)
 		if n := len(r.all()); n != 0 || r.budget.Used() != 0 {
 			t.Errorf("%d sessions are left, %d bytes", n, r.budget.Used())
 		}

@@ -165,7 +165,8 @@ func (r *Registry) supervise(s *Session, p *process.Process) {
 	r.wg.Go(func() { s.supervise(p) })
 }
 
-// reportSurvivors logs and counts processes of a session that outlived SIGKILL, and logs if there may be some.
+// reportSurvivors logs and counts processes of a session that outlived SIGKILL, and logs if there may be
+// some.
 func (r *Registry) reportSurvivors(s *Session, swept *process.SweepResult) {
 	if swept.Unverified {
 		r.o.Log.Error().Str("session", s.spec.ID).Msg("cannot verify that the processes of a session have ended")

@@ -92,7 +92,7 @@ func (s *Session) start(ctx context.Context, cancel context.CancelFunc, attempt 
 	defer cancel()
 	p, err := attempt.Start(ctx)
 	program := &s.spec.Program
-	program.Argv, program.Env, program.Attributes.Soft = nil, nil, nil // release memory that is not needed any more
+	program.Argv, program.Env, program.Attributes.Soft = nil, nil, nil // release memory
 	switch {
 	case err != nil:
 		if errors.Is(err, context.Canceled) {
@@ -132,7 +132,9 @@ func (s *Session) run(p *process.Process) {
 // read yet.
 func (s *Session) startDeadlines(hasUnread func() bool) {
 	s.timeout = stream.NewDeadline(s.spec.Timeout, func() { s.End(TimedOut, nil) })
-	s.streamTimeout = stream.NewIdleDeadline(s.spec.StreamTimeout, hasUnread, func() { s.End(StreamTimedOut, nil) })
+	s.streamTimeout = stream.NewIdleDeadline(s.spec.StreamTimeout, hasUnread, func() {
+		s.End(StreamTimedOut, nil)
+	})
 	s.blocked.add(s.streamTimeout)
 }
 

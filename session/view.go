@@ -29,7 +29,13 @@ type View struct {
 func (s *Session) View() View {
 	s.mu.Lock()
 	st := &s.status
-	v := View{State: st.state, Started: st.start.begun, Record: st.record, Failure: st.start.failure, LeaderExit: st.leaderExit}
+	v := View{
+		State:      st.state,
+		Started:    st.start.begun,
+		LeaderExit: st.leaderExit,
+		Record:     st.record,
+		Failure:    st.start.failure,
+	}
 	if v.Failure != nil && !st.start.slotReleased {
 		v.State = Starting
 	}
