@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/runnel-rpc/runnel/process/internal/adjust"
 	"github.com/runnel-rpc/runnel/process/internal/execfile"
 	"github.com/runnel-rpc/runnel/process/internal/leader"
 	"github.com/runnel-rpc/runnel/process/internal/pgroup"
@@ -13,7 +14,7 @@ import (
 
 // hostParts has nothing: there are only process groups.
 type hostParts struct {
-	adjuster adjuster
+	adjuster adjust.Adjuster
 	pinned   execfile.Cache
 }
 
@@ -33,11 +34,6 @@ func (h *Host) open(Options) error {
 }
 
 func (h *Host) close() error { return nil }
-
-// adjuster changes nothing.
-type adjuster struct{}
-
-func (*adjuster) started(*Process) {}
 
 // treeLimits has nothing: a child cannot be limited before its first instruction.
 type treeLimits struct{}

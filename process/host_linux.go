@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/runnel-rpc/runnel/process/internal/adjust"
 	"github.com/runnel-rpc/runnel/process/internal/cgroup"
 	"github.com/runnel-rpc/runnel/process/internal/containment"
 	"github.com/runnel-rpc/runnel/process/internal/execfile"
@@ -24,7 +25,7 @@ import (
 type hostParts struct {
 	identity identity.Identity
 	keeper   keeper.Keeper
-	adjuster adjuster
+	adjuster adjust.Adjuster
 	pinned   *execfile.Cache
 	v1       cgroup.V1
 	reserved bool // fdreserve.Acquire succeeded
@@ -65,7 +66,7 @@ func (h *Host) open(o Options) error {
 		return err
 	}
 	h.kind, h.provider = s.kind, s.provider
-	h.adjuster.open(newAdjustment(&o))
+	h.adjuster.Open(adjust.Options{OOMScoreAdj: o.OOMScoreAdj, ReserveProcesses: o.ReserveProcesses})
 	for name, controller := range controllerOf {
 		if h.enforces(name) == "" {
 			h.v1.Add(&own, h.identity.Name(), controller)
@@ -139,7 +140,7 @@ func (h *Host) startKeeper(o *Options, s selection) error {
 func (h *Host) close() error {
 	errs := []error{h.endLeftovers()}
 	h.keeper.Stop()
-	h.adjuster.close()
+	h.adjuster.Close()
 	h.pinned.Close()
 	h.keeper.Wait() // it may be in a cgroup that is removed
 	errs = append(errs, h.provider.Close(), h.v1.Close())

@@ -183,7 +183,7 @@ func (p *Process) WaitExit() error { return p.leader.Wait() }
 // Options.OOMScoreAdj and Options.ReserveProcesses, and the nice value of the autogroup. Call it right after Start, of which it
 // is no part so that what follows is not delayed by the 10 µs that it takes.
 func (p *Process) Adjust() {
-	p.host.adjuster.started(p)
+	p.host.adjuster.Started(p.leader, p.tree)
 }
 
 // Sweep ends every member of the tree that still lives: StopSignal and SIGCONT, then for at most grace
