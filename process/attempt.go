@@ -10,8 +10,8 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/execfile"
 )
 
-// Attempt is one start of a command. It takes as long as the file systems take on which the program, its interpreter
-// and the working directory are, which is for ever if one of them no longer responds.
+// Attempt is one start of a command. It takes as long as the file systems of the program, its
+// interpreter and the working directory take to respond, which may be forever.
 type Attempt struct {
 	host        *Host
 	spec        Spec
@@ -33,9 +33,10 @@ func (h *Host) Attempt(spec Spec) *Attempt {
 	return a
 }
 
-// Prepare looks the program up without waiting for any file system, and reports whether Start will not block on one either.
-// This is the case if the kernel has all names in its cache (openat2(2), RESOLVE_CACHED), and all files were executed recently
-// and are still open. It is called at most once, before Start. On Darwin it does nothing.
+// Prepare looks the program up without waiting for any file system, and reports whether Start will
+// not block on one either. This is the case if the kernel has all names in its cache (openat2(2),
+// RESOLVE_CACHED), and all files were executed recently and are still open. It is called at most
+// once, before Start. On Darwin it does nothing.
 func (a *Attempt) Prepare() bool {
 	if a.spec.check() != nil {
 		return false
@@ -46,7 +47,8 @@ func (a *Attempt) Prepare() bool {
 	return a.prepared
 }
 
-// Path is the file or directory that the start waits for, or waited for last. It may be called from any goroutine.
+// Path returns the file or directory for which the start waits, or has waited last. It may be
+// called from any goroutine.
 func (a *Attempt) Path() string {
 	if path := a.at.Load(); path != nil {
 		return *path
@@ -54,15 +56,18 @@ func (a *Attempt) Path() string {
 	return ""
 }
 
-// MayWait says whether the start may still wait for a file system. It may be called from any goroutine.
+// MayWait reports whether the start may still wait for a file system. It may be called from any
+// goroutine.
 func (a *Attempt) MayWait() bool { return !a.cannotBlock.Load() }
 
-// Start runs the command as the leader of a new session (setsid(2)) and process group. It is called once. Every error is a
-// *SpawnError, a *LimitError, an *AttributeError or, if ctx ended first, its cause, and leaves neither process nor descriptor. The caller owes
-// the Process a WaitExit, Sweep, Reap and Close.
+// Start runs the command as the leader of a new session (setsid(2)) and process group. It is called
+// once. Every error is a *SpawnError, a *LimitError, an *AttributeError or, if ctx ended first, its
+// cause, and leaves neither a process nor a descriptor. The caller calls WaitExit, Sweep, Reap and
+// Close of the Process.
 //
-// The end of ctx ends a wait for a lease (fcntl(2), F_SETLEASE) and for a program that is not executed yet. It does not
-// end a system call that waits for a file system: then Start returns when that does. No other Start waits meanwhile.
+// The end of ctx ends a wait for a lease (fcntl(2), F_SETLEASE) and for a program that is not
+// executed yet. It does not end a system call that waits for a file system: Start returns after
+// that call. Other calls of Start are not blocked meanwhile.
 func (a *Attempt) Start(ctx context.Context) (*Process, error) {
 	spec := &a.spec
 	if err := spec.check(); err != nil {
@@ -84,7 +89,7 @@ func (a *Attempt) Start(ctx context.Context) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	began := time.Now() // the command runs already when Start returns, and may even be over
+	began := time.Now() // before the fork, since the command may have ended when spawn returns
 	p, err := a.host.spawn(ctx, a.pinned.Path, spec, ends.child, a.pinned.MayBlock)
 	ends.closeChild()
 	if err != nil {
@@ -98,15 +103,14 @@ func (a *Attempt) Start(ctx context.Context) (*Process, error) {
 	p.terminal = spec.Terminal != nil
 	p.stop = cmp.Or(spec.StopSignal, syscall.SIGTERM)
 	p.stdin, p.stdout, p.stderr = ends.files()
-	if a.pinned.MayBlock && ctx.Err() != nil { // it was killed, perhaps before the exec
+	if a.pinned.MayBlock && ctx.Err() != nil { // the child was killed, perhaps before the exec
 		p.Discard()
 		return nil, context.Cause(ctx)
 	}
 	return p, nil
 }
 
-// Discard kills the tree, and returns when it is gone or given up on. It is called instead of WaitExit, Sweep, Reap and
-// Close.
+// Discard kills the tree and closes it. It is called instead of WaitExit, Sweep, Reap and Close.
 func (p *Process) Discard() {
 	_ = p.Kill()
 	_ = p.WaitExit()

@@ -6,20 +6,21 @@ import (
 )
 
 const (
-	// firstAwait and lastAwait bound the time between two looks at a tree whose end is waited for, where nothing tells
-	// of it, or what was watched ends all the time.
+	// firstAwait and lastAwait are the shortest and the longest time between two checks of a tree
+	// that cannot be watched, or whose watched processes exit one after the other.
 	firstAwait = 5 * time.Millisecond
 	lastAwait  = 250 * time.Millisecond
 )
 
-// AwaitTree blocks until no process of the tree lives, or ctx is done. Call it after WaitExit and before Sweep. It watches
-// one process of the tree, or what the kernel counts, and looks at the tree when that tells of an end. This takes a
-// descriptor, but no thread and no time. Where there is no descriptor, and for a tree whose processes end all the time,
-// it looks at the tree less and less often, down to four times a second.
+// AwaitTree blocks until all processes of the tree have ended, or ctx is done. It is called after
+// WaitExit and before Sweep. It watches one process of the tree, or the kernel's count, and checks
+// the tree when that changes. This takes a descriptor, but no thread and no processor time. If
+// there is no free descriptor, or processes exit one after the other, it polls the tree with
+// growing intervals up to 250 ms.
 func (p *Process) AwaitTree(ctx context.Context) {
 	for pause := firstAwait; ; {
 		begin := time.Now()
-		if some, err := p.tree.Alive(); !some && err == nil {
+		if alive, err := p.tree.Alive(); !alive && err == nil {
 			return
 		}
 		if w := p.tree.Watch(); w != nil {

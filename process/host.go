@@ -10,38 +10,43 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/leader"
 )
 
-// Options say how a Host holds trees together. The zero value is the strongest containment that there is, without a
-// provision for a crash.
+// Options configure a Host. The zero value selects the strongest available containment, and leaves
+// processes behind after a crash.
 type Options struct {
-	// Containment asks for one; "" is Auto.
+	// Containment is the one to use; "" is Auto.
 	Containment Containment
-	// StateDir is where a Host leaves word of what it holds, for one that is opened there after it crashed. It is made
-	// where it is missing. With "" a crash leaves behind what the crashed process held.
+	// StateDir is a directory in which the Host records what it may leave behind in a crash. The
+	// next Open with the same directory ends that. It is made if it does not exist. "" records
+	// nothing.
 	StateDir string
-	// OnlyParent says that this process starts nobody but by this Host: whoever comes to it is an orphan, to be reaped
-	// when it is dead, even if it has shed its mark.
+	// OnlyParent says that this process starts all its children by this Host. Then every other
+	// child is an orphan of a tree and is reaped when it has exited, even if it has changed its
+	// mark.
 	OnlyParent bool
-	// Keeper asks for a second process that ends all trees when this process dies without closing its Host, and removes what
-	// the Host made. It needs Linux, and a program that calls Step. Under Group it is told of each group right after the
-	// start of the leader.
+	// Keeper starts a second process that ends all trees if this process ends without closing its
+	// Host, and removes what the Host has made. It requires Linux, and a program that calls Step.
+	// Under Group it learns of each group right after the start of the leader.
 	Keeper bool
-	// KeeperEnded, if not nil, is called with the reason when a keeper ended or did not start, before the next one is
-	// started. It is called from a goroutine of the Host, and not after Close.
+	// KeeperEnded, if not nil, is called with the reason when a keeper has ended or did not start,
+	// before the next one is started. It is called from a goroutine of the Host, and not after
+	// Close.
 	KeeperEnded func(error)
-	// ReserveProcesses is how many processes and threads fewer than this process commands may have, if a controller of
-	// version 2 is delegated to it, or RLIMIT_NPROC applies. They are reserved for ending the commands.
+	// ReserveProcesses is by how many processes and threads the limit of all commands is lower than
+	// that of this process, if a controller of version 2 is delegated to it, or RLIMIT_NPROC
+	// applies. They are needed to end the commands.
 	ReserveProcesses int
-	// OOMScoreAdj, 0 to 1000, is the oom_score_adj of commands if it is more than that of this process
-	// (proc_pid_oom_score_adj(5)): when memory is exhausted the kernel kills them first.
+	// OOMScoreAdj, 0 to 1000, is the oom_score_adj of commands, if it is higher than that of this
+	// process (proc_pid_oom_score_adj(5)). Then the kernel kills them first if memory is exhausted.
 	OOMScoreAdj int
 }
 
-// Host starts trees on this machine and holds them together. Its methods may be called from any goroutine. A nil Host
-// starts them under Group, and a crash leaves them behind.
+// Host starts trees on this machine and contains them. Its methods may be called from any
+// goroutine. A nil Host contains them by Group, and leaves them behind after a crash.
 //
-// A Host that holds by Cgroup or Marker makes this process the parent of orphans until it is closed (PR_SET_CHILD_SUBREAPER),
-// and reaps those that are its own. It lends its mark to the whole process for the moment of a fork: what else forks in
-// that moment would be taken for a member of the tree, so a process that has a Host should start others by it alone.
+// Under Cgroup and Marker, this process is the parent of orphans until the Host is closed
+// (PR_SET_CHILD_SUBREAPER), and the Host reaps those of its trees. During a fork the whole process
+// has the mark of the tree. Another fork in that time would start a member of the tree, so a
+// process with a Host should start all its children by the Host.
 type Host struct {
 	kind       Containment
 	provider   containment.Provider
@@ -50,11 +55,11 @@ type Host struct {
 	hostParts
 }
 
-// Recovery is what was found of servers that crashed: how many of those, how many processes of theirs were ended, and
-// how many could not be.
+// Recovery is what Open has found of crashed servers: how many there were, how many of their
+// processes it has ended, and how many processes and cgroups it could not end.
 type Recovery struct{ Servers, Processes, Left int }
 
-// UnavailableError says that this machine can't hold trees together in the way that was asked for.
+// UnavailableError means that this machine does not support the containment of the Options.
 type UnavailableError struct {
 	Containment Containment
 	Why         error
@@ -64,11 +69,12 @@ func (e *UnavailableError) Error() string {
 	return fmt.Sprintf("containment %q is unavailable: %v", string(e.Containment), e.Why)
 }
 
-// Unwrap is why.
+// Unwrap returns Why.
 func (e *UnavailableError) Unwrap() error { return e.Why }
 
-// Open ends what crashed servers left in the state directory, and probes the machine. Errors: *UnavailableError, or that
-// the state directory can't be used. The Host has to be closed.
+// Open ends what crashed servers have left that are recorded in the state directory, and selects a
+// containment. The error is an *UnavailableError, or that the state directory cannot be used. The
+// caller closes the Host.
 func Open(o Options) (*Host, error) {
 	h := newHost(leader.System())
 	h.kind = cmp.Or(o.Containment, Auto)
@@ -79,15 +85,16 @@ func Open(o Options) (*Host, error) {
 	return h, nil
 }
 
-// Containment is what holds this Host's trees together.
+// Containment returns the selected containment.
 func (h *Host) Containment() Containment { return h.orPlain().kind }
 
-// Recovered is what Open found and did.
+// Recovered returns what Open has found of crashed servers.
 func (h *Host) Recovered() Recovery { return h.orPlain().recovered }
 
-// Close gives back what the Host holds, after all its processes were closed. Of trees that were given up on or could not be
-// inspected it kills who is left, which takes at most two seconds. An error says that somebody lives even
-// then, or may, or that something of a tree could not be removed; the next Open in the same state directory tries again.
+// Close releases the Host, after all its processes were closed. It kills what is left of trees that
+// had living processes when they were closed, or could not be checked. That takes at most two
+// seconds. The error says that processes still run then, or may, or that a cgroup could not be
+// removed; the next Open with the same state directory tries again.
 func (h *Host) Close() error { return h.orPlain().close() }
 
 // plainHost is used in place of a nil Host.

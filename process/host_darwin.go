@@ -44,7 +44,8 @@ func (*treeLimits) close()                       {}
 // enforces returns "".
 func (h *Host) enforces(Limit) Mechanism { return "" }
 
-// spawn starts the program at path with the given standard descriptors. It returns once the exec is done.
+// spawn starts the program at path with the given standard descriptors. It returns once the exec is
+// done.
 func (h *Host) spawn(_ context.Context, path string, spec *Spec, stdio [3]int, _ bool) (*Process, error) {
 	if _, err := h.Enforce(spec.Limits); err != nil {
 		return nil, err

@@ -83,7 +83,8 @@ type selection struct {
 	delegation cgroup.Delegation
 }
 
-// selectContainment returns the containment that o asks for, or the strongest available one. The error is an *UnavailableError.
+// selectContainment returns the containment that o asks for, or the strongest available one. The
+// error is an *UnavailableError.
 func (h *Host) selectContainment(own cgroup.Hierarchies, o *Options) (s selection, err error) {
 	asked := h.kind
 	if !slices.Contains([]Containment{Auto, Cgroup, Marker, Group}, asked) {
@@ -120,7 +121,8 @@ func (h *Host) selectContainment(own cgroup.Hierarchies, o *Options) (s selectio
 	return s, nil
 }
 
-// startKeeper comes last: before, this process has to be alone in its cgroup, and there are no trees to end.
+// startKeeper comes last: before, this process has to be alone in its cgroup, and there are no
+// trees to end.
 func (h *Host) startKeeper(o *Options, s selection) error {
 	if !o.Keeper {
 		return nil
@@ -153,8 +155,8 @@ func (h *Host) close() error {
 	return err
 }
 
-// endLeftovers kills the processes of trees that may have had living processes when they were closed. The error lists those
-// that have not ended then, or says that this is unknown.
+// endLeftovers kills the processes of trees that may have had living processes when they were
+// closed. The error lists those that have not ended then, or says that this is unknown.
 func (h *Host) endLeftovers() error {
 	if !h.unverified.Load() {
 		return nil

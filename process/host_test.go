@@ -28,8 +28,8 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/procfs"
 )
 
-// required says that the machine is known to have a containment, the means for a limit, or a compiler, so that tests that
-// need it may not be skipped.
+// required says that the machine is known to have a containment, the means for a limit, or a
+// compiler, so that tests that need it may not be skipped.
 func required[T ~string](what T) bool {
 	return slices.Contains(strings.Split(os.Getenv("RUNNEL_TEST_REQUIRE"), ","), string(what))
 }
@@ -456,7 +456,8 @@ func TestStormLeavesNothing(t *testing.T) {
 	})
 }
 
-// The times of a tree under a control group are those of everybody in it, and of nobody who was there before.
+// The times of a tree under a control group are those of everybody in it, and of nobody who was
+// there before.
 func TestTimesOfTheTree(t *testing.T) {
 	h := openHost(t, Cgroup)
 	file := filepath.Join(t.TempDir(), "go")

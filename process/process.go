@@ -1,18 +1,16 @@
-// Package process runs one supervised process tree: it starts a command, reads what it writes, signals,
-// pauses and ends the command with all its descendants, and tells how it ended as the kernel told it.
+// Package process runs one supervised process tree: it starts a command, reads its output, signals,
+// pauses and ends the command with all its descendants, and returns how it ended.
 //
-// The life of a Process, and the order its owner keeps:
+// The life of a Process, in the order in which its owner calls:
 //
-//	Start ── Stdout/Stderr read, Stdin written, Signal, Pause, Resume, Terminate, Kill ──┐
-//	Close ── Reap ── Sweep (end who is left of the tree) ── WaitExit (the leader exited) ┘
+//	Start ── read Stdout and Stderr, write Stdin, Signal, Pause, Resume, Terminate, Kill ──┐
+//	Close ── Reap ── Sweep (end the rest of the tree) ── WaitExit (until the leader exits) ┘
 //
-// The leader is the child itself; the others are its descendants. What holds them together is the containment of
-// the Host that started them, see [Containment].
+// The leader is the child of this process; the other processes of the tree are its descendants.
+// What keeps them together is the containment of the Host that has started them: see [Containment].
 //
-// The one rule that everything here serves: a group is named by its number only while its leader is
-// certainly not reaped, because afterwards the number may belong to strangers. See group.
-//
-// The package knows Linux well (5.4 and up, best from 6.9) and Darwin enough to develop on.
+// The package supports Linux (5.4 and later; best from 6.9 on), and Darwin as far as development
+// needs it.
 package process
 
 import (
@@ -27,59 +25,63 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/leader"
 )
 
-// Process is a started tree. Its methods may be called from any goroutine at any time unless they say
-// otherwise; a call that comes too late returns an error and touches nothing.
+// Process is a started tree. Its methods may be called from any goroutine at any time unless their
+// documentation says otherwise. A call that comes too late returns an error and affects no process.
 type Process struct {
-	host   *Host
-	leader *leader.Leader
-	tree   containment.Tree
-	limits *treeLimits // nil for none
-	usage  usage
-	stdin  *os.File
-	stdout *Pipe
-	stderr *Pipe // nil on a terminal, and where it is merged into stdout
-	stop   syscall.Signal
-	asked  atomic.Bool // Terminate was called
-	killed atomic.Bool // it was sent SIGKILL, which is then no limit's
+	host     *Host
+	leader   *leader.Leader
+	tree     containment.Tree
+	limits   *treeLimits // nil for none
+	usage    usage
+	stdin    *os.File
+	stdout   *Pipe
+	stderr   *Pipe // nil on a terminal, and if it is merged into stdout
+	stop     syscall.Signal
+	stopSent atomic.Bool // Terminate was called
+	killed   atomic.Bool // SIGKILL was sent, so that a limit is not the cause of one
 
 	began    time.Time
 	held     []Held
-	terminal bool // then stdin and stdout are its master
+	terminal bool // stdin and stdout are the master of a terminal
 
 	inspector inputwait.Inspector // for WaitsForInput
 }
 
-// PID is the process id of the leader. After Reap it names nothing.
+// PID returns the process id of the leader. It is not valid after Reap.
 func (p *Process) PID() int { return p.leader.PID }
 
-// PGID is the process group of the tree. It is the leader's pid (setsid(2) before exec).
+// PGID returns the id of the leader's process group, which is its process id (setsid(2) before
+// exec).
 func (p *Process) PGID() int { return p.leader.PID }
 
-// Started is a moment between the call of Start and the fork.
+// Started returns a time between the call of Start and the fork.
 func (p *Process) Started() time.Time { return p.began }
 
-// Containment names what holds the tree together.
+// Containment returns what keeps the tree together.
 func (p *Process) Containment() Containment { return p.host.kind }
 
-// Held are the limits of the tree, and what enforces each.
+// Held returns the limits of the tree, and what enforces each.
 func (p *Process) Held() []Held { return p.held }
 
-// Stdout is the read end of the tree's standard output. It ends when the last descendant closes it,
-// which may be after the leader's exit. On a terminal, and with Spec.MergeStderr, it is standard error too.
+// Stdout returns the read end of the tree's standard output. The end of file comes when the last
+// descendant has closed it, which may be after the leader's exit. On a terminal, and with
+// Spec.MergeStderr, it is standard error too.
 func (p *Process) Stdout() *Pipe { return p.stdout }
 
-// Stderr is as Stdout, for standard error; nil where that is the same as Stdout.
+// Stderr is Stdout for standard error. It returns nil if that is the same as Stdout.
 func (p *Process) Stderr() *Pipe { return p.stderr }
 
-// Stdin is the write end of the leader's standard input, nil without Spec.Stdin. It is non-blocking and
-// in the runtime's poller, so deadlines and Close interrupt a Write. Close it to send the end of file.
-// EPIPE says that nobody reads any more. On a terminal it is the keyboard: to close it tells the tree
-// nothing, and what is written when nobody has the terminal open any more goes nowhere.
+// Stdin returns the write end of the leader's standard input, nil without Spec.Stdin. It is
+// registered with the runtime's poller, so deadlines and Close interrupt a Write. To close it sends
+// the end of file. EPIPE means that no process has the read end open. On a terminal it is the
+// master: to close it sends nothing, and what is written after all processes have closed the
+// terminal is lost.
 func (p *Process) Stdin() *os.File { return p.stdin }
 
-// Signal sends sig to every process of the tree; to a leader that exited and others that live on it may
-// be sent too. Errors: os.ErrProcessDone once the leader is reaped, EPERM when no member may be signalled
-// (all changed their user), EINVAL for no signal's number. Signal 0 sends nothing and tells the same.
+// Signal sends sig to every process of the tree, also after the leader has exited. Errors:
+// os.ErrProcessDone once the leader is reaped, EPERM if no process may be signaled (all have
+// changed their user), EINVAL for an invalid number. Signal 0 sends nothing and returns the same
+// errors.
 func (p *Process) Signal(sig syscall.Signal) error {
 	if p.leader.Reaped() {
 		return os.ErrProcessDone
@@ -90,9 +92,9 @@ func (p *Process) Signal(sig syscall.Signal) error {
 	return p.tree.Signal(sig)
 }
 
-// Deliver is Signal, and lists the processes that may not be signalled, where others were, in ascending order. If none may
-// be, the error is a *NotPermittedError.
-func (p *Process) Deliver(sig syscall.Signal) (missed []int, err error) {
+// Deliver is Signal, and lists in ascending order the processes that may not be signaled, if others
+// were. If none may be, the error is a *NotPermittedError.
+func (p *Process) Deliver(sig syscall.Signal) (denied []int, err error) {
 	if p.leader.Reaped() {
 		return nil, os.ErrProcessDone
 	}
@@ -102,7 +104,8 @@ func (p *Process) Deliver(sig syscall.Signal) (missed []int, err error) {
 	return p.tree.Deliver(sig)
 }
 
-// SignalLeader sends sig to the leader alone. Errors: os.ErrProcessDone once it has exited, *NotPermittedError.
+// SignalLeader sends sig to the leader alone. Errors: os.ErrProcessDone once it has exited,
+// *NotPermittedError.
 func (p *Process) SignalLeader(sig syscall.Signal) error {
 	if sig == syscall.SIGKILL {
 		p.killed.Store(true)
@@ -110,9 +113,10 @@ func (p *Process) SignalLeader(sig syscall.Signal) error {
 	return p.tree.SignalLeader(sig)
 }
 
-// Pause stops the whole tree (SIGSTOP). On a terminal it waits, for at most 100 ms, until parents have stopped
-// before it stops their children, lest a shell report a stopped job. Errors are those of Signal; where
-// some may not be signalled it stops none, and the error is a *NotPermittedError.
+// Pause stops the whole tree (SIGSTOP). On a terminal it waits for at most 100 ms until parents
+// have stopped before it stops their children, so that a shell does not report a stopped job.
+// Errors are those of Signal. If some processes may not be signaled it stops none, and the error is
+// a *NotPermittedError.
 func (p *Process) Pause() error {
 	if p.leader.Reaped() {
 		return os.ErrProcessDone
@@ -120,8 +124,8 @@ func (p *Process) Pause() error {
 	return p.tree.Pause()
 }
 
-// Resume lets a paused tree go on (SIGCONT); for one that runs it does nothing. On a terminal, jobs that were
-// stopped before the Pause stay so.
+// Resume continues a paused tree (SIGCONT). It does nothing for a tree that is not paused. On a
+// terminal, jobs that were stopped before Pause remain stopped.
 func (p *Process) Resume() error {
 	if p.leader.Reaped() {
 		return os.ErrProcessDone
@@ -129,33 +133,35 @@ func (p *Process) Resume() error {
 	return p.tree.Resume()
 }
 
-// Terminate asks the tree to end: the Spec's StopSignal, then SIGCONT, since a signal to a stopped process only pends. On
-// a terminal a leader that ignores that signal, as interactive shells do with SIGTERM, gets SIGHUP too.
+// Terminate sends the stop signal of the Spec, then SIGCONT, since a signal to a stopped process
+// remains pending. On a terminal, a leader that ignores the stop signal, as interactive shells
+// ignore SIGTERM, gets SIGHUP too.
 func (p *Process) Terminate() error { return p.TerminateBy(p.stop) }
 
 // TerminateBy is Terminate with another signal.
 func (p *Process) TerminateBy(sig syscall.Signal) error {
-	p.asked.Store(true)
+	p.stopSent.Store(true)
 	if p.leader.Reaped() {
 		return os.ErrProcessDone
 	}
 	return p.tree.Terminate(sig)
 }
 
-// Kill ends the tree by SIGKILL, which acts on stopped processes too. It does not wait: WaitExit does.
+// Kill sends SIGKILL to the tree, which ends stopped processes too. It does not wait.
 func (p *Process) Kill() error { return p.Signal(syscall.SIGKILL) }
 
-// Exited says whether the leader has exited, also where WaitExit has not returned yet. It costs a system call.
+// Exited reports whether the leader has exited, even if WaitExit has not returned yet. It takes a
+// system call.
 func (p *Process) Exited() bool { return p.leader.Exited() }
 
-// ExitStatus is how the leader ended, before it is reaped: its exit code, or -1 and the signal. It is not known for one that
-// runs or was reaped.
+// ExitStatus returns the exit code of the leader, or -1 and the signal that ended it, before it is
+// reaped. known is false if it has not exited or is reaped.
 func (p *Process) ExitStatus() (code int, sig syscall.Signal, known bool) {
 	return p.leader.ExitStatus()
 }
 
-// Alive says whether a process of the tree is not dead, as Living does but for less: it reads the process table
-// only where nothing cheaper is certain. Errors are those of Living.
+// Alive reports whether a process of the tree has not ended. It costs less than Members: it scans
+// the process table only if nothing cheaper is certain. Errors are those of Members.
 func (p *Process) Alive() (bool, error) {
 	if p.leader.Reaped() {
 		return false, os.ErrProcessDone
@@ -163,9 +169,10 @@ func (p *Process) Alive() (bool, error) {
 	return p.tree.Alive()
 }
 
-// Members lists the processes of the tree that are not dead, the leader among them while it runs; others
-// that nobody reaped do not count. It reads the process table (3 ms for 1000 processes), so poll it
-// seldom. Errors: os.ErrProcessDone once the leader is reaped, ErrElusive, or why the table can't be read.
+// Members lists the processes of the tree that have not ended, including the leader. Zombies are
+// left out. It scans the process table, which takes 3 ms for 1000 processes. Errors:
+// os.ErrProcessDone once the leader is reaped, or that some processes may be missing, since the
+// process table cannot be read or processes fork and exit faster than they can be found.
 func (p *Process) Members() ([]int, error) {
 	if p.leader.Reaped() {
 		return nil, os.ErrProcessDone
@@ -173,46 +180,49 @@ func (p *Process) Members() ([]int, error) {
 	return p.tree.Members()
 }
 
-// WaitExit blocks until the leader exited and leaves it unreaped (WNOWAIT), so that its number stays its
-// own and Signal still reaches the others. One caller. On Linux it holds a goroutine and no OS thread.
-// It returns os.ErrClosed if Close comes first. If someone else reaped the leader, it is nil and the exit
-// is not Known.
+// WaitExit blocks until the leader has exited and does not reap it (WNOWAIT), so that its number is
+// not reused and Signal still reaches the others. One goroutine may call it. On Linux it holds no
+// thread. It returns os.ErrClosed after Close. If another part of this process has reaped the
+// leader, it returns nil, and the Exit is not Known.
 func (p *Process) WaitExit() error { return p.leader.Wait() }
 
-// Adjust gives the command what its Host gives to each and what can be given to a running process alone: see
-// Options.OOMScoreAdj and Options.ReserveProcesses, and the nice value of the autogroup. Call it right after Start, of which it
-// is no part so that what follows is not delayed by the 10 µs that it takes.
+// Adjust sets the attributes that the Host sets for every command and that can be set only after
+// the start: see Options.OOMScoreAdj and Options.ReserveProcesses, and the nice value of the
+// autogroup. It is called right after Start. It is separate so that its 10 µs do not delay what
+// follows Start.
 func (p *Process) Adjust() {
 	p.host.adjuster.Started(p.leader, p.tree)
 }
 
-// Sweep ends every member of the tree that still lives: StopSignal and SIGCONT, then for at most grace
-// nothing, then SIGKILL and at most two seconds for it to work. After a Terminate it does not ask again: a
-// program may take a second SIGTERM for impatience. With grace 0, or once ctx is done, it kills at once;
-// ctx never cuts the killing short. To learn that nobody is left costs some µs from Linux 6.9 on,
-// elsewhere a reading of the process table (3 ms for 1000 processes).
+// Sweep ends the processes of the tree that have not ended. It sends the stop signal and SIGCONT,
+// waits for at most grace, then sends SIGKILL and waits for at most two seconds. After a Terminate
+// it does not send the stop signal again, since a program may exit at once at a second SIGTERM.
+// With grace 0, or once ctx is done, it sends SIGKILL at once; ctx does not end the wait after
+// SIGKILL. To find that no process is left takes some µs from Linux 6.9 on, and a scan of the
+// process table on older kernels (3 ms for 1000 processes).
 //
-// Call it once, after WaitExit and before Close: it may reap the leader, keeping the exit for Reap, and
-// Signal returns os.ErrProcessDone from then on. Called for a leader that does not exit, it takes the
-// leader for one of the others, so that even a tree stuck in the kernel is given up on in bounded time.
+// Sweep is called once, after WaitExit and before Close. It may reap the leader and keep the exit
+// for Reap; Signal returns os.ErrProcessDone from then on. If the leader has not exited, it is
+// treated like the other processes, so that the time is bounded even for a tree that hangs in the
+// kernel.
 func (p *Process) Sweep(ctx context.Context, grace time.Duration) SweepResult {
 	if p.tree.ReapLeaderFirst() {
-		_, _ = p.leader.Reap() // ErrRunning: then it is swept with the others
+		_, _ = p.leader.Reap() // after ErrRunning it is swept with the others
 	}
-	r := sweep(ctx, p.tree, grace, p.stop, p.asked.Load())
+	r := sweep(ctx, p.tree, grace, p.stop, p.stopSent.Load())
 	if len(r.Survivors) > 0 || r.Unverified {
 		p.usage.noteUnverified(p)
 	}
 	return r
 }
 
-// Abandon makes WaitExit return os.ErrClosed, for a leader that even SIGKILL does not end. Everything else
-// works on.
+// Abandon makes WaitExit return os.ErrClosed, for a leader that does not end at SIGKILL. All other
+// methods continue to work.
 func (p *Process) Abandon() { p.leader.Abandon() }
 
-// Reap takes the leader's exit status and usage from the kernel, once; later calls return the same. It
-// never blocks: before the leader's exit it returns ErrRunning and takes nothing. Call it after Sweep, or what is
-// counted of the whole tree is not all.
+// Reap reaps the leader and returns how it ended and its usage; later calls return the same. It
+// does not block: before the exit it returns ErrRunning. It is called after Sweep, so that the
+// usage of the whole tree is complete.
 func (p *Process) Reap() (Exit, error) {
 	raw, err := p.leader.Reap()
 	if err != nil {
@@ -225,9 +235,10 @@ func (p *Process) Reap() (Exit, error) {
 	return e, nil
 }
 
-// Close closes every descriptor that is left, gives back what held the tree, and may be called more than once. Blocked
-// reads, writes and WaitExit return os.ErrClosed. It ends no process: an unswept tree runs on, an unreaped leader stays a
-// zombie until Reap, which works after Close too, or until a Host that adopts orphans takes it for one.
+// Close closes the descriptors of the tree and releases what contains it. It may be called more
+// than once. Blocked reads, writes and WaitExit return os.ErrClosed. It ends no process: a tree
+// that was not swept continues to run. A leader that was not reaped remains a zombie until Reap,
+// which works after Close too, or until the Host reaps it as an orphan.
 func (p *Process) Close() {
 	if p.stdin != nil {
 		_ = p.stdin.Close()

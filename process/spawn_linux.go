@@ -13,9 +13,9 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/spawn"
 )
 
-// Step is called first in main by a program that starts commands with limits or attributes, or from file systems that may
-// block an exec, or that sets Options.Keeper. It does not return if this process was started as the exec step, or as a keeper
-// whose server has ended.
+// Step is called first in main by a program that starts commands with limits or attributes, or from
+// file systems that may block an exec, or that sets Options.Keeper. It does not return if this
+// process was started as the exec step, or as a keeper whose server has ended.
 func Step() {
 	keeper.RunIfStarted()
 	spawn.RunStep()
@@ -34,8 +34,8 @@ type spawnRequest struct {
 	step    *spawn.Step       // after exec, if the child is the exec step
 }
 
-// spawn starts the program at path with the given standard descriptors. It returns once the exec is done, or when the child was
-// killed since ctx ended.
+// spawn starts the program at path with the given standard descriptors. It returns once the exec is
+// done, or when the child was killed since ctx ended.
 func (h *Host) spawn(ctx context.Context, path string, spec *Spec, stdio [3]int, mayWait bool) (*Process, error) {
 	h.keeper.AwaitFirst()
 	r := &spawnRequest{host: h, path: path, spec: spec, attr: spec.attr(stdio), mayWait: mayWait}
@@ -56,7 +56,8 @@ func (h *Host) spawn(ctx context.Context, path string, spec *Spec, stdio [3]int,
 	return r.process(leader.New(pid, r.pidfd)), nil
 }
 
-// fork prepares the containment and the limits, and forks the child. fresh says to reuse nothing of other trees.
+// fork prepares the containment and the limits, and forks the child. fresh says to reuse nothing of
+// other trees.
 func (r *spawnRequest) fork(fresh bool) (pid int, err error) {
 	if r.start, err = r.host.provider.Prepare(r.attr, fresh); err != nil {
 		r.start = nil
@@ -129,7 +130,8 @@ func (r *spawnRequest) startStep() (pid int, err error) {
 	return pid, err
 }
 
-// passStep lets the exec step execute the program, if the child is one. It holds no lock: the exec may block for any time.
+// passStep lets the exec step execute the program, if the child is one. It holds no lock: the exec
+// may block for any time.
 func (r *spawnRequest) passStep(ctx context.Context, pid int) error {
 	if r.step == nil {
 		return nil

@@ -12,41 +12,42 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Spec says what to run. Nothing is taken from the server's environment.
+// Spec is a command to run. It does not inherit the environment of this process.
 type Spec struct {
-	// Argv is the program and its arguments, at least the program. A program without a slash is looked
-	// for in the PATH of Env, as execvp(3) does; a relative one with a slash is relative to Dir. A file
-	// without #! that is no program is refused (ENOEXEC), never given to a shell.
+	// Argv is the program and its arguments, at least the program. A program without a slash is
+	// looked up in the PATH of Env, as by execvp(3); a relative one with a slash is relative to
+	// Dir. A file that is no program and has no #! is refused (ENOEXEC), and not given to a shell.
 	Argv []string
-	// Dir is the working directory; "" is the server's own.
+	// Dir is the working directory; "" is that of this process.
 	Dir string
-	// Env is the complete environment, each as name=value; of doubled names the first counts for PATH.
+	// Env is the complete environment, as name=value. If PATH is there twice, the first one is used
+	// for the lookup.
 	Env []string
-	// Stdin gives the child a pipe as its standard input, in place of /dev/null.
+	// Stdin makes the standard input a pipe instead of /dev/null.
 	Stdin bool
-	// MergeStderr makes standard error the same open pipe as standard output, so that what is written to them comes in the
-	// order in which it was written. On a terminal both are the same anyway.
+	// MergeStderr makes standard error the same pipe as standard output, so that the order of
+	// writes to both is kept. On a terminal they are always the same.
 	MergeStderr bool
-	// Terminal, if not nil, gives the child a terminal in place of all three pipes; Stdin is then of no
-	// effect. TERM in Env gives way to the terminal's.
+	// Terminal, if not nil, makes all three a terminal; Stdin is then ignored, and TERM in Env is
+	// replaced.
 	Terminal *Terminal
-	// StopSignal is the first signal whenever the tree is to end; 0 is SIGTERM.
+	// StopSignal is the signal of Terminate and Sweep; 0 is SIGTERM.
 	StopSignal syscall.Signal
-	// Limits bound the tree, from before the first instruction of the program.
+	// Limits limit the tree from the first instruction of the program on.
 	Limits Limits
-	// Attributes are what the program inherits otherwise than from this process.
+	// Attributes are inherited attributes that differ from those of this process.
 	Attributes Attributes
 }
 
-// SpawnError says why a command did not start. It never holds an argument or an environment value.
+// SpawnError says why a command did not start. It contains no argument and no environment value.
 type SpawnError struct {
-	// Path is the directory for "chdir", /dev/ptmx for "pty", a file of a control group for what is done there, else the
-	// program as it was asked for.
+	// Path is the directory for "chdir", /dev/ptmx for "pty", a file of a cgroup for an operation
+	// there, and otherwise the program as in Argv.
 	Path string
-	// Op is "chdir", "exec" (with fork), "pty", "pipe" when no descriptors were to be had, or what was done in a control
-	// group: "mkdir", "open", "write".
+	// Op is "chdir", "exec" (with the fork), "pty", "pipe" (no descriptors were available), or an
+	// operation in a cgroup: "mkdir", "open", "write".
 	Op    string
-	Errno syscall.Errno // EINVAL for a NUL byte, which no path, argument or variable can hold
+	Errno syscall.Errno // EINVAL for a NUL byte, which paths, arguments and variables cannot contain
 }
 
 func (e *SpawnError) Error() string { return fmt.Sprintf("%s %q: %v", e.Op, e.Path, e.Errno) }
@@ -54,13 +55,13 @@ func (e *SpawnError) Error() string { return fmt.Sprintf("%s %q: %v", e.Op, e.Pa
 // Unwrap makes errors.Is(err, fs.ErrNotExist) and the like work.
 func (e *SpawnError) Unwrap() error { return e.Errno }
 
-// Start is an [Attempt] that nothing ends early.
+// Start runs a command: see [Attempt.Start].
 func (h *Host) Start(spec Spec) (*Process, error) {
 	return h.Attempt(spec).Start(context.Background())
 }
 
-// attr is what a fork takes of spec. A new session has no controlling terminal: a command must not read from, write to or
-// get signals from the terminal on which the server was started.
+// attr returns the attributes of the fork. A new session has no controlling terminal: a command
+// must not use the terminal on which the server was started, nor get signals from it.
 func (s *Spec) attr(stdio [3]int) *syscall.ProcAttr {
 	sys, env := &syscall.SysProcAttr{Setsid: true}, s.Env
 	if t := s.Terminal; t != nil {
@@ -75,7 +76,7 @@ func (s *Spec) attr(stdio [3]int) *syscall.ProcAttr {
 	}
 }
 
-// check finds what no system call could express.
+// check returns an error for what cannot be passed to a system call.
 func (s *Spec) check() error {
 	if len(s.Argv) == 0 {
 		return &SpawnError{Op: "exec", Errno: syscall.EINVAL}
@@ -97,8 +98,9 @@ func (s *Spec) check() error {
 	return nil
 }
 
-// refusal explains a failed start. The child reports one errno for chdir and exec alike, so the directory
-// is tried again here: the "/." makes the look-up need what chdir(2) needs, a directory one may search.
+// refusal converts the error of a failed start. The child reports the same errno for chdir and
+// exec, so the directory is checked again here. The "/." requires what chdir(2) requires: a
+// directory with search permission.
 func (s *Spec) refusal(err error) error {
 	if limit, ok := errors.AsType[*LimitError](err); ok {
 		return limit
@@ -106,11 +108,11 @@ func (s *Spec) refusal(err error) error {
 	if attribute, ok := errors.AsType[*AttributeError](err); ok {
 		return attribute
 	}
-	if told, ok := errors.AsType[*SpawnError](err); ok {
-		return told
+	if spawn, ok := errors.AsType[*SpawnError](err); ok {
+		return spawn
 	}
-	if group, ok := errors.AsType[*fs.PathError](err); ok {
-		return &SpawnError{Path: group.Path, Op: group.Op, Errno: errnoOf(err)}
+	if file, ok := errors.AsType[*fs.PathError](err); ok { // of a cgroup
+		return &SpawnError{Path: file.Path, Op: file.Op, Errno: errnoOf(err)}
 	}
 	if s.Dir != "" {
 		if derr := unix.Faccessat(unix.AT_FDCWD, s.Dir+"/.", unix.F_OK, unix.AT_EACCESS); derr != nil {
@@ -128,12 +130,12 @@ func errnoOf(err error) syscall.Errno {
 	return syscall.EIO
 }
 
-// stdio is the two sides of a child's standard descriptors, -1 where there is none. Of a terminal the child
-// has its slave, three times the same, and we its master, once to write and once to read. Where stderr is merged the child
-// has the pipe of stdout twice.
+// stdio is the standard descriptors of a child and their other ends, -1 for none. On a terminal the
+// child has the slave three times, and this process the master twice: to write and to read. If
+// stderr is merged, the child has the pipe of stdout twice.
 type stdio struct {
 	child  [3]int // blocking, as programs expect
-	parent [3]int // non-blocking, for the poller: stdin's write end, two read ends
+	parent [3]int // non-blocking, for the poller: the write end of stdin and two read ends
 }
 
 func (s *Spec) openStdio() (stdio, error) {

@@ -17,8 +17,8 @@ type SweepResult struct {
 	Unverified bool  // there may be others, since the tree could not be checked
 }
 
-// sweep ends the processes of tree. It sends stop first, unless requested says that this was done. A tree that cannot be checked
-// is treated as one with living processes, and checked again.
+// sweep ends the processes of tree. It sends stop first, unless requested says that this was done.
+// A tree that cannot be checked is treated as one with living processes, and checked again.
 func sweep(ctx context.Context, tree containment.Tree, grace time.Duration, stop syscall.Signal, requested bool) (r SweepResult) {
 	alive, err := tree.Alive()
 	if !alive && err == nil {
@@ -43,8 +43,9 @@ func sweep(ctx context.Context, tree containment.Tree, grace time.Duration, stop
 	return r
 }
 
-// awaitEnd checks tree until it has no living processes, ctx is done or d is over, and returns the result of the last check.
-// It sends sig, unless that is 0, before every check, since a process may have been forked since the one before.
+// awaitEnd checks tree until it has no living processes, ctx is done or d is over, and returns the
+// result of the last check. It sends sig, unless that is 0, before every check, since a process may
+// have been forked since the one before.
 func awaitEnd(ctx context.Context, tree containment.Tree, d time.Duration, sig syscall.Signal) (alive bool, err error) {
 	end := time.Now().Add(d)
 	for pause := memberwise.FirstPause; ; pause = min(2*pause, memberwise.LastPause) {

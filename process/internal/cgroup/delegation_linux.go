@@ -8,7 +8,8 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/fdreserve"
 )
 
-// Delegation is what a server has changed in its own cgroup to enable controllers for its trees. The zero value is nothing.
+// Delegation is what a server has changed in its own cgroup to enable controllers for its trees.
+// The zero value is nothing.
 type Delegation struct {
 	Own         string   `json:"own,omitempty"`         // the cgroup of the server
 	Controllers []string `json:"controllers,omitempty"` // enabled in the server's subtree
@@ -16,7 +17,8 @@ type Delegation struct {
 	Moved       bool     `json:"moved,omitempty"`       // whether the server has moved into a leaf of its own
 }
 
-// Undo undoes the changes, except what others need by now, and moves this process back. name is that of the subtree.
+// Undo undoes the changes, except what others need by now, and moves this process back. name is
+// that of the subtree.
 func (d *Delegation) Undo(name string) {
 	if d.Own != "" {
 		d.undo(filepath.Join(d.Own, name))

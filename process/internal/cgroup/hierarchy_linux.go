@@ -55,7 +55,8 @@ func hierarchiesOf(cgroups procfs.Cgroups, mounts []procfs.Mount) Hierarchies {
 	return h
 }
 
-// Dirs lists the cgroups that a server may make under one name: in version 2, and in version 1 for each of the controllers.
+// Dirs lists the cgroups that a server may make under one name: in version 2, and in version 1 for
+// each of the controllers.
 func (h *Hierarchies) Dirs(name string, controllers []string) (dirs []string) {
 	if h.V2 != "" {
 		dirs = append(dirs, filepath.Join(h.V2, name))
@@ -74,7 +75,8 @@ func controllersIn(dir string) []string {
 	return strings.Fields(string(text))
 }
 
-// enable enables controllers for the children of a cgroup, and returns those that were not enabled before.
+// enable enables controllers for the children of a cgroup, and returns those that were not enabled
+// before.
 func enable(dir string, controllers []string) (enabled []string, err error) {
 	text, err := os.ReadFile(filepath.Join(dir, "cgroup.subtree_control"))
 	if err != nil {

@@ -12,7 +12,8 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/procfs"
 )
 
-// leaf is a cgroup of version 2 for one tree at a time. One goroutine at a time uses it, except for populated.
+// leaf is a cgroup of version 2 for one tree at a time. One goroutine at a time uses it, except for
+// populated.
 type leaf struct {
 	subtree *subtree
 	number  int  // its name
@@ -72,7 +73,8 @@ func (l *leaf) shown() string {
 	return l.subtree.shown + l.subtree.below + "/" + strconv.Itoa(l.number)
 }
 
-// close closes the descriptors. Only a fork into the leaf needs them; everything else takes some microseconds more.
+// close closes the descriptors. Only a fork into the leaf needs them; everything else takes some
+// microseconds more.
 func (l *leaf) close() {
 	for _, fd := range []*int{&l.dir, &l.events, &l.cpu} {
 		if *fd >= 0 {
@@ -90,7 +92,8 @@ func (l *leaf) read(fd int, name string, buf []byte) (int, error) {
 	return fdreserve.ReadOnce(l.path()+"/"+name, buf)
 }
 
-// populated reports whether there is a living process in the leaf or below it. Zombies do not count.
+// populated reports whether there is a living process in the leaf or below it. Zombies do not
+// count.
 func (l *leaf) populated() (bool, error) {
 	n, err := l.event("populated")
 	return n != 0, err
@@ -107,14 +110,15 @@ func (l *leaf) event(name string) (uint64, error) {
 
 func (l *leaf) write(name, text string) error { return fdreserve.WriteFile(l.path()+"/"+name, text) }
 
-// kill sends SIGKILL to all processes in the leaf and below it, including those that are being forked or are frozen.
+// kill sends SIGKILL to all processes in the leaf and below it, including those that are being
+// forked or are frozen.
 func (l *leaf) kill() error {
 	l.killed = true
 	return l.write(killFile, "1")
 }
 
-// freeze stops all processes, and waits for at most wait until they have stopped. A process in an uninterruptible system call
-// stops after that call.
+// freeze stops all processes, and waits for at most wait until they have stopped. A process in an
+// uninterruptible system call stops after that call.
 func (l *leaf) freeze(wait time.Duration) error {
 	if err := l.write(freezeFile, "1"); err != nil {
 		return err
@@ -171,8 +175,8 @@ func (l *leaf) spent() (cpuTime, bool) {
 	return spent, true
 }
 
-// peakMemory returns the peak memory of the leaf in bytes, or 0 if it is not counted. It is that of one tree, since a leaf in
-// which memory is counted is not reused.
+// peakMemory returns the peak memory of the leaf in bytes, or 0 if it is not counted. It is that of
+// one tree, since a leaf in which memory is counted is not reused.
 func (l *leaf) peakMemory() int64 { return readNumber(l.path(), "memory.peak") }
 
 // removed reports whether a command with the rights of the server has removed the leaf.
@@ -181,9 +185,9 @@ func (l *leaf) removed() bool {
 	return unix.Stat(l.path(), &st) == unix.ENOENT
 }
 
-// reusable reports whether the leaf is as a new one: no processes, no children, not frozen, and never killed. Linux 6.18 kills a
-// process that is cloned into a cgroup that was killed before, since it compares the kill count of the process' parent cgroup
-// with that of the new one.
+// reusable reports whether the leaf is as a new one: no processes, no children, not frozen, and
+// never killed. Linux 6.18 kills a process that is cloned into a cgroup that was killed before,
+// since it compares the kill count of the process' parent cgroup with that of the new one.
 func (l *leaf) reusable() bool {
 	if l.killed || l.thaw() != nil {
 		return false

@@ -41,7 +41,8 @@ func descriptors() int {
 	return len(entries)
 }
 
-// If many trees run, the leaves of the last ones keep no descriptors, and everything else is the same.
+// If many trees run, the leaves of the last ones keep no descriptors, and everything else is the
+// same.
 func TestLeafWithoutDescriptors(t *testing.T) {
 	p := openProvider(t)
 	p.subtree.open = maxOpenLeaves
@@ -81,8 +82,9 @@ func TestLeafWithoutDescriptors(t *testing.T) {
 	}
 }
 
-// A command with the rights of the server can leave its leaf and make it a threaded cgroup, which has neither cgroup.procs nor
-// cgroup.kill. The next tree in that leaf is controlled like any other.
+// A command with the rights of the server can leave its leaf and make it a threaded cgroup, which
+// has neither cgroup.procs nor cgroup.kill. The next tree in that leaf is controlled like any
+// other.
 func TestThreadedLeaf(t *testing.T) {
 	p := openProvider(t)
 	tree := proctest.Start(t, p, "echo $$ >"+p.subtree.Own+"/cgroup.procs; echo $$; exec sleep 60")

@@ -20,7 +20,8 @@ import (
 
 const testName = "runnel-00000001"
 
-// required reports whether this machine is known to have cgroups, so that tests that need them are not skipped.
+// required reports whether this machine is known to have cgroups, so that tests that need them are
+// not skipped.
 func required() bool {
 	return slices.Contains(strings.Split(os.Getenv("RUNNEL_TEST_REQUIRE"), ","), "cgroup")
 }
@@ -79,8 +80,8 @@ func outputOf(t *testing.T, p *Provider, script string) (string, leader.Exit) {
 	return line, exit
 }
 
-// inOwnCgroup runs a test again in a process that is alone in a new cgroup. It returns true in that process, and false in the
-// one that has started it.
+// inOwnCgroup runs a test again in a process that is alone in a new cgroup. It returns true in that
+// process, and false in the one that has started it.
 func inOwnCgroup(t *testing.T, withSibling bool) bool {
 	t.Helper()
 	if os.Getenv("RUNNEL_TEST_GROUP") == t.Name() {

@@ -77,7 +77,8 @@ func processesOfThreadsIn(dir string) (pids []int, err error) {
 	return pids, err
 }
 
-// eachCgroup calls f for a cgroup and all below it: parents first, or children first if childrenFirst.
+// eachCgroup calls f for a cgroup and all below it: parents first, or children first if
+// childrenFirst.
 func eachCgroup(dir string, childrenFirst bool, f func(dir string) error) error {
 	var below []string
 	info, err := os.Stat(dir)
@@ -115,7 +116,8 @@ func Remove(dir string) error {
 	})
 }
 
-// Killable reports whether a cgroup has cgroup.kill, which cgroups of version 1 and kernels before 5.14 do not have.
+// Killable reports whether a cgroup has cgroup.kill, which cgroups of version 1 and kernels before
+// 5.14 do not have.
 func Killable(dir string) bool {
 	return unix.Access(filepath.Join(dir, killFile), unix.F_OK) == nil
 }
@@ -123,8 +125,8 @@ func Killable(dir string) bool {
 // Kill sends SIGKILL to all processes in a killable cgroup and below it.
 func Kill(dir string) error { return fdreserve.WriteFile(filepath.Join(dir, killFile), "1") }
 
-// Empty kills all processes in a cgroup of version 2 and below it, and removes it. It fails after wait if some have not ended.
-// killed is how many there were.
+// Empty kills all processes in a cgroup of version 2 and below it, and removes it. It fails after
+// wait if some have not ended. killed is how many there were.
 func Empty(dir string, wait time.Duration) (killed int, err error) {
 	err = eachCgroup(dir, false, func(dir string) error {
 		pids, err := processesIn(dir)

@@ -1,4 +1,5 @@
-// Package cgroup contains trees by cgroups of version 2 (cgroups(7)), and limits them by cgroups of either version.
+// Package cgroup contains trees by cgroups of version 2 (cgroups(7)), and limits them by cgroups of
+// either version.
 package cgroup
 
 import (
@@ -13,8 +14,8 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/memberwise"
 )
 
-// Provider contains each tree by a leaf cgroup. Its processes also have a mark if the table sets marks, by which those that
-// leave the leaf are found.
+// Provider contains each tree by a leaf cgroup. Its processes also have a mark if the table sets
+// marks, by which those that leave the leaf are found.
 type Provider struct {
 	subtree *subtree
 	number  uint64 // of the server
@@ -87,7 +88,8 @@ func (s *start) Fork(fork func() (pid int, err error)) (pid int, err error) {
 	return pid, err
 }
 
-// RetryFresh reports whether an earlier tree, whose command had the rights of the server, has made the leaf unusable.
+// RetryFresh reports whether an earlier tree, whose command had the rights of the server, has made
+// the leaf unusable.
 func (s *start) RetryFresh(err error) bool {
 	switch err {
 	case syscall.EBUSY, syscall.EOPNOTSUPP, syscall.ENODEV, syscall.EBADF:

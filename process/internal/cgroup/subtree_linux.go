@@ -19,21 +19,25 @@ import (
 const (
 	// MaxSpare is how many unused leaves are kept for the next trees.
 	MaxSpare = 64
-	// maxOpenLeaves is how many leaves in use keep their three descriptors, which saves 10 µs at the end of a tree.
+	// maxOpenLeaves is how many leaves in use keep their three descriptors, which saves 10 µs at
+	// the end of a tree.
 	maxOpenLeaves = 256
 )
 
-// ServerLeaf is the name of the cgroup, beside those of the trees, into which a server moves itself.
+// ServerLeaf is the name of the cgroup, beside those of the trees, into which a server moves
+// itself.
 const ServerLeaf = "server"
 
 // limitedDir is where the leaves are if the trees together are limited.
 const limitedDir = "/sessions"
 
-// subtree is a host's part of the hierarchy of version 2, below the cgroup of this process. It has a leaf for each tree.
+// subtree is a host's part of the hierarchy of version 2, below the cgroup of this process. It has
+// a leaf for each tree.
 //
-// To make and remove a leaf takes a tenth of the time of a short command, so leaves are reused. Leaves in which memory is
-// counted are not, since the page cache that a tree leaves behind is charged to them. In their case, a goroutine makes
-// the next leaf ahead of time and removes the last one.
+// To make and remove a leaf takes a tenth of the time of a short command, so leaves are reused.
+// Leaves in which memory is counted are not, since the page cache that a tree leaves behind is
+// charged to them. In their case, a goroutine makes the next leaf ahead of time and removes the
+// last one.
 type subtree struct {
 	Delegation
 	dir   string // in Delegation.Own
@@ -51,8 +55,8 @@ type subtree struct {
 	work   sync.WaitGroup
 }
 
-// newSubtree makes a subtree and tries it. It enables those of wanted that are available. All trees together may have reserve
-// processes fewer than this process.
+// newSubtree makes a subtree and tries it. It enables those of wanted that are available. All trees
+// together may have reserve processes fewer than this process.
 func newSubtree(h Hierarchies, name string, wanted []string, reserve int) (*subtree, error) {
 	if h.V2 == "" {
 		return nil, errNoV2
@@ -70,10 +74,11 @@ func newSubtree(h Hierarchies, name string, wanted []string, reserve int) (*subt
 	return s, nil
 }
 
-// delegate enables those of wanted that are available. A cgroup with processes cannot enable controllers for its children,
-// except the root (cgroups(7), "no internal processes"). So if this process is alone in its cgroup, it moves into a leaf.
-// It moves first, since some controllers can be enabled beside processes, but make the children threaded cgroups, into which
-// no process can be cloned.
+// delegate enables those of wanted that are available. A cgroup with processes cannot enable
+// controllers for its children, except the root (cgroups(7), "no internal processes"). So if this
+// process is alone in its cgroup, it moves into a leaf. It moves first, since some controllers can
+// be enabled beside processes, but make the children threaded cgroups, into which no process can be
+// cloned.
 func (s *subtree) delegate(wanted []string) {
 	available := controllersIn(s.Own)
 	wanted = slices.DeleteFunc(slices.Clone(wanted), func(c string) bool { return !slices.Contains(available, c) })
@@ -140,8 +145,8 @@ func (s *subtree) makeLimited() error {
 // leaves returns the directory of the leaves.
 func (s *subtree) leaves() string { return s.dir + s.below }
 
-// try checks that a child can be cloned into a leaf, and that a leaf can be frozen and killed. The program of the child does
-// not exist; if the kernel reports that, the clone has succeeded.
+// try checks that a child can be cloned into a leaf, and that a leaf can be frozen and killed. The
+// program of the child does not exist; if the kernel reports that, the clone has succeeded.
 func (s *subtree) try() error {
 	l, err := s.take()
 	if err != nil {
@@ -191,7 +196,8 @@ func (s *subtree) take() (*leaf, error) {
 	return s.makeLeaf()
 }
 
-// keepOpen is called when a tree was started in a leaf. The leaf keeps its descriptors, unless too many do.
+// keepOpen is called when a tree was started in a leaf. The leaf keeps its descriptors, unless too
+// many do.
 func (s *subtree) keepOpen(l *leaf) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -216,8 +222,8 @@ func (s *subtree) makeLeaf() (*leaf, error) {
 	return l, err
 }
 
-// restore makes the parents of the leaves again, after a command with the rights of the server has removed them. That is
-// possible only while no leaf is in use.
+// restore makes the parents of the leaves again, after a command with the rights of the server has
+// removed them. That is possible only while no leaf is in use.
 func (s *subtree) restore() error {
 	if err := os.Mkdir(s.dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
@@ -253,8 +259,8 @@ func (s *subtree) give(l *leaf) {
 	}
 }
 
-// maintain removes dead leaves, and makes the next leaf if leaves are not reused. A leaf that has living processes is
-// tried again when the next one is dead.
+// maintain removes dead leaves, and makes the next leaf if leaves are not reused. A leaf that has
+// living processes is tried again when the next one is dead.
 func (s *subtree) maintain() {
 	for {
 		stuck := s.removeDead()

@@ -130,7 +130,8 @@ func TestServerDoesNotMoveOthers(t *testing.T) {
 	}
 }
 
-// Leaves in which memory is counted are not reused: the next one is made ahead of time, and the last one is removed.
+// Leaves in which memory is counted are not reused: the next one is made ahead of time, and the
+// last one is removed.
 func TestLeavesThatCountMemoryAreNotReused(t *testing.T) {
 	p := openProvider(t)
 	p.subtree.Controllers = append(p.subtree.Controllers, "memory") // only in the subtree, not in the kernel
@@ -186,7 +187,8 @@ func TestUnusableLeafIsNotReused(t *testing.T) {
 	}
 }
 
-// A command with the rights of the server that removes the cgroups of ended trees does not prevent later starts.
+// A command with the rights of the server that removes the cgroups of ended trees does not prevent
+// later starts.
 func TestStartAfterTheSubtreeWasRemoved(t *testing.T) {
 	p := openProvider(t)
 	outputOf(t, p, "echo")

@@ -16,9 +16,9 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/watch"
 )
 
-// Tree is the processes in a leaf, and those that left it and have the mark of the tree. A process with the rights of the
-// server can move itself to another cgroup, as su(1) does where each login gets one (pam_systemd(8)). The leader is signaled by
-// its pidfd wherever it is.
+// Tree is the processes in a leaf, and those that left it and have the mark of the tree. A process
+// with the rights of the server can move itself to another cgroup, as su(1) does where each login
+// gets one (pam_systemd(8)). The leader is signaled by its pidfd wherever it is.
 type Tree struct {
 	memberwise.Tree
 	provider *Provider
@@ -37,7 +37,8 @@ func newTree(s *start, l *leader.Leader, terminal bool) *Tree {
 	return t
 }
 
-// populated reports whether the leaf has living processes, by the kernel's count. It is false once the tree is closed.
+// populated reports whether the leaf has living processes, by the kernel's count. It is false once
+// the tree is closed.
 func (t *Tree) populated() (is bool, err error) {
 	err = t.DoOpen(func(int, bool) (err error) {
 		is, err = t.leaf.populated()
@@ -65,8 +66,9 @@ func (t *Tree) Alive() (bool, error) {
 	return t.Tree.Alive()
 }
 
-// Members scans until it finds a member or the kernel's count and the orphans show that there is none. A process that forks
-// and exits in a loop can be missed by any number of scans; then the error is mark.ErrElusive.
+// Members scans until it finds a member or the kernel's count and the orphans show that there is
+// none. A process that forks and exits in a loop can be missed by any number of scans; then the
+// error is mark.ErrElusive.
 func (t *Tree) Members() ([]int, error) {
 	for range memberwise.MaxScans {
 		populated, err := t.populated()
@@ -92,9 +94,9 @@ func (t *Tree) Orphans() (pids []int, certain bool, err error) {
 	return t.provider.table.Orphans(t.mark)
 }
 
-// orphans lists the orphans with the mark. none says that no process of the tree lives outside the leaf: the leader has exited,
-// and each living descendant of it would be an orphan or a descendant of one, and no orphan has the mark or may
-// have changed it.
+// orphans lists the orphans with the mark. none says that no process of the tree lives outside the
+// leaf: the leader has exited, and each living descendant of it would be an orphan or a descendant
+// of one, and no orphan has the mark or may have changed it.
 func (t *Tree) orphans() (pids []int, none bool, err error) {
 	if !t.Exited() { // checked first, since the leader's children are reparented after its exit
 		return nil, false, nil
@@ -112,8 +114,9 @@ func (t *Tree) Signal(sig syscall.Signal) error {
 	return err
 }
 
-// Deliver uses cgroup.kill for SIGKILL, which needs no permission for the processes in the leaf, and reaches those that are being
-// forked or are frozen. It misses processes whose first thread has ended, and those outside the leaf.
+// Deliver uses cgroup.kill for SIGKILL, which needs no permission for the processes in the leaf,
+// and reaches those that are being forked or are frozen. It misses processes whose first thread has
+// ended, and those outside the leaf.
 func (t *Tree) Deliver(sig syscall.Signal) ([]int, error) {
 	var killErr error
 	if sig == syscall.SIGKILL {
@@ -211,7 +214,8 @@ func notPopulated(events uintptr) bool {
 	return err != nil || valueOf(buf[:n], "populated") == 0
 }
 
-// Usage returns the times of all processes that were in the leaf, and their peak memory if it is counted.
+// Usage returns the times of all processes that were in the leaf, and their peak memory if it is
+// counted.
 func (t *Tree) Usage(killed bool) (u containment.Usage) {
 	var spent cpuTime
 	spent, u.HasTimes = t.leaf.spent()

@@ -13,7 +13,8 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/memberwise"
 )
 
-// V1 makes cgroups of version 1, which limit trees where version 2 does not. The zero value can limit nothing.
+// V1 makes cgroups of version 1, which limit trees where version 2 does not. The zero value can
+// limit nothing.
 type V1 struct {
 	dirs map[string]string // by controller
 	made atomic.Uint64
@@ -100,8 +101,8 @@ func (g V1Group) PeakMemory() int64 {
 	return readNumber(g.dir, "memory.max_usage_in_bytes")
 }
 
-// Remove removes the group. It waits a moment, since the last process to exit may still be counted. A group with living
-// processes remains until V1.Close.
+// Remove removes the group. It waits a moment, since the last process to exit may still be counted.
+// A group with living processes remains until V1.Close.
 func (g V1Group) Remove() {
 	deadline := time.Now().Add(memberwise.LastPause)
 	for os.Remove(g.dir) != nil && time.Now().Before(deadline) {

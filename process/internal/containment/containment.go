@@ -1,7 +1,8 @@
-// Package containment defines the interfaces between a host and the ways to keep the processes of a tree together: a
-// Provider starts contained trees, and a Tree is one of them.
+// Package containment defines the interfaces between a host and the ways to keep the processes of a
+// tree together: a Provider starts contained trees, and a Tree is one of them.
 //
-// The providers are the packages pgroup, mark and cgroup. The host selects one; nothing else depends on which.
+// The providers are the packages pgroup, mark and cgroup. The host selects one; nothing else
+// depends on which.
 package containment
 
 import (
@@ -15,14 +16,17 @@ import (
 
 // Provider contains the trees of one host. Its methods may be called from any goroutine.
 type Provider interface {
-	// Prepare begins the start of a tree and adds to attr what the fork needs. With fresh, no resource is reused that
-	// another tree had before. The caller calls either Start.Cancel or Start.Tree and then Tree.Close.
+	// Prepare begins the start of a tree and adds to attr what the fork needs. With fresh, no
+	// resource is reused that another tree had before. The caller calls either Start.Cancel or
+	// Start.Tree and then Tree.Close.
 	Prepare(attr *syscall.ProcAttr, fresh bool) (Start, error)
-	// Controls reports whether a controller of cgroup version 2, such as "memory", can limit each tree.
+	// Controls reports whether a controller of cgroup version 2, such as "memory", can limit each
+	// tree.
 	Controls(controller string) bool
 	// NoteUnverified is called for a tree that may still have living processes when it is closed.
 	NoteUnverified()
-	// Leftovers lists the processes that trees may have left when they were closed. The error says why that is not possible.
+	// Leftovers lists the processes that trees may have left when they were closed. The error says
+	// why that is not possible.
 	Leftovers() (Lister, error)
 	// Close releases everything. All trees are closed.
 	Close() error
@@ -36,12 +40,14 @@ type Start interface {
 	RetryFresh(err error) bool
 	// Limit sets the limit of a controller for which Controls is true.
 	Limit(controller string, max int64) error
-	// OOMKills returns how many processes of the tree the kernel has killed at a memory limit set by Limit. It may also be
-	// called after Tree, until the tree is closed.
+	// OOMKills returns how many processes of the tree the kernel has killed at a memory limit set
+	// by Limit. It may also be called after Tree, until the tree is closed.
 	OOMKills() uint64
-	// Cancel releases everything. pid is a child that was forked and has been reaped since, 0 for none.
+	// Cancel releases everything. pid is a child that was forked and has been reaped since, 0 for
+	// none.
 	Cancel(pid int)
-	// Tree returns the tree of a leader that Fork has started. terminal says that it may be a shell with job control.
+	// Tree returns the tree of a leader that Fork has started. terminal says that it may be a shell
+	// with job control.
 	Tree(l *leader.Leader, terminal bool) Tree
 }
 
@@ -54,17 +60,19 @@ func (NoLimits) Limit(string, int64) error { return syscall.ENOTSUP }
 // OOMKills returns 0.
 func (NoLimits) OOMKills() uint64 { return 0 }
 
-// Tree is the processes of one tree: its members. Methods may be called from any goroutine. None waits for a process but
-// Pause, which waits for at most 100 ms.
+// Tree is the processes of one tree: its members. Methods may be called from any goroutine. None
+// waits for a process but Pause, which waits for at most 100 ms.
 type Tree interface {
-	// Signal sends sig to every member. The error is os.ErrProcessDone if there is none, or none that can still be named.
+	// Signal sends sig to every member. The error is os.ErrProcessDone if there is none, or none
+	// that can still be named.
 	Signal(sig syscall.Signal) error
-	// Deliver is Signal, and lists in ascending order the members that may not be signaled, if others were. If none was, the
-	// error is a *leader.NotPermittedError.
+	// Deliver is Signal, and lists in ascending order the members that may not be signaled, if
+	// others were. If none was, the error is a *leader.NotPermittedError.
 	Deliver(sig syscall.Signal) (denied []int, err error)
 	// SignalLeader sends sig to the leader alone. The error is os.ErrProcessDone if it has exited.
 	SignalLeader(sig syscall.Signal) error
-	// Pause stops every member. If one may not be signaled, it stops none, and the error is a *leader.NotPermittedError.
+	// Pause stops every member. If one may not be signaled, it stops none, and the error is a
+	// *leader.NotPermittedError.
 	Pause() error
 	// Resume continues the members that Pause has stopped.
 	Resume() error
@@ -72,19 +80,23 @@ type Tree interface {
 	Terminate(sig syscall.Signal) error
 	// Continue continues every stopped member, whatever has stopped it.
 	Continue()
-	// Alive reports whether a member has not ended. It costs less than Members. An error means that it cannot be known.
+	// Alive reports whether a member has not ended. It costs less than Members. An error means that
+	// it cannot be known.
 	Alive() (bool, error)
 	// Members lists the members that have not ended. An error means that some may be missing.
 	Members() ([]int, error)
-	// EachDescendant calls f for the members but the leader, at most max times, as far as they can be found in little time.
-	// isMember reports whether the process id still names a member. The result is false if none will be found any more.
+	// EachDescendant calls f for the members but the leader, at most max times, as far as they can
+	// be found in little time. isMember reports whether the process id still names a member. The
+	// result is false if none will be found any more.
 	EachDescendant(max int, f func(pid int, isMember func() bool)) (found bool)
-	// Watch watches for an event that may be the end of the last member. It returns nil if none can be watched.
+	// Watch watches for an event that may be the end of the last member. It returns nil if none can
+	// be watched.
 	Watch() *watch.Watch
-	// ReapLeaderFirst reports whether to reap the leader before the tree is checked for other members, which is then cheaper.
+	// ReapLeaderFirst reports whether to reap the leader before the tree is checked for other
+	// members, which is then cheaper.
 	ReapLeaderFirst() bool
-	// Usage returns what was counted for the whole tree. It is called at most once, before Close. killed says that the leader
-	// was ended by SIGKILL.
+	// Usage returns what was counted for the whole tree. It is called at most once, before Close.
+	// killed says that the leader was ended by SIGKILL.
 	Usage(killed bool) Usage
 	// Close releases what holds the tree. Later calls of other methods affect no process.
 	Close()
@@ -107,10 +119,12 @@ type Usage struct {
 
 // Lister lists processes and signals them one by one.
 type Lister interface {
-	// Each calls f for every listed process that has not ended, as it is found. An error means that some may be missing.
+	// Each calls f for every listed process that has not ended, as it is found. An error means that
+	// some may be missing.
 	Each(f func(proctable.Entry)) error
 	// Contains reports whether a process is listed.
 	Contains(pid int) (bool, error)
-	// Signal sends sig to e if it is still the same process and still listed. Otherwise the error is ESRCH.
+	// Signal sends sig to e if it is still the same process and still listed. Otherwise the error
+	// is ESRCH.
 	Signal(e proctable.Entry, sig syscall.Signal) error
 }

@@ -1,8 +1,8 @@
-// Package identity gives each server a random number and a locked state file, by which a later server recognizes what it has
-// left behind.
+// Package identity gives each server a random number and a locked state file, by which a later
+// server recognizes what it has left behind.
 //
-// The lock (flock(2)) ends with the server, however that ends, and unlike a process id it is not reused. A server has an
-// exclusive lock, its keeper at work a shared one.
+// The lock (flock(2)) ends with the server, however that ends, and unlike a process id it is not
+// reused. A server has an exclusive lock, its keeper at work a shared one.
 package identity
 
 import (
@@ -45,8 +45,8 @@ func Name(number uint64) string { return fmt.Sprintf("runnel-%08x", number) }
 // Name returns the name of the state file and the cgroups.
 func (i *Identity) Name() string { return Name(i.Number) }
 
-// Open chooses a number that no other server has, and makes and locks the state file. stateDir is made if it does not exist. With
-// "" there is no state file.
+// Open chooses a number that no other server has, and makes and locks the state file. stateDir is
+// made if it does not exist. With "" there is no state file.
 func (i *Identity) Open(stateDir string) error {
 	if stateDir == "" {
 		i.Number = randomNumber()
@@ -101,7 +101,8 @@ func (i *Identity) File() (string, error) {
 	return filepath.Abs(i.file.Name())
 }
 
-// Close unlocks the state file. It removes it if remove is true; otherwise the next server finds it.
+// Close unlocks the state file. It removes it if remove is true; otherwise the next server finds
+// it.
 func (i *Identity) Close(remove bool) {
 	if i.file == nil {
 		return
@@ -131,8 +132,9 @@ func List(stateDir string) (map[uint64]string, error) {
 	return files, nil
 }
 
-// OpenDead opens and locks the state file of a server that has died, and reads its record. ok is false if the server lives, another
-// process handles the file, or it belongs to another user. It waits at most five seconds for the keeper of the dead server.
+// OpenDead opens and locks the state file of a server that has died, and reads its record. ok is
+// false if the server lives, another process handles the file, or it belongs to another user. It
+// waits at most five seconds for the keeper of the dead server.
 func OpenDead(path string, number uint64) (dead *Identity, ok bool, err error) {
 	f, err := openFile(path)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
@@ -150,11 +152,13 @@ func OpenDead(path string, number uint64) (dead *Identity, ok bool, err error) {
 	return dead, true, nil
 }
 
-// ThisBoot reports whether the server has run since the last boot of this machine. What it has left does not survive a boot.
+// ThisBoot reports whether the server has run since the last boot of this machine. What it has left
+// does not survive a boot.
 func (r *Record) ThisBoot() bool { return r.Boot == procfs.BootID() }
 
-// LockShared takes a shared lock on the state file of a dead server, so that a new server waits for its keeper. ok is false if
-// another server has the lock. If there is no state file, no lock is needed: to end leftovers twice does no harm.
+// LockShared takes a shared lock on the state file of a dead server, so that a new server waits for
+// its keeper. ok is false if another server has the lock. If there is no state file, no lock is
+// needed: to end leftovers twice does no harm.
 func LockShared(path string) (unlock func(), ok bool) {
 	f, err := openFile(path)
 	if err != nil {
@@ -167,7 +171,8 @@ func LockShared(path string) (unlock func(), ok bool) {
 	return func() { _ = f.Close() }, true
 }
 
-// lockDead locks the file of a dead server. It returns false if another server has the lock, and waits for a keeper.
+// lockDead locks the file of a dead server. It returns false if another server has the lock, and
+// waits for a keeper.
 func lockDead(f *os.File) bool {
 	for end := time.Now().Add(keeperWait); time.Now().Before(end); time.Sleep(memberwise.FirstPause) {
 		if flock(f, unix.LOCK_EX) == nil {
@@ -197,7 +202,8 @@ func isAt(f *os.File, path string) bool {
 	return err1 == nil && err2 == nil && os.SameFile(a, b)
 }
 
-// openFile opens a state file. It fails for anything but a regular file, and does not wait for a FIFO.
+// openFile opens a state file. It fails for anything but a regular file, and does not wait for a
+// FIFO.
 func openFile(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
 	if err != nil {

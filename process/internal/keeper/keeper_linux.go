@@ -1,7 +1,7 @@
 // Package keeper starts a process that outlives the server and then ends what the server has left.
 //
-// It is the program of the server, executed once more with another argv[0] (package serverwatch). It is a process and not a
-// thread, since it must outlive the server.
+// It is the program of the server, executed once more with another argv[0] (package serverwatch).
+// It is a process and not a thread, since it must outlive the server.
 package keeper
 
 import (
@@ -24,16 +24,17 @@ import (
 )
 
 const (
-	// minPause is the time from the end of a keeper to the start of the next one. It doubles up to maxPause while keepers end
-	// sooner than that.
+	// minPause is the time from the end of a keeper to the start of the next one. It doubles up to
+	// maxPause while keepers end sooner than that.
 	minPause = 10 * time.Millisecond
 	maxPause = 10 * time.Second
-	// maxPipe is the largest capacity of the pipe to a keeper, which is what an unprivileged process may request (pipe(7)).
+	// maxPipe is the largest capacity of the pipe to a keeper, which is what an unprivileged
+	// process may request (pipe(7)).
 	maxPipe = 1 << 20
 )
 
-// Keeper starts keepers, one after the other. A keeper reads from a pipe of which only this process has the write end. The zero
-// value starts none. Methods may be called from any goroutine.
+// Keeper starts keepers, one after the other. A keeper reads from a pipe of which only this process
+// has the write end. The zero value starts none. Methods may be called from any goroutine.
 type Keeper struct {
 	config *Config
 	table  *mark.Table
@@ -50,8 +51,9 @@ type Keeper struct {
 	ending  bool
 }
 
-// Start starts the first keeper in the background. table is where its process id is entered, so that it is not taken for an
-// orphan. report receives why a keeper has ended or did not start, before the next one is started. It may be nil.
+// Start starts the first keeper in the background. table is where its process id is entered, so
+// that it is not taken for an orphan. report receives why a keeper has ended or did not start,
+// before the next one is started. It may be nil.
 func (k *Keeper) Start(c *Config, table *mark.Table, report func(error)) {
 	k.config, k.table, k.report = c, table, report
 	k.groups, k.pipe = make(map[int]serverwatch.Group), -1
@@ -67,7 +69,8 @@ func (k *Keeper) AwaitFirst() {
 	}
 }
 
-// Add tells the keeper of the process group of a leader that has just started, with session of its kernel session.
+// Add tells the keeper of the process group of a leader that has just started, with session of its
+// kernel session.
 func (k *Keeper) Add(pid int, session bool) {
 	if !k.enabled {
 		return
@@ -98,8 +101,8 @@ func line(g serverwatch.Group) string {
 	return fmt.Sprintf("%s %d %d\n", kind, g.PID, g.Started)
 }
 
-// write writes to the pipe without blocking. A keeper that does not read is killed; the next one receives all groups. k.mu is
-// held.
+// write writes to the pipe without blocking. A keeper that does not read is killed; the next one
+// receives all groups. k.mu is held.
 func (k *Keeper) write(line string) {
 	if k.pipe >= 0 && writeAll(k.pipe, line) != nil {
 		k.kill()
@@ -126,8 +129,8 @@ func (k *Keeper) closePipe() {
 	k.pipe = -1
 }
 
-// Stop kills the keeper and starts no other one. It does not wait for its end. All trees are closed, so the keeper has
-// nothing to do.
+// Stop kills the keeper and starts no other one. It does not wait for its end. All trees are
+// closed, so the keeper has nothing to do.
 func (k *Keeper) Stop() {
 	if !k.enabled {
 		return
@@ -245,8 +248,8 @@ func (k *Keeper) fork(null, read int) (pid, pidfd int, err error) {
 	return pid, pidfd, err
 }
 
-// keeperAttr gives a keeper a session of its own, so that it does not get the signals to the server's group or terminal. One thread
-// that runs Go code is sufficient and saves memory.
+// keeperAttr gives a keeper a session of its own, so that it does not get the signals to the
+// server's group or terminal. One thread that runs Go code is sufficient and saves memory.
 func keeperAttr(null, read int) *syscall.ProcAttr {
 	return &syscall.ProcAttr{
 		Dir:   "/",

@@ -26,7 +26,8 @@ func (k *Keeper) present() int {
 	return k.leader.PID
 }
 
-// A keeper that does not read is killed before the pipe blocks a start, and the next one receives all groups.
+// A keeper that does not read is killed before the pipe blocks a start, and the next one receives
+// all groups.
 func TestKeeperThatDoesNotRead(t *testing.T) {
 	var k Keeper
 	c := &Config{Record: identity.Record{PID: os.Getpid()}, Number: 1}

@@ -14,7 +14,8 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/serverwatch"
 )
 
-// endWait is how long a keeper tries to end what its server has left. The next server ends the rest.
+// endWait is how long a keeper tries to end what its server has left. The next server ends the
+// rest.
 const endWait = 10 * time.Second
 
 // Config is what a keeper needs to know of its server, except the process groups.
@@ -25,8 +26,9 @@ type Config struct {
 	cgroup.Delegation
 }
 
-// RunIfStarted runs the keeper and does not return if this process was started as one. Then the server is dead, since
-// package serverwatch waits for that. A server that closes its host kills its keeper instead.
+// RunIfStarted runs the keeper and does not return if this process was started as one. Then the
+// server is dead, since package serverwatch waits for that. A server that closes its host kills its
+// keeper instead.
 func RunIfStarted() {
 	state := serverwatch.Received
 	if state == nil {
@@ -43,8 +45,9 @@ func RunIfStarted() {
 	syscall.Exit(0)
 }
 
-// end kills all that the server has left, and removes its cgroups and its state file. It returns false if that was not possible
-// until the deadline. A new server may do the same: the lock of the state file decides which of them does.
+// end kills all that the server has left, and removes its cgroups and its state file. It returns
+// false if that was not possible until the deadline. A new server may do the same: the lock of the
+// state file decides which of them does.
 func (c *Config) end(groups []serverwatch.Group, deadline time.Time) bool {
 	s := leftover.Server{Number: c.Number, Cgroups: c.Cgroups, Groups: groups}
 	s.KillOnce(c.Moved) // without the lock, since its holder would kill them too

@@ -4,9 +4,9 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/procfs"
 )
 
-// EachDescendant calls f for the descendants of the leader, at most max times and parents before children. isMember reports
-// whether the process id still names that descendant. The result is false if the leader has exited, since its descendants
-// cannot be found any more.
+// EachDescendant calls f for the descendants of the leader, at most max times and parents before
+// children. isMember reports whether the process id still names that descendant. The result is
+// false if the leader has exited, since its descendants cannot be found any more.
 func (g *Group) EachDescendant(max int, f func(pid int, isMember func() bool)) (found bool) {
 	if g.ExitObserved() {
 		return false

@@ -16,12 +16,13 @@ type Exit struct {
 	OwnTime    time.Duration // processor time of the leader alone; 0 if not Timed
 }
 
-// peakSlack is the error of the kernel's count of memory: before Linux 6.2 each thread counts up to 64 pages late.
+// peakSlack is the error of the kernel's count of memory: before Linux 6.2 each thread counts up to
+// 64 pages late.
 const peakSlack = 4 << 20
 
-// newExit converts the results of wait4(2). A child shares the memory of this process until its exec (vfork(2)), and the
-// kernel counts that peak as the child's. So a MaxRSS not clearly above the peak of this process says nothing
-// about the child and is dropped.
+// newExit converts the results of wait4(2). A child shares the memory of this process until its
+// exec (vfork(2)), and the kernel counts that peak as the child's. So a MaxRSS not clearly above
+// the peak of this process says nothing about the child and is dropped.
 func newExit(status syscall.WaitStatus, usage *syscall.Rusage, peak int64) Exit {
 	e := Exit{
 		Code:       status.ExitStatus(),
@@ -38,7 +39,8 @@ func newExit(status syscall.WaitStatus, usage *syscall.Rusage, peak int64) Exit 
 	return e
 }
 
-// ownPeak returns the peak memory of this process in bytes. After the exec of a child it is not below what the child inherited.
+// ownPeak returns the peak memory of this process in bytes. After the exec of a child it is not
+// below what the child inherited.
 func ownPeak() int64 {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {

@@ -8,9 +8,9 @@ import (
 
 const maxrssUnit = 1024 // getrusage(2): ru_maxrss is in kilobytes
 
-// OwnTime returns the processor time of a process without that of its children, or 0 if it cannot be read. It reads the clock
-// by which RLIMIT_CPU is enforced. That clock counts ticks, which on a busy machine are several times the scaled times of
-// getrusage(2) and /proc/PID/stat.
+// OwnTime returns the processor time of a process without that of its children, or 0 if it cannot
+// be read. It reads the clock by which RLIMIT_CPU is enforced. That clock counts ticks, which on a
+// busy machine are several times the scaled times of getrusage(2) and /proc/PID/stat.
 func OwnTime(pid int) time.Duration {
 	const profiling = 0 // CPUCLOCK_PROF: user and system time
 	var t unix.Timespec

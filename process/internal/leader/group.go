@@ -14,11 +14,12 @@ import (
 //
 // The group is named in one of two ways:
 //
-//   - By pidfd, if pidfd_send_signal(2) has PIDFD_SIGNAL_PROCESS_GROUP (Linux 6.9). The leader's pidfd refers to the
-//     kernel's struct pid, which is never reused, even if its number is. So it remains valid after the reap. Once the
-//     leader is reaped, signal 0 tells in a microsecond whether the group is empty.
-//   - By number, kill(-pgid), on other systems. That is allowed only before the reap, which is checked under the lock that
-//     reaping takes.
+//   - By pidfd, if pidfd_send_signal(2) has PIDFD_SIGNAL_PROCESS_GROUP (Linux 6.9). The leader's
+//     pidfd refers to the kernel's struct pid, which is never reused, even if its number is. So it
+//     remains valid after the reap. Once the leader is reaped, signal 0 tells in a microsecond
+//     whether the group is empty.
+//   - By number, kill(-pgid), on other systems. That is allowed only before the reap, which is
+//     checked under the lock that reaping takes.
 type Group struct {
 	*Leader
 	Kernel Kernel
@@ -27,12 +28,14 @@ type Group struct {
 // OutlivesReap reports whether the group can be signaled after its leader is reaped.
 func (g *Group) OutlivesReap() bool { return g.Kernel.SignalGroup != nil && g.HasHandle() }
 
-// Signal sends sig to every member. The error is os.ErrProcessDone if there is none, or none that can still be named.
+// Signal sends sig to every member. The error is os.ErrProcessDone if there is none, or none that
+// can still be named.
 func (g *Group) Signal(sig syscall.Signal) error {
 	return g.Do(func(pidfd int, reaped bool) error { return g.SignalLocked(pidfd, reaped, sig) })
 }
 
-// SignalLocked is Signal within Do. The leader is signaled separately if it has left the group, and always by SIGKILL.
+// SignalLocked is Signal within Do. The leader is signaled separately if it has left the group, and
+// always by SIGKILL.
 func (g *Group) SignalLocked(pidfd int, reaped bool, sig syscall.Signal) error {
 	err := g.signalGroup(pidfd, reaped, sig)
 	if reaped || g.PID <= 1 || !g.RunningLocked() {
@@ -77,8 +80,8 @@ func (g *Group) signalGroup(pidfd int, reaped bool, sig syscall.Signal) (err err
 	return err
 }
 
-// Deliver is Signal, and lists in ascending order the members that may not be signaled, if others were. If none was, the error
-// is a *NotPermittedError.
+// Deliver is Signal, and lists in ascending order the members that may not be signaled, if others
+// were. If none was, the error is a *NotPermittedError.
 func (g *Group) Deliver(sig syscall.Signal) (denied []int, err error) {
 	err = g.Signal(sig)
 	if err == nil || err == syscall.EPERM {
@@ -90,7 +93,8 @@ func (g *Group) Deliver(sig syscall.Signal) (denied []int, err error) {
 	return denied, err
 }
 
-// deniedMembers lists the members that may not be signaled. The kernel does not report them if others were signaled.
+// deniedMembers lists the members that may not be signaled. The kernel does not report them if
+// others were signaled.
 func (g *Group) deniedMembers() (denied []int) {
 	if unix.Geteuid() == 0 {
 		return nil
@@ -122,8 +126,9 @@ func (g *Group) SignalRunningLocked(pidfd int, reaped bool, sig syscall.Signal) 
 	return err
 }
 
-// Pause sends SIGSTOP to every member, or to none if some may not be signaled. The kernel signals a group under the lock that
-// fork takes, so no child is missed and no shell sees a child stop before it is stopped itself.
+// Pause sends SIGSTOP to every member, or to none if some may not be signaled. The kernel signals a
+// group under the lock that fork takes, so no child is missed and no shell sees a child stop before
+// it is stopped itself.
 func (g *Group) Pause() error {
 	denied, err := g.Deliver(syscall.SIGSTOP)
 	if len(denied) > 0 {
@@ -154,9 +159,9 @@ func (g *Group) Alive() (bool, error) {
 	return len(pids) > 0, err
 }
 
-// Members lists the members that have not ended. It signals the group before and after it reads the process table, which
-// goes by number. No process can join an empty group, so if the group is not empty after the reading, the number named this
-// group all the time.
+// Members lists the members that have not ended. It signals the group before and after it reads the
+// process table, which goes by number. No process can join an empty group, so if the group is not
+// empty after the reading, the number named this group all the time.
 func (g *Group) Members() ([]int, error) {
 	if g.Signal(0) == os.ErrProcessDone {
 		return nil, nil
@@ -180,5 +185,6 @@ func (g *Group) Watch() *watch.Watch {
 	})
 }
 
-// ReapLeaderFirst reports whether to reap the leader before the group is checked for other members, which is then cheaper.
+// ReapLeaderFirst reports whether to reap the leader before the group is checked for other members,
+// which is then cheaper.
 func (g *Group) ReapLeaderFirst() bool { return g.OutlivesReap() }

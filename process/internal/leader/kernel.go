@@ -6,7 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Kernel is the system calls that signal a leader and its group, and the list of the group's members. Tests replace them.
+// Kernel is the system calls that signal a leader and its group, and the list of the group's
+// members. Tests replace them.
 type Kernel struct {
 	Kill        func(pid int, sig syscall.Signal) error
 	SignalOne   func(pidfd int, sig syscall.Signal) error // nil if there is none

@@ -10,8 +10,9 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/proctable"
 )
 
-// System returns the system calls of this machine. Whether groups can be signaled through a pidfd is tried once, with
-// signal 0 to the group that this process leads or, without one, to none (ESRCH).
+// System returns the system calls of this machine. Whether groups can be signaled through a pidfd
+// is tried once, with signal 0 to the group that this process leads or, without one, to none
+// (ESRCH).
 var System = sync.OnceValue(func() Kernel {
 	k := Kernel{Kill: kill, Members: proctable.GroupMembers}
 	fd, err := unix.PidfdOpen(os.Getpid(), 0)

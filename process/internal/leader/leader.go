@@ -1,7 +1,8 @@
-// Package leader waits for the process that leads a tree, reaps it, and signals it and its process group.
+// Package leader waits for the process that leads a tree, reaps it, and signals it and its process
+// group.
 //
-// Until the leader is reaped, its process id and that of its group are not given to another process. Every signal by
-// number is therefore sent under the lock that reaping takes.
+// Until the leader is reaped, its process id and that of its group are not given to another
+// process. Every signal by number is therefore sent under the lock that reaping takes.
 package leader
 
 import (
@@ -18,8 +19,9 @@ import (
 // ErrRunning is returned by Reap before the leader has exited.
 var ErrRunning = errors.New("process: leader has not exited")
 
-// Reaping is locked while a child of this process is reaped. While a caller holds it, no entry disappears from
-// the lists of children, so they can be read without missing any (proc_pid_children(5)).
+// Reaping is locked while a child of this process is reaped. While a caller holds it, no entry
+// disappears from the lists of children, so they can be read without missing any
+// (proc_pid_children(5)).
 var Reaping sync.Mutex
 
 // Observer is notified of the reap of a leader.
@@ -54,8 +56,9 @@ func New(pid, pidfd int) *Leader {
 	return l
 }
 
-// Wait blocks until the leader has exited and does not reap it. It returns os.ErrClosed after CloseHandle or Abandon. If
-// another part of this process has reaped the leader, it returns nil, and Reap an unknown Exit. One goroutine may call it.
+// Wait blocks until the leader has exited and does not reap it. It returns os.ErrClosed after
+// CloseHandle or Abandon. If another part of this process has reaped the leader, it returns nil,
+// and Reap an unknown Exit. One goroutine may call it.
 func (l *Leader) Wait() error {
 	err := l.awaitExit()
 	if errors.Is(err, syscall.ECHILD) {
@@ -67,8 +70,8 @@ func (l *Leader) Wait() error {
 	return err
 }
 
-// Reap returns the exit status and usage of the leader and reaps it; later calls return the same. It does not block:
-// before the exit it returns ErrRunning.
+// Reap returns the exit status and usage of the leader and reaps it; later calls return the same.
+// It does not block: before the exit it returns ErrRunning.
 func (l *Leader) Reap() (Exit, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -114,7 +117,8 @@ func (l *Leader) RunningLocked() bool {
 // ReapedLocked reports whether the leader was reaped. The caller is a function that Do runs.
 func (l *Leader) ReapedLocked() bool { return l.reaped }
 
-// Exited reports whether the leader has exited, even if Wait has not returned yet. It takes a system call.
+// Exited reports whether the leader has exited, even if Wait has not returned yet. It takes a
+// system call.
 func (l *Leader) Exited() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -131,8 +135,8 @@ func (l *Leader) Reaped() bool {
 	return l.reaped
 }
 
-// ExitStatus returns the exit code, or -1 and the signal, of a leader that has exited and is not reaped. Otherwise, and on
-// systems that cannot tell, known is false.
+// ExitStatus returns the exit code, or -1 and the signal, of a leader that has exited and is not
+// reaped. Otherwise, and on systems that cannot tell, known is false.
 func (l *Leader) ExitStatus() (code int, sig syscall.Signal, known bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -142,7 +146,8 @@ func (l *Leader) ExitStatus() (code int, sig syscall.Signal, known bool) {
 	return peekExit(l.PID)
 }
 
-// Do runs f while the leader is neither reaped nor its pidfd closed by another goroutine. f must not block.
+// Do runs f while the leader is neither reaped nor its pidfd closed by another goroutine. f must
+// not block.
 func (l *Leader) Do(f func(pidfd int, reaped bool) error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

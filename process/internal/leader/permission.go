@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// NotPermittedError means that processes of a tree could not be signaled, since they have another user by now (kill(2),
-// EPERM), and that therefore no process was signaled.
+// NotPermittedError means that processes of a tree could not be signaled, since they have another
+// user by now (kill(2), EPERM), and that therefore no process was signaled.
 type NotPermittedError struct {
 	PIDs []int // in ascending order
 }

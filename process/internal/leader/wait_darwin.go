@@ -10,8 +10,9 @@ import (
 
 const stateZombie = 5 // SZOMB of sys/proc.h
 
-// awaitExit blocks a thread in kevent(2): waitid(2) returns for stopped children too (go.dev/issue/19314). NOTE_EXIT may
-// come shortly before the child can be reaped, so awaitExit then polls the process table.
+// awaitExit blocks a thread in kevent(2): waitid(2) returns for stopped children too
+// (go.dev/issue/19314). NOTE_EXIT may come shortly before the child can be reaped, so awaitExit
+// then polls the process table.
 func (l *Leader) awaitExit() error {
 	kq, err := unix.Kqueue()
 	if err != nil {

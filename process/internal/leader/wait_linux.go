@@ -11,8 +11,8 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/watch"
 )
 
-// awaitExit waits in the runtime's poller for the pidfd, so a thousand waiting goroutines hold no thread. Without a pidfd
-// it blocks a thread in waitid(2).
+// awaitExit waits in the runtime's poller for the pidfd, so a thousand waiting goroutines hold no
+// thread. Without a pidfd it blocks a thread in waitid(2).
 func (l *Leader) awaitExit() error {
 	if l.handle == nil {
 		return AwaitChild(l.PID)
@@ -21,7 +21,8 @@ func (l *Leader) awaitExit() error {
 	if err != nil {
 		return os.ErrClosed
 	}
-	// PidfdExited needs little stack; waitid(2) with its large result would double that of every waiting goroutine.
+	// PidfdExited needs little stack; waitid(2) with its large result would double that of every
+	// waiting goroutine.
 	if conn.Read(watch.PidfdExited) != nil {
 		return os.ErrClosed
 	}
@@ -44,7 +45,8 @@ func Discard(pid int) {
 	_, _ = syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
 }
 
-// hasExited reports whether a child that no goroutine reaps meanwhile has exited with all its threads.
+// hasExited reports whether a child that no goroutine reaps meanwhile has exited with all its
+// threads.
 func hasExited(pid int) bool {
 	is, err := waitid(pid, unix.WNOHANG)
 	return is || errors.Is(err, unix.ECHILD)

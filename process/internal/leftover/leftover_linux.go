@@ -1,5 +1,5 @@
-// Package leftover ends what a dead server has left: processes with its marks, in its cgroups and in its process groups, and
-// those cgroups.
+// Package leftover ends what a dead server has left: processes with its marks, in its cgroups and
+// in its process groups, and those cgroups.
 package leftover
 
 import (
@@ -26,11 +26,12 @@ type Server struct {
 	Groups  []serverwatch.Group // process groups and kernel sessions that it may have left
 }
 
-// Recovery is what Recover has found: dead servers, processes of theirs that it ended, and those that it could not end.
+// Recovery is what Recover has found: dead servers, processes of theirs that it ended, and those
+// that it could not end.
 type Recovery struct{ Servers, Processes, Left int }
 
-// Recover ends what dead servers have left whose state files are in a directory, and removes the files. There is no grace
-// period.
+// Recover ends what dead servers have left whose state files are in a directory, and removes the
+// files. There is no grace period.
 func Recover(stateDir string) (r Recovery, err error) {
 	files, err := identity.List(stateDir)
 	if err != nil {
@@ -62,7 +63,8 @@ func recoverOne(path string, number uint64, r *Recovery) error {
 	return nil
 }
 
-// End kills all processes of the server and removes its cgroups. left counts processes and cgroups that remain.
+// End kills all processes of the server and removes its cgroups. left counts processes and cgroups
+// that remain.
 func (s *Server) End() (killed, left int) {
 	killable, others := s.cgroups()
 	for _, dir := range killable {
@@ -81,8 +83,8 @@ func (s *Server) End() (killed, left int) {
 	return killed + n, left + rest
 }
 
-// KillOnce sends SIGKILL once to all processes that are found. inServerLeaf says that this process is in the server's own leaf,
-// which it leaves out.
+// KillOnce sends SIGKILL once to all processes that are found. inServerLeaf says that this process
+// is in the server's own leaf, which it leaves out.
 func (s *Server) KillOnce(inServerLeaf bool) {
 	killable, others := s.cgroups()
 	for _, dir := range killable {
@@ -101,7 +103,8 @@ func (s *Server) KillOnce(inServerLeaf bool) {
 	_ = all.Each(func(m proctable.Entry) { _ = all.Signal(m, syscall.SIGKILL) })
 }
 
-// cgroups divides the cgroups of the server into those that the kernel can kill as a whole, and others.
+// cgroups divides the cgroups of the server into those that the kernel can kill as a whole, and
+// others.
 func (s *Server) cgroups() (killable, others []string) {
 	for _, dir := range s.Cgroups {
 		switch {
@@ -126,8 +129,8 @@ func (s *Server) processes(cgroups []string) (all memberwise.Union) {
 // groups lists the processes of process groups and kernel sessions.
 type groups []serverwatch.Group
 
-// Each leaves out groups whose number belongs to another leader by now. Another process can have the number only once the
-// group is empty.
+// Each leaves out groups whose number belongs to another leader by now. Another process can have
+// the number only once the group is empty.
 func (g groups) Each(f func(proctable.Entry)) error {
 	var valid groups
 	for _, group := range g {

@@ -1,8 +1,10 @@
-// Package mark contains trees by a resource limit that every descendant inherits, and reaps their orphans.
+// Package mark contains trees by a resource limit that every descendant inherits, and reaps their
+// orphans.
 //
-// A mark is a soft RLIMIT_RTTIME (getrlimit(2)). That limit applies to processes of the real-time schedulers only, and 2^62 µs
-// do not even limit those. A process inherits it by fork(2), execve(2), setsid(2) and a change of user, and its user may read
-// it (prlimit(2)). The two highest bits of a mark are 01, the next 30 identify the server, and the other 32 the tree.
+// A mark is a soft RLIMIT_RTTIME (getrlimit(2)). That limit applies to processes of the real-time
+// schedulers only, and 2^62 µs do not even limit those. A process inherits it by fork(2),
+// execve(2), setsid(2) and a change of user, and its user may read it (prlimit(2)). The two highest
+// bits of a mark are 01, the next 30 identify the server, and the other 32 the tree.
 package mark
 
 import (
@@ -28,7 +30,8 @@ func Of(instance, n uint64) uint64 {
 	return base | instance<<instanceShift | n&(1<<instanceShift-1)
 }
 
-// Read returns the mark of a process, or 0 if it has none. The error is ESRCH if there is no such process.
+// Read returns the mark of a process, or 0 if it has none. The error is ESRCH if there is no such
+// process.
 func Read(pid int) (uint64, error) {
 	var limit unix.Rlimit
 	err := unix.Prlimit(pid, unix.RLIMIT_RTTIME, nil, &limit)

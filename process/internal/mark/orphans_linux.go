@@ -18,8 +18,9 @@ import (
 )
 
 const (
-	// reapDelay is the time from the exit of a child to the search for dead orphans. It bounds how often the reaper searches.
-	// Most leaders, whose exit sends the same signal, are reaped by then.
+	// reapDelay is the time from the exit of a child to the search for dead orphans. It bounds how
+	// often the reaper searches. Most leaders, whose exit sends the same signal, are reaped by
+	// then.
 	reapDelay = 5 * time.Millisecond
 	// reapDelayBusy is that time after a search that found dead orphans.
 	reapDelayBusy = time.Millisecond
@@ -27,7 +28,8 @@ const (
 	reapDelayYoung = 10 * time.Millisecond
 	// reapBatch is how many orphans are reaped before the locks are released once.
 	reapBatch = 64
-	// maxReapBatches is how many batches are reaped to find out whether a tree has living processes.
+	// maxReapBatches is how many batches are reaped to find out whether a tree has living
+	// processes.
 	maxReapBatches = 1024
 	// closeWait is how long Close waits for orphans to exit.
 	closeWait = 100 * time.Millisecond
@@ -36,8 +38,9 @@ const (
 // ErrElusive means that processes fork and exit faster than they can be found.
 var ErrElusive = errors.New("process: processes of the tree fork and exit faster than they can be found")
 
-// reaper is the goroutine that reaps the orphans of a table. It asks for SIGCHLD only while there is an orphan or a tree
-// older than reapDelayYoung: for a short command, the signal would cost a hundredth of the command's time.
+// reaper is the goroutine that reaps the orphans of a table. It asks for SIGCHLD only while there
+// is an orphan or a tree older than reapDelayYoung: for a short command, the signal would cost a
+// hundredth of the command's time.
 type reaper struct {
 	wake      chan os.Signal // SIGCHLD, also sent for a fork; buffers one during a search
 	stop      chan struct{}
@@ -46,7 +49,8 @@ type reaper struct {
 	always    atomic.Bool // orphans may come at any time
 }
 
-// startReaper starts the reaper. Other users of SIGCHLD in this process are not affected (os/signal).
+// startReaper starts the reaper. Other users of SIGCHLD in this process are not affected
+// (os/signal).
 func (t *Table) startReaper() {
 	t.reaper.wake = make(chan os.Signal, 1)
 	t.reaper.stop = make(chan struct{})
@@ -81,7 +85,8 @@ func (t *Table) stopReaper() {
 	t.reaper.listen(false)
 }
 
-// reapLoop reaps dead orphans after each SIGCHLD and each fork, but waits for a delay between two searches.
+// reapLoop reaps dead orphans after each SIGCHLD and each fork, but waits for a delay between two
+// searches.
 func (t *Table) reapLoop() {
 	r := &t.reaper
 	delay, again := reapDelayYoung, false
@@ -150,8 +155,8 @@ func hasDeadChild() bool {
 	return err == unix.EINTR || err == nil && info.Signo != 0
 }
 
-// reapOrphans reaps the dead orphans and counts the living ones. again says that a dead child may be a leader whose fork has not
-// returned yet.
+// reapOrphans reaps the dead orphans and counts the living ones. again says that a dead child may
+// be a leader whose fork has not returned yet.
 func (t *Table) reapOrphans() (living, reaped int, again bool) {
 	t.mu.Lock()
 	threads := slices.Collect(maps.Keys(t.threads))
@@ -212,9 +217,10 @@ func (t *Table) classify(pid int) (o orphan, err error) {
 	return o, nil
 }
 
-// Orphans lists the living orphans with a mark. If certain is true and the leader has exited, the tree has no other living
-// process: each would be an orphan or a descendant of one, since this process is the parent of orphans, and no orphan
-// has changed or lost its mark. The error is ErrElusive if orphans exit faster than they are reaped.
+// Orphans lists the living orphans with a mark. If certain is true and the leader has exited, the
+// tree has no other living process: each would be an orphan or a descendant of one, since this
+// process is the parent of orphans, and no orphan has changed or lost its mark. The error is
+// ErrElusive if orphans exit faster than they are reaped.
 func (t *Table) Orphans(mark uint64) (pids []int, certain bool, err error) {
 	t.mu.Lock()
 	e := t.trees[mark]
@@ -239,8 +245,9 @@ func (t *Table) Orphans(mark uint64) (pids []int, certain bool, err error) {
 	return nil, false, ErrElusive
 }
 
-// orphansOf lists the living orphans among the children of the thread that has forked a leader and of the first thread, to
-// which all orphans are reparented. It reaps the dead ones. more says that it has reaped reapBatch and has to be called again.
+// orphansOf lists the living orphans among the children of the thread that has forked a leader and
+// of the first thread, to which all orphans are reparented. It reaps the dead ones. more says that
+// it has reaped reapBatch and has to be called again.
 func (t *Table) orphansOf(e treeEntry) (living []orphan, more bool, err error) {
 	leader.Reaping.Lock()
 	defer leader.Reaping.Unlock()

@@ -72,8 +72,9 @@ type Tree struct {
 // Orphans lists the living orphans of the tree: see Table.Orphans.
 func (t *Tree) Orphans() (pids []int, certain bool, err error) { return t.table.Orphans(t.mark) }
 
-// Alive reads the process table only if the leader has exited and it is uncertain whether there are orphans. Processes that fork
-// and exit in a loop can be missed by a scan, but not among the orphans.
+// Alive reads the process table only if the leader has exited and it is uncertain whether there are
+// orphans. Processes that fork and exit in a loop can be missed by a scan, but not among the
+// orphans.
 func (t *Tree) Alive() (bool, error) {
 	if !t.Exited() { // checked first, since the leader's children are reparented after its exit
 		return true, nil

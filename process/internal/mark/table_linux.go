@@ -15,16 +15,16 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/proctable"
 )
 
-// forking is locked while this process has the mark of the child that it forks, or forks another child that is no orphan.
-// It is shared by all hosts of the process, as the limit is.
+// forking is locked while this process has the mark of the child that it forks, or forks another
+// child that is no orphan. It is shared by all hosts of the process, as the limit is.
 var forking sync.Mutex
 
-// Table is the child table of one host: the children of this process that lead trees, and the orphans of those trees, of
-// which this process is the parent (PR_SET_CHILD_SUBREAPER). A goroutine reaps the orphans. Methods may be called from any
-// goroutine.
+// Table is the child table of one host: the children of this process that lead trees, and the
+// orphans of those trees, of which this process is the parent (PR_SET_CHILD_SUBREAPER). A goroutine
+// reaps the orphans. Methods may be called from any goroutine.
 //
-// A table that does not set marks still reaps orphans if this is the first process of a PID namespace. A disabled one does
-// nothing.
+// A table that does not set marks still reaps orphans if this is the first process of a PID
+// namespace. A disabled one does nothing.
 type Table struct {
 	enabled  bool
 	marks    bool // whether Fork sets marks
@@ -53,11 +53,12 @@ type treeEntry struct {
 	number uint64
 }
 
-// ErrMarked means that this process is a member of another server's tree, whose mark its children have to keep.
+// ErrMarked means that this process is a member of another server's tree, whose mark its children
+// have to keep.
 var ErrMarked = errors.New("this process has the mark of another server")
 
-// NewTable checks that marks can be set, and makes this process the parent of orphans. all says that all new children that
-// are no leaders are orphans, even unmarked ones.
+// NewTable checks that marks can be set, and makes this process the parent of orphans. all says
+// that all new children that are no leaders are orphans, even unmarked ones.
 func NewTable(instance uint64, all bool) (*Table, error) {
 	var limit unix.Rlimit
 	if err := unix.Prlimit(0, unix.RLIMIT_RTTIME, nil, &limit); err != nil {
@@ -79,8 +80,9 @@ func NewTable(instance uint64, all bool) (*Table, error) {
 	return t, nil
 }
 
-// NewUnmarkedTable returns a table that sets no marks. It reaps all new children that are no leaders if this is the first
-// process of a PID namespace and all is true; otherwise, and without /proc, it is disabled.
+// NewUnmarkedTable returns a table that sets no marks. It reaps all new children that are no
+// leaders if this is the first process of a PID namespace and all is true; otherwise, and without
+// /proc, it is disabled.
 func NewUnmarkedTable(all bool) *Table {
 	if !all || os.Getpid() != 1 {
 		return &Table{}
@@ -95,7 +97,8 @@ func NewUnmarkedTable(all bool) *Table {
 // Marks reports whether Fork sets marks.
 func (t *Table) Marks() bool { return t.marks }
 
-// start records the present children, makes this process the parent of orphans and starts to reap them.
+// start records the present children, makes this process the parent of orphans and starts to reap
+// them.
 func (t *Table) start() error {
 	t.leaders, t.before = make(map[int]uint64), make(map[int]uint64)
 	t.threads = map[int]bool{os.Getpid(): true}
@@ -142,9 +145,9 @@ func ceaseSubreaper() {
 	}
 }
 
-// Fork calls f to fork the leader of a tree. If the table sets marks, this process has a new mark meanwhile, so that the child has it
-// from its first instruction. The forking thread is recorded, since a leader can make a child of that thread instead of
-// its own (CLONE_PARENT).
+// Fork calls f to fork the leader of a tree. If the table sets marks, this process has a new mark
+// meanwhile, so that the child has it from its first instruction. The forking thread is recorded,
+// since a leader can make a child of that thread instead of its own (CLONE_PARENT).
 func (t *Table) Fork(f func() (pid int, err error)) (mark uint64, pid int, err error) {
 	if !t.marks {
 		pid, err = t.ForkUnmarked(f)
@@ -172,7 +175,8 @@ func (t *Table) Fork(f func() (pid int, err error)) (mark uint64, pid int, err e
 	return mark, pid, nil
 }
 
-// ForkUnmarked calls f to fork a child that has no mark and is no orphan. Reaped is called when it is reaped.
+// ForkUnmarked calls f to fork a child that has no mark and is no orphan. Reaped is called when it
+// is reaped.
 func (t *Table) ForkUnmarked(f func() (pid int, err error)) (pid int, err error) {
 	if !t.enabled {
 		return f()
@@ -239,7 +243,8 @@ func (t *Table) Release(mark uint64) {
 	delete(t.trees, mark)
 }
 
-// NoteUnverified is called for a tree that may still have living processes, which can become orphans at any time.
+// NoteUnverified is called for a tree that may still have living processes, which can become
+// orphans at any time.
 func (t *Table) NoteUnverified() { t.reaper.always.Store(true) }
 
 // owns reports whether a child that is no leader is an orphan of this table.

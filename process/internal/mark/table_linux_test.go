@@ -28,8 +28,8 @@ func openProvider(t *testing.T, all bool) *Provider {
 	return p
 }
 
-// A leader that changes its mark and exits before its fork has returned is not reaped as an orphan, though all unmarked children
-// are orphans.
+// A leader that changes its mark and exits before its fork has returned is not reaped as an orphan,
+// though all unmarked children are orphans.
 func TestLeaderIsNoOrphanDuringItsFork(t *testing.T) {
 	table := openProvider(t, true).table
 	bash, err := exec.LookPath("bash")
@@ -54,7 +54,8 @@ func TestLeaderIsNoOrphanDuringItsFork(t *testing.T) {
 	table.Release(mark)
 }
 
-// The process id of a leader that was reaped may be that of another leader when its tree is released.
+// The process id of a leader that was reaped may be that of another leader when its tree is
+// released.
 func TestReleaseKeepsAnotherLeader(t *testing.T) {
 	const pid, first, second = 1234, 1, 2
 	table := &Table{enabled: true, marks: true, trees: map[uint64]treeEntry{first: {leader: pid}}, leaders: map[int]uint64{pid: first}}
@@ -80,7 +81,8 @@ func zombies() (n int) {
 	return n
 }
 
-// When many orphans exit at once, the locks are released after each batch, and the tree is still found to have no processes.
+// When many orphans exit at once, the locks are released after each batch, and the tree is still
+// found to have no processes.
 func TestReapingReleasesLocksAfterABatch(t *testing.T) {
 	p := openProvider(t, false)
 	p.table.stopReaper()

@@ -11,10 +11,11 @@ import (
 )
 
 const (
-	// KillWait is how long SIGKILL may take. Only a process that waits for a device or a file server takes longer.
+	// KillWait is how long SIGKILL may take. Only a process that waits for a device or a file
+	// server takes longer.
 	KillWait = 2 * time.Second
-	// FirstPause and LastPause are the first and the longest time between two checks whether processes have ended. A check
-	// may read the whole process table.
+	// FirstPause and LastPause are the first and the longest time between two checks whether
+	// processes have ended. A check may read the whole process table.
 	FirstPause = time.Millisecond
 	LastPause  = 10 * time.Millisecond
 )

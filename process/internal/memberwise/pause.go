@@ -10,8 +10,9 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/proctable"
 )
 
-// Pause stops parents before their children, the leader first. A shell that is stopped already does not see its jobs
-// stop, nor later, since Resume continues children first. Processes that were stopped before are left out.
+// Pause stops parents before their children, the leader first. A shell that is stopped already does
+// not see its jobs stop, nor later, since Resume continues children first. Processes that were
+// stopped before are left out.
 func (t *Tree) Pause() error {
 	return t.DoOpen(func(pidfd int, _ bool) error {
 		err := t.StopLocked(pidfd, t.EachLocked, time.Now().Add(PauseWait))
@@ -22,7 +23,8 @@ func (t *Tree) Pause() error {
 	})
 }
 
-// StopLocked stops the members that each lists, within DoOpen. It repeats the scan until no new member is found.
+// StopLocked stops the members that each lists, within DoOpen. It repeats the scan until no new
+// member is found.
 func (t *Tree) StopLocked(pidfd int, each func(func(proctable.Entry)) error, deadline time.Time) (err error) {
 	seen := make(map[id]bool)
 	var denied []int
@@ -61,7 +63,8 @@ func (t *Tree) StopLocked(pidfd int, each func(func(proctable.Entry)) error, dea
 	return err
 }
 
-// AwaitStoppedLocked waits until all processes that StopLocked has signaled are stopped or deadline has passed.
+// AwaitStoppedLocked waits until all processes that StopLocked has signaled are stopped or deadline
+// has passed.
 func (t *Tree) AwaitStoppedLocked(deadline time.Time) {
 	for _, m := range t.stopped {
 		awaitStop(m, deadline)
@@ -100,8 +103,8 @@ func (t *Tree) Continue() {
 	})
 }
 
-// sortParentsFirst sorts all so that parents come before their children and the leader first. It returns which of them have
-// children among all.
+// sortParentsFirst sorts all so that parents come before their children and the leader first. It
+// returns which of them have children among all.
 func sortParentsFirst(all []proctable.Entry, leader int) (parents map[int]bool) {
 	parent := make(map[int]int, len(all))
 	for _, m := range all {

@@ -1,5 +1,5 @@
-// Package memberwise implements trees whose members are listed and signaled one by one, except those in the leader's process
-// group, which are signaled together.
+// Package memberwise implements trees whose members are listed and signaled one by one, except
+// those in the leader's process group, which are signaled together.
 package memberwise
 
 import (
@@ -15,11 +15,13 @@ import (
 )
 
 const (
-	// PauseWait is how long in all a pause waits for processes to stop. It usually takes a few milliseconds.
+	// PauseWait is how long in all a pause waits for processes to stop. It usually takes a few
+	// milliseconds.
 	PauseWait = 100 * time.Millisecond
 	// MaxScans bounds how often the members are listed to find those that were forked meanwhile.
 	MaxScans = 16
-	// QuietScans is how many scans in a row must find no new member. One scan can miss a process that forks and exits.
+	// QuietScans is how many scans in a row must find no new member. One scan can miss a process
+	// that forks and exits.
 	QuietScans = 2
 )
 
@@ -27,7 +29,8 @@ const (
 type Tree struct {
 	leader.Group
 	Lister containment.Lister
-	// ByNumber says that Lister uses the leader's number, so that it is valid only until the leader is reaped.
+	// ByNumber says that Lister uses the leader's number, so that it is valid only until the leader
+	// is reaped.
 	ByNumber bool
 	// Terminal says that the leader may be a shell with job control.
 	Terminal bool
@@ -39,7 +42,8 @@ type Tree struct {
 // ReapLeaderFirst returns false: the lister does not depend on it.
 func (t *Tree) ReapLeaderFirst() bool { return false }
 
-// DoOpen runs f under the leader's lock if the members can be named. Otherwise the error is os.ErrProcessDone.
+// DoOpen runs f under the leader's lock if the members can be named. Otherwise the error is
+// os.ErrProcessDone.
 func (t *Tree) DoOpen(f func(pidfd int, reaped bool) error) error {
 	return t.Do(func(pidfd int, reaped bool) error {
 		if t.ByNumber && reaped || t.closed || t.PID <= 1 {
@@ -57,8 +61,8 @@ func (t *Tree) CloseTree() {
 	})
 }
 
-// EachLocked calls f for every member within DoOpen: those that are listed, and the leader until it has exited, even if it
-// is not listed.
+// EachLocked calls f for every member within DoOpen: those that are listed, and the leader until it
+// has exited, even if it is not listed.
 func (t *Tree) EachLocked(f func(proctable.Entry)) error {
 	found := false
 	err := t.Lister.Each(func(m proctable.Entry) {
@@ -124,9 +128,9 @@ func (t *Tree) SignalLeader(sig syscall.Signal) error {
 	return t.DoOpen(func(pidfd int, reaped bool) error { return t.SignalRunningLocked(pidfd, reaped, sig) })
 }
 
-// signalAllLocked sends sig to the leader's group at once and then to each other member. It repeats the scan for SIGKILL until
-// no new member is found. It does not for other signals, since a process that was forked meanwhile may belong to the
-// handler of that signal.
+// signalAllLocked sends sig to the leader's group at once and then to each other member. It repeats
+// the scan for SIGKILL until no new member is found. It does not for other signals, since a process
+// that was forked meanwhile may belong to the handler of that signal.
 func (t *Tree) signalAllLocked(pidfd int, reaped bool, sig syscall.Signal) (denied []int, err error) {
 	err = t.SignalLocked(pidfd, reaped, sig)
 	if sig == 0 && err == nil {
@@ -183,8 +187,9 @@ func idOf(e proctable.Entry) id { return id{e.PID, e.Start} }
 // Terminate sends sig to every member, and continues stopped ones.
 func (t *Tree) Terminate(sig syscall.Signal) error { return t.TerminateBy(t, sig) }
 
-// TerminateBy is Terminate with the methods of a tree that embeds t. On a terminal a leader that ignores sig gets SIGHUP: an
-// interactive shell ignores SIGTERM, and at SIGHUP it signals its jobs, writes its history and exits.
+// TerminateBy is Terminate with the methods of a tree that embeds t. On a terminal a leader that
+// ignores sig gets SIGHUP: an interactive shell ignores SIGTERM, and at SIGHUP it signals its jobs,
+// writes its history and exits.
 func (t *Tree) TerminateBy(tree containment.Signaler, sig syscall.Signal) error {
 	if err := tree.Signal(sig); err != nil {
 		return err

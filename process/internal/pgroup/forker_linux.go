@@ -20,8 +20,9 @@ func NewPlain(kernel leader.Kernel) *Provider {
 	return &Provider{kernel, forker{table: &mark.Table{}}, untracked{}}
 }
 
-// forker forks all leaders on one thread. The kernel sends the parent-death signal of a child when the thread ends that has
-// forked it (PR_SET_PDEATHSIG), and threads of the runtime end at any time. Without work it forks on the caller's thread.
+// forker forks all leaders on one thread. The kernel sends the parent-death signal of a child when
+// the thread ends that has forked it (PR_SET_PDEATHSIG), and threads of the runtime end at any
+// time. Without work it forks on the caller's thread.
 type forker struct {
 	table *mark.Table
 	work  chan func()

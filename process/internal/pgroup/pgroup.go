@@ -1,4 +1,5 @@
-// Package pgroup contains trees by the process group of their leader and, on a terminal, by its kernel session.
+// Package pgroup contains trees by the process group of their leader and, on a terminal, by its
+// kernel session.
 package pgroup
 
 import (
@@ -13,9 +14,11 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/proctable"
 )
 
-// Tracker is notified of the groups and kernel sessions of leaders. Its methods may be called from any goroutine.
+// Tracker is notified of the groups and kernel sessions of leaders. Its methods may be called from
+// any goroutine.
 type Tracker interface {
-	// Add is called when a leader has started. With session, the tree is its kernel session instead of its group.
+	// Add is called when a leader has started. With session, the tree is its kernel session instead
+	// of its group.
 	Add(pid int, session bool)
 	// Remove is called when the tree is closed.
 	Remove(pid int)
@@ -94,8 +97,8 @@ func (t *Tree) Usage(bool) containment.Usage { return containment.Usage{} }
 // Close ends the tracking.
 func (t *Tree) Close() { t.tracker.Remove(t.PID) }
 
-// SessionTree is the kernel session of a leader (setsid(2)): its group, and those that a shell with job control makes for
-// its jobs. A process leaves it by setsid(2).
+// SessionTree is the kernel session of a leader (setsid(2)): its group, and those that a shell with
+// job control makes for its jobs. A process leaves it by setsid(2).
 type SessionTree struct {
 	memberwise.Tree
 	tracker Tracker
@@ -110,7 +113,8 @@ func (t *SessionTree) Close() {
 	t.tracker.Remove(t.PID)
 }
 
-// session lists the processes of a kernel session. It is the number of the session, and of its leader.
+// session lists the processes of a kernel session. It is the number of the session, and of its
+// leader.
 type session int
 
 func (s session) Each(f func(proctable.Entry)) error {

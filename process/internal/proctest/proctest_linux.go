@@ -1,4 +1,5 @@
-// Package proctest has what the tests of several packages need: contained trees without a host, and the states of processes.
+// Package proctest has what the tests of several packages need: contained trees without a host, and
+// the states of processes.
 package proctest
 
 import (
@@ -179,7 +180,8 @@ func (tree *Tree) Kill() bool {
 	})
 }
 
-// End waits for the leader, kills the other members, reaps the leader and closes the tree. It may be called again.
+// End waits for the leader, kills the other members, reaps the leader and closes the tree. It may
+// be called again.
 func (tree *Tree) End() (leader.Exit, containment.Usage) {
 	if tree.ended {
 		return leader.Exit{}, containment.Usage{}

@@ -1,9 +1,10 @@
 // Package serverwatch is where the keeper process waits for its server to exit.
 //
-// The wait takes place while this package is initialized. Go initializes packages in the order of their
-// import paths as soon as their imports are initialized. This package imports only syscall and unsafe,
-// so it comes before nearly all others, and a waiting keeper does not pay for their initialization
-// (docs/architecture.md has figures). After the server has exited, the initialization continues.
+// The wait takes place while this package is initialized. Go initializes packages in the order of
+// their import paths as soon as their imports are initialized. This package imports only syscall
+// and unsafe, so it comes before nearly all others, and a waiting keeper does not pay for their
+// initialization (docs/architecture.md has figures). After the server has exited, the
+// initialization continues.
 package serverwatch
 
 // Name is argv[0] of a keeper.
@@ -12,11 +13,12 @@ const Name = "runnel-keeper"
 // Input is the descriptor of the pipe from which a keeper reads.
 const Input = 3
 
-// Received is what this keeper read from its server before the server exited. It is nil in every other process.
+// Received is what this keeper read from its server before the server exited. It is nil in every
+// other process.
 //
 // The input is text in lines. The first line is the server's process id, a space, and the keeper's
-// configuration. Each further line is "g PID STARTED" or "s PID STARTED" for a process group or a kernel
-// session whose leader has started, or "- PID" for one that has ended.
+// configuration. Each further line is "g PID STARTED" or "s PID STARTED" for a process group or a
+// kernel session whose leader has started, or "- PID" for one that has ended.
 var Received *State
 
 // State is what a keeper has read from its server.

@@ -29,7 +29,8 @@ func init() {
 	Received = &s
 }
 
-// isKeeper reads argv[0] from /proc/self/cmdline. Package os, which has it too, is initialized much later.
+// isKeeper reads argv[0] from /proc/self/cmdline. Package os, which has it too, is initialized much
+// later.
 func isKeeper() bool {
 	fd, err := syscall.Open("/proc/self/cmdline", syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
 	if err != nil {
@@ -41,8 +42,8 @@ func isKeeper() bool {
 	return n == len(name) && string(name[:]) == Name+"\x00"
 }
 
-// isolate ignores the signals that a service manager or a terminal sends to all processes, closes inherited
-// descriptors, and changes the command name.
+// isolate ignores the signals that a service manager or a terminal sends to all processes, closes
+// inherited descriptors, and changes the command name.
 func isolate() {
 	ignore := struct {
 		handler, flags, restorer uintptr
@@ -64,10 +65,11 @@ type pollFd struct {
 	events, revents int16
 }
 
-// wait returns true after the server has exited, and false if the server has closed the input and runs on.
+// wait returns true after the server has exited, and false if the server has closed the input and
+// runs on.
 //
-// The end of the input alone is not sufficient: a child of the server has a copy of the write end until its
-// exec. So wait watches the server's pidfd too.
+// The end of the input alone is not sufficient: a child of the server has a copy of the write end
+// until its exec. So wait watches the server's pidfd too.
 func (s *State) wait() bool {
 	end, ok := s.drain() // the first line was written before the fork
 	if !ok || !s.configured {

@@ -11,8 +11,9 @@ import (
 // maxCompared is how many processes Member compares.
 const maxCompared = 64
 
-// Member watches the oldest of some processes, which is likely to outlive the others. Its id may be reused before the
-// pidfd is opened, so isMember is called after that. It returns nil if no process can be watched.
+// Member watches the oldest of some processes, which is likely to outlive the others. Its id may be
+// reused before the pidfd is opened, so isMember is called after that. It returns nil if no process
+// can be watched.
 func Member(pids []int, isMember func(pid int) (bool, error)) *Watch {
 	pid := oldest(pids[:min(len(pids), maxCompared)])
 	if pid == 0 {

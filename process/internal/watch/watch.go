@@ -1,5 +1,5 @@
-// Package watch waits in the runtime's poller until a file is ready that reports the end of a process: its pidfd, or
-// cgroup.events. A waiting goroutine holds no thread.
+// Package watch waits in the runtime's poller until a file is ready that reports the end of a
+// process: its pidfd, or cgroup.events. A waiting goroutine holds no thread.
 package watch
 
 import (
