@@ -7,22 +7,22 @@ import (
 	"time"
 )
 
-// Limit names what of a tree can be bounded.
+// Limit is the name of a resource of a tree that can be limited.
 type Limit string
 
-// The limits. Memory and processes are those of the whole tree, the others those of each process of it.
+// The limits. MemoryBytes and Processes apply to the whole tree, the others to each process of it.
 const (
-	CPUSeconds  Limit = "cpu_seconds"  // whole seconds of processor time: SIGXCPU, and SIGKILL a second later
-	MemoryBytes Limit = "memory_bytes" // the kernel kills a process of the tree when it can't reclaim any (OOM)
-	Processes   Limit = "processes"    // with each thread counting as one: fork fails with EAGAIN
-	OpenFiles   Limit = "open_files"   // descriptors: open fails with EMFILE
-	FileBytes   Limit = "file_bytes"   // the largest file that may be written: SIGXFSZ, or EFBIG
+	CPUSeconds  Limit = "cpu_seconds"  // seconds of processor time: SIGXCPU, and SIGKILL a second later
+	MemoryBytes Limit = "memory_bytes" // if the kernel cannot reclaim memory, it kills a process of the tree
+	Processes   Limit = "processes"    // with threads: fork(2) fails with EAGAIN
+	OpenFiles   Limit = "open_files"   // descriptors: open(2) fails with EMFILE
+	FileBytes   Limit = "file_bytes"   // size of a file that is written: SIGXFSZ, or EFBIG
 )
 
-// AllLimits lists them.
+// AllLimits is the list of all limits.
 var AllLimits = []Limit{CPUSeconds, MemoryBytes, Processes, OpenFiles, FileBytes}
 
-// Limits are values of some limits. One that is not there is none.
+// Limits are values of limits. A limit that is missing is not set.
 type Limits map[Limit]int64
 
 // Mechanism is what enforces a limit.
@@ -30,20 +30,20 @@ type Mechanism string
 
 // The mechanisms.
 const (
-	ByCgroup   Mechanism = "cgroup"    // a controller of version 2 on the tree's own control group
-	ByCgroupV1 Mechanism = "cgroup_v1" // a controller of version 1, whose group the leader joins before its first instruction
-	ByRlimit   Mechanism = "rlimit"    // setrlimit(2) of the leader before its first instruction, inherited by all others
+	ByCgroup   Mechanism = "cgroup"    // a controller of the cgroup of the tree, version 2
+	ByCgroupV1 Mechanism = "cgroup_v1" // a controller of a cgroup of version 1, to which the leader is added at the start gate
+	ByRlimit   Mechanism = "rlimit"    // setrlimit(2) for the leader at the start gate, inherited by all descendants
 )
 
-// Held is a limit that holds a tree.
+// Held is a limit of a tree and its mechanism.
 type Held struct {
 	Limit Limit
 	Value int64
 	By    Mechanism
 }
 
-// LimitError says that a limit can't be had. Most is the largest value that can, or -1 where nothing here enforces the
-// limit at all.
+// LimitError means that a limit cannot be set. Most is the largest possible value, or -1 if no
+// mechanism of this machine enforces the limit.
 type LimitError struct {
 	Limit Limit
 	Most  int64
@@ -51,12 +51,12 @@ type LimitError struct {
 
 func (e *LimitError) Error() string {
 	if e.Most < 0 {
-		return fmt.Sprintf("nothing on this machine enforces %s", e.Limit)
+		return fmt.Sprintf("%s cannot be enforced on this machine", e.Limit)
 	}
 	return fmt.Sprintf("%s is at most %d on this machine", e.Limit, e.Most)
 }
 
-// Enforce says by what each of the limits would be held. The error is a *LimitError.
+// Enforce returns the mechanism for each of the limits. The error is a *LimitError.
 func (h *Host) Enforce(l Limits) ([]Held, error) {
 	h = h.orPlain()
 	var all []Held
@@ -77,25 +77,25 @@ func (h *Host) Enforce(l Limits) ([]Held, error) {
 	return all, nil
 }
 
-// resourceOf is the resource of setrlimit(2) for a limit of each process.
+// resourceOf maps the limits of each process to resources of setrlimit(2).
 var resourceOf = map[Limit]int{
 	CPUSeconds: syscall.RLIMIT_CPU,
 	OpenFiles:  syscall.RLIMIT_NOFILE,
 	FileBytes:  syscall.RLIMIT_FSIZE,
 }
 
-// maxProcesses is the most that a controller of processes takes, which is what the kernel can number (PID_MAX_LIMIT).
+// maxProcesses is the largest value of the pids controller, PID_MAX_LIMIT.
 const maxProcesses = 1 << 22
 
-// mostOf is the largest value of a limit: of one of each process the server's own hard limit, which a child can't be given
-// more than.
+// mostOf returns the largest possible value of a limit. For a limit of each process it is the hard
+// limit of the server.
 func mostOf(name Limit) int64 {
 	var limit syscall.Rlimit
-	resource, ofEach := resourceOf[name]
+	resource, ofProcess := resourceOf[name]
 	switch {
 	case name == Processes:
 		return maxProcesses
-	case !ofEach:
+	case !ofProcess:
 		return math.MaxInt64
 	}
 	if syscall.Getrlimit(resource, &limit) != nil || limit.Max > math.MaxInt64-1 {
@@ -104,20 +104,21 @@ func mostOf(name Limit) int64 {
 	return int64(limit.Max)
 }
 
-// cpuGrace is how much longer a process may go on that does not end at its SIGXCPU.
+// cpuGrace is the time in seconds between SIGXCPU and SIGKILL.
 const cpuGrace = 1
 
-// exceeded is which of the limits of each process the kernel ended the leader for: by its signal and, since anybody
-// may send that, by the time that it had used.
+// exceeded returns the limit for which the kernel ended the leader, if it is one of each process,
+// else "". It goes by the signal, and for processor time by the time used, since any process may
+// send the signal.
 func (l Limits) exceeded(e *Exit, ownTime time.Duration) Limit {
-	seconds, timed := l[CPUSeconds]
-	_, filed := l[FileBytes]
+	seconds, limitsTime := l[CPUSeconds]
+	_, limitsFiles := l[FileBytes]
 	switch {
-	case timed && e.Signal == syscall.SIGXCPU && ownTime >= time.Duration(seconds)*time.Second:
+	case limitsTime && e.Signal == syscall.SIGXCPU && ownTime >= time.Duration(seconds)*time.Second:
 		return CPUSeconds
-	case timed && e.Signal == syscall.SIGKILL && ownTime >= time.Duration(seconds+cpuGrace)*time.Second:
+	case limitsTime && e.Signal == syscall.SIGKILL && ownTime >= time.Duration(seconds+cpuGrace)*time.Second:
 		return CPUSeconds
-	case filed && e.Signal == syscall.SIGXFSZ:
+	case limitsFiles && e.Signal == syscall.SIGXFSZ:
 		return FileBytes
 	}
 	return ""

@@ -16,14 +16,15 @@ type treeLimits struct {
 	limits     Limits
 	held       []Held
 	start      containment.Start        // sets those held by ByCgroup
-	v1         map[Limit]cgroup.V1Group // made for this tree
+	v1         map[Limit]cgroup.V1Group // created for this tree
 	attributes Attributes               // to be set
 }
 
-// controllerOf is the controller for a limit of the whole tree, in both versions.
+// controllerOf maps the limits of the whole tree to controllers, which have the same names in both
+// versions.
 var controllerOf = map[Limit]string{MemoryBytes: "memory", Processes: "pids"}
 
-// enforces returns what enforces a limit here, "" for nothing.
+// enforces returns the mechanism of a limit, "" for none.
 func (h *Host) enforces(name Limit) Mechanism {
 	controller, ofTree := controllerOf[name]
 	switch {
@@ -37,7 +38,7 @@ func (h *Host) enforces(name Limit) Mechanism {
 	return ""
 }
 
-// limit makes the cgroups of version 1 that the limits of a tree need.
+// limit creates the cgroups of version 1 that the limits of a tree need.
 func (h *Host) limit(l Limits, start containment.Start) (t *treeLimits, err error) {
 	t = &treeLimits{limits: l, start: start}
 	if t.held, err = h.Enforce(l); err != nil {
@@ -83,7 +84,8 @@ func (t *treeLimits) setup() *spawn.Setup {
 	return s
 }
 
-// enterCgroups sets the limits of the cgroups of the tree, and adds a process to those of version 1.
+// enterCgroups sets the limits of the cgroups of the tree, and adds the leader to those of version
+// 1.
 func (t *treeLimits) enterCgroups(pid int) error {
 	for _, held := range t.held {
 		var err error
@@ -110,8 +112,8 @@ func rlimitOf(held Held) unix.Rlimit {
 	return limit
 }
 
-// account reads what the cgroups have counted: the peak memory of the tree, and whether the leader was killed at its limit.
-// ownTime is the processor time of the leader alone.
+// account sets the peak memory of the tree, as counted by its cgroups, and the limit for which the
+// leader was killed. ownTime is the processor time of the leader alone.
 func (t *treeLimits) account(e *Exit, ownTime time.Duration) {
 	if t == nil {
 		return
