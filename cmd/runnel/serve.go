@@ -26,7 +26,7 @@ type serveCmd struct {
 	bounds      `embed:""`
 }
 
-// Run serves until the first signal, and then drains. A second signal ends the drain.
+// Run serves until the first signal, and then drains. A second signal kills all sessions.
 func (c *serveCmd) Run(inv *invocation) error {
 	signal.Notify(make(chan os.Signal, 1), stopSignals()...) // a third signal must not interrupt the cleanup
 	ctx, stop := signal.NotifyContext(inv.ctx, stopSignals()...)
