@@ -9,10 +9,10 @@ const Ajv = require("ajv");
 const text = readFileSync(new URL("../../docs/openrpc.json", import.meta.url), "utf8");
 const problems = [];
 
-const verdict = validateOpenRPCDocument(JSON.parse(text));
-if (verdict !== true) problems.push(verdict.message);
+const valid = validateOpenRPCDocument(JSON.parse(text));
+if (valid !== true) problems.push(valid.message);
 
-// Every reference has to lead somewhere.
+// Parsing resolves the references and fails if one is invalid.
 const document = await parseOpenRPCDocument(text);
 const ajv = new Ajv({ allErrors: true, format: "full" });
 
@@ -31,7 +31,7 @@ for (const method of document.methods) {
       else if (param.required) problems.push(`${where}: ${param.name} is missing`);
     }
     for (const { name } of params) {
-      if (!method.params.some((p) => p.name === name)) problems.push(`${where}: ${name} is no param`);
+      if (!method.params.some((p) => p.name === name)) problems.push(`${where}: ${name} is not a param`);
     }
     if (result) check(`${where}, result`, method.result.schema, result.value);
   }

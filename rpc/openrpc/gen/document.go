@@ -212,16 +212,18 @@ func (s schemas) params(t reflect.Type, input bool) []contentDescriptor {
 // result returns the schema of a result that has one of the types.
 func (s schemas) result(types []reflect.Type) *schema {
 	var all []*schema
+	var names []string
 	for _, t := range types {
 		all = append(all, s.of(t, false))
+		names = append(names, t.Name())
 	}
 	switch len(all) {
 	case 0:
-		return &schema{Type: "null"}
+		return &schema{Title: "Null", Type: "null"}
 	case 1:
 		return all[0]
 	}
-	return &schema{OneOf: all}
+	return &schema{Title: strings.Join(names, "Or"), OneOf: all}
 }
 
 // errorsOf returns references to the errors of a method, including those that any request of a known method may get.

@@ -20,6 +20,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/openrpc"
 	"github.com/runnel-rpc/runnel/rpc/server"
 )
 
@@ -77,8 +78,8 @@ func TestEverythingIsDescribed(t *testing.T) {
 	}
 }
 
-// TestTitles: each component is titled like its name, each param has a title or refers to a component, and no title
-// belongs to two different schemas. Generators of clients name types after titles.
+// TestTitles: the title of a component is its name, the schemas of params and results have a title or refer to a component,
+// and different schemas have different titles. Generators of clients use the titles as names of types.
 func TestTitles(t *testing.T) {
 	d, err := newDocument(server.Methods(), dir)
 	if err != nil {
@@ -92,18 +93,29 @@ func TestTitles(t *testing.T) {
 		titled[s.Title] = s
 	}
 	for _, m := range d.Methods {
-		for _, p := range m.Params {
+		descriptors := m.Params
+		if m.Result != nil {
+			descriptors = append(descriptors, *m.Result)
+		}
+		for _, p := range descriptors {
 			if p.Schema.Ref != "" {
 				continue
 			}
 			if p.Schema.Title == "" {
-				t.Errorf("param %s of %s has no title", p.Name, m.Name)
+				t.Errorf("%s of %s has no title", p.Name, m.Name)
 			}
 			if other := titled[p.Schema.Title]; other != nil && !reflect.DeepEqual(other, p.Schema) {
-				t.Errorf("param %s of %s: another schema has the title %s", p.Name, m.Name, p.Schema.Title)
+				t.Errorf("%s of %s: another schema has the title %s", p.Name, m.Name, p.Schema.Title)
 			}
 			titled[p.Schema.Title] = p.Schema
 		}
+	}
+}
+
+// TestDocumentDecodes: package rpc has a field for each member of the document.
+func TestDocumentDecodes(t *testing.T) {
+	if err := decodesInto(typeOf[rpc.OpenRPC](), openrpc.Document()); err != nil {
+		t.Error(err)
 	}
 }
 

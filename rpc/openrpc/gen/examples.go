@@ -78,7 +78,7 @@ var examples = map[string][]example{
 			ofRunning + `,"state":"running","oldest_seq":0,"last_seq":1}`},
 	},
 	rpc.MethodAck: {
-		{"all up to a place is consumed", ofRunning + `,"seq":1}`, `null`},
+		{"acknowledge all output up to a position", ofRunning + `,"seq":1}`, `null`},
 	},
 	rpc.MethodDetach: {
 		{"detach", ofRunning + `}`, `{}`},
