@@ -75,7 +75,7 @@ type Bounds struct {
 	// The time in seconds after which a client that accepts no byte is disconnected.
 	WriteTimeout float64 `json:"write_timeout"`
 	// The default of execute, in seconds.
-	DefaultStreamTime float64 `json:"stream_timeout"`
+	DefaultStreamTimeout float64 `json:"stream_timeout"`
 	// The default of execute, in seconds.
 	DefaultTimeout float64 `json:"timeout"`
 	// The default of execute, in seconds.
