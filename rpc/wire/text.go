@@ -32,7 +32,7 @@ var (
 // requires: the quote, the backslash and what is below U+0020. One byte of s becomes at most six.
 //
 // s must be valid UTF-8, which is not checked, and must not overlap dst. The spare capacity of dst beyond the result may be
-// overwritten. AppendText does not allocate if the spare capacity is the size of the result and 528 bytes.
+// overwritten. AppendText does not allocate if the spare capacity is at least 528 bytes more than the result.
 func AppendText(dst, s []byte) []byte {
 	for len(s) >= inWindow {
 		if cap(dst)-len(dst) < outWindow {
@@ -86,7 +86,7 @@ func AppendQuote(dst []byte, s string) []byte {
 //
 // dst may be src[:0], to decode in place: src up to rest is then overwritten. Otherwise the two must not overlap, and the
 // spare capacity of dst beyond the result may be overwritten. UnescapeText does not allocate in place, or if the spare
-// capacity is the size of the result and 528 bytes.
+// capacity is at least 528 bytes more than the result.
 //
 // A missing closing quote, a byte below 0x20 and an escape that RFC 8259 §7 does not define are errors; then dst is
 // returned unchanged and rest is nil. If it was decoding in place, the content of src is undefined.
