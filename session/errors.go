@@ -24,7 +24,7 @@ var (
 type LimitError struct{ Limit, Running int }
 
 func (e *LimitError) Error() string {
-	return fmt.Sprintf("%d of %d sessions run", e.Running, e.Limit)
+	return fmt.Sprintf("session limit reached: %d of %d running", e.Running, e.Limit)
 }
 
 // StateError means that the state of a session does not permit an operation.

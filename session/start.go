@@ -33,8 +33,8 @@ type starting struct {
 	deferredDone bool               // all were called; no more are taken
 }
 
-func (st *starting) stopTimers() {
-	for _, t := range []*time.Timer{st.timeout, st.cancelTimer} {
+func (start *starting) stopTimers() {
+	for _, t := range []*time.Timer{start.timeout, start.cancelTimer} {
 		if t != nil {
 			t.Stop()
 		}
@@ -171,12 +171,12 @@ func (s *Session) startTimedOut() {
 }
 
 // cancelStart cancels the start of a session, if it has begun and the command does not run yet.
-func (s *Session) cancelStart(st *starting) {
-	if st.begun.IsZero() || st.accepted {
+func (s *Session) cancelStart(start *starting) {
+	if start.begun.IsZero() || start.accepted {
 		return
 	}
-	st.cancel()
-	st.cancelTimer = time.AfterFunc(cancelWait, func() { s.fail(errEndRequested, false) })
+	start.cancel()
+	start.cancelTimer = time.AfterFunc(cancelWait, func() { s.fail(errEndRequested, false) })
 }
 
 // errEndRequested makes fail report the cause of the end that was requested.
