@@ -21,12 +21,13 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/spawn"
 )
 
+// with returns spec with attributes.
 func with(spec Spec, a Attributes) Spec {
 	spec.Attributes = a
 	return spec
 }
 
-// rowOf names a resource as /proc/PID/limits does.
+// rowOf maps each resource to its name in /proc/PID/limits.
 var rowOf = map[Resource]string{
 	AddressSpaceBytes: "Max address space",
 	CoreBytes:         "Max core file size",
@@ -44,7 +45,7 @@ var rowOf = map[Resource]string{
 	UserProcesses:     "Max processes",
 }
 
-// limitsIn finds the soft and hard limits in the text of /proc/PID/limits.
+// limitsIn parses the soft and hard limits of /proc/PID/limits.
 func limitsIn(text string) map[Resource][2]string {
 	all := make(map[Resource][2]string)
 	for line := range strings.Lines(text) {
@@ -58,9 +59,10 @@ func limitsIn(text string) map[Resource][2]string {
 	return all
 }
 
-// TestAttributesAreThereFromTheFirstInstruction, and in what the command starts; this process keeps its own.
-func TestAttributesAreThereFromTheFirstInstruction(t *testing.T) {
-	const ask = `umask; nice; cat /proc/self/limits`
+// TestAttributesApplyFromFirstInstruction checks that the program and its children have the
+// attributes, and that this process and later commands do not.
+func TestAttributesApplyFromFirstInstruction(t *testing.T) {
+	const print = `umask; nice; cat /proc/self/limits`
 	umask, nice := 0o27, 7
 	soft := SoftLimits{
 		AddressSpaceBytes: 8 << 30, CoreBytes: 4096, SoftCPUSeconds: 50, DataBytes: 4 << 30, SoftFileBytes: 1 << 30, LockedBytes: 4096,
@@ -68,15 +70,15 @@ func TestAttributesAreThereFromTheFirstInstruction(t *testing.T) {
 		StackBytes: 3 << 20, UserProcesses: 1000,
 	}
 	eachGate(t, func(t *testing.T, h *Host) {
-		plain, _ := lifeOn(t, h, sh(ask))
+		plain, _ := lifeOn(t, h, sh(print))
 		hard := limitsIn(plain)
-		out, exit := lifeOn(t, h, with(sh(ask+"; sh -c '"+ask+"'"), Attributes{&umask, &nice, soft}))
+		out, exit := lifeOn(t, h, with(sh(print+"; sh -c '"+print+"'"), Attributes{&umask, &nice, soft}))
 		if exit.Code != 0 {
 			t.Fatalf("%+v", exit)
 		}
 		half := len(out) / 2
 		if out[:half] != out[half:] || !strings.HasPrefix(out, "0027\n7\n") {
-			t.Errorf("%q", out)
+			t.Errorf("output %q", out)
 		}
 		got := limitsIn(out[:half])
 		for name, value := range soft {
@@ -85,22 +87,22 @@ func TestAttributesAreThereFromTheFirstInstruction(t *testing.T) {
 			}
 		}
 		if len(got) != len(soft) || len(soft) != len(numberOf) {
-			t.Errorf("%d of %d", len(got), len(numberOf))
+			t.Errorf("%d limits are checked, want %d", len(got), len(numberOf))
 		}
-		after, _ := lifeOn(t, h, sh(ask))
+		after, _ := lifeOn(t, h, sh(print))
 		if now := limitsIn(after); !maps.Equal(now, hard) || after[:7] != plain[:7] {
-			t.Errorf("the next one: %q, before: %q", after, plain)
+			t.Errorf("output %q of a later command, %q before", after, plain)
 		}
 	})
 }
 
-// TestEachAttribute alone goes its own way through the gate.
+// TestEachAttribute checks each kind of attribute alone.
 func TestEachAttribute(t *testing.T) {
 	umask, nice := 0o77, 3
 	eachGate(t, func(t *testing.T, h *Host) {
 		for name, c := range map[string]struct {
-			a         Attributes
-			ask, want string
+			a            Attributes
+			script, want string
 		}{
 			"umask": {Attributes{Umask: &umask}, "umask", "0077\n"},
 			"nice":  {Attributes{Nice: &nice}, "nice", "3\n"},
@@ -108,9 +110,9 @@ func TestEachAttribute(t *testing.T) {
 			"stack": {Attributes{Soft: SoftLimits{StackBytes: 1 << 20}}, "ulimit -Ss", "1024\n"},
 			"none":  {Attributes{Soft: SoftLimits{StackBytes: Unlimited}}, `a=$(ulimit -Ss); [ "$a" = "$(ulimit -Hs)" ] && echo most`, "most\n"},
 		} {
-			spec := sh(c.ask)
+			spec := sh(c.script)
 			if out, exit := lifeOn(t, h, with(spec, c.a)); out != c.want || exit.Code != 0 {
-				t.Errorf("%s: %q, %+v", name, out, exit)
+				t.Errorf("%s: output %q, exit %+v", name, out, exit)
 			}
 		}
 		p := startOn(t, h, with(onTerminal(sh("umask; stty size")), Attributes{Umask: &umask}))
@@ -120,27 +122,28 @@ func TestEachAttribute(t *testing.T) {
 	})
 }
 
-// TestSoftLimitsStayBelowHardOnes: what the kernel lets nobody have, and what the limits of the tree are.
-func TestSoftLimitsStayBelowHardOnes(t *testing.T) {
+// TestSoftLimitsAreBounded checks that soft limits are at most the hard limits, and at most the
+// limits of the tree.
+func TestSoftLimitsAreBounded(t *testing.T) {
 	eachGate(t, func(t *testing.T, h *Host) {
 		out, _ := lifeOn(t, h, with(sh("ulimit -Sn; ulimit -Hn"), Attributes{Soft: SoftLimits{SoftOpenFiles: Unlimited}}))
 		if files := strings.Fields(out); len(files) != 2 || files[0] != files[1] {
-			t.Errorf("%q", out)
+			t.Errorf("output %q", out)
 		}
 		for soft, want := range map[uint64]string{20: "20\n60\n", 70: "60\n60\n", Unlimited: "60\n60\n"} {
 			spec := limited(sh("ulimit -Sn; ulimit -Hn"), Limits{OpenFiles: 60})
 			if out, _ := lifeOn(t, h, with(spec, Attributes{Soft: SoftLimits{SoftOpenFiles: soft}})); out != want {
-				t.Errorf("open files %d: %q", soft, out)
+				t.Errorf("soft limit %d of open files: output %q, want %q", soft, out, want)
 			}
 		}
 		spec := limited(sh("ulimit -St; ulimit -Ht"), Limits{CPUSeconds: 30})
 		if out, _ := lifeOn(t, h, with(spec, Attributes{Soft: SoftLimits{SoftCPUSeconds: 31}})); out != "30\n31\n" {
-			t.Errorf("CPU time: %q", out)
+			t.Errorf("soft limit of processor time: output %q", out)
 		}
 	})
 }
 
-// TestAttributesOfEachContainment: what holds a tree together stays as it is.
+// TestAttributesOfEachContainment checks that attributes do not affect the containment.
 func TestAttributesOfEachContainment(t *testing.T) {
 	umask, nice := 0o77, 5
 	for _, kind := range []Containment{Cgroup, Marker, Group} {
@@ -160,15 +163,16 @@ func TestAttributesOfEachContainment(t *testing.T) {
 				}
 				finish(p)
 				if left := marked(tag); len(left) > 0 {
-					t.Errorf("%s: %v are alive", name, left)
+					t.Errorf("%s: processes %v are alive", name, left)
 				}
 			}
 		})
 	}
 }
 
-// TestOwnAttributesNeedNoGate: to ask for what a command has anyway costs nothing.
-func TestOwnAttributesNeedNoGate(t *testing.T) {
+// TestInheritedAttributesNeedNoGate checks that attributes which a command inherits anyway are not
+// set.
+func TestInheritedAttributesNeedNoGate(t *testing.T) {
 	umask, err1 := procfs.OwnUmask()
 	nice, err2 := spawn.OwnNice()
 	if err1 != nil || err2 != nil {
@@ -182,36 +186,37 @@ func TestOwnAttributesNeedNoGate(t *testing.T) {
 	if _, err := fmt.Sscanf(out, "%o\n%d\n%d\n", &gotUmask, &gotNice, &files); err != nil || gotUmask != umask || gotNice != nice {
 		t.Fatalf("%q, %v; umask %o, nice %d", out, err, umask, nice)
 	}
-	asked := Attributes{&umask, &nice, SoftLimits{SoftOpenFiles: files}}
+	a := Attributes{&umask, &nice, SoftLimits{SoftOpenFiles: files}}
 	for name, number := range numberOf {
 		var limit unix.Rlimit
 		if err := unix.Getrlimit(number, &limit); err != nil {
 			t.Fatal(err)
 		}
 		if name != SoftOpenFiles {
-			asked.Soft[name] = limit.Cur
+			a.Soft[name] = limit.Cur
 		}
 	}
-	if c := asked.changed(nil); len(c.Soft) != 1 || c.Umask != nil || c.Nice != nil {
-		t.Errorf("at first: %+v", c)
+	if c := a.changed(nil); len(c.Soft) != 1 || c.Umask != nil || c.Nice != nil {
+		t.Errorf("changed = %+v before a child was seen, want open files only", c)
 	}
-	if out, exit := lifeOn(t, h, with(sh("ulimit -Sn"), asked)); out != fmt.Sprintln(files) || exit.Code != 0 {
-		t.Errorf("%q, %+v", out, exit)
+	if out, exit := lifeOn(t, h, with(sh("ulimit -Sn"), a)); out != fmt.Sprintln(files) || exit.Code != 0 {
+		t.Errorf("output %q, exit %+v", out, exit)
 	}
-	if c := asked.changed(nil); c.differ() {
-		t.Errorf("once a child was seen: %+v", c)
+	if c := a.changed(nil); c.differ() {
+		t.Errorf("changed = %+v after a child was seen, want nothing", c)
 	}
-	asked.Soft[SoftOpenFiles] = 40
-	if c := asked.changed(nil); len(c.Soft) != 1 {
-		t.Errorf("another one: %+v", c)
+	a.Soft[SoftOpenFiles] = 40
+	if c := a.changed(nil); len(c.Soft) != 1 {
+		t.Errorf("changed = %+v for another limit of open files", c)
 	}
-	if c := asked.changed(Limits{CPUSeconds: 5}); len(c.Soft) != 2 {
-		t.Errorf("under a limit: %+v", c)
+	if c := a.changed(Limits{CPUSeconds: 5}); len(c.Soft) != 2 {
+		t.Errorf("changed = %+v with a limit of processor time, want both limits", c)
 	}
 }
 
-// changeOwnFiles changes the soft RLIMIT_NOFILE of this process for the test, after which it is not known what children
-// inherit. It bypasses package syscall, which would give children the new limit.
+// changeOwnFiles changes the soft RLIMIT_NOFILE of this process for the test, after which it is not
+// known what children inherit. It bypasses package syscall, which would give children the new
+// limit.
 func changeOwnFiles(t *testing.T) {
 	t.Helper()
 	set := func(l unix.Rlimit) {
@@ -227,15 +232,16 @@ func changeOwnFiles(t *testing.T) {
 	t.Cleanup(func() { set(old) })
 }
 
-// TestNiceThatMayNotBeSet is told, and leaves no process.
-func TestNiceThatMayNotBeSet(t *testing.T) {
+// TestForbiddenNice checks the error for a nice value that this process may not set, and that no
+// process is left.
+func TestForbiddenNice(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("NOT TESTED: it takes root to give a right up")
+		t.Skip("NOT TESTED: dropping a capability needs root")
 	}
-	for name, untraced := range map[string]bool{"trap": false, "step": true} {
+	for name, untraced := range map[string]bool{"traced": false, "step": true} {
 		t.Run(name, func(t *testing.T) {
 			before := len(children())
-			h := newHost(leader.System()) // which forks on the thread that calls
+			h := newHost(leader.System()) // which forks on the calling thread
 			h.untraced = untraced
 			lower := -5
 			var err error
@@ -246,21 +252,22 @@ func TestNiceThatMayNotBeSet(t *testing.T) {
 				t.Errorf("%v", err)
 			}
 			if now := children(); len(now) > before {
-				t.Errorf("children: %d, then %v", before, now)
+				t.Errorf("%d children before, %v after", before, now)
 			}
 		})
 	}
 	if MinNice() != -20 {
-		t.Errorf("of root: %d", MinNice())
+		t.Errorf("MinNice = %d for root", MinNice())
 	}
 }
 
-// withoutNice runs f on a thread that may not lower nice values, nor may what it executes.
+// withoutNice runs f on a thread without CAP_SYS_NICE, which the programs that it executes cannot
+// get either.
 func withoutNice(t *testing.T, f func()) {
 	t.Helper()
 	done := make(chan error)
 	go func() {
-		runtime.LockOSThread() // and never unlock: the thread ends with this goroutine
+		runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
 		head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 		var sets [2]unix.CapUserData
 		err := unix.Capget(&head, &sets[0])
@@ -277,7 +284,7 @@ func withoutNice(t *testing.T, f func()) {
 	}
 }
 
-// TestUmaskOfFiles: it is the umask that the kernel goes by.
+// TestUmaskOfFiles checks that the umask applies to created files.
 func TestUmaskOfFiles(t *testing.T) {
 	eachGate(t, func(t *testing.T, h *Host) {
 		file := filepath.Join(t.TempDir(), "file")

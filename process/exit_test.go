@@ -16,24 +16,24 @@ func TestExitCodes(t *testing.T) {
 	for code := range 256 {
 		_, exit, err := live(sh(fmt.Sprintf("exit %d", code)))
 		if err != nil || exit.Code != code || exit.Signal != 0 || !exit.Known {
-			t.Errorf("exit %d: %+v, %v", code, exit, err)
+			t.Errorf("exit %d: got %+v, %v", code, exit, err)
 		}
 	}
 	if _, exit, err := live(sh("no-such-program")); err != nil || exit.Code != 127 {
-		t.Errorf("unknown to the shell: %+v, %v", exit, err)
+		t.Errorf("program that does not exist: got %+v, %v, want code 127", exit, err)
 	}
 }
 
 func TestExitBySignal(t *testing.T) {
-	harmless := map[syscall.Signal]bool{
+	notFatal := map[syscall.Signal]bool{
 		syscall.SIGCHLD: true, syscall.SIGCONT: true, syscall.SIGSTOP: true, syscall.SIGTSTP: true,
 		syscall.SIGTTIN: true, syscall.SIGTTOU: true, syscall.SIGURG: true, syscall.SIGWINCH: true,
 	}
 	for sig := syscall.Signal(1); sig <= 31; sig++ {
-		if harmless[sig] {
+		if notFatal[sig] {
 			continue
 		}
-		p := mustStart(t, Spec{Argv: []string{"/bin/sleep", "60"}, Dir: t.TempDir()}, leader.System()) // cores go there
+		p := mustStart(t, Spec{Argv: []string{"/bin/sleep", "60"}, Dir: t.TempDir()}, leader.System()) // a core is written to Dir
 		if err := p.Signal(sig); err != nil {
 			t.Fatal(err)
 		}
@@ -41,15 +41,16 @@ func TestExitBySignal(t *testing.T) {
 			t.Fatal(err)
 		}
 		if exit, err := p.Reap(); err != nil || exit.Signal != sig || exit.Code != -1 || !exit.Known {
-			t.Errorf("%v: %+v, %v", sig, exit, err)
+			t.Errorf("signal %v: got %+v, %v", sig, exit, err)
 		}
 	}
 }
 
-func TestExitLost(t *testing.T) {
+// TestExitUnknown checks the exit of a leader that other code has reaped.
+func TestExitUnknown(t *testing.T) {
 	eachKernel(t, func(t *testing.T, sys leader.Kernel) {
 		p := mustStart(t, sh("exit 3"), sys)
-		if _, err := syscall.Wait4(p.PID(), nil, 0, nil); err != nil { // someone else takes it
+		if _, err := syscall.Wait4(p.PID(), nil, 0, nil); err != nil {
 			t.Fatal(err)
 		}
 		if err := p.WaitExit(); err != nil {
@@ -68,7 +69,9 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-func TestMaxRSSIsNeverTheServers(t *testing.T) {
+// TestMaxRSSIsNotThatOfServer checks that a child which shares the memory of the server until its
+// exec does not report that memory as its own.
+func TestMaxRSSIsNotThatOfServer(t *testing.T) {
 	const large = 128 << 20
 	touched := make([]byte, large)
 	for i := 0; i < large; i += 4096 {
@@ -79,7 +82,7 @@ func TestMaxRSSIsNeverTheServers(t *testing.T) {
 		wg.Go(func() {
 			for range 25 {
 				if _, exit, err := live(Spec{Argv: []string{"/bin/true"}}); err != nil || exit.MaxRSS != 0 {
-					t.Errorf("true: %+v, %v", exit, err)
+					t.Errorf("true: got %+v, %v, want MaxRSS 0", exit, err)
 				}
 			}
 		})
@@ -88,6 +91,6 @@ func TestMaxRSSIsNeverTheServers(t *testing.T) {
 	_ = touched[0]
 	_, exit, err := live(sh("exec dd if=/dev/zero of=/dev/null bs=1G count=1 status=none"))
 	if err != nil || exit.MaxRSS < 1<<30 || exit.MaxRSS > 2<<30 {
-		t.Errorf("dd of 1 GiB: %+v, %v", exit, err)
+		t.Errorf("dd with a buffer of 1 GiB: got %+v, %v", exit, err)
 	}
 }

@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// eachGate is for what holds whichever way limits are put on.
+// eachGate runs f with both start gates.
 func eachGate(t *testing.T, f func(t *testing.T, h *Host)) {
-	for name, untraced := range map[string]bool{"trap": false, "step": true} {
+	for name, untraced := range map[string]bool{"traced": false, "step": true} {
 		t.Run(name, func(t *testing.T) {
 			h := openHost(t, Auto)
 			h.untraced = untraced
@@ -24,11 +24,13 @@ func eachGate(t *testing.T, f func(t *testing.T, h *Host)) {
 	}
 }
 
+// limited returns spec with limits.
 func limited(spec Spec, l Limits) Spec {
 	spec.Limits = l
 	return spec
 }
 
+// lifeOn runs spec to its end and returns its output and exit.
 func lifeOn(t *testing.T, h *Host, spec Spec) (string, Exit) {
 	t.Helper()
 	p := startOn(t, h, spec)
@@ -36,8 +38,8 @@ func lifeOn(t *testing.T, h *Host, spec Spec) (string, Exit) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if said, _ := readAll(p.Stderr()); said != "" {
-		t.Logf("stderr: %.500s", said)
+	if text, _ := readAll(p.Stderr()); text != "" {
+		t.Logf("standard error: %.500s", text)
 	}
 	_ = p.WaitExit()
 	p.Sweep(context.Background(), 0)
@@ -49,26 +51,30 @@ func lifeOn(t *testing.T, h *Host, spec Spec) (string, Exit) {
 	return out, exit
 }
 
-func TestLimitsAreThereFromTheFirstInstruction(t *testing.T) {
-	const ask = `ulimit -n; ulimit -Hn; ulimit -t; ulimit -f`
+// TestLimitsApplyFromFirstInstruction checks that the program and its children have the limits, and
+// that later commands do not.
+func TestLimitsApplyFromFirstInstruction(t *testing.T) {
+	const print = `ulimit -n; ulimit -Hn; ulimit -t; ulimit -f`
 	eachGate(t, func(t *testing.T, h *Host) {
-		plain, _ := lifeOn(t, h, sh(ask))
-		out, exit := lifeOn(t, h, limited(sh(ask+"; sh -c '"+ask+"'"), Limits{OpenFiles: 77, CPUSeconds: 50, FileBytes: 1 << 20}))
+		plain, _ := lifeOn(t, h, sh(print))
+		out, exit := lifeOn(t, h, limited(sh(print+"; sh -c '"+print+"'"), Limits{OpenFiles: 77, CPUSeconds: 50, FileBytes: 1 << 20}))
 		const want = "77\n77\n50\n2048\n"
 		if out != want+want || exit.Code != 0 {
-			t.Errorf("%q, %+v", out, exit)
+			t.Errorf("output %q, exit %+v", out, exit)
 		}
 		files := strings.SplitAfter(plain, "\n")
-		if out, _ := lifeOn(t, h, limited(sh(ask), Limits{CPUSeconds: 50})); out != files[0]+files[1]+"50\n"+files[3] {
-			t.Errorf("%q, without limits %q", out, plain)
+		if out, _ := lifeOn(t, h, limited(sh(print), Limits{CPUSeconds: 50})); out != files[0]+files[1]+"50\n"+files[3] {
+			t.Errorf("output %q with one limit, %q without limits", out, plain)
 		}
-		if after, _ := lifeOn(t, h, sh(ask)); after != plain {
-			t.Errorf("the next one: %q, before: %q", after, plain)
+		if after, _ := lifeOn(t, h, sh(print)); after != plain {
+			t.Errorf("output %q of a later command without limits, %q before", after, plain)
 		}
 	})
 }
 
-func TestGateTellsWhyAProgramDoesNotStart(t *testing.T) {
+// TestErrorsOfGate checks the errors for programs that cannot be executed, and that no process is
+// left.
+func TestErrorsOfGate(t *testing.T) {
 	text := filepath.Join(t.TempDir(), "text")
 	if err := os.WriteFile(text, []byte("no program"), 0o755); err != nil {
 		t.Fatal(err)
@@ -79,17 +85,18 @@ func TestGateTellsWhyAProgramDoesNotStart(t *testing.T) {
 			_, err := h.Start(limited(Spec{Argv: []string{path}, Env: testEnv}, Limits{OpenFiles: 50}))
 			spawn, ok := errors.AsType[*SpawnError](err)
 			if !ok || spawn.Errno != want || spawn.Path != path {
-				t.Errorf("%s: %v", path, err)
+				t.Errorf("%s: error %v, want %v", path, err, want)
 			}
 		}
 		if now := children(); len(now) > before {
-			t.Errorf("children: %d, then %v", before, now)
+			t.Errorf("%d children before, %v after", before, now)
 		}
 	})
 }
 
-// A program with limits has its terminal, its stdin and its directory like any other.
-func TestGateKeepsWhatAProgramHas(t *testing.T) {
+// TestGateKeepsEnvironment checks that a program with limits has the same terminal, working
+// directory, descriptors and process group as without.
+func TestGateKeepsEnvironment(t *testing.T) {
 	eachGate(t, func(t *testing.T, h *Host) {
 		dir := t.TempDir()
 		spec := limited(onTerminal(Spec{Argv: []string{"sh", "-c", "pwd; stty size; ls /proc/self/fd | wc -l; ps -o pgid= -p $$ | grep -w $$ >/dev/null && echo leads"}, Dir: dir, Env: testEnv}), Limits{OpenFiles: 64})
@@ -98,7 +105,7 @@ func TestGateKeepsWhatAProgramHas(t *testing.T) {
 		spec.Limits = nil
 		want, _ := readAll(startOn(t, h, spec).Stdout())
 		if out != want || err != nil || !strings.HasPrefix(out, dir+"\r\n24 80\r\n") || !strings.HasSuffix(out, "leads\r\n") {
-			t.Errorf("%q, without limits %q, %v", out, want, err)
+			t.Errorf("output %q, %v, without limits %q", out, err, want)
 		}
 	})
 }
@@ -108,16 +115,17 @@ func TestCPUSeconds(t *testing.T) {
 		t.Parallel()
 		l := Limits{CPUSeconds: 1}
 		if _, exit := lifeOn(t, h, limited(sh("while :; do :; done"), l)); exit.Signal != syscall.SIGXCPU || exit.Limit != CPUSeconds {
-			t.Errorf("%+v", exit)
+			t.Errorf("exit %+v", exit)
 		}
 		if _, exit := lifeOn(t, h, limited(sh("trap '' XCPU; while :; do :; done"), l)); exit.Signal != syscall.SIGKILL || exit.Limit != CPUSeconds {
-			t.Errorf("deaf: %+v", exit)
+			t.Errorf("with SIGXCPU ignored: %+v", exit)
 		}
 	})
 }
 
-// A signal that the kernel sends for a limit, but that somebody else sent, is no limit.
-func TestSignalOfALimitByAnyone(t *testing.T) {
+// TestSignalIsNoLimit checks that a signal which the kernel sends at a limit is not attributed to
+// the limit if another process has sent it.
+func TestSignalIsNoLimit(t *testing.T) {
 	h := openHost(t, Auto)
 	for _, sig := range []string{"XCPU", "KILL"} {
 		_, exit := lifeOn(t, h, limited(sh("kill -"+sig+" $$"), Limits{CPUSeconds: 1}))
@@ -133,11 +141,12 @@ func TestFileBytes(t *testing.T) {
 		_, exit := lifeOn(t, h, limited(sh("exec head -c 100000 /dev/zero >"+file), Limits{FileBytes: 1000}))
 		info, err := os.Stat(file)
 		if err != nil || info.Size() != 1000 || exit.Signal != syscall.SIGXFSZ || exit.Limit != FileBytes {
-			t.Errorf("%+v, %v, %v", exit, info, err)
+			t.Errorf("exit %+v, file %v, %v", exit, info, err)
 		}
 	})
 }
 
+// needs skips the test if a limit cannot be enforced, and returns its mechanism.
 func needs(t *testing.T, h *Host, name Limit) Mechanism {
 	t.Helper()
 	held, err := h.Enforce(Limits{name: 1 << 20})
@@ -154,26 +163,26 @@ func TestMemoryBytes(t *testing.T) {
 	eachGate(t, func(t *testing.T, h *Host) {
 		needs(t, h, MemoryBytes)
 		const most = 48 << 20
-		const slack = 1 << 20 // the kernel charges some pages that may not fail, and those of who is being killed, beyond the limit
+		const slack = 1 << 20 // the kernel exceeds the limit for pages that must not fail, and for those of a process that is being killed
 		_, exit := lifeOn(t, h, limited(Spec{Argv: []string{"tail", "/dev/zero"}, Env: testEnv}, Limits{MemoryBytes: most}))
 		if exit.Signal != syscall.SIGKILL || exit.Limit != MemoryBytes || exit.MaxRSS > most+slack || exit.MaxRSS < most/2 {
-			t.Errorf("%+v", exit)
+			t.Errorf("exit %+v", exit)
 		}
-		// All of the tree together, each of whom alone would do.
+		// The processes exceed the limit together, none does alone.
 		out, exit := lifeOn(t, h, limited(sh(`for i in 1 2 3; do head -c 30000000 /dev/zero | tail -c 25000000 | (sleep 1; cat >/dev/null) & done; wait; echo out`), Limits{MemoryBytes: most}))
 		if exit.Limit != "" || exit.Code != 0 || out != "out\n" {
-			t.Errorf("the shell was not killed: %+v, %q", exit, out)
+			t.Errorf("got %+v, output %q; the shell is not to be killed", exit, out)
 		}
 		if exit.MaxRSS > most+slack || exit.MaxRSS < most/2 {
-			t.Errorf("the tree's peak: %+v", exit)
+			t.Errorf("peak memory of the tree: %+v", exit)
 		}
 		if _, exit := lifeOn(t, h, limited(sh("kill -KILL $$"), Limits{MemoryBytes: most})); exit.Limit != "" {
-			t.Errorf("killed by itself: %+v", exit)
+			t.Errorf("killed by itself: %+v, want no limit", exit)
 		}
 	})
 }
 
-// A bomb goes off within its bound, and who is beside it does not notice.
+// TestForkBomb checks that a fork bomb is limited, and that other trees are not affected.
 func TestForkBomb(t *testing.T) {
 	eachGate(t, func(t *testing.T, h *Host) {
 		needs(t, h, Processes)
@@ -182,27 +191,27 @@ func TestForkBomb(t *testing.T) {
 		time.Sleep(50 * time.Millisecond)
 		for range 5 {
 			if out, exit := lifeOn(t, h, sh("echo fine")); out != "fine\n" || exit.Code != 0 {
-				t.Errorf("%q, %+v", out, exit)
+				t.Errorf("output %q, exit %+v", out, exit)
 			}
 		}
 		if n := len(marked(tag)); n > 40 {
-			t.Errorf("%d run", n)
+			t.Errorf("%d processes are alive, want at most 40", n)
 		}
 		_ = p.Kill()
 		_ = p.WaitExit()
 		if r := p.Sweep(context.Background(), 0); len(r.Survivors) > 0 || len(marked(tag)) > 0 {
-			t.Errorf("%+v, alive: %v", r, marked(tag))
+			t.Errorf("Sweep = %+v, processes %v are alive", r, marked(tag))
 		}
 	})
 }
 
-// The limit of processes is that of one tree: it may be as low as one, which the program itself is.
+// TestOneProcess checks a limit of one process, which is the program itself.
 func TestOneProcess(t *testing.T) {
 	eachGate(t, func(t *testing.T, h *Host) {
 		needs(t, h, Processes)
 		out, exit := lifeOn(t, h, limited(Spec{Argv: []string{"/bin/sh", "-c", "echo one; /bin/true; echo two"}, Env: testEnv}, Limits{Processes: 1}))
 		if !strings.HasPrefix(out, "one\n") || exit.Signal != 0 || exit.Code == 0 {
-			t.Errorf("%q, %+v", out, exit)
+			t.Errorf("output %q, exit %+v", out, exit)
 		}
 	})
 }
@@ -210,7 +219,7 @@ func TestOneProcess(t *testing.T) {
 func TestEnforce(t *testing.T) {
 	h := openHost(t, Auto)
 	if _, err := (*Host)(nil).Enforce(Limits{MemoryBytes: 1}); err == nil {
-		t.Error("nothing holds memory without a host")
+		t.Error("a nil Host enforces a memory limit")
 	}
 	var hard syscall.Rlimit
 	_ = syscall.Getrlimit(syscall.RLIMIT_NOFILE, &hard)
@@ -224,17 +233,18 @@ func TestEnforce(t *testing.T) {
 			t.Error(err)
 		}
 		if _, exit := lifeOn(t, h, limited(sh("exit 5"), Limits{Processes: maxProcesses})); exit.Code != 5 {
-			t.Errorf("%+v", exit)
+			t.Errorf("exit %+v", exit)
 		}
 	}
 	held, err := h.Enforce(Limits{OpenFiles: 3, CPUSeconds: 5})
 	if err != nil || len(held) != 2 || held[0] != (Held{CPUSeconds, 5, ByRlimit}) || held[1] != (Held{OpenFiles, 3, ByRlimit}) {
-		t.Errorf("%+v, %v", held, err)
+		t.Errorf("Enforce = %+v, %v", held, err)
 	}
 }
 
-// Who is killed by a signal that was asked for was not killed for a limit, though another of its tree was before.
-func TestSignalAfterAnotherWasOutOfMemory(t *testing.T) {
+// TestKillAfterOOM checks that a leader which is killed by a requested SIGKILL is not reported as
+// killed at the memory limit, even if another process of the tree was before.
+func TestKillAfterOOM(t *testing.T) {
 	h := openHost(t, Auto)
 	needs(t, h, MemoryBytes)
 	p := startOn(t, h, limited(sh(`tail /dev/zero; echo $?; exec sleep 60`), Limits{MemoryBytes: 32 << 20}))
@@ -245,6 +255,6 @@ func TestSignalAfterAnotherWasOutOfMemory(t *testing.T) {
 	_ = p.WaitExit()
 	p.Sweep(context.Background(), 0)
 	if exit, _ := p.Reap(); exit.Signal != syscall.SIGKILL || exit.Limit != "" {
-		t.Errorf("%+v", exit)
+		t.Errorf("exit %+v", exit)
 	}
 }

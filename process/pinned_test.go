@@ -20,7 +20,7 @@ func TestExecutedFilesStayPinned(t *testing.T) {
 	run := func(code int) {
 		t.Helper()
 		if _, exit := lifeOn(t, h, Spec{Argv: []string{path}, Env: testEnv}); exit.Code != code {
-			t.Errorf("%+v", exit)
+			t.Errorf("exit %+v", exit)
 		}
 	}
 	run(3)

@@ -64,7 +64,7 @@ func prepared(t *testing.T, h *Host, spec Spec) bool {
 	exit, err := p.Reap()
 	finish(p)
 	if err != nil || exit.Code != 3 {
-		t.Errorf("%+v, %v", exit, err)
+		t.Errorf("exit %+v, %v", exit, err)
 	}
 	return is
 }

@@ -20,13 +20,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// onTerminal is spec on a terminal of 24 by 80.
+// onTerminal returns spec with a terminal of 24 by 80 characters.
 func onTerminal(spec Spec) Spec {
 	spec.Terminal = &Terminal{Rows: 24, Cols: 80}
 	return spec
 }
 
-// wants reads r until what was read holds text, and returns all of it.
+// wants reads r until text was read, and returns everything that was read.
 func wants(t testing.TB, r *Pipe, text string) string {
 	t.Helper()
 	var all []byte
@@ -36,13 +36,14 @@ func wants(t testing.TB, r *Pipe, text string) string {
 	for !bytes.Contains(all, []byte(text)) {
 		n, err := r.ReadReady(func() []byte { return buf })
 		if err != nil {
-			t.Fatalf("no %q in %q: %v", text, all, err)
+			t.Fatalf("read %q, want %q in it: %v", all, text, err)
 		}
 		all = append(all, buf[:n]...)
 	}
 	return string(all)
 }
 
+// types writes text as if it was typed.
 func types(t testing.TB, p *Process, text string) {
 	t.Helper()
 	_ = p.Stdin().SetWriteDeadline(time.Now().Add(patience))
@@ -51,16 +52,19 @@ func types(t testing.TB, p *Process, text string) {
 	}
 }
 
+// typesEOF writes the VEOF character.
 func typesEOF(t testing.TB, p *Process) {
 	t.Helper()
 	key, err := p.EOFKey()
 	if err != nil || len(key) != 1 {
-		t.Fatalf("VEOF is %q, %v", key, err)
+		t.Fatalf("EOFKey = %q, %v", key, err)
 	}
 	types(t, p, string(key))
 }
 
-func TestTerminalIsTheChildsOwn(t *testing.T) {
+// TestControllingTerminal checks that the leader has the terminal as its standard descriptors and
+// as its controlling terminal, and leads its session and its foreground process group.
+func TestControllingTerminal(t *testing.T) {
 	spec := onTerminal(sh(`for fd in 0 1 2; do test -t $fd && readlink /proc/self/fd/$fd; done | sort -u | wc -l
 		ps -o sid=,pgid=,tpgid= -p $$; echo $$; : </dev/tty && echo ctty; ls -l /proc/self/fd | grep -c -e pts -e ptmx
 		grep flags /proc/self/fdinfo/0`))
@@ -68,21 +72,21 @@ func TestTerminalIsTheChildsOwn(t *testing.T) {
 	out, err := readAll(p.Stdout())
 	lines := strings.Split(strings.ReplaceAll(out, "\r\n", "\n"), "\n")
 	if err != nil || len(lines) != 7 {
-		t.Fatalf("%q, %v", out, err)
+		t.Fatalf("output %q, %v", out, err)
 	}
 	pid := fmt.Sprint(p.PID())
 	if ids := strings.Fields(lines[1]); len(ids) != 3 || ids[0] != pid || ids[1] != pid || ids[2] != pid || lines[2] != pid {
-		t.Errorf("session, group, foreground group: %v, of %s", ids, pid)
+		t.Errorf("session, process group and foreground process group are %v, want %s", ids, pid)
 	}
-	if lines[3] != "ctty" || lines[4] != "2" { // its stdout is grep's
+	if lines[3] != "ctty" || lines[4] != "2" { // standard output of ls is a pipe
 		t.Errorf("%q", lines)
 	}
 	var flags int
 	if _, err := fmt.Sscanf(lines[5], "flags: %o", &flags); err != nil || flags&unix.O_NONBLOCK != 0 {
-		t.Errorf("%q, %v: programs expect a terminal that blocks", lines[5], err)
+		t.Errorf("%q, %v: the terminal is non-blocking", lines[5], err)
 	}
 	if p.Stderr() != nil || p.Containment() != "group" || p.PGID() != p.PID() {
-		t.Errorf("%v, %s, %d", p.Stderr(), p.Containment(), p.PGID())
+		t.Errorf("Stderr = %v, Containment = %s, PGID = %d", p.Stderr(), p.Containment(), p.PGID())
 	}
 }
 
@@ -96,7 +100,7 @@ func TestTerm(t *testing.T) {
 			t.Errorf("%q: %q, %v", given, out, err)
 		}
 		if spec.Env[0] != "TERM=dumb" {
-			t.Error("the caller's environment was changed")
+			t.Error("Start has changed the environment of the caller")
 		}
 	}
 	spec := onTerminal(sh("true"))
@@ -109,7 +113,7 @@ func TestTerm(t *testing.T) {
 func TestResize(t *testing.T) {
 	p := mustStart(t, onTerminal(sh(`stty size; trap "stty size; exit 3" WINCH; echo ready; while :; do sleep 0.01; done`)), leader.System())
 	if got := wants(t, p.Stdout(), "ready\r\n"); got != "24 80\r\nready\r\n" {
-		t.Errorf("%q", got)
+		t.Errorf("got %q", got)
 	}
 	if err := p.Resize(65535, 1); err != nil {
 		t.Fatal(err)
@@ -118,21 +122,21 @@ func TestResize(t *testing.T) {
 		t.Errorf("%q, %v", got, err)
 	}
 	if exit := finish(p); exit.Code != 3 {
-		t.Errorf("%+v", exit)
+		t.Errorf("exit %+v", exit)
 	}
 	if err := p.Resize(1, 1); err != os.ErrClosed {
-		t.Errorf("after Close: %v", err)
+		t.Errorf("error after Close: %v, want os.ErrClosed", err)
 	}
 	if _, err := p.EOFKey(); err != os.ErrClosed {
-		t.Errorf("after Close: %v", err)
+		t.Errorf("error after Close: %v, want os.ErrClosed", err)
 	}
 	q := mustStart(t, sh("exec sleep 60"), leader.System())
 	if err := q.Resize(1, 1); err != ErrNoTerminal {
-		t.Errorf("without a terminal: %v", err)
+		t.Errorf("Resize without a terminal: %v", err)
 	}
 }
 
-// foreground waits until a sleep for that many seconds runs.
+// foreground waits until the tree executes sleep with that number of seconds.
 func foreground(t testing.TB, p *Process, seconds string) {
 	t.Helper()
 	if !poll(func() bool {
@@ -142,7 +146,7 @@ func foreground(t testing.TB, p *Process, seconds string) {
 			return string(line) == "sleep\x00"+seconds+"\x00"
 		})
 	}) {
-		t.Fatal("no sleep ", seconds)
+		t.Fatal("the tree does not execute sleep ", seconds)
 	}
 }
 
@@ -150,12 +154,12 @@ func TestEchoAndControlKeys(t *testing.T) {
 	p := mustStart(t, onTerminal(sh(`read line; echo "got $line"; trap "echo INT" INT; echo ready; sleep 61; echo after; exec sleep 62`)), leader.System())
 	types(t, p, "helo\x7flo\n")
 	if got := wants(t, p.Stdout(), "ready\r\n"); got != "helo\b \blo\r\ngot hello\r\nready\r\n" {
-		t.Errorf("%q", got)
+		t.Errorf("got %q", got)
 	}
 	foreground(t, p, "61")
 	types(t, p, "\x03")
 	if got := wants(t, p.Stdout(), "after\r\n"); got != "^CINT\r\nafter\r\n" {
-		t.Errorf("%q", got)
+		t.Errorf("got %q", got)
 	}
 	foreground(t, p, "62")
 	types(t, p, "\x03")
@@ -163,17 +167,17 @@ func TestEchoAndControlKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	if exit, _ := p.Reap(); exit.Signal != syscall.SIGINT {
-		t.Errorf("%+v", exit)
+		t.Errorf("exit %+v", exit)
 	}
 }
 
-// The line editing of the terminal knows UTF-8: one erase takes a whole character.
-func TestEraseTakesACharacter(t *testing.T) {
+// TestEraseOfUTF8Character checks that one erase removes a whole UTF-8 character (IUTF8).
+func TestEraseOfUTF8Character(t *testing.T) {
 	p := mustStart(t, onTerminal(sh(`stty -echo; echo ready; read line; echo "got $line"`)), leader.System())
 	wants(t, p.Stdout(), "ready\r\n")
 	types(t, p, "aé\x7fb\n")
 	if got := wants(t, p.Stdout(), "\n"); got != "got ab\r\n" {
-		t.Errorf("%q", got)
+		t.Errorf("got %q", got)
 	}
 }
 
@@ -181,25 +185,26 @@ func TestEOFKey(t *testing.T) {
 	p := mustStart(t, onTerminal(sh(`stty -echo; echo ready; cat; echo one; stty eof '^A'; echo two; cat; echo three; read x; echo "got $x"; stty eof undef; echo four; exec sleep 60`)), leader.System())
 	wants(t, p.Stdout(), "ready\r\n")
 	types(t, p, "a\nb")
-	typesEOF(t, p) // within a line it only hands over what there is of it
+	typesEOF(t, p) // within a line it only passes on the text before it
 	if got := wants(t, p.Stdout(), "b"); got != "a\r\nb" {
-		t.Errorf("%q", got)
+		t.Errorf("got %q", got)
 	}
 	typesEOF(t, p)
 	wants(t, p.Stdout(), "two\r\n")
 	if key, err := p.EOFKey(); string(key) != "\x01" || err != nil {
-		t.Errorf("changed to %q, %v", key, err)
+		t.Errorf("EOFKey = %q, %v after it was changed to ^A", key, err)
 	}
 	typesEOF(t, p)
 	wants(t, p.Stdout(), "three\r\n")
 	types(t, p, "more\n")
 	wants(t, p.Stdout(), "got more\r\nfour\r\n")
 	if key, err := p.EOFKey(); len(key) != 0 || err != nil {
-		t.Errorf("switched off: %q, %v", key, err)
+		t.Errorf("EOFKey = %q, %v after it was disabled", key, err)
 	}
 }
 
-// What a full-screen program writes comes out to the byte: no newline is translated, no byte has a meaning.
+// TestTerminalOutputIsExact checks that output in raw mode, as of a full-screen program, is not
+// changed.
 func TestTerminalOutputIsExact(t *testing.T) {
 	data := make([]byte, 1<<20)
 	for i := range data {
@@ -218,7 +223,8 @@ func TestTerminalOutputIsExact(t *testing.T) {
 	}
 }
 
-// Input beyond what the terminal holds waits for the program, without a thread, and arrives to the byte.
+// TestTerminalInputIsExact checks that input larger than the buffer of the terminal arrives
+// unchanged.
 func TestTerminalInputIsExact(t *testing.T) {
 	data := make([]byte, 1<<20)
 	for i := range data {
@@ -228,12 +234,13 @@ func TestTerminalInputIsExact(t *testing.T) {
 	wants(t, p.Stdout(), "ready\n")
 	types(t, p, string(data))
 	if got, want := wants(t, p.Stdout(), "\n"), fmt.Sprintf("%x  -\n", sha256.Sum256(data)); got != want {
-		t.Errorf("%q, want %q", got, want)
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
-// The kernel may tell the end of a terminal before the reader has asked for the last of its output.
-func TestLastOutputOfATerminalIsNotLost(t *testing.T) {
+// TestLastOutputOfTerminal checks that output is read that was written immediately before the last
+// slave was closed.
+func TestLastOutputOfTerminal(t *testing.T) {
 	for i := range 200 {
 		p := mustStart(t, onTerminal(sh("echo hi")), leader.System())
 		if i%2 == 0 {
@@ -246,7 +253,9 @@ func TestLastOutputOfATerminalIsNotLost(t *testing.T) {
 	}
 }
 
-func TestCloseOfATerminalInterrupts(t *testing.T) {
+// TestCloseOfTerminalInterrupts checks that the close of standard input interrupts a write but no
+// read, and that Close interrupts the read and hangs the tree up.
+func TestCloseOfTerminalInterrupts(t *testing.T) {
 	p := mustStart(t, onTerminal(sh("stty raw -echo; echo ready; exec sleep 60")), leader.System())
 	wants(t, p.Stdout(), "ready\n")
 	read, wrote := make(chan error), make(chan error)
@@ -260,37 +269,39 @@ func TestCloseOfATerminalInterrupts(t *testing.T) {
 	}()
 	_ = p.Stdin().Close()
 	if err := <-wrote; err == nil {
-		t.Error("a write to nobody went through")
+		t.Error("a write that is blocked succeeds after the close of standard input")
 	}
 	select {
 	case err := <-read:
-		t.Errorf("reading ended with writing: %v", err)
+		t.Errorf("the close of standard input has interrupted a read: %v", err)
 	default:
 	}
 	if err := p.Resize(10, 10); err != nil {
-		t.Errorf("resize ended with writing: %v", err)
+		t.Errorf("Resize after the close of standard input: %v", err)
 	}
 	p.Close()
 	if err := <-read; err != os.ErrClosed {
 		t.Errorf("%v", err)
 	}
-	if !poll(func() bool { return state(p.PID()) == 'Z' }) { // it was hung up on
-		t.Error("the command lives on")
+	if !poll(func() bool { return state(p.PID()) == 'Z' }) { // by SIGHUP
+		t.Error("the command does not end")
 	}
 }
 
-// Nobody has the terminal open any more: that is the end of it.
-func TestEndOfATerminal(t *testing.T) {
+// TestEndOfTerminal checks that the output ends when the last slave is closed, even if the command
+// runs on.
+func TestEndOfTerminal(t *testing.T) {
 	p := mustStart(t, onTerminal(sh("echo bye; trap '' HUP; exec sleep 60 <&- >&- 2>&-")), leader.System())
 	if out, err := readAll(p.Stdout()); out != "bye\r\n" || err != nil {
-		t.Errorf("%q, %v", out, err)
+		t.Errorf("output %q, %v", out, err)
 	}
 	if _, err := p.Stdout().TryRead(func() []byte { return make([]byte, 1) }); err != io.EOF {
 		t.Errorf("%v", err)
 	}
 }
 
-func TestTerminalsReturnDescriptors(t *testing.T) {
+// TestTerminalsCloseDescriptors checks that no descriptor is left after the end or a failed start.
+func TestTerminalsCloseDescriptors(t *testing.T) {
 	before := len(descriptors())
 	for range 3 {
 		finish(mustStart(t, onTerminal(sh("exit")), leader.System()))
@@ -301,6 +312,6 @@ func TestTerminalsReturnDescriptors(t *testing.T) {
 		}
 	}
 	if after := descriptors(); len(after) > before {
-		t.Errorf("%d → %v", before, after)
+		t.Errorf("%d descriptors before, %v after", before, after)
 	}
 }
