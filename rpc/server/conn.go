@@ -18,7 +18,7 @@ import (
 	"github.com/runnel-rpc/runnel/session"
 )
 
-// silentPings is how many ping intervals a peer may be silent.
+// silentPings is for how many ping intervals a peer may give no sign of life.
 const silentPings = 3
 
 // conn is one WebSocket: the loop that reads requests, the outbox that writes, and the state that both share.
@@ -26,7 +26,7 @@ type conn struct {
 	*state
 	server    *Server
 	id        string
-	principal string // to whom the sessions of this connection belong
+	principal string
 	dialect   *dialect
 	log       zerolog.Logger
 	ws        *websocket.Conn
@@ -47,13 +47,13 @@ func newConn(s *Server, principal string, d *dialect, sock *socket) *conn {
 	c := &conn{state: newState(), server: s, id: uuid.NewString(), principal: principal, dialect: d, replying: make(chan struct{}, 1)}
 	c.log = s.o.Log.With().Str("connection", c.id).Logger()
 	c.outbox = newOutbox(c.state, sock, s.o.PingInterval)
-	c.outbox.fail, c.outbox.finish = c.stuck, c.finish
+	c.outbox.fail, c.outbox.finish = c.logCutOff, c.finish
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c
 }
 
-// serve runs the connection to its end. When it returns nothing of it is left: no goroutine, no descriptor,
-// no attachment.
+// serve runs the connection until it is closed. When it returns, no goroutine, descriptor or attachment of the connection
+// is left.
 //
 //	peer                                 goroutine of serve                    goroutine per waiting request
 //	 │ frames   ┌───────────────┐ text ┌───────────────┐ request ┌─────────┐ wait ┌──────┐
@@ -99,6 +99,7 @@ func (c *conn) readMessages() error {
 func (c *conn) handleMessage(text []byte) {
 	calls, isBatch, bad := c.dialect.parse(text, maxBatch, c.calls[:0])
 	if bad != nil {
+		clear(c.calls[:cap(c.calls)]) // those before the error alias the text
 		c.send(errorReply(nil, rpc.MessageError(bad)))
 		return
 	}
@@ -116,8 +117,7 @@ func (c *conn) handleMessage(text []byte) {
 	c.calls = calls
 }
 
-// closeForError ends the outbox. A peer that violated the protocol is sent the reason; one that is gone is sent
-// nothing.
+// closeForError ends the outbox after a read error. A peer that violated the protocol gets a close frame with the reason.
 func (c *conn) closeForError(err error) {
 	var network net.Error
 	var violation *closeError
@@ -126,7 +126,7 @@ func (c *conn) closeForError(err error) {
 		c.sendFrame(closeFrame(uint16(violation.code), violation.reason))
 	case errors.As(err, &network), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		if network != nil && network.Timeout() {
-			c.stuck(fmt.Errorf("nothing came for %v", c.server.idle()))
+			c.logCutOff(fmt.Errorf("nothing was received for %v", c.server.idle()))
 		}
 		c.outbox.abortUnlessClosing()
 	default:
@@ -134,15 +134,15 @@ func (c *conn) closeForError(err error) {
 	}
 }
 
-// shutdown ends the connection because the server shuts down, once what is in flight is answered and what is left
-// of output is sent.
+// shutdown closes the connection for a shutdown of the server, once requests in flight are answered and the output is
+// sent.
 func (c *conn) shutdown() {
 	f := closeFrame(uint16(websocket.StatusGoingAway), "shutting down")
 	c.update(func(st *connStatus) { st.drain(f) })
 }
 
-// stuck says why the connection ends without the peer's doing. The outbox tells it that it can't write.
-func (c *conn) stuck(err error) {
+// logCutOff logs why a connection is closed whose peer did not close it.
+func (c *conn) logCutOff(err error) {
 	c.log.Info().Err(err).Msg("peer cut off")
 }
 
@@ -208,7 +208,8 @@ func (c *conn) cancelRequest(id []byte) {
 	}
 }
 
-// find returns the caller's session of that id, or the connection's one running session where id is "".
+// find returns the principal's session with that id. If id is "", it returns the connection's session that has not
+// ended, of which there must be one.
 func (c *conn) find(id string) (*session.Session, error) {
 	if id != "" {
 		canonical, bad := sessionID(id)
@@ -217,7 +218,7 @@ func (c *conn) find(id string) (*session.Session, error) {
 		}
 		s, err := c.server.sessions.Find(c.principal, canonical)
 		if err != nil {
-			e, _ := wireError(err, id)
+			e, _ := rpcError(err, id)
 			return nil, e
 		}
 		c.server.step("find")
@@ -246,5 +247,5 @@ func (c *conn) find(id string) (*session.Session, error) {
 	return one, nil
 }
 
-// idle is the longest time in which nothing comes from a peer that lives.
+// idle is how long a peer may give no sign of life.
 func (s *Server) idle() time.Duration { return silentPings * s.o.PingInterval }

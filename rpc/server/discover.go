@@ -19,5 +19,5 @@ var document = sync.OnceValue(func() []byte {
 })
 
 func discover(r *request, p *rpc.NoParams) answer {
-	return result(made(document), nil)
+	return result(lazyResult(document), nil)
 }

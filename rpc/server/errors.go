@@ -20,7 +20,7 @@ const retryAfter = 1
 
 // wireError is the one place where errors become the protocol's. What it does not know is an internal
 // error, of which the client learns nothing; ok is false then and the caller logs it.
-func wireError(err error, sessionID string) (e *rpc.Error, ok bool) {
+func rpcError(err error, sessionID string) (e *rpc.Error, ok bool) {
 	var (
 		limit *session.LimitError
 		state *session.StateError

@@ -7,8 +7,8 @@ import (
 	"github.com/runnel-rpc/runnel/session"
 )
 
-// execute starts a session and attaches the connection to it. Unless a file system holds up the start, it is over before
-// the next request of the connection is looked at.
+// execute starts a session and attaches the connection to it. Unless a file system blocks the start, it has ended before
+// the next request of the connection begins.
 func execute(r *request, p *rpc.ExecuteParams) answer {
 	spec, bad := r.conn.server.o.Defaults.spec(r.conn.principal, p)
 	if bad != nil {
@@ -19,7 +19,7 @@ func execute(r *request, p *rpc.ExecuteParams) answer {
 	}
 	s, created, err := r.conn.server.sessions.Reserve(spec)
 	if err != nil {
-		e, _ := wireError(err, spec.ID)
+		e, _ := rpcError(err, spec.ID)
 		return result(nil, e)
 	}
 	stream := !p.Wait
@@ -27,7 +27,7 @@ func execute(r *request, p *rpc.ExecuteParams) answer {
 		stream = *p.Stream
 	}
 	if created {
-		defer s.Discard() // of no effect once it was begun
+		defer s.Discard() // without effect after Begin
 	}
 	o := attachedAs(p.SlowClient, p.Window)
 	o.stream = stream
@@ -38,9 +38,9 @@ func execute(r *request, p *rpc.ExecuteParams) answer {
 		s.Begin()
 		r.conn.server.step("begun")
 		r.awaitStart(s)
-		if isOver(s.Ready()) {
-			if why := s.View().Failure; why != nil {
-				return result(nil, why)
+		if isDone(s.Ready()) {
+			if err := s.View().Failure; err != nil {
+				return result(nil, err)
 			}
 		}
 	}
@@ -51,7 +51,7 @@ func execute(r *request, p *rpc.ExecuteParams) answer {
 	return started(r, s, sub, created, attached)
 }
 
-// started answers an execute that does not wait. Sent alone, its reply comes before the first event.
+// started replies to an execute without wait. The reply to a request that is not in a batch is ahead of the first event.
 func started(r *request, s *session.Session, sub *subscription, created, attached bool) answer {
 	done := func() (any, error) {
 		v := s.View()
@@ -60,8 +60,8 @@ func started(r *request, s *session.Session, sub *subscription, created, attache
 		}
 		return rpc.ExecuteResult{Status: "started", SessionID: s.ID(), PID: v.PID, PGID: v.PGID, Containment: string(v.Containment), Created: created}, nil
 	}
-	r.then(attached, sub.start)
-	if isOver(s.Ready()) {
+	r.afterReply(attached, sub.start)
+	if isDone(s.Ready()) {
 		return result(done())
 	}
 	return later(func(ctx context.Context) (any, error) {
@@ -75,16 +75,17 @@ func started(r *request, s *session.Session, sub *subscription, created, attache
 	})
 }
 
-// waitExecuted answers an execute with wait, after timeout with the output so far. Canceling the request ends the session.
+// waitExecuted replies to an execute with wait, after timeout with the output so far. Canceling the request ends the
+// session.
 func waitExecuted(r *request, s *session.Session, timeout rpc.Seconds, capture int64) answer {
-	r.cleanup = s.Hold() // it waits, also when the connection has detached
+	r.cleanup = s.Hold() // keeps the session alive if the connection detaches
 	return later(func(ctx context.Context) (any, error) {
 		ctx, cancel := within(ctx, timeout)
 		defer cancel()
-		switch err := awaitFirst(ctx, s.Done()); err {
+		switch err := awaitEnd(ctx, s.Done()); err {
 		case nil:
 		case errDeadline:
-			return made(func() []byte { return stillRunning(s, capture) }), nil
+			return lazyResult(func() []byte { return stillRunning(s, capture) }), nil
 		case errCanceled:
 			s.End(session.Canceled, nil)
 			if err = await(r.conn.ctx, s.Done()); err != nil {
@@ -97,73 +98,11 @@ func waitExecuted(r *request, s *session.Session, timeout rpc.Seconds, capture i
 	})
 }
 
-// stillRunning is the output so far.
+// stillRunning returns the output so far as JSON.
 func stillRunning(s *session.Session, capture int64) []byte {
 	return captured(s, capture, func(out rpc.CapturedOutput, seq int64) any {
 		return rpc.StillRunning{Status: rpc.StatusRunning, SessionID: s.ID(), LastSeq: seq, CapturedOutput: out}
 	})
-}
-
-// wait answers with the completion record of a session.
-func wait(r *request, p *rpc.WaitParams) answer {
-	if limit := r.conn.server.o.Defaults.replayBytes; p.CaptureBytes != nil && *p.CaptureBytes > limit {
-		return result(nil, rpc.InvalidParams("capture_bytes", "capture_bytes must be at most %d", limit))
-	}
-	s, err := r.conn.find(p.SessionID)
-	if err != nil {
-		return result(nil, err)
-	}
-	r.cleanup = s.Hold()
-	return later(func(ctx context.Context) (any, error) {
-		ctx, cancel := within(ctx, p.Timeout)
-		defer cancel()
-		if err := awaitFirst(ctx, s.Done()); err != nil {
-			return nil, err
-		}
-		return r.completed(s, p.CaptureBytes)
-	})
-}
-
-// awaitFirst is await for a session that has ended, or whose start failed, rather than for the deadline: a poll is answered,
-// however late it is.
-func awaitFirst(ctx context.Context, done <-chan struct{}) error {
-	select {
-	case <-done:
-		return nil
-	default:
-		return await(ctx, done)
-	}
-}
-
-// within bounds a wait; the error of one that takes longer is that of a deadline.
-func within(ctx context.Context, timeout rpc.Seconds) (context.Context, context.CancelFunc) {
-	if !timeout.Set || timeout.Null {
-		return ctx, func() {}
-	}
-	return context.WithTimeoutCause(ctx, timeout.D, errDeadline)
-}
-
-var errDeadline = rpc.Deadline()
-
-// completed is the record, with output where capture is given. Its reply stays behind the events that this
-// connection is still to get, unless a window may keep those back for as long as the client likes.
-func (r *request) completed(s *session.Session, capture *int64) (any, error) {
-	v := s.View()
-	if v.Failure != nil {
-		return nil, v.Failure
-	}
-	rec := v.Record
-	if sub := r.conn.subscription(s.ID()); sub != nil && sub.window == 0 {
-		r.orderedAfter = sub.waitFor(rec.Seq)
-	}
-	if capture == nil {
-		return r.conn.dialect.completion(s.ID(), rec), nil
-	}
-	return made(func() []byte {
-		return captured(s, *capture, func(out rpc.CapturedOutput, _ int64) any {
-			return rpc.Captured{Completion: r.conn.dialect.completion(s.ID(), rec), CapturedOutput: out}
-		})
-	}), nil
 }
 
 func captureBytes(p *int64, def int64) int64 {

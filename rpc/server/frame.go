@@ -7,7 +7,7 @@ import (
 	"github.com/coder/websocket"
 )
 
-// The opcodes of RFC 6455 §5.2, with FIN set: a message of the server is one frame.
+// The opcodes (RFC 6455 §5.2) with FIN set: each message of the server is one frame.
 const (
 	frameText  = 0x80 | 0x1
 	frameClose = 0x80 | 0x8
@@ -18,7 +18,7 @@ const (
 // maxHeader is the longest header of a frame that is not masked.
 const maxHeader = 10
 
-// headerSize is the size of the header of a frame with n bytes of payload (RFC 6455 §5.2: the shortest form).
+// headerSize returns the size of the header of a frame with n bytes of payload, in the shortest form (RFC 6455 §5.2).
 func headerSize(n int) int {
 	switch {
 	case n < 126:
@@ -44,8 +44,8 @@ func putHeader(b []byte, opcode byte, n int) {
 	}
 }
 
-// appendFrame appends a frame whose payload fill appends to what it is given. Guess is about how long that
-// will be: the payload has to move only where the guess has another size of header.
+// appendFrame appends a frame whose payload is appended by fill. guess is the estimated length of the payload, which has
+// to be moved only if the header of that length has another size.
 func appendFrame(dst []byte, opcode byte, guess int, fill func([]byte) []byte) []byte {
 	begin := len(dst)
 	header := headerSize(guess)
@@ -72,15 +72,15 @@ func frame(opcode byte, payload []byte) []byte {
 	return b
 }
 
-// closeFrame says code and reason (RFC 6455 §5.5.1).
+// closeFrame returns a close frame with code and reason (RFC 6455 §5.5.1).
 func closeFrame(code uint16, reason string) []byte {
 	return frame(frameClose, append(binary.BigEndian.AppendUint16(nil, code), reason...))
 }
 
-// checkedEcho is the frame that answers a peer's close in place of f, the library's echo of its code and reason: the
-// library does not see whether the reason is UTF-8 (RFC 6455 §5.5.1), and what is not is answered with 1007 (§8.1).
+// checkedEcho returns the answer to a peer's close frame. f is the library's, which echoes code and reason without a check
+// that the reason is UTF-8 (RFC 6455 §5.5.1); if it is not, the answer has code 1007 (§8.1).
 func checkedEcho(f []byte) []byte {
-	const reason = 2 + 2 // behind the header and the code; the payload of a control frame is short
+	const reason = 2 + 2 // after the header, which is short in a control frame, and the code
 	if f[0] == frameClose && len(f) > reason && !utf8.Valid(f[reason:]) {
 		return closeFrame(uint16(websocket.StatusInvalidFramePayloadData), "the reason of the close is not UTF-8")
 	}

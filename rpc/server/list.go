@@ -17,7 +17,7 @@ func list(r *request, p *rpc.ListParams) answer {
 	if err != nil {
 		return result(nil, err)
 	}
-	return result(made(func() []byte { return r.conn.page(p, before) }), nil)
+	return result(lazyResult(func() []byte { return r.conn.page(p, before) }), nil)
 }
 
 // listPlace is where a page begins that is behind next, the one of an earlier page.

@@ -9,29 +9,31 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-// minQueued is how many bytes have to wait in the kernel for a peer before their decrease counts as reading by the peer. A
-// smaller amount, such as pings, is taken by the peer's kernel even if the program hangs.
+// minQueued is how many bytes the kernel must have queued for a peer before taking some of them is a sign of life. The
+// peer's kernel takes fewer, such as pings, even if its program hangs.
 const minQueued = 4 << 10
 
-// liveness cuts a peer off from which there was no sign of life for a time. Signs are that something came, and that
-// it took some of what waits for it: a peer that reads slowly gets to our pings late, and answers them late. Time in
-// which nobody reads from the socket does not count, and neither does that in which this process was suspended.
+// liveness ends the reading from a peer that gives no sign of life for a time. A sign is that bytes arrive, or that the
+// peer takes some of those that are queued for it: a peer that reads slowly reads and answers pings late. Time in which
+// nothing reads from the socket does not count, nor does time in which this process was suspended.
 type liveness struct {
 	*stream.Deadline
 	sock    *socket
 	reading atomic.Bool
-	taken   int64 // by the peer's kernel at the last look, and what was queued then; under the deadline's lock
-	queued  int64
+
+	// These belong to the lock of the deadline.
+	taken  int64 // bytes that the peer's kernel had taken at the last check
+	queued int64 // bytes that were queued then
 }
 
-// watch starts the time of idle.
+// watch returns a liveness with idle as its time, which begins now.
 func (s *socket) watch(idle time.Duration) *liveness {
 	l := &liveness{sock: s}
 	l.Deadline = stream.NewIdleDeadline(idle, l.alive, func() { _ = s.Conn.SetReadDeadline(time.Unix(1, 0)) })
 	return l
 }
 
-// read is a read from the socket, which begins the time anew.
+// read reads from the socket, which restarts the time.
 func (l *liveness) read(b []byte) (int, error) {
 	l.Touch()
 	l.reading.Store(true)
@@ -41,10 +43,10 @@ func (l *liveness) read(b []byte) (int, error) {
 
 func (l *liveness) alive() bool {
 	takes := l.takes()
-	return takes || !l.reading.Load() || l.sock.unread()
+	return takes || !l.reading.Load() || l.sock.readable()
 }
 
-// takes reports whether the peer has taken something since the last look of what was queued then.
+// takes reports whether the peer has taken some of the bytes that were queued at the last check.
 func (l *liveness) takes() bool {
 	queued := int64(l.sock.unsent())
 	taken := l.sock.wrote.Load() - queued
@@ -53,18 +55,18 @@ func (l *liveness) takes() bool {
 	return takes
 }
 
-// unread reports whether something came that was not read yet. Of a connection that is no plain descriptor it knows
-// nothing.
-func (s *socket) unread() (some bool) {
+// readable reports whether bytes have arrived that were not read yet. It is false for a connection that is not a plain
+// descriptor.
+func (s *socket) readable() (ok bool) {
 	s.inspect(func(fd int) {
 		fds := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 		n, err := unix.Poll(fds[:], 0)
-		some = n > 0 && err == nil
+		ok = n > 0 && err == nil
 	})
-	return some
+	return ok
 }
 
-// unsent is how many bytes of ours the peer has not taken.
+// unsent returns how many written bytes the peer has not taken.
 func (s *socket) unsent() (n int) {
 	s.inspect(func(fd int) { n = queuedBytes(fd) })
 	return n

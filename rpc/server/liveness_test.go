@@ -59,8 +59,8 @@ func TestCutOffIsLogged(t *testing.T) {
 		pings  bool
 		why    string
 	}{
-		"silent":             {sleeper, false, "nothing came for 1.5s"},
-		"silent and flooded": {object{"command": "yes"}, false, "nothing came for 1.5s"},
+		"silent":             {sleeper, false, "nothing was received for 1.5s"},
+		"silent and flooded": {object{"command": "yes"}, false, "nothing was received for 1.5s"},
 		"takes nothing":      {object{"command": "yes"}, true, "i/o timeout"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -112,7 +112,7 @@ func TestSlowReaderIsNotSilent(t *testing.T) {
 		t.Errorf("logged: %s", text)
 	}
 	s.idle()
-	if text := log.text(); !strings.Contains(text, "nothing came for 1.5s") {
+	if text := log.text(); !strings.Contains(text, "nothing was received for 1.5s") {
 		t.Errorf("logged: %s", text)
 	}
 }

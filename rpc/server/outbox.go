@@ -29,8 +29,8 @@ type outbox struct {
 	done   chan struct{}       // closed when the goroutine has ended
 	fail   func(error)         // called with the error if the goroutine ended by itself
 	finish func(*subscription) // called when the last event of a session is in the buffer
-	out    flight              // how far the peer is with what was written
-	wait   time.Duration       // how long output waits for the peer; the goroutine's own
+	unread unreadLimit
+	wait   time.Duration // how long output waits for a slow peer; the goroutine's own
 }
 
 func newOutbox(s *state, sock *socket, ping time.Duration) *outbox {
@@ -62,7 +62,7 @@ func (o *outbox) abortUnlessClosing() {
 
 // pong takes the payload of a peer's answer to a ping.
 func (o *outbox) pong(payload []byte) {
-	if o.out.answered(payload) {
+	if o.unread.answered(payload) {
 		o.update(func(st *connStatus) { st.wakeOutbox = true })
 	}
 }
@@ -76,14 +76,14 @@ func (o *outbox) run() {
 		if !o.await(ping.C) {
 			continue
 		}
-		over, err := o.drain(ping.C)
+		last, err := o.drain(ping.C)
 		if err != nil {
-			if o.abort() { // else the abort is what the write failed of
+			if o.abort() { // else the write failed because of an abort
 				o.fail(err)
 			}
 			return
 		}
-		if over {
+		if last {
 			o.sock.linger(lingerTime)
 			o.abort()
 			return
@@ -91,17 +91,17 @@ func (o *outbox) run() {
 	}
 }
 
-// await waits until there may be something to write. It reports false where a ping was due.
+// await waits until there may be something to write. It returns false if a ping was due.
 func (o *outbox) await(ping <-chan time.Time) bool {
-	var enough <-chan time.Time
+	var resume <-chan time.Time // output
 	if o.wait > 0 {
 		t := time.NewTimer(o.wait)
 		defer t.Stop()
-		enough = t.C
+		resume = t.C
 	}
 	select {
 	case <-o.wake:
-	case <-enough:
+	case <-resume:
 	case <-ping:
 		o.sendFrame(frame(framePing, nil))
 		return false
@@ -109,9 +109,9 @@ func (o *outbox) await(ping <-chan time.Time) bool {
 	return true
 }
 
-// drain writes until nothing is left to write, or the peer has enough of output. It reports whether the last frame
-// was written. Output may come without end, so it pings too.
-func (o *outbox) drain(ping <-chan time.Time) (over bool, err error) {
+// drain writes until nothing is left to write, or output has to wait for a slow peer. It reports whether the last frame
+// was written. Output can be endless, so drain sends pings too.
+func (o *outbox) drain(ping <-chan time.Time) (last bool, err error) {
 	p := frameBuffers.Get().(*[]byte)
 	buf := *p
 	defer func() {
@@ -126,17 +126,17 @@ func (o *outbox) drain(ping <-chan time.Time) (over bool, err error) {
 			o.sendFrame(frame(framePing, nil))
 		default:
 		}
-		buf, over = o.fill(buf[:0])
+		buf, last = o.fill(buf[:0])
 		if len(buf) == 0 {
-			return over, nil
+			return last, nil
 		}
 		if err := o.sock.write(buf); err != nil {
 			return false, err
 		}
-		if over {
+		if last {
 			return true, nil
 		}
-		if ping := o.out.wrote(len(buf), o.sock.pace.on); ping != nil {
+		if ping := o.unread.wrote(len(buf), o.sock.pace.slow); ping != nil {
 			o.sendFrame(ping)
 		}
 	}
@@ -179,10 +179,10 @@ func (o *outbox) fillFrom(sub *subscription, buf []byte) []byte {
 	return buf
 }
 
-// slowPeer returns how long output has to wait for a slow peer to read what it was given.
+// slowPeer returns how long output has to wait for a slow peer to read what was sent.
 func (o *outbox) slowPeer() time.Duration {
-	if !o.sock.pace.on {
+	if !o.sock.pace.slow {
 		return 0
 	}
-	return o.out.full()
+	return o.unread.wait()
 }

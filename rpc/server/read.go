@@ -28,7 +28,7 @@ func read(r *request, p *rpc.ReadParams) answer {
 			return nil, err
 		}
 		r.orderedAfter = rd.bound(sub)
-		return made(rd.encode), nil
+		return lazyResult(rd.encode), nil
 	})
 }
 

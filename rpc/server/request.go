@@ -14,9 +14,9 @@ import (
 
 // request is one request in flight on a connection. It is answered once.
 //
-// Its method and params are those of a [jsonrpc2.Request], whose ID is not set: that takes only strings and uint64,
-// and a reply carries the id byte for byte as it was received. For the same reason, and because it closes the
-// connection on bad JSON and on a batch, a jsonrpc2.Conn does not serve here.
+// The ID of its [jsonrpc2.Request] is not set, since that type takes only strings and uint64: a reply has the id byte for
+// byte as it was received. A jsonrpc2.Conn cannot read requests here for the same reason, and because it closes the
+// connection on bad JSON and on a batch.
 type request struct {
 	jsonrpc2.Request // Params, which may be nil, are valid until the handler returns
 
@@ -29,7 +29,7 @@ type request struct {
 	batch  *batch
 	cancel context.CancelCauseFunc // of a request that waits; belongs to the state of the connection
 
-	orderedAfter <-chan struct{} // closed when the reply of a request that waits may be sent; nil for now
+	orderedAfter <-chan struct{} // closed when the reply of a request that waits may be sent; nil means now
 	after        func()          // called when the reply is in the control queue
 	cleanup      func()          // called at the end of a request that waits
 }
@@ -44,8 +44,8 @@ func newRequest(c *conn, call *wire.Call, b *batch) *request {
 	return r
 }
 
-// answer is how a handler ends: with a result or an error, or with a wait that finds one later. The context
-// of the wait ends with the connection, and with errCanceled when the client cancels the request.
+// answer is what a handler returns: a result or an error, or a function that waits for one in a goroutine of the request.
+// The context of wait ends with the connection, and with errCanceled when the client cancels the request.
 type answer struct {
 	result any
 	err    error
@@ -56,12 +56,6 @@ func result(v any, err error) answer { return answer{result: v, err: err} }
 
 func later(wait func(context.Context) (any, error)) answer { return answer{wait: wait} }
 
-// made is a result that is large, and so is made when there is room for the reply.
-type made func() []byte
-
-// maxReplyOverhead is kept free in a message around a large result: its envelope and id.
-const maxReplyOverhead = 4 << 10
-
 // decode decodes the params.
 func (r *request) decode(dst any) *rpc.Error {
 	if err := rpc.DecodeParams(r.params, dst, r.conn.dialect.lenient); err != nil {
@@ -71,7 +65,7 @@ func (r *request) decode(dst any) *rpc.Error {
 	return nil
 }
 
-// authorize returns why the request is refused, or nil.
+// authorize returns the error of a request that is refused.
 func (r *request) authorize(params any) error {
 	if authorize := r.conn.server.o.Authorize; authorize != nil {
 		return authorize(r.conn.principal, r.Method, params)
@@ -89,10 +83,10 @@ func (r *request) begin() answer {
 	return r.method.begin(r)
 }
 
-// run handles the request and sees that it is answered.
+// run calls the handler and replies, in a goroutine if the handler has to wait.
 func (r *request) run() {
 	a := r.guard(r.begin)
-	r.params, r.Params = nil, nil // a request that waits must not hold its text too
+	r.params, r.Params = nil, nil // a request that waits does not keep its text
 	if a.wait == nil {
 		r.finish(a.result, a.err)
 		return
@@ -109,8 +103,8 @@ func (r *request) run() {
 	})
 }
 
-// finishLater is finish for a request that waited. Many may have waited for one thing: their replies are made
-// one after the other, each when there is room for it, or they would take memory without bound.
+// finishLater is finish for a request that has waited. Many requests may have waited for the same event, so their replies
+// are encoded one at a time, when the control queue has room; otherwise their memory would have no bound.
 func (r *request) finishLater(res any, err error) {
 	c := r.conn
 	if r.orderedAfter != nil {
@@ -122,8 +116,9 @@ func (r *request) finishLater(res any, err error) {
 	r.finish(res, err)
 }
 
-// then sees that f is called when the reply is on its way, if that is to come first and is sent alone; else now.
-func (r *request) then(first bool, f func()) {
+// afterReply calls f when the reply is in the control queue. If there is no reply, or it is part of a batch, or first is
+// false, it calls f now.
+func (r *request) afterReply(first bool, f func()) {
 	if first && r.id != nil && r.batch == nil {
 		r.after = f
 	} else {
@@ -131,7 +126,7 @@ func (r *request) then(first bool, f func()) {
 	}
 }
 
-// guard turns a panic into an internal error: the log learns of it, the client does not.
+// guard turns a panic of f into an internal error, and logs it.
 func (r *request) guard(f func() answer) (a answer) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -142,7 +137,7 @@ func (r *request) guard(f func() answer) (a answer) {
 	return f()
 }
 
-// finish answers the request and takes it out of flight.
+// finish replies, and removes the request from those in flight.
 func (r *request) finish(res any, err error) {
 	message := r.framed(r.encode(res, err))
 	r.conn.update(func(st *connStatus) {
@@ -156,52 +151,4 @@ func (r *request) finish(res any, err error) {
 		r.after()
 		r.conn.update((*connStatus).donePending)
 	}
-}
-
-// framed returns a reply as [connStatus.reply] takes it.
-func (r *request) framed(message []byte) []byte {
-	if message == nil || r.batch != nil {
-		return message
-	}
-	return frame(frameText, message)
-}
-
-// encode is the text of the reply; a result that does not fit into a message becomes an error.
-func (r *request) encode(res any, err error) []byte {
-	if r.id == nil {
-		if err != nil {
-			r.conn.log.Debug().Err(err).Str("method", r.Method).Msg("notification failed")
-		}
-		return nil
-	}
-	if err != nil {
-		e, known := wireError(err, "")
-		if !known {
-			r.conn.log.Error().Err(err).Str("method", r.Method).Msg("request failed")
-		}
-		return errorReply(r.id, e)
-	}
-	var text []byte
-	if large, ok := res.(made); ok {
-		if a := r.guard(func() answer { text = large(); return answer{} }); a.err != nil {
-			return errorReply(r.id, rpc.Internal())
-		}
-	} else {
-		text = mustMarshal(res)
-	}
-	if len(text) > rpc.MaxFrameBytes-maxReplyOverhead {
-		return errorReply(r.id, rpc.ReplyTooLarge())
-	}
-	b := make([]byte, 0, len(text)+len(r.id)+40)
-	b = append(append(append(b, `{"jsonrpc":"2.0","id":`...), r.id...), `,"result":`...)
-	return append(append(b, text...), '}')
-}
-
-// errorReply is an error under a raw id; nil means null (JSON-RPC 2.0 §5).
-func errorReply(id []byte, e *rpc.Error) []byte {
-	if id == nil {
-		id = []byte("null")
-	}
-	b := append(append([]byte(`{"jsonrpc":"2.0","id":`), id...), `,"error":`...)
-	return append(append(b, mustMarshal(e)...), '}')
 }

@@ -1,19 +1,14 @@
 package server
 
 import (
-	"bufio"
-	"context"
 	"errors"
 	"io"
 	stdlog "log"
 	"net"
 	"net/http"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
-
-	"github.com/coder/websocket"
 
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/session"
@@ -28,15 +23,15 @@ type Server struct {
 	wg       sync.WaitGroup // connections
 
 	unauthenticated *unauthenticated
-	hook            func(step string) // of a test; nil if there is none
+	hook            func(step string) // set by tests, else nil
 
 	mu     sync.Mutex
 	conns  map[*conn]struct{}
-	open   int // connections, those in their handshake too
+	slots  int // taken, also by connections during the handshake
 	closed bool
 }
 
-// New returns a server of the sessions of a registry. Serve it, and then Shutdown.
+// New returns a server for the sessions of a registry. The caller calls Serve, and then Shutdown.
 func New(sessions *session.Registry, o Options) *Server {
 	o = o.withDefaults(sessions)
 	s := &Server{o: o, sessions: sessions, refusals: newRefusals(o.Log), conns: make(map[*conn]struct{})}
@@ -54,7 +49,7 @@ func New(sessions *session.Registry, o Options) *Server {
 		ConnContext:       connContext,
 		ConnState:         s.unauthenticated.state,
 		ReadHeaderTimeout: o.RequestTimeout,
-		ReadTimeout:       o.RequestTimeout, // of the body too, which nobody wants
+		ReadTimeout:       o.RequestTimeout, // of the body too, which is not used
 		WriteTimeout:      o.RequestTimeout,
 		IdleTimeout:       o.RequestTimeout,
 		MaxHeaderBytes:    8 << 10,
@@ -71,7 +66,7 @@ func (s *Server) Serve(l net.Listener) error {
 	return nil
 }
 
-// Announce tells every connection that the server takes no new sessions and how long those that run have.
+// Announce notifies every connection that the server takes no new sessions, and how long running ones have.
 func (s *Server) Announce() {
 	text := notification(rpc.NotifyShutdown, rpc.Shutdown{Drain: s.o.Drain.Seconds()})
 	for _, c := range s.all() {
@@ -79,8 +74,11 @@ func (s *Server) Announce() {
 	}
 }
 
-// Shutdown closes the listeners and every connection, with 1001 (RFC 6455 §7.4.1), and returns when nothing
-// of the server is left running. End the sessions first: what they still have to say is sent before.
+// shutdownTimeout is how long connections have at shutdown to take what is still to be sent to them.
+const shutdownTimeout = 5 * time.Second
+
+// Shutdown closes the listeners, and every connection with 1001 (RFC 6455 §7.4.1). It returns when no goroutine of
+// the server is left. The caller ends the sessions before, so that their last events are sent.
 func (s *Server) Shutdown() {
 	s.mu.Lock()
 	s.closed = true
@@ -88,20 +86,18 @@ func (s *Server) Shutdown() {
 	for _, c := range s.all() {
 		c.shutdown()
 	}
-	slow := time.AfterFunc(farewell, func() {
+	abort := time.AfterFunc(shutdownTimeout, func() {
 		for _, c := range s.all() {
 			c.outbox.abort()
 		}
 	})
-	defer slow.Stop()
+	defer abort.Stop()
 	_ = s.http.Close()
 	s.wg.Wait()
 	s.refusals.close()
 }
 
-// farewell is how long connections have at shutdown to take what is still to be sent to them.
-const farewell = 5 * time.Second
-
+// all returns the connections.
 func (s *Server) all() []*conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -122,78 +118,7 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(w, `{"status":"healthy"}`)
 }
 
-// upgrade makes a WebSocket of a request and serves it to its end.
-func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, d *dialect) {
-	principal, ok := s.authenticate(w, r)
-	if !ok {
-		return
-	}
-	if !s.enter() {
-		s.refusals.add("over capacity", r.RemoteAddr, http.StatusServiceUnavailable)
-		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
-		http.Error(w, "over capacity", http.StatusServiceUnavailable)
-		return
-	}
-	defer s.wg.Done()
-	tcp := peerOf(r.Context()).conn
-	s.unauthenticated.remove(tcp)
-	sock := newSocket(tcp, s.o.WriteTimeout)
-	c := newConn(s, principal, d, sock)
-	h := &hijacker{ResponseWriter: w, lib: &libraryConn{socket: sock, outbox: c.outbox, idle: s.idle(), closed: make(chan struct{})}}
-	ws, err := websocket.Accept(h, r, &websocket.AcceptOptions{
-		Subprotocols:       []string{subprotocol},
-		InsecureSkipVerify: true, // Host, Origin and token were checked, more strictly
-		CompressionMode:    websocket.CompressionDisabled,
-		OnPongReceived:     func(_ context.Context, payload []byte) { c.outbox.pong(payload) },
-	})
-	if err != nil {
-		s.leave(nil)
-		c.cancel()
-		if h.hijacked {
-			_ = h.lib.Close()
-			_ = sock.Conn.Close()
-		} else {
-			s.unauthenticated.add(tcp)
-		}
-		return
-	}
-	ws.SetReadLimit(s.o.MaxMessageBytes)
-	c.ws = ws
-	if !s.join(c) {
-		c.shutdown()
-	}
-	c.serve()
-	s.leave(c)
-}
-
-// enter takes one of the places for connections.
-func (s *Server) enter() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed || s.open >= s.o.MaxConnections || s.sessions.Draining() {
-		return false
-	}
-	s.open++
-	s.wg.Add(1)
-	return true
-}
-
-func (s *Server) join(c *conn) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.conns[c] = struct{}{}
-	return !s.closed
-}
-
-// leave gives the place back.
-func (s *Server) leave(c *conn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.open--
-	delete(s.conns, c)
-}
-
-// connected is the params of a connection's first message.
+// connected returns the params of the first notification on a connection.
 func (s *Server) connected(id string) rpc.Connected {
 	return rpc.Connected{
 		ConnectionID: id,
@@ -206,29 +131,9 @@ func (s *Server) connected(id string) rpc.Connected {
 	}
 }
 
-// step calls the hook of a test.
+// step calls the hook that a test has set.
 func (s *Server) step(name string) {
 	if s.hook != nil {
 		s.hook(name)
 	}
 }
-
-// hijacker hands the library our connection in place of the real one, and a writer that ends in it.
-type hijacker struct {
-	http.ResponseWriter
-	lib      *libraryConn
-	hijacked bool
-}
-
-func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	_, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
-	if err != nil {
-		return nil, nil, err
-	}
-	h.hijacked = true
-	h.lib.begin()
-	return h.lib, bufio.NewReadWriter(rw.Reader, bufio.NewWriterSize(h.lib, controlFrameBytes)), nil
-}
-
-// controlFrameBytes holds the largest control frame (RFC 6455 §5.5), so each comes as one write.
-const controlFrameBytes = 2 + 125

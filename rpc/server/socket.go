@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -13,28 +12,27 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-// looks is how often in its timeout a write that waits is looked at.
-const looks = 4
+// checksPerTimeout is how often within its timeout a blocked write is checked for progress.
+const checksPerTimeout = 4
 
-// socket is the one place that writes to a connection. Its deadline is on progress: a write fails when no
-// byte went for the timeout, however long the whole takes. What the peer takes out of the kernel counts, for the
-// kernel asks for more only when much of its megabytes is free, and with pace when all of them are: a peer that
-// reads slowly and steadily need not get that far in time.
+// socket writes to a connection. Its deadline is on progress: a write fails if no byte is taken for the timeout, however
+// long the whole write takes. What the peer takes out of the kernel's buffer is progress too: the kernel reports the
+// socket as writable only when a large part of that buffer is free, which can take a slow peer longer.
 type socket struct {
 	net.Conn
-	raw     syscall.RawConn // nil for a connection that is no plain descriptor (TLS)
+	raw     syscall.RawConn // nil if the connection is not a plain descriptor (TLS)
 	timeout time.Duration
-	wrote   atomic.Int64 // bytes that the kernel took
+	wrote   atomic.Int64 // bytes that the kernel has taken
 
-	// What one write needs, here so that a write allocates nothing. One goroutine writes.
-	rest   []byte
-	err    error
-	armed  bool
-	moved  time.Time // when progress was last seen, while armed
-	look   time.Time // when there is to be another look
-	queued int       // in the kernel, then
-	pace   pacer
-	step   func(fd uintptr) bool
+	// The state of the current write, kept here so that a write allocates nothing. One goroutine writes.
+	rest     []byte
+	err      error
+	blocked  bool      // a deadline is set
+	progress time.Time // when progress was last seen
+	check    time.Time // when progress is checked next
+	queued   int       // bytes in the kernel's buffer at the last check
+	pace     pacer
+	step     func(fd uintptr) bool // writeSome
 }
 
 func newSocket(c net.Conn, timeout time.Duration) *socket {
@@ -46,20 +44,20 @@ func newSocket(c net.Conn, timeout time.Duration) *socket {
 	return s
 }
 
-// write writes all of b. os.ErrDeadlineExceeded says that the peer takes nothing.
+// write writes all of b. The error is os.ErrDeadlineExceeded if the peer takes nothing for the timeout.
 func (s *socket) write(b []byte) error {
 	if s.raw == nil {
 		return s.writeParts(b)
 	}
 	s.rest, s.err = b, nil
 	err := s.raw.Write(s.step)
-	for errors.Is(err, os.ErrDeadlineExceeded) { // it is time for a look
+	for errors.Is(err, os.ErrDeadlineExceeded) {
 		_ = s.Conn.SetWriteDeadline(time.Time{})
 		err = s.raw.Write(s.step)
 	}
 	s.rest = nil
-	if s.armed {
-		s.armed = false
+	if s.blocked {
+		s.blocked = false
 		_ = s.Conn.SetWriteDeadline(time.Time{})
 	}
 	if s.err != nil {
@@ -68,8 +66,8 @@ func (s *socket) write(b []byte) error {
 	return err
 }
 
-// writeSome writes until all is written, the peer is stuck or the kernel takes no more. A write that never
-// blocks sets no deadline at all.
+// writeSome writes until all is written or the kernel takes no more, and reports whether the write has ended. A write
+// that never blocks sets no deadline.
 func (s *socket) writeSome(fd uintptr) bool {
 	progress := false
 	for len(s.rest) > 0 {
@@ -83,7 +81,7 @@ func (s *socket) writeSome(fd uintptr) bool {
 		case err == syscall.EINTR:
 		case err == syscall.EAGAIN:
 			s.pace.blocked(int(fd))
-			return s.stuck(int(fd), progress)
+			return s.timedOut(int(fd), progress)
 		default:
 			s.err = os.NewSyscallError("write", err)
 			return true
@@ -92,25 +90,25 @@ func (s *socket) writeSome(fd uintptr) bool {
 	return true
 }
 
-// stuck reports whether nothing has gone for the timeout; else it sees that there is another look.
-func (s *socket) stuck(fd int, progress bool) bool {
-	now, queued, pause := time.Now(), queuedBytes(fd), s.timeout/looks
-	if s.armed && stream.Suspended(s.look, now, pause) { // and maybe the peer with us
-		s.moved = s.moved.Add(now.Sub(s.look) + pause)
+// timedOut reports whether there was no progress for the timeout. If not, it sets the deadline for the next check.
+func (s *socket) timedOut(fd int, progress bool) bool {
+	now, queued, interval := time.Now(), queuedBytes(fd), s.timeout/checksPerTimeout
+	if s.blocked && stream.Suspended(s.check, now, interval) { // the time in which this process was suspended does not count
+		s.progress = s.progress.Add(now.Sub(s.check) + interval)
 	}
 	switch {
-	case progress, !s.armed, queued < s.queued:
-		s.moved = now
-	case now.Sub(s.moved) >= s.timeout:
+	case progress, !s.blocked, queued < s.queued:
+		s.progress = now
+	case now.Sub(s.progress) >= s.timeout:
 		s.err = os.ErrDeadlineExceeded
 		return true
 	}
-	s.armed, s.queued, s.look = true, queued, now.Add(pause)
-	_ = s.Conn.SetWriteDeadline(s.look)
+	s.blocked, s.queued, s.check = true, queued, now.Add(interval)
+	_ = s.Conn.SetWriteDeadline(s.check)
 	return false
 }
 
-// writeParts is for connections whose descriptor is not the wire: small parts, each under a deadline.
+// writeParts writes to a connection that is not a plain descriptor, in small parts with a deadline each.
 func (s *socket) writeParts(b []byte) error {
 	const part = 16 << 10
 	for len(b) > 0 {
@@ -126,8 +124,8 @@ func (s *socket) writeParts(b []byte) error {
 	return nil
 }
 
-// linger tells the peer that nothing more comes and reads on until the peer has closed too, or d has passed:
-// closing with unread input would reset the connection, and the peer would lose our last words.
+// linger shuts down the writing side and reads until the peer has closed too, or d has passed. Closing with unread input
+// would reset the connection, and the peer would lose the last frames.
 func (s *socket) linger(d time.Duration) {
 	if half, ok := s.Conn.(interface{ CloseWrite() error }); !ok || half.CloseWrite() != nil {
 		return
@@ -135,48 +133,4 @@ func (s *socket) linger(d time.Duration) {
 	bound := time.AfterFunc(d, func() { _ = s.Conn.Close() })
 	defer bound.Stop()
 	_, _ = io.Copy(io.Discard, s.Conn)
-}
-
-// libraryConn is what the WebSocket library is given as its connection. It reads from the socket itself. Its
-// writes, which are control frames, go to the outbox: the library would wait for its own turn at a socket
-// that is stuck and die of that, although the peer is well. Its Close closes nothing: the outbox does when
-// it has written what it has.
-type libraryConn struct {
-	*socket
-	outbox *outbox
-	idle   time.Duration // the longest time without a sign of life
-	peer   *liveness     // from begin on
-
-	once   sync.Once
-	closed chan struct{}
-}
-
-func (c *libraryConn) Read(b []byte) (int, error) {
-	select {
-	case <-c.closed:
-		return 0, net.ErrClosed
-	default:
-	}
-	return c.peer.read(b)
-}
-
-// begin begins to watch the peer, until Close.
-func (c *libraryConn) begin() {
-	_ = c.Conn.SetDeadline(time.Time{})
-	c.peer = c.watch(c.idle)
-}
-
-func (c *libraryConn) Write(b []byte) (int, error) {
-	if !c.outbox.sendFrame(checkedEcho(append([]byte(nil), b...))) {
-		return 0, net.ErrClosed
-	}
-	return len(b), nil
-}
-
-func (c *libraryConn) Close() error {
-	c.once.Do(func() {
-		close(c.closed)
-		c.peer.Stop()
-	})
-	return nil
 }

@@ -80,20 +80,20 @@ func TestSuspensionIsNotThePeers(t *testing.T) {
 	writes, _ := loopback(t)
 	s := newSocket(writes, 4*time.Second)
 	const fd = -1 // nothing is queued
-	if s.stuck(fd, true) || s.stuck(fd, false) {
+	if s.timedOut(fd, true) || s.timedOut(fd, false) {
 		t.Fatal("stuck at once")
 	}
-	pass := func(d time.Duration) { s.moved, s.look = s.moved.Add(-d), s.look.Add(-d) }
+	pass := func(d time.Duration) { s.progress, s.check = s.progress.Add(-d), s.check.Add(-d) }
 	pass(time.Hour)
-	if s.stuck(fd, false) || s.err != nil {
+	if s.timedOut(fd, false) || s.err != nil {
 		t.Fatal("cut off for the suspension")
 	}
-	for range looks - 1 {
-		if pass(time.Second); s.stuck(fd, false) {
+	for range checksPerTimeout - 1 {
+		if pass(time.Second); s.timedOut(fd, false) {
 			t.Fatal("cut off too early")
 		}
 	}
-	if pass(time.Second); !s.stuck(fd, false) || !errors.Is(s.err, os.ErrDeadlineExceeded) {
+	if pass(time.Second); !s.timedOut(fd, false) || !errors.Is(s.err, os.ErrDeadlineExceeded) {
 		t.Error("not cut off")
 	}
 }

@@ -29,7 +29,7 @@ func TestWeight(t *testing.T) {
 
 // TestAttributeThatCannotBeSet names its field.
 func TestAttributeThatCannotBeSet(t *testing.T) {
-	e, ok := wireError(&process.AttributeError{Attribute: process.NiceAttribute, Errno: syscall.EACCES}, "")
+	e, ok := rpcError(&process.AttributeError{Attribute: process.NiceAttribute, Errno: syscall.EACCES}, "")
 	data, _ := e.Data.(rpc.Data)
 	if !ok || e.Code != rpc.CodeInvalidParams || data["field"] != "nice" || e.Message != "nice can't be set: permission denied" {
 		t.Errorf("%+v, %v", e, ok)

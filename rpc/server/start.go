@@ -9,18 +9,19 @@ import (
 	"github.com/runnel-rpc/runnel/session"
 )
 
-// startInline is how long an execute holds up the requests behind it on its connection while a file system may hold up the
-// start. Mostly the start is over by then, and its reply precedes theirs. Those that follow while such a start goes on
-// hold up nobody, so that many of them do not add up.
+// startInline is how long an execute delays the following requests of its connection while a file system may block the
+// start. Most starts have ended by then, and their replies are ahead of the following ones. During a start that takes
+// longer, other starts of the connection cause no delay, so that many of them do not add up.
 const startInline = 10 * time.Millisecond
 
-// awaitStart waits for the start of a session unless that may take long. It is called by the reader of the connection only.
+// awaitStart waits for the start of a session, but at most for startInline if a file system may block it. It is called
+// by the goroutine that reads only.
 func (r *request) awaitStart(s *session.Session) {
-	if slow := r.conn.slowStart; slow != nil && !isOver(slow) {
+	if slow := r.conn.slowStart; slow != nil && !isDone(slow) {
 		return
 	}
 	r.conn.slowStart = nil
-	if isOver(s.Ready()) {
+	if isDone(s.Ready()) {
 		return
 	}
 	timer := time.NewTimer(startInline)
@@ -39,7 +40,8 @@ func (r *request) awaitStart(s *session.Session) {
 	_ = await(r.conn.ctx, s.Ready())
 }
 
-func isOver(done <-chan struct{}) bool {
+// isDone reports whether done is closed.
+func isDone(done <-chan struct{}) bool {
 	select {
 	case <-done:
 		return true
@@ -48,9 +50,9 @@ func isOver(done <-chan struct{}) bool {
 	}
 }
 
-// afterStart does f now, or for a session that is starting when that is over, in the order of the requests.
+// afterStart calls f now or, if the session is starting, after the start. Calls are in the order of the requests.
 func (r *request) afterStart(s *session.Session, f func() (any, error)) answer {
-	var once sync.Once // f is done, or the request is canceled
+	var once sync.Once // f is called, or the request is canceled
 	done := make(chan answer, 1)
 	will := s.AfterStart(func() {
 		once.Do(func() {
@@ -77,19 +79,4 @@ func (r *request) afterStart(s *session.Session, f func() (any, error)) answer {
 			return a.result, a.err
 		}
 	})
-}
-
-// await waits for done, or returns why the request need not wait any more.
-func await(ctx context.Context, done <-chan struct{}) error {
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-	}
-	select {
-	case <-done: // both may have come while this process was suspended
-		return nil
-	default:
-		return context.Cause(ctx)
-	}
 }

@@ -29,7 +29,7 @@ func status(r *request, p *rpc.SessionParams) answer {
 		return result(nil, rpc.SessionNotFound(s.ID()))
 	}
 	st := sessionStatus(s, &v)
-	return result(made(func() []byte { return withInput(statusText(st), s) }), nil)
+	return result(lazyResult(func() []byte { return withInput(statusText(st), s) }), nil)
 }
 
 // statusText is the text of a status, of which parts are left out where all of it does not fit into a message: what a

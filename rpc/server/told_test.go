@@ -12,11 +12,11 @@ import (
 
 func TestProcessesThatMayNotBeSignaledAreNamed(t *testing.T) {
 	err := fmt.Errorf("pause: %w", &process.NotPermittedError{PIDs: []int{7, 9}})
-	e, ok := wireError(err, "")
+	e, ok := rpcError(err, "")
 	if !ok || e.Code != rpc.CodeNotRunning || string(mustMarshal(e.Data)) != `{"kind":"not_permitted","pids":[7,9]}` {
 		t.Errorf("%+v, known %v", e, ok)
 	}
-	if e, ok := wireError(session.ErrLeaderExited, ""); !ok || e.Code != rpc.CodeNotRunning || string(mustMarshal(e.Data)) != `{"kind":"command_exited"}` {
+	if e, ok := rpcError(session.ErrLeaderExited, ""); !ok || e.Code != rpc.CodeNotRunning || string(mustMarshal(e.Data)) != `{"kind":"command_exited"}` {
 		t.Errorf("%+v, known %v", e, ok)
 	}
 }

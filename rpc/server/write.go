@@ -17,7 +17,7 @@ func write(r *request, p *rpc.WriteParams) answer {
 		return result(nil, err)
 	}
 	w := s.Write(data, p.Offset, p.EOF)
-	if isOver(w.Done) { // the reply need not race with what the process answers
+	if isDone(w.Done) { // the reply need not race with what the process answers
 		return result(rpc.WriteResult{StdinBytes: w.Total}, w.Err)
 	}
 	return later(func(ctx context.Context) (any, error) {

@@ -2,10 +2,10 @@ package server
 
 import "golang.org/x/sys/unix"
 
-// boundUnsent does nothing: a reply to a slow peer may wait behind what the kernel has taken.
+// boundUnsent does nothing: Darwin has no such bound.
 func boundUnsent(int, int) {}
 
-// queuedBytes is what the kernel has of us that the peer's has not.
+// queuedBytes returns how many bytes the kernel has that the peer's kernel does not have (SO_NWRITE).
 func queuedBytes(fd int) int {
 	n, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_NWRITE)
 	return n

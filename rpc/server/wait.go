@@ -1,0 +1,85 @@
+package server
+
+import (
+	"context"
+
+	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/session"
+)
+
+// wait replies with the completion record of a session.
+func wait(r *request, p *rpc.WaitParams) answer {
+	if limit := r.conn.server.o.Defaults.replayBytes; p.CaptureBytes != nil && *p.CaptureBytes > limit {
+		return result(nil, rpc.InvalidParams("capture_bytes", "capture_bytes must be at most %d", limit))
+	}
+	s, err := r.conn.find(p.SessionID)
+	if err != nil {
+		return result(nil, err)
+	}
+	r.cleanup = s.Hold()
+	return later(func(ctx context.Context) (any, error) {
+		ctx, cancel := within(ctx, p.Timeout)
+		defer cancel()
+		if err := awaitEnd(ctx, s.Done()); err != nil {
+			return nil, err
+		}
+		return r.completed(s, p.CaptureBytes)
+	})
+}
+
+// awaitEnd is await, but prefers done to the deadline: a poll of a session that has ended gets the record even if its
+// deadline has passed.
+func awaitEnd(ctx context.Context, done <-chan struct{}) error {
+	select {
+	case <-done:
+		return nil
+	default:
+		return await(ctx, done)
+	}
+}
+
+// within returns a context for a wait of at most timeout, with errDeadline as the cause.
+func within(ctx context.Context, timeout rpc.Seconds) (context.Context, context.CancelFunc) {
+	if !timeout.Set || timeout.Null {
+		return ctx, func() {}
+	}
+	return context.WithTimeoutCause(ctx, timeout.D, errDeadline)
+}
+
+var errDeadline = rpc.Deadline()
+
+// completed returns the completion record, with the newest bytes of output if capture is set. Its reply is ordered after
+// the events that this connection still gets, unless they have a window, which the client may keep closed.
+func (r *request) completed(s *session.Session, capture *int64) (any, error) {
+	v := s.View()
+	if v.Failure != nil {
+		return nil, v.Failure
+	}
+	rec := v.Record
+	if sub := r.conn.subscription(s.ID()); sub != nil && sub.window == 0 {
+		r.orderedAfter = sub.waitFor(rec.Seq)
+	}
+	if capture == nil {
+		return r.conn.dialect.completion(s.ID(), rec), nil
+	}
+	return lazyResult(func() []byte {
+		return captured(s, *capture, func(out rpc.CapturedOutput, _ int64) any {
+			return rpc.Captured{Completion: r.conn.dialect.completion(s.ID(), rec), CapturedOutput: out}
+		})
+	}), nil
+}
+
+// await waits for done. The error is the cause of a context that ended before.
+func await(ctx context.Context, done <-chan struct{}) error {
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+	}
+	select {
+	case <-done: // both may have happened while this process was suspended
+		return nil
+	default:
+		return context.Cause(ctx)
+	}
+}
