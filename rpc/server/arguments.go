@@ -8,7 +8,7 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// checkArguments finds what of a command no program can be given, and names it.
+// checkArguments checks that execve(2) accepts the arguments of a command and its directory.
 func checkArguments(p *rpc.ExecuteParams) *rpc.Error {
 	if err := checkNUL("cwd", string(p.Cwd)); err != nil {
 		return err
@@ -26,34 +26,34 @@ func checkArguments(p *rpc.ExecuteParams) *rpc.Error {
 
 func checkNUL(field, text string) *rpc.Error {
 	if strings.IndexByte(text, 0) >= 0 {
-		return rpc.InvalidParams(field, "%s holds NUL", field)
+		return rpc.InvalidParams(field, "%s contains NUL", field)
 	}
 	return nil
 }
 
-// checkArgument checks what becomes one string of the argument list.
+// checkArgument checks one string of the argument list.
 func checkArgument(field, text string) *rpc.Error {
 	if err := checkNUL(field, text); err != nil {
 		return err
 	}
 	if len(text) > process.MaxArgument {
-		return rpc.InvalidParams(field, "%s is %d bytes long; a program takes at most %d", field, len(text), process.MaxArgument)
+		return rpc.InvalidParams(field, "%s must be at most %d bytes long, and has %d", field, process.MaxArgument, len(text))
 	}
 	return nil
 }
 
-// checkVariable checks a variable that field sets. Its name counts, and the = between.
+// checkVariable checks a variable that field sets. The bound includes its name and the =.
 func checkVariable(field, name, value string) *rpc.Error {
 	if err := checkNUL(field, value); err != nil {
 		return err
 	}
 	if n := len(name) + 1 + len(value); n > process.MaxArgument {
-		return rpc.InvalidParams(field, "%s is %d bytes long with its name; a program takes at most %d", field, n, process.MaxArgument)
+		return rpc.InvalidParams(field, "%s must be at most %d bytes long with its name, and has %d", field, process.MaxArgument, n)
 	}
 	return nil
 }
 
-// variableField is the path of a variable in params, with no more of its name than an error needs.
+// variableField returns the path of a variable in params, with its name shortened for an error.
 func variableField(name string) string {
 	const most = 128
 	if len(name) > most {

@@ -5,7 +5,7 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// attributes are those that an execute sets.
+// attributes returns the process attributes of an execute.
 func attributes(p *rpc.ExecuteParams) process.Attributes {
 	return process.Attributes{Umask: integer(p.Umask), Nice: integer(p.Nice), Soft: softLimits(p.SoftLimits)}
 }

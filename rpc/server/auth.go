@@ -69,8 +69,8 @@ func isLoopback(name string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
-// originsAllowed checks every Origin of the request. The one of a page that came from the Host itself, which was checked
-// before, passes too where a credential is asked for: that page alone does not have it.
+// originsAllowed checks every Origin of the request. If a credential is required, the origin of the Host itself is
+// allowed too, which was checked before: a page of that origin has no credential of its own.
 func (a Auth) originsAllowed(r *http.Request, credential bool) bool {
 	for _, o := range r.Header.Values("Origin") {
 		u, err := url.Parse(o)
@@ -87,8 +87,8 @@ func (a Auth) originAllowed(u *url.URL) bool {
 	})
 }
 
-// sameOrigin reports whether an Origin has the host and the port of the request's Host. A port that is left out is the
-// scheme's. The scheme itself is not compared: behind a proxy that ends TLS the server does not know it.
+// sameOrigin reports whether an Origin has the host and the port of the request's Host. The default port is that of the
+// scheme. The schemes are not compared: the server does not know its own behind a proxy that terminates TLS.
 func sameOrigin(u *url.URL, host string) bool {
 	port := map[string]string{"http": "80", "https": "443"}[u.Scheme]
 	if port == "" || u.Host == "" {
@@ -103,9 +103,9 @@ func sameOrigin(u *url.URL, host string) bool {
 	return strings.EqualFold(full(u.Host), full(host))
 }
 
-// tokenPresented looks for the token in the Authorization header (RFC 6750 §2.1, or as the password of RFC 7617) and among
-// the subprotocols, never in the URL, which ends up in logs. Browsers send a stored Basic credential with the
-// requests of every page, so one in a request with an Origin proves nothing.
+// tokenPresented checks for the token in the Authorization header (RFC 6750 §2.1, or as the password of RFC 7617) and
+// in the subprotocols, but not in the URL, which is logged by proxies. A Basic credential in a request with an Origin
+// does not count: browsers send a stored one with the requests of every page.
 func (a Auth) tokenPresented(r *http.Request) bool {
 	if a.Token == "" {
 		return true
@@ -124,7 +124,7 @@ func (a Auth) tokenPresented(r *http.Request) bool {
 	return false
 }
 
-// equal compares in a time that tells nothing of the token, not even its length.
+// equal compares in a time that depends neither on the token nor on its length.
 func (a Auth) equal(token string) bool {
 	x, y := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(a.Token))
 	return subtle.ConstantTimeCompare(x[:], y[:]) == 1

@@ -20,7 +20,8 @@ func cancel(r *request, p *rpc.CancelParams) answer {
 	return end(s, p.Grace, by, func(c rpc.CancelResult) any { return c })
 }
 
-// end cancels a session, by a signal or by its own, and answers when its whole tree is gone or given up on.
+// end cancels a session and replies when it has ended. by is the first signal; 0 is the session's stop signal. answer
+// converts the result.
 func end(s *session.Session, grace rpc.Seconds, by syscall.Signal, answer func(rpc.CancelResult) any) answer {
 	endWith(s, grace, by)
 	return later(func(ctx context.Context) (any, error) {
@@ -37,7 +38,7 @@ func end(s *session.Session, grace rpc.Seconds, by syscall.Signal, answer func(r
 	})
 }
 
-// endWith cancels a session; grace and the signal are its own where they are not set.
+// endWith cancels a session. If grace or by is not set, it is the session's own.
 func endWith(s *session.Session, grace rpc.Seconds, by syscall.Signal) {
 	if grace.Set {
 		s.Cancel(&grace.D, by)
@@ -46,7 +47,7 @@ func endWith(s *session.Session, grace rpc.Seconds, by syscall.Signal) {
 	}
 }
 
-// notStarted answers the cancel of a session that never ran: it is canceled, but for one whose start failed by itself.
+// notStarted returns the result of canceling a session that has not run: it is canceled unless its start has failed.
 func notStarted(s *session.Session, v *session.View, answer func(rpc.CancelResult) any) (any, error) {
 	if v.Failure != session.ErrCanceled && v.State != session.Starting {
 		return nil, rpc.SessionNotFound(s.ID())

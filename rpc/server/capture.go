@@ -9,9 +9,9 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-// captured is a reply that has the newest n bytes of each stream, and the oldest that the execute asked for. Reply makes it
-// of the output up to a place. It is made to fit into one message: where escaping swells it too much, less is captured, and said
-// to be truncated.
+// captured returns the JSON of a result with the newest n bytes of each stream, and the oldest that the execute asked for.
+// The result is made by reply of the output up to seq. If its JSON does not fit into a message, less output is captured
+// and marked as truncated.
 func captured(s *session.Session, n int64, reply func(out rpc.CapturedOutput, seq int64) any) []byte {
 	for oldest := s.Spec().CaptureHead; ; oldest, n = oldest/2, n/2 {
 		c := s.Capture(oldest, n)
@@ -23,27 +23,27 @@ func captured(s *session.Session, n int64, reply func(out rpc.CapturedOutput, se
 }
 
 func capturedOutput(s *session.Session, c *stream.Capture) (o rpc.CapturedOutput) {
-	encoding, headed := s.Spec().Encoding, s.Spec().CaptureHead > 0
+	encoding, withHead := s.Spec().Encoding, s.Spec().CaptureHead > 0
 	program := &s.Spec().Program
 	if program.Terminal != nil {
-		p := newCapturedText(&c.Of[stream.PTY], encoding, headed)
+		p := newCapturedText(&c.Of[stream.PTY], encoding, withHead)
 		o.PTY, o.PTYTruncated, o.PTYEncoding, o.PTYReplaced = p.tail, p.truncated, p.encoding, p.replaced
 		o.PTYHead, o.PTYOmittedBytes = p.head, p.omitted
 		return o
 	}
-	p := newCapturedText(&c.Of[stream.Stdout], encoding, headed)
+	p := newCapturedText(&c.Of[stream.Stdout], encoding, withHead)
 	o.Stdout, o.StdoutTruncated, o.StdoutEncoding, o.StdoutReplaced = p.tail, p.truncated, p.encoding, p.replaced
 	o.StdoutHead, o.StdoutOmittedBytes = p.head, p.omitted
 	if program.MergeStderr {
 		return o
 	}
-	p = newCapturedText(&c.Of[stream.Stderr], encoding, headed)
+	p = newCapturedText(&c.Of[stream.Stderr], encoding, withHead)
 	o.Stderr, o.StderrTruncated, o.StderrEncoding, o.StderrReplaced = p.tail, p.truncated, p.encoding, p.replaced
 	o.StderrHead, o.StderrOmittedBytes = p.head, p.omitted
 	return o
 }
 
-// capturedText is what is captured of one stream. There is no head where none was asked for.
+// capturedText is the captured output of one stream. head is nil unless the execute asked for it.
 type capturedText struct {
 	head, tail *string
 	omitted    *int64
@@ -52,16 +52,16 @@ type capturedText struct {
 	replaced   int
 }
 
-func newCapturedText(e *stream.Ends, encoding string, headed bool) capturedText {
+func newCapturedText(e *stream.Ends, encoding string, withHead bool) capturedText {
 	head, tail := e.Head, e.Tail
 	c := capturedText{truncated: e.Truncated}
 	switch {
 	case encoding == rpc.EncodingBase64, encoding == rpc.EncodingAuto && !(utf8.Valid(head) && utf8.Valid(tail)):
 		c.encoding = rpc.EncodingBase64
-	case c.truncated || len(head) > 0: // the cuts may have gone through a character
+	case c.truncated || len(head) > 0: // a character may have been cut
 		head, tail = head[:wholeEnd(head)], tail[wholeBegin(tail):]
 	}
-	if headed {
+	if withHead {
 		omitted := e.Omitted + int64(len(e.Head)-len(head)+len(e.Tail)-len(tail))
 		c.head, c.omitted = c.text(head), &omitted
 		c.truncated = c.truncated || omitted > 0
@@ -70,7 +70,7 @@ func newCapturedText(e *stream.Ends, encoding string, headed bool) capturedText 
 	return c
 }
 
-// text is a part as the encoding has it. In text, encoding/json makes U+FFFD of each byte that is not UTF-8.
+// text returns a part in the encoding. encoding/json replaces each byte that is not UTF-8 by U+FFFD.
 func (c *capturedText) text(b []byte) *string {
 	text := string(b)
 	if c.encoding == rpc.EncodingBase64 {
@@ -81,7 +81,7 @@ func (c *capturedText) text(b []byte) *string {
 	return &text
 }
 
-// wholeBegin is where the first character of b begins that is not the rest of one.
+// wholeBegin returns the index of the first byte in b that begins a character.
 func wholeBegin(b []byte) (n int) {
 	for n < utf8.UTFMax-1 && n < len(b) && !utf8.RuneStart(b[n]) {
 		n++
@@ -89,7 +89,7 @@ func wholeBegin(b []byte) (n int) {
 	return n
 }
 
-// wholeEnd is where the last character of b ends that is not the beginning of one.
+// wholeEnd returns the index at which the last complete character in b ends.
 func wholeEnd(b []byte) int {
 	for k := 1; k < utf8.UTFMax && k <= len(b); k++ {
 		if utf8.RuneStart(b[len(b)-k]) {

@@ -8,7 +8,7 @@ import (
 	"github.com/runnel-rpc/runnel/session"
 )
 
-// controls are the control types but for CANCEL; each returns what it is answered with, but for the id.
+// controls are the control types except CANCEL. Each returns its result without the session id.
 var controls = map[string]func(*session.Session, *rpc.ControlParams) (rpc.ControlResult, error){
 	rpc.ControlPause: func(s *session.Session, _ *rpc.ControlParams) (rpc.ControlResult, error) {
 		return rpc.ControlResult{Status: "paused"}, s.Pause()
@@ -37,29 +37,29 @@ func control(r *request, p *rpc.ControlParams) answer {
 		return r.conn.dialect.cancel(r, s, p.Grace, by)
 	}
 	return r.afterStart(s, func() (any, error) {
-		said, err := do(s, p)
-		said.SessionID = s.ID()
-		return said, err
+		res, err := do(s, p)
+		res.SessionID = s.ID()
+		return res, err
 	})
 }
 
-func signal(s *session.Session, p *rpc.ControlParams) (said rpc.ControlResult, err error) {
+func signal(s *session.Session, p *rpc.ControlParams) (res rpc.ControlResult, err error) {
 	if p.Signal == "" {
-		return said, rpc.InvalidParams("signal", "signal is required")
+		return res, rpc.InvalidParams("signal", "signal is required")
 	}
 	sig, bad := signalParam("signal", p.Signal)
 	if bad != nil {
-		return said, bad
+		return res, bad
 	}
-	said.Status = "signaled"
+	res.Status = "signaled"
 	if p.To == rpc.ToLeader {
-		return said, s.SignalLeader(sig)
+		return res, s.SignalLeader(sig)
 	}
-	said.NotSignaled, err = s.Signal(sig)
-	return said, err
+	res.NotSignaled, err = s.Signal(sig)
+	return res, err
 }
 
-// signalParam is the signal that a param names, 0 where it is left out.
+// signalParam returns the signal that a param names, or 0 if it is left out.
 func signalParam(field, name string) (syscall.Signal, *rpc.Error) {
 	sig := process.SignalByName(name)
 	switch {
@@ -73,15 +73,15 @@ func signalParam(field, name string) (syscall.Signal, *rpc.Error) {
 	return sig, nil
 }
 
-func resize(s *session.Session, p *rpc.ControlParams) (said rpc.ControlResult, err error) {
+func resize(s *session.Session, p *rpc.ControlParams) (res rpc.ControlResult, err error) {
 	switch {
 	case s.Spec().Program.Terminal == nil:
-		return said, rpc.InvalidParams("type", "RESIZE is for pty sessions only")
+		return res, rpc.InvalidParams("type", "RESIZE is for pty sessions only")
 	case p.Rows == 0:
-		return said, rpc.InvalidParams("rows", "rows is required")
+		return res, rpc.InvalidParams("rows", "rows is required")
 	case p.Cols == 0:
-		return said, rpc.InvalidParams("cols", "cols is required")
+		return res, rpc.InvalidParams("cols", "cols is required")
 	}
-	said.Status = "resized"
-	return said, s.Resize(p.Rows, p.Cols)
+	res.Status = "resized"
+	return res, s.Resize(p.Rows, p.Cols)
 }

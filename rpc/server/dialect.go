@@ -8,23 +8,23 @@ import (
 	"github.com/runnel-rpc/runnel/session"
 )
 
-// dialect is what differs between the paths on which connections come.
+// dialect contains the differences between the protocols of /ws and /ws/mcp.
 type dialect struct {
 	// parse splits a message into its calls, as wire.ParseMessage does.
 	parse func(msg []byte, maxBatch int, calls []wire.Call) ([]wire.Call, bool, *wire.Error)
-	// lenient says that unknown fields of params are ignored.
+	// lenient ignores unknown fields of params.
 	lenient bool
-	// adjust changes decoded params, of which it gets a pointer.
+	// adjust changes decoded params. It gets a pointer to them.
 	adjust func(params any)
-	// byLine says that a process.output in lines mode has one line.
+	// byLine puts each line into a process.output of its own.
 	byLine bool
-	// signalCode is the exit_code of a command that a signal ended.
+	// signalCode returns the exit_code of a command that was terminated by a signal.
 	signalCode func(syscall.Signal) *int
 	// cancel cancels a session for a control CANCEL.
 	cancel func(r *request, s *session.Session, grace rpc.Seconds, by syscall.Signal) answer
 }
 
-// current is that of the protocol as it is.
+// current is the dialect of /ws.
 var current = dialect{
 	parse:      wire.ParseMessage,
 	adjust:     func(any) {},
@@ -32,14 +32,14 @@ var current = dialect{
 	cancel:     cancelAndWait,
 }
 
-// cancelAndWait answers when the tree is gone or given up on.
+// cancelAndWait replies when the session has ended.
 func cancelAndWait(_ *request, s *session.Session, grace rpc.Seconds, by syscall.Signal) answer {
 	return end(s, grace, by, func(c rpc.CancelResult) any {
 		return rpc.ControlResult{Status: c.Status, SessionID: c.SessionID}
 	})
 }
 
-// completion is the completion record as the connection's clients expect it.
+// completion converts a completion record for the clients of the dialect.
 func (d *dialect) completion(id string, r *session.Record) rpc.Completion {
 	c := completion(id, r)
 	if c.Signal != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/runnel-rpc/runnel/rpc/openrpc"
 )
 
-// document is the OpenRPC document on one line, made when it is first asked for.
+// document returns the OpenRPC document on one line.
 var document = sync.OnceValue(func() []byte {
 	var b bytes.Buffer
 	if err := json.Compact(&b, []byte(openrpc.Document())); err != nil {

@@ -12,14 +12,14 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-// encoder turns the items of one session's log into notifications, for one connection. Output is escaped
-// straight into the frame; everything else is rare and goes through encoding/json.
+// encoder encodes the items of one session's log as notifications for one connection. Output is escaped directly into
+// the frame; everything else is rare and is encoded by encoding/json.
 type encoder struct {
 	dialect  *dialect
-	id       string // the session's
-	head     []byte // a process.output up to its seq
+	id       string // of the session
+	head     []byte // the beginning of a process.output, up to its seq
 	encoding string
-	lines    bool // output is lines: a piece without its newline is partial
+	lines    bool // output consists of lines: one without a newline is partial
 }
 
 func newEncoder(spec *session.Spec, d *dialect) encoder {
@@ -28,7 +28,7 @@ func newEncoder(spec *session.Spec, d *dialect) encoder {
 	return e
 }
 
-// newEventEncoder is for events as read gives them.
+// newEventEncoder returns an encoder for appendEvent.
 func newEventEncoder(spec *session.Spec, d *dialect) encoder {
 	head := wire.AppendQuote([]byte(`{"method":"process.output","params":{"session_id":`), spec.ID)
 	return encoder{
@@ -40,7 +40,7 @@ func newEventEncoder(spec *session.Spec, d *dialect) encoder {
 	}
 }
 
-// appendItem appends it as a text frame.
+// appendItem appends an item as a text frame.
 func (e *encoder) appendItem(buf []byte, it *stream.Item) []byte {
 	if it.Gap || it.Kind == stream.Event {
 		return append(buf, frame(frameText, notification(e.event(it)))...)
@@ -91,7 +91,7 @@ func (e *encoder) appendFlags(b []byte, it *stream.Item, replaced int) []byte {
 	return b
 }
 
-// appendEvent appends it as an event of a read.
+// appendEvent appends an item as an event of the result of read.
 func (e *encoder) appendEvent(buf []byte, it *stream.Item) []byte {
 	if it.Gap || it.Kind == stream.Event {
 		method, params := e.event(it)
@@ -100,7 +100,7 @@ func (e *encoder) appendEvent(buf []byte, it *stream.Item) []byte {
 	return e.appendOutput(buf, it)
 }
 
-// event is the notification of a gap or of a state event.
+// event returns the notification of a gap or of a state event.
 func (e *encoder) event(it *stream.Item) (method string, params any) {
 	if it.Gap {
 		return rpc.NotifyGap, rpc.Gap{SessionID: e.id, Seq: it.To, FromSeq: it.From, LostBytes: it.Lost, Reason: reason(it)}
@@ -114,10 +114,11 @@ func (e *encoder) event(it *stream.Item) (method string, params any) {
 	case *session.Record:
 		return rpc.NotifyCompleted, e.dialect.completion(e.id, ev)
 	}
-	panic("server: an event that has no notification")
+	panic("server: event without a notification")
 }
 
-// reason of a gap: a connection that begins where the log does not reach back to any more was not too slow.
+// reason returns the reason of a gap: the log had evicted the output before the cursor was created, or the connection was
+// too slow.
 func reason(it *stream.Item) string {
 	if it.Late {
 		return rpc.GapReplayWindow
@@ -125,7 +126,7 @@ func reason(it *stream.Item) string {
 	return rpc.GapSlowClient
 }
 
-// notification is the text of one. Params that cannot be encoded are a bug.
+// notification returns the text of a notification. It panics if params cannot be encoded.
 func notification(method string, params any) []byte {
 	return mustMarshal(struct {
 		JSONRPC string `json:"jsonrpc"`

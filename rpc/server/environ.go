@@ -8,18 +8,18 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// enterDirectory notes the server's working directory and makes it the PWD of Environ. os.Getwd takes the server's
-// own PWD where that names the directory, so symbolic links in it are kept.
-func (d *Defaults) enterDirectory() {
-	d.dir, _ = os.Getwd() // "" where it was removed: then no PWD is passed on
+// setDirectory makes the server's working directory the PWD of Environ. os.Getwd prefers the server's own PWD if that is
+// the directory, so symbolic links in it are kept.
+func (d *Defaults) setDirectory() {
+	d.dir, _ = os.Getwd() // "" if it was removed; then Environ has no PWD
 	d.Environ = slices.DeleteFunc(slices.Clone(d.Environ), func(e string) bool { return strings.HasPrefix(e, "PWD=") })
 	if d.dir != "" {
 		d.Environ = append(d.Environ, "PWD="+d.dir)
 	}
 }
 
-// environ is the environment of a command that runs in cwd: the server's, with PWD for that directory, changed as the
-// client says. Without any change it is Environ itself, shared by all sessions.
+// environ returns the environment of a command that runs in cwd: Environ, with PWD for that directory and the changes of
+// the client. Without any change it is Environ itself, which all sessions share.
 func (d *Defaults) environ(change map[string]*string, cwd string) ([]string, *rpc.Error) {
 	if len(change) == 0 && cwd == "" {
 		return d.Environ, nil
@@ -38,7 +38,7 @@ func (d *Defaults) environ(change map[string]*string, cwd string) ([]string, *rp
 	}
 	for name, value := range change {
 		if name == "" || strings.ContainsAny(name, "=\x00") {
-			return nil, rpc.InvalidParams("env", "env has a name that is empty or holds = or NUL")
+			return nil, rpc.InvalidParams("env", "env has a name that is empty or contains = or NUL")
 		}
 		if value == nil {
 			continue
@@ -51,9 +51,9 @@ func (d *Defaults) environ(change map[string]*string, cwd string) ([]string, *rp
 	return env, nil
 }
 
-// absolute is a directory as the client named it, behind the server's own if it is relative, and without the empty and
-// "." components that POSIX allows in no PWD. Symbolic links and ".." are kept: to resolve them takes a look at the file
-// system, which may block. It is "" for a relative one if the server's own directory is unknown.
+// absolute returns the path of a directory, relative to the server's own, without the empty and "." components that POSIX
+// does not allow in PWD. Symbolic links and ".." are kept: resolving them needs the file system, which may block. The
+// result is "" if cwd is relative and the server's directory is unknown.
 func (d *Defaults) absolute(cwd string) string {
 	if !strings.HasPrefix(cwd, "/") {
 		if d.dir == "" {

@@ -12,14 +12,14 @@ import (
 	"github.com/runnel-rpc/runnel/session"
 )
 
-// errCanceled is why a request's context ended when the client asked for that.
+// errCanceled is the cause of a request's context that the client has canceled.
 var errCanceled = errors.New("canceled by the client")
 
-// retryAfter is how many seconds a client that found the server full had better wait.
+// retryAfter is after how many seconds a client should retry when a limit was reached.
 const retryAfter = 1
 
-// wireError is the one place where errors become the protocol's. What it does not know is an internal
-// error, of which the client learns nothing; ok is false then and the caller logs it.
+// rpcError converts an error to that of the protocol. ok is false if the error is unknown: e is an internal error then,
+// which has no details, and the caller logs err.
 func rpcError(err error, sessionID string) (e *rpc.Error, ok bool) {
 	var (
 		limit *session.LimitError
@@ -69,7 +69,7 @@ func rpcError(err error, sessionID string) (e *rpc.Error, ok bool) {
 	return rpc.Internal(), false
 }
 
-// routedError is an error of the server that carried out a request: see [Options].Route.
+// routedError converts the error of a server to which a request was routed.
 func routedError(e *jsonrpc2.Error) *rpc.Error {
 	routed := &rpc.Error{Code: int(e.Code), Message: e.Message}
 	if e.Data != nil {

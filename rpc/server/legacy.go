@@ -10,7 +10,7 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-// legacy is what clients of the Python cc_executor expect, on /ws/mcp.
+// legacy is the dialect of /ws/mcp, for clients of the Python cc_executor.
 var legacy = dialect{
 	parse:      wire.ParseUnversioned,
 	lenient:    true,
@@ -43,25 +43,25 @@ func legacyAdjust(params any) {
 	}
 }
 
-// legacyExitCode is Python's: -N for signal N.
+// legacyExitCode returns the exit code that Python has for a signal: -N for signal N.
 func legacyExitCode(s syscall.Signal) *int {
 	code := -int(s)
 	return &code
 }
 
-// legacyCancel answers before it cancels, so that the answer comes before process.canceled, which clients wait for
-// behind it. In a batch, whose answers come together, it does not.
+// legacyCancel replies before it cancels, so that the reply is ahead of process.canceled, for which clients wait after
+// it. In a batch the order is the other way round.
 func legacyCancel(r *request, s *session.Session, grace rpc.Seconds, by syscall.Signal) answer {
 	select {
 	case <-s.Done():
-		return cancelAndWait(r, s, grace, by) // nothing is canceled any more: the answer is the record's
+		return cancelAndWait(r, s, grace, by) // reply with the status of the record
 	default:
 	}
 	r.after = func() { endWith(s, grace, by) }
 	return result(rpc.ControlResult{Status: rpc.StatusCanceled, SessionID: s.ID()}, nil)
 }
 
-// firstLine cuts the first line off an item of output; rest has no data where it is the whole.
+// firstLine splits an item of output after its first line. rest has no data if there is no other line.
 func firstLine(it stream.Item) (line, rest stream.Item) {
 	n := bytes.IndexByte(it.Data, '\n') + 1
 	if n == 0 || n == len(it.Data) {
@@ -71,7 +71,7 @@ func firstLine(it stream.Item) (line, rest stream.Item) {
 	line.Data, rest.Data = it.Data[:n], it.Data[n:]
 	line.To = it.From + int64(n)
 	rest.From = line.To
-	line.Truncated = false // it is the end of the item that was truncated
-	rest.Dropped = 0       // in front of its beginning
+	line.Truncated = false // the end of the item was truncated, not this line
+	rest.Dropped = 0       // bytes were dropped before the item, not here
 	return line, rest
 }

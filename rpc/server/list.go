@@ -7,21 +7,21 @@ import (
 	"github.com/runnel-rpc/runnel/session"
 )
 
-// listBatch is how many sessions list takes from the registry at a time.
+// listBatch is how many sessions list gets from the registry at a time.
 const listBatch = 256
 
-// list answers with a page of the caller's sessions. The place behind a page is the Created of its last session, so no
-// page depends on what becomes of the sessions of another, and the server keeps nothing.
+// list replies with a page of the principal's sessions. next is the Created of the last session of a page, so a page does
+// not depend on the sessions of another one, and the server keeps no state.
 func list(r *request, p *rpc.ListParams) answer {
-	before, err := listPlace(p.After)
+	before, err := listBefore(p.After)
 	if err != nil {
 		return result(nil, err)
 	}
 	return result(lazyResult(func() []byte { return r.conn.page(p, before) }), nil)
 }
 
-// listPlace is where a page begins that is behind next, the one of an earlier page.
-func listPlace(next string) (before int64, err *rpc.Error) {
+// listBefore returns before which Created a page begins, for the next of an earlier page. 0 is now.
+func listBefore(next string) (before int64, err *rpc.Error) {
 	if next == "" {
 		return 0, nil
 	}
@@ -32,7 +32,8 @@ func listPlace(next string) (before int64, err *rpc.Error) {
 	return before, nil
 }
 
-// page is a result of list: the newest sessions that were created before and match, as many as are asked for and fit.
+// page returns a result of list: the newest matching sessions that were created before that time, up to the limit of the
+// client and as many as fit into a message.
 func (c *conn) page(p *rpc.ListParams, before int64) []byte {
 	pg := listPage{text: []byte(`{"sessions":[`), params: p}
 	for !pg.full {
@@ -55,11 +56,11 @@ type listPage struct {
 	params    *rpc.ListParams
 	count     int64
 	last      int64 // the Created of the last session
-	full      bool  // there is another session that matches
-	truncated bool  // which did not fit
+	full      bool  // there is another matching session
+	truncated bool  // it did not fit into the message
 }
 
-// add puts a session behind the others if it matches. The first one fits by itself: see statusText.
+// add appends a session if it matches. The first one always fits: see statusText.
 func (pg *listPage) add(s *session.Session) {
 	if !matches(s.Spec().Labels, pg.params.Labels) {
 		return
@@ -85,7 +86,7 @@ func (pg *listPage) add(s *session.Session) {
 	pg.last = s.Created()
 }
 
-// pageEndBytes is more than a page has around its sessions.
+// pageEndBytes is an upper bound of the JSON of a page without its sessions.
 const pageEndBytes = 128
 
 func (pg *listPage) end() []byte {

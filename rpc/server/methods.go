@@ -55,8 +55,8 @@ func ignore(name string) *method {
 	return &method{
 		Method: rpc.Method{
 			Name:        name,
-			Summary:     "Accepted, without effect.",
-			Description: "Common clients send it on their own. It takes any params.",
+			Summary:     "Accepted without effect.",
+			Description: "Some clients send it automatically. It accepts any params.",
 		},
 		begin: func(*request) answer { return result(nil, nil) },
 	}
@@ -74,59 +74,59 @@ func types(samples ...any) []reflect.Type {
 var methods = []*method{
 	define(rpc.MethodExecute, "Run a command as a session.", execute, details{
 		description: "Answered when the process runs, or with `wait` when the session has ended, or `wait_timeout` has passed. The connection is attached: it gets the session's events. " +
-			"Sent as a notification it runs, and is answered by its events alone.",
+			"Sent as a notification, it has no reply but its events.",
 		results: types(rpc.ExecuteResult{}, rpc.Captured{}, rpc.StillRunning{}),
 		errors: []int{rpc.CodeCommandNotAllowed, rpc.CodeSessionNotFound, rpc.CodeSessionLimit, rpc.CodeSessionExists, rpc.CodeSpawnFailed,
 			rpc.CodeShuttingDown, rpc.CodeRequestCanceled},
 		capability: true,
 	}),
 	define(rpc.MethodControl, "Pause, resume, signal, resize or cancel a session.", control, details{
-		description: "It acts on the whole process tree. Pausing a paused session is no error.",
+		description: "It acts on the whole process tree. Pausing a paused session is not an error.",
 		results:     types(rpc.ControlResult{}),
 		errors:      []int{rpc.CodeSessionNotFound, rpc.CodeNotRunning, rpc.CodeRequestCanceled},
 		capability:  true,
 	}),
 	define(rpc.MethodCancel, "End a session's whole tree and wait until it is gone.", cancel, details{
-		description: "The stop signal, then after `grace` SIGKILL. Answered once the whole tree is gone or given up on; at once if the session had ended.",
+		description: "Sends the stop signal, and SIGKILL after `grace`. Answered when the session has ended; at once if it had ended before.",
 		results:     types(rpc.CancelResult{}),
 		errors:      []int{rpc.CodeSessionNotFound, rpc.CodeRequestCanceled},
 		capability:  true,
 	}),
-	define(rpc.MethodWrite, "Feed a session's stdin.", write, details{
-		description: "Answered once the data is in the session's bounded stdin queue. Writes are accepted in the order in which they were sent.",
+	define(rpc.MethodWrite, "Write to a session's stdin.", write, details{
+		description: "Answered when the data is in the session's bounded stdin queue. Writes are accepted in the order in which they are sent.",
 		results:     types(rpc.WriteResult{}),
 		errors:      []int{rpc.CodeSessionNotFound, rpc.CodeNotRunning, rpc.CodeStdinClosed, rpc.CodeRequestCanceled},
 		capability:  true,
 	}),
 	define(rpc.MethodWait, "Wait for a session's completion record.", wait, details{
-		description: "Whatever becomes of the wait, the session goes on.",
+		description: "A canceled wait, or one that times out, does not affect the session.",
 		results:     types(rpc.Captured{}),
 		errors:      []int{rpc.CodeSessionNotFound, rpc.CodeDeadline, rpc.CodeSpawnFailed, rpc.CodeShuttingDown, rpc.CodeRequestCanceled},
 		capability:  true,
 	}),
 	define(rpc.MethodRead, "Read a session's events from its log.", read, details{
-		description: "For clients that take no notifications. It paces a session to which its connection is attached with `stream:false`. " +
-			"Empty at `timeout`.",
+		description: "For clients that do not handle notifications. If the connection is attached with `stream:false`, the session is paced by its reads. " +
+			"The result is empty after `timeout`.",
 		results:    types(rpc.ReadResult{}),
 		errors:     []int{rpc.CodeSessionNotFound, rpc.CodeSpawnFailed, rpc.CodeShuttingDown, rpc.CodeRequestCanceled},
 		capability: true,
 	}),
 	define(rpc.MethodAttach, "Get the events of a session on this connection.", attach, details{
-		description: "The events behind `after_seq` are replayed, and then followed; sent alone, the reply comes before them. Attaching again moves the place.",
+		description: "Sends the events after `after_seq`, and then those that follow. Outside of a batch, the reply is ahead of them. Attaching again moves the position.",
 		results:     types(rpc.AttachResult{}),
 		errors:      []int{rpc.CodeSessionNotFound},
 		capability:  true,
 	}),
 	define(rpc.MethodAck, "Open the window of an attached session.", ack, details{
-		description: "Usually sent as a notification. Without effect where the connection is not attached, or has no window.",
+		description: "Usually sent as a notification. It has no effect if the connection is not attached or has no window.",
 		errors:      []int{rpc.CodeSessionNotFound},
 	}),
-	define(rpc.MethodDetach, "Get no more events of a session.", detach, details{
-		description: "It never ends the session, whatever its `on_disconnect`: its `linger` starts.",
+	define(rpc.MethodDetach, "End the events of a session on this connection.", detach, details{
+		description: "It never ends the session, regardless of `on_disconnect`; its `linger` starts.",
 		results:     types(rpc.DetachResult{}),
 		errors:      []int{rpc.CodeSessionNotFound},
 	}),
-	define(rpc.MethodStatus, "Tell a session's state.", status, details{
+	define(rpc.MethodStatus, "Get a session's state.", status, details{
 		results:    types(rpc.StatusResult{}),
 		errors:     []int{rpc.CodeSessionNotFound},
 		capability: true,
@@ -140,7 +140,7 @@ var methods = []*method{
 		capability: true,
 	}),
 	define(rpc.MethodCancelRequest, "Cancel a request of this connection.", cancelRequest, details{
-		description: "A waiting `execute` is canceled and answers its completion record; other waits end with -32800, and what they waited for goes on. " +
+		description: "A waiting `execute` cancels its session and is answered with the completion record. Other waits end with -32800 and have no effect on the session. " +
 			"An unknown id is ignored.",
 		notification: true,
 	}),

@@ -96,7 +96,7 @@ func (o Options) withDefaults(sessions *session.Registry) Options {
 	if d.Environ == nil {
 		d.Environ = os.Environ()
 	}
-	d.enterDirectory()
+	d.setDirectory()
 	return o
 }
 

@@ -5,16 +5,16 @@ import (
 	"net"
 )
 
-// peer is what is known of a connection before it says anything.
+// peer describes a connection when it is accepted.
 type peer struct {
 	conn net.Conn
-	unix bool // came over a Unix socket
-	own  bool // and from this user's process
+	unix bool // the connection is a Unix socket
+	own  bool // and the peer is a process of the server's user
 }
 
 type peerKey struct{}
 
-// connContext is the http.Server's: it looks at a connection once, when it is accepted.
+// connContext is the ConnContext hook of the http.Server. The peer is determined once for each connection.
 func connContext(ctx context.Context, c net.Conn) context.Context {
 	p := peer{conn: c}
 	if u, ok := c.(*net.UnixConn); ok {

@@ -9,7 +9,7 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-// read answers with what follows a place in a session's log, once there is something.
+// read replies with the events after a position in a session's log, as soon as there is one.
 func read(r *request, p *rpc.ReadParams) answer {
 	s, err := r.conn.find(p.SessionID)
 	if err != nil {
@@ -32,7 +32,7 @@ func read(r *request, p *rpc.ReadParams) answer {
 	})
 }
 
-// reading is one read: a cursor of its own on the log, and how far it may go.
+// reading is one read: a cursor of its own on the log, and its bounds.
 type reading struct {
 	s       *session.Session
 	dialect *dialect
@@ -40,8 +40,8 @@ type reading struct {
 	ready   chan struct{}
 	release func()
 	after   int64
-	last    int64 // the place behind which nothing is read
-	max     int64 // bytes of output
+	last    int64 // the position at which the read ends
+	max     int64 // most bytes of output
 }
 
 func newReading(s *session.Session, p *rpc.ReadParams, d *dialect) *reading {
@@ -64,7 +64,7 @@ func (rd *reading) close() {
 	rd.release()
 }
 
-// await waits until there is something to read, or nothing will ever be.
+// await waits until there is something to read, or the log has ended.
 func (rd *reading) await(ctx context.Context) error {
 	done := rd.s.Done()
 	for !rd.cursor.Pending() && !rd.atEnd() {
@@ -74,7 +74,7 @@ func (rd *reading) await(ctx context.Context) error {
 			if v := rd.s.View(); v.Failure != nil {
 				return v.Failure
 			}
-			done = nil // the record is there to be read
+			done = nil // the record is in the log
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -82,15 +82,16 @@ func (rd *reading) await(ctx context.Context) error {
 	return nil
 }
 
-// atEnd reports whether the completion record lies behind the cursor.
+// atEnd reports whether the completion record was read.
 func (rd *reading) atEnd() bool {
 	rec := rd.s.View().Record
 	return rec != nil && max(rd.cursor.Seq(), rd.after) >= rec.Seq
 }
 
-// bound settles how far the read goes, and returns what its reply has to stay behind: what the connection's own
-// lane tells of the same. A lane with a window may wait for the client and so is not waited for.
-func (rd *reading) bound(sub *subscription) (behind <-chan struct{}) {
+// bound sets the position at which the read ends. If the connection has a subscription of the session, the reply is
+// ordered after the same events of it, and bound returns the channel to wait for. A subscription with a window may wait
+// for the client, so it has no such order.
+func (rd *reading) bound(sub *subscription) (sent <-chan struct{}) {
 	v := rd.s.View()
 	rd.last = v.Last
 	switch {
@@ -104,13 +105,13 @@ func (rd *reading) bound(sub *subscription) (behind <-chan struct{}) {
 }
 
 const (
-	// eventBytes is more than the text of any event takes but for its output.
+	// eventBytes is an upper bound of the JSON of an event without its output.
 	eventBytes = 2 << 10
-	// swell is what JSON makes of a byte of output at most: \u0000, U+FFFD as it is, or base64.
-	swell = 6
+	// maxExpansion is the most bytes of JSON per byte of output: \u0000.
+	maxExpansion = 6
 )
 
-// encode takes what there is, as much as fits into the reply.
+// encode returns the result: the events up to the end of the read, or as many as fit into the reply.
 func (rd *reading) encode() []byte {
 	e := newEventEncoder(rd.s.Spec(), rd.dialect)
 	guess := max(0, min(rd.last-rd.cursor.Seq(), rd.max, rpc.MaxFrameBytes-maxReplyOverhead))
@@ -118,7 +119,7 @@ func (rd *reading) encode() []byte {
 	empty := len(b)
 	at, done, left := min(rd.after, rd.last), rd.atEnd(), rd.max
 	for !done && left > 0 && rd.cursor.Seq() < rd.last {
-		room := int64(rpc.MaxFrameBytes-maxReplyOverhead-len(b))/swell - eventBytes
+		room := int64(rpc.MaxFrameBytes-maxReplyOverhead-len(b))/maxExpansion - eventBytes
 		if room <= 0 {
 			break
 		}

@@ -19,7 +19,7 @@ var reasons = [...]string{
 	session.Shutdown:       rpc.ReasonShutdown,
 }
 
-// completion is the completion record as the wire has it.
+// completion converts a completion record.
 func completion(id string, r *session.Record) rpc.Completion {
 	c := rpc.Completion{
 		SessionID:         id,
@@ -55,7 +55,7 @@ func completion(id string, r *session.Record) rpc.Completion {
 	return c
 }
 
-// exitStatus is how a command ended; nothing of it is set where that is not known.
+// exitStatus returns how a command ended; its members are nil if that is not known.
 func exitStatus(code int, sig syscall.Signal, known bool) (s rpc.ExitStatus) {
 	switch {
 	case !known:
@@ -68,7 +68,7 @@ func exitStatus(code int, sig syscall.Signal, known bool) (s rpc.ExitStatus) {
 	return s
 }
 
-// statusOf follows the reason.
+// statusOf derives the status of a completion record from its reason.
 func statusOf(c *rpc.Completion) string {
 	switch {
 	case c.Reason == rpc.ReasonCanceled:
@@ -107,7 +107,7 @@ func heldLimits(all []process.Held) (list []rpc.HeldLimit) {
 	return list
 }
 
-// sessionStatus is what status and list tell of a session that was seen as v.
+// sessionStatus returns the status of a session for its view v.
 func sessionStatus(s *session.Session, v *session.View) rpc.SessionStatus {
 	spec := s.Spec()
 	command := spec.Command.(rpc.Command)

@@ -7,24 +7,24 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// refusalPause is how often refusals of one kind are logged.
+// refusalPause is the shortest time between two log lines about refusals for the same reason.
 const refusalPause = time.Second
 
-// refusals logs who was refused, so that nobody fills the log by being refused: the first of a kind at once, and while
-// more come, one line a second with their number. Its methods may be called concurrently.
+// refusals logs refused connections at a bounded rate: the first one for a reason at once, and then one line per second
+// with the number of further ones. Its methods may be called concurrently.
 type refusals struct {
 	log zerolog.Logger
 
 	mu     sync.Mutex
-	kinds  map[string]*refusal // those of which one was logged less than refusalPause ago
+	kinds  map[string]*refusal // by reason: those logged less than refusalPause ago
 	closed bool
 }
 
-// refusal is a kind of them.
+// refusal counts the refusals for one reason.
 type refusal struct {
 	timer  *time.Timer
-	count  int    // since the last line
-	remote string // whose was the newest of these
+	count  int    // since the last log line
+	remote string // address of the newest one
 	status int
 }
 
@@ -32,7 +32,7 @@ func newRefusals(log zerolog.Logger) *refusals {
 	return &refusals{log: log, kinds: make(map[string]*refusal)}
 }
 
-// add counts a refusal. Why is its kind, one of a few texts; status is the HTTP status, 0 for none.
+// add counts a refusal. why is one of a few texts; status is the HTTP status, 0 for none.
 func (r *refusals) add(why, remote string, status int) {
 	r.mu.Lock()
 	k := r.kinds[why]
@@ -48,7 +48,7 @@ func (r *refusals) add(why, remote string, status int) {
 	}
 }
 
-// report logs what came since the last line of that kind. A second without any ends the counting.
+// report logs the refusals for a reason since the last log line. If there are none, it stops the counting.
 func (r *refusals) report(why string) {
 	r.mu.Lock()
 	k := r.kinds[why]
@@ -77,7 +77,7 @@ func (r *refusals) line(why, remote string, status, n int) {
 	e.Msg("refused")
 }
 
-// close logs what is not logged yet, and starts no timers any more.
+// close logs the refusals that are not logged yet. No timer is started afterwards.
 func (r *refusals) close() {
 	r.mu.Lock()
 	r.closed = true

@@ -6,19 +6,20 @@ import (
 	"unicode/utf8"
 )
 
-// maxArgument is the longest single argument that execve(2) takes: MAX_ARG_STRLEN, which counts the NUL, with pages of
-// 4 KiB. Where pages are larger, longer ones would do.
+// maxArgument is the longest argument that execve(2) accepts with pages of 4 KiB, in bytes: MAX_ARG_STRLEN without the
+// NUL. With larger pages it accepts longer ones.
 const maxArgument = 32*4096 - 1
 
-// shellArgv runs a string command: SHELL -c COMMAND. A command that is too long for one argument goes in several, which
-// the shell joins and evaluates once it has dropped them, so that $0, $#, stdin and the exit status are the same.
+// shellArgv returns the arguments that run a string command: SHELL -c COMMAND. A command that is too long for one argument
+// is split into several. The shell joins them, removes them from its positional parameters and evaluates the command, so
+// that $0, $#, stdin and the exit status are the same.
 func shellArgv(shell, command string) []string {
 	if len(command) <= maxArgument {
 		return []string{shell, "-c", command}
 	}
 	var script strings.Builder
 	script.WriteString(`eval "set --; `)
-	argv := []string{shell, "-c", "", shell} // the last one is $0, as the shell sets it otherwise
+	argv := []string{shell, "-c", "", shell} // the last one is $0, which the shell sets to its own name otherwise
 	for command != "" {
 		n := cut(command)
 		argv, command = append(argv, command[:n]), command[n:]
@@ -29,7 +30,7 @@ func shellArgv(shell, command string) []string {
 	return argv
 }
 
-// cut is the length of the longest piece at the beginning of s that fits into an argument and ends behind a character.
+// cut returns the length of the longest prefix of s that fits into an argument and ends after a character.
 func cut(s string) int {
 	if len(s) <= maxArgument {
 		return len(s)

@@ -16,13 +16,13 @@ import (
 // defaultCapture is the default of capture_bytes.
 const defaultCapture = 64 << 10
 
-// spec resolves the params of an execute: every default is filled in, and what is not known is refused.
+// spec checks the params of an execute and returns the session's spec, with all defaults filled in.
 func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.Error) {
 	id, err := sessionID(p.SessionID)
 	if err != nil {
 		return session.Spec{}, err
 	}
-	p.SessionID = id // or a retry that spells it otherwise would seem to be another execute
+	p.SessionID = id // a retry with another spelling has the same fingerprint
 	term, err := terminal(p)
 	if err != nil {
 		return session.Spec{}, err
@@ -46,7 +46,7 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 		return session.Spec{}, err
 	}
 	keep, silence := p.OnDisconnect == rpc.OnDisconnectKeep, d.StreamTimeout
-	if keep || term != nil { // who is away, or at a terminal, may think
+	if keep || term != nil { // silence is normal at a terminal and while no client is attached
 		silence = 0
 	}
 	var capture int64
@@ -81,7 +81,7 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 	}, nil
 }
 
-// checkCapture checks what an execute answers with.
+// checkCapture checks the params for the output in the result of an execute.
 func (d *Defaults) checkCapture(p *rpc.ExecuteParams) *rpc.Error {
 	if captureBytes(p.CaptureBytes, 0) > d.replayBytes {
 		return rpc.InvalidParams("capture_bytes", "capture_bytes must be at most %d", d.replayBytes)
@@ -95,14 +95,14 @@ func (d *Defaults) checkCapture(p *rpc.ExecuteParams) *rpc.Error {
 	return nil
 }
 
-// fingerprint tells params that differ from each other. It is kept as long as the session, so it is short.
+// fingerprint returns a short string that differs for different params. It is kept as long as the session.
 func fingerprint(p *rpc.ExecuteParams) string {
 	sum := sha256.Sum256(mustMarshal(p))
 	return string(sum[:])
 }
 
-// weight is about how many bytes of what the client said are kept as long as the session: the command, the name of
-// its terminal and the labels. Strings and members of a map take some bytes besides their text.
+// weight returns about how many bytes of the params are kept as long as the session: the command, the name of its terminal
+// and the labels. It includes an overhead per string and per member of a map.
 func weight(p *rpc.ExecuteParams) (n int64) {
 	const perString, perLabel = 16, 48
 	n = int64(len(p.Command.Shell))
@@ -130,8 +130,8 @@ func output(p *rpc.ExecuteParams) stream.ReaderOptions {
 	return o
 }
 
-// terminal is the one that an execute asks for, or nil. Its TERM is the client's, by term or else by env, and
-// never the server's, which tells of another terminal.
+// terminal returns the terminal of an execute, or nil. Its TERM is that of term or else of env, and never the server's,
+// which belongs to another terminal.
 func terminal(p *rpc.ExecuteParams) (*process.Terminal, *rpc.Error) {
 	if p.PTY == nil {
 		return nil, nil
@@ -141,12 +141,12 @@ func terminal(p *rpc.ExecuteParams) (*process.Terminal, *rpc.Error) {
 		t.Term = *own
 	}
 	if p.Stdin == rpc.StdinNone {
-		return nil, rpc.InvalidParams("stdin", `stdin "none" can't be had with pty: a terminal is read from too`)
+		return nil, rpc.InvalidParams("stdin", `stdin must not be "none" with pty`)
 	}
 	return t, checkVariable("pty.term", "TERM", p.PTY.Term)
 }
 
-// limits are those that were asked for, and the server's.
+// limits returns the limits of the client and, for those that it leaves out, of the server.
 func (d *Defaults) limits(p *rpc.Limits) (process.Limits, *rpc.Error) {
 	if p == nil {
 		p = &rpc.Limits{}
@@ -179,7 +179,7 @@ func (d *Defaults) limits(p *rpc.Limits) (process.Limits, *rpc.Error) {
 	return all, nil
 }
 
-// wholeSeconds rounds up, since the kernel counts whole ones; more than a life's worth is a life's worth.
+// wholeSeconds rounds up to the whole seconds of setrlimit(2), 1 to 2^32.
 func wholeSeconds(s *float64) *int64 {
 	if s == nil {
 		return nil
@@ -195,7 +195,7 @@ func orDefault(s rpc.Seconds, d time.Duration) time.Duration {
 	return d
 }
 
-// sessionID checks a client's own id and gives it its one spelling, or makes one.
+// sessionID returns the canonical spelling of a client's id, or a new id for "".
 func sessionID(id string) (string, *rpc.Error) {
 	if id == "" {
 		return uuid.NewString(), nil

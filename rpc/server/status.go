@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	// maxStatusBytes is the longest text of a session's status. It fits into a message, and into a page of list.
+	// maxStatusBytes is the longest JSON of a session's status, which fits into a message and into a page of list.
 	maxStatusBytes = rpc.MaxFrameBytes - maxReplyOverhead - pageEndBytes
-	// shortCommandBytes is what is told of a command where all of it does not fit.
+	// shortCommandBytes is the length to which a command is shortened that does not fit.
 	shortCommandBytes = 16 << 10
 )
 
@@ -32,9 +32,9 @@ func status(r *request, p *rpc.SessionParams) answer {
 	return result(lazyResult(func() []byte { return withInput(statusText(st), s) }), nil)
 }
 
-// statusText is the text of a status, of which parts are left out where all of it does not fit into a message: what a
-// client said may take more bytes in a reply than in its own message. The command is shortened first, and then the
-// longest labels are left out.
+// statusText returns the JSON of a status. Params may be longer in a reply than in the message of the client, by escapes
+// and base64. If the status does not fit into a message, the command is shortened, and then the longest labels are left
+// out.
 func statusText(st rpc.SessionStatus) []byte {
 	text := plainText(st)
 	if len(text) <= maxStatusBytes {
@@ -63,8 +63,8 @@ func statusText(st rpc.SessionStatus) []byte {
 	return plainText(st)
 }
 
-// shortenCommand leaves shortCommandBytes of a longer command, and reports whether it was one. An argument counts some
-// bytes besides its text.
+// shortenCommand shortens a command to shortCommandBytes, including an overhead per argument, and reports whether it was
+// longer.
 func shortenCommand(c *rpc.Command) bool {
 	const perArgument = 4
 	if len(c.Shell) > shortCommandBytes {
@@ -82,7 +82,7 @@ func shortenCommand(c *rpc.Command) bool {
 	return false
 }
 
-// prefix is the first n bytes of s, or a few less where that would go through a character.
+// prefix returns the longest prefix of s that has at most n bytes and ends after a character.
 func prefix(s string, n int) string {
 	for k := 0; k < utf8.UTFMax-1 && n > 0 && !utf8.RuneStart(s[n]); k++ {
 		n--
@@ -90,7 +90,7 @@ func prefix(s string, n int) string {
 	return s[:n]
 }
 
-// plainText is the JSON of v without the escapes that HTML would need.
+// plainText returns the JSON of v without escapes for HTML.
 func plainText(v any) []byte {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

@@ -9,22 +9,22 @@ import (
 	"syscall"
 )
 
-// unauthenticated are the TCP connections that nobody has authenticated: those that are not, or not yet, a WebSocket. They are
-// bounded, because each holds a descriptor and memory: one too many closes the oldest. Connections over the Unix socket
-// are the owner's and not among them. Its methods may be called concurrently.
+// unauthenticated contains the TCP connections that are not WebSockets, or not yet. Their number is bounded, because each
+// has a descriptor and memory: one too many closes the oldest. Connections over the Unix socket are not counted. The
+// methods may be called concurrently.
 type unauthenticated struct {
 	most     int
 	refusals *refusals
 
 	mu    sync.Mutex
-	conns []net.Conn // the oldest first
+	conns []net.Conn // oldest first
 }
 
 func newUnauthenticated(most int, r *refusals) *unauthenticated {
 	return &unauthenticated{most: most, refusals: r}
 }
 
-// state is the http.Server's ConnState.
+// state is the ConnState hook of the http.Server.
 func (u *unauthenticated) state(c net.Conn, s http.ConnState) {
 	switch s {
 	case http.StateNew:
@@ -67,20 +67,20 @@ func (u *unauthenticated) closeOldest(why string) {
 	u.conns = slices.Delete(u.conns, 0, 1)
 	u.mu.Unlock()
 	if tcp, ok := c.(*net.TCPConn); ok {
-		_ = tcp.SetLinger(0) // by RST: the kernel keeps nothing for a peer that does not close
+		_ = tcp.SetLinger(0) // close by RST, so that the kernel keeps no state for a peer that does not close
 	}
 	_ = c.Close()
 	u.refusals.add(why, c.RemoteAddr().String(), 0)
 }
 
-// listener is one that no lack of resources ends: what accept(2) may fail with for a while is temporary, and the
-// http.Server tries again after a pause.
+// listener turns the errors of accept(2) that pass by themselves into temporary ones, after which the http.Server tries
+// again.
 type listener struct {
 	net.Listener
 	unauthenticated *unauthenticated
 }
 
-// Accept implements net.Listener. Without a descriptor for a new connection it closes the oldest unauthenticated one.
+// Accept implements net.Listener. If there is no free descriptor, it closes the oldest unauthenticated connection.
 func (l listener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	switch {
@@ -94,14 +94,14 @@ func (l listener) Accept() (net.Conn, error) {
 	return nil, acceptError{err}
 }
 
-// passing are the errors of accept(2) that end by themselves: lack of memory, and those of the connection or the network
-// that Linux reports for the next connection.
+// passing are the errors of accept(2) that pass by themselves: lack of memory, and pending network errors of the new
+// connection, which Linux returns from accept.
 var passing = []syscall.Errno{
 	syscall.ENOBUFS, syscall.ENOMEM, syscall.EPERM, syscall.EPROTO, syscall.ECONNABORTED, syscall.ECONNRESET,
 	syscall.ENETDOWN, syscall.ENOPROTOOPT, syscall.EHOSTDOWN, syscall.EHOSTUNREACH, syscall.ENETUNREACH,
 }
 
-// acceptError is temporary to the http.Server, which pauses for 5 ms to 1 s and goes on.
+// acceptError is a temporary error. The http.Server pauses for 5 ms to 1 s and accepts again.
 type acceptError struct{ error }
 
 func (acceptError) Timeout() bool   { return false }

@@ -17,7 +17,7 @@ func write(r *request, p *rpc.WriteParams) answer {
 		return result(nil, err)
 	}
 	w := s.Write(data, p.Offset, p.EOF)
-	if isDone(w.Done) { // the reply need not race with what the process answers
+	if isDone(w.Done) { // without a goroutine, so that the reply is ahead of the output that the data causes
 		return result(rpc.WriteResult{StdinBytes: w.Total}, w.Err)
 	}
 	return later(func(ctx context.Context) (any, error) {
@@ -29,7 +29,7 @@ func write(r *request, p *rpc.WriteParams) answer {
 	})
 }
 
-// input is the data of a write, which may be left out where there is an eof.
+// input returns the data of a write, which may be left out with eof.
 func input(p *rpc.WriteParams) ([]byte, *rpc.Error) {
 	switch {
 	case p.Data == nil && !p.EOF:
