@@ -60,7 +60,7 @@ type ExecuteParams struct {
 	// `lines` sends whole lines, as many as are ready; `raw` sends chunks as they are read. The default is `lines`, and
 	// `raw` with `pty`.
 	Mode string `json:"mode,omitempty" enum:"lines,raw"`
-	// The longest line in bytes, without its newline. The default is the server's, 1 MiB unless configured.
+	// The longest line in bytes, without its newline. The default is 1 MiB.
 	MaxLineBytes *int64 `json:"max_line_bytes,omitempty" min:"1" max:"1073741824"`
 	// What is done with a longer line: `truncate` ends it with `...`, `split` cuts it into pieces.
 	Overflow string `json:"overflow,omitempty" enum:"truncate,split" default:"truncate"`

@@ -76,7 +76,7 @@ var methods = []*method{
 		description: "Answered when the process runs, or with `wait` when the session has ended, or `wait_timeout` has passed. The connection is attached: it gets the session's events. " +
 			"Sent as a notification, it has no reply but its events.",
 		results: types(rpc.ExecuteResult{}, rpc.Captured{}, rpc.StillRunning{}),
-		errors: []int{rpc.CodeCommandNotAllowed, rpc.CodeSessionNotFound, rpc.CodeSessionLimit, rpc.CodeSessionExists, rpc.CodeSpawnFailed,
+		errors: []int{rpc.CodeSessionNotFound, rpc.CodeSessionLimit, rpc.CodeSessionExists, rpc.CodeSpawnFailed,
 			rpc.CodeShuttingDown, rpc.CodeRequestCanceled},
 		capability: true,
 	}),
