@@ -3,8 +3,6 @@
 package main
 
 import (
-	"context"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -70,13 +68,5 @@ func benchServer(b *testing.B, path, containment string) *client.Client {
 	if !poll(func() bool { _, err := os.Stat(ready); return err == nil }) {
 		b.Fatal(path + " does not start")
 	}
-	c, err := client.Dial(b.Context(), socketURL, client.Options{Dial: func(ctx context.Context) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", socket)
-	}})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = c.Close() })
-	return c
+	return dialSocket(b, socket)
 }

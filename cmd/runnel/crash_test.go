@@ -24,7 +24,7 @@ func runawayTrees(t *testing.T, p *testDir, trees int) (tag string) {
 	if out, err := exec.Command("go", "build", "-o", program, "../../process/testdata/runaway").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	c := p.dialSocket(t)
+	c := dialSocket(t, p.socket())
 	tag = "tag." + filepath.Base(p.dir)
 	params := rpc.ExecuteParams{
 		Command:      rpc.Command{Argv: []string{program, tag, "fork,double,setsid,close,ignore,clearenv,stay"}},
@@ -62,15 +62,10 @@ func TestCleanupAfterACrash(t *testing.T) {
 	const trees = 50
 	for _, kind := range []process.Containment{process.Cgroup, process.Marker} {
 		t.Run(string(kind), func(t *testing.T) {
-			h, err := process.Open(process.Options{Containment: kind})
-			if err != nil {
-				t.Skip(err)
-			}
-			_ = h.Close()
+			skipUnavailable(t, kind)
 			p := newTestDir(t)
 			bystander := p.start(t, "sleep", "600")
-			other, _ := p.serve(t, "--containment="+string(kind), "--socket="+p.path("other"), "--token-file="+p.path("token"))
-			_ = other
+			p.serve(t, "--containment="+string(kind), "--socket="+p.path("other"), "--token-file="+p.path("token"))
 			x := p.runnel(t, "run", "--url="+urlIn(t, p), "--token-file="+p.path("token"), "-c", "echo $$; exec sleep 600")
 			stays := x.readLine()
 			server, _ := p.serve(t, "--containment="+string(kind))

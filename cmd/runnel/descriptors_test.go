@@ -3,7 +3,6 @@
 package main
 
 import (
-	"context"
 	"net"
 	"os"
 	"strconv"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/rpc"
-	"github.com/runnel-rpc/runnel/rpc/client"
 )
 
 // exhaust uses up the descriptors of a server: it sets RLIMIT_NOFILE to 128, and opens idle
@@ -67,21 +65,10 @@ func exhaust(t *testing.T, pid int, address string) (release func()) {
 func TestCancelWithoutFreeDescriptors(t *testing.T) {
 	for _, kind := range []process.Containment{process.Cgroup, process.Marker} {
 		t.Run(string(kind), func(t *testing.T) {
-			h, err := process.Open(process.Options{Containment: kind})
-			if err != nil {
-				t.Skip(err)
-			}
-			_ = h.Close()
+			skipUnavailable(t, kind)
 			p := newTestDir(t)
 			server, ready := p.serve(t, "--containment="+string(kind))
-			var d net.Dialer
-			c, err := client.Dial(t.Context(), socketURL, client.Options{Dial: func(ctx context.Context) (net.Conn, error) {
-				return d.DialContext(ctx, "unix", p.socket())
-			}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer c.Close()
+			c := dialSocket(t, p.socket())
 			const loop = `while :; do sleep 60 & wait; done`
 			pids := p.path("pids")
 			var started rpc.ExecuteResult
@@ -92,7 +79,7 @@ func TestCancelWithoutFreeDescriptors(t *testing.T) {
 			awaitLines(t, pids, 2)
 			release := exhaust(t, server.Process.Pid, strings.TrimSuffix(strings.TrimPrefix(ready.URL, "ws://"), "/ws"))
 			var res rpc.CancelResult
-			err = c.Call(t.Context(), rpc.MethodCancel, rpc.CancelParams{SessionID: started.SessionID, Grace: rpc.Seconds{Set: true, D: 1e8}}, &res)
+			err := c.Call(t.Context(), rpc.MethodCancel, rpc.CancelParams{SessionID: started.SessionID, Grace: rpc.Seconds{Set: true, D: 1e8}}, &res)
 			release()
 			if err != nil || res.Status != rpc.StatusCanceled || !res.Escalated || len(res.Survivors) > 0 || !res.SurvivorsVerified {
 				t.Errorf("%+v, %v", res, err)

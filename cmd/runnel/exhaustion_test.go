@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -70,15 +69,7 @@ func (p *testDir) serveIn(t *testing.T, dir string, args ...string) (*program, *
 	if !poll(func() bool { r, _ := readReady(p.path("ready")); return r.PID == x.Process.Pid }) {
 		t.Fatal("not ready:", x.stderrText())
 	}
-	var d net.Dialer
-	c, err := client.Dial(t.Context(), socketURL, client.Options{Dial: func(ctx context.Context) (net.Conn, error) {
-		return d.DialContext(ctx, "unix", p.socket())
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Close() })
-	return x, c
+	return x, dialSocket(t, p.socket())
 }
 
 // call sends a request and returns an error reply. Any other error fails the test.

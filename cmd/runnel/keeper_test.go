@@ -56,17 +56,25 @@ func (p *testDir) awaitCleanup(t *testing.T, pids ...string) {
 	}
 }
 
+// skipUnavailable skips the test if this machine does not have a containment.
+func skipUnavailable(t *testing.T, kind process.Containment) {
+	t.Helper()
+	h, err := process.Open(process.Options{Containment: kind})
+	if err != nil {
+		t.Skip(err)
+	}
+	_ = h.Close()
+}
+
+// eachContainment runs a keeper test with each containment. Script is a command that prints the ids
+// of its processes.
 func eachContainment(t *testing.T, f func(t *testing.T, kind process.Containment, script string)) {
 	if runtime.GOOS != "linux" {
 		t.Skip("keepers exist on Linux only")
 	}
 	for _, kind := range []process.Containment{process.Cgroup, process.Marker, process.Group} {
 		t.Run(string(kind), func(t *testing.T) {
-			h, err := process.Open(process.Options{Containment: kind})
-			if err != nil {
-				t.Skip(err)
-			}
-			_ = h.Close()
+			skipUnavailable(t, kind)
 			script := "trap '' TERM HUP; setsid sleep 600 & echo $!; sleep 600 & echo $!; echo $$; wait"
 			if kind == process.Group { // a process that calls setsid is not contained
 				script = strings.Replace(script, "setsid ", "", 1)

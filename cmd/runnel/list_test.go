@@ -4,31 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/coder/websocket"
 
 	"github.com/runnel-rpc/runnel/rpc"
-	"github.com/runnel-rpc/runnel/rpc/client"
 )
-
-// dialSocket connects to the server of p.
-func (p *testDir) dialSocket(t *testing.T) *client.Client {
-	t.Helper()
-	c, err := client.Dial(t.Context(), socketURL, client.Options{Dial: func(ctx context.Context) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", p.socket())
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Close() })
-	return c
-}
 
 // TestSessionsOnManyPages: ps lists the sessions of all pages, and all are searched for a prefix of
 // an id.
@@ -36,7 +18,7 @@ func TestSessionsOnManyPages(t *testing.T) {
 	t.Parallel()
 	p := newTestDir(t)
 	p.serve(t)
-	c := p.dialSocket(t)
+	c := dialSocket(t, p.socket())
 	ids := []string{ // oldest first
 		"aaaaaaaa-0000-4000-8000-000000000001",
 		"bbbbbbbb-0000-4000-8000-000000000002",
@@ -80,12 +62,7 @@ func TestSessionsOnManyPages(t *testing.T) {
 // message.
 func TestSessionsOfAServerWithoutPages(t *testing.T) {
 	t.Parallel()
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ws, err := websocket.Accept(w, r, nil)
-		if err != nil {
-			return
-		}
-		defer ws.CloseNow()
+	url := fakeServer(t, func(ws *websocket.Conn) {
 		ctx := context.Background()
 		_ = ws.Write(ctx, websocket.MessageText, []byte(`{"jsonrpc":"2.0","method":"connected","params":{}}`))
 		_, text, _ := ws.Read(ctx)
@@ -98,10 +75,9 @@ func TestSessionsOfAServerWithoutPages(t *testing.T) {
 		}
 		_ = ws.Write(ctx, websocket.MessageText, fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%q,"result":{"sessions":[{"session_id":"x"}],"truncated":true}}`, request.ID))
 		_, _, _ = ws.Read(ctx)
-	}))
-	t.Cleanup(srv.Close)
+	})
 	p := newTestDir(t)
-	x := p.runnel(t, "ps", "--url", "ws"+strings.TrimPrefix(srv.URL, "http"))
+	x := p.runnel(t, "ps", "--url", url)
 	if got := x.readAll(); strings.Count(got, "\n") != 2 {
 		t.Errorf("%q", got)
 	}
@@ -115,12 +91,7 @@ func TestCancelOnAServerThatVerifiesNothing(t *testing.T) {
 	t.Parallel()
 	const id = "11111111-1111-4111-8111-111111111111"
 	for capability, status := range map[string]int{"cancel": 0, "survivors_verified": 1} {
-		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			ws, err := websocket.Accept(w, r, nil)
-			if err != nil {
-				return
-			}
-			defer ws.CloseNow()
+		url := fakeServer(t, func(ws *websocket.Conn) {
 			ctx := context.Background()
 			_ = ws.Write(ctx, websocket.MessageText, fmt.Appendf(nil, `{"jsonrpc":"2.0","method":"connected","params":{"capabilities":[%q]}}`, capability))
 			_, text, _ := ws.Read(ctx)
@@ -128,9 +99,8 @@ func TestCancelOnAServerThatVerifiesNothing(t *testing.T) {
 			_ = json.Unmarshal(text, &request)
 			_ = ws.Write(ctx, websocket.MessageText, fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%q,"result":{"status":"canceled","session_id":%q,"survivors":[]}}`, request.ID, id))
 			_, _, _ = ws.Read(ctx)
-		}))
-		t.Cleanup(srv.Close)
-		x := newTestDir(t).runnel(t, "cancel", "--url", "ws"+strings.TrimPrefix(srv.URL, "http"), id)
+		})
+		x := newTestDir(t).runnel(t, "cancel", "--url", url, id)
 		x.readAll()
 		x.expectExit(status)
 	}

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"syscall"
 	"testing"
@@ -154,17 +152,9 @@ func TestVerbsWithAStoppedServer(t *testing.T) {
 func TestSuspendedClient(t *testing.T) {
 	t.Parallel()
 	suspended, continueClient, end := make(chan struct{}), make(chan struct{}), make(chan struct{})
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ws, err := websocket.Accept(w, r, nil)
-		if err != nil {
-			return
-		}
-		defer ws.CloseNow()
-		serveAlive(ws, suspended, continueClient, end)
-	}))
-	t.Cleanup(srv.Close)
+	url := fakeServer(t, func(ws *websocket.Conn) { serveAlive(ws, suspended, continueClient, end) })
 	p := newTestDir(t)
-	x := p.runnel(t, "run", "-n", "--url", "ws"+strings.TrimPrefix(srv.URL, "http"), "-c", "x")
+	x := p.runnel(t, "run", "-n", "--url", url, "-c", "x")
 	x.expectLine("ready")
 	x.stopProcess(t)
 	close(suspended)
@@ -228,7 +218,7 @@ func TestCallsOnAFullSocket(t *testing.T) {
 	t.Parallel()
 	p := newTestDir(t)
 	server, _ := p.stoppable(t, "--ping-interval=1h")
-	c := p.dialSocket(t)
+	c := dialSocket(t, p.socket())
 	server.stopProcess(t)
 	fill := map[string]string{"fill": strings.Repeat("x", 500_000)}
 	call := func(f func(context.Context) error) error {

@@ -4,14 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
-
-	"github.com/coder/websocket"
 
 	"github.com/runnel-rpc/runnel/rpc"
 )
@@ -39,36 +34,6 @@ const (
 	defaultMaxMessage = 4 << 20
 	readBuffer        = 128 << 10
 )
-
-var (
-	// ErrClosed is wrapped by the error of each operation that fails because the connection is
-	// closed.
-	ErrClosed = errors.New("connection closed")
-	// ErrDetached is the error of Session.Wait after Session.Detach.
-	ErrDetached = errors.New("detached")
-	// ErrAttached is the error of Execute and Attach if the client is attached to a session of that
-	// id.
-	ErrAttached = errors.New("the client is already attached to the session")
-)
-
-// TooLargeError is the error of a request that is larger, in bytes, than the server's
-// max_message_bytes. It was not sent.
-type TooLargeError struct{ Size, Limit int64 }
-
-func (e *TooLargeError) Error() string {
-	return fmt.Sprintf("message of %d bytes exceeds the server's limit of %d", e.Size, e.Limit)
-}
-
-// RefusedError is the error of Dial if the server answers the upgrade with another HTTP status than
-// 101.
-type RefusedError struct {
-	Status int
-	Reason string // the first 256 bytes of the body
-}
-
-func (e *RefusedError) Error() string {
-	return fmt.Sprintf("server refused the connection: %d %s: %s", e.Status, http.StatusText(e.Status), e.Reason)
-}
 
 // Client is a client of one server. It has one connection at a time. Its methods may be called
 // concurrently.
@@ -247,36 +212,4 @@ func (c *Client) session(id []byte) *Session {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.sessions[string(id)]
-}
-
-// dialError returns why a dial failed, without the prefixes that the libraries add.
-func dialError(err error, resp *http.Response) error {
-	var op *net.OpError
-	switch {
-	case resp != nil && resp.StatusCode != http.StatusSwitchingProtocols:
-		reason, _ := io.ReadAll(io.LimitReader(resp.Body, 256))
-		_ = resp.Body.Close()
-		return &RefusedError{Status: resp.StatusCode, Reason: strings.TrimSpace(string(reason))}
-	case errors.As(err, &op):
-		return op
-	}
-	return err
-}
-
-// closeReason returns why a connection was closed, without the prefixes that the libraries add.
-func closeReason(err error) error {
-	var closed websocket.CloseError
-	var op *net.OpError
-	var timeout *TimeoutError
-	switch {
-	case errors.As(err, &timeout):
-		return timeout
-	case errors.As(err, &closed):
-		return fmt.Errorf("closed by the server: %d %s: %w", closed.Code, closed.Reason, err)
-	case errors.As(err, &op):
-		return op
-	case errors.Is(err, io.EOF):
-		return io.ErrUnexpectedEOF
-	}
-	return err
 }

@@ -244,3 +244,17 @@ func TestExitedWithTheSeqOfAnotherEvent(t *testing.T) {
 		})
 	}
 }
+
+func TestReaderWithoutReaders(t *testing.T) {
+	c := dialScripted(t, []string{connected}, `{"jsonrpc":"2.0","id":"%s","result":{}}`)
+	s, err := c.Execute(t.Context(), rpc.ExecuteParams{Command: rpc.Command{Shell: "x"}}, Events{Window: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("Reader of a session without Events.Readers does not panic")
+		}
+	}()
+	s.Reader(rpc.StreamStdout)
+}

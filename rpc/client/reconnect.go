@@ -6,8 +6,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"time"
-
-	"github.com/runnel-rpc/runnel/rpc"
 )
 
 // Reconnect configures how a client dials again after its connection was lost. It then attaches to
@@ -152,25 +150,4 @@ func (c *Client) closeSessions(err error) {
 	for _, s := range sessions {
 		s.fail(c.closedError())
 	}
-}
-
-// attachOn attaches to the session on another connection, after the last event that was received.
-func (s *Session) attachOn(ctx context.Context, conn *connection) error {
-	p, ok := s.attachParams(conn)
-	if !ok {
-		return nil
-	}
-	err := conn.call(ctx, rpc.MethodAttach, p, nil)
-	var refused *rpc.Error
-	if errors.As(err, &refused) { // the session does not exist, or its record was discarded
-		s.c.removeSession(s)
-		s.fail(err)
-		return nil
-	}
-	if err == nil {
-		s.mu.Lock()
-		s.reattachedOn = conn
-		s.mu.Unlock()
-	}
-	return err
 }

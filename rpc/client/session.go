@@ -2,46 +2,12 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"sync"
 
-	"github.com/google/uuid"
-
 	"github.com/runnel-rpc/runnel/rpc"
 )
-
-// Events are the functions that receive the events of a session, in order. A nil function receives
-// nothing. They must not call a method of the client and wait for it. The zero value discards all
-// events; Session.Wait returns the record.
-//
-// With neither Window nor Readers they are called by the goroutine that reads the connection: while
-// one of them blocks, no session of the client receives anything, and eventually their processes
-// block. With Window they are called by a goroutine of the session, and may block for any time.
-type Events struct {
-	Output func(*Output)
-	// Gap reports lost output.
-	Gap func(rpc.Gap)
-	// State receives process.started, .paused, .resumed and .canceled.
-	State func(rpc.StateEvent)
-	// Exited reports, at most once, that the leader has exited while the session continues.
-	Exited func(rpc.Exited)
-	// Raw is called with each notification as received, in addition. The message is valid until Raw
-	// returns.
-	Raw func(message []byte)
-	// Window is how many bytes of output may be in transit or in the session's queue; then the
-	// server sends no more output of this session. It replaces the window of the params. 0 means no
-	// window.
-	Window int64
-	// Readers provides the output through Session.Reader instead of Output. If Window is 0, it is
-	// DefaultWindow.
-	Readers bool
-}
-
-// DefaultWindow is the window, in bytes, of sessions with Readers whose Window is 0.
-const DefaultWindow = 1 << 20
 
 // Session is a session that the client is attached to. Its methods may be called concurrently.
 type Session struct {
@@ -65,118 +31,6 @@ type Session struct {
 	done         chan struct{}
 	record       *rpc.Completion
 	err          error
-}
-
-// Execute starts a session. Params with Wait are not supported: use Call. If the params have no
-// session id, Execute chooses one: then it receives all events, and can send the request again
-// after a reconnect without starting a second session. If the context ends before the reply, a
-// session that may have been started is canceled, unless the params have an id, since a session of
-// that id may have existed before.
-func (c *Client) Execute(ctx context.Context, p rpc.ExecuteParams, events Events) (*Session, error) {
-	hasID := p.SessionID != ""
-	if !hasID {
-		p.SessionID = uuid.NewString()
-	}
-	s := newSession(c, p.SessionID, events, p.SlowClient)
-	if s.queue != nil {
-		p.Window = &s.events.Window
-	}
-	if err := s.attach(func() error { return c.CallIdempotent(ctx, rpc.MethodExecute, p, &s.result) }); err != nil {
-		if conn := c.currentConnection(); conn != nil && !hasID && ctx.Err() != nil {
-			conn.post(rpc.MethodCancel, rpc.CancelParams{SessionID: p.SessionID})
-		}
-		return nil, err
-	}
-	return s, nil
-}
-
-// Attach attaches to a session, and delivers its events after p.AfterSeq.
-func (c *Client) Attach(ctx context.Context, p rpc.AttachParams, events Events) (*Session, rpc.AttachResult, error) {
-	var result rpc.AttachResult
-	s := newSession(c, p.SessionID, events, p.SlowClient)
-	s.seq = p.AfterSeq
-	if s.queue != nil {
-		p.Window = &s.events.Window
-	}
-	err := s.attach(func() error {
-		err := c.CallIdempotent(ctx, rpc.MethodAttach, p, &result)
-		if err == nil {
-			s.limitSeq(result.LastSeq)
-		}
-		return err
-	})
-	if err != nil {
-		return nil, result, err
-	}
-	if result.State == "ended" && p.AfterSeq >= result.LastSeq { // the server sends no event
-		rec, err := c.completion(ctx, s.id)
-		c.removeSession(s)
-		s.finish(rec, err)
-	}
-	return s, result, nil
-}
-
-// completion returns the completion record of a session that has ended.
-func (c *Client) completion(ctx context.Context, id string) (*rpc.Completion, error) {
-	var rec rpc.Completion
-	err := c.CallIdempotent(ctx, rpc.MethodWait, rpc.WaitParams{SessionID: id}, &rec)
-	return &rec, err
-}
-
-func newSession(c *Client, id string, events Events, slowClient string) *Session {
-	s := &Session{
-		c:            c,
-		id:           canonicalID(id),
-		events:       events,
-		dropWhenSlow: slowClient == rpc.SlowClientDrop,
-		done:         make(chan struct{}),
-	}
-	if events.Readers && s.events.Window == 0 {
-		s.events.Window = DefaultWindow
-	}
-	if s.events.Window > 0 {
-		s.queue = newReceiveQueue(s)
-	}
-	if events.Raw != nil {
-		c.wantRaw.Store(true)
-	}
-	return s
-}
-
-// canonicalID returns the form of a session id that the server uses in events, which is lower case.
-// An id that is not a UUID is returned unchanged, and refused by the server.
-func canonicalID(id string) string {
-	if u, err := uuid.Parse(id); err == nil && len(id) == len(u.String()) {
-		return u.String()
-	}
-	return id
-}
-
-// attach registers the session and makes the call that attaches the client to it.
-func (s *Session) attach(call func() error) error {
-	if err := s.c.addSession(s); err != nil {
-		return err
-	}
-	if s.queue != nil && !s.events.Readers {
-		go s.queue.dispatch()
-	}
-	if err := call(); err != nil {
-		s.c.removeSession(s)
-		s.finish(nil, err)
-		return err
-	}
-	s.mu.Lock()
-	s.attached = true
-	again := s.mustReattach
-	s.mu.Unlock()
-	for again {
-		conn, err := s.c.awaitConnection(s.c.ctx)
-		if err != nil {
-			return nil // the session has failed with the same error
-		}
-		again = errors.Is(s.attachOn(s.c.ctx, conn), ErrClosed)
-	}
-	return nil
 }
 
 // ID returns the session's id.
@@ -314,76 +168,6 @@ func (s *Session) limitSeq(last int64) {
 	}
 }
 
-// output is called by the goroutine that reads.
-func (s *Session) output(o *Output, raw []byte) {
-	if !s.advance(o.Seq) {
-		return
-	}
-	if s.queue != nil {
-		s.queue.output(o, raw)
-		return
-	}
-	s.events.raw(raw)
-	if s.events.Output != nil {
-		s.events.Output(o)
-	}
-}
-
-// event is called by the goroutine that reads.
-func (s *Session) event(method string, params, raw []byte, seq int64) {
-	switch {
-	case method == rpc.NotifyExited:
-		if !s.firstExit() {
-			return
-		}
-	case !s.advance(seq):
-		return
-	}
-	if method == rpc.NotifyCompleted { // before Done is closed, since the caller may attach again at once
-		s.c.removeSession(s)
-	}
-	if s.queue != nil {
-		s.queue.event(method, params, raw, seq)
-	} else {
-		s.dispatch(method, params, raw)
-	}
-}
-
-// dispatch delivers an event other than output. The completion record ends the session.
-func (s *Session) dispatch(method string, params, raw []byte) {
-	s.events.raw(raw)
-	switch method {
-	case rpc.NotifyCompleted:
-		var rec rpc.Completion
-		if err := json.Unmarshal(params, &rec); err != nil {
-			s.finish(nil, fmt.Errorf("completion record: %w", err))
-			return
-		}
-		s.finish(&rec, nil)
-	case rpc.NotifyGap:
-		var g rpc.Gap
-		if s.events.Gap != nil && json.Unmarshal(params, &g) == nil {
-			s.events.Gap(g)
-		}
-	case rpc.NotifyExited:
-		var e rpc.Exited
-		if s.events.Exited != nil && json.Unmarshal(params, &e) == nil {
-			s.events.Exited(e)
-		}
-	default:
-		var e rpc.StateEvent
-		if s.events.State != nil && json.Unmarshal(params, &e) == nil {
-			s.events.State(e)
-		}
-	}
-}
-
-func (e *Events) raw(message []byte) {
-	if e.Raw != nil {
-		e.Raw(message)
-	}
-}
-
 // finish ends the session for this client, with its record or an error.
 func (s *Session) finish(rec *rpc.Completion, err error) {
 	s.once.Do(func() {
@@ -402,25 +186,4 @@ func (s *Session) fail(err error) {
 		return
 	}
 	s.finish(nil, err)
-}
-
-// attachParams returns the params of an attach on conn after the last event that was received. Ok
-// is false if the session has ended, or the call that attaches to it has not returned yet.
-func (s *Session) attachParams(conn *connection) (p rpc.AttachParams, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	select {
-	case <-s.done:
-		return p, false
-	default:
-	}
-	p = rpc.AttachParams{SessionID: s.id, AfterSeq: s.seq}
-	if s.dropWhenSlow {
-		p.SlowClient = rpc.SlowClientDrop
-	}
-	if s.queue != nil {
-		p.Window = s.queue.startWindow(conn, s.seq)
-	}
-	s.mustReattach = !s.attached
-	return p, s.attached
 }

@@ -1,0 +1,108 @@
+package client
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/runnel-rpc/runnel/rpc"
+)
+
+// Events are the functions that receive the events of a session, in order. A nil function receives
+// nothing. They must not call a method of the client and wait for it. The zero value discards all
+// events; Session.Wait returns the record.
+//
+// With neither Window nor Readers they are called by the goroutine that reads the connection: while
+// one of them blocks, no session of the client receives anything, and eventually their processes
+// block. With Window they are called by a goroutine of the session, and may block for any time.
+type Events struct {
+	Output func(*Output)
+	// Gap reports lost output.
+	Gap func(rpc.Gap)
+	// State receives process.started, .paused, .resumed and .canceled.
+	State func(rpc.StateEvent)
+	// Exited reports, at most once, that the leader has exited while the session continues.
+	Exited func(rpc.Exited)
+	// Raw is called with each notification as received, in addition. The message is valid until Raw
+	// returns.
+	Raw func(message []byte)
+	// Window is how many bytes of output may be in transit or in the session's queue; then the
+	// server sends no more output of this session. It replaces the window of the params. 0 means no
+	// window.
+	Window int64
+	// Readers provides the output through Session.Reader instead of Output. If Window is 0, it is
+	// DefaultWindow.
+	Readers bool
+}
+
+// DefaultWindow is the window, in bytes, of sessions with Readers whose Window is 0.
+const DefaultWindow = 1 << 20
+
+// output is called by the goroutine that reads.
+func (s *Session) output(o *Output, raw []byte) {
+	if !s.advance(o.Seq) {
+		return
+	}
+	if s.queue != nil {
+		s.queue.output(o, raw)
+		return
+	}
+	s.events.raw(raw)
+	if s.events.Output != nil {
+		s.events.Output(o)
+	}
+}
+
+// event is called by the goroutine that reads.
+func (s *Session) event(method string, params, raw []byte, seq int64) {
+	switch {
+	case method == rpc.NotifyExited:
+		if !s.firstExit() {
+			return
+		}
+	case !s.advance(seq):
+		return
+	}
+	if method == rpc.NotifyCompleted { // before Done is closed, since the caller may attach again at once
+		s.c.removeSession(s)
+	}
+	if s.queue != nil {
+		s.queue.event(method, params, raw, seq)
+	} else {
+		s.dispatch(method, params, raw)
+	}
+}
+
+// dispatch delivers an event other than output. The completion record ends the session.
+func (s *Session) dispatch(method string, params, raw []byte) {
+	s.events.raw(raw)
+	switch method {
+	case rpc.NotifyCompleted:
+		var rec rpc.Completion
+		if err := json.Unmarshal(params, &rec); err != nil {
+			s.finish(nil, fmt.Errorf("completion record: %w", err))
+			return
+		}
+		s.finish(&rec, nil)
+	case rpc.NotifyGap:
+		var g rpc.Gap
+		if s.events.Gap != nil && json.Unmarshal(params, &g) == nil {
+			s.events.Gap(g)
+		}
+	case rpc.NotifyExited:
+		var e rpc.Exited
+		if s.events.Exited != nil && json.Unmarshal(params, &e) == nil {
+			s.events.Exited(e)
+		}
+	default:
+		var e rpc.StateEvent
+		if s.events.State != nil && json.Unmarshal(params, &e) == nil {
+			s.events.State(e)
+		}
+	}
+}
+
+func (e *Events) raw(message []byte) {
+	if e.Raw != nil {
+		e.Raw(message)
+	}
+}
