@@ -6,6 +6,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -15,6 +16,9 @@ import (
 	"sync"
 	"testing"
 	"unicode"
+
+	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/server"
 )
 
 const root = ".."
@@ -263,6 +267,47 @@ func TestArchitecture(t *testing.T) {
 	}
 	if checked < 200 {
 		t.Errorf("only %d names found", checked)
+	}
+}
+
+// TestProtocol checks that protocol.md names all methods, params of execute, notifications, limits and error kinds.
+func TestProtocol(t *testing.T) {
+	text := read(t, "docs/protocol.md")
+	_, execute, _ := strings.Cut(text, "\n## execute\n")
+	for name := range members(reflect.TypeFor[rpc.ExecuteParams]()) {
+		if !strings.Contains(execute, "\n| `"+name+"` | ") {
+			t.Errorf("docs/protocol.md: there is no row for the param %s of execute", name)
+		}
+	}
+	var names []string
+	for _, m := range server.Methods() {
+		names = append(names, m.Name)
+	}
+	for name := range members(reflect.TypeFor[rpc.Bounds]()) {
+		names = append(names, name)
+	}
+	kinds := regexp.MustCompile(`"kind": "(\w+)"`).FindAllStringSubmatch(read(t, "rpc/errors.go"), -1)
+	if len(kinds) < 15 {
+		t.Errorf("only %d kinds of errors found", len(kinds))
+	}
+	for _, m := range kinds {
+		names = append(names, m[1])
+	}
+	for _, name := range names {
+		if !strings.Contains(text, "`"+name+"`") {
+			t.Errorf("docs/protocol.md does not name %s", name)
+		}
+	}
+}
+
+// members yields the names of the fields of a struct in JSON.
+func members(t reflect.Type) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i := range t.NumField() {
+			if name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ","); !yield(name) {
+				return
+			}
+		}
 	}
 }
 
