@@ -13,16 +13,16 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/watch"
 )
 
-// counting counts how often a tree is looked at.
+// counting counts how often a tree is checked.
 type counting struct {
 	containment.Tree
-	looks atomic.Int32
-	full  atomic.Bool // then there is no free descriptor during a look
-	t     *testing.T
+	checks atomic.Int32
+	full   atomic.Bool // whether there is no free descriptor during a call
+	t      *testing.T
 }
 
 func (c *counting) Alive() (bool, error) {
-	c.looks.Add(1)
+	c.checks.Add(1)
 	defer c.fill()()
 	return c.Tree.Alive()
 }
@@ -32,7 +32,7 @@ func (c *counting) Watch() *watch.Watch {
 	return c.Tree.Watch()
 }
 
-// fill takes all descriptors. It does so for each call: others may be closed in the background.
+// fill takes all descriptors. It does so for each call, since others may be closed meanwhile.
 func (c *counting) fill() (free func()) {
 	if !c.full.Load() {
 		return func() {}
@@ -45,7 +45,8 @@ func eachContainment(t *testing.T, f func(t *testing.T, h *Host)) {
 	t.Run(string(Group), func(t *testing.T) { f(t, openHost(t, Group)) })
 }
 
-// outliving starts a tree whose leader has exited, and whose other process lives until the stdin of the tree ends.
+// outliving starts a tree whose leader has exited and whose other process runs until the end of the
+// tree's stdin.
 func outliving(t *testing.T, h *Host, script string) (*Process, *counting) {
 	t.Helper()
 	spec := sh("exec 3<&0; " + script + " & echo ready")
@@ -75,14 +76,14 @@ func isOver(t *testing.T, over <-chan struct{}, p *Process) {
 	select {
 	case <-over:
 	case <-time.After(patience):
-		t.Fatal("it waits on")
+		t.Fatal("AwaitTree does not return")
 	}
 	if left, err := p.Members(); len(left) > 0 || err != nil {
-		t.Errorf("%v live, %v", left, err)
+		t.Errorf("Members() = %v, %v", left, err)
 	}
 }
 
-// To wait for a tree costs nothing: it is looked at when one of its processes has ended, and not before.
+// A tree that is waited for is checked only when one of its processes has ended.
 func TestAwaitTree(t *testing.T) {
 	for name, script := range map[string]string{
 		"one process":                     "cat <&3",
@@ -94,18 +95,18 @@ func TestAwaitTree(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			eachContainment(t, func(t *testing.T, h *Host) {
 				if name == "another session" && h.Containment() == Group {
-					return // it left the tree
+					return // setsid leaves the tree
 				}
 				p, tree := outliving(t, h, script)
 				over := await(p, context.Background())
-				time.Sleep(400 * time.Millisecond) // in which it would be looked at seven times
+				time.Sleep(400 * time.Millisecond) // in which polling would check it seven times
 				select {
 				case <-over:
-					t.Error("it did not wait")
+					t.Error("AwaitTree returns while a process runs")
 				default:
 				}
-				if n := tree.looks.Load(); n > 3 {
-					t.Errorf("it was looked at %d times", n)
+				if n := tree.checks.Load(); n > 3 {
+					t.Errorf("the tree was checked %d times", n)
 				}
 				_ = p.Stdin().Close()
 				isOver(t, over, p)
@@ -114,15 +115,15 @@ func TestAwaitTree(t *testing.T) {
 	}
 }
 
-// It waits for the context too, and without a descriptor.
+// Without a free descriptor AwaitTree polls the tree.
 func TestAwaitTreeWithoutDescriptors(t *testing.T) {
 	eachContainment(t, func(t *testing.T, h *Host) {
 		p, tree := outliving(t, h, "cat <&3")
 		tree.full.Store(true)
 		ctx, cancel := context.WithCancel(context.Background())
 		over := await(p, ctx)
-		if !poll(func() bool { return tree.looks.Load() > 2 }) {
-			t.Error("it does not look")
+		if !poll(func() bool { return tree.checks.Load() > 2 }) {
+			t.Error("AwaitTree does not check the tree")
 		}
 		cancel()
 		<-over
@@ -137,18 +138,18 @@ func TestAwaitTreeEndsWithItsContext(t *testing.T) {
 		p, tree := outliving(t, h, "cat <&3")
 		ctx, cancel := context.WithCancel(context.Background())
 		over := await(p, ctx)
-		if !poll(func() bool { return tree.looks.Load() > 0 }) {
-			t.Error("it does not look")
+		if !poll(func() bool { return tree.checks.Load() > 0 }) {
+			t.Error("AwaitTree does not check the tree")
 		}
 		cancel()
 		<-over
 		if left, err := p.Members(); len(left) != 1 {
-			t.Errorf("%v live, %v", left, err)
+			t.Errorf("Members() = %v, %v", left, err)
 		}
 	})
 }
 
-// Trees that are waited for hold no threads.
+// AwaitTree holds no thread.
 func TestAwaitedTreesHoldNoThreads(t *testing.T) {
 	const trees = 30
 	threads := func() int {
@@ -163,8 +164,8 @@ func TestAwaitedTreesHoldNoThreads(t *testing.T) {
 			p, tree := outliving(t, h, "cat <&3")
 			all = append(all, p)
 			over = append(over, await(p, context.Background()))
-			if !poll(func() bool { return tree.looks.Load() > 0 }) {
-				t.Error("it does not look")
+			if !poll(func() bool { return tree.checks.Load() > 0 }) {
+				t.Error("AwaitTree does not check the tree")
 			}
 		}
 		if n := threads() - before; n > trees/2 {
@@ -177,7 +178,8 @@ func TestAwaitedTreesHoldNoThreads(t *testing.T) {
 	})
 }
 
-// BenchmarkAwaitedEnd tells how soon the end of the last process of a tree is noticed.
+// BenchmarkAwaitedEnd measures the time from the exit of the last process to the return of
+// AwaitTree.
 func BenchmarkAwaitedEnd(b *testing.B) {
 	for _, kind := range []Containment{Cgroup, Marker, Group} {
 		b.Run(string(kind), func(b *testing.B) {

@@ -13,8 +13,8 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/leader"
 )
 
-// BenchmarkTrue is the whole life of `true` under each containment, against exec.Run of the same, in turns: the ratios
-// are what the package costs, and what a containment costs beside group, as p50 over p50.
+// BenchmarkTrue runs `true` under each containment and by exec.Command, in turns. It reports the
+// medians divided by that of exec.Command and by that of Group.
 func BenchmarkTrue(b *testing.B) {
 	hosts := map[Containment]*Host{Group: nil}
 	for _, kind := range []Containment{Cgroup, Marker} {
@@ -69,7 +69,7 @@ func p50(d []time.Duration) float64 {
 	return float64(d[len(d)/2]) / float64(time.Microsecond)
 }
 
-// BenchmarkRead is a pipe's throughput in reads of 64 KiB.
+// BenchmarkRead measures the throughput of a pipe in reads of 64 KiB.
 func BenchmarkRead(b *testing.B) {
 	const size = 1 << 30
 	buf := make([]byte, 64<<10)

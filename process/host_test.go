@@ -28,13 +28,13 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/procfs"
 )
 
-// required says that the machine is known to have a containment, the means for a limit, or a
-// compiler, so that tests that need it may not be skipped.
+// required reports whether this machine is known to have a containment, a mechanism for a limit, or
+// a compiler, so that tests that need it are not skipped.
 func required[T ~string](what T) bool {
 	return slices.Contains(strings.Split(os.Getenv("RUNNEL_TEST_REQUIRE"), ","), string(what))
 }
 
-// openHost opens a host that is closed, and has to be without a trace, when the test is over.
+// openHost opens a host, closes it when the test is over, and checks that it leaves nothing behind.
 func openHost(t testing.TB, kind Containment) *Host {
 	t.Helper()
 	return openHostWith(t, Options{Containment: kind})
@@ -68,7 +68,7 @@ func openHostWith(t testing.TB, o Options) *Host {
 	return h
 }
 
-// eachHost is for what holds under every containment that holds more than a group.
+// eachHost runs f under each containment that is stronger than Group.
 func eachHost(t *testing.T, f func(t *testing.T, h *Host)) { eachHostWith(t, Options{}, f) }
 
 func eachHostWith(t *testing.T, o Options, f func(t *testing.T, h *Host)) {
@@ -87,7 +87,7 @@ func startOn(t testing.TB, h *Host, spec Spec) *Process {
 	return p
 }
 
-// runaway is built once, into a directory that the first test to need it sees removed.
+// runaway builds the program that tries to leave its tree, once.
 var runaway = sync.OnceValues(func() (string, error) {
 	if path := os.Getenv("RUNNEL_TEST_RUNAWAY"); path != "" { // built before, for a user who can't
 		return path, nil
@@ -106,7 +106,8 @@ var runaway = sync.OnceValues(func() (string, error) {
 
 var tags atomic.Int64
 
-// runawaySpec is a runaway and the tag by which all of it is found.
+// runawaySpec returns a command that tries to leave its tree in some ways, and a tag in the
+// arguments of all its processes.
 func runawaySpec(t testing.TB, ways ...string) (Spec, string) {
 	t.Helper()
 	path, err := runaway()
@@ -117,7 +118,7 @@ func runawaySpec(t testing.TB, ways ...string) (Spec, string) {
 	return Spec{Argv: []string{path, tag, strings.Join(ways, ",")}, Env: testEnv}, tag
 }
 
-// tagged lists the living processes whose arguments have a tag.
+// tagged lists the processes that have a tag in their arguments and have not ended.
 func tagged(tag string) (pids []int) {
 	entries, _ := os.ReadDir("/proc")
 	for _, e := range entries {
@@ -133,7 +134,7 @@ func tagged(tag string) (pids []int) {
 	return pids
 }
 
-// bystander is a process of the test's own that nobody may touch.
+// bystander starts a process that must not be killed, and checks that when the test is over.
 func bystander(t testing.TB) {
 	t.Helper()
 	cmd := exec.Command("sleep", "600")
@@ -142,14 +143,14 @@ func bystander(t testing.TB) {
 	}
 	t.Cleanup(func() {
 		if !alive(cmd.Process.Pid) {
-			t.Error("a stranger was hit")
+			t.Error("a process outside of the tree was killed")
 		}
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
 }
 
-// combinations are all ways to be a runaway.
+// combinations returns all combinations of ways to leave a tree.
 func combinations() (all [][]string) {
 	ways := []string{"double", "setsid", "setpgid", "close", "ignore", "clearenv", "loop", "stay"}
 	for bits := range 1 << len(ways) {
@@ -164,7 +165,7 @@ func combinations() (all [][]string) {
 	return all
 }
 
-func TestNobodyGetsAway(t *testing.T) {
+func TestNoProcessEscapes(t *testing.T) {
 	eachHost(t, func(t *testing.T, h *Host) {
 		bystander(t)
 		all := combinations()
@@ -184,7 +185,7 @@ func TestNobodyGetsAway(t *testing.T) {
 	})
 }
 
-func runAndEnd(t *testing.T, h *Host, ways []string, ask bool) {
+func runAndEnd(t *testing.T, h *Host, ways []string, terminate bool) {
 	spec, tag := runawaySpec(t, ways...)
 	p, err := h.Start(spec)
 	if err != nil {
@@ -197,11 +198,11 @@ func runAndEnd(t *testing.T, h *Host, ways []string, ask bool) {
 		t.Error(ways, err)
 	}
 	grace := time.Duration(0)
-	if ask {
+	if terminate {
 		grace = 20 * time.Millisecond
 	}
 	if slices.Contains(ways, "stay") {
-		if ask {
+		if terminate {
 			_ = p.Terminate()
 			if slices.Contains(ways, "ignore") {
 				time.AfterFunc(grace, func() { _ = p.Kill() })
@@ -213,53 +214,53 @@ func runAndEnd(t *testing.T, h *Host, ways []string, ask bool) {
 	_ = p.WaitExit()
 	r := p.Sweep(context.Background(), grace)
 	if left := tagged(tag); len(left) > 0 || len(r.Survivors) > 0 {
-		t.Errorf("%v, asked %v: %v live, %+v", ways, ask, left, r)
+		t.Errorf("%v, terminated %v: %v are alive, %+v", ways, terminate, left, r)
 	}
 	if exit, err := p.Reap(); err != nil || !exit.Known {
 		t.Errorf("%v: %+v, %v", ways, exit, err)
 	}
 }
 
-// A mark that its bearer changes is the one way out.
-func TestMarkerHoldsAllButWhoChangesTheMark(t *testing.T) {
+// A process leaves its tree only by changing its mark.
+func TestMarkerLosesProcessThatChangesItsMark(t *testing.T) {
 	h := openHost(t, Marker)
 	p := startOn(t, h, Spec{Argv: []string{"bash", "-c", "setsid bash -c 'ulimit -S -R 1000000; echo $$; exec sleep 60' & wait"}, Env: testEnv})
 	pid := readPID(t, p.Stdout())
 	_ = p.Kill()
 	_ = p.WaitExit()
 	if r := p.Sweep(context.Background(), 0); len(r.Survivors) > 0 || !alive(pid) {
-		t.Errorf("%+v, alive: %v", r, alive(pid))
+		t.Errorf("Sweep: %+v, alive: %v", r, alive(pid))
 	}
 	_ = syscall.Kill(pid, syscall.SIGKILL)
-	if got, err := syscall.Wait4(pid, nil, 0, nil); got != pid { // it came to us
+	if got, err := syscall.Wait4(pid, nil, 0, nil); got != pid { // it was reparented to this process
 		t.Error(got, err)
 	}
 }
 
-// Who bears the mark is found behind a parent that has shed it.
-func TestMarkerHoldsBehindWhoShedIt(t *testing.T) {
+// A process with the mark is found although its parent has changed its own mark.
+func TestMarkerFindsChildOfUnmarkedParent(t *testing.T) {
 	h := openHost(t, Marker)
 	p := startOn(t, h, Spec{Argv: []string{"bash", "-c", "setsid bash -c 'sleep 60 & echo $!; ulimit -S -R 1000000; echo $$; exec sleep 60' & read"}, Env: testEnv, Stdin: true})
-	held, free := readPID(t, p.Stdout()), readPID(t, p.Stdout())
-	_ = p.Stdin().Close() // the leader ends by itself: nobody has been looked for yet
+	marked, unmarked := readPID(t, p.Stdout()), readPID(t, p.Stdout())
+	_ = p.Stdin().Close() // the leader exits before any scan
 	_ = p.WaitExit()
-	if r := p.Sweep(context.Background(), 0); len(r.Survivors) > 0 || !r.Found || alive(held) {
-		t.Errorf("%+v, alive: %v", r, alive(held))
+	if r := p.Sweep(context.Background(), 0); len(r.Survivors) > 0 || !r.Found || alive(marked) {
+		t.Errorf("Sweep: %+v, alive: %v", r, alive(marked))
 	}
-	_ = syscall.Kill(free, syscall.SIGKILL)
-	if got, err := syscall.Wait4(free, nil, 0, nil); got != free { // it came to us
+	_ = syscall.Kill(unmarked, syscall.SIGKILL)
+	if got, err := syscall.Wait4(unmarked, nil, 0, nil); got != unmarked { // it was reparented to this process
 		t.Error(got, err)
 	}
 }
 
-const scattering = `setsid sh -c 'echo $$; exec sh -c "while :; do :; done"' &
+const loopingTree = `setsid sh -c 'echo $$; exec sh -c "while :; do :; done"' &
 sh -c 'echo $$; kill -STOP $$; echo woke; exec sleep 60' &
 echo $$; while :; do :; done`
 
-// A pause stops who left the group, and a resume starts only whom the pause stopped.
-func TestPauseReachesAll(t *testing.T) {
+// Pause stops processes that left the group, and Resume continues only those that Pause stopped.
+func TestPauseReachesAllMembers(t *testing.T) {
 	eachHost(t, func(t *testing.T, h *Host) {
-		p := startOn(t, h, sh(scattering))
+		p := startOn(t, h, sh(loopingTree))
 		var busy []int
 		stopped := 0
 		for range 3 {
@@ -277,7 +278,7 @@ func TestPauseReachesAll(t *testing.T) {
 			}
 			return stopped != 0
 		}) {
-			t.Fatal("nobody stopped itself")
+			t.Fatal("no process has stopped itself")
 		}
 		busy = slices.DeleteFunc(busy, func(pid int) bool { return pid == stopped })
 		for range 20 {
@@ -287,32 +288,32 @@ func TestPauseReachesAll(t *testing.T) {
 				}
 			}
 			if !poll(func() bool { return standStill(busy) }) {
-				t.Fatal("paused, but somebody runs")
+				t.Fatal("a process runs after Pause")
 			}
 			if err := p.Resume(); err != nil {
 				t.Fatal(err)
 			}
 			if !poll(func() bool { return allRun(busy) }) {
-				t.Fatal("resumed, but somebody stands still")
+				t.Fatal("a process does not run after Resume")
 			}
 			if state(stopped) != 'T' {
-				t.Fatal("who stopped itself was woken")
+				t.Fatal("Resume has continued a process that stopped itself")
 			}
 		}
 	})
 }
 
-// clockTick is the longest unit of processor times (time(7)).
+// clockTick is the longest resolution of processor times (time(7)).
 const clockTick = 10 * time.Millisecond
 
-// standStill says that none of them uses a processor for longer than a tick of its clock.
+// standStill reports whether no process uses processor time during three ticks.
 func standStill(pids []int) bool {
 	before := times(pids)
 	time.Sleep(3 * clockTick)
 	return slices.Equal(times(pids), before)
 }
 
-// allRun says that each of them does, in time.
+// allRun reports whether each process uses processor time, within patience.
 func allRun(pids []int) bool {
 	before := times(pids)
 	return poll(func() bool {
@@ -332,7 +333,7 @@ func times(pids []int) (all []time.Duration) {
 	return all
 }
 
-func TestSignalReachesWhoLeftTheGroup(t *testing.T) {
+func TestSignalReachesProcessOutsideTheGroup(t *testing.T) {
 	eachHost(t, func(t *testing.T, h *Host) {
 		p := startOn(t, h, sh(`setsid sh -c 'trap "echo got it; exit" USR1; echo ready; while :; do sleep 0.01; done' & trap : USR1; wait; wait`))
 		if got := readLine(t, p.Stdout()); got != "ready" {
@@ -347,8 +348,7 @@ func TestSignalReachesWhoLeftTheGroup(t *testing.T) {
 	})
 }
 
-// A paused tree ends like any other.
-func TestPausedTreeEnds(t *testing.T) {
+func TestPausedTreeCanBeEnded(t *testing.T) {
 	eachHost(t, func(t *testing.T, h *Host) {
 		for _, kill := range []bool{true, false} {
 			spec, tag := runawaySpec(t, "fork", "double", "setsid", "stay")
@@ -373,8 +373,8 @@ func TestPausedTreeEnds(t *testing.T) {
 	})
 }
 
-// A shell with job control on a terminal is held by more than its session.
-func TestTerminalIsHeld(t *testing.T) {
+// Processes that leave the kernel session of a terminal are members of the tree.
+func TestTerminalTreeIsContained(t *testing.T) {
 	eachHost(t, func(t *testing.T, h *Host) {
 		spec, tag := runawaySpec(t, "fork", "setsid", "double", "ignore", "stay")
 		script := strings.Join(spec.Argv, " ") + " & sleep 60 & echo ready; wait"
@@ -393,7 +393,6 @@ func TestTerminalIsHeld(t *testing.T) {
 	})
 }
 
-// Who is dead is reaped, though nobody of its tree does it.
 func TestOrphansAreReaped(t *testing.T) {
 	eachHost(t, func(t *testing.T, h *Host) {
 		p := startOn(t, h, sh(`for i in 1 2 3 4 5; do (setsid sleep 0.01 &); done; echo $$; exec sleep 60`))
@@ -408,7 +407,7 @@ func TestOrphansAreReaped(t *testing.T) {
 	})
 }
 
-// Whom the leader makes a child of our own, in place of its own, is held and reaped like any other.
+// A process that the leader makes its sibling (CLONE_PARENT) is contained and reaped.
 func TestSiblingsOfTheLeader(t *testing.T) {
 	eachHost(t, func(t *testing.T, h *Host) {
 		for range 20 {
@@ -456,8 +455,8 @@ func TestStormLeavesNothing(t *testing.T) {
 	})
 }
 
-// The times of a tree under a control group are those of everybody in it, and of nobody who was
-// there before.
+// Under Cgroup the times are those of all processes of the tree, and not of earlier trees in the
+// same leaf.
 func TestTimesOfTheTree(t *testing.T) {
 	h := openHost(t, Cgroup)
 	file := filepath.Join(t.TempDir(), "go")
@@ -479,16 +478,16 @@ func TestTimesOfTheTree(t *testing.T) {
 	_ = q.WaitExit()
 	q.Sweep(context.Background(), 0)
 	if next, _ := q.Reap(); next.UserTime+next.SystemTime > (exit.UserTime+exit.SystemTime)/2 {
-		t.Errorf("the next one: %+v", next)
+		t.Errorf("the next tree: %+v", next)
 	}
 }
 
-// Whom the kernel does not let die is named.
-func TestSurvivorsAreNamed(t *testing.T) {
+// A process that cannot be killed is listed.
+func TestSurvivorsAreListed(t *testing.T) {
 	own, _ := cgroup.OwnHierarchies()
 	freezer := own.V1["freezer"]
 	if freezer == "" || unix.Access(freezer, unix.W_OK) != nil {
-		t.Skip("nothing here makes a process unkillable")
+		t.Skip("no freezer of version 1, so no process can be made unkillable")
 	}
 	freezer = filepath.Join(freezer, "runnel-test")
 	eachHost(t, func(t *testing.T, h *Host) {
@@ -512,7 +511,7 @@ func TestSurvivorsAreNamed(t *testing.T) {
 		p.Close()
 		thaw()
 		if !poll(func() bool { return state(pid) == 0 }) {
-			t.Error("it was killed, but is not dead and reaped")
+			t.Error("the thawed process is not reaped")
 		}
 	})
 }
@@ -534,7 +533,7 @@ func TestUnavailable(t *testing.T) {
 	}
 }
 
-// A server in a tree of another one's leaves the mark alone that it bears itself.
+// A server that is a member of another server's tree keeps the mark of that server.
 func TestMarkOfAnotherServerIsKept(t *testing.T) {
 	var old unix.Rlimit
 	if err := unix.Prlimit(0, unix.RLIMIT_RTTIME, nil, &old); err != nil {

@@ -26,7 +26,7 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/serverwatch"
 )
 
-// keeperBound is how soon a keeper has ended everything: a second, and more on a machine that is busy with other tests.
+// keeperBound is how long a keeper may take: a second, and more on a machine that runs other tests.
 const keeperBound = 5 * time.Second
 
 const withKeeper = "RUNNEL_TEST_KEEPER=1"
@@ -45,7 +45,7 @@ func keepersOf(parent int) (pids []int) {
 	return pids
 }
 
-// aKeeperOf waits for the one keeper of a process.
+// aKeeperOf waits until a process has one keeper, and none of not.
 func aKeeperOf(t *testing.T, parent int, not ...int) int {
 	t.Helper()
 	var pids []int
@@ -58,7 +58,7 @@ func aKeeperOf(t *testing.T, parent int, not ...int) int {
 	return pids[0]
 }
 
-// keptSpec is a tree of which the containment holds all.
+// keptSpec returns a command whose processes do not leave a tree of that containment.
 func keptSpec(t *testing.T, kind Containment) (Spec, string) {
 	if kind == Group {
 		return runawaySpec(t, "fork", "close", "ignore", "stay")
@@ -81,7 +81,8 @@ func crashed(cmd *exec.Cmd) {
 	_ = cmd.Wait()
 }
 
-// endsAll checks that a keeper ends everything that a dead server left, removes its groups and file, and exits.
+// endsAll checks that a keeper kills all processes of a dead server, removes its cgroups and its
+// state file, and exits.
 func endsAll(t *testing.T, keeper int, tag string, groups []string, dir string) {
 	t.Helper()
 	began := time.Now()
@@ -102,15 +103,15 @@ func endsAll(t *testing.T, keeper int, tag string, groups []string, dir string) 
 	}
 	_ = poll(func() bool { return len(left()) == 0 })
 	if took := time.Since(began); took > keeperBound || len(left()) > 0 {
-		t.Errorf("after %v there are %q", took, left())
+		t.Errorf("after %v, %q are left", took, left())
 	} else {
 		t.Logf("all is gone after %v", took)
 	}
 	reapAdopted(1)
 }
 
-// Nothing that the containment holds outlives a server that is killed, though none is started after it.
-func TestKeeperEndsWhatAKilledServerLeft(t *testing.T) {
+// No process of a tree outlives a server that is killed, without a new server.
+func TestKeeperEndsTreesOfKilledServer(t *testing.T) {
 	eachKeeping(t, func(t *testing.T, kind Containment) {
 		dir := t.TempDir()
 		spec, tag := keptSpec(t, kind)
@@ -121,7 +122,6 @@ func TestKeeperEndsWhatAKilledServerLeft(t *testing.T) {
 	})
 }
 
-// It needs no state directory.
 func TestKeeperWithoutStateDirectory(t *testing.T) {
 	eachKeeping(t, func(t *testing.T, kind Containment) {
 		dir := t.TempDir()
@@ -139,8 +139,8 @@ func TestKeeperWithoutStateDirectory(t *testing.T) {
 	})
 }
 
-// A keeper that ends is followed by another one, which knows the groups that are there.
-func TestKeeperIsStartedAgain(t *testing.T) {
+// When a keeper has ended, another one is started, which receives the present groups.
+func TestKeeperIsRestarted(t *testing.T) {
 	eachKeeping(t, func(t *testing.T, kind Containment) {
 		dir := t.TempDir()
 		spec, tag := keptSpec(t, kind)
@@ -154,7 +154,7 @@ func TestKeeperIsStartedAgain(t *testing.T) {
 	})
 }
 
-// Signals that end a server in order do not end its keeper, nor do those to its group.
+// The signals that stop a server do not end its keeper, nor do signals to the server's group.
 func TestKeeperIgnoresSignals(t *testing.T) {
 	h, err := Open(Options{Containment: Group, Keeper: true})
 	if err != nil {
@@ -177,8 +177,8 @@ func TestKeeperIgnoresSignals(t *testing.T) {
 	}
 }
 
-// It has none of the server's descriptors, not even those without FD_CLOEXEC.
-func TestKeeperInheritsNothing(t *testing.T) {
+// A keeper has none of the server's descriptors, not even those without FD_CLOEXEC.
+func TestKeeperInheritsNoDescriptors(t *testing.T) {
 	var leaky [2]int
 	if err := unix.Pipe(leaky[:]); err != nil {
 		t.Fatal(err)
@@ -193,11 +193,11 @@ func TestKeeperInheritsNothing(t *testing.T) {
 	_ = unix.Close(leaky[1])
 	fds := []unix.PollFd{{Fd: int32(leaky[0])}} // POLLHUP: the last write end is closed
 	if n, err := unix.Poll(fds, int(patience.Milliseconds())); n != 1 || err != nil && err != unix.EINTR {
-		t.Errorf("the keeper holds a pipe: %d, %v", n, err)
+		t.Errorf("the keeper has inherited a pipe: %d, %v", n, err)
 	}
 }
 
-// A keeper of a Host that is closed is gone, and is nobody that a tree is held for before.
+// Close of a Host ends its keeper, and the keeper is no orphan before.
 func TestCloseEndsKeeper(t *testing.T) {
 	eachKeeping(t, func(t *testing.T, kind Containment) {
 		some := len(children())
@@ -212,7 +212,7 @@ func TestCloseEndsKeeper(t *testing.T) {
 		aKeeperOf(t, os.Getpid())
 		if m, ok := p.tree.(*mark.Tree); ok {
 			if pids, certain, err := m.Orphans(); len(pids) > 0 || !certain || err != nil {
-				t.Errorf("the keeper is taken for an orphan: %v, %v, %v", pids, certain, err)
+				t.Errorf("Orphans() = %v, %v, %v", pids, certain, err)
 			}
 		}
 		if exit := finish(p); exit.Code != 3 && exit.Signal != syscall.SIGKILL {
@@ -222,13 +222,14 @@ func TestCloseEndsKeeper(t *testing.T) {
 			t.Error(err)
 		}
 		if now := children(); len(now) > some {
-			t.Errorf("left: %v", now)
+			t.Errorf("children are left: %v", now)
 		}
 	})
 }
 
-// A server that starts while a keeper is at work finds everything done, or does it itself.
-func TestKeeperMeetsTheNextServer(t *testing.T) {
+// A server that starts while the keeper of a dead server works waits for it, or does the work
+// itself.
+func TestKeeperAndTheNextServer(t *testing.T) {
 	eachKeeping(t, func(t *testing.T, kind Containment) {
 		for range 2 {
 			dir := t.TempDir()
@@ -249,7 +250,7 @@ func TestKeeperMeetsTheNextServer(t *testing.T) {
 			}
 			_ = p.WaitExit()
 			if exit := finish(p); exit.Code != 4 {
-				t.Errorf("the next server's was hit: %+v", exit)
+				t.Errorf("a process of the next server was killed: %+v", exit)
 			}
 			if err := next.Close(); err != nil {
 				t.Error(err)
@@ -279,8 +280,9 @@ func aController(t *testing.T, dir string) string {
 	return all[0]
 }
 
-// A server that has moved into a group of its own has its keeper there, which leaves before it kills and removes that.
-func TestKeeperOfAServerThatMadeRoomForControllers(t *testing.T) {
+// If a server has moved into a leaf, its keeper is in that leaf too, and leaves it before it kills
+// and removes it.
+func TestKeeperOfServerInALeaf(t *testing.T) {
 	own, _ := cgroup.OwnHierarchies()
 	controller := aController(t, own.V2)
 	outer := filepath.Join(own.V2, "runnel-test-keeper."+strconv.Itoa(os.Getpid()))
@@ -289,7 +291,7 @@ func TestKeeperOfAServerThatMadeRoomForControllers(t *testing.T) {
 	}
 	defer func() {
 		var err error
-		// The kernel may take a process off its control group after it has become a zombie.
+		// The kernel may remove a process from its cgroup after it has become a zombie.
 		if !poll(func() bool { err = os.Remove(outer); return err == nil }) {
 			t.Error(err)
 		}
@@ -305,7 +307,7 @@ func TestKeeperOfAServerThatMadeRoomForControllers(t *testing.T) {
 		withKeeper, "RUNNEL_TEST_CONTROLLER="+controller)
 	keeper, groups := aKeeperOf(t, cmd.Process.Pid), groupsIn(t, dir)
 	if in, _ := os.ReadFile("/proc/" + strconv.Itoa(keeper) + "/cgroup"); !strings.Contains(string(in), "/"+cgroup.ServerLeaf+"\n") {
-		t.Fatalf("the keeper is not in the server's group: %s", in)
+		t.Fatalf("the keeper is not in the leaf of the server: %s", in)
 	}
 	crashed(cmd)
 	endsAll(t, keeper, tag, groups, dir)

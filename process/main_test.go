@@ -26,7 +26,7 @@ import (
 // patience bounds every wait of these tests; none needs more than a fraction of it.
 const patience = 20 * time.Second
 
-// The tests are for Linux only: what they made they look at in /proc.
+// The tests are for Linux only, since they read /proc.
 
 // TestMain fails if the tests leave a descriptor, a goroutine or a child behind.
 func TestMain(m *testing.M) {
@@ -60,7 +60,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// descriptors lists our own, as fd → target, without the one that lists them.
+// descriptors lists the descriptors of this process as fd:target, except the one that lists them.
 func descriptors() (list []string) {
 	entries, _ := os.ReadDir("/proc/self/fd")
 	for _, e := range entries {
@@ -71,7 +71,7 @@ func descriptors() (list []string) {
 	return list
 }
 
-// children lists ours, zombies too.
+// children lists the children of this process, including zombies.
 func children() (pids []string) {
 	entries, _ := os.ReadDir("/proc")
 	for _, e := range entries {
@@ -84,7 +84,7 @@ func children() (pids []string) {
 	return pids
 }
 
-// poll waits for ok, no longer than patience.
+// poll waits until ok returns true, for at most patience.
 func poll(ok func() bool) bool {
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
 		if ok() {
@@ -94,7 +94,7 @@ func poll(ok func() bool) bool {
 	return false
 }
 
-// state is the letter of /proc/PID/stat, 0 for no process.
+// state returns the state letter of /proc/PID/stat, 0 if there is no such process.
 func state(pid int) byte {
 	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -109,13 +109,13 @@ var testEnv = []string{"PATH=/usr/local/bin:/usr/bin:/bin"}
 
 func sh(script string) Spec { return Spec{Argv: []string{"/bin/sh", "-c", script}, Env: testEnv} }
 
-// kernels are both ways to name a group, on any machine that has both.
+// kernels returns the system calls that signal groups by number and, if available, by pidfd.
 func kernels() map[string]leader.Kernel {
 	byNumber := leader.System()
 	byNumber.SignalGroup = nil
 	list := map[string]leader.Kernel{"number": byNumber}
 	if leader.System().SignalGroup != nil {
-		list["handle"] = leader.System()
+		list["pidfd"] = leader.System()
 	}
 	return list
 }
@@ -126,7 +126,7 @@ func eachKernel(t *testing.T, f func(t *testing.T, sys leader.Kernel)) {
 	}
 }
 
-// mustStart starts spec and sees to it that nothing of it outlives the test.
+// mustStart starts spec under Group, and ends the tree when the test is over.
 func mustStart(t testing.TB, spec Spec, sys leader.Kernel) *Process {
 	t.Helper()
 	p, err := newHost(sys).Start(spec)
@@ -137,7 +137,7 @@ func mustStart(t testing.TB, spec Spec, sys leader.Kernel) *Process {
 	return p
 }
 
-// finish ends p by force, whatever was done with it before.
+// finish kills the tree of p and closes it. p may be closed already.
 func finish(p *Process) Exit {
 	_ = p.Kill()
 	_ = p.WaitExit()
@@ -163,7 +163,7 @@ func readAll(r *Pipe) (string, error) {
 	}
 }
 
-// readLine reads from r, whose writer lives on, to the first newline.
+// readLine reads from r up to the first newline.
 func readLine(t testing.TB, r *Pipe) string {
 	t.Helper()
 	var line string
@@ -190,7 +190,7 @@ func readPID(t testing.TB, r *Pipe) int {
 	return pid
 }
 
-// run lives one whole life and returns what was written to stdout.
+// run runs a command and returns its standard output.
 func run(argv ...string) (string, error) {
 	out, exit, err := live(Spec{Argv: argv, Env: testEnv})
 	if err == nil && exit.Code != 0 {

@@ -12,23 +12,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A tree that leaves dead orphans all the time does not use up its limit of processes: zombies count.
+// Zombies count for the limit of processes, so orphans are reaped while the tree runs.
 func TestDeadOrphansDoNotUseUpTheLimit(t *testing.T) {
 	eachHost(t, func(t *testing.T, h *Host) {
 		needs(t, h, Processes)
 		spec := sh(`i=0; while [ $i -lt 100 ]; do (true &); sleep .01; i=$((i+1)); done`)
 		spec.Limits = Limits{Processes: 32}
 		p := startOn(t, h, spec)
-		said, _ := readAll(p.Stderr())
+		stderr, _ := readAll(p.Stderr())
 		_ = p.WaitExit()
-		if exit := finish(p); exit.Code != 0 || said != "" {
-			t.Errorf("%+v, stderr: %s", exit, said)
+		if exit := finish(p); exit.Code != 0 || stderr != "" {
+			t.Errorf("%+v, stderr: %s", exit, stderr)
 		}
 	})
 }
 
-// Orphans die in thousands while trees start and end; nobody is taken for an orphan who is none, and all are reaped.
-func TestTreesEndWhileOrphansDie(t *testing.T) {
+// While orphans exit in thousands, no leader is reaped as an orphan, and all orphans are reaped.
+func TestTreesEndWhileOrphansExit(t *testing.T) {
 	h := openHost(t, Marker)
 	storm := startOn(t, h, sh(`while :; do (true &); (true &); done`))
 	for range 30 {
@@ -42,12 +42,12 @@ func TestTreesEndWhileOrphansDie(t *testing.T) {
 	}
 	finish(storm)
 	if !poll(func() bool { return len(children()) == 0 }) {
-		t.Errorf("left: %v", children())
+		t.Errorf("children are left: %v", children())
 	}
 }
 
-// Who else in the process waits for SIGCHLD gets it, also after the host is closed.
-func TestOthersGetSIGCHLD(t *testing.T) {
+// Other code of this process receives SIGCHLD too, also after the host is closed.
+func TestOthersReceiveSIGCHLD(t *testing.T) {
 	mine := make(chan os.Signal, 1)
 	signal.Notify(mine, unix.SIGCHLD)
 	defer signal.Stop(mine)
@@ -86,7 +86,7 @@ func TestUnreapedLeaderIsAnOrphan(t *testing.T) {
 	time.Sleep(20 * time.Millisecond) // until the reaper has searched after its exit
 	p.Close()
 	if !poll(func() bool { return len(children()) == 0 }) {
-		t.Errorf("left: %v", children())
+		t.Errorf("children are left: %v", children())
 	}
 	if _, err := syscall.Wait4(p.PID(), nil, syscall.WNOHANG, nil); err != syscall.ECHILD {
 		t.Error(err)

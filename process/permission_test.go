@@ -12,14 +12,15 @@ import (
 	"testing"
 )
 
-// Issue 8, section 1: of a process of another user it is said that it could not be signalled, and a pause that misses it is
-// none. The test runs itself as a user without rights, whose sessions have a process that became root.
+// A process that has changed its user is reported as not signaled, and Pause fails if there is one.
+// The test runs itself as a user without rights; a set-user-ID program makes a process of its trees
+// a process of root.
 func TestProcessOfAnotherUser(t *testing.T) {
 	const asked = "RUNNEL_TEST_FOREIGN"
 	program := os.Getenv(asked)
 	if program == "" {
 		if os.Geteuid() != 0 {
-			t.Skip("NOT ROOT, so this is not tested: there is no set-user-ID program to be made")
+			t.Skip("SKIPPED, only root can make a set-user-ID program")
 		}
 		dir, err := os.MkdirTemp("", "rn")
 		if err != nil {
@@ -48,47 +49,47 @@ func TestProcessOfAnotherUser(t *testing.T) {
 			}
 			start := func(script string) (*Process, int) {
 				p := startOn(t, h, sh("foreign="+program+" alive="+alive+"; "+script))
-				t.Cleanup(func() { _ = os.Remove(alive) }) // before it is waited for
+				t.Cleanup(func() { _ = os.Remove(alive) }) // before the cleanup of startOn
 				return p, readPID(t, p.Stdout())
 			}
-			someone, foreign := start(`$foreign $alive & wait`)
-			if missed, err := someone.Deliver(syscall.SIGURG); err != nil || !slices.Equal(missed, []int{foreign}) {
-				t.Errorf("a signal missed %v, %v; want %d", missed, err, foreign)
+			mixed, foreign := start(`$foreign $alive & wait`)
+			if denied, err := mixed.Deliver(syscall.SIGURG); err != nil || !slices.Equal(denied, []int{foreign}) {
+				t.Errorf("Deliver() = %v, %v; want %d", denied, err, foreign)
 			}
 			var denied *NotPermittedError
-			if err := someone.Pause(); !errors.As(err, &denied) || !slices.Equal(denied.PIDs, []int{foreign}) {
-				t.Errorf("paused: %v", err)
+			if err := mixed.Pause(); !errors.As(err, &denied) || !slices.Equal(denied.PIDs, []int{foreign}) {
+				t.Errorf("Pause: %v", err)
 			}
-			if !poll(func() bool { return state(someone.PID()) == 'S' }) {
-				t.Errorf("after a pause that failed it is %c", state(someone.PID()))
+			if !poll(func() bool { return state(mixed.PID()) == 'S' }) {
+				t.Errorf("after a failed Pause the leader has state %c", state(mixed.PID()))
 			}
-			nobody, all := start(`exec $foreign $alive`)
+			foreignLeader, all := start(`exec $foreign $alive`)
 			for what, err := range map[string]error{
-				"signal": failure(nobody.Deliver(syscall.SIGURG)), "pause": nobody.Pause(), "signal of the leader": nobody.SignalLeader(syscall.SIGURG),
+				"signal": failure(foreignLeader.Deliver(syscall.SIGURG)), "pause": foreignLeader.Pause(), "signal of the leader": foreignLeader.SignalLeader(syscall.SIGURG),
 			} {
 				if !errors.As(err, &denied) || !slices.Equal(denied.PIDs, []int{all}) {
-					t.Errorf("%s of a process that is root: %v", what, err)
+					t.Errorf("%s of a process of root: %v", what, err)
 				}
 			}
 			if h.kind != Marker {
 				return
 			}
-			// One that cannot be ended is a survivor, and an error when the host is closed.
+			// A process that cannot be killed is a survivor, and an error of Close.
 			left, survivor := start(`$foreign $alive & exit`)
 			_ = left.WaitExit()
 			if r := left.Sweep(context.Background(), 0); !slices.Equal(r.Survivors, []int{survivor}) || r.Unverified {
 				t.Errorf("%+v", r)
 			}
 			if err := h.endLeftovers(); err == nil {
-				t.Error("a host with a survivor closes without an error")
+				t.Error("Close of a host with a survivor returns no error")
 			}
 			_ = os.Remove(alive)
 			if !poll(func() bool { return h.endLeftovers() == nil }) {
-				t.Error("the host still has a survivor")
+				t.Error("endLeftovers returns an error after the process has ended")
 			}
 		})
 	}
 }
 
-// failure is the error of a call that returns something else, too.
+// failure returns the error of a call with two results.
 func failure[T any](_ T, err error) error { return err }

@@ -21,7 +21,7 @@ func everyContainment(t *testing.T, f func(t *testing.T, h *Host)) {
 		t.Run(string(kind), func(t *testing.T) {
 			h, err := Open(Options{Containment: kind})
 			if err != nil {
-				t.Skipf("SKIPPED, this machine does not have it: %v", err)
+				t.Skipf("SKIPPED, the containment is unavailable: %v", err)
 			}
 			defer func() {
 				if err := h.Close(); err != nil {
@@ -56,7 +56,8 @@ func TestCommandLeadsASession(t *testing.T) {
 	})
 }
 
-// A stop signal of a terminal does not stop a command (POSIX: an orphaned process group), and SIGSTOP does.
+// A stop signal of a terminal does not stop a command (POSIX: an orphaned process group), and
+// SIGSTOP does.
 func TestJobControlDoesNotStopACommand(t *testing.T) {
 	p := mustStart(t, sh("trap 'echo woken' USR1; echo ready; while :; do sleep 60 & wait; done"), leader.System())
 	wants(t, p.Stdout(), "ready\n")
@@ -68,7 +69,7 @@ func TestJobControlDoesNotStopACommand(t *testing.T) {
 	wants(t, p.Stdout(), "woken\n")
 	_ = p.Pause()
 	if !poll(func() bool { return state(p.PID()) == 'T' }) {
-		t.Error("SIGSTOP does not stop it")
+		t.Error("SIGSTOP does not stop the command")
 	}
 }
 

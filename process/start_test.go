@@ -68,7 +68,7 @@ func TestStartOutOfDescriptors(t *testing.T) {
 	}
 	before := len(descriptors())
 	defer syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old)
-	for room := range 24 { // each place where it may run out, without and with a merged stderr
+	for room := range 24 { // each descriptor may be the first that is not available, without and with a merged stderr
 		merge := room >= 12
 		room %= 12
 		limit := syscall.Rlimit{Cur: uint64(before + room), Max: old.Max}
@@ -100,9 +100,9 @@ func TestEnvIsPassedExactly(t *testing.T) {
 	}
 }
 
-func TestProgramIsFoundAsTheChildSeesIt(t *testing.T) {
+func TestProgramIsLookedUpInTheChildsDirectory(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{"bin", "bin/true", "bin2"} { // the directory bin/true is passed over
+	for _, name := range []string{"bin", "bin/true", "bin2"} { // the directory bin/true is skipped
 		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -160,11 +160,12 @@ func TestStdinNoneIsDevNull(t *testing.T) {
 	}
 }
 
-// A child must hold its three descriptors and no other of ours, and find them blocking.
-func TestChildInheritsOnlyItsOwn(t *testing.T) {
+// A child has the three standard descriptors, which are blocking, and no other ones of this
+// process.
+func TestChildInheritsOnlyStandardDescriptors(t *testing.T) {
 	other := mustStart(t, sh("sleep 60"), leader.System())
 	spec := Spec{Argv: []string{"ls", "/proc/self/fd"}, Env: testEnv, Stdin: true}
-	want, _ := exec.Command("ls", "/proc/self/fd").Output() // with what our own parent left open to us
+	want, _ := exec.Command("ls", "/proc/self/fd").Output() // with what this process has inherited
 	if out, _, err := live(spec); err != nil || out != string(want) {
 		t.Errorf("got %q, %v; want %q", out, err, want)
 	}

@@ -21,7 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// family is a shell with a child and a grandchild, whose pids it prints.
+// family is a shell with a child and a grandchild. It prints their process ids.
 const family = `sh -c 'sleep 60 & echo $!; wait' & echo $!; wait`
 
 func startFamily(t *testing.T, sys leader.Kernel) (*Process, []int) {
@@ -46,16 +46,16 @@ func TestPauseAndResume(t *testing.T) {
 			}
 		}
 		if !poll(allIn("T", pids)) {
-			t.Fatal("paused, but not all are stopped")
+			t.Fatal("a process is not stopped after Pause")
 		}
 		if err := p.Resume(); err != nil {
 			t.Fatal(err)
 		}
 		if !poll(allIn("SR", pids)) {
-			t.Fatal("resumed, but not all go on")
+			t.Fatal("a process is stopped after Resume")
 		}
-		if living, err := p.Members(); err != nil || len(living) != 3 || !slices.Contains(living, pids[2]) {
-			t.Errorf("living: %v, %v; want %v", living, err, pids)
+		if members, err := p.Members(); err != nil || len(members) != 3 || !slices.Contains(members, pids[2]) {
+			t.Errorf("Members() = %v, %v; want %v", members, err, pids)
 		}
 	})
 }
@@ -65,13 +65,13 @@ func TestTerminateEndsAPausedTree(t *testing.T) {
 		p, pids := startFamily(t, sys)
 		_ = p.Pause()
 		if !poll(allIn("T", pids)) {
-			t.Fatal("not stopped")
+			t.Fatal("a process is not stopped after Pause")
 		}
 		if err := p.Terminate(); err != nil {
 			t.Fatal(err)
 		}
 		if !poll(func() bool { return !slices.ContainsFunc(pids, alive) }) {
-			t.Fatal("somebody lives on")
+			t.Fatal("a process is alive after Terminate")
 		}
 		_ = p.WaitExit()
 		if exit, _ := p.Reap(); exit.Signal != syscall.SIGTERM {
@@ -80,7 +80,7 @@ func TestTerminateEndsAPausedTree(t *testing.T) {
 	})
 }
 
-func TestSweepOfNobody(t *testing.T) {
+func TestSweepOfEmptyTree(t *testing.T) {
 	eachKernel(t, func(t *testing.T, sys leader.Kernel) {
 		p := mustStart(t, sh("exit 7"), sys)
 		_ = p.WaitExit()
@@ -97,7 +97,7 @@ func TestSweepOfNobody(t *testing.T) {
 	})
 }
 
-func TestSweepFindsWhoeverIsLeft(t *testing.T) {
+func TestSweepEndsRemainingProcesses(t *testing.T) {
 	const ready = `echo $$; while :; do sleep 60 & wait; done`
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -108,13 +108,13 @@ func TestSweepFindsWhoeverIsLeft(t *testing.T) {
 		escalated bool
 	}{
 		"closed its stdout":   {`echo $$; exec sleep 60 >/dev/null 2>&1`, context.Background(), patience, false},
-		"holds its stdout":    {`echo $$; exec sleep 60`, context.Background(), patience, false},
+		"keeps its stdout":    {`echo $$; exec sleep 60`, context.Background(), patience, false},
 		"paused":              {`echo $$; exec sleep 61`, context.Background(), patience, false},
 		"ignores TERM":        {`trap "" TERM; ` + ready, context.Background(), 50 * time.Millisecond, true},
 		"no grace":            {ready, context.Background(), 0, true},
-		"cancelled":           {`trap "" TERM; ` + ready, ctx, patience, true},
+		"canceled":            {`trap "" TERM; ` + ready, ctx, patience, true},
 		"ignores TERM, HUP":   {`trap "" TERM HUP INT; ` + ready, context.Background(), 50 * time.Millisecond, true},
-		"answers TERM slowly": {`trap "sleep 0.2; exit" TERM; echo $$; while :; do :; done`, context.Background(), patience, false},
+		"handles TERM slowly": {`trap "sleep 0.2; exit" TERM; echo $$; while :; do :; done`, context.Background(), patience, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachKernel(t, func(t *testing.T, sys leader.Kernel) {
@@ -143,8 +143,8 @@ func TestSweepFindsWhoeverIsLeft(t *testing.T) {
 	}
 }
 
-// Who was asked by Terminate gets its grace, and is not asked again.
-func TestSweepAsksOnce(t *testing.T) {
+// After Terminate, Sweep waits for the grace period and does not send the stop signal again.
+func TestSweepDoesNotRepeatTheStopSignal(t *testing.T) {
 	eachKernel(t, func(t *testing.T, sys leader.Kernel) {
 		const script = `asked() { n=x$n; echo $n; }; trap asked TERM; echo $$; while [ "$n" != xx ]; do :; done`
 		p := mustStart(t, Spec{Argv: []string{"sh", "-c", "(exec sh -c '" + script + "') & trap : TERM; wait; exit 5"}, Env: testEnv}, sys)
@@ -158,13 +158,14 @@ func TestSweepAsksOnce(t *testing.T) {
 			t.Errorf("got %+v", r)
 		}
 		if out, err := readAll(p.Stdout()); out != "" || err != nil {
-			t.Errorf("asked again: %q, %v", out, err)
+			t.Errorf("the stop signal was sent again: %q, %v", out, err)
 		}
 	})
 }
 
-// An orphan whose new parent never reaps it stays in the group as a zombie, which is nobody to end.
-func TestSweepPassesOverZombies(t *testing.T) {
+// An orphan that its new parent does not reap remains in the group as a zombie, which Sweep
+// ignores.
+func TestSweepIgnoresZombies(t *testing.T) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		t.Skip(err)
 	}
@@ -183,17 +184,17 @@ func TestSweepPassesOverZombies(t *testing.T) {
 	})
 }
 
-// A leader that does not exit, as one stuck in the kernel, is swept and given up on like any other.
-func TestSweepGivesUp(t *testing.T) {
+// A leader that does not exit, such as one that hangs in the kernel, is a survivor.
+func TestSweepReturnsForUnkillableLeader(t *testing.T) {
 	eachKernel(t, func(t *testing.T, sys leader.Kernel) {
 		p := mustStart(t, sh("exec sleep 60"), sys)
-		deaf := sys
-		deaf.Kill = func(int, syscall.Signal) error { return nil }
-		deaf.SignalOne = func(int, syscall.Signal) error { return nil }
-		if deaf.SignalGroup != nil {
-			deaf.SignalGroup = func(int, syscall.Signal) error { return nil }
+		ignoring := sys
+		ignoring.Kill = func(int, syscall.Signal) error { return nil }
+		ignoring.SignalOne = func(int, syscall.Signal) error { return nil }
+		if ignoring.SignalGroup != nil {
+			ignoring.SignalGroup = func(int, syscall.Signal) error { return nil }
 		}
-		p.tree.(*pgroup.Tree).Kernel = deaf
+		p.tree.(*pgroup.Tree).Kernel = ignoring
 		begin := time.Now()
 		r := p.Sweep(context.Background(), time.Millisecond)
 		p.tree.(*pgroup.Tree).Kernel = sys
@@ -206,9 +207,9 @@ func TestSweepGivesUp(t *testing.T) {
 	})
 }
 
-// A tree that can't be listed is not taken for an empty one: it is killed, and what became of it is said to be unknown,
-// but where the group itself tells that nobody is in it.
-func TestSweepWithoutAProcessTable(t *testing.T) {
+// If the members cannot be listed, Sweep sends SIGKILL and returns that it is unknown whether any
+// are left, unless signal 0 shows that the group is empty.
+func TestSweepWithoutProcessTable(t *testing.T) {
 	eachKernel(t, func(t *testing.T, sys leader.Kernel) {
 		sys.Members = func(int) ([]int, error) { return nil, syscall.EMFILE }
 		p := mustStart(t, sh(`(trap "" TERM; sh -c 'echo $PPID'; while :; do sleep 60; done) & exit`), sys)
@@ -218,7 +219,7 @@ func TestSweepWithoutAProcessTable(t *testing.T) {
 			t.Errorf("got %+v", r)
 		}
 		if !poll(func() bool { return !alive(pid) }) {
-			t.Error("left alive")
+			t.Error("the process is alive")
 		}
 	})
 }
@@ -272,9 +273,9 @@ func TestAbandonEndsWaitExitOnly(t *testing.T) {
 	}
 }
 
-func TestTooLate(t *testing.T) {
+func TestMethodsAfterReap(t *testing.T) {
 	eachKernel(t, func(t *testing.T, sys leader.Kernel) {
-		p := mustStart(t, sh("sleep 60 & echo $!"), sys) // who lives on is out of reach
+		p := mustStart(t, sh("sleep 60 & echo $!"), sys)
 		other := readPID(t, p.Stdout())
 		defer syscall.Kill(other, syscall.SIGKILL)
 		_ = p.WaitExit()
@@ -291,12 +292,12 @@ func TestTooLate(t *testing.T) {
 		p.Close()
 		p.Close()
 		if err := p.Kill(); !errors.Is(err, os.ErrProcessDone) {
-			t.Errorf("closed: %v", err)
+			t.Errorf("Kill after Close: %v", err)
 		}
 	})
 }
 
-func TestCloseReturnsDescriptors(t *testing.T) {
+func TestCloseClosesDescriptors(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // which would close them too, some time
 	before := len(descriptors())
 	for range 3 {
@@ -328,9 +329,9 @@ func TestCloseInterruptsWaitExit(t *testing.T) {
 	}
 }
 
-// A number that was reaped may be anyone's. Every signal by number must be to the negated group of an
-// unreaped leader, and nothing but the leader's own handle may be used afterwards.
-func TestFaultGroupSignalledAfterReap(t *testing.T) {
+// The number of a leader can be reused after its reap. So every signal by number is to the group of
+// an unreaped leader, and later signals are by its pidfd.
+func TestNoSignalByNumberAfterReap(t *testing.T) {
 	eachKernel(t, func(t *testing.T, sys leader.Kernel) {
 		var sent, byNumber, forbidden atomic.Int64
 		watched, leader := sys, new(atomic.Int64)
@@ -363,39 +364,39 @@ func TestFaultGroupSignalledAfterReap(t *testing.T) {
 			_ = p.Kill()
 		}
 		if forbidden.Load() > 0 {
-			t.Errorf("%d of %d signals by number went astray", forbidden.Load(), byNumber.Load())
+			t.Errorf("%d of %d signals by number were not to the group of an unreaped leader", forbidden.Load(), byNumber.Load())
 		}
 		if sys.SignalGroup != nil && byNumber.Load() > 0 {
-			t.Errorf("%d signals by number, with a handle", byNumber.Load())
+			t.Errorf("%d signals by number although there is a pidfd", byNumber.Load())
 		}
 		t.Logf("%d signals sent, %d calls by number", sent.Load(), byNumber.Load())
 	})
 }
 
-// The handle must name the old group even when its number has come to be another's: here a group that the
-// test makes, as if by reuse, is listed under that number.
-func TestReusedNumberIsNotBelieved(t *testing.T) {
+// The pidfd names the group of the leader although its number was reused: here the process table
+// has another group under that number.
+func TestReusedGroupNumberIsIgnored(t *testing.T) {
 	if leader.System().SignalGroup == nil {
-		t.Skip("no group handle")
+		t.Skip("groups cannot be signaled by pidfd")
 	}
-	stranger := exec.Command("sleep", "60")
-	stranger.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := stranger.Start(); err != nil {
+	other := exec.Command("sleep", "60")
+	other.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := other.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = stranger.Process.Kill(); _ = stranger.Wait() }()
+	defer func() { _ = other.Process.Kill(); _ = other.Wait() }()
 	sys := leader.System()
-	sys.Members = func(int) ([]int, error) { return []int{stranger.Process.Pid}, nil }
+	sys.Members = func(int) ([]int, error) { return []int{other.Process.Pid}, nil }
 	p := mustStart(t, Spec{Argv: []string{"/bin/true"}}, sys)
 	_ = p.WaitExit()
-	if r := p.Sweep(context.Background(), 0); r.Found || !alive(stranger.Process.Pid) {
-		t.Errorf("got %+v, stranger alive: %v", r, alive(stranger.Process.Pid))
+	if r := p.Sweep(context.Background(), 0); r.Found || !alive(other.Process.Pid) {
+		t.Errorf("got %+v, the other group is alive: %v", r, alive(other.Process.Pid))
 	}
 }
 
 func TestManySleepersHoldNoThreads(t *testing.T) {
 	if leader.System().SignalGroup == nil {
-		t.Skip("needs pidfd")
+		t.Skip("there are no pidfds")
 	}
 	const many = 300
 	var procs []*Process

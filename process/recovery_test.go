@@ -20,7 +20,7 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/memberwise"
 )
 
-// crash is a server that will be killed: it holds trees, says so, and waits.
+// crash is a server that will be killed. It starts trees, prints "ready", and waits.
 func crash(dir string) {
 	if controller := os.Getenv("RUNNEL_TEST_CONTROLLER"); controller != "" {
 		limiting = append(limiting, controller)
@@ -44,16 +44,16 @@ func crash(dir string) {
 		}
 	}
 	fmt.Println("ready")
-	time.Sleep(time.Hour) // which, unlike select {}, is no deadlock to a runtime without another goroutine
+	time.Sleep(time.Hour) // select {} would be reported as a deadlock
 }
 
-// aboutToCrash is a server with 50 trees of two processes each.
+// aboutToCrash starts a server with 50 trees of two processes each.
 func aboutToCrash(t *testing.T, dir string, kind Containment, spec Spec, tag string, env ...string) *exec.Cmd {
 	t.Helper()
 	return aboutToCrashIn(t, dir, kind, spec, tag, nil, env...)
 }
 
-// aboutToCrashIn is the same for a server that is started with attr.
+// aboutToCrashIn is aboutToCrash with the attributes of the server's process.
 func aboutToCrashIn(t *testing.T, dir string, kind Containment, spec Spec, tag string, attr *syscall.SysProcAttr, env ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -73,12 +73,12 @@ func aboutToCrashIn(t *testing.T, dir string, kind Containment, spec Spec, tag s
 		t.Fatal(line)
 	}
 	if !poll(func() bool { return len(tagged(tag)) == 100 }) {
-		t.Fatalf("%d run", len(tagged(tag)))
+		t.Fatalf("%d processes run, want 100", len(tagged(tag)))
 	}
 	return cmd
 }
 
-func TestCrashIsCleanedUpAfter(t *testing.T) {
+func TestOpenEndsTreesOfCrashedServer(t *testing.T) {
 	eachHost(t, func(t *testing.T, h *Host) {
 		bystander(t)
 		dir := t.TempDir()
@@ -87,7 +87,7 @@ func TestCrashIsCleanedUpAfter(t *testing.T) {
 		living := startOn(t, h, sh("exec sleep 60")) // of a server that did not crash
 		groups := groupsIn(t, dir)
 		if r, err := leftover.Recover(dir); err != nil || r != (leftover.Recovery{}) {
-			t.Errorf("it has not crashed yet: %+v, %v", r, err)
+			t.Errorf("before the crash: %+v, %v", r, err)
 		}
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
@@ -104,7 +104,7 @@ func TestCrashIsCleanedUpAfter(t *testing.T) {
 			}
 		}
 		if !alive(living.PID()) {
-			t.Error("another server's was hit")
+			t.Error("a process of another server was killed")
 		}
 		if files, _ := os.ReadDir(dir); len(files) != 1 || files[0].Name() != next.identity.Name() {
 			t.Errorf("files: %v", files)
@@ -116,9 +116,9 @@ func TestCrashIsCleanedUpAfter(t *testing.T) {
 	})
 }
 
-// Groups of version 1, which limits need where there is nothing better, hold who is found by nothing else, and are waited
-// for no longer than it takes to end those.
-func TestCrashUnderLimitsIsCleanedUpAfter(t *testing.T) {
+// Processes that are found only in cgroups of version 1 are killed, and those cgroups are removed
+// in bounded time.
+func TestOpenEndsLimitedTreesOfCrashedServer(t *testing.T) {
 	for kind, want := range map[Containment]int{Marker: 100, Group: 50} { // the leaders of a group die with the server
 		t.Run(string(kind), func(t *testing.T) {
 			if by := needs(t, openHost(t, kind), Processes); by != ByCgroupV1 {
@@ -138,7 +138,7 @@ func TestCrashUnderLimitsIsCleanedUpAfter(t *testing.T) {
 			began := time.Now()
 			r, err := leftover.Recover(dir)
 			if took := time.Since(began); took > memberwise.KillWait {
-				t.Error("it took", took)
+				t.Error("Recover took", took)
 			}
 			if left := tagged(tag); err != nil || r != (leftover.Recovery{Servers: 1, Processes: want}) || len(left) > 0 {
 				t.Errorf("%+v, %v, alive: %v", r, err, left)
@@ -156,8 +156,8 @@ func TestCrashUnderLimitsIsCleanedUpAfter(t *testing.T) {
 	}
 }
 
-// reapAdopted reaps what came to this process, which adopts orphans, when the one died that it had started. All but
-// some of the children are that.
+// reapAdopted reaps the processes that were reparented to this process when a server had ended,
+// until at most some children are left.
 func reapAdopted(some int) {
 	poll(func() bool {
 		all := children()
@@ -170,7 +170,7 @@ func reapAdopted(some int) {
 	})
 }
 
-// groupsIn lists the groups that the one server with its state in dir may have made.
+// groupsIn lists the cgroups that the only server with a state file in dir may have made.
 func groupsIn(t *testing.T, dir string) []string {
 	t.Helper()
 	files, _ := filepath.Glob(dir + "/*")
@@ -180,7 +180,7 @@ func groupsIn(t *testing.T, dir string) []string {
 		_ = json.Unmarshal(text, &w)
 	}
 	if w.PID == 0 {
-		t.Fatalf("%v: no word in it", files)
+		t.Fatalf("%v: no record", files)
 	}
 	return w.Cgroups
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/procfs"
 )
 
-// compiled is a program of testdata that is written in C.
+// compiled builds a C program of testdata and returns its path.
 func compiled(t testing.TB, name string) string {
 	t.Helper()
 	cc, err := exec.LookPath("cc")
@@ -27,7 +27,7 @@ func compiled(t testing.TB, name string) string {
 		if required("compiler") {
 			t.Fatal(err)
 		}
-		t.Skip("NO C COMPILER, so this is not tested: ", err)
+		t.Skip("SKIPPED, no C compiler: ", err)
 	}
 	path := filepath.Join(t.TempDir(), name)
 	if out, err := exec.Command(cc, "-O1", "-pthread", "-o", path, "testdata/"+name+".c").CombinedOutput(); err != nil {
@@ -36,8 +36,8 @@ func compiled(t testing.TB, name string) string {
 	return path
 }
 
-// leave is a piece of a shell script that takes the shell out of its tree: out of its control group, or out of those that bear
-// the mark.
+// leave returns a part of a shell script by which the shell leaves its tree: its cgroup, or the
+// processes with the mark.
 func leave(t testing.TB, h *Host) string {
 	if h.kind == Cgroup {
 		return "echo $$ >" + h.provider.(*cgroup.Provider).Delegation().Own + "/cgroup.procs; "
@@ -50,19 +50,20 @@ func leave(t testing.TB, h *Host) string {
 
 func bash(script string) Spec { return Spec{Argv: []string{"bash", "-c", script}, Env: testEnv} }
 
-// A leader that left what holds its tree is signalled, paused and killed all the same, and lives until its exit was observed.
-func TestLeaderThatLeaves(t *testing.T) {
+// A leader that has left its tree is signaled, paused and killed, and counts as alive until its
+// exit was observed.
+func TestLeaderOutsideItsTree(t *testing.T) {
 	eachHostWith(t, Options{OnlyParent: true}, func(t *testing.T, h *Host) { // orphans are reaped without a mark too
 		p := startOn(t, h, bash(leave(t, h)+`trap '' TERM; trap 'echo got' USR1; echo ready; while :; do sleep 60 & wait; done`))
 		_ = readLine(t, p.Stdout())
-		if living, err := p.Members(); err != nil || !slices.Contains(living, p.PID()) {
-			t.Errorf("living: %v, %v", living, err)
+		if members, err := p.Members(); err != nil || !slices.Contains(members, p.PID()) {
+			t.Errorf("Members() = %v, %v", members, err)
 		}
 		if err := p.Pause(); err != nil || !poll(allIn("T", []int{p.PID()})) {
-			t.Errorf("paused: %v, it is %c", err, state(p.PID()))
+			t.Errorf("Pause: %v, state %c", err, state(p.PID()))
 		}
 		if err := p.Resume(); err != nil || !poll(func() bool { return state(p.PID()) != 'T' }) {
-			t.Errorf("resumed: %v, it is %c", err, state(p.PID()))
+			t.Errorf("Resume: %v, state %c", err, state(p.PID()))
 		}
 		if err := p.Signal(syscall.SIGUSR1); err != nil {
 			t.Error(err)
@@ -71,7 +72,7 @@ func TestLeaderThatLeaves(t *testing.T) {
 			t.Errorf("%q", got)
 		}
 		if err := p.Terminate(); err != nil || !alive(p.PID()) {
-			t.Errorf("terminated: %v", err)
+			t.Errorf("Terminate: %v", err)
 		}
 		if err := p.Kill(); err != nil {
 			t.Error(err)
@@ -85,16 +86,16 @@ func TestLeaderThatLeaves(t *testing.T) {
 	})
 }
 
-// An exit that was not observed is none: a leader outside of its group that does not die is a survivor.
-func TestLeaderThatLeavesAndDoesNotDie(t *testing.T) {
+// A leader outside of its cgroup that cannot be killed is a survivor.
+func TestUnkillableLeaderOutsideItsCgroup(t *testing.T) {
 	h := openHost(t, Cgroup)
 	p := startOn(t, h, sh(leave(t, h)+`echo ready; exec sleep 600`))
 	_ = readLine(t, p.Stdout())
 	c := p.tree.(*cgroup.Tree)
-	deaf, sys := c.Kernel, c.Kernel
-	deaf.SignalOne = func(int, syscall.Signal) error { return nil }
-	deaf.SignalGroup, deaf.Kill = deaf.SignalOne, deaf.SignalOne
-	c.Kernel = deaf
+	ignoring, sys := c.Kernel, c.Kernel
+	ignoring.SignalOne = func(int, syscall.Signal) error { return nil }
+	ignoring.SignalGroup, ignoring.Kill = ignoring.SignalOne, ignoring.SignalOne
+	c.Kernel = ignoring
 	r := p.Sweep(context.Background(), 0)
 	c.Kernel = sys
 	if !slices.Equal(r.Survivors, []int{p.PID()}) || !r.Escalated {
@@ -102,9 +103,9 @@ func TestLeaderThatLeavesAndDoesNotDie(t *testing.T) {
 	}
 }
 
-// A process that left what holds its tree, and forks and ends all the time, is missed by most readings of the process
-// table. It is ended, or named, but never taken for dead.
-func TestLeaderThatLeavesAndForksOn(t *testing.T) {
+// A process outside of its cgroup that forks and exits in a loop is missed by most scans. It is
+// ended, or the result says that processes may be left.
+func TestForkingLeaderOutsideItsCgroup(t *testing.T) {
 	h := openHost(t, Cgroup)
 	hop := compiled(t, "hop")
 	for range 10 {
@@ -116,7 +117,7 @@ func TestLeaderThatLeavesAndForksOn(t *testing.T) {
 		orphans, certain, err := p.tree.(*cgroup.Tree).Orphans()
 		lives := err != nil || !certain || len(orphans) > 0
 		if lives && len(r.Survivors) == 0 && !r.Unverified {
-			t.Errorf("%+v, but %v live, %v", r, orphans, err)
+			t.Errorf("%+v, but the orphans %v are alive, %v", r, orphans, err)
 		}
 		if !r.Escalated {
 			t.Errorf("%+v", r)
@@ -124,58 +125,58 @@ func TestLeaderThatLeavesAndForksOn(t *testing.T) {
 	}
 }
 
-// Descendants that left the group of their tree are found by its mark.
-func TestDescendantThatLeavesItsGroup(t *testing.T) {
+// Descendants that have left the cgroup of their tree are found by its mark.
+func TestDescendantOutsideItsCgroup(t *testing.T) {
 	h := openHost(t, Cgroup)
-	const deaf = `trap '' TERM; trap 'echo got >&2' USR1; echo $$; while :; do sleep 60 & wait; done`
+	const ignoring = `trap '' TERM; trap 'echo got >&2' USR1; echo $$; while :; do sleep 60 & wait; done`
 	start := func(t *testing.T, then string) (*Process, int) {
-		p := startOn(t, h, sh(`setsid sh -c "`+strings.ReplaceAll(leave(t, h)+deaf, "$", `\$`)+`" & `+then))
+		p := startOn(t, h, sh(`setsid sh -c "`+strings.ReplaceAll(leave(t, h)+ignoring, "$", `\$`)+`" & `+then))
 		return p, readPID(t, p.Stdout())
 	}
 	t.Run("while the leader lives", func(t *testing.T) {
 		p, pid := start(t, "trap : USR1; while :; do wait; done")
 		if err := p.Pause(); err != nil || state(pid) != 'T' {
-			t.Errorf("paused: %v, it is %c", err, state(pid))
+			t.Errorf("Pause: %v, state %c", err, state(pid))
 		}
 		if err := p.Resume(); err != nil || !poll(func() bool { return state(pid) != 'T' }) {
-			t.Errorf("resumed: %v, it is %c", err, state(pid))
+			t.Errorf("Resume: %v, state %c", err, state(pid))
 		}
 		if err := p.Signal(syscall.SIGUSR1); err != nil {
 			t.Error(err)
 		}
-		for readLine(t, p.Stderr()) != "got" { // the shells tell of what they had started
+		for readLine(t, p.Stderr()) != "got" { // the shells report what they have started
 		}
-		if living, err := p.Members(); err != nil || !slices.Contains(living, pid) {
-			t.Errorf("living: %v, %v", living, err)
+		if members, err := p.Members(); err != nil || !slices.Contains(members, pid) {
+			t.Errorf("Members() = %v, %v", members, err)
 		}
 	})
-	t.Run("when the leader is dead", func(t *testing.T) {
+	t.Run("after the exit of the leader", func(t *testing.T) {
 		p, pid := start(t, "exit 3")
 		_ = p.WaitExit()
-		if living, err := p.Members(); err != nil || !slices.Contains(living, pid) {
-			t.Errorf("living: %v, %v", living, err)
+		if members, err := p.Members(); err != nil || !slices.Contains(members, pid) {
+			t.Errorf("Members() = %v, %v", members, err)
 		}
 		r := p.Sweep(context.Background(), 50*time.Millisecond)
 		if !r.Found || !r.Escalated || r.Unverified || len(r.Survivors) > 0 || alive(pid) {
-			t.Errorf("%+v, alive %v", r, alive(pid))
+			t.Errorf("Sweep: %+v, alive: %v", r, alive(pid))
 		}
 	})
 }
 
-// A resume leaves alone who was stopped before the pause.
-func TestResumeOfWhoLeftStartsNobodyElse(t *testing.T) {
+// Resume does not continue a process that was stopped before Pause.
+func TestResumeKeepsStoppedProcesses(t *testing.T) {
 	h := openHost(t, Cgroup)
 	p := startOn(t, h, sh(leave(t, h)+`sleep 600 & echo $!; wait`))
 	pid := readPID(t, p.Stdout())
 	_ = syscall.Kill(pid, syscall.SIGSTOP)
 	if !poll(allIn("T", []int{pid})) {
-		t.Fatal("not stopped")
+		t.Fatal("the process does not stop")
 	}
 	if err := errors.Join(p.Pause(), p.Resume()); err != nil {
 		t.Fatal(err)
 	}
 	if !poll(func() bool { return state(p.PID()) != 'T' }) || state(pid) != 'T' {
-		t.Errorf("the leader is %c, the other %c", state(p.PID()), state(pid))
+		t.Errorf("the leader has state %c, the other process %c", state(p.PID()), state(pid))
 	}
 }
 
@@ -191,10 +192,10 @@ func TestProcessWhoseFirstThreadHasEnded(t *testing.T) {
 				p := startOn(t, h, spec)
 				pid := readPID(t, p.Stdout())
 				if !poll(func() bool { return state(pid) == 'Z' }) {
-					t.Fatal("the first thread goes on")
+					t.Fatal("the first thread does not end")
 				}
-				if living, err := p.Members(); err != nil || !slices.Contains(living, pid) {
-					t.Errorf("living: %v, %v", living, err)
+				if members, err := p.Members(); err != nil || !slices.Contains(members, pid) {
+					t.Errorf("Members() = %v, %v", members, err)
 				}
 				if name == "leader" {
 					if err := p.Kill(); err != nil {
@@ -209,7 +210,7 @@ func TestProcessWhoseFirstThreadHasEnded(t *testing.T) {
 					t.Errorf("%+v", r)
 				}
 				if _, err := os.Stat("/proc/" + strconv.Itoa(pid) + "/task"); err == nil && threads(pid) > 1 {
-					t.Error("it lives")
+					t.Error("the process is alive")
 				}
 			})
 		}
