@@ -38,6 +38,7 @@ type source struct {
 	names map[string]bool // f, T, T.method, T.field, pkg.f, pkg.T, pkg.T.method, pkg.T.field
 	words map[string]bool // the names of fields on the wire, of json tags
 	flags map[string]bool // of the command line
+	verbs []string        // of the command line
 }
 
 var parse = sync.OnceValues(func() (*source, error) {
@@ -133,6 +134,9 @@ func (s *source) members(pkg string, spec *ast.TypeSpec) {
 		for _, name := range field.Names {
 			s.names[name.Name] = true
 			s.name(pkg, spec.Name.Name+"."+name.Name)
+			if _, verb := tag.Lookup("cmd"); pkg == "main" && verb {
+				s.verbs = append(s.verbs, strings.ToLower(name.Name))
+			}
 			if _, arg := tag.Lookup("arg"); command && tag.Get("help") != "" && !arg {
 				s.flags["--"+flagName(name.Name, tag)] = true
 			}
@@ -190,6 +194,21 @@ func TestFlags(t *testing.T) {
 	for flag := range known {
 		if !named[flag] {
 			t.Errorf("docs/operating.md does not name the flag %s", flag)
+		}
+	}
+}
+
+// TestVerbs checks that README.md lists every verb of the command line.
+func TestVerbs(t *testing.T) {
+	verbs := declared(t).verbs
+	if len(verbs) < 10 {
+		t.Fatalf("only %d verbs found in the source", len(verbs))
+	}
+	_, list, _ := strings.Cut(read(t, "README.md"), "\n## The command line\n")
+	list, _, _ = strings.Cut(list, "\n## ")
+	for _, verb := range verbs {
+		if !regexp.MustCompile(`(?m)^    runnel ([a-z]+ ID \| )?` + verb + `\b`).MatchString(list) {
+			t.Errorf("README.md does not list the verb %s", verb)
 		}
 	}
 }
