@@ -63,6 +63,3 @@ func (e *AttributeError) Error() string { return fmt.Sprintf("%s: %v", e.Attribu
 
 // Unwrap returns Errno.
 func (e *AttributeError) Unwrap() error { return e.Errno }
-
-// differ reports whether an attribute is to be changed.
-func (a *Attributes) differ() bool { return a.Umask != nil || a.Nice != nil || len(a.Soft) > 0 }

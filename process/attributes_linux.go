@@ -28,6 +28,9 @@ var numberOf = map[Resource]int{
 	UserProcesses:     unix.RLIMIT_NPROC,
 }
 
+// differ reports whether an attribute is to be changed.
+func (a *Attributes) differ() bool { return a.Umask != nil || a.Nice != nil || len(a.Soft) > 0 }
+
 // changed returns the attributes that differ from those that a command inherits, so that a command
 // without any needs no start gate.
 func (a Attributes) changed(l Limits) (c Attributes) {

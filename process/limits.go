@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"syscall"
-	"time"
 )
 
 // Limit is the name of a resource of a tree that can be limited.
@@ -102,24 +101,4 @@ func mostOf(name Limit) int64 {
 		return math.MaxInt64 - 1
 	}
 	return int64(limit.Max)
-}
-
-// cpuGrace is the time in seconds between SIGXCPU and SIGKILL.
-const cpuGrace = 1
-
-// exceeded returns the limit for which the kernel ended the leader, if it is one of each process,
-// else "". It goes by the signal, and for processor time by the time used, since any process may
-// send the signal.
-func (l Limits) exceeded(e *Exit, ownTime time.Duration) Limit {
-	seconds, limitsTime := l[CPUSeconds]
-	_, limitsFiles := l[FileBytes]
-	switch {
-	case limitsTime && e.Signal == syscall.SIGXCPU && ownTime >= time.Duration(seconds)*time.Second:
-		return CPUSeconds
-	case limitsTime && e.Signal == syscall.SIGKILL && ownTime >= time.Duration(seconds+cpuGrace)*time.Second:
-		return CPUSeconds
-	case limitsFiles && e.Signal == syscall.SIGXFSZ:
-		return FileBytes
-	}
-	return ""
 }

@@ -1,5 +1,6 @@
 // Package inputwait finds out whether a process is blocked in a system call that waits for a pipe
-// or a terminal as its input.
+// or a terminal as its input. On Darwin
+// that is not known.
 package inputwait
 
 import (

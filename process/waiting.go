@@ -6,7 +6,7 @@ import "github.com/runnel-rpc/runnel/process/internal/inputwait"
 // its standard input, which is a pipe or a terminal. False also means that it is not known: a
 // process may not be inspected (ptrace(2)), or the tree is too large, or 100 ms have passed. While
 // the leader runs, it and its descendants are inspected, later the remaining members of the tree.
-// It takes about 50 µs per thread and holds no lock meanwhile.
+// It takes about 50 µs per thread and holds no lock meanwhile. On Darwin it returns false.
 func (p *Process) WaitsForInput() bool {
 	return p.inspector.Do(p.scanForInput)
 }
