@@ -61,28 +61,51 @@ func controlGroup(t *testing.T, controller, file, value string) (dir string) {
 	return dir
 }
 
+// groupServer is a server in a control group with a limit.
+type groupServer struct {
+	*program
+	client *client.Client
+}
+
 // serveIn starts a server in a control group, and connects to it.
-func (p *testDir) serveIn(t *testing.T, dir string, args ...string) (*program, *client.Client) {
+func (p *testDir) serveIn(t *testing.T, dir string, args ...string) *groupServer {
 	t.Helper()
 	script := `echo $$ >"$0/cgroup.procs" && exec runnel serve --listen=127.0.0.1:0 --ready-file=ready "$@"`
 	x := p.start(t, "/bin/sh", append([]string{"-c", script, dir}, args...)...)
 	if !poll(func() bool { r, _ := readReady(p.path("ready")); return r.PID == x.Process.Pid }) {
 		t.Fatal("not ready:", x.stderrText())
 	}
-	return x, dialSocket(t, p.socket())
+	return &groupServer{x, dialSocket(t, p.socket())}
 }
 
 // call sends a request and returns an error reply. Any other error fails the test.
-func call(t *testing.T, x *program, c *client.Client, method string, params, result any) error {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
+func (s *groupServer) call(method string, params, result any) error {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 	defer cancel()
-	err := c.Call(ctx, method, params, result)
+	err := s.client.Call(ctx, method, params, result)
 	var refused *rpc.Error
 	if err != nil && !errors.As(err, &refused) {
-		t.Fatalf("%s: %v; stderr of the server: %s", method, err, x.stderrText())
+		s.t.Fatalf("%s: %v; stderr of the server: %s", method, err, s.stderrText())
 	}
 	return err
+}
+
+// execute starts a session that does not end with the connection.
+func (s *groupServer) execute(params rpc.ExecuteParams) (r rpc.ExecuteResult, err error) {
+	params.OnDisconnect = rpc.OnDisconnectKeep
+	err = s.call(rpc.MethodExecute, params, &r)
+	return r, err
+}
+
+// mustExecute is execute, and fails the test if that fails.
+func (s *groupServer) mustExecute(params rpc.ExecuteParams) (id string) {
+	s.t.Helper()
+	r, err := s.execute(params)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return r.SessionID
 }
 
 func eachContainmentName(t *testing.T, f func(t *testing.T, kind string)) {
@@ -106,75 +129,74 @@ func sleepers(tag string) (n int) {
 func TestProcessIDsRunOut(t *testing.T) {
 	eachContainmentName(t, func(t *testing.T, kind string) {
 		dir := controlGroup(t, "pids", "pids.max", "70")
-		p := newTestDir(t)
-		x, c := p.serveIn(t, dir, "--containment="+kind, "--drain=0s")
-		execute := func(params rpc.ExecuteParams) (r rpc.ExecuteResult, err error) {
-			params.OnDisconnect = rpc.OnDisconnectKeep
-			err = call(t, x, c, rpc.MethodExecute, params, &r)
-			return r, err
-		}
-		other, err := execute(rpc.ExecuteParams{Command: rpc.Command{Argv: []string{"cat"}}, Stdin: rpc.StdinPipe})
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := newTestDir(t).serveIn(t, dir, "--containment="+kind, "--drain=0s")
+		other := s.mustExecute(rpc.ExecuteParams{Command: rpc.Command{Argv: []string{"cat"}}, Stdin: rpc.StdinPipe})
 		tag := strconv.Itoa(600 + os.Getpid())
-		greedy, err := execute(rpc.ExecuteParams{Command: rpc.Command{Shell: "yes " + tag + " | head -200 | xargs -P 200 -n 1 sleep"}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		full := func() bool {
-			return number(t, dir, "pids.events", "max ") > 0
-		}
+		greedy := s.mustExecute(rpc.ExecuteParams{Command: rpc.Command{Shell: "yes " + tag + " | head -200 | xargs -P 200 -n 1 sleep"}})
+		full := func() bool { return number(t, dir, "pids.events", "max ") > 0 }
 		if !poll(full) {
 			t.Fatalf("%d processes run, and no fork has failed", sleepers(tag))
 		}
-		for range 20 { // each kind of request
-			var refused *rpc.Error
-			if r, err := execute(rpc.ExecuteParams{Command: rpc.Command{Argv: []string{"sleep", tag}}}); errors.As(err, &refused) {
-				if refused.Code != rpc.CodeSpawnFailed || !strings.Contains(fmt.Sprint(refused.Data), "EAGAIN") {
-					t.Errorf("execute: %+v", refused)
-				}
-			} else if err == nil { // a process of the greedy session had ended
-				_ = call(t, x, c, rpc.MethodCancel, rpc.CancelParams{SessionID: r.SessionID}, nil)
-			}
-			data := "x\n"
-			if err := call(t, x, c, rpc.MethodWrite, rpc.WriteParams{SessionID: other.SessionID, Data: &data}, nil); err != nil {
-				t.Errorf("write: %v", err)
-			}
-			if err := call(t, x, c, rpc.MethodControl, rpc.ControlParams{SessionID: greedy.SessionID, Type: rpc.ControlPause}, nil); err != nil {
-				t.Errorf("pause: %v", err)
-			}
-			if err := call(t, x, c, rpc.MethodControl, rpc.ControlParams{SessionID: greedy.SessionID, Type: rpc.ControlResume}, nil); err != nil {
-				t.Errorf("resume: %v", err)
-			}
+		for range 20 {
+			s.requestsWithoutProcessIDs(greedy, other, tag)
 		}
 		var canceled rpc.CancelResult
-		if err := call(t, x, c, rpc.MethodCancel, rpc.CancelParams{SessionID: greedy.SessionID}, &canceled); err != nil || len(canceled.Survivors) > 0 {
+		if err := s.call(rpc.MethodCancel, rpc.CancelParams{SessionID: greedy}, &canceled); err != nil || len(canceled.Survivors) > 0 {
 			t.Errorf("cancel: %+v, %v", canceled, err)
 		}
 		if n := sleepers(tag); n > 0 {
 			t.Errorf("%d processes are left", n)
 		}
 		var st rpc.SessionStatus
-		if err := call(t, x, c, rpc.MethodStatus, rpc.SessionParams{SessionID: other.SessionID}, &st); err != nil || st.State != "running" {
+		if err := s.call(rpc.MethodStatus, rpc.SessionParams{SessionID: other}, &st); err != nil || st.State != "running" {
 			t.Errorf("the other session: %+v, %v", st, err)
 		}
-		var again rpc.ExecuteResult
-		works := func() bool {
-			again, err = execute(rpc.ExecuteParams{Command: rpc.Command{Shell: "exit 3"}})
-			return err == nil
-		}
-		// Under group, init reaps the orphans, which count until then.
-		if !works() && (kind != string(process.Group) || !poll(works)) {
-			t.Error(err)
-		}
-		var rec rpc.Completion
-		if err := call(t, x, c, rpc.MethodWait, rpc.WaitParams{SessionID: again.SessionID}, &rec); err != nil || rec.ExitCode == nil || *rec.ExitCode != 3 {
-			t.Errorf("execute after the cancel: %+v, %v", rec, err)
-		}
-		x.signal(syscall.SIGINT)
-		x.expectExit(0)
+		s.executesAfterTheCancel(kind)
+		s.signal(syscall.SIGINT)
+		s.expectExit(0)
 	})
+}
+
+// requestsWithoutProcessIDs sends requests of each kind while the session greedy has used up all
+// process ids.
+func (s *groupServer) requestsWithoutProcessIDs(greedy, other, tag string) {
+	s.t.Helper()
+	var refused *rpc.Error
+	if r, err := s.execute(rpc.ExecuteParams{Command: rpc.Command{Argv: []string{"sleep", tag}}}); errors.As(err, &refused) {
+		if refused.Code != rpc.CodeSpawnFailed || !strings.Contains(fmt.Sprint(refused.Data), "EAGAIN") {
+			s.t.Errorf("execute: %+v", refused)
+		}
+	} else if err == nil { // a process of the greedy session had ended
+		_ = s.call(rpc.MethodCancel, rpc.CancelParams{SessionID: r.SessionID}, nil)
+	}
+	data := "x\n"
+	if err := s.call(rpc.MethodWrite, rpc.WriteParams{SessionID: other, Data: &data}, nil); err != nil {
+		s.t.Errorf("write: %v", err)
+	}
+	for _, typ := range []string{rpc.ControlPause, rpc.ControlResume} {
+		if err := s.call(rpc.MethodControl, rpc.ControlParams{SessionID: greedy, Type: typ}, nil); err != nil {
+			s.t.Errorf("%s: %v", typ, err)
+		}
+	}
+}
+
+// executesAfterTheCancel checks that execute works when the process ids are free again.
+func (s *groupServer) executesAfterTheCancel(kind string) {
+	s.t.Helper()
+	var again rpc.ExecuteResult
+	var err error
+	works := func() bool {
+		again, err = s.execute(rpc.ExecuteParams{Command: rpc.Command{Shell: "exit 3"}})
+		return err == nil
+	}
+	// Under group, init reaps the orphans, which count until then.
+	if !works() && (kind != string(process.Group) || !poll(works)) {
+		s.t.Error(err)
+	}
+	var rec rpc.Completion
+	if err := s.call(rpc.MethodWait, rpc.WaitParams{SessionID: again.SessionID}, &rec); err != nil || rec.ExitCode == nil || *rec.ExitCode != 3 {
+		s.t.Errorf("execute after the cancel: %+v, %v", rec, err)
+	}
 }
 
 // number returns the number after a name in a file of a control group.
@@ -198,13 +220,13 @@ func number(t *testing.T, dir, file, name string) int {
 func TestMemoryRunsOut(t *testing.T) {
 	dir := controlGroup(t, "memory", "memory.limit_in_bytes", "160M")
 	p := newTestDir(t)
-	x, c := p.serveIn(t, dir, "--drain=0s")
+	x := p.serveIn(t, dir, "--drain=0s")
 	// 80 children of 3 MiB each.
 	script := `i=0; while [ $i -lt 80 ]; do { head -c 3145728 /dev/zero; sleep 2; } | tail -c 3145728 >/dev/null & i=$((i+1)); done; wait; exit 7`
 	ctx, cancel := context.WithTimeout(t.Context(), 2*testTimeout)
 	defer cancel()
 	var rec rpc.Captured
-	if err := c.Call(ctx, rpc.MethodExecute, rpc.ExecuteParams{Command: rpc.Command{Shell: script}, Wait: true}, &rec); err != nil {
+	if err := x.client.Call(ctx, rpc.MethodExecute, rpc.ExecuteParams{Command: rpc.Command{Shell: script}, Wait: true}, &rec); err != nil {
 		t.Fatalf("%v; stderr of the server: %s", err, x.stderrText())
 	}
 	if killed := number(t, dir, "memory.oom_control", "oom_kill "); killed == 0 {
@@ -215,7 +237,7 @@ func TestMemoryRunsOut(t *testing.T) {
 	}
 	start := time.Now()
 	var again rpc.Captured
-	if err := c.Call(ctx, rpc.MethodExecute, rpc.ExecuteParams{Command: rpc.Command{Shell: "echo again"}, Wait: true}, &again); err != nil || *again.Stdout != "again\n" {
+	if err := x.client.Call(ctx, rpc.MethodExecute, rpc.ExecuteParams{Command: rpc.Command{Shell: "echo again"}, Wait: true}, &again); err != nil || *again.Stdout != "again\n" {
 		t.Errorf("after %v: %+v, %v", time.Since(start), again, err)
 	}
 	x.signal(syscall.SIGINT)

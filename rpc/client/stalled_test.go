@@ -117,6 +117,31 @@ func (g *stallingConn) Write(b []byte) (int, error) {
 	return n + rest, err
 }
 
+// fillQueue sends notifications until the queue of a stalled connection is full. Stop cancels those
+// that are not sent.
+func fillQueue(t *testing.T, c *Client) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	stop = func() { cancel(); wg.Wait() }
+	for range 9 {
+		wg.Go(func() {
+			_ = c.Notify(ctx, "queued", request{"notify", strings.Repeat("x", maxQueued/8)})
+		})
+	}
+	o := c.conn.outbox
+	full := func() bool {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		return o.size >= maxQueued
+	}
+	if !poll(full) {
+		stop()
+		t.Fatal("the queue is not full")
+	}
+	return stop
+}
+
 // TestCallEndsWithItsContext: a call returns when its context ends, even if the connection accepts
 // no bytes. The connection stays usable: a request of which a part was written is sent completely,
 // the others are not sent.
@@ -147,24 +172,7 @@ func TestCallEndsWithItsContext(t *testing.T) {
 	late := func(ctx context.Context) error { return c.Call(ctx, "late", request{Name: "call"}, nil) }
 	call(begun)
 	call(late) // is queued
-	background, stop := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer stop()
-	for range 9 { // these fill the queue
-		wg.Go(func() {
-			_ = c.Notify(background, "queued", request{"notify", strings.Repeat("x", maxQueued/8)})
-		})
-	}
-	o := c.conn.outbox
-	full := func() bool {
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		return o.size >= maxQueued
-	}
-	if !poll(full) {
-		t.Fatal("the queue is not full")
-	}
+	defer fillQueue(t, c)()
 	call(late)
 	call(func(ctx context.Context) error { return c.CallIdempotent(ctx, "late", request{Name: "again"}, nil) })
 	call(func(ctx context.Context) error { return c.Notify(ctx, "late", request{Name: "notify"}) })
