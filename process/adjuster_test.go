@@ -38,7 +38,7 @@ func TestCommandsGetOOMScore(t *testing.T) {
 				}
 				p.Adjust()
 				defer finish(p)
-				wants(t, p.Stdout(), "ready\n")
+				readUntil(t, p.Stdout(), "ready\n")
 				var got []int
 				all := func() bool {
 					pids, err := proctable.GroupMembers(p.PGID())

@@ -70,9 +70,9 @@ func TestAttributesApplyFromFirstInstruction(t *testing.T) {
 		StackBytes: 3 << 20, UserProcesses: 1000,
 	}
 	eachGate(t, func(t *testing.T, h *Host) {
-		plain, _ := lifeOn(t, h, sh(print))
+		plain, _ := runOn(t, h, sh(print))
 		hard := limitsIn(plain)
-		out, exit := lifeOn(t, h, with(sh(print+"; sh -c '"+print+"'"), Attributes{&umask, &nice, soft}))
+		out, exit := runOn(t, h, with(sh(print+"; sh -c '"+print+"'"), Attributes{&umask, &nice, soft}))
 		if exit.Code != 0 {
 			t.Fatalf("%+v", exit)
 		}
@@ -89,7 +89,7 @@ func TestAttributesApplyFromFirstInstruction(t *testing.T) {
 		if len(got) != len(soft) || len(soft) != len(numberOf) {
 			t.Errorf("%d limits are checked, want %d", len(got), len(numberOf))
 		}
-		after, _ := lifeOn(t, h, sh(print))
+		after, _ := runOn(t, h, sh(print))
 		if now := limitsIn(after); !maps.Equal(now, hard) || after[:7] != plain[:7] {
 			t.Errorf("output %q of a later command, %q before", after, plain)
 		}
@@ -111,7 +111,7 @@ func TestEachAttribute(t *testing.T) {
 			"none":  {Attributes{Soft: SoftLimits{StackBytes: Unlimited}}, `a=$(ulimit -Ss); [ "$a" = "$(ulimit -Hs)" ] && echo most`, "most\n"},
 		} {
 			spec := sh(c.script)
-			if out, exit := lifeOn(t, h, with(spec, c.a)); out != c.want || exit.Code != 0 {
+			if out, exit := runOn(t, h, with(spec, c.a)); out != c.want || exit.Code != 0 {
 				t.Errorf("%s: output %q, exit %+v", name, out, exit)
 			}
 		}
@@ -126,18 +126,18 @@ func TestEachAttribute(t *testing.T) {
 // limits of the tree.
 func TestSoftLimitsAreBounded(t *testing.T) {
 	eachGate(t, func(t *testing.T, h *Host) {
-		out, _ := lifeOn(t, h, with(sh("ulimit -Sn; ulimit -Hn"), Attributes{Soft: SoftLimits{SoftOpenFiles: Unlimited}}))
+		out, _ := runOn(t, h, with(sh("ulimit -Sn; ulimit -Hn"), Attributes{Soft: SoftLimits{SoftOpenFiles: Unlimited}}))
 		if files := strings.Fields(out); len(files) != 2 || files[0] != files[1] {
 			t.Errorf("output %q", out)
 		}
 		for soft, want := range map[uint64]string{20: "20\n60\n", 70: "60\n60\n", Unlimited: "60\n60\n"} {
 			spec := limited(sh("ulimit -Sn; ulimit -Hn"), Limits{OpenFiles: 60})
-			if out, _ := lifeOn(t, h, with(spec, Attributes{Soft: SoftLimits{SoftOpenFiles: soft}})); out != want {
+			if out, _ := runOn(t, h, with(spec, Attributes{Soft: SoftLimits{SoftOpenFiles: soft}})); out != want {
 				t.Errorf("soft limit %d of open files: output %q, want %q", soft, out, want)
 			}
 		}
 		spec := limited(sh("ulimit -St; ulimit -Ht"), Limits{CPUSeconds: 30})
-		if out, _ := lifeOn(t, h, with(spec, Attributes{Soft: SoftLimits{SoftCPUSeconds: 31}})); out != "30\n31\n" {
+		if out, _ := runOn(t, h, with(spec, Attributes{Soft: SoftLimits{SoftCPUSeconds: 31}})); out != "30\n31\n" {
 			t.Errorf("soft limit of processor time: output %q", out)
 		}
 	})
@@ -162,7 +162,7 @@ func TestAttributesOfEachContainment(t *testing.T) {
 					t.Errorf("%s: %q, %s", name, got, p.Containment())
 				}
 				finish(p)
-				if left := marked(tag); len(left) > 0 {
+				if left := aliveWithTag(tag); len(left) > 0 {
 					t.Errorf("%s: processes %v are alive", name, left)
 				}
 			}
@@ -180,7 +180,7 @@ func TestInheritedAttributesNeedNoGate(t *testing.T) {
 	}
 	changeOwnFiles(t)
 	h := openHost(t, Auto)
-	out, _ := lifeOn(t, h, sh("umask; nice; ulimit -Sn"))
+	out, _ := runOn(t, h, sh("umask; nice; ulimit -Sn"))
 	var files uint64
 	var gotUmask, gotNice int
 	if _, err := fmt.Sscanf(out, "%o\n%d\n%d\n", &gotUmask, &gotNice, &files); err != nil || gotUmask != umask || gotNice != nice {
@@ -199,7 +199,7 @@ func TestInheritedAttributesNeedNoGate(t *testing.T) {
 	if c := a.changed(nil); len(c.Soft) != 1 || c.Umask != nil || c.Nice != nil {
 		t.Errorf("changed = %+v before a child was seen, want open files only", c)
 	}
-	if out, exit := lifeOn(t, h, with(sh("ulimit -Sn"), a)); out != fmt.Sprintln(files) || exit.Code != 0 {
+	if out, exit := runOn(t, h, with(sh("ulimit -Sn"), a)); out != fmt.Sprintln(files) || exit.Code != 0 {
 		t.Errorf("output %q, exit %+v", out, exit)
 	}
 	if c := a.changed(nil); c.differ() {
@@ -289,7 +289,7 @@ func TestUmaskOfFiles(t *testing.T) {
 	eachGate(t, func(t *testing.T, h *Host) {
 		file := filepath.Join(t.TempDir(), "file")
 		umask := 0o137
-		lifeOn(t, h, with(sh("echo x >"+file), Attributes{Umask: &umask}))
+		runOn(t, h, with(sh("echo x >"+file), Attributes{Umask: &umask}))
 		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o640 {
 			t.Errorf("%v, %v", info, err)
 		}

@@ -14,12 +14,12 @@ import (
 
 func TestExitCodes(t *testing.T) {
 	for code := range 256 {
-		_, exit, err := live(sh(fmt.Sprintf("exit %d", code)))
+		_, exit, err := runSpec(sh(fmt.Sprintf("exit %d", code)))
 		if err != nil || exit.Code != code || exit.Signal != 0 || !exit.Known {
 			t.Errorf("exit %d: got %+v, %v", code, exit, err)
 		}
 	}
-	if _, exit, err := live(sh("no-such-program")); err != nil || exit.Code != 127 {
+	if _, exit, err := runSpec(sh("no-such-program")); err != nil || exit.Code != 127 {
 		t.Errorf("program that does not exist: got %+v, %v, want code 127", exit, err)
 	}
 }
@@ -63,7 +63,7 @@ func TestExitUnknown(t *testing.T) {
 }
 
 func TestUsage(t *testing.T) {
-	_, exit, err := live(sh("i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done"))
+	_, exit, err := runSpec(sh("i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done"))
 	if err != nil || exit.UserTime < time.Millisecond || exit.UserTime+exit.SystemTime > time.Minute {
 		t.Errorf("got %+v, %v", exit, err)
 	}
@@ -81,7 +81,7 @@ func TestMaxRSSIsNotThatOfServer(t *testing.T) {
 	for range 4 {
 		wg.Go(func() {
 			for range 25 {
-				if _, exit, err := live(Spec{Argv: []string{"/bin/true"}}); err != nil || exit.MaxRSS != 0 {
+				if _, exit, err := runSpec(Spec{Argv: []string{"/bin/true"}}); err != nil || exit.MaxRSS != 0 {
 					t.Errorf("true: got %+v, %v, want MaxRSS 0", exit, err)
 				}
 			}
@@ -89,7 +89,7 @@ func TestMaxRSSIsNotThatOfServer(t *testing.T) {
 	}
 	wg.Wait()
 	_ = touched[0]
-	_, exit, err := live(sh("exec dd if=/dev/zero of=/dev/null bs=1G count=1 status=none"))
+	_, exit, err := runSpec(sh("exec dd if=/dev/zero of=/dev/null bs=1G count=1 status=none"))
 	if err != nil || exit.MaxRSS < 1<<30 || exit.MaxRSS > 2<<30 {
 		t.Errorf("dd with a buffer of 1 GiB: got %+v, %v", exit, err)
 	}

@@ -23,8 +23,8 @@ func withTag(spec Spec) (_ Spec, tag string) {
 	return spec, tag
 }
 
-// marked lists the processes with a tag that have not ended.
-func marked(tag string) (pids []int) {
+// aliveWithTag lists the processes with a tag that have not ended.
+func aliveWithTag(tag string) (pids []int) {
 	entries, _ := os.ReadDir("/proc")
 	for _, e := range entries {
 		var pid int
@@ -60,9 +60,9 @@ func startJobs(t *testing.T, argv []string) (p *Process, tag string, pids []int)
 	t.Helper()
 	spec, tag := withTag(Spec{Argv: argv, Env: append(slices.Clone(testEnv), "PS1=$ ", "HISTFILE=")})
 	p = mustStart(t, onTerminal(spec), leader.System())
-	types(t, p, someJobs)
-	wants(t, p.Stdout(), "ready\r\n")
-	if !poll(func() bool { pids = marked(tag); return len(pids) == jobProcesses && countStopped(pids) == 1 }) {
+	typeText(t, p, someJobs)
+	readUntil(t, p.Stdout(), "ready\r\n")
+	if !poll(func() bool { pids = aliveWithTag(tag); return len(pids) == jobProcesses && countStopped(pids) == 1 }) {
 		t.Fatalf("%d processes are alive, %d of them stopped", len(pids), countStopped(pids))
 	}
 	return p, tag, pids
@@ -102,8 +102,8 @@ func TestKillReachesAllJobs(t *testing.T) {
 		if err := p.Kill(); err != nil {
 			t.Fatal(err)
 		}
-		if !poll(func() bool { return len(marked(tag)) == 0 }) {
-			t.Errorf("processes %v are alive after Kill", marked(tag))
+		if !poll(func() bool { return len(aliveWithTag(tag)) == 0 }) {
+			t.Errorf("processes %v are alive after Kill", aliveWithTag(tag))
 		}
 		_ = p.WaitExit()
 		if exit, _ := p.Reap(); exit.Signal != syscall.SIGKILL {
@@ -130,8 +130,8 @@ func TestTerminateSendsSIGHUP(t *testing.T) {
 			t.Errorf("the shell ended after %v", took)
 		}
 		r := p.Sweep(context.Background(), 50*time.Millisecond)
-		if !r.Found || !r.Escalated || len(r.Survivors) > 0 || len(marked(tag)) > 0 {
-			t.Errorf("Sweep = %+v, processes %v are alive", r, marked(tag))
+		if !r.Found || !r.Escalated || len(r.Survivors) > 0 || len(aliveWithTag(tag)) > 0 {
+			t.Errorf("Sweep = %+v, processes %v are alive", r, aliveWithTag(tag))
 		}
 		if exit, err := p.Reap(); exit.Signal != syscall.SIGHUP || err != nil {
 			t.Errorf("exit %+v, %v", exit, err)
@@ -142,7 +142,7 @@ func TestTerminateSendsSIGHUP(t *testing.T) {
 // TestTerminateOfHandler checks that a program which handles SIGTERM gets no SIGHUP and can finish.
 func TestTerminateOfHandler(t *testing.T) {
 	p := mustStart(t, onTerminal(sh(`trap "echo asked; sleep 0.1; echo done; exit 4" TERM; echo ready; while :; do sleep 0.01; done`)), leader.System())
-	wants(t, p.Stdout(), "ready\r\n")
+	readUntil(t, p.Stdout(), "ready\r\n")
 	_ = p.Terminate()
 	if out, err := readAll(p.Stdout()); !strings.Contains(out, "asked\r\n") || err != nil {
 		t.Errorf("output %q, %v", out, err)
@@ -158,17 +158,17 @@ func TestSweepFindsJobsOfExitedShell(t *testing.T) {
 	spec, tag := withTag(Spec{Argv: shells["bash"], Env: append(slices.Clone(testEnv), "PS1=$ ", "HISTFILE=")})
 	p := mustStart(t, onTerminal(spec), leader.System())
 	dir := t.TempDir() // a job ignores SIGTERM once it has created its file
-	types(t, p, "trap '' HUP TERM; for i in 1 2 3; do (: >"+dir+"/$i; while :; do sleep 0.01; done) & done; disown -a; "+
+	typeText(t, p, "trap '' HUP TERM; for i in 1 2 3; do (: >"+dir+"/$i; while :; do sleep 0.01; done) & done; disown -a; "+
 		"until test -e "+dir+"/1 -a -e "+dir+"/2 -a -e "+dir+"/3; do sleep 0.01; done; exit 6\n")
 	if err := p.WaitExit(); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(marked(tag)); n < 3 {
+	if n := len(aliveWithTag(tag)); n < 3 {
 		t.Errorf("%d processes are alive before Sweep, want at least 3", n)
 	}
 	r := p.Sweep(context.Background(), 20*time.Millisecond)
-	if !r.Found || !r.Escalated || len(r.Survivors) > 0 || len(marked(tag)) > 0 {
-		t.Errorf("Sweep = %+v, processes %v are alive", r, marked(tag))
+	if !r.Found || !r.Escalated || len(r.Survivors) > 0 || len(aliveWithTag(tag)) > 0 {
+		t.Errorf("Sweep = %+v, processes %v are alive", r, aliveWithTag(tag))
 	}
 	if state(p.PID()) != 'Z' {
 		t.Error("the leader was reaped before the end of Sweep")
@@ -188,14 +188,14 @@ func TestKillReachesForkingProcesses(t *testing.T) {
 	spec, tag := withTag(Spec{Argv: []string{"bash", "-c", script}, Env: testEnv})
 	for range 5 {
 		p := mustStart(t, onTerminal(spec), leader.System())
-		wants(t, p.Stdout(), "ready\r\n")
-		if !poll(func() bool { return len(marked(tag)) > 8 }) {
+		readUntil(t, p.Stdout(), "ready\r\n")
+		if !poll(func() bool { return len(aliveWithTag(tag)) > 8 }) {
 			t.Fatal("the script does not fork")
 		}
 		_ = p.Kill()
 		_ = p.WaitExit()
-		if r := p.Sweep(context.Background(), 0); len(r.Survivors) > 0 || len(marked(tag)) > 0 {
-			t.Fatalf("Sweep = %+v, processes %v are alive", r, marked(tag))
+		if r := p.Sweep(context.Background(), 0); len(r.Survivors) > 0 || len(aliveWithTag(tag)) > 0 {
+			t.Fatalf("Sweep = %+v, processes %v are alive", r, aliveWithTag(tag))
 		}
 	}
 }
@@ -226,14 +226,14 @@ func TestPauseOfShell(t *testing.T) {
 				t.Fatalf("%d processes are stopped after Resume, want 1", countStopped(pids))
 			}
 		}
-		types(t, p, "\x03")
-		foregroundEnded := func() bool { return len(marked(tag)) == jobProcesses-1 }
+		typeText(t, p, "\x03")
+		foregroundEnded := func() bool { return len(aliveWithTag(tag)) == jobProcesses-1 }
 		if !late && !poll(foregroundEnded) {
 			t.Fatal("Ctrl-C does not end the job in the foreground")
 		}
-		types(t, p, "echo e''nd\n")
+		typeText(t, p, "echo e''nd\n")
 		reported := 0
-		for line := range strings.Lines(wants(t, p.Stdout(), "end\r\n")) {
+		for line := range strings.Lines(readUntil(t, p.Stdout(), "end\r\n")) {
 			if strings.Contains(line, "Stopped") && !strings.Contains(line, "sleep 1005") {
 				reported++
 			}

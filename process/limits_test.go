@@ -30,8 +30,8 @@ func limited(spec Spec, l Limits) Spec {
 	return spec
 }
 
-// lifeOn runs spec to its end and returns its output and exit.
-func lifeOn(t *testing.T, h *Host, spec Spec) (string, Exit) {
+// runOn runs spec to its end and returns its output and exit.
+func runOn(t *testing.T, h *Host, spec Spec) (string, Exit) {
 	t.Helper()
 	p := startOn(t, h, spec)
 	out, err := readAll(p.Stdout())
@@ -56,17 +56,17 @@ func lifeOn(t *testing.T, h *Host, spec Spec) (string, Exit) {
 func TestLimitsApplyFromFirstInstruction(t *testing.T) {
 	const print = `ulimit -n; ulimit -Hn; ulimit -t; ulimit -f`
 	eachGate(t, func(t *testing.T, h *Host) {
-		plain, _ := lifeOn(t, h, sh(print))
-		out, exit := lifeOn(t, h, limited(sh(print+"; sh -c '"+print+"'"), Limits{OpenFiles: 77, CPUSeconds: 50, FileBytes: 1 << 20}))
+		plain, _ := runOn(t, h, sh(print))
+		out, exit := runOn(t, h, limited(sh(print+"; sh -c '"+print+"'"), Limits{OpenFiles: 77, CPUSeconds: 50, FileBytes: 1 << 20}))
 		const want = "77\n77\n50\n2048\n"
 		if out != want+want || exit.Code != 0 {
 			t.Errorf("output %q, exit %+v", out, exit)
 		}
 		files := strings.SplitAfter(plain, "\n")
-		if out, _ := lifeOn(t, h, limited(sh(print), Limits{CPUSeconds: 50})); out != files[0]+files[1]+"50\n"+files[3] {
+		if out, _ := runOn(t, h, limited(sh(print), Limits{CPUSeconds: 50})); out != files[0]+files[1]+"50\n"+files[3] {
 			t.Errorf("output %q with one limit, %q without limits", out, plain)
 		}
-		if after, _ := lifeOn(t, h, sh(print)); after != plain {
+		if after, _ := runOn(t, h, sh(print)); after != plain {
 			t.Errorf("output %q of a later command without limits, %q before", after, plain)
 		}
 	})
@@ -114,10 +114,10 @@ func TestCPUSeconds(t *testing.T) {
 	eachGate(t, func(t *testing.T, h *Host) {
 		t.Parallel()
 		l := Limits{CPUSeconds: 1}
-		if _, exit := lifeOn(t, h, limited(sh("while :; do :; done"), l)); exit.Signal != syscall.SIGXCPU || exit.Limit != CPUSeconds {
+		if _, exit := runOn(t, h, limited(sh("while :; do :; done"), l)); exit.Signal != syscall.SIGXCPU || exit.Limit != CPUSeconds {
 			t.Errorf("exit %+v", exit)
 		}
-		if _, exit := lifeOn(t, h, limited(sh("trap '' XCPU; while :; do :; done"), l)); exit.Signal != syscall.SIGKILL || exit.Limit != CPUSeconds {
+		if _, exit := runOn(t, h, limited(sh("trap '' XCPU; while :; do :; done"), l)); exit.Signal != syscall.SIGKILL || exit.Limit != CPUSeconds {
 			t.Errorf("with SIGXCPU ignored: %+v", exit)
 		}
 	})
@@ -128,7 +128,7 @@ func TestCPUSeconds(t *testing.T) {
 func TestSignalIsNoLimit(t *testing.T) {
 	h := openHost(t, Auto)
 	for _, sig := range []string{"XCPU", "KILL"} {
-		_, exit := lifeOn(t, h, limited(sh("kill -"+sig+" $$"), Limits{CPUSeconds: 1}))
+		_, exit := runOn(t, h, limited(sh("kill -"+sig+" $$"), Limits{CPUSeconds: 1}))
 		if exit.Signal == 0 || exit.Limit != "" {
 			t.Errorf("%s: %+v", sig, exit)
 		}
@@ -138,7 +138,7 @@ func TestSignalIsNoLimit(t *testing.T) {
 func TestFileBytes(t *testing.T) {
 	eachGate(t, func(t *testing.T, h *Host) {
 		file := filepath.Join(t.TempDir(), "file")
-		_, exit := lifeOn(t, h, limited(sh("exec head -c 100000 /dev/zero >"+file), Limits{FileBytes: 1000}))
+		_, exit := runOn(t, h, limited(sh("exec head -c 100000 /dev/zero >"+file), Limits{FileBytes: 1000}))
 		info, err := os.Stat(file)
 		if err != nil || info.Size() != 1000 || exit.Signal != syscall.SIGXFSZ || exit.Limit != FileBytes {
 			t.Errorf("exit %+v, file %v, %v", exit, info, err)
@@ -164,19 +164,19 @@ func TestMemoryBytes(t *testing.T) {
 		needs(t, h, MemoryBytes)
 		const most = 48 << 20
 		const slack = 1 << 20 // the kernel exceeds the limit for pages that must not fail, and for those of a process that is being killed
-		_, exit := lifeOn(t, h, limited(Spec{Argv: []string{"tail", "/dev/zero"}, Env: testEnv}, Limits{MemoryBytes: most}))
+		_, exit := runOn(t, h, limited(Spec{Argv: []string{"tail", "/dev/zero"}, Env: testEnv}, Limits{MemoryBytes: most}))
 		if exit.Signal != syscall.SIGKILL || exit.Limit != MemoryBytes || exit.MaxRSS > most+slack || exit.MaxRSS < most/2 {
 			t.Errorf("exit %+v", exit)
 		}
 		// The processes exceed the limit together, none does alone.
-		out, exit := lifeOn(t, h, limited(sh(`for i in 1 2 3; do head -c 30000000 /dev/zero | tail -c 25000000 | (sleep 1; cat >/dev/null) & done; wait; echo out`), Limits{MemoryBytes: most}))
+		out, exit := runOn(t, h, limited(sh(`for i in 1 2 3; do head -c 30000000 /dev/zero | tail -c 25000000 | (sleep 1; cat >/dev/null) & done; wait; echo out`), Limits{MemoryBytes: most}))
 		if exit.Limit != "" || exit.Code != 0 || out != "out\n" {
 			t.Errorf("got %+v, output %q; the shell is not to be killed", exit, out)
 		}
 		if exit.MaxRSS > most+slack || exit.MaxRSS < most/2 {
 			t.Errorf("peak memory of the tree: %+v", exit)
 		}
-		if _, exit := lifeOn(t, h, limited(sh("kill -KILL $$"), Limits{MemoryBytes: most})); exit.Limit != "" {
+		if _, exit := runOn(t, h, limited(sh("kill -KILL $$"), Limits{MemoryBytes: most})); exit.Limit != "" {
 			t.Errorf("killed by itself: %+v, want no limit", exit)
 		}
 	})
@@ -190,17 +190,17 @@ func TestForkBomb(t *testing.T) {
 		p := startOn(t, h, bomb)
 		time.Sleep(50 * time.Millisecond)
 		for range 5 {
-			if out, exit := lifeOn(t, h, sh("echo fine")); out != "fine\n" || exit.Code != 0 {
+			if out, exit := runOn(t, h, sh("echo fine")); out != "fine\n" || exit.Code != 0 {
 				t.Errorf("output %q, exit %+v", out, exit)
 			}
 		}
-		if n := len(marked(tag)); n > 40 {
+		if n := len(aliveWithTag(tag)); n > 40 {
 			t.Errorf("%d processes are alive, want at most 40", n)
 		}
 		_ = p.Kill()
 		_ = p.WaitExit()
-		if r := p.Sweep(context.Background(), 0); len(r.Survivors) > 0 || len(marked(tag)) > 0 {
-			t.Errorf("Sweep = %+v, processes %v are alive", r, marked(tag))
+		if r := p.Sweep(context.Background(), 0); len(r.Survivors) > 0 || len(aliveWithTag(tag)) > 0 {
+			t.Errorf("Sweep = %+v, processes %v are alive", r, aliveWithTag(tag))
 		}
 	})
 }
@@ -209,7 +209,7 @@ func TestForkBomb(t *testing.T) {
 func TestOneProcess(t *testing.T) {
 	eachGate(t, func(t *testing.T, h *Host) {
 		needs(t, h, Processes)
-		out, exit := lifeOn(t, h, limited(Spec{Argv: []string{"/bin/sh", "-c", "echo one; /bin/true; echo two"}, Env: testEnv}, Limits{Processes: 1}))
+		out, exit := runOn(t, h, limited(Spec{Argv: []string{"/bin/sh", "-c", "echo one; /bin/true; echo two"}, Env: testEnv}, Limits{Processes: 1}))
 		if !strings.HasPrefix(out, "one\n") || exit.Signal != 0 || exit.Code == 0 {
 			t.Errorf("output %q, exit %+v", out, exit)
 		}
@@ -232,7 +232,7 @@ func TestEnforce(t *testing.T) {
 		if e, ok := errors.AsType[*LimitError](err); !ok || e.Most != maxProcesses {
 			t.Error(err)
 		}
-		if _, exit := lifeOn(t, h, limited(sh("exit 5"), Limits{Processes: maxProcesses})); exit.Code != 5 {
+		if _, exit := runOn(t, h, limited(sh("exit 5"), Limits{Processes: maxProcesses})); exit.Code != 5 {
 			t.Errorf("exit %+v", exit)
 		}
 	}

@@ -192,14 +192,15 @@ func readPID(t testing.TB, r *Pipe) int {
 
 // run runs a command and returns its standard output.
 func run(argv ...string) (string, error) {
-	out, exit, err := live(Spec{Argv: argv, Env: testEnv})
+	out, exit, err := runSpec(Spec{Argv: argv, Env: testEnv})
 	if err == nil && exit.Code != 0 {
 		err = fmt.Errorf("%v: %+v", argv, exit)
 	}
 	return out, err
 }
 
-func live(spec Spec) (string, Exit, error) {
+// runSpec runs spec without a Host to its end, and returns its output and exit.
+func runSpec(spec Spec) (string, Exit, error) {
 	p, err := (*Host)(nil).Start(spec)
 	if err != nil {
 		return "", Exit{}, err

@@ -19,7 +19,7 @@ func TestExecutedFilesStayPinned(t *testing.T) {
 	pinned := h.pinned.Len
 	run := func(code int) {
 		t.Helper()
-		if _, exit := lifeOn(t, h, Spec{Argv: []string{path}, Env: testEnv}); exit.Code != code {
+		if _, exit := runOn(t, h, Spec{Argv: []string{path}, Env: testEnv}); exit.Code != code {
 			t.Errorf("exit %+v", exit)
 		}
 	}

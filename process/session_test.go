@@ -60,13 +60,13 @@ func TestCommandLeadsASession(t *testing.T) {
 // SIGSTOP does.
 func TestJobControlDoesNotStopACommand(t *testing.T) {
 	p := mustStart(t, sh("trap 'echo woken' USR1; echo ready; while :; do sleep 60 & wait; done"), leader.System())
-	wants(t, p.Stdout(), "ready\n")
+	readUntil(t, p.Stdout(), "ready\n")
 	for _, sig := range []syscall.Signal{syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGUSR1} {
 		if err := p.Signal(sig); err != nil {
 			t.Fatal(err)
 		}
 	}
-	wants(t, p.Stdout(), "woken\n")
+	readUntil(t, p.Stdout(), "woken\n")
 	_ = p.Pause()
 	if !poll(func() bool { return state(p.PID()) == 'T' }) {
 		t.Error("SIGSTOP does not stop the command")

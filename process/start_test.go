@@ -91,11 +91,11 @@ func TestStartOutOfDescriptors(t *testing.T) {
 func TestEnvIsPassedExactly(t *testing.T) {
 	t.Setenv("LEAK", "of the server")
 	env := []string{"PATH=/usr/bin:/bin", "EMPTY=", "LINES=a\nb", "EQUALS=a=b", "ODD=\xff"}
-	out, _, err := live(Spec{Argv: []string{"env", "-0"}, Env: env})
+	out, _, err := runSpec(Spec{Argv: []string{"env", "-0"}, Env: env})
 	if want := strings.Join(env, "\x00") + "\x00"; err != nil || out != want {
 		t.Errorf("got %q, %v; want %q", out, err, want)
 	}
-	if out, _, err := live(Spec{Argv: []string{"/usr/bin/env"}}); err != nil || out != "" {
+	if out, _, err := runSpec(Spec{Argv: []string{"/usr/bin/env"}}); err != nil || out != "" {
 		t.Errorf("nil environment: %q, %v", out, err)
 	}
 }
@@ -117,12 +117,12 @@ func TestProgramIsLookedUpInTheChildsDirectory(t *testing.T) {
 		"relative with a slash": {"./here", "/bin", "here\n"},
 		"deeper":                {"bin2/true", "/bin", "mine\n"},
 	} {
-		out, _, err := live(Spec{Argv: []string{c.program}, Dir: dir, Env: []string{"PATH=" + c.path}})
+		out, _, err := runSpec(Spec{Argv: []string{c.program}, Dir: dir, Env: []string{"PATH=" + c.path}})
 		if err != nil || out != c.want {
 			t.Errorf("%s: %q, %v; want %q", name, out, err, c.want)
 		}
 	}
-	if out, _, err := live(Spec{Argv: []string{"sh", "-c", "pwd"}, Dir: dir}); err != nil || out != dir+"\n" {
+	if out, _, err := runSpec(Spec{Argv: []string{"sh", "-c", "pwd"}, Dir: dir}); err != nil || out != dir+"\n" {
 		t.Errorf("no PATH at all: %q, %v", out, err)
 	}
 }
@@ -166,7 +166,7 @@ func TestChildInheritsOnlyStandardDescriptors(t *testing.T) {
 	other := mustStart(t, sh("sleep 60"), leader.System())
 	spec := Spec{Argv: []string{"ls", "/proc/self/fd"}, Env: testEnv, Stdin: true}
 	want, _ := exec.Command("ls", "/proc/self/fd").Output() // with what this process has inherited
-	if out, _, err := live(spec); err != nil || out != string(want) {
+	if out, _, err := runSpec(spec); err != nil || out != string(want) {
 		t.Errorf("got %q, %v; want %q", out, err, want)
 	}
 	for fd := range 3 {

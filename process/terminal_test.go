@@ -26,8 +26,8 @@ func onTerminal(spec Spec) Spec {
 	return spec
 }
 
-// wants reads r until text was read, and returns everything that was read.
-func wants(t testing.TB, r *Pipe, text string) string {
+// readUntil reads r until text was read, and returns everything that was read.
+func readUntil(t testing.TB, r *Pipe, text string) string {
 	t.Helper()
 	var all []byte
 	buf := make([]byte, 4096)
@@ -43,8 +43,8 @@ func wants(t testing.TB, r *Pipe, text string) string {
 	return string(all)
 }
 
-// types writes text as if it was typed.
-func types(t testing.TB, p *Process, text string) {
+// typeText writes text as if it was typed.
+func typeText(t testing.TB, p *Process, text string) {
 	t.Helper()
 	_ = p.Stdin().SetWriteDeadline(time.Now().Add(patience))
 	if _, err := p.Stdin().WriteString(text); err != nil {
@@ -52,14 +52,14 @@ func types(t testing.TB, p *Process, text string) {
 	}
 }
 
-// typesEOF writes the VEOF character.
-func typesEOF(t testing.TB, p *Process) {
+// typeEOF writes the VEOF character.
+func typeEOF(t testing.TB, p *Process) {
 	t.Helper()
 	key, err := p.EOFKey()
 	if err != nil || len(key) != 1 {
 		t.Fatalf("EOFKey = %q, %v", key, err)
 	}
-	types(t, p, string(key))
+	typeText(t, p, string(key))
 }
 
 // TestControllingTerminal checks that the leader has the terminal as its standard descriptors and
@@ -95,7 +95,7 @@ func TestTerm(t *testing.T) {
 		spec := onTerminal(sh(`env | grep -a ^TERM`))
 		spec.Env = append([]string{"TERM=dumb", "TERMINFO=x"}, spec.Env...)
 		spec.Terminal.Term = given
-		out, _, err := live(spec)
+		out, _, err := runSpec(spec)
 		if want = "TERMINFO=x\r\nTERM=" + want + "\r\n"; out != want || err != nil {
 			t.Errorf("%q: %q, %v", given, out, err)
 		}
@@ -112,7 +112,7 @@ func TestTerm(t *testing.T) {
 
 func TestResize(t *testing.T) {
 	p := mustStart(t, onTerminal(sh(`stty size; trap "stty size; exit 3" WINCH; echo ready; while :; do sleep 0.01; done`)), leader.System())
-	if got := wants(t, p.Stdout(), "ready\r\n"); got != "24 80\r\nready\r\n" {
+	if got := readUntil(t, p.Stdout(), "ready\r\n"); got != "24 80\r\nready\r\n" {
 		t.Errorf("got %q", got)
 	}
 	if err := p.Resize(65535, 1); err != nil {
@@ -136,8 +136,8 @@ func TestResize(t *testing.T) {
 	}
 }
 
-// foreground waits until the tree executes sleep with that number of seconds.
-func foreground(t testing.TB, p *Process, seconds string) {
+// awaitSleep waits until the tree executes sleep with that number of seconds.
+func awaitSleep(t testing.TB, p *Process, seconds string) {
 	t.Helper()
 	if !poll(func() bool {
 		pids, _ := p.Members()
@@ -152,17 +152,17 @@ func foreground(t testing.TB, p *Process, seconds string) {
 
 func TestEchoAndControlKeys(t *testing.T) {
 	p := mustStart(t, onTerminal(sh(`read line; echo "got $line"; trap "echo INT" INT; echo ready; sleep 61; echo after; exec sleep 62`)), leader.System())
-	types(t, p, "helo\x7flo\n")
-	if got := wants(t, p.Stdout(), "ready\r\n"); got != "helo\b \blo\r\ngot hello\r\nready\r\n" {
+	typeText(t, p, "helo\x7flo\n")
+	if got := readUntil(t, p.Stdout(), "ready\r\n"); got != "helo\b \blo\r\ngot hello\r\nready\r\n" {
 		t.Errorf("got %q", got)
 	}
-	foreground(t, p, "61")
-	types(t, p, "\x03")
-	if got := wants(t, p.Stdout(), "after\r\n"); got != "^CINT\r\nafter\r\n" {
+	awaitSleep(t, p, "61")
+	typeText(t, p, "\x03")
+	if got := readUntil(t, p.Stdout(), "after\r\n"); got != "^CINT\r\nafter\r\n" {
 		t.Errorf("got %q", got)
 	}
-	foreground(t, p, "62")
-	types(t, p, "\x03")
+	awaitSleep(t, p, "62")
+	typeText(t, p, "\x03")
 	if err := p.WaitExit(); err != nil {
 		t.Fatal(err)
 	}
@@ -174,30 +174,30 @@ func TestEchoAndControlKeys(t *testing.T) {
 // TestEraseOfUTF8Character checks that one erase removes a whole UTF-8 character (IUTF8).
 func TestEraseOfUTF8Character(t *testing.T) {
 	p := mustStart(t, onTerminal(sh(`stty -echo; echo ready; read line; echo "got $line"`)), leader.System())
-	wants(t, p.Stdout(), "ready\r\n")
-	types(t, p, "aé\x7fb\n")
-	if got := wants(t, p.Stdout(), "\n"); got != "got ab\r\n" {
+	readUntil(t, p.Stdout(), "ready\r\n")
+	typeText(t, p, "aé\x7fb\n")
+	if got := readUntil(t, p.Stdout(), "\n"); got != "got ab\r\n" {
 		t.Errorf("got %q", got)
 	}
 }
 
 func TestEOFKey(t *testing.T) {
 	p := mustStart(t, onTerminal(sh(`stty -echo; echo ready; cat; echo one; stty eof '^A'; echo two; cat; echo three; read x; echo "got $x"; stty eof undef; echo four; exec sleep 60`)), leader.System())
-	wants(t, p.Stdout(), "ready\r\n")
-	types(t, p, "a\nb")
-	typesEOF(t, p) // within a line it only passes on the text before it
-	if got := wants(t, p.Stdout(), "b"); got != "a\r\nb" {
+	readUntil(t, p.Stdout(), "ready\r\n")
+	typeText(t, p, "a\nb")
+	typeEOF(t, p) // within a line it only passes on the text before it
+	if got := readUntil(t, p.Stdout(), "b"); got != "a\r\nb" {
 		t.Errorf("got %q", got)
 	}
-	typesEOF(t, p)
-	wants(t, p.Stdout(), "two\r\n")
+	typeEOF(t, p)
+	readUntil(t, p.Stdout(), "two\r\n")
 	if key, err := p.EOFKey(); string(key) != "\x01" || err != nil {
 		t.Errorf("EOFKey = %q, %v after it was changed to ^A", key, err)
 	}
-	typesEOF(t, p)
-	wants(t, p.Stdout(), "three\r\n")
-	types(t, p, "more\n")
-	wants(t, p.Stdout(), "got more\r\nfour\r\n")
+	typeEOF(t, p)
+	readUntil(t, p.Stdout(), "three\r\n")
+	typeText(t, p, "more\n")
+	readUntil(t, p.Stdout(), "got more\r\nfour\r\n")
 	if key, err := p.EOFKey(); len(key) != 0 || err != nil {
 		t.Errorf("EOFKey = %q, %v after it was disabled", key, err)
 	}
@@ -216,7 +216,7 @@ func TestTerminalOutputIsExact(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, mode := range []string{"raw", "-opost"} {
-		out, exit, err := live(onTerminal(sh("stty " + mode + "; exec cat " + file)))
+		out, exit, err := runSpec(onTerminal(sh("stty " + mode + "; exec cat " + file)))
 		if sha256.Sum256([]byte(out)) != sha256.Sum256(data) || exit.Code != 0 || err != nil {
 			t.Errorf("%s: %d bytes of %d, %+v, %v", mode, len(out), len(data), exit, err)
 		}
@@ -231,9 +231,9 @@ func TestTerminalInputIsExact(t *testing.T) {
 		data[i] = byte(rand.Uint32())
 	}
 	p := mustStart(t, onTerminal(sh(fmt.Sprintf("stty raw -echo; echo ready; head -c %d | sha256sum", len(data)))), leader.System())
-	wants(t, p.Stdout(), "ready\n")
-	types(t, p, string(data))
-	if got, want := wants(t, p.Stdout(), "\n"), fmt.Sprintf("%x  -\n", sha256.Sum256(data)); got != want {
+	readUntil(t, p.Stdout(), "ready\n")
+	typeText(t, p, string(data))
+	if got, want := readUntil(t, p.Stdout(), "\n"), fmt.Sprintf("%x  -\n", sha256.Sum256(data)); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
@@ -257,7 +257,7 @@ func TestLastOutputOfTerminal(t *testing.T) {
 // read, and that Close interrupts the read and hangs the tree up.
 func TestCloseOfTerminalInterrupts(t *testing.T) {
 	p := mustStart(t, onTerminal(sh("stty raw -echo; echo ready; exec sleep 60")), leader.System())
-	wants(t, p.Stdout(), "ready\n")
+	readUntil(t, p.Stdout(), "ready\n")
 	read, wrote := make(chan error), make(chan error)
 	go func() {
 		_, err := p.Stdout().ReadReady(neverLend)

@@ -12,10 +12,8 @@ import (
 )
 
 var (
-	// ErrNoChildren means that the kernel has no lists of children (CONFIG_PROC_CHILDREN).
-	ErrNoChildren = errors.New("/proc/PID/task/TID/children is unavailable")
-
-	errUnstable = errors.New("the list of children changes with each reading")
+	errNoChildren = errors.New("/proc/PID/task/TID/children does not exist (CONFIG_PROC_CHILDREN)")
+	errUnstable   = errors.New("/proc/PID/task/TID/children changes with each reading")
 )
 
 // maxReadings bounds how often a list of children is read until two readings agree.
@@ -39,8 +37,8 @@ func ThreadChildren(pid, tid int) ([]int, error) {
 // children became those of the first thread.
 func OwnChildren(tids ...int) ([]int, error) { return childrenOf(tids, readChildren) }
 
-// AllOwnChildren is OwnChildren without missing any. The caller prevents that children are reaped
-// meanwhile.
+// AllOwnChildren is like OwnChildren, but none is missing. The caller prevents that children are
+// reaped meanwhile.
 func AllOwnChildren(tids ...int) ([]int, error) { return childrenOf(tids, readStable) }
 
 func childrenOf(tids []int, read func(fd int) ([]int, error)) (all []int, err error) {
@@ -57,7 +55,7 @@ func childrenOf(tids []int, read func(fd int) ([]int, error)) (all []int, err er
 	return all, nil
 }
 
-// childrenOfThread opens the list each time, since the number of a thread can be used again.
+// childrenOfThread opens the list each time, since the id of a thread can be used again.
 func childrenOfThread(tid int, read func(fd int) ([]int, error)) ([]int, error) {
 	fd, err := openChildren(tid)
 	if err != nil || fd < 0 {
@@ -71,13 +69,16 @@ func childrenOfThread(tid int, read func(fd int) ([]int, error)) ([]int, error) 
 // ended; the first one does not end before the process.
 func openChildren(tid int) (fd int, err error) {
 	fd, err = unix.Open("/proc/self/task/"+strconv.Itoa(tid)+"/children", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err == unix.ENOENT && tid != os.Getpid() {
+	switch {
+	case err == nil:
+		return fd, nil
+	case err != unix.ENOENT:
+		return -1, os.NewSyscallError("open /proc/PID/task/TID/children", err)
+	case tid == os.Getpid():
+		return -1, errNoChildren
+	default:
 		return -1, nil
 	}
-	if err != nil {
-		return -1, errors.Join(ErrNoChildren, err)
-	}
-	return fd, nil
 }
 
 // readStable reads a list until two readings agree. syscall.ForkExec reaps the child of a failed
