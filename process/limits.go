@@ -34,8 +34,8 @@ const (
 	ByRlimit   Mechanism = "rlimit"    // setrlimit(2) for the leader at the start gate, inherited by all descendants
 )
 
-// Held is a limit of a tree and its mechanism.
-type Held struct {
+// EnforcedLimit is a limit of a tree and its mechanism.
+type EnforcedLimit struct {
 	Limit Limit
 	Value int64
 	By    Mechanism
@@ -56,9 +56,9 @@ func (e *LimitError) Error() string {
 }
 
 // Enforce returns the mechanism for each of the limits. The error is a *LimitError.
-func (h *Host) Enforce(l Limits) ([]Held, error) {
+func (h *Host) Enforce(l Limits) ([]EnforcedLimit, error) {
 	h = h.orPlain()
-	var all []Held
+	var all []EnforcedLimit
 	for _, name := range AllLimits {
 		value, ok := l[name]
 		if !ok {
@@ -71,7 +71,7 @@ func (h *Host) Enforce(l Limits) ([]Held, error) {
 		if most := mostOf(name); value > most {
 			return nil, &LimitError{name, most}
 		}
-		all = append(all, Held{name, value, by})
+		all = append(all, EnforcedLimit{name, value, by})
 	}
 	return all, nil
 }

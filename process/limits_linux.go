@@ -14,8 +14,8 @@ import (
 // treeLimits are the limits and attributes of one tree. A nil one has none.
 type treeLimits struct {
 	limits     Limits
-	held       []Held
-	start      containment.Start        // sets those held by ByCgroup
+	enforced   []EnforcedLimit
+	start      containment.Start        // sets the limits that ByCgroup enforces
 	v1         map[Limit]cgroup.V1Group // created for this tree
 	attributes Attributes               // to be set
 }
@@ -41,14 +41,14 @@ func (h *Host) enforces(name Limit) Mechanism {
 // limit creates the cgroups of version 1 that the limits of a tree need.
 func (h *Host) limit(l Limits, start containment.Start) (t *treeLimits, err error) {
 	t = &treeLimits{limits: l, start: start}
-	if t.held, err = h.Enforce(l); err != nil {
+	if t.enforced, err = h.Enforce(l); err != nil {
 		return nil, err
 	}
-	for _, held := range t.held {
-		if held.By != ByCgroupV1 {
+	for _, l := range t.enforced {
+		if l.By != ByCgroupV1 {
 			continue
 		}
-		g, err := h.v1.Make(controllerOf[held.Limit], held.Value)
+		g, err := h.v1.Make(controllerOf[l.Limit], l.Value)
 		if err != nil {
 			t.close()
 			return nil, err
@@ -56,7 +56,7 @@ func (h *Host) limit(l Limits, start containment.Start) (t *treeLimits, err erro
 		if t.v1 == nil {
 			t.v1 = make(map[Limit]cgroup.V1Group)
 		}
-		t.v1[held.Limit] = g
+		t.v1[l.Limit] = g
 	}
 	return t, nil
 }
@@ -73,9 +73,9 @@ func (t *treeLimits) setup() *spawn.Setup {
 		Umask: t.attributes.Umask,
 		Nice:  t.attributes.Nice,
 	}
-	for _, held := range t.held {
-		if held.By == ByRlimit {
-			s.Hard[resourceOf[held.Limit]] = rlimitOf(held)
+	for _, l := range t.enforced {
+		if l.By == ByRlimit {
+			s.Hard[resourceOf[l.Limit]] = rlimitOf(l)
 		}
 	}
 	for name, value := range t.attributes.Soft {
@@ -87,13 +87,13 @@ func (t *treeLimits) setup() *spawn.Setup {
 // enterCgroups sets the limits of the cgroups of the tree, and adds the leader to those of version
 // 1.
 func (t *treeLimits) enterCgroups(pid int) error {
-	for _, held := range t.held {
+	for _, l := range t.enforced {
 		var err error
-		switch held.By {
+		switch l.By {
 		case ByCgroup:
-			err = t.start.Limit(controllerOf[held.Limit], held.Value)
+			err = t.start.Limit(controllerOf[l.Limit], l.Value)
 		case ByCgroupV1:
-			err = t.v1[held.Limit].Join(pid)
+			err = t.v1[l.Limit].Join(pid)
 		}
 		if err != nil {
 			return err
@@ -103,11 +103,11 @@ func (t *treeLimits) enterCgroups(pid int) error {
 }
 
 // rlimitOf returns the limits of setrlimit(2) for a limit of each process.
-func rlimitOf(held Held) unix.Rlimit {
-	limit := unix.Rlimit{Cur: uint64(held.Value), Max: uint64(held.Value)}
-	if held.Limit == CPUSeconds {
+func rlimitOf(l EnforcedLimit) unix.Rlimit {
+	limit := unix.Rlimit{Cur: uint64(l.Value), Max: uint64(l.Value)}
+	if l.Limit == CPUSeconds {
 		limit.Max += cpuGrace
-		limit.Max = min(limit.Max, uint64(max(held.Value, mostOf(CPUSeconds))))
+		limit.Max = min(limit.Max, uint64(max(l.Value, mostOf(CPUSeconds))))
 	}
 	return limit
 }

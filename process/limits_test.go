@@ -149,14 +149,14 @@ func TestFileBytes(t *testing.T) {
 // needs skips the test if a limit cannot be enforced, and returns its mechanism.
 func needs(t *testing.T, h *Host, name Limit) Mechanism {
 	t.Helper()
-	held, err := h.Enforce(Limits{name: 1 << 20})
+	enforced, err := h.Enforce(Limits{name: 1 << 20})
 	if err != nil {
 		if required(name) {
 			t.Fatal(err)
 		}
 		t.Skip(err)
 	}
-	return held[0].By
+	return enforced[0].By
 }
 
 func TestMemoryBytes(t *testing.T) {
@@ -236,9 +236,9 @@ func TestEnforce(t *testing.T) {
 			t.Errorf("exit %+v", exit)
 		}
 	}
-	held, err := h.Enforce(Limits{OpenFiles: 3, CPUSeconds: 5})
-	if err != nil || len(held) != 2 || held[0] != (Held{CPUSeconds, 5, ByRlimit}) || held[1] != (Held{OpenFiles, 3, ByRlimit}) {
-		t.Errorf("Enforce = %+v, %v", held, err)
+	enforced, err := h.Enforce(Limits{OpenFiles: 3, CPUSeconds: 5})
+	if err != nil || len(enforced) != 2 || enforced[0] != (EnforcedLimit{CPUSeconds, 5, ByRlimit}) || enforced[1] != (EnforcedLimit{OpenFiles, 3, ByRlimit}) {
+		t.Errorf("Enforce = %+v, %v", enforced, err)
 	}
 }
 

@@ -41,7 +41,7 @@ type Process struct {
 	killed   atomic.Bool // SIGKILL was sent, so that a limit is not the cause of one
 
 	began    time.Time
-	held     []Held
+	enforced []EnforcedLimit
 	terminal bool // stdin and stdout are the master of a terminal
 
 	inspector inputwait.Inspector // for WaitsForInput
@@ -60,8 +60,8 @@ func (p *Process) Started() time.Time { return p.began }
 // Containment returns what keeps the tree together.
 func (p *Process) Containment() Containment { return p.host.kind }
 
-// Held returns the limits of the tree, and what enforces each.
-func (p *Process) Held() []Held { return p.held }
+// EnforcedLimits returns the limits of the tree and their mechanisms.
+func (p *Process) EnforcedLimits() []EnforcedLimit { return p.enforced }
 
 // Stdout returns the read end of the tree's standard output. The end of file comes when the last
 // descendant has closed it, which may be after the leader's exit. On a terminal, and with

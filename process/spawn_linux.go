@@ -160,7 +160,7 @@ func (r *spawnRequest) startError(err error) error {
 func (r *spawnRequest) process(l *leader.Leader) *Process {
 	p := &Process{host: r.host, leader: l, limits: r.limits}
 	if r.limits != nil {
-		p.held = r.limits.held
+		p.enforced = r.limits.enforced
 		_, l.Timed = r.spec.Limits[CPUSeconds]
 	}
 	p.tree = r.start.Tree(l, r.spec.Terminal != nil)

@@ -86,15 +86,15 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
-func (f *fakeTree) PID() int                         { return 1234 }
-func (f *fakeTree) PGID() int                        { return 1234 }
-func (f *fakeTree) Containment() process.Containment { return process.Group }
-func (f *fakeTree) Held() []process.Held             { return nil }
-func (f *fakeTree) Exited() bool                     { return isClosed(f.exit) }
-func (f *fakeTree) Alive() (bool, error)             { return !f.Exited() || !isClosed(f.dead), nil }
-func (f *fakeTree) Pause() error                     { f.log("pause"); return nil }
-func (f *fakeTree) Resume() error                    { f.log("resume"); return nil }
-func (f *fakeTree) Close()                           {}
+func (f *fakeTree) PID() int                                { return 1234 }
+func (f *fakeTree) PGID() int                               { return 1234 }
+func (f *fakeTree) Containment() process.Containment        { return process.Group }
+func (f *fakeTree) EnforcedLimits() []process.EnforcedLimit { return nil }
+func (f *fakeTree) Exited() bool                            { return isClosed(f.exit) }
+func (f *fakeTree) Alive() (bool, error)                    { return !f.Exited() || !isClosed(f.dead), nil }
+func (f *fakeTree) Pause() error                            { f.log("pause"); return nil }
+func (f *fakeTree) Resume() error                           { f.log("resume"); return nil }
+func (f *fakeTree) Close()                                  {}
 
 func (f *fakeTree) ExitStatus() (int, syscall.Signal, bool) { return 0, 0, true }
 func (f *fakeTree) Reap() (process.Exit, error)             { return process.Exit{Known: true}, nil }

@@ -14,7 +14,7 @@ type tree interface {
 	PID() int
 	PGID() int
 	Containment() process.Containment
-	Held() []process.Held
+	EnforcedLimits() []process.EnforcedLimit
 
 	TerminateBy(syscall.Signal) error
 	Kill() error

@@ -12,9 +12,9 @@ type View struct {
 	State       State
 	PID, PGID   int // 0 until the command runs
 	Containment process.Containment
-	Limits      []process.Held // the limits in force, and how each is enforced
-	Started     time.Time      // when the start began; zero before
-	StdinBytes  int64          // bytes of stdin accepted
+	Limits      []process.EnforcedLimit // the limits in force, and how each is enforced
+	Started     time.Time               // when the start began; zero before
+	StdinBytes  int64                   // bytes of stdin accepted
 	Counts      stream.Counts
 	Oldest      int64       // the oldest position in the log
 	Last        int64       // the end of the log
@@ -40,7 +40,7 @@ func (s *Session) View() View {
 		v.State = Starting
 	}
 	if p := st.proc; p != nil {
-		v.PID, v.PGID, v.Containment, v.Limits = p.PID(), p.PGID(), p.Containment(), p.Held()
+		v.PID, v.PGID, v.Containment, v.Limits = p.PID(), p.PGID(), p.Containment(), p.EnforcedLimits()
 	} else {
 		v.Containment = s.reg.o.Host.Containment()
 	}

@@ -100,7 +100,7 @@ func counts(c stream.Counts) rpc.OutputCounts {
 	}
 }
 
-func heldLimits(all []process.Held) (list []rpc.HeldLimit) {
+func heldLimits(all []process.EnforcedLimit) (list []rpc.HeldLimit) {
 	for _, h := range all {
 		list = append(list, rpc.HeldLimit{Limit: string(h.Limit), Value: h.Value, By: string(h.By)})
 	}
