@@ -19,8 +19,8 @@ import (
 
 func encoded(s string) object { return object{"base64": base64.StdEncoding.EncodeToString([]byte(s))} }
 
-// TestBytes: a command, its environment and its directory may be of any bytes, which come to the program as they
-// are, and are told exactly.
+// TestBytes: the command, the environment and the directory of an execute may contain any bytes.
+// The program gets them unchanged, and status reports them exactly.
 func TestBytes(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
@@ -66,8 +66,9 @@ func TestBytes(t *testing.T) {
 	}
 }
 
-// TestArgumentThatNoProgramTakes is refused by its name, rather than by an error of exec for all of them.
-func TestArgumentThatNoProgramTakes(t *testing.T) {
+// TestArgumentThatExecRefuses: an argument that execve(2) refuses is an error that names the
+// field.
+func TestArgumentThatExecRefuses(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
 	most := strings.Repeat("x", process.MaxArgument)
@@ -100,7 +101,7 @@ func TestArgumentThatNoProgramTakes(t *testing.T) {
 	}
 }
 
-// TestArgumentsTooLong together, for the kernel, are an error that says so.
+// TestArgumentsTooLong: arguments that are too long together are a spawn error with E2BIG.
 func TestArgumentsTooLong(t *testing.T) {
 	s := serve(t, func(set *settings) { set.Server.MaxMessageBytes = 16 << 20 })
 	p := s.dial(t)

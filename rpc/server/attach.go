@@ -6,8 +6,8 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-// attach sends the events of a session's log after a position to the connection, and then those that follow. The reply to
-// a request that is not in a batch is ahead of the events.
+// attach sends the events of a session's log after a position to the connection, and then those
+// that follow. The reply to a request that is not in a batch is ahead of the events.
 func attach(r *request, p *rpc.AttachParams) answer {
 	s, err := r.conn.find(p.SessionID)
 	if err != nil {
@@ -35,7 +35,8 @@ func attach(r *request, p *rpc.AttachParams) answer {
 	return result(attached(s), nil)
 }
 
-// takeEnded detaches all connections from a session that has ended, without an attachment for this one.
+// takeEnded detaches all connections from a session that has ended, without an attachment for this
+// one.
 func takeEnded(s *session.Session) {
 	a := s.Attach(session.AttachOptions{Cursor: stream.CursorOptions{EventsOnly: true, Ready: func() {}}})
 	a.Take()
@@ -47,8 +48,8 @@ func attached(s *session.Session) rpc.AttachResult {
 	return rpc.AttachResult{SessionID: s.ID(), State: v.State.String(), OldestSeq: v.Oldest, LastSeq: v.Last}
 }
 
-// ack opens the window of an attached session, which need not be retained any more. For a session that is not attached
-// it does nothing.
+// ack opens the window of an attached session, which need not be retained any more. For a session
+// that is not attached it does nothing.
 func ack(r *request, p *rpc.AckParams) answer {
 	sub, err := r.conn.attachedTo(p.SessionID)
 	if err != nil {
@@ -72,8 +73,8 @@ func detach(r *request, p *rpc.SessionParams) answer {
 	return result(rpc.DetachResult{}, nil)
 }
 
-// attachedTo returns the connection's subscription of a session, or nil if the connection is not attached. It fails if the
-// session does not exist.
+// attachedTo returns the connection's subscription of a session, or nil if the connection is not
+// attached. It fails if the session does not exist.
 func (c *conn) attachedTo(id string) (*subscription, error) {
 	canonical, bad := sessionID(id)
 	if bad != nil {

@@ -11,13 +11,14 @@ import (
 	"strings"
 )
 
-// Auth is the [Authenticator] of a server with one user. Over TCP the caller presents a token. Over a Unix socket the
-// caller is a process of the server's user, and needs none.
+// Auth is the [Authenticator] of a server with one user. Over TCP the caller presents a token. Over
+// a Unix socket the caller is a process of the server's user, and needs none.
 type Auth struct {
-	// Token is what a caller over TCP presents. With "" any caller is accepted that reaches the port.
+	// Token is what a caller over TCP presents. With "" any caller is accepted that reaches the
+	// port.
 	Token string
-	// AllowHosts and AllowOrigins are accepted besides loopback hosts and requests without an Origin. A host is
-	// compared without its port, an origin as a whole (scheme://host[:port]).
+	// AllowHosts and AllowOrigins are accepted besides loopback hosts and requests without an
+	// Origin. A host is compared without its port, an origin as a whole (scheme://host[:port]).
 	AllowHosts   []string
 	AllowOrigins []string
 }
@@ -25,15 +26,16 @@ type Auth struct {
 // user is the principal of an Auth.
 const user = "user"
 
-// The subprotocols: that of Runnel, and the prefix of the one in which a browser, which cannot set a header, presents
-// its token.
+// The subprotocols: that of Runnel, and the prefix of the one in which a browser, which cannot set
+// a header, presents its token.
 const (
 	subprotocol = "runnel.v1"
 	bearer      = "bearer."
 )
 
-// Authenticate implements [Authenticator]. A foreign Host or Origin is refused first: a page that rebinds its name to
-// loopback has one (DNS rebinding), and must not learn whether a token is right.
+// Authenticate implements [Authenticator]. A foreign Host or Origin is refused first: a page that
+// rebinds its name to loopback has one (DNS rebinding), and must not learn whether a token is
+// right.
 func (a Auth) Authenticate(r *http.Request) (principal string, err error) {
 	peer := peerOf(r.Context())
 	switch {
@@ -69,8 +71,9 @@ func isLoopback(name string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
-// originsAllowed checks every Origin of the request. If a credential is required, the origin of the Host itself is
-// allowed too, which was checked before: a page of that origin has no credential of its own.
+// originsAllowed checks every Origin of the request. If a credential is required, the origin of the
+// Host itself is allowed too, which was checked before: a page of that origin has no credential of
+// its own.
 func (a Auth) originsAllowed(r *http.Request, credential bool) bool {
 	for _, o := range r.Header.Values("Origin") {
 		u, err := url.Parse(o)
@@ -87,8 +90,9 @@ func (a Auth) originAllowed(u *url.URL) bool {
 	})
 }
 
-// sameOrigin reports whether an Origin has the host and the port of the request's Host. The default port is that of the
-// scheme. The schemes are not compared: the server does not know its own behind a proxy that terminates TLS.
+// sameOrigin reports whether an Origin has the host and the port of the request's Host. The default
+// port is that of the scheme. The schemes are not compared: the server does not know its own behind
+// a proxy that terminates TLS.
 func sameOrigin(u *url.URL, host string) bool {
 	port := map[string]string{"http": "80", "https": "443"}[u.Scheme]
 	if port == "" || u.Host == "" {
@@ -103,9 +107,10 @@ func sameOrigin(u *url.URL, host string) bool {
 	return strings.EqualFold(full(u.Host), full(host))
 }
 
-// tokenPresented checks for the token in the Authorization header (RFC 6750 §2.1, or as the password of RFC 7617) and
-// in the subprotocols, but not in the URL, which is logged by proxies. A Basic credential in a request with an Origin
-// does not count: browsers send a stored one with the requests of every page.
+// tokenPresented checks for the token in the Authorization header (RFC 6750 §2.1, or as the
+// password of RFC 7617) and in the subprotocols, but not in the URL, which is logged by proxies. A
+// Basic credential in a request with an Origin does not count: browsers send a stored one with the
+// requests of every page.
 func (a Auth) tokenPresented(r *http.Request) bool {
 	if a.Token == "" {
 		return true

@@ -43,7 +43,7 @@ func added(h http.Header, name, value string) http.Header {
 	return h
 }
 
-// TestAuth: who is let in, and what the others are told.
+// TestAuth: accepted and refused callers, with the HTTP status and the reason.
 func TestAuth(t *testing.T) {
 	s := serve(t, func(set *settings) {
 		set.Server.Auth = server.Auth{
@@ -155,15 +155,17 @@ func TestAuth(t *testing.T) {
 	}
 }
 
-// TestSameOriginNeedsACredential: where no token is asked for, a page of the same Host is foreign like any other.
-func TestSameOriginNeedsACredential(t *testing.T) {
+// TestSameOriginNeedsCredential: without a token, a page from the server's own Host is refused
+// like that of any other origin.
+func TestSameOriginNeedsCredential(t *testing.T) {
 	s := serve(t)
 	if p, err := s.tryDial(t, dialing{path: "/ws", header: header("Origin", "http://"+s.address)}); err == nil || p.resp.StatusCode != 403 {
 		t.Errorf("let in: %v", err)
 	}
 }
 
-// TestHealth: needs no token, and turns 503 when the server drains; then nobody is let in any more.
+// TestHealth: /health needs no token. While the server drains it is 503, and no WebSocket is
+// accepted.
 func TestHealth(t *testing.T) {
 	s := serve(t, func(set *settings) { set.Server.Auth = server.Auth{Token: "s3cret"} })
 	for _, path := range []string{"/health", "/healthz"} {

@@ -9,9 +9,10 @@ import (
 
 // Authenticator identifies the caller of an HTTP request. [Auth] is the server's own.
 type Authenticator interface {
-	// Authenticate returns the principal to whom the sessions of the caller belong, and who finds no others. It checks the
-	// Host and the Origin of the request too: a page of another site can open a WebSocket (RFC 6455 §10.2). The error is a
-	// *Refusal, or a failure of the server. It may be called concurrently.
+	// Authenticate returns the principal to whom the sessions of the caller belong, and who finds
+	// no others. It checks the Host and the Origin of the request too: a page of another site can
+	// open a WebSocket (RFC 6455 §10.2). The error is a *Refusal, or a failure of the server. It
+	// may be called concurrently.
 	Authenticate(r *http.Request) (principal string, err error)
 }
 
@@ -40,7 +41,8 @@ func (s *Server) authenticated(h http.Handler) http.Handler {
 	})
 }
 
-// authenticate returns the principal of a request. If it is refused, it writes the response and returns false.
+// authenticate returns the principal of a request. If it is refused, it writes the response and
+// returns false.
 func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (principal string, ok bool) {
 	principal, err := s.o.Auth.Authenticate(r)
 	if err == nil {

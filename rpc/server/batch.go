@@ -5,8 +5,8 @@ import "github.com/runnel-rpc/runnel/rpc"
 // maxBatch is the most items of a batch.
 const maxBatch = 64
 
-// batch collects the replies of one batch, which are sent as one message when the last is there. It belongs to the
-// state of its connection.
+// batch collects the replies of one batch, which are sent as one message when the last is there. It
+// belongs to the state of its connection.
 type batch struct {
 	text    []byte
 	counted int // bytes of text in connStatus.batchBytes
@@ -22,9 +22,9 @@ func (st *connStatus) newBatch() *batch {
 // addItem counts an item that will be answered.
 func (st *connStatus) addItem(b *batch) { b.pending++ }
 
-// addReply takes an item's reply. One that does not fit into the message becomes an error, for which there is always
-// room: maxBatch of them, with the longest ids, take less than half of it. So does one for which the connection's
-// incomplete batches together leave no room.
+// addReply takes an item's reply. One that does not fit into the message becomes an error, for
+// which there is always room: maxBatch of them, with the longest ids, take less than half of it. So
+// does one for which the connection's incomplete batches together leave no room.
 func (st *connStatus) addReply(b *batch, id, message []byte) {
 	if len(b.text)+len(message) > rpc.MaxFrameBytes-maxBatch*maxIDBytes*4 {
 		message = errorReply(id, rpc.ReplyTooLarge())
@@ -44,7 +44,8 @@ func (st *connStatus) addReply(b *batch, id, message []byte) {
 	st.doneItem(b)
 }
 
-// doneItem sends the replies after the last item. A batch of notifications has none (JSON-RPC 2.0 §6).
+// doneItem sends the replies after the last item. A batch of notifications has none (JSON-RPC 2.0
+// §6).
 func (st *connStatus) doneItem(b *batch) {
 	b.pending--
 	if b.pending > 0 {

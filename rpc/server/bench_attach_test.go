@@ -125,8 +125,9 @@ func observe(b *testing.B, clients []*client.Client, file string, size int) floa
 	})
 }
 
-// BenchmarkReadPolling compares a client that reads in a loop with one that is notified. It decodes as the Go client
-// does for notifications: jsonrpc2 and encoding/json, which go over a reply many times, would be all that is measured.
+// BenchmarkReadPolling compares a client that reads in a loop with one that is notified. It decodes
+// as the Go client does for notifications: jsonrpc2 and encoding/json, which go over a reply many
+// times, would be all that is measured.
 func BenchmarkReadPolling(b *testing.B) {
 	const size = 64 << 20
 	url := benchServer(b, 100, 100)

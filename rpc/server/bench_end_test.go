@@ -21,8 +21,8 @@ import (
 // hundred is a tree of 100 processes and their shell, which all die on SIGTERM.
 const hundred = `i=0; while [ $i -lt 100 ]; do sleep 1000 & i=$((i+1)); done; echo ready; wait`
 
-// BenchmarkEndOfATree measures how long a cancel of a hundred processes takes to be answered, under each containment, and
-// before it how long the kernel takes to end the same by cgroup.kill.
+// BenchmarkEndOfATree measures how long a cancel of a hundred processes takes to be answered, under
+// each containment, and before it how long the kernel takes to end the same by cgroup.kill.
 func BenchmarkEndOfATree(b *testing.B) {
 	group := rawGroup(b)
 	var raw []time.Duration

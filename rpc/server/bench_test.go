@@ -83,8 +83,9 @@ func linesFile(b *testing.B, n int, size int) string {
 	return path
 }
 
-// BenchmarkStream compares the way of a byte through the whole product with its limit: the same process,
-// pipe, read size and escaper, and a loopback TCP connection, without WebSocket, JSON-RPC or log.
+// BenchmarkStream compares the way of a byte through the whole product with its limit: the same
+// process, pipe, read size and escaper, and a loopback TCP connection, without WebSocket, JSON-RPC
+// or log.
 func BenchmarkStream(b *testing.B) {
 	for _, n := range []int{100, 8} {
 		b.Run(fmt.Sprintf("lines=%d", n), func(b *testing.B) {
@@ -186,8 +187,8 @@ func streamLimit(b *testing.B, path string) {
 	<-done
 }
 
-// BenchmarkTrue compares a request for `true` and its completion record with exec.Command("true").Run(), under each
-// containment, in turns.
+// BenchmarkTrue compares a request for `true` and its completion record with
+// exec.Command("true").Run(), under each containment, in turns.
 func BenchmarkTrue(b *testing.B) {
 	clients := make(map[process.Containment]*client.Client)
 	for _, kind := range containments {
@@ -224,8 +225,8 @@ func BenchmarkTrue(b *testing.B) {
 
 var containments = []process.Containment{process.Cgroup, process.Marker, process.Group}
 
-// BenchmarkControlUnderFlood measures a control reply on a connection whose session floods a client that
-// takes 90 MB/s.
+// BenchmarkControlUnderFlood measures a control reply on a connection whose session floods a client
+// that takes 90 MB/s.
 func BenchmarkControlUnderFlood(b *testing.B) {
 	url := benchServer(b, 100, 100)
 	c := benchDial(b, url)

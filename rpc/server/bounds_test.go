@@ -13,8 +13,8 @@ import (
 // sleeper is a command that only ends when it is ended.
 var sleeper = object{"command": []string{"sleep", "1000"}}
 
-// TestFault2Bounds: the 101st session and the 101st connection are refused, and the next one is let in as
-// soon as one ends.
+// TestFault2Bounds: the 101st session and the 101st connection are refused, and accepted as soon
+// as another one has ended.
 func TestFault2Bounds(t *testing.T) {
 	t.Run("sessions", func(t *testing.T) {
 		s := serve(t)
@@ -99,7 +99,7 @@ func (s *service) dialSoon(t *testing.T, d dialing) *peer {
 	return p
 }
 
-// TestFault2SlotReturnsOnce: however a session ends, its slot comes back, and only its own.
+// TestFault2SlotReturnsOnce: a session releases its slot exactly once, however it ends.
 func TestFault2SlotReturnsOnce(t *testing.T) {
 	s := serve(t, func(set *settings) { set.Session.MaxSessions = 2 })
 	keeper := s.dial(t)
@@ -156,9 +156,9 @@ func TestFault2SlotReturnsOnce(t *testing.T) {
 	}
 }
 
-// TestFault2SlotIsFreeWhenTold: a client that was told of the end of its session, in whatever way, finds
-// the slot free.
-func TestFault2SlotIsFreeWhenTold(t *testing.T) {
+// TestFault2SlotIsFreeAtCompletion: when a client gets the completion of its session, in
+// whatever way, the slot is free.
+func TestFault2SlotIsFreeAtCompletion(t *testing.T) {
 	s := serve(t, func(set *settings) { set.Session.MaxSessions = 1 })
 	p := s.dial(t)
 	for i := range 300 {

@@ -20,8 +20,8 @@ func cancel(r *request, p *rpc.CancelParams) answer {
 	return end(s, p.Grace, by, func(c rpc.CancelResult) any { return c })
 }
 
-// end cancels a session and replies when it has ended. by is the first signal; 0 is the session's stop signal. answer
-// converts the result.
+// end cancels a session and replies when it has ended. by is the first signal; 0 is the session's
+// stop signal. answer converts the result.
 func end(s *session.Session, grace rpc.Seconds, by syscall.Signal, answer func(rpc.CancelResult) any) answer {
 	endWith(s, grace, by)
 	return later(func(ctx context.Context) (any, error) {
@@ -47,7 +47,8 @@ func endWith(s *session.Session, grace rpc.Seconds, by syscall.Signal) {
 	}
 }
 
-// notStarted returns the result of canceling a session that has not run: it is canceled unless its start has failed.
+// notStarted returns the result of canceling a session that has not run: it is canceled unless its
+// start has failed.
 func notStarted(s *session.Session, v *session.View, answer func(rpc.CancelResult) any) (any, error) {
 	if v.Failure != session.ErrCanceled && v.State != session.Starting {
 		return nil, rpc.SessionNotFound(s.ID())

@@ -9,9 +9,9 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-// captured returns the JSON of a result with the newest n bytes of each stream, and the oldest that the execute asked for.
-// The result is made by reply of the output up to seq. If its JSON does not fit into a message, less output is captured
-// and marked as truncated.
+// captured returns the JSON of a result with the newest n bytes of each stream, and the oldest that
+// the execute asked for. The result is made by reply of the output up to seq. If its JSON does not
+// fit into a message, less output is captured and marked as truncated.
 func captured(s *session.Session, n int64, reply func(out rpc.CapturedOutput, seq int64) any) []byte {
 	for oldest := s.Spec().CaptureHead; ; oldest, n = oldest/2, n/2 {
 		c := s.Capture(oldest, n)
@@ -70,7 +70,8 @@ func newCapturedText(e *stream.Ends, encoding string, withHead bool) capturedTex
 	return c
 }
 
-// text returns a part in the encoding. encoding/json replaces each byte that is not UTF-8 by U+FFFD.
+// text returns a part in the encoding. encoding/json replaces each byte that is not UTF-8 by
+// U+FFFD.
 func (c *capturedText) text(b []byte) *string {
 	text := string(b)
 	if c.encoding == rpc.EncodingBase64 {

@@ -12,7 +12,8 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// TestCaptureHead: with capture_head_bytes the oldest output is there, too, however much the log has lost.
+// TestCaptureHead: with capture_head_bytes the result has the oldest output, even if the log has
+// evicted it.
 func TestCaptureHead(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
@@ -57,7 +58,8 @@ func TestCaptureHead(t *testing.T) {
 	}
 }
 
-// TestCaptureHeadFits: both parts together fit into a message, also where escaping swells them, and no character is cut.
+// TestCaptureHeadFits: both parts fit into a message together, also if they are longer as JSON,
+// and no character is cut.
 func TestCaptureHeadFits(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
@@ -83,7 +85,8 @@ func decoded(t *testing.T, s string) string {
 	return string(b)
 }
 
-// TestWaitTimeout: what an execute answered while the session runs, and what is read behind it, is all of the output.
+// TestWaitTimeout: the output in the reply after wait_timeout and the output that is read after
+// it are the whole output.
 func TestWaitTimeout(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)

@@ -21,7 +21,8 @@ import (
 // silentPings is for how many ping intervals a peer may give no sign of life.
 const silentPings = 3
 
-// conn is one WebSocket: the loop that reads requests, the outbox that writes, and the state that both share.
+// conn is one WebSocket: the loop that reads requests, the outbox that writes, and the state that
+// both share.
 type conn struct {
 	*state
 	server    *Server
@@ -52,8 +53,8 @@ func newConn(s *Server, principal string, d *dialect, sock *socket) *conn {
 	return c
 }
 
-// serve runs the connection until it is closed. When it returns, no goroutine, descriptor or attachment of the connection
-// is left.
+// serve runs the connection until it is closed. When it returns, no goroutine, descriptor or
+// attachment of the connection is left.
 //
 //	peer                                 goroutine of serve                    goroutine per waiting request
 //	 │ frames   ┌───────────────┐ text ┌───────────────┐ request ┌─────────┐ wait ┌──────┐
@@ -80,8 +81,9 @@ func (c *conn) serve() {
 	c.log.Debug().Msg("disconnected")
 }
 
-// readMessages begins the requests of each message until the connection fails or is closed. The outbox closes the
-// socket when it ends, which ends the reading too. It does not read while the peer does not take its replies.
+// readMessages begins the requests of each message until the connection fails or is closed. The
+// outbox closes the socket when it ends, which ends the reading too. It does not read while the
+// peer does not take its replies.
 func (c *conn) readMessages() error {
 	reader := messageReader{ws: c.ws}
 	for c.waitRoom() {
@@ -94,8 +96,8 @@ func (c *conn) readMessages() error {
 	return io.EOF
 }
 
-// handleMessage begins the requests of one message, in their order, and answers what is malformed. The text is
-// not used after it returns.
+// handleMessage begins the requests of one message, in their order, and answers what is malformed.
+// The text is not used after it returns.
 func (c *conn) handleMessage(text []byte) {
 	calls, isBatch, bad := c.dialect.parse(text, maxBatch, c.calls[:0])
 	if bad != nil {
@@ -117,7 +119,8 @@ func (c *conn) handleMessage(text []byte) {
 	c.calls = calls
 }
 
-// closeForError ends the outbox after a read error. A peer that violated the protocol gets a close frame with the reason.
+// closeForError ends the outbox after a read error. A peer that violated the protocol gets a close
+// frame with the reason.
 func (c *conn) closeForError(err error) {
 	var network net.Error
 	var violation *closeError
@@ -134,8 +137,8 @@ func (c *conn) closeForError(err error) {
 	}
 }
 
-// shutdown closes the connection for a shutdown of the server, once requests in flight are answered and the output is
-// sent.
+// shutdown closes the connection for a shutdown of the server, once requests in flight are answered
+// and the output is sent.
 func (c *conn) shutdown() {
 	f := closeFrame(uint16(websocket.StatusGoingAway), "shutting down")
 	c.update(func(st *connStatus) { st.drain(f) })
@@ -146,7 +149,8 @@ func (c *conn) logCutOff(err error) {
 	c.log.Info().Err(err).Msg("peer cut off")
 }
 
-// admit returns the request of a call that is to be handled. Any other call it answers or ignores, and returns nil.
+// admit returns the request of a call that is to be handled. Any other call it answers or ignores,
+// and returns nil.
 func (c *conn) admit(call *wire.Call, b *batch) *request {
 	if call.Response { // the server sends no requests
 		return nil
@@ -208,8 +212,8 @@ func (c *conn) cancelRequest(id []byte) {
 	}
 }
 
-// find returns the principal's session with that id. If id is "", it returns the connection's session that has not
-// ended, of which there must be one.
+// find returns the principal's session with that id. If id is "", it returns the connection's
+// session that has not ended, of which there must be one.
 func (c *conn) find(id string) (*session.Session, error) {
 	if id != "" {
 		canonical, bad := sessionID(id)

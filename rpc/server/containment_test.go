@@ -21,7 +21,8 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// held is for what holds under every containment that holds more than a group, with a server for each.
+// held is for what holds under every containment that holds more than a group, with a server for
+// each.
 func held(t *testing.T, f func(t *testing.T, s *service, h *process.Host)) {
 	for _, kind := range []process.Containment{process.Cgroup, process.Marker} {
 		t.Run(string(kind), func(t *testing.T) {
@@ -42,7 +43,8 @@ func held(t *testing.T, f func(t *testing.T, s *service, h *process.Host)) {
 	}
 }
 
-// runaway is a program that gets away from its process group in every way; see process/testdata/runaway.
+// runaway is a program that gets away from its process group in every way; see
+// process/testdata/runaway.
 func runaway(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "runaway")
@@ -63,9 +65,9 @@ func tagged(tag string) (pids []int) {
 	return pids
 }
 
-// TestNobodyOutlivesItsSession: however a session ends, whatever its processes do, none of them is left, and nobody
-// else was hit.
-func TestNobodyOutlivesItsSession(t *testing.T) {
+// TestNoProcessOutlivesItsSession: however a session ends and whatever its processes do, all of
+// them have ended, and no other process was signaled.
+func TestNoProcessOutlivesItsSession(t *testing.T) {
 	program := runaway(t)
 	rounds := 200
 	if testing.Short() {
@@ -101,7 +103,8 @@ func TestNobodyOutlivesItsSession(t *testing.T) {
 	})
 }
 
-// oneRunaway is a session of a runaway, which takes the ways that the bits of i choose, and ends in one of four.
+// oneRunaway is a session of a runaway, which takes the ways that the bits of i choose, and ends in
+// one of four.
 func (p *peer) oneRunaway(program string, i int) {
 	ways := []string{"fork"}
 	for bit, way := range []string{"setsid", "ignore", "double", "clearenv", "close", "loop", "setpgid"} {
@@ -139,9 +142,9 @@ func (p *peer) oneRunaway(program string, i int) {
 	}
 }
 
-// TestPausesLoseNothing: a thousand pauses of a busy tree, part of which left the group, cost no byte of its output, and
-// the deadlines stand where they should.
-func TestPausesLoseNothing(t *testing.T) {
+// TestPausesLoseNoOutput: a thousand pauses of a busy tree, some processes of which left the
+// process group, lose no output, and the deadlines do not count them.
+func TestPausesLoseNoOutput(t *testing.T) {
 	const last, pairs = 300000, 1000
 	var want strings.Builder
 	for n := range last {
@@ -171,7 +174,7 @@ func TestPausesLoseNothing(t *testing.T) {
 	})
 }
 
-// TestPausesHoldDeadlines: the time of a pause is not the command's.
+// TestPausesHoldDeadlines: a deadline does not count the time of a pause.
 func TestPausesHoldDeadlines(t *testing.T) {
 	const timeout, pause = time.Second, 1500 * time.Millisecond
 	held(t, func(t *testing.T, s *service, h *process.Host) {
@@ -196,8 +199,9 @@ func TestPausesHoldDeadlines(t *testing.T) {
 	})
 }
 
-// TestLimitsOnTheWire: what a server can enforce it says at once, and what ended a session in its record.
-func TestLimitsOnTheWire(t *testing.T) {
+// TestLimits: a limit that cannot be enforced is refused, and a limit that ended a session is in
+// its record.
+func TestLimits(t *testing.T) {
 	held(t, func(t *testing.T, s *service, h *process.Host) {
 		p := s.dial(t)
 		var unenforced *process.LimitError
@@ -216,7 +220,8 @@ func TestLimitsOnTheWire(t *testing.T) {
 	})
 }
 
-// TestStormOfSessions: a thousand sessions, started and canceled, leave nothing.
+// TestStormOfSessions: a thousand sessions that are started and canceled leave no process,
+// descriptor or goroutine.
 func TestStormOfSessions(t *testing.T) {
 	held(t, func(t *testing.T, s *service, h *process.Host) {
 		var next atomic.Int64

@@ -2,14 +2,15 @@ package server
 
 import "github.com/runnel-rpc/runnel/rpc"
 
-// maxReplyBytes is how many bytes may be in a connection's control queue before no more requests are read and no more
-// replies encoded, and how many may be in the replies of incomplete batches.
+// maxReplyBytes is how many bytes may be in a connection's control queue before no more requests
+// are read and no more replies encoded, and how many may be in the replies of incomplete batches.
 const maxReplyBytes = 4 << 20
 
 // send puts a JSON-RPC message into the control queue. It does not wait.
 func (s *state) send(message []byte) { s.sendFrame(frame(frameText, message)) }
 
-// sendFrame puts a frame into the control queue and reports whether it will be sent. It does not wait.
+// sendFrame puts a frame into the control queue and reports whether it will be sent. It does not
+// wait.
 func (s *state) sendFrame(f []byte) (ok bool) {
 	s.update(func(st *connStatus) { ok = st.queue(f) })
 	return ok
@@ -25,7 +26,8 @@ func (s *state) waitRoom() bool {
 	return s.status.phase < phaseClosing
 }
 
-// queue puts a frame into the control queue and reports whether it will be sent. A close frame is the last.
+// queue puts a frame into the control queue and reports whether it will be sent. A close frame is
+// the last.
 func (st *connStatus) queue(f []byte) bool {
 	if st.phase >= phaseClosing {
 		return false
@@ -62,8 +64,9 @@ func (st *connStatus) takeControl(buf []byte) []byte {
 	return buf
 }
 
-// next appends the control queue to buf and returns the subscription whose output comes next, or nil if there is none
-// or output is not wanted. It reports whether the last frame of the connection was appended.
+// next appends the control queue to buf and returns the subscription whose output comes next, or
+// nil if there is none or output is not wanted. It reports whether the last frame of the connection
+// was appended.
 func (st *connStatus) next(buf []byte, output bool) (_ []byte, sub *subscription, last bool) {
 	if st.phase == phaseClosed {
 		return buf[:0], nil, true

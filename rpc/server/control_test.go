@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestFault4UnknownControl: an unknown control type is an error under the request's id, and the session is
-// untouched.
+// TestFault4UnknownControl: an unknown control type is an error with the request's id and has no
+// effect on the session.
 func TestFault4UnknownControl(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
@@ -73,8 +73,9 @@ func TestFault4UnknownControl(t *testing.T) {
 	}
 }
 
-// TestControlFindsItsSession: without a session_id it is the connection's one running session.
-func TestControlFindsItsSession(t *testing.T) {
+// TestControlFindsSession: without a session_id, control applies to the connection's one running
+// session.
+func TestControlFindsSession(t *testing.T) {
 	s := serve(t)
 	p, q := s.dial(t), s.dial(t)
 	for _, method := range []string{"control", "cancel", "write"} {
@@ -110,7 +111,7 @@ func TestControlFindsItsSession(t *testing.T) {
 	}
 }
 
-// TestSignal: a signal goes to the whole tree, under its name.
+// TestSignal: a signal is sent by name to the whole tree.
 func TestSignal(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)

@@ -24,8 +24,7 @@ var unheard = map[string]bool{
 	"ReasonLost":            true, // the kernel always tells
 }
 
-// TestConversationsCoverTheProtocol: whatever the protocol names occurs in a conversation, so that what is added
-// to it can't be forgotten.
+// TestConversationsCoverTheProtocol: every name in the protocol occurs in a conversation.
 func TestConversationsCoverTheProtocol(t *testing.T) {
 	client, answers := said(t)
 	for _, m := range server.Methods() {

@@ -23,9 +23,9 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// A conversation is a txtar file: a comment, and sections that are gone through in order. A section is named by a
-// word and, where it is not 1, the number of a connection, which opens when it is first named. Behind a colon a
-// name may say what it is about.
+// A conversation is a txtar file: a comment, and sections that are gone through in order. A section
+// is named by a word and, where it is not 1, the number of a connection, which opens when it is
+// first named. Behind a colon a name may say what it is about.
 //
 //	config       settings of the server, name=value; see configure
 //	client [N]   the text messages that the client sends, one a line
@@ -35,15 +35,17 @@ import (
 //	shutdown     the server begins to shut down
 //	idle         no session runs any more
 //
-// The greeting of a connection is passed over unless the first section of it is a server section. What differs
-// from run to run is written as placeholders say. At the end the server is shut down, and must have said nothing
-// that no section has.
+// The greeting of a connection is passed over unless the first section of it is a server section.
+// What differs from run to run is written as placeholders say. At the end the server is shut down,
+// and must have said nothing that no section has.
 //
-// With -update the server sections are rewritten: a section gets all that comes before the server is quiet. For as
-// many messages as the section has lines it may take its time, whatever the lines say.
+// With -update the server sections are rewritten: a section gets all that comes before the server
+// is quiet. For as many messages as the section has lines it may take its time, whatever the lines
+// say.
 var update = flag.Bool("update", false, "rewrite the server sections of the conversations")
 
-// How long the server says nothing before -update goes on, and how long it may take for what is expected.
+// How long the server says nothing before -update goes on, and how long it may take for what is
+// expected.
 const (
 	quiet  = 500 * time.Millisecond
 	slowly = 5 * time.Second
@@ -51,7 +53,7 @@ const (
 
 const conversationFiles = "testdata/conversations/*.txtar"
 
-// TestConversations has every conversation with a server of its own.
+// TestConversations runs each conversation with a server of its own.
 func TestConversations(t *testing.T) {
 	if host != nil {
 		t.Skip("these are held by process groups, and run where all are")

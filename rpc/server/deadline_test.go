@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// TestDeadlinesDoNotCountPauses: neither deadline counts while the session is paused, and both go on.
+// TestDeadlinesDoNotCountPauses: neither deadline counts the time of a pause, and both continue
+// after it.
 func TestDeadlinesDoNotCountPauses(t *testing.T) {
 	beside(t)
 	p := serve(t).dial(t)

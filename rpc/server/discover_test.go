@@ -68,7 +68,7 @@ func (d described) make(p *peer, e documented) {
 	}
 }
 
-// TestDiscover answers the document of the package, on one line.
+// TestDiscover: the result is the document of package openrpc, on one line.
 func TestDiscover(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
@@ -91,7 +91,7 @@ func TestDiscover(t *testing.T) {
 	}
 }
 
-// TestDocumentedExamples: each example of the document goes as it says.
+// TestDocumentedExamples: each example in the document has the result that the document shows.
 func TestDocumentedExamples(t *testing.T) {
 	d := discover(t)
 	ran := 0
@@ -123,7 +123,7 @@ func TestDocumentedExamples(t *testing.T) {
 	}
 }
 
-// TestDocumentedNotifications: each notification is sent as its example says.
+// TestDocumentedNotifications: each notification is sent as its example shows.
 func TestDocumentedNotifications(t *testing.T) {
 	d := discover(t)
 	s := serve(t, func(set *settings) { set.Server.Drain = 30 * time.Second })

@@ -117,8 +117,8 @@ func (c *contract) fits(s *jsonSchema, raw json.RawMessage) error {
 	return c.check(s, v)
 }
 
-// check reports why v is not as s says. A member that s does not know is an error: clients may ignore it, but the
-// document has to tell of all that the server sends.
+// check reports why v is not as s says. A member that s does not know is an error: clients may
+// ignore it, but the document has to tell of all that the server sends.
 func (c *contract) check(s *jsonSchema, v any) error {
 	if s.Ref != "" {
 		return c.check(c.Components.Schemas[s.Ref[strings.LastIndexByte(s.Ref, '/')+1:]], v)

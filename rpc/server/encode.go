@@ -12,8 +12,8 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-// encoder encodes the items of one session's log as notifications for one connection. Output is escaped directly into
-// the frame; everything else is rare and is encoded by encoding/json.
+// encoder encodes the items of one session's log as notifications for one connection. Output is
+// escaped directly into the frame; everything else is rare and is encoded by encoding/json.
 type encoder struct {
 	dialect  *dialect
 	id       string // of the session
@@ -117,8 +117,8 @@ func (e *encoder) event(it *stream.Item) (method string, params any) {
 	panic("server: event without a notification")
 }
 
-// reason returns the reason of a gap: the log had evicted the output before the cursor was created, or the connection was
-// too slow.
+// reason returns the reason of a gap: the log had evicted the output before the cursor was created,
+// or the connection was too slow.
 func reason(it *stream.Item) string {
 	if it.Late {
 		return rpc.GapReplayWindow

@@ -18,7 +18,7 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// TestLateOutput: what a descendant writes when the command itself has exited is not lost.
+// TestLateOutput: output that a descendant writes after the command has exited is not lost.
 func TestLateOutput(t *testing.T) {
 	beside(t)
 	if _, err := os.Stat("/bin/bash"); err != nil {
@@ -39,8 +39,9 @@ func TestLateOutput(t *testing.T) {
 	all.Wait()
 }
 
-// TestHeldPipe: a descendant that keeps stdout open delays the end of the session by little, and is ended.
-func TestHeldPipe(t *testing.T) {
+// TestPipeHeldByDescendant: a descendant that keeps stdout open delays the end of the session
+// only a little, and is killed.
+func TestPipeHeldByDescendant(t *testing.T) {
 	beside(t)
 	s := serve(t)
 	p := s.dial(t)
@@ -67,7 +68,7 @@ func TestHeldPipe(t *testing.T) {
 	}
 }
 
-// TestEscalation: SIGTERM first, SIGKILL after grace, and the record tells.
+// TestEscalation: SIGTERM is sent first, then SIGKILL after grace, and the record says so.
 func TestEscalation(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
@@ -135,7 +136,7 @@ func deref(s *string) string {
 	return *s
 }
 
-// TestExitStatus: every exit code and every signal comes back as the kernel told it.
+// TestExitStatus: each exit code and each signal is in the record.
 func TestExitStatus(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
@@ -200,7 +201,7 @@ func TestExitStatus(t *testing.T) {
 	}
 }
 
-// TestUsage: what is told of a command is its own, or null.
+// TestUsage: the usage in the record is that of the command, or null.
 func TestUsage(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
@@ -242,7 +243,7 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// TestSpawnFailures: what cannot be started says why, and what it was.
+// TestSpawnFailures: the error of a start has the path and the errno.
 func TestSpawnFailures(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)

@@ -8,8 +8,8 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// setDirectory makes the server's working directory the PWD of Environ. os.Getwd prefers the server's own PWD if that is
-// the directory, so symbolic links in it are kept.
+// setDirectory makes the server's working directory the PWD of Environ. os.Getwd prefers the
+// server's own PWD if that is the directory, so symbolic links in it are kept.
 func (d *Defaults) setDirectory() {
 	d.dir, _ = os.Getwd() // "" if it was removed; then Environ has no PWD
 	d.Environ = slices.DeleteFunc(slices.Clone(d.Environ), func(e string) bool { return strings.HasPrefix(e, "PWD=") })
@@ -18,8 +18,9 @@ func (d *Defaults) setDirectory() {
 	}
 }
 
-// environ returns the environment of a command that runs in cwd: Environ, with PWD for that directory and the changes of
-// the client. Without any change it is Environ itself, which all sessions share.
+// environ returns the environment of a command that runs in cwd: Environ, with PWD for that
+// directory and the changes of the client. Without any change it is Environ itself, which all
+// sessions share.
 func (d *Defaults) environ(change map[string]*string, cwd string) ([]string, *rpc.Error) {
 	if len(change) == 0 && cwd == "" {
 		return d.Environ, nil
@@ -51,9 +52,10 @@ func (d *Defaults) environ(change map[string]*string, cwd string) ([]string, *rp
 	return env, nil
 }
 
-// absolute returns the path of a directory, relative to the server's own, without the empty and "." components that POSIX
-// does not allow in PWD. Symbolic links and ".." are kept: resolving them needs the file system, which may block. The
-// result is "" if cwd is relative and the server's directory is unknown.
+// absolute returns the path of a directory, relative to the server's own, without the empty and "."
+// components that POSIX does not allow in PWD. Symbolic links and ".." are kept: resolving them
+// needs the file system, which may block. The result is "" if cwd is relative and the server's
+// directory is unknown.
 func (d *Defaults) absolute(cwd string) string {
 	if !strings.HasPrefix(cwd, "/") {
 		if d.dir == "" {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestPWD is the directory that a command is started in, as it was named.
+// TestPWD: PWD is the directory in which a command is started, as the client spelled it.
 func TestPWD(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"real", "real/sub", "real/\xff"} {

@@ -18,8 +18,8 @@ var errCanceled = errors.New("canceled by the client")
 // retryAfter is after how many seconds a client should retry when a limit was reached.
 const retryAfter = 1
 
-// rpcError converts an error to that of the protocol. ok is false if the error is unknown: e is an internal error then,
-// which has no details, and the caller logs err.
+// rpcError converts an error to that of the protocol. ok is false if the error is unknown: e is an
+// internal error then, which has no details, and the caller logs err.
 func rpcError(err error, sessionID string) (e *rpc.Error, ok bool) {
 	var (
 		limit *session.LimitError

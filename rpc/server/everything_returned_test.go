@@ -19,8 +19,8 @@ func tree() (params object, mark string) {
 	return object{"command": script, "grace": 0.1, "env": object{"RUNNEL_TREE": mark[len("RUNNEL_TREE="):]}}, mark
 }
 
-// TestFault6EverythingReturned: however a session ends, its tree is dead, and its slot, goroutines,
-// descriptors and children are given back. All are counted, on a server that goes on.
+// TestFault6EverythingReturned: however a session ends, its tree has ended, and its slot,
+// goroutines, descriptors and children are released while the server continues.
 func TestFault6EverythingReturned(t *testing.T) {
 	ends := map[string]func(t *testing.T, p *peer, id string){
 		"cancel": func(t *testing.T, p *peer, id string) {
@@ -117,8 +117,7 @@ func feedSleeper(p *peer) {
 	p.ok("status", object{"session_id": id}, nil)
 }
 
-// TestFault6ShutdownReturnsEverything is the same for the end of the server itself: by the time Shutdown
-// returns there is nothing to wait for any more.
+// TestFault6ShutdownReturnsEverything: the same holds when Shutdown returns.
 func TestFault6ShutdownReturnsEverything(t *testing.T) {
 	before := holding()
 	s := serve(t)
@@ -150,8 +149,8 @@ func TestFault6ShutdownReturnsEverything(t *testing.T) {
 	returned(t, before)
 }
 
-// TestFault6PanicReturnsEverything: a panic in a handler is an internal error to the client and nothing to
-// anybody else; the session's slot comes back.
+// TestFault6PanicReturnsEverything: a panic in a handler is an internal error for the client and
+// has no other effect; the slot is released.
 func TestFault6PanicReturnsEverything(t *testing.T) {
 	var panics panicking
 	s := serve(t, func(set *settings) {

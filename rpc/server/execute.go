@@ -7,8 +7,8 @@ import (
 	"github.com/runnel-rpc/runnel/session"
 )
 
-// execute starts a session and attaches the connection to it. Unless a file system blocks the start, it has ended before
-// the next request of the connection begins.
+// execute starts a session and attaches the connection to it. Unless a file system blocks the
+// start, it has ended before the next request of the connection begins.
 func execute(r *request, p *rpc.ExecuteParams) answer {
 	spec, bad := r.conn.server.o.Defaults.spec(r.conn.principal, p)
 	if bad != nil {
@@ -51,7 +51,8 @@ func execute(r *request, p *rpc.ExecuteParams) answer {
 	return started(r, s, sub, created, attached)
 }
 
-// started replies to an execute without wait. The reply to a request that is not in a batch is ahead of the first event.
+// started replies to an execute without wait. The reply to a request that is not in a batch is
+// ahead of the first event.
 func started(r *request, s *session.Session, sub *subscription, created, attached bool) answer {
 	done := func() (any, error) {
 		v := s.View()
@@ -75,8 +76,8 @@ func started(r *request, s *session.Session, sub *subscription, created, attache
 	})
 }
 
-// waitExecuted replies to an execute with wait, after timeout with the output so far. Canceling the request ends the
-// session.
+// waitExecuted replies to an execute with wait, after timeout with the output so far. Canceling the
+// request ends the session.
 func waitExecuted(r *request, s *session.Session, timeout rpc.Seconds, capture int64) answer {
 	r.cleanup = s.Hold() // keeps the session alive if the connection detaches
 	return later(func(ctx context.Context) (any, error) {

@@ -12,8 +12,8 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// TestExecuteTwiceStartsOneProcess: the same execute from two connections at once runs the command once, and
-// both get all of it.
+// TestExecuteTwiceStartsOneProcess: the same execute on two connections at once runs the command
+// once, and both get all of its output.
 func TestExecuteTwiceStartsOneProcess(t *testing.T) {
 	beside(t)
 	s := serve(t)
@@ -44,8 +44,8 @@ func TestExecuteTwiceStartsOneProcess(t *testing.T) {
 	}
 }
 
-// TestRetryAfterALostReply: whether the command still runs or not, the retry gets the log from its start. Other
-// params under the id are refused, and change nothing.
+// TestRetryAfterALostReply: a retry gets the log from its start, whether the command still runs
+// or not. Other params with that id are refused without effect.
 func TestRetryAfterALostReply(t *testing.T) {
 	beside(t)
 	s := serve(t)
@@ -81,9 +81,9 @@ func TestRetryAfterALostReply(t *testing.T) {
 	}
 }
 
-// TestAnIdUsedAgain: what a connection has not got yet of a session that is kept no more, because its window is
-// shut, still comes; a new session under the id takes its place.
-func TestAnIdUsedAgain(t *testing.T) {
+// TestReusedSessionID: a connection with a closed window still gets the rest of a session that
+// is not retained any more. A new session with that id replaces it.
+func TestReusedSessionID(t *testing.T) {
 	beside(t)
 	s := serve(t, func(set *settings) { set.Session.MaxRetained = 1 })
 	p := s.dial(t)
@@ -111,8 +111,8 @@ func TestAnIdUsedAgain(t *testing.T) {
 	}
 }
 
-// TestExecuteTwiceOfWhatDoesNotStart: both learn why, and neither connection keeps anything of it.
-func TestExecuteTwiceOfWhatDoesNotStart(t *testing.T) {
+// TestFailedExecuteTwice: both connections get the reason, and neither stays attached.
+func TestFailedExecuteTwice(t *testing.T) {
 	beside(t)
 	s := serve(t)
 	peers := []*peer{s.dial(t), s.dial(t)}

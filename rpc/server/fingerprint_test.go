@@ -7,9 +7,9 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// TestFingerprintStays what earlier versions made of the same params: an execute that is sent again, to a server that was
-// replaced meanwhile or by a client of another version, is recognized.
-func TestFingerprintStays(t *testing.T) {
+// TestFingerprintIsStable: fingerprints are those of earlier versions, so that a retry is
+// recognized after an update of the server or the client.
+func TestFingerprintIsStable(t *testing.T) {
 	const id = `"session_id":"11111111-1111-4111-8111-111111111111"`
 	for raw, want := range map[string]string{
 		`{` + id + `,"command":"true"}`: "605df713fea49fa8",

@@ -18,7 +18,8 @@ const (
 // maxHeader is the longest header of a frame that is not masked.
 const maxHeader = 10
 
-// headerSize returns the size of the header of a frame with n bytes of payload, in the shortest form (RFC 6455 §5.2).
+// headerSize returns the size of the header of a frame with n bytes of payload, in the shortest
+// form (RFC 6455 §5.2).
 func headerSize(n int) int {
 	switch {
 	case n < 126:
@@ -44,8 +45,8 @@ func putHeader(b []byte, opcode byte, n int) {
 	}
 }
 
-// appendFrame appends a frame whose payload is appended by fill. guess is the estimated length of the payload, which has
-// to be moved only if the header of that length has another size.
+// appendFrame appends a frame whose payload is appended by fill. guess is the estimated length of
+// the payload, which has to be moved only if the header of that length has another size.
 func appendFrame(dst []byte, opcode byte, guess int, fill func([]byte) []byte) []byte {
 	begin := len(dst)
 	header := headerSize(guess)
@@ -77,8 +78,9 @@ func closeFrame(code uint16, reason string) []byte {
 	return frame(frameClose, append(binary.BigEndian.AppendUint16(nil, code), reason...))
 }
 
-// checkedEcho returns the answer to a peer's close frame. f is the library's, which echoes code and reason without a check
-// that the reason is UTF-8 (RFC 6455 §5.5.1); if it is not, the answer has code 1007 (§8.1).
+// checkedEcho returns the answer to a peer's close frame. f is the library's, which echoes code and
+// reason without a check that the reason is UTF-8 (RFC 6455 §5.5.1); if it is not, the answer has
+// code 1007 (§8.1).
 func checkedEcho(f []byte) []byte {
 	const reason = 2 + 2 // after the header, which is short in a control frame, and the code
 	if f[0] == frameClose && len(f) > reason && !utf8.Valid(f[reason:]) {

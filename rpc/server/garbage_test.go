@@ -19,8 +19,8 @@ import (
 var known = map[int]bool{-32700: true, -32600: true, -32601: true, -32602: true, -32001: true, -32002: true, -32003: true, -32004: true, -32005: true,
 	-32006: true, -32007: true, -32008: true, -32009: true, -32010: true, -32800: true}
 
-// TestGarbage: ten thousand messages of which most mean nothing. Each is answered by a result or a known
-// error, the memory stays, nothing panics, and then the server works as it did.
+// TestGarbage: ten thousand messages, most of them meaningless, are each answered with a result
+// or a known error. Memory does not grow, nothing panics, and the server still works.
 func TestGarbage(t *testing.T) {
 	const seed1, seed2 = 20261123, 4
 	r := rand.New(rand.NewPCG(seed1, seed2))
@@ -72,7 +72,8 @@ func TestGarbage(t *testing.T) {
 	}
 }
 
-// mayBeSilent reports whether a message may have no answer, or a later one: a notification, or a batch that waits.
+// mayBeSilent reports whether a message may have no answer, or a later one: a notification, or a
+// batch that waits.
 func mayBeSilent(message string) bool {
 	var v any
 	if json.Unmarshal([]byte(message), &v) != nil {
@@ -126,7 +127,7 @@ func garbage(r *rand.Rand, seeds []string) string {
 	}
 }
 
-// TestDeepAndHuge: what is costly to look at is refused, cheaply.
+// TestDeepAndHuge: messages that are expensive to parse are refused cheaply.
 func TestDeepAndHuge(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)

@@ -46,8 +46,8 @@ func (st *connStatus) removeInFlight(r *request) {
 	}
 }
 
-// reply puts the reply of a request into the control queue, as a frame, or the text of it into its batch. Nil is no
-// reply.
+// reply puts the reply of a request into the control queue, as a frame, or the text of it into its
+// batch. Nil is no reply.
 func (st *connStatus) reply(r *request, message []byte) {
 	switch {
 	case message == nil:
@@ -58,8 +58,8 @@ func (st *connStatus) reply(r *request, message []byte) {
 	}
 }
 
-// idKey is one spelling of an id: strings are compared by their characters, numbers as they are written. It is "" for
-// a notification and for a null id.
+// idKey is one spelling of an id: strings are compared by their characters, numbers as they are
+// written. It is "" for a notification and for a null id.
 func idKey(id []byte) string {
 	if len(id) == 0 || id[0] == 'n' {
 		return ""

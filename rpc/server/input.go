@@ -6,7 +6,8 @@ import (
 	"github.com/runnel-rpc/runnel/session"
 )
 
-// withInput adds members to a JSON object: whether the session waits for input, and whether its terminal echoes.
+// withInput adds members to a JSON object: whether the session waits for input, and whether its
+// terminal echoes.
 func withInput(object []byte, s *session.Session) []byte {
 	in := s.Input()
 	b := append(object[:len(object)-1], `,"waiting_for_input":`...)

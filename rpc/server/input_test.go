@@ -9,7 +9,8 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// TestWaitingForInput: status and read tell whether the session is at a loss for input, and whether its terminal echoes.
+// TestWaitingForInput: status and read report whether the session waits for input, and whether
+// its terminal echoes.
 func TestWaitingForInput(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)

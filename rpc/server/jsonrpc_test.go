@@ -13,9 +13,9 @@ import (
 	"github.com/google/uuid"
 )
 
-// TestRequestsThatAreAnswered: malformed or not, each message has its answer, and none closes the
+// TestRequestsAreAnswered: each message is answered, malformed or not, and none closes the
 // connection.
-func TestRequestsThatAreAnswered(t *testing.T) {
+func TestRequestsAreAnswered(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
 	const null = "null"
@@ -92,7 +92,7 @@ func TestRequestsThatAreAnswered(t *testing.T) {
 	}
 }
 
-// TestIDsAreEchoed: byte for byte, whatever they are; a null id is an id.
+// TestIDsAreEchoed: a reply has the id byte for byte, also null.
 func TestIDsAreEchoed(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
@@ -111,7 +111,7 @@ func TestIDsAreEchoed(t *testing.T) {
 	}
 }
 
-// TestNotificationsAreNotAnswered, not even where they fail.
+// TestNotificationsAreNotAnswered: not even if they fail.
 func TestNotificationsAreNotAnswered(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
@@ -141,7 +141,7 @@ func TestNotificationsAreNotAnswered(t *testing.T) {
 	}
 }
 
-// TestBatches: answered in one message when the last item is, notifications and all.
+// TestBatches: a batch is answered in one message after its last request.
 func TestBatches(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
@@ -203,7 +203,7 @@ func TestBatches(t *testing.T) {
 	}
 }
 
-// TestBatchStartsInOrder: an item finds what the one before it started.
+// TestBatchStartsInOrder: an item of a batch finds the session that an earlier item started.
 func TestBatchStartsInOrder(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
@@ -218,7 +218,8 @@ func TestBatchStartsInOrder(t *testing.T) {
 	}
 }
 
-// TestDuplicateIDs: an id that is in flight is not taken again, and free once its request is answered.
+// TestDuplicateIDs: an id in flight is refused, and may be used again when its request is
+// answered.
 func TestDuplicateIDs(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
@@ -258,7 +259,7 @@ func id8(p *peer) string {
 	return r.Sessions[len(r.Sessions)-1].SessionID
 }
 
-// TestOverload: the 1025th request in flight is refused, and nothing else is.
+// TestOverload: the 1025th request in flight is refused, and no other.
 func TestOverload(t *testing.T) {
 	s := serve(t, func(set *settings) { set.Server.MaxInFlight = 16 })
 	p, q := s.dial(t), s.dial(t)
@@ -279,8 +280,8 @@ func TestOverload(t *testing.T) {
 	p.ok("pong", nil, nil)
 }
 
-// TestCancelRequest: a waiting execute is canceled and answers its record with what it has captured; other
-// waits end with -32800 and leave the session alone.
+// TestCancelRequest: a canceled execute with wait replies with the record and the captured
+// output. Other waits end with -32800 without an effect on the session.
 func TestCancelRequest(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
@@ -318,7 +319,7 @@ func TestCancelRequest(t *testing.T) {
 	p.bad(-32800, p.reply(last))
 }
 
-// TestWait: polls, times out, answers late, and captures.
+// TestWait: a wait polls, times out, waits, and captures.
 func TestWait(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)

@@ -20,8 +20,9 @@ var legacy = dialect{
 	cancel:     legacyCancel,
 }
 
-// legacyAdjust gives the timeout of an execute its old meaning, the longest silence, unless the client sets
-// stream_timeout too, and makes Python write its output unbuffered, as the original server did.
+// legacyAdjust gives the timeout of an execute its old meaning, the longest silence, unless the
+// client sets stream_timeout too, and makes Python write its output unbuffered, as the original
+// server did.
 func legacyAdjust(params any) {
 	p, ok := params.(*rpc.ExecuteParams)
 	if !ok {
@@ -49,8 +50,8 @@ func legacyExitCode(s syscall.Signal) *int {
 	return &code
 }
 
-// legacyCancel replies before it cancels, so that the reply is ahead of process.canceled, for which clients wait after
-// it. In a batch the order is the other way round.
+// legacyCancel replies before it cancels, so that the reply is ahead of process.canceled, for which
+// clients wait after it. In a batch the order is the other way round.
 func legacyCancel(r *request, s *session.Session, grace rpc.Seconds, by syscall.Signal) answer {
 	select {
 	case <-s.Done():
@@ -61,7 +62,8 @@ func legacyCancel(r *request, s *session.Session, grace rpc.Seconds, by syscall.
 	return result(rpc.ControlResult{Status: rpc.StatusCanceled, SessionID: s.ID()}, nil)
 }
 
-// firstLine splits an item of output after its first line. rest has no data if there is no other line.
+// firstLine splits an item of output after its first line. rest has no data if there is no other
+// line.
 func firstLine(it stream.Item) (line, rest stream.Item) {
 	n := bytes.IndexByte(it.Data, '\n') + 1
 	if n == 0 || n == len(it.Data) {

@@ -21,9 +21,9 @@ func (s *service) kept(t *testing.T, params object) (id string) {
 	return id
 }
 
-// TestASessionThatEndedWhileDetached is answered with its true end and all of its output for as long as it is
-// retained, and then is not there.
-func TestASessionThatEndedWhileDetached(t *testing.T) {
+// TestSessionEndedWhileDetached: such a session has its record and all of its output until it is
+// removed.
+func TestSessionEndedWhileDetached(t *testing.T) {
 	beside(t)
 	script := object{"command": "echo out; echo err >&2; exit 7"}
 	t.Run("retained", func(t *testing.T) {
@@ -97,7 +97,8 @@ func (p *peer) state(id string) string {
 	return st.State
 }
 
-// lingered waits for the end of a session, holding it by nothing, and checks that it was left alone for linger.
+// lingered waits for the end of a session, holding it by nothing, and checks that it was left alone
+// for linger.
 func (p *peer) lingered(id string, since time.Time, linger time.Duration) {
 	p.t.Helper()
 	eventually(p.t, "linger ends the session", func() bool { return p.state(id) == "ended" })
@@ -111,8 +112,9 @@ func (p *peer) lingered(id string, since time.Time, linger time.Duration) {
 	}
 }
 
-// TestLingerEndsASessionThatNobodyHolds, however it came to that. Null and 0 are none.
-func TestLingerEndsASessionThatNobodyHolds(t *testing.T) {
+// TestLingerEndsUnattachedSession: however the session became unattached. Null and 0 mean no
+// linger.
+func TestLingerEndsUnattachedSession(t *testing.T) {
 	beside(t)
 	const linger = 300 * time.Millisecond
 	s := serve(t, func(set *settings) { set.Server.Defaults.Linger = linger })
@@ -135,8 +137,8 @@ func TestLingerEndsASessionThatNobodyHolds(t *testing.T) {
 	}
 }
 
-// TestLingerCountsNothingWhileSomebodyIsThere: attached, reading or waiting.
-func TestLingerCountsNothingWhileSomebodyIsThere(t *testing.T) {
+// TestLingerDoesNotRunWhileAttached: nor during a read or a wait.
+func TestLingerDoesNotRunWhileAttached(t *testing.T) {
 	beside(t)
 	const linger = 300 * time.Millisecond
 	s := serve(t)
@@ -174,8 +176,9 @@ func TestLingerCountsNothingWhileSomebodyIsThere(t *testing.T) {
 	}
 }
 
-// TestAWaitingExecuteIsAWait: its connection may detach, and the session is not alone.
-func TestAWaitingExecuteIsAWait(t *testing.T) {
+// TestExecuteWithWaitKeepsSession: an execute that waits keeps the session alive, although its
+// connection has detached.
+func TestExecuteWithWaitKeepsSession(t *testing.T) {
 	beside(t)
 	const linger = 300 * time.Millisecond
 	s := serve(t)
@@ -208,8 +211,8 @@ func (p *peer) pends(code int, method string, params object) (release func()) {
 	}
 }
 
-// TestLingerBeginsAnew: who comes back before its end stops it, and it has its whole time again afterwards.
-func TestLingerBeginsAnew(t *testing.T) {
+// TestLingerRestarts: attaching stops linger, which begins again after the detach.
+func TestLingerRestarts(t *testing.T) {
 	beside(t)
 	const linger = 2 * time.Second
 	s := serve(t)
@@ -225,9 +228,8 @@ func TestLingerBeginsAnew(t *testing.T) {
 	q.lingered(id, since, linger)
 }
 
-// TestAPollIsNoHold: whoever looks every now and then, with a wait or a read that does not wait, stops linger
-// each time: it counts from the last look.
-func TestAPollIsNoHold(t *testing.T) {
+// TestPollDoesNotKeepSession: a wait or a read with timeout 0 restarts linger.
+func TestPollDoesNotKeepSession(t *testing.T) {
 	beside(t)
 	const linger = 1500 * time.Millisecond
 	s := serve(t)
@@ -246,8 +248,9 @@ func TestAPollIsNoHold(t *testing.T) {
 	q.lingered(id, since, linger)
 }
 
-// TestAWaitLeavesTheSessionAlone: neither its timeout nor its cancellation ends what it waits for.
-func TestAWaitLeavesTheSessionAlone(t *testing.T) {
+// TestWaitDoesNotEndSession: neither the timeout nor the cancellation of a wait ends the
+// session.
+func TestWaitDoesNotEndSession(t *testing.T) {
 	beside(t)
 	s := serve(t)
 	p, q := s.dial(t), s.dial(t)
@@ -276,8 +279,9 @@ func TestAWaitLeavesTheSessionAlone(t *testing.T) {
 	}
 }
 
-// TestACanceledWaitingExecute ends its tree, whatever its policy, and is answered with what was printed.
-func TestACanceledWaitingExecute(t *testing.T) {
+// TestCanceledExecuteWithWait: canceling the request ends the tree, regardless of on_disconnect,
+// and the reply has the output.
+func TestCanceledExecuteWithWait(t *testing.T) {
 	beside(t)
 	s := serve(t)
 	p, q := s.dial(t), s.dial(t)

@@ -10,8 +10,8 @@ import (
 // listBatch is how many sessions list gets from the registry at a time.
 const listBatch = 256
 
-// list replies with a page of the principal's sessions. next is the Created of the last session of a page, so a page does
-// not depend on the sessions of another one, and the server keeps no state.
+// list replies with a page of the principal's sessions. next is the Created of the last session of
+// a page, so a page does not depend on the sessions of another one, and the server keeps no state.
 func list(r *request, p *rpc.ListParams) answer {
 	before, err := listBefore(p.After)
 	if err != nil {
@@ -32,8 +32,8 @@ func listBefore(next string) (before int64, err *rpc.Error) {
 	return before, nil
 }
 
-// page returns a result of list: the newest matching sessions that were created before that time, up to the limit of the
-// client and as many as fit into a message.
+// page returns a result of list: the newest matching sessions that were created before that time,
+// up to the limit of the client and as many as fit into a message.
 func (c *conn) page(p *rpc.ListParams, before int64) []byte {
 	pg := listPage{text: []byte(`{"sessions":[`), params: p}
 	for !pg.full {

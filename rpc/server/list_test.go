@@ -44,8 +44,8 @@ func (p *peer) finished(params object) string {
 	return id
 }
 
-// TestListInPages: each session that is there all the time is on one page, and on no other, whatever others come and
-// go between the pages.
+// TestListInPages: a session that exists all the time is on exactly one page, although others
+// are created and removed between the pages.
 func TestListInPages(t *testing.T) {
 	s := serve(t, func(set *settings) { set.Session.MaxRetained = 20 })
 	p := s.dial(t)
@@ -86,8 +86,8 @@ func TestListInPages(t *testing.T) {
 	}
 }
 
-// TestLargeLabelHidesNoSession: whatever is large has a page of its own, and the others are told, too.
-func TestLargeLabelHidesNoSession(t *testing.T) {
+// TestListWithLargeLabel: a large session has a page of its own, and the others are listed too.
+func TestListWithLargeLabel(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
 	var want []string
@@ -107,7 +107,8 @@ func TestLargeLabelHidesNoSession(t *testing.T) {
 	}
 }
 
-// TestStatusAlwaysFits into a message, however much a client said of a session, and says so where some is left out.
+// TestStatusAlwaysFits: a status fits into a message, however large the params of the session
+// are, and says if parts are left out.
 func TestStatusAlwaysFits(t *testing.T) {
 	s := serve(t, func(set *settings) { set.Server.MaxMessageBytes = 8 << 20 })
 	p := s.dial(t)

@@ -9,13 +9,14 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-// minQueued is how many bytes the kernel must have queued for a peer before taking some of them is a sign of life. The
-// peer's kernel takes fewer, such as pings, even if its program hangs.
+// minQueued is how many bytes the kernel must have queued for a peer before taking some of them is
+// a sign of life. The peer's kernel takes fewer, such as pings, even if its program hangs.
 const minQueued = 4 << 10
 
-// liveness ends the reading from a peer that gives no sign of life for a time. A sign is that bytes arrive, or that the
-// peer takes some of those that are queued for it: a peer that reads slowly reads and answers pings late. Time in which
-// nothing reads from the socket does not count, nor does time in which this process was suspended.
+// liveness ends the reading from a peer that gives no sign of life for a time. A sign is that bytes
+// arrive, or that the peer takes some of those that are queued for it: a peer that reads slowly
+// reads and answers pings late. Time in which nothing reads from the socket does not count, nor
+// does time in which this process was suspended.
 type liveness struct {
 	*stream.Deadline
 	sock    *socket
@@ -55,8 +56,8 @@ func (l *liveness) takes() bool {
 	return takes
 }
 
-// readable reports whether bytes have arrived that were not read yet. It is false for a connection that is not a plain
-// descriptor.
+// readable reports whether bytes have arrived that were not read yet. It is false for a connection
+// that is not a plain descriptor.
 func (s *socket) readable() (ok bool) {
 	s.inspect(func(fd int) {
 		fds := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}

@@ -14,8 +14,8 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// TestSilentPeerIsCutOff after three ping intervals; one that answers pings lives, and so does one that only
-// sends some.
+// TestSilentPeerIsCutOff: after three ping intervals. A peer that answers pings, or sends some,
+// is not.
 func TestSilentPeerIsCutOff(t *testing.T) {
 	beside(t)
 	s := serve(t, func(set *settings) { set.Server.PingInterval = 500 * time.Millisecond }) // a loaded machine must not seem silent
@@ -51,7 +51,7 @@ func TestSilentPeerIsCutOff(t *testing.T) {
 	}
 }
 
-// TestCutOffIsLogged with why, and once.
+// TestCutOffIsLogged: once, with the reason.
 func TestCutOffIsLogged(t *testing.T) {
 	beside(t)
 	for name, c := range map[string]struct {
@@ -88,9 +88,10 @@ func TestCutOffIsLogged(t *testing.T) {
 	}
 }
 
-// TestSlowReaderIsNotSilent: one that reads steadily lives, although it gets to no ping and so answers none; when it
-// ceases to, it is cut off. It reads as much in three ping intervals as one does at 30 kB/s by default.
-func TestSlowReaderIsNotSilent(t *testing.T) {
+// TestSlowReaderIsAlive: a peer that reads steadily is not cut off, although it has not read a
+// ping and so answers none. When it stops reading it is. It reads as much in three ping
+// intervals as one does at 30 kB/s with the defaults.
+func TestSlowReaderIsAlive(t *testing.T) {
 	beside(t)
 	const interval, pause = 500 * time.Millisecond, 50 * time.Millisecond
 	log := &errorLog{}
@@ -117,8 +118,8 @@ func TestSlowReaderIsNotSilent(t *testing.T) {
 	}
 }
 
-// TestHandshakeAndNothingElse: a connection on which nothing ever comes is cut off too.
-func TestHandshakeAndNothingElse(t *testing.T) {
+// TestSilentAfterHandshake: a connection on which nothing is ever received is cut off too.
+func TestSilentAfterHandshake(t *testing.T) {
 	s := serve(t, func(set *settings) {
 		set.Server.PingInterval = 50 * time.Millisecond
 		set.Server.MaxConnections = 1
@@ -131,8 +132,8 @@ func TestHandshakeAndNothingElse(t *testing.T) {
 	_ = p.ws.CloseNow()
 }
 
-// TestClientsCloseIsEchoed with its code, unless its reason is not UTF-8.
-func TestClientsCloseIsEchoed(t *testing.T) {
+// TestCloseFrameIsEchoed: with its code, unless its reason is not UTF-8.
+func TestCloseFrameIsEchoed(t *testing.T) {
 	s := serve(t)
 	for _, code := range []websocket.StatusCode{1000, 1001, 1008, 3000, 4999} {
 		p := s.dial(t)
@@ -155,8 +156,8 @@ func TestClientsCloseIsEchoed(t *testing.T) {
 	}
 }
 
-// TestFramesThatAreRefused: each with its own code, and the tree of the session is gone.
-func TestFramesThatAreRefused(t *testing.T) {
+// TestRefusedFrames: each violation has its close code, and the tree of the session is killed.
+func TestRefusedFrames(t *testing.T) {
 	s := serve(t)
 	for name, test := range map[string]struct {
 		send func(p *peer)
@@ -201,7 +202,7 @@ func TestFramesThatAreRefused(t *testing.T) {
 	p.good(p.reply("2"))
 }
 
-// TestFragments: a message may come in parts, with control frames between them.
+// TestFragments: a message may be fragmented, with control frames between the fragments.
 func TestFragments(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
@@ -220,7 +221,8 @@ func TestFragments(t *testing.T) {
 	p.good(p.reply(`"ü"`))
 }
 
-// TestShutdown: told to all, no new sessions, what runs may end, and 1001 at the end.
+// TestShutdown: all connections are notified, no session is accepted, running ones may end, and
+// the close code is 1001.
 func TestShutdown(t *testing.T) {
 	s := serve(t)
 	p, q := s.dial(t), s.dial(t)

@@ -20,7 +20,8 @@ import (
 	"github.com/runnel-rpc/runnel/process"
 )
 
-// patience bounds every wait of these tests. None needs more than a fraction of it on an idle machine.
+// patience bounds every wait of these tests. None needs more than a fraction of it on an idle
+// machine.
 const patience = 40 * time.Second
 
 // returnTime is how soon everything that was used has to be given back.
@@ -55,7 +56,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// host holds the sessions of most tests: by what RUNNEL_TEST_CONTAINMENT says, else by process groups alone.
+// host holds the sessions of most tests: by what RUNNEL_TEST_CONTAINMENT says, else by process
+// groups alone.
 var host *process.Host
 
 func openHost() int {
@@ -103,8 +105,8 @@ func returned(t testing.TB, before holdings) {
 // together are the names of the tests that run beside others.
 var together sync.Map
 
-// beside lets a test that mostly waits run beside others, behind all that do not. What it left behind can
-// only be counted when all of them are over.
+// beside lets a test that mostly waits run beside others, behind all that do not. What it left
+// behind can only be counted when all of them are over.
 func beside(t *testing.T) {
 	together.Store(t.Name(), true)
 	t.Parallel()
@@ -129,8 +131,9 @@ func descriptors() (list []string) {
 	return list
 }
 
-// ofHost reports whether the host of all tests keeps a file open: a control group that it uses again, a program for a second
-// after its exec, or the children list of a thread, of which it keeps at most 16.
+// ofHost reports whether the host of all tests keeps a file open: a control group that it uses
+// again, a program for a second after its exec, or the children list of a thread, of which it keeps
+// at most 16.
 func ofHost(target string) bool {
 	return strings.Contains(target, "/runnel-") || strings.HasPrefix(target, "/usr/") || strings.HasSuffix(target, "/children")
 }
@@ -171,7 +174,8 @@ func alive(pid int) bool {
 	return len(fields) > 0 && !slices.Contains([]string{"Z", "X"}, fields[0])
 }
 
-// marked lists the living processes that have mark in their environment: a whole tree, wherever it went.
+// marked lists the living processes that have mark in their environment: a whole tree, wherever it
+// went.
 func marked(mark string) (pids []int) {
 	for pid := range processes() {
 		env, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))

@@ -15,8 +15,8 @@ const memoryRate = 64 << 10
 
 func init() { runtime.MemProfileRate = memoryRate }
 
-// flat runs f and fails if meanwhile the live heap of this process, which is the server's and the clients',
-// grew by more than bound.
+// flat runs f and fails if meanwhile the live heap of this process, which is the server's and the
+// clients', grew by more than bound.
 func flat(t *testing.T, bound int64, f func()) {
 	t.Helper()
 	base := live()
@@ -42,8 +42,9 @@ func flat(t *testing.T, bound int64, f func()) {
 	f()
 }
 
-// liveAtMost is live. Where that is more than bound it looks again: what is allocated while a collection marks counts as
-// reachable until the next one, which on a loaded machine is a lot of garbage. What is held is there each time.
+// liveAtMost is live. Where that is more than bound it looks again: what is allocated while a
+// collection marks counts as reachable until the next one, which on a loaded machine is a lot of
+// garbage. What is held is there each time.
 func liveAtMost(bound int64) int64 {
 	least := live()
 	for i := 0; i < 4 && least > bound; i++ {
@@ -52,8 +53,9 @@ func liveAtMost(bound int64) int64 {
 	return least
 }
 
-// live is how much of the heap was reachable at the last collection, as the profile tells it: the heap's own
-// figures hold what has become garbage while it was collected, which is a lot where output flows.
+// live is how much of the heap was reachable at the last collection, as the profile tells it: the
+// heap's own figures hold what has become garbage while it was collected, which is a lot where
+// output flows.
 func live() int64 {
 	runtime.GC()
 	records := make([]runtime.MemProfileRecord, 10000)
@@ -71,7 +73,7 @@ func live() int64 {
 	return int64(total)
 }
 
-// TestEndedSessionKeepsNoEnvironment: what a command was given is not kept with its record.
+// TestEndedSessionKeepsNoEnvironment: the environment of a command is not kept with its record.
 func TestEndedSessionKeepsNoEnvironment(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)

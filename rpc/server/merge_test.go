@@ -10,7 +10,7 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// TestMergeStderr: what a command writes to either stream comes in the order in which it was written.
+// TestMergeStderr: the output of both streams is in the order in which it was written.
 func TestMergeStderr(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)

@@ -10,8 +10,9 @@ import (
 type method struct {
 	rpc.Method
 	capability bool // the name is one of the capabilities
-	// begin decodes the params and calls the handler. Handlers of a connection are called one after the other, in the
-	// order of the requests, and must not wait for anything but the start of a process.
+	// begin decodes the params and calls the handler. Handlers of a connection are called one after
+	// the other, in the order of the requests, and must not wait for anything but the start of a
+	// process.
 	begin func(*request) answer
 }
 
@@ -24,7 +25,8 @@ type details struct {
 	capability   bool           // clients find its name among the capabilities
 }
 
-// define declares a method. P is the type of its params, from which the document derives their schema.
+// define declares a method. P is the type of its params, from which the document derives their
+// schema.
 func define[P any](name, summary string, handle func(*request, *P) answer, d details) *method {
 	return &method{
 		Method: rpc.Method{
@@ -167,8 +169,8 @@ func Methods() []rpc.Method {
 	return all
 }
 
-// capabilities are what this version of the server can do: the names of methods, and of features that clients look for
-// before they use them.
+// capabilities are what this version of the server can do: the names of methods, and of features
+// that clients look for before they use them.
 var capabilities = func() (all []string) {
 	for _, m := range methods {
 		if m.capability {

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestMethodTable: names are unique, each method has a summary and a handler, and the capabilities are those of the
-// protocol.
+// TestMethodTable: names are unique, each method has a summary and a handler, and the capabilities
+// are those of the protocol.
 func TestMethodTable(t *testing.T) {
 	if len(methodByName) != len(methods) {
 		t.Errorf("%d methods have %d names", len(methods), len(methodByName))

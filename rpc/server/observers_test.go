@@ -12,7 +12,7 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// TestTake detaches all others: they get nothing more, and no session ends of it.
+// TestTake: it detaches all other connections, which get no more events, and ends no session.
 func TestTake(t *testing.T) {
 	beside(t)
 	s := serve(t)
@@ -47,8 +47,9 @@ func TestTake(t *testing.T) {
 	}
 }
 
-// TestTakingBackAndForth: however often a session is taken, each time all of it comes, and it lives on.
-func TestTakingBackAndForth(t *testing.T) {
+// TestAlternatingTakes: after each take the connection gets the whole log, and the session
+// continues.
+func TestAlternatingTakes(t *testing.T) {
 	beside(t)
 	s := serve(t)
 	peers := []*peer{s.dial(t), s.dial(t)}
@@ -73,8 +74,8 @@ func TestTakingBackAndForth(t *testing.T) {
 	}
 }
 
-// TestAttachingAgainMovesThePlace, back and forth, and nothing comes of the old one.
-func TestAttachingAgainMovesThePlace(t *testing.T) {
+// TestAttachingAgainMovesThePosition: forward and back, without an event of the old position.
+func TestAttachingAgainMovesThePosition(t *testing.T) {
 	beside(t)
 	s := serve(t)
 	p := s.dial(t)
@@ -101,9 +102,9 @@ func TestAttachingAgainMovesThePlace(t *testing.T) {
 	}
 }
 
-// TestDetachNeverEndsASession, and the drop of the last one attached does, by its policy, although others read
-// from it and wait for it.
-func TestDetachNeverEndsASession(t *testing.T) {
+// TestDetachDoesNotEndSession: but a lost connection does if it was the last one attached,
+// although others read or wait.
+func TestDetachDoesNotEndSession(t *testing.T) {
 	beside(t)
 	s := serve(t)
 	p, q, r := s.dial(t), s.dial(t), s.dial(t)
@@ -137,9 +138,9 @@ func TestDetachNeverEndsASession(t *testing.T) {
 	}
 }
 
-// TestObserversAtTheirOwnPlaces: many follow one session from different places, and each gets all of it, while one
-// that reads nothing holds up nobody under drop.
-func TestObserversAtTheirOwnPlaces(t *testing.T) {
+// TestObserversAtDifferentPositions: many connections follow a session from different positions
+// and get all of it, while one with slow_client drop reads nothing.
+func TestObserversAtDifferentPositions(t *testing.T) {
 	beside(t)
 	s := serve(t)
 	owner, slow := s.dial(t), s.dial(t)
@@ -215,8 +216,9 @@ func TestObserversAtTheirOwnPlaces(t *testing.T) {
 	}
 }
 
-// TestASlowObserverUnderBlock holds up the process, and so the others, until it goes on or goes.
-func TestASlowObserverUnderBlock(t *testing.T) {
+// TestSlowObserverWithBlock: it blocks the process, and so the other connections, until it reads
+// or disconnects.
+func TestSlowObserverWithBlock(t *testing.T) {
 	beside(t)
 	s := serve(t)
 	owner := s.dial(t)

@@ -13,8 +13,8 @@ import (
 	"github.com/coder/websocket"
 )
 
-// oldClient is a client of the Python original, with nothing but what one of those had: a socket, JSON
-// objects, ids that are strings, and no idea of seq, partial output or session_id.
+// oldClient is a client of the Python original, with nothing but what one of those had: a socket,
+// JSON objects, ids that are strings, and no idea of seq, partial output or session_id.
 type oldClient struct {
 	t         *testing.T
 	ws        *websocket.Conn
@@ -106,7 +106,7 @@ func (c *oldClient) event(method string, other func(params map[string]any)) map[
 	}
 }
 
-// TestOldClient: a client of the Python original works as it did.
+// TestOldClient: a client of the Python original works as before.
 func TestOldClient(t *testing.T) {
 	s := serve(t)
 	c := newOldClient(t, s)
@@ -165,7 +165,8 @@ func TestOldClient(t *testing.T) {
 	}
 }
 
-// TestOldClientGetsOneLinePerOutput: however much is ready at once, and the places of the lines follow each other.
+// TestOldClientGetsOneLinePerOutput: also if many lines are ready at once. The positions of the
+// lines follow each other.
 func TestOldClientGetsOneLinePerOutput(t *testing.T) {
 	s := serve(t)
 	c := newOldClient(t, s)
@@ -193,7 +194,7 @@ func TestOldClientGetsOneLinePerOutput(t *testing.T) {
 	}
 }
 
-// TestOldClientTimeoutIsSilence: timeout bounds the silence of a command and not how long it runs.
+// TestOldClientTimeoutIsSilence: timeout bounds the silence of a command, not its running time.
 func TestOldClientTimeoutIsSilence(t *testing.T) {
 	s := serve(t)
 	c := newOldClient(t, s)
@@ -231,7 +232,8 @@ func TestOldClientExitCodes(t *testing.T) {
 	}
 }
 
-// TestOldClientCancelIsAnsweredFirst: before process.canceled; and a session that has ended is not said to be canceled.
+// TestOldClientCancelIsAnsweredFirst: the reply to CANCEL is ahead of process.canceled. For a
+// session that has ended it has the status of the record.
 func TestOldClientCancelIsAnsweredFirst(t *testing.T) {
 	s := serve(t)
 	c := newOldClient(t, s)
@@ -254,7 +256,7 @@ func TestOldClientCancelIsAnsweredFirst(t *testing.T) {
 	}
 }
 
-// TestOldClientPython: Python is told not to buffer, unless the client says otherwise.
+// TestOldClientPython: Python writes unbuffered unless the client sets PYTHONUNBUFFERED.
 func TestOldClientPython(t *testing.T) {
 	s := serve(t, func(set *settings) {
 		d := &set.Server.Defaults

@@ -24,29 +24,34 @@ type Options struct {
 	// Defaults are for what an execute leaves out.
 	Defaults Defaults
 
-	// Auth identifies the caller of an HTTP request. Nil is Auth{}: any caller that reaches the port on loopback.
+	// Auth identifies the caller of an HTTP request. Nil is Auth{}: any caller that reaches the
+	// port on loopback.
 	Auth Authenticator
-	// Authorize decides whether a principal may call a method with params. It is called for each request, in the order of
-	// the requests of a connection, after the params are decoded and before anything is done: for an execute, before a
-	// slot is reserved. params is a pointer to the method's type of params, as in [Methods]. A request is answered with
-	// the error, which should be an *rpc.Error. It must not block. Nil allows everything.
+	// Authorize decides whether a principal may call a method with params. It is called for each
+	// request, in the order of the requests of a connection, after the params are decoded and
+	// before anything is done: for an execute, before a slot is reserved. params is a pointer to
+	// the method's type of params, as in [Methods]. A request is answered with the error, which
+	// should be an *rpc.Error. It must not block. Nil allows everything.
 	Authorize func(principal, method string, params any) error
-	// Route decides which server carries out a request. It is called in the order of the requests of a connection,
-	// before the params are decoded, and must not block. To carry out a request elsewhere it begins it there, and returns a
-	// function that waits for the result. The error of that function is the reply if it is an *rpc.Error or a
-	// *jsonrpc2.Error. The context of Route ends with the connection, that of the function also when the request is
-	// canceled. The params of r are valid until Route returns; its ID is not set. If Route is nil or returns nil, this
+	// Route decides which server carries out a request. It is called in the order of the requests
+	// of a connection, before the params are decoded, and must not block. To carry out a request
+	// elsewhere it begins it there, and returns a function that waits for the result. The error of
+	// that function is the reply if it is an *rpc.Error or a *jsonrpc2.Error. The context of Route
+	// ends with the connection, that of the function also when the request is canceled. The params
+	// of r are valid until Route returns; its ID is not set. If Route is nil or returns nil, this
 	// server carries out the request.
 	Route func(ctx context.Context, principal string, r *jsonrpc2.Request) (wait func(context.Context) (json.RawMessage, error))
-	// Routes are additional HTTP handlers by their patterns, as in [http.ServeMux]. They get requests that Auth accepts;
-	// [Principal] has the caller. The patterns of the server's own paths panic in New.
+	// Routes are additional HTTP handlers by their patterns, as in [http.ServeMux]. They get
+	// requests that Auth accepts; [Principal] has the caller. The patterns of the server's own
+	// paths panic in New.
 	Routes map[string]http.Handler
 
 	MaxConnections int // WebSockets; 0 is 100
-	// MaxUnauthenticated is the most TCP connections that are not WebSockets; one more closes the oldest of them. 0 is 128.
+	// MaxUnauthenticated is the most TCP connections that are not WebSockets; one more closes the
+	// oldest of them. 0 is 128.
 	MaxUnauthenticated int
-	// RequestTimeout bounds an HTTP request, its response and the wait for the next request, each. It does not apply to
-	// WebSockets. 0 is 10 s.
+	// RequestTimeout bounds an HTTP request, its response and the wait for the next request, each.
+	// It does not apply to WebSockets. 0 is 10 s.
 	RequestTimeout  time.Duration
 	MaxInFlight     int           // requests in flight on one connection; 0 is 1024
 	MaxMessageBytes int64         // bytes of a message from a client; 0 is 1 MiB
@@ -60,15 +65,16 @@ type Options struct {
 	Log zerolog.Logger
 }
 
-// Defaults are for the params that an execute leaves out. Zero times are what null means for the param: no timeout, no
-// linger, and for Grace SIGKILL at once.
+// Defaults are for the params that an execute leaves out. Zero times are what null means for the
+// param: no timeout, no linger, and for Grace SIGKILL at once.
 type Defaults struct {
 	Shell         string // a POSIX shell, which runs a string command with -c; "" is /bin/sh
 	Timeout       time.Duration
 	StreamTimeout time.Duration
 	Grace         time.Duration
 	Linger        time.Duration
-	// Environ is the environment of commands, each name=value; New sets PWD. Nil is the environment of the server.
+	// Environ is the environment of commands, each name=value; New sets PWD. Nil is the environment
+	// of the server.
 	Environ []string
 
 	Limits    process.Limits // of a session that sets none

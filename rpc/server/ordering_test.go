@@ -12,8 +12,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// TestReplyComesBeforeEvents of an execute that was sent alone, and a reply with a record or output behind
-// what it tells of.
+// TestReplyComesBeforeEvents: the reply to an execute is ahead of its events, and a reply with a
+// record or output is after the same events.
 func TestReplyComesBeforeEvents(t *testing.T) {
 	s := serve(t, func(set *settings) {
 		set.Hook = func(step string) {
@@ -73,7 +73,8 @@ func TestReplyComesBeforeEvents(t *testing.T) {
 	}
 }
 
-// TestEventsComeInOrder: every state event at its place, output of before it before, output of after it after.
+// TestEventsComeInOrder: each state event is at its position, after earlier output and before
+// later output.
 func TestEventsComeInOrder(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
@@ -109,7 +110,7 @@ func TestEventsComeInOrder(t *testing.T) {
 	}
 }
 
-// TestPauseStopsEverything: a paused tree writes nothing and none of its deadlines counts.
+// TestPauseStopsEverything: a paused tree writes nothing, and none of its deadlines counts.
 func TestPauseStopsEverything(t *testing.T) {
 	beside(t)
 	s := serve(t)
@@ -141,8 +142,9 @@ func TestPauseStopsEverything(t *testing.T) {
 	}
 }
 
-// TestRepliesOvertakeOutput that the kernel has not taken yet, from however many sessions.
-func TestRepliesOvertakeOutput(t *testing.T) {
+// TestRepliesAreAheadOfOutput: of all output that the kernel has not taken yet, from any number
+// of sessions.
+func TestRepliesAreAheadOfOutput(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
 	_ = p.tcp.SetReadBuffer(32 << 10)
@@ -172,9 +174,9 @@ func TestRepliesOvertakeOutput(t *testing.T) {
 	}
 }
 
-// TestSessionsTakeTurns: one that floods does not keep another's output back, though it always has more. The client
-// is slower than the flood, or there would be moments without.
-func TestSessionsTakeTurns(t *testing.T) {
+// TestSessionsAreScheduledRoundRobin: a session that always has more output does not delay that
+// of another. The client is slower than the output, or there would be moments without.
+func TestSessionsAreScheduledRoundRobin(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
 	p.start(object{"command": "yes"})

@@ -18,10 +18,10 @@ const (
 
 var frameBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 80<<10); return &b }}
 
-// outbox owns a socket: its one goroutine is the only one that writes. The control queue (replies, notifications of
-// the connection itself, control frames) goes first; subscriptions are scheduled round-robin after it. Output is not
-// queued: it is taken from the cursors of the subscriptions, so the only output that a connection has in memory is
-// one buffer of frames.
+// outbox owns a socket: its one goroutine is the only one that writes. The control queue (replies,
+// notifications of the connection itself, control frames) goes first; subscriptions are scheduled
+// round-robin after it. Output is not queued: it is taken from the cursors of the subscriptions, so
+// the only output that a connection has in memory is one buffer of frames.
 type outbox struct {
 	*state
 	sock   *socket
@@ -109,8 +109,8 @@ func (o *outbox) await(ping <-chan time.Time) bool {
 	return true
 }
 
-// drain writes until nothing is left to write, or output has to wait for a slow peer. It reports whether the last frame
-// was written. Output can be endless, so drain sends pings too.
+// drain writes until nothing is left to write, or output has to wait for a slow peer. It reports
+// whether the last frame was written. Output can be endless, so drain sends pings too.
 func (o *outbox) drain(ping <-chan time.Time) (last bool, err error) {
 	p := frameBuffers.Get().(*[]byte)
 	buf := *p
@@ -142,8 +142,8 @@ func (o *outbox) drain(ping <-chan time.Time) (last bool, err error) {
 	}
 }
 
-// fill appends what is to be written next: the control queue, then an item of each subscription in turn while the
-// buffer is small. It reports whether what it appended is the last.
+// fill appends what is to be written next: the control queue, then an item of each subscription in
+// turn while the buffer is small. It reports whether what it appended is the last.
 func (o *outbox) fill(buf []byte) (_ []byte, last bool) {
 	for {
 		o.wait = o.slowPeer()

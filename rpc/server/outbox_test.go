@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// TestCloseFrameOfAShutdownIsLast: the close frame is sent after a reply that came into the control queue when the
-// shutdown had begun, and nothing is sent after it.
+// TestCloseFrameOfAShutdownIsLast: the close frame is sent after a reply that came into the control
+// queue when the shutdown had begun, and nothing is sent after it.
 func TestCloseFrameOfAShutdownIsLast(t *testing.T) {
 	o := newOutbox(newState(), newSocket(nil, time.Minute), time.Minute)
 	if b, last := o.fill(nil); len(b) > 0 || last {

@@ -23,7 +23,8 @@ import (
 	"github.com/runnel-rpc/runnel/rpc/client"
 )
 
-// TestFault3StreamDeadlineForReal: a silent command is ended after stream_timeout, the whole tree of it.
+// TestFault3StreamDeadlineForReal: the whole tree of a silent command is ended after
+// stream_timeout.
 func TestFault3StreamDeadlineForReal(t *testing.T) {
 	beside(t)
 	s := serve(t)
@@ -58,8 +59,9 @@ func TestFault3StreamDeadlineForReal(t *testing.T) {
 	}
 }
 
-// TestFault3HeldUpIsNotSilent: a command that a slow client holds up is not taken for a silent one.
-func TestFault3HeldUpIsNotSilent(t *testing.T) {
+// TestFault3BlockedIsNotSilent: a command that is blocked by a slow client does not count as
+// silent.
+func TestFault3BlockedIsNotSilent(t *testing.T) {
 	beside(t)
 	s := serve(t)
 	p := s.dial(t)
@@ -73,7 +75,8 @@ func TestFault3HeldUpIsNotSilent(t *testing.T) {
 	}
 }
 
-// TestFault5LongLines over the wire: at, just under and just over the bound, with and without a newline.
+// TestFault5LongLines: lines at, just below and just above the bound, with and without a
+// newline.
 func TestFault5LongLines(t *testing.T) {
 	beside(t)
 	s := serve(t)
@@ -154,7 +157,7 @@ func checkFlags(t *testing.T, x *transcript, truncated, newline bool, dropped in
 	}
 }
 
-// TestFault5EndlessLine: a line of 100 MB costs no more memory than one of a kilobyte.
+// TestFault5EndlessLine: a line of 100 MB needs no more memory than one of a kilobyte.
 func TestFault5EndlessLine(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
@@ -191,7 +194,7 @@ func TestFault5EndlessLine(t *testing.T) {
 	}
 }
 
-// TestPartialLines: a prompt comes without its newline, soon.
+// TestPartialLines: a prompt without a newline is sent soon.
 func TestPartialLines(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
@@ -208,7 +211,7 @@ func TestPartialLines(t *testing.T) {
 	}
 }
 
-// TestEncodings of bytes that are not text.
+// TestEncodings: output that is not UTF-8 in each encoding.
 func TestEncodings(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
@@ -236,7 +239,7 @@ func TestEncodings(t *testing.T) {
 	}
 }
 
-// TestEveryByte of a large file comes, as it is, and before process.completed.
+// TestEveryByte: a large file arrives unchanged and before process.completed.
 func TestEveryByte(t *testing.T) {
 	beside(t)
 	size := int64(200 << 20)
@@ -303,7 +306,7 @@ func writeLines(t *testing.T, file string, size int64) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// TestTwoStreams: stdout and stderr together, each whole and in its order.
+// TestTwoStreams: stdout and stderr are each complete and in order.
 func TestTwoStreams(t *testing.T) {
 	beside(t)
 	if _, err := exec.LookPath("awk"); err != nil {

@@ -11,9 +11,10 @@ const (
 	unsentBytes = 32 << 10
 )
 
-// pacer bounds the unsent bytes that the kernel has for a slow peer. Without a bound it takes megabytes, and a reply
-// waits for all of them. A fast peer has no bound, which would reduce its throughput. The rate is measured only when a
-// write blocks, so this costs nothing while the peer keeps up.
+// pacer bounds the unsent bytes that the kernel has for a slow peer. Without a bound it takes
+// megabytes, and a reply waits for all of them. A fast peer has no bound, which would reduce its
+// throughput. The rate is measured only when a write blocks, so this costs nothing while the peer
+// keeps up.
 type pacer struct {
 	since time.Time
 	bytes int64

@@ -14,7 +14,8 @@ import (
 	"github.com/runnel-rpc/runnel/rpc/server"
 )
 
-// TestWrongParams: a wrong type or value in any field of any method is -32602 naming the field.
+// TestWrongParams: a wrong type or value in any field of any method is -32602 and names the
+// field.
 func TestWrongParams(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
@@ -75,7 +76,8 @@ func TestWrongParams(t *testing.T) {
 	eventually(t, "none of them runs on", func() bool { return s.registry.Running() == 0 })
 }
 
-// TestExecuteAgain under the same id: safe to retry, and never another command.
+// TestExecuteAgain: an execute with the same id can be repeated safely and never runs another
+// command.
 func TestExecuteAgain(t *testing.T) {
 	s := serve(t)
 	p, q := s.dial(t), s.dial(t)
@@ -118,8 +120,9 @@ func TestExecuteAgain(t *testing.T) {
 	}
 }
 
-// TestLastConnectionEndsIt: with two attached, one that goes leaves the session alone.
-func TestLastConnectionEndsIt(t *testing.T) {
+// TestLastConnectionEndsSession: if two connections are attached, losing one does not end the
+// session.
+func TestLastConnectionEndsSession(t *testing.T) {
 	s := serve(t)
 	p, q := s.dial(t), s.dial(t)
 	params := object{"command": "echo ready; exec sleep 1000", "session_id": uuid.NewString()}
@@ -142,7 +145,7 @@ func TestLastConnectionEndsIt(t *testing.T) {
 	}
 }
 
-// TestStatusAndList tell what is there.
+// TestStatusAndList: both report the state of the sessions.
 func TestStatusAndList(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
@@ -185,7 +188,7 @@ func TestStatusAndList(t *testing.T) {
 	}
 }
 
-// TestEnvironment of a command: the server's, with what the client sets and unsets.
+// TestEnvironment: a command has the server's environment with the changes of the client.
 func TestEnvironment(t *testing.T) {
 	s := serve(t, func(set *settings) {
 		set.Server.Defaults.Environ = []string{"PATH=/usr/local/bin:/usr/bin:/bin", "KEEP=kept", "GONE=here", "CHANGE=old"}

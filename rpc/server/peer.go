@@ -14,7 +14,8 @@ type peer struct {
 
 type peerKey struct{}
 
-// connContext is the ConnContext hook of the http.Server. The peer is determined once for each connection.
+// connContext is the ConnContext hook of the http.Server. The peer is determined once for each
+// connection.
 func connContext(ctx context.Context, c net.Conn) context.Context {
 	p := peer{conn: c}
 	if u, ok := c.(*net.UnixConn); ok {

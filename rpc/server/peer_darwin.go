@@ -7,7 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ownPeer reports whether the other end is a process of this server's user (LOCAL_PEERCRED, unix(4)).
+// ownPeer reports whether the other end is a process of this server's user (LOCAL_PEERCRED,
+// unix(4)).
 func ownPeer(c *net.UnixConn) bool {
 	raw, err := c.SyscallConn()
 	if err != nil {

@@ -21,7 +21,8 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// peer is a raw client: it sends text as it is and reads a message when it is asked for one, and only then.
+// peer is a raw client: it sends text as it is and reads a message when it is asked for one, and
+// only then.
 type peer struct {
 	t       testing.TB
 	ws      *websocket.Conn
@@ -141,8 +142,8 @@ func (p *peer) read() (*message, error) {
 	return m, m.parse(b)
 }
 
-// outputHead begins every process.output of the server. Tests read a lot of those, so they are not decoded
-// before somebody wants to know.
+// outputHead begins every process.output of the server. Tests read a lot of those, so they are not
+// decoded before somebody wants to know.
 const outputHead = `{"jsonrpc":"2.0","method":"process.output","params":`
 
 func (m *message) parse(b []byte) error {
@@ -348,8 +349,8 @@ func (p *peer) completed(id string) *rpc.Completion {
 	return &rec
 }
 
-// transcript is what a connection was told of a session, checked as it comes: places follow each other
-// without a hole, the record is the last.
+// transcript is what a connection was told of a session, checked as it comes: places follow each
+// other without a hole, the record is the last.
 type transcript struct {
 	id      string
 	seq     int64

@@ -11,10 +11,11 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
-// placeholders stand in a conversation for what differs between runs and machines, and for nothing else: ids that the
-// server made (<session 1>, <connection 1>), places after pages (<place 1>), process ids (<pid 1>), times (<time>),
-// memory (<bytes>), the lowest nice value (<nice>), and whether a command waits for input (<waiting>). They are numbered
-// in the order in which they occur.
+// placeholders stand in a conversation for what differs between runs and machines, and for nothing
+// else: ids that the server made (<session 1>, <connection 1>), places after pages (<place 1>),
+// process ids (<pid 1>), times (<time>), memory (<bytes>), the lowest nice value (<nice>), and
+// whether a command waits for input (<waiting>). They are numbered in the order in which they
+// occur.
 type placeholders struct {
 	client string            // all that the client says: its own ids are the same in each run
 	names  map[string]string // of values
@@ -34,8 +35,8 @@ func newPlaceholders(a *txtar.Archive) *placeholders {
 
 const anyUUID = `[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}`
 
-// varying finds what hide replaces: a member of an object, or an id wherever it stands. The largest size in memory
-// is a number or null as it happens: the kernel does not always tell it truly.
+// varying finds what hide replaces: a member of an object, or an id wherever it stands. The largest
+// size in memory is a number or null as it happens: the kernel does not always tell it truly.
 var varying = regexp.MustCompile(`"(?:connection_id":"` + anyUUID + `"|next":"\d+"|pid":\d+|pgid":\d+|(?:execution|user|system)_time":[-+.e\d]+` +
 	`|started_at":"[^"]+"|max_rss_bytes":(?:\d+|null)|waiting_for_input":(?:true|null)|min_nice":-?\d+)|` + anyUUID)
 

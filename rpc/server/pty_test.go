@@ -69,7 +69,7 @@ func (s *screen) ended() *rpc.Completion {
 	return s.x.record
 }
 
-// TestPTY: what a client is told of a command on a terminal.
+// TestPTY: the events and the status of a command on a terminal.
 func TestPTY(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
@@ -101,7 +101,7 @@ func TestPTY(t *testing.T) {
 	p.fails(-32005, "control", object{"session_id": c.id, "type": "RESIZE", "rows": 1, "cols": 1})
 }
 
-// TestPTYParams: what goes with pty and what does not.
+// TestPTYParams: params that are allowed with pty, and those that are not.
 func TestPTYParams(t *testing.T) {
 	s := serve(t, func(set *settings) { set.Server.Defaults.Environ = []string{"PATH=/usr/bin:/bin", "TERM=server"} })
 	p := s.dial(t)
@@ -147,7 +147,8 @@ func TestPTYParams(t *testing.T) {
 	p.ok("cancel", nil, nil)
 }
 
-// TestPTYCapture: a waiting execute and a wait have the newest output of the terminal, in lines too.
+// TestPTYCapture: execute with wait, and wait, return the newest output of the terminal, also in
+// lines mode.
 func TestPTYCapture(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
@@ -166,7 +167,8 @@ func TestPTYCapture(t *testing.T) {
 	}
 }
 
-// TestPTYKeys: Ctrl-C interrupts, eof ends what is read, and the terminal is written to after it.
+// TestPTYKeys: Ctrl-C interrupts, eof ends the input, and the terminal can be written to
+// afterwards.
 func TestPTYKeys(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
@@ -203,7 +205,7 @@ func sleeping(p *peer, id string) bool {
 	return false
 }
 
-// TestPTYIsExact: a screen of any bytes arrives as it was written.
+// TestPTYIsExact: output of any bytes arrives unchanged.
 func TestPTYIsExact(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
@@ -252,8 +254,8 @@ func (p *peer) jobs(params object) (c *screen, mark string) {
 	return c, mark
 }
 
-// interrupts types Ctrl-C until the job in the foreground is gone. It waits for the job to be there: a shell that is
-// interrupted while it puts one there leaves it behind.
+// interrupts types Ctrl-C until the job in the foreground is gone. It waits for the job to be
+// there: a shell that is interrupted while it puts one there leaves it behind.
 func (s *screen) interrupts(mark string) {
 	s.p.t.Helper()
 	eventually(s.p.t, "a job is in the foreground", func() bool { return slices.ContainsFunc(marked(mark), inForeground) })
@@ -272,8 +274,8 @@ func inForeground(pid int) bool {
 	return string(name) == "sleep\n" && len(fields) > foreground && fields[group] == fields[foreground]
 }
 
-// TestFault6PTYReturnsEverything: however a terminal's session ends, all jobs of its shell are dead, and all
-// that it used is given back.
+// TestFault6PTYReturnsEverything: however a terminal's session ends, all jobs of its shell have
+// ended, and all its resources are released.
 func TestFault6PTYReturnsEverything(t *testing.T) {
 	s := serve(t)
 	ends := map[string]func(t *testing.T, p *peer, c *screen, mark string){
@@ -335,7 +337,8 @@ func TestFault6PTYReturnsEverything(t *testing.T) {
 	}
 }
 
-// TestPTYPause: the jobs of a shell stand still with it, and it does not tell of them afterwards.
+// TestPTYPause: the jobs of a shell are paused with it, and the shell does not report them as
+// stopped.
 func TestPTYPause(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
@@ -365,8 +368,8 @@ func TestPTYPause(t *testing.T) {
 	p.ok("cancel", nil, nil)
 }
 
-// TestPTYFloodToASlowClient: a terminal is held up by its client like a pipe, in bounded memory, and loses
-// nothing.
+// TestPTYFloodToASlowClient: a slow client blocks a terminal like a pipe, in bounded memory and
+// without loss.
 func TestPTYFloodToASlowClient(t *testing.T) {
 	s := serve(t)
 	p, q := s.dial(t), s.dial(t)
@@ -404,7 +407,8 @@ func TestPTYFloodToASlowClient(t *testing.T) {
 	}
 }
 
-// TestPTYHasNoStreamDeadline by default: who sits at a terminal may think. A client's own one holds.
+// TestPTYHasNoStreamDeadline: by default, since silence is normal at a terminal. A deadline of
+// the client applies.
 func TestPTYHasNoStreamDeadline(t *testing.T) {
 	s := serve(t, func(set *settings) { set.Server.Defaults = withSilence(set.Server.Defaults) })
 	p := s.dial(t)

@@ -16,8 +16,8 @@ import (
 	"github.com/runnel-rpc/runnel/rpc/client"
 )
 
-// TestFault1RegistryRaces: 500 goroutines execute, control, cancel and disconnect on one registry. Every
-// answer is one that the protocol has, and in the end nothing runs.
+// TestFault1RegistryRaces: 500 goroutines execute, control, cancel and disconnect on one
+// registry. Each reply is one of the protocol, and in the end no session runs.
 func TestFault1RegistryRaces(t *testing.T) {
 	const connections, each, rounds = 50, 10, 2
 	s := serve(t, func(set *settings) { set.Session.MaxRetained = 50 }) // or list has a lot to tell

@@ -88,9 +88,9 @@ func (rd *reading) atEnd() bool {
 	return rec != nil && max(rd.cursor.Seq(), rd.after) >= rec.Seq
 }
 
-// bound sets the position at which the read ends. If the connection has a subscription of the session, the reply is
-// ordered after the same events of it, and bound returns the channel to wait for. A subscription with a window may wait
-// for the client, so it has no such order.
+// bound sets the position at which the read ends. If the connection has a subscription of the
+// session, the reply is ordered after the same events of it, and bound returns the channel to wait
+// for. A subscription with a window may wait for the client, so it has no such order.
 func (rd *reading) bound(sub *subscription) (sent <-chan struct{}) {
 	v := rd.s.View()
 	rd.last = v.Last
@@ -111,7 +111,8 @@ const (
 	maxExpansion = 6
 )
 
-// encode returns the result: the events up to the end of the read, or as many as fit into the reply.
+// encode returns the result: the events up to the end of the read, or as many as fit into the
+// reply.
 func (rd *reading) encode() []byte {
 	e := newEventEncoder(rd.s.Spec(), rd.dialect)
 	guess := max(0, min(rd.last-rd.cursor.Seq(), rd.max, rpc.MaxFrameBytes-maxReplyOverhead))

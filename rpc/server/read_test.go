@@ -12,8 +12,9 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// TestReadTellsWhatNotificationsTell: the same events with the same params, to the end, however much a read takes.
-func TestReadTellsWhatNotificationsTell(t *testing.T) {
+// TestReadReturnsTheEventsOfNotifications: the same events with the same params, up to the
+// record, however much one read returns.
+func TestReadReturnsTheEventsOfNotifications(t *testing.T) {
 	beside(t)
 	s := serve(t)
 	p, q := s.dial(t), s.dial(t)
@@ -44,7 +45,7 @@ func TestReadTellsWhatNotificationsTell(t *testing.T) {
 	}
 }
 
-// TestReadWaits for something to tell, as long as it may.
+// TestReadWaits: for an event, at most for its timeout.
 func TestReadWaits(t *testing.T) {
 	beside(t)
 	s := serve(t)
@@ -78,8 +79,8 @@ func TestReadWaits(t *testing.T) {
 	q.fails(-32602, "read", object{"session_id": id, "max_bytes": 0})
 }
 
-// TestReadsPaceTheirSession: from its first read on, a session without output on this connection waits for its
-// reads, and a client that polls slowly loses nothing.
+// TestReadsPaceTheirSession: from its first read on, a session that is attached without output
+// waits for the reads, and a client that polls slowly loses nothing.
 func TestReadsPaceTheirSession(t *testing.T) {
 	beside(t)
 	s := serve(t)
@@ -105,7 +106,8 @@ func TestReadsPaceTheirSession(t *testing.T) {
 	}
 }
 
-// settles waits until, for a while, a session's process has got nothing more out, and returns how much it did.
+// settles waits until, for a while, a session's process has got nothing more out, and returns how
+// much it did.
 func (p *peer) settles(id string) (written int64) {
 	p.t.Helper()
 	for since := time.Now(); time.Since(since) < 500*time.Millisecond; time.Sleep(20 * time.Millisecond) {
@@ -118,8 +120,9 @@ func (p *peer) settles(id string) (written int64) {
 	return written
 }
 
-// TestReadsThatPaceNobody: before the first read, and by a connection that is not attached.
-func TestReadsThatPaceNobody(t *testing.T) {
+// TestReadsThatDoNotPace: those of a connection that is not attached. Nothing is paced before
+// the first read.
+func TestReadsThatDoNotPace(t *testing.T) {
 	beside(t)
 	s := serve(t)
 	p, q := s.dial(t), s.dial(t)

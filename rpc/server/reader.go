@@ -17,8 +17,9 @@ type messageReader struct {
 	buf []byte
 }
 
-// next returns the text of the next message, which is valid UTF-8 (RFC 6455 §5.6) and stays valid until the next
-// call. A *closeError says how the peer violated the protocol; any other error is one of the connection.
+// next returns the text of the next message, which is valid UTF-8 (RFC 6455 §5.6) and stays valid
+// until the next call. A *closeError says how the peer violated the protocol; any other error is
+// one of the connection.
 func (m *messageReader) next() ([]byte, error) {
 	if cap(m.buf) > keepMessage {
 		m.buf = nil
@@ -56,7 +57,8 @@ func appendAll(b []byte, r io.Reader) ([]byte, error) {
 	}
 }
 
-// closeError is a violation of the protocol by the peer, and how the connection is closed for it (RFC 6455 §7.4.1).
+// closeError is a violation of the protocol by the peer, and how the connection is closed for it
+// (RFC 6455 §7.4.1).
 type closeError struct {
 	code   websocket.StatusCode
 	reason string

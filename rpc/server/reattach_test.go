@@ -23,8 +23,8 @@ import (
 	"github.com/runnel-rpc/runnel/rpc/client"
 )
 
-// joined checks what a client was told of a session, over any number of connections, against what the command
-// wrote. Only process.started lies before the output, so a place is an offset plus one.
+// joined checks what a client was told of a session, over any number of connections, against what
+// the command wrote. Only process.started lies before the output, so a place is an offset plus one.
 type joined struct {
 	t    testing.TB
 	want []byte
@@ -61,9 +61,9 @@ func (j *joined) take(p *peer, m *message) {
 	}
 }
 
-// TestReattachAfterReset: a connection is reset at 200 random moments of a large output, and each time another one
-// attaches behind what was got: every byte comes once, or is told as lost. Nothing is lost where the log holds what is
-// written ahead of the client.
+// TestReattachAfterReset: a connection is reset at 200 random moments of a large output, and
+// another one attaches after the last event. Each byte arrives once or is reported as lost, and
+// none is lost if the log is large enough.
 func TestReattachAfterReset(t *testing.T) {
 	beside(t)
 	const cuts = 200
@@ -132,7 +132,8 @@ func TestReattachAfterReset(t *testing.T) {
 	}
 }
 
-// TestClientSurvivesCuts: the Go client reads and writes through a proxy that cuts the connection all the time.
+// TestClientSurvivesCuts: the Go client reads and writes through a proxy that cuts the
+// connection repeatedly.
 func TestClientSurvivesCuts(t *testing.T) {
 	beside(t)
 	s := serve(t)
@@ -219,7 +220,7 @@ func TestClientSurvivesCuts(t *testing.T) {
 	t.Logf("%d drops", drops)
 }
 
-// TestHundredMegabytesOfStdin go through write, in order and in bounded memory.
+// TestHundredMegabytesOfStdin: written in order and in bounded memory.
 func TestHundredMegabytesOfStdin(t *testing.T) {
 	s := serve(t)
 	size := 100 << 20
@@ -262,8 +263,8 @@ func TestHundredMegabytesOfStdin(t *testing.T) {
 	}
 }
 
-// TestAckOfASessionThatIsKeptNoLonger: what a connection is still to get of it comes.
-func TestAckOfASessionThatIsKeptNoLonger(t *testing.T) {
+// TestAckOfSessionNotRetained: a connection still gets the rest of such a session.
+func TestAckOfSessionNotRetained(t *testing.T) {
 	s := serve(t, func(set *settings) { set.Session.MaxRetained = -1 })
 	p := s.dial(t)
 	id := uuid.NewString()

@@ -75,9 +75,9 @@ func shell(script string) rpc.ExecuteParams {
 	return rpc.ExecuteParams{Command: rpc.Command{Shell: script}, OnDisconnect: rpc.OnDisconnectKeep, Stdin: rpc.StdinPipe}
 }
 
-// TestClientOutlivesARefusal: while nobody lets it in the client tries on; what came meanwhile comes then. It says
-// when it was dropped, and that it is back when it can be used.
-func TestClientOutlivesARefusal(t *testing.T) {
+// TestClientRetriesAfterRefusal: while it is refused the client retries, and gets the events
+// that it has missed. Dropped and Restored are called.
+func TestClientRetriesAfterRefusal(t *testing.T) {
 	beside(t)
 	s := serve(t)
 	a := s.away(t)
@@ -107,7 +107,8 @@ func TestClientOutlivesARefusal(t *testing.T) {
 	}
 }
 
-// TestSessionForgottenWhileAway ends in what the server says, behind all that had come before.
+// TestSessionForgottenWhileAway: the session ends with the server's error, after all events that
+// had arrived before.
 func TestSessionForgottenWhileAway(t *testing.T) {
 	beside(t)
 	s := serve(t, func(set *settings) { set.Session.Retain = 50 * time.Millisecond })
@@ -153,8 +154,9 @@ func TestSessionForgottenWhileAway(t *testing.T) {
 	}
 }
 
-// TestKillSessionOfADroppedClient is ended by the drop, and its record comes all the same.
-func TestKillSessionOfADroppedClient(t *testing.T) {
+// TestKillSessionOfDroppedClient: the lost connection ends the session, and its record still
+// arrives.
+func TestKillSessionOfDroppedClient(t *testing.T) {
 	beside(t)
 	a := serve(t).away(t)
 	p := shell("echo one; exec sleep 1000")
@@ -169,7 +171,7 @@ func TestKillSessionOfADroppedClient(t *testing.T) {
 	}
 }
 
-// TestCloseWhileAway ends the tries, the calls and the sessions.
+// TestCloseWhileAway: Close ends the retries, the calls and the sessions.
 func TestCloseWhileAway(t *testing.T) {
 	beside(t)
 	for name, leave := range map[string]func(*away){
@@ -204,8 +206,8 @@ func TestCloseWhileAway(t *testing.T) {
 	}
 }
 
-// TestAttachBeyondTheEnd means the end: what is written from then on comes, also over another connection and through a
-// window that is smaller than what lies between.
+// TestAttachBeyondTheEnd: it means the end of the log. Later output arrives, also on another
+// connection and with a window that is smaller than the distance.
 func TestAttachBeyondTheEnd(t *testing.T) {
 	beside(t)
 	a := serve(t).away(t)
@@ -246,8 +248,9 @@ func TestAttachBeyondTheEnd(t *testing.T) {
 	}
 }
 
-// TestReadersOneAfterTheOther: what waits of the second stream while the first is read is not lost.
-func TestReadersOneAfterTheOther(t *testing.T) {
+// TestReadersInSequence: output of the second stream that arrives while the first is read is not
+// lost.
+func TestReadersInSequence(t *testing.T) {
 	beside(t)
 	a := serve(t).away(t)
 	for _, window := range []int64{0, 1 << 20} {
@@ -267,8 +270,8 @@ func TestReadersOneAfterTheOther(t *testing.T) {
 	}
 }
 
-// TestLittleOfTheOtherStream: a few bytes that nobody has read yet do not keep the other stream from going on.
-func TestLittleOfTheOtherStream(t *testing.T) {
+// TestShortOutputOfOtherStream: a few unread bytes of one stream do not block the other.
+func TestShortOutputOfOtherStream(t *testing.T) {
 	beside(t)
 	a := serve(t).away(t)
 	for _, cuts := range []int{0, 3} {
@@ -289,8 +292,8 @@ func TestLittleOfTheOtherStream(t *testing.T) {
 	}
 }
 
-// TestTheSmallestWindow: a reader gets all of it byte by byte.
-func TestTheSmallestWindow(t *testing.T) {
+// TestSmallestWindow: a reader gets all output byte by byte.
+func TestSmallestWindow(t *testing.T) {
 	beside(t)
 	a := serve(t).away(t)
 	x := a.execute(t, shell("echo hello; echo world"), client.Events{Readers: true, Window: 1})
@@ -301,8 +304,9 @@ func TestTheSmallestWindow(t *testing.T) {
 	})
 }
 
-// TestReadersTellOfALoss where it was, once on each stream, also on one that is asked for later; then they go on.
-func TestReadersTellOfALoss(t *testing.T) {
+// TestReadersReturnLoss: at its position, once on each stream, also on one that is opened later.
+// Reading then continues.
+func TestReadersReturnLoss(t *testing.T) {
 	beside(t)
 	s := serve(t)
 	a := s.away(t)
@@ -348,8 +352,8 @@ func readThrough(t *testing.T, r io.Reader) (parts [][]byte, lost int64) {
 	}
 }
 
-// TestStuckConsumerCostsOneWindow: a client whose callback blocks keeps one window of output in memory, however often
-// the connection drops. The callback then gets the rest, in order.
+// TestStuckConsumerCostsOneWindow: a client whose callback blocks keeps one window of output in
+// memory, however often the connection drops. The callback then gets the rest, in order.
 func TestStuckConsumerCostsOneWindow(t *testing.T) {
 	s := serve(t, func(set *settings) { set.Session.ReplayBytes = 256 << 10 })
 	a := s.away(t)
@@ -374,8 +378,8 @@ func TestStuckConsumerCostsOneWindow(t *testing.T) {
 		within(t, "Restored", a.restored)
 		time.Sleep(5 * time.Millisecond) // output arrives meanwhile
 	}
-	// The command fills the log at gigabytes per second. What it makes the server allocate while a garbage collection runs
-	// counts as live, so memory is measured while the command is paused.
+	// The command fills the log at gigabytes per second. What it makes the server allocate while a
+	// garbage collection runs counts as live, so memory is measured while the command is paused.
 	if err := x.Control(t.Context(), rpc.ControlPause); err != nil {
 		t.Fatal(err)
 	}
@@ -392,8 +396,9 @@ func TestStuckConsumerCostsOneWindow(t *testing.T) {
 	}
 }
 
-// TestCallbacksMayTakeTheirTime: with a window one that is held up stops neither the connection nor other sessions.
-func TestCallbacksMayTakeTheirTime(t *testing.T) {
+// TestBlockedCallback: with a window, a callback that blocks delays neither the connection nor
+// other sessions.
+func TestBlockedCallback(t *testing.T) {
 	beside(t)
 	s := serve(t, func(set *settings) {
 		set.Server.PingInterval = time.Second // so one that answers nothing is cut off after three
@@ -422,9 +427,9 @@ func TestCallbacksMayTakeTheirTime(t *testing.T) {
 	}
 }
 
-// TestAcksWhileOthersAreAttachedAgain: a session that is attached to again may have used up its window before all
-// of the others are; what it consumed counts.
-func TestAcksWhileOthersAreAttachedAgain(t *testing.T) {
+// TestAcksWhileReattaching: a session that was reattached may use up its window before the
+// others are reattached; its acks arrive.
+func TestAcksWhileReattaching(t *testing.T) {
 	beside(t)
 	const window = 1000
 	file := filepath.Join(t.TempDir(), "file")
@@ -484,8 +489,8 @@ func TestAcksWhileOthersAreAttachedAgain(t *testing.T) {
 	}
 }
 
-// TestExecuteGivenUp: a command whose start nobody waits for any more is not left running.
-func TestExecuteGivenUp(t *testing.T) {
+// TestAbandonedExecute: a command whose execute was canceled is not left running.
+func TestAbandonedExecute(t *testing.T) {
 	beside(t)
 	s := serve(t)
 	c, err := client.Dial(t.Context(), s.url(), client.Options{})

@@ -10,8 +10,8 @@ import (
 // refusalPause is the shortest time between two log lines about refusals for the same reason.
 const refusalPause = time.Second
 
-// refusals logs refused connections at a bounded rate: the first one for a reason at once, and then one line per second
-// with the number of further ones. Its methods may be called concurrently.
+// refusals logs refused connections at a bounded rate: the first one for a reason at once, and then
+// one line per second with the number of further ones. Its methods may be called concurrently.
 type refusals struct {
 	log zerolog.Logger
 
@@ -48,7 +48,8 @@ func (r *refusals) add(why, remote string, status int) {
 	}
 }
 
-// report logs the refusals for a reason since the last log line. If there are none, it stops the counting.
+// report logs the refusals for a reason since the last log line. If there are none, it stops the
+// counting.
 func (r *refusals) report(why string) {
 	r.mu.Lock()
 	k := r.kinds[why]

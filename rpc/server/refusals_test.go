@@ -32,9 +32,9 @@ func (l *lockedText) take() string {
 	return text
 }
 
-// TestRefusalsAreLoggedOncePerSecondAndKind: the first of a kind is logged at once, more of it once a second with their
-// number, and none is lost at the end.
-func TestRefusalsAreLoggedOncePerSecondAndKind(t *testing.T) {
+// TestRefusalsAreLoggedOncePerSecondAndReason: the first refusal for a reason is logged at once,
+// further ones once per second with their number, and the rest at the end.
+func TestRefusalsAreLoggedOncePerSecondAndReason(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log lockedText
 		r := newRefusals(zerolog.New(&log))

@@ -22,9 +22,9 @@ import (
 // allowed are the codes that a race may end in.
 var allowed = map[int]bool{-32002: true, -32003: true, -32004: true, -32005: true, -32006: true, -32007: true, -32800: true}
 
-// TestFault1RemovedSessions: hundreds of goroutines, over connections and straight on the registry, use the
-// same few sessions, which end and are removed all the time. Nothing panics, nobody reaches what was removed,
-// and nothing is left.
+// TestFault1RemovedSessions: hundreds of goroutines, over connections and directly on the
+// registry, use the same few sessions, which end and are removed all the time. Nothing panics,
+// no removed session is found, and nothing is left.
 func TestFault1RemovedSessions(t *testing.T) {
 	s := serve(t, func(set *settings) {
 		set.Session.MaxSessions = 60
@@ -169,7 +169,8 @@ func direct(t *testing.T, reg *session.Registry, id string, what int) {
 	}
 }
 
-// TestControlRacesTheEnd: a control, and all else, at the moment in which a session ends by itself.
+// TestControlRacesTheEnd: controls and other requests at the moment when a session ends by
+// itself.
 func TestControlRacesTheEnd(t *testing.T) {
 	s := serve(t, func(set *settings) { set.Session.MaxRetained = 1 })
 	p := s.dial(t)

@@ -8,8 +8,8 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// TestReplayTotalBoundsMemory: many sessions that nobody follows, running and ended, together hold little more than
-// they may; all of their records are there, and what is missing is told to the byte.
+// TestReplayTotalBoundsMemory: the logs of many sessions without a client, running and ended,
+// stay within about the bound. All records are there, and the lost output is reported exactly.
 func TestReplayTotalBoundsMemory(t *testing.T) {
 	const size = 2000000
 	s := serve(t, func(set *settings) { set.Session.ReplayTotal = 1 << 20 })

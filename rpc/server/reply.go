@@ -2,10 +2,12 @@ package server
 
 import "github.com/runnel-rpc/runnel/rpc"
 
-// lazyResult returns the JSON of a large result. It is called when the control queue has room for the reply.
+// lazyResult returns the JSON of a large result. It is called when the control queue has room for
+// the reply.
 type lazyResult func() []byte
 
-// maxReplyOverhead is how many bytes of a message are left for the envelope and the id of a large result.
+// maxReplyOverhead is how many bytes of a message are left for the envelope and the id of a large
+// result.
 const maxReplyOverhead = 4 << 10
 
 // framed returns the text of a reply as connStatus.reply takes it.
@@ -16,8 +18,8 @@ func (r *request) framed(message []byte) []byte {
 	return frame(frameText, message)
 }
 
-// encode returns the text of the reply, nil for a notification. A result that does not fit into a message becomes an
-// error.
+// encode returns the text of the reply, nil for a notification. A result that does not fit into a
+// message becomes an error.
 func (r *request) encode(res any, err error) []byte {
 	if r.id == nil {
 		if err != nil {
@@ -48,7 +50,8 @@ func (r *request) encode(res any, err error) []byte {
 	return append(append(b, text...), '}')
 }
 
-// errorReply returns the text of a reply with an error. id is raw JSON; nil means null (JSON-RPC 2.0 §5).
+// errorReply returns the text of a reply with an error. id is raw JSON; nil means null (JSON-RPC
+// 2.0 §5).
 func errorReply(id []byte, e *rpc.Error) []byte {
 	if id == nil {
 		id = []byte("null")

@@ -11,8 +11,9 @@ import (
 	"github.com/coder/websocket"
 )
 
-// TestShutdownAnswersWhatWaits: the end of the server ends what clients wait for, and they are told how.
-func TestShutdownAnswersWhatWaits(t *testing.T) {
+// TestShutdownAnswersWaitingRequests: a shutdown ends the sessions that clients wait for, and
+// the waits are answered.
+func TestShutdownAnswersWaitingRequests(t *testing.T) {
 	for range 5 {
 		s := serve(t)
 		p := s.dial(t)
@@ -39,8 +40,8 @@ func TestShutdownAnswersWhatWaits(t *testing.T) {
 	}
 }
 
-// TestRepliesWaitForRoom: many large replies that become due at once, to a client that does not read, take
-// the room of a few; all of them arrive when it does.
+// TestRepliesWaitForRoom: many large replies that become ready at once, to a client that does
+// not read, need the memory of a few. All of them arrive when the client reads.
 func TestRepliesWaitForRoom(t *testing.T) {
 	const waits, size = 60, 1 << 20
 	s := serve(t)
@@ -67,8 +68,8 @@ func TestRepliesWaitForRoom(t *testing.T) {
 	}
 }
 
-// TestUnfinishedBatches hold a bounded amount of replies together.
-func TestUnfinishedBatches(t *testing.T) {
+// TestIncompleteBatches: their replies have a common bound.
+func TestIncompleteBatches(t *testing.T) {
 	const batches = 30
 	s := serve(t)
 	p := s.dial(t)
@@ -106,9 +107,9 @@ func TestUnfinishedBatches(t *testing.T) {
 	}
 }
 
-// TestCanceledWaitHoldsNoConnection: a connection that is gone gives its place back although the session that
-// it waited for takes its time to end.
-func TestCanceledWaitHoldsNoConnection(t *testing.T) {
+// TestCanceledWaitReleasesConnection: a lost connection releases its slot, although the session
+// for which it waits ends later.
+func TestCanceledWaitReleasesConnection(t *testing.T) {
 	s := serve(t, func(set *settings) { set.Server.MaxConnections = 1 })
 	p := s.dial(t)
 	id := p.request("execute", object{"command": `trap "" TERM; echo ready; exec sleep 1000`, "wait": true, "stream": true, "grace": 3})
@@ -124,8 +125,9 @@ func TestCanceledWaitHoldsNoConnection(t *testing.T) {
 	s.idle()
 }
 
-// TestExecuteOfAConnectionThatLeft: the session's start fails after the connection has let go of everything.
-func TestExecuteOfAConnectionThatLeft(t *testing.T) {
+// TestExecuteOnClosedConnection: the start of a session begins or fails after the connection was
+// closed.
+func TestExecuteOnClosedConnection(t *testing.T) {
 	gate := make(chan struct{})
 	reached := make(chan struct{}, 2)
 	s := serve(t, func(set *settings) {

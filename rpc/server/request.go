@@ -14,9 +14,9 @@ import (
 
 // request is one request in flight on a connection. It is answered once.
 //
-// The ID of its [jsonrpc2.Request] is not set, since that type takes only strings and uint64: a reply has the id byte for
-// byte as it was received. A jsonrpc2.Conn cannot read requests here for the same reason, and because it closes the
-// connection on bad JSON and on a batch.
+// The ID of its [jsonrpc2.Request] is not set, since that type takes only strings and uint64: a
+// reply has the id byte for byte as it was received. A jsonrpc2.Conn cannot read requests here for
+// the same reason, and because it closes the connection on bad JSON and on a batch.
 type request struct {
 	jsonrpc2.Request // Params, which may be nil, are valid until the handler returns
 
@@ -44,8 +44,9 @@ func newRequest(c *conn, call *wire.Call, b *batch) *request {
 	return r
 }
 
-// answer is what a handler returns: a result or an error, or a function that waits for one in a goroutine of the request.
-// The context of wait ends with the connection, and with errCanceled when the client cancels the request.
+// answer is what a handler returns: a result or an error, or a function that waits for one in a
+// goroutine of the request. The context of wait ends with the connection, and with errCanceled when
+// the client cancels the request.
 type answer struct {
 	result any
 	err    error
@@ -103,8 +104,9 @@ func (r *request) run() {
 	})
 }
 
-// finishLater is finish for a request that has waited. Many requests may have waited for the same event, so their replies
-// are encoded one at a time, when the control queue has room; otherwise their memory would have no bound.
+// finishLater is finish for a request that has waited. Many requests may have waited for the same
+// event, so their replies are encoded one at a time, when the control queue has room; otherwise
+// their memory would have no bound.
 func (r *request) finishLater(res any, err error) {
 	c := r.conn
 	if r.orderedAfter != nil {
@@ -116,8 +118,8 @@ func (r *request) finishLater(res any, err error) {
 	r.finish(res, err)
 }
 
-// afterReply calls f when the reply is in the control queue. If there is no reply, or it is part of a batch, or first is
-// false, it calls f now.
+// afterReply calls f when the reply is in the control queue. If there is no reply, or it is part of
+// a batch, or first is false, it calls f now.
 func (r *request) afterReply(first bool, f func()) {
 	if first && r.id != nil && r.batch == nil {
 		r.after = f

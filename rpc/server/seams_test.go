@@ -64,8 +64,8 @@ func (byHeader) Authenticate(r *http.Request) (string, error) {
 	}
 }
 
-// TestAuthenticator: a principal finds only its own sessions, and the refusals of an authenticator are answered with
-// its status, also on additional routes.
+// TestAuthenticator: a principal finds only its own sessions, and the refusals of an authenticator
+// are answered with its status, also on additional routes.
 func TestAuthenticator(t *testing.T) {
 	s := serve(t, func(set *settings) {
 		set.Server.Auth = byHeader{}
@@ -165,8 +165,8 @@ func (s *service) dialLibrary(t *testing.T) (*jsonrpc2.Conn, *library) {
 	return c, l
 }
 
-// TestLibraryAsClient: the JSON-RPC library, which the server does not use to read and write, understands the
-// server's replies, errors and notifications.
+// TestLibraryAsClient: the JSON-RPC library, which the server does not use to read and write,
+// understands the server's replies, errors and notifications.
 func TestLibraryAsClient(t *testing.T) {
 	s := serve(t)
 	c, l := s.dialLibrary(t)
@@ -186,8 +186,8 @@ func TestLibraryAsClient(t *testing.T) {
 	}
 }
 
-// TestRoute: requests that are routed to another server run there, in their order, and are answered with its results
-// and errors. Only they are.
+// TestRoute: requests that are routed to another server run there, in their order, and are answered
+// with its results and errors. Only they are.
 func TestRoute(t *testing.T) {
 	there := serve(t)
 	c, _ := there.dialLibrary(t)

@@ -66,7 +66,8 @@ func (s *Server) Serve(l net.Listener) error {
 	return nil
 }
 
-// Announce notifies every connection that the server takes no new sessions, and how long running ones have.
+// Announce notifies every connection that the server takes no new sessions, and how long running
+// ones have.
 func (s *Server) Announce() {
 	text := notification(rpc.NotifyShutdown, rpc.Shutdown{Drain: s.o.Drain.Seconds()})
 	for _, c := range s.all() {
@@ -74,11 +75,13 @@ func (s *Server) Announce() {
 	}
 }
 
-// shutdownTimeout is how long connections have at shutdown to take what is still to be sent to them.
+// shutdownTimeout is how long connections have at shutdown to take what is still to be sent to
+// them.
 const shutdownTimeout = 5 * time.Second
 
-// Shutdown closes the listeners, and every connection with 1001 (RFC 6455 §7.4.1). It returns when no goroutine of
-// the server is left. The caller ends the sessions before, so that their last events are sent.
+// Shutdown closes the listeners, and every connection with 1001 (RFC 6455 §7.4.1). It returns when
+// no goroutine of the server is left. The caller ends the sessions before, so that their last
+// events are sent.
 func (s *Server) Shutdown() {
 	s.mu.Lock()
 	s.closed = true

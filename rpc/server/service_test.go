@@ -38,8 +38,8 @@ type settings struct {
 	Hook    func(step string)
 }
 
-// serve starts a service and sees that at the test's end it is shut down, has panicked nowhere, and has
-// given everything back.
+// serve starts a service and sees that at the test's end it is shut down, has panicked nowhere, and
+// has given everything back.
 func serve(t testing.TB, change ...func(*settings)) *service {
 	t.Helper()
 	check := alone(t)

@@ -9,7 +9,8 @@ import (
 	"github.com/runnel-rpc/runnel/rpc/server"
 )
 
-// TestEmptySessionID is refused by every method that takes one: it never stands for the session that happens to run.
+// TestEmptySessionID: every method that takes a session_id refuses an empty one, which never
+// means the session that happens to run.
 func TestEmptySessionID(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)

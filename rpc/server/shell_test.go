@@ -12,7 +12,8 @@ import (
 	"testing"
 )
 
-// shells are those of this machine that take the options of sh(1). Bash and busybox are sh where they are called so.
+// shells are those of this machine that take the options of sh(1). Bash and busybox are sh where
+// they are called so.
 func shells(t *testing.T) (list []string) {
 	for _, name := range []string{"sh", "dash", "bash", "bash as sh", "busybox as sh"} {
 		program, as, _ := strings.Cut(name, " as ")
@@ -44,7 +45,8 @@ func exitCode(x *transcript) int {
 	return *x.record.ExitCode
 }
 
-// TestLongCommand: one that does not fit into an argument of execve(2) runs like a shorter one.
+// TestLongCommand: a command that is too long for one argument of execve(2) runs like a shorter
+// one.
 func TestLongCommand(t *testing.T) {
 	beside(t)
 	pad := func(n int) string { // n bytes, a multiple of 20
@@ -105,7 +107,8 @@ func TestLongCommand(t *testing.T) {
 	}
 }
 
-// TestLongestShortCommand runs as it always did, and the next one too.
+// TestLongestShortCommand: the longest command that fits into one argument, and the next longer
+// one.
 func TestLongestShortCommand(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
@@ -118,8 +121,9 @@ func TestLongestShortCommand(t *testing.T) {
 	}
 }
 
-// TestCommandBeyondTheKernelsBound: what does not fit into ARG_MAX is refused with the kernel's reason.
-func TestCommandBeyondTheKernelsBound(t *testing.T) {
+// TestCommandLongerThanArgMax: a command that does not fit into ARG_MAX is refused with the
+// kernel's errno.
+func TestCommandLongerThanArgMax(t *testing.T) {
 	var old syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_STACK, &old); err != nil {
 		t.Fatal(err)

@@ -34,9 +34,10 @@ func (p *peer) pings(f func()) {
 	f()
 }
 
-// TestClientThatDoesNotRead: one that floods itself and reads nothing costs the server a bounded amount of
-// memory and the others nothing. One that reads again after a while, and has sent pings meanwhile, has lost
-// nothing; its connection outlives the WebSocket library's five seconds for a pong.
+// TestClientThatDoesNotRead: a client that gets much output and reads nothing needs a bounded
+// amount of memory and has no effect on others. If it reads again after a while, and has sent
+// pings meanwhile, it has lost nothing; its connection outlasts the WebSocket library's five
+// seconds for a pong.
 func TestClientThatDoesNotRead(t *testing.T) {
 	s := serve(t, func(set *settings) {
 		set.Server.PingInterval = time.Second
@@ -84,8 +85,8 @@ func TestClientThatDoesNotRead(t *testing.T) {
 	s.idle()
 }
 
-// TestPingsUnderFlood: a client that sends nothing by itself, but answers pings, lives however much it is
-// sent.
+// TestPingsUnderFlood: a client that only answers pings is not cut off, however much output it
+// gets.
 func TestPingsUnderFlood(t *testing.T) {
 	beside(t)
 	s := serve(t, func(set *settings) { set.Server.PingInterval = 500 * time.Millisecond })
@@ -98,9 +99,9 @@ func TestPingsUnderFlood(t *testing.T) {
 	p.ok("cancel", nil, nil)
 }
 
-// TestClientThatTakesNothingIsCutOff after write_timeout, however alive it seems; one that takes little is
-// not.
-func TestClientThatTakesNothingIsCutOff(t *testing.T) {
+// TestClientThatReadsNothingIsCutOff: after write_timeout, although it sends. One that reads a
+// little is not.
+func TestClientThatReadsNothingIsCutOff(t *testing.T) {
 	beside(t)
 	s := serve(t, func(set *settings) { set.Server.WriteTimeout = time.Second })
 	stuck, slow := s.dial(t), s.dial(t)
@@ -123,9 +124,9 @@ func TestClientThatTakesNothingIsCutOff(t *testing.T) {
 	slow.ok("cancel", object{"session_id": id}, nil)
 }
 
-// TestPingsOfADeafClient: only the newest ping needs an answer (RFC 6455 §5.5.3). A client that pings and
-// does not read gets no memory for it.
-func TestPingsOfADeafClient(t *testing.T) {
+// TestPingsOfClientThatReadsNothing: only the newest ping needs an answer (RFC 6455 §5.5.3), so
+// a client that sends pings and does not read needs no memory for them.
+func TestPingsOfClientThatReadsNothing(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
 	p.start(object{"command": "yes"})
@@ -143,8 +144,8 @@ func TestPingsOfADeafClient(t *testing.T) {
 	s.idle()
 }
 
-// TestDrop: with slow_client drop the process runs on while the client does not read, and what the client
-// has missed is told to the byte.
+// TestDrop: with slow_client drop the process continues while the client does not read, and the
+// lost output is reported exactly.
 func TestDrop(t *testing.T) {
 	s := serve(t)
 	p, q := s.dial(t), s.dial(t)
@@ -185,7 +186,7 @@ func TestDrop(t *testing.T) {
 	p.ok("pong", nil, nil)
 }
 
-// TestEventsOnly: with stream false there is no output, nothing paces the process, and no gap is told.
+// TestEventsOnly: with stream false there is no output and no gap, and the process is not paced.
 func TestEventsOnly(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)

@@ -15,16 +15,18 @@ import (
 // checksPerTimeout is how often within its timeout a blocked write is checked for progress.
 const checksPerTimeout = 4
 
-// socket writes to a connection. Its deadline is on progress: a write fails if no byte is taken for the timeout, however
-// long the whole write takes. What the peer takes out of the kernel's buffer is progress too: the kernel reports the
-// socket as writable only when a large part of that buffer is free, which can take a slow peer longer.
+// socket writes to a connection. Its deadline is on progress: a write fails if no byte is taken for
+// the timeout, however long the whole write takes. What the peer takes out of the kernel's buffer
+// is progress too: the kernel reports the socket as writable only when a large part of that buffer
+// is free, which can take a slow peer longer.
 type socket struct {
 	net.Conn
 	raw     syscall.RawConn // nil if the connection is not a plain descriptor (TLS)
 	timeout time.Duration
 	wrote   atomic.Int64 // bytes that the kernel has taken
 
-	// The state of the current write, kept here so that a write allocates nothing. One goroutine writes.
+	// The state of the current write, kept here so that a write allocates nothing. One goroutine
+	// writes.
 	rest     []byte
 	err      error
 	blocked  bool      // a deadline is set
@@ -44,7 +46,8 @@ func newSocket(c net.Conn, timeout time.Duration) *socket {
 	return s
 }
 
-// write writes all of b. The error is os.ErrDeadlineExceeded if the peer takes nothing for the timeout.
+// write writes all of b. The error is os.ErrDeadlineExceeded if the peer takes nothing for the
+// timeout.
 func (s *socket) write(b []byte) error {
 	if s.raw == nil {
 		return s.writeParts(b)
@@ -66,8 +69,8 @@ func (s *socket) write(b []byte) error {
 	return err
 }
 
-// writeSome writes until all is written or the kernel takes no more, and reports whether the write has ended. A write
-// that never blocks sets no deadline.
+// writeSome writes until all is written or the kernel takes no more, and reports whether the write
+// has ended. A write that never blocks sets no deadline.
 func (s *socket) writeSome(fd uintptr) bool {
 	progress := false
 	for len(s.rest) > 0 {
@@ -90,7 +93,8 @@ func (s *socket) writeSome(fd uintptr) bool {
 	return true
 }
 
-// timedOut reports whether there was no progress for the timeout. If not, it sets the deadline for the next check.
+// timedOut reports whether there was no progress for the timeout. If not, it sets the deadline for
+// the next check.
 func (s *socket) timedOut(fd int, progress bool) bool {
 	now, queued, interval := time.Now(), queuedBytes(fd), s.timeout/checksPerTimeout
 	if s.blocked && stream.Suspended(s.check, now, interval) { // the time in which this process was suspended does not count
@@ -108,7 +112,8 @@ func (s *socket) timedOut(fd int, progress bool) bool {
 	return false
 }
 
-// writeParts writes to a connection that is not a plain descriptor, in small parts with a deadline each.
+// writeParts writes to a connection that is not a plain descriptor, in small parts with a deadline
+// each.
 func (s *socket) writeParts(b []byte) error {
 	const part = 16 << 10
 	for len(b) > 0 {
@@ -124,8 +129,8 @@ func (s *socket) writeParts(b []byte) error {
 	return nil
 }
 
-// linger shuts down the writing side and reads until the peer has closed too, or d has passed. Closing with unread input
-// would reset the connection, and the peer would lose the last frames.
+// linger shuts down the writing side and reads until the peer has closed too, or d has passed.
+// Closing with unread input would reset the connection, and the peer would lose the last frames.
 func (s *socket) linger(d time.Duration) {
 	if half, ok := s.Conn.(interface{ CloseWrite() error }); !ok || half.CloseWrite() != nil {
 		return

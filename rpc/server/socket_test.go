@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// loopback returns a TCP connection whose kernel buffers are large on the side that writes and small on the
-// side that reads.
+// loopback returns a TCP connection whose kernel buffers are large on the side that writes and
+// small on the side that reads.
 func loopback(t *testing.T) (writes, reads *net.TCPConn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -34,8 +34,8 @@ func loopback(t *testing.T) (writes, reads *net.TCPConn) {
 	return writes, reads
 }
 
-// TestSlowSteadyPeerIsNotCutOff: it takes bytes all the time, but in the timeout not as many as make the kernel
-// call the socket writable.
+// TestSlowSteadyPeerIsNotCutOff: a peer that takes bytes steadily, but within the timeout fewer
+// than make the kernel report the socket as writable.
 func TestSlowSteadyPeerIsNotCutOff(t *testing.T) {
 	t.Parallel()
 	writes, reads := loopback(t)
@@ -60,8 +60,8 @@ func TestSlowSteadyPeerIsNotCutOff(t *testing.T) {
 	}
 }
 
-// TestPeerThatTakesNothingIsCutOff: once, and after the timeout, whatever it took before.
-func TestPeerThatTakesNothingIsCutOff(t *testing.T) {
+// TestPeerThatReadsNothingIsCutOff: after the timeout, whatever it has read before.
+func TestPeerThatReadsNothingIsCutOff(t *testing.T) {
 	t.Parallel()
 	writes, _ := loopback(t)
 	const timeout = 300 * time.Millisecond
@@ -73,9 +73,9 @@ func TestPeerThatTakesNothingIsCutOff(t *testing.T) {
 	}
 }
 
-// TestSuspensionIsNotThePeers: the time for which this process was suspended is not held against a peer that was
-// blocked before it; what follows is.
-func TestSuspensionIsNotThePeers(t *testing.T) {
+// TestSuspensionDoesNotCount: time in which this process was suspended does not count for a peer
+// that was blocked before it; later time does.
+func TestSuspensionDoesNotCount(t *testing.T) {
 	t.Parallel()
 	writes, _ := loopback(t)
 	s := newSocket(writes, 4*time.Second)

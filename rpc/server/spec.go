@@ -95,14 +95,16 @@ func (d *Defaults) checkCapture(p *rpc.ExecuteParams) *rpc.Error {
 	return nil
 }
 
-// fingerprint returns a short string that differs for different params. It is kept as long as the session.
+// fingerprint returns a short string that differs for different params. It is kept as long as the
+// session.
 func fingerprint(p *rpc.ExecuteParams) string {
 	sum := sha256.Sum256(mustMarshal(p))
 	return string(sum[:])
 }
 
-// weight returns about how many bytes of the params are kept as long as the session: the command, the name of its terminal
-// and the labels. It includes an overhead per string and per member of a map.
+// weight returns about how many bytes of the params are kept as long as the session: the command,
+// the name of its terminal and the labels. It includes an overhead per string and per member of a
+// map.
 func weight(p *rpc.ExecuteParams) (n int64) {
 	const perString, perLabel = 16, 48
 	n = int64(len(p.Command.Shell))
@@ -130,8 +132,8 @@ func output(p *rpc.ExecuteParams) stream.ReaderOptions {
 	return o
 }
 
-// terminal returns the terminal of an execute, or nil. Its TERM is that of term or else of env, and never the server's,
-// which belongs to another terminal.
+// terminal returns the terminal of an execute, or nil. Its TERM is that of term or else of env, and
+// never the server's, which belongs to another terminal.
 func terminal(p *rpc.ExecuteParams) (*process.Terminal, *rpc.Error) {
 	if p.PTY == nil {
 		return nil, nil

@@ -9,7 +9,7 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// TestWeight: whatever makes a command or its labels large, the registry knows, or it would keep a thousand of them.
+// TestWeight: the weight includes all parts of a command and its labels that may be large.
 func TestWeight(t *testing.T) {
 	large := strings.Repeat("x", 100_000)
 	for name, p := range map[string]rpc.ExecuteParams{
@@ -27,7 +27,7 @@ func TestWeight(t *testing.T) {
 	}
 }
 
-// TestAttributeThatCannotBeSet names its field.
+// TestAttributeThatCannotBeSet: the error names the field.
 func TestAttributeThatCannotBeSet(t *testing.T) {
 	e, ok := rpcError(&process.AttributeError{Attribute: process.NiceAttribute, Errno: syscall.EACCES}, "")
 	data, _ := e.Data.(rpc.Data)

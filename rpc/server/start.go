@@ -9,13 +9,14 @@ import (
 	"github.com/runnel-rpc/runnel/session"
 )
 
-// startInline is how long an execute delays the following requests of its connection while a file system may block the
-// start. Most starts have ended by then, and their replies are ahead of the following ones. During a start that takes
-// longer, other starts of the connection cause no delay, so that many of them do not add up.
+// startInline is how long an execute delays the following requests of its connection while a file
+// system may block the start. Most starts have ended by then, and their replies are ahead of the
+// following ones. During a start that takes longer, other starts of the connection cause no delay,
+// so that many of them do not add up.
 const startInline = 10 * time.Millisecond
 
-// awaitStart waits for the start of a session, but at most for startInline if a file system may block it. It is called
-// by the goroutine that reads only.
+// awaitStart waits for the start of a session, but at most for startInline if a file system may
+// block it. It is called by the goroutine that reads only.
 func (r *request) awaitStart(s *session.Session) {
 	if slow := r.conn.slowStart; slow != nil && !isDone(slow) {
 		return
@@ -50,7 +51,8 @@ func isDone(done <-chan struct{}) bool {
 	}
 }
 
-// afterStart calls f now or, if the session is starting, after the start. Calls are in the order of the requests.
+// afterStart calls f now or, if the session is starting, after the start. Calls are in the order of
+// the requests.
 func (r *request) afterStart(s *session.Session, f func() (any, error)) answer {
 	var once sync.Once // f is called, or the request is canceled
 	done := make(chan answer, 1)

@@ -23,7 +23,8 @@ type blocked struct {
 	release func()
 }
 
-// eachBlocked runs f for a command that waits for a lease on its program, and on an interpreter of each kind.
+// eachBlocked runs f for a command that waits for a lease on its program, and on an interpreter of
+// each kind.
 func eachBlocked(t *testing.T, f func(t *testing.T, b blocked)) {
 	t.Run("program", func(t *testing.T) {
 		path := script(t, t.TempDir(), "program", "#!/bin/sh\nsleep 60\n", 0o755)
@@ -61,7 +62,8 @@ func anybodys(t *testing.T) string {
 	return dir
 }
 
-// asNobody makes a program as root, takes a lease on it, and runs the test again as a user who may execute it and not read it.
+// asNobody makes a program as root, takes a lease on it, and runs the test again as a user who may
+// execute it and not read it.
 func asNobody(t *testing.T, program func() string, f func(path string, release func())) {
 	t.Helper()
 	const variable = "RUNNEL_TEST_NOBODY"
@@ -123,8 +125,9 @@ func (p *peer) waits(b blocked) (request, id string) {
 	return request, id
 }
 
-// A start that waits for a file holds up nobody else, and can be canceled.
-func TestBlockedStartHoldsUpNobody(t *testing.T) {
+// TestBlockedStartDelaysNoRequest: a start that waits for a file delays no other request, and
+// can be canceled.
+func TestBlockedStartDelaysNoRequest(t *testing.T) {
 	eachBlocked(t, func(t *testing.T, b blocked) {
 		s := serve(t)
 		p, other := s.dial(t), s.dial(t)
@@ -153,8 +156,9 @@ func TestBlockedStartHoldsUpNobody(t *testing.T) {
 	})
 }
 
-// What the blocked starts of a connection hold up does not add up: a request behind many of them is answered at once.
-func TestManyBlockedStartsHoldUpNobody(t *testing.T) {
+// TestManyBlockedStartsDelayNoRequest: the delays of many blocked starts on a connection do not
+// add up.
+func TestManyBlockedStartsDelayNoRequest(t *testing.T) {
 	path := script(t, t.TempDir(), "program", "#!/bin/sh\n", 0o755)
 	lease(t, path)
 	const starts = 90 // 900 ms where each holds up the next for startInline
@@ -170,7 +174,7 @@ func TestManyBlockedStartsHoldUpNobody(t *testing.T) {
 	}
 }
 
-// A start that takes too long fails, and what it waited for is named.
+// TestStartTimeout: a start that takes too long fails, and the error names the file.
 func TestStartTimeout(t *testing.T) {
 	eachBlocked(t, func(t *testing.T, b blocked) {
 		s := serve(t, func(set *settings) { set.Session.StartTimeout = 200 * time.Millisecond })
@@ -187,7 +191,8 @@ func TestStartTimeout(t *testing.T) {
 	})
 }
 
-// What is asked of a session that starts slowly is done in order once it runs.
+// TestControlsWaitForTheStart: requests to a session that starts slowly are carried out in order
+// after the start.
 func TestControlsWaitForTheStart(t *testing.T) {
 	eachBlocked(t, func(t *testing.T, b blocked) {
 		p := serve(t).dial(t)
@@ -224,8 +229,8 @@ func TestControlsWaitForTheStart(t *testing.T) {
 	})
 }
 
-// A client may cancel its execute, and a connection that drops does.
-func TestBlockedStartIsGivenUp(t *testing.T) {
+// TestBlockedStartIsAbandoned: a canceled execute and a lost connection end a blocked start.
+func TestBlockedStartIsAbandoned(t *testing.T) {
 	eachBlocked(t, func(t *testing.T, b blocked) {
 		s := serve(t)
 		p := s.dial(t)
@@ -245,8 +250,8 @@ func TestBlockedStartIsGivenUp(t *testing.T) {
 	})
 }
 
-// A shutdown ends a start that waits.
-func TestShutdownWhileAStartWaits(t *testing.T) {
+// TestShutdownDuringBlockedStart: a shutdown ends a blocked start.
+func TestShutdownDuringBlockedStart(t *testing.T) {
 	eachBlocked(t, func(t *testing.T, b blocked) {
 		s := serve(t)
 		p := s.dial(t)
@@ -265,8 +270,9 @@ func TestShutdownWhileAStartWaits(t *testing.T) {
 	})
 }
 
-// A start in a system call that waits for a file system keeps its slot until that is over, and is told of until then.
-func TestStuckStartKeepsItsSlot(t *testing.T) {
+// TestBlockedStartKeepsItsSlot: a start that is blocked in a system call keeps its slot until
+// the call returns, and status reports it.
+func TestBlockedStartKeepsItsSlot(t *testing.T) {
 	dir, release := silentMount(t)
 	s := serve(t, func(set *settings) {
 		set.Session.StartTimeout = time.Second

@@ -13,17 +13,19 @@ const (
 	phaseOpen phase = iota
 	// phaseDraining: the server shuts down. The close frame waits for pending replies.
 	phaseDraining
-	// phaseFlushing: the close frame waits for the control queue and for the output of all subscriptions.
+	// phaseFlushing: the close frame waits for the control queue and for the output of all
+	// subscriptions.
 	phaseFlushing
-	// phaseClosing: the control queue ends with the close frame, after which nothing is sent (RFC 6455 §5.5.1).
+	// phaseClosing: the control queue ends with the close frame, after which nothing is sent (RFC
+	// 6455 §5.5.1).
 	phaseClosing
 	// phaseClosed: nothing is written any more.
 	phaseClosed
 )
 
-// state is what changes in a connection. Its lock is the only one of a connection's requests, replies and
-// subscriptions. It may be taken under the lock of a log, so no method of a session or of a log is called
-// while it is held.
+// state is what changes in a connection. Its lock is the only one of a connection's requests,
+// replies and subscriptions. It may be taken under the lock of a log, so no method of a session or
+// of a log is called while it is held.
 type state struct {
 	mu     sync.Mutex
 	status connStatus
@@ -80,8 +82,8 @@ func (s *state) update(f func(*connStatus)) {
 	}
 }
 
-// check panics if parts of the state contradict each other, so that a bug shows where it is made. Its cost does not
-// depend on how much there is of anything.
+// check panics if parts of the state contradict each other, so that a bug shows where it is made.
+// Its cost does not depend on how much there is of anything.
 func (st *connStatus) check() {
 	switch {
 	case st.requests < len(st.inFlight) || st.pending < st.requests:
@@ -107,8 +109,8 @@ func (st *connStatus) advance(p phase) {
 	}
 }
 
-// drain begins the end of the connection by closeFrame, which is sent when no reply is pending and no output is
-// left.
+// drain begins the end of the connection by closeFrame, which is sent when no reply is pending and
+// no output is left.
 func (st *connStatus) drain(closeFrame []byte) {
 	st.closeFrame = closeFrame
 	st.advance(phaseDraining)

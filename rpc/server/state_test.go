@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestPhasesOnlyAdvance: a shutdown of a connection that is closing or closed changes nothing, and closing wakes up
-// whoever waits for room.
+// TestPhasesOnlyAdvance: a shutdown of a connection that is closing or closed has no effect, and
+// closing ends the wait for room.
 func TestPhasesOnlyAdvance(t *testing.T) {
 	s := newState()
 	s.update(func(st *connStatus) { st.advance(phaseClosing) })
@@ -24,7 +24,7 @@ func TestPhasesOnlyAdvance(t *testing.T) {
 	}
 }
 
-// TestStateIsChecked: an update that makes the state contradict itself panics, and releases the lock.
+// TestStateIsChecked: an update that makes the state inconsistent panics and releases the lock.
 func TestStateIsChecked(t *testing.T) {
 	for name, change := range map[string]func(*connStatus){
 		"reply without a request": func(st *connStatus) { st.removeInFlight(&request{}) },

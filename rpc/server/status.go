@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	// maxStatusBytes is the longest JSON of a session's status, which fits into a message and into a page of list.
+	// maxStatusBytes is the longest JSON of a session's status, which fits into a message and into
+	// a page of list.
 	maxStatusBytes = rpc.MaxFrameBytes - maxReplyOverhead - pageEndBytes
 	// shortCommandBytes is the length to which a command is shortened that does not fit.
 	shortCommandBytes = 16 << 10
@@ -32,9 +33,9 @@ func status(r *request, p *rpc.SessionParams) answer {
 	return result(lazyResult(func() []byte { return withInput(statusText(st), s) }), nil)
 }
 
-// statusText returns the JSON of a status. Params may be longer in a reply than in the message of the client, by escapes
-// and base64. If the status does not fit into a message, the command is shortened, and then the longest labels are left
-// out.
+// statusText returns the JSON of a status. Params may be longer in a reply than in the message of
+// the client, by escapes and base64. If the status does not fit into a message, the command is
+// shortened, and then the longest labels are left out.
 func statusText(st rpc.SessionStatus) []byte {
 	text := plainText(st)
 	if len(text) <= maxStatusBytes {
@@ -63,8 +64,8 @@ func statusText(st rpc.SessionStatus) []byte {
 	return plainText(st)
 }
 
-// shortenCommand shortens a command to shortCommandBytes, including an overhead per argument, and reports whether it was
-// longer.
+// shortenCommand shortens a command to shortCommandBytes, including an overhead per argument, and
+// reports whether it was longer.
 func shortenCommand(c *rpc.Command) bool {
 	const perArgument = 4
 	if len(c.Shell) > shortCommandBytes {

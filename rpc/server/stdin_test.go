@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestWrite: input arrives in order, whole, in either encoding, and eof ends it.
+// TestWrite: input arrives in order and complete, in each encoding, and eof ends it.
 func TestWrite(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
@@ -54,7 +54,7 @@ func TestWrite(t *testing.T) {
 	p.fails(-32006, "write", object{"session_id": id, "data": "x"})
 }
 
-// TestWriteErrors: what is refused, and that it changes nothing.
+// TestWriteErrors: refused writes have no effect.
 func TestWriteErrors(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
@@ -95,8 +95,9 @@ func TestWriteErrors(t *testing.T) {
 	p.fails(-32002, "write", object{"data": "x"})
 }
 
-// TestWriteToWhoDoesNotRead: writes wait, in line, and nothing else of the connection waits with them.
-func TestWriteToWhoDoesNotRead(t *testing.T) {
+// TestWriteToCommandThatDoesNotRead: writes wait in order, and delay no other request of the
+// connection.
+func TestWriteToCommandThatDoesNotRead(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
 	id := p.start(with(sleeper, "stdin", "pipe"))
@@ -133,7 +134,7 @@ func TestWriteToWhoDoesNotRead(t *testing.T) {
 	})
 }
 
-// TestWrittenStdinRestartsTheStreamDeadline.
+// TestWrittenStdinRestartsTheStreamDeadline: input counts as activity.
 func TestWrittenStdinRestartsTheStreamDeadline(t *testing.T) {
 	beside(t)
 	s := serve(t)

@@ -9,7 +9,7 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// The first signal of every end is stop_signal, or that of the cancel.
+// TestStopSignal: the first signal of every end is stop_signal, or that of the cancel.
 func TestStopSignal(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
@@ -65,8 +65,8 @@ func TestStopSignal(t *testing.T) {
 	})
 }
 
-// A SIGNAL to the leader reaches the command alone. When that has exited, and others keep the session running, the session says
-// so by an event that takes no place, and in its status.
+// TestLeaderAndTree: SIGNAL to the leader reaches only the command. If the command has exited
+// and others keep the session running, an event and the status say so.
 func TestLeaderAndTree(t *testing.T) {
 	s := serve(t)
 	p, other := s.dial(t), s.dial(t)

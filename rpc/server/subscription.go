@@ -9,12 +9,12 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-// maxAttached is the most sessions that one connection is attached to. A session that has ended counts while
-// something of it is still to be sent.
+// maxAttached is the most sessions that one connection is attached to. A session that has ended
+// counts while something of it is still to be sent.
 const maxAttached = 1000
 
-// subscription is one session's events on one connection: a cursor on the session's log, and the replies that are
-// ordered after its events.
+// subscription is one session's events on one connection: a cursor on the session's log, and the
+// replies that are ordered after its events.
 type subscription struct {
 	conn    *conn
 	session *session.Session
@@ -49,7 +49,8 @@ type attachOptions struct {
 	move   bool  // an existing subscription begins anew
 }
 
-// attachedAs returns the options for the params slow_client and window, which is nil if it is left out.
+// attachedAs returns the options for the params slow_client and window, which is nil if it is left
+// out.
 func attachedAs(slowClient string, window *int64) attachOptions {
 	o := attachOptions{drop: slowClient == rpc.SlowClientDrop}
 	if window != nil {
@@ -58,8 +59,9 @@ func attachedAs(slowClient string, window *int64) attachOptions {
 	return o
 }
 
-// subscribe attaches the connection to a session. Nothing of the subscription is sent before its start. An
-// existing subscription is replaced if o says so; else it is returned, and created is false.
+// subscribe attaches the connection to a session. Nothing of the subscription is sent before its
+// start. An existing subscription is replaced if o says so; else it is returned, and created is
+// false.
 func (c *conn) subscribe(s *session.Session, o attachOptions) (sub *subscription, created bool) {
 	old := c.subscription(s.ID())
 	if old != nil && !o.move && old.session == s { // else the id is that of a forgotten session
@@ -102,8 +104,9 @@ func newSubscription(c *conn, s *session.Session, o attachOptions) *subscription
 	return sub
 }
 
-// add puts a subscription on the connection in place of the old one of its session, whose ordered replies it takes
-// over. It returns false if that was too late: the connection is closing, or the session has evicted the attachment.
+// add puts a subscription on the connection in place of the old one of its session, whose ordered
+// replies it takes over. It returns false if that was too late: the connection is closing, or the
+// session has evicted the attachment.
 func (st *connStatus) add(sub *subscription) (old *subscription, added bool) {
 	id := sub.session.ID()
 	if old = st.subscriptions[id]; old != nil {
@@ -178,7 +181,8 @@ func (sub *subscription) close() {
 	sub.ordered = nil
 }
 
-// sentUpTo is for state's methods: all up to seq is sent, and so the replies that are ordered after it can be.
+// sentUpTo is for state's methods: all up to seq is sent, and so the replies that are ordered after
+// it can be.
 func (sub *subscription) sentUpTo(seq int64) {
 	sub.sent = seq
 	for len(sub.ordered) > 0 && sub.ordered[0].seq <= seq {
@@ -187,8 +191,8 @@ func (sub *subscription) sentUpTo(seq int64) {
 	}
 }
 
-// waitFor returns a channel that is closed when all up to seq is in the connection's buffer, or the subscription
-// is closed; nil means that this is so already.
+// waitFor returns a channel that is closed when all up to seq is in the connection's buffer, or the
+// subscription is closed; nil means that this is so already.
 func (sub *subscription) waitFor(seq int64) (sent <-chan struct{}) {
 	sub.conn.update(func(*connStatus) {
 		if sub.closed || sub.sent >= seq {
@@ -202,8 +206,8 @@ func (sub *subscription) waitFor(seq int64) (sent <-chan struct{}) {
 	return sent
 }
 
-// next takes the next item of the log, or in a dialect of single lines the next line of one. It is called by the
-// outbox only.
+// next takes the next item of the log, or in a dialect of single lines the next line of one. It is
+// called by the outbox only.
 func (sub *subscription) next() (it stream.Item, ok bool) {
 	if it, ok = sub.rest, sub.rest.Data != nil; !ok {
 		if it, ok = sub.att.Next(); !ok {
@@ -216,8 +220,8 @@ func (sub *subscription) next() (it stream.Item, ok bool) {
 	return it, true
 }
 
-// readFrom makes the reads of a client pace the session of a subscription without output: one begins at seq. It is
-// called by the goroutine that reads requests only.
+// readFrom makes the reads of a client pace the session of a subscription without output: one
+// begins at seq. It is called by the goroutine that reads requests only.
 func (sub *subscription) readFrom(seq int64) {
 	if sub.stream {
 		return
@@ -258,8 +262,8 @@ func (c *conn) subscription(id string) (sub *subscription) {
 	return sub
 }
 
-// mayAttach returns an error if the connection is attached to too many sessions to attach to another. Handlers are
-// called one after the other, so it is valid until the next.
+// mayAttach returns an error if the connection is attached to too many sessions to attach to
+// another. Handlers are called one after the other, so it is valid until the next.
 func (c *conn) mayAttach(id string) (err *rpc.Error) {
 	c.update(func(st *connStatus) {
 		if st.subscriptions[id] == nil && len(st.subscriptions) >= maxAttached {
@@ -292,8 +296,8 @@ func (c *conn) finish(sub *subscription) {
 	}
 }
 
-// evict ends a subscription whose session another connection has taken. It may be called before the subscription is
-// on the connection.
+// evict ends a subscription whose session another connection has taken. It may be called before the
+// subscription is on the connection.
 func (c *conn) evict(sub *subscription) {
 	c.update(func(st *connStatus) {
 		if !st.remove(sub) {

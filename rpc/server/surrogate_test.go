@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestLoneSurrogate: a string that stands for no text is refused by the name of its field, and nothing else is read,
-// run or written in its place.
+// TestLoneSurrogate: a string with the escape of a lone surrogate is refused, the error names
+// the field, and nothing is read, run or written.
 func TestLoneSurrogate(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)

@@ -9,9 +9,9 @@ import (
 	"syscall"
 )
 
-// unauthenticated contains the TCP connections that are not WebSockets, or not yet. Their number is bounded, because each
-// has a descriptor and memory: one too many closes the oldest. Connections over the Unix socket are not counted. The
-// methods may be called concurrently.
+// unauthenticated contains the TCP connections that are not WebSockets, or not yet. Their number is
+// bounded, because each has a descriptor and memory: one too many closes the oldest. Connections
+// over the Unix socket are not counted. The methods may be called concurrently.
 type unauthenticated struct {
 	most     int
 	refusals *refusals
@@ -73,14 +73,15 @@ func (u *unauthenticated) closeOldest(why string) {
 	u.refusals.add(why, c.RemoteAddr().String(), 0)
 }
 
-// listener turns the errors of accept(2) that pass by themselves into temporary ones, after which the http.Server tries
-// again.
+// listener turns the errors of accept(2) that pass by themselves into temporary ones, after which
+// the http.Server tries again.
 type listener struct {
 	net.Listener
 	unauthenticated *unauthenticated
 }
 
-// Accept implements net.Listener. If there is no free descriptor, it closes the oldest unauthenticated connection.
+// Accept implements net.Listener. If there is no free descriptor, it closes the oldest
+// unauthenticated connection.
 func (l listener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	switch {
@@ -94,8 +95,8 @@ func (l listener) Accept() (net.Conn, error) {
 	return nil, acceptError{err}
 }
 
-// passing are the errors of accept(2) that pass by themselves: lack of memory, and pending network errors of the new
-// connection, which Linux returns from accept.
+// passing are the errors of accept(2) that pass by themselves: lack of memory, and pending network
+// errors of the new connection, which Linux returns from accept.
 var passing = []syscall.Errno{
 	syscall.ENOBUFS, syscall.ENOMEM, syscall.EPERM, syscall.EPROTO, syscall.ECONNABORTED, syscall.ECONNRESET,
 	syscall.ENETDOWN, syscall.ENOPROTOOPT, syscall.EHOSTDOWN, syscall.EHOSTUNREACH, syscall.ENETUNREACH,

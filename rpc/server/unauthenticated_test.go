@@ -43,8 +43,9 @@ func closedByServer(t *testing.T, c net.Conn) {
 	}
 }
 
-// openAtServer reports whether the server, which is in this process, holds its end of c. It may have closed it unseen by
-// a client that reads nothing: the FIN waits behind what the client does not take.
+// openAtServer reports whether the server, which is in this process, holds its end of c. It may
+// have closed it unseen by a client that reads nothing: the FIN waits behind what the client does
+// not take.
 func openAtServer(t *testing.T, c net.Conn) bool {
 	t.Helper()
 	files, err := os.ReadDir("/proc/self/fd")
@@ -74,9 +75,9 @@ func answered(t *testing.T, in *bufio.Reader) {
 	}
 }
 
-// TestUnauthenticatedConnectionsEndInTime: whatever one who is not authenticated leaves undone, the connection ends. A
-// WebSocket is not bound by that time, and whoever asks for the health again and again keeps the connection.
-func TestUnauthenticatedConnectionsEndInTime(t *testing.T) {
+// TestUnauthenticatedConnectionsTimeOut: a connection that does not become a WebSocket ends in
+// time. The bound does not apply to WebSockets, nor to repeated requests for the health.
+func TestUnauthenticatedConnectionsTimeOut(t *testing.T) {
 	const bound = 300 * time.Millisecond
 	s := serve(t, func(set *settings) { set.Server.RequestTimeout = bound })
 	ws := s.dial(t)
@@ -113,9 +114,9 @@ func TestUnauthenticatedConnectionsEndInTime(t *testing.T) {
 	}
 }
 
-// TestAnswersThatNobodyReadsEndInTime: whoever sends requests and reads no answers is closed. The bound is long enough for
-// the kernel's buffers to be full before it.
-func TestAnswersThatNobodyReadsEndInTime(t *testing.T) {
+// TestUnreadResponsesTimeOut: a connection that sends requests and does not read responses is
+// closed. The bound is long enough for the kernel's buffers to fill before.
+func TestUnreadResponsesTimeOut(t *testing.T) {
 	s := serve(t, func(set *settings) { set.Server.RequestTimeout = 2 * time.Second })
 	c := s.raw(t, healthRequest)
 	many, at := []byte(strings.Repeat(healthRequest, 1000)), 0
@@ -130,7 +131,8 @@ func TestAnswersThatNobodyReadsEndInTime(t *testing.T) {
 	t.Error("the server does not close the connection")
 }
 
-// TestOldestUnauthenticatedConnectionIsClosed: one too many closes the oldest and no other, and no WebSocket.
+// TestOldestUnauthenticatedConnectionIsClosed: one connection too many closes the oldest, and no
+// other and no WebSocket.
 func TestOldestUnauthenticatedConnectionIsClosed(t *testing.T) {
 	const most = 4
 	s := serve(t, func(set *settings) { set.Server.MaxUnauthenticated = most })
@@ -167,9 +169,9 @@ func (l *failing) Accept() (net.Conn, error) {
 	return l.Listener.Accept()
 }
 
-// TestAcceptOutlivesErrors: a lack of descriptors or of memory ends no listener, and the former closes the oldest
-// unauthenticated connection.
-func TestAcceptOutlivesErrors(t *testing.T) {
+// TestAcceptContinuesAfterErrors: a lack of descriptors or memory does not end a listener. A
+// lack of descriptors closes the oldest unauthenticated connection.
+func TestAcceptContinuesAfterErrors(t *testing.T) {
 	s := serve(t)
 	idle := s.raw(t, "")
 	_, _ = io.WriteString(idle, healthRequest)

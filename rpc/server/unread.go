@@ -17,13 +17,14 @@ const (
 	markSize = 16
 )
 
-// unreadLimit bounds the bytes that are written to a slow peer and not read by it. The peer's kernel takes megabytes
-// (tcp_rmem, tcp(7)) that are not visible on this side, and a reply waits for all of them. A ping is answered when the
-// peer has read what was sent before it (RFC 6455 §5.5.3), so pings among the output report how far the peer is.
+// unreadLimit bounds the bytes that are written to a slow peer and not read by it. The peer's
+// kernel takes megabytes (tcp_rmem, tcp(7)) that are not visible on this side, and a reply waits
+// for all of them. A ping is answered when the peer has read what was sent before it (RFC 6455
+// §5.5.3), so pings among the output report how far the peer is.
 //
-// The limit is what the peer reads at its own rate in two round trips, so it does not reduce the throughput of a fast
-// connection with a long round trip. A peer that answers no pings has no limit. The methods may be called
-// concurrently.
+// The limit is what the peer reads at its own rate in two round trips, so it does not reduce the
+// throughput of a fast connection with a long round trip. A peer that answers no pings has no
+// limit. The methods may be called concurrently.
 type unreadLimit struct {
 	mu        sync.Mutex
 	epoch     time.Time
@@ -38,8 +39,8 @@ type unreadLimit struct {
 	waiting   time.Time     // since when output has waited without an answer; zero if it does not wait
 }
 
-// wrote counts n bytes and returns the ping that is to follow them, or nil. The first ping measures the round trip
-// while nothing is queued.
+// wrote counts n bytes and returns the ping that is to follow them, or nil. The first ping measures
+// the round trip while nothing is queued.
 func (u *unreadLimit) wrote(n int, slow bool) (ping []byte) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

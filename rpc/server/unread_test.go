@@ -27,8 +27,8 @@ func (p *far) send(n int) {
 	}
 }
 
-// flood sends for d as much as the limit permits, in frames of 64 KiB. It returns the most that was unread in the second
-// half of that time, and the rate.
+// flood sends for d as much as the limit permits, in frames of 64 KiB. It returns the most that was
+// unread in the second half of that time, and the rate.
 func (p *far) flood(d time.Duration) (most int64, rate float64) {
 	const size = 64 << 10
 	begin, sent := time.Now(), 0
@@ -49,8 +49,8 @@ func (p *far) flood(d time.Duration) (most int64, rate float64) {
 	return most, float64(sent) / time.Since(begin).Seconds()
 }
 
-// TestUnreadIsLimited: a slow peer with a short round trip has a fraction of a megabyte unread, and the limit does not
-// reduce the throughput of a peer with a long one.
+// TestUnreadIsLimited: a slow peer with a short round trip has a fraction of a megabyte unread, and
+// the limit does not reduce the throughput of a peer with a long one.
 func TestUnreadIsLimited(t *testing.T) {
 	for name, c := range map[string]struct {
 		rate float64
@@ -78,8 +78,8 @@ func TestUnreadIsLimited(t *testing.T) {
 	}
 }
 
-// TestUnreadOfPeerWithoutPongs: output does not wait for a peer that has never answered a ping, and waits once for one
-// that has ceased to answer.
+// TestUnreadOfPeerWithoutPongs: output does not wait for a peer that has never answered a ping, and
+// waits once for one that has ceased to answer.
 func TestUnreadOfPeerWithoutPongs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := &unreadLimit{}

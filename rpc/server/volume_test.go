@@ -23,9 +23,9 @@ func volume() int {
 	return 200 << 20
 }
 
-// TestLargeOutputArrivesWhole sends one file over stdout and stderr at once: each arrives byte for byte, all
-// of it before the record (which transcript checks).
-func TestLargeOutputArrivesWhole(t *testing.T) {
+// TestLargeOutputIsComplete: one file over stdout and stderr at once. Each arrives unchanged,
+// and before the record (which transcript checks).
+func TestLargeOutputIsComplete(t *testing.T) {
 	beside(t)
 	path := filepath.Join(t.TempDir(), "file")
 	want := writeNumbers(t, path, volume())

@@ -27,8 +27,8 @@ func wait(r *request, p *rpc.WaitParams) answer {
 	})
 }
 
-// awaitEnd is await, but prefers done to the deadline: a poll of a session that has ended gets the record even if its
-// deadline has passed.
+// awaitEnd is await, but prefers done to the deadline: a poll of a session that has ended gets the
+// record even if its deadline has passed.
 func awaitEnd(ctx context.Context, done <-chan struct{}) error {
 	select {
 	case <-done:
@@ -48,8 +48,9 @@ func within(ctx context.Context, timeout rpc.Seconds) (context.Context, context.
 
 var errDeadline = rpc.Deadline()
 
-// completed returns the completion record, with the newest bytes of output if capture is set. Its reply is ordered after
-// the events that this connection still gets, unless they have a window, which the client may keep closed.
+// completed returns the completion record, with the newest bytes of output if capture is set. Its
+// reply is ordered after the events that this connection still gets, unless they have a window,
+// which the client may keep closed.
 func (r *request) completed(s *session.Session, capture *int64) (any, error) {
 	v := s.View()
 	if v.Failure != nil {

@@ -90,8 +90,8 @@ func (s *Server) remove(c *conn) {
 	delete(s.conns, c)
 }
 
-// hijacker is the http.ResponseWriter of a handshake. It gives the WebSocket library a libraryConn in place of the
-// connection, and a writer to it.
+// hijacker is the http.ResponseWriter of a handshake. It gives the WebSocket library a libraryConn
+// in place of the connection, and a writer to it.
 type hijacker struct {
 	http.ResponseWriter
 	lib      *libraryConn
@@ -108,13 +108,14 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return h.lib, bufio.NewReadWriter(rw.Reader, bufio.NewWriterSize(h.lib, controlFrameBytes)), nil
 }
 
-// controlFrameBytes is the size of the largest control frame (RFC 6455 §5.5), so that each is one write.
+// controlFrameBytes is the size of the largest control frame (RFC 6455 §5.5), so that each is one
+// write.
 const controlFrameBytes = 2 + 125
 
-// libraryConn is the connection that the WebSocket library gets. The library reads from the socket through it. What
-// it writes are control frames, which go to the control queue: otherwise it would wait for the socket while the outbox
-// is blocked, and close the connection of a peer that is merely slow. Close does not close the socket; the outbox
-// does, after its last write.
+// libraryConn is the connection that the WebSocket library gets. The library reads from the socket
+// through it. What it writes are control frames, which go to the control queue: otherwise it would
+// wait for the socket while the outbox is blocked, and close the connection of a peer that is
+// merely slow. Close does not close the socket; the outbox does, after its last write.
 type libraryConn struct {
 	*socket
 	outbox *outbox

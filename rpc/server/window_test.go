@@ -16,10 +16,10 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// TestAShutWindow: a client that does not acknowledge gets a window's worth and no more, for longer than
-// write_timeout and the session's stream deadline; meanwhile all else on the connection goes on. Then it gets
-// the rest, whole.
-func TestAShutWindow(t *testing.T) {
+// TestClosedWindow: a client that does not acknowledge gets one window of output, for longer
+// than write_timeout and the session's stream deadline, while other requests of the connection
+// are answered. After the acks it gets the rest.
+func TestClosedWindow(t *testing.T) {
 	beside(t)
 	const window, size, deadline = 64 << 10, 3 << 20, 2 * time.Second
 	s := serve(t, func(set *settings) { set.Server.WriteTimeout = 300 * time.Millisecond })
@@ -76,7 +76,8 @@ func (p *peer) takeAll(x *transcript) {
 	p.pending = rest
 }
 
-// TestSmallWindows: each ack lets one window through, or one character if that is larger.
+// TestSmallWindows: each ack lets one window of output through, or one character if that is
+// larger.
 func TestSmallWindows(t *testing.T) {
 	beside(t)
 	s := serve(t)
@@ -110,8 +111,8 @@ func TestSmallWindows(t *testing.T) {
 	}
 }
 
-// TestAcks: one of an older place does nothing, one beyond what was sent is credit, and one without a window, or
-// without an attachment, is taken.
+// TestAcks: an ack of an older position has no effect, one beyond the sent output is credit, and
+// one without a window or an attachment is accepted.
 func TestAcks(t *testing.T) {
 	beside(t)
 	s := serve(t)
@@ -159,8 +160,9 @@ func TestAcks(t *testing.T) {
 	}
 }
 
-// TestAWindowUnderDrop: while it is shut the output is lost, as told; the ack of the gap opens it.
-func TestAWindowUnderDrop(t *testing.T) {
+// TestWindowWithDrop: output is lost while the window is closed, and reported; the ack of the
+// gap opens it.
+func TestWindowWithDrop(t *testing.T) {
 	beside(t)
 	s := serve(t)
 	p, q := s.dial(t), s.dial(t)
@@ -191,7 +193,8 @@ func TestAWindowUnderDrop(t *testing.T) {
 	}
 }
 
-// TestAttachedSessionsAreBounded: a client that takes nothing of its sessions can't gather them without end.
+// TestAttachedSessionsAreBounded: a client that does not take the records of its sessions
+// reaches the bound of attached sessions.
 func TestAttachedSessionsAreBounded(t *testing.T) {
 	beside(t)
 	s := serve(t, func(set *settings) { set.Session.MaxRetained = 10 })
@@ -215,9 +218,9 @@ func TestAttachedSessionsAreBounded(t *testing.T) {
 	p.ok("execute", shut, nil)
 }
 
-// TestWaitsBehindAShutWindow: what waits for the end of a session is answered then, and canceled, and times out,
-// although the client does not take the session's output.
-func TestWaitsBehindAShutWindow(t *testing.T) {
+// TestWaitsWithClosedWindow: a wait is answered, canceled and times out although the client does
+// not take the session's output.
+func TestWaitsWithClosedWindow(t *testing.T) {
 	beside(t)
 	s := serve(t)
 	p := s.dial(t)

@@ -12,8 +12,8 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// layout is what a client was told, a byte for each place: what it holds, and which stream it is of, or '*' for
-// an event.
+// layout is what a client was told, a byte for each place: what it holds, and which stream it is
+// of, or '*' for an event.
 type layout struct {
 	begin, seq     int64
 	data, kinds    []byte
@@ -107,8 +107,8 @@ const (
 	mixedKinds = "*ooooooooo**eeeee**eeeeeee**oooo**oooo*"
 )
 
-// TestAfterAnyPlace: what follows any place of a log is exactly the rest, by attach and by read.
-func TestAfterAnyPlace(t *testing.T) {
+// TestAfterAnyPosition: attach and read after any position of a log return exactly the rest.
+func TestAfterAnyPosition(t *testing.T) {
 	s := serve(t)
 	p, q := s.dial(t), s.dial(t)
 	id := p.mixture("base64")
@@ -138,8 +138,9 @@ func TestAfterAnyPlace(t *testing.T) {
 	}
 }
 
-// TestAfterAnyPlaceAsText: each byte of a character that is cut by the place becomes U+FFFD, and is counted.
-func TestAfterAnyPlaceAsText(t *testing.T) {
+// TestAfterAnyPositionAsText: each byte of a character that the position cuts is replaced by
+// U+FFFD and counted.
+func TestAfterAnyPositionAsText(t *testing.T) {
 	s := serve(t)
 	p, q := s.dial(t), s.dial(t)
 	id := p.mixture("utf8")

@@ -10,7 +10,9 @@ import (
 	"github.com/runnel-rpc/runnel/session"
 )
 
-func TestProcessesThatMayNotBeSignaledAreNamed(t *testing.T) {
+// TestNotPermittedProcessesAreListed: errors of signals have their kinds, and the pids of
+// processes that could not be signaled.
+func TestNotPermittedProcessesAreListed(t *testing.T) {
 	err := fmt.Errorf("pause: %w", &process.NotPermittedError{PIDs: []int{7, 9}})
 	e, ok := rpcError(err, "")
 	if !ok || e.Code != rpc.CodeNotRunning || string(mustMarshal(e.Data)) != `{"kind":"not_permitted","pids":[7,9]}` {
@@ -21,7 +23,8 @@ func TestProcessesThatMayNotBeSignaledAreNamed(t *testing.T) {
 	}
 }
 
-func TestSurvivorsThatWereNotVerified(t *testing.T) {
+// TestUnverifiedSurvivors: survivors_verified is false if the tree could not be inspected.
+func TestUnverifiedSurvivors(t *testing.T) {
 	r := &session.Record{Exit: process.Exit{Code: -1, Signal: syscall.SIGKILL, Known: true}, Survivors: []int{7}}
 	if c := completion("id", r); !c.SurvivorsVerified {
 		t.Errorf("%+v", c)
