@@ -51,13 +51,13 @@ func TestAuth(t *testing.T) {
 			AllowHosts:   []string{"runnel.example"},
 			AllowOrigins: []string{"https://app.example"},
 		}
-		set.Server.MaxConnections = 2 // a refused one holds no place
+		set.Server.MaxConnections = 2 // a refused one takes no slot
 	})
 	const right = "Bearer s3cret"
 	for _, test := range []struct {
 		name   string
 		d      dialing
-		status int // 0: let in
+		status int // 0: accepted
 	}{
 		{"no token", dialing{}, 401},
 		{"wrong token", dialing{header: bearer("s3cre")}, 401},
@@ -160,7 +160,7 @@ func TestAuth(t *testing.T) {
 func TestSameOriginNeedsCredential(t *testing.T) {
 	s := serve(t)
 	if p, err := s.tryDial(t, dialing{path: "/ws", header: header("Origin", "http://"+s.address)}); err == nil || p.resp.StatusCode != 403 {
-		t.Errorf("let in: %v", err)
+		t.Errorf("the request was accepted: %v", err)
 	}
 }
 

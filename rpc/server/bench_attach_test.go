@@ -25,7 +25,7 @@ func gated(path string) rpc.ExecuteParams {
 	return rpc.ExecuteParams{Command: rpc.Command{Shell: "read x; exec cat " + path}, Stdin: rpc.StdinPipe}
 }
 
-// counted is what tells how much came, and of a gap.
+// counted counts received output, and gaps.
 func counted(b *testing.B, got *int64) client.Events {
 	return client.Events{
 		Output: func(o *client.Output) { *got += int64(len(o.Data)) },
@@ -63,7 +63,7 @@ func BenchmarkReplay(b *testing.B) {
 					b.Fatal(err)
 				}
 				if follow(b, s); got != full {
-					b.Fatalf("%d bytes came of %d", got, full)
+					b.Fatalf("received %d bytes of %d", got, full)
 				}
 			}
 		}))
@@ -94,7 +94,7 @@ func BenchmarkObservers(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// observe returns the rate of a process that all clients are attached to.
+// observe returns the rate at which a process writes to which all clients are attached.
 func observe(b *testing.B, clients []*client.Client, file string, size int) float64 {
 	got := make([]int64, len(clients))
 	s, err := clients[0].Execute(context.Background(), gated(file), counted(b, &got[0]))
@@ -125,9 +125,8 @@ func observe(b *testing.B, clients []*client.Client, file string, size int) floa
 	})
 }
 
-// BenchmarkReadPolling compares a client that reads in a loop with one that is notified. It decodes
-// as the Go client does for notifications: jsonrpc2 and encoding/json, which go over a reply many
-// times, would be all that is measured.
+// BenchmarkReadPolling compares a client that reads in a loop with one that gets notifications.
+// Both decode output in the same way; encoding/json would dominate the result.
 func BenchmarkReadPolling(b *testing.B) {
 	const size = 64 << 20
 	url := benchServer(b, 100, 100)
@@ -150,7 +149,8 @@ func BenchmarkReadPolling(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// pollOutput runs a command that writes a file and reads all of it, one read after the other.
+// pollOutput runs a command that writes a file, and reads all of it with one read after the
+// other.
 func pollOutput(b *testing.B, ws *websocket.Conn, path string) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -184,11 +184,11 @@ func pollOutput(b *testing.B, ws *websocket.Conn, path string) {
 		got += decodeData(b, answer[:end])
 	}
 	if got != info.Size() {
-		b.Fatalf("%d bytes came of %d", got, info.Size())
+		b.Fatalf("received %d bytes of %d", got, info.Size())
 	}
 }
 
-// decodeData decodes all output in a reply, in place, and returns how much there is.
+// decodeData decodes all output in a reply in place and returns its length.
 func decodeData(b *testing.B, answer []byte) (n int64) {
 	for {
 		_, rest, ok := bytes.Cut(answer, []byte(`"data":"`))

@@ -18,15 +18,15 @@ import (
 	"github.com/runnel-rpc/runnel/rpc/client"
 )
 
-// hundred is a tree of 100 processes and their shell, which all die on SIGTERM.
+// hundred is a tree of 100 processes and their shell, all of which end on SIGTERM.
 const hundred = `i=0; while [ $i -lt 100 ]; do sleep 1000 & i=$((i+1)); done; echo ready; wait`
 
-// BenchmarkEndOfATree measures how long a cancel of a hundred processes takes to be answered, under
-// each containment, and before it how long the kernel takes to end the same by cgroup.kill.
+// BenchmarkEndOfATree measures how long a cancel of a hundred processes takes under each
+// containment, and for comparison how long the kernel takes by cgroup.kill.
 func BenchmarkEndOfATree(b *testing.B) {
 	group := rawGroup(b)
 	var raw []time.Duration
-	for range max(b.N, 100) { // while nobody here adopts the orphans, which nobody here would reap
+	for range max(b.N, 100) { // this process is not their subreaper and would not reap them
 		raw = append(raw, killHundred(b, group))
 	}
 	for _, kind := range containments {
@@ -70,7 +70,7 @@ func cancelHundred(b *testing.B, c *client.Client) time.Duration {
 	return time.Since(begin)
 }
 
-// rawGroup makes a control group that the product has nothing to do with.
+// rawGroup makes a control group without the product.
 func rawGroup(b *testing.B) string {
 	b.Helper()
 	text, _ := os.ReadFile("/proc/self/cgroup")

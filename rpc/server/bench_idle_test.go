@@ -17,9 +17,9 @@ import (
 	"github.com/runnel-rpc/runnel/rpc/client"
 )
 
-// BenchmarkIdleSessions tells what a session that sleeps costs a server process, with ten of them
-// on a connection: memory that is the process's own (Private_Dirty and so on, proc_pid_smaps(5)),
-// and threads.
+// BenchmarkIdleSessions measures what a sleeping session costs a server process, with ten of
+// them on a connection: private memory (Private_Dirty and so on, proc_pid_smaps(5)), and
+// threads.
 func BenchmarkIdleSessions(b *testing.B) {
 	const connections, each = 100, 10
 	pid, url := startProgram(b, "--max-sessions=1000", "--max-connections=100")

@@ -23,13 +23,13 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-// benchServer serves on loopback TCP with the program's defaults and returns its address.
+// benchServer serves on loopback TCP with the defaults of the program and returns its address.
 func benchServer(b *testing.B, sessions, connections int) string {
 	b.Helper()
 	return benchServerHeld(b, sessions, connections, process.Auto)
 }
 
-// benchServerHeld is one under a containment, or "" where that is not to be had.
+// benchServerHeld is benchServer with a containment. It returns "" if that is not available.
 func benchServerHeld(b *testing.B, sessions, connections int, kind process.Containment) string {
 	b.Helper()
 	host, err := process.Open(process.Options{Containment: kind})
@@ -72,7 +72,7 @@ func benchDial(b *testing.B, url string) *client.Client {
 	return c
 }
 
-// linesFile is a file of lines of n bytes each, newline not counted.
+// linesFile writes a file of lines of n bytes each, without their newlines.
 func linesFile(b *testing.B, n int, size int) string {
 	b.Helper()
 	path := filepath.Join(b.TempDir(), "lines")
@@ -83,9 +83,9 @@ func linesFile(b *testing.B, n int, size int) string {
 	return path
 }
 
-// BenchmarkStream compares the way of a byte through the whole product with its limit: the same
-// process, pipe, read size and escaper, and a loopback TCP connection, without WebSocket, JSON-RPC
-// or log.
+// BenchmarkStream compares the output path of the whole product with a limit: the same process,
+// pipe, read size and escaper, and a loopback TCP connection, without WebSocket, JSON-RPC or
+// log.
 func BenchmarkStream(b *testing.B) {
 	for _, n := range []int{100, 8} {
 		b.Run(fmt.Sprintf("lines=%d", n), func(b *testing.B) {
@@ -128,11 +128,12 @@ func streamProduct(b *testing.B, c *client.Client, path string) {
 		b.Fatal(err)
 	}
 	if got != rec.Output.StdoutBytes || got == 0 {
-		b.Fatalf("%d bytes came of %d", got, rec.Output.StdoutBytes)
+		b.Fatalf("received %d bytes of %d", got, rec.Output.StdoutBytes)
 	}
 }
 
-// streamLimit is the limit: one goroutine reads, escapes and writes, another reads and unescapes.
+// streamLimit measures the limit: one goroutine reads, escapes and writes, another reads and
+// unescapes.
 func streamLimit(b *testing.B, path string) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -188,7 +189,7 @@ func streamLimit(b *testing.B, path string) {
 }
 
 // BenchmarkTrue compares a request for `true` and its completion record with
-// exec.Command("true").Run(), under each containment, in turns.
+// exec.Command("true").Run(), under each containment, alternately.
 func BenchmarkTrue(b *testing.B) {
 	clients := make(map[process.Containment]*client.Client)
 	for _, kind := range containments {
@@ -225,8 +226,8 @@ func BenchmarkTrue(b *testing.B) {
 
 var containments = []process.Containment{process.Cgroup, process.Marker, process.Group}
 
-// BenchmarkControlUnderFlood measures a control reply on a connection whose session floods a client
-// that takes 90 MB/s.
+// BenchmarkControlUnderFlood measures the reply to a control on a connection whose session
+// writes faster than the client, which reads 90 MB/s.
 func BenchmarkControlUnderFlood(b *testing.B) {
 	url := benchServer(b, 100, 100)
 	c := benchDial(b, url)

@@ -18,7 +18,7 @@ import (
 
 const leaseVariable = "RUNNEL_TEST_LEASE"
 
-// init makes the test binary the holder of a lease, where it is started as one.
+// init makes the test binary the holder of a lease if it is started as one.
 func init() {
 	path := os.Getenv(leaseVariable)
 	if path == "" {
@@ -34,8 +34,8 @@ func init() {
 	os.Exit(0)
 }
 
-// lease lets a process take a write lease on a file, which that does not give back when it is asked
-// to. Who opens the file waits until release is called.
+// lease starts a process that takes a write lease on a file and does not release it when asked.
+// An open of the file blocks until release is called.
 func lease(t *testing.T, path string) (release func()) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -87,8 +87,8 @@ func copyOf(t *testing.T, program, to string, mode os.FileMode) {
 	}
 }
 
-// silentMount mounts a file system whose process answers nothing until release is called; then all
-// of it fails.
+// silentMount mounts a file system whose process does not answer until release is called; then
+// every call fails.
 func silentMount(t *testing.T) (dir string, release func()) {
 	t.Helper()
 	fd, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)

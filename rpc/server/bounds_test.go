@@ -10,7 +10,7 @@ import (
 	"github.com/runnel-rpc/runnel/rpc/server"
 )
 
-// sleeper is a command that only ends when it is ended.
+// sleeper is a command that does not end by itself.
 var sleeper = object{"command": []string{"sleep", "1000"}}
 
 // TestFault2Bounds: the 101st session and the 101st connection are refused, and accepted as soon
@@ -62,7 +62,7 @@ func TestFault2Bounds(t *testing.T) {
 			_, _ = io.Copy(io.Discard, p.resp.Body)
 		}
 		if status, _ := s.get(t, "/health"); status != 200 {
-			t.Errorf("a full server's health: %d", status)
+			t.Errorf("the health of a full server: %d", status)
 		}
 		closeWell(t, peers[0])
 		s.dialSoon(t, dialing{path: "/ws"})
@@ -87,7 +87,7 @@ func TestFault2Bounds(t *testing.T) {
 	})
 }
 
-// dialSoon connects, a moment after another connection has ended.
+// dialSoon connects, retrying while another connection has not ended yet.
 func (s *service) dialSoon(t *testing.T, d dialing) *peer {
 	t.Helper()
 	var p *peer

@@ -21,8 +21,8 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// held is for what holds under every containment that holds more than a group, with a server for
-// each.
+// held runs a test under every containment that covers more than a process group, with a server
+// for each.
 func held(t *testing.T, f func(t *testing.T, s *service, h *process.Host)) {
 	for _, kind := range []process.Containment{process.Cgroup, process.Marker} {
 		t.Run(string(kind), func(t *testing.T) {
@@ -43,8 +43,7 @@ func held(t *testing.T, f func(t *testing.T, s *service, h *process.Host)) {
 	}
 }
 
-// runaway is a program that gets away from its process group in every way; see
-// process/testdata/runaway.
+// runaway is a program that leaves its process group in every way; see process/testdata/runaway.
 func runaway(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "runaway")
@@ -95,7 +94,7 @@ func TestNoProcessOutlivesItsSession(t *testing.T) {
 		}
 		all.Wait()
 		if !alive(bystander.Process.Pid) {
-			t.Error("a stranger was hit")
+			t.Error("another process was signaled")
 		}
 		_ = bystander.Process.Kill()
 		_ = bystander.Wait()
@@ -103,8 +102,8 @@ func TestNoProcessOutlivesItsSession(t *testing.T) {
 	})
 }
 
-// oneRunaway is a session of a runaway, which takes the ways that the bits of i choose, and ends in
-// one of four.
+// oneRunaway runs a session of a runaway, which uses the ways of the bits of i and ends in one
+// of four.
 func (p *peer) oneRunaway(program string, i int) {
 	ways := []string{"fork"}
 	for bit, way := range []string{"setsid", "ignore", "double", "clearenv", "close", "loop", "setpgid"} {

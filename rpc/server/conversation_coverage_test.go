@@ -17,11 +17,11 @@ import (
 	"github.com/runnel-rpc/runnel/rpc/server"
 )
 
-// unheard is what no client can make the server say.
+// unheard are the constants that no client can make the server send.
 var unheard = map[string]bool{
 	"CodeCommandNotAllowed": true, // no rule can be set yet
-	"CodeInternal":          true, // a bug of the server, or more than a message holds
-	"ReasonLost":            true, // the kernel always tells
+	"CodeInternal":          true, // a bug of the server, or more than fits into a message
+	"ReasonLost":            true, // the kernel always reports the exit
 }
 
 // TestConversationsCoverTheProtocol: every name in the protocol occurs in a conversation.
@@ -67,7 +67,7 @@ func contain(t *testing.T, all, what string) {
 	}
 }
 
-// said is all that clients and servers say in the conversations.
+// said returns all that clients and servers send in the conversations.
 func said(t *testing.T) (client, server string) {
 	files, err := filepath.Glob(conversationFiles)
 	if err != nil {
@@ -90,7 +90,7 @@ func said(t *testing.T) (client, server string) {
 	return client, server
 }
 
-// constants are those of package rpc that begin with prefix, as their literals.
+// constants returns those of package rpc that begin with prefix, as their literals.
 func constants(t *testing.T, prefix string) map[string]string {
 	files, err := filepath.Glob("../*.go")
 	if err != nil {

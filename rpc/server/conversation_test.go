@@ -23,29 +23,28 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// A conversation is a txtar file: a comment, and sections that are gone through in order. A section
-// is named by a word and, where it is not 1, the number of a connection, which opens when it is
-// first named. Behind a colon a name may say what it is about.
+// A conversation is a txtar file: a comment, and sections that are processed in order. The name of a
+// section is a word and the number of a connection, if that is not 1. The connection is opened for its
+// first section. Text after a colon in the name is a comment.
 //
 //	config       settings of the server, name=value; see configure
-//	client [N]   the text messages that the client sends, one a line
-//	server [N]   the messages that come then, all of them and no other
-//	drop [N]     the client's end of the connection is reset
+//	client [N]   the text messages that the client sends, one per line
+//	server [N]   the messages of the server after that, all and no others
+//	drop [N]     the client resets the connection
 //	closed [N]   the server closes the connection, with this code
 //	shutdown     the server begins to shut down
-//	idle         no session runs any more
+//	idle         wait until no session runs
 //
-// The greeting of a connection is passed over unless the first section of it is a server section.
-// What differs from run to run is written as placeholders say. At the end the server is shut down,
-// and must have said nothing that no section has.
+// The connected notification is skipped unless the first section of a connection is a server section.
+// Values that differ between runs are written as placeholders. At the end the server is shut down,
+// and must not have sent further messages.
 //
-// With -update the server sections are rewritten: a section gets all that comes before the server
-// is quiet. For as many messages as the section has lines it may take its time, whatever the lines
-// say.
+// With -update the server sections are rewritten: a section gets all messages until the server
+// is quiet. For as many messages as the section has lines it waits longer, whatever the lines
+// contain.
 var update = flag.Bool("update", false, "rewrite the server sections of the conversations")
 
-// How long the server says nothing before -update goes on, and how long it may take for what is
-// expected.
+// How long the server is quiet before -update continues, and how long an expected message may take.
 const (
 	quiet  = 500 * time.Millisecond
 	slowly = 5 * time.Second
@@ -97,7 +96,7 @@ func converse(t *testing.T, archive *txtar.Archive) {
 	c.end()
 }
 
-// lines are those of a section. Blank ones are for the reader.
+// lines returns the lines of a section without blank ones.
 func lines(data []byte) (list []string) {
 	for line := range strings.Lines(string(data)) {
 		if line = strings.TrimSuffix(line, "\n"); line != "" {
@@ -116,12 +115,12 @@ type conversation struct {
 	section *txtar.File
 }
 
-// speaker is a connection to which somebody always listens.
+// speaker is a connection that is always read.
 type speaker struct {
 	*peer
 	said chan string
-	err  error // why it ended, once said is closed
-	over bool  // its end was told
+	err  error // why it ended, set before said is closed
+	over bool  // its end was reported
 }
 
 func (c *conversation) fatalf(format string, args ...any) {
@@ -129,7 +128,7 @@ func (c *conversation) fatalf(format string, args ...any) {
 	c.t.Fatalf("section %q: %s", c.section.Name, fmt.Sprintf(format, args...))
 }
 
-// parts takes a section's name apart.
+// parts splits the name of a section.
 func (c *conversation) parts(name string) (word string, number int) {
 	name, _, _ = strings.Cut(name, ":")
 	word, n, numbered := strings.Cut(strings.TrimSpace(name), " ")
@@ -168,7 +167,7 @@ func (c *conversation) step(section *txtar.File) {
 	}
 }
 
-// speaker is the connection of that number. A new one's greeting may be passed over.
+// speaker returns the connection with that number. For a new one it may skip the connected notification.
 func (c *conversation) speaker(n int, greeted bool) *speaker {
 	if p := c.peers[n]; p != nil {
 		return p
@@ -188,7 +187,7 @@ func (c *conversation) speaker(n int, greeted bool) *speaker {
 	return p
 }
 
-// hear reads for as long as the connection and the test last.
+// hear reads until the connection or the test ends.
 func (p *speaker) hear(ctx context.Context) {
 	defer close(p.said)
 	for {
@@ -208,7 +207,7 @@ func (p *speaker) hear(ctx context.Context) {
 
 var errQuiet = errors.New("the server says nothing")
 
-// next is the next message; it comes within d, or not at all.
+// next returns the next message if it arrives within d.
 func (p *speaker) next(d time.Duration) (string, error) {
 	late := time.NewTimer(d)
 	defer late.Stop()
@@ -223,7 +222,7 @@ func (p *speaker) next(d time.Duration) (string, error) {
 	}
 }
 
-// listen hears what a server section says.
+// listen compares the messages of the server with a section.
 func (c *conversation) listen(p *speaker, section *txtar.File) {
 	if *update {
 		section.Data = c.record(p, len(lines(section.Data)))
@@ -240,7 +239,8 @@ func (c *conversation) listen(p *speaker, section *txtar.File) {
 	}
 }
 
-// record takes down what the server says, some expected messages and those that come with them.
+// record returns the messages of the server: the expected number, and those that follow
+// immediately.
 func (c *conversation) record(p *speaker, expected int) (data []byte) {
 	for i := 0; ; i++ {
 		d := quiet
@@ -255,12 +255,12 @@ func (c *conversation) record(p *speaker, expected int) (data []byte) {
 	}
 }
 
-// closed is where the server has closed the connection and said nothing before.
+// closed checks that the server has closed the connection without further messages.
 func (c *conversation) closed(p *speaker, section *txtar.File) {
 	p.over = true
 	text, err := p.next(patience)
 	if err == nil {
-		c.fatalf("the server also says\n%s", c.places.hide(text))
+		c.fatalf("the server also sent\n%s", c.places.hide(text))
 	}
 	got := fmt.Sprintf("%d\n", websocket.CloseStatus(err))
 	if *update {
@@ -270,7 +270,7 @@ func (c *conversation) closed(p *speaker, section *txtar.File) {
 	}
 }
 
-// end shuts the server down and sees that nothing was left unsaid and no connection was cut.
+// end shuts the server down and checks that no message and no connection is left.
 func (c *conversation) end() {
 	go c.service.shutdown(0)
 	for _, n := range slices.Sorted(maps.Keys(c.peers)) {
@@ -279,7 +279,7 @@ func (c *conversation) end() {
 			text, err := p.next(patience)
 			switch {
 			case err == nil && !strings.Contains(text, strconv.Quote(rpc.NotifyShutdown)):
-				c.t.Errorf("connection %d: the server also says\n%s", n, c.places.hide(text))
+				c.t.Errorf("connection %d: the server also sent\n%s", n, c.places.hide(text))
 			case err != nil:
 				p.over = true
 				if websocket.CloseStatus(err) != websocket.StatusGoingAway {
@@ -290,7 +290,7 @@ func (c *conversation) end() {
 	}
 }
 
-// configure sets what a config section says. Durations are in seconds.
+// configure applies a config section. Durations are in seconds.
 func (c *conversation) configure(set *settings, list []string) {
 	for _, line := range list {
 		name, value, _ := strings.Cut(line, "=")

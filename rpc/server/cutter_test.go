@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// cutter is a proxy in front of a service that can cut all its connections, by RST.
+// cutter is a proxy of a service that can reset all its connections.
 type cutter struct {
 	l    net.Listener
 	to   string
@@ -81,7 +81,7 @@ func (c *cutter) enter(conns ...*net.TCPConn) bool {
 	return !c.down
 }
 
-// cut resets all connections that there are.
+// cut resets all current connections.
 func (c *cutter) cut() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -92,7 +92,7 @@ func (c *cutter) cut() {
 	clear(c.open)
 }
 
-// refuse cuts, and lets nobody in until told otherwise.
+// refuse resets all connections and accepts none until it is called with false.
 func (c *cutter) refuse(down bool) {
 	c.mu.Lock()
 	c.down = down

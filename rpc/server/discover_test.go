@@ -13,7 +13,7 @@ import (
 	"github.com/runnel-rpc/runnel/rpc/openrpc"
 )
 
-// described is what these tests want to know of an OpenRPC document.
+// described is the part of an OpenRPC document that these tests use.
 type described struct {
 	Methods []struct {
 		Name      string
@@ -32,7 +32,7 @@ type documented struct {
 	Result *struct{ Value json.RawMessage }
 }
 
-// params are those of the example as one object.
+// params returns those of the example as one object.
 func (d documented) params() object {
 	o := object{}
 	for _, p := range d.Params {
@@ -41,7 +41,7 @@ func (d documented) params() object {
 	return o
 }
 
-// discover asks a server for its document.
+// discover requests the document from a server.
 func discover(t *testing.T) (d described) {
 	t.Helper()
 	serve(t).dial(t).ok("rpc.discover", object{}, &d)
@@ -57,7 +57,7 @@ func (d described) examples(method string) []documented {
 	return nil
 }
 
-// make executes the sessions that an example names, as the examples of execute do.
+// make executes the sessions that an example names, with the examples of execute.
 func (d described) make(p *peer, e documented) {
 	p.t.Helper()
 	for _, made := range d.examples("execute") {
@@ -156,7 +156,7 @@ func TestDocumentedNotifications(t *testing.T) {
 	}
 }
 
-// steady is JSON in which all that differs from run to run or from machine to machine is the same.
+// steady replaces all that differs between runs and machines in JSON.
 func steady(t *testing.T, raw []byte) any {
 	t.Helper()
 	var v any
@@ -190,7 +190,7 @@ func steadyMember(o object, name string) any {
 		if number && n >= 0 || o[name] == nil {
 			return "a measure"
 		}
-	case "waiting_for_input": // as soon as the process has come so far
+	case "waiting_for_input": // depends on how far the process is
 		if o[name] == nil || o[name] == true {
 			return "whether it waits"
 		}

@@ -14,7 +14,7 @@ import (
 	"github.com/runnel-rpc/runnel/rpc/openrpc"
 )
 
-// contract is the OpenRPC document, as far as it tells what a server may say.
+// contract is the part of the OpenRPC document that describes the messages of a server.
 type contract struct {
 	Methods []struct {
 		Name   string
@@ -32,7 +32,7 @@ type contract struct {
 	}
 }
 
-// jsonSchema is what the document uses of JSON Schema.
+// jsonSchema is the part of JSON Schema that the document uses.
 type jsonSchema struct {
 	Ref        string `json:"$ref"`
 	Type       any
@@ -53,7 +53,7 @@ var theContract = sync.OnceValue(func() *contract {
 	return &c
 })
 
-// asDocumented checks what a server answers to any call of these tests.
+// asDocumented checks each reply of these tests.
 func (p *peer) asDocumented(method string, answer *message) {
 	p.t.Helper()
 	var err error
@@ -72,7 +72,8 @@ func (p *peer) asDocumented(method string, answer *message) {
 	}
 }
 
-// notifiedAsDocumented checks a notification. Of output there is too much to check all.
+// notifiedAsDocumented checks a notification. Only some of the output is checked, since there is
+// much of it.
 func (p *peer) notifiedAsDocumented(n *message) {
 	p.t.Helper()
 	c := theContract()
@@ -98,7 +99,7 @@ func (p *peer) notifiedAsDocumented(n *message) {
 	}
 }
 
-// tells reports why none of the errors, references to components, is e.
+// tells returns why e is none of the errors, which are references to components.
 func (c *contract) tells(errors []*jsonSchema, e *wireError) error {
 	for _, ref := range errors {
 		name := ref.Ref[strings.LastIndexByte(ref.Ref, '/')+1:]
@@ -117,8 +118,8 @@ func (c *contract) fits(s *jsonSchema, raw json.RawMessage) error {
 	return c.check(s, v)
 }
 
-// check reports why v is not as s says. A member that s does not know is an error: clients may
-// ignore it, but the document has to tell of all that the server sends.
+// check returns why v does not match s. A member that s does not have is an error: clients may
+// ignore it, but the document has to describe everything that the server sends.
 func (c *contract) check(s *jsonSchema, v any) error {
 	if s.Ref != "" {
 		return c.check(c.Components.Schemas[s.Ref[strings.LastIndexByte(s.Ref, '/')+1:]], v)
@@ -189,7 +190,7 @@ func (c *contract) checkMembers(s *jsonSchema, o object) error {
 	return nil
 }
 
-// allows reports whether a value of that type may stand here. Whole numbers are numbers, too.
+// allows reports whether a value of that type is allowed. An integer is a number too.
 func (s *jsonSchema) allows(name string) bool {
 	all, several := s.Type.([]any)
 	if !several {
@@ -198,7 +199,7 @@ func (s *jsonSchema) allows(name string) bool {
 	return slices.Contains(all, any(name)) || name == "integer" && slices.Contains(all, any("number"))
 }
 
-// typeName is the JSON Schema type of a value.
+// typeName returns the JSON Schema type of a value.
 func typeName(v any) string {
 	switch v := v.(type) {
 	case nil:

@@ -283,7 +283,7 @@ func TestSpawnFailures(t *testing.T) {
 		}
 	}
 	if m := p.call("pong", nil); m.Error != nil || len(p.pending) > 0 {
-		t.Errorf("%s, and %d events of what never was", m.text, len(p.pending))
+		t.Errorf("%s, and %d events of a session that does not exist", m.text, len(p.pending))
 	}
 	if n := s.registry.Running(); n != 0 {
 		t.Errorf("%d slots taken", n)

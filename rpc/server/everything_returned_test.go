@@ -12,7 +12,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// tree is a command with descendants that no SIGTERM ends, and a mark that all of them carry.
+// tree returns a command with descendants that ignore SIGTERM, and a mark that all of them have.
 func tree() (params object, mark string) {
 	mark = "RUNNEL_TREE=" + uuid.NewString()
 	script := `trap "" TERM HUP; sleep 1000 & (sleep 1000; :) & sh -c "sleep 1000; :" & echo ready; sleep 1000; :`
@@ -66,7 +66,7 @@ func TestFault6EverythingReturned(t *testing.T) {
 			}
 			again := s.dial(t)
 			if x := again.run(object{"command": "echo again"}); x.stdout() != "again\n" {
-				t.Errorf("the server is not well: %q", x.stdout())
+				t.Errorf("the server does not work any more: %q", x.stdout())
 			}
 		})
 	}
@@ -79,7 +79,7 @@ func closeWell(t *testing.T, p *peer) {
 	}
 }
 
-// inFlight leaves requests of every kind that wait.
+// inFlight sends requests of every kind that waits.
 func inFlight(p *peer, id string) {
 	p.request("wait", object{"session_id": id})
 	p.request("wait", object{"session_id": id, "timeout": 100, "capture_bytes": 10})
@@ -88,7 +88,7 @@ func inFlight(p *peer, id string) {
 	p.ok("status", object{"session_id": id}, nil) // all of them were begun
 }
 
-// expire runs another tree that a deadline ends.
+// expire runs another tree, which a deadline ends.
 func expire(t *testing.T, p *peer, deadline object, reason string) {
 	t.Helper()
 	params, mark := tree()
@@ -102,13 +102,13 @@ func expire(t *testing.T, p *peer, deadline object, reason string) {
 	p.reset()
 }
 
-// flood runs a command that writes without end, and reads nothing of it.
+// flood runs a command with endless output and reads none of it.
 func flood(p *peer) {
 	p.start(object{"command": "yes"})
 	p.start(object{"command": "exec yes >&2", "slow_client": "drop"})
 }
 
-// feedSleeper fills the stdin of a command that never reads it, pipe, queue and line.
+// feedSleeper fills the stdin of a command that never reads it: pipe, queue and pending writes.
 func feedSleeper(p *peer) {
 	id := p.start(object{"command": []string{"sleep", "1000"}, "stdin": "pipe"})
 	for range 3 {
@@ -183,7 +183,7 @@ func TestFault6PanicReturnsEverything(t *testing.T) {
 				} else if wait {
 					break
 				} else {
-					p.fails(-32003, "execute", params) // it runs, and the connection holds it
+					p.fails(-32003, "execute", params) // it runs, attached to the connection
 					break
 				}
 			}
@@ -196,7 +196,7 @@ func TestFault6PanicReturnsEverything(t *testing.T) {
 			}
 			again := s.dial(t)
 			if x := again.run(object{"command": "echo again"}); x.stdout() != "again\n" {
-				t.Errorf("the server is not well: %q", x.stdout())
+				t.Errorf("the server does not work any more: %q", x.stdout())
 			}
 			again.reset()
 		})

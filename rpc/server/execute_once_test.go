@@ -128,7 +128,7 @@ func TestFailedExecuteTwice(t *testing.T) {
 	}
 	for _, p := range peers {
 		if n := len(p.pending); n > 0 {
-			t.Errorf("%d messages of what did not start: %s", n, p.pending[0].text)
+			t.Errorf("%d messages about a session that did not start: %s", n, p.pending[0].text)
 		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// known are the codes that an answer may have.
+// known are the error codes that a reply may have.
 var known = map[int]bool{-32700: true, -32600: true, -32601: true, -32602: true, -32001: true, -32002: true, -32003: true, -32004: true, -32005: true,
 	-32006: true, -32007: true, -32008: true, -32009: true, -32010: true, -32800: true}
 
@@ -47,7 +47,7 @@ func TestGarbage(t *testing.T) {
 		for i := range frames {
 			message := garbage(r, seeds)
 			p.send("%s", message)
-			// The answer, if there is one, comes before that to a request that surely has one.
+			// The reply, if there is one, is ahead of the reply to a request that always has one.
 			end := fmt.Sprintf(`"end %d"`, i)
 			p.send(`{"jsonrpc":"2.0","id":%s,"method":"pong"}`, end)
 			p.good(p.reply(end))
@@ -72,7 +72,7 @@ func TestGarbage(t *testing.T) {
 	}
 }
 
-// mayBeSilent reports whether a message may have no answer, or a later one: a notification, or a
+// mayBeSilent reports whether a message may have no reply, or a later one: a notification, or a
 // batch that waits.
 func mayBeSilent(message string) bool {
 	var v any
@@ -84,7 +84,7 @@ func mayBeSilent(message string) bool {
 	return isObject || isBatch
 }
 
-// garbage is a random text message.
+// garbage returns a random text message.
 func garbage(r *rand.Rand, seeds []string) string {
 	switch r.IntN(6) {
 	case 0: // any characters

@@ -23,7 +23,7 @@ func TestWaitingForInput(t *testing.T) {
 		p.ok("read", object{"session_id": id, "timeout": 0}, &rd)
 		for _, in := range []rpc.InputState{st.InputState, rd.InputState} {
 			if in.WaitingForInput != nil && !*in.WaitingForInput {
-				t.Error("false is told, which nobody can know")
+				t.Error("waiting_for_input is false, which is never known")
 			}
 		}
 		return st.InputState, rd.InputState

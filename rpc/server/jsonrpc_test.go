@@ -101,12 +101,12 @@ func TestIDsAreEchoed(t *testing.T) {
 		for _, method := range []string{"pong", "nope", "execute"} {
 			p.send(`{"jsonrpc":"2.0","id":%s,"method":%q}`, id, method)
 			if m := p.any(); string(m.ID) != id {
-				t.Errorf("%s: %s came back as %s", method, id, m.text)
+				t.Errorf("%s: the id %s is echoed as %s", method, id, m.text)
 			}
 		}
 		p.send(`[{"jsonrpc":"2.0","id":%s,"method":"pong"}]`, id)
 		if m := p.any(); len(m.batch) != 1 || string(m.batch[0].ID) != id {
-			t.Errorf("in a batch %s came back as %s", id, m.text)
+			t.Errorf("in a batch the id %s is echoed as %s", id, m.text)
 		}
 	}
 }
@@ -248,7 +248,7 @@ func TestDuplicateIDs(t *testing.T) {
 	}
 }
 
-// id8 is the id of the peer's first running session.
+// id8 returns the id of the peer's first running session.
 func id8(p *peer) string {
 	var r struct {
 		Sessions []struct {

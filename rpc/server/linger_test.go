@@ -12,7 +12,7 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// kept starts a session on a connection of its own that is gone when it returns.
+// kept starts a session on a connection of its own, which is closed when it returns.
 func (s *service) kept(t *testing.T, params object) (id string) {
 	t.Helper()
 	p := s.dial(t)
@@ -73,7 +73,7 @@ func TestSessionEndedWhileDetached(t *testing.T) {
 	})
 }
 
-// readMore reads once and takes what came.
+// readMore reads once and takes the events.
 func (p *peer) readMore(t *testing.T, x *transcript, params object) (last int64, done bool) {
 	t.Helper()
 	var r rpc.ReadResult
@@ -89,7 +89,7 @@ func (p *peer) readMore(t *testing.T, x *transcript, params object) (last int64,
 	return r.LastSeq, r.Done
 }
 
-// state is a session's, by a connection that has nothing to do with it.
+// state returns a session's state, requested on a connection that is not attached.
 func (p *peer) state(id string) string {
 	p.t.Helper()
 	var st rpc.SessionStatus
@@ -97,7 +97,7 @@ func (p *peer) state(id string) string {
 	return st.State
 }
 
-// lingered waits for the end of a session, holding it by nothing, and checks that it was left alone
+// lingered waits for the end of a session without keeping it alive, and checks that it lasted
 // for linger.
 func (p *peer) lingered(id string, since time.Time, linger time.Duration) {
 	p.t.Helper()
@@ -159,14 +159,14 @@ func TestLingerDoesNotRunWhileAttached(t *testing.T) {
 	for _, hold := range held {
 		id := p.start(with(sleeper, "linger", linger.Seconds()))
 		release := hold(id)
-		q.ok("pong", nil, nil) // requests are begun in order: now it holds
+		q.ok("pong", nil, nil) // requests begin in order, so the other one has begun
 		p.ok("detach", object{"session_id": id}, nil)
 		releases[id] = release
 	}
 	time.Sleep(4 * linger)
 	for id := range releases {
 		if state := watch.state(id); state != "running" {
-			t.Errorf("%s while held", state)
+			t.Errorf("the state is %s while attached", state)
 		}
 	}
 	for id, release := range releases {
@@ -198,7 +198,7 @@ func TestExecuteWithWaitKeepsSession(t *testing.T) {
 	}
 }
 
-// pends sends a request that waits. To release it is to cancel it, and to see it end by that code.
+// pends sends a request that waits. release cancels it and checks the code of its reply.
 func (p *peer) pends(code int, method string, params object) (release func()) {
 	p.t.Helper()
 	asked := p.request(method, params)

@@ -13,7 +13,7 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// listed is one page of a list, by the ids.
+// listed is one page of a list, with the ids only.
 func (p *peer) listed(params object) (ids []string, r rpc.ListResult) {
 	p.t.Helper()
 	p.ok("list", params, &r)
@@ -35,7 +35,7 @@ func (p *peer) pages(params object) (ids []string, pages int) {
 	}
 }
 
-// finished runs true to its end, with what params add, and returns its id.
+// finished runs true with additional params, and returns its id.
 func (p *peer) finished(params object) string {
 	p.t.Helper()
 	id := uuid.NewString()
@@ -70,7 +70,7 @@ func TestListInPages(t *testing.T) {
 	if r.Truncated || r.Next == "" {
 		t.Errorf("%+v", r)
 	}
-	for range 12 { // drives the three oldest out, and comes before the first page
+	for range 12 { // evicts the three oldest, and is listed before the first page
 		p.finished(object{})
 	}
 	next := r.Next
@@ -78,11 +78,11 @@ func TestListInPages(t *testing.T) {
 	if got := append(page, rest...); !slices.Equal(got, want[:8]) {
 		t.Errorf("%q, want %q", got, want[:8])
 	}
-	for range 20 { // the session of the place itself goes, too
+	for range 20 { // removes the session of next, too
 		p.finished(object{})
 	}
 	if ids, r := p.listed(object{"after": next}); len(ids) != 0 || r.Next != "" {
-		t.Errorf("behind what is gone: %q", ids)
+		t.Errorf("after a removed session: %q", ids)
 	}
 }
 

@@ -24,10 +24,10 @@ import (
 // machine.
 const patience = 40 * time.Second
 
-// returnTime is how soon everything that was used has to be given back.
+// returnTime is how soon all resources have to be released.
 const returnTime = 5 * time.Second
 
-// The tests are for Linux only: what they made they look at in /proc.
+// The tests are for Linux only: they inspect processes and descriptors in /proc.
 
 // TestMain fails if the tests leave a goroutine, a descriptor or a child behind.
 func TestMain(m *testing.M) {
@@ -56,8 +56,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// host holds the sessions of most tests: by what RUNNEL_TEST_CONTAINMENT says, else by process
-// groups alone.
+// host starts the sessions of most tests, with the containment of RUNNEL_TEST_CONTAINMENT, else
+// with process groups.
 var host *process.Host
 
 func openHost() int {
@@ -73,7 +73,7 @@ func openHost() int {
 	return 0
 }
 
-// holdings are what a process holds that has to be given back.
+// holdings are the resources of a process that have to be released.
 type holdings struct {
 	goroutines  int
 	descriptors []string // without those of the runtime, which it opens once
@@ -92,21 +92,21 @@ func (h holdings) String() string {
 	return fmt.Sprintf("%d goroutines, descriptors %v, children %v", h.goroutines, h.descriptors, h.children)
 }
 
-// returned fails the test if within returnTime what is held is not down to what it was.
+// returned fails the test if the resources are not down to what they were within returnTime.
 func returned(t testing.TB, before holdings) {
 	t.Helper()
 	var after holdings
 	if !pollFor(returnTime, func() bool { after = holding(); return after.within(before) }) {
-		t.Errorf("not given back\nbefore: %v\nafter:  %v", before, after)
+		t.Errorf("not released\nbefore: %v\nafter:  %v", before, after)
 		_ = pprof.Lookup("goroutine").WriteTo(os.Stderr, 1)
 	}
 }
 
-// together are the names of the tests that run beside others.
+// together are the names of the tests that run in parallel.
 var together sync.Map
 
-// beside lets a test that mostly waits run beside others, behind all that do not. What it left
-// behind can only be counted when all of them are over.
+// beside makes a test that mostly waits run in parallel with others, after all that do not.
+// Resources can be counted only when all of them have ended.
 func beside(t *testing.T) {
 	together.Store(t.Name(), true)
 	t.Parallel()
@@ -119,7 +119,7 @@ func alone(t testing.TB) bool {
 	return !ok
 }
 
-// descriptors lists our own, as fd:target.
+// descriptors lists those of this process, as fd:target.
 func descriptors() (list []string) {
 	entries, _ := os.ReadDir("/proc/self/fd")
 	for _, e := range entries {
@@ -132,13 +132,13 @@ func descriptors() (list []string) {
 }
 
 // ofHost reports whether the host of all tests keeps a file open: a control group that it uses
-// again, a program for a second after its exec, or the children list of a thread, of which it keeps
-// at most 16.
+// again, a program for a second after its exec, or the children list of a thread, of which it
+// keeps at most 16.
 func ofHost(target string) bool {
 	return strings.Contains(target, "/runnel-") || strings.HasPrefix(target, "/usr/") || strings.HasSuffix(target, "/children")
 }
 
-// children lists ours as pid:state.
+// children lists those of this process as pid:state.
 func children() (list []string) {
 	for pid := range processes() {
 		if fields := stat(pid); len(fields) > 1 && fields[1] == strconv.Itoa(os.Getpid()) {
@@ -148,7 +148,7 @@ func children() (list []string) {
 	return list
 }
 
-// processes are the ids of all there are.
+// processes iterates over all process ids.
 func processes() func(func(int) bool) {
 	return func(yield func(int) bool) {
 		entries, _ := os.ReadDir("/proc")
@@ -160,7 +160,7 @@ func processes() func(func(int) bool) {
 	}
 }
 
-// stat is what /proc/PID/stat says behind the name: state, parent, group, session, …
+// stat returns the fields of /proc/PID/stat after the name: state, parent, group, session, …
 func stat(pid int) []string {
 	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -174,8 +174,8 @@ func alive(pid int) bool {
 	return len(fields) > 0 && !slices.Contains([]string{"Z", "X"}, fields[0])
 }
 
-// marked lists the living processes that have mark in their environment: a whole tree, wherever it
-// went.
+// marked lists the living processes that have mark in their environment: a whole tree, in
+// whatever groups.
 func marked(mark string) (pids []int) {
 	for pid := range processes() {
 		env, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
@@ -186,7 +186,7 @@ func marked(mark string) (pids []int) {
 	return pids
 }
 
-// poll waits for ok, no longer than patience.
+// poll waits for ok, at most for patience.
 func poll(ok func() bool) bool { return pollFor(patience, ok) }
 
 func pollFor(d time.Duration, ok func() bool) bool {

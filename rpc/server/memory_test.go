@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// memoryRate is how many bytes of memory one sample of the profile stands for.
+// memoryRate is how many bytes of memory one sample of the profile represents.
 const memoryRate = 64 << 10
 
 func init() { runtime.MemProfileRate = memoryRate }
 
-// flat runs f and fails if meanwhile the live heap of this process, which is the server's and the
-// clients', grew by more than bound.
+// flat runs f and fails if the live heap of this process, which has the server and the clients,
+// grows by more than bound meanwhile.
 func flat(t *testing.T, bound int64, f func()) {
 	t.Helper()
 	base := live()
@@ -42,9 +42,9 @@ func flat(t *testing.T, bound int64, f func()) {
 	f()
 }
 
-// liveAtMost is live. Where that is more than bound it looks again: what is allocated while a
-// collection marks counts as reachable until the next one, which on a loaded machine is a lot of
-// garbage. What is held is there each time.
+// liveAtMost is live, but repeats it if the result exceeds bound: what is allocated while a
+// collection marks counts as reachable until the next one, which on a loaded machine is much
+// garbage. What is really reachable is found each time.
 func liveAtMost(bound int64) int64 {
 	least := live()
 	for i := 0; i < 4 && least > bound; i++ {
@@ -53,9 +53,9 @@ func liveAtMost(bound int64) int64 {
 	return least
 }
 
-// live is how much of the heap was reachable at the last collection, as the profile tells it: the
-// heap's own figures hold what has become garbage while it was collected, which is a lot where
-// output flows.
+// live returns how much of the heap was reachable at the last collection, from the profile: the
+// figures of the runtime include what has become garbage during the collection, which is much
+// while output flows.
 func live() int64 {
 	runtime.GC()
 	records := make([]runtime.MemProfileRecord, 10000)

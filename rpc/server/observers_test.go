@@ -43,7 +43,7 @@ func TestTake(t *testing.T) {
 	}
 	other.ok("pong", nil, nil)
 	if len(other.pending) > 0 {
-		t.Errorf("who was detached got %.300s", other.pending[0].text)
+		t.Errorf("a detached connection got %.300s", other.pending[0].text)
 	}
 }
 
@@ -163,7 +163,7 @@ func TestObserversAtDifferentPositions(t *testing.T) {
 	if len(x.gaps) > 0 {
 		t.Errorf("one under block lost %+v", x.gaps)
 	}
-	// Those who come now: the log reaches back to oldest.
+	// Connections that attach now get the log from oldest on.
 	var first rpc.AttachResult
 	for i, after := range []int64{0, 1, 1000, size - 5, size - 100000} {
 		p := s.dial(t)
@@ -232,7 +232,7 @@ func TestSlowObserverWithBlock(t *testing.T) {
 		owner.ok("write", object{"session_id": x.id, "data": "\n"}, nil)
 		owner.standsStill(x)
 		if x.seq < 1<<19 || x.seq > 3<<20 {
-			t.Errorf("it stands still at %d", x.seq)
+			t.Errorf("the output stops at %d", x.seq)
 		}
 		switch leave {
 		case "detach":
@@ -257,7 +257,7 @@ func TestSlowObserverWithBlock(t *testing.T) {
 	}
 }
 
-// standsStill takes what comes of a session until, for a while, the process has got nothing out.
+// standsStill takes the events of a session until its process has written nothing for a while.
 func (p *peer) standsStill(x *transcript) {
 	p.t.Helper()
 	for before := int64(-1); before < x.seq; {
@@ -266,6 +266,6 @@ func (p *peer) standsStill(x *transcript) {
 		p.takeAll(x)
 	}
 	if x.record != nil {
-		p.t.Fatalf("nothing held it up: %+v", x.record)
+		p.t.Fatalf("nothing blocked the process: %+v", x.record)
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/coder/websocket"
 )
 
-// oldClient is a client of the Python original, with nothing but what one of those had: a socket,
-// JSON objects, ids that are strings, and no idea of seq, partial output or session_id.
+// oldClient is a client of the Python original, with only what one of those had: a socket, JSON
+// objects, ids that are strings, and no knowledge of seq, partial output or session_id.
 type oldClient struct {
 	t         *testing.T
 	ws        *websocket.Conn
@@ -59,7 +59,7 @@ func (c *oldClient) recv() map[string]any {
 	return m
 }
 
-// sendRequest returns the result, and keeps the notifications that came before it.
+// sendRequest returns the result, and keeps the notifications that arrive before it.
 func (c *oldClient) sendRequest(method string, params map[string]any) map[string]any {
 	c.t.Helper()
 	c.n++
@@ -87,7 +87,7 @@ func (c *oldClient) sendRequest(method string, params map[string]any) map[string
 	}
 }
 
-// event is the next notification of that method, past all others.
+// event returns the next notification of that method and skips others.
 func (c *oldClient) event(method string, other func(params map[string]any)) map[string]any {
 	c.t.Helper()
 	for {
@@ -278,6 +278,6 @@ func TestOldClientPython(t *testing.T) {
 	}
 	p := s.dial(t)
 	if x := p.run(object{"command": "printenv PYTHONUNBUFFERED"}); x.stdout() != "" {
-		t.Errorf("where it is not the old path: %q", x.stdout())
+		t.Errorf("on the other path: %q", x.stdout())
 	}
 }

@@ -63,7 +63,7 @@ func TestReplyComesBeforeEvents(t *testing.T) {
 		for x.record == nil {
 			m := p.any()
 			if m.Method == "" {
-				t.Fatalf("the reply to wait came at %d", x.seq)
+				t.Fatalf("the reply to wait arrived at %d", x.seq)
 			}
 			if err := x.take(m); err != nil {
 				t.Fatal(err)
@@ -95,7 +95,7 @@ func TestEventsComeInOrder(t *testing.T) {
 	say("one")
 	heard("one")
 	p.ok("control", object{"type": "PAUSE"}, nil)
-	say("two") // it is stopped and does not read it
+	say("two") // the process is stopped and does not read it
 	p.ok("control", object{"type": "RESUME"}, nil)
 	heard("two")
 	p.ok("control", object{"type": "PAUSE"}, nil)
@@ -169,7 +169,7 @@ func TestRepliesAreAheadOfOutput(t *testing.T) {
 		p.pending = nil
 		most = max(most, bytes)
 	}
-	if most > 6<<20 { // what the kernel takes at most; the logs hold twice as much
+	if most > 6<<20 { // the most that the kernel takes; the logs have twice as much
 		t.Errorf("%d KiB before a reply", most>>10)
 	}
 }

@@ -46,7 +46,7 @@ func TestFault3StreamDeadlineForReal(t *testing.T) {
 	if x.record.Reason != "exited" || x.stderr() != strings.Repeat("x\n", 6) {
 		t.Errorf("%+v", x.record)
 	}
-	// The server's default holds where none is given, and null and 0 are none.
+	// Without a timeout the server's default applies; null and 0 mean none.
 	s = serve(t, func(set *settings) { set.Server.Defaults.StreamTimeout = 200 * time.Millisecond })
 	p = s.dial(t)
 	if x := p.run(object{"command": "exec sleep 1000"}); x.record.Reason != "stream_timeout" {
@@ -116,7 +116,7 @@ func TestFault5LongLines(t *testing.T) {
 					truncated, dropped = 1, int64(n-bound)
 				}
 				if x.stdout() != want {
-					t.Errorf("bound %d, line %d, newline %v: %d bytes came of %d", bound, n, newline, len(x.stdout()), len(want))
+					t.Errorf("bound %d, line %d, newline %v: received %d bytes of %d", bound, n, newline, len(x.stdout()), len(want))
 				}
 				o := x.record.Output
 				if o.TruncatedLines != truncated || o.DroppedBytes != dropped || o.StdoutBytes != int64(len(content)) {
@@ -126,14 +126,14 @@ func TestFault5LongLines(t *testing.T) {
 
 				params["overflow"] = "split"
 				if x = p.run(params); x.stdout() != content || x.record.Output.TruncatedLines != 0 {
-					t.Errorf("split, bound %d, line %d, newline %v: %d bytes came of %d", bound, n, newline, len(x.stdout()), len(content))
+					t.Errorf("split, bound %d, line %d, newline %v: received %d bytes of %d", bound, n, newline, len(x.stdout()), len(content))
 				}
 			}
 		}
 	}
 }
 
-// checkFlags looks at how a truncated line is marked.
+// checkFlags checks how a truncated line is marked.
 func checkFlags(t *testing.T, x *transcript, truncated, newline bool, dropped int64) {
 	t.Helper()
 	flagged, said := 0, int64(0)
@@ -153,7 +153,7 @@ func checkFlags(t *testing.T, x *transcript, truncated, newline bool, dropped in
 		}
 	}
 	if (flagged == 1) != truncated || newline && said != dropped {
-		t.Errorf("%d lines flagged, %d bytes said to be dropped of %d", flagged, said, dropped)
+		t.Errorf("%d lines flagged, %d dropped bytes reported of %d", flagged, said, dropped)
 	}
 }
 
@@ -165,7 +165,7 @@ func TestFault5EndlessLine(t *testing.T) {
 	for _, overflow := range []string{"truncate", "split"} {
 		n := size
 		if raceEnabled && overflow == "split" {
-			n = size / 10 // all of it goes through the client
+			n = size / 10 // the client gets all of it
 		}
 		x := &transcript{id: uuid.NewString()}
 		if overflow == "split" {
@@ -282,7 +282,7 @@ func TestEveryByte(t *testing.T) {
 	}
 }
 
-// writeLines fills a file with lines of any length, some of them not short, and returns its sum.
+// writeLines writes a file with lines of various lengths, and returns its sum.
 func writeLines(t *testing.T, file string, size int64) string {
 	t.Helper()
 	f, err := os.Create(file)

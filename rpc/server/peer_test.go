@@ -21,8 +21,8 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// peer is a raw client: it sends text as it is and reads a message when it is asked for one, and
-// only then.
+// peer is a raw client. It sends text unchanged, and reads a message only when it is asked for
+// one.
 type peer struct {
 	t       testing.TB
 	ws      *websocket.Conn
@@ -55,7 +55,7 @@ func (s *service) dial(t testing.TB, path ...string) *peer {
 	return p
 }
 
-// tryDial connects and reads nothing. On a refusal the peer has the response.
+// tryDial connects and reads nothing. After a refusal the peer has the response.
 func (s *service) tryDial(t testing.TB, d dialing) (*peer, error) {
 	t.Helper()
 	p := &peer{t: t}
@@ -113,7 +113,7 @@ func (p *peer) write(typ websocket.MessageType, b []byte) error {
 	return p.ws.Write(ctx, typ, b)
 }
 
-// read reads the next message off the socket.
+// read reads the next message.
 func (p *peer) read() (*message, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -142,8 +142,8 @@ func (p *peer) read() (*message, error) {
 	return m, m.parse(b)
 }
 
-// outputHead begins every process.output of the server. Tests read a lot of those, so they are not
-// decoded before somebody wants to know.
+// outputHead begins every process.output of the server. Tests read many of those, so they are
+// decoded only when needed.
 const outputHead = `{"jsonrpc":"2.0","method":"process.output","params":`
 
 func (m *message) parse(b []byte) error {
@@ -171,7 +171,7 @@ func (m *message) parse(b []byte) error {
 	return nil
 }
 
-// next is the next message that ok wants; the others wait for their turn.
+// next returns the next message that ok accepts, and keeps the others.
 func (p *peer) next(what string, ok func(*message) bool) *message {
 	p.t.Helper()
 	for i, m := range p.pending {
@@ -202,19 +202,19 @@ func (p *peer) notification(method string) *message {
 	return p.next(method, func(m *message) bool { return m.Method == method })
 }
 
-// event is the next event of that method of a session.
+// event returns the next event of that method of a session.
 func (p *peer) event(method, session string) *message {
 	p.t.Helper()
 	return p.next(method, func(m *message) bool { return m.Method == method && m.session == session })
 }
 
-// reply is the answer under an id, as raw JSON.
+// reply returns the reply with an id, which is raw JSON.
 func (p *peer) reply(id string) *message {
 	p.t.Helper()
 	return p.next("the reply to "+id, func(m *message) bool { return m.Method == "" && string(m.ID) == id })
 }
 
-// request sends a request under an id of its own, which it returns.
+// request sends a request with a new id, which it returns.
 func (p *peer) request(method string, params any) string {
 	p.t.Helper()
 	p.ids++
@@ -271,7 +271,7 @@ func (p *peer) decode(raw json.RawMessage, v any) {
 	}
 }
 
-// text is params as JSON: a string is that already.
+// text returns params as JSON. A string is JSON already.
 func text(params any) string {
 	if s, ok := params.(string); ok {
 		return s
@@ -297,7 +297,7 @@ func with(o object, more ...any) object {
 	return all
 }
 
-// start executes and returns the new session's id.
+// start executes and returns the id of the new session.
 func (p *peer) start(params object) string {
 	p.t.Helper()
 	var r rpc.ExecuteResult
@@ -341,7 +341,7 @@ func (p *peer) follow(x *transcript) {
 	}
 }
 
-// completed waits for the completion record and reads over all else of the session.
+// completed waits for the completion record and skips the other events of the session.
 func (p *peer) completed(id string) *rpc.Completion {
 	p.t.Helper()
 	var rec rpc.Completion
@@ -349,12 +349,12 @@ func (p *peer) completed(id string) *rpc.Completion {
 	return &rec
 }
 
-// transcript is what a connection was told of a session, checked as it comes: places follow each
-// other without a hole, the record is the last.
+// transcript collects the events of a session on a connection and checks them: positions follow
+// each other without a hole, and the record is the last event.
 type transcript struct {
 	id      string
 	seq     int64
-	said    []string // the methods, outputs of one type in a row as one
+	said    []string // methods; consecutive outputs of one type are one
 	outputs []rpc.Output
 	bytes   map[string]int64
 	data    map[string][]byte
@@ -368,7 +368,7 @@ func (x *transcript) stderr() string { return string(x.data["stderr"]) }
 
 func (x *transcript) take(m *message) error {
 	if x.record != nil {
-		return fmt.Errorf("%s behind process.completed", m.Method)
+		return fmt.Errorf("%s after process.completed", m.Method)
 	}
 	var at struct{ Seq int64 }
 	size := int64(1)
@@ -446,14 +446,14 @@ func (x *transcript) output(o *rpc.Output) ([]byte, error) {
 	return data, nil
 }
 
-// reset ends the connection by RST: no close frame, no FIN.
+// reset ends the connection by RST, without a close frame or a FIN.
 func (p *peer) reset() {
 	_ = p.tcp.SetLinger(0)
 	_ = p.tcp.Close()
 	_ = p.ws.CloseNow()
 }
 
-// over reads to the end of the connection and returns why it ended.
+// over reads until the connection ends and returns the error.
 func (p *peer) over() error {
 	for {
 		if _, err := p.read(); err != nil {
@@ -470,7 +470,7 @@ func (p *peer) closed(code websocket.StatusCode) {
 	}
 }
 
-// quick is for what has to come soon; it waits no longer than patience all the same.
+// quick fails if f takes longer than d.
 func quick(t testing.TB, d time.Duration, what string, f func()) {
 	t.Helper()
 	begin := time.Now()

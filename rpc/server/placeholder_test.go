@@ -17,7 +17,7 @@ import (
 // whether a command waits for input (<waiting>). They are numbered in the order in which they
 // occur.
 type placeholders struct {
-	client string            // all that the client says: its own ids are the same in each run
+	client string            // all messages of the client, whose ids are the same in each run
 	names  map[string]string // of values
 	values map[string]string // of names
 	counts map[string]int    // by kind
@@ -35,12 +35,12 @@ func newPlaceholders(a *txtar.Archive) *placeholders {
 
 const anyUUID = `[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}`
 
-// varying finds what hide replaces: a member of an object, or an id wherever it stands. The largest
-// size in memory is a number or null as it happens: the kernel does not always tell it truly.
+// varying matches what hide replaces: a member of an object, or an id anywhere. The largest
+// memory size is a number or null, since the kernel does not always report it.
 var varying = regexp.MustCompile(`"(?:connection_id":"` + anyUUID + `"|next":"\d+"|pid":\d+|pgid":\d+|(?:execution|user|system)_time":[-+.e\d]+` +
 	`|started_at":"[^"]+"|max_rss_bytes":(?:\d+|null)|waiting_for_input":(?:true|null)|min_nice":-?\d+)|` + anyUUID)
 
-// hide puts placeholders into what the server said.
+// hide replaces values by placeholders in a message of the server.
 func (p *placeholders) hide(text string) string {
 	session := ""
 	return varying.ReplaceAllStringFunc(text, func(found string) string {
@@ -55,7 +55,7 @@ func (p *placeholders) hide(text string) string {
 			return field + `:"` + p.name("place", strings.Trim(value, `"`)) + `"`
 		case field == `"pid"` || field == `"pgid"`:
 			return field + ":" + p.name("pid", session+" "+value) // a number may be used again
-		case field == `"waiting_for_input"`: // as soon as the process has come so far
+		case field == `"waiting_for_input"`: // depends on how far the process is
 			return field + ":<waiting>"
 		case field == `"max_rss_bytes"`:
 			return field + ":<bytes>"
@@ -66,7 +66,7 @@ func (p *placeholders) hide(text string) string {
 	})
 }
 
-// id leaves an id as it is that the client made.
+// id returns the placeholder of an id, or the id itself if the client made it.
 func (p *placeholders) id(kind, id string) string {
 	if strings.Contains(p.client, id) {
 		return id
@@ -85,11 +85,11 @@ func (p *placeholders) name(kind, value string) string {
 
 var placeholder = regexp.MustCompile(`<(?:session|connection|place) \d+>`)
 
-// fill puts the values back into what the client says.
+// fill replaces placeholders by their values in a message of the client.
 func (p *placeholders) fill(t *testing.T, line string) string {
 	return placeholder.ReplaceAllStringFunc(line, func(name string) string {
 		if p.values[name] == "" {
-			t.Fatalf("%s has not come up yet", name)
+			t.Fatalf("%s has no value yet", name)
 		}
 		return p.values[name]
 	})

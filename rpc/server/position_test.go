@@ -12,12 +12,12 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// layout is what a client was told, a byte for each place: what it holds, and which stream it is
-// of, or '*' for an event.
+// layout is a log as a client gets it, with a byte for each position: the output, and which
+// stream it is of, or '*' for an event.
 type layout struct {
 	begin, seq     int64
 	data, kinds    []byte
-	text, replaced string // as told, and U+FFFD as '?' for each that counts
+	text, replaced string // as received, with '?' for each U+FFFD that is counted
 	said           []string
 	over           bool
 }
@@ -52,7 +52,7 @@ func (l *layout) take(p *peer, m *message) {
 	}
 }
 
-// attached is the log behind a place, by attach.
+// attached returns the log after a position, by attach.
 func (p *peer) attached(id string, after int64) *layout {
 	p.t.Helper()
 	l := newLayout(after)
@@ -63,7 +63,7 @@ func (p *peer) attached(id string, after int64) *layout {
 	return l
 }
 
-// readAll is the log behind a place, by reads of at most n bytes.
+// readAll returns the log after a position, by reads of at most n bytes.
 func (p *peer) readAll(id string, after, n int64) *layout {
 	p.t.Helper()
 	l := newLayout(after)
@@ -82,7 +82,7 @@ func (p *peer) readAll(id string, after, n int64) *layout {
 	return l
 }
 
-// mixture runs a session of some of everything, whose log is the same each time.
+// mixture runs a session with all kinds of output, whose log is always the same.
 func (p *peer) mixture(encoding string) (id string) {
 	p.t.Helper()
 	steps := []string{`printf 'aé\n€b\n'`, `printf '😀x' >&2`, `printf 'é\nlast' >&2`, `printf '😀'`, `printf '€\n'`}

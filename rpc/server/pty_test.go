@@ -24,7 +24,7 @@ import (
 
 var small = object{"rows": 24, "cols": 80}
 
-// screen collects what a terminal shows.
+// screen collects the output of a terminal.
 type screen struct {
 	p  *peer
 	id string
@@ -42,7 +42,7 @@ func (p *peer) terminal(params object) *screen {
 
 func (s *screen) shown() string { return string(s.x.data["pty"]) }
 
-// wants reads until text is shown behind what was shown at the last call.
+// wants reads until the output after the last call contains text.
 func (s *screen) wants(text string) string {
 	s.p.t.Helper()
 	from := len(s.shown())
@@ -174,7 +174,7 @@ func TestPTYKeys(t *testing.T) {
 	p := s.dial(t)
 	c := p.terminal(object{"command": `stty -echoctl; trap : INT; echo ready; sleep 1000; cat; echo next; cat; exit 4`})
 	c.wants("ready\r\n")
-	eventually(t, "the sleep ends by Ctrl-C", func() bool { // the first may come before it runs
+	eventually(t, "the sleep ends by Ctrl-C", func() bool { // the first Ctrl-C may be typed before it runs
 		c.types("\x03")
 		return !pollFor(100*time.Millisecond, func() bool { return s.registry.Running() == 0 }) && !sleeping(p, c.id)
 	})
@@ -191,7 +191,7 @@ func TestPTYKeys(t *testing.T) {
 	p.fails(-32006, "write", object{"session_id": c.id, "data": "x"})
 }
 
-// sleeping says whether a session has a sleep among its processes.
+// sleeping reports whether a session has a sleep among its processes.
 func sleeping(p *peer, id string) bool {
 	var st rpc.SessionStatus
 	p.ok("status", object{"session_id": id}, &st)
@@ -239,7 +239,8 @@ func TestPTYIsExact(t *testing.T) {
 	}
 }
 
-// jobs are typed into an interactive shell: groups of their own, some deaf to SIGTERM and SIGHUP.
+// jobs are typed into an interactive shell: process groups, some of which ignore SIGTERM and
+// SIGHUP.
 const jobs = `sleep 1000 & (trap "" TERM HUP INT; sleep 1000; :) & sleep 1000 | sleep 1000 & sleep 1000 & kill -STOP $!
 echo re''ady; sleep 1000
 `
@@ -254,8 +255,8 @@ func (p *peer) jobs(params object) (c *screen, mark string) {
 	return c, mark
 }
 
-// interrupts types Ctrl-C until the job in the foreground is gone. It waits for the job to be
-// there: a shell that is interrupted while it puts one there leaves it behind.
+// interrupts types Ctrl-C until the job in the foreground has ended. It first waits for the job:
+// a shell that is interrupted while it starts a job may leave it running.
 func (s *screen) interrupts(mark string) {
 	s.p.t.Helper()
 	eventually(s.p.t, "a job is in the foreground", func() bool { return slices.ContainsFunc(marked(mark), inForeground) })
@@ -266,7 +267,8 @@ func (s *screen) interrupts(mark string) {
 	})
 }
 
-// inForeground says whether a process is a sleep of the group that its terminal listens to.
+// inForeground reports whether a process is a sleep in the foreground process group of its
+// terminal.
 func inForeground(pid int) bool {
 	const group, foreground = 2, 5
 	name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
@@ -293,7 +295,7 @@ func TestFault6PTYReturnsEverything(t *testing.T) {
 		},
 		"exit": func(t *testing.T, p *peer, c *screen, mark string) {
 			c.interrupts(mark)
-			eventually(t, "the shell exits", func() bool { // which it is told again while jobs are stopped
+			eventually(t, "the shell exits", func() bool { // it needs a second exit while jobs are stopped
 				p.call("write", object{"session_id": c.id, "data": "exit\n"})
 				return pollFor(100*time.Millisecond, func() bool { return s.registry.Running() == 0 })
 			})
@@ -354,7 +356,7 @@ func TestPTYPause(t *testing.T) {
 	all := len(marked(mark))
 	eventually(t, "one is stopped", func() bool { return stopped() == 1 })
 	p.ok("control", object{"type": "PAUSE"}, nil)
-	if host.Containment() != process.Cgroup { // who is frozen shows no state of its own
+	if host.Containment() != process.Cgroup { // a frozen process has no state of its own
 		eventually(t, "all are stopped", func() bool { return stopped() == all })
 	}
 	p.ok("control", object{"type": "RESUME"}, nil)
@@ -363,7 +365,7 @@ func TestPTYPause(t *testing.T) {
 	c.types("echo do''ne\n")
 	c.wants("done\r\n")
 	if n := strings.Count(c.shown(), "Stopped"); n > 1 {
-		t.Errorf("the shell tells of %d stopped jobs: %q", n, c.shown())
+		t.Errorf("the shell reports %d stopped jobs: %q", n, c.shown())
 	}
 	p.ok("cancel", nil, nil)
 }

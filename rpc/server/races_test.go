@@ -20,7 +20,7 @@ import (
 // registry. Each reply is one of the protocol, and in the end no session runs.
 func TestFault1RegistryRaces(t *testing.T) {
 	const connections, each, rounds = 50, 10, 2
-	s := serve(t, func(set *settings) { set.Session.MaxRetained = 50 }) // or list has a lot to tell
+	s := serve(t, func(set *settings) { set.Session.MaxRetained = 50 }) // or the results of list are large
 	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	defer cancel()
 	ids := &shared{}
@@ -51,7 +51,8 @@ func TestFault1RegistryRaces(t *testing.T) {
 	s.idle()
 }
 
-// hammer does one thing to a session that somebody started, which may be gone.
+// hammer sends one request about a session that any goroutine has started, and that may be
+// removed.
 func hammer(ctx context.Context, t *testing.T, c *client.Client, ids *shared) {
 	id := ids.any()
 	var err error
@@ -79,7 +80,7 @@ func hammer(ctx context.Context, t *testing.T, c *client.Client, ids *shared) {
 	}
 }
 
-// shared are the ids that all goroutines know.
+// shared are the session ids that all goroutines use.
 type shared struct {
 	mu  sync.Mutex
 	ids []string

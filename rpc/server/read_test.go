@@ -36,7 +36,7 @@ func TestReadReturnsTheEventsOfNotifications(t *testing.T) {
 		for i, e := range r.Events {
 			m := p.next("events", func(m *message) bool { return m.session == id })
 			if m.Method != e.Method || string(m.Params) != string(e.Params) {
-				t.Fatalf("event %d: %s, and read tells %s", i, m.text, e.Params)
+				t.Fatalf("event %d: %s, and read returns %s", i, m.text, e.Params)
 			}
 		}
 		if !r.Done || len(r.Events) == 0 || x.record == nil || r.LastSeq != x.record.Seq {
@@ -96,7 +96,7 @@ func TestReadsPaceTheirSession(t *testing.T) {
 	p.ok("write", object{"session_id": id, "data": "\n"}, nil)
 	written := q.settles(id)
 	if written < 1<<19 || written > 3<<19 {
-		t.Errorf("%d bytes were written when nobody read", written)
+		t.Errorf("%d bytes were written without a read", written)
 	}
 	for done := false; !done; time.Sleep(10 * time.Millisecond) {
 		_, done = p.readMore(t, x, object{"session_id": id, "after_seq": x.seq, "max_bytes": 200000, "timeout": 30})
@@ -106,8 +106,8 @@ func TestReadsPaceTheirSession(t *testing.T) {
 	}
 }
 
-// settles waits until, for a while, a session's process has got nothing more out, and returns how
-// much it did.
+// settles waits until the process of a session has written nothing for a while, and returns how
+// much it has written.
 func (p *peer) settles(id string) (written int64) {
 	p.t.Helper()
 	for since := time.Now(); time.Since(since) < 500*time.Millisecond; time.Sleep(20 * time.Millisecond) {

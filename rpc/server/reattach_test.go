@@ -23,14 +23,14 @@ import (
 	"github.com/runnel-rpc/runnel/rpc/client"
 )
 
-// joined checks what a client was told of a session, over any number of connections, against what
-// the command wrote. Only process.started lies before the output, so a place is an offset plus one.
+// joined checks the events of a session on any number of connections against the output of the
+// command. Only process.started is before the output, so a position is an offset plus one.
 type joined struct {
 	t    testing.TB
 	want []byte
 	seq  int64
 	got  int64 // bytes
-	lost int64 // bytes, as gaps told
+	lost int64 // bytes, according to gaps
 	done *rpc.Completion
 }
 
@@ -155,7 +155,7 @@ func TestClientSurvivesCuts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// What comes back is what was sent, and no more is on its way at a time than the log holds.
+	// The output is the input, and no more is in transit than fits into the log.
 	x, err := c.Execute(ctx, rpc.ExecuteParams{
 		Command: rpc.Command{Argv: []string{"cat"}}, Stdin: "pipe", Mode: "raw", OnDisconnect: "keep",
 	}, client.Events{Readers: true, Gap: func(g rpc.Gap) { t.Errorf("%+v", g) }})
@@ -193,7 +193,7 @@ func TestClientSurvivesCuts(t *testing.T) {
 	for {
 		n, err := io.ReadFull(x.Reader("stdout"), buf)
 		if !bytes.Equal(buf[:n], input[got:min(got+n, len(input))]) {
-			t.Fatalf("other bytes behind %d", got)
+			t.Fatalf("other bytes after %d", got)
 		}
 		got += n
 		select {
@@ -259,7 +259,7 @@ func TestHundredMegabytesOfStdin(t *testing.T) {
 	}
 	var e *rpc.Error
 	if err := x.WriteBytes(ctx, []byte("x"), false); !errors.As(err, &e) || e.Code != rpc.CodeStdinClosed {
-		t.Errorf("a write behind the end: %v", err)
+		t.Errorf("a write after eof: %v", err)
 	}
 }
 

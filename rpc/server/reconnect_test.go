@@ -21,7 +21,7 @@ import (
 	"github.com/runnel-rpc/runnel/session"
 )
 
-// away is a client behind a cutter, and what it was told of its connection.
+// away is a client that connects through a cutter, and the calls of its callbacks.
 type away struct {
 	*client.Client
 	cut               *cutter
@@ -45,7 +45,7 @@ func (s *service) away(t *testing.T) *away {
 	return a
 }
 
-// soon fails the test where f hangs.
+// soon fails the test if f does not return in time.
 func soon(t *testing.T, what string, f func()) {
 	t.Helper()
 	done := make(chan struct{})
@@ -99,7 +99,7 @@ func TestClientRetriesAfterRefusal(t *testing.T) {
 	a.cut.refuse(false)
 	within(t, "Restored", a.restored)
 	if a.Connected().ConnectionID == first {
-		t.Error("restored, and still the old connection")
+		t.Error("restored with the old connection")
 	}
 	rec, err := x.Wait(t.Context())
 	if err != nil || out.String() != "one\ntwo\n" || *rec.ExitCode != 0 {
@@ -144,7 +144,7 @@ func TestSessionForgottenWhileAway(t *testing.T) {
 	gone(x)
 	select {
 	case <-late.Done():
-		t.Error("done before all was told")
+		t.Error("done is closed before all events arrived")
 	case <-time.After(50 * time.Millisecond):
 	}
 	close(held)
@@ -264,7 +264,7 @@ func TestReadersInSequence(t *testing.T) {
 		}
 		for _, stream := range []string{rpc.StreamStdout, rpc.StreamStderr, rpc.StreamPTY} {
 			if n, err := x.Reader(stream).Read(make([]byte, 10)); n != 0 || err != io.EOF {
-				t.Errorf("behind the end of %s: %d, %v", stream, n, err)
+				t.Errorf("after the end of %s: %d, %v", stream, n, err)
 			}
 		}
 	}
@@ -333,7 +333,7 @@ func TestReadersReturnLoss(t *testing.T) {
 	}
 }
 
-// readThrough reads to the end and returns what lies between the losses.
+// readThrough reads to the end and returns the parts between the losses.
 func readThrough(t *testing.T, r io.Reader) (parts [][]byte, lost int64) {
 	for {
 		got, err := io.ReadAll(r)
@@ -368,7 +368,7 @@ func TestStuckConsumerCostsOneWindow(t *testing.T) {
 		Output: func(o *client.Output) {
 			<-held
 			if o.Seq-int64(len(o.Data)) != next {
-				t.Errorf("output to %d, %d bytes, behind %d: %q", o.Seq, len(o.Data), next, o.Data[:min(20, len(o.Data))])
+				t.Errorf("output to %d, %d bytes, after %d: %q", o.Seq, len(o.Data), next, o.Data[:min(20, len(o.Data))])
 			}
 			taken, next = taken+int64(len(o.Data)), o.Seq
 		},
@@ -516,7 +516,7 @@ func TestAbandonedExecute(t *testing.T) {
 		cancel()
 	}
 	if given == 0 {
-		t.Error("none was given up")
+		t.Error("no execute was abandoned")
 	}
 	eventually(t, "nothing runs", func() bool { return s.registry.Running() == 0 })
 }

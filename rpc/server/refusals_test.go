@@ -10,7 +10,7 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// lockedText is a log whose lines come from timers too.
+// lockedText is a log that is also written by timers.
 type lockedText struct {
 	mu   sync.Mutex
 	text []byte

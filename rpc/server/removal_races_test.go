@@ -19,7 +19,7 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-// allowed are the codes that a race may end in.
+// allowed are the error codes that are possible in a race.
 var allowed = map[int]bool{-32002: true, -32003: true, -32004: true, -32005: true, -32006: true, -32007: true, -32800: true}
 
 // TestFault1RemovedSessions: hundreds of goroutines, over connections and directly on the
@@ -70,7 +70,7 @@ func TestFault1RemovedSessions(t *testing.T) {
 		})
 	}
 	all.Wait()
-	for _, id := range ids { // no connection holds those that were made directly
+	for _, id := range ids { // no connection is attached to those that were made directly
 		if x, err := s.registry.Find("user", id); err == nil {
 			x.End(session.Canceled, nil)
 		}
@@ -91,7 +91,7 @@ func TestFault1RemovedSessions(t *testing.T) {
 	p.fails(-32005, "control", object{"session_id": last, "type": "PAUSE"})
 }
 
-// anything is a request of any kind about one of the shared sessions.
+// anything returns a random request about one of the shared sessions.
 func anything(r *rand.Rand, ids *[20]string) (method string, params object) {
 	id := ids[r.IntN(len(ids))]
 	command := []string{"true", "sleep 0.02", "sleep 1000", "echo x; sleep 0.01; echo y", "yes | head -c 100000"}[r.IntN(5)]
@@ -115,7 +115,7 @@ func anything(r *rand.Rand, ids *[20]string) (method string, params object) {
 	return "write", object{"session_id": id, "data": "x"}
 }
 
-// direct does something to the registry without a connection.
+// direct calls the registry without a connection.
 func direct(t *testing.T, reg *session.Registry, id string, what int) {
 	if what == 0 {
 		x, created, err := reg.Reserve(session.Spec{

@@ -34,6 +34,6 @@ func TestReplayTotalBoundsMemory(t *testing.T) {
 		}
 	}
 	if lost == 0 {
-		t.Error("no ended log was shed")
+		t.Error("no ended log was evicted")
 	}
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/runnel-rpc/runnel/session"
 )
 
-// service is a whole server on a port of its own, put together as `runnel serve` does.
+// service is a whole server on a port of its own, as `runnel serve` makes it.
 type service struct {
 	t        testing.TB
 	registry *session.Registry
@@ -38,8 +38,8 @@ type settings struct {
 	Hook    func(step string)
 }
 
-// serve starts a service and sees that at the test's end it is shut down, has panicked nowhere, and
-// has given everything back.
+// serve starts a service. At the end of the test it shuts it down and checks that nothing has
+// panicked and that all resources are released.
 func serve(t testing.TB, change ...func(*settings)) *service {
 	t.Helper()
 	check := alone(t)
@@ -112,7 +112,7 @@ func serve(t testing.TB, change ...func(*settings)) *service {
 	return s
 }
 
-// shutdown is what `runnel serve` does on a signal.
+// shutdown does what `runnel serve` does on a signal.
 func (s *service) shutdown(drain time.Duration) {
 	s.once.Do(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), drain)
@@ -129,7 +129,7 @@ func (s *service) shutdown(drain time.Duration) {
 
 func (s *service) url() string { return "ws://" + s.address + "/ws" }
 
-// get is the answer to a plain GET.
+// get returns the response to a GET request.
 func (s *service) get(t testing.TB, path string) (status int, body string) {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
@@ -151,7 +151,7 @@ func (s *service) idle() {
 	eventually(s.t, "no session runs", func() bool { return s.registry.Running() == 0 })
 }
 
-// errorLog keeps what a server logged as an error.
+// errorLog keeps what a server logs as errors.
 type errorLog struct {
 	mu sync.Mutex
 	b  strings.Builder
@@ -169,7 +169,7 @@ func (l *errorLog) text() string {
 	return l.b.String()
 }
 
-// take returns what was logged and forgets it: a test that made the server fail expects it.
+// take returns and clears the log, for a test that makes the server fail.
 func (l *errorLog) take() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// shells are those of this machine that take the options of sh(1). Bash and busybox are sh where
-// they are called so.
+// shells are those of this machine that accept the options of sh(1), with bash and busybox
+// called as sh.
 func shells(t *testing.T) (list []string) {
 	for _, name := range []string{"sh", "dash", "bash", "bash as sh", "busybox as sh"} {
 		program, as, _ := strings.Cut(name, " as ")
@@ -37,7 +37,7 @@ func shells(t *testing.T) (list []string) {
 	return list
 }
 
-// exitCode is that of the record, -1 for none.
+// exitCode returns that of the record, or -1 if there is none.
 func exitCode(x *transcript) int {
 	if x.record.ExitCode == nil {
 		return -1
@@ -80,11 +80,11 @@ func TestLongCommand(t *testing.T) {
 				}
 				for _, n := range sizes {
 					if got := run(pad(n) + command); got != want {
-						t.Errorf("%q behind %d bytes: %.500s, want %s", command, n, got, want)
+						t.Errorf("%q after %d bytes: %.500s, want %s", command, n, got, want)
 					}
 				}
 			}
-			// What lies across the cuts comes whole, wherever they fall.
+			// Text across a cut is complete, wherever the cut is.
 			for shift := range 3 {
 				text := strings.Repeat("x", shift) + strings.Repeat("ÁÿǑ€𝄞'\\\"$x`\n", 12_000)
 				quoted := "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
@@ -94,11 +94,11 @@ func TestLongCommand(t *testing.T) {
 				} {
 					x := p.run(object{"command": command, "encoding": "base64"})
 					if got := x.stdout(); strings.TrimRight(got, "\n") != strings.TrimRight(text, "\n") {
-						t.Errorf("%s of %d bytes, shifted by %d: %d bytes came, %+v", name, len(command), shift, len(got), x.record)
+						t.Errorf("%s of %d bytes, shifted by %d: %d bytes of output, %+v", name, len(command), shift, len(got), x.record)
 					}
 				}
 			}
-			// A mistake is told with its line.
+			// A syntax error is reported with its line.
 			x := p.run(object{"command": "echo one\n" + pad(140_000) + "echo $(("})
 			if x.stdout() != "one\n" && x.stdout() != "" || exitCode(x) == 0 || x.stderr() == "" {
 				t.Errorf("%q, %.200q, %+v", x.stdout(), x.stderr(), x.record)

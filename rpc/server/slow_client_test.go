@@ -13,10 +13,10 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// ping is a ping frame of a client.
+// ping returns a ping frame of a client.
 var ping = []byte{0x89, 0x80, 0, 0, 0, 0}
 
-// pings sends one every now and then, for as long as f runs.
+// pings sends pings while f runs.
 func (p *peer) pings(f func()) {
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -91,7 +91,7 @@ func TestPingsUnderFlood(t *testing.T) {
 	beside(t)
 	s := serve(t, func(set *settings) { set.Server.PingInterval = 500 * time.Millisecond })
 	p := s.dial(t)
-	_ = p.tcp.SetReadBuffer(64 << 10) // so that pings come through soon
+	_ = p.tcp.SetReadBuffer(64 << 10) // so that pings are read soon
 	id := p.start(object{"command": "yes"})
 	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); {
 		p.event("process.output", id)

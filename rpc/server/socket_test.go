@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// loopback returns a TCP connection whose kernel buffers are large on the side that writes and
-// small on the side that reads.
+// loopback returns a TCP connection with large kernel buffers on the writing side and small ones
+// on the reading side.
 func loopback(t *testing.T) (writes, reads *net.TCPConn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -56,7 +56,7 @@ func TestSlowSteadyPeerIsNotCutOff(t *testing.T) {
 	}
 	_ = writes.Close()
 	if n := <-taken; n != total {
-		t.Errorf("%d bytes of %d came", n, total)
+		t.Errorf("received %d bytes of %d", n, total)
 	}
 }
 

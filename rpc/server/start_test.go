@@ -16,7 +16,7 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// blocked is a command whose exec waits for somebody.
+// blocked is a command whose exec blocks.
 type blocked struct {
 	program string // what is executed
 	path    string // what it waits for
@@ -48,7 +48,7 @@ func eachBlocked(t *testing.T, f func(t *testing.T, b blocked)) {
 	})
 }
 
-// anybodys is a directory that every user may look into.
+// anybodys returns a directory that every user may read.
 func anybodys(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "rn")
@@ -62,8 +62,8 @@ func anybodys(t *testing.T) string {
 	return dir
 }
 
-// asNobody makes a program as root, takes a lease on it, and runs the test again as a user who may
-// execute it and not read it.
+// asNobody makes a program as root, takes a lease on it, and runs the test again as a user who
+// may execute it but not read it.
 func asNobody(t *testing.T, program func() string, f func(path string, release func())) {
 	t.Helper()
 	const variable = "RUNNEL_TEST_NOBODY"
@@ -88,11 +88,11 @@ func asNobody(t *testing.T, program func() string, f func(path string, release f
 	out := &watcher{text: "release\n", f: release}
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Run(); err != nil || !strings.Contains(out.all.String(), "--- PASS: "+t.Name()) {
-		t.Errorf("as nobody: %v\n%s", err, out.all.String())
+		t.Errorf("as user nobody: %v\n%s", err, out.all.String())
 	}
 }
 
-// watcher calls f when text was written.
+// watcher is a writer that calls f when text was written.
 type watcher struct {
 	all  strings.Builder
 	text string
@@ -107,7 +107,7 @@ func (w *watcher) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// waits executes b and returns the id of the request and the session, which is starting.
+// waits executes b and returns the id of the request and of the session, which is starting.
 func (p *peer) waits(b blocked) (request, id string) {
 	p.t.Helper()
 	id = uuid.NewString()
@@ -161,7 +161,7 @@ func TestBlockedStartDelaysNoRequest(t *testing.T) {
 func TestManyBlockedStartsDelayNoRequest(t *testing.T) {
 	path := script(t, t.TempDir(), "program", "#!/bin/sh\n", 0o755)
 	lease(t, path)
-	const starts = 90 // 900 ms where each holds up the next for startInline
+	const starts = 90 // 900 ms if each delays the next one by startInline
 	p := serve(t).dial(t)
 	began := time.Now()
 	for range starts {
@@ -170,7 +170,7 @@ func TestManyBlockedStartsDelayNoRequest(t *testing.T) {
 	var list rpc.ListResult
 	p.ok("list", object{"state": "starting", "limit": 1000}, &list)
 	if took := time.Since(began); len(list.Sessions) != starts || took > 450*time.Millisecond {
-		t.Errorf("%d are starting, told after %v", len(list.Sessions), took)
+		t.Errorf("%d are starting, replied after %v", len(list.Sessions), took)
 	}
 }
 
@@ -239,12 +239,12 @@ func TestBlockedStartIsAbandoned(t *testing.T) {
 		p.bad(-32800, p.reply(execute))
 		free := func() bool { return s.registry.Running() == 0 }
 		if !pollFor(returnTime, free) {
-			t.Error("canceled, and its slot is taken")
+			t.Error("the slot is taken after process.canceled")
 		}
 		_, id := p.waits(b)
 		p.reset()
 		if !pollFor(returnTime, free) {
-			t.Error("disconnected, and its slot is taken")
+			t.Error("the slot is taken after the disconnect")
 		}
 		s.dial(t).fails(-32002, "status", object{"session_id": id})
 	})

@@ -49,7 +49,7 @@ func TestWrite(t *testing.T) {
 	}
 	p.follow(x)
 	if x.stdout() != want.String() || x.record.Status != "completed" {
-		t.Errorf("%d bytes came back of %d", len(x.stdout()), want.Len())
+		t.Errorf("received %d bytes of %d", len(x.stdout()), want.Len())
 	}
 	p.fails(-32006, "write", object{"session_id": id, "data": "x"})
 }
@@ -115,7 +115,7 @@ func TestWriteToCommandThatDoesNotRead(t *testing.T) {
 		}
 		p.ok("status", object{"session_id": id}, &st)
 		if st.N > 2*700<<10 {
-			t.Errorf("%d bytes were taken that nobody reads", st.N)
+			t.Errorf("%d bytes were accepted without a reader", st.N)
 		}
 	}
 	x := p.run(object{"command": "echo other"})

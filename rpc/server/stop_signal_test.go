@@ -102,15 +102,15 @@ func TestLeaderAndTree(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 	var a rpc.AttachResult
-	other.ok("attach", object{"session_id": id, "after_seq": told.Seq}, &a) // again, for who may have missed it
+	other.ok("attach", object{"session_id": id, "after_seq": told.Seq}, &a) // again, for a connection that may have missed it
 	if a.LastSeq != told.Seq {
-		t.Errorf("it lies at %d, and the log ends at %d", told.Seq, a.LastSeq)
+		t.Errorf("the event is at %d, and the log ends at %d", told.Seq, a.LastSeq)
 	}
 	other.event("process.exited", id)
 	var r rpc.ReadResult
 	p.ok("read", object{"session_id": id, "after_seq": told.Seq, "timeout": 0}, &r)
 	if len(r.Events) > 0 {
-		t.Errorf("a read behind it has %s", r.Events)
+		t.Errorf("a read after it returns %s", r.Events)
 	}
 	p.ok("control", object{"type": "SIGNAL", "signal": "USR2"}, nil)
 	if rec := p.completed(id); rec.Reason != "signaled" || rec.Seq != told.Seq+1 {

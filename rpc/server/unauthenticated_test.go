@@ -20,7 +20,7 @@ import (
 
 const healthRequest = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
-// raw is a TCP connection to the service on which text was sent.
+// raw returns a TCP connection to the service on which text was sent.
 func (s *service) raw(t *testing.T, text string) *net.TCPConn {
 	t.Helper()
 	c, err := net.Dial("tcp", s.address)
@@ -35,7 +35,7 @@ func (s *service) raw(t *testing.T, text string) *net.TCPConn {
 	return c.(*net.TCPConn)
 }
 
-// closedByServer waits for the end of a connection, and fails if it does not come.
+// closedByServer waits for the end of a connection.
 func closedByServer(t *testing.T, c net.Conn) {
 	t.Helper()
 	if _, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) {
@@ -43,9 +43,8 @@ func closedByServer(t *testing.T, c net.Conn) {
 	}
 }
 
-// openAtServer reports whether the server, which is in this process, holds its end of c. It may
-// have closed it unseen by a client that reads nothing: the FIN waits behind what the client does
-// not take.
+// openAtServer reports whether the server, which is in this process, has its end of c open. A
+// client that reads nothing does not see the server close it: the FIN is behind unread bytes.
 func openAtServer(t *testing.T, c net.Conn) bool {
 	t.Helper()
 	files, err := os.ReadDir("/proc/self/fd")
@@ -63,7 +62,7 @@ func openAtServer(t *testing.T, c net.Conn) bool {
 	return false
 }
 
-// answered reads an answer to a health request.
+// answered reads the response to a health request.
 func answered(t *testing.T, in *bufio.Reader) {
 	t.Helper()
 	r, err := http.ReadResponse(in, nil)
@@ -146,7 +145,7 @@ func TestOldestUnauthenticatedConnectionIsClosed(t *testing.T) {
 		_, _ = io.WriteString(c, healthRequest)
 		answered(t, bufio.NewReader(c))
 	}
-	for range 3 * most { // each comes to be authenticated, and counts no more
+	for range 3 * most { // each becomes a WebSocket and is not counted any more
 		_ = s.dial(t)
 	}
 	if m := ws.call("pong", nil); m.Error != nil {
@@ -154,7 +153,7 @@ func TestOldestUnauthenticatedConnectionIsClosed(t *testing.T) {
 	}
 }
 
-// failing is a listener whose first calls fail with these.
+// failing is a listener whose first Accept calls fail with these errors.
 type failing struct {
 	net.Listener
 	errs []error

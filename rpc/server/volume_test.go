@@ -15,7 +15,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// volume is how much a test of large output moves.
+// volume is the size of a large output in these tests.
 func volume() int {
 	if raceEnabled {
 		return 8 << 20
@@ -36,7 +36,7 @@ func TestLargeOutputIsComplete(t *testing.T) {
 	p.follow(x)
 	for stream, sum := range sums {
 		if got := hex.EncodeToString(sum.Sum(nil)); got != want {
-			t.Errorf("%s: %s came of %s, %d bytes", stream, got, want, x.bytes[stream])
+			t.Errorf("%s: received %s of %s, %d bytes", stream, got, want, x.bytes[stream])
 		}
 	}
 	if x.record.Output.LostBytes != 0 || x.record.Reason != "exited" {
@@ -44,7 +44,7 @@ func TestLargeOutputIsComplete(t *testing.T) {
 	}
 }
 
-// writeNumbers fills a file with lines of many lengths, none like another, and returns its hash.
+// writeNumbers writes a file of different lines of many lengths, and returns its hash.
 func writeNumbers(t *testing.T, path string, size int) string {
 	t.Helper()
 	f, err := os.Create(path)

@@ -61,7 +61,7 @@ func TestClosedWindow(t *testing.T) {
 	}
 }
 
-// takeAll takes what of a session has come, and nothing more: it waits for no more than a reply.
+// takeAll takes the events of a session that have arrived. It waits only for one reply.
 func (p *peer) takeAll(x *transcript) {
 	p.t.Helper()
 	p.ok("pong", nil, nil)
@@ -130,7 +130,7 @@ func TestAcks(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		time.Sleep(20 * time.Millisecond) // what must not come would
+		time.Sleep(20 * time.Millisecond) // output beyond the window would arrive
 		if p.takeAll(x); x.seq != seq {
 			t.Errorf("at %d, want %d", x.seq, seq)
 		}
@@ -199,7 +199,7 @@ func TestAttachedSessionsAreBounded(t *testing.T) {
 	beside(t)
 	s := serve(t, func(set *settings) { set.Session.MaxRetained = 10 })
 	p := s.dial(t)
-	shut := object{"command": []string{"true"}, "window": 1} // its record is never told
+	shut := object{"command": []string{"true"}, "window": 1} // its record is never sent
 	var first string
 	for i := range 1000 {
 		m := p.good(p.call("execute", shut))
