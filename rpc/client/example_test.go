@@ -9,10 +9,7 @@ import (
 	"io"
 	"log"
 	"net"
-	"os"
 	"time"
-
-	"github.com/rs/zerolog"
 
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/client"
@@ -22,14 +19,8 @@ import (
 
 // serve starts a server on a free port.
 func serve() (url string, stop func()) {
-	sessions := session.NewRegistry(session.Options{
-		MaxSessions: 10, MaxRetained: 10, Retain: time.Minute, ReplayBytes: 1 << 20, Log: zerolog.Nop(),
-	})
-	s := server.New(sessions, server.Options{
-		Defaults:       server.Defaults{Shell: "/bin/sh", Grace: time.Second, Environ: os.Environ()},
-		MaxConnections: 10, MaxUnauthenticated: 10, MaxInFlight: 100, MaxMessageBytes: 1 << 20,
-		PingInterval: 20 * time.Second, WriteTimeout: 30 * time.Second, Log: zerolog.Nop(),
-	})
+	sessions := session.NewRegistry(session.Options{})
+	s := server.New(sessions, server.Options{Defaults: server.Defaults{Grace: time.Second}})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		log.Fatal(err)

@@ -99,7 +99,7 @@ func TestExecuteAgain(t *testing.T) {
 	q.ok("execute", with(params, "session_id", strings.ToUpper(id)), &again) // one spelling
 	q.ok("write", object{"data": "end\n"}, nil)                              // it is attached
 	for _, c := range []*peer{p, q, s.dial(t)} {
-		if c != p && c != q { // cancels at the end
+		if c != p && c != q { // attaches after the session has ended
 			c.ok("execute", params, &again)
 			if again.Created {
 				t.Errorf("%+v", again)
