@@ -2,9 +2,9 @@ package process
 
 import "syscall"
 
-// Settable is the names of the attributes that can be set: none, since Darwin cannot stop a child
-// before its first instruction.
-var Settable []string
+// SettableAttributes are the names of the attributes that can be set: none, since Darwin cannot
+// stop a child before its first instruction.
+var SettableAttributes []string
 
 // MinNice is 0: nice values cannot be set.
 func MinNice() int { return 0 }

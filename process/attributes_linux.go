@@ -7,8 +7,8 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/spawn"
 )
 
-// Settable is the names of the attributes that can be set.
-var Settable = []string{UmaskAttribute, NiceAttribute, SoftAttribute}
+// SettableAttributes are the names of the attributes that can be set.
+var SettableAttributes = []string{UmaskAttribute, NiceAttribute, SoftAttribute}
 
 // numberOf maps each Resource to its number. RLIMIT_RTTIME is missing, since it carries the mark.
 var numberOf = map[Resource]int{

@@ -61,11 +61,8 @@ func (h *Host) limit(l Limits, start containment.Start) (t *treeLimits, err erro
 	return t, nil
 }
 
-// setup returns what is applied at the start gate, nil for a nil t.
+// setup returns what is applied at the start gate.
 func (t *treeLimits) setup() *spawn.Setup {
-	if t == nil {
-		return nil
-	}
 	s := &spawn.Setup{
 		Enter: t.enterCgroups,
 		Hard:  make(map[int]unix.Rlimit),

@@ -31,6 +31,7 @@ type spawnRequest struct {
 	mayWait bool              // the exec may block, and is left to the exec step
 	start   containment.Start // after prepare
 	limits  *treeLimits       // nil if there are no limits and attributes to set
+	setup   *spawn.Setup      // of limits, nil for none
 	step    *spawn.Step       // after exec, if the child is the exec step
 }
 
@@ -72,6 +73,7 @@ func (r *spawnRequest) fork(fresh bool) (pid int, err error) {
 			return 0, err
 		}
 		r.limits.attributes = change
+		r.setup = r.limits.setup()
 	}
 	pid, err = r.start.Fork(r.exec)
 	if err != nil {
@@ -90,7 +92,7 @@ func (r *spawnRequest) closePidfd() {
 // cancel releases everything. pid is a child that was reaped, 0 for none.
 func (r *spawnRequest) cancel(pid int) {
 	r.limits.close()
-	r.limits = nil
+	r.limits, r.setup = nil, nil
 	if r.start != nil {
 		r.start.Cancel(pid)
 		r.start = nil
@@ -106,7 +108,7 @@ func (r *spawnRequest) exec() (pid int, err error) {
 		return syscall.ForkExec(r.path, r.spec.Argv, r.attr)
 	}
 	if r.traceable() {
-		pid, err = spawn.Traced(r.path, r.spec.Argv, r.attr, r.limits.setup())
+		pid, err = spawn.Traced(r.path, r.spec.Argv, r.attr, r.setup)
 		if err != nil && pid > 0 {
 			leader.Discard(pid)
 		}
@@ -122,7 +124,7 @@ func (r *spawnRequest) exec() (pid int, err error) {
 
 // traceable reports whether the program may be started as a tracee.
 func (r *spawnRequest) traceable() bool {
-	return !r.host.untraced && !r.limits.setup().NeedsStep() && (unix.Geteuid() == 0 || !spawn.GainsPrivileges(r.attr.Dir, r.path))
+	return !r.host.untraced && !r.setup.NeedsStep() && (unix.Geteuid() == 0 || !spawn.GainsPrivileges(r.attr.Dir, r.path))
 }
 
 func (r *spawnRequest) startStep() (pid int, err error) {
@@ -136,7 +138,7 @@ func (r *spawnRequest) passStep(ctx context.Context, pid int) error {
 	if r.step == nil {
 		return nil
 	}
-	err := r.step.Continue(ctx, pid, r.limits.setup())
+	err := r.step.Continue(ctx, pid, r.setup)
 	if err == nil {
 		return nil
 	}

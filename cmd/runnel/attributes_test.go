@@ -11,7 +11,7 @@ import (
 
 // TestAttributesOfTheCaller: a command has the umask, the nice value and the soft limits of run.
 func TestAttributesOfTheCaller(t *testing.T) {
-	if len(process.Settable) == 0 {
+	if len(process.SettableAttributes) == 0 {
 		t.Skip("this system cannot set attributes")
 	}
 	const printAttributes = "umask; nice; ulimit -Sn; ulimit -Sc; ulimit -Ss; ulimit -Sf; ulimit -St; touch made"

@@ -89,7 +89,7 @@ func unauthenticatedLimit(requested int) int {
 
 // capabilities returns the capabilities that depend on the machine.
 func capabilities(h *process.Host) []string {
-	all := append([]string{"containment:" + string(h.Containment())}, process.Settable...)
+	all := append([]string{"containment:" + string(h.Containment())}, process.SettableAttributes...)
 	for _, name := range process.AllLimits {
 		if _, err := h.Enforce(process.Limits{name: 1}); err == nil {
 			all = append(all, "limits:"+string(name))
