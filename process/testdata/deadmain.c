@@ -1,5 +1,5 @@
-// deadmain ignores SIGTERM and ends its first thread, while another one goes on for ten minutes. It prints its process id
-// when the first thread is about to end.
+// deadmain ignores SIGTERM and ends its first thread, while another one runs on for ten minutes. It
+// prints its process id before the first thread ends.
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>

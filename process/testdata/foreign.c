@@ -1,5 +1,5 @@
-// foreign becomes root, if its file is set-user-ID, prints its process id, and lives as long as the file that it is given the
-// name of.
+// foreign changes its user to root, for which its file is set-user-ID, prints its process id, and runs
+// until the file in its argument is removed.
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <unistd.h>

@@ -1,5 +1,5 @@
-// A process that forks and ends without end, so that a new process takes its place all the time. SIGTERM and SIGHUP are
-// ignored. It ends by itself after a minute.
+// hop forks and exits in a loop, so that its process id changes all the time. It ignores SIGTERM and
+// SIGHUP, and ends by itself after a minute.
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>

@@ -1,4 +1,5 @@
-// waiter waits for its standard input, or for something else, in the way that its argument names.
+// waiter blocks in a system call that waits for its standard input, or for something else, as its
+// argument says.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <poll.h>

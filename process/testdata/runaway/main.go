@@ -1,18 +1,18 @@
-// Command runaway tries to get away from whoever started it. Its arguments are a tag, by which its processes are found in
-// the process table whatever they do to themselves, and the ways that it takes, joined by commas:
+// Command runaway tries to leave the tree in which it was started. Its arguments are a tag, by which
+// its processes are found in the process table, and the ways that it takes, separated by commas:
 //
-//	fork     a child stays, however the first process goes
-//	double   the child forks and ends, so that nobody knows its parent
-//	sibling  the child is one of the first process' parent
-//	setsid   the child makes a session of its own
-//	setpgid  the child makes a process group of its own
-//	close    no descriptor is left open
+//	fork     a child is started, which outlives the first process
+//	double   the child forks and exits, so that the last process is an orphan
+//	sibling  the child is a child of the parent of the first process (CLONE_PARENT)
+//	setsid   the child creates a session
+//	setpgid  the child creates a process group
+//	close    no descriptor is open
 //	ignore   every signal is ignored that can be
 //	clearenv the environment is empty
-//	loop     the child forks and ends, 40 times one after the other
-//	stay     the first process does not end by itself
+//	loop     the child forks and exits, 40 times in a chain
+//	stay     the first process does not exit by itself
 //
-// What stays ends by itself after a minute.
+// The last process exits by itself after a minute.
 package main
 
 import (
@@ -25,7 +25,8 @@ import (
 	"time"
 )
 
-const links = 40
+// loopLength is the number of processes of "loop".
+const loopLength = 40
 
 func main() {
 	tag, ways, stage := os.Args[1], os.Args[2], 0
@@ -41,7 +42,7 @@ func main() {
 		last = 2
 	}
 	if has("loop") {
-		last += links
+		last += loopLength
 	}
 	switch {
 	case stage == 0:
@@ -59,7 +60,7 @@ func main() {
 	time.Sleep(time.Minute)
 }
 
-// spawn starts the next process in line.
+// spawn starts the next process of the chain.
 func spawn(tag, ways string, stage int, has func(string) bool) {
 	attr := &syscall.ProcAttr{Env: os.Environ(), Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{}}
 	if has("clearenv") {
