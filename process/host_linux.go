@@ -86,20 +86,20 @@ type selection struct {
 // selectContainment returns the containment that o asks for, or the strongest available one. The
 // error is an *UnavailableError.
 func (h *Host) selectContainment(own cgroup.Hierarchies, o *Options) (s selection, err error) {
-	asked := h.kind
-	if !slices.Contains([]Containment{Auto, Cgroup, Marker, Group}, asked) {
-		return s, &UnavailableError{asked, errors.New("unknown containment")}
+	requested := h.kind
+	if !slices.Contains([]Containment{Auto, Cgroup, Marker, Group}, requested) {
+		return s, &UnavailableError{requested, errors.New("unknown containment")}
 	}
-	if asked != Group {
+	if requested != Group {
 		s.table, err = mark.NewTable(h.identity.Number, o.OnlyParent)
-		if err != nil && asked == Marker {
-			return s, &UnavailableError{asked, err}
+		if err != nil && requested == Marker {
+			return s, &UnavailableError{requested, err}
 		}
 	}
 	if s.table == nil {
 		s.table = mark.NewUnmarkedTable(o.OnlyParent)
 	}
-	if asked == Auto || asked == Cgroup {
+	if requested == Auto || requested == Cgroup {
 		p, err := cgroup.New(cgroup.Config{
 			Hierarchies: own, Name: h.identity.Name(), Controllers: limiting, Reserve: o.ReserveProcesses,
 			Number: h.identity.Number, Table: s.table, Kernel: leader.System(),
@@ -108,9 +108,9 @@ func (h *Host) selectContainment(own cgroup.Hierarchies, o *Options) (s selectio
 			s.kind, s.provider, s.delegation = Cgroup, p, p.Delegation()
 			return s, nil
 		}
-		if asked == Cgroup {
+		if requested == Cgroup {
 			s.table.Close()
-			return s, &UnavailableError{asked, err}
+			return s, &UnavailableError{requested, err}
 		}
 	}
 	if s.table.Marks() {

@@ -18,12 +18,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/runnel-rpc/runnel/process/internal/mark"
-	"github.com/runnel-rpc/runnel/process/internal/memberwise"
 	"github.com/runnel-rpc/runnel/process/internal/procfs"
 )
 
-// keeperWait is how long a new server waits for the keeper of a dead one.
-const keeperWait = 5 * time.Second
+const (
+	// keeperWait is how long a new server waits for the keeper of a dead one.
+	keeperWait = 5 * time.Second
+	lockPause  = time.Millisecond // between two attempts to lock the file
+)
 
 // Identity is a server: this one, or one that has left a state file. The zero value has no file.
 type Identity struct {
@@ -174,7 +176,7 @@ func LockShared(path string) (unlock func(), ok bool) {
 // lockDead locks the file of a dead server. It returns false if another server has the lock, and
 // waits for a keeper.
 func lockDead(f *os.File) bool {
-	for end := time.Now().Add(keeperWait); time.Now().Before(end); time.Sleep(memberwise.FirstPause) {
+	for end := time.Now().Add(keeperWait); time.Now().Before(end); time.Sleep(lockPause) {
 		if flock(f, unix.LOCK_EX) == nil {
 			return true
 		}

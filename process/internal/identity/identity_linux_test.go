@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/runnel-rpc/runnel/process/internal/memberwise"
 )
 
 // A recovery waits for a shared lock, which a keeper has, and not for an exclusive one.
@@ -37,7 +35,7 @@ func TestLockDeadWaitsForAKeeper(t *testing.T) {
 	select {
 	case <-got:
 		t.Fatal("lockDead does not wait")
-	case <-time.After(10 * memberwise.FirstPause):
+	case <-time.After(10 * lockPause):
 	}
 	_ = server.Close()
 	if !<-got {

@@ -3,8 +3,10 @@
 package leftover
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -37,8 +39,8 @@ func Recover(stateDir string) (r Recovery, err error) {
 	if err != nil {
 		return r, err
 	}
-	for number, path := range files {
-		if err := recoverOne(path, number, &r); err != nil {
+	for _, number := range slices.Sorted(maps.Keys(files)) {
+		if err := recoverOne(files[number], number, &r); err != nil {
 			return r, err
 		}
 	}
