@@ -45,9 +45,9 @@ func eachContainment(t *testing.T, f func(t *testing.T, h *Host)) {
 	t.Run(string(Group), func(t *testing.T) { f(t, openHost(t, Group)) })
 }
 
-// outliving starts a tree whose leader has exited and whose other process runs until the end of the
+// startOutliving starts a tree whose leader has exited and whose other process runs until the end of the
 // tree's stdin.
-func outliving(t *testing.T, h *Host, script string) (*Process, *counting) {
+func startOutliving(t *testing.T, h *Host, script string) (*Process, *counting) {
 	t.Helper()
 	spec := sh("exec 3<&0; " + script + " & echo ready")
 	spec.Stdin = true
@@ -71,7 +71,7 @@ func await(p *Process, ctx context.Context) <-chan struct{} {
 	return over
 }
 
-func isOver(t *testing.T, over <-chan struct{}, p *Process) {
+func checkReturns(t *testing.T, over <-chan struct{}, p *Process) {
 	t.Helper()
 	select {
 	case <-over:
@@ -97,7 +97,7 @@ func TestAwaitTree(t *testing.T) {
 				if name == "another session" && h.Containment() == Group {
 					return // setsid leaves the tree
 				}
-				p, tree := outliving(t, h, script)
+				p, tree := startOutliving(t, h, script)
 				over := await(p, context.Background())
 				time.Sleep(400 * time.Millisecond) // in which polling would check it seven times
 				select {
@@ -109,7 +109,7 @@ func TestAwaitTree(t *testing.T) {
 					t.Errorf("the tree was checked %d times", n)
 				}
 				_ = p.Stdin().Close()
-				isOver(t, over, p)
+				checkReturns(t, over, p)
 			})
 		})
 	}
@@ -118,7 +118,7 @@ func TestAwaitTree(t *testing.T) {
 // Without a free descriptor AwaitTree polls the tree.
 func TestAwaitTreeWithoutDescriptors(t *testing.T) {
 	eachContainment(t, func(t *testing.T, h *Host) {
-		p, tree := outliving(t, h, "cat <&3")
+		p, tree := startOutliving(t, h, "cat <&3")
 		tree.full.Store(true)
 		ctx, cancel := context.WithCancel(context.Background())
 		over := await(p, ctx)
@@ -129,13 +129,13 @@ func TestAwaitTreeWithoutDescriptors(t *testing.T) {
 		<-over
 		over = await(p, context.Background())
 		_ = p.Stdin().Close()
-		isOver(t, over, p)
+		checkReturns(t, over, p)
 	})
 }
 
 func TestAwaitTreeEndsWithItsContext(t *testing.T) {
 	eachContainment(t, func(t *testing.T, h *Host) {
-		p, tree := outliving(t, h, "cat <&3")
+		p, tree := startOutliving(t, h, "cat <&3")
 		ctx, cancel := context.WithCancel(context.Background())
 		over := await(p, ctx)
 		if !poll(func() bool { return tree.checks.Load() > 0 }) {
@@ -161,7 +161,7 @@ func TestAwaitedTreesHoldNoThreads(t *testing.T) {
 		var all []*Process
 		var over []<-chan struct{}
 		for range trees {
-			p, tree := outliving(t, h, "cat <&3")
+			p, tree := startOutliving(t, h, "cat <&3")
 			all = append(all, p)
 			over = append(over, await(p, context.Background()))
 			if !poll(func() bool { return tree.checks.Load() > 0 }) {
@@ -173,7 +173,7 @@ func TestAwaitedTreesHoldNoThreads(t *testing.T) {
 		}
 		for i, p := range all {
 			_ = p.Stdin().Close()
-			isOver(t, over[i], p)
+			checkReturns(t, over[i], p)
 		}
 	})
 }

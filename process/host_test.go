@@ -177,7 +177,7 @@ func TestNoProcessEscapes(t *testing.T) {
 		for range 4 {
 			wg.Go(func() {
 				for i := next.Add(1) - 1; int(i) < len(all); i = next.Add(1) - 1 {
-					runAndEnd(t, h, all[i], i%2 == 0)
+					checkEnd(t, h, all[i], i%2 == 0)
 				}
 			})
 		}
@@ -185,7 +185,7 @@ func TestNoProcessEscapes(t *testing.T) {
 	})
 }
 
-func runAndEnd(t *testing.T, h *Host, ways []string, terminate bool) {
+func checkEnd(t *testing.T, h *Host, ways []string, terminate bool) {
 	spec, tag := runawaySpec(t, ways...)
 	p, err := h.Start(spec)
 	if err != nil {
@@ -411,7 +411,7 @@ func TestOrphansAreReaped(t *testing.T) {
 func TestSiblingsOfTheLeader(t *testing.T) {
 	eachHost(t, func(t *testing.T, h *Host) {
 		for range 20 {
-			runAndEnd(t, h, []string{"fork", "sibling", "setsid", "close"}, false)
+			checkEnd(t, h, []string{"fork", "sibling", "setsid", "close"}, false)
 		}
 		if !poll(func() bool { return len(children()) == 0 }) {
 			t.Errorf("children: %v", children())

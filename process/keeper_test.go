@@ -45,8 +45,8 @@ func keepersOf(parent int) (pids []int) {
 	return pids
 }
 
-// aKeeperOf waits until a process has one keeper, and none of not.
-func aKeeperOf(t *testing.T, parent int, not ...int) int {
+// awaitKeeper waits until a process has one keeper, and none of not.
+func awaitKeeper(t *testing.T, parent int, not ...int) int {
 	t.Helper()
 	var pids []int
 	if !poll(func() bool {
@@ -58,15 +58,15 @@ func aKeeperOf(t *testing.T, parent int, not ...int) int {
 	return pids[0]
 }
 
-// keptSpec returns a command whose processes do not leave a tree of that containment.
-func keptSpec(t *testing.T, kind Containment) (Spec, string) {
+// containedSpec returns a command whose processes do not leave a tree of that containment.
+func containedSpec(t *testing.T, kind Containment) (Spec, string) {
 	if kind == Group {
 		return runawaySpec(t, "fork", "close", "ignore", "stay")
 	}
 	return runawaySpec(t, "fork", "double", "setsid", "close", "ignore", "clearenv", "stay")
 }
 
-func eachKeeping(t *testing.T, f func(t *testing.T, kind Containment)) {
+func eachKeeperContainment(t *testing.T, f func(t *testing.T, kind Containment)) {
 	for _, kind := range []Containment{Cgroup, Marker, Group} {
 		t.Run(string(kind), func(t *testing.T) {
 			openHost(t, kind) // or skip
@@ -76,14 +76,14 @@ func eachKeeping(t *testing.T, f func(t *testing.T, kind Containment)) {
 	}
 }
 
-func crashed(cmd *exec.Cmd) {
+func kill(cmd *exec.Cmd) {
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait()
 }
 
-// endsAll checks that a keeper kills all processes of a dead server, removes its cgroups and its
+// checkKeeperEnds checks that a keeper kills all processes of a dead server, removes its cgroups and its
 // state file, and exits.
-func endsAll(t *testing.T, keeper int, tag string, groups []string, dir string) {
+func checkKeeperEnds(t *testing.T, keeper int, tag string, groups []string, dir string) {
 	t.Helper()
 	began := time.Now()
 	left := func() (left []string) {
@@ -112,45 +112,45 @@ func endsAll(t *testing.T, keeper int, tag string, groups []string, dir string) 
 
 // No process of a tree outlives a server that is killed, without a new server.
 func TestKeeperEndsTreesOfKilledServer(t *testing.T) {
-	eachKeeping(t, func(t *testing.T, kind Containment) {
+	eachKeeperContainment(t, func(t *testing.T, kind Containment) {
 		dir := t.TempDir()
-		spec, tag := keptSpec(t, kind)
-		cmd := aboutToCrash(t, dir, kind, spec, tag, withKeeper)
-		keeper, groups := aKeeperOf(t, cmd.Process.Pid), groupsIn(t, dir)
-		crashed(cmd)
-		endsAll(t, keeper, tag, groups, dir)
+		spec, tag := containedSpec(t, kind)
+		cmd := startServer(t, dir, kind, spec, tag, withKeeper)
+		keeper, groups := awaitKeeper(t, cmd.Process.Pid), groupsIn(t, dir)
+		kill(cmd)
+		checkKeeperEnds(t, keeper, tag, groups, dir)
 	})
 }
 
 func TestKeeperWithoutStateDirectory(t *testing.T) {
-	eachKeeping(t, func(t *testing.T, kind Containment) {
+	eachKeeperContainment(t, func(t *testing.T, kind Containment) {
 		dir := t.TempDir()
-		spec, tag := keptSpec(t, kind)
-		cmd := aboutToCrash(t, dir, kind, spec, tag, withKeeper, "RUNNEL_TEST_STATE=none")
-		keeper := aKeeperOf(t, cmd.Process.Pid)
+		spec, tag := containedSpec(t, kind)
+		cmd := startServer(t, dir, kind, spec, tag, withKeeper, "RUNNEL_TEST_STATE=none")
+		keeper := awaitKeeper(t, cmd.Process.Pid)
 		args, _ := os.ReadFile("/proc/" + strconv.Itoa(keeper) + "/cmdline")
 		number, err := strconv.ParseUint(strings.TrimPrefix(string(bytes.Split(args, []byte{0})[1]), "runnel-"), 16, 64)
 		own, hierarchyErr := cgroup.OwnHierarchies()
 		if err := errors.Join(err, hierarchyErr); err != nil {
 			t.Fatal(err)
 		}
-		crashed(cmd)
-		endsAll(t, keeper, tag, own.Dirs(identity.Name(number), limiting), dir)
+		kill(cmd)
+		checkKeeperEnds(t, keeper, tag, own.Dirs(identity.Name(number), limiting), dir)
 	})
 }
 
 // When a keeper has ended, another one is started, which receives the present groups.
 func TestKeeperIsRestarted(t *testing.T) {
-	eachKeeping(t, func(t *testing.T, kind Containment) {
+	eachKeeperContainment(t, func(t *testing.T, kind Containment) {
 		dir := t.TempDir()
-		spec, tag := keptSpec(t, kind)
-		cmd := aboutToCrash(t, dir, kind, spec, tag, withKeeper)
+		spec, tag := containedSpec(t, kind)
+		cmd := startServer(t, dir, kind, spec, tag, withKeeper)
 		groups := groupsIn(t, dir)
-		first := aKeeperOf(t, cmd.Process.Pid)
+		first := awaitKeeper(t, cmd.Process.Pid)
 		_ = unix.Kill(first, unix.SIGKILL)
-		second := aKeeperOf(t, cmd.Process.Pid, first)
-		crashed(cmd)
-		endsAll(t, second, tag, groups, dir)
+		second := awaitKeeper(t, cmd.Process.Pid, first)
+		kill(cmd)
+		checkKeeperEnds(t, second, tag, groups, dir)
 	})
 }
 
@@ -162,7 +162,7 @@ func TestKeeperIgnoresSignals(t *testing.T) {
 	}
 	defer h.Close()
 	h.keeper.AwaitFirst()
-	keeper := aKeeperOf(t, os.Getpid())
+	keeper := awaitKeeper(t, os.Getpid())
 	ignored := func() bool {
 		return proctable.IgnoresSignal(keeper, unix.SIGTERM) && proctable.IgnoresSignal(keeper, unix.SIGINT) && proctable.IgnoresSignal(keeper, unix.SIGHUP)
 	}
@@ -199,7 +199,7 @@ func TestKeeperInheritsNoDescriptors(t *testing.T) {
 
 // Close of a Host ends its keeper, and the keeper is no orphan before.
 func TestCloseEndsKeeper(t *testing.T) {
-	eachKeeping(t, func(t *testing.T, kind Containment) {
+	eachKeeperContainment(t, func(t *testing.T, kind Containment) {
 		some := len(children())
 		h, err := Open(Options{Containment: kind, StateDir: t.TempDir(), Keeper: true, OnlyParent: true})
 		if err != nil {
@@ -209,7 +209,7 @@ func TestCloseEndsKeeper(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		aKeeperOf(t, os.Getpid())
+		awaitKeeper(t, os.Getpid())
 		if m, ok := p.tree.(*mark.Tree); ok {
 			if pids, certain, err := m.Orphans(); len(pids) > 0 || !certain || err != nil {
 				t.Errorf("Orphans() = %v, %v, %v", pids, certain, err)
@@ -230,13 +230,13 @@ func TestCloseEndsKeeper(t *testing.T) {
 // A server that starts while the keeper of a dead server works waits for it, or does the work
 // itself.
 func TestKeeperAndTheNextServer(t *testing.T) {
-	eachKeeping(t, func(t *testing.T, kind Containment) {
+	eachKeeperContainment(t, func(t *testing.T, kind Containment) {
 		for range 2 {
 			dir := t.TempDir()
-			spec, tag := keptSpec(t, kind)
-			cmd := aboutToCrash(t, dir, kind, spec, tag, withKeeper)
-			keeper, groups := aKeeperOf(t, cmd.Process.Pid), groupsIn(t, dir)
-			crashed(cmd)
+			spec, tag := containedSpec(t, kind)
+			cmd := startServer(t, dir, kind, spec, tag, withKeeper)
+			keeper, groups := awaitKeeper(t, cmd.Process.Pid), groupsIn(t, dir)
+			kill(cmd)
 			next, err := Open(Options{Containment: kind, StateDir: dir})
 			if err != nil {
 				t.Fatal(err)
@@ -255,13 +255,13 @@ func TestKeeperAndTheNextServer(t *testing.T) {
 			if err := next.Close(); err != nil {
 				t.Error(err)
 			}
-			endsAll(t, keeper, tag, groups, dir)
+			checkKeeperEnds(t, keeper, tag, groups, dir)
 		}
 	})
 }
 
-// aController enables a controller for the children of a cgroup, and returns it.
-func aController(t *testing.T, dir string) string {
+// enableController enables a controller for the children of a cgroup, and returns it.
+func enableController(t *testing.T, dir string) string {
 	t.Helper()
 	text, _ := os.ReadFile(dir + "/cgroup.controllers")
 	all := strings.Fields(string(text))
@@ -284,7 +284,7 @@ func aController(t *testing.T, dir string) string {
 // and removes it.
 func TestKeeperOfServerInALeaf(t *testing.T) {
 	own, _ := cgroup.OwnHierarchies()
-	controller := aController(t, own.V2)
+	controller := enableController(t, own.V2)
 	outer := filepath.Join(own.V2, "runnel-test-keeper."+strconv.Itoa(os.Getpid()))
 	if err := os.Mkdir(outer, 0o755); err != nil {
 		t.Skip(err)
@@ -302,15 +302,15 @@ func TestKeeperOfServerInALeaf(t *testing.T) {
 	}
 	defer unix.Close(fd)
 	dir := t.TempDir()
-	spec, tag := keptSpec(t, Cgroup)
-	cmd := aboutToCrashIn(t, dir, Cgroup, spec, tag, &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: fd},
+	spec, tag := containedSpec(t, Cgroup)
+	cmd := startServerIn(t, dir, Cgroup, spec, tag, &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: fd},
 		withKeeper, "RUNNEL_TEST_CONTROLLER="+controller)
-	keeper, groups := aKeeperOf(t, cmd.Process.Pid), groupsIn(t, dir)
+	keeper, groups := awaitKeeper(t, cmd.Process.Pid), groupsIn(t, dir)
 	if in, _ := os.ReadFile("/proc/" + strconv.Itoa(keeper) + "/cgroup"); !strings.Contains(string(in), "/"+cgroup.ServerLeaf+"\n") {
 		t.Fatalf("the keeper is not in the leaf of the server: %s", in)
 	}
-	crashed(cmd)
-	endsAll(t, keeper, tag, groups, dir)
+	kill(cmd)
+	checkKeeperEnds(t, keeper, tag, groups, dir)
 	if left, _ := os.ReadFile(outer + "/cgroup.subtree_control"); strings.TrimSpace(string(left)) != "" {
 		t.Errorf("%s is left enabled", left)
 	}

@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 	Step()
 	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) // what whoever runs the tests left open
 	if dir := os.Getenv("RUNNEL_TEST_CRASH"); dir != "" {
-		crash(dir)
+		runServer(dir)
 	}
 	leader.System() // opens and closes a descriptor, once
 	if _, err := run("true"); err != nil {

@@ -20,8 +20,8 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/memberwise"
 )
 
-// crash is a server that will be killed. It starts trees, prints "ready", and waits.
-func crash(dir string) {
+// runServer is a server that will be killed. It starts trees, prints "ready", and waits.
+func runServer(dir string) {
 	if controller := os.Getenv("RUNNEL_TEST_CONTROLLER"); controller != "" {
 		limiting = append(limiting, controller)
 	}
@@ -47,14 +47,14 @@ func crash(dir string) {
 	time.Sleep(time.Hour) // select {} would be reported as a deadlock
 }
 
-// aboutToCrash starts a server with 50 trees of two processes each.
-func aboutToCrash(t *testing.T, dir string, kind Containment, spec Spec, tag string, env ...string) *exec.Cmd {
+// startServer starts a server with 50 trees of two processes each.
+func startServer(t *testing.T, dir string, kind Containment, spec Spec, tag string, env ...string) *exec.Cmd {
 	t.Helper()
-	return aboutToCrashIn(t, dir, kind, spec, tag, nil, env...)
+	return startServerIn(t, dir, kind, spec, tag, nil, env...)
 }
 
-// aboutToCrashIn is aboutToCrash with the attributes of the server's process.
-func aboutToCrashIn(t *testing.T, dir string, kind Containment, spec Spec, tag string, attr *syscall.SysProcAttr, env ...string) *exec.Cmd {
+// startServerIn is startServer with the attributes of the server's process.
+func startServerIn(t *testing.T, dir string, kind Containment, spec Spec, tag string, attr *syscall.SysProcAttr, env ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.SysProcAttr = attr
@@ -83,7 +83,7 @@ func TestOpenEndsTreesOfCrashedServer(t *testing.T) {
 		bystander(t)
 		dir := t.TempDir()
 		spec, tag := runawaySpec(t, "fork", "double", "setsid", "close", "ignore", "clearenv", "stay")
-		cmd := aboutToCrash(t, dir, h.kind, spec, tag)
+		cmd := startServer(t, dir, h.kind, spec, tag)
 		living := startOn(t, h, sh("exec sleep 60")) // of a server that did not crash
 		groups := groupsIn(t, dir)
 		if r, err := leftover.Recover(dir); err != nil || r != (leftover.Recovery{}) {
@@ -128,7 +128,7 @@ func TestOpenEndsLimitedTreesOfCrashedServer(t *testing.T) {
 			dir := t.TempDir()
 			spec, tag := runawaySpec(t, "fork", "setsid", "close", "ignore", "stay")
 			spec.Limits = Limits{Processes: 1000}
-			cmd := aboutToCrash(t, dir, kind, spec, tag)
+			cmd := startServer(t, dir, kind, spec, tag)
 			groups := groupsIn(t, dir)
 			_ = cmd.Process.Kill()
 			_ = cmd.Wait()
