@@ -10,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // eachGate runs f with both start gates.
@@ -83,8 +82,8 @@ func TestErrorsOfGate(t *testing.T) {
 		before := len(children())
 		for path, want := range map[string]syscall.Errno{"/no/such/program": syscall.ENOENT, "/etc/passwd": syscall.EACCES, text: syscall.ENOEXEC} {
 			_, err := h.Start(limited(Spec{Argv: []string{path}, Env: testEnv}, Limits{OpenFiles: 50}))
-			spawn, ok := errors.AsType[*SpawnError](err)
-			if !ok || spawn.Errno != want || spawn.Path != path {
+			e, ok := errors.AsType[*SpawnError](err)
+			if !ok || e.Errno != want || e.Path != path {
 				t.Errorf("%s: error %v, want %v", path, err, want)
 			}
 		}
@@ -188,7 +187,9 @@ func TestForkBomb(t *testing.T) {
 		needs(t, h, Processes)
 		bomb, tag := withTag(limited(Spec{Argv: []string{"bash", "-c", "b() { b | b & }; b; echo lit; sleep 60"}, Env: testEnv}, Limits{Processes: 40}))
 		p := startOn(t, h, bomb)
-		time.Sleep(50 * time.Millisecond)
+		if !poll(func() bool { return len(aliveWithTag(tag)) >= 20 }) {
+			t.Fatalf("%d processes are alive", len(aliveWithTag(tag)))
+		}
 		for range 5 {
 			if out, exit := runOn(t, h, sh("echo fine")); out != "fine\n" || exit.Code != 0 {
 				t.Errorf("output %q, exit %+v", out, exit)
