@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -259,8 +260,7 @@ func TestOldClientCancelIsAnsweredFirst(t *testing.T) {
 // TestOldClientPython: Python writes unbuffered unless the client sets PYTHONUNBUFFERED.
 func TestOldClientPython(t *testing.T) {
 	s := serve(t, func(set *settings) {
-		d := &set.Server.Defaults
-		d.Environ = slices.DeleteFunc(d.Environ, func(e string) bool { return strings.HasPrefix(e, "PYTHONUNBUFFERED=") })
+		set.Server.Defaults.Environ = slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "PYTHONUNBUFFERED=") })
 	})
 	c := newOldClient(t, s)
 	for _, test := range []struct {

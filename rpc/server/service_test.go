@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -47,31 +46,13 @@ func serve(t testing.TB, change ...func(*settings)) *service {
 	log := &errorLog{}
 	set := settings{
 		Server: server.Options{
-			Version: "test",
-			Defaults: server.Defaults{
-				Shell:         "/bin/sh",
-				StreamTimeout: 5 * time.Minute,
-				Grace:         2 * time.Second,
-				Environ:       os.Environ(),
-			},
-			MaxConnections:     100,
+			Version:            "test",
+			Defaults:           server.Defaults{StreamTimeout: 5 * time.Minute, Grace: 2 * time.Second},
 			MaxUnauthenticated: 1000,
-			RequestTimeout:     10 * time.Second,
-			MaxInFlight:        1024,
-			MaxMessageBytes:    1 << 20,
-			PingInterval:       20 * time.Second,
-			WriteTimeout:       30 * time.Second,
 			Drain:              5 * time.Second,
 			Log:                zerolog.New(log).Level(zerolog.ErrorLevel),
 		},
-		Session: session.Options{
-			MaxSessions: 100,
-			MaxRetained: 1000,
-			Retain:      5 * time.Minute,
-			ReplayBytes: 1 << 20,
-			Host:        host,
-			Log:         zerolog.New(log).Level(zerolog.ErrorLevel),
-		},
+		Session: session.Options{Host: host, Log: zerolog.New(log).Level(zerolog.ErrorLevel)},
 	}
 	for _, c := range change {
 		c(&set)
@@ -94,7 +75,7 @@ func serve(t testing.TB, change ...func(*settings)) *service {
 	go func() { s.served <- s.server.Serve(l) }()
 	t.Cleanup(func() {
 		late := time.AfterFunc(20*time.Second, func() {
-			t.Error("the shutdown waits for something")
+			t.Error("the shutdown does not end")
 			registry.Kill()
 		})
 		defer late.Stop()

@@ -23,51 +23,29 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 		return session.Spec{}, err
 	}
 	p.SessionID = id // a retry with another spelling has the same fingerprint
-	term, err := terminal(p)
-	if err != nil {
-		return session.Spec{}, err
-	}
-	if err := checkArguments(p); err != nil {
-		return session.Spec{}, err
-	}
-	env, err := d.environ(p.Env, string(p.Cwd))
+	program, err := d.program(p)
 	if err != nil {
 		return session.Spec{}, err
 	}
 	if err := d.checkCapture(p); err != nil {
 		return session.Spec{}, err
 	}
-	stop, err := signalParam("stop_signal", p.StopSignal)
-	if err != nil {
-		return session.Spec{}, err
-	}
-	limits, err := d.limits(p.Limits)
-	if err != nil {
-		return session.Spec{}, err
-	}
 	keep, silence := p.OnDisconnect == rpc.OnDisconnectKeep, d.StreamTimeout
-	if keep || term != nil { // silence is normal at a terminal and while no client is attached
+	if keep || p.PTY != nil { // silence is normal at a terminal and while no client is attached
 		silence = 0
 	}
 	var capture int64
 	if p.Wait {
 		capture = captureBytes(p.CaptureBytes, defaultCapture)
 	}
-	argv := p.Command.Argv
-	if argv == nil {
-		argv = shellArgv(d.Shell, p.Command.Shell)
-	}
 	return session.Spec{
-		ID:       id,
-		Owner:    owner,
-		Params:   fingerprint(p),
-		Labels:   p.Labels,
-		Command:  p.Command,
-		Encoding: p.Encoding,
-		Program: process.Spec{
-			Argv: argv, Dir: string(p.Cwd), Env: env, Stdin: p.Stdin == rpc.StdinPipe, MergeStderr: p.MergeStderr, StopSignal: stop,
-			Terminal: term, Limits: limits, Attributes: attributes(p),
-		},
+		ID:            id,
+		Owner:         owner,
+		Params:        fingerprint(p),
+		Labels:        p.Labels,
+		Command:       p.Command,
+		Encoding:      p.Encoding,
+		Program:       program,
 		Timeout:       orDefault(p.Timeout, d.Timeout),
 		StreamTimeout: orDefault(p.StreamTimeout, silence),
 		Grace:         orDefault(p.Grace, d.Grace),
@@ -79,6 +57,33 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 		CaptureHead:   captureBytes(p.CaptureHeadBytes, 0),
 		Weight:        weight(p),
 	}, nil
+}
+
+// program checks the params for the process and returns its spec.
+func (d *Defaults) program(p *rpc.ExecuteParams) (spec process.Spec, err *rpc.Error) {
+	if spec.Terminal, err = terminal(p); err != nil {
+		return spec, err
+	}
+	if err = checkArguments(p); err != nil {
+		return spec, err
+	}
+	if spec.Env, err = d.environ(p.Env, string(p.Cwd)); err != nil {
+		return spec, err
+	}
+	if spec.StopSignal, err = signalParam("stop_signal", p.StopSignal); err != nil {
+		return spec, err
+	}
+	if spec.Limits, err = d.limits(p.Limits); err != nil {
+		return spec, err
+	}
+	if spec.Argv = p.Command.Argv; spec.Argv == nil {
+		spec.Argv = shellArgv(d.Shell, p.Command.Shell)
+	}
+	spec.Dir = string(p.Cwd)
+	spec.Stdin = p.Stdin == rpc.StdinPipe
+	spec.MergeStderr = p.MergeStderr
+	spec.Attributes = attributes(p)
+	return spec, nil
 }
 
 // checkCapture checks the params for the output in the result of an execute.
