@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/runnel-rpc/runnel/process/internal/containment"
+	"github.com/runnel-rpc/runnel/process/internal/proctest"
 	"github.com/runnel-rpc/runnel/process/internal/watch"
 )
 
@@ -37,7 +38,7 @@ func (c *counting) fill() (free func()) {
 	if !c.full.Load() {
 		return func() {}
 	}
-	return fillDescriptors(c.t)
+	return proctest.FillDescriptors(c.t)
 }
 
 func eachContainment(t *testing.T, f func(t *testing.T, h *Host)) {

@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,11 +19,12 @@ import (
 	"time"
 
 	"github.com/runnel-rpc/runnel/process/internal/leader"
+	"github.com/runnel-rpc/runnel/process/internal/proctest"
 	"golang.org/x/sys/unix"
 )
 
 // patience bounds every wait of these tests; none needs more than a fraction of it.
-const patience = 20 * time.Second
+const patience = proctest.Patience
 
 // The tests are for Linux only, since they read /proc.
 
@@ -71,39 +71,13 @@ func descriptors() (list []string) {
 	return list
 }
 
-// children lists the children of this process, including zombies.
-func children() (pids []string) {
-	entries, _ := os.ReadDir("/proc")
-	for _, e := range entries {
-		line, _ := os.ReadFile("/proc/" + e.Name() + "/stat")
-		fields := strings.Fields(string(line[strings.LastIndexByte(string(line), ')')+1:]))
-		if len(fields) > 1 && fields[1] == strconv.Itoa(os.Getpid()) {
-			pids = append(pids, e.Name())
-		}
-	}
-	return pids
-}
-
-// poll waits until ok returns true, for at most patience.
-func poll(ok func() bool) bool {
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
-		if ok() {
-			return true
-		}
-	}
-	return false
-}
-
-// state returns the state letter of /proc/PID/stat, 0 if there is no such process.
-func state(pid int) byte {
-	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0
-	}
-	return line[strings.LastIndexByte(string(line), ')')+2]
-}
-
-func alive(pid int) bool { return !slices.Contains([]byte{0, 'Z', 'X'}, state(pid)) }
+// Shared with the tests of other packages.
+var (
+	poll     = proctest.Poll
+	state    = proctest.State
+	alive    = proctest.Alive
+	children = proctest.Children
+)
 
 var testEnv = []string{"PATH=/usr/local/bin:/usr/bin:/bin"}
 

@@ -161,8 +161,8 @@ func TestOpenEndsLimitedTreesOfCrashedServer(t *testing.T) {
 func reapAdopted(some int) {
 	poll(func() bool {
 		all := children()
-		for _, child := range all {
-			if pid, _ := strconv.Atoi(child); state(pid) == 'Z' {
+		for _, pid := range all {
+			if state(pid) == 'Z' {
 				_, _ = syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
 			}
 		}

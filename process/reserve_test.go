@@ -6,40 +6,14 @@ import (
 	"context"
 	"errors"
 	"os"
-	"sync"
 	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/runnel-rpc/runnel/process/internal/fdreserve"
+	"github.com/runnel-rpc/runnel/process/internal/proctest"
 )
-
-// fillDescriptors opens descriptors until this process has no free one. free closes them.
-func fillDescriptors(t testing.TB) (free func()) {
-	t.Helper()
-	var old unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 128, Max: old.Max}); err != nil {
-		t.Fatal(err)
-	}
-	var taken []int
-	for {
-		fd, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 0)
-		if err != nil {
-			break
-		}
-		taken = append(taken, fd)
-	}
-	return sync.OnceFunc(func() {
-		for _, fd := range taken {
-			_ = unix.Close(fd)
-		}
-		_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &old)
-	})
-}
 
 // TestTreeEndsWithoutFreeDescriptors checks that ending a tree needs no descriptor that was not
 // open when it started.
@@ -48,7 +22,7 @@ func TestTreeEndsWithoutFreeDescriptors(t *testing.T) {
 		const deaf = `trap '' TERM; echo $$; while :; do sleep 60 & wait; done`
 		p := startOn(t, h, sh(`setsid sh -c "`+`trap '' TERM; echo \$\$; while :; do sleep 60 & wait; done`+`" & `+deaf))
 		pids := []int{readPID(t, p.Stdout()), readPID(t, p.Stdout())}
-		free := fillDescriptors(t)
+		free := proctest.FillDescriptors(t)
 		defer free()
 		if _, err := os.Open("/proc"); !errors.Is(err, unix.EMFILE) {
 			t.Fatal("descriptors are free:", err)
@@ -81,7 +55,7 @@ func TestUnlistedTreeIsUnverified(t *testing.T) {
 		defer func() { h.reserved = fdreserve.Acquire() == nil }()
 	}
 	h.pinned.Close() // else pinned files are closed later, and descriptors become free
-	free := fillDescriptors(t)
+	free := proctest.FillDescriptors(t)
 	_, readErr := fdreserve.ReadFile("/proc/self/stat")
 	_ = syscall.Kill(p.PID(), syscall.SIGKILL)
 	_ = p.WaitExit()
