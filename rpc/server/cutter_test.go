@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -17,6 +18,8 @@ type cutter struct {
 	mu   sync.Mutex
 	open map[*net.TCPConn]struct{}
 	down bool // connections are refused
+
+	refused atomic.Int64 // how many were
 }
 
 func newCutter(t testing.TB, to string) *cutter {
@@ -73,12 +76,14 @@ func (c *cutter) carry(a *net.TCPConn) {
 func (c *cutter) enter(conns ...*net.TCPConn) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, x := range conns {
-		if !c.down {
-			c.open[x] = struct{}{}
-		}
+	if c.down {
+		c.refused.Add(1)
+		return false
 	}
-	return !c.down
+	for _, x := range conns {
+		c.open[x] = struct{}{}
+	}
+	return true
 }
 
 // cut resets all current connections.

@@ -92,7 +92,8 @@ func TestClientRetriesAfterRefusal(t *testing.T) {
 	}
 	<-found.Write([]byte("\n"), nil, true).Done
 	within(t, "its end", found.Done())
-	time.Sleep(100 * time.Millisecond) // a few tries
+	refused := a.cut.refused.Load()
+	eventually(t, "the client retries", func() bool { return a.cut.refused.Load() >= refused+3 })
 	if len(a.restored) > 0 {
 		t.Error("restored while refused")
 	}

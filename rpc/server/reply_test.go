@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/rs/zerolog"
 )
 
 // TestShutdownAnswersWaitingRequests: a shutdown ends the sessions that clients wait for, and
@@ -126,26 +127,33 @@ func TestCanceledWaitReleasesConnection(t *testing.T) {
 }
 
 // TestExecuteOnClosedConnection: the start of a session begins or fails after the connection was
-// closed.
+// closed. No process and no slot is left.
 func TestExecuteOnClosedConnection(t *testing.T) {
-	gate := make(chan struct{})
-	reached := make(chan struct{}, 2)
+	gate, reached := make(chan struct{}), make(chan struct{})
+	log := &errorLog{}
 	s := serve(t, func(set *settings) {
+		set.Server.Log = zerolog.New(log)
 		set.Server.Authorize = func(_, method string, _ any) error {
 			if method == "execute" {
 				reached <- struct{}{}
 				<-gate
-				time.Sleep(50 * time.Millisecond) // for the connection to be gone; if it is not, less is tested
 			}
 			return nil
 		}
 	})
-	for _, command := range []any{[]string{"/no/such/program"}, "exec sleep 1000"} {
+	for i, command := range []any{[]string{"/no/such/program"}, "exec sleep 1000"} {
 		p := s.dial(t)
 		p.request("execute", object{"command": command})
 		<-reached
 		p.reset()
+		eventually(t, "the outbox finds the connection reset", func() bool {
+			s.server.Announce() // sends something
+			return strings.Count(log.text(), "peer cut off") == i+1
+		})
 		gate <- struct{}{}
 		s.idle()
+	}
+	if text := log.text(); strings.Contains(text, `"level":"error"`) {
+		t.Errorf("logged: %s", text)
 	}
 }
