@@ -241,6 +241,9 @@ func (t *Table) Release(mark uint64) {
 		t.wakeReaper()
 	}
 	delete(t.trees, mark)
+	if len(t.trees) == 0 && t.reaper.listening.Load() {
+		t.wakeReaper() // it may stop listening
+	}
 }
 
 // NoteUnverified is called for a tree that may still have living processes, which can become

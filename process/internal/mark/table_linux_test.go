@@ -124,6 +124,8 @@ func TestReaperListensWhileThereMayBeOrphans(t *testing.T) {
 		t.Error("the reaper does not listen while a command runs")
 	}
 	_ = tree.Signal(syscall.SIGKILL)
+	_ = tree.Leader.Wait()
+	time.Sleep(3 * reapDelay) // until the reaper has searched after the exit, before the tree is released
 	tree.End()
 	if !proctest.Poll(func() bool { return !listens() }) {
 		t.Error("the reaper listens after all trees have ended")
