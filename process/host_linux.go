@@ -35,12 +35,10 @@ type hostParts struct {
 // limiting are the controllers that limit trees.
 var limiting = []string{"memory", "pids"}
 
-// newHost returns a Host that contains trees by process groups and pins no files.
+// newHost returns a Host that contains trees by process groups and keeps no files open between
+// starts.
 func newHost(sys leader.Kernel) *Host {
-	h := &Host{kind: Group, provider: pgroup.NewPlain(sys)}
-	h.pinned = &execfile.Cache{}
-	h.pinned.Close()
-	return h
+	return &Host{kind: Group, provider: pgroup.NewPlain(sys)}
 }
 
 func (h *Host) open(o Options) error {

@@ -45,6 +45,9 @@ func idOf(st *unix.Stat_t) fileID { return fileID{uint64(st.Dev), st.Ino, st.Siz
 
 // Len returns the number of entries.
 func (c *Cache) Len() int {
+	if c == nil {
+		return 0
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.all)
@@ -137,6 +140,9 @@ func (c *Cache) expire() {
 
 // Close removes all entries. Those that are pinned are closed when they are released.
 func (c *Cache) Close() {
+	if c == nil {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true

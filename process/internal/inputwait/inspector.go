@@ -18,10 +18,10 @@ const (
 // slots has an element for each inspection that is in progress.
 var slots = make(chan struct{}, maxInspections)
 
-// Inspector runs inspections of one tree, one at a time. The kernel can block who reads the memory
-// or the descriptors of another process for as long as that process chooses, for example by a FUSE
-// file system of its own. So each inspection has a goroutine. The zero value is ready for use. Do
-// may be called from any goroutine.
+// Inspector runs inspections of one tree, one at a time. A read of the memory or the descriptors of
+// another process can block for as long as that process chooses, for example by a FUSE file system
+// of its own. So each inspection has a goroutine. The zero value is ready for use. Do may be called
+// from any goroutine.
 type Inspector struct {
 	mu      sync.Mutex
 	running *inspection
