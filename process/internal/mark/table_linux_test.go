@@ -115,8 +115,7 @@ func TestReaperListensWhileThereMayBeOrphans(t *testing.T) {
 	p := openProvider(t, false)
 	listens := func() bool { return p.table.reaper.listening.Load() }
 	proctest.Start(t, p, "true").End()
-	time.Sleep(3 * reapDelayYoung)
-	if listens() {
+	if !proctest.Poll(func() bool { return !listens() }) {
 		t.Error("the reaper listens after a short command")
 	}
 	tree := proctest.Start(t, p, "exec sleep 60")
