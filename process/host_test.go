@@ -89,7 +89,7 @@ func startOn(t testing.TB, h *Host, spec Spec) *Process {
 
 // runaway builds the program that tries to leave its tree, once.
 var runaway = sync.OnceValues(func() (string, error) {
-	if path := os.Getenv("RUNNEL_TEST_RUNAWAY"); path != "" { // built before, for a user who can't
+	if path := os.Getenv("RUNNEL_TEST_RUNAWAY"); path != "" { // built before, for a user without a Go installation
 		return path, nil
 	}
 	dir, err := os.MkdirTemp("", "runaway")

@@ -31,7 +31,7 @@ const patience = proctest.Patience
 // TestMain fails if the tests leave a descriptor, a goroutine or a child behind.
 func TestMain(m *testing.M) {
 	Step()
-	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) // what whoever runs the tests left open
+	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) // descriptors that this process has inherited
 	if dir := os.Getenv("RUNNEL_TEST_CRASH"); dir != "" {
 		runServer(dir)
 	}

@@ -112,7 +112,7 @@ func TestOpenEndsTreesOfCrashedServer(t *testing.T) {
 		if err := next.Close(); err != nil {
 			t.Error(err)
 		}
-		reapAdopted(2) // the bystander, and who is living
+		reapAdopted(2) // the bystander and the process of the other server
 	})
 }
 
