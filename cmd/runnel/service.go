@@ -101,7 +101,7 @@ func capabilities(h *process.Host) []string {
 // environ returns the environment that commands inherit: that of this process without the variables
 // that configure Runnel.
 func environ() []string {
-	var env []string
+	env := []string{} // nil would be the environment of the server
 	for _, e := range os.Environ() {
 		if !strings.HasPrefix(e, "RUNNEL_") {
 			env = append(env, e)

@@ -9,10 +9,10 @@ import (
 
 // Authenticator identifies the caller of an HTTP request. [Auth] is the server's own.
 type Authenticator interface {
-	// Authenticate returns the principal to whom the sessions of the caller belong, and who finds
-	// no others. It checks the Host and the Origin of the request too: a page of another site can
-	// open a WebSocket (RFC 6455 §10.2). The error is a *Refusal, or a failure of the server. It
-	// may be called concurrently.
+	// Authenticate returns the principal that owns the sessions of the caller; a principal finds
+	// only its own sessions. It checks the Host and the Origin of the request too: a page of
+	// another site can open a WebSocket (RFC 6455 §10.2). The error is a *Refusal, or a failure of
+	// the server. It may be called concurrently.
 	Authenticate(r *http.Request) (principal string, err error)
 }
 

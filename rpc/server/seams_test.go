@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 
@@ -45,7 +46,21 @@ func TestZeroOptions(t *testing.T) {
 			t.Errorf("%s is %v, want %v", name, pair[0], pair[1])
 		}
 	}
-	if x := p.run(object{"command": `echo "$HOME" | wc -l`}); strings.TrimSpace(x.stdout()) != "1" {
+	if x := p.run(object{"command": `printenv PATH`}); strings.TrimSpace(x.stdout()) != os.Getenv("PATH") {
+		t.Errorf("%q, %+v", x.stdout(), x.record)
+	}
+}
+
+// TestEmptyEnvironment: with an Environ that is empty and not nil, commands do not get the
+// environment of the server.
+func TestEmptyEnvironment(t *testing.T) {
+	s := serve(t, func(set *settings) { set.Server.Defaults.Environ = []string{} })
+	p := s.dial(t)
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if x := p.run(object{"command": []string{"/usr/bin/env"}}); x.stdout() != "PWD="+dir+"\n" {
 		t.Errorf("%q, %+v", x.stdout(), x.record)
 	}
 }
