@@ -15,8 +15,8 @@ import (
 type Attempt struct {
 	host        *Host
 	spec        Spec
-	at          atomic.Pointer[string]
-	cannotBlock atomic.Bool // all files are pinned
+	path        atomic.Pointer[string] // see Path
+	cannotBlock atomic.Bool            // all files are pinned
 
 	program  execfile.Program
 	pinned   execfile.Pinned
@@ -27,7 +27,7 @@ type Attempt struct {
 func (h *Host) Attempt(spec Spec) *Attempt {
 	a := &Attempt{host: h.orPlain(), spec: spec}
 	if len(spec.Argv) > 0 {
-		a.at.Store(&spec.Argv[0])
+		a.path.Store(&spec.Argv[0])
 		a.program = execfile.Program{Name: spec.Argv[0], Dir: spec.Dir, Path: execfile.PathOf(spec.Env)}
 	}
 	return a
@@ -50,7 +50,7 @@ func (a *Attempt) Prepare() bool {
 // Path returns the file or directory for which the start waits, or has waited last. It may be
 // called from any goroutine.
 func (a *Attempt) Path() string {
-	if path := a.at.Load(); path != nil {
+	if path := a.path.Load(); path != nil {
 		return *path
 	}
 	return ""
@@ -75,7 +75,7 @@ func (a *Attempt) Start(ctx context.Context) (*Process, error) {
 	}
 	var err error
 	if !a.prepared {
-		a.pinned, err = a.host.pinned.Pin(ctx, &a.program, func(path string) { a.at.Store(&path) })
+		a.pinned, err = a.host.pinned.Pin(ctx, &a.program, func(path string) { a.path.Store(&path) })
 	}
 	defer a.pinned.Close()
 	if ctx.Err() != nil {

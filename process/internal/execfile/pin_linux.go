@@ -51,7 +51,8 @@ func (f *Pinned) Close() {
 	f.n, f.m, f.Path = 0, 0, ""
 }
 
-// Pin looks the program up and pins its files. It calls waiting with each path before it opens it.
+// Pin looks the program up and pins its files. It calls waiting with each path before it opens it,
+// and with the name of the program once all are pinned.
 // It waits for leases until ctx ends. It stops at a file that can be executed but not read, or is
 // on a remote file system: MayBlock is then true. The caller closes the result, also after an
 // error.
