@@ -1,6 +1,10 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -68,6 +72,7 @@ func TestInterruptsWithABlockedStdout(t *testing.T) {
 		log := p.path("log")
 		x := p.runnel(t, "run", "-c", "trap 'echo int >>"+log+"' INT; trap 'echo term >>"+log+"' TERM; echo $$; yes & "+signalLoop[1:])
 		pid := x.readLine()
+		x.awaitBlockedWrite()
 		for n := range 3 {
 			x.signal(syscall.SIGINT)
 			awaitLines(t, log, n+1)
@@ -77,6 +82,23 @@ func TestInterruptsWithABlockedStdout(t *testing.T) {
 		x.expectError("interrupted")
 		awaitExit(t, pid)
 	})
+}
+
+// awaitBlockedWrite waits until a thread of the program is blocked in a write to a pipe.
+func (x *program) awaitBlockedWrite() {
+	x.t.Helper()
+	if runtime.GOOS != "linux" {
+		return
+	}
+	if !poll(func() bool {
+		threads, _ := filepath.Glob("/proc/" + x.pid() + "/task/*/wchan")
+		return slices.ContainsFunc(threads, func(file string) bool {
+			wchan, _ := os.ReadFile(file)
+			return strings.Contains(string(wchan), "pipe_write")
+		})
+	}) {
+		x.t.Fatal("no thread is blocked in a write to a pipe")
+	}
 }
 
 // TestIgnoredSignalsStayIgnored: run does not catch a signal that it was started with ignored, as
