@@ -25,9 +25,9 @@ type Events struct {
 	// Raw is called with each notification as received, in addition. The message is valid until Raw
 	// returns.
 	Raw func(message []byte)
-	// Window is how many bytes of output may be in transit or in the session's queue; then the
-	// server sends no more output of this session. It replaces the window of the params. 0 means no
-	// window.
+	// Window is how many bytes of output may be in transit or in the session's queue, where each
+	// state event counts 1; then the server sends no more events of this session. It replaces the
+	// window of the params. 0 means no window.
 	Window int64
 	// Readers provides the output through Session.Reader instead of Output. If Window is 0, it is
 	// DefaultWindow.
