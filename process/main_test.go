@@ -31,6 +31,11 @@ const patience = proctest.Patience
 // TestMain fails if the tests leave a descriptor, a goroutine or a child behind.
 func TestMain(m *testing.M) {
 	Step()
+	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGHUP} {
+		if signal.Ignored(sig) { // as in the background of a script: commands would inherit that
+			signal.Notify(make(chan os.Signal, 1), sig)
+		}
+	}
 	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) // descriptors that this process has inherited
 	if dir := os.Getenv("RUNNEL_TEST_CRASH"); dir != "" {
 		runServer(dir)
