@@ -54,7 +54,7 @@ func (h *Host) spawn(_ context.Context, path string, spec *Spec, stdio [3]int, _
 		return nil, err
 	}
 	attr := spec.attr(stdio)
-	start, err := h.provider.Prepare(attr, false)
+	start, err := h.provider.NewStart(attr, false)
 	if err != nil {
 		return nil, err
 	}

@@ -60,7 +60,7 @@ func (h *Host) spawn(ctx context.Context, path string, spec *Spec, stdio [3]int,
 // fork prepares the containment and the limits, and forks the child. fresh says to reuse nothing of
 // other trees.
 func (r *spawnRequest) fork(fresh bool) (pid int, err error) {
-	if r.start, err = r.host.provider.Prepare(r.attr, fresh); err != nil {
+	if r.start, err = r.host.provider.NewStart(r.attr, fresh); err != nil {
 		r.start = nil
 		return 0, err
 	}

@@ -28,7 +28,7 @@ type Config struct {
 	Hierarchies Hierarchies
 	Name        string   // of the subtree
 	Controllers []string // that are wanted
-	Reserve     int      // processes fewer than this process may have that all trees together may have
+	Reserve     int      // how much lower the limit of processes of all trees together is than that of this process
 	Number      uint64   // of the server, in marks
 	Table       *mark.Table
 	Kernel      leader.Kernel
@@ -46,8 +46,8 @@ func New(c Config) (*Provider, error) {
 // Delegation returns what was changed in this process' own cgroup.
 func (p *Provider) Delegation() Delegation { return p.subtree.Delegation }
 
-// Prepare takes a leaf, which is the cgroup of the child from its first instruction.
-func (p *Provider) Prepare(attr *syscall.ProcAttr, fresh bool) (containment.Start, error) {
+// NewStart takes a leaf, which is the cgroup of the child from its first instruction.
+func (p *Provider) NewStart(attr *syscall.ProcAttr, fresh bool) (containment.Start, error) {
 	take := p.subtree.take
 	if fresh {
 		take = p.subtree.makeLeaf

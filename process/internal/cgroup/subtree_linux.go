@@ -45,18 +45,18 @@ type subtree struct {
 	most  int64  // limit of the processes of all trees together, if below is set
 	below string // where in dir the leaves are: "" or limitedDir
 
-	mu     sync.Mutex
-	spare  []*leaf
-	dead   []*leaf // to be removed
-	made   int
-	open   int  // leaves in use that keep their descriptors
-	busy   bool // maintain runs
-	closed bool
-	work   sync.WaitGroup
+	mu        sync.Mutex
+	spare     []*leaf
+	discarded []*leaf // to be removed
+	made      int
+	open      int  // leaves in use that keep their descriptors
+	busy      bool // maintain runs
+	closed    bool
+	work      sync.WaitGroup
 }
 
-// newSubtree makes a subtree and tries it. It enables those of wanted that are available. All trees
-// together may have reserve processes fewer than this process.
+// newSubtree makes a subtree and tries it. It enables those of wanted that are available. The limit
+// of processes of all trees together is reserve below that of this process.
 func newSubtree(h Hierarchies, name string, wanted []string, reserve int) (*subtree, error) {
 	if h.V2 == "" {
 		return nil, errNoV2
@@ -252,18 +252,18 @@ func (s *subtree) give(l *leaf) {
 		s.spare = append(s.spare, l)
 		return
 	}
-	s.dead = append(s.dead, l)
+	s.discarded = append(s.discarded, l)
 	if !s.busy && !s.closed {
 		s.busy = true
 		s.work.Go(s.maintain)
 	}
 }
 
-// maintain removes dead leaves, and makes the next leaf if leaves are not reused. A leaf that has
-// living processes is tried again when the next one is dead.
+// maintain removes discarded leaves, and makes the next leaf if leaves are not reused. If a leaf has
+// living processes, its removal is tried again when the next leaf is discarded.
 func (s *subtree) maintain() {
 	for {
-		stuck := s.removeDead()
+		stuck := s.removeDiscarded()
 		var fresh *leaf
 		s.mu.Lock()
 		enough := s.reuses() || len(s.spare) > 0
@@ -275,8 +275,8 @@ func (s *subtree) maintain() {
 		if fresh != nil { // close removes it, if that was called
 			s.spare = append(s.spare, fresh)
 		}
-		if len(s.dead) == 0 || s.closed {
-			s.dead = append(s.dead, stuck...)
+		if len(s.discarded) == 0 || s.closed {
+			s.discarded = append(s.discarded, stuck...)
 			s.busy = false
 			s.mu.Unlock()
 			return
@@ -285,16 +285,16 @@ func (s *subtree) maintain() {
 	}
 }
 
-// removeDead removes dead leaves, and returns those that it could not remove.
-func (s *subtree) removeDead() (stuck []*leaf) {
+// removeDiscarded removes discarded leaves, and returns those that it could not remove.
+func (s *subtree) removeDiscarded() (stuck []*leaf) {
 	for {
 		s.mu.Lock()
-		if len(s.dead) == 0 {
+		if len(s.discarded) == 0 {
 			s.mu.Unlock()
 			return stuck
 		}
-		l := s.dead[len(s.dead)-1]
-		s.dead = s.dead[:len(s.dead)-1]
+		l := s.discarded[len(s.discarded)-1]
+		s.discarded = s.discarded[:len(s.discarded)-1]
 		s.mu.Unlock()
 		l.close()
 		if Remove(l.path()) != nil {
@@ -310,10 +310,10 @@ func (s *subtree) close() error {
 	s.mu.Unlock()
 	s.work.Wait()
 	s.mu.Lock()
-	s.dead = append(s.dead, s.spare...)
+	s.discarded = append(s.discarded, s.spare...)
 	s.spare = nil
 	s.mu.Unlock()
-	s.removeDead()
+	s.removeDiscarded()
 	if s.below != "" {
 		_ = os.Remove(s.leaves())
 	}

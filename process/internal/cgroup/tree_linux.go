@@ -31,7 +31,7 @@ func newTree(s *start, l *leader.Leader, terminal bool) *Tree {
 	t := &Tree{provider: s.provider, leaf: s.leaf, mark: s.mark}
 	t.Tree = memberwise.Tree{
 		Group:    leader.Group{Leader: l, Kernel: s.provider.kernel},
-		Lister:   (*lister)(t),
+		Lister:   lister{t},
 		Terminal: terminal,
 	}
 	return t
@@ -50,7 +50,7 @@ func (t *Tree) populated() (is bool, err error) {
 	return is, err
 }
 
-// Alive uses the kernel's count and the orphans of the tree, and scans only if they leave a doubt.
+// Alive uses the kernel's count and the orphans of the tree. It scans only if these do not decide.
 func (t *Tree) Alive() (bool, error) {
 	is, err := t.populated()
 	if is || err != nil {
@@ -68,7 +68,7 @@ func (t *Tree) Alive() (bool, error) {
 
 // Members scans until it finds a member or the kernel's count and the orphans show that there is
 // none. A process that forks and exits in a loop can be missed by any number of scans; then the
-// error is mark.ErrElusive.
+// error is mark.ErrForkingTooFast.
 func (t *Tree) Members() ([]int, error) {
 	for range memberwise.MaxScans {
 		populated, err := t.populated()
@@ -86,7 +86,7 @@ func (t *Tree) Members() ([]int, error) {
 			return orphans, nil
 		}
 	}
-	return nil, mark.ErrElusive
+	return nil, mark.ErrForkingTooFast
 }
 
 // Orphans lists the living orphans with the mark of the tree: see mark.Table.
@@ -94,9 +94,9 @@ func (t *Tree) Orphans() (pids []int, certain bool, err error) {
 	return t.provider.table.Orphans(t.mark)
 }
 
-// orphans lists the orphans with the mark. none says that no process of the tree lives outside the
-// leaf: the leader has exited, and each living descendant of it would be an orphan or a descendant
-// of one, and no orphan has the mark or may have changed it.
+// orphans lists the orphans with the mark. If none is true, no process of the tree is alive outside
+// the leaf: the leader has exited, so each of them would be an orphan or a descendant of one, and
+// there is no orphan that has the mark or may have changed it.
 func (t *Tree) orphans() (pids []int, none bool, err error) {
 	if !t.Exited() { // checked first, since the leader's children are reparented after its exit
 		return nil, false, nil
@@ -172,7 +172,7 @@ func (t *Tree) Resume() error {
 }
 
 // Terminate sends sig to every member, thaws the leaf and continues stopped members.
-func (t *Tree) Terminate(sig syscall.Signal) error { return t.TerminateBy(t, sig) }
+func (t *Tree) Terminate(sig syscall.Signal) error { return t.TerminateWith(t, sig) }
 
 // Continue thaws the leaf and continues every stopped member.
 func (t *Tree) Continue() {
@@ -239,38 +239,38 @@ func (t *Tree) Close() {
 }
 
 // lister lists the members of a tree: the processes in the leaf, and those with the mark.
-type lister Tree
+type lister struct{ tree *Tree }
 
-func (l *lister) Each(f func(proctable.Entry)) error {
+func (l lister) Each(f func(proctable.Entry)) error {
 	seen := make(map[int]bool)
-	err := Dir(l.leaf.path()).Each(func(m proctable.Entry) {
+	err := Dir(l.tree.leaf.path()).Each(func(m proctable.Entry) {
 		seen[m.PID] = true
 		f(m)
 	})
-	if l.mark == 0 || !l.RunningLocked() && l.noOrphans() {
+	if l.tree.mark == 0 || !l.tree.RunningLocked() && l.noOrphans() {
 		return err
 	}
-	return errors.Join(err, mark.Equal(l.mark).Each(func(m proctable.Entry) {
+	return errors.Join(err, mark.Equal(l.tree.mark).Each(func(m proctable.Entry) {
 		if !seen[m.PID] {
 			f(m)
 		}
 	}))
 }
 
-func (l *lister) noOrphans() bool {
-	pids, certain, err := (*Tree)(l).Orphans()
+func (l lister) noOrphans() bool {
+	pids, certain, err := l.tree.Orphans()
 	return err == nil && certain && len(pids) == 0
 }
 
-func (l *lister) Contains(pid int) (bool, error) {
-	if l.mark != 0 {
-		if is, err := mark.Equal(l.mark).Contains(pid); is || err != nil {
+func (l lister) Contains(pid int) (bool, error) {
+	if l.tree.mark != 0 {
+		if is, err := mark.Equal(l.tree.mark).Contains(pid); is || err != nil {
 			return is, err
 		}
 	}
-	return l.leaf.contains(pid)
+	return l.tree.leaf.contains(pid)
 }
 
-func (l *lister) Signal(m proctable.Entry, sig syscall.Signal) error {
+func (l lister) Signal(m proctable.Entry, sig syscall.Signal) error {
 	return proctable.Signal(m, sig, func(proctable.Entry) (bool, error) { return l.Contains(m.PID) })
 }

@@ -16,10 +16,10 @@ import (
 
 // Provider contains the trees of one host. Its methods may be called from any goroutine.
 type Provider interface {
-	// Prepare begins the start of a tree and adds to attr what the fork needs. With fresh, no
+	// NewStart begins the start of a tree and adds to attr what the fork needs. If fresh is true, no
 	// resource is reused that another tree had before. The caller calls either Start.Cancel or
 	// Start.Tree and then Tree.Close.
-	Prepare(attr *syscall.ProcAttr, fresh bool) (Start, error)
+	NewStart(attr *syscall.ProcAttr, fresh bool) (Start, error)
 	// Controls reports whether a controller of cgroup version 2, such as "memory", can limit each
 	// tree.
 	Controls(controller string) bool

@@ -47,7 +47,7 @@ type Keeper struct {
 	enabled bool // Start was called
 	groups  map[int]serverwatch.Group
 	pipe    int            // write end, -1 for none
-	leader  *leader.Leader // the present keeper, nil for none
+	process *leader.Leader // the keeper that runs, nil for none
 	ending  bool
 }
 
@@ -109,13 +109,13 @@ func (k *Keeper) write(line string) {
 	}
 }
 
-// kill ends the present keeper. k.mu is held.
+// kill kills the keeper that runs. k.mu is held.
 func (k *Keeper) kill() {
 	defer k.closePipe()
-	if k.leader != nil {
-		_ = k.leader.Do(func(_ int, reaped bool) error {
+	if k.process != nil {
+		_ = k.process.Do(func(_ int, reaped bool) error {
 			if !reaped {
-				_ = unix.Kill(k.leader.PID, unix.SIGKILL)
+				_ = unix.Kill(k.process.PID, unix.SIGKILL)
 			}
 			return nil
 		})
@@ -139,7 +139,7 @@ func (k *Keeper) Stop() {
 	defer k.mu.Unlock()
 	k.ending = true
 	close(k.quit)
-	if k.leader != nil {
+	if k.process != nil {
 		k.kill()
 	}
 }
@@ -202,7 +202,7 @@ func (k *Keeper) start() error {
 	l.Observer = k.table
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.leader = l
+	k.process = l
 	if k.ending || k.pipe < 0 {
 		k.kill()
 	}
@@ -262,12 +262,12 @@ func keeperAttr(null, read int) *syscall.ProcAttr {
 // awaitExit waits for the exit of the keeper, reaps it, and returns why it ended.
 func (k *Keeper) awaitExit() error {
 	k.mu.Lock()
-	l := k.leader
+	l := k.process
 	k.mu.Unlock()
 	err := l.Wait()
 	exit, reapErr := l.Reap()
 	k.mu.Lock()
-	k.leader = nil
+	k.process = nil
 	k.mu.Unlock()
 	l.CloseHandle()
 	if err := errors.Join(err, reapErr); err != nil {

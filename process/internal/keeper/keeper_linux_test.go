@@ -20,10 +20,10 @@ func TestMain(m *testing.M) {
 func (k *Keeper) present() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.leader == nil {
+	if k.process == nil {
 		return 0
 	}
-	return k.leader.PID
+	return k.process.PID
 }
 
 // A keeper that does not read is killed before the pipe blocks a start, and the next one receives

@@ -27,7 +27,7 @@ type Config struct {
 }
 
 // RunIfStarted runs the keeper and does not return if this process was started as one. Then the
-// server is dead, since package serverwatch waits for that. A server that closes its host kills its
+// server has exited, since package serverwatch waits for that. A server that closes its host kills its
 // keeper instead.
 func RunIfStarted() {
 	state := serverwatch.Received

@@ -85,8 +85,8 @@ func (s *Server) End() (killed, left int) {
 	return killed + n, left + rest
 }
 
-// KillOnce sends SIGKILL once to all processes that are found. inServerLeaf says that this process
-// is in the server's own leaf, which it leaves out.
+// KillOnce sends SIGKILL once to all processes that are found. If inServerLeaf is true, this process
+// is in the server's leaf, and that leaf is not killed.
 func (s *Server) KillOnce(inServerLeaf bool) {
 	killable, others := s.cgroups()
 	for _, dir := range killable {

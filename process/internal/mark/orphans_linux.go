@@ -18,11 +18,11 @@ import (
 )
 
 const (
-	// reapDelay is the time from the exit of a child to the search for dead orphans. It bounds how
-	// often the reaper searches. Most leaders, whose exit sends the same signal, are reaped by
-	// then.
+	// reapDelay is the time from the exit of a child to the search for orphans that are zombies. It
+	// bounds how often the reaper searches. Most leaders, whose exit sends the same signal, are
+	// reaped by then.
 	reapDelay = 5 * time.Millisecond
-	// reapDelayBusy is that time after a search that found dead orphans.
+	// reapDelayBusy is that time after a search that reaped orphans.
 	reapDelayBusy = time.Millisecond
 	// reapDelayYoung is the time from a fork to the next search while no tree is older than that.
 	reapDelayYoung = 10 * time.Millisecond
@@ -35,8 +35,8 @@ const (
 	closeWait = 100 * time.Millisecond
 )
 
-// ErrElusive means that processes fork and exit faster than they can be found.
-var ErrElusive = errors.New("process: processes of the tree fork and exit faster than they can be found")
+// ErrForkingTooFast means that processes fork and exit faster than scans can find them.
+var ErrForkingTooFast = errors.New("process: processes of the tree fork and exit faster than they can be found")
 
 // reaper is the goroutine that reaps the orphans of a table. It asks for SIGCHLD only while there
 // is an orphan or a tree older than reapDelayYoung: for a short command, the signal would cost a
@@ -85,13 +85,13 @@ func (t *Table) stopReaper() {
 	t.reaper.listen(false)
 }
 
-// reapLoop reaps dead orphans after each SIGCHLD and each fork, but waits for a delay between two
-// searches.
+// reapLoop reaps orphans that are zombies after each SIGCHLD and each fork, but waits for a delay
+// between two searches.
 func (t *Table) reapLoop() {
 	r := &t.reaper
-	delay, again := reapDelayYoung, false
+	delay, wait := reapDelayYoung, true // for SIGCHLD or a fork
 	for {
-		if !again {
+		if wait {
 			select {
 			case <-r.wake:
 			case <-r.stop:
@@ -110,13 +110,14 @@ func (t *Table) reapLoop() {
 			default:
 			}
 		}
-		living, reaped := 0, 0
-		if again = false; hasDeadChild() {
-			living, reaped, again = t.reapOrphans()
+		living, reaped, uncertain := 0, 0, false
+		if hasZombieChild() {
+			living, reaped, uncertain = t.reapOrphans()
 		}
-		if on := again || living > 0 || r.always.Load() || t.hasTreeUpTo(newest); on != r.listening.Load() {
+		wait = !uncertain
+		if on := uncertain || living > 0 || r.always.Load() || t.hasTreeUpTo(newest); on != r.listening.Load() {
 			r.listen(on)
-			again = true // for a child that exited or was forked before that
+			wait = false // a child may have exited, or have been forked, before the change
 		}
 		switch {
 		case !r.listening.Load():
@@ -148,16 +149,16 @@ func (t *Table) hasTreeUpTo(number uint64) bool {
 	return false
 }
 
-// hasDeadChild reports whether a child of this process has exited and is not reaped. It takes 1 µs.
-func hasDeadChild() bool {
+// hasZombieChild reports whether a child of this process has exited and is not reaped. It takes 1 µs.
+func hasZombieChild() bool {
 	var info unix.Siginfo
 	err := unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOWAIT|unix.WNOHANG, nil)
 	return err == unix.EINTR || err == nil && info.Signo != 0
 }
 
-// reapOrphans reaps the dead orphans and counts the living ones. again says that a dead child may
-// be a leader whose fork has not returned yet.
-func (t *Table) reapOrphans() (living, reaped int, again bool) {
+// reapOrphans reaps the orphans that are zombies and counts the living ones. If uncertain is true, a
+// zombie may be a leader whose fork has not returned yet; it is not reaped.
+func (t *Table) reapOrphans() (living, reaped int, uncertain bool) {
 	t.mu.Lock()
 	threads := slices.Collect(maps.Keys(t.threads))
 	t.mu.Unlock()
@@ -166,14 +167,14 @@ func (t *Table) reapOrphans() (living, reaped int, again bool) {
 		return 0, 0, false
 	}
 	for batch := range slices.Chunk(pids, reapBatch) {
-		l, r, a := t.reapSome(batch)
-		living, reaped, again = living+l, reaped+r, again || a
+		l, r, u := t.reapSome(batch)
+		living, reaped, uncertain = living+l, reaped+r, uncertain || u
 	}
-	return living, reaped, again
+	return living, reaped, uncertain
 }
 
 // reapSome is reapOrphans for some children, which were listed before the locks were taken.
-func (t *Table) reapSome(pids []int) (living, reaped int, again bool) {
+func (t *Table) reapSome(pids []int) (living, reaped int, uncertain bool) {
 	leader.Reaping.Lock()
 	defer leader.Reaping.Unlock()
 	t.mu.Lock()
@@ -181,29 +182,29 @@ func (t *Table) reapSome(pids []int) (living, reaped int, again bool) {
 	for _, pid := range pids {
 		switch o, err := t.classify(pid); {
 		case err != nil || !o.owned:
-		case o.certain && reapIfDead(pid):
+		case o.certain && reapIfZombie(pid):
 			reaped++
 		case o.certain:
 			living++
 		default:
-			again = true
+			uncertain = true
 		}
 	}
-	return living, reaped, again
+	return living, reaped, uncertain
 }
 
-// orphan is a child that is no leader and did not exist before the table.
+// orphan is a child that was not forked by the table and did not exist before it.
 type orphan struct {
-	pid     int // 0 for another child
+	pid     int // 0 for a child that is no orphan
 	mark    uint64
 	inTree  bool // it has the mark of a tree that was not released
 	owned   bool // this table reaps it
-	certain bool // it is certainly no leader
+	certain bool // it is not a leader whose fork has not returned yet
 }
 
 // classify returns what a child is. t.mu is held.
 func (t *Table) classify(pid int) (o orphan, err error) {
-	if _, leader := t.leaders[pid]; leader || t.existedBefore(pid) {
+	if _, forked := t.forked[pid]; forked || t.existedBefore(pid) {
 		return o, nil
 	}
 	o.pid = pid
@@ -212,15 +213,15 @@ func (t *Table) classify(pid int) (o orphan, err error) {
 	}
 	e, ok := t.trees[o.mark]
 	o.inTree = ok
-	o.certain = !t.forkPending || ok && e.leader != 0 // otherwise it may be a new leader, even without a mark if it changed that
+	o.certain = !t.forkPending || ok && e.leader != 0 // a new leader may have removed its mark already
 	o.owned = t.owns(o.mark)
 	return o, nil
 }
 
-// Orphans lists the living orphans with a mark. If certain is true and the leader has exited, the
-// tree has no other living process: each would be an orphan or a descendant of one, since this
-// process is the parent of orphans, and no orphan has changed or lost its mark. The error is
-// ErrElusive if orphans exit faster than they are reaped.
+// Orphans lists the living orphans with a mark. If certain is true, no orphan may have changed its
+// mark. If the leader has exited too, then each living process of the tree is in the list or is a
+// descendant of a process in the list, because orphans are reparented to this process. The error is
+// ErrForkingTooFast if orphans exit faster than they are reaped.
 func (t *Table) Orphans(mark uint64) (pids []int, certain bool, err error) {
 	t.mu.Lock()
 	e := t.trees[mark]
@@ -242,19 +243,19 @@ func (t *Table) Orphans(mark uint64) (pids []int, certain bool, err error) {
 		}
 		return pids, certain, nil
 	}
-	return nil, false, ErrElusive
+	return nil, false, ErrForkingTooFast
 }
 
 // orphansOf lists the living orphans among the children of the thread that has forked a leader and
-// of the first thread, to which all orphans are reparented. It reaps the dead ones. more says that
-// it has reaped reapBatch and has to be called again.
+// of the first thread, to which all orphans are reparented. It reaps those that are zombies. If more
+// is true, it has reaped reapBatch of them and has to be called again.
 func (t *Table) orphansOf(e treeEntry) (living []orphan, more bool, err error) {
 	leader.Reaping.Lock()
 	defer leader.Reaping.Unlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	reaped := 0
-	for again := true; again; { // the children of a dead orphan may be reparented after the list was read
+	for again := true; again; { // the children of a zombie may have been reparented after the list was read
 		again, living = false, living[:0]
 		pids, err := t.childrenFor(e)
 		if err != nil {
@@ -266,7 +267,7 @@ func (t *Table) orphansOf(e treeEntry) (living []orphan, more bool, err error) {
 			case err != nil:
 				return nil, false, err
 			case o.pid == 0:
-			case o.owned && o.certain && reapIfDead(pid):
+			case o.owned && o.certain && reapIfZombie(pid):
 				if reaped++; reaped == reapBatch {
 					return nil, true, nil
 				}
@@ -282,7 +283,7 @@ func (t *Table) orphansOf(e treeEntry) (living []orphan, more bool, err error) {
 // childrenFor lists the children of those two threads. leader.Reaping and t.mu are held.
 func (t *Table) childrenFor(e treeEntry) (pids []int, err error) {
 	first, child := os.Getpid(), e.leader
-	if _, unreaped := t.leaders[child]; !unreaped {
+	if _, unreaped := t.forked[child]; !unreaped {
 		child = 0
 	}
 	if e.thread != 0 && e.thread != first {
@@ -294,8 +295,8 @@ func (t *Table) childrenFor(e treeEntry) (pids []int, err error) {
 	return append(pids, more...), err
 }
 
-// reapIfDead reaps a child that has exited. It returns false for one that has not.
-func reapIfDead(pid int) bool {
+// reapIfZombie reaps a child that has exited. It returns false for one that has not.
+func reapIfZombie(pid int) bool {
 	got, err := syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
 	return err == syscall.ECHILD || got == pid
 }
@@ -310,7 +311,7 @@ func (t *Table) Close() {
 		ceaseSubreaper()
 	}
 	for end := time.Now().Add(closeWait); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		if living, _, again := t.reapOrphans(); living == 0 && !again {
+		if living, _, uncertain := t.reapOrphans(); living == 0 && !uncertain {
 			break
 		}
 	}

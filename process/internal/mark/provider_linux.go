@@ -18,8 +18,8 @@ type Provider struct {
 // NewProvider returns a provider for a table that sets marks. Its Close closes the table.
 func NewProvider(table *Table, kernel leader.Kernel) *Provider { return &Provider{table, kernel} }
 
-// Prepare returns a new start.
-func (p *Provider) Prepare(*syscall.ProcAttr, bool) (containment.Start, error) {
+// NewStart returns a start.
+func (p *Provider) NewStart(*syscall.ProcAttr, bool) (containment.Start, error) {
 	return &start{provider: p}, nil
 }
 

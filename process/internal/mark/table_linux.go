@@ -15,13 +15,13 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/proctable"
 )
 
-// forking is locked while this process has the mark of the child that it forks, or forks another
-// child that is no orphan. It is shared by all hosts of the process, as the limit is.
+// forking is locked while this process has the mark of a leader that it forks, and while it forks a
+// child without a mark. It is shared by all hosts of the process, as the limit is.
 var forking sync.Mutex
 
-// Table is the child table of one host: the children of this process that lead trees, and the
-// orphans of those trees, of which this process is the parent (PR_SET_CHILD_SUBREAPER). A goroutine
-// reaps the orphans. Methods may be called from any goroutine.
+// Table is the child table of one host: the leaders and keepers that this process has forked, and the
+// orphans of trees, which are reparented to it (PR_SET_CHILD_SUBREAPER). A goroutine reaps the
+// orphans. Methods may be called from any goroutine.
 //
 // A table that does not set marks still reaps orphans if this is the first process of a PID
 // namespace. A disabled one does nothing.
@@ -36,10 +36,10 @@ type Table struct {
 
 	mu          sync.Mutex
 	trees       map[uint64]treeEntry // by mark, until released
-	leaders     map[int]uint64       // marks by process id, 0 for a child without; until reaped or released
+	forked      map[int]uint64       // leaders and keepers by process id: their marks, 0 for none; until reaped or released
 	threads     map[int]bool         // ids of threads that have forked, and of the first one
 	next        uint64               // number of the last tree
-	forkPending bool                 // a child may exist that is not in leaders yet
+	forkPending bool                 // a child may exist that is not in forked yet
 
 	lists procfs.ChildLists // under leader.Reaping
 
@@ -57,8 +57,8 @@ type treeEntry struct {
 // have to keep.
 var ErrMarked = errors.New("this process has the mark of another server")
 
-// NewTable checks that marks can be set, and makes this process the parent of orphans. all says
-// that all new children that are no leaders are orphans, even unmarked ones.
+// NewTable checks that marks can be set, and makes this process the parent of orphans. If all is
+// true, every new child that the table has not forked is an orphan, even without a mark.
 func NewTable(instance uint64, all bool) (*Table, error) {
 	var limit unix.Rlimit
 	if err := unix.Prlimit(0, unix.RLIMIT_RTTIME, nil, &limit); err != nil {
@@ -80,9 +80,9 @@ func NewTable(instance uint64, all bool) (*Table, error) {
 	return t, nil
 }
 
-// NewUnmarkedTable returns a table that sets no marks. It reaps all new children that are no
-// leaders if this is the first process of a PID namespace and all is true; otherwise, and without
-// /proc, it is disabled.
+// NewUnmarkedTable returns a table that sets no marks. If this is the first process of a PID
+// namespace and all is true, it reaps all new children that it has not forked; otherwise, and
+// without /proc, it is disabled.
 func NewUnmarkedTable(all bool) *Table {
 	if !all || os.Getpid() != 1 {
 		return &Table{}
@@ -100,7 +100,7 @@ func (t *Table) Marks() bool { return t.marks }
 // start records the present children, makes this process the parent of orphans and starts to reap
 // them.
 func (t *Table) start() error {
-	t.leaders, t.before = make(map[int]uint64), make(map[int]uint64)
+	t.forked, t.before = make(map[int]uint64), make(map[int]uint64)
 	t.threads = map[int]bool{os.Getpid(): true}
 	leader.Reaping.Lock()
 	defer leader.Reaping.Unlock()
@@ -171,12 +171,12 @@ func (t *Table) Fork(f func() (pid int, err error)) (mark uint64, pid int, err e
 	}
 	e := t.trees[mark]
 	e.leader = pid
-	t.trees[mark], t.leaders[pid] = e, mark
+	t.trees[mark], t.forked[pid] = e, mark
 	return mark, pid, nil
 }
 
-// ForkUnmarked calls f to fork a child that has no mark and is no orphan. Reaped is called when it
-// is reaped.
+// ForkUnmarked calls f to fork a child without a mark: a keeper, or a leader if the table sets no
+// marks. The caller calls Reaped when the child is reaped.
 func (t *Table) ForkUnmarked(f func() (pid int, err error)) (pid int, err error) {
 	if !t.enabled {
 		return f()
@@ -193,7 +193,7 @@ func (t *Table) ForkUnmarked(f func() (pid int, err error)) (pid int, err error)
 	defer t.mu.Unlock()
 	t.forkPending = false
 	if err == nil {
-		t.leaders[pid] = 0
+		t.forked[pid] = 0
 	}
 	return pid, err
 }
@@ -226,7 +226,7 @@ func (t *Table) Reaped(pid int) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.leaders, pid)
+	delete(t.forked, pid)
 }
 
 // Release removes a tree. If its leader is not reaped, it is an orphan from now on. mark may be 0.
@@ -236,8 +236,8 @@ func (t *Table) Release(mark uint64) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if leader := t.trees[mark].leader; t.leaders[leader] == mark { // otherwise the id may be that of another leader
-		delete(t.leaders, leader)
+	if leader := t.trees[mark].leader; t.forked[leader] == mark { // otherwise the process id was reused
+		delete(t.forked, leader)
 		t.wakeReaper()
 	}
 	delete(t.trees, mark)
@@ -250,7 +250,7 @@ func (t *Table) Release(mark uint64) {
 // orphans at any time.
 func (t *Table) NoteUnverified() { t.reaper.always.Store(true) }
 
-// owns reports whether a child that is no leader is an orphan of this table.
+// owns reports whether the table reaps an orphan with this mark, 0 for none.
 func (t *Table) owns(mark uint64) bool { return t.all || mark != 0 && Instance(mark) == t.instance }
 
 // existedBefore reports whether a child existed before the table. t.mu is held.

@@ -64,16 +64,16 @@ func TestLeaderIsNoOrphanDuringItsFork(t *testing.T) {
 // released.
 func TestReleaseKeepsAnotherLeader(t *testing.T) {
 	const pid, first, second = 1234, 1, 2
-	table := &Table{enabled: true, marks: true, trees: map[uint64]treeEntry{first: {leader: pid}}, leaders: map[int]uint64{pid: first}}
+	table := &Table{enabled: true, marks: true, trees: map[uint64]treeEntry{first: {leader: pid}}, forked: map[int]uint64{pid: first}}
 	table.Reaped(pid)
-	table.trees[second], table.leaders[pid] = treeEntry{leader: pid}, second
+	table.trees[second], table.forked[pid] = treeEntry{leader: pid}, second
 	table.Release(first)
-	if table.leaders[pid] != second {
+	if table.forked[pid] != second {
 		t.Error("the leader of the second tree is removed")
 	}
 	table.Release(second)
-	if len(table.leaders)+len(table.trees) > 0 {
-		t.Errorf("leaders %v, trees %v are left", table.leaders, table.trees)
+	if len(table.forked)+len(table.trees) > 0 {
+		t.Errorf("forked children %v, trees %v are left", table.forked, table.trees)
 	}
 }
 

@@ -185,12 +185,12 @@ type id struct {
 func idOf(e proctable.Entry) id { return id{e.PID, e.Start} }
 
 // Terminate sends sig to every member, and continues stopped ones.
-func (t *Tree) Terminate(sig syscall.Signal) error { return t.TerminateBy(t, sig) }
+func (t *Tree) Terminate(sig syscall.Signal) error { return t.TerminateWith(t, sig) }
 
-// TerminateBy is Terminate with the methods of a tree that embeds t. On a terminal a leader that
+// TerminateWith is Terminate with the methods of a tree that embeds t. On a terminal a leader that
 // ignores sig gets SIGHUP: an interactive shell ignores SIGTERM, and at SIGHUP it signals its jobs,
 // writes its history and exits.
-func (t *Tree) TerminateBy(tree containment.Signaler, sig syscall.Signal) error {
+func (t *Tree) TerminateWith(tree containment.Signaler, sig syscall.Signal) error {
 	if err := tree.Signal(sig); err != nil {
 		return err
 	}

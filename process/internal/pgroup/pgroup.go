@@ -31,8 +31,8 @@ type Provider struct {
 	tracker Tracker
 }
 
-// Prepare returns a new start.
-func (p *Provider) Prepare(attr *syscall.ProcAttr, _ bool) (containment.Start, error) {
+// NewStart returns a start.
+func (p *Provider) NewStart(attr *syscall.ProcAttr, _ bool) (containment.Start, error) {
 	p.forker.prepare(attr)
 	return &start{provider: p}, nil
 }

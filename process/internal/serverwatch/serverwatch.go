@@ -2,9 +2,9 @@
 //
 // The wait takes place while this package is initialized. Go initializes packages in the order of
 // their import paths as soon as their imports are initialized. This package imports only syscall
-// and unsafe, so it comes before nearly all others, and a waiting keeper does not pay for their
-// initialization (docs/architecture.md has figures). After the server has exited, the
-// initialization continues.
+// and unsafe, so it comes before nearly all others: they are not initialized in a waiting keeper, which
+// saves memory (docs/architecture.md has figures). After the server has exited, the initialization
+// continues.
 package serverwatch
 
 // Name is argv[0] of a keeper.

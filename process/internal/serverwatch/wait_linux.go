@@ -71,7 +71,7 @@ type pollFd struct {
 // The end of the input alone is not sufficient: a child of the server has a copy of the write end
 // until its exec. So wait watches the server's pidfd too.
 func (s *State) wait() bool {
-	end, ok := s.drain() // the first line was written before the fork
+	end, ok := s.readAvailable() // the first line was written before the fork
 	if !ok || !s.configured {
 		return false
 	}
@@ -90,11 +90,11 @@ func (s *State) wait() bool {
 			continue
 		}
 		poll(&fds, false)
-		if end, ok = s.drain(); !ok {
+		if end, ok = s.readAvailable(); !ok {
 			return false
 		}
 	}
-	_, ok = s.drain() // what the server wrote just before it exited
+	_, ok = s.readAvailable() // what the server wrote just before it exited
 	return ok
 }
 
@@ -107,8 +107,9 @@ func poll(fds *[2]pollFd, brief bool) {
 	_, _, _ = syscall.Syscall6(syscall.SYS_PPOLL, uintptr(unsafe.Pointer(fds)), uintptr(len(fds)), uintptr(unsafe.Pointer(timeout)), 0, 0, 0)
 }
 
-// drain reads without blocking. end is true at the end of the input, ok false after an error.
-func (s *State) drain() (end, ok bool) {
+// readAvailable parses all input that can be read without blocking. end is true at the end of the
+// input, ok is false after an error or malformed input.
+func (s *State) readAvailable() (end, ok bool) {
 	var chunk [4096]byte
 	for {
 		n, err := syscall.Read(Input, chunk[:])
