@@ -165,7 +165,7 @@ func combinations() (all [][]string) {
 	return all
 }
 
-func TestNoProcessEscapes(t *testing.T) {
+func TestRunawayProcessesAreEnded(t *testing.T) {
 	eachHost(t, func(t *testing.T, h *Host) {
 		bystander(t)
 		all := combinations()
@@ -222,7 +222,7 @@ func checkEnd(t *testing.T, h *Host, ways []string, terminate bool) {
 }
 
 // A process leaves its tree only by changing its mark.
-func TestMarkerLosesProcessThatChangesItsMark(t *testing.T) {
+func TestProcessThatChangesItsMarkLeavesTheTree(t *testing.T) {
 	h := openHost(t, Marker)
 	p := startOn(t, h, Spec{Argv: []string{"bash", "-c", "setsid bash -c 'ulimit -S -R 1000000; echo $$; exec sleep 60' & wait"}, Env: testEnv})
 	pid := readPID(t, p.Stdout())
@@ -419,7 +419,7 @@ func TestSiblingsOfTheLeader(t *testing.T) {
 	})
 }
 
-func TestStormLeavesNothing(t *testing.T) {
+func TestConcurrentTreesLeaveNoProcess(t *testing.T) {
 	eachHost(t, func(t *testing.T, h *Host) {
 		before := len(descriptors())
 		var wg sync.WaitGroup

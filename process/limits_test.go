@@ -122,9 +122,9 @@ func TestCPUSeconds(t *testing.T) {
 	})
 }
 
-// TestSignalIsNoLimit checks that a signal which the kernel sends at a limit is not attributed to
-// the limit if another process has sent it.
-func TestSignalIsNoLimit(t *testing.T) {
+// TestSignalIsNotReportedAsALimit checks that a signal which the kernel sends at a limit is not
+// attributed to the limit if another process has sent it.
+func TestSignalIsNotReportedAsALimit(t *testing.T) {
 	h := openHost(t, Auto)
 	for _, sig := range []string{"XCPU", "KILL"} {
 		_, exit := runOn(t, h, limited(sh("kill -"+sig+" $$"), Limits{CPUSeconds: 1}))

@@ -67,8 +67,8 @@ func TestOneGraceForTheWholeTree(t *testing.T) {
 	})
 }
 
-// TestTheTreeIsDead checks that for each way in which a session can end.
-func TestTheTreeIsDead(t *testing.T) {
+// TestEveryEndLeavesNoProcess checks that for each way in which a session can end.
+func TestEveryEndLeavesNoProcess(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(s *Session){
 		"exit":       func(s *Session) { _ = s.stdin.file.Close() },

@@ -13,7 +13,7 @@ import (
 )
 
 // A leader is killed when the forking thread ends, as at the exit of this process, and not before.
-func TestLeadersDieWithTheForkingThread(t *testing.T) {
+func TestLeadersAreKilledWhenTheForkingThreadEnds(t *testing.T) {
 	for range 20 {
 		p := New(leader.System(), mark.NewUnmarkedTable(false), untracked{})
 		var thread int
