@@ -18,6 +18,7 @@ type treeLimits struct {
 	start      containment.Start        // sets the limits that ByCgroup enforces
 	v1         map[Limit]cgroup.V1Group // created for this tree
 	attributes Attributes               // to be set
+	setup      *spawn.Setup             // of these limits and attributes
 }
 
 // controllerOf maps the limits of the whole tree to controllers, which have the same names in both
@@ -38,9 +39,10 @@ func (h *Host) enforces(name Limit) Mechanism {
 	return ""
 }
 
-// limit creates the cgroups of version 1 that the limits of a tree need.
-func (h *Host) limit(l Limits, start containment.Start) (t *treeLimits, err error) {
-	t = &treeLimits{limits: l, start: start}
+// limit prepares the limits and attributes of a tree: it creates the cgroups of version 1 that they
+// need, and the setup.
+func (h *Host) limit(l Limits, a Attributes, start containment.Start) (t *treeLimits, err error) {
+	t = &treeLimits{limits: l, attributes: a, start: start}
 	if t.enforced, err = h.Enforce(l); err != nil {
 		return nil, err
 	}
@@ -58,11 +60,12 @@ func (h *Host) limit(l Limits, start containment.Start) (t *treeLimits, err erro
 		}
 		t.v1[l.Limit] = g
 	}
+	t.setup = t.newSetup()
 	return t, nil
 }
 
-// setup returns what is applied at the start gate.
-func (t *treeLimits) setup() *spawn.Setup {
+// newSetup returns what is applied at the start gate.
+func (t *treeLimits) newSetup() *spawn.Setup {
 	s := &spawn.Setup{
 		Enter: t.enterCgroups,
 		Hard:  make(map[int]unix.Rlimit),

@@ -3,8 +3,13 @@
 //
 // The life of a Process, in the order in which its owner calls:
 //
-//	Start ── read Stdout and Stderr, write Stdin, Signal, Pause, Resume, Terminate, Kill ──┐
-//	Close ── Reap ── Sweep (end the rest of the tree) ── WaitExit (until the leader exits) ┘
+//	Start     forks the leader
+//	          while the tree runs: read Stdout and Stderr, write Stdin,
+//	          Signal, Pause, Resume, Terminate, Kill
+//	WaitExit  waits until the leader exits
+//	Sweep     ends the rest of the tree
+//	Reap      reaps the leader and returns its exit status
+//	Close     releases descriptors and the containment
 //
 // The leader is the child of this process; the other processes of the tree are its descendants.
 // What keeps them together is the containment of the Host that has started them: see [Containment].
@@ -16,6 +21,7 @@ package process
 import (
 	"context"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -32,7 +38,6 @@ type Process struct {
 	leader   *leader.Leader
 	tree     containment.Tree
 	limits   *treeLimits // nil for none
-	usage    usage
 	stdin    *os.File
 	stdout   *Pipe
 	stderr   *Pipe // nil on a terminal, and if it is merged into stdout
@@ -45,6 +50,10 @@ type Process struct {
 	terminal bool // stdin and stdout are the master of a terminal
 
 	inspector inputwait.Inspector // for WaitsForInput
+
+	mu     sync.Mutex
+	exit   *Exit // complete, nil before the first Reap
+	closed bool  // the tree is closed
 }
 
 // PID returns the process id of the leader. It is not valid after Reap.
@@ -211,9 +220,19 @@ func (p *Process) Sweep(ctx context.Context, grace time.Duration) SweepResult {
 	}
 	r := sweep(ctx, p.tree, grace, p.stop, p.stopSent.Load())
 	if len(r.Survivors) > 0 || r.Unverified {
-		p.usage.noteUnverified(p)
+		p.noteUnverified()
 	}
 	return r
+}
+
+// noteUnverified records that the tree may have living processes when it is closed.
+func (p *Process) noteUnverified() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closed {
+		p.host.unverified.Store(true)
+		p.host.provider.NoteUnverified()
+	}
 }
 
 // Abandon makes WaitExit return os.ErrClosed, for a leader that does not end at SIGKILL. All other
@@ -228,7 +247,7 @@ func (p *Process) Reap() (Exit, error) {
 	if err != nil {
 		return Exit{}, err
 	}
-	e := p.usage.complete(p, raw)
+	e := p.completeExit(raw)
 	if e.Signal == syscall.SIGKILL && p.killed.Load() {
 		e.Limit = ""
 	}
@@ -248,5 +267,17 @@ func (p *Process) Close() {
 		_ = p.stderr.Close()
 	}
 	p.leader.CloseHandle()
-	p.usage.close(p)
+	p.closeTree()
+}
+
+// closeTree closes the tree and releases its limits, once.
+func (p *Process) closeTree() {
+	p.mu.Lock()
+	first := !p.closed
+	p.closed = true
+	p.mu.Unlock()
+	if first {
+		p.limits.close()
+		p.tree.Close()
+	}
 }

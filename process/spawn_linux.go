@@ -29,9 +29,8 @@ type spawnRequest struct {
 	attr    *syscall.ProcAttr
 	pidfd   int
 	mayWait bool              // the exec may block, and is left to the exec step
-	start   containment.Start // after prepare
+	start   containment.Start // nil before fork and after cancel
 	limits  *treeLimits       // nil if there are no limits and attributes to set
-	setup   *spawn.Setup      // of limits, nil for none
 	step    *spawn.Step       // after exec, if the child is the exec step
 }
 
@@ -57,8 +56,8 @@ func (h *Host) spawn(ctx context.Context, path string, spec *Spec, stdio [3]int,
 	return r.process(leader.New(pid, r.pidfd)), nil
 }
 
-// fork prepares the containment and the limits, and forks the child. fresh says to reuse nothing of
-// other trees.
+// fork prepares the containment and the limits, and forks the child. If fresh is true, it reuses no
+// resource of another tree.
 func (r *spawnRequest) fork(fresh bool) (pid int, err error) {
 	if r.start, err = r.host.provider.NewStart(r.attr, fresh); err != nil {
 		r.start = nil
@@ -69,13 +68,11 @@ func (r *spawnRequest) fork(fresh bool) (pid int, err error) {
 		change = r.spec.Attributes.changed(r.spec.Limits)
 	}
 	if len(r.spec.Limits) > 0 || change.differ() {
-		if r.limits, err = r.host.limit(r.spec.Limits, r.start); err != nil {
+		if r.limits, err = r.host.limit(r.spec.Limits, change, r.start); err != nil {
 			return 0, err
 		}
-		r.limits.attributes = change
-		r.setup = r.limits.setup()
 	}
-	pid, err = r.start.Fork(r.exec)
+	pid, err = r.start.Fork(r.exec) // the provider calls exec so that the child is contained
 	if err != nil {
 		r.closePidfd()
 	}
@@ -92,7 +89,7 @@ func (r *spawnRequest) closePidfd() {
 // cancel releases everything. pid is a child that was reaped, 0 for none.
 func (r *spawnRequest) cancel(pid int) {
 	r.limits.close()
-	r.limits, r.setup = nil, nil
+	r.limits = nil
 	if r.start != nil {
 		r.start.Cancel(pid)
 		r.start = nil
@@ -108,7 +105,7 @@ func (r *spawnRequest) exec() (pid int, err error) {
 		return syscall.ForkExec(r.path, r.spec.Argv, r.attr)
 	}
 	if r.traceable() {
-		pid, err = spawn.Traced(r.path, r.spec.Argv, r.attr, r.setup)
+		pid, err = spawn.Traced(r.path, r.spec.Argv, r.attr, r.limits.setup)
 		if err != nil && pid > 0 {
 			leader.Discard(pid)
 		}
@@ -124,7 +121,7 @@ func (r *spawnRequest) exec() (pid int, err error) {
 
 // traceable reports whether the program may be started as a tracee.
 func (r *spawnRequest) traceable() bool {
-	return !r.host.untraced && !r.setup.NeedsStep() && (unix.Geteuid() == 0 || !spawn.GainsPrivileges(r.attr.Dir, r.path))
+	return !r.host.untraced && !r.limits.setup.NeedsStep() && (unix.Geteuid() == 0 || !spawn.GainsPrivileges(r.attr.Dir, r.path))
 }
 
 func (r *spawnRequest) startStep() (pid int, err error) {
@@ -138,7 +135,11 @@ func (r *spawnRequest) passStep(ctx context.Context, pid int) error {
 	if r.step == nil {
 		return nil
 	}
-	err := r.step.Continue(ctx, pid, r.setup)
+	var setup *spawn.Setup
+	if r.limits != nil {
+		setup = r.limits.setup
+	}
+	err := r.step.Continue(ctx, pid, setup)
 	if err == nil {
 		return nil
 	}
