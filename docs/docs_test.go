@@ -213,6 +213,46 @@ func TestVerbs(t *testing.T) {
 	}
 }
 
+// TestBenchmarks checks that benchmarks.md and the task bench run the same benchmarks, and that each of them exists.
+func TestBenchmarks(t *testing.T) {
+	command := regexp.MustCompile(`(?m)^ +(?:- )?(go test -run '\^\$' -bench .*)$`)
+	var documented []string
+	for _, m := range command.FindAllStringSubmatch(read(t, "docs/benchmarks.md"), -1) {
+		documented = append(documented, m[1])
+	}
+	_, task, _ := strings.Cut(read(t, "Taskfile.yml"), "\n  bench:\n")
+	var run []string
+	for _, m := range command.FindAllStringSubmatch(task, -1) {
+		run = append(run, m[1])
+	}
+	if len(run) < 5 || !slices.Equal(documented, run) {
+		t.Errorf("docs/benchmarks.md has\n%s\nTaskfile.yml has\n%s", strings.Join(documented, "\n"), strings.Join(run, "\n"))
+	}
+	for _, line := range run {
+		words := strings.Fields(strings.ReplaceAll(line, "'", ""))
+		for _, pattern := range strings.Split(words[5], "|") {
+			for _, dir := range words[6:] {
+				if strings.HasPrefix(dir, "./") && !hasBenchmark(t, dir, pattern) {
+					t.Errorf("no benchmark of %s matches %s", dir, pattern)
+				}
+			}
+		}
+	}
+}
+
+func hasBenchmark(t *testing.T, dir, pattern string) bool {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(root, dir, "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := regexp.MustCompile(`(?m)^func Benchmark\w*` + pattern)
+	return slices.ContainsFunc(files, func(file string) bool {
+		text, err := os.ReadFile(file)
+		return err == nil && name.Match(text)
+	})
+}
+
 var quoted = regexp.MustCompile("`([^`]+)`")
 
 // TestBounds checks that the constants in the tables of bounds in operating.md exist.
