@@ -17,7 +17,8 @@ func (versionCmd) Run(inv *invocation) error {
 	return err
 }
 
-// version returns the version of this binary, which the server also reports as server_version.
+// version returns the version of this binary. The server also sends it, as version in the connected
+// notification.
 func version() string {
 	if tag != "" {
 		return tag
