@@ -31,7 +31,7 @@ func attach(r *request, p *rpc.AttachParams) answer {
 	if p.Take {
 		sub.att.Take()
 	}
-	r.afterReply(true, sub.start)
+	r.afterReply(true, sub.activate)
 	return result(attached(s), nil)
 }
 

@@ -3,6 +3,7 @@
 package server_test
 
 import (
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -187,7 +188,11 @@ func TestHealth(t *testing.T) {
 			t.Errorf("%s while draining: %d", path, status)
 		}
 	}
-	if q, err := s.tryDial(t, dialing{path: "/ws", header: bearer("s3cret")}); err == nil || q.resp.StatusCode != 503 {
-		t.Errorf("a connection while draining: %v", err)
+	q, err := s.tryDial(t, dialing{path: "/ws", header: bearer("s3cret")})
+	if err == nil || q.resp == nil || q.resp.StatusCode != 503 {
+		t.Fatalf("a connection while draining: %v, %+v", err, q.resp)
+	}
+	if body, err := io.ReadAll(q.resp.Body); string(body) != "shutting down\n" || err != nil {
+		t.Errorf("the reason is %q, %v", body, err)
 	}
 }

@@ -59,7 +59,9 @@ func TestFault2Bounds(t *testing.T) {
 			if err == nil || p.resp == nil || p.resp.StatusCode != 503 || p.resp.Header.Get("Retry-After") == "" {
 				t.Fatalf("the 101st: %v, %+v", err, p.resp)
 			}
-			_, _ = io.Copy(io.Discard, p.resp.Body)
+			if body, err := io.ReadAll(p.resp.Body); string(body) != "over capacity\n" || err != nil {
+				t.Errorf("the reason is %q, %v", body, err)
+			}
 		}
 		if status, _ := s.get(t, "/health"); status != 200 {
 			t.Errorf("the health of a full server: %d", status)

@@ -17,29 +17,34 @@ func cancel(r *request, p *rpc.CancelParams) answer {
 	if bad != nil {
 		return result(nil, bad)
 	}
-	return end(s, p.Grace, by, func(c rpc.CancelResult) any { return c })
+	return cancelAndReply(s, p.Grace, by, func(c rpc.CancelResult) any { return c })
 }
 
-// end cancels a session and replies when it has ended. by is the first signal; 0 is the session's
-// stop signal. answer converts the result.
-func end(s *session.Session, grace rpc.Seconds, by syscall.Signal, answer func(rpc.CancelResult) any) answer {
-	endWith(s, grace, by)
+// cancelAndReply cancels a session and replies when it has ended. by is the first signal; 0 is the
+// session's stop signal. convert makes the result of the method.
+func cancelAndReply(s *session.Session, grace rpc.Seconds, by syscall.Signal, convert func(rpc.CancelResult) any) answer {
+	cancelSession(s, grace, by)
 	return later(func(ctx context.Context) (any, error) {
 		if err := await(ctx, s.Done()); err != nil {
 			return nil, err
 		}
 		v := s.View()
 		if v.Record == nil {
-			return notStarted(s, &v, answer)
+			return notStarted(s, &v, convert)
 		}
 		c := completion(s.ID(), v.Record)
-		return answer(rpc.CancelResult{Status: c.Status, SessionID: c.SessionID, Escalated: c.Escalated, Survivors: c.Survivors,
-			SurvivorsVerified: c.SurvivorsVerified}), nil
+		return convert(rpc.CancelResult{
+			Status:            c.Status,
+			SessionID:         c.SessionID,
+			Escalated:         c.Escalated,
+			Survivors:         c.Survivors,
+			SurvivorsVerified: c.SurvivorsVerified,
+		}), nil
 	})
 }
 
-// endWith cancels a session. If grace or by is not set, it is the session's own.
-func endWith(s *session.Session, grace rpc.Seconds, by syscall.Signal) {
+// cancelSession cancels a session. If grace or by is not set, it is the session's own.
+func cancelSession(s *session.Session, grace rpc.Seconds, by syscall.Signal) {
 	if grace.Set {
 		s.Cancel(&grace.D, by)
 	} else {
@@ -49,9 +54,14 @@ func endWith(s *session.Session, grace rpc.Seconds, by syscall.Signal) {
 
 // notStarted returns the result of canceling a session that has not run: it is canceled unless its
 // start has failed.
-func notStarted(s *session.Session, v *session.View, answer func(rpc.CancelResult) any) (any, error) {
+func notStarted(s *session.Session, v *session.View, convert func(rpc.CancelResult) any) (any, error) {
 	if v.Failure != session.ErrCanceled && v.State != session.Starting {
 		return nil, rpc.SessionNotFound(s.ID())
 	}
-	return answer(rpc.CancelResult{Status: rpc.StatusCanceled, SessionID: s.ID(), Survivors: []int{}, SurvivorsVerified: true}), nil
+	return convert(rpc.CancelResult{
+		Status:            rpc.StatusCanceled,
+		SessionID:         s.ID(),
+		Survivors:         []int{},
+		SurvivorsVerified: true,
+	}), nil
 }

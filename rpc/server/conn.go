@@ -18,7 +18,7 @@ import (
 	"github.com/runnel-rpc/runnel/session"
 )
 
-// silentPings is for how many ping intervals a peer may give no sign of life.
+// silentPings is for how many ping intervals a peer may neither send nor read anything.
 const silentPings = 3
 
 // conn is one WebSocket: the loop that reads requests, the outbox that writes, and the state that
@@ -33,11 +33,11 @@ type conn struct {
 	ws        *websocket.Conn
 	outbox    *outbox
 
-	ctx    context.Context // ends with the connection
+	ctx    context.Context // ends with the connection; the requests that wait use it
 	cancel context.CancelFunc
-	wg     sync.WaitGroup // requests that wait
+	wg     sync.WaitGroup // goroutines of the requests that wait
 
-	replying chan struct{} // holds a token while one of those requests encodes its reply
+	replying chan struct{} // a lock: it holds a token while one of those requests encodes its reply
 
 	// These belong to the goroutine that reads.
 	calls     []wire.Call     // of the current message
@@ -45,10 +45,16 @@ type conn struct {
 }
 
 func newConn(s *Server, principal string, d *dialect, sock *socket) *conn {
-	c := &conn{state: newState(), server: s, id: uuid.NewString(), principal: principal, dialect: d, replying: make(chan struct{}, 1)}
+	c := &conn{
+		state:     newState(),
+		server:    s,
+		id:        uuid.NewString(),
+		principal: principal,
+		dialect:   d,
+		replying:  make(chan struct{}, 1),
+	}
 	c.log = s.o.Log.With().Str("connection", c.id).Logger()
-	c.outbox = newOutbox(c.state, sock, s.o.PingInterval)
-	c.outbox.fail, c.outbox.finish = c.logCutOff, c.finish
+	c.outbox = newOutbox(c.state, sock, s.o.PingInterval, c)
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c
 }
@@ -81,9 +87,9 @@ func (c *conn) serve() {
 	c.log.Debug().Msg("disconnected")
 }
 
-// readMessages begins the requests of each message until the connection fails or is closed. The
-// outbox closes the socket when it ends, which ends the reading too. It does not read while the
-// peer does not take its replies.
+// readMessages runs the requests of each message until the connection fails or is closed. The
+// outbox closes the socket when it ends, which ends the reading too. While the control queue is
+// full, readMessages does not read.
 func (c *conn) readMessages() error {
 	reader := messageReader{ws: c.ws}
 	for c.waitRoom() {
@@ -96,7 +102,7 @@ func (c *conn) readMessages() error {
 	return io.EOF
 }
 
-// handleMessage begins the requests of one message, in their order, and answers what is malformed.
+// handleMessage runs the requests of one message, in their order, and answers what is malformed.
 // The text is not used after it returns.
 func (c *conn) handleMessage(text []byte) {
 	calls, isBatch, bad := c.dialect.parse(text, maxBatch, c.calls[:0])
@@ -129,7 +135,7 @@ func (c *conn) closeForError(err error) {
 		c.sendFrame(closeFrame(uint16(violation.code), violation.reason))
 	case errors.As(err, &network), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		if network != nil && network.Timeout() {
-			c.logCutOff(fmt.Errorf("nothing was received for %v", c.server.idle()))
+			c.logAbort(fmt.Errorf("nothing was received for %v", c.server.idle()))
 		}
 		c.outbox.abortUnlessClosing()
 	default:
@@ -137,19 +143,19 @@ func (c *conn) closeForError(err error) {
 	}
 }
 
-// shutdown closes the connection for a shutdown of the server, once requests in flight are answered
-// and the output is sent.
+// shutdown closes the connection for a shutdown of the server, after the replies of the requests in
+// flight and the output are sent.
 func (c *conn) shutdown() {
 	f := closeFrame(uint16(websocket.StatusGoingAway), "shutting down")
-	c.update(func(st *connStatus) { st.drain(f) })
+	c.update(func(st *connStatus) { st.shutdown(f) })
 }
 
-// logCutOff logs why a connection is closed whose peer did not close it.
-func (c *conn) logCutOff(err error) {
-	c.log.Info().Err(err).Msg("peer cut off")
+// logAbort logs why the server closes a connection that its peer did not close.
+func (c *conn) logAbort(err error) {
+	c.log.Info().Err(err).Msg("connection aborted")
 }
 
-// admit returns the request of a call that is to be handled. Any other call it answers or ignores,
+// admit returns the request of a call that is to be handled. It answers or ignores any other call
 // and returns nil.
 func (c *conn) admit(call *wire.Call, b *batch) *request {
 	if call.Response { // the server sends no requests
@@ -198,7 +204,7 @@ func (c *conn) reply(r *request, message []byte) {
 	c.update(func(st *connStatus) { st.reply(r, message) })
 }
 
-// cancelRequest cancels the request of that id, if it waits.
+// cancelRequest cancels the request with that id if it waits: it ends the context of its goroutine.
 func (c *conn) cancelRequest(id []byte) {
 	key := idKey(id)
 	var cancel context.CancelCauseFunc
@@ -212,8 +218,8 @@ func (c *conn) cancelRequest(id []byte) {
 	}
 }
 
-// find returns the principal's session with that id. If id is "", it returns the connection's
-// session that has not ended, of which there must be one.
+// find returns the principal's session with that id. If id is "", it returns the only session of
+// the connection that has not ended; if there are none or several, it returns an error.
 func (c *conn) find(id string) (*session.Session, error) {
 	if id != "" {
 		canonical, bad := sessionID(id)
@@ -225,7 +231,7 @@ func (c *conn) find(id string) (*session.Session, error) {
 			e, _ := rpcError(err, id)
 			return nil, e
 		}
-		c.server.step("find")
+		c.server.reached(checkpointFound)
 		return s, nil
 	}
 	var attached []*session.Session
@@ -247,9 +253,9 @@ func (c *conn) find(id string) (*session.Session, error) {
 	if one == nil {
 		return nil, rpc.SessionNotFound("")
 	}
-	c.server.step("find")
+	c.server.reached(checkpointFound)
 	return one, nil
 }
 
-// idle is how long a peer may give no sign of life.
+// idle is the longest time in which a peer may neither send nor read anything.
 func (s *Server) idle() time.Duration { return silentPings * s.o.PingInterval }

@@ -23,9 +23,9 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// A conversation is a txtar file: a comment, and sections that are processed in order. The name of a
-// section is a word and the number of a connection, if that is not 1. The connection is opened for its
-// first section. Text after a colon in the name is a comment.
+// A conversation is a txtar file: a comment, and sections that are processed in order. The name of
+// a section is a word and the number of a connection, if that is not 1. The connection is opened
+// for its first section. Text after a colon in the name is a comment.
 //
 //	config       settings of the server, name=value; see configure
 //	client [N]   the text messages that the client sends, one per line
@@ -35,9 +35,9 @@ import (
 //	shutdown     the server begins to shut down
 //	idle         wait until no session runs
 //
-// The connected notification is skipped unless the first section of a connection is a server section.
-// Values that differ between runs are written as placeholders. At the end the server is shut down,
-// and must not have sent further messages.
+// The connected notification is skipped unless the first section of a connection is a server
+// section. Values that differ between runs are written as placeholders. At the end the server is
+// shut down, and must not have sent further messages.
 //
 // With -update the server sections are rewritten: a section gets all messages until the server
 // is quiet. For as many messages as the section has lines it waits longer, whatever the lines
@@ -167,7 +167,8 @@ func (c *conversation) step(section *txtar.File) {
 	}
 }
 
-// speaker returns the connection with that number. For a new one it may skip the connected notification.
+// speaker returns the connection with that number. For a new one it may skip the connected
+// notification.
 func (c *conversation) speaker(n int, greeted bool) *speaker {
 	if p := c.peers[n]; p != nil {
 		return p

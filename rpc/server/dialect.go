@@ -29,12 +29,12 @@ var current = dialect{
 	parse:      wire.ParseMessage,
 	adjust:     func(any) {},
 	signalCode: func(syscall.Signal) *int { return nil },
-	cancel:     cancelAndWait,
+	cancel:     controlCancel,
 }
 
-// cancelAndWait replies when the session has ended.
-func cancelAndWait(_ *request, s *session.Session, grace rpc.Seconds, by syscall.Signal) answer {
-	return end(s, grace, by, func(c rpc.CancelResult) any {
+// controlCancel replies when the session has ended.
+func controlCancel(_ *request, s *session.Session, grace rpc.Seconds, by syscall.Signal) answer {
+	return cancelAndReply(s, grace, by, func(c rpc.CancelResult) any {
 		return rpc.ControlResult{Status: c.Status, SessionID: c.SessionID}
 	})
 }

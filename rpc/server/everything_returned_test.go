@@ -155,7 +155,7 @@ func TestFault6PanicReturnsEverything(t *testing.T) {
 	var panics panicking
 	s := serve(t, func(set *settings) {
 		set.Session.MaxSessions = 1
-		set.Hook = panics.at
+		set.Checkpoint = panics.at
 		set.Server.Authorize = func(_, method string, _ any) error {
 			if method == "execute" {
 				panics.at("authorize")

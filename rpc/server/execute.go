@@ -31,12 +31,12 @@ func execute(r *request, p *rpc.ExecuteParams) answer {
 	}
 	o := attachedAs(p.SlowClient, p.Window)
 	o.stream = stream
-	r.conn.server.step("attach")
+	r.conn.server.reached(checkpointAttach)
 	sub, attached := r.conn.subscribe(s, o)
 	if created {
-		r.conn.server.step("begin")
+		r.conn.server.reached(checkpointBegin)
 		s.Begin()
-		r.conn.server.step("begun")
+		r.conn.server.reached(checkpointBegun)
 		r.awaitStart(s)
 		if isDone(s.Ready()) {
 			if err := s.View().Failure; err != nil {
@@ -45,23 +45,30 @@ func execute(r *request, p *rpc.ExecuteParams) answer {
 		}
 	}
 	if p.Wait {
-		sub.start()
+		sub.activate()
 		return waitExecuted(r, s, p.WaitTimeout, captureBytes(p.CaptureBytes, defaultCapture))
 	}
-	return started(r, s, sub, created, attached)
+	return replyStarted(r, s, sub, created, attached)
 }
 
-// started replies to an execute without wait. The reply to a request that is not in a batch is
+// replyStarted replies to an execute without wait. The reply to a request that is not in a batch is
 // ahead of the first event.
-func started(r *request, s *session.Session, sub *subscription, created, attached bool) answer {
+func replyStarted(r *request, s *session.Session, sub *subscription, created, attached bool) answer {
 	done := func() (any, error) {
 		v := s.View()
 		if v.Failure != nil {
 			return nil, v.Failure
 		}
-		return rpc.ExecuteResult{Status: "started", SessionID: s.ID(), PID: v.PID, PGID: v.PGID, Containment: string(v.Containment), Created: created}, nil
+		return rpc.ExecuteResult{
+			Status:      "started",
+			SessionID:   s.ID(),
+			PID:         v.PID,
+			PGID:        v.PGID,
+			Containment: string(v.Containment),
+			Created:     created,
+		}, nil
 	}
-	r.afterReply(attached, sub.start)
+	r.afterReply(attached, sub.activate)
 	if isDone(s.Ready()) {
 		return result(done())
 	}

@@ -55,10 +55,10 @@ func legacyExitCode(s syscall.Signal) *int {
 func legacyCancel(r *request, s *session.Session, grace rpc.Seconds, by syscall.Signal) answer {
 	select {
 	case <-s.Done():
-		return cancelAndWait(r, s, grace, by) // reply with the status of the record
+		return controlCancel(r, s, grace, by) // reply with the status of the record
 	default:
 	}
-	r.after = func() { endWith(s, grace, by) }
+	r.after = func() { cancelSession(s, grace, by) }
 	return result(rpc.ControlResult{Status: rpc.StatusCanceled, SessionID: s.ID()}, nil)
 }
 

@@ -81,7 +81,7 @@ func TestCutOffIsLogged(t *testing.T) {
 				s.idle()
 			}
 			eventually(t, "the connection is over", func() bool { return strings.Contains(log.text(), `"disconnected"`) })
-			if text := log.text(); strings.Count(text, "peer cut off") != 1 || !strings.Contains(text, c.why) {
+			if text := log.text(); strings.Count(text, "connection aborted") != 1 || !strings.Contains(text, c.why) {
 				t.Errorf("logged: %s", text)
 			}
 		})
@@ -109,7 +109,7 @@ func TestSlowReaderIsAlive(t *testing.T) {
 			t.Fatalf("cut off: %v; %s", err, log.text())
 		}
 	}
-	if text := log.text(); strings.Contains(text, "peer cut off") {
+	if text := log.text(); strings.Contains(text, "connection aborted") {
 		t.Errorf("logged: %s", text)
 	}
 	s.idle()

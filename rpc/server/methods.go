@@ -10,10 +10,10 @@ import (
 type method struct {
 	rpc.Method
 	capability bool // the name is one of the capabilities
-	// begin decodes the params and calls the handler. Handlers of a connection are called one after
-	// the other, in the order of the requests, and must not wait for anything but the start of a
-	// process.
-	begin func(*request) answer
+	// handle decodes the params and calls the handler. Handlers of a connection are called one
+	// after the other, in the order of the requests, and must not wait for anything but the start
+	// of a process.
+	handle func(*request) answer
 }
 
 // details are what the description of a method has besides its name, summary and params.
@@ -39,7 +39,7 @@ func define[P any](name, summary string, handle func(*request, *P) answer, d det
 			Notification: d.notification,
 		},
 		capability: d.capability,
-		begin: func(r *request) answer {
+		handle: func(r *request) answer {
 			p := new(P)
 			if err := r.decode(p); err != nil {
 				return result(nil, err)
@@ -60,7 +60,7 @@ func ignore(name string) *method {
 			Summary:     "Accepted without effect.",
 			Description: "Some clients send it automatically. It accepts any params.",
 		},
-		begin: func(*request) answer { return result(nil, nil) },
+		handle: func(*request) answer { return result(nil, nil) },
 	}
 }
 

@@ -12,7 +12,7 @@ func TestMethodTable(t *testing.T) {
 		t.Errorf("%d methods have %d names", len(methods), len(methodByName))
 	}
 	for _, m := range methods {
-		if m.Summary == "" || m.begin == nil {
+		if m.Summary == "" || m.handle == nil {
 			t.Errorf("%s: %+v", m.Name, m)
 		}
 	}

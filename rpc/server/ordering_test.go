@@ -16,8 +16,8 @@ import (
 // record or output is after the same events.
 func TestReplyComesBeforeEvents(t *testing.T) {
 	s := serve(t, func(set *settings) {
-		set.Hook = func(step string) {
-			if step == "begun" {
+		set.Checkpoint = func(name string) {
+			if name == "begun" {
 				time.Sleep(5 * time.Millisecond) // so that the events are there before the reply
 			}
 		}

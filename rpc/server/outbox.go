@@ -12,8 +12,8 @@ const (
 	gather = 16 << 10
 	// keepBuffer is the largest frame buffer in bytes that is kept for the next use.
 	keepBuffer = 256 << 10
-	// lingerTime bounds the wait for the peer to close after the server has.
-	lingerTime = time.Second
+	// peerCloseTimeout bounds the wait for the peer to close after the server has.
+	peerCloseTimeout = time.Second
 )
 
 var frameBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 80<<10); return &b }}
@@ -26,15 +26,23 @@ type outbox struct {
 	*state
 	sock   *socket
 	ping   time.Duration
-	done   chan struct{}       // closed when the goroutine has ended
-	fail   func(error)         // called with the error if the goroutine ended by itself
-	finish func(*subscription) // called when the last event of a session is in the buffer
+	done   chan struct{} // closed when the goroutine has ended; conn.serve waits for it
+	owner  outboxOwner
 	unread unreadLimit
-	wait   time.Duration // how long output waits for a slow peer; the goroutine's own
+	delay  time.Duration // how long output waits for a slow peer; the goroutine's own
 }
 
-func newOutbox(s *state, sock *socket, ping time.Duration) *outbox {
-	return &outbox{state: s, sock: sock, ping: ping, done: make(chan struct{})}
+// outboxOwner is what an outbox reports to: its conn. The outbox calls the methods in its goroutine
+// and without the lock of the state.
+type outboxOwner interface {
+	// logAbort is called with the error of the write that has ended the outbox.
+	logAbort(err error)
+	// finishSubscription is called when the last event of a session is in the buffer.
+	finishSubscription(sub *subscription)
+}
+
+func newOutbox(s *state, sock *socket, ping time.Duration, owner outboxOwner) *outbox {
+	return &outbox{state: s, sock: sock, ping: ping, owner: owner, done: make(chan struct{})}
 }
 
 // abort ends the outbox at once. It returns false if that was done before.
@@ -76,26 +84,28 @@ func (o *outbox) run() {
 		if !o.await(ping.C) {
 			continue
 		}
-		last, err := o.drain(ping.C)
+		last, err := o.writeAll(ping.C)
 		if err != nil {
 			if o.abort() { // else the write failed because of an abort
-				o.fail(err)
+				o.owner.logAbort(err)
 			}
 			return
 		}
 		if last {
-			o.sock.linger(lingerTime)
+			o.sock.awaitPeerClose(peerCloseTimeout)
 			o.abort()
 			return
 		}
 	}
 }
 
-// await waits until there may be something to write. It returns false if a ping was due.
+// await waits until there may be something to write: for the token that state.update puts into wake
+// if its function has set wakeOutbox, or until the delay of output is over. It returns false if a
+// ping was due.
 func (o *outbox) await(ping <-chan time.Time) bool {
 	var resume <-chan time.Time // output
-	if o.wait > 0 {
-		t := time.NewTimer(o.wait)
+	if o.delay > 0 {
+		t := time.NewTimer(o.delay)
 		defer t.Stop()
 		resume = t.C
 	}
@@ -109,9 +119,9 @@ func (o *outbox) await(ping <-chan time.Time) bool {
 	return true
 }
 
-// drain writes until nothing is left to write, or output has to wait for a slow peer. It reports
-// whether the last frame was written. Output can be endless, so drain sends pings too.
-func (o *outbox) drain(ping <-chan time.Time) (last bool, err error) {
+// writeAll writes until nothing is left to write, or output has to wait for a slow peer. It reports
+// whether the last frame was written. Output can be endless, so writeAll sends pings too.
+func (o *outbox) writeAll(ping <-chan time.Time) (last bool, err error) {
 	p := frameBuffers.Get().(*[]byte)
 	buf := *p
 	defer func() {
@@ -136,7 +146,7 @@ func (o *outbox) drain(ping <-chan time.Time) (last bool, err error) {
 		if last {
 			return true, nil
 		}
-		if ping := o.unread.wrote(len(buf), o.sock.pace.slow); ping != nil {
+		if ping := o.unread.wrote(len(buf), o.sock.limit.slow); ping != nil {
 			o.sendFrame(ping)
 		}
 	}
@@ -146,9 +156,9 @@ func (o *outbox) drain(ping <-chan time.Time) (last bool, err error) {
 // turn while the buffer is small. It reports whether what it appended is the last.
 func (o *outbox) fill(buf []byte) (_ []byte, last bool) {
 	for {
-		o.wait = o.slowPeer()
+		o.delay = o.outputDelay()
 		var sub *subscription
-		o.update(func(st *connStatus) { buf, sub, last = st.next(buf, o.wait == 0) })
+		o.update(func(st *connStatus) { buf, sub, last = st.next(buf, o.delay == 0) })
 		if sub == nil {
 			return buf, last
 		}
@@ -159,7 +169,8 @@ func (o *outbox) fill(buf []byte) (_ []byte, last bool) {
 	}
 }
 
-// fillFrom appends the next item of a subscription as a frame. If there is one, there may be more.
+// fillFrom appends the next item of a subscription as a frame. Unless that was the last one, it
+// schedules the subscription again.
 func (o *outbox) fillFrom(sub *subscription, buf []byte) []byte {
 	it, ok := sub.next()
 	if !ok {
@@ -174,14 +185,14 @@ func (o *outbox) fillFrom(sub *subscription, buf []byte) []byte {
 		}
 	})
 	if record {
-		o.finish(sub)
+		o.owner.finishSubscription(sub)
 	}
 	return buf
 }
 
-// slowPeer returns how long output has to wait for a slow peer to read what was sent.
-func (o *outbox) slowPeer() time.Duration {
-	if !o.sock.pace.slow {
+// outputDelay returns how long output has to wait for a slow peer to read what was sent.
+func (o *outbox) outputDelay() time.Duration {
+	if !o.sock.limit.slow {
 		return 0
 	}
 	return o.unread.wait()

@@ -148,7 +148,7 @@ func TestExecuteOnClosedConnection(t *testing.T) {
 		p.reset()
 		eventually(t, "the outbox finds the connection reset", func() bool {
 			s.server.Announce() // sends something
-			return strings.Count(log.text(), "peer cut off") == i+1
+			return strings.Count(log.text(), "connection aborted") == i+1
 		})
 		gate <- struct{}{}
 		s.idle()

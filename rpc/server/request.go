@@ -29,7 +29,7 @@ type request struct {
 	batch  *batch
 	cancel context.CancelCauseFunc // of a request that waits; belongs to the state of the connection
 
-	orderedAfter <-chan struct{} // closed when the reply of a request that waits may be sent; nil means now
+	orderedAfter <-chan struct{} // of a request that waits: subscription.waitFor; nil means now
 	after        func()          // called when the reply is in the control queue
 	cleanup      func()          // called at the end of a request that waits
 }
@@ -74,19 +74,20 @@ func (r *request) authorize(params any) error {
 	return nil
 }
 
-// begin carries out the request, here or on another server.
-func (r *request) begin() answer {
+// dispatch carries out the request: by its method's handler, or on another server if Options.Route
+// says so.
+func (r *request) dispatch() answer {
 	if route := r.conn.server.o.Route; route != nil {
 		if wait := route(r.conn.ctx, r.conn.principal, &r.Request); wait != nil {
 			return later(func(ctx context.Context) (any, error) { return wait(ctx) })
 		}
 	}
-	return r.method.begin(r)
+	return r.method.handle(r)
 }
 
 // run calls the handler and replies, in a goroutine if the handler has to wait.
 func (r *request) run() {
-	a := r.guard(r.begin)
+	a := r.guard(r.dispatch)
 	r.params, r.Params = nil, nil // a request that waits does not keep its text
 	if a.wait == nil {
 		r.finish(a.result, a.err)

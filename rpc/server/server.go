@@ -23,7 +23,7 @@ type Server struct {
 	wg       sync.WaitGroup // connections
 
 	unauthenticated *unauthenticated
-	hook            func(step string) // set by tests, else nil
+	onCheckpoint    func(checkpoint) // of a test, else nil
 
 	mu     sync.Mutex
 	conns  map[*conn]struct{}
@@ -47,7 +47,7 @@ func New(sessions *session.Registry, o Options) *Server {
 	s.http = &http.Server{
 		Handler:           mux,
 		ConnContext:       connContext,
-		ConnState:         s.unauthenticated.state,
+		ConnState:         s.unauthenticated.stateChanged,
 		ReadHeaderTimeout: o.RequestTimeout,
 		ReadTimeout:       o.RequestTimeout, // of the body too, which is not used
 		WriteTimeout:      o.RequestTimeout,
@@ -100,17 +100,6 @@ func (s *Server) Shutdown() {
 	s.refusals.close()
 }
 
-// all returns the connections.
-func (s *Server) all() []*conn {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	list := make([]*conn, 0, len(s.conns))
-	for c := range s.conns {
-		list = append(list, c)
-	}
-	return list
-}
-
 func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	if s.sessions.Draining() {
@@ -131,12 +120,5 @@ func (s *Server) connected(id string) rpc.Connected {
 		Protocol:     rpc.Version,
 		Capabilities: slices.Concat(capabilities, s.o.Capabilities),
 		Limits:       s.bounds(),
-	}
-}
-
-// step calls the hook that a test has set.
-func (s *Server) step(name string) {
-	if s.hook != nil {
-		s.hook(name)
 	}
 }

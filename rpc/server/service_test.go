@@ -30,11 +30,11 @@ type service struct {
 	once     sync.Once
 }
 
-// settings of a service. Hook, which may be nil, is called at the steps of handlers.
+// settings of a service. Checkpoint, which may be nil, is called at the checkpoints of handlers.
 type settings struct {
-	Server  server.Options
-	Session session.Options
-	Hook    func(step string)
+	Server     server.Options
+	Session    session.Options
+	Checkpoint func(name string)
 }
 
 // serve starts a service. At the end of the test it shuts it down and checks that nothing has
@@ -71,7 +71,9 @@ func serve(t testing.TB, change ...func(*settings)) *service {
 		served:   make(chan error, 1),
 		drain:    set.Server.Drain,
 	}
-	s.server.SetHook(set.Hook)
+	if set.Checkpoint != nil {
+		s.server.OnCheckpoint(set.Checkpoint)
+	}
 	go func() { s.served <- s.server.Serve(l) }()
 	t.Cleanup(func() {
 		late := time.AfterFunc(20*time.Second, func() {

@@ -33,8 +33,8 @@ type socket struct {
 	progress time.Time // when progress was last seen
 	check    time.Time // when progress is checked next
 	queued   int       // bytes in the kernel's buffer at the last check
-	pace     pacer
-	step     func(fd uintptr) bool // writeSome
+	limit    unsentLimit
+	callback func(fd uintptr) bool // writeSome, for raw.Write
 }
 
 func newSocket(c net.Conn, timeout time.Duration) *socket {
@@ -42,7 +42,7 @@ func newSocket(c net.Conn, timeout time.Duration) *socket {
 	if sc, ok := c.(syscall.Conn); ok {
 		s.raw, _ = sc.SyscallConn()
 	}
-	s.step = s.writeSome
+	s.callback = s.writeSome
 	return s
 }
 
@@ -53,10 +53,10 @@ func (s *socket) write(b []byte) error {
 		return s.writeParts(b)
 	}
 	s.rest, s.err = b, nil
-	err := s.raw.Write(s.step)
+	err := s.raw.Write(s.callback)
 	for errors.Is(err, os.ErrDeadlineExceeded) {
 		_ = s.Conn.SetWriteDeadline(time.Time{})
-		err = s.raw.Write(s.step)
+		err = s.raw.Write(s.callback)
 	}
 	s.rest = nil
 	if s.blocked {
@@ -69,8 +69,9 @@ func (s *socket) write(b []byte) error {
 	return err
 }
 
-// writeSome writes until all is written or the kernel takes no more, and reports whether the write
-// has ended. A write that never blocks sets no deadline.
+// writeSome is the function that raw.Write calls at once, and again each time the socket is
+// writable, until it returns true. It writes until all is written or the kernel takes no more, and
+// reports whether the write has ended. A write that never blocks sets no deadline.
 func (s *socket) writeSome(fd uintptr) bool {
 	progress := false
 	for len(s.rest) > 0 {
@@ -79,11 +80,11 @@ func (s *socket) writeSome(fd uintptr) bool {
 		case n > 0:
 			s.rest = s.rest[n:]
 			s.wrote.Add(int64(n))
-			s.pace.wrote(n)
+			s.limit.wrote(n)
 			progress = true
 		case err == syscall.EINTR:
 		case err == syscall.EAGAIN:
-			s.pace.blocked(int(fd))
+			s.limit.blocked(int(fd))
 			return s.timedOut(int(fd), progress)
 		default:
 			s.err = os.NewSyscallError("write", err)
@@ -129,9 +130,10 @@ func (s *socket) writeParts(b []byte) error {
 	return nil
 }
 
-// linger shuts down the writing side and reads until the peer has closed too, or d has passed.
-// Closing with unread input would reset the connection, and the peer would lose the last frames.
-func (s *socket) linger(d time.Duration) {
+// awaitPeerClose shuts down the writing side and reads until the peer has closed too, or d has
+// passed (a lingering close). Closing with unread input would reset the connection, and the peer
+// would lose the last frames.
+func (s *socket) awaitPeerClose(d time.Duration) {
 	if half, ok := s.Conn.(interface{ CloseWrite() error }); !ok || half.CloseWrite() != nil {
 		return
 	}

@@ -11,8 +11,8 @@ type phase uint8
 const (
 	// phaseOpen: requests are read, replies and output are sent.
 	phaseOpen phase = iota
-	// phaseDraining: the server shuts down. The close frame waits for pending replies.
-	phaseDraining
+	// phaseAnswering: the server shuts down. The close frame waits for pending replies.
+	phaseAnswering
 	// phaseFlushing: the close frame waits for the control queue and for the output of all
 	// subscriptions.
 	phaseFlushing
@@ -29,8 +29,8 @@ const (
 type state struct {
 	mu     sync.Mutex
 	status connStatus
-	wake   chan struct{} // holds a token if the outbox may have something to write
-	room   sync.Cond     // the control queue has become shorter, or the phase has advanced
+	wake   chan struct{} // holds a token if there may be something to write; outbox.await receives it
+	room   sync.Cond     // the control queue is shorter, or the phase has advanced; for waitRoom
 }
 
 func newState() *state {
@@ -59,11 +59,12 @@ type connStatus struct {
 	subscriptions map[string]*subscription // by session id
 	ready         []*subscription          // with output, scheduled round-robin
 
-	wakeOutbox bool // for update: see state.wake
-	signalRoom bool // for update: see state.room
+	wakeOutbox bool // tells update to put a token into state.wake
+	signalRoom bool // tells update to broadcast state.room
 }
 
-// update is the one way to change the state. f runs under the lock and must not block.
+// update is the one way to change the state. f runs under the lock and must not block. If f has set
+// wakeOutbox or signalRoom, update then wakes outbox.await or waitRoom.
 func (s *state) update(f func(*connStatus)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -82,12 +83,13 @@ func (s *state) update(f func(*connStatus)) {
 	}
 }
 
-// check panics if parts of the state contradict each other, so that a bug shows where it is made.
-// Its cost does not depend on how much there is of anything.
+// check panics if parts of the state contradict each other, so that a bug is found in the update
+// that causes it. It takes constant time.
 func (st *connStatus) check() {
 	switch {
 	case st.requests < len(st.inFlight) || st.pending < st.requests:
-		panic(fmt.Sprintf("server: %d requests have an id, %d are in flight, %d are pending", len(st.inFlight), st.requests, st.pending))
+		panic(fmt.Sprintf("server: %d requests have an id, %d are in flight, %d are pending",
+			len(st.inFlight), st.requests, st.pending))
 	case st.paramBytes < 0 || st.requests == 0 && st.paramBytes != 0:
 		panic(fmt.Sprintf("server: %d requests with %d bytes of params", st.requests, st.paramBytes))
 	case st.controlBytes < 0 || (st.controlBytes == 0) != (len(st.control) == 0):
@@ -96,7 +98,7 @@ func (st *connStatus) check() {
 		panic(fmt.Sprintf("server: %d bytes in batches", st.batchBytes))
 	case len(st.subscriptions) > maxAttached:
 		panic(fmt.Sprintf("server: %d subscriptions", len(st.subscriptions)))
-	case (st.phase == phaseDraining || st.phase == phaseFlushing) && st.closeFrame == nil:
+	case (st.phase == phaseAnswering || st.phase == phaseFlushing) && st.closeFrame == nil:
 		panic("server: a shutdown without a close frame")
 	}
 }
@@ -109,11 +111,11 @@ func (st *connStatus) advance(p phase) {
 	}
 }
 
-// drain begins the end of the connection by closeFrame, which is sent when no reply is pending and
-// no output is left.
-func (st *connStatus) drain(closeFrame []byte) {
+// shutdown begins the end of the connection. closeFrame is sent when no reply is pending and no
+// output is left.
+func (st *connStatus) shutdown(closeFrame []byte) {
 	st.closeFrame = closeFrame
-	st.advance(phaseDraining)
+	st.advance(phaseAnswering)
 	st.flushIfAnswered()
 }
 
@@ -127,7 +129,7 @@ func (st *connStatus) donePending() {
 }
 
 func (st *connStatus) flushIfAnswered() {
-	if st.phase == phaseDraining && st.pending == 0 {
+	if st.phase == phaseAnswering && st.pending == 0 {
 		st.advance(phaseFlushing)
 	}
 }

@@ -10,7 +10,7 @@ import (
 func TestPhasesOnlyAdvance(t *testing.T) {
 	s := newState()
 	s.update(func(st *connStatus) { st.advance(phaseClosing) })
-	s.update(func(st *connStatus) { st.drain(closeFrame(1001, "")) })
+	s.update(func(st *connStatus) { st.shutdown(closeFrame(1001, "")) })
 	if s.status.phase != phaseClosing {
 		t.Errorf("a shutdown moved the phase from closing to %d", s.status.phase)
 	}

@@ -26,7 +26,7 @@ type subscription struct {
 	rest stream.Item // the part of the newest item that is not sent yet; belongs to the outbox
 
 	// All below belongs to the state of the connection.
-	started   bool // may be scheduled
+	active    bool // may be scheduled
 	scheduled bool // is in connStatus.ready
 	closed    bool // is not on the connection any more
 	sent      int64
@@ -37,7 +37,7 @@ type subscription struct {
 // orderedReply is a reply that is ordered after the events up to seq.
 type orderedReply struct {
 	seq  int64
-	sent chan struct{} // closed when it may be sent
+	sent chan struct{} // closed when the reply may be sent; request.finishLater waits for it
 }
 
 // attachOptions say which events of a session a connection gets.
@@ -59,9 +59,9 @@ func attachedAs(slowClient string, window *int64) attachOptions {
 	return o
 }
 
-// subscribe attaches the connection to a session. Nothing of the subscription is sent before its
-// start. An existing subscription is replaced if o says so; else it is returned, and created is
-// false.
+// subscribe attaches the connection to a session. Nothing of the subscription is sent before
+// activate. An existing subscription is replaced if o.move is set; otherwise it is returned, and
+// created is false.
 func (c *conn) subscribe(s *session.Session, o attachOptions) (sub *subscription, created bool) {
 	old := c.subscription(s.ID())
 	if old != nil && !o.move && old.session == s { // else the id is that of a forgotten session
@@ -80,8 +80,8 @@ func (c *conn) subscribe(s *session.Session, o attachOptions) (sub *subscription
 	}
 	select {
 	case <-s.Done():
-		if s.View().Failure != nil { // the attachments were evicted before this one was made
-			c.finish(sub)
+		if s.View().Failure != nil { // the session was over before this attachment was made
+			c.finishSubscription(sub)
 		}
 	default:
 	}
@@ -89,7 +89,14 @@ func (c *conn) subscribe(s *session.Session, o attachOptions) (sub *subscription
 }
 
 func newSubscription(c *conn, s *session.Session, o attachOptions) *subscription {
-	sub := &subscription{conn: c, session: s, stream: o.stream, window: o.window, sent: o.after, enc: newEncoder(s.Spec(), c.dialect)}
+	sub := &subscription{
+		conn:    c,
+		session: s,
+		stream:  o.stream,
+		window:  o.window,
+		sent:    o.after,
+		enc:     newEncoder(s.Spec(), c.dialect),
+	}
 	sub.att = s.Attach(session.AttachOptions{
 		Cursor: stream.CursorOptions{
 			After:      o.after,
@@ -97,16 +104,17 @@ func newSubscription(c *conn, s *session.Session, o attachOptions) *subscription
 			Block:      o.stream && !o.drop,
 			EventsOnly: !o.stream,
 			Window:     o.window,
-			Ready:      func() { c.update(func(st *connStatus) { st.schedule(sub) }) },
+			// Log.Append calls it, under the lock of the log.
+			Ready: func() { c.update(func(st *connStatus) { st.schedule(sub) }) },
 		},
-		Evicted: func() { c.evict(sub) },
+		Evicted: func() { c.detachedBySession(sub) },
 	})
 	return sub
 }
 
 // add puts a subscription on the connection in place of the old one of its session, whose ordered
 // replies it takes over. It returns false if that was too late: the connection is closing, or the
-// session has evicted the attachment.
+// session has detached the attachment.
 func (st *connStatus) add(sub *subscription) (old *subscription, added bool) {
 	id := sub.session.ID()
 	if old = st.subscriptions[id]; old != nil {
@@ -144,14 +152,14 @@ func (st *connStatus) removeAll() map[string]*subscription {
 
 // schedule puts a subscription that may have output at the end of the queue.
 func (st *connStatus) schedule(sub *subscription) {
-	if sub.started && !sub.scheduled && !sub.closed {
+	if sub.active && !sub.scheduled && !sub.closed {
 		sub.scheduled = true
 		st.ready = append(st.ready, sub)
 		st.wakeOutbox = true
 	}
 }
 
-// nextReady takes the first subscription off the queue, which must not be empty.
+// nextReady removes the first subscription from the queue, which must not be empty.
 func (st *connStatus) nextReady() *subscription {
 	sub := st.ready[0]
 	st.ready[0] = nil
@@ -162,17 +170,19 @@ func (st *connStatus) nextReady() *subscription {
 	return sub
 }
 
-// start lets the subscription be scheduled, also to find out whether it has output.
-func (sub *subscription) start() {
+// activate permits to schedule the subscription. It schedules it at once, to find out whether there
+// is output.
+func (sub *subscription) activate() {
 	sub.conn.update(func(st *connStatus) {
-		if !sub.started {
-			sub.started = true
+		if !sub.active {
+			sub.active = true
 			st.schedule(sub)
 		}
 	})
 }
 
-// close is for state's methods. Replies that are ordered after the subscription's events are sent.
+// close needs the lock of the state. Replies that are ordered after the subscription's events may
+// be sent.
 func (sub *subscription) close() {
 	sub.closed = true
 	for _, r := range sub.ordered {
@@ -181,8 +191,8 @@ func (sub *subscription) close() {
 	sub.ordered = nil
 }
 
-// sentUpTo is for state's methods: all up to seq is sent, and so the replies that are ordered after
-// it can be.
+// sentUpTo needs the lock of the state. It records that all up to seq is in the buffer: the replies
+// that are ordered after it may be sent.
 func (sub *subscription) sentUpTo(seq int64) {
 	sub.sent = seq
 	for len(sub.ordered) > 0 && sub.ordered[0].seq <= seq {
@@ -191,23 +201,25 @@ func (sub *subscription) sentUpTo(seq int64) {
 	}
 }
 
-// waitFor returns a channel that is closed when all up to seq is in the connection's buffer, or the
-// subscription is closed; nil means that this is so already.
+// waitFor returns a channel that is closed when all up to seq is in the connection's buffer or the
+// subscription is closed. It returns nil if that has happened.
 func (sub *subscription) waitFor(seq int64) (sent <-chan struct{}) {
 	sub.conn.update(func(*connStatus) {
 		if sub.closed || sub.sent >= seq {
 			return
 		}
 		r := orderedReply{seq, make(chan struct{})}
-		at, _ := slices.BinarySearchFunc(sub.ordered, seq, func(r orderedReply, seq int64) int { return cmp.Compare(r.seq, seq) })
+		at, _ := slices.BinarySearchFunc(sub.ordered, seq, func(r orderedReply, seq int64) int {
+			return cmp.Compare(r.seq, seq)
+		})
 		sub.ordered = slices.Insert(sub.ordered, at, r)
 		sent = r.sent
 	})
 	return sent
 }
 
-// next takes the next item of the log, or in a dialect of single lines the next line of one. It is
-// called by the outbox only.
+// next returns the next item of the log, or in a dialect of single lines the next line of one. Only
+// the outbox calls it.
 func (sub *subscription) next() (it stream.Item, ok bool) {
 	if it, ok = sub.rest, sub.rest.Data != nil; !ok {
 		if it, ok = sub.att.Next(); !ok {
@@ -220,8 +232,8 @@ func (sub *subscription) next() (it stream.Item, ok bool) {
 	return it, true
 }
 
-// readFrom makes the reads of a client pace the session of a subscription without output: one
-// begins at seq. It is called by the goroutine that reads requests only.
+// readFrom is called when a read of the client begins at seq. If the subscription has no output,
+// the reads pace its session. Only the goroutine that reads requests calls it.
 func (sub *subscription) readFrom(seq int64) {
 	if sub.stream {
 		return
@@ -289,16 +301,17 @@ func (c *conn) detach(sub *subscription) {
 	}
 }
 
-// finish ends a subscription whose last event is in the buffer.
-func (c *conn) finish(sub *subscription) {
+// finishSubscription ends a subscription whose last event is in the buffer.
+func (c *conn) finishSubscription(sub *subscription) {
 	if c.unsubscribe(sub) {
 		sub.att.Disconnect()
 	}
 }
 
-// evict ends a subscription whose session another connection has taken. It may be called before the
-// subscription is on the connection.
-func (c *conn) evict(sub *subscription) {
+// detachedBySession ends a subscription whose attachment the session has ended: another connection
+// has taken the session, or its start has failed. The session may call it before the subscription
+// is on the connection.
+func (c *conn) detachedBySession(sub *subscription) {
 	c.update(func(st *connStatus) {
 		if !st.remove(sub) {
 			sub.close()
@@ -318,4 +331,8 @@ func (c *conn) unsubscribeAll() {
 }
 
 // streamNames are the types of process.output.
-var streamNames = [...]string{stream.Stdout: rpc.StreamStdout, stream.Stderr: rpc.StreamStderr, stream.PTY: rpc.StreamPTY}
+var streamNames = [...]string{
+	stream.Stdout: rpc.StreamStdout,
+	stream.Stderr: rpc.StreamStderr,
+	stream.PTY:    rpc.StreamPTY,
+}

@@ -24,8 +24,8 @@ func newUnauthenticated(most int, r *refusals) *unauthenticated {
 	return &unauthenticated{most: most, refusals: r}
 }
 
-// state is the ConnState hook of the http.Server.
-func (u *unauthenticated) state(c net.Conn, s http.ConnState) {
+// stateChanged is the ConnState hook of the http.Server.
+func (u *unauthenticated) stateChanged(c net.Conn, s http.ConnState) {
 	switch s {
 	case http.StateNew:
 		u.add(c)
@@ -73,8 +73,8 @@ func (u *unauthenticated) closeOldest(why string) {
 	u.refusals.add(why, c.RemoteAddr().String(), 0)
 }
 
-// listener turns the errors of accept(2) that pass by themselves into temporary ones, after which
-// the http.Server tries again.
+// listener makes the transientErrors of accept(2) temporary (net.Error), so that the http.Server
+// tries again.
 type listener struct {
 	net.Listener
 	unauthenticated *unauthenticated
@@ -89,15 +89,15 @@ func (l listener) Accept() (net.Conn, error) {
 		return c, nil
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
 		l.unauthenticated.closeOldest("out of file descriptors")
-	case !slices.ContainsFunc(passing, func(e syscall.Errno) bool { return errors.Is(err, e) }):
+	case !slices.ContainsFunc(transientErrors, func(e syscall.Errno) bool { return errors.Is(err, e) }):
 		return nil, err
 	}
 	return nil, acceptError{err}
 }
 
-// passing are the errors of accept(2) that pass by themselves: lack of memory, and pending network
-// errors of the new connection, which Linux returns from accept.
-var passing = []syscall.Errno{
+// transientErrors are the errors of accept(2) after which a later call can succeed: lack of memory,
+// and pending network errors of the new connection, which Linux returns from accept.
+var transientErrors = []syscall.Errno{
 	syscall.ENOBUFS, syscall.ENOMEM, syscall.EPERM, syscall.EPROTO, syscall.ECONNABORTED, syscall.ECONNRESET,
 	syscall.ENETDOWN, syscall.ENOPROTOOPT, syscall.EHOSTDOWN, syscall.EHOSTUNREACH, syscall.ENETUNREACH,
 }

@@ -27,27 +27,6 @@ func wait(r *request, p *rpc.WaitParams) answer {
 	})
 }
 
-// awaitEnd is await, but prefers done to the deadline: a poll of a session that has ended gets the
-// record even if its deadline has passed.
-func awaitEnd(ctx context.Context, done <-chan struct{}) error {
-	select {
-	case <-done:
-		return nil
-	default:
-		return await(ctx, done)
-	}
-}
-
-// within returns a context for a wait of at most timeout, with errDeadline as the cause.
-func within(ctx context.Context, timeout rpc.Seconds) (context.Context, context.CancelFunc) {
-	if !timeout.Set || timeout.Null {
-		return ctx, func() {}
-	}
-	return context.WithTimeoutCause(ctx, timeout.D, errDeadline)
-}
-
-var errDeadline = rpc.Deadline()
-
 // completed returns the completion record, with the newest bytes of output if capture is set. Its
 // reply is ordered after the events that this connection still gets, unless they have a window,
 // which the client may keep closed.
@@ -68,19 +47,4 @@ func (r *request) completed(s *session.Session, capture *int64) (any, error) {
 			return rpc.Captured{Completion: r.conn.dialect.completion(s.ID(), rec), CapturedOutput: out}
 		})
 	}), nil
-}
-
-// await waits for done. The error is the cause of a context that ended before.
-func await(ctx context.Context, done <-chan struct{}) error {
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-	}
-	select {
-	case <-done: // both may have happened while this process was suspended
-		return nil
-	default:
-		return context.Cause(ctx)
-	}
 }

@@ -41,16 +41,6 @@ func (r *request) awaitStart(s *session.Session) {
 	_ = await(r.conn.ctx, s.Ready())
 }
 
-// isDone reports whether done is closed.
-func isDone(done <-chan struct{}) bool {
-	select {
-	case <-done:
-		return true
-	default:
-		return false
-	}
-}
-
 // afterStart calls f now or, if the session is starting, after the start. Calls are in the order of
 // the requests.
 func (r *request) afterStart(s *session.Session, f func() (any, error)) answer {

@@ -3,28 +3,28 @@ package server
 import "time"
 
 const (
-	// slowPeer is the rate in bytes per second below which a peer that blocks a write is slow.
-	slowPeer = 256 << 20
+	// slowRate is the rate in bytes per second below which a peer that blocks a write is slow.
+	slowRate = 256 << 20
 	// rateInterval is the shortest time over which a rate is measured.
 	rateInterval = 20 * time.Millisecond
 	// unsentBytes is how much the kernel takes for a slow peer beyond what is in transit.
 	unsentBytes = 32 << 10
 )
 
-// pacer bounds the unsent bytes that the kernel has for a slow peer. Without a bound it takes
+// unsentLimit bounds the unsent bytes that the kernel has for a slow peer. Without a bound it takes
 // megabytes, and a reply waits for all of them. A fast peer has no bound, which would reduce its
 // throughput. The rate is measured only when a write blocks, so this costs nothing while the peer
 // keeps up.
-type pacer struct {
+type unsentLimit struct {
 	since time.Time
 	bytes int64
 	slow  bool
 }
 
-func (p *pacer) wrote(n int) { p.bytes += int64(n) }
+func (p *unsentLimit) wrote(n int) { p.bytes += int64(n) }
 
 // blocked is called when a write on fd blocks.
-func (p *pacer) blocked(fd int) {
+func (p *unsentLimit) blocked(fd int) {
 	if p.since.IsZero() { // the kernel has filled its buffer at its own rate, not at the peer's
 		p.since, p.bytes = time.Now(), 0
 		return
@@ -33,7 +33,7 @@ func (p *pacer) blocked(fd int) {
 	if took < rateInterval {
 		return
 	}
-	slow := float64(p.bytes) < slowPeer*took.Seconds()
+	slow := float64(p.bytes) < slowRate*took.Seconds()
 	p.since, p.bytes = time.Now(), 0
 	if slow != p.slow {
 		p.slow = slow

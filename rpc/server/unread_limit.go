@@ -13,8 +13,8 @@ const (
 	maxUnread = 16 << 20
 	// pongTimeout is how long output waits for the answer to a ping before it goes on without.
 	pongTimeout = time.Second
-	// markSize is the length of a ping's payload: a position, and when it was sent.
-	markSize = 16
+	// pingPayloadBytes is the length of a ping's payload: a position, and when it was sent.
+	pingPayloadBytes = 16
 )
 
 // unreadLimit bounds the bytes that are written to a slow peer and not read by it. The peer's
@@ -52,20 +52,21 @@ func (u *unreadLimit) wrote(n int, slow bool) (ping []byte) {
 		return nil
 	}
 	u.pinged = u.sent
-	mark := make([]byte, 0, markSize)
-	mark = binary.BigEndian.AppendUint64(mark, uint64(u.sent))
-	mark = binary.BigEndian.AppendUint64(mark, uint64(time.Since(u.epoch)))
-	return frame(framePing, mark)
+	payload := make([]byte, 0, pingPayloadBytes)
+	payload = binary.BigEndian.AppendUint64(payload, uint64(u.sent))
+	payload = binary.BigEndian.AppendUint64(payload, uint64(time.Since(u.epoch)))
+	return frame(framePing, payload)
 }
 
-// answered takes the payload of a pong and reports whether it is a new answer.
-func (u *unreadLimit) answered(mark []byte) bool {
-	if len(mark) != markSize {
+// answered gets the payload of a pong and reports whether it is a new answer.
+func (u *unreadLimit) answered(payload []byte) bool {
+	if len(payload) != pingPayloadBytes {
 		return false
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	at, took := int64(binary.BigEndian.Uint64(mark)), time.Since(u.epoch)-time.Duration(binary.BigEndian.Uint64(mark[8:]))
+	at := int64(binary.BigEndian.Uint64(payload))
+	took := time.Since(u.epoch) - time.Duration(binary.BigEndian.Uint64(payload[8:]))
 	if at <= u.read || at > u.sent || took < 0 {
 		return false
 	}
@@ -92,7 +93,7 @@ func (u *unreadLimit) wait() time.Duration {
 		return 0
 	}
 	u.limited = true
-	if u.rate >= slowPeer { // it is not slow any more
+	if u.rate >= slowRate { // it is not slow any more
 		return 0
 	}
 	if u.waiting.IsZero() {
