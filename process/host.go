@@ -19,13 +19,13 @@ type Options struct {
 	// next Open with the same directory ends that. It is made if it does not exist. "" records
 	// nothing.
 	StateDir string
-	// OnlyParent says that this process starts all its children by this Host. Then every other
+	// OnlyParent is true if this process starts all its children by this Host. Then every other
 	// child is an orphan of a tree and is reaped when it has exited, even if it has changed its
 	// mark.
 	OnlyParent bool
 	// Keeper starts a second process that ends all trees if this process ends without closing its
 	// Host, and removes what the Host has made. It requires Linux, and a program that calls Step.
-	// Under Group it learns of each group right after the start of the leader.
+	// Under Group it receives each group right after the start of the leader.
 	Keeper bool
 	// KeeperEnded, if not nil, is called with the reason when a keeper has ended or did not start,
 	// before the next one is started. It is called from a goroutine of the Host, and not after
@@ -93,7 +93,7 @@ func (h *Host) Recovered() Recovery { return h.orPlain().recovered }
 
 // Close releases the Host, after all its processes were closed. It kills what is left of trees that
 // had living processes when they were closed, or could not be checked. That takes at most two
-// seconds. The error says that processes still run then, or may, or that a cgroup could not be
+// seconds. The error is that processes still run, or may still run, or that a cgroup could not be
 // removed; the next Open with the same state directory tries again.
 func (h *Host) Close() error { return h.orPlain().close() }
 

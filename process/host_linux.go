@@ -154,7 +154,7 @@ func (h *Host) close() error {
 }
 
 // endLeftovers kills the processes of trees that may have had living processes when they were
-// closed. The error lists those that have not ended then, or says that this is unknown.
+// closed. The error lists those that have still not ended, or is that they cannot be listed.
 func (h *Host) endLeftovers() error {
 	if !h.unverified.Load() {
 		return nil

@@ -115,8 +115,8 @@ func TestForkingLeaderOutsideItsCgroup(t *testing.T) {
 		}
 		r := p.Sweep(context.Background(), 0)
 		orphans, certain, err := p.tree.(*cgroup.Tree).Orphans()
-		lives := err != nil || !certain || len(orphans) > 0
-		if lives && len(r.Survivors) == 0 && !r.Unverified {
+		mayBeAlive := err != nil || !certain || len(orphans) > 0
+		if mayBeAlive && len(r.Survivors) == 0 && !r.Unverified {
 			t.Errorf("%+v, but the orphans %v are alive, %v", r, orphans, err)
 		}
 		if !r.Escalated {
@@ -133,7 +133,7 @@ func TestDescendantOutsideItsCgroup(t *testing.T) {
 		p := startOn(t, h, sh(`setsid sh -c "`+strings.ReplaceAll(leave(t, h)+ignoring, "$", `\$`)+`" & `+then))
 		return p, readPID(t, p.Stdout())
 	}
-	t.Run("while the leader lives", func(t *testing.T) {
+	t.Run("while the leader runs", func(t *testing.T) {
 		p, pid := start(t, "trap : USR1; while :; do wait; done")
 		if err := p.Pause(); err != nil || state(pid) != 'T' {
 			t.Errorf("Pause: %v, state %c", err, state(pid))

@@ -81,9 +81,9 @@ func (p *Process) Stdout() *Pipe { return p.stdout }
 func (p *Process) Stderr() *Pipe { return p.stderr }
 
 // Stdin returns the write end of the leader's standard input, nil without Spec.Stdin. It is
-// registered with the runtime's poller, so deadlines and Close interrupt a Write. To close it sends
+// registered with the runtime's poller, so deadlines and Close interrupt a Write. Closing it sends
 // the end of file. EPIPE means that no process has the read end open. On a terminal it is the
-// master: to close it sends nothing, and what is written after all processes have closed the
+// master: closing it sends nothing, and what is written after all processes have closed the
 // terminal is lost.
 func (p *Process) Stdin() *os.File { return p.stdin }
 
@@ -207,7 +207,7 @@ func (p *Process) Adjust() {
 // waits for at most grace, then sends SIGKILL and waits for at most two seconds. After a Terminate
 // it does not send the stop signal again, since a program may exit at once at a second SIGTERM.
 // With grace 0, or once ctx is done, it sends SIGKILL at once; ctx does not end the wait after
-// SIGKILL. To find that no process is left takes some µs from Linux 6.9 on, and a scan of the
+// SIGKILL. Finding that no process is left takes some µs from Linux 6.9 on, and a scan of the
 // process table on older kernels (3 ms for 1000 processes).
 //
 // Sweep is called once, after WaitExit and before Close. It may reap the leader and keep the exit

@@ -17,16 +17,16 @@ type SweepResult struct {
 	Unverified bool  // there may be others, since the tree could not be checked
 }
 
-// sweep ends the processes of tree. It sends stop first, unless requested says that this was done.
-// A tree that cannot be checked is treated as one with living processes, and checked again.
-func sweep(ctx context.Context, tree containment.Tree, grace time.Duration, stop syscall.Signal, requested bool) (r SweepResult) {
+// sweep ends the processes of tree. It sends stop first, unless stopSent is true. A tree that
+// cannot be checked is treated as one with living processes, and checked again.
+func sweep(ctx context.Context, tree containment.Tree, grace time.Duration, stop syscall.Signal, stopSent bool) (r SweepResult) {
 	alive, err := tree.Alive()
 	if !alive && err == nil {
 		return r
 	}
 	r.Found = true
 	if grace > 0 && ctx.Err() == nil {
-		if !requested {
+		if !stopSent {
 			_ = tree.Signal(stop)
 		}
 		tree.Continue() // it may have been paused since

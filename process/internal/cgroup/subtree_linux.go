@@ -34,7 +34,7 @@ const limitedDir = "/sessions"
 // subtree is a host's part of the hierarchy of version 2, below the cgroup of this process. It has
 // a leaf for each tree.
 //
-// To make and remove a leaf takes a tenth of the time of a short command, so leaves are reused.
+// Making and removing a leaf takes a tenth of the time of a short command, so leaves are reused.
 // Leaves in which memory is counted are not, since the page cache that a tree leaves behind is
 // charged to them. In their case, a goroutine makes the next leaf ahead of time and removes the
 // last one.
@@ -259,8 +259,8 @@ func (s *subtree) give(l *leaf) {
 	}
 }
 
-// maintain removes discarded leaves, and makes the next leaf if leaves are not reused. If a leaf has
-// living processes, its removal is tried again when the next leaf is discarded.
+// maintain removes discarded leaves, and makes the next leaf if leaves are not reused. If a leaf
+// has living processes, its removal is tried again when the next leaf is discarded.
 func (s *subtree) maintain() {
 	for {
 		stuck := s.removeDiscarded()

@@ -16,8 +16,8 @@ import (
 
 // Provider contains the trees of one host. Its methods may be called from any goroutine.
 type Provider interface {
-	// NewStart begins the start of a tree and adds to attr what the fork needs. If fresh is true, no
-	// resource is reused that another tree had before. The caller calls either Start.Cancel or
+	// NewStart begins the start of a tree and adds to attr what the fork needs. If fresh is true,
+	// no resource is reused that another tree had before. The caller calls either Start.Cancel or
 	// Start.Tree and then Tree.Close.
 	NewStart(attr *syscall.ProcAttr, fresh bool) (Start, error)
 	// Controls reports whether a controller of cgroup version 2, such as "memory", can limit each
@@ -46,8 +46,8 @@ type Start interface {
 	// Cancel releases everything. pid is a child that was forked and has been reaped since, 0 for
 	// none.
 	Cancel(pid int)
-	// Tree returns the tree of a leader that Fork has started. terminal says that it may be a shell
-	// with job control.
+	// Tree returns the tree of a leader that Fork has started. If terminal is true, the leader may
+	// be a shell with job control.
 	Tree(l *leader.Leader, terminal bool) Tree
 }
 
@@ -96,7 +96,7 @@ type Tree interface {
 	// members, which is then cheaper.
 	ReapLeaderFirst() bool
 	// Usage returns what was counted for the whole tree. It is called at most once, before Close.
-	// killed says that the leader was ended by SIGKILL.
+	// killed is true if SIGKILL has ended the leader.
 	Usage(killed bool) Usage
 	// Close releases what holds the tree. Later calls of other methods affect no process.
 	Close()

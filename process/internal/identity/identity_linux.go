@@ -2,7 +2,7 @@
 // server recognizes what it has left behind.
 //
 // The lock (flock(2)) ends with the server, however that ends, and unlike a process id it is not
-// reused. A server has an exclusive lock, its keeper at work a shared one.
+// reused. A server has an exclusive lock. Its keeper has a shared lock while it ends processes.
 package identity
 
 import (
@@ -134,8 +134,8 @@ func List(stateDir string) (map[uint64]string, error) {
 	return files, nil
 }
 
-// OpenDead opens and locks the state file of a server that has died, and reads its record. ok is
-// false if the server lives, another process handles the file, or it belongs to another user. It
+// OpenDead opens and locks the state file of a server that has exited, and reads its record. ok is
+// false if the server runs, another process handles the file, or it belongs to another user. It
 // waits at most five seconds for the keeper of the dead server.
 func OpenDead(path string, number uint64) (dead *Identity, ok bool, err error) {
 	f, err := openFile(path)
@@ -150,7 +150,7 @@ func OpenDead(path string, number uint64) (dead *Identity, ok bool, err error) {
 		return nil, false, nil
 	}
 	dead = &Identity{Number: number, file: f}
-	_ = json.NewDecoder(f).Decode(&dead.Record) // remains zero if the server died before it wrote the record
+	_ = json.NewDecoder(f).Decode(&dead.Record) // remains zero if the server exited before it wrote the record
 	return dead, true, nil
 }
 

@@ -25,7 +25,7 @@ func TestLockDeadWaitsForAKeeper(t *testing.T) {
 		t.Fatal(err)
 	}
 	if lockDead(next) {
-		t.Error("lockDead returns true for a server that lives")
+		t.Error("lockDead returns true for a server that runs")
 	}
 	if err := flock(server, unix.LOCK_SH); err != nil {
 		t.Fatal(err)

@@ -69,8 +69,8 @@ func (k *Keeper) AwaitFirst() {
 	}
 }
 
-// Add tells the keeper of the process group of a leader that has just started, with session of its
-// kernel session.
+// Add sends the keeper the process group of a leader that has just started or, if session is true,
+// its kernel session.
 func (k *Keeper) Add(pid int, session bool) {
 	if !k.enabled {
 		return
@@ -82,7 +82,7 @@ func (k *Keeper) Add(pid int, session bool) {
 	k.write(line(g))
 }
 
-// Remove tells the keeper that a group has no processes left, or none that can be ended.
+// Remove reports to the keeper that a group has no processes left, or none that can be ended.
 func (k *Keeper) Remove(pid int) {
 	if !k.enabled {
 		return

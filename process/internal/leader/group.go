@@ -16,7 +16,7 @@ import (
 //
 //   - By pidfd, if pidfd_send_signal(2) has PIDFD_SIGNAL_PROCESS_GROUP (Linux 6.9). The leader's
 //     pidfd refers to the kernel's struct pid, which is never reused, even if its number is. So it
-//     remains valid after the reap. Once the leader is reaped, signal 0 tells in a microsecond
+//     remains valid after the reap. Once the leader is reaped, signal 0 shows in a microsecond
 //     whether the group is empty.
 //   - By number, kill(-pgid), on other systems. That is allowed only before the reap, which is
 //     checked under the lock that reaping takes.

@@ -136,7 +136,7 @@ func (l *Leader) Reaped() bool {
 }
 
 // ExitStatus returns the exit code, or -1 and the signal, of a leader that has exited and is not
-// reaped. Otherwise, and on systems that cannot tell, known is false.
+// reaped. Otherwise, and on systems that do not report it, known is false.
 func (l *Leader) ExitStatus() (code int, sig syscall.Signal, known bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

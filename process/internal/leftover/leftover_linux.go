@@ -1,5 +1,5 @@
-// Package leftover ends what a dead server has left: processes with its marks, in its cgroups and
-// in its process groups, and those cgroups.
+// Package leftover ends the leftover processes of a server that has exited: those with its marks,
+// in its cgroups and in its process groups. It removes those cgroups.
 package leftover
 
 import (
@@ -21,7 +21,7 @@ import (
 // removeWait is how long the removal of a cgroup without processes may take.
 const removeWait = 100 * time.Millisecond
 
-// Server is a dead server.
+// Server is a server that has exited.
 type Server struct {
 	Number  uint64
 	Cgroups []string            // that it may have made; only those with its name are touched
@@ -85,8 +85,8 @@ func (s *Server) End() (killed, left int) {
 	return killed + n, left + rest
 }
 
-// KillOnce sends SIGKILL once to all processes that are found. If inServerLeaf is true, this process
-// is in the server's leaf, and that leaf is not killed.
+// KillOnce sends SIGKILL once to all processes that are found. If inServerLeaf is true, this
+// process is in the server's leaf, and that leaf is not killed.
 func (s *Server) KillOnce(inServerLeaf bool) {
 	killable, others := s.cgroups()
 	for _, dir := range killable {

@@ -29,10 +29,10 @@ const (
 type Tree struct {
 	leader.Group
 	Lister containment.Lister
-	// ByNumber says that Lister uses the leader's number, so that it is valid only until the leader
+	// ByNumber is true if Lister uses the leader's number. It is then valid only until the leader
 	// is reaped.
 	ByNumber bool
-	// Terminal says that the leader may be a shell with job control.
+	// Terminal is true if the leader may be a shell with job control.
 	Terminal bool
 
 	stopped []proctable.Entry // by Pause, in that order; under the leader's lock
@@ -145,7 +145,7 @@ func (t *Tree) signalAllLocked(pidfd int, reaped bool, sig syscall.Signal) (deni
 			switch {
 			case seen[idOf(m)]:
 				return
-			case groupDone && m.Group == t.PID:
+			case groupDone && m.Group == t.PID: // the signal to the group has reached it, unless it is denied
 				if leader.Denied(m.PID) {
 					denied = append(denied, m.PID)
 				}

@@ -17,8 +17,8 @@ import (
 // Tracker is notified of the groups and kernel sessions of leaders. Its methods may be called from
 // any goroutine.
 type Tracker interface {
-	// Add is called when a leader has started. With session, the tree is its kernel session instead
-	// of its group.
+	// Add is called when a leader has started. If session is true, the tree is the kernel session
+	// of the leader instead of its process group.
 	Add(pid int, session bool)
 	// Remove is called when the tree is closed.
 	Remove(pid int)
