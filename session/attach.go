@@ -9,13 +9,13 @@ import (
 // AttachOptions configure an attachment.
 type AttachOptions struct {
 	Cursor stream.CursorOptions
-	// Evicted, if not nil, is called when Take of another attachment has detached this one, or the start of
-	// the session has failed. It may be called before Attach returns.
+	// Evicted, if not nil, is called when Take of another attachment has detached this one, or the
+	// start of the session has failed. It may be called before Attach returns.
 	Evicted func()
 }
 
-// Attachment attaches a connection to a session: it reads the log, and while it exists it keeps the session
-// alive. Its methods may be called concurrently, except Next with itself.
+// Attachment attaches a connection to a session: it reads the log, and while it exists it keeps the
+// session alive. Its methods may be called concurrently, except Next with itself.
 type Attachment struct {
 	session  *Session
 	cursor   *stream.Cursor
@@ -39,8 +39,8 @@ func (a *Attachment) Next() (stream.Item, bool) { return a.cursor.Next() }
 // Ack acknowledges output: see [stream.Cursor.Ack].
 func (a *Attachment) Ack(seq int64) { a.cursor.Ack(seq) }
 
-// Take detaches all other attachments, and calls their Evicted. If a itself is detached already, it has no
-// effect; so of two concurrent calls, one attachment remains.
+// Take detaches all other attachments, and calls their Evicted. If a itself is detached already, it
+// has no effect; so of two concurrent calls, one attachment remains.
 func (a *Attachment) Take() {
 	s := a.session
 	var others []*Attachment
@@ -77,12 +77,12 @@ func reportEvicted(all []*Attachment) {
 	}
 }
 
-// Detach detaches the connection without ending the session. If there is no other hold, Spec.Linger starts.
-// Only the first call of Detach or Disconnect has an effect.
+// Detach detaches the connection without ending the session. If there is no other hold, Spec.Linger
+// starts. Only the first call of Detach or Disconnect has an effect.
 func (a *Attachment) Detach() { a.detach(false) }
 
-// Disconnect detaches a connection that was lost. If it was the last attachment, the session ends, unless
-// Spec.Keep is set.
+// Disconnect detaches a connection that was lost. If it was the last attachment, the session ends,
+// unless Spec.Keep is set.
 func (a *Attachment) Disconnect() { a.detach(true) }
 
 func (a *Attachment) detach(lost bool) {

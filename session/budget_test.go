@@ -12,7 +12,8 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-// share is how much a log may hold if the budget is exceeded; slack is more than a log exceeds that by.
+// share is how much a log may hold if the budget is exceeded; slack is more than a log exceeds that
+// by.
 const (
 	share = 128 << 10
 	slack = 128 << 10
@@ -24,9 +25,10 @@ func flood(n int) string { return fmt.Sprintf("yes 0123456 | head -c %d", n) }
 // oldest returns the oldest position in the log of a session.
 func oldest(s *Session) int64 { return s.View().Oldest }
 
-// TestReplayTotal checks what happens when all logs together exceed the budget: the logs of ended sessions are
-// evicted, but not their records; then output that was read; then the log of a session with a blocking client
-// waits at its share, and a session without a client loses its oldest output. Removed sessions are not charged.
+// TestReplayTotal checks what happens when all logs together exceed the budget: the logs of ended
+// sessions are evicted, but not their records; then output that was read; then the log of a session
+// with a blocking client waits at its share, and a session without a client loses its oldest
+// output. Removed sessions are not charged.
 func TestReplayTotal(t *testing.T) {
 	const total, size = 1 << 20, 3000000
 	r := registry(t, Options{ReplayTotal: total})
@@ -132,7 +134,8 @@ func checkWhole(t *testing.T, f *follower, size int) {
 	}
 }
 
-// watchBudget samples a budget until the end of the test. The returned function returns the largest use.
+// watchBudget samples a budget until the end of the test. The returned function returns the largest
+// use.
 func watchBudget(t *testing.T, b *stream.Budget) func() int64 {
 	var most atomic.Int64
 	stop, done := make(chan struct{}), make(chan struct{})
@@ -186,7 +189,8 @@ func TestRemovedSessionsAreNotCharged(t *testing.T) {
 	}
 }
 
-// TestEndedLogIsEvictedWhenItsReaderDetaches checks that this lets an append continue that waits for the budget.
+// TestEndedLogIsEvictedWhenItsReaderDetaches checks that this lets an append continue that waits
+// for the budget.
 func TestEndedLogIsEvictedWhenItsReaderDetaches(t *testing.T) {
 	const total, size = 1 << 20, 3000000
 	r := registry(t, Options{ReplayTotal: total})

@@ -15,8 +15,8 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-// TestConcurrentUse calls all methods of a few sessions concurrently, and checks that the events of each session
-// are in an order that is possible.
+// TestConcurrentUse calls all methods of a few sessions concurrently, and checks that the events of
+// each session are in an order that is possible.
 func TestConcurrentUse(t *testing.T) {
 	const sessions, workers, calls = 6, 300, 30
 	r := registry(t, Options{MaxSessions: sessions, ReplayBytes: 16 << 10})

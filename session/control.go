@@ -9,9 +9,9 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-// control runs f, which sends signals to the tree, if the session is live. Until f returns, no other
-// goroutine sends the tree a signal, and the supervisor neither sweeps nor reaps. The error is that of f, or
-// a *StateError.
+// control runs f, which sends signals to the tree, if the session is live. Until f returns, no
+// other goroutine sends the tree a signal, and the supervisor neither sweeps nor reaps. The error
+// is that of f, or a *StateError.
 func (s *Session) control(f func(p tree, state State) error) error {
 	s.signaling.Lock()
 	defer s.signaling.Unlock()
@@ -30,8 +30,8 @@ func (s *Session) control(f func(p tree, state State) error) error {
 	return f(p, state)
 }
 
-// Pause stops the whole tree and its deadlines. If the session is paused already, it has no effect. The
-// error is a *StateError if the session is not live.
+// Pause stops the whole tree and its deadlines. If the session is paused already, it has no effect.
+// The error is a *StateError if the session is not live.
 func (s *Session) Pause() error {
 	return s.control(func(p tree, state State) error {
 		if state == Paused {
@@ -48,8 +48,8 @@ func (s *Session) Pause() error {
 	})
 }
 
-// Resume continues a paused session. If the session is running, it has no effect. The error is a *StateError
-// if the session is not live.
+// Resume continues a paused session. If the session is running, it has no effect. The error is a
+// *StateError if the session is not live.
 func (s *Session) Resume() error {
 	return s.control(func(p tree, state State) error {
 		if state == Running {
@@ -68,8 +68,8 @@ func (s *Session) Resume() error {
 	})
 }
 
-// moveFrom changes the state after a signal and calls f in the same update. The error is a *StateError if the
-// session has begun to end meanwhile.
+// moveFrom changes the state after a signal and calls f in the same update. The error is a
+// *StateError if the session has begun to end meanwhile.
 func (s *Session) moveFrom(from, to State, f func(*status)) (err error) {
 	s.update(func(st *status) {
 		if st.state != from {
@@ -89,8 +89,9 @@ func (s *Session) appendChange(st *status, what string) {
 	})
 }
 
-// Signal sends sig to the whole tree. If it may be sent to some processes only, missed lists the others.
-// Errors: a *StateError if the session is not live, a *process.NotPermittedError if it may be sent to none.
+// Signal sends sig to the whole tree. If it may be sent to some processes only, missed lists the
+// others. Errors: a *StateError if the session is not live, a *process.NotPermittedError if it may
+// be sent to none.
 func (s *Session) Signal(sig syscall.Signal) (missed []int, err error) {
 	err = s.control(func(p tree, _ State) (err error) {
 		missed, err = p.Deliver(sig)
@@ -99,8 +100,8 @@ func (s *Session) Signal(sig syscall.Signal) (missed []int, err error) {
 	return missed, err
 }
 
-// SignalLeader sends sig to the command only. Errors: those of Signal, and ErrLeaderExited if the command has
-// exited.
+// SignalLeader sends sig to the command only. Errors: those of Signal, and ErrLeaderExited if the
+// command has exited.
 func (s *Session) SignalLeader(sig syscall.Signal) error {
 	err := s.control(func(p tree, _ State) error { return p.SignalLeader(sig) })
 	if errors.Is(err, os.ErrProcessDone) {
@@ -109,9 +110,9 @@ func (s *Session) SignalLeader(sig syscall.Signal) error {
 	return err
 }
 
-// Resize sets the size of the session's terminal in characters, each from 1 to 65535. The kernel sends
-// SIGWINCH, which a paused tree receives when it is resumed. Errors: process.ErrNoTerminal, and a
-// *StateError if the session is not live.
+// Resize sets the size of the session's terminal in characters, each from 1 to 65535. The kernel
+// sends SIGWINCH, which a paused tree receives when it is resumed. Errors: process.ErrNoTerminal,
+// and a *StateError if the session is not live.
 func (s *Session) Resize(rows, cols int) (err error) {
 	s.update(func(st *status) {
 		switch {

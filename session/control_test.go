@@ -16,8 +16,9 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-// TestASlowSignalBlocksNothingElse checks that while signals are sent to a tree, which may take long, the session
-// can be viewed, attached to and ended, and other sessions start, end and are removed.
+// TestASlowSignalBlocksNothingElse checks that while signals are sent to a tree, which may take
+// long, the session can be viewed, attached to and ended, and other sessions start, end and are
+// removed.
 func TestASlowSignalBlocksNothingElse(t *testing.T) {
 	r := registry(t, Options{MaxRetained: 1})
 	s := start(t, r, sh("signaled", "echo ready; sleep 60"))
@@ -66,8 +67,8 @@ func TestASlowSignalBlocksNothingElse(t *testing.T) {
 	}
 }
 
-// TestOutputFollowsTheResume checks that output after a resume follows its event. Each line is the time at which
-// it was written.
+// TestOutputFollowsTheResume checks that output after a resume follows its event. Each line is the
+// time at which it was written.
 func TestOutputFollowsTheResume(t *testing.T) {
 	if _, err := exec.LookPath("bash"); err != nil {
 		t.Skip("SKIPPED: bash, which prints the time in microseconds, is not installed:", err)

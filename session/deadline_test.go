@@ -12,7 +12,8 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-// These tests check deadlines with real processes. faketime_test.go checks them exactly, in fake time.
+// These tests check deadlines with real processes. faketime_test.go checks them exactly, in fake
+// time.
 
 // span is a deadline that is long enough for activity to restart it in time on a busy machine.
 const span = 600 * time.Millisecond
@@ -45,7 +46,8 @@ func TestOutputRestartsTheStreamTimeout(t *testing.T) {
 	}
 }
 
-// TestStreamTimeoutAfterABlockingClient checks that a client that blocks the process loses no output.
+// TestStreamTimeoutAfterABlockingClient checks that a client that blocks the process loses no
+// output.
 func TestStreamTimeoutAfterABlockingClient(t *testing.T) {
 	t.Parallel()
 	spec := sh("session", "head -c 1000000 /dev/zero; exec sleep 60")

@@ -12,8 +12,8 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-// This file is the end of a session, from a request or the exit of the command to the record. An end is
-// requested by cancel, a deadline, the disconnect of the last connection, or a shutdown.
+// This file is the end of a session, from a request or the exit of the command to the record. An
+// end is requested by cancel, a deadline, the disconnect of the last connection, or a shutdown.
 //
 //	                 notEnding
 //	                  │  │  │
@@ -39,16 +39,17 @@ import (
 //	                     ▼
 //	                   done: the record is in the log
 //
-// The supervisor, a goroutine for each session, moves the phase from exited on. It drains before it sweeps,
-// because descendants that are about to write would lose their output otherwise.
+// The supervisor, a goroutine for each session, moves the phase from exited on. It drains before it
+// sweeps, because descendants that are about to write would lose their output otherwise.
 //
-// The path of a cancel is Cancel → endWith → requestEnd → signalEnd, in update, which then sends the signal.
-// If the grace passes: graceExpired. When the command exits: supervise → afterExit → noteExit → drain →
-// sweep → complete, which makes the record.
+// The path of a cancel is Cancel → endWith → requestEnd → signalEnd, in update, which then sends
+// the signal. If the grace passes: graceExpired. When the command exits: supervise → afterExit →
+// noteExit → drain → sweep → complete, which makes the record.
 
 const (
-	// drainGrace is how long pipes that descendants have open are read after the command's exit. Time in
-	// which the log is blocked by a client does not count if the command has exited by itself.
+	// drainGrace is how long pipes that descendants have open are read after the command's exit.
+	// Time in which the log is blocked by a client does not count if the command has exited by
+	// itself.
 	drainGrace = 250 * time.Millisecond
 	// killWait is how long after SIGKILL the supervisor waits for the exit of the command.
 	killWait = 2 * time.Second
@@ -145,16 +146,16 @@ func (e *ending) check(st *status) {
 	}
 }
 
-// End requests the end of the session: its stop signal is sent to the whole tree, and SIGKILL after grace;
-// nil is the grace of the Spec. It does not wait for the end: see Done.
+// End requests the end of the session: its stop signal is sent to the whole tree, and SIGKILL after
+// grace; nil is the grace of the Spec. It does not wait for the end: see Done.
 //
-// The first cause counts. If the command has exited already, the cause is Exited, even if the supervisor
-// has not noticed the exit yet, unless descendants keep the session running (Spec.WaitForTree). If the
-// session is ending already, End can only shorten the grace.
+// The first cause counts. If the command has exited already, the cause is Exited, even if the
+// supervisor has not noticed the exit yet, unless descendants keep the session running
+// (Spec.WaitForTree). If the session is ending already, End can only shorten the grace.
 func (s *Session) End(cause Cause, grace *time.Duration) { s.endWith(cause, grace, 0) }
 
-// Cancel is End with the cause Canceled and a first signal; 0 is that of the Spec. If the session is ending
-// already, the tree is sent that signal too, until the command has exited.
+// Cancel is End with the cause Canceled and a first signal; 0 is that of the Spec. If the session
+// is ending already, the tree is sent that signal too, until the command has exited.
 func (s *Session) Cancel(grace *time.Duration, signal syscall.Signal) {
 	s.endWith(Canceled, grace, signal)
 }
@@ -177,9 +178,9 @@ func (s *Session) endWith(cause Cause, grace *time.Duration, signal syscall.Sign
 	})
 }
 
-// hasExited reports whether the session has ended by itself, even if the supervisor has not noticed yet:
-// the command has exited, and no descendant keeps the session running. It may wait for a pause of the tree
-// and read the process table, so it is called without the session's lock.
+// hasExited reports whether the session has ended by itself, even if the supervisor has not noticed
+// yet: the command has exited, and no descendant keeps the session running. It may wait for a pause
+// of the tree and read the process table, so it is called without the session's lock.
 func (s *Session) hasExited() bool {
 	s.mu.Lock()
 	p, live := s.status.proc, s.status.state.Live()
@@ -226,8 +227,8 @@ func (s *Session) firstSignal(e *ending) syscall.Signal {
 	return cmp.Or(e.signal, s.spec.Program.StopSignal, syscall.SIGTERM)
 }
 
-// signalEnd begins the end of a session whose command has not exited. It is called in update, which sends
-// the signal.
+// signalEnd begins the end of a session whose command has not exited. It is called in update, which
+// sends the signal.
 func (s *Session) signalEnd(st *status) {
 	e := &st.end
 	s.beginEnd(st, signaled)
@@ -240,8 +241,8 @@ func (s *Session) signalEnd(st *status) {
 	s.shortenGrace(e, e.grace)
 }
 
-// beginEnd moves a running session to the state Ending. From here on no deadline runs, and the session can
-// no longer be controlled.
+// beginEnd moves a running session to the state Ending. From here on no deadline runs, and the
+// session can no longer be controlled.
 func (s *Session) beginEnd(st *status, phase endPhase) {
 	st.end.advance(phase)
 	st.move(Ending)
@@ -262,8 +263,8 @@ func (s *Session) shortenGrace(e *ending, grace time.Duration) {
 	}
 }
 
-// graceExpired runs when the grace has passed. It sends SIGKILL, unless the command has exited: then the
-// sweep does, which knows what is left of the tree.
+// graceExpired runs when the grace has passed. It sends SIGKILL, unless the command has exited:
+// then the sweep does, which knows what is left of the tree.
 func (s *Session) graceExpired() {
 	s.signaling.Lock()
 	defer s.signaling.Unlock()
@@ -292,15 +293,16 @@ func (s *Session) graceExpired() {
 	})
 }
 
-// supervise waits for the exit of the command and ends the session. It is the supervisor's goroutine.
+// supervise waits for the exit of the command and ends the session. It is the supervisor's
+// goroutine.
 func (s *Session) supervise(p *process.Process) {
 	readers := s.readOutput(p)
 	p.Adjust()
 	s.afterExit(p, readers, p.WaitExit())
 }
 
-// afterExit ends a session whose command has exited. It is not inlined so that the goroutines of idle
-// sessions, which are in WaitExit, have the smallest stack.
+// afterExit ends a session whose command has exited. It is not inlined so that the goroutines of
+// idle sessions, which are in WaitExit, have the smallest stack.
 //
 //go:noinline
 func (s *Session) afterExit(p tree, readers *readers, err error) {
@@ -326,7 +328,8 @@ func (s *Session) timeSinceFork() time.Duration {
 	return time.Since(s.status.forked)
 }
 
-// reportLeaderExit appends a note if the command has exited and descendants keep the session running.
+// reportLeaderExit appends a note if the command has exited and descendants keep the session
+// running.
 func (s *Session) reportLeaderExit(p tree) {
 	if alive, err := p.Alive(); !alive && err == nil {
 		return
@@ -348,8 +351,8 @@ func (s *Session) awaitTree(p tree) {
 	p.AwaitTree(ctx)
 }
 
-// waitIn returns a context for a wait of the supervisor in the phase to which enter moves the end. The
-// context is done when that phase does not permit the wait any more.
+// waitIn returns a context for a wait of the supervisor in the phase to which enter moves the end.
+// The context is done when that phase does not permit the wait any more.
 func (s *Session) waitIn(enter func(*ending)) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.update(func(st *status) {
@@ -359,8 +362,8 @@ func (s *Session) waitIn(enter func(*ending)) (context.Context, context.CancelFu
 	return ctx, cancel
 }
 
-// noteExit moves the end to exited, and returns its cause. After it has returned, no other goroutine sends
-// the tree a signal.
+// noteExit moves the end to exited, and returns its cause. After it has returned, no other
+// goroutine sends the tree a signal.
 func (s *Session) noteExit() (cause Cause) {
 	s.signaling.Lock() // a resume that led to the exit is in the log before it
 	s.update(func(st *status) {
@@ -378,8 +381,8 @@ func (s *Session) noteExit() (cause Cause) {
 	return cause
 }
 
-// drain waits until all output has been read, at most drainGrace. If the command has exited by itself, time
-// in which a client blocks the log does not count, until an end is requested.
+// drain waits until all output has been read, at most drainGrace. If the command has exited by
+// itself, time in which a client blocks the log does not count, until an end is requested.
 func (s *Session) drain(r *readers, cause Cause) {
 	select {
 	case <-r.done: // usually, and then no timer is needed

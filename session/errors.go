@@ -12,7 +12,8 @@ var (
 	ErrExists = errors.New("session exists with another command")
 	// ErrCanceled means that the end of a session was requested before its command ran.
 	ErrCanceled = errors.New("canceled before it was started")
-	// ErrLeaderExited means that the command has exited while its descendants keep the session running.
+	// ErrLeaderExited means that the command has exited while its descendants keep the session
+	// running.
 	ErrLeaderExited = errors.New("the command has exited")
 	// errDiscarded means that Discard was called instead of Begin.
 	errDiscarded = errors.New("discarded")
@@ -37,7 +38,8 @@ type StdinError struct{ Why string }
 
 func (e *StdinError) Error() string { return "stdin is closed: " + e.Why }
 
-// OffsetError means that a write would leave a gap: it begins at Offset, beyond the Accepted bytes of stdin.
+// OffsetError means that a write would leave a gap: it begins at Offset, beyond the Accepted bytes
+// of stdin.
 type OffsetError struct{ Offset, Accepted int64 }
 
 func (e *OffsetError) Error() string {

@@ -28,7 +28,8 @@ func awaitZombie(t *testing.T, pid int) {
 	}
 }
 
-// TestExitBeforeTheRequestIsTheCause checks that the cause is Exited if the command exits before End is called.
+// TestExitBeforeTheRequestIsTheCause checks that the cause is Exited if the command exits before
+// End is called.
 func TestExitBeforeTheRequestIsTheCause(t *testing.T) {
 	for name, cause := range map[string]Cause{
 		"cancel": Canceled, "timeout": TimedOut, "stream timeout": StreamTimedOut, "disconnect": Disconnected, "shutdown": Shutdown,
@@ -58,7 +59,8 @@ func TestExitBeforeTheRequestIsTheCause(t *testing.T) {
 	}
 }
 
-// TestUnnoticedExitIsTheCause checks that the cause is Exited also if the supervisor has not noticed the exit.
+// TestUnnoticedExitIsTheCause checks that the cause is Exited also if the supervisor has not
+// noticed the exit.
 func TestUnnoticedExitIsTheCause(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -17,8 +17,8 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-// fakeTree is a process tree in a synctest bubble: a command, and descendants that have its pipes open. It
-// records what is done to it, as text, with the seconds since its start.
+// fakeTree is a process tree in a synctest bubble: a command, and descendants that have its pipes
+// open. It records what is done to it, as text, with the seconds since its start.
 type fakeTree struct {
 	tree        // panics if a method is called that is not implemented below
 	begin       time.Time
@@ -34,7 +34,8 @@ type fakeTree struct {
 	exitOnce, deadOnce sync.Once
 }
 
-// fakeSession returns a session that runs a fake tree. Change, if not nil, changes the spec and the tree.
+// fakeSession returns a session that runs a fake tree. Change, if not nil, changes the spec and the
+// tree.
 func fakeSession(t *testing.T, r *Registry, id string, change func(*Spec, *fakeTree)) (*Session, *fakeTree) {
 	t.Helper()
 	f := &fakeTree{
@@ -425,8 +426,8 @@ func TestRetention(t *testing.T) {
 	})
 }
 
-// TestShutdownBoundsTheGrace checks in fake time that a session has at most ShutdownGrace at shutdown, also if
-// its end has begun before.
+// TestShutdownBoundsTheGrace checks in fake time that a session has at most ShutdownGrace at
+// shutdown, also if its end has begun before.
 func TestShutdownBoundsTheGrace(t *testing.T) {
 	for name, before := range map[string]func(*Session){
 		"running": func(*Session) {},

@@ -11,7 +11,8 @@ import (
 
 const stubborn = "trap '' TERM; echo; exec sleep 60"
 
-// TestAShorterGraceCounts checks that once the end has begun, a grace can be shortened but not lengthened.
+// TestAShorterGraceCounts checks that once the end has begun, a grace can be shortened but not
+// lengthened.
 func TestAShorterGraceCounts(t *testing.T) {
 	t.Parallel()
 	long, short := time.Hour, 20*time.Millisecond
@@ -33,7 +34,8 @@ func TestAShorterGraceCounts(t *testing.T) {
 	}
 	t.Run("after the exit", func(t *testing.T) {
 		t.Parallel()
-		// The shell ignores SIGTERM before the fork, so that the descendant ignores it from its start.
+		// The shell ignores SIGTERM before the fork, so that the descendant ignores it from its
+		// start.
 		s := run(t, "trap '' TERM; sleep 60 >/dev/null 2>&1 & exit", func(o *Spec) { o.Grace = long })
 		awaitEnding(t, s)
 		s.End(Canceled, &short)
@@ -43,8 +45,8 @@ func TestAShorterGraceCounts(t *testing.T) {
 	})
 }
 
-// TestEndTwiceLosesNothing checks that a blocking client gets all output from before the end if the end is
-// requested again while the process runs.
+// TestEndTwiceLosesNothing checks that a blocking client gets all output from before the end if the
+// end is requested again while the process runs.
 func TestEndTwiceLosesNothing(t *testing.T) {
 	t.Parallel()
 	r := registry(t, Options{ReplayBytes: 64 << 10})

@@ -5,7 +5,8 @@ import (
 	"sort"
 )
 
-// index contains the sessions of a registry in the order of their creation. The registry's lock protects it.
+// index contains the sessions of a registry in the order of their creation. The registry's lock
+// protects it.
 type index struct {
 	entries []indexEntry // oldest first
 	removed int          // entries without a session
@@ -18,16 +19,16 @@ type indexEntry struct {
 	s       *Session
 }
 
-// add appends a session and sets its created, which is unique: if the clock has not advanced, or was set
-// back, it is the last one plus 1.
+// add appends a session and sets its created, which is unique: if the clock has not advanced, or
+// was set back, it is the last one plus 1.
 func (x *index) add(s *Session, now int64) {
 	x.last = max(now, x.last+1)
 	s.created = x.last
 	x.entries = append(x.entries, indexEntry{s.created, s})
 }
 
-// remove removes a session. The empty entries are deleted when they are the majority, so the amortized cost
-// does not depend on the number of sessions, except for the binary search.
+// remove removes a session. The empty entries are deleted when they are the majority, so the
+// amortized cost does not depend on the number of sessions, except for the binary search.
 func (x *index) remove(s *Session) {
 	x.entries[x.search(s.created)].s = nil
 	x.removed++
@@ -42,8 +43,8 @@ func (x *index) search(created int64) int {
 	return sort.Search(len(x.entries), func(i int) bool { return x.entries[i].created >= created })
 }
 
-// before returns at most n of the owner's sessions that were created before created, newest first; 0 is no
-// limit.
+// before returns at most n of the owner's sessions that were created before created, newest first;
+// 0 is no limit.
 func (x *index) before(owner string, created int64, n int) (list []*Session) {
 	i := len(x.entries)
 	if created > 0 {

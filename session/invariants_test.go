@@ -49,7 +49,8 @@ func TestPhasesAdvanceInOrder(t *testing.T) {
 	}
 }
 
-// TestContradictionsPanic checks that no update can leave parts of the status that contradict each other.
+// TestContradictionsPanic checks that no update can leave parts of the status that contradict each
+// other.
 func TestContradictionsPanic(t *testing.T) {
 	p, rec := new(process.Process), new(Record)
 	failed := starting{failure: errors.New("x")}
@@ -84,8 +85,8 @@ func TestContradictionsPanic(t *testing.T) {
 	}
 }
 
-// TestUpdateInterruptsTheSupervisor checks when a wait of the supervisor ends: for descendants when the end
-// begins, for output when draining is skipped, and for the tree when the grace has passed.
+// TestUpdateInterruptsTheSupervisor checks when a wait of the supervisor ends: for descendants when
+// the end begins, for output when draining is skipped, and for the tree when the grace has passed.
 func TestUpdateInterruptsTheSupervisor(t *testing.T) {
 	for name, c := range map[string]struct {
 		end         ending

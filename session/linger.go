@@ -6,8 +6,8 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-// Hold keeps the session from lingering until release is called: Spec.Linger limits the time without a hold.
-// Each attachment is a hold too.
+// Hold keeps the session from lingering until release is called: Spec.Linger limits the time
+// without a hold. Each attachment is a hold too.
 func (s *Session) Hold() (release func()) {
 	s.update(s.hold)
 	return sync.OnceFunc(func() { s.update(s.release) })
@@ -28,7 +28,8 @@ func (s *Session) startLinger(st *status) {
 	if st.holds > 0 || s.spec.Linger <= 0 || !st.state.Live() {
 		return
 	}
-	// The idle deadline does not count time in which the server is suspended and accepts no connection.
+	// The idle deadline does not count time in which the server is suspended and accepts no
+	// connection.
 	var linger *stream.Deadline
 	linger = stream.NewIdleDeadline(s.spec.Linger, nil, func() {
 		hasExited := s.hasExited()

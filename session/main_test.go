@@ -56,7 +56,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// host starts the sessions of most tests, with the containment in RUNNEL_TEST_CONTAINMENT. It is nil by default.
+// host starts the sessions of most tests, with the containment in RUNNEL_TEST_CONTAINMENT. It is
+// nil by default.
 var host *process.Host
 
 func openHost() {
@@ -195,7 +196,8 @@ func ended(t testing.TB, s *Session) *Record {
 	return s.Record()
 }
 
-// follower reads the log of a session through an attachment that is disconnected at the end of the test.
+// follower reads the log of a session through an attachment that is disconnected at the end of the
+// test.
 type follower struct {
 	*Attachment
 	t     testing.TB

@@ -16,8 +16,8 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-// Options bound a registry. The zero value of each field means the default that is given with it. Where a
-// negative number has a meaning, it is the one given too.
+// Options bound a registry. The zero value of each field means the default that is given with it.
+// Where a negative number has a meaning, it is the one given too.
 type Options struct {
 	// MaxSessions is how many sessions may run at once; 0 is 100.
 	MaxSessions int
@@ -27,13 +27,16 @@ type Options struct {
 	Retain time.Duration
 	// ReplayBytes is how many charged bytes each log keeps; 0 is 1 MiB.
 	ReplayBytes int64
-	// ReplayTotal is how many charged bytes all logs keep together; 0 is 256 MiB, negative is no limit.
+	// ReplayTotal is how many charged bytes all logs keep together; 0 is 256 MiB, negative is no
+	// limit.
 	ReplayTotal int64
-	// StartTimeout is the longest time until a program is executed; 0 is 10 seconds, negative is no limit.
+	// StartTimeout is the longest time until a program is executed; 0 is 10 seconds, negative is no
+	// limit.
 	StartTimeout time.Duration
 	// Log receives errors and warnings; the zero value discards them.
 	Log zerolog.Logger
-	// Host starts the processes. The caller closes it after Shutdown. With a nil Host, trees are process groups.
+	// Host starts the processes. The caller closes it after Shutdown. With a nil Host, trees are
+	// process groups.
 	Host *process.Host
 }
 
@@ -47,13 +50,14 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// maxRetainedBytes is how many bytes the commands and labels of ended sessions may take together. The newest
-// one is kept regardless.
+// maxRetainedBytes is how many bytes the commands and labels of ended sessions may take together.
+// The newest one is kept regardless.
 const maxRetainedBytes = 64 << 20
 
-// Registry contains all sessions: at most MaxSessions that run, and at most MaxRetained that have ended, for
-// at most Retain. A session takes a slot before it is started. The slot is released once: when the ended
-// session is retained, or when a failed start has returned. All methods may be called concurrently.
+// Registry contains all sessions: at most MaxSessions that run, and at most MaxRetained that have
+// ended, for at most Retain. A session takes a slot before it is started. The slot is released
+// once: when the ended session is retained, or when a failed start has returned. All methods may be
+// called concurrently.
 type Registry struct {
 	o      Options
 	wg     sync.WaitGroup // sessions that have not ended, and supervisors
@@ -93,9 +97,10 @@ func NewRegistry(o Options) *Registry {
 // Options returns the options with their defaults.
 func (r *Registry) Options() Options { return r.o }
 
-// Reserve takes a slot for a new session. The caller then calls Start, Begin or Discard. If the owner has a
-// session with that id and the same params, Reserve returns that one and created is false. Errors:
-// ErrShuttingDown, *LimitError, and ErrExists if the id is used with other params or by another owner.
+// Reserve takes a slot for a new session. The caller then calls Start, Begin or Discard. If the
+// owner has a session with that id and the same params, Reserve returns that one and created is
+// false. Errors: ErrShuttingDown, *LimitError, and ErrExists if the id is used with other params or
+// by another owner.
 func (r *Registry) Reserve(spec Spec) (s *Session, created bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -136,9 +141,9 @@ func (r *Registry) List(owner string) []*Session { return r.ListBefore(owner, 0,
 // listBatch is how many sessions are listed at once with the registry's lock held.
 const listBatch = 256
 
-// ListBefore returns at most n of the owner's sessions whose start has begun and whose Created is less than
-// created, newest first; 0 is no limit. Its time depends on how many sessions it examines, not on how many
-// there are.
+// ListBefore returns at most n of the owner's sessions whose start has begun and whose Created is
+// less than created, newest first; 0 is no limit. Its time depends on how many sessions it
+// examines, not on how many there are.
 func (r *Registry) ListBefore(owner string, created int64, n int) (list []*Session) {
 	for len(list) < n {
 		r.mu.Lock()
@@ -165,8 +170,8 @@ func (r *Registry) supervise(s *Session, p *process.Process) {
 	r.wg.Go(func() { s.supervise(p) })
 }
 
-// reportSurvivors logs and counts processes of a session that outlived SIGKILL, and logs if there may be
-// some.
+// reportSurvivors logs and counts processes of a session that outlived SIGKILL, and logs if there
+// may be some.
 func (r *Registry) reportSurvivors(s *Session, swept *process.SweepResult) {
 	if swept.Unverified {
 		r.o.Log.Error().Str("session", s.spec.ID).Msg("cannot verify that the processes of a session have ended")
@@ -190,8 +195,8 @@ func (r *Registry) removeFailed(s *Session) {
 	r.releaseSlot()
 }
 
-// retain keeps a session whose record is about to be made for a while, and releases its slot. It must be
-// called without the session's lock.
+// retain keeps a session whose record is about to be made for a while, and releases its slot. It
+// must be called without the session's lock.
 func (r *Registry) retain(s *Session) { releaseBudget(r.addRetained(s)) }
 
 // addRetained returns the sessions that are no longer kept, which may include s.
@@ -247,16 +252,16 @@ func (r *Registry) removeRetained(e *list.Element) *Session {
 	return x.s
 }
 
-// evictIfWaiting evicts if an append waits for the budget. It is called, without any session's lock, when a
-// cursor of an ended session may have been closed.
+// evictIfWaiting evicts if an append waits for the budget. It is called, without any session's
+// lock, when a cursor of an ended session may have been closed.
 func (r *Registry) evictIfWaiting() {
 	if r.budget.HasWaiters() {
 		r.evict()
 	}
 }
 
-// evict evicts the logs of ended sessions, oldest first, until the budget is no longer exceeded. A log that
-// a blocking cursor still reads is tried again later.
+// evict evicts the logs of ended sessions, oldest first, until the budget is no longer exceeded. A
+// log that a blocking cursor still reads is tried again later.
 func (r *Registry) evict() {
 	r.mu.Lock()
 	n := r.evictable.Len()
@@ -296,7 +301,8 @@ func (r *Registry) removeExpired() (removed []*Session) {
 	return removed
 }
 
-// Drain makes Reserve return ErrShuttingDown for new sessions. The channel is closed when no session runs.
+// Drain makes Reserve return ErrShuttingDown for new sessions. The channel is closed when no
+// session runs.
 func (r *Registry) Drain() <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -319,9 +325,9 @@ func (r *Registry) Draining() bool {
 // ShutdownGrace is the longest grace at shutdown, whatever the sessions' own.
 const ShutdownGrace = 10 * time.Second
 
-// Shutdown calls Drain, waits until no session runs or ctx is done, and then ends those that run with the
-// cause Shutdown and a grace of at most ShutdownGrace. When it returns, all sessions have ended, and no
-// goroutine of the registry is left except starts that wait for a file system.
+// Shutdown calls Drain, waits until no session runs or ctx is done, and then ends those that run
+// with the cause Shutdown and a grace of at most ShutdownGrace. When it returns, all sessions have
+// ended, and no goroutine of the registry is left except starts that wait for a file system.
 func (r *Registry) Shutdown(ctx context.Context) {
 	idle := r.Drain()
 	select {
@@ -341,7 +347,8 @@ func (r *Registry) Shutdown(ctx context.Context) {
 	}
 }
 
-// Kill ends all sessions without a grace, also those that are ending. It does not wait: see Shutdown.
+// Kill ends all sessions without a grace, also those that are ending. It does not wait: see
+// Shutdown.
 func (r *Registry) Kill() {
 	for _, s := range r.all() {
 		s.End(Shutdown, new(time.Duration))

@@ -18,7 +18,8 @@ import (
 	"github.com/runnel-rpc/runnel/process"
 )
 
-// TestMaxSessionsIsAtomic checks that concurrent calls of Reserve never take more slots than there are.
+// TestMaxSessionsIsAtomic checks that concurrent calls of Reserve never take more slots than there
+// are.
 func TestMaxSessionsIsAtomic(t *testing.T) {
 	const slots = 5
 	r := registry(t, Options{MaxSessions: slots})
@@ -207,7 +208,8 @@ func TestRetainedSessionsAreBounded(t *testing.T) {
 	}
 }
 
-// TestRetainedSessionsAreBoundedByWeight checks that the newest session is kept regardless of its weight.
+// TestRetainedSessionsAreBoundedByWeight checks that the newest session is kept regardless of its
+// weight.
 func TestRetainedSessionsAreBoundedByWeight(t *testing.T) {
 	r := registry(t, Options{})
 	for _, c := range []struct {
@@ -331,7 +333,8 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// TestDiscardReleasesTheSlot checks that Discard does so once, and only for a session that was not begun.
+// TestDiscardReleasesTheSlot checks that Discard does so once, and only for a session that was not
+// begun.
 func TestDiscardReleasesTheSlot(t *testing.T) {
 	r := registry(t, Options{MaxSessions: 1})
 	s := reserve(t, r, sh("discarded", "exit 0"))

@@ -15,8 +15,9 @@ type Session struct {
 	log     *stream.Log
 	stdin   stdin
 
-	// signaling is held while signals are sent to the tree. It is locked before mu, which is not held
-	// meanwhile, because finding the processes of a tree takes time and a pause waits until they have stopped.
+	// signaling is held while signals are sent to the tree. It is locked before mu, which is not
+	// held meanwhile, because finding the processes of a tree takes time and a pause waits until
+	// they have stopped.
 	signaling sync.Mutex
 	signals   sync.WaitGroup // signals that the state permitted and that are being sent
 
@@ -50,9 +51,9 @@ func newSession(r *Registry, spec Spec) *Session {
 	return s
 }
 
-// update is the only way to change a session's status. F is called with the session's lock held; it may
-// append to the log, and must not block or send signals. If f has begun the end, update sends the first
-// signal after it has released the lock.
+// update is the only way to change a session's status. F is called with the session's lock held; it
+// may append to the log, and must not block or send signals. If f has begun the end, update sends
+// the first signal after it has released the lock.
 func (s *Session) update(f func(*status)) {
 	if p, signal := s.change(f); p != nil {
 		s.signaling.Lock()
@@ -62,8 +63,8 @@ func (s *Session) update(f func(*status)) {
 	}
 }
 
-// change is the part of update under the lock. It returns the signal to send, and the process; nil if there
-// is none.
+// change is the part of update under the lock. It returns the signal to send, and the process; nil
+// if there is none.
 func (s *Session) change(f func(*status)) (p tree, signal syscall.Signal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -85,8 +86,8 @@ func (s *Session) ID() string { return s.spec.ID }
 // Spec returns what the session was made from. It must not be changed.
 func (s *Session) Spec() *Spec { return &s.spec }
 
-// Created returns when the session was made, in nanoseconds since 1970. It is different for each session of a
-// registry, and larger for later ones.
+// Created returns when the session was made, in nanoseconds since 1970. It is different for each
+// session of a registry, and larger for later ones.
 func (s *Session) Created() int64 { return s.created }
 
 // begun reports whether the start has begun.
@@ -99,7 +100,8 @@ func (s *Session) begun() bool {
 // Log returns the session's event log.
 func (s *Session) Log() *stream.Log { return s.log }
 
-// Cursor returns a cursor on the session's log. Unlike an attachment it does not keep the session alive.
+// Cursor returns a cursor on the session's log. Unlike an attachment it does not keep the session
+// alive.
 func (s *Session) Cursor(o stream.CursorOptions) *stream.Cursor { return s.log.NewCursor(o) }
 
 // Capture returns the oldest and the newest output of each stream: see [stream.Log.Capture].
@@ -108,10 +110,12 @@ func (s *Session) Capture(oldest, newest int64) stream.Capture { return s.log.Ca
 // Ready returns a channel that is closed when the command runs or the start has failed.
 func (s *Session) Ready() <-chan struct{} { return s.ready }
 
-// Done returns a channel that is closed when the session has ended and Record is set, or the start has failed.
+// Done returns a channel that is closed when the session has ended and Record is set, or the start
+// has failed.
 func (s *Session) Done() <-chan struct{} { return s.done }
 
-// Record returns the completion record. It is nil until the session has ended, and if the start has failed.
+// Record returns the completion record. It is nil until the session has ended, and if the start has
+// failed.
 func (s *Session) Record() *Record {
 	s.mu.Lock()
 	defer s.mu.Unlock()

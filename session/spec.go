@@ -7,14 +7,15 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-// Spec is what a session runs, and how. Fields without a default documented here must be set as needed: the
-// server fills in its own defaults before.
+// Spec is what a session runs, and how. Fields without a default documented here must be set as
+// needed: the server fills in its own defaults before.
 type Spec struct {
 	ID     string
 	Owner  string // the principal to which the session belongs
 	Params string // the params of the execute request, to recognize one that is repeated
 	Labels map[string]string
-	// Command and Encoding are as in the request, and not used by this package. Program is what is run.
+	// Command and Encoding are as in the request, and not used by this package. Program is what is
+	// run.
 	Command  any
 	Encoding string
 	Program  process.Spec
@@ -27,7 +28,8 @@ type Spec struct {
 	Linger        time.Duration // longest time without an attachment or Hold; 0 is no limit
 	Output        stream.ReaderOptions
 	WaitForTree   bool // the session runs until all descendants have exited
-	// Capture is how many of the newest bytes of each stream are kept regardless of the other streams.
+	// Capture is how many of the newest bytes of each stream are kept regardless of the other
+	// streams.
 	Capture int64
 	// CaptureHead is how many of the oldest bytes of each stream are kept.
 	CaptureHead int64

@@ -12,9 +12,10 @@ import (
 
 // This file is the start of a session: Begin → start → accept → run, or fail.
 //
-// A file system may block the start in a system call for any time. So the start may run in a goroutine that
-// nothing waits for; the session can fail before it returns, by its timeout or by an end that is
-// requested. The session then keeps its slot, and is reported as starting, until the start has returned.
+// A file system may block the start in a system call for any time. So the start may run in a
+// goroutine that nothing waits for; the session can fail before it returns, by its timeout or by an
+// end that is requested. The session then keeps its slot, and is reported as starting, until the
+// start has returned.
 
 // cancelWait is how long a start that was canceled may take to return before the session fails.
 const cancelWait = 100 * time.Millisecond
@@ -41,17 +42,19 @@ func (start *starting) stopTimers() {
 	}
 }
 
-// Start calls Begin and waits until the command runs or the start has failed. The error is View.Failure.
+// Start calls Begin and waits until the command runs or the start has failed. The error is
+// View.Failure.
 func (s *Session) Start() error {
 	s.Begin()
 	<-s.ready
 	return s.View().Failure
 }
 
-// Begin begins to start the process. It must be called at most once, and does not wait for a file system.
-// Ready is closed when the command runs or the start has failed. In the latter case View.Failure is
-// ErrCanceled or ErrShuttingDown if an end was requested before the command ran, else an error of
-// [process.Attempt.Start]. The session's slot is released when the start has returned.
+// Begin begins to start the process. It must be called at most once, and does not wait for a file
+// system. Ready is closed when the command runs or the start has failed. In the latter case
+// View.Failure is ErrCanceled or ErrShuttingDown if an end was requested before the command ran,
+// else an error of [process.Attempt.Start]. The session's slot is released when the start has
+// returned.
 func (s *Session) Begin() {
 	ctx, cancel := context.WithCancel(context.Background())
 	attempt := s.reg.o.Host.Attempt(s.spec.Program)
@@ -128,8 +131,8 @@ func (s *Session) run(p *process.Process) {
 	s.runDeferred()
 }
 
-// startDeadlines starts the deadlines of the command. HasUnread reports whether there is output that was not
-// read yet.
+// startDeadlines starts the deadlines of the command. HasUnread reports whether there is output
+// that was not read yet.
 func (s *Session) startDeadlines(hasUnread func() bool) {
 	s.timeout = stream.NewDeadline(s.spec.Timeout, func() { s.End(TimedOut, nil) })
 	s.streamTimeout = stream.NewIdleDeadline(s.spec.StreamTimeout, hasUnread, func() {
@@ -189,7 +192,8 @@ func (st *status) endRequestedError() error {
 	return ErrCanceled
 }
 
-// Discard fails a session for which Begin was not called, and releases its slot. Otherwise it has no effect.
+// Discard fails a session for which Begin was not called, and releases its slot. Otherwise it has
+// no effect.
 func (s *Session) Discard() {
 	begun := false
 	s.update(func(st *status) { begun = !st.start.begun.IsZero() })
@@ -198,8 +202,8 @@ func (s *Session) Discard() {
 	}
 }
 
-// fail ends a session whose command does not run. Returned says that the start has returned: then the
-// session is removed from the registry and its slot is released.
+// fail ends a session whose command does not run. Returned says that the start has returned: then
+// the session is removed from the registry and its slot is released.
 func (s *Session) fail(why error, returned bool) {
 	release, failed := false, false
 	var attached []*Attachment
@@ -231,8 +235,8 @@ func (s *Session) fail(why error, returned bool) {
 	}
 }
 
-// AfterStart defers f until the start has succeeded or failed, after the functions that were deferred
-// before. It returns false if that is over already: f is not called then. F must not wait.
+// AfterStart defers f until the start has succeeded or failed, after the functions that were
+// deferred before. It returns false if that is over already: f is not called then. F must not wait.
 func (s *Session) AfterStart(f func()) (deferred bool) {
 	s.update(func(st *status) {
 		if deferred = !st.start.deferredDone; deferred {

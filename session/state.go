@@ -13,8 +13,8 @@ import (
 // State is the state of a session.
 type State uint8
 
-// The states, in the order in which they follow each other; Running and Paused alternate. A session that
-// could not be started goes from Starting to Ended.
+// The states, in the order in which they follow each other; Running and Paused alternate. A session
+// that could not be started goes from Starting to Ended.
 const (
 	Starting State = iota
 	Running
@@ -42,8 +42,8 @@ var nextStates = [...][]State{
 // Cause is why a session ended.
 type Cause uint8
 
-// The causes. Exited means that the command ended by itself, by exit or by a signal that the server did not
-// send to end it.
+// The causes. Exited means that the command ended by itself, by exit or by a signal that the server
+// did not send to end it.
 const (
 	Exited Cause = iota
 	Canceled
@@ -59,7 +59,8 @@ type Change struct {
 	PID, PGID int
 }
 
-// LeaderExit is the log's note that the command has exited while its descendants keep the session running.
+// LeaderExit is the log's note that the command has exited while its descendants keep the session
+// running.
 type LeaderExit struct {
 	Code   int            // -1 if it was killed by a signal
 	Signal syscall.Signal // that killed it; 0 if it exited

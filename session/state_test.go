@@ -198,7 +198,8 @@ func TestEndBeforeStart(t *testing.T) {
 	a.Disconnect()
 }
 
-// TestTheLastDisconnectEndsTheSession checks that a session runs until its last attachment is disconnected.
+// TestTheLastDisconnectEndsTheSession checks that a session runs until its last attachment is
+// disconnected.
 func TestTheLastDisconnectEndsTheSession(t *testing.T) {
 	s := run(t, "echo; sleep 60", nil)
 	first, second := s.Attach(AttachOptions{Cursor: cursor}), s.Attach(AttachOptions{Cursor: cursor})

@@ -7,17 +7,17 @@ import (
 	"github.com/runnel-rpc/runnel/process"
 )
 
-// StdinQueueBytes is how many bytes of input may wait for the process to read them. A single larger write is
-// accepted when the queue is empty.
+// StdinQueueBytes is how many bytes of input may wait for the process to read them. A single larger
+// write is accepted when the queue is empty.
 const StdinQueueBytes = 1 << 20
 
-// writeOverhead is what each write is charged besides its data. Without it, a queue of single bytes would
-// take a hundred times its bound.
+// writeOverhead is what each write is charged besides its data. Without it, a queue of single bytes
+// would take a hundred times its bound.
 const writeOverhead = 64
 
-// stdin is the bounded queue of input for a process. Writes are accepted in their order, each when there is
-// room. A goroutine, which exists while the queue is not empty, writes the queue to the pipe. The zero value
-// accepts nothing until open is called.
+// stdin is the bounded queue of input for a process. Writes are accepted in their order, each when
+// there is room. A goroutine, which exists while the queue is not empty, writes the queue to the
+// pipe. The zero value accepts nothing until open is called.
 //
 // A terminal has no end of input: its eof is a key that is typed, and more input may follow.
 type stdin struct {
@@ -36,8 +36,8 @@ type stdin struct {
 	feeder  sync.WaitGroup
 }
 
-// Write is input to be accepted. Done is closed when it was accepted or refused. Then Total is the number of
-// all bytes accepted so far, or Err is set.
+// Write is input to be accepted. Done is closed when it was accepted or refused. Then Total is the
+// number of all bytes accepted so far, or Err is set.
 type Write struct {
 	Done  chan struct{}
 	Total int64
@@ -48,9 +48,9 @@ type Write struct {
 	eof    bool
 }
 
-// Write submits data for the stdin of the process. Eof closes stdin after the data; on a terminal it types
-// the eof key. Offset, if not nil, is where data begins in the input: bytes that were accepted already are
-// skipped. Write does not wait. Write.Err is a *StdinError or an *OffsetError.
+// Write submits data for the stdin of the process. Eof closes stdin after the data; on a terminal
+// it types the eof key. Offset, if not nil, is where data begins in the input: bytes that were
+// accepted already are skipped. Write does not wait. Write.Err is a *StdinError or an *OffsetError.
 func (s *Session) Write(data []byte, offset *int64, eof bool) *Write {
 	w := &Write{Done: make(chan struct{}), data: data, offset: offset, eof: eof}
 	q := &s.stdin
@@ -84,7 +84,8 @@ func (s *Session) openStdin(p *process.Process) {
 	}
 }
 
-// open connects the queue to the file; with a nil file nothing is accepted. For a terminal, eofKey is set.
+// open connects the queue to the file; with a nil file nothing is accepted. For a terminal, eofKey
+// is set.
 func (q *stdin) open(file *os.File, eofKey func() ([]byte, error), touch func()) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -143,8 +144,8 @@ func (q *stdin) admit() {
 	q.waiting = nil
 }
 
-// check returns how many bytes of a write were accepted already. A write that was accepted completely is not
-// an error even if stdin is closed since: it is a retry after its reply was lost.
+// check returns how many bytes of a write were accepted already. A write that was accepted
+// completely is not an error even if stdin is closed since: it is a retry after its reply was lost.
 func (q *stdin) check(w *Write) (skip int64, err error) {
 	if w.offset != nil {
 		skip = min(q.total-*w.offset, int64(len(w.data)))
@@ -164,8 +165,9 @@ func (q *stdin) check(w *Write) (skip int64, err error) {
 	return skip, nil
 }
 
-// hasEOF reports whether the eof of a write was accepted already. On a terminal it was if more bytes were
-// accepted after its position, or another eof at it. A write without an offset is never a retry.
+// hasEOF reports whether the eof of a write was accepted already. On a terminal it was if more
+// bytes were accepted after its position, or another eof at it. A write without an offset is never
+// a retry.
 func (q *stdin) hasEOF(w *Write) bool {
 	if q.eofKey == nil {
 		return q.eof

@@ -12,8 +12,8 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-// TestConcurrentTake checks that at least one attachment remains of several that call Take concurrently, and that
-// Evicted is called at most once for each.
+// TestConcurrentTake checks that at least one attachment remains of several that call Take
+// concurrently, and that Evicted is called at most once for each.
 func TestConcurrentTake(t *testing.T) {
 	s := run(t, "read x", func(spec *Spec) { spec.Program.Stdin = true })
 	const workers = 6

@@ -67,7 +67,8 @@ func TestResize(t *testing.T) {
 	}
 }
 
-// TestEOFIsAKey checks that on a terminal eof ends a read, not the input, and that a retry does not type it again.
+// TestEOFIsAKey checks that on a terminal eof ends a read, not the input, and that a retry does not
+// type it again.
 func TestEOFIsAKey(t *testing.T) {
 	s := run(t, `stty -echo; echo ready; for i in 1 2 3 4 5; do cat; echo end $i; done`, onTerminal)
 	f := follow(t, s, stream.CursorOptions{Block: true})

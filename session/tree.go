@@ -8,8 +8,8 @@ import (
 	"github.com/runnel-rpc/runnel/process"
 )
 
-// tree is what a session that runs needs of its [process.Process]. It is an interface so that the deadlines
-// can be tested with a fake clock, which real processes do not follow.
+// tree is what a session that runs needs of its [process.Process]. It is an interface so that the
+// deadlines can be tested with a fake clock, which real processes do not follow.
 type tree interface {
 	PID() int
 	PGID() int

@@ -29,8 +29,8 @@ func gate(t *testing.T) (wait string, open func()) {
 	}
 }
 
-// TestOneGraceForTheWholeTree checks that descendants that ignore SIGTERM are killed when the grace since the
-// request has passed, also if the command exits during the grace.
+// TestOneGraceForTheWholeTree checks that descendants that ignore SIGTERM are killed when the grace
+// since the request has passed, also if the command exits during the grace.
 func TestOneGraceForTheWholeTree(t *testing.T) {
 	t.Parallel()
 	const grace = 2 * time.Second
@@ -151,7 +151,8 @@ func TestDescendantsEndWithTheCommand(t *testing.T) {
 	}
 }
 
-// TestACancelWaitsForNoClient checks that the end of a canceled session does not wait for a blocking client.
+// TestACancelWaitsForNoClient checks that the end of a canceled session does not wait for a
+// blocking client.
 func TestACancelWaitsForNoClient(t *testing.T) {
 	t.Parallel()
 	s := reserve(t, registry(t, Options{ReplayBytes: 64 << 10}), sh("session", "exec head -c 100000000 /dev/zero"))
@@ -170,7 +171,8 @@ func TestACancelWaitsForNoClient(t *testing.T) {
 	}
 }
 
-// TestOutputOfDescendantsIsNotLost checks that descendants can write for a while after the exit of the command.
+// TestOutputOfDescendantsIsNotLost checks that descendants can write for a while after the exit of
+// the command.
 func TestOutputOfDescendantsIsNotLost(t *testing.T) {
 	t.Parallel()
 	scripts := map[string]string{"sh": "(sleep 0.02; echo late) & exit 0"}
@@ -195,7 +197,8 @@ func TestOutputOfDescendantsIsNotLost(t *testing.T) {
 	}
 }
 
-// TestAPipeThatStaysOpen checks that a process outside the tree that has the pipe open does not delay the end.
+// TestAPipeThatStaysOpen checks that a process outside the tree that has the pipe open does not
+// delay the end.
 func TestAPipeThatStaysOpen(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("setsid"); err != nil {
@@ -211,8 +214,8 @@ func TestAPipeThatStaysOpen(t *testing.T) {
 	}
 }
 
-// TestTheEndWaitsForASlowClient checks that after an exit it does, until an end is requested, and that no output is
-// lost.
+// TestTheEndWaitsForASlowClient checks that after an exit it does, until an end is requested, and
+// that no output is lost.
 func TestTheEndWaitsForASlowClient(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

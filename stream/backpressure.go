@@ -1,7 +1,7 @@
 package stream
 
-// Hold makes appends of output wait until release is called: output that is appended meanwhile follows the
-// events that are appended meanwhile. Events do not wait. Holds nest.
+// Hold makes appends of output wait until release is called: output that is appended meanwhile
+// follows the events that are appended meanwhile. Events do not wait. Holds nest.
 func (l *Log) Hold() (release func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -36,8 +36,8 @@ func (l *Log) wait() (waited bool) {
 	return true
 }
 
-// waitOnce waits without the log's lock until an append may have become possible. It reports whether the
-// budget granted it room; if the room is not used, the caller passes the grant on.
+// waitOnce waits without the log's lock until an append may have become possible. It reports
+// whether the budget granted it room; if the room is not used, the caller passes the grant on.
 func (l *Log) waitOnce() (granted bool) {
 	if l.wakeup == nil {
 		l.wakeup = make(chan struct{})
@@ -81,8 +81,8 @@ func (l *Log) share() int64 {
 	return l.bound
 }
 
-// slowest returns the charge at the position of the slowest blocking cursor, or at the end of the log if
-// there is none.
+// slowest returns the charge at the position of the slowest blocking cursor, or at the end of the
+// log if there is none.
 func (l *Log) slowest() int64 {
 	least := l.end.charge
 	for _, c := range l.cursors {

@@ -9,7 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// blockedLog is a log of a thousand bytes with concurrent appenders. It records the calls of OnBlocked.
+// blockedLog is a log of a thousand bytes with concurrent appenders. It records the calls of
+// OnBlocked.
 type blockedLog struct {
 	*Log
 	calls []bool
@@ -134,8 +135,8 @@ func TestACursorWithoutBlockDoesNotBlockAppends(t *testing.T) {
 	})
 }
 
-// TestOverrun checks that events, and output after Unblock, evict nothing that a blocking cursor has not read,
-// up to maxOverrun.
+// TestOverrun checks that events, and output after Unblock, evict nothing that a blocking cursor
+// has not read, up to maxOverrun.
 func TestOverrun(t *testing.T) {
 	page := strings.Repeat("x", MaxPiece)
 	for name, next := range map[string]func(l *Log){

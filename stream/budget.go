@@ -10,8 +10,8 @@ import (
 // session makes progress.
 const minShare = 128 << 10
 
-// Budget bounds the charged bytes of many logs together. A nil Budget bounds nothing. All methods may be
-// called concurrently.
+// Budget bounds the charged bytes of many logs together. A nil Budget bounds nothing. All methods
+// may be called concurrently.
 type Budget struct {
 	limit   int64
 	used    atomic.Int64
@@ -28,8 +28,8 @@ type budgetWaiter struct {
 	granted chan struct{} // closed by grant
 }
 
-// NewBudget returns a budget of limit bytes. An append that finds the budget exceeded calls reclaim,
-// without any lock of this package; reclaim may evict what is not needed.
+// NewBudget returns a budget of limit bytes. An append that finds the budget exceeded calls
+// reclaim, without any lock of this package; reclaim may evict what is not needed.
 func NewBudget(limit int64, reclaim func()) *Budget {
 	return &Budget{limit: limit, reclaim: reclaim}
 }
@@ -72,8 +72,8 @@ func (b *Budget) enqueue() *budgetWaiter {
 	return w
 }
 
-// grantNext wakes the first waiter if the budget is not exceeded. That waiter calls grantNext after its
-// append, so each is woken only when there is room for it.
+// grantNext wakes the first waiter if the budget is not exceeded. That waiter calls grantNext after
+// its append, so each is woken only when there is room for it.
 func (b *Budget) grantNext() {
 	if b == nil {
 		return

@@ -8,7 +8,8 @@ import (
 	"testing/synctest"
 )
 
-// budgetLog is a log with a budget and a blocking cursor that reads nothing. It counts the pages appended.
+// budgetLog is a log with a budget and a blocking cursor that reads nothing. It counts the pages
+// appended.
 type budgetLog struct {
 	*Log
 	slow  *Cursor
@@ -36,8 +37,8 @@ func (s *budgetLog) fill(pages int) {
 	synctest.Wait()
 }
 
-// TestAppendContinuesWhenTheBudgetIsFree checks that all appends that wait for the budget continue as far as it
-// has room, although their own readers read nothing.
+// TestAppendContinuesWhenTheBudgetIsFree checks that all appends that wait for the budget continue
+// as far as it has room, although their own readers read nothing.
 func TestAppendContinuesWhenTheBudgetIsFree(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(5*minShare, func() {})
@@ -77,7 +78,8 @@ func TestAppendContinuesWhenTheBudgetIsFree(t *testing.T) {
 	})
 }
 
-// TestGrantIsPassedOn checks that a log at its own bound passes the room in the budget on to the next waiter.
+// TestGrantIsPassedOn checks that a log at its own bound passes the room in the budget on to the
+// next waiter.
 func TestGrantIsPassedOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(6*minShare, func() {})

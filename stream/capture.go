@@ -5,7 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// maxLineSearch is how many bytes of captured output may be given up so that it begins or ends at a line.
+// maxLineSearch is how many bytes of captured output may be given up so that it begins or ends at a
+// line.
 const maxLineSearch = 4 << 10
 
 // Capture is the beginning and the end of each kind of output, at one moment.
@@ -14,16 +15,18 @@ type Capture struct {
 	Of  [kinds]Ends
 }
 
-// Ends is the oldest and the newest output of one kind. Head precedes Tail, and they do not overlap.
+// Ends is the oldest and the newest output of one kind. Head precedes Tail, and they do not
+// overlap.
 type Ends struct {
 	Head, Tail []byte
 	Omitted    int64 // bytes between Head and Tail, with the markers of truncated lines
 	Truncated  bool  // Omitted is not 0, or a line of Head or Tail was truncated
 }
 
-// Capture returns copies of at most oldest and newest bytes of each kind of output. Oldest is bounded by
-// [LogOptions.KeepHead]; if that is 0, Head is empty and Tail is exactly the newest bytes. Otherwise Head
-// ends with a line and Tail begins with one, if a line ends within 4 KiB of the cut.
+// Capture returns copies of at most oldest and newest bytes of each kind of output. Oldest is
+// bounded by [LogOptions.KeepHead]; if that is 0, Head is empty and Tail is exactly the newest
+// bytes. Otherwise Head ends with a line and Tail begins with one, if a line ends within 4 KiB of
+// the cut.
 func (l *Log) Capture(oldest, newest int64) Capture {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -64,8 +67,9 @@ func (l *Log) ends(kind Kind, oldest, newest int64) Ends {
 	return Ends{Head: bytes.Clone(head), Tail: tail, Omitted: omitted, Truncated: truncated}
 }
 
-// moveToHead returns how many bytes of tail, at most most, move to an adjacent head: up to the end of the
-// first line, or at least of a character. AtLine reports whether tail begins at the start of a line.
+// moveToHead returns how many bytes of tail, at most most, move to an adjacent head: up to the end
+// of the first line, or at least of a character. AtLine reports whether tail begins at the start of
+// a line.
 func moveToHead(tail []byte, most int, atLine bool) int {
 	if atLine {
 		return 0
@@ -81,8 +85,8 @@ func moveToHead(tail []byte, most int, atLine bool) int {
 	return 0
 }
 
-// lastLineEnd returns the length of b without the unterminated line at its end. It is len(b) if no line
-// ends in the last maxLineSearch bytes.
+// lastLineEnd returns the length of b without the unterminated line at its end. It is len(b) if no
+// line ends in the last maxLineSearch bytes.
 func lastLineEnd(b []byte) int {
 	from := max(0, len(b)-maxLineSearch)
 	if i := bytes.LastIndexByte(b[from:], '\n'); i >= 0 {

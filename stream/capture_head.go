@@ -10,8 +10,8 @@ type captureHead struct {
 // minHead is how many bytes a captureHead may hold even if the budget is exceeded.
 const minHead = 4 << 10
 
-// freeze stops the growth beyond minHead. Growth cannot resume later, because bytes would be missing
-// in between.
+// freeze stops the growth beyond minHead. Growth cannot resume later, because bytes would be
+// missing in between.
 func (h *captureHead) freeze() { h.bound = min(h.bound, max(minHead, int64(len(h.data)))) }
 
 // add appends as much as the bound allows. It returns by how many bytes the memory has grown.

@@ -1,6 +1,7 @@
 package stream
 
-// captureTail is a ring buffer of the newest bytes of one kind of output that were evicted from the log.
+// captureTail is a ring buffer of the newest bytes of one kind of output that were evicted from the
+// log.
 type captureTail struct {
 	bound     int64
 	ring      []byte // grows up to bound
@@ -8,8 +9,8 @@ type captureTail struct {
 	truncated bool   // a truncated line was evicted
 }
 
-// add appends b and overwrites the oldest bytes beyond bound. It returns by how many bytes the ring has
-// grown.
+// add appends b and overwrites the oldest bytes beyond bound. It returns by how many bytes the ring
+// has grown.
 func (t *captureTail) add(b []byte, truncated bool) (grown int64) {
 	t.truncated = t.truncated || truncated
 	if over := int64(len(b)) - t.bound; over > 0 {

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestCapture compares Head and Tail with what was written, also after eviction, and checks that they do not overlap.
+// TestCapture compares Head and Tail with what was written, also after eviction, and checks that
+// they do not overlap.
 func TestCapture(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	for _, bounds := range [][2]int64{{1, 1}, {10, 300}, {300, 0}, {5000, 5000}, {20000, 7}, {0, 100}} {
@@ -99,7 +100,8 @@ func TestCaptureAtLines(t *testing.T) {
 	}
 }
 
-// TestHeadIsChargedToTheBudget checks that Evict releases Head, and that Truncated reports a truncated line in it.
+// TestHeadIsChargedToTheBudget checks that Evict releases Head, and that Truncated reports a
+// truncated line in it.
 func TestHeadIsChargedToTheBudget(t *testing.T) {
 	b := NewBudget(1<<20, func() {})
 	l := NewLog(LogOptions{Bound: 1000, KeepHead: 50000, Budget: b})

@@ -7,13 +7,13 @@ import (
 	"unicode/utf8"
 )
 
-// CursorOptions configure a cursor. A cursor with the zero value reads everything from the beginning of
-// the log and blocks no append.
+// CursorOptions configure a cursor. A cursor with the zero value reads everything from the
+// beginning of the log and blocks no append.
 type CursorOptions struct {
 	// After is the position to begin at. A position beyond the end of the log means the end.
 	After int64
-	// Notes includes the notes at the position After itself, which an earlier cursor may or may not have
-	// returned.
+	// Notes includes the notes at the position After itself, which an earlier cursor may or may not
+	// have returned.
 	Notes bool
 	// Block makes appends wait for this cursor instead of evicting what it has not read.
 	Block bool
@@ -21,13 +21,13 @@ type CursorOptions struct {
 	EventsOnly bool
 	// Window is how far the cursor may read beyond the acknowledged position; 0 is no limit.
 	Window int64
-	// Ready is called once after Next has found nothing, as soon as there is something. It is called
-	// with the log's lock held and must neither block nor call the log.
+	// Ready is called once after Next has found nothing, as soon as there is something. It is
+	// called with the log's lock held and must neither block nor call the log.
 	Ready func()
 }
 
-// Cursor is a reader's position in a log. Next, NextUpTo and Pending must not be called concurrently with
-// each other; the other methods may be called at any time.
+// Cursor is a reader's position in a log. Next, NextUpTo and Pending must not be called
+// concurrently with each other; the other methods may be called at any time.
 type Cursor struct {
 	log        *Log
 	ready      func()
@@ -97,12 +97,12 @@ func (c *Cursor) seek(seq int64) {
 	}
 }
 
-// Next returns the next item, with at most MaxPiece bytes of output. If there is nothing to read or the
-// window is closed, it returns false, and Ready is called later.
+// Next returns the next item, with at most MaxPiece bytes of output. If there is nothing to read or
+// the window is closed, it returns false, and Ready is called later.
 func (c *Cursor) Next() (Item, bool) { return c.NextUpTo(MaxPiece) }
 
-// NextUpTo is Next with at most n bytes of output, n > 0. Longer output is cut after a line if possible,
-// and never inside a character, so a single character may be longer than n.
+// NextUpTo is Next with at most n bytes of output, n > 0. Longer output is cut after a line if
+// possible, and never inside a character, so a single character may be longer than n.
 func (c *Cursor) NextUpTo(n int64) (Item, bool) {
 	c.log.mu.Lock()
 	defer c.log.mu.Unlock()
@@ -156,8 +156,8 @@ func (c *Cursor) windowLeft() int64 {
 	return c.acked + c.window - c.at.seq
 }
 
-// seekNext skips what the cursor does not read, and reports whether there is something to read. If not,
-// ready is called later.
+// seekNext skips what the cursor does not read, and reports whether there is something to read. If
+// not, ready is called later.
 func (c *Cursor) seekNext() bool {
 	if c.closed {
 		return false
@@ -200,8 +200,8 @@ func (c *Cursor) atNote() bool {
 	return c.notesRead < len(c.log.notes) && c.log.notes[c.notesRead].seq <= c.at.seq
 }
 
-// take returns the rest of the cursor's entry, at most n bytes of it, and moves the cursor after it. The
-// cursor stays on the newest entry, because that may grow.
+// take returns the rest of the cursor's entry, at most n bytes of it, and moves the cursor after
+// it. The cursor stays on the newest entry, because that may grow.
 func (c *Cursor) take(n int64) Item {
 	e := &c.log.entries[c.number-c.log.base]
 	from, end, number := c.at.seq, e.end(), c.number
@@ -221,8 +221,8 @@ func (c *Cursor) take(n int64) Item {
 	return it
 }
 
-// cutLength returns where to cut b, at most n bytes from its start: after a line, else after a character.
-// It exceeds n if the first character does.
+// cutLength returns where to cut b, at most n bytes from its start: after a line, else after a
+// character. It exceeds n if the first character does.
 func cutLength(b []byte, n int) int {
 	if i := bytes.LastIndexByte(b[:n], '\n'); i >= 0 {
 		return i + 1
@@ -238,8 +238,8 @@ func (c *Cursor) complete(e *entry) bool {
 	return e.sealed || c.number < c.log.base+int64(len(c.log.entries))-1
 }
 
-// atGap reports whether something that the cursor reads has been evicted. A cursor that skips output
-// misses only events.
+// atGap reports whether something that the cursor reads has been evicted. A cursor that skips
+// output misses only events.
 func (c *Cursor) atGap() bool {
 	l := c.log
 	return c.at.seq < l.oldest.seq && (!c.eventsOnly || c.at.events < l.oldest.events)
@@ -275,8 +275,8 @@ func (c *Cursor) Seq() int64 {
 	return c.at.seq
 }
 
-// Close removes the cursor from the log. Ready is not called after Close has returned. Closing twice has
-// no effect.
+// Close removes the cursor from the log. Ready is not called after Close has returned. Closing
+// twice has no effect.
 func (c *Cursor) Close() {
 	l := c.log
 	l.mu.Lock()

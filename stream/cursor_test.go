@@ -7,7 +7,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// sample returns a log with all kinds of entries, and its content as a string with '*' for each event.
+// sample returns a log with all kinds of entries, and its content as a string with '*' for each
+// event.
 func sample() (*Log, string) {
 	l := NewLog(LogOptions{Bound: 1 << 20})
 	event(l, "started")
@@ -233,7 +234,8 @@ func TestEventsOnly(t *testing.T) {
 	}
 }
 
-// TestEventsOnlyHasGapsOnlyForEvents checks that evicted output alone is no gap for a cursor that skips output.
+// TestEventsOnlyHasGapsOnlyForEvents checks that evicted output alone is no gap for a cursor that
+// skips output.
 func TestEventsOnlyHasGapsOnlyForEvents(t *testing.T) {
 	const bound = 1000
 	page := func(l *Log) { l.Append(Piece{Kind: Stdout, Data: make([]byte, bound), Sealed: true}) }

@@ -13,17 +13,18 @@ const (
 	maxLate = time.Second
 )
 
-// Suspended reports whether this process must have been suspended, by SIGSTOP, by the cgroup freezer, or
-// with its virtual machine, because a timer of the duration step that was due at due fires as late as
-// now. The time before says nothing about a peer: it may have been suspended too, or could not be heard.
+// Suspended reports whether this process must have been suspended, by SIGSTOP, by the cgroup
+// freezer, or with its virtual machine, because a timer of the duration step that was due at due
+// fires as late as now. The time before says nothing about a peer: it may have been suspended too,
+// or could not be heard.
 func Suspended(due, now time.Time, step time.Duration) bool {
 	return now.Sub(due) > min(max(step, minLate), maxLate)
 }
 
 // Deadline is a countdown that can be held: time in which it is held does not count. It uses
-// CLOCK_MONOTONIC, which advances while this process is stopped but not while the machine is suspended.
-// An idle deadline, made by [NewIdleDeadline], is restarted by [Deadline.Touch]. A nil Deadline never
-// expires. All methods may be called concurrently.
+// CLOCK_MONOTONIC, which advances while this process is stopped but not while the machine is
+// suspended. An idle deadline, made by [NewIdleDeadline], is restarted by [Deadline.Touch]. A nil
+// Deadline never expires. All methods may be called concurrently.
 type Deadline struct {
 	mu      sync.Mutex
 	span    time.Duration
@@ -39,15 +40,16 @@ type Deadline struct {
 	active func() bool   // of an idle deadline; may be nil
 }
 
-// NewDeadline starts a countdown of span. When it expires, expire is called once, in a goroutine of its
-// own; it must not block. If span is not positive, NewDeadline returns nil: no deadline.
+// NewDeadline starts a countdown of span. When it expires, expire is called once, in a goroutine of
+// its own; it must not block. If span is not positive, NewDeadline returns nil: no deadline.
 func NewDeadline(span time.Duration, expire func()) *Deadline {
 	return newDeadline(span, span, nil, expire)
 }
 
-// NewIdleDeadline starts a countdown that expires when span has passed without activity: without a Touch,
-// and without active returning true. Active, if not nil, reports whether data has arrived that was not
-// read yet; it is called a few times within span, with the deadline's lock held, and must not block.
+// NewIdleDeadline starts a countdown that expires when span has passed without activity: without a
+// Touch, and without active returning true. Active, if not nil, reports whether data has arrived
+// that was not read yet; it is called a few times within span, with the deadline's lock held, and
+// must not block.
 //
 // Time in which this process was suspended does not count, since it could not notice activity. The
 // deadline expires at most a quarter of span late, and one more quarter for each suspension.
@@ -68,8 +70,8 @@ func newDeadline(span, step time.Duration, active func() bool, expire func()) *D
 	return d
 }
 
-// Touch restarts the countdown. It does not reset the timer, which checks again when it fires, so it
-// costs one reading of the clock.
+// Touch restarts the countdown. It does not reset the timer, which checks again when it fires, so
+// it costs one reading of the clock.
 func (d *Deadline) Touch() {
 	if d == nil {
 		return

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// countdown is a deadline of ten seconds in fake time. It records when it expired, in seconds from its start.
+// countdown is a deadline of ten seconds in fake time. It records when it expired, in seconds from
+// its start.
 type countdown struct {
 	*Deadline
 	t       *testing.T
@@ -182,7 +183,8 @@ func TestNoDeadline(t *testing.T) {
 	}
 }
 
-// TestDeadlineUnderConcurrentUse checks that it expires once, a whole span after the last touch or hold.
+// TestDeadlineUnderConcurrentUse checks that it expires once, a whole span after the last touch or
+// hold.
 func TestDeadlineUnderConcurrentUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const span = time.Second

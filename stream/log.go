@@ -23,27 +23,30 @@ const (
 	MaxPiece = 64 << 10
 	// entryOverhead is what an entry is charged besides its bytes: about its size in memory.
 	entryOverhead = 96
-	// maxOverrun is by how many charged bytes a log may exceed its bound for a blocking cursor. It is used
-	// by events, and by the rest of two pipes after the process has ended, which must not wait.
+	// maxOverrun is by how many charged bytes a log may exceed its bound for a blocking cursor. It
+	// is used by events, and by the rest of two pipes after the process has ended, which must not
+	// wait.
 	maxOverrun = 1 << 20
 
 	// maxEventRuns is how many runs of evicted events a log remembers, so that gaps are exact.
 	maxEventRuns = 16 << 10
 
-	// A segment has minSegment to maxSegment bytes. Output of more than maxShared bytes gets a segment of
-	// its own, so at most a quarter of a segment stays unused.
+	// A segment has minSegment to maxSegment bytes. Output of more than maxShared bytes gets a
+	// segment of its own, so at most a quarter of a segment stays unused.
 	minSegment = 512
 	maxSegment = 32 << 10
 	maxShared  = maxSegment / 4
 )
 
-// Log keeps the newest output and state events of one process. A position in it (seq) counts the bytes of
-// output and the events (1 each) before it, so the difference of two positions is what lies between them.
+// Log keeps the newest output and state events of one process. A position in it (seq) counts the
+// bytes of output and the events (1 each) before it, so the difference of two positions is what
+// lies between them.
 //
-// A log holds about its bound in charged bytes: the bytes of its entries and entryOverhead for each entry.
-// Beyond it the oldest entries are evicted, whether or not they were read. If there is a blocking cursor
-// (see [CursorOptions]), [Log.Append] waits instead while that cursor is a whole bound behind. While the
-// budget is exceeded, the bound is minShare. All methods may be called concurrently.
+// A log holds about its bound in charged bytes: the bytes of its entries and entryOverhead for each
+// entry. Beyond it the oldest entries are evicted, whether or not they were read. If there is a
+// blocking cursor (see [CursorOptions]), [Log.Append] waits instead while that cursor is a whole
+// bound behind. While the budget is exceeded, the bound is minShare. All methods may be called
+// concurrently.
 type Log struct {
 	bound     int64
 	onBlocked func(bool)
@@ -81,8 +84,8 @@ type position struct {
 	charge int64 // bytes of output, and entryOverhead for each entry
 }
 
-// entry is output of one kind, or one event. Its bytes do not change. While it is the newest entry, bytes
-// may be added to its end.
+// entry is output of one kind, or one event. Its bytes do not change. While it is the newest entry,
+// bytes may be added to its end.
 type entry struct {
 	at        position // of its beginning
 	kind      Kind
@@ -137,14 +140,14 @@ type LogOptions struct {
 	Bound int64
 	// Budget is shared with other logs; nil is no budget.
 	Budget *Budget
-	// Keep is how many of the newest bytes of each kind of output are kept for [Log.Tail], even if output
-	// of another kind has evicted them from the log.
+	// Keep is how many of the newest bytes of each kind of output are kept for [Log.Tail], even if
+	// output of another kind has evicted them from the log.
 	Keep int64
 	// KeepHead is how many of the oldest bytes of each kind of output are kept for [Log.Capture].
 	KeepHead int64
-	// OnBlocked, if not nil, is called with true when the first append begins to wait, and with false
-	// when no append waits any more. It is called with the log's lock held and must neither block nor
-	// call the log.
+	// OnBlocked, if not nil, is called with true when the first append begins to wait, and with
+	// false when no append waits any more. It is called with the log's lock held and must neither
+	// block nor call the log.
 	OnBlocked func(bool)
 }
 
@@ -193,9 +196,9 @@ func (l *Log) Append(p Piece) {
 	}
 }
 
-// AppendEvent appends the state event that the function event returns, and returns the position after
-// it. It never waits. Event is called with the log's lock held, that position, and the counts at it; if it
-// returns nil, nothing is appended.
+// AppendEvent appends the state event that the function event returns, and returns the position
+// after it. It never waits. Event is called with the log's lock held, that position, and the counts
+// at it; if it returns nil, nothing is appended.
 func (l *Log) AppendEvent(event func(seq int64, counts Counts) any) int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -219,9 +222,9 @@ type note struct {
 // precedes reports whether the note is before seq or, if at is set, at seq.
 func (n note) precedes(seq int64, at bool) bool { return n.seq < seq || n.seq == seq && at }
 
-// AppendNote appends an event that does not advance the position. Cursors return it after everything
-// that was appended before and before everything that is appended later. Notes are never evicted, so a
-// log must have only few.
+// AppendNote appends an event that does not advance the position. Cursors return it after
+// everything that was appended before and before everything that is appended later. Notes are never
+// evicted, so a log must have only few.
 func (l *Log) AppendNote(event any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -265,8 +268,8 @@ func (l *Log) Bounds() (oldest, end int64) {
 	return l.oldest.seq, l.end.seq
 }
 
-// Tail returns a copy of the newest output of one kind, at most n bytes, and whether there was more or a
-// line of it was truncated.
+// Tail returns a copy of the newest output of one kind, at most n bytes, and whether there was more
+// or a line of it was truncated.
 func (l *Log) Tail(kind Kind, n int64) (tail []byte, truncated bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -274,8 +277,8 @@ func (l *Log) Tail(kind Kind, n int64) (tail []byte, truncated bool) {
 	return tail, truncated || int64(len(tail)) < l.appended[kind]
 }
 
-// newest returns a copy of the newest n bytes of one kind, or of all that are kept, and whether one of
-// their lines was truncated.
+// newest returns a copy of the newest n bytes of one kind, or of all that are kept, and whether one
+// of their lines was truncated.
 func (l *Log) newest(kind Kind, n int64) (tail []byte, truncated bool) {
 	var have int64
 	from := len(l.entries)
@@ -315,7 +318,8 @@ func (l *Log) count(p Piece) {
 	}
 }
 
-// join adds p to the newest entry, if that is unsealed output of the same kind at the end of the segment.
+// join adds p to the newest entry, if that is unsealed output of the same kind at the end of the
+// segment.
 func (l *Log) join(p Piece) bool {
 	if len(l.entries) == 0 || p.Dropped > 0 {
 		return false
@@ -336,8 +340,8 @@ func (l *Log) join(p Piece) bool {
 	return true
 }
 
-// store copies data and marker into the segment, or a new one, and returns the copy. The bytes of a segment
-// are written once; cursors read them without the lock.
+// store copies data and marker into the segment, or a new one, and returns the copy. The bytes of a
+// segment are written once; cursors read them without the lock.
 func (l *Log) store(data []byte, marker string) []byte {
 	n := len(data) + len(marker)
 	if len(l.segment)+n > cap(l.segment) {
@@ -352,8 +356,8 @@ func (l *Log) store(data []byte, marker string) []byte {
 	return l.segment[begin:len(l.segment):len(l.segment)]
 }
 
-// segmentSize returns the size of a new segment for n bytes: n if it is separate, else at least twice what
-// was used of the last shared one.
+// segmentSize returns the size of a new segment for n bytes: n if it is separate, else at least
+// twice what was used of the last shared one.
 func (l *Log) segmentSize(n int) int {
 	if n > maxShared {
 		return n
@@ -368,8 +372,8 @@ func (l *Log) push(e entry) {
 	l.budget.add(l.end.charge - e.at.charge)
 }
 
-// trim evicts the oldest entries beyond the bound, but not what a blocking cursor has not read, up to
-// maxOverrun. More is the charge of what is about to be appended.
+// trim evicts the oldest entries beyond the bound, but not what a blocking cursor has not read, up
+// to maxOverrun. More is the charge of what is about to be appended.
 func (l *Log) trim(more int64) {
 	share := l.share()
 	if l.end.charge+more-l.oldest.charge <= share {
@@ -387,8 +391,9 @@ func (l *Log) trim(more int64) {
 	}
 }
 
-// Evict evicts all but the newest entry and what a blocking cursor has not read, and releases what is kept
-// for Tail and Capture. It reports whether nothing more can be evicted. Nothing may be appended later.
+// Evict evicts all but the newest entry and what a blocking cursor has not read, and releases what
+// is kept for Tail and Capture. It reports whether nothing more can be evicted. Nothing may be
+// appended later.
 func (l *Log) Evict() (done bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -421,8 +426,8 @@ func (l *Log) releaseCaptured() {
 	}
 }
 
-// ReleaseBudget takes the log out of its budget, as soon as it has no cursor, which keeps its memory in
-// use. Nothing may be appended later.
+// ReleaseBudget takes the log out of its budget, as soon as it has no cursor, which keeps its
+// memory in use. Nothing may be appended later.
 func (l *Log) ReleaseBudget() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -160,7 +160,8 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
-// TestTheChargeIsTheMemory checks that the charge is about the memory in use, for pieces of all sizes.
+// TestTheChargeIsTheMemory checks that the charge is about the memory in use, for pieces of all
+// sizes.
 func TestTheChargeIsTheMemory(t *testing.T) {
 	const logs, bound = 8, 1 << 20
 	for _, size := range []int{1, 10, 100, 1000, 5000, 8300, 11000, 16400, 20000, 33000, 50000, MaxPiece} {
@@ -190,7 +191,8 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// TestLostCountsUnreadOutput checks that Lost counts only output that no cursor had read when it was evicted.
+// TestLostCountsUnreadOutput checks that Lost counts only output that no cursor had read when it
+// was evicted.
 func TestLostCountsUnreadOutput(t *testing.T) {
 	const bound = 1000
 	page := func(l *Log) { l.Append(Piece{Kind: Stdout, Data: make([]byte, bound), Sealed: true}) }

@@ -274,7 +274,8 @@ func (m *model) tail(kind Kind, n int) {
 	}
 }
 
-// TestLogUnderConcurrentUse checks that concurrent readers agree on what concurrent writers appended.
+// TestLogUnderConcurrentUse checks that concurrent readers agree on what concurrent writers
+// appended.
 func TestLogUnderConcurrentUse(t *testing.T) {
 	const each = 300 << 10 // bytes of each writer
 	var blocked []bool

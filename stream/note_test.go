@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// readItems formats what a cursor reads: output, * for an event, ! for a note, ? for a gap, each with its end.
+// readItems formats what a cursor reads: output, * for an event, ! for a note, ? for a gap, each
+// with its end.
 func readItems(c *Cursor) (s string) {
 	for it, ok := c.Next(); ok; it, ok = c.Next() {
 		switch {

@@ -19,14 +19,16 @@ const (
 	DefaultMaxLine = 1 << 20
 	// Marker ends a truncated line.
 	Marker = "..."
-	// maxRest is the most that is read after Finish, for processes may still write. No pipe holds more.
+	// maxRest is the most that is read after Finish, for processes may still write. No pipe holds
+	// more.
 	maxRest = 1 << 20
 )
 
 var buffers = sync.Pool{New: func() any { return new([ReadSize]byte) }}
 
-// Source is the read end of a pipe. ReadReady waits for data, the end, or the read deadline, and calls lend
-// for a buffer only if there is data. TryRead does not wait. Both return io.EOF at the end.
+// Source is the read end of a pipe. ReadReady waits for data, the end, or the read deadline, and
+// calls lend for a buffer only if there is data. TryRead does not wait. Both return io.EOF at the
+// end.
 type Source interface {
 	ReadReady(lend func() []byte) (int, error)
 	TryRead(lend func() []byte) (int, error)
@@ -36,11 +38,13 @@ type Source interface {
 // ReaderOptions configure how a stream is cut into pieces.
 type ReaderOptions struct {
 	Kind Kind
-	// Raw appends output as it is read. The options below except Bytes and OnRead have no effect then.
+	// Raw appends output as it is read. The options below except Bytes and OnRead have no effect
+	// then.
 	Raw bool
 	// MaxLine bounds a line in bytes without its newline; 0 is DefaultMaxLine.
 	MaxLine int64
-	// Split cuts a longer line into pieces of at most MaxLine bytes. Without it the line is truncated.
+	// Split cuts a longer line into pieces of at most MaxLine bytes. Without it the line is
+	// truncated.
 	Split bool
 	// Bytes allows a piece to end inside a UTF-8 character.
 	Bytes bool
@@ -48,9 +52,10 @@ type ReaderOptions struct {
 	OnRead func()
 }
 
-// Reader copies a stream from its source to the log: in whole lines, as many as are available, each at most
-// MaxLine bytes. Its memory does not depend on the length of a line. While it waits for data it holds no
-// buffer, except for an unterminated line that was read less than PartialLineDelay ago.
+// Reader copies a stream from its source to the log: in whole lines, as many as are available, each
+// at most MaxLine bytes. Its memory does not depend on the length of a line. While it waits for
+// data it holds no buffer, except for an unterminated line that was read less than PartialLineDelay
+// ago.
 type Reader struct {
 	o   ReaderOptions
 	src Source
@@ -82,8 +87,8 @@ func NewReader(src Source, log *Log, o ReaderOptions) *Reader {
 	return r
 }
 
-// Finish makes Run return as soon as it has read what is in the pipe. It may be called concurrently with Run,
-// after [Log.Unblock].
+// Finish makes Run return as soon as it has read what is in the pipe. It may be called concurrently
+// with Run, after [Log.Unblock].
 func (r *Reader) Finish() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -91,8 +96,8 @@ func (r *Reader) Finish() {
 	r.src.SetReadDeadline(time.Unix(1, 0))
 }
 
-// Run reads to the end of the stream, or until Finish. When it returns, all that was read is in the log. It
-// returns an error of the source other than io.EOF.
+// Run reads to the end of the stream, or until Finish. When it returns, all that was read is in the
+// log. It returns an error of the source other than io.EOF.
 func (r *Reader) Run() error {
 	defer r.returnBuffer()
 	for {
@@ -181,8 +186,8 @@ func (r *Reader) process(n int) {
 	}
 }
 
-// appendLines appends the whole lines of b, and of a line over the limit as much as is decided. It returns
-// the rest. There is no newline in b[:fresh].
+// appendLines appends the whole lines of b, and of a line over the limit as much as is decided. It
+// returns the rest. There is no newline in b[:fresh].
 func (r *Reader) appendLines(b []byte, fresh int) []byte {
 	if !r.dropping && r.lineBytes+int64(len(b)) <= r.o.MaxLine {
 		end := fresh + bytes.LastIndexByte(b[fresh:], '\n') + 1
@@ -223,8 +228,8 @@ func (r *Reader) appendLongLines(b []byte) []byte {
 	return b[run:]
 }
 
-// cutLine ends the line that begins at b[run] after at most room bytes of it. It returns how many bytes of b
-// it has appended.
+// cutLine ends the line that begins at b[run] after at most room bytes of it. It returns how many
+// bytes of b it has appended.
 func (r *Reader) cutLine(b []byte, run int, room int64) int {
 	n := run + int(room)
 	if !r.o.Bytes {
@@ -269,7 +274,8 @@ func (r *Reader) dropLine(b []byte) []byte {
 	return b[i+1:]
 }
 
-// flush appends the partial line without an incomplete character at its end, and returns the buffer.
+// flush appends the partial line without an incomplete character at its end, and returns the
+// buffer.
 func (r *Reader) flush() {
 	r.deadlineSet = false
 	if r.buf == nil {
@@ -320,7 +326,8 @@ func (r *Reader) isFinished() bool {
 	return r.finished
 }
 
-// incompleteCharacter returns the length of a UTF-8 character at the end of b that more bytes may complete.
+// incompleteCharacter returns the length of a UTF-8 character at the end of b that more bytes may
+// complete.
 func incompleteCharacter(b []byte) int {
 	for k := 1; k < utf8.UTFMax && k <= len(b); k++ {
 		if utf8.RuneStart(b[len(b)-k]) {

@@ -17,8 +17,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// script is a source that returns a chunk for each read. At an empty chunk the read deadline passes, if it is
-// set.
+// script is a source that returns a chunk for each read. At an empty chunk the read deadline
+// passes, if it is set.
 type script struct {
 	chunks      [][]byte
 	deadlineSet bool

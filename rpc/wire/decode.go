@@ -11,15 +11,17 @@ import (
 	"strings"
 )
 
-// DecodeParams decodes the params of a request into dst, a pointer to a struct. raw must be UTF-8: an object, or the
-// positional form, an array of at most one object. An empty text, null and an empty array stand for an object without
-// members. dst does not refer to raw afterwards.
+// DecodeParams decodes the params of a request into dst, a pointer to a struct. raw must be UTF-8:
+// an object, or the positional form, an array of at most one object. An empty text, null and an
+// empty array stand for an object without members. dst does not refer to raw afterwards.
 //
-// It is stricter than encoding/json. The name of a member must equal the json tag of a field; an unknown name is an error
-// unless lenient is set. If a name occurs several times, the last value counts. A member that is null counts as left out,
-// unless the type of its field is a [json.Unmarshaler], which then receives the null. A field that is left out keeps its
-// value. A string, or a key of a map, with the escape of a lone surrogate ("\udce9") is an error, because it is not text; a
-// [json.Unmarshaler] has to check its own strings. An integer may be written 1.0 or 1e3.
+// It is stricter than encoding/json. The name of a member must equal the json tag of a field; an
+// unknown name is an error unless lenient is set. If a name occurs several times, the last value
+// counts. A member that is null counts as left out, unless the type of its field is a
+// [json.Unmarshaler], which then receives the null. A field that is left out keeps its value. A
+// string, or a key of a map, with the escape of a lone surrogate ("\udce9") is an error, because it
+// is not text; a [json.Unmarshaler] has to check its own strings. An integer may be written 1.0 or
+// 1e3.
 //
 // The tags of a field restrict its value:
 //
@@ -28,12 +30,14 @@ import (
 //	enum:"a,b,c"       a string that must be one of these
 //	min:"1" max:"64"   a number in this range; either may be missing, neither may be beyond 2^53
 //
-// The types of fields are strings, booleans, signed integers, floats, interfaces without methods, structs,
-// pointers to, slices of and string-keyed maps of those, and types that implement [json.Unmarshaler]. The
-// text of the errors of a [json.Unmarshaler] continues a sentence: "must not be empty".
+// The types of fields are strings, booleans, signed integers, floats, interfaces without methods,
+// structs, pointers to, slices of and string-keyed maps of those, and types that implement
+// [json.Unmarshaler]. The text of the errors of a [json.Unmarshaler] continues a sentence: "must
+// not be empty".
 //
-// An error names the field by its path, as in limits.cpu_seconds or command[1], or "params"; the content of dst is then
-// undefined. DecodeParams panics if dst has a field of another type. It may be called concurrently.
+// An error names the field by its path, as in limits.cpu_seconds or command[1], or "params"; the
+// content of dst is then undefined. DecodeParams panics if dst has a field of another type. It may
+// be called concurrently.
 func DecodeParams(raw []byte, dst any, lenient bool) *FieldError {
 	object, err := paramsObject(raw)
 	if err == nil {
@@ -52,9 +56,10 @@ func DecodeParams(raw []byte, dst any, lenient bool) *FieldError {
 	return f
 }
 
-// Decode decodes raw, one valid JSON value without white space around it, into the value that dst points to, under the
-// rules of [DecodeParams]. Implementations of [json.Unmarshaler] use it for parts of their value. An error is a
-// [*FieldError]; its Field is empty if it is about the value as a whole.
+// Decode decodes raw, one valid JSON value without white space around it, into the value that dst
+// points to, under the rules of [DecodeParams]. Implementations of [json.Unmarshaler] use it for
+// parts of their value. An error is a [*FieldError]; its Field is empty if it is about the value as
+// a whole.
 func Decode(raw []byte, dst any) error {
 	return decoder{}.value(raw, reflect.ValueOf(dst).Elem(), Rules{})
 }
@@ -95,7 +100,8 @@ func paramsObject(raw []byte) ([]byte, error) {
 	return object, nil
 }
 
-// FieldError reports what is wrong with a field. A [json.Unmarshaler] may return one that names a part of its value.
+// FieldError reports what is wrong with a field. A [json.Unmarshaler] may return one that names a
+// part of its value.
 type FieldError struct {
 	Field string   // the path from the value that is decoded, as in limits.cpu_seconds
 	Text  string   // what is wrong, as in "must be a string"
@@ -117,7 +123,8 @@ func asFieldError(err error) error {
 	return fieldErrorf("%s", err)
 }
 
-// within prefixes the path of a FieldError with the name of a field, a key, or an index in brackets.
+// within prefixes the path of a FieldError with the name of a field, a key, or an index in
+// brackets.
 func within(name string, err error) error {
 	if f, ok := err.(*FieldError); ok {
 		if f.Field != "" && f.Field[0] != '[' {
@@ -130,9 +137,9 @@ func within(name string, err error) error {
 
 // A decoder decodes valid JSON. All its errors are of type *FieldError.
 //
-// It is written for the rules of DecodeParams, which need to know whether a member was present, keep only the last of several
-// with one name, accept 1e3 as an integer, and name the field in an error. A general decoder has none of these, so a layer
-// over one would be as long as this decoder.
+// It is written for the rules of DecodeParams, which need to know whether a member was present,
+// keep only the last of several with one name, accept 1e3 as an integer, and name the field in an
+// error. A general decoder has none of these, so a layer over one would be as long as this decoder.
 type decoder struct{ lenient bool }
 
 // value decodes raw into v, which must be addressable, and applies the rules of its field.
@@ -222,7 +229,8 @@ func (d decoder) mapping(raw []byte, v reflect.Value) error {
 // maxNameShown is the most bytes of an unknown name that an error repeats.
 const maxNameShown = 128
 
-// object decodes an object into a struct. It finds the members first, because only the last of a name counts.
+// object decodes an object into a struct. It finds the members first, because only the last of a
+// name counts.
 func (d decoder) object(raw []byte, v reflect.Value) error {
 	if KindOf(raw) != Object {
 		return fieldErrorf("must be an object")
@@ -332,8 +340,9 @@ func decodeAny(raw []byte, v reflect.Value) error {
 // maxDigits is more than an int64 has.
 const maxDigits = 20
 
-// wholeNumber returns a JSON number without point and exponent; ok is false if it has a fraction. A number beyond int64
-// remains so, but its zeros are not all written: 1e1000000000 must not need memory.
+// wholeNumber returns a JSON number without point and exponent; ok is false if it has a fraction. A
+// number beyond int64 remains so, but its zeros are not all written: 1e1000000000 must not need
+// memory.
 func wholeNumber(raw []byte) (digits string, ok bool) {
 	const maxExponent = 1 << 30 // more than the length of any message
 	mantissa, exponent := raw, 0

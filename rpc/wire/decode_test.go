@@ -275,8 +275,9 @@ func TestDecodeParamsPanics(t *testing.T) {
 	}
 }
 
-// What strict decoding accepts, encoding/json accepts and decodes to the same, but for two things that it
-// refuses: an earlier value of the same name that is of another type, and integers written as 1.0 or 1e3.
+// What strict decoding accepts, encoding/json accepts and decodes to the same, but for two things
+// that it refuses: an earlier value of the same name that is of another type, and integers written
+// as 1.0 or 1e3.
 func FuzzDecodeParams(f *testing.F) {
 	for _, raw := range []string{
 		`{"name":"\ud83d\ude00","mode":"raw","flag":true,"int":1e2,"float":1.5,"list":["a"],"env":{"A":null}}`,

@@ -2,12 +2,14 @@ package wire
 
 import "fmt"
 
-// maxNesting is the greatest depth of arrays and objects in a message. It bounds the recursion of what decodes params.
+// maxNesting is the greatest depth of arrays and objects in a message. It bounds the recursion of
+// what decodes params.
 const maxNesting = 512
 
 // Error reports why a message or an item of a batch is not a call.
 type Error struct {
-	// Syntax is set if the message is not JSON: a parse error (-32700). Otherwise it is an invalid request (-32600).
+	// Syntax is set if the message is not JSON: a parse error (-32700). Otherwise it is an invalid
+	// request (-32600).
 	Syntax bool
 	Reason string
 }
@@ -17,34 +19,40 @@ func (e *Error) Error() string { return e.Reason }
 
 func invalidf(format string, args ...any) *Error { return &Error{Reason: fmt.Sprintf(format, args...)} }
 
-// Call is a request or notification of a message (JSON-RPC 2.0 §4), or an item of a message that is neither.
+// Call is a request or notification of a message (JSON-RPC 2.0 §4), or an item of a message that is
+// neither.
 type Call struct {
-	// ID is the raw JSON of the id, to be sent back byte for byte. It is nil for a notification, and "null" for a request
-	// whose id is null.
+	// ID is the raw JSON of the id, to be sent back byte for byte. It is nil for a notification,
+	// and "null" for a request whose id is null.
 	ID []byte
 	// Method is the name of the method, unescaped.
 	Method string
-	// Params is the raw JSON of the params, an object or an array; nil if they are left out or null.
+	// Params is the raw JSON of the params, an object or an array; nil if they are left out or
+	// null.
 	Params []byte
-	// Response is set if the item is a response: it has a "result" or an "error" and no "method". Responses must not be
-	// answered, or two peers could answer each other forever. No other field is set.
+	// Response is set if the item is a response: it has a "result" or an "error" and no "method".
+	// Responses must not be answered, or two peers could answer each other forever. No other field
+	// is set.
 	Response bool
-	// Err is the error of an item that is not a valid request, or nil. It must be answered, with ID, or with a null id if
-	// ID is nil.
+	// Err is the error of an item that is not a valid request, or nil. It must be answered, with
+	// ID, or with a null id if ID is nil.
 	Err *Error
 }
 
-// ParseMessage parses a message, the text of one WebSocket message, and appends its calls to calls. batch reports whether
-// the message is an array, so that the replies have to be one too. The whole message is checked against the grammar of
-// RFC 8259; the caller has to check that it is UTF-8. ID and Params of the calls alias msg.
+// ParseMessage parses a message, the text of one WebSocket message, and appends its calls to calls.
+// batch reports whether the message is an array, so that the replies have to be one too. The whole
+// message is checked against the grammar of RFC 8259; the caller has to check that it is UTF-8. ID
+// and Params of the calls alias msg.
 //
-// If there is no call to answer, err is the only reply, with a null id, and calls is returned unchanged: a parse error if
-// the message is not JSON or is nested deeper than 512, an invalid request if it is an empty batch or one of more than
-// maxBatch items. Other errors are in the [Call.Err] of the item: it is not an object, its "jsonrpc" is not "2.0", its
-// method is not a string, its params are a scalar, or its id is not a string, number or null.
+// If there is no call to answer, err is the only reply, with a null id, and calls is returned
+// unchanged: a parse error if the message is not JSON or is nested deeper than 512, an invalid
+// request if it is an empty batch or one of more than maxBatch items. Other errors are in the
+// [Call.Err] of the item: it is not an object, its "jsonrpc" is not "2.0", its method is not a
+// string, its params are a scalar, or its id is not a string, number or null.
 //
-// Names of members must match exactly. If a name occurs several times, the last value counts; unknown names are ignored.
-// Apart from calls and the names of methods, the memory that is allocated does not depend on msg.
+// Names of members must match exactly. If a name occurs several times, the last value counts;
+// unknown names are ignored. Apart from calls and the names of methods, the memory that is
+// allocated does not depend on msg.
 func ParseMessage(msg []byte, maxBatch int, calls []Call) (out []Call, batch bool, err *Error) {
 	return parseMessage(&scanner{text: msg}, envelope{maxBatch: maxBatch}, calls)
 }

@@ -40,7 +40,8 @@ func code(e *Error) int {
 	return -32600
 }
 
-// describe writes a call as "id method params", with - for what is left out, or as "id code message".
+// describe writes a call as "id method params", with - for what is left out, or as "id code
+// message".
 func describe(c Call) string {
 	or := func(b []byte) string {
 		if b == nil {
@@ -75,7 +76,8 @@ func TestParseMessage(t *testing.T) {
 		name, msg string
 		want      parsed
 	}{
-		// The examples of JSON-RPC 2.0 §7, in its order. The answers are not for the server to read.
+		// The examples of JSON-RPC 2.0 §7, in its order. The answers are not for the server to
+		// read.
 		{"§7 positional parameters", `{"jsonrpc": "2.0", "method": "subtract", "params": [42, 23], "id": 1}`, one(`1 subtract [42, 23]`)},
 		{"§7 positional parameters, other order", `{"jsonrpc": "2.0", "method": "subtract", "params": [23, 42], "id": 2}`, one(`2 subtract [23, 42]`)},
 		{"§7 named parameters", `{"jsonrpc": "2.0", "method": "subtract", "params": {"subtrahend": 23, "minuend": 42}, "id": 3}`, one(`3 subtract {"subtrahend": 23, "minuend": 42}`)},
@@ -318,8 +320,8 @@ func checkCall(t *testing.T, c Call) {
 	}
 }
 
-// checkSameAsUnmarshal compares a single call with what encoding/json makes of the message: a map, whose
-// keys are exact and whose last value of a key counts.
+// checkSameAsUnmarshal compares a single call with what encoding/json makes of the message: a map,
+// whose keys are exact and whose last value of a key counts.
 func checkSameAsUnmarshal(t *testing.T, msg []byte, c Call) {
 	t.Helper()
 	var object map[string]json.RawMessage

@@ -22,7 +22,8 @@ type Rules struct {
 	low, high float64
 }
 
-// allow reports whether n is in range. Because bounds are within 2^53, this is exact for integers too.
+// allow reports whether n is in range. Because bounds are within 2^53, this is exact for integers
+// too.
 func (r Rules) allow(n float64) bool {
 	return (r.Min == "" || n >= r.low) && (r.Max == "" || n <= r.high)
 }
@@ -54,7 +55,8 @@ type field struct {
 	rules     Rules
 }
 
-// plans holds a *plan for each reflect.Type that was decoded into. Its size is bounded by the types of the program.
+// plans holds a *plan for each reflect.Type that was decoded into. Its size is bounded by the types
+// of the program.
 var plans sync.Map
 
 func planOf(t reflect.Type) *plan {

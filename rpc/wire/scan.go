@@ -22,7 +22,8 @@ const (
 	Object
 )
 
-// KindOf returns the kind of value, which must be empty or one valid JSON value without white space around it.
+// KindOf returns the kind of value, which must be empty or one valid JSON value without white space
+// around it.
 func KindOf(value []byte) Kind {
 	if len(value) == 0 {
 		return None
@@ -88,8 +89,8 @@ func textValue(value []byte) (string, error) {
 	return text, nil
 }
 
-// hasLoneSurrogate reports whether a string in a valid JSON value contains the escape of a surrogate that is not part of a
-// pair. Backslashes occur in strings only.
+// hasLoneSurrogate reports whether a string in a valid JSON value contains the escape of a
+// surrogate that is not part of a pair. Backslashes occur in strings only.
 func hasLoneSurrogate(value []byte) bool {
 	for {
 		i := bytes.IndexByte(value, '\\')
@@ -105,7 +106,8 @@ func hasLoneSurrogate(value []byte) bool {
 	}
 }
 
-// A scanner steps over JSON text (RFC 8259) and checks its grammar. It does not recurse, and allocates only errors.
+// A scanner steps over JSON text (RFC 8259) and checks its grammar. It does not recurse, and
+// allocates only errors.
 type scanner struct {
 	text    []byte
 	at      int                     // the position in text
@@ -164,7 +166,8 @@ func (s *scanner) elements(element func() error) error {
 	}
 }
 
-// members steps over an object. It calls member with the raw name of each member; member must step over the value.
+// members steps over an object. It calls member with the raw name of each member; member must step
+// over the value.
 func (s *scanner) members(member func(name []byte) error) error {
 	if err := s.open(); err != nil {
 		return err

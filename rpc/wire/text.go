@@ -8,17 +8,19 @@ import (
 	"unicode/utf8"
 )
 
-// This file escapes and unescapes the content of JSON strings (RFC 8259 §7). All output of all sessions is escaped here, so
-// it works on blocks: 64 bytes are searched at once for those that need an escape, and the bytes between two of these are
-// copied 16 at a time. A copy may write up to 15 bytes too many, which the next one overwrites.
+// This file escapes and unescapes the content of JSON strings (RFC 8259 §7). All output of all
+// sessions is escaped here, so it works on blocks: 64 bytes are searched at once for those that
+// need an escape, and the bytes between two of these are copied 16 at a time. A copy may write up
+// to 15 bytes too many, which the next one overwrites.
 const (
 	blockBytes = 64
 	moveBytes  = 16
 
 	// inWindow is the input that a block needs: moves may read past the end of the block.
 	inWindow = blockBytes + moveBytes
-	// outWindow is the most room that a block needs: 64 escapes of 6 bytes are 384. It is rounded up to a power of two, so
-	// that the compiler can prove masked indexes to be in bounds, plus what moves may write past the end.
+	// outWindow is the most room that a block needs: 64 escapes of 6 bytes are 384. It is rounded
+	// up to a power of two, so that the compiler can prove masked indexes to be in bounds, plus
+	// what moves may write past the end.
 	outWindow = 512 + moveBytes
 )
 
@@ -28,11 +30,13 @@ var (
 	errEscape       = errors.New("invalid escape in a string")
 )
 
-// AppendText appends s to dst as the content of a JSON string, without the quotes. It escapes only what RFC 8259 §7
-// requires: the quote, the backslash and what is below U+0020. One byte of s becomes at most six.
+// AppendText appends s to dst as the content of a JSON string, without the quotes. It escapes only
+// what RFC 8259 §7 requires: the quote, the backslash and what is below U+0020. One byte of s
+// becomes at most six.
 //
-// s must be valid UTF-8, which is not checked, and must not overlap dst. The spare capacity of dst beyond the result may be
-// overwritten. AppendText does not allocate if the spare capacity is at least 528 bytes more than the result.
+// s must be valid UTF-8, which is not checked, and must not overlap dst. The spare capacity of dst
+// beyond the result may be overwritten. AppendText does not allocate if the spare capacity is at
+// least 528 bytes more than the result.
 func AppendText(dst, s []byte) []byte {
 	for len(s) >= inWindow {
 		if cap(dst)-len(dst) < outWindow {
@@ -57,8 +61,9 @@ func AppendText(dst, s []byte) []byte {
 	return dst
 }
 
-// AppendReplaced is [AppendText] for bytes that may not be UTF-8: each byte that is not part of a valid encoding is replaced
-// by U+FFFD, as [utf8.DecodeRune] defines it. replaced is the number of these bytes.
+// AppendReplaced is [AppendText] for bytes that may not be UTF-8: each byte that is not part of a
+// valid encoding is replaced by U+FFFD, as [utf8.DecodeRune] defines it. replaced is the number of
+// these bytes.
 func AppendReplaced(dst, s []byte) (out []byte, replaced int) {
 	if utf8.Valid(s) {
 		return AppendText(dst, s), 0
@@ -73,23 +78,26 @@ func AppendReplaced(dst, s []byte) (out []byte, replaced int) {
 	return dst, replaced
 }
 
-// AppendQuote appends s to dst as a JSON string, with quotes. Bytes that are not UTF-8 become U+FFFD.
+// AppendQuote appends s to dst as a JSON string, with quotes. Bytes that are not UTF-8 become
+// U+FFFD.
 func AppendQuote(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	dst, _ = AppendReplaced(dst, []byte(s)) // the compiler makes no copy: AppendReplaced neither keeps nor changes it
 	return append(dst, '"')
 }
 
-// UnescapeText decodes the content of a JSON string. src begins after the opening quote. The decoded text is appended to
-// dst, and rest is what follows the closing quote. Surrogate pairs are joined, lone surrogates become U+FFFD. Bytes that are
-// not UTF-8 are copied unchanged.
+// UnescapeText decodes the content of a JSON string. src begins after the opening quote. The
+// decoded text is appended to dst, and rest is what follows the closing quote. Surrogate pairs are
+// joined, lone surrogates become U+FFFD. Bytes that are not UTF-8 are copied unchanged.
 //
-// dst may be src[:0], to decode in place: src up to rest is then overwritten. Otherwise the two must not overlap, and the
-// spare capacity of dst beyond the result may be overwritten. UnescapeText does not allocate in place, or if the spare
-// capacity is at least 528 bytes more than the result.
+// dst may be src[:0], to decode in place: src up to rest is then overwritten. Otherwise the two
+// must not overlap, and the spare capacity of dst beyond the result may be overwritten.
+// UnescapeText does not allocate in place, or if the spare capacity is at least 528 bytes more than
+// the result.
 //
-// A missing closing quote, a byte below 0x20 and an escape that RFC 8259 §7 does not define are errors; then dst is
-// returned unchanged and rest is nil. If it was decoding in place, the content of src is undefined.
+// A missing closing quote, a byte below 0x20 and an escape that RFC 8259 §7 does not define are
+// errors; then dst is returned unchanged and rest is nil. If it was decoding in place, the content
+// of src is undefined.
 func UnescapeText(dst, src []byte) (out, rest []byte, err error) {
 	inPlace := len(dst) == 0 && cap(dst) > 0 && len(src) > 0 && &dst[:1][0] == &src[0]
 	u := unescaper{out: dst, in: src, inPlace: inPlace}
@@ -106,8 +114,8 @@ func UnescapeText(dst, src []byte) (out, rest []byte, err error) {
 	return u.out, u.in, nil
 }
 
-// textEnd finds the end of a string. src begins after the opening quote; src[n-1] is the closing quote. It makes the same
-// checks as [UnescapeText].
+// textEnd finds the end of a string. src begins after the opening quote; src[n-1] is the closing
+// quote. It makes the same checks as [UnescapeText].
 func textEnd(src []byte) (n int, err error) {
 	for {
 		n += plainPrefix(src[n:])
@@ -128,8 +136,8 @@ func textEnd(src []byte) (n int, err error) {
 	}
 }
 
-// An escape is the escape sequence of a byte: up to six bytes of text, the first in the lowest byte, and their number in
-// the highest. It is zero for bytes that need no escape.
+// An escape is the escape sequence of a byte: up to six bytes of text, the first in the lowest
+// byte, and their number in the highest. It is zero for bytes that need no escape.
 type escape uint64
 
 func newEscape(text string) escape {
@@ -159,7 +167,8 @@ var escapes = func() (t [256]escape) {
 	return t
 }()
 
-// unescapes is indexed by the letter after a backslash; it is 0 if that is not an escape of two bytes.
+// unescapes is indexed by the letter after a backslash; it is 0 if that is not an escape of two
+// bytes.
 var unescapes = func() (t [256]byte) {
 	for i, letter := range []byte(shortLetters) {
 		t[letter] = shortEscaped[i]
@@ -168,7 +177,8 @@ var unescapes = func() (t [256]byte) {
 	return t
 }()
 
-// The characters that have an escape of two bytes, and the letters of these escapes in the same order.
+// The characters that have an escape of two bytes, and the letters of these escapes in the same
+// order.
 const (
 	shortEscaped = "\"\\\b\f\n\r\t"
 	shortLetters = `"\bfnrt`
@@ -182,9 +192,9 @@ const (
 	highs = 0x80 * ones
 )
 
-// plain sets the high bit of each byte of w that is not special. Additions to seven-bit values carry into the high bit and
-// never beyond, so bytes do not influence each other. Swapping 0x20 with the quote makes the quote the end of the range of
-// the control characters.
+// plain sets the high bit of each byte of w that is not special. Additions to seven-bit values
+// carry into the high bit and never beyond, so bytes do not influence each other. Swapping 0x20
+// with the quote makes the quote the end of the range of the control characters.
 func plain(w uint64) uint64 {
 	low := w &^ highs
 	return w | ((low^('"'^' ')*ones)+(0x80-0x21)*ones)&((low^'\\'*ones)+0x7f*ones)
@@ -221,8 +231,9 @@ func blockSpecials(in *[blockBytes]byte) uint64 {
 		plain(le.Uint64(in[56:]))&highs))
 }
 
-// rows transposes a matrix of 8 by 8 bits: bit k of byte n goes to bit n of byte k. This brings the high bits of eight words,
-// each shifted by the number of its word, into the order of the bytes. See Hacker's Delight, 2nd edition, §7-3.
+// rows transposes a matrix of 8 by 8 bits: bit k of byte n goes to bit n of byte k. This brings the
+// high bits of eight words, each shifted by the number of its word, into the order of the bytes.
+// See Hacker's Delight, 2nd edition, §7-3.
 func rows(x uint64) uint64 {
 	t := (x ^ x>>7) & 0x00aa00aa00aa00aa
 	x ^= t ^ t<<7
@@ -232,8 +243,8 @@ func rows(x uint64) uint64 {
 	return x ^ t ^ t<<28
 }
 
-// escapeBlock writes the first block of in to out with its specials escaped, and returns the number of bytes written. The
-// masks never change an index; they make bounds checks unnecessary.
+// escapeBlock writes the first block of in to out with its specials escaped, and returns the number
+// of bytes written. The masks never change an index; they make bounds checks unnecessary.
 func escapeBlock(out *[outWindow]byte, in *[inWindow]byte, specials uint64) int {
 	w, r := 0, 0 // the positions in out and in
 	for ; specials != 0; specials &= specials - 1 {
@@ -274,8 +285,8 @@ type unescaper struct {
 	err     error
 }
 
-// hasRoom reports whether the next block of in can be decoded at once. In place, the excess bytes of moves must only
-// overwrite what was read.
+// hasRoom reports whether the next block of in can be decoded at once. In place, the excess bytes
+// of moves must only overwrite what was read.
 func (u *unescaper) hasRoom() bool {
 	if len(u.in) < inWindow {
 		return false
@@ -289,8 +300,8 @@ func (u *unescaper) hasRoom() bool {
 	return true
 }
 
-// block decodes up to the end of the next block of in, or up to and including the first special in it that is not an escape
-// of two bytes.
+// block decodes up to the end of the next block of in, or up to and including the first special in
+// it that is not an escape of two bytes.
 func (u *unescaper) block() {
 	in := (*[inWindow]byte)(u.in)
 	out := (*[outWindow]byte)(u.out[len(u.out):cap(u.out)])
@@ -360,8 +371,8 @@ func (u *unescaper) advance(w, r int) {
 	u.gap += r - w
 }
 
-// decodeEscape decodes the escape at the start of src, which begins with a backslash. Its size is 2, 6, or 12 for a surrogate
-// pair, and 0 if it is not valid.
+// decodeEscape decodes the escape at the start of src, which begins with a backslash. Its size is
+// 2, 6, or 12 for a surrogate pair, and 0 if it is not valid.
 func decodeEscape(src []byte) (r rune, size int) {
 	if len(src) < 2 {
 		return 0, 0
@@ -415,8 +426,8 @@ func plainPrefix(s []byte) int {
 	return n
 }
 
-// replaceInvalid copies as much of s to out as fits, with U+FFFD for each byte that is not part of valid UTF-8. It returns
-// the numbers of bytes that it wrote, read and replaced.
+// replaceInvalid copies as much of s to out as fits, with U+FFFD for each byte that is not part of
+// valid UTF-8. It returns the numbers of bytes that it wrote, read and replaced.
 func replaceInvalid(out *[1024]byte, s []byte) (w, r, replaced int) {
 	for r < len(s) && w <= len(out)-utf8.UTFMax {
 		if c := s[r]; c < utf8.RuneSelf {

@@ -213,7 +213,8 @@ func FuzzAppendText(f *testing.F) {
 	})
 }
 
-// replaceEach is the reference: like [strings.ToValidUTF8], but one U+FFFD a byte and not one a run.
+// replaceEach is the reference: like [strings.ToValidUTF8], but one U+FFFD a byte and not one a
+// run.
 func replaceEach(s []byte) (text string, replaced int) {
 	var b strings.Builder
 	for i, r := range string(s) {
