@@ -26,7 +26,7 @@ type Attachment struct {
 // Attach attaches a connection to the session. The caller must call Detach or Disconnect.
 func (s *Session) Attach(o AttachOptions) *Attachment {
 	a := &Attachment{session: s, evicted: o.Evicted, cursor: s.log.NewCursor(o.Cursor)}
-	s.update(func(st *status) {
+	s.update(func(st *sessionStatus) {
 		st.attached = append(st.attached, a)
 		s.hold(st)
 	})
@@ -44,7 +44,7 @@ func (a *Attachment) Ack(seq int64) { a.cursor.Ack(seq) }
 func (a *Attachment) Take() {
 	s := a.session
 	var others []*Attachment
-	s.update(func(st *status) {
+	s.update(func(st *sessionStatus) {
 		if !a.detached {
 			others = s.detachAll(st, a)
 		}
@@ -54,7 +54,7 @@ func (a *Attachment) Take() {
 }
 
 // detachAll detaches all attachments but one, and returns them for reportEvicted.
-func (s *Session) detachAll(st *status, but *Attachment) (others []*Attachment) {
+func (s *Session) detachAll(st *sessionStatus, but *Attachment) (others []*Attachment) {
 	for _, o := range st.attached {
 		if o != but {
 			o.detached = true
@@ -90,7 +90,7 @@ func (a *Attachment) detach(lost bool) {
 	s := a.session
 	ends := lost && !s.spec.Keep
 	hasExited := ends && s.hasExited()
-	s.update(func(st *status) {
+	s.update(func(st *sessionStatus) {
 		if a.detached {
 			return
 		}

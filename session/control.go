@@ -17,7 +17,7 @@ func (s *Session) control(f func(p tree, state State) error) error {
 	defer s.signaling.Unlock()
 	var p tree
 	var state State
-	s.update(func(st *status) {
+	s.update(func(st *sessionStatus) {
 		if state = st.state; state.Live() {
 			p = st.proc
 			s.signals.Add(1)
@@ -40,7 +40,7 @@ func (s *Session) Pause() error {
 		if err := p.Pause(); err != nil {
 			return err
 		}
-		return s.moveFrom(Running, Paused, func(st *status) {
+		return s.moveFrom(Running, Paused, func(st *sessionStatus) {
 			s.timeout.Hold()
 			s.streamTimeout.Hold()
 			s.appendChange(st, "paused")
@@ -60,7 +60,7 @@ func (s *Session) Resume() error {
 		if err := p.Resume(); err != nil {
 			return err
 		}
-		return s.moveFrom(Paused, Running, func(st *status) {
+		return s.moveFrom(Paused, Running, func(st *sessionStatus) {
 			s.appendChange(st, "resumed")
 			s.timeout.Release()
 			s.streamTimeout.Release()
@@ -70,8 +70,8 @@ func (s *Session) Resume() error {
 
 // moveFrom changes the state after a signal and calls f in the same update. The error is a
 // *StateError if the session has begun to end meanwhile.
-func (s *Session) moveFrom(from, to State, f func(*status)) (err error) {
-	s.update(func(st *status) {
+func (s *Session) moveFrom(from, to State, f func(*sessionStatus)) (err error) {
+	s.update(func(st *sessionStatus) {
 		if st.state != from {
 			err = &StateError{st.state}
 			return
@@ -83,7 +83,7 @@ func (s *Session) moveFrom(from, to State, f func(*status)) (err error) {
 }
 
 // appendChange appends the event of a change of state to the log.
-func (s *Session) appendChange(st *status, what string) {
+func (s *Session) appendChange(st *sessionStatus, what string) {
 	s.log.AppendEvent(func(int64, stream.Counts) any {
 		return Change{Status: what, PID: st.proc.PID(), PGID: st.proc.PGID()}
 	})
@@ -114,7 +114,7 @@ func (s *Session) SignalLeader(sig syscall.Signal) error {
 // sends SIGWINCH, which a paused tree receives when it is resumed. Errors: process.ErrNoTerminal,
 // and a *StateError if the session is not live.
 func (s *Session) Resize(rows, cols int) (err error) {
-	s.update(func(st *status) {
+	s.update(func(st *sessionStatus) {
 		switch {
 		case s.spec.Program.Terminal == nil:
 			err = process.ErrNoTerminal

@@ -28,7 +28,7 @@ func TestASlowSignalBlocksNothingElse(t *testing.T) {
 		result <- s.control(func(_ tree, state State) error {
 			close(begun)
 			<-over
-			return s.moveFrom(state, Paused, func(*status) { t.Error("paused after its end has begun") })
+			return s.moveFrom(state, Paused, func(*sessionStatus) { t.Error("paused after its end has begun") })
 		})
 	}()
 	within(t, "the signal", begun)
@@ -84,7 +84,7 @@ func TestOutputFollowsTheResume(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				s.update(func(*status) { time.Sleep(time.Millisecond) })
+				s.update(func(*sessionStatus) { time.Sleep(time.Millisecond) })
 			}
 		}
 	}()

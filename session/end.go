@@ -129,7 +129,7 @@ func (e *ending) interruptWait() {
 }
 
 // check panics if the phase contradicts the state.
-func (e *ending) check(st *status) {
+func (e *ending) check(st *sessionStatus) {
 	ok := false
 	switch st.state {
 	case Starting:
@@ -162,7 +162,7 @@ func (s *Session) Cancel(grace *time.Duration, signal syscall.Signal) {
 
 func (s *Session) endWith(cause Cause, grace *time.Duration, signal syscall.Signal) {
 	hasExited := s.hasExited()
-	s.update(func(st *status) {
+	s.update(func(st *sessionStatus) {
 		most := s.spec.Grace
 		if grace != nil {
 			most = *grace
@@ -196,7 +196,7 @@ func (s *Session) hasExited() bool {
 }
 
 // requestEnd is called in update. HasExited is what the method hasExited returned before.
-func (s *Session) requestEnd(st *status, cause Cause, grace time.Duration, hasExited bool) {
+func (s *Session) requestEnd(st *sessionStatus, cause Cause, grace time.Duration, hasExited bool) {
 	e := &st.end
 	if s.firstSignal(e) == syscall.SIGKILL {
 		grace = 0 // SIGKILL is sent, and reported, when the grace has passed
@@ -229,7 +229,7 @@ func (s *Session) firstSignal(e *ending) syscall.Signal {
 
 // signalEnd begins the end of a session whose command has not exited. It is called in update, which
 // sends the signal.
-func (s *Session) signalEnd(st *status) {
+func (s *Session) signalEnd(st *sessionStatus) {
 	e := &st.end
 	s.beginEnd(st, signaled)
 	if e.cause == Canceled {
@@ -243,7 +243,7 @@ func (s *Session) signalEnd(st *status) {
 
 // beginEnd moves a running session to the state Ending. From here on no deadline runs, and the
 // session can no longer be controlled.
-func (s *Session) beginEnd(st *status, phase endPhase) {
+func (s *Session) beginEnd(st *sessionStatus, phase endPhase) {
 	st.end.advance(phase)
 	st.move(Ending)
 	st.stopLinger()
@@ -269,7 +269,7 @@ func (s *Session) graceExpired() {
 	s.signaling.Lock()
 	defer s.signaling.Unlock()
 	var p tree
-	s.update(func(st *status) {
+	s.update(func(st *sessionStatus) {
 		e := &st.end
 		if st.state != Ending || e.graceOver {
 			return
@@ -287,7 +287,7 @@ func (s *Session) graceExpired() {
 	}
 	defer s.signals.Done()
 	killed := p.Kill() == nil
-	s.update(func(st *status) {
+	s.update(func(st *sessionStatus) {
 		st.end.escalated = st.end.escalated || killed
 		st.end.timer = time.AfterFunc(killWait, p.Abandon)
 	})
@@ -336,7 +336,7 @@ func (s *Session) reportLeaderExit(p tree) {
 	}
 	exit := new(LeaderExit)
 	exit.Code, exit.Signal, exit.Known = p.ExitStatus()
-	s.update(func(st *status) {
+	s.update(func(st *sessionStatus) {
 		if st.state.Live() {
 			st.leaderExit = exit
 			s.log.AppendNote(exit)
@@ -355,7 +355,7 @@ func (s *Session) awaitTree(p tree) {
 // The context is done when that phase does not permit the wait any more.
 func (s *Session) waitIn(enter func(*ending)) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.Background())
-	s.update(func(st *status) {
+	s.update(func(st *sessionStatus) {
 		enter(&st.end)
 		st.end.interrupt = cancel
 	})
@@ -366,7 +366,7 @@ func (s *Session) waitIn(enter func(*ending)) (context.Context, context.CancelFu
 // goroutine sends the tree a signal.
 func (s *Session) noteExit() (cause Cause) {
 	s.signaling.Lock() // a resume that led to the exit is in the log before it
-	s.update(func(st *status) {
+	s.update(func(st *sessionStatus) {
 		switch st.end.phase {
 		case notEnding:
 			st.end.cause = Exited
@@ -424,7 +424,7 @@ func (s *Session) sweep(p tree) process.SweepResult {
 func (s *Session) complete(exit process.Exit, swept process.SweepResult, took time.Duration) {
 	s.reg.reportSurvivors(s, &swept)
 	s.reg.retain(s) // before the record, so that a client that has it finds the slot free
-	s.update(func(st *status) {
+	s.update(func(st *sessionStatus) {
 		e := &st.end
 		if e.timer != nil {
 			e.timer.Stop()

@@ -123,7 +123,7 @@ func TestResumeThatLeadsToTheExit(t *testing.T) {
 		_ = syscall.Kill(p.PID(), syscall.SIGKILL)
 		awaitZombie(t, p.PID())
 		poll(100*time.Millisecond, func() bool { return s.View().State != Paused })
-		return s.moveFrom(Paused, Running, func(st *status) { s.appendChange(st, "resumed") })
+		return s.moveFrom(Paused, Running, func(st *sessionStatus) { s.appendChange(st, "resumed") })
 	})
 	if err != nil {
 		t.Errorf("resumed: %v", err)

@@ -22,7 +22,7 @@ func panics(f func()) (text string) {
 }
 
 func TestForbiddenStatesPanic(t *testing.T) {
-	for _, bad := range []status{
+	for _, bad := range []sessionStatus{
 		{state: Ended, start: starting{failure: errors.New("x")}},
 		{state: Starting},
 	} {
@@ -55,29 +55,29 @@ func TestContradictionsPanic(t *testing.T) {
 	p, rec := new(process.Process), new(Record)
 	failed := starting{failure: errors.New("x")}
 	for name, c := range map[string]struct {
-		status status
+		status sessionStatus
 		ok     bool
 	}{
-		"starting":                             {status{}, true},
-		"starting, end requested":              {status{end: ending{phase: requested}}, true},
-		"starting with a record":               {status{record: rec}, false},
-		"starting, signaled":                   {status{end: ending{phase: signaled}}, false},
-		"more attachments than holds":          {status{holds: -1}, false},
-		"running":                              {status{state: Running, proc: p}, true},
-		"running without a process":            {status{state: Running}, false},
-		"running, end requested":               {status{state: Running, proc: p, end: ending{phase: requested}}, false},
-		"paused, exited":                       {status{state: Paused, proc: p, end: ending{phase: exited}}, false},
-		"ending, signaled":                     {status{state: Ending, proc: p, end: ending{phase: signaled}}, true},
-		"ending, sweeping":                     {status{state: Ending, proc: p, end: ending{phase: sweeping}}, true},
-		"ending, not ending":                   {status{state: Ending, proc: p}, false},
-		"ending, done":                         {status{state: Ending, proc: p, end: ending{phase: done}}, false},
-		"ended without a record":               {status{state: Ended}, false},
-		"ended with a record, done":            {status{state: Ended, record: rec, end: ending{phase: done}}, true},
-		"ended with a record, sweeping":        {status{state: Ended, record: rec, end: ending{phase: sweeping}}, false},
-		"failed":                               {status{state: Ended, start: failed}, true},
-		"failed, end requested":                {status{state: Ended, start: failed, end: ending{phase: requested}}, true},
-		"failed, signaled":                     {status{state: Ended, start: failed, end: ending{phase: signaled}}, false},
-		"not ended, although its start failed": {status{start: failed}, false},
+		"starting":                             {sessionStatus{}, true},
+		"starting, end requested":              {sessionStatus{end: ending{phase: requested}}, true},
+		"starting with a record":               {sessionStatus{record: rec}, false},
+		"starting, signaled":                   {sessionStatus{end: ending{phase: signaled}}, false},
+		"more attachments than holds":          {sessionStatus{holds: -1}, false},
+		"running":                              {sessionStatus{state: Running, proc: p}, true},
+		"running without a process":            {sessionStatus{state: Running}, false},
+		"running, end requested":               {sessionStatus{state: Running, proc: p, end: ending{phase: requested}}, false},
+		"paused, exited":                       {sessionStatus{state: Paused, proc: p, end: ending{phase: exited}}, false},
+		"ending, signaled":                     {sessionStatus{state: Ending, proc: p, end: ending{phase: signaled}}, true},
+		"ending, sweeping":                     {sessionStatus{state: Ending, proc: p, end: ending{phase: sweeping}}, true},
+		"ending, not ending":                   {sessionStatus{state: Ending, proc: p}, false},
+		"ending, done":                         {sessionStatus{state: Ending, proc: p, end: ending{phase: done}}, false},
+		"ended without a record":               {sessionStatus{state: Ended}, false},
+		"ended with a record, done":            {sessionStatus{state: Ended, record: rec, end: ending{phase: done}}, true},
+		"ended with a record, sweeping":        {sessionStatus{state: Ended, record: rec, end: ending{phase: sweeping}}, false},
+		"failed":                               {sessionStatus{state: Ended, start: failed}, true},
+		"failed, end requested":                {sessionStatus{state: Ended, start: failed, end: ending{phase: requested}}, true},
+		"failed, signaled":                     {sessionStatus{state: Ended, start: failed, end: ending{phase: signaled}}, false},
+		"not ended, although its start failed": {sessionStatus{start: failed}, false},
 	} {
 		if got := panics(c.status.check); (got == "") != c.ok {
 			t.Errorf("%s: panic %q, want none: %v", name, got, c.ok)

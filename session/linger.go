@@ -13,18 +13,18 @@ func (s *Session) Hold() (release func()) {
 	return sync.OnceFunc(func() { s.update(s.release) })
 }
 
-func (s *Session) hold(st *status) {
+func (s *Session) hold(st *sessionStatus) {
 	st.holds++
 	st.stopLinger()
 }
 
-func (s *Session) release(st *status) {
+func (s *Session) release(st *sessionStatus) {
 	st.holds--
 	s.startLinger(st)
 }
 
 // startLinger starts the linger deadline of a live session without holds.
-func (s *Session) startLinger(st *status) {
+func (s *Session) startLinger(st *sessionStatus) {
 	if st.holds > 0 || s.spec.Linger <= 0 || !st.state.Live() {
 		return
 	}
@@ -33,7 +33,7 @@ func (s *Session) startLinger(st *status) {
 	var linger *stream.Deadline
 	linger = stream.NewIdleDeadline(s.spec.Linger, nil, func() {
 		hasExited := s.hasExited()
-		s.update(func(st *status) {
+		s.update(func(st *sessionStatus) {
 			if st.linger == linger { // else there was a hold meanwhile
 				s.requestEnd(st, Disconnected, s.spec.Grace, hasExited)
 			}
@@ -42,7 +42,7 @@ func (s *Session) startLinger(st *status) {
 	st.linger = linger
 }
 
-func (st *status) stopLinger() {
+func (st *sessionStatus) stopLinger() {
 	if st.linger != nil {
 		st.linger.Stop()
 		st.linger = nil

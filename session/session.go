@@ -22,7 +22,7 @@ type Session struct {
 	signals   sync.WaitGroup // signals that the state permitted and that are being sent
 
 	mu     sync.Mutex
-	status status
+	status sessionStatus
 
 	ready chan struct{} // closed when the command runs or the start has failed
 	done  chan struct{} // closed when the record exists or the start has failed
@@ -54,7 +54,7 @@ func newSession(r *Registry, spec Spec) *Session {
 // update is the only way to change a session's status. F is called with the session's lock held; it
 // may append to the log, and must not block or send signals. If f has begun the end, update sends
 // the first signal after it has released the lock.
-func (s *Session) update(f func(*status)) {
+func (s *Session) update(f func(*sessionStatus)) {
 	if p, signal := s.change(f); p != nil {
 		s.signaling.Lock()
 		defer s.signaling.Unlock()
@@ -65,7 +65,7 @@ func (s *Session) update(f func(*status)) {
 
 // change is the part of update under the lock. It returns the signal to send, and the process; nil
 // if there is none.
-func (s *Session) change(f func(*status)) (p tree, signal syscall.Signal) {
+func (s *Session) change(f func(*sessionStatus)) (p tree, signal syscall.Signal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := &s.status

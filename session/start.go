@@ -59,7 +59,7 @@ func (s *Session) Begin() {
 	ctx, cancel := context.WithCancel(context.Background())
 	attempt := s.reg.o.Host.Attempt(s.spec.Program)
 	ended := false
-	s.update(func(st *status) {
+	s.update(func(st *sessionStatus) {
 		st.start.attempt, st.start.cancel, st.start.begun = attempt, cancel, time.Now()
 		ended = st.end.phase == requested
 	})
@@ -77,13 +77,13 @@ func (s *Session) Begin() {
 
 func (s *Session) setStartTimeout() {
 	if s.reg.o.StartTimeout > 0 {
-		s.update(func(st *status) { st.start.timeout = time.AfterFunc(s.reg.o.StartTimeout, s.startTimedOut) })
+		s.update(func(st *sessionStatus) { st.start.timeout = time.AfterFunc(s.reg.o.StartTimeout, s.startTimedOut) })
 	}
 }
 
 // StartMayWait reports whether the start may wait for a file system. If not, it is about to return.
 func (s *Session) StartMayWait() (may bool) {
-	s.update(func(st *status) {
+	s.update(func(st *sessionStatus) {
 		a := st.start.attempt
 		may = st.start.begun.IsZero() || a != nil && a.MayWait()
 	})
@@ -112,7 +112,7 @@ func (s *Session) start(ctx context.Context, cancel context.CancelFunc, attempt 
 
 // accept reports whether the session still needs its process. If so, the start can no longer fail.
 func (s *Session) accept() (accepted bool) {
-	s.update(func(st *status) {
+	s.update(func(st *sessionStatus) {
 		accepted = st.state == Starting
 		st.start.accepted = accepted
 		st.start.attempt = nil // it refers to arguments and environment, which an ended session must not keep
@@ -143,7 +143,7 @@ func (s *Session) startDeadlines(hasUnread func() bool) {
 
 // setRunning moves the session to the state Running, and further if its end was requested already.
 func (s *Session) setRunning(p tree, forked time.Time) {
-	s.update(func(st *status) {
+	s.update(func(st *sessionStatus) {
 		st.proc, st.forked = p, forked
 		st.move(Running)
 		s.appendChange(st, "started")
@@ -163,7 +163,7 @@ func hasUnread(p *process.Process) bool {
 func (s *Session) startTimedOut() {
 	var path string
 	var cancel context.CancelFunc
-	s.update(func(st *status) {
+	s.update(func(st *sessionStatus) {
 		cancel = st.start.cancel
 		if a := st.start.attempt; a != nil {
 			path = a.Path()
@@ -185,7 +185,7 @@ func (s *Session) cancelStart(start *starting) {
 // errEndRequested makes fail report the cause of the end that was requested.
 var errEndRequested = errors.New("end requested")
 
-func (st *status) endRequestedError() error {
+func (st *sessionStatus) endRequestedError() error {
 	if st.end.cause == Shutdown {
 		return ErrShuttingDown
 	}
@@ -196,7 +196,7 @@ func (st *status) endRequestedError() error {
 // no effect.
 func (s *Session) Discard() {
 	begun := false
-	s.update(func(st *status) { begun = !st.start.begun.IsZero() })
+	s.update(func(st *sessionStatus) { begun = !st.start.begun.IsZero() })
 	if !begun {
 		s.fail(errDiscarded, true)
 	}
@@ -207,7 +207,7 @@ func (s *Session) Discard() {
 func (s *Session) fail(why error, returned bool) {
 	release, failed := false, false
 	var attached []*Attachment
-	s.update(func(st *status) {
+	s.update(func(st *sessionStatus) {
 		release = returned && !st.start.slotReleased
 		st.start.slotReleased = st.start.slotReleased || returned
 		if st.state != Starting || st.start.accepted {
@@ -238,7 +238,7 @@ func (s *Session) fail(why error, returned bool) {
 // AfterStart defers f until the start has succeeded or failed, after the functions that were
 // deferred before. It returns false if that is over already: f is not called then. F must not wait.
 func (s *Session) AfterStart(f func()) (deferred bool) {
-	s.update(func(st *status) {
+	s.update(func(st *sessionStatus) {
 		if deferred = !st.start.deferredDone; deferred {
 			st.start.deferred = append(st.start.deferred, f)
 		}
@@ -250,7 +250,7 @@ func (s *Session) AfterStart(f func()) (deferred bool) {
 func (s *Session) runDeferred() {
 	for {
 		var all []func()
-		s.update(func(st *status) {
+		s.update(func(st *sessionStatus) {
 			all, st.start.deferred = st.start.deferred, nil
 			st.start.deferredDone = len(all) == 0
 		})

@@ -80,8 +80,9 @@ type Record struct {
 	Counts        stream.Counts
 }
 
-// status is all of a session that changes. Only Session.update changes it.
-type status struct {
+// sessionStatus is the data of a session that changes. Session.mu protects it, and only
+// Session.update changes it.
+type sessionStatus struct {
 	state      State
 	start      starting
 	end        ending
@@ -95,7 +96,7 @@ type status struct {
 }
 
 // move changes the state. A step that nextStates does not list is a bug of this package.
-func (st *status) move(to State) {
+func (st *sessionStatus) move(to State) {
 	if !slices.Contains(nextStates[st.state], to) {
 		panic(fmt.Sprintf("session: %v after %v", to, st.state))
 	}
@@ -103,7 +104,7 @@ func (st *status) move(to State) {
 }
 
 // check panics if parts of the status contradict each other.
-func (st *status) check() {
+func (st *sessionStatus) check() {
 	switch {
 	case st.holds < len(st.attached):
 		panic("session: fewer holds than attachments")
