@@ -9,23 +9,23 @@ import (
 // AttachOptions configure an attachment.
 type AttachOptions struct {
 	Cursor stream.CursorOptions
-	// Evicted, if not nil, is called when Take of another attachment has detached this one, or the
-	// start of the session has failed. It may be called before Attach returns.
-	Evicted func()
+	// OnDetached, if not nil, is called when Take of another attachment has detached this one, or
+	// the start of the session has failed. It may be called before Attach returns.
+	OnDetached func()
 }
 
 // Attachment attaches a connection to a session: it reads the log, and while it exists it keeps the
 // session alive. Its methods may be called concurrently, except Next with itself.
 type Attachment struct {
-	session  *Session
-	cursor   *stream.Cursor
-	evicted  func()
-	detached bool // protected by Session.update
+	session    *Session
+	cursor     *stream.Cursor
+	onDetached func()
+	detached   bool // protected by Session.update
 }
 
 // Attach attaches a connection to the session. The caller must call Detach or Disconnect.
 func (s *Session) Attach(o AttachOptions) *Attachment {
-	a := &Attachment{session: s, evicted: o.Evicted, cursor: s.log.NewCursor(o.Cursor)}
+	a := &Attachment{session: s, onDetached: o.OnDetached, cursor: s.log.NewCursor(o.Cursor)}
 	s.update(func(st *sessionStatus) {
 		st.attached = append(st.attached, a)
 		s.hold(st)
@@ -39,8 +39,8 @@ func (a *Attachment) Next() (stream.Item, bool) { return a.cursor.Next() }
 // Ack acknowledges output: see [stream.Cursor.Ack].
 func (a *Attachment) Ack(seq int64) { a.cursor.Ack(seq) }
 
-// Take detaches all other attachments, and calls their Evicted. If a itself is detached already, it
-// has no effect; so of two concurrent calls, one attachment remains.
+// Take detaches all other attachments, and calls their OnDetached. If a itself is detached already,
+// it has no effect; so of two concurrent calls, one attachment remains.
 func (a *Attachment) Take() {
 	s := a.session
 	var others []*Attachment
@@ -49,11 +49,11 @@ func (a *Attachment) Take() {
 			others = s.detachAll(st, a)
 		}
 	})
-	reportEvicted(others)
+	reportDetached(others)
 	s.reg.evictIfWaiting()
 }
 
-// detachAll detaches all attachments but one, and returns them for reportEvicted.
+// detachAll detaches all attachments but one, and returns them for reportDetached.
 func (s *Session) detachAll(st *sessionStatus, but *Attachment) (others []*Attachment) {
 	for _, o := range st.attached {
 		if o != but {
@@ -68,11 +68,11 @@ func (s *Session) detachAll(st *sessionStatus, but *Attachment) (others []*Attac
 	return others
 }
 
-func reportEvicted(all []*Attachment) {
+func reportDetached(all []*Attachment) {
 	for _, a := range all {
 		a.cursor.Close()
-		if a.evicted != nil {
-			a.evicted()
+		if a.onDetached != nil {
+			a.onDetached()
 		}
 	}
 }

@@ -230,7 +230,7 @@ func (s *Session) fail(why error, returned bool) {
 		s.reg.wg.Done()
 		close(s.ready)
 		close(s.done)
-		reportEvicted(attached)
+		reportDetached(attached)
 		s.runDeferred()
 	}
 }

@@ -13,21 +13,21 @@ import (
 )
 
 // TestConcurrentTake checks that at least one attachment remains of several that call Take
-// concurrently, and that Evicted is called at most once for each.
+// concurrently, and that OnDetached is called at most once for each.
 func TestConcurrentTake(t *testing.T) {
 	s := run(t, "read x", func(spec *Spec) { spec.Program.Stdin = true })
 	const workers = 6
 	for range 500 {
 		var all [workers]*Attachment
-		var evicted [workers]atomic.Int32
+		var detached [workers]atomic.Int32
 		begin := make(chan struct{})
 		var work sync.WaitGroup
 		for i := range workers {
 			work.Go(func() {
 				<-begin
 				a := s.Attach(AttachOptions{
-					Cursor:  stream.CursorOptions{Block: true, Ready: func() {}},
-					Evicted: func() { evicted[i].Add(1) },
+					Cursor:     stream.CursorOptions{Block: true, Ready: func() {}},
+					OnDetached: func() { detached[i].Add(1) },
 				})
 				if i%2 == 0 {
 					a.Take()
@@ -39,9 +39,9 @@ func TestConcurrentTake(t *testing.T) {
 		work.Wait()
 		remaining := 0
 		for i, a := range all {
-			n := evicted[i].Load()
+			n := detached[i].Load()
 			if n > 1 {
-				t.Fatalf("evicted %d times", n)
+				t.Fatalf("detached %d times", n)
 			}
 			if n == 0 {
 				remaining++
@@ -56,19 +56,19 @@ func TestConcurrentTake(t *testing.T) {
 	ended(t, s)
 }
 
-// TestAFailedStartEvicts checks that a failed start detaches all attachments.
-func TestAFailedStartEvicts(t *testing.T) {
+// TestAFailedStartDetaches checks that a failed start detaches all attachments.
+func TestAFailedStartDetaches(t *testing.T) {
 	r := registry(t, Options{})
 	spec := sh("a", "")
 	spec.Program.Argv = []string{"/nonexistent"}
 	s := reserve(t, r, spec)
-	evicted := 0
-	s.Attach(AttachOptions{Cursor: stream.CursorOptions{Ready: func() {}}, Evicted: func() { evicted++ }})
+	detached := 0
+	s.Attach(AttachOptions{Cursor: stream.CursorOptions{Ready: func() {}}, OnDetached: func() { detached++ }})
 	var spawn *process.SpawnError
 	if err := s.Start(); !errors.As(err, &spawn) || !errors.Is(s.View().Failure, spawn) {
 		t.Errorf("%v, %v", err, s.View().Failure)
 	}
-	if evicted != 1 {
-		t.Errorf("evicted %d times", evicted)
+	if detached != 1 {
+		t.Errorf("detached %d times", detached)
 	}
 }

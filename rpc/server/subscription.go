@@ -107,7 +107,7 @@ func newSubscription(c *conn, s *session.Session, o attachOptions) *subscription
 			// Log.Append calls it, under the lock of the log.
 			Ready: func() { c.update(func(st *connStatus) { st.schedule(sub) }) },
 		},
-		Evicted: func() { c.detachedBySession(sub) },
+		OnDetached: func() { c.detachedBySession(sub) },
 	})
 	return sub
 }
