@@ -40,7 +40,7 @@ func (a *Attachment) Next() (stream.Item, bool) { return a.cursor.Next() }
 func (a *Attachment) Ack(seq int64) { a.cursor.Ack(seq) }
 
 // Take detaches all other attachments, and calls their OnDetached. If a itself is detached already,
-// it has no effect; so of two concurrent calls, one attachment remains.
+// it has no effect, so one attachment remains after two concurrent calls.
 func (a *Attachment) Take() {
 	s := a.session
 	var others []*Attachment

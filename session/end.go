@@ -34,7 +34,7 @@ import (
 //	                     │               │ the pipes are closed, or drainGrace has passed
 //	                     ▼               │
 //	                  sweeping ◀─────────┘
-//	                     │ the rest of the tree is dead, the rest of the output is read,
+//	                     │ the rest of the tree has ended, the rest of the output is read,
 //	                     │ the command is reaped
 //	                     ▼
 //	                   done: the record is in the log
@@ -55,7 +55,7 @@ const (
 	killWait = 2 * time.Second
 )
 
-// endPhase is how far the end of a session has got. The phases have the order of their numbers.
+// endPhase is how far the end of a session has got. A later phase has a larger number.
 type endPhase uint8
 
 const (
@@ -120,7 +120,8 @@ func (e *ending) mayWait() bool {
 	return false
 }
 
-// interruptWait is called by update. It ends the supervisor's wait if the phase does not permit it.
+// interruptWait is called by every update. If the phase no longer permits the supervisor to wait,
+// it cancels the context of waitIn, which ends the wait.
 func (e *ending) interruptWait() {
 	if e.interrupt != nil && !e.mayWait() {
 		e.interrupt()
@@ -195,7 +196,8 @@ func (s *Session) hasExited() bool {
 	return !alive && err == nil
 }
 
-// requestEnd is called in update. HasExited is what the method hasExited returned before.
+// requestEnd is called in update. hasExited is the result of s.hasExited, which cannot be called
+// with the lock held.
 func (s *Session) requestEnd(st *sessionStatus, cause Cause, grace time.Duration, hasExited bool) {
 	e := &st.end
 	if s.firstSignal(e) == syscall.SIGKILL {
@@ -236,7 +238,7 @@ func (s *Session) signalEnd(st *sessionStatus) {
 		s.appendChange(st, "canceled")
 	}
 	if e.grace > 0 {
-		e.unsent = s.firstSignal(e)
+		e.unsent = s.firstSignal(e) // Session.update sends it
 	}
 	s.shortenGrace(e, e.grace)
 }
@@ -264,7 +266,7 @@ func (s *Session) shortenGrace(e *ending, grace time.Duration) {
 }
 
 // graceExpired runs when the grace has passed. It sends SIGKILL, unless the command has exited:
-// then the sweep does, which knows what is left of the tree.
+// then sweep sends it to what is left of the tree.
 func (s *Session) graceExpired() {
 	s.signaling.Lock()
 	defer s.signaling.Unlock()
@@ -351,8 +353,8 @@ func (s *Session) awaitTree(p tree) {
 	p.AwaitTree(ctx)
 }
 
-// waitIn returns a context for a wait of the supervisor in the phase to which enter moves the end.
-// The context is done when that phase does not permit the wait any more.
+// waitIn calls enter, which may advance the phase, and returns a context for a wait of the
+// supervisor in that phase. The context is done when mayWait is false: see interruptWait.
 func (s *Session) waitIn(enter func(*ending)) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.update(func(st *sessionStatus) {
@@ -362,8 +364,8 @@ func (s *Session) waitIn(enter func(*ending)) (context.Context, context.CancelFu
 	return ctx, cancel
 }
 
-// noteExit moves the end to exited, and returns its cause. After it has returned, no other
-// goroutine sends the tree a signal.
+// noteExit advances the phase to exited, and returns the cause of the end. After it has returned,
+// no other goroutine sends a signal to the tree.
 func (s *Session) noteExit() (cause Cause) {
 	s.signaling.Lock() // a resume that led to the exit is in the log before it
 	s.update(func(st *sessionStatus) {
@@ -377,7 +379,7 @@ func (s *Session) noteExit() (cause Cause) {
 		cause = st.end.cause
 	})
 	s.signaling.Unlock()
-	s.signals.Wait()
+	s.signals.Wait() // those of updates that have released the lock and have not locked signaling yet
 	return cause
 }
 
@@ -447,5 +449,5 @@ func (s *Session) complete(exit process.Exit, swept process.SweepResult, took ti
 		e.advance(done)
 		st.move(Ended)
 	})
-	close(s.done)
+	close(s.done) // wakes those that wait for Done: requests for the record, and shutdowns
 }

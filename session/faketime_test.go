@@ -34,7 +34,7 @@ type fakeTree struct {
 	exitOnce, deadOnce sync.Once
 }
 
-// fakeSession returns a session that runs a fake tree. Change, if not nil, changes the spec and the
+// fakeSession returns a session that runs a fake tree. change, if not nil, changes the spec and the
 // tree.
 func fakeSession(t *testing.T, r *Registry, id string, change func(*Spec, *fakeTree)) (*Session, *fakeTree) {
 	t.Helper()

@@ -171,7 +171,7 @@ func start(t testing.TB, r *Registry, spec Spec) *Session {
 	return s
 }
 
-// run starts a script in a registry of its own. Change, if not nil, changes the spec.
+// run starts a script in a registry of its own. change, if not nil, changes the spec.
 func run(t testing.TB, script string, change func(*Spec)) *Session {
 	t.Helper()
 	spec := sh("session", script)

@@ -72,7 +72,7 @@ func (b *blockedDeadlines) add(d *stream.Deadline) {
 	}
 }
 
-// set is the log's OnBlocked.
+// set is LogOptions.OnBlocked. It is called with the log's lock held.
 func (b *blockedDeadlines) set(blocked bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -74,7 +74,7 @@ type Registry struct {
 	draining  bool
 	survivors int // processes that outlived their session, of all sessions
 	closed    bool
-	idle      chan struct{} // closed when draining and no session runs
+	idle      chan struct{} // closed when draining and no session runs; Shutdown waits for it
 }
 
 // retained is an ended session.

@@ -15,17 +15,17 @@ type Session struct {
 	log     *stream.Log
 	stdin   stdin
 
-	// signaling is held while signals are sent to the tree. It is locked before mu, which is not
-	// held meanwhile, because finding the processes of a tree takes time and a pause waits until
-	// they have stopped.
+	// signaling is held while signals are sent to the tree, which takes time: the processes of the
+	// tree are listed, and a pause waits until they have stopped. mu is not held during that time.
+	// Where both are locked, signaling is locked first.
 	signaling sync.Mutex
 	signals   sync.WaitGroup // signals that the state permitted and that are being sent
 
 	mu     sync.Mutex
 	status sessionStatus
 
-	ready chan struct{} // closed when the command runs or the start has failed
-	done  chan struct{} // closed when the record exists or the start has failed
+	ready chan struct{} // closed by run or fail, see Ready
+	done  chan struct{} // closed by complete or fail, see Done
 
 	// The deadlines are set before ready is closed and do not change.
 	timeout       *stream.Deadline
@@ -45,15 +45,15 @@ func newSession(r *Registry, spec Spec) *Session {
 		Keep:      spec.Capture,
 		KeepHead:  spec.CaptureHead,
 		Budget:    r.budget,
-		OnBlocked: s.blocked.set,
+		OnBlocked: s.blocked.set, // holds deadlines; called with the log's lock held
 	})
 	s.status.end.grace = spec.Grace
 	return s
 }
 
-// update is the only way to change a session's status. F is called with the session's lock held; it
-// may append to the log, and must not block or send signals. If f has begun the end, update sends
-// the first signal after it has released the lock.
+// update is the only way to change a session's status. f is called with Session.mu held; it may
+// append to the log, and must not block or send signals. If f has set ending.unsent, update sends
+// that signal to the tree after it has released mu, and returns when it is sent.
 func (s *Session) update(f func(*sessionStatus)) {
 	if p, signal := s.change(f); p != nil {
 		s.signaling.Lock()
@@ -63,15 +63,15 @@ func (s *Session) update(f func(*sessionStatus)) {
 	}
 }
 
-// change is the part of update under the lock. It returns the signal to send, and the process; nil
-// if there is none.
+// change is the part of update with mu held. It returns the signal to send and the tree to send it
+// to, or nil if there is no signal to send.
 func (s *Session) change(f func(*sessionStatus)) (p tree, signal syscall.Signal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := &s.status
 	f(st)
 	st.check()
-	st.end.interruptWait()
+	st.end.interruptWait() // ends a wait of the supervisor that the new phase does not permit
 	if signal = st.end.unsent; signal != 0 {
 		st.end.unsent = 0
 		s.signals.Add(1)

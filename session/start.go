@@ -67,7 +67,7 @@ func (s *Session) Begin() {
 	case ended:
 		cancel()
 		s.fail(errEndRequested, true)
-	case attempt.Prepare(): // a goroutine would cost 2 % of the time of a short command
+	case attempt.Prepare(): // cannot block; a goroutine would cost 2 % of the time of a short command
 		s.start(ctx, cancel, attempt)
 	default:
 		s.setStartTimeout()
@@ -126,12 +126,12 @@ func (s *Session) run(p *process.Process) {
 	s.startDeadlines(func() bool { return hasUnread(p) })
 	s.openStdin(p)
 	s.setRunning(p, p.Started())
-	s.reg.supervise(s, p)
-	close(s.ready)
+	s.reg.supervise(s, p) // a goroutine: waits for the exit
+	close(s.ready)        // wakes the requests that wait for the start
 	s.runDeferred()
 }
 
-// startDeadlines starts the deadlines of the command. HasUnread reports whether there is output
+// startDeadlines starts the deadlines of the command. hasUnread reports whether there is output
 // that was not read yet.
 func (s *Session) startDeadlines(hasUnread func() bool) {
 	s.timeout = stream.NewDeadline(s.spec.Timeout, func() { s.End(TimedOut, nil) })
@@ -202,8 +202,8 @@ func (s *Session) Discard() {
 	}
 }
 
-// fail ends a session whose command does not run. Returned says that the start has returned: then
-// the session is removed from the registry and its slot is released.
+// fail ends a session whose command does not run. If returned is true, Attempt.Start has returned
+// or was not called: then the session is removed from the registry and its slot is released.
 func (s *Session) fail(why error, returned bool) {
 	release, failed := false, false
 	var attached []*Attachment
@@ -236,7 +236,8 @@ func (s *Session) fail(why error, returned bool) {
 }
 
 // AfterStart defers f until the start has succeeded or failed, after the functions that were
-// deferred before. It returns false if that is over already: f is not called then. F must not wait.
+// deferred before. It returns false if all of them were called already: then f is not called. f
+// must not wait.
 func (s *Session) AfterStart(f func()) (deferred bool) {
 	s.update(func(st *sessionStatus) {
 		if deferred = !st.start.deferredDone; deferred {

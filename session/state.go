@@ -83,7 +83,7 @@ type Record struct {
 // sessionStatus is the data of a session that changes. Session.mu protects it, and only
 // Session.update changes it.
 type sessionStatus struct {
-	state      State
+	state      State // as clients see it, except while a failed start has not returned: see View
 	start      starting
 	end        ending
 	proc       tree // nil until the command runs
@@ -111,7 +111,7 @@ func (st *sessionStatus) check() {
 	case st.state.Live() && st.proc == nil:
 		panic("session: live without a process")
 	case (st.state == Ended) != (st.record != nil || st.start.failure != nil):
-		panic("session: ended without a record or failure, or the other way round")
+		panic(fmt.Sprintf("session: state %v with record %v and failure %v", st.state, st.record, st.start.failure))
 	}
 	st.end.check(st)
 }

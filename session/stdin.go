@@ -48,9 +48,10 @@ type Write struct {
 	eof    bool
 }
 
-// Write submits data for the stdin of the process. Eof closes stdin after the data; on a terminal
-// it types the eof key. Offset, if not nil, is where data begins in the input: bytes that were
-// accepted already are skipped. Write does not wait. Write.Err is a *StdinError or an *OffsetError.
+// Write submits data for the stdin of the process. If eof is true, it closes stdin after the data;
+// on a terminal it types the eof key. offset, if not nil, is where data begins in the input: bytes
+// that were accepted already are skipped. Write does not wait. Write.Err is a *StdinError or an
+// *OffsetError.
 func (s *Session) Write(data []byte, offset *int64, eof bool) *Write {
 	w := &Write{Done: make(chan struct{}), data: data, offset: offset, eof: eof}
 	q := &s.stdin
@@ -102,7 +103,8 @@ func (q *stdin) accepted() int64 {
 	return q.total
 }
 
-// shut closes the file, refuses what was not accepted, and waits for the feeder.
+// shut closes the file, refuses the writes that were not accepted, and waits for the goroutine of
+// feed.
 func (q *stdin) shut(why string) {
 	q.mu.Lock()
 	q.refuse(why)
@@ -144,8 +146,8 @@ func (q *stdin) admit() {
 	q.waiting = nil
 }
 
-// check returns how many bytes of a write were accepted already. A write that was accepted
-// completely is not an error even if stdin is closed since: it is a retry after its reply was lost.
+// check returns how many bytes of a write were accepted before. If all were, the write is a retry
+// of one whose reply was lost; then it is no error that stdin is closed.
 func (q *stdin) check(w *Write) (skip int64, err error) {
 	if w.offset != nil {
 		skip = min(q.total-*w.offset, int64(len(w.data)))
