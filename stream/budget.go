@@ -17,7 +17,7 @@ type Budget struct {
 	used    atomic.Int64
 	reclaim func()
 
-	mu      sync.Mutex // the last in the lock order; it may be locked while a log's lock is held
+	mu      sync.Mutex // may be locked while a log's lock is held; no other lock is taken under it
 	waiting list.List  // of *budgetWaiter, first in, first out
 }
 
@@ -25,7 +25,7 @@ type Budget struct {
 type budgetWaiter struct {
 	budget  *Budget
 	element *list.Element // nil after the grant
-	granted chan struct{} // closed by grant
+	granted chan struct{} // closed by grant: waitOnce continues
 }
 
 // NewBudget returns a budget of limit bytes. An append that finds the budget exceeded calls

@@ -23,7 +23,7 @@ type Ends struct {
 	Truncated  bool  // Omitted is not 0, or a line of Head or Tail was truncated
 }
 
-// Capture returns copies of at most oldest and newest bytes of each kind of output. Oldest is
+// Capture returns copies of at most oldest and newest bytes of each kind of output. oldest is
 // bounded by [LogOptions.KeepHead]; if that is 0, Head is empty and Tail is exactly the newest
 // bytes. Otherwise Head ends with a line and Tail begins with one, if a line ends within 4 KiB of
 // the cut.
@@ -68,7 +68,7 @@ func (l *Log) ends(kind Kind, oldest, newest int64) Ends {
 }
 
 // moveToHead returns how many bytes of tail, at most most, move to an adjacent head: up to the end
-// of the first line, or at least of a character. AtLine reports whether tail begins at the start of
+// of the first line, or at least of a character. atLine reports whether tail begins at the start of
 // a line.
 func moveToHead(tail []byte, most int, atLine bool) int {
 	if atLine {

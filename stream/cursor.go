@@ -35,7 +35,7 @@ type Cursor struct {
 	eventsOnly bool
 	window     int64
 
-	// The log's lock protects all below.
+	// The log's lock protects the fields below.
 	at           position
 	number       int64 // number of the entry that contains at, or of the next one
 	acked        int64
@@ -126,7 +126,7 @@ func (c *Cursor) Pending() bool {
 	return c.seekNext()
 }
 
-// Ack moves the start of the window to seq, if that is later. Seq may be beyond what was read.
+// Ack moves the start of the window to seq, if that is later. seq may be beyond what was read.
 func (c *Cursor) Ack(seq int64) {
 	c.log.mu.Lock()
 	defer c.log.mu.Unlock()

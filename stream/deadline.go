@@ -15,8 +15,8 @@ const (
 
 // Suspended reports whether this process must have been suspended, by SIGSTOP, by the cgroup
 // freezer, or with its virtual machine, because a timer of the duration step that was due at due
-// fires as late as now. The time before says nothing about a peer: it may have been suspended too,
-// or could not be heard.
+// fires only at now. Silence of a peer before now is no evidence: the peer may have been suspended
+// too, and this process has read nothing.
 func Suspended(due, now time.Time, step time.Duration) bool {
 	return now.Sub(due) > min(max(step, minLate), maxLate)
 }
@@ -47,7 +47,7 @@ func NewDeadline(span time.Duration, expire func()) *Deadline {
 }
 
 // NewIdleDeadline starts a countdown that expires when span has passed without activity: without a
-// Touch, and without active returning true. Active, if not nil, reports whether data has arrived
+// Touch, and without active returning true. active, if not nil, reports whether data has arrived
 // that was not read yet; it is called a few times within span, with the deadline's lock held, and
 // must not block.
 //

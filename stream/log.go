@@ -54,7 +54,7 @@ type Log struct {
 
 	mu        sync.Mutex
 	appenders int           // appends that wait for room
-	wakeup    chan struct{} // closed when they are to check again; nil if none waits
+	wakeup    chan struct{} // closed by wakeAppenders; nil if none waits
 	holds     int           // calls of Hold that were not released
 	unblocked bool          // appends no longer wait
 	releasing bool          // release the budget when the last cursor is closed
@@ -196,8 +196,8 @@ func (l *Log) Append(p Piece) {
 	}
 }
 
-// AppendEvent appends the state event that the function event returns, and returns the position
-// after it. It never waits. Event is called with the log's lock held, that position, and the counts
+// AppendEvent appends the state event that event returns, and returns the position after it. It
+// never waits. event is called with the log's lock held, and receives that position and the counts
 // at it; if it returns nil, nothing is appended.
 func (l *Log) AppendEvent(event func(seq int64, counts Counts) any) int64 {
 	l.mu.Lock()
@@ -373,7 +373,8 @@ func (l *Log) push(e entry) {
 }
 
 // trim evicts the oldest entries beyond the bound, but not what a blocking cursor has not read, up
-// to maxOverrun. More is the charge of what is about to be appended.
+// to maxOverrun. more is the charge of the entry that is appended next, 0 if it is in the log
+// already.
 func (l *Log) trim(more int64) {
 	share := l.share()
 	if l.end.charge+more-l.oldest.charge <= share {
@@ -435,7 +436,7 @@ func (l *Log) ReleaseBudget() {
 	l.releaseUnread()
 }
 
-// releaseUnread releases the budget if that was asked for and no cursor is left.
+// releaseUnread releases the budget if ReleaseBudget was called and no cursor is left.
 func (l *Log) releaseUnread() {
 	if l.releasing && len(l.cursors) == 0 {
 		l.releaseCaptured()
@@ -496,7 +497,8 @@ func (l *Log) eventsBefore(seq int64) int64 {
 	return min(next, l.evicted[i-1].before+seq-l.evicted[i-1].seq)
 }
 
-// wakeCursors calls ready of each waiting cursor that reads, or has to skip, the kind.
+// wakeCursors calls CursorOptions.Ready of each waiting cursor that reads the kind, or has to skip
+// it because appends wait for the cursor.
 func (l *Log) wakeCursors(kind Kind) {
 	for _, c := range l.cursors {
 		if c.notify && (kind == Event || !c.eventsOnly || c.block) {

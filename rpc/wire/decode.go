@@ -135,7 +135,7 @@ func within(name string, err error) error {
 	return err
 }
 
-// A decoder decodes valid JSON. All its errors are of type *FieldError.
+// decoder decodes valid JSON. All its errors are of type *FieldError.
 //
 // It is written for the rules of DecodeParams, which need to know whether a member was present,
 // keep only the last of several with one name, accept 1e3 as an integer, and name the field in an

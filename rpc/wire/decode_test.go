@@ -275,9 +275,9 @@ func TestDecodeParamsPanics(t *testing.T) {
 	}
 }
 
-// What strict decoding accepts, encoding/json accepts and decodes to the same, but for two things
-// that it refuses: an earlier value of the same name that is of another type, and integers written
-// as 1.0 or 1e3.
+// FuzzDecodeParams checks that encoding/json accepts what strict decoding accepts, and decodes it
+// to the same value, but for two things that it refuses: an earlier value of the same name that is
+// of another type, and integers written as 1.0 or 1e3.
 func FuzzDecodeParams(f *testing.F) {
 	for _, raw := range []string{
 		`{"name":"\ud83d\ude00","mode":"raw","flag":true,"int":1e2,"float":1.5,"list":["a"],"env":{"A":null}}`,
@@ -316,7 +316,8 @@ func FuzzDecodeParams(f *testing.F) {
 	})
 }
 
-// A string is refused exactly where its UTF-16 has a surrogate without its other half.
+// FuzzLoneSurrogate checks that a string is refused exactly if its UTF-16 has a surrogate without
+// its other half.
 func FuzzLoneSurrogate(f *testing.F) {
 	for _, s := range []string{`caf\udce9`, `\ud83d\ude00`, `\\ud83d`, `\\\ud83d`, `\ud83d\n\ude00`, `\ufffd`, "\ufffd\\ud800", `\uD800\uD800\uDC00`} {
 		f.Add(s)

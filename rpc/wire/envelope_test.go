@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// A parsed is what [ParseMessage] made of a message, in a form that is easy to write down.
+// parsed is what [ParseMessage] made of a message, in a form that is easy to write down.
 type parsed struct {
 	Calls []string // as describe has it
 	Batch bool
@@ -192,7 +192,8 @@ func TestParseUnversioned(t *testing.T) {
 	}
 }
 
-// The last example of §7 has more items than the table's limit.
+// TestParseMessageSpecBatch parses the last example of §7, which has more items than the limit of
+// the table.
 func TestParseMessageSpecBatch(t *testing.T) {
 	got := parse(`[
         {"jsonrpc": "2.0", "method": "sum", "params": [1,2,4], "id": "1"},
@@ -247,7 +248,8 @@ func TestParseMessageAppends(t *testing.T) {
 	}
 }
 
-// A megabyte of small values must not become many megabytes of memory.
+// TestParseMessageAllocatesLittle checks that a megabyte of small values does not become many
+// megabytes of memory.
 func TestParseMessageAllocatesLittle(t *testing.T) {
 	zeros := "[" + strings.Repeat("0,", 1<<19) + "0]"
 	calls := make([]Call, 0, 64)

@@ -41,7 +41,7 @@ func (r Rules) bounds() string {
 	return "is out of range"
 }
 
-// A plan is what the decoder has to know of a type.
+// plan is what the decoder has to know of a type.
 type plan struct {
 	custom bool // a pointer to it is a json.Unmarshaler
 	fields []field

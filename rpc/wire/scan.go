@@ -106,7 +106,7 @@ func hasLoneSurrogate(value []byte) bool {
 	}
 }
 
-// A scanner steps over JSON text (RFC 8259) and checks its grammar. It does not recurse, and
+// scanner steps over JSON text (RFC 8259) and checks its grammar. It does not recurse, and
 // allocates only errors.
 type scanner struct {
 	text    []byte

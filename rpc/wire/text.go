@@ -136,8 +136,8 @@ func textEnd(src []byte) (n int, err error) {
 	}
 }
 
-// An escape is the escape sequence of a byte: up to six bytes of text, the first in the lowest
-// byte, and their number in the highest. It is zero for bytes that need no escape.
+// escape is the escape sequence of a byte: up to six bytes of text, the first in the lowest byte,
+// and their number in the highest. It is zero for bytes that need no escape.
 type escape uint64
 
 func newEscape(text string) escape {
@@ -275,7 +275,7 @@ func move(out *[outWindow]byte, w int, in *[inWindow]byte, r int) {
 	binary.LittleEndian.PutUint64(out[w+8:][:8], b)
 }
 
-// An unescaper is the state of a call of [UnescapeText].
+// unescaper is the state of a call of [UnescapeText].
 type unescaper struct {
 	out     []byte // the decoded text
 	in      []byte // what is still to be read

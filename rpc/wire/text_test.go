@@ -41,7 +41,8 @@ func TestAppendText(t *testing.T) {
 	}
 }
 
-// Every two bytes side by side: no byte may change how its neighbour is judged.
+// TestAppendTextPairs checks every two bytes side by side, because the escape of a byte must not
+// depend on its neighbor.
 func TestAppendTextPairs(t *testing.T) {
 	s := make([]byte, inWindow)
 	for pair := range 1 << 16 {
@@ -274,7 +275,7 @@ func lines(n, length int) []byte {
 	return b
 }
 
-// The inputs that throughput is measured on, each as large as a notification.
+// benchmarkTexts are the inputs that throughput is measured on, each as large as a notification.
 func benchmarkTexts() map[string][]byte {
 	const size = 64 << 10
 	mixed := make([]byte, 0, size)
