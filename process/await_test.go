@@ -46,8 +46,8 @@ func eachContainment(t *testing.T, f func(t *testing.T, h *Host)) {
 	t.Run(string(Group), func(t *testing.T) { f(t, openHost(t, Group)) })
 }
 
-// startOutliving starts a tree whose leader has exited and whose other process runs until the end of the
-// tree's stdin.
+// startOutliving starts a tree whose leader has exited and whose other process runs until the end
+// of the tree's stdin.
 func startOutliving(t *testing.T, h *Host, script string) (*Process, *counting) {
 	t.Helper()
 	spec := sh("exec 3<&0; " + script + " & echo ready")
@@ -84,7 +84,8 @@ func checkReturns(t *testing.T, over <-chan struct{}, p *Process) {
 	}
 }
 
-// A tree that is waited for is checked only when one of its processes has ended.
+// TestAwaitTree checks that a tree that is awaited is checked only when one of its processes has
+// ended.
 func TestAwaitTree(t *testing.T) {
 	for name, script := range map[string]string{
 		"one process":                     "cat <&3",
@@ -116,7 +117,8 @@ func TestAwaitTree(t *testing.T) {
 	}
 }
 
-// Without a free descriptor AwaitTree polls the tree.
+// TestAwaitTreeWithoutDescriptors checks that AwaitTree polls the tree if there is no free
+// descriptor.
 func TestAwaitTreeWithoutDescriptors(t *testing.T) {
 	eachContainment(t, func(t *testing.T, h *Host) {
 		p, tree := startOutliving(t, h, "cat <&3")
@@ -150,7 +152,7 @@ func TestAwaitTreeEndsWithItsContext(t *testing.T) {
 	})
 }
 
-// AwaitTree holds no thread.
+// TestAwaitedTreesHoldNoThreads checks that AwaitTree holds no thread.
 func TestAwaitedTreesHoldNoThreads(t *testing.T) {
 	const trees = 30
 	threads := func() int {

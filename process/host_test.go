@@ -221,7 +221,8 @@ func checkEnd(t *testing.T, h *Host, ways []string, terminate bool) {
 	}
 }
 
-// A process leaves its tree only by changing its mark.
+// TestProcessThatChangesItsMarkLeavesTheTree checks that a process that changes its mark is no
+// longer a member of the tree.
 func TestProcessThatChangesItsMarkLeavesTheTree(t *testing.T) {
 	h := openHost(t, Marker)
 	p := startOn(t, h, Spec{Argv: []string{"bash", "-c", "setsid bash -c 'ulimit -S -R 1000000; echo $$; exec sleep 60' & wait"}, Env: testEnv})
@@ -237,7 +238,8 @@ func TestProcessThatChangesItsMarkLeavesTheTree(t *testing.T) {
 	}
 }
 
-// A process with the mark is found although its parent has changed its own mark.
+// TestMarkerFindsChildOfUnmarkedParent checks that a process with the mark is found although its
+// parent has changed its own mark.
 func TestMarkerFindsChildOfUnmarkedParent(t *testing.T) {
 	h := openHost(t, Marker)
 	p := startOn(t, h, Spec{Argv: []string{"bash", "-c", "setsid bash -c 'sleep 60 & echo $!; ulimit -S -R 1000000; echo $$; exec sleep 60' & read"}, Env: testEnv, Stdin: true})
@@ -257,7 +259,8 @@ const loopingTree = `setsid sh -c 'echo $$; exec sh -c "while :; do :; done"' &
 sh -c 'echo $$; kill -STOP $$; echo woke; exec sleep 60' &
 echo $$; while :; do :; done`
 
-// Pause stops processes that left the group, and Resume continues only those that Pause stopped.
+// TestPauseReachesAllMembers checks that Pause stops processes that left the group, and Resume
+// continues only those that Pause stopped.
 func TestPauseReachesAllMembers(t *testing.T) {
 	eachHost(t, func(t *testing.T, h *Host) {
 		p := startOn(t, h, sh(loopingTree))
@@ -373,7 +376,8 @@ func TestPausedTreeCanBeEnded(t *testing.T) {
 	})
 }
 
-// Processes that leave the kernel session of a terminal are members of the tree.
+// TestTerminalTreeIsContained checks that processes that leave the kernel session of a terminal are
+// members of the tree.
 func TestTerminalTreeIsContained(t *testing.T) {
 	eachHost(t, func(t *testing.T, h *Host) {
 		spec, tag := runawaySpec(t, "fork", "setsid", "double", "ignore", "stay")
@@ -407,7 +411,8 @@ func TestOrphansAreReaped(t *testing.T) {
 	})
 }
 
-// A process that the leader makes its sibling (CLONE_PARENT) is contained and reaped.
+// TestSiblingsOfTheLeader checks that a process that the leader makes its sibling (CLONE_PARENT) is
+// contained and reaped.
 func TestSiblingsOfTheLeader(t *testing.T) {
 	eachHost(t, func(t *testing.T, h *Host) {
 		for range 20 {
@@ -455,8 +460,8 @@ func TestConcurrentTreesLeaveNoProcess(t *testing.T) {
 	})
 }
 
-// Under Cgroup the times are those of all processes of the tree, and not of earlier trees in the
-// same leaf.
+// TestTimesOfTheTree checks that under Cgroup the times are those of all processes of the tree, and
+// not of earlier trees in the same leaf.
 func TestTimesOfTheTree(t *testing.T) {
 	h := openHost(t, Cgroup)
 	file := filepath.Join(t.TempDir(), "go")
@@ -482,7 +487,7 @@ func TestTimesOfTheTree(t *testing.T) {
 	}
 }
 
-// A process that cannot be killed is listed.
+// TestSurvivorsAreListed checks that a process that cannot be killed is listed.
 func TestSurvivorsAreListed(t *testing.T) {
 	own, _ := cgroup.OwnHierarchies()
 	freezer := own.V1["freezer"]
@@ -533,7 +538,8 @@ func TestUnavailable(t *testing.T) {
 	}
 }
 
-// A server that is a member of another server's tree keeps the mark of that server.
+// TestMarkOfAnotherServerIsKept checks that a server that is a member of another server's tree
+// keeps the mark of that server.
 func TestMarkOfAnotherServerIsKept(t *testing.T) {
 	var old unix.Rlimit
 	if err := unix.Prlimit(0, unix.RLIMIT_RTTIME, nil, &old); err != nil {

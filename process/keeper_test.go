@@ -81,8 +81,8 @@ func kill(cmd *exec.Cmd) {
 	_ = cmd.Wait()
 }
 
-// checkKeeperEnds checks that a keeper kills all processes of a dead server, removes its cgroups and its
-// state file, and exits.
+// checkKeeperEnds checks that a keeper kills all processes of a crashed server, removes its cgroups
+// and its state file, and exits.
 func checkKeeperEnds(t *testing.T, keeper int, tag string, groups []string, dir string) {
 	t.Helper()
 	began := time.Now()
@@ -110,7 +110,8 @@ func checkKeeperEnds(t *testing.T, keeper int, tag string, groups []string, dir 
 	reapAdopted(1)
 }
 
-// No process of a tree outlives a server that is killed, without a new server.
+// TestKeeperEndsTreesOfKilledServer checks that no process of a tree outlives a server that is
+// killed, although no new server starts.
 func TestKeeperEndsTreesOfKilledServer(t *testing.T) {
 	eachKeeperContainment(t, func(t *testing.T, kind Containment) {
 		dir := t.TempDir()
@@ -139,7 +140,8 @@ func TestKeeperWithoutStateDirectory(t *testing.T) {
 	})
 }
 
-// When a keeper has ended, another one is started, which receives the present groups.
+// TestKeeperIsRestarted checks that another keeper is started when one has ended, and that it
+// receives the present groups.
 func TestKeeperIsRestarted(t *testing.T) {
 	eachKeeperContainment(t, func(t *testing.T, kind Containment) {
 		dir := t.TempDir()
@@ -154,7 +156,8 @@ func TestKeeperIsRestarted(t *testing.T) {
 	})
 }
 
-// The signals that stop a server do not end its keeper, nor do signals to the server's group.
+// TestKeeperIgnoresSignals checks that the signals that stop a server do not end its keeper, nor do
+// signals to the server's group.
 func TestKeeperIgnoresSignals(t *testing.T) {
 	h, err := Open(Options{Containment: Group, Keeper: true})
 	if err != nil {
@@ -177,7 +180,8 @@ func TestKeeperIgnoresSignals(t *testing.T) {
 	}
 }
 
-// A keeper has none of the server's descriptors, not even those without FD_CLOEXEC.
+// TestKeeperInheritsNoDescriptors checks that a keeper has none of the server's descriptors, not
+// even those without FD_CLOEXEC.
 func TestKeeperInheritsNoDescriptors(t *testing.T) {
 	var leaky [2]int
 	if err := unix.Pipe(leaky[:]); err != nil {
@@ -197,7 +201,8 @@ func TestKeeperInheritsNoDescriptors(t *testing.T) {
 	}
 }
 
-// Close of a Host ends its keeper, and the keeper is no orphan before.
+// TestCloseEndsKeeper checks that Close of a Host ends its keeper, and that the keeper is not an
+// orphan before.
 func TestCloseEndsKeeper(t *testing.T) {
 	eachKeeperContainment(t, func(t *testing.T, kind Containment) {
 		some := len(children())
@@ -227,8 +232,8 @@ func TestCloseEndsKeeper(t *testing.T) {
 	})
 }
 
-// A server that starts while the keeper of a dead server works waits for it, or does the work
-// itself.
+// TestKeeperAndTheNextServer checks that a server that starts while the keeper of a crashed server
+// works waits for it, or does the work itself.
 func TestKeeperAndTheNextServer(t *testing.T) {
 	eachKeeperContainment(t, func(t *testing.T, kind Containment) {
 		for range 2 {
@@ -280,8 +285,8 @@ func enableController(t *testing.T, dir string) string {
 	return all[0]
 }
 
-// If a server has moved into a leaf, its keeper is in that leaf too, and leaves it before it kills
-// and removes it.
+// TestKeeperOfServerInALeaf checks that the keeper of a server that has moved into a leaf is in
+// that leaf too, and leaves it before it kills and removes it.
 func TestKeeperOfServerInALeaf(t *testing.T) {
 	own, _ := cgroup.OwnHierarchies()
 	controller := enableController(t, own.V2)

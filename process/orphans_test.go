@@ -12,8 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Zombies count for the limit of processes, so orphans are reaped while the tree runs.
-func TestDeadOrphansDoNotUseUpTheLimit(t *testing.T) {
+// TestZombiesDoNotUseUpTheLimit checks that orphans are reaped while the tree runs, since zombies
+// count for the limit of processes.
+func TestZombiesDoNotUseUpTheLimit(t *testing.T) {
 	eachHost(t, func(t *testing.T, h *Host) {
 		needs(t, h, Processes)
 		spec := sh(`i=0; while [ $i -lt 100 ]; do (true &); sleep .01; i=$((i+1)); done`)
@@ -27,7 +28,8 @@ func TestDeadOrphansDoNotUseUpTheLimit(t *testing.T) {
 	})
 }
 
-// While orphans exit in thousands, no leader is reaped as an orphan, and all orphans are reaped.
+// TestTreesEndWhileOrphansExit checks that no leader is reaped as an orphan while thousands of
+// orphans exit, and that all orphans are reaped.
 func TestTreesEndWhileOrphansExit(t *testing.T) {
 	h := openHost(t, Marker)
 	storm := startOn(t, h, sh(`while :; do (true &); (true &); done`))
@@ -46,7 +48,8 @@ func TestTreesEndWhileOrphansExit(t *testing.T) {
 	}
 }
 
-// Other code of this process receives SIGCHLD too, also after the host is closed.
+// TestOthersReceiveSIGCHLD checks that other code of this process receives SIGCHLD too, also after
+// the host is closed.
 func TestOthersReceiveSIGCHLD(t *testing.T) {
 	mine := make(chan os.Signal, 1)
 	signal.Notify(mine, unix.SIGCHLD)
@@ -75,7 +78,8 @@ func TestOthersReceiveSIGCHLD(t *testing.T) {
 	}
 }
 
-// A leader that is never reaped becomes an orphan when its Process is closed.
+// TestUnreapedLeaderIsAnOrphan checks that a leader that is never reaped becomes an orphan when its
+// Process is closed.
 func TestUnreapedLeaderIsAnOrphan(t *testing.T) {
 	h := openHost(t, Marker)
 	p, err := h.Start(Spec{Argv: []string{"true"}, Env: testEnv})

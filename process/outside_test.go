@@ -50,8 +50,8 @@ func leave(t testing.TB, h *Host) string {
 
 func bash(script string) Spec { return Spec{Argv: []string{"bash", "-c", script}, Env: testEnv} }
 
-// A leader that has left its tree is signaled, paused and killed, and counts as alive until its
-// exit was observed.
+// TestLeaderOutsideItsTree checks that a leader that has left its tree is signaled, paused and
+// killed, and counts as alive until its exit was observed.
 func TestLeaderOutsideItsTree(t *testing.T) {
 	eachHostWith(t, Options{OnlyParent: true}, func(t *testing.T, h *Host) { // orphans are reaped without a mark too
 		p := startOn(t, h, bash(leave(t, h)+`trap '' TERM; trap 'echo got' USR1; echo ready; while :; do sleep 60 & wait; done`))
@@ -86,7 +86,8 @@ func TestLeaderOutsideItsTree(t *testing.T) {
 	})
 }
 
-// A leader outside of its cgroup that cannot be killed is a survivor.
+// TestUnkillableLeaderOutsideItsCgroup checks that a leader outside of its cgroup that cannot be
+// killed is a survivor.
 func TestUnkillableLeaderOutsideItsCgroup(t *testing.T) {
 	h := openHost(t, Cgroup)
 	p := startOn(t, h, sh(leave(t, h)+`echo ready; exec sleep 600`))
@@ -103,8 +104,8 @@ func TestUnkillableLeaderOutsideItsCgroup(t *testing.T) {
 	}
 }
 
-// A process outside of its cgroup that forks and exits in a loop is missed by most scans. It is
-// ended, or the result says that processes may be left.
+// TestForkingLeaderOutsideItsCgroup checks a process outside of its cgroup that forks and exits in
+// a loop, which most scans miss. It is ended, or the result says that processes may be left.
 func TestForkingLeaderOutsideItsCgroup(t *testing.T) {
 	h := openHost(t, Cgroup)
 	hop := compiled(t, "hop")
@@ -125,7 +126,8 @@ func TestForkingLeaderOutsideItsCgroup(t *testing.T) {
 	}
 }
 
-// Descendants that have left the cgroup of their tree are found by its mark.
+// TestDescendantOutsideItsCgroup checks that descendants that have left the cgroup of their tree
+// are found by its mark.
 func TestDescendantOutsideItsCgroup(t *testing.T) {
 	h := openHost(t, Cgroup)
 	const ignoring = `trap '' TERM; trap 'echo got >&2' USR1; echo $$; while :; do sleep 60 & wait; done`
@@ -163,7 +165,8 @@ func TestDescendantOutsideItsCgroup(t *testing.T) {
 	})
 }
 
-// Resume does not continue a process that was stopped before Pause.
+// TestResumeKeepsStoppedProcesses checks that Resume does not continue a process that was stopped
+// before Pause.
 func TestResumeKeepsStoppedProcesses(t *testing.T) {
 	h := openHost(t, Cgroup)
 	p := startOn(t, h, sh(leave(t, h)+`sleep 600 & echo $!; wait`))
@@ -180,7 +183,8 @@ func TestResumeKeepsStoppedProcesses(t *testing.T) {
 	}
 }
 
-// The kernel's cgroup.kill does not reach a process whose first thread has ended.
+// TestProcessWhoseFirstThreadHasEnded checks that a process whose first thread has ended is killed,
+// although cgroup.kill does not reach it.
 func TestProcessWhoseFirstThreadHasEnded(t *testing.T) {
 	program := compiled(t, "deadmain")
 	eachHost(t, func(t *testing.T, h *Host) {

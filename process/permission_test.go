@@ -12,9 +12,9 @@ import (
 	"testing"
 )
 
-// A process that has changed its user is reported as not signaled, and Pause fails if there is one.
-// The test runs itself as a user without rights; a set-user-ID program makes a process of its trees
-// a process of root.
+// TestProcessOfAnotherUser checks that a process that has changed its user is reported as not
+// signaled, and that Pause fails if there is one. The test runs itself as a user without rights; a
+// set-user-ID program makes a process of its trees a process of root.
 func TestProcessOfAnotherUser(t *testing.T) {
 	const asked = "RUNNEL_TEST_FOREIGN"
 	program := os.Getenv(asked)

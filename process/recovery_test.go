@@ -116,8 +116,8 @@ func TestOpenEndsTreesOfCrashedServer(t *testing.T) {
 	})
 }
 
-// Processes that are found only in cgroups of version 1 are killed, and those cgroups are removed
-// in bounded time.
+// TestOpenEndsLimitedTreesOfCrashedServer checks that processes that are found only in cgroups of
+// version 1 are killed, and those cgroups are removed in bounded time.
 func TestOpenEndsLimitedTreesOfCrashedServer(t *testing.T) {
 	for kind, want := range map[Containment]int{Marker: 100, Group: 50} { // the leaders of a group die with the server
 		t.Run(string(kind), func(t *testing.T) {

@@ -56,8 +56,8 @@ func TestCommandLeadsASession(t *testing.T) {
 	})
 }
 
-// A stop signal of a terminal does not stop a command (POSIX: an orphaned process group), and
-// SIGSTOP does.
+// TestJobControlDoesNotStopACommand checks that a stop signal of a terminal does not stop a command
+// (POSIX: an orphaned process group), and that SIGSTOP does.
 func TestJobControlDoesNotStopACommand(t *testing.T) {
 	p := mustStart(t, sh("trap 'echo woken' USR1; echo ready; while :; do sleep 60 & wait; done"), leader.System())
 	readUntil(t, p.Stdout(), "ready\n")

@@ -160,8 +160,8 @@ func TestStdinNoneIsDevNull(t *testing.T) {
 	}
 }
 
-// A child has the three standard descriptors, which are blocking, and no other ones of this
-// process.
+// TestChildInheritsOnlyStandardDescriptors checks that a child has the three standard descriptors,
+// which are blocking, and no other ones of this process.
 func TestChildInheritsOnlyStandardDescriptors(t *testing.T) {
 	other := mustStart(t, sh("sleep 60"), leader.System())
 	spec := Spec{Argv: []string{"ls", "/proc/self/fd"}, Env: testEnv, Stdin: true}

@@ -143,7 +143,8 @@ func TestSweepEndsRemainingProcesses(t *testing.T) {
 	}
 }
 
-// After Terminate, Sweep waits for the grace period and does not send the stop signal again.
+// TestSweepDoesNotRepeatTheStopSignal checks that after Terminate, Sweep waits for the grace period
+// and does not send the stop signal again.
 func TestSweepDoesNotRepeatTheStopSignal(t *testing.T) {
 	eachKernel(t, func(t *testing.T, sys leader.Kernel) {
 		const script = `asked() { n=x$n; echo $n; }; trap asked TERM; echo $$; while [ "$n" != xx ]; do :; done`
@@ -163,8 +164,8 @@ func TestSweepDoesNotRepeatTheStopSignal(t *testing.T) {
 	})
 }
 
-// An orphan that its new parent does not reap remains in the group as a zombie, which Sweep
-// ignores.
+// TestSweepIgnoresZombies checks that Sweep ignores an orphan that its new parent does not reap and
+// that remains in the group as a zombie.
 func TestSweepIgnoresZombies(t *testing.T) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		t.Skip(err)
@@ -184,7 +185,8 @@ func TestSweepIgnoresZombies(t *testing.T) {
 	})
 }
 
-// A leader that does not exit, such as one that hangs in the kernel, is a survivor.
+// TestSweepReturnsForUnkillableLeader checks that a leader that does not exit, such as one that
+// hangs in the kernel, is a survivor.
 func TestSweepReturnsForUnkillableLeader(t *testing.T) {
 	eachKernel(t, func(t *testing.T, sys leader.Kernel) {
 		p := mustStart(t, sh("exec sleep 60"), sys)
@@ -207,8 +209,8 @@ func TestSweepReturnsForUnkillableLeader(t *testing.T) {
 	})
 }
 
-// If the members cannot be listed, Sweep sends SIGKILL and returns that it is unknown whether any
-// are left, unless signal 0 shows that the group is empty.
+// TestSweepWithoutProcessTable checks that Sweep sends SIGKILL if the members cannot be listed, and
+// returns that it is unknown whether any are left, unless signal 0 shows that the group is empty.
 func TestSweepWithoutProcessTable(t *testing.T) {
 	eachKernel(t, func(t *testing.T, sys leader.Kernel) {
 		sys.Members = func(int) ([]int, error) { return nil, syscall.EMFILE }
@@ -331,8 +333,9 @@ func TestCloseInterruptsWaitExit(t *testing.T) {
 	}
 }
 
-// The number of a leader can be reused after its reap. So every signal by number is to the group of
-// an unreaped leader, and later signals are by its pidfd.
+// TestNoSignalByNumberAfterReap checks that every signal by number is to the group of an unreaped
+// leader, and that later signals are by its pidfd, since the number of a leader can be reused after
+// its reap.
 func TestNoSignalByNumberAfterReap(t *testing.T) {
 	eachKernel(t, func(t *testing.T, sys leader.Kernel) {
 		var sent, byNumber, forbidden atomic.Int64
@@ -375,8 +378,8 @@ func TestNoSignalByNumberAfterReap(t *testing.T) {
 	})
 }
 
-// The pidfd names the group of the leader although its number was reused: here the process table
-// has another group under that number.
+// TestReusedGroupNumberIsIgnored checks that the pidfd names the group of the leader although its
+// number was reused: here the process table has another group under that number.
 func TestReusedGroupNumberIsIgnored(t *testing.T) {
 	if leader.System().SignalGroup == nil {
 		t.Skip("groups cannot be signaled by pidfd")

@@ -41,8 +41,8 @@ func descriptors() int {
 	return len(entries)
 }
 
-// If many trees run, the leaves of the last ones keep no descriptors, and everything else is the
-// same.
+// TestLeafWithoutDescriptors checks that if many trees run, the leaves of the last ones keep no
+// descriptors, and everything else is the same.
 func TestLeafWithoutDescriptors(t *testing.T) {
 	p := openProvider(t)
 	p.subtree.open = maxOpenLeaves
@@ -82,9 +82,8 @@ func TestLeafWithoutDescriptors(t *testing.T) {
 	}
 }
 
-// A command with the rights of the server can leave its leaf and make it a threaded cgroup, which
-// has neither cgroup.procs nor cgroup.kill. The next tree in that leaf is controlled like any
-// other.
+// TestThreadedLeaf checks the next tree in a leaf that a command, with the rights of the server,
+// has left and made a threaded cgroup, which has neither cgroup.procs nor cgroup.kill.
 func TestThreadedLeaf(t *testing.T) {
 	p := openProvider(t)
 	tree := proctest.Start(t, p, "echo $$ >"+p.subtree.Own+"/cgroup.procs; echo $$; exec sleep 60")

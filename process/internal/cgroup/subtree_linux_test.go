@@ -12,7 +12,8 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/proctest"
 )
 
-// A server that is alone in its cgroup moves into a leaf to enable controllers, and moves back.
+// TestServerMovesToEnableControllers checks that a server that is alone in its cgroup moves into a
+// leaf to enable controllers, and moves back.
 func TestServerMovesToEnableControllers(t *testing.T) {
 	if !inOwnCgroup(t, false) {
 		return
@@ -55,7 +56,8 @@ func TestServerMovesToEnableControllers(t *testing.T) {
 	}
 }
 
-// All trees together may have fewer processes than the server.
+// TestTreesAreLimitedBelowTheServer checks that the limit of processes of all trees together is
+// below that of the server.
 func TestTreesAreLimitedBelowTheServer(t *testing.T) {
 	own, err := OwnHierarchies()
 	if err != nil {
@@ -109,7 +111,8 @@ func TestProcessesAllowed(t *testing.T) {
 	}
 }
 
-// A server that shares its cgroup with another process enables no controllers.
+// TestServerDoesNotMoveOthers checks that a server that shares its cgroup with another process
+// enables no controllers.
 func TestServerDoesNotMoveOthers(t *testing.T) {
 	if !inOwnCgroup(t, true) {
 		return
@@ -130,8 +133,8 @@ func TestServerDoesNotMoveOthers(t *testing.T) {
 	}
 }
 
-// Leaves in which memory is counted are not reused: the next one is made ahead of time, and the
-// last one is removed.
+// TestLeavesThatCountMemoryAreNotReused checks that leaves in which memory is counted are not
+// reused: the next one is made ahead of time, and the last one is removed.
 func TestLeavesThatCountMemoryAreNotReused(t *testing.T) {
 	p := openProvider(t)
 	p.subtree.Controllers = append(p.subtree.Controllers, "memory") // only in the subtree, not in the kernel
@@ -152,7 +155,8 @@ func TestLeavesThatCountMemoryAreNotReused(t *testing.T) {
 	}
 }
 
-// A leaf that a command has made unusable is not reused, and if it is, the start is retried.
+// TestUnusableLeafIsNotReused checks that a leaf that a command has made unusable is not reused,
+// and that the start is retried if it is.
 func TestUnusableLeafIsNotReused(t *testing.T) {
 	p := openProvider(t)
 	for name, change := range map[string]string{
@@ -187,8 +191,8 @@ func TestUnusableLeafIsNotReused(t *testing.T) {
 	}
 }
 
-// A command with the rights of the server that removes the cgroups of ended trees does not prevent
-// later starts.
+// TestStartAfterTheSubtreeWasRemoved checks that a command with the rights of the server that
+// removes the cgroups of ended trees does not prevent later starts.
 func TestStartAfterTheSubtreeWasRemoved(t *testing.T) {
 	p := openProvider(t)
 	outputOf(t, p, "echo")

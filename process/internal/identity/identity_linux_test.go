@@ -9,7 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A recovery waits for a shared lock, which a keeper has, and not for an exclusive one.
+// TestLockDeadWaitsForAKeeper checks that a recovery waits for a shared lock, which a keeper has,
+// and not for an exclusive one.
 func TestLockDeadWaitsForAKeeper(t *testing.T) {
 	path := filepath.Join(t.TempDir(), Name(10))
 	open := func() *os.File {

@@ -26,8 +26,8 @@ func (k *Keeper) present() int {
 	return k.process.PID
 }
 
-// A keeper that does not read is killed before the pipe blocks a start, and the next one receives
-// all groups.
+// TestKeeperThatDoesNotRead checks that a keeper that does not read is killed before the pipe
+// blocks a start, and the next one receives all groups.
 func TestKeeperThatDoesNotRead(t *testing.T) {
 	var k Keeper
 	c := &Config{Record: identity.Record{PID: os.Getpid()}, Number: 1}

@@ -115,7 +115,8 @@ func TestWaitEnds(t *testing.T) {
 	}
 }
 
-// A leader that is not in the group with its number is a member, and is signaled.
+// TestLeaderOutsideItsGroup checks that a leader that is not in the group with its number is a
+// member, and is signaled.
 func TestLeaderOutsideItsGroup(t *testing.T) {
 	eachHandle(t, func(t *testing.T, withPidfd bool) {
 		cmd := exec.Command("sleep", "60") // in the group of this process

@@ -15,7 +15,8 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/serverwatch"
 )
 
-// A group whose number belongs to another leader by now is left alone.
+// TestGroupOfAnotherLeader checks that a group is not signaled if its number belongs to another
+// leader by now.
 func TestGroupOfAnotherLeader(t *testing.T) {
 	cmd := exec.Command("sleep", "60")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -40,7 +41,7 @@ func TestGroupOfAnotherLeader(t *testing.T) {
 	}
 }
 
-// The state of another user's server is left alone.
+// TestStateOfAnotherUser checks that the state file of another user's server is ignored.
 func TestStateOfAnotherUser(t *testing.T) {
 	if os.Geteuid() == 0 {
 		t.Skip("root may read all files")
@@ -54,7 +55,8 @@ func TestStateOfAnotherUser(t *testing.T) {
 	}
 }
 
-// Other files in the state directory are left alone, and so is a cgroup with another name.
+// TestRecoverIgnoresOtherFiles checks that Recover ignores other files in the state directory, and
+// cgroups with other names.
 func TestRecoverIgnoresOtherFiles(t *testing.T) {
 	dir := t.TempDir()
 	victim := filepath.Join(t.TempDir(), "victim")

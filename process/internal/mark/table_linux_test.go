@@ -34,8 +34,8 @@ func openProvider(t *testing.T, all bool) *Provider {
 	return p
 }
 
-// A leader that changes its mark and exits before its fork has returned is not reaped as an orphan,
-// though all unmarked children are orphans.
+// TestLeaderIsNoOrphanDuringItsFork checks that a leader that changes its mark and exits before its
+// fork has returned is not reaped as an orphan, though all unmarked children are orphans.
 func TestLeaderIsNoOrphanDuringItsFork(t *testing.T) {
 	table := openProvider(t, true).table
 	bash, err := exec.LookPath("bash")
@@ -60,8 +60,8 @@ func TestLeaderIsNoOrphanDuringItsFork(t *testing.T) {
 	table.Release(mark)
 }
 
-// The process id of a leader that was reaped may be that of another leader when its tree is
-// released.
+// TestReleaseKeepsAnotherLeader checks the release of a tree whose leader was reaped and whose
+// process id is that of another leader by now.
 func TestReleaseKeepsAnotherLeader(t *testing.T) {
 	const pid, first, second = 1234, 1, 2
 	table := &Table{enabled: true, marks: true, trees: map[uint64]treeEntry{first: {leader: pid}}, forked: map[int]uint64{pid: first}}
@@ -87,8 +87,8 @@ func zombies() (n int) {
 	return n
 }
 
-// When many orphans exit at once, the locks are released after each batch, and the tree is still
-// found to have no processes.
+// TestReapingReleasesLocksAfterABatch checks that the locks are released after each batch when many
+// orphans exit at once, and that the tree is still found to have no processes.
 func TestReapingReleasesLocksAfterABatch(t *testing.T) {
 	p := openProvider(t, false)
 	p.table.stopReaper()
@@ -110,7 +110,8 @@ func TestReapingReleasesLocksAfterABatch(t *testing.T) {
 	}
 }
 
-// SIGCHLD is requested only while there may be orphans.
+// TestReaperListensWhileThereMayBeOrphans checks that SIGCHLD is requested only while there may be
+// orphans.
 func TestReaperListensWhileThereMayBeOrphans(t *testing.T) {
 	p := openProvider(t, false)
 	listens := func() bool { return p.table.reaper.listening.Load() }

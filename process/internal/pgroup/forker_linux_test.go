@@ -12,7 +12,8 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/proctest"
 )
 
-// A leader is killed when the forking thread ends, as at the exit of this process, and not before.
+// TestLeadersAreKilledWhenTheForkingThreadEnds checks that a leader is killed when the forking
+// thread ends, as at the exit of this process, and not before.
 func TestLeadersAreKilledWhenTheForkingThreadEnds(t *testing.T) {
 	for range 20 {
 		p := New(leader.System(), mark.NewUnmarkedTable(false), untracked{})
