@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	// keeperWait is how long a new server waits for the keeper of a dead one.
+	// keeperWait is how long a new server waits for the keeper of a crashed one.
 	keeperWait = 5 * time.Second
 	lockPause  = time.Millisecond // between two attempts to lock the file
 )
@@ -134,10 +134,10 @@ func List(stateDir string) (map[uint64]string, error) {
 	return files, nil
 }
 
-// OpenDead opens and locks the state file of a server that has exited, and reads its record. ok is
-// false if the server runs, another process handles the file, or it belongs to another user. It
-// waits at most five seconds for the keeper of the dead server.
-func OpenDead(path string, number uint64) (dead *Identity, ok bool, err error) {
+// OpenCrashed opens and locks the state file of a server that has exited, and reads its record. ok
+// is false if the server runs, another process handles the file, or it belongs to another user. It
+// waits at most five seconds for the keeper of the crashed server.
+func OpenCrashed(path string, number uint64) (crashed *Identity, ok bool, err error) {
 	f, err := openFile(path)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return nil, false, nil
@@ -145,22 +145,22 @@ func OpenDead(path string, number uint64) (dead *Identity, ok bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	if !lockDead(f) || !isAt(f, path) {
+	if !lockCrashed(f) || !isAt(f, path) {
 		_ = f.Close()
 		return nil, false, nil
 	}
-	dead = &Identity{Number: number, file: f}
-	_ = json.NewDecoder(f).Decode(&dead.Record) // remains zero if the server exited before it wrote the record
-	return dead, true, nil
+	crashed = &Identity{Number: number, file: f}
+	_ = json.NewDecoder(f).Decode(&crashed.Record) // remains zero if the server exited before it wrote the record
+	return crashed, true, nil
 }
 
 // ThisBoot reports whether the server has run since the last boot of this machine. What it has left
 // does not survive a boot.
 func (r *Record) ThisBoot() bool { return r.Boot == procfs.BootID() }
 
-// LockShared takes a shared lock on the state file of a dead server, so that a new server waits for
-// its keeper. ok is false if another server has the lock. If there is no state file, no lock is
-// needed: to end leftovers twice does no harm.
+// LockShared takes a shared lock on the state file of a crashed server, so that a new server waits
+// for its keeper. ok is false if another server has the lock. If there is no state file, no lock is
+// needed: ending the leftover processes twice does no harm.
 func LockShared(path string) (unlock func(), ok bool) {
 	f, err := openFile(path)
 	if err != nil {
@@ -173,9 +173,9 @@ func LockShared(path string) (unlock func(), ok bool) {
 	return func() { _ = f.Close() }, true
 }
 
-// lockDead locks the file of a dead server. It returns false if another server has the lock, and
-// waits for a keeper.
-func lockDead(f *os.File) bool {
+// lockCrashed locks the file of a crashed server. It returns false if another server has the lock,
+// and waits for a keeper.
+func lockCrashed(f *os.File) bool {
 	for end := time.Now().Add(keeperWait); time.Now().Before(end); time.Sleep(lockPause) {
 		if flock(f, unix.LOCK_EX) == nil {
 			return true

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestLockDeadWaitsForAKeeper checks that a recovery waits for a shared lock, which a keeper has,
-// and not for an exclusive one.
-func TestLockDeadWaitsForAKeeper(t *testing.T) {
+// TestLockCrashedWaitsForAKeeper checks that a recovery waits for a shared lock, which a keeper
+// has, and not for an exclusive one.
+func TestLockCrashedWaitsForAKeeper(t *testing.T) {
 	path := filepath.Join(t.TempDir(), Name(10))
 	open := func() *os.File {
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
@@ -25,26 +25,26 @@ func TestLockDeadWaitsForAKeeper(t *testing.T) {
 	if err := flock(server, unix.LOCK_EX); err != nil {
 		t.Fatal(err)
 	}
-	if lockDead(next) {
-		t.Error("lockDead returns true for a server that runs")
+	if lockCrashed(next) {
+		t.Error("lockCrashed returns true for a server that runs")
 	}
 	if err := flock(server, unix.LOCK_SH); err != nil {
 		t.Fatal(err)
 	}
 	got := make(chan bool)
-	go func() { got <- lockDead(next) }()
+	go func() { got <- lockCrashed(next) }()
 	select {
 	case <-got:
-		t.Fatal("lockDead does not wait")
+		t.Fatal("lockCrashed does not wait")
 	case <-time.After(10 * lockPause):
 	}
 	_ = server.Close()
 	if !<-got {
-		t.Error("lockDead returns false after the keeper has unlocked the file")
+		t.Error("lockCrashed returns false after the keeper has unlocked the file")
 	}
 }
 
-func TestOpenDeadIgnoresLivingServer(t *testing.T) {
+func TestOpenCrashedIgnoresRunningServer(t *testing.T) {
 	dir := t.TempDir()
 	var server Identity
 	if err := server.Open(dir); err != nil {
@@ -58,15 +58,15 @@ func TestOpenDeadIgnoresLivingServer(t *testing.T) {
 	if err != nil || len(files) != 1 || filepath.Base(path) != server.Name() {
 		t.Fatalf("List() = %v, %v", files, err)
 	}
-	if _, ok, err := OpenDead(path, server.Number); ok || err != nil {
-		t.Errorf("OpenDead of a living server: %v, %v", ok, err)
+	if _, ok, err := OpenCrashed(path, server.Number); ok || err != nil {
+		t.Errorf("OpenCrashed of a running server: %v, %v", ok, err)
 	}
 	server.Close(false)
-	dead, ok, err := OpenDead(path, server.Number)
-	if !ok || err != nil || dead.Record.PID != os.Getpid() || !dead.Record.ThisBoot() || len(dead.Record.Cgroups) != 1 {
-		t.Fatalf("OpenDead of a dead server: %+v, %v, %v", dead, ok, err)
+	crashed, ok, err := OpenCrashed(path, server.Number)
+	if !ok || err != nil || crashed.Record.PID != os.Getpid() || !crashed.Record.ThisBoot() || len(crashed.Record.Cgroups) != 1 {
+		t.Fatalf("OpenCrashed of a crashed server: %+v, %v, %v", crashed, ok, err)
 	}
-	dead.Close(true)
+	crashed.Close(true)
 	if files, _ := List(dir); len(files) > 0 {
 		t.Errorf("left: %v", files)
 	}

@@ -28,11 +28,11 @@ type Server struct {
 	Groups  []serverwatch.Group // process groups and kernel sessions that it may have left
 }
 
-// Recovery is what Recover has found: dead servers, processes of theirs that it ended, and those
+// Recovery is what Recover has found: crashed servers, processes of theirs that it ended, and those
 // that it could not end.
 type Recovery struct{ Servers, Processes, Left int }
 
-// Recover ends what dead servers have left whose state files are in a directory, and removes the
+// Recover ends what crashed servers have left whose state files are in a directory, and removes the
 // files. There is no grace period.
 func Recover(stateDir string) (r Recovery, err error) {
 	files, err := identity.List(stateDir)
@@ -48,20 +48,20 @@ func Recover(stateDir string) (r Recovery, err error) {
 }
 
 func recoverOne(path string, number uint64, r *Recovery) error {
-	dead, ok, err := identity.OpenDead(path, number)
+	crashed, ok, err := identity.OpenCrashed(path, number)
 	if !ok {
 		return err
 	}
 	left := 0
-	if dead.Record.ThisBoot() {
+	if crashed.Record.ThisBoot() {
 		r.Servers++
-		s := Server{Number: number, Cgroups: dead.Record.Cgroups}
+		s := Server{Number: number, Cgroups: crashed.Record.Cgroups}
 		killed := 0
 		killed, left = s.End()
 		r.Processes += killed
 		r.Left += left
 	}
-	dead.Close(left == 0)
+	crashed.Close(left == 0)
 	return nil
 }
 
