@@ -91,7 +91,7 @@ type ending struct {
 	unsent    syscall.Signal // signal that update has to send to the tree; 0 is none
 	grace     time.Duration  // between the first signal and SIGKILL
 	killAt    time.Time      // when the grace passes, if timer is set
-	timer     *time.Timer    // calls graceExpired at killAt, then abandons a command that SIGKILL does not end
+	timer     *time.Timer    // calls graceExpired at killAt, and later Process.Abandon
 	graceOver bool           // killAt has passed
 	skipDrain bool           // draining does not wait (any more)
 	escalated bool           // SIGKILL was sent
@@ -379,7 +379,8 @@ func (s *Session) noteExit() (cause Cause) {
 		cause = st.end.cause
 	})
 	s.signaling.Unlock()
-	s.signals.Wait() // those of updates that have released the lock and have not locked signaling yet
+	// Some updates may have released the lock, and not have locked signaling yet.
+	s.signals.Wait()
 	return cause
 }
 

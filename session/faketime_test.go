@@ -30,8 +30,9 @@ type fakeTree struct {
 	mu     sync.Mutex
 	record []string
 
-	exit, dead         chan struct{} // closed when the command has exited, and when the descendants have
-	exitOnce, deadOnce sync.Once
+	exit                      chan struct{} // closed when the command has exited
+	descendantsExited         chan struct{} // closed when the descendants have exited
+	exitOnce, descendantsOnce sync.Once
 }
 
 // fakeSession returns a session that runs a fake tree. change, if not nil, changes the spec and the
@@ -39,10 +40,10 @@ type fakeTree struct {
 func fakeSession(t *testing.T, r *Registry, id string, change func(*Spec, *fakeTree)) (*Session, *fakeTree) {
 	t.Helper()
 	f := &fakeTree{
-		begin:   time.Now(),
-		exit:    make(chan struct{}),
-		dead:    make(chan struct{}),
-		readers: &readers{done: make(chan struct{})},
+		begin:             time.Now(),
+		exit:              make(chan struct{}),
+		descendantsExited: make(chan struct{}),
+		readers:           &readers{done: make(chan struct{})},
 	}
 	spec := Spec{ID: id, Owner: "me", Grace: 2 * time.Second}
 	if change != nil {
@@ -62,7 +63,7 @@ func fakeSession(t *testing.T, r *Registry, id string, change func(*Spec, *fakeT
 	close(s.ready)
 	r.wg.Go(func() { // as Session.supervise does
 		<-f.exit
-		go func() { <-f.dead; close(f.readers.done) }() // the readers get the end of the pipes
+		go func() { <-f.descendantsExited; close(f.readers.done) }() // the readers get the end of the pipes
 		s.afterExit(f, f.readers, nil)
 	})
 	return s, f
@@ -76,7 +77,7 @@ func (f *fakeTree) log(what string) {
 
 func (f *fakeTree) end() { f.exitOnce.Do(func() { close(f.exit) }) }
 
-func (f *fakeTree) endDescendants() { f.deadOnce.Do(func() { close(f.dead) }) }
+func (f *fakeTree) endDescendants() { f.descendantsOnce.Do(func() { close(f.descendantsExited) }) }
 
 func isClosed(c <-chan struct{}) bool {
 	select {
@@ -92,7 +93,7 @@ func (f *fakeTree) PGID() int                               { return 1234 }
 func (f *fakeTree) Containment() process.Containment        { return process.Group }
 func (f *fakeTree) EnforcedLimits() []process.EnforcedLimit { return nil }
 func (f *fakeTree) Exited() bool                            { return isClosed(f.exit) }
-func (f *fakeTree) Alive() (bool, error)                    { return !f.Exited() || !isClosed(f.dead), nil }
+func (f *fakeTree) Alive() (bool, error)                    { return !f.Exited() || !isClosed(f.descendantsExited), nil }
 func (f *fakeTree) Pause() error                            { f.log("pause"); return nil }
 func (f *fakeTree) Resume() error                           { f.log("resume"); return nil }
 func (f *fakeTree) Close()                                  {}
@@ -126,18 +127,18 @@ func (f *fakeTree) Abandon() {
 
 func (f *fakeTree) AwaitTree(ctx context.Context) {
 	select {
-	case <-f.dead:
+	case <-f.descendantsExited:
 	case <-ctx.Done():
 	}
 }
 
 func (f *fakeTree) Sweep(ctx context.Context, grace time.Duration) (r process.SweepResult) {
-	if isClosed(f.dead) {
+	if isClosed(f.descendantsExited) {
 		return r
 	}
 	f.log("sweep")
 	select {
-	case <-f.dead:
+	case <-f.descendantsExited:
 	case <-ctx.Done():
 		r.Escalated = true
 	case <-time.After(grace):

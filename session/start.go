@@ -67,7 +67,7 @@ func (s *Session) Begin() {
 	case ended:
 		cancel()
 		s.fail(errEndRequested, true)
-	case attempt.Prepare(): // cannot block; a goroutine would cost 2 % of the time of a short command
+	case attempt.Prepare(): // a goroutine would cost 2 % of a short command's time
 		s.start(ctx, cancel, attempt)
 	default:
 		s.setStartTimeout()
@@ -115,7 +115,8 @@ func (s *Session) accept() (accepted bool) {
 	s.update(func(st *sessionStatus) {
 		accepted = st.state == Starting
 		st.start.accepted = accepted
-		st.start.attempt = nil // it refers to arguments and environment, which an ended session must not keep
+		// It refers to arguments and environment, which an ended session must not keep.
+		st.start.attempt = nil
 		st.start.stopTimers()
 	})
 	return accepted
@@ -223,7 +224,8 @@ func (s *Session) fail(why error, returned bool) {
 		attached = s.detachAll(st, nil)
 	})
 	if release {
-		s.reg.removeFailed(s) // before ready, so that a client that has the error finds the slot free
+		// This is before close(ready), so that a client that has the error finds the slot free.
+		s.reg.removeFailed(s)
 	}
 	if failed {
 		s.stdin.shut("the command did not start")

@@ -18,7 +18,7 @@ type View struct {
 	Counts      stream.Counts
 	Oldest      int64       // the oldest position in the log
 	Last        int64       // the end of the log
-	LeaderExit  *LeaderExit // set if the command has exited and descendants keep, or kept, the session running
+	LeaderExit  *LeaderExit // set if descendants keep, or kept, the session running
 	Record      *Record     // nil until the session has ended
 	// Failure is why the session was not started. Until its start has returned, State is Starting
 	// then; afterwards the session is no longer in the registry.

@@ -45,7 +45,7 @@ func (l *Log) ends(kind Kind, oldest, newest int64) Ends {
 	}
 	h := &l.heads[kind]
 	head := h.data[:min(int64(len(h.data)), oldest)]
-	tail, truncated := l.newest(kind, newest+1) // one byte more shows whether a line ends before the cut
+	tail, truncated := l.newest(kind, newest+1) // the byte before the cut may end a line
 	at := l.appended[kind] - int64(len(tail))
 	atLine := at == 0
 	if int64(len(tail)) > newest {

@@ -349,7 +349,8 @@ func (l *Log) store(data []byte, marker string) []byte {
 			l.used = len(l.segment)
 		}
 		l.separate = n > maxShared
-		l.segment = slices.Grow([]byte(nil), l.segmentSize(n)) // uses all that the allocator's size class has
+		// Grow uses all bytes of the size class of the allocator.
+		l.segment = slices.Grow([]byte(nil), l.segmentSize(n))
 	}
 	begin := len(l.segment)
 	l.segment = append(append(l.segment, data...), marker...)

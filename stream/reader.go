@@ -64,7 +64,7 @@ type Reader struct {
 	buf         *[ReadSize]byte // from the pool, while it contains data
 	buffered    int             // bytes of buf that are not in the log yet: the partial line
 	partialRune [utf8.UTFMax - 1]byte
-	partialLen  int  // bytes in partialRune, which holds an incomplete character while there is no buf
+	partialLen  int  // bytes in partialRune: an incomplete character, while buf is nil
 	deadlineSet bool // the read deadline is that of the partial line
 
 	lineBytes int64 // bytes of the current line that are in the log
@@ -239,7 +239,7 @@ func (r *Reader) cutLine(b []byte, run int, room int64) int {
 		r.truncate(b[:n])
 		return n
 	}
-	if n == run && r.lineBytes == 0 { // the first character exceeds the limit, and a piece must not be empty
+	if n == run && r.lineBytes == 0 { // a piece must not be empty, so it may exceed the limit
 		_, size := utf8.DecodeRune(b[run:])
 		n += size
 	}

@@ -82,7 +82,8 @@ func AppendReplaced(dst, s []byte) (out []byte, replaced int) {
 // U+FFFD.
 func AppendQuote(dst []byte, s string) []byte {
 	dst = append(dst, '"')
-	dst, _ = AppendReplaced(dst, []byte(s)) // the compiler makes no copy: AppendReplaced neither keeps nor changes it
+	// The compiler makes no copy of s: AppendReplaced neither keeps nor changes it.
+	dst, _ = AppendReplaced(dst, []byte(s))
 	return append(dst, '"')
 }
 
