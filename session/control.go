@@ -41,8 +41,8 @@ func (s *Session) Pause() error {
 			return err
 		}
 		return s.moveFrom(Running, Paused, func(st *sessionStatus) {
-			s.timeout.Hold()
-			s.streamTimeout.Hold()
+			s.timeout.Pause()
+			s.streamTimeout.Pause()
 			s.appendChange(st, "paused")
 		})
 	})
@@ -55,15 +55,15 @@ func (s *Session) Resume() error {
 		if state == Running {
 			return nil
 		}
-		release := s.log.Hold() // what the tree writes from now on follows the event in the log
+		release := s.log.DelayOutput() // what the tree writes from now on follows the event in the log
 		defer release()
 		if err := p.Resume(); err != nil {
 			return err
 		}
 		return s.moveFrom(Paused, Running, func(st *sessionStatus) {
 			s.appendChange(st, "resumed")
-			s.timeout.Release()
-			s.streamTimeout.Release()
+			s.timeout.Resume()
+			s.streamTimeout.Resume()
 		})
 	})
 }

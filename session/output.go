@@ -56,7 +56,7 @@ func (r *readers) finish() {
 	<-r.done
 }
 
-// blockedDeadlines holds deadlines while a client blocks the log, and so the process.
+// blockedDeadlines pauses deadlines while a client blocks the log, and so the process.
 type blockedDeadlines struct {
 	mu      sync.Mutex
 	blocked bool
@@ -68,7 +68,7 @@ func (b *blockedDeadlines) add(d *stream.Deadline) {
 	defer b.mu.Unlock()
 	b.all = append(b.all, d)
 	if b.blocked {
-		d.Hold()
+		d.Pause()
 	}
 }
 
@@ -79,9 +79,9 @@ func (b *blockedDeadlines) set(blocked bool) {
 	b.blocked = blocked
 	for _, d := range b.all {
 		if blocked {
-			d.Hold()
+			d.Pause()
 		} else {
-			d.Release()
+			d.Resume()
 		}
 	}
 }

@@ -45,7 +45,7 @@ func newSession(r *Registry, spec Spec) *Session {
 		Keep:      spec.Capture,
 		KeepHead:  spec.CaptureHead,
 		Budget:    r.budget,
-		OnBlocked: s.blocked.set, // holds deadlines; called with the log's lock held
+		OnBlocked: s.blocked.set, // pauses deadlines; called with the log's lock held
 	})
 	s.status.end.grace = spec.Grace
 	return s

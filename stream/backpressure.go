@@ -1,15 +1,15 @@
 package stream
 
-// Hold makes appends of output wait until release is called: output that is appended meanwhile
-// follows the events that are appended meanwhile. Events do not wait. Holds nest.
-func (l *Log) Hold() (release func()) {
+// DelayOutput makes appends of output wait until release is called, so that the output follows the
+// events that are appended meanwhile. Events do not wait. Calls nest.
+func (l *Log) DelayOutput() (release func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.holds++
+	l.delays++
 	return func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.holds--
+		l.delays--
 		l.wakeAppenders()
 	}
 }
@@ -43,7 +43,7 @@ func (l *Log) waitOnce() (granted bool) {
 		l.wakeup = make(chan struct{})
 	}
 	wakeup := l.wakeup
-	if l.holds > 0 || l.end.charge-l.slowest() >= l.bound { // the budget makes no difference
+	if l.delays > 0 || l.end.charge-l.slowest() >= l.bound { // the budget makes no difference
 		l.mu.Unlock()
 		<-wakeup
 		l.mu.Lock()
@@ -70,7 +70,7 @@ func (l *Log) wakeAppenders() {
 
 // full reports whether an append has to wait.
 func (l *Log) full() bool {
-	return !l.unblocked && (l.holds > 0 || l.end.charge-l.slowest() >= l.share())
+	return !l.unblocked && (l.delays > 0 || l.end.charge-l.slowest() >= l.share())
 }
 
 // share returns how many charged bytes the log may hold now.

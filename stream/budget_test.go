@@ -109,11 +109,12 @@ func TestGrantIsPassedOn(t *testing.T) {
 	})
 }
 
-// TestHold checks that output waits until all holds are released, and that an event does not wait.
-func TestHold(t *testing.T) {
+// TestDelayOutput checks that output waits until all delays are released, and that an event does
+// not wait.
+func TestDelayOutput(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newBlockedLog()
-		release, second := p.Hold(), p.Hold()
+		release, second := p.DelayOutput(), p.DelayOutput()
 		n := p.append(1)
 		seq := event(p.Log, "x")
 		second()

@@ -21,17 +21,17 @@ func Suspended(due, now time.Time, step time.Duration) bool {
 	return now.Sub(due) > min(max(step, minLate), maxLate)
 }
 
-// Deadline is a countdown that can be held: time in which it is held does not count. It uses
+// Deadline is a countdown that can be paused: time in which it is paused does not count. It uses
 // CLOCK_MONOTONIC, which advances while this process is stopped but not while the machine is
 // suspended. An idle deadline, made by [NewIdleDeadline], is restarted by [Deadline.Touch]. A nil
 // Deadline never expires. All methods may be called concurrently.
 type Deadline struct {
 	mu      sync.Mutex
 	span    time.Duration
-	left    time.Duration // at since, or while held
+	left    time.Duration // at since, or while paused
 	since   time.Time     // when the countdown last started or continued
 	due     time.Time     // when the timer is to fire
-	holds   int
+	pauses  int
 	timer   *time.Timer
 	expire  func()
 	stopped bool // expired or stopped
@@ -79,34 +79,34 @@ func (d *Deadline) Touch() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.left = d.span
-	if d.holds == 0 {
+	if d.pauses == 0 {
 		d.since = time.Now()
 	}
 }
 
-// Hold stops the countdown until Release was called as often as Hold.
-func (d *Deadline) Hold() {
+// Pause stops the countdown until Resume was called as often as Pause.
+func (d *Deadline) Pause() {
 	if d == nil {
 		return
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.holds++
-	if d.holds == 1 && !d.stopped {
+	d.pauses++
+	if d.pauses == 1 && !d.stopped {
 		d.count(time.Now())
 		d.timer.Stop()
 	}
 }
 
-// Release undoes one Hold. The countdown continues where it was held.
-func (d *Deadline) Release() {
+// Resume undoes one Pause. The countdown continues where it was paused.
+func (d *Deadline) Resume() {
 	if d == nil {
 		return
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.holds--
-	if d.holds == 0 && !d.stopped {
+	d.pauses--
+	if d.pauses == 0 && !d.stopped {
 		d.since = time.Now()
 		d.setTimer()
 	}
@@ -133,7 +133,7 @@ func (d *Deadline) check() {
 func (d *Deadline) expired() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.stopped || d.holds > 0 {
+	if d.stopped || d.pauses > 0 {
 		return false
 	}
 	d.count(time.Now())

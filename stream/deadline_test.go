@@ -84,46 +84,46 @@ func TestDeadline(t *testing.T) {
 		}},
 		{"a touch at the last moment counts", 19.999, func(c *countdown) { c.pass(9.999); c.Touch() }},
 		{"a touch after expiry has no effect", 10, func(c *countdown) { c.pass(11); c.Touch() }},
-		{"it does not count while held", 0, func(c *countdown) { c.pass(9); c.Hold() }},
-		{"it continues after a release", 110, func(c *countdown) { c.pass(4); c.Hold(); c.pass(100); c.Release() }},
-		{"holds nest", 130, func(c *countdown) {
+		{"it does not count while paused", 0, func(c *countdown) { c.pass(9); c.Pause() }},
+		{"it continues when it is resumed", 110, func(c *countdown) { c.pass(4); c.Pause(); c.pass(100); c.Resume() }},
+		{"pauses nest", 130, func(c *countdown) {
 			c.pass(9)
-			c.Hold()
+			c.Pause()
 			c.pass(50)
-			c.Hold()
+			c.Pause()
 			c.pass(20)
-			c.Release()
+			c.Resume()
 			c.pass(50)
-			c.Release()
+			c.Resume()
 		}},
-		{"many short holds add up", 20, func(c *countdown) {
+		{"many short pauses add up", 20, func(c *countdown) {
 			for range 10 {
-				c.Hold()
+				c.Pause()
 				c.pass(1)
-				c.Release()
+				c.Resume()
 				c.pass(0.5)
 			}
 		}},
-		{"touched while held, it restarts at the release", 60, func(c *countdown) {
+		{"touched while paused, it restarts when it is resumed", 60, func(c *countdown) {
 			c.pass(9)
-			c.Hold()
+			c.Pause()
 			c.pass(21)
 			c.Touch()
 			c.pass(20)
-			c.Release()
+			c.Resume()
 		}},
-		{"touched before a hold, it continues after the release", 48, func(c *countdown) {
+		{"touched before a pause, it continues when it is resumed", 48, func(c *countdown) {
 			c.pass(5)
 			c.Touch()
 			c.pass(2)
-			c.Hold()
+			c.Pause()
 			c.pass(33)
-			c.Release()
+			c.Resume()
 		}},
 		{"stopped", 0, func(c *countdown) { c.pass(9); c.Stop() }},
-		{"stopped while held", 0, func(c *countdown) { c.pass(9); c.Hold(); c.Stop(); c.Release() }},
-		{"held and released after Stop", 0, func(c *countdown) { c.Stop(); c.Hold(); c.pass(1); c.Release() }},
-		{"held and released after expiry", 10, func(c *countdown) { c.pass(11); c.Hold(); c.Touch(); c.pass(1); c.Release() }},
+		{"stopped while paused", 0, func(c *countdown) { c.pass(9); c.Pause(); c.Stop(); c.Resume() }},
+		{"paused and resumed after Stop", 0, func(c *countdown) { c.Stop(); c.Pause(); c.pass(1); c.Resume() }},
+		{"paused and resumed after expiry", 10, func(c *countdown) { c.pass(11); c.Pause(); c.Touch(); c.pass(1); c.Resume() }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			count(t, func(d *countdown) { c.do(d); d.expect(c.want) })
@@ -157,7 +157,7 @@ func TestIdleDeadline(t *testing.T) {
 				c.suspend(5)
 			}
 		}},
-		{"suspended before a hold", 200, func(c *countdown) { c.pass(2); c.suspend(100); c.Hold(); c.pass(88); c.Release() }},
+		{"suspended before a pause", 200, func(c *countdown) { c.pass(2); c.suspend(100); c.Pause(); c.pass(88); c.Resume() }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			countIdle(t, &unread, func(d *countdown) { c.do(d); d.expect(c.want) })
@@ -177,14 +177,14 @@ func TestNoDeadline(t *testing.T) {
 			t.Errorf("NewDeadline(%v) is not nil", span)
 		}
 		d.Touch()
-		d.Hold()
-		d.Release()
+		d.Pause()
+		d.Resume()
 		d.Stop()
 	}
 }
 
 // TestDeadlineUnderConcurrentUse checks that it expires once, a whole span after the last touch or
-// hold.
+// pause.
 func TestDeadlineUnderConcurrentUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const span = time.Second
@@ -199,9 +199,9 @@ func TestDeadlineUnderConcurrentUse(t *testing.T) {
 					case 0:
 						d.Touch()
 					case 1:
-						d.Hold()
+						d.Pause()
 						time.Sleep(time.Duration(i) * time.Millisecond)
-						d.Release()
+						d.Resume()
 					default:
 						time.Sleep(time.Duration(j) * time.Microsecond)
 					}

@@ -55,7 +55,7 @@ type Log struct {
 	mu        sync.Mutex
 	appenders int           // appends that wait for room
 	wakeup    chan struct{} // closed by wakeAppenders; nil if none waits
-	holds     int           // calls of Hold that were not released
+	delays    int           // calls of DelayOutput that were not released
 	unblocked bool          // appends no longer wait
 	releasing bool          // release the budget when the last cursor is closed
 
