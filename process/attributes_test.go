@@ -242,7 +242,7 @@ func TestForbiddenNice(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			before := len(children())
 			h := newHost(leader.System()) // which forks on the calling thread
-			h.untraced = untraced
+			h.preparer.(*limiter).untraced = untraced
 			lower := -5
 			var err error
 			withoutNice(t, func() {

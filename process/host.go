@@ -50,6 +50,7 @@ type Options struct {
 type Host struct {
 	kind       Containment
 	provider   containment.Provider
+	preparer   preparer
 	recovered  Recovery
 	unverified atomic.Bool // a tree was closed that may have living processes
 	hostParts

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"syscall"
-	"time"
 
 	"github.com/runnel-rpc/runnel/process/internal/adjust"
+	"github.com/runnel-rpc/runnel/process/internal/containment"
 	"github.com/runnel-rpc/runnel/process/internal/execfile"
 	"github.com/runnel-rpc/runnel/process/internal/leader"
+	"github.com/runnel-rpc/runnel/process/internal/memberwise"
 	"github.com/runnel-rpc/runnel/process/internal/pgroup"
+	"github.com/runnel-rpc/runnel/process/internal/spawn"
 )
 
 // hostParts has nothing: there are only process groups.
@@ -20,7 +22,7 @@ type hostParts struct {
 
 // newHost returns a Host that contains trees by process groups.
 func newHost(sys leader.Kernel) *Host {
-	return &Host{kind: Group, provider: pgroup.NewPlain(sys)}
+	return &Host{kind: Group, provider: pgroup.NewPlain(sys), preparer: noGate{}}
 }
 
 var errOnlyGroup = errors.New("this system has process groups only")
@@ -33,36 +35,47 @@ func (h *Host) open(Options) error {
 	return nil
 }
 
-func (h *Host) close() error { return nil }
+func (h *Host) close() error { return h.preparer.close() }
 
-// treeLimits has nothing: a child cannot be limited before its first instruction.
-type treeLimits struct{}
+// noGate is the preparer of a system without a start gate. It refuses limits and attributes.
+type noGate struct{}
 
-func (*treeLimits) account(*Exit, time.Duration) {}
-func (*treeLimits) close()                       {}
+func (noGate) enforce(l Limits) ([]EnforcedLimit, error) {
+	return l.enforcedBy(func(Limit) Mechanism { return "" })
+}
 
-// enforces returns "".
-func (h *Host) enforces(Limit) Mechanism { return "" }
-
-// spawn starts the program at path with the given standard descriptors. It returns once the exec is
-// done.
-func (h *Host) spawn(_ context.Context, path string, spec *Spec, stdio [3]int, _ bool) (*Process, error) {
-	if _, err := h.Enforce(spec.Limits); err != nil {
+func (g noGate) prepare(_ *spawn.Command, spec *Spec, _ containment.Start) (preparation, error) {
+	if _, err := g.enforce(spec.Limits); err != nil {
 		return nil, err
 	}
 	if err := spec.Attributes.unsettable(); err != nil {
 		return nil, err
 	}
-	attr := spec.attr(stdio)
-	start, err := h.provider.NewStart(attr, false)
+	return noPreparation{}, nil
+}
+
+func (noGate) leftovers() memberwise.Union { return nil }
+func (noGate) close() error                { return nil }
+
+// spawn starts the program at path with the given standard descriptors. It returns once the exec is
+// done.
+func (h *Host) spawn(_ context.Context, path string, spec *Spec, stdio [3]int, _ bool) (*Process, error) {
+	c := spawn.Command{Path: path, Argv: spec.Argv, Attr: spec.attr(stdio)}
+	start, err := h.provider.NewStart(c.Attr, false)
 	if err != nil {
 		return nil, err
 	}
-	pid, err := start.Fork(func() (int, error) { return syscall.ForkExec(path, spec.Argv, attr) })
+	prepared, err := h.preparer.prepare(&c, spec, start)
 	if err != nil {
 		start.Cancel(0)
 		return nil, err
 	}
+	pid, err := start.Fork(func() (int, error) { return syscall.ForkExec(c.Path, c.Argv, c.Attr) })
+	if err != nil {
+		prepared.release()
+		start.Cancel(0)
+		return nil, err
+	}
 	l := leader.New(pid, -1)
-	return &Process{host: h, leader: l, tree: start.Tree(l, spec.Terminal != nil)}, nil
+	return &Process{host: h, leader: l, tree: start.Tree(l, spec.Terminal != nil), preparation: prepared}, nil
 }

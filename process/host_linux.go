@@ -27,9 +27,7 @@ type hostParts struct {
 	keeper   keeper.Keeper
 	adjuster adjust.Adjuster
 	pinned   *execfile.Cache
-	v1       cgroup.V1
 	reserved bool // fdreserve.Acquire succeeded
-	untraced bool // traced starts are refused; for tests
 }
 
 // limiting are the controllers that limit trees.
@@ -38,7 +36,8 @@ var limiting = []string{"memory", "pids"}
 // newHost returns a Host that contains trees by process groups and keeps no files open between
 // starts.
 func newHost(sys leader.Kernel) *Host {
-	return &Host{kind: Group, provider: pgroup.NewPlain(sys)}
+	p := pgroup.NewPlain(sys)
+	return &Host{kind: Group, provider: p, preparer: &limiter{provider: p}}
 }
 
 func (h *Host) open(o Options) error {
@@ -63,13 +62,8 @@ func (h *Host) open(o Options) error {
 	if err != nil {
 		return err
 	}
-	h.kind, h.provider = s.kind, s.provider
+	h.kind, h.provider, h.preparer = s.kind, s.provider, newLimiter(s.provider, &own, h.identity.Name())
 	h.adjuster.Open(adjust.Options{OOMScoreAdj: o.OOMScoreAdj, ReserveProcesses: o.ReserveProcesses})
-	for name, controller := range controllerOf {
-		if h.enforces(name) == "" {
-			h.v1.Add(&own, h.identity.Name(), controller)
-		}
-	}
 	return h.startKeeper(&o, s)
 }
 
@@ -143,7 +137,7 @@ func (h *Host) close() error {
 	h.adjuster.Close()
 	h.pinned.Close()
 	h.keeper.Wait() // it may be in a cgroup that is removed
-	errs = append(errs, h.provider.Close(), h.v1.Close())
+	errs = append(errs, h.provider.Close(), h.preparer.close())
 	if h.reserved {
 		h.reserved = false
 		fdreserve.Release()
@@ -163,7 +157,7 @@ func (h *Host) endLeftovers() error {
 	if err != nil {
 		return err
 	}
-	all := append(h.v1.Leftovers(), l)
+	all := append(h.preparer.leftovers(), l)
 	memberwise.KillAll(all, memberwise.KillWait)
 	var left []int
 	err = all.Each(func(e proctable.Entry) { left = append(left, e.PID) })

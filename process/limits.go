@@ -56,15 +56,18 @@ func (e *LimitError) Error() string {
 }
 
 // Enforce returns the mechanism for each of the limits. The error is a *LimitError.
-func (h *Host) Enforce(l Limits) ([]EnforcedLimit, error) {
-	h = h.orPlain()
+func (h *Host) Enforce(l Limits) ([]EnforcedLimit, error) { return h.orPlain().preparer.enforce(l) }
+
+// enforcedBy returns the limits with their mechanisms. mechanism returns "" for a limit that cannot
+// be enforced. The error is a *LimitError.
+func (l Limits) enforcedBy(mechanism func(Limit) Mechanism) ([]EnforcedLimit, error) {
 	var all []EnforcedLimit
 	for _, name := range AllLimits {
 		value, ok := l[name]
 		if !ok {
 			continue
 		}
-		by := h.enforces(name)
+		by := mechanism(name)
 		if by == "" {
 			return nil, &LimitError{name, -1}
 		}

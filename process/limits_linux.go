@@ -8,77 +8,121 @@ import (
 
 	"github.com/runnel-rpc/runnel/process/internal/cgroup"
 	"github.com/runnel-rpc/runnel/process/internal/containment"
+	"github.com/runnel-rpc/runnel/process/internal/memberwise"
 	"github.com/runnel-rpc/runnel/process/internal/spawn"
 )
 
-// treeLimits are the limits and attributes of one tree. A nil one has none.
-type treeLimits struct {
-	limits     Limits
-	enforced   []EnforcedLimit
-	start      containment.Start        // sets the limits that ByCgroup enforces
-	v1         map[Limit]cgroup.V1Group // created for this tree
-	attributes Attributes               // to be set
-	setup      *spawn.Setup             // of these limits and attributes
+// limiter is the preparer on Linux. It sets limits and attributes at the start gate.
+type limiter struct {
+	provider containment.Provider
+	v1       cgroup.V1
+	untraced bool // traced starts are refused; for tests
 }
+
+// newLimiter returns a limiter for trees of a provider. It makes cgroups of version 1, under the
+// server's name, for the limits that the provider cannot enforce, as far as that is possible.
+func newLimiter(p containment.Provider, own *cgroup.Hierarchies, name string) *limiter {
+	l := &limiter{provider: p}
+	for limit, controller := range controllerOf {
+		if l.mechanism(limit) == "" {
+			l.v1.Add(own, name, controller)
+		}
+	}
+	return l
+}
+
+func (l *limiter) leftovers() memberwise.Union { return l.v1.Leftovers() }
+
+func (l *limiter) close() error { return l.v1.Close() }
 
 // controllerOf maps the limits of the whole tree to controllers, which have the same names in both
 // versions.
 var controllerOf = map[Limit]string{MemoryBytes: "memory", Processes: "pids"}
 
-// enforces returns the mechanism of a limit, "" for none.
-func (h *Host) enforces(name Limit) Mechanism {
+func (l *limiter) enforce(limits Limits) ([]EnforcedLimit, error) {
+	return limits.enforcedBy(l.mechanism)
+}
+
+// mechanism returns what enforces a limit, "" for nothing.
+func (l *limiter) mechanism(name Limit) Mechanism {
 	controller, ofTree := controllerOf[name]
 	switch {
 	case !ofTree:
 		return ByRlimit
-	case h.provider.Controls(controller):
+	case l.provider.Controls(controller):
 		return ByCgroup
-	case h.v1.Controls(controller):
+	case l.v1.Controls(controller):
 		return ByCgroupV1
 	}
 	return ""
 }
 
-// limit prepares the limits and attributes of a tree: it creates the cgroups of version 1 that they
-// need, and the setup.
-func (h *Host) limit(l Limits, a Attributes, start containment.Start) (t *treeLimits, err error) {
-	t = &treeLimits{limits: l, attributes: a, start: start}
-	if t.enforced, err = h.Enforce(l); err != nil {
+// prepare sets limits, and the attributes that differ from those which the command inherits.
+func (l *limiter) prepare(c *spawn.Command, spec *Spec, start containment.Start) (preparation, error) {
+	var change Attributes
+	if spec.Attributes.differ() {
+		change = spec.Attributes.changed(spec.Limits)
+	}
+	if len(spec.Limits) == 0 && !change.differ() {
+		return noPreparation{}, nil
+	}
+	all, err := l.enforce(spec.Limits)
+	if err != nil {
 		return nil, err
 	}
-	for _, l := range t.enforced {
+	t := &treeLimits{limits: spec.Limits, all: all, start: start}
+	if err := t.makeGroups(&l.v1); err != nil {
+		t.release()
+		return nil, err
+	}
+	c.Setup = t.setup(change)
+	c.Setup.Untraced = l.untraced
+	return t, nil
+}
+
+// treeLimits are the limits of one tree. The zero value has none.
+type treeLimits struct {
+	limits Limits
+	all    []EnforcedLimit          // limits with their mechanisms
+	start  containment.Start        // sets the limits that ByCgroup enforces
+	v1     map[Limit]cgroup.V1Group // created for this tree
+}
+
+func (t *treeLimits) enforced() []EnforcedLimit { return t.all }
+
+// makeGroups creates the cgroups of version 1 that the limits need.
+func (t *treeLimits) makeGroups(v1 *cgroup.V1) error {
+	for _, l := range t.all {
 		if l.By != ByCgroupV1 {
 			continue
 		}
-		g, err := h.v1.Make(controllerOf[l.Limit], l.Value)
+		g, err := v1.Make(controllerOf[l.Limit], l.Value)
 		if err != nil {
-			t.close()
-			return nil, err
+			return err
 		}
 		if t.v1 == nil {
 			t.v1 = make(map[Limit]cgroup.V1Group)
 		}
 		t.v1[l.Limit] = g
 	}
-	t.setup = t.newSetup()
-	return t, nil
+	return nil
 }
 
-// newSetup returns what is applied at the start gate.
-func (t *treeLimits) newSetup() *spawn.Setup {
+// setup returns what is applied at the start gate: the limits, and attributes to change.
+func (t *treeLimits) setup(change Attributes) *spawn.Setup {
 	s := &spawn.Setup{
 		Enter: t.enterCgroups,
 		Hard:  make(map[int]unix.Rlimit),
 		Soft:  make(map[int]uint64),
-		Umask: t.attributes.Umask,
-		Nice:  t.attributes.Nice,
+		Umask: change.Umask,
+		Nice:  change.Nice,
 	}
-	for _, l := range t.enforced {
+	for _, l := range t.all {
 		if l.By == ByRlimit {
 			s.Hard[resourceOf[l.Limit]] = rlimitOf(l)
 		}
 	}
-	for name, value := range t.attributes.Soft {
+	for name, value := range change.Soft {
 		s.Soft[numberOf[name]] = value
 	}
 	return s
@@ -87,7 +131,7 @@ func (t *treeLimits) newSetup() *spawn.Setup {
 // enterCgroups sets the limits of the cgroups of the tree, and adds the leader to those of version
 // 1.
 func (t *treeLimits) enterCgroups(pid int) error {
-	for _, l := range t.enforced {
+	for _, l := range t.all {
 		var err error
 		switch l.By {
 		case ByCgroup:
@@ -112,24 +156,30 @@ func rlimitOf(l EnforcedLimit) unix.Rlimit {
 	return limit
 }
 
-// account sets the peak memory of the tree, as counted by its cgroups, and the limit for which the
-// leader was killed. ownTime is the processor time of the leader alone.
+// account sets the peak memory of the tree, if a cgroup of version 1 has counted it, and the limit
+// for which the leader was killed.
 func (t *treeLimits) account(e *Exit, ownTime time.Duration) {
-	if t == nil {
-		return
-	}
-	kills := t.start.OOMKills
 	if g, ok := t.v1[MemoryBytes]; ok {
-		kills = g.OOMKills
 		if peak := g.PeakMemory(); peak > 0 {
 			e.MaxRSS = peak
 		}
 	}
-	if _, limited := t.limits[MemoryBytes]; limited && e.Signal == syscall.SIGKILL && kills() > 0 {
+	if e.Signal == syscall.SIGKILL && t.oomKills() > 0 {
 		e.Limit = MemoryBytes
 	} else {
 		e.Limit = t.limits.exceeded(e, ownTime)
 	}
+}
+
+// oomKills returns how many processes of the tree the kernel has killed at its memory limit.
+func (t *treeLimits) oomKills() uint64 {
+	if g, ok := t.v1[MemoryBytes]; ok {
+		return g.OOMKills()
+	}
+	if _, limited := t.limits[MemoryBytes]; limited {
+		return t.start.OOMKills()
+	}
+	return 0
 }
 
 // cpuGrace is the time in seconds between SIGXCPU and SIGKILL.
@@ -152,11 +202,8 @@ func (l Limits) exceeded(e *Exit, ownTime time.Duration) Limit {
 	return ""
 }
 
-// close removes the cgroups of version 1.
-func (t *treeLimits) close() {
-	if t == nil {
-		return
-	}
+// release removes the cgroups of version 1.
+func (t *treeLimits) release() {
 	for _, g := range t.v1 {
 		g.Remove()
 	}

@@ -17,7 +17,7 @@ func eachGate(t *testing.T, f func(t *testing.T, h *Host)) {
 	for name, untraced := range map[string]bool{"traced": false, "step": true} {
 		t.Run(name, func(t *testing.T) {
 			h := openHost(t, Auto)
-			h.untraced = untraced
+			h.preparer.(*limiter).untraced = untraced
 			f(t, h)
 		})
 	}
@@ -228,7 +228,7 @@ func TestEnforce(t *testing.T) {
 	if e, ok := errors.AsType[*LimitError](err); !ok || e.Most != int64(hard.Max) || e.Limit != OpenFiles {
 		t.Error(err)
 	}
-	if h.enforces(Processes) != "" {
+	if h.preparer.(*limiter).mechanism(Processes) != "" {
 		_, err := h.Enforce(Limits{Processes: maxProcesses + 1})
 		if e, ok := errors.AsType[*LimitError](err); !ok || e.Most != maxProcesses {
 			t.Error(err)

@@ -34,19 +34,18 @@ import (
 // Process is a started tree. Its methods may be called from any goroutine at any time unless their
 // documentation says otherwise. A call that comes too late returns an error and affects no process.
 type Process struct {
-	host     *Host
-	leader   *leader.Leader
-	tree     containment.Tree
-	limits   *treeLimits // nil for none
-	stdin    *os.File
-	stdout   *Pipe
-	stderr   *Pipe // nil on a terminal, and if it is merged into stdout
-	stop     syscall.Signal
-	stopSent atomic.Bool // Terminate was called
-	killed   atomic.Bool // SIGKILL was sent, so that a limit is not the cause of one
+	host        *Host
+	leader      *leader.Leader
+	tree        containment.Tree
+	preparation preparation
+	stdin       *os.File
+	stdout      *Pipe
+	stderr      *Pipe // nil on a terminal, and if it is merged into stdout
+	stop        syscall.Signal
+	stopSent    atomic.Bool // Terminate was called
+	killed      atomic.Bool // SIGKILL was sent, so that a limit is not the cause of one
 
 	began    time.Time
-	enforced []EnforcedLimit
 	terminal bool // stdin and stdout are the master of a terminal
 
 	inspector inputwait.Inspector // for WaitsForInput
@@ -70,7 +69,7 @@ func (p *Process) Started() time.Time { return p.began }
 func (p *Process) Containment() Containment { return p.host.kind }
 
 // EnforcedLimits returns the limits of the tree and their mechanisms.
-func (p *Process) EnforcedLimits() []EnforcedLimit { return p.enforced }
+func (p *Process) EnforcedLimits() []EnforcedLimit { return p.preparation.enforced() }
 
 // Stdout returns the read end of the tree's standard output. The end of file comes when the last
 // descendant has closed it, which may be after the leader's exit. On a terminal, and with
@@ -270,14 +269,14 @@ func (p *Process) Close() {
 	p.closeTree()
 }
 
-// closeTree closes the tree and releases its limits, once.
+// closeTree closes the tree and releases its preparation, once.
 func (p *Process) closeTree() {
 	p.mu.Lock()
 	first := !p.closed
 	p.closed = true
 	p.mu.Unlock()
 	if first {
-		p.limits.close()
+		p.preparation.release()
 		p.tree.Close()
 	}
 }

@@ -26,20 +26,21 @@ type spawnRequest struct {
 	host    *Host
 	path    string
 	spec    *Spec
-	attr    *syscall.ProcAttr
+	stdio   [3]int
 	pidfd   int
-	mayWait bool              // the exec may block, and is left to the exec step
-	start   containment.Start // nil before fork and after cancel
-	limits  *treeLimits       // nil if there are no limits and attributes to set
-	step    *spawn.Step       // after exec, if the child is the exec step
+	mayWait bool // the exec may block, and is left to the exec step
+
+	command     spawn.Command     // of the last fork
+	start       containment.Start // nil before prepare
+	preparation preparation       // nil if start is
+	step        *spawn.Step       // after exec, if the child is the exec step
 }
 
 // spawn starts the program at path with the given standard descriptors. It returns once the exec is
 // done, or when the child was killed since ctx ended.
 func (h *Host) spawn(ctx context.Context, path string, spec *Spec, stdio [3]int, mayWait bool) (*Process, error) {
 	h.keeper.AwaitFirst()
-	r := &spawnRequest{host: h, path: path, spec: spec, attr: spec.attr(stdio), mayWait: mayWait}
-	leader.RequestPidfd(r.attr.Sys, &r.pidfd)
+	r := &spawnRequest{host: h, path: path, spec: spec, stdio: stdio, mayWait: mayWait}
 	pid, err := r.fork(false)
 	if err != nil && r.start != nil && r.start.RetryFresh(err) {
 		r.cancel(0)
@@ -56,27 +57,35 @@ func (h *Host) spawn(ctx context.Context, path string, spec *Spec, stdio [3]int,
 	return r.process(leader.New(pid, r.pidfd)), nil
 }
 
-// fork prepares the containment and the limits, and forks the child. If fresh is true, it reuses no
-// resource of another tree.
+// fork prepares the start and forks the child. If fresh is true, it reuses no resource of another
+// tree.
 func (r *spawnRequest) fork(fresh bool) (pid int, err error) {
-	if r.start, err = r.host.provider.NewStart(r.attr, fresh); err != nil {
-		r.start = nil
+	if err := r.prepare(fresh); err != nil {
 		return 0, err
-	}
-	var change Attributes
-	if r.spec.Attributes.differ() {
-		change = r.spec.Attributes.changed(r.spec.Limits)
-	}
-	if len(r.spec.Limits) > 0 || change.differ() {
-		if r.limits, err = r.host.limit(r.spec.Limits, change, r.start); err != nil {
-			return 0, err
-		}
 	}
 	pid, err = r.start.Fork(r.exec) // the provider calls exec so that the child is contained
 	if err != nil {
 		r.closePidfd()
 	}
 	return pid, err
+}
+
+// prepare prepares the containment and the command. It makes a new command, since an earlier call
+// may have changed the last one.
+func (r *spawnRequest) prepare(fresh bool) error {
+	r.command = spawn.Command{Path: r.path, Argv: r.spec.Argv, Attr: r.spec.attr(r.stdio)}
+	leader.RequestPidfd(r.command.Attr.Sys, &r.pidfd)
+	start, err := r.host.provider.NewStart(r.command.Attr, fresh)
+	if err != nil {
+		return err
+	}
+	prepared, err := r.host.preparer.prepare(&r.command, r.spec, start)
+	if err != nil {
+		start.Cancel(0)
+		return err
+	}
+	r.start, r.preparation = start, prepared
+	return nil
 }
 
 func (r *spawnRequest) closePidfd() {
@@ -88,12 +97,12 @@ func (r *spawnRequest) closePidfd() {
 
 // cancel releases everything. pid is a child that was reaped, 0 for none.
 func (r *spawnRequest) cancel(pid int) {
-	r.limits.close()
-	r.limits = nil
-	if r.start != nil {
-		r.start.Cancel(pid)
-		r.start = nil
+	if r.start == nil {
+		return
 	}
+	r.preparation.release()
+	r.start.Cancel(pid)
+	r.start, r.preparation = nil, nil
 }
 
 // exec forks the child that becomes the program, or the exec step.
@@ -101,11 +110,11 @@ func (r *spawnRequest) exec() (pid int, err error) {
 	if r.mayWait && spawn.StepReady() {
 		return r.startStep()
 	}
-	if r.limits == nil {
-		return syscall.ForkExec(r.path, r.spec.Argv, r.attr)
+	if r.command.Setup == nil {
+		return syscall.ForkExec(r.command.Path, r.command.Argv, r.command.Attr)
 	}
 	if r.traceable() {
-		pid, err = spawn.Traced(r.path, r.spec.Argv, r.attr, r.limits.setup)
+		pid, err = spawn.Traced(&r.command)
 		if err != nil && pid > 0 {
 			leader.Discard(pid)
 		}
@@ -121,11 +130,12 @@ func (r *spawnRequest) exec() (pid int, err error) {
 
 // traceable reports whether the program may be started as a tracee.
 func (r *spawnRequest) traceable() bool {
-	return !r.host.untraced && !r.limits.setup.NeedsStep() && (unix.Geteuid() == 0 || !spawn.GainsPrivileges(r.attr.Dir, r.path))
+	c := &r.command
+	return !c.Setup.NeedsStep() && (unix.Geteuid() == 0 || !spawn.GainsPrivileges(c.Attr.Dir, c.Path))
 }
 
 func (r *spawnRequest) startStep() (pid int, err error) {
-	pid, r.step, err = spawn.StartStep(r.path, r.spec.Argv, r.attr)
+	pid, r.step, err = spawn.StartStep(&r.command)
 	return pid, err
 }
 
@@ -135,11 +145,7 @@ func (r *spawnRequest) passStep(ctx context.Context, pid int) error {
 	if r.step == nil {
 		return nil
 	}
-	var setup *spawn.Setup
-	if r.limits != nil {
-		setup = r.limits.setup
-	}
-	err := r.step.Continue(ctx, pid, setup)
+	err := r.step.Continue(ctx, pid, r.command.Setup)
 	if err == nil {
 		return nil
 	}
@@ -161,11 +167,7 @@ func (r *spawnRequest) startError(err error) error {
 }
 
 func (r *spawnRequest) process(l *leader.Leader) *Process {
-	p := &Process{host: r.host, leader: l, limits: r.limits}
-	if r.limits != nil {
-		p.enforced = r.limits.enforced
-		_, l.Timed = r.spec.Limits[CPUSeconds]
-	}
-	p.tree = r.start.Tree(l, r.spec.Terminal != nil)
-	return p
+	_, l.Timed = r.spec.Limits[CPUSeconds]
+	tree := r.start.Tree(l, r.spec.Terminal != nil)
+	return &Process{host: r.host, leader: l, tree: tree, preparation: r.preparation}
 }

@@ -25,6 +25,6 @@ func (p *Process) completeExit(e leader.Exit) Exit {
 	if counted.HasPeakMemory {
 		p.exit.MaxRSS = counted.PeakMemory
 	}
-	p.limits.account(p.exit, e.OwnTime)
+	p.preparation.account(p.exit, e.OwnTime)
 	return *p.exit
 }

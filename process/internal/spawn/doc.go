@@ -1,5 +1,5 @@
 // Package spawn starts a program with limits and attributes that are set before its first
-// instruction. It has code for Linux only.
+// instruction. Only Linux can do that; for other systems the package has the types alone.
 //
 // Limits that are set after the exec would miss a grandchild that is forked first, and the limits
 // of this process cannot be changed for the time of the fork, since they apply to all of its

@@ -10,15 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Setup is what a process gets at the start gate. The zero value changes nothing.
-type Setup struct {
-	Enter func(pid int) error // called first, to add the process to cgroups; nil for nothing
-	Hard  map[int]unix.Rlimit // soft and hard limits, by resource of setrlimit(2)
-	Soft  map[int]uint64      // soft limits, by resource; a value above the hard limit counts as the hard limit
-	Umask *int                // 0 to 0777
-	Nice  *int                // -20 to 19
-}
-
 // Error means that the child could not do an operation before the first instruction of the program.
 type Error struct {
 	Op    Op
@@ -39,13 +30,6 @@ func (e *Error) Error() string { return e.Errno.Error() }
 
 // Unwrap returns the Errno.
 func (e *Error) Unwrap() error { return e.Errno }
-
-// NeedsStep reports whether the setup needs the exec step: a process can set its umask only itself,
-// and the exec places the stack by its soft limit.
-func (s *Setup) NeedsStep() bool {
-	_, stack := s.Soft[unix.RLIMIT_STACK]
-	return s.Umask != nil || stack
-}
 
 // apply sets what another process can set, except for the nice value, which belongs to a thread.
 func (s *Setup) apply(pid int) error {

@@ -31,15 +31,15 @@ func start(t *testing.T, step bool, script, dir string, s *Setup) (string, sysca
 	}
 	defer r.Close()
 	attr := &syscall.ProcAttr{Dir: dir, Env: os.Environ(), Files: []uintptr{0, w.Fd(), 2}, Sys: &syscall.SysProcAttr{}}
-	argv := []string{"sh", "-c", script}
+	c := &Command{Path: "/bin/sh", Argv: []string{"sh", "-c", script}, Attr: attr, Setup: s}
 	var pid int
 	if step {
 		var child *Step
-		if pid, child, err = StartStep("/bin/sh", argv, attr); err == nil {
+		if pid, child, err = StartStep(c); err == nil {
 			err = child.Continue(context.Background(), pid, s)
 		}
 	} else {
-		pid, err = Traced("/bin/sh", argv, attr, s)
+		pid, err = Traced(c)
 	}
 	_ = w.Close()
 	if err != nil && pid > 0 {

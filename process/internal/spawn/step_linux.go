@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 	"sync/atomic"
 	"syscall"
 	"unsafe"
@@ -18,15 +19,14 @@ import (
 // ErrNoStep means that this program does not call RunStep.
 var ErrNoStep = errors.New("process: Step was not called")
 
-// stepName is argv[0] of the exec step. Its other arguments are the working directory, "" for its
-// own, the path of the program, and the argv of the program.
+// stepName is argv[0] of the exec step. Its other arguments are the number of descriptors of the
+// program, the working directory, "" for its own, the path of the program, and the argv of the
+// program.
+//
+// The step has two descriptors more than the program, after those, which the exec closes. From the
+// first one it reads the order, or the end of file if it is to exit. To the second one it writes a
+// byte when it waits for the order, and an encoded Error if it fails.
 const stepName = "runnel-step"
-
-// The descriptors of the exec step beside the standard ones.
-const (
-	orderFD  = 3 // from the parent: an order to go on; end of file if the step is to exit
-	statusFD = 4 // to the parent: a byte when the step waits for the order, an encoded Error if it fails; closed by the exec
-)
 
 // order tells the step to go on: flags, the umask in two bytes, the nice value.
 type order [4]byte
@@ -84,10 +84,15 @@ func StepReady() bool { return stepReady.Load() }
 // RunStep is called first in main. If this process was started as the exec step, it waits for the
 // order, executes the program, and does not return.
 func RunStep() {
-	if len(os.Args) < 4 || os.Args[0] != stepName {
+	if len(os.Args) < 5 || os.Args[0] != stepName {
 		stepReady.Store(true)
 		return
 	}
+	orderFD, err := strconv.Atoi(os.Args[1])
+	if err != nil {
+		os.Exit(1)
+	}
+	statusFD := orderFD + 1
 	unix.CloseOnExec(orderFD)
 	unix.CloseOnExec(statusFD)
 	debug.SetGCPercent(-1)
@@ -96,24 +101,24 @@ func RunStep() {
 	// From here on the runtime must not start a thread, since the limit of processes may be 1. So
 	// this system call, for which the thread waits, bypasses the runtime.
 	var o order
-	if n, _, _ := unix.RawSyscall(unix.SYS_READ, orderFD, uintptr(unsafe.Pointer(&o)), uintptr(len(o))); n != uintptr(len(o)) {
+	if n, _, _ := unix.RawSyscall(unix.SYS_READ, uintptr(orderFD), uintptr(unsafe.Pointer(&o)), uintptr(len(o))); n != uintptr(len(o)) {
 		os.Exit(1)
 	}
 	if errno := o.obey(); errno != 0 {
-		failStep(SetNice, errno)
+		failStep(statusFD, SetNice, errno)
 	}
-	if dir := os.Args[1]; dir != "" {
+	if dir := os.Args[2]; dir != "" {
 		path, _ := unix.BytePtrFromString(dir) // no argument contains NUL
 		if _, _, errno := unix.RawSyscall(unix.SYS_CHDIR, uintptr(unsafe.Pointer(path)), 0, 0); errno != 0 {
-			failStep(Chdir, errno)
+			failStep(statusFD, Chdir, errno)
 		}
 	}
-	err := syscall.Exec(os.Args[2], os.Args[3:], os.Environ())
+	err = syscall.Exec(os.Args[3], os.Args[4:], os.Environ())
 	errno, _ := errors.AsType[syscall.Errno](err)
-	failStep(Exec, errno)
+	failStep(statusFD, Exec, errno)
 }
 
-func failStep(op Op, errno syscall.Errno) {
+func failStep(statusFD int, op Op, errno syscall.Errno) {
 	b := binary.NativeEndian.AppendUint32(nil, uint32(op))
 	_, _ = unix.Write(statusFD, binary.NativeEndian.AppendUint32(b, uint32(errno)))
 	os.Exit(1)
@@ -125,9 +130,9 @@ type Step struct {
 	status *os.File
 }
 
-// StartStep starts the exec step for a program. The arguments are those of syscall.ForkExec. It
-// does not wait for the step.
-func StartStep(path string, argv []string, attr *syscall.ProcAttr) (pid int, s *Step, err error) {
+// StartStep starts the exec step for a program. It does not wait for the step. The caller passes
+// the setup of the program to Continue.
+func StartStep(c *Command) (pid int, s *Step, err error) {
 	orderRead, orderWrite, err := os.Pipe()
 	if err != nil {
 		return -1, nil, err
@@ -138,10 +143,10 @@ func StartStep(path string, argv []string, attr *syscall.ProcAttr) (pid int, s *
 		return -1, nil, err
 	}
 	s = &Step{order: orderWrite, status: statusRead}
-	step := *attr
+	step := *c.Attr
 	step.Dir = ""
 	step.Files = append(step.Files[:len(step.Files):len(step.Files)], orderRead.Fd(), statusWrite.Fd())
-	pid, err = syscall.ForkExec("/proc/self/exe", append([]string{stepName, attr.Dir, path}, argv...), &step)
+	pid, err = syscall.ForkExec("/proc/self/exe", append([]string{stepName, strconv.Itoa(len(c.Attr.Files)), c.Attr.Dir, c.Path}, c.Argv...), &step)
 	_, _ = orderRead.Close(), statusWrite.Close()
 	if err != nil {
 		s.close()

@@ -23,16 +23,16 @@ func GainsPrivileges(dir, path string) bool {
 	return st.Mode&(unix.S_ISUID|unix.S_ISGID) != 0 || err == nil
 }
 
-// Traced starts a program as syscall.ForkExec does, and applies s at the traced exec. If tracing is
-// refused, the error is EPERM, EACCES or ENOSYS. If pid is positive and err is not nil, the child
-// has not executed an instruction of the program, and the caller kills and reaps it.
-func Traced(path string, argv []string, attr *syscall.ProcAttr, s *Setup) (pid int, err error) {
+// Traced starts a program as syscall.ForkExec does, and applies its setup at the traced exec. If
+// tracing is refused, the error is EPERM, EACCES or ENOSYS. If pid is positive and err is not nil,
+// the child has not executed an instruction of the program, and the caller kills and reaps it.
+func Traced(c *Command) (pid int, err error) {
 	runtime.LockOSThread() // the tracer is a thread
 	defer runtime.UnlockOSThread()
-	traced, sys := *attr, *attr.Sys
+	traced, sys := *c.Attr, *c.Attr.Sys
 	sys.Ptrace = true
 	traced.Sys = &sys
-	pid, err = syscall.ForkExec(path, argv, &traced)
+	pid, err = syscall.ForkExec(c.Path, c.Argv, &traced)
 	if err != nil {
 		return -1, err
 	}
@@ -41,11 +41,11 @@ func Traced(path string, argv []string, attr *syscall.ProcAttr, s *Setup) (pid i
 		return pid, nil // it was killed, and its exit status is taken like that of any other
 	}
 	if err == nil {
-		s.noteFiles(pid)
-		err = s.apply(pid)
+		c.Setup.noteFiles(pid)
+		err = c.Setup.apply(pid)
 	}
 	if err == nil {
-		err = s.applyNice(pid)
+		err = c.Setup.applyNice(pid)
 	}
 	if err != nil {
 		return pid, err

@@ -1,0 +1,33 @@
+package spawn
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Command is a program to start: the arguments of syscall.ForkExec, and what the program gets at
+// the start gate.
+type Command struct {
+	Path  string
+	Argv  []string
+	Attr  *syscall.ProcAttr
+	Setup *Setup // nil for a start without a gate
+}
+
+// Setup is what a process gets at the start gate. The zero value changes nothing.
+type Setup struct {
+	Enter    func(pid int) error // called first, to add the process to cgroups; nil for nothing
+	Hard     map[int]unix.Rlimit // soft and hard limits, by resource of setrlimit(2)
+	Soft     map[int]uint64      // soft limits, by resource; a value above the hard limit counts as the hard limit
+	Umask    *int                // 0 to 0777
+	Nice     *int                // -20 to 19
+	Untraced bool                // the program is not started as a tracee
+}
+
+// NeedsStep reports whether the setup needs the exec step. Without Untraced it does for two parts: a
+// process can set its umask only itself, and the exec places the stack by its soft limit.
+func (s *Setup) NeedsStep() bool {
+	_, stack := s.Soft[unix.RLIMIT_STACK]
+	return s.Untraced || s.Umask != nil || stack
+}
