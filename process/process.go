@@ -16,6 +16,15 @@
 //
 // The package supports Linux (5.4 and later; best from 6.9 on), and Darwin as far as development
 // needs it.
+//
+// # Compatibility
+//
+// The package serves this module's server: its API may change with each minor version of the
+// module, and docs/changelog.md lists each such change. Use field names in struct literals, and the
+// zero value for what is not needed: the zero value of Options and of Attributes works, a Spec needs
+// Argv only, and the zero value of a new field means the behavior from before it existed. Check
+// errors with errors.Is and errors.As; their texts may change. The values of Containment, Limit,
+// Resource and Mechanism are part of the protocol (package rpc) and do not change.
 package process
 
 import (
