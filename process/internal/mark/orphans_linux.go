@@ -47,6 +47,10 @@ type reaper struct {
 	done      sync.WaitGroup
 	listening atomic.Bool // whether SIGCHLD is sent to wake
 	always    atomic.Bool // orphans may come at any time
+
+	// Counted for the tests:
+	searches atomic.Uint64 // searches that are done
+	requests atomic.Uint64 // requests for SIGCHLD
 }
 
 // startReaper starts the reaper. Other users of SIGCHLD in this process are not affected
@@ -65,6 +69,7 @@ func (r *reaper) listen(on bool) {
 	switch {
 	case on && !r.listening.Load():
 		signal.Notify(r.wake, unix.SIGCHLD)
+		r.requests.Add(1)
 	case !on && r.listening.Load():
 		signal.Stop(r.wake)
 	}
@@ -119,6 +124,7 @@ func (t *Table) reapLoop() {
 			r.listen(on)
 			wait = false // a child may have exited, or have been forked, before the change
 		}
+		r.searches.Add(1)
 		switch {
 		case !r.listening.Load():
 			delay = reapDelayYoung

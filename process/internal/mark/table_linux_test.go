@@ -110,14 +110,39 @@ func TestReapingReleasesLocksAfterABatch(t *testing.T) {
 	}
 }
 
+// awaitSearch waits for a search of the reaper that begins after the call.
+func awaitSearch(t *testing.T, table *Table) {
+	t.Helper()
+	for range 2 { // the first may have begun before
+		done := table.reaper.searches.Load()
+		table.wakeReaper()
+		if !proctest.Poll(func() bool { return table.reaper.searches.Load() > done }) {
+			t.Fatal("the reaper does not search")
+		}
+	}
+}
+
 // TestReaperListensWhileThereMayBeOrphans checks that SIGCHLD is requested only while there may be
-// orphans.
+// orphans, and not for a command that is shorter than reapDelayYoung.
 func TestReaperListensWhileThereMayBeOrphans(t *testing.T) {
 	p := openProvider(t, false)
-	listens := func() bool { return p.table.reaper.listening.Load() }
-	proctest.Start(t, p, "true").End()
-	if !proctest.Poll(func() bool { return !listens() }) {
-		t.Error("the reaper listens after a short command")
+	reaper := &p.table.reaper
+	listens, ignores := reaper.listening.Load, func() bool { return !reaper.listening.Load() }
+	short := func() bool { // a command can take longer on a busy machine
+		requests, begin := reaper.requests.Load(), time.Now()
+		proctest.Start(t, p, "true").End()
+		took := time.Since(begin)
+		awaitSearch(t, p.table)
+		if took < reapDelayYoung && reaper.requests.Load() != requests {
+			t.Errorf("the reaper listens for a command of %v", took)
+		}
+		return took < reapDelayYoung
+	}
+	if !proctest.Poll(short) {
+		t.Fatalf("no command took less than %v", reapDelayYoung)
+	}
+	if !proctest.Poll(ignores) {
+		t.Error("the reaper listens after short commands")
 	}
 	tree := proctest.Start(t, p, "exec sleep 60")
 	if !proctest.Poll(listens) {
@@ -125,9 +150,9 @@ func TestReaperListensWhileThereMayBeOrphans(t *testing.T) {
 	}
 	_ = tree.Signal(syscall.SIGKILL)
 	_ = tree.Leader.Wait()
-	time.Sleep(3 * reapDelay) // until the reaper has searched after the exit, before the tree is released
+	awaitSearch(t, p.table) // after it, only the release of the tree wakes the reaper
 	tree.End()
-	if !proctest.Poll(func() bool { return !listens() }) {
+	if !proctest.Poll(ignores) {
 		t.Error("the reaper listens after all trees have ended")
 	}
 	tree = proctest.Start(t, p, "(sleep 60 &); echo; exec sleep 60")
@@ -135,9 +160,25 @@ func TestReaperListensWhileThereMayBeOrphans(t *testing.T) {
 	p.NoteUnverified()
 	_ = tree.Signal(syscall.SIGKILL)
 	tree.End()
-	time.Sleep(3 * reapDelayYoung)
+	awaitSearch(t, p.table)
 	if !listens() {
 		t.Error("the reaper does not listen although an orphan may be left")
+	}
+}
+
+// TestUnreapedLeaderIsAnOrphan checks that a leader which was not reaped before its tree is released
+// is reaped as an orphan, even if the last search was before the release.
+func TestUnreapedLeaderIsAnOrphan(t *testing.T) {
+	p := openProvider(t, false)
+	tree := proctest.Start(t, p, "true")
+	_ = tree.Leader.Wait()
+	awaitSearch(t, p.table)
+	if state := proctest.State(tree.Leader.PID); state != 'Z' {
+		t.Errorf("before the release of its tree, the leader is in state %q, want Z", state)
+	}
+	tree.CloseUnreaped()
+	if !proctest.Poll(func() bool { return proctest.State(tree.Leader.PID) == 0 }) {
+		t.Error("the leader is not reaped")
 	}
 }
 

@@ -196,8 +196,18 @@ func (tree *Tree) End() (leader.Exit, containment.Usage) {
 		tree.t.Error(err)
 	}
 	usage := tree.Usage(exit.Signal == syscall.SIGKILL)
-	tree.Leader.CloseHandle()
-	tree.Close()
-	_, _ = tree.Stdin.Close(), tree.out.Close()
+	tree.close()
 	return exit, usage
+}
+
+// CloseUnreaped closes a tree whose leader has exited and was not reaped.
+func (tree *Tree) CloseUnreaped() {
+	tree.ended = true
+	tree.close()
+}
+
+func (tree *Tree) close() {
+	tree.Leader.CloseHandle()
+	tree.Tree.Close()
+	_, _ = tree.Stdin.Close(), tree.out.Close()
 }
