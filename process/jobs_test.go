@@ -141,10 +141,10 @@ func TestTerminateSendsSIGHUP(t *testing.T) {
 
 // TestTerminateOfHandler checks that a program which handles SIGTERM gets no SIGHUP and can finish.
 func TestTerminateOfHandler(t *testing.T) {
-	p := mustStart(t, onTerminal(sh(`trap "echo asked; sleep 0.1; echo done; exit 4" TERM; echo ready; while :; do sleep 0.01; done`)), leader.System())
+	p := mustStart(t, onTerminal(sh(`trap "echo stopping; sleep 0.1; echo done; exit 4" TERM; echo ready; while :; do sleep 0.01; done`)), leader.System())
 	readUntil(t, p.Stdout(), "ready\r\n")
 	_ = p.Terminate()
-	if out, err := readAll(p.Stdout()); !strings.Contains(out, "asked\r\n") || err != nil {
+	if out, err := readAll(p.Stdout()); !strings.Contains(out, "stopping\r\n") || err != nil {
 		t.Errorf("output %q, %v", out, err)
 	}
 	if exit := finish(p); exit.Signal == syscall.SIGHUP || exit.Signal == syscall.SIGKILL {

@@ -108,9 +108,9 @@ func TestUnkillableLeaderOutsideItsCgroup(t *testing.T) {
 // a loop, which most scans miss. It is ended, or the result says that processes may be left.
 func TestForkingLeaderOutsideItsCgroup(t *testing.T) {
 	h := openHost(t, Cgroup)
-	hop := compiled(t, "hop")
+	program := compiled(t, "forkloop")
 	for range 10 {
-		p := startOn(t, h, sh(leave(t, h)+"exec "+hop))
+		p := startOn(t, h, sh(leave(t, h)+"exec "+program))
 		if err := p.WaitExit(); err != nil {
 			t.Fatal(err)
 		}

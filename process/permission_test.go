@@ -16,8 +16,8 @@ import (
 // signaled, and that Pause fails if there is one. The test runs itself as a user without rights; a
 // set-user-ID program makes a process of its trees a process of root.
 func TestProcessOfAnotherUser(t *testing.T) {
-	const asked = "RUNNEL_TEST_FOREIGN"
-	program := os.Getenv(asked)
+	const variable = "RUNNEL_TEST_FOREIGN"
+	program := os.Getenv(variable)
 	if program == "" {
 		if os.Geteuid() != 0 {
 			t.Skip("SKIPPED, only root can make a set-user-ID program")
@@ -33,7 +33,7 @@ func TestProcessOfAnotherUser(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		asNobody(t, asked+"="+program)
+		asNobody(t, variable+"="+program)
 		return
 	}
 	hosts := map[string]func(*testing.T) *Host{"marker": func(t *testing.T) *Host { return openHost(t, Marker) }}

@@ -75,13 +75,13 @@ func TestJobControlDoesNotStopACommand(t *testing.T) {
 
 // TestAutogroupIsInherited runs itself in a session whose autogroup has a nice value.
 func TestAutogroupIsInherited(t *testing.T) {
-	const asked = "RUNNEL_TEST_AUTOGROUP"
+	const variable = "RUNNEL_TEST_AUTOGROUP"
 	if _, err := os.Stat("/proc/self/autogroup"); err != nil {
 		t.Skipf("SKIPPED, this kernel has no autogroups: %v", err)
 	}
-	if os.Getenv(asked) == "" {
+	if os.Getenv(variable) == "" {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestAutogroupIsInherited$")
-		cmd.Env = append(os.Environ(), asked+"=1")
+		cmd.Env = append(os.Environ(), variable+"=1")
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)

@@ -147,7 +147,7 @@ func TestSweepEndsRemainingProcesses(t *testing.T) {
 // and does not send the stop signal again.
 func TestSweepDoesNotRepeatTheStopSignal(t *testing.T) {
 	eachKernel(t, func(t *testing.T, sys leader.Kernel) {
-		const script = `asked() { n=x$n; echo $n; }; trap asked TERM; echo $$; while [ "$n" != xx ]; do :; done`
+		const script = `count() { n=x$n; echo $n; }; trap count TERM; echo $$; while [ "$n" != xx ]; do :; done`
 		p := mustStart(t, Spec{Argv: []string{"sh", "-c", "(exec sh -c '" + script + "') & trap : TERM; wait; exit 5"}, Env: testEnv}, sys)
 		_ = readPID(t, p.Stdout())
 		_ = p.Terminate()

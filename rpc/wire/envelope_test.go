@@ -292,7 +292,7 @@ func FuzzParseMessage(f *testing.F) {
 		}
 		if err != nil {
 			if len(calls) > 0 {
-				t.Errorf("calls beside error %v", err)
+				t.Errorf("%d calls and error %v", len(calls), err)
 			}
 			return
 		}
@@ -318,7 +318,7 @@ func checkCall(t *testing.T, c Call) {
 		t.Errorf("params %q", c.Params)
 	}
 	if c.Err != nil && (c.Err.Syntax || c.Method != "" || c.Params != nil) {
-		t.Errorf("call %+v beside error %v", c, c.Err)
+		t.Errorf("call %+v has error %v and a method or params", c, c.Err)
 	}
 }
 

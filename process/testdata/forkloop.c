@@ -1,5 +1,5 @@
-// hop forks and exits in a loop, so that its process id changes all the time. It ignores SIGTERM and
-// SIGHUP, and ends by itself after a minute.
+// forkloop forks and exits in a loop, so that its process id changes all the time. It ignores
+// SIGTERM and SIGHUP, and ends by itself after a minute.
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>
