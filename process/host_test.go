@@ -28,10 +28,14 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/procfs"
 )
 
-// required reports whether this machine is known to have a containment, a mechanism for a limit, or
-// a compiler, so that tests that need it are not skipped.
-func required[T ~string](what T) bool {
-	return slices.Contains(strings.Split(os.Getenv("RUNNEL_TEST_REQUIRE"), ","), string(what))
+// skipUnlessRequired skips a test that needs a containment, a mechanism for a limit, a controller or
+// a compiler, or fails it if RUNNEL_TEST_REQUIRE says that the machine has it (.ci/run).
+func skipUnlessRequired[T ~string](t testing.TB, what T, reason any) {
+	t.Helper()
+	if slices.Contains(strings.Split(os.Getenv("RUNNEL_TEST_REQUIRE"), ","), string(what)) {
+		t.Fatalf("%s is required: %v", what, reason)
+	}
+	t.Skip("SKIPPED: ", reason)
 }
 
 // openHost opens a host, closes it when the test is over, and checks that it leaves nothing behind.
@@ -45,10 +49,7 @@ func openHostWith(t testing.TB, o Options) *Host {
 	o.StateDir = t.TempDir()
 	h, err := Open(o)
 	if err != nil {
-		if required(o.Containment) {
-			t.Fatal(err)
-		}
-		t.Skip(err)
+		skipUnlessRequired(t, o.Containment, err)
 	}
 	groups := h.identity.Record.Cgroups
 	t.Cleanup(func() {

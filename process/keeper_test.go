@@ -271,7 +271,7 @@ func enableController(t *testing.T, dir string) string {
 	text, _ := os.ReadFile(dir + "/cgroup.controllers")
 	all := strings.Fields(string(text))
 	if len(all) == 0 {
-		t.Skip("no controller of version 2")
+		skipUnlessRequired(t, "v2_controller", "no controller of version 2")
 	}
 	control := dir + "/cgroup.subtree_control"
 	enabled, _ := os.ReadFile(control)
@@ -279,7 +279,7 @@ func enableController(t *testing.T, dir string) string {
 		return all[0]
 	}
 	if err := fdreserve.WriteFile(control, "+"+all[0]); err != nil {
-		t.Skip("the controller cannot be enabled: ", err)
+		skipUnlessRequired(t, "v2_controller", err)
 	}
 	t.Cleanup(func() { _ = fdreserve.WriteFile(control, "-"+all[0]) })
 	return all[0]
@@ -292,7 +292,7 @@ func TestKeeperOfServerInALeaf(t *testing.T) {
 	controller := enableController(t, own.V2)
 	outer := filepath.Join(own.V2, "runnel-test-keeper."+strconv.Itoa(os.Getpid()))
 	if err := os.Mkdir(outer, 0o755); err != nil {
-		t.Skip(err)
+		skipUnlessRequired(t, Cgroup, err)
 	}
 	defer func() {
 		var err error

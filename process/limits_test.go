@@ -145,15 +145,13 @@ func TestFileBytes(t *testing.T) {
 	})
 }
 
-// needs skips the test if a limit cannot be enforced, and returns its mechanism.
+// needs skips the test if a limit cannot be enforced, unless that is required, and returns its
+// mechanism.
 func needs(t *testing.T, h *Host, name Limit) Mechanism {
 	t.Helper()
 	enforced, err := h.Enforce(Limits{name: 1 << 20})
 	if err != nil {
-		if required(name) {
-			t.Fatal(err)
-		}
-		t.Skip(err)
+		skipUnlessRequired(t, name, err)
 	}
 	return enforced[0].By
 }

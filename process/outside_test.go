@@ -24,10 +24,7 @@ func compiled(t testing.TB, name string) string {
 	t.Helper()
 	cc, err := exec.LookPath("cc")
 	if err != nil {
-		if required("compiler") {
-			t.Fatal(err)
-		}
-		t.Skip("SKIPPED, no C compiler: ", err)
+		skipUnlessRequired(t, "compiler", err)
 	}
 	path := filepath.Join(t.TempDir(), name)
 	if out, err := exec.Command(cc, "-O1", "-pthread", "-o", path, "testdata/"+name+".c").CombinedOutput(); err != nil {

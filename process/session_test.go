@@ -21,7 +21,7 @@ func everyContainment(t *testing.T, f func(t *testing.T, h *Host)) {
 		t.Run(string(kind), func(t *testing.T) {
 			h, err := Open(Options{Containment: kind})
 			if err != nil {
-				t.Skipf("SKIPPED, the containment is unavailable: %v", err)
+				skipUnlessRequired(t, kind, err)
 			}
 			defer func() {
 				if err := h.Close(); err != nil {

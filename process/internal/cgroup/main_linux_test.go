@@ -20,10 +20,22 @@ import (
 
 const testName = "runnel-00000001"
 
-// required reports whether this machine is known to have cgroups, so that tests that need them are
-// not skipped.
-func required() bool {
-	return slices.Contains(strings.Split(os.Getenv("RUNNEL_TEST_REQUIRE"), ","), "cgroup")
+// What a test may need: cgroups of version 2, and their first controller or pids, if these can be
+// enabled for the children of the cgroup of this process.
+const (
+	needsCgroup     = "cgroup"
+	needsController = "v2_controller"
+	needsPids       = "v2_pids"
+)
+
+// skipUnlessRequired skips a test, or fails it if RUNNEL_TEST_REQUIRE says that the machine has
+// what the test needs (.ci/run).
+func skipUnlessRequired(t *testing.T, what string, reason any) {
+	t.Helper()
+	if slices.Contains(strings.Split(os.Getenv("RUNNEL_TEST_REQUIRE"), ","), what) {
+		t.Fatalf("%s is required: %v", what, reason)
+	}
+	t.Skip("SKIPPED: ", reason)
 }
 
 func tryOpen(own Hierarchies, controllers []string, reserve int) (*Provider, error) {
@@ -45,14 +57,11 @@ func openProvider(t *testing.T) *Provider {
 	t.Helper()
 	own, err := OwnHierarchies()
 	if err != nil {
-		t.Skip(err)
+		skipUnlessRequired(t, needsCgroup, err)
 	}
 	p, err := tryOpen(own, nil, 0)
 	if err != nil {
-		if required() {
-			t.Fatal(err)
-		}
-		t.Skip(err)
+		skipUnlessRequired(t, needsCgroup, err)
 	}
 	t.Cleanup(func() {
 		if err := p.Close(); err != nil {
@@ -80,22 +89,26 @@ func outputOf(t *testing.T, p *Provider, script string) (string, leader.Exit) {
 	return line, exit
 }
 
-// inOwnCgroup runs a test again in a process that is alone in a new cgroup. It returns true in that
-// process, and false in the one that has started it.
+// inOwnCgroup runs a test again in a process that is alone in a new cgroup, with all controllers
+// that can be enabled there. It returns true in that process, and false in the one that has started
+// it.
 func inOwnCgroup(t *testing.T, withSibling bool) bool {
 	t.Helper()
 	if os.Getenv("RUNNEL_TEST_GROUP") == t.Name() {
 		return true
 	}
 	own, _ := OwnHierarchies()
-	if all := controllersIn(own.V2); len(all) > 0 { // the new cgroup has the controllers that its parent enables
-		if enabled, err := enable(own.V2, all[:1]); err == nil && len(enabled) > 0 {
-			defer func() { _ = fdreserve.WriteFile(own.V2+"/cgroup.subtree_control", "-"+all[0]) }()
+	for _, controller := range controllersIn(own.V2) { // the new cgroup has the controllers that its parent enables
+		if enabled, err := enable(own.V2, []string{controller}); err == nil && len(enabled) > 0 {
+			defer func() { _ = fdreserve.WriteFile(own.V2+"/cgroup.subtree_control", "-"+controller) }()
 		}
 	}
 	dir := filepath.Join(own.V2, "runnel-test."+strconv.Itoa(os.Getpid()))
-	if own.V2 == "" || os.Mkdir(dir, 0o755) != nil {
-		t.Skip("no cgroup can be made")
+	if own.V2 == "" {
+		skipUnlessRequired(t, needsCgroup, "no hierarchy of version 2")
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		skipUnlessRequired(t, needsCgroup, err)
 	}
 	defer func() {
 		var err error
@@ -121,11 +134,11 @@ func inOwnCgroup(t *testing.T, withSibling bool) bool {
 	cmd.Env = append(os.Environ(), "RUNNEL_TEST_GROUP="+t.Name())
 	cmd.SysProcAttr = inDir
 	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "--- PASS") {
-		t.Errorf("%v\n%s", err, out)
-	}
-	if strings.Contains(string(out), "--- SKIP") {
+	switch {
+	case err == nil && strings.Contains(string(out), "--- SKIP"):
 		t.Skip(string(out))
+	case err != nil || !strings.Contains(string(out), "--- PASS"):
+		t.Errorf("%v\n%s", err, out)
 	}
 	return false
 }
@@ -135,7 +148,7 @@ func anyController(t *testing.T, own Hierarchies) string {
 	t.Helper()
 	all := controllersIn(own.V2)
 	if len(all) == 0 {
-		t.Skip("no controller of version 2")
+		skipUnlessRequired(t, needsController, "no controller of version 2 is enabled")
 	}
 	return all[0]
 }

@@ -64,7 +64,7 @@ func TestTreesAreLimitedBelowTheServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !slices.Contains(controllersIn(own.V2), "pids") {
-		t.Skip("SKIPPED: no pids controller of version 2 is delegated")
+		skipUnlessRequired(t, needsPids, "no pids controller of version 2 is delegated")
 	}
 	if !inOwnCgroup(t, false) {
 		return
