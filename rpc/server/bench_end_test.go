@@ -33,7 +33,7 @@ func BenchmarkEndOfATree(b *testing.B) {
 		b.Run(string(kind), func(b *testing.B) {
 			url := benchServerHeld(b, 100, 100, kind)
 			if url == "" {
-				b.Skip("not to be had")
+				b.Skipf("containment %s is unavailable", kind)
 			}
 			c := benchDial(b, url)
 			var took []time.Duration
@@ -83,13 +83,13 @@ func rawGroup(b *testing.B) string {
 			return dir
 		}
 	}
-	b.Skip("no control group can be made")
+	b.Skip("cannot create a cgroup")
 	return ""
 }
 
 func killHundred(b *testing.B, dir string) time.Duration {
 	b.Helper()
-	group := filepath.Join(dir, "one") // a new one: a group that was killed can't be born into
+	group := filepath.Join(dir, "one") // a new one: no process can be cloned into a group that was killed
 	if err := os.Mkdir(group, 0o755); err != nil {
 		b.Fatal(err)
 	}

@@ -70,11 +70,11 @@ func startProgram(b *testing.B, flags ...string) (pid int, url string) {
 	})
 	for range 1000 {
 		if text, err := os.ReadFile(ready); err == nil {
-			var said struct{ URL string }
-			if err := json.Unmarshal(text, &said); err != nil {
+			var line struct{ URL string }
+			if err := json.Unmarshal(text, &line); err != nil {
 				b.Fatal(err)
 			}
-			return cmd.Process.Pid, said.URL
+			return cmd.Process.Pid, line.URL
 		}
 		time.Sleep(10 * time.Millisecond)
 	}

@@ -93,12 +93,12 @@ func silentMount(t *testing.T) (dir string, release func()) {
 	t.Helper()
 	fd, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
-		t.Skipf("SKIPPED, no FUSE here: %v", err)
+		t.Skipf("SKIPPED, FUSE is unavailable: %v", err)
 	}
 	dir = t.TempDir()
 	if err := unix.Mount("silent", dir, "fuse", 0, fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", fd)); err != nil {
 		_ = unix.Close(fd)
-		t.Skipf("SKIPPED, nothing can be mounted here: %v", err)
+		t.Skipf("SKIPPED, cannot mount a file system: %v", err)
 	}
 	closed := false
 	release = func() {

@@ -13,9 +13,9 @@ import (
 // sleeper is a command that does not end by itself.
 var sleeper = object{"command": []string{"sleep", "1000"}}
 
-// TestFault2Bounds: the 101st session and the 101st connection are refused, and accepted as soon
-// as another one has ended.
-func TestFault2Bounds(t *testing.T) {
+// TestSessionAndConnectionLimits guards against more sessions and connections than the limits
+// allow: the 101st is refused, and accepted as soon as another one has ended.
+func TestSessionAndConnectionLimits(t *testing.T) {
 	t.Run("sessions", func(t *testing.T) {
 		s := serve(t)
 		p, q := s.dial(t), s.dial(t)
@@ -71,7 +71,7 @@ func TestFault2Bounds(t *testing.T) {
 		peers[1].reset()
 		s.dialSoon(t, dialing{path: "/ws"})
 	})
-	t.Run("refused upgrades hold nothing", func(t *testing.T) {
+	t.Run("refused upgrades take no slot", func(t *testing.T) {
 		s := serve(t, func(set *settings) { set.Server.MaxConnections = 1; set.Server.Auth = server.Auth{Token: "secret"} })
 		for range 20 {
 			if p, err := s.tryDial(t, dialing{path: "/ws"}); err == nil || p.resp.StatusCode != 401 {
@@ -93,7 +93,7 @@ func TestFault2Bounds(t *testing.T) {
 func (s *service) dialSoon(t *testing.T, d dialing) *peer {
 	t.Helper()
 	var p *peer
-	eventually(t, "a place for a connection", func() (ok bool) {
+	eventually(t, "a slot for a connection", func() (ok bool) {
 		var err error
 		p, err = s.tryDial(t, d)
 		return err == nil
@@ -101,8 +101,9 @@ func (s *service) dialSoon(t *testing.T, d dialing) *peer {
 	return p
 }
 
-// TestFault2SlotReturnsOnce: a session releases its slot exactly once, however it ends.
-func TestFault2SlotReturnsOnce(t *testing.T) {
+// TestSessionReleasesItsSlotOnce guards against slots that are lost or released twice, for each way
+// in which a session can end.
+func TestSessionReleasesItsSlotOnce(t *testing.T) {
 	s := serve(t, func(set *settings) { set.Session.MaxSessions = 2 })
 	keeper := s.dial(t)
 	keeper.started(object{"command": "echo ready; exec sleep 1000"}) // its slot stays taken all the while
@@ -138,12 +139,12 @@ func TestFault2SlotReturnsOnce(t *testing.T) {
 	}
 	for name, end := range ends {
 		t.Run(name, func(t *testing.T) {
-			before := holding()
+			before := usedResources()
 			for range 5 {
 				p := s.dial(t)
 				end(p)
 				p.reset()
-				returned(t, before)
+				awaitReleased(t, before)
 				if n := s.registry.Running(); n != 1 {
 					t.Fatalf("%d slots taken", n)
 				}
@@ -153,14 +154,14 @@ func TestFault2SlotReturnsOnce(t *testing.T) {
 			p.fails(-32003, "execute", sleeper)
 			p.ok("cancel", object{"session_id": id}, nil)
 			p.reset()
-			returned(t, before)
+			awaitReleased(t, before)
 		})
 	}
 }
 
-// TestFault2SlotIsFreeAtCompletion: when a client gets the completion of its session, in
-// whatever way, the slot is free.
-func TestFault2SlotIsFreeAtCompletion(t *testing.T) {
+// TestSlotIsFreeAtCompletion guards against a session limit that refuses the next execute of a
+// client that has the completion record of its session, by notification or reply.
+func TestSlotIsFreeAtCompletion(t *testing.T) {
 	s := serve(t, func(set *settings) { set.Session.MaxSessions = 1 })
 	p := s.dial(t)
 	for i := range 300 {

@@ -98,7 +98,7 @@ func TestNoProcessOutlivesItsSession(t *testing.T) {
 		}
 		_ = bystander.Process.Kill()
 		_ = bystander.Wait()
-		eventually(t, "the dead are reaped", func() bool { return len(children()) == 0 })
+		eventually(t, "all children are reaped", func() bool { return len(children()) == 0 })
 	})
 }
 
@@ -124,7 +124,7 @@ func (p *peer) oneRunaway(program string, i int) {
 	switch end {
 	case "disconnect":
 		p.reset()
-		if !pollFor(returnTime, func() bool { return len(tagged(tag)) == 0 }) {
+		if !pollFor(releaseTimeout, func() bool { return len(tagged(tag)) == 0 }) {
 			p.t.Errorf("%v, disconnected: %v live", ways, tagged(tag))
 		}
 		return
@@ -219,9 +219,9 @@ func TestLimits(t *testing.T) {
 	})
 }
 
-// TestStormOfSessions: a thousand sessions that are started and canceled leave no process,
-// descriptor or goroutine.
-func TestStormOfSessions(t *testing.T) {
+// TestConcurrentSessionsLeaveNoProcess: a thousand sessions that are started and canceled leave no
+// process, descriptor or goroutine.
+func TestConcurrentSessionsLeaveNoProcess(t *testing.T) {
 	held(t, func(t *testing.T, s *service, h *process.Host) {
 		var next atomic.Int64
 		var all sync.WaitGroup
@@ -235,6 +235,6 @@ func TestStormOfSessions(t *testing.T) {
 			})
 		}
 		all.Wait()
-		eventually(t, "the dead are reaped", func() bool { return len(children()) == 0 })
+		eventually(t, "all children are reaped", func() bool { return len(children()) == 0 })
 	})
 }

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// TestFault4UnknownControl: an unknown control type is an error with the request's id and has no
-// effect on the session.
-func TestFault4UnknownControl(t *testing.T) {
+// TestUnknownControlType guards against a control type that falls through to the action of another
+// one: it is an error with the request's id and has no effect on the session.
+func TestUnknownControlType(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
 	id := p.start(sleeper)
@@ -41,7 +41,7 @@ func TestFault4UnknownControl(t *testing.T) {
 		p.ok("status", object{"session_id": id}, &st)
 		return st.State
 	}
-	said := func(params object, want string) {
+	expectStatus := func(params object, want string) {
 		t.Helper()
 		var r struct {
 			Status    string
@@ -55,8 +55,8 @@ func TestFault4UnknownControl(t *testing.T) {
 	if got := state(); got != "running" {
 		t.Errorf("the session is %s", got)
 	}
-	said(object{"type": "PAUSE"}, "paused")
-	said(object{"type": "PAUSE"}, "paused")
+	expectStatus(object{"type": "PAUSE"}, "paused")
+	expectStatus(object{"type": "PAUSE"}, "paused")
 	p.event("process.paused", id)
 	if got := state(); got != "paused" {
 		t.Errorf("the session is %s", got)
@@ -65,9 +65,9 @@ func TestFault4UnknownControl(t *testing.T) {
 	if got := state(); got != "paused" {
 		t.Errorf("the session is %s", got)
 	}
-	said(object{"type": "RESUME"}, "resumed")
+	expectStatus(object{"type": "RESUME"}, "resumed")
 	p.event("process.resumed", id)
-	said(object{"type": "CANCEL"}, "canceled")
+	expectStatus(object{"type": "CANCEL"}, "canceled")
 	if rec := p.completed(id); rec.Status != "canceled" || rec.Reason != "canceled" || rec.Signal == nil || *rec.Signal != "SIGTERM" {
 		t.Errorf("%+v", rec)
 	}

@@ -26,7 +26,7 @@ var unheard = map[string]bool{
 
 // TestConversationsCoverTheProtocol: every name in the protocol occurs in a conversation.
 func TestConversationsCoverTheProtocol(t *testing.T) {
-	client, answers := said(t)
+	client, answers := sentTexts(t)
 	for _, m := range server.Methods() {
 		if m.Name == rpc.MethodDiscover { // its answer is docs/openrpc.json, and compared with it elsewhere
 			continue
@@ -67,8 +67,8 @@ func contain(t *testing.T, all, what string) {
 	}
 }
 
-// said returns all that clients and servers send in the conversations.
-func said(t *testing.T) (client, server string) {
+// sentTexts returns all that clients and servers send in the conversations.
+func sentTexts(t *testing.T) (client, server string) {
 	files, err := filepath.Glob(conversationFiles)
 	if err != nil {
 		t.Fatal(err)

@@ -55,9 +55,9 @@ const conversationFiles = "testdata/conversations/*.txtar"
 // TestConversations runs each conversation with a server of its own.
 func TestConversations(t *testing.T) {
 	if host != nil {
-		t.Skip("these are held by process groups, and run where all are")
+		t.Skip("runs under containment group only")
 	}
-	beside(t)
+	runParallel(t)
 	files, err := filepath.Glob(conversationFiles)
 	if err != nil || len(files) == 0 {
 		t.Fatal("no conversations", err)
@@ -81,7 +81,7 @@ func TestConversations(t *testing.T) {
 }
 
 func converse(t *testing.T, archive *txtar.Archive) {
-	c := &conversation{t: t, path: "/ws", places: newPlaceholders(archive), peers: map[int]*speaker{}}
+	c := &conversation{t: t, path: "/ws", places: newPlaceholders(archive), peers: map[int]*wsClient{}}
 	c.service = serve(t, func(set *settings) {
 		for _, f := range archive.Files {
 			if f.Name == "config" {
@@ -111,16 +111,16 @@ type conversation struct {
 	service *service
 	path    string
 	places  *placeholders
-	peers   map[int]*speaker
+	peers   map[int]*wsClient
 	section *txtar.File
 }
 
-// speaker is a connection that is always read.
-type speaker struct {
+// wsClient is a connection that is always read.
+type wsClient struct {
 	*peer
-	said chan string
-	err  error // why it ended, set before said is closed
-	over bool  // its end was reported
+	received chan string
+	err      error // why it ended, set before received is closed
+	over     bool  // its end was reported
 }
 
 func (c *conversation) fatalf(format string, args ...any) {
@@ -146,18 +146,18 @@ func (c *conversation) step(section *txtar.File) {
 	switch word {
 	case "config":
 	case "client":
-		p := c.speaker(n, true)
+		p := c.wsClient(n, true)
 		for _, line := range lines(section.Data) {
 			p.send("%s", c.places.fill(c.t, line))
 		}
 	case "server":
-		c.listen(c.speaker(n, false), section)
+		c.listen(c.wsClient(n, false), section)
 	case "drop":
-		p := c.speaker(n, true)
+		p := c.wsClient(n, true)
 		p.over = true
 		p.reset()
 	case "closed":
-		c.closed(c.speaker(n, true), section)
+		c.closed(c.wsClient(n, true), section)
 	case "shutdown":
 		go c.service.shutdown(c.service.drain)
 	case "idle":
@@ -167,30 +167,30 @@ func (c *conversation) step(section *txtar.File) {
 	}
 }
 
-// speaker returns the connection with that number. For a new one it may skip the connected
+// wsClient returns the connection with that number. For a new one it may skip the connected
 // notification.
-func (c *conversation) speaker(n int, greeted bool) *speaker {
+func (c *conversation) wsClient(n int, greeted bool) *wsClient {
 	if p := c.peers[n]; p != nil {
 		return p
 	}
-	p := &speaker{said: make(chan string)}
+	p := &wsClient{received: make(chan string)}
 	var err error
 	if p.peer, err = c.service.tryDial(c.t, dialing{path: c.path}); err != nil {
 		c.fatalf("%v", err)
 	}
 	c.peers[n] = p
-	go p.hear(c.t.Context())
+	go p.readAll(c.t.Context())
 	if greeted {
-		if _, err := p.next(patience); err != nil {
-			c.fatalf("no greeting: %v", err)
+		if _, err := p.next(testTimeout); err != nil {
+			c.fatalf("no connected notification: %v", err)
 		}
 	}
 	return p
 }
 
-// hear reads until the connection or the test ends.
-func (p *speaker) hear(ctx context.Context) {
-	defer close(p.said)
+// readAll reads until the connection or the test ends.
+func (p *wsClient) readAll(ctx context.Context) {
+	defer close(p.received)
 	for {
 		_, b, err := p.ws.Read(context.Background())
 		if err != nil {
@@ -198,7 +198,7 @@ func (p *speaker) hear(ctx context.Context) {
 			return
 		}
 		select {
-		case p.said <- string(b):
+		case p.received <- string(b):
 		case <-ctx.Done():
 			p.err = ctx.Err()
 			return
@@ -206,14 +206,14 @@ func (p *speaker) hear(ctx context.Context) {
 	}
 }
 
-var errQuiet = errors.New("the server says nothing")
+var errQuiet = errors.New("no message from the server")
 
 // next returns the next message if it arrives within d.
-func (p *speaker) next(d time.Duration) (string, error) {
+func (p *wsClient) next(d time.Duration) (string, error) {
 	late := time.NewTimer(d)
 	defer late.Stop()
 	select {
-	case text, ok := <-p.said:
+	case text, ok := <-p.received:
 		if !ok {
 			return "", p.err
 		}
@@ -224,13 +224,13 @@ func (p *speaker) next(d time.Duration) (string, error) {
 }
 
 // listen compares the messages of the server with a section.
-func (c *conversation) listen(p *speaker, section *txtar.File) {
+func (c *conversation) listen(p *wsClient, section *txtar.File) {
 	if *update {
 		section.Data = c.record(p, len(lines(section.Data)))
 		return
 	}
 	for i, want := range lines(section.Data) {
-		text, err := p.next(patience)
+		text, err := p.next(testTimeout)
 		if err != nil {
 			c.fatalf("line %d: %v\nwant %s", i+1, err, want)
 		}
@@ -242,7 +242,7 @@ func (c *conversation) listen(p *speaker, section *txtar.File) {
 
 // record returns the messages of the server: the expected number, and those that follow
 // immediately.
-func (c *conversation) record(p *speaker, expected int) (data []byte) {
+func (c *conversation) record(p *wsClient, expected int) (data []byte) {
 	for i := 0; ; i++ {
 		d := quiet
 		if i < expected {
@@ -257,9 +257,9 @@ func (c *conversation) record(p *speaker, expected int) (data []byte) {
 }
 
 // closed checks that the server has closed the connection without further messages.
-func (c *conversation) closed(p *speaker, section *txtar.File) {
+func (c *conversation) closed(p *wsClient, section *txtar.File) {
 	p.over = true
-	text, err := p.next(patience)
+	text, err := p.next(testTimeout)
 	if err == nil {
 		c.fatalf("the server also sent\n%s", c.places.hide(text))
 	}
@@ -277,7 +277,7 @@ func (c *conversation) end() {
 	for _, n := range slices.Sorted(maps.Keys(c.peers)) {
 		p := c.peers[n]
 		for !p.over {
-			text, err := p.next(patience)
+			text, err := p.next(testTimeout)
 			switch {
 			case err == nil && !strings.Contains(text, strconv.Quote(rpc.NotifyShutdown)):
 				c.t.Errorf("connection %d: the server also sent\n%s", n, c.places.hide(text))

@@ -3,13 +3,17 @@
 package server_test
 
 import (
+	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/uuid"
 )
 
 // TestDeadlinesDoNotCountPauses: neither deadline counts the time of a pause, and both continue
 // after it.
 func TestDeadlinesDoNotCountPauses(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	p := serve(t).dial(t)
 	for _, deadline := range []string{"timeout", "stream_timeout"} {
 		id := p.start(object{"command": "exec sleep 1000", deadline: 0.5, "grace": 0.1})
@@ -19,5 +23,57 @@ func TestDeadlinesDoNotCountPauses(t *testing.T) {
 		if rec := p.completed(id); rec.Reason != deadline {
 			t.Errorf("%s: %+v", deadline, rec)
 		}
+	}
+}
+
+// TestStreamDeadlineEndsTheTree guards against a silent command that runs on after stream_timeout:
+// its whole tree is ended.
+func TestStreamDeadlineEndsTheTree(t *testing.T) {
+	runParallel(t)
+	s := serve(t)
+	p := s.dial(t)
+	mark := "RUNNEL_TREE=" + uuid.NewString()
+	begin := time.Now()
+	x := p.run(object{"command": "sleep 1000 & sleep 1000", "stream_timeout": 0.3, "env": object{"RUNNEL_TREE": mark[12:]}})
+	if took := time.Since(begin); took < 300*time.Millisecond {
+		t.Errorf("ended after %v", took)
+	}
+	if left := marked(mark); len(left) > 0 {
+		t.Errorf("alive: %v", left)
+	}
+	if r := x.record; r.Reason != "stream_timeout" || r.Status != "failed" || deref(r.Signal) != "SIGTERM" || r.ExitCode != nil || r.Escalated {
+		t.Errorf("%+v", r)
+	}
+	// Output on either stream restarts the deadline.
+	x = p.run(object{"command": "for i in 1 2 3 4 5 6; do sleep 0.2; echo x >&2; done", "stream_timeout": 0.9})
+	if x.record.Reason != "exited" || x.stderr() != strings.Repeat("x\n", 6) {
+		t.Errorf("%+v", x.record)
+	}
+	// Without a timeout the server's default applies; null and 0 mean none.
+	s = serve(t, func(set *settings) { set.Server.Defaults.StreamTimeout = 200 * time.Millisecond })
+	p = s.dial(t)
+	if x := p.run(object{"command": "exec sleep 1000"}); x.record.Reason != "stream_timeout" {
+		t.Errorf("%+v", x.record)
+	}
+	for _, none := range []any{nil, 0} {
+		if x := p.run(object{"command": "sleep 0.4", "stream_timeout": none}); x.record.Reason != "exited" {
+			t.Errorf("%+v", x.record)
+		}
+	}
+}
+
+// TestBlockedCommandIsNotSilent guards against a stream_timeout that ends a command whose output is
+// blocked by a slow client.
+func TestBlockedCommandIsNotSilent(t *testing.T) {
+	runParallel(t)
+	s := serve(t)
+	p := s.dial(t)
+	id := uuid.NewString()
+	p.good(p.call("execute", object{"command": "yes | head -c 6000000", "stream_timeout": 0.3, "session_id": id}))
+	p.pings(func() { time.Sleep(1100 * time.Millisecond) }) // and reads nothing meanwhile
+	x := &transcript{id: id, hash: func(string, []byte) {}}
+	p.follow(x)
+	if x.record.Reason != "exited" || x.bytes["stdout"] != 6000000 {
+		t.Errorf("%d bytes, %+v", x.bytes["stdout"], x.record)
 	}
 }

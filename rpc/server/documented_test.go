@@ -62,7 +62,7 @@ func (p *peer) asDocumented(method string, answer *message) {
 		switch m := &c.Methods[i]; {
 		case m.Name != method || m.Result == nil:
 		case answer.Error != nil:
-			err = c.tells(m.Errors, answer.Error)
+			err = c.checkError(m.Errors, answer.Error)
 		default:
 			err = c.fits(m.Result.Schema, answer.Result)
 		}
@@ -99,8 +99,9 @@ func (p *peer) notifiedAsDocumented(n *message) {
 	}
 }
 
-// tells returns why e is none of the errors, which are references to components.
-func (c *contract) tells(errors []*jsonSchema, e *wireError) error {
+// checkError returns an error if e is not one of the documented errors, which are references to
+// components.
+func (c *contract) checkError(errors []*jsonSchema, e *wireError) error {
 	for _, ref := range errors {
 		name := ref.Ref[strings.LastIndexByte(ref.Ref, '/')+1:]
 		if c.Components.Errors[name].Code == e.Code {

@@ -20,9 +20,9 @@ import (
 
 // TestLateOutput: output that a descendant writes after the command has exited is not lost.
 func TestLateOutput(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	if _, err := os.Stat("/bin/bash"); err != nil {
-		t.Skip("no bash")
+		t.Skip("requires bash")
 	}
 	s := serve(t)
 	var all sync.WaitGroup
@@ -42,7 +42,7 @@ func TestLateOutput(t *testing.T) {
 // TestPipeHeldByDescendant: a descendant that keeps stdout open delays the end of the session
 // only a little, and is killed.
 func TestPipeHeldByDescendant(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	s := serve(t)
 	p := s.dial(t)
 	for _, script := range []string{`sleep 1000 & echo hi`, `(trap "" TERM; sleep 1000) & echo hi`} {
@@ -228,7 +228,7 @@ func TestUsage(t *testing.T) {
 		t.Errorf("%+v in %v s", u, x.record.ExecutionTime)
 	}
 	x = p.run(object{"command": "sleep 0.3"})
-	if took := x.record.ExecutionTime; took < 0.3 || took > patience.Seconds() {
+	if took := x.record.ExecutionTime; took < 0.3 || took > testTimeout.Seconds() {
 		t.Errorf("took %v", took)
 	}
 	if ballast[1] != 1 {
@@ -256,7 +256,7 @@ func TestSpawnFailures(t *testing.T) {
 	if err := os.WriteFile(binary, []byte("\x00\x01\x02"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	before := holding()
+	before := usedResources()
 	for _, test := range []struct {
 		params      object
 		errno, path string
@@ -288,7 +288,7 @@ func TestSpawnFailures(t *testing.T) {
 	if n := s.registry.Running(); n != 0 {
 		t.Errorf("%d slots taken", n)
 	}
-	returned(t, before)
+	awaitReleased(t, before)
 	p.fails(-32602, "execute", object{"command": "true", "env": object{"A=B": "x"}})
 	p.fails(-32602, "execute", object{"command": "true", "env": object{"": "x"}})
 	p.fails(-32602, "execute", object{"command": "true", "env": object{"A": "x\x00y"}})

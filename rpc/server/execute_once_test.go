@@ -15,7 +15,7 @@ import (
 // TestExecuteTwiceStartsOneProcess: the same execute on two connections at once runs the command
 // once, and both get all of its output.
 func TestExecuteTwiceStartsOneProcess(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	s := serve(t)
 	peers := []*peer{s.dial(t), s.dial(t)}
 	dir := t.TempDir()
@@ -47,7 +47,7 @@ func TestExecuteTwiceStartsOneProcess(t *testing.T) {
 // TestRetryAfterALostReply: a retry gets the log from its start, whether the command still runs
 // or not. Other params with that id are refused without effect.
 func TestRetryAfterALostReply(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	s := serve(t)
 	for _, over := range []bool{false, true} {
 		p, q := s.dial(t), s.dial(t)
@@ -84,7 +84,7 @@ func TestRetryAfterALostReply(t *testing.T) {
 // TestReusedSessionID: a connection with a closed window still gets the rest of a session that
 // is not retained any more. A new session with that id replaces it.
 func TestReusedSessionID(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	s := serve(t, func(set *settings) { set.Session.MaxRetained = 1 })
 	p := s.dial(t)
 	first, second := uuid.NewString(), uuid.NewString()
@@ -113,7 +113,7 @@ func TestReusedSessionID(t *testing.T) {
 
 // TestFailedExecuteTwice: both connections get the reason, and neither stays attached.
 func TestFailedExecuteTwice(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	s := serve(t)
 	peers := []*peer{s.dial(t), s.dial(t)}
 	for i := range 1200 { // more than a connection may be attached to

@@ -134,7 +134,7 @@ func TestNotificationsAreNotAnswered(t *testing.T) {
 	p.send(`{"jsonrpc":"2.0","method":"execute","params":{"command":"echo notified"}}`)
 	x := &transcript{}
 	x.id = p.notification("process.started").session
-	x.seq, x.said = 1, []string{"process.started"}
+	x.seq, x.order = 1, []string{"process.started"}
 	p.follow(x)
 	if x.stdout() != "notified\n" || x.record.Status != "completed" {
 		t.Errorf("%q %+v", x.stdout(), x.record)

@@ -24,7 +24,7 @@ func (s *service) kept(t *testing.T, params object) (id string) {
 // TestSessionEndedWhileDetached: such a session has its record and all of its output until it is
 // removed.
 func TestSessionEndedWhileDetached(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	script := object{"command": "echo out; echo err >&2; exit 7"}
 	t.Run("retained", func(t *testing.T) {
 		s := serve(t)
@@ -115,7 +115,7 @@ func (p *peer) lingered(id string, since time.Time, linger time.Duration) {
 // TestLingerEndsUnattachedSession: however the session became unattached. Null and 0 mean no
 // linger.
 func TestLingerEndsUnattachedSession(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	const linger = 300 * time.Millisecond
 	s := serve(t, func(set *settings) { set.Server.Defaults.Linger = linger })
 	p, q := s.dial(t), s.dial(t)
@@ -139,7 +139,7 @@ func TestLingerEndsUnattachedSession(t *testing.T) {
 
 // TestLingerDoesNotRunWhileAttached: nor during a read or a wait.
 func TestLingerDoesNotRunWhileAttached(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	const linger = 300 * time.Millisecond
 	s := serve(t)
 	p, q, watch := s.dial(t), s.dial(t), s.dial(t)
@@ -179,7 +179,7 @@ func TestLingerDoesNotRunWhileAttached(t *testing.T) {
 // TestExecuteWithWaitKeepsSession: an execute that waits keeps the session alive, although its
 // connection has detached.
 func TestExecuteWithWaitKeepsSession(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	const linger = 300 * time.Millisecond
 	s := serve(t)
 	p := s.dial(t)
@@ -213,7 +213,7 @@ func (p *peer) pends(code int, method string, params object) (release func()) {
 
 // TestLingerRestarts: attaching stops linger, which begins again after the detach.
 func TestLingerRestarts(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	const linger = 2 * time.Second
 	s := serve(t)
 	p, q := s.dial(t), s.dial(t)
@@ -230,7 +230,7 @@ func TestLingerRestarts(t *testing.T) {
 
 // TestPollDoesNotKeepSession: a wait or a read with timeout 0 restarts linger.
 func TestPollDoesNotKeepSession(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	const linger = 1500 * time.Millisecond
 	s := serve(t)
 	q := s.dial(t)
@@ -251,7 +251,7 @@ func TestPollDoesNotKeepSession(t *testing.T) {
 // TestWaitDoesNotEndSession: neither the timeout nor the cancellation of a wait ends the
 // session.
 func TestWaitDoesNotEndSession(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	s := serve(t)
 	p, q := s.dial(t), s.dial(t)
 	id := p.start(object{"command": "read x; echo got $x", "stdin": "pipe"})
@@ -282,7 +282,7 @@ func TestWaitDoesNotEndSession(t *testing.T) {
 // TestCanceledExecuteWithWait: canceling the request ends the tree, regardless of on_disconnect,
 // and the reply has the output.
 func TestCanceledExecuteWithWait(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	s := serve(t)
 	p, q := s.dial(t), s.dial(t)
 	id, mark := uuid.NewString(), uuid.NewString()

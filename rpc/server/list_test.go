@@ -139,8 +139,8 @@ func TestStatusAlwaysFits(t *testing.T) {
 				if st.SessionID != id || st.CommandTruncated != test.command || st.LabelsTruncated != test.labels || (st.CommandBase64 == nil) != test.text {
 					t.Errorf("%s: command truncated %v, labels truncated %v, base64 %v", st.SessionID, st.CommandTruncated, st.LabelsTruncated, st.CommandBase64 != nil)
 				}
-				if said := st.Command.String(); !strings.HasPrefix(said, "true") || test.command && (len(said) > 64<<10 || len(said) < 15<<10) {
-					t.Errorf("%d bytes of the command: %.20q", len(said), said)
+				if command := st.Command.String(); !strings.HasPrefix(command, "true") || test.command && (len(command) > 64<<10 || len(command) < 15<<10) {
+					t.Errorf("%d bytes of the command: %.20q", len(command), command)
 				}
 				for name, value := range st.Labels {
 					if value != test.params["labels"].(object)[name] {

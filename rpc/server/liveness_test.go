@@ -14,10 +14,10 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// TestSilentPeerIsCutOff: after three ping intervals. A peer that answers pings, or sends some,
-// is not.
-func TestSilentPeerIsCutOff(t *testing.T) {
-	beside(t)
+// TestSilentPeerIsDisconnected: after three ping intervals. A peer that answers pings, or sends
+// some, is not.
+func TestSilentPeerIsDisconnected(t *testing.T) {
+	runParallel(t)
 	s := serve(t, func(set *settings) { set.Server.PingInterval = 500 * time.Millisecond }) // a loaded machine must not seem silent
 	silent, answers, sends := s.dial(t), s.dial(t), s.dial(t)
 	for _, p := range []*peer{silent, answers, sends} {
@@ -31,7 +31,7 @@ func TestSilentPeerIsCutOff(t *testing.T) {
 	sends.pings(func() {
 		eventually(t, "the silent one's session is ended", func() bool { return s.registry.Running() == 2 })
 		if took := time.Since(begin); took < time.Second {
-			t.Errorf("cut off after %v", took)
+			t.Errorf("disconnected after %v", took)
 		}
 		time.Sleep(2 * time.Second)
 		if n := s.registry.Running(); n != 2 {
@@ -51,9 +51,9 @@ func TestSilentPeerIsCutOff(t *testing.T) {
 	}
 }
 
-// TestCutOffIsLogged: once, with the reason.
-func TestCutOffIsLogged(t *testing.T) {
-	beside(t)
+// TestAbortIsLogged: once, with the reason.
+func TestAbortIsLogged(t *testing.T) {
+	runParallel(t)
 	for name, c := range map[string]struct {
 		params object
 		pings  bool
@@ -67,7 +67,7 @@ func TestCutOffIsLogged(t *testing.T) {
 			log := &errorLog{}
 			s := serve(t, func(set *settings) {
 				set.Server.PingInterval = 500 * time.Millisecond
-				set.Server.WriteTimeout = patience
+				set.Server.WriteTimeout = testTimeout
 				if c.pings {
 					set.Server.WriteTimeout = time.Second
 				}
@@ -88,16 +88,16 @@ func TestCutOffIsLogged(t *testing.T) {
 	}
 }
 
-// TestSlowReaderIsAlive: a peer that reads steadily is not cut off, although it has not read a
+// TestSlowReaderIsAlive: a peer that reads steadily is not disconnected, although it has not read a
 // ping and so answers none. When it stops reading it is. It reads as much in three ping
 // intervals as one does at 30 kB/s with the defaults.
 func TestSlowReaderIsAlive(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	const interval, pause = 500 * time.Millisecond, 50 * time.Millisecond
 	log := &errorLog{}
 	s := serve(t, func(set *settings) {
 		set.Server.PingInterval = interval
-		set.Server.WriteTimeout = patience
+		set.Server.WriteTimeout = testTimeout
 		set.Server.Log = zerolog.New(log)
 	})
 	p := s.dial(t)
@@ -106,7 +106,7 @@ func TestSlowReaderIsAlive(t *testing.T) {
 	sip := make([]byte, rate*pause/time.Second)
 	for end := time.Now().Add(7 * interval); time.Now().Before(end); time.Sleep(pause) {
 		if _, err := io.ReadFull(p.tcp, sip); err != nil {
-			t.Fatalf("cut off: %v; %s", err, log.text())
+			t.Fatalf("disconnected: %v; %s", err, log.text())
 		}
 	}
 	if text := log.text(); strings.Contains(text, "connection aborted") {
@@ -118,7 +118,7 @@ func TestSlowReaderIsAlive(t *testing.T) {
 	}
 }
 
-// TestSilentAfterHandshake: a connection on which nothing is ever received is cut off too.
+// TestSilentAfterHandshake: a connection on which nothing is ever received is disconnected too.
 func TestSilentAfterHandshake(t *testing.T) {
 	s := serve(t, func(set *settings) {
 		set.Server.PingInterval = 50 * time.Millisecond

@@ -20,24 +20,24 @@ import (
 	"github.com/runnel-rpc/runnel/process"
 )
 
-// patience bounds every wait of these tests. None needs more than a fraction of it on an idle
+// testTimeout bounds every wait of these tests. None needs more than a fraction of it on an idle
 // machine.
-const patience = 40 * time.Second
+const testTimeout = 40 * time.Second
 
-// returnTime is how soon all resources have to be released.
-const returnTime = 5 * time.Second
+// releaseTimeout is how soon all resources have to be released.
+const releaseTimeout = 5 * time.Second
 
 // The tests are for Linux only: they inspect processes and descriptors in /proc.
 
 // TestMain fails if the tests leave a goroutine, a descriptor or a child behind.
 func TestMain(m *testing.M) {
-	_ = flag.Set("test.parallel", "6") // those that run beside others mostly wait
+	_ = flag.Set("test.parallel", "6") // those that run in parallel mostly wait
 	process.Step()
 	warm := make(chan os.Signal, 1)
 	signal.Notify(warm, syscall.SIGCHLD) // starts a goroutine that never ends, once
 	signal.Stop(warm)
-	_ = holding() // what is opened once in a life is opened now
-	before := holding()
+	_ = usedResources() // what a process opens only once is open now
+	before := usedResources()
 	code := openHost()
 	if code == 0 {
 		code = m.Run()
@@ -46,8 +46,8 @@ func TestMain(m *testing.M) {
 			code = 1
 		}
 	}
-	var after holdings
-	clean := pollFor(returnTime, func() bool { after = holding(); return after.within(before) })
+	var after resources
+	clean := pollFor(releaseTimeout, func() bool { after = usedResources(); return after.within(before) })
 	if !clean {
 		fmt.Fprintf(os.Stderr, "LEFT BEHIND\nbefore: %v\nafter:  %v\n", before, after)
 		_ = pprof.Lookup("goroutine").WriteTo(os.Stderr, 1)
@@ -73,49 +73,50 @@ func openHost() int {
 	return 0
 }
 
-// holdings are the resources of a process that have to be released.
-type holdings struct {
+// resources are the resources of a process that have to be released.
+type resources struct {
 	goroutines  int
 	descriptors []string // without those of the runtime, which it opens once
 	children    []string // zombies too
 }
 
-func holding() holdings {
-	return holdings{runtime.NumGoroutine(), descriptors(), children()}
+func usedResources() resources {
+	return resources{runtime.NumGoroutine(), descriptors(), children()}
 }
 
-func (h holdings) within(before holdings) bool {
+func (h resources) within(before resources) bool {
 	return h.goroutines <= before.goroutines && len(h.descriptors) <= len(before.descriptors) && len(h.children) <= len(before.children)
 }
 
-func (h holdings) String() string {
+func (h resources) String() string {
 	return fmt.Sprintf("%d goroutines, descriptors %v, children %v", h.goroutines, h.descriptors, h.children)
 }
 
-// returned fails the test if the resources are not down to what they were within returnTime.
-func returned(t testing.TB, before holdings) {
+// awaitReleased fails the test unless all resources used since before are released within
+// releaseTimeout.
+func awaitReleased(t testing.TB, before resources) {
 	t.Helper()
-	var after holdings
-	if !pollFor(returnTime, func() bool { after = holding(); return after.within(before) }) {
+	var after resources
+	if !pollFor(releaseTimeout, func() bool { after = usedResources(); return after.within(before) }) {
 		t.Errorf("not released\nbefore: %v\nafter:  %v", before, after)
 		_ = pprof.Lookup("goroutine").WriteTo(os.Stderr, 1)
 	}
 }
 
-// together are the names of the tests that run in parallel.
-var together sync.Map
+// parallelTests are the names of the tests that run in parallel.
+var parallelTests sync.Map
 
-// beside makes a test that mostly waits run in parallel with others, after all that do not.
+// runParallel makes a test that mostly waits run in parallel with others, after all that do not.
 // Resources can be counted only when all of them have ended.
-func beside(t *testing.T) {
-	together.Store(t.Name(), true)
+func runParallel(t *testing.T) {
+	parallelTests.Store(t.Name(), true)
 	t.Parallel()
 }
 
-// alone reports whether no other test runs.
-func alone(t testing.TB) bool {
+// runsAlone reports whether no other test runs.
+func runsAlone(t testing.TB) bool {
 	name, _, _ := strings.Cut(t.Name(), "/")
-	_, ok := together.Load(name)
+	_, ok := parallelTests.Load(name)
 	return !ok
 }
 
@@ -186,8 +187,8 @@ func marked(mark string) (pids []int) {
 	return pids
 }
 
-// poll waits for ok, at most for patience.
-func poll(ok func() bool) bool { return pollFor(patience, ok) }
+// poll waits for ok, at most for testTimeout.
+func poll(ok func() bool) bool { return pollFor(testTimeout, ok) }
 
 func pollFor(d time.Duration, ok func() bool) bool {
 	for end := time.Now().Add(d); ; time.Sleep(5 * time.Millisecond) {
@@ -203,6 +204,6 @@ func pollFor(d time.Duration, ok func() bool) bool {
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	if !poll(ok) {
-		t.Fatalf("not in %v: %s", patience, what)
+		t.Fatalf("not in %v: %s", testTimeout, what)
 	}
 }

@@ -44,7 +44,7 @@ func TestMergeStderr(t *testing.T) {
 	if c.Stdout == nil || *c.Stdout != want.String() || c.Stderr != nil {
 		t.Errorf("captured: %+v", c)
 	}
-	// A process that stderr keeps open alone is drained too.
+	// A process that only stderr keeps open is drained too.
 	p.ok("execute", object{"command": "(exec >&-; sleep 0.05; echo late >&2) & exec 2>&-", "merge_stderr": true, "wait": true}, &c)
 	if c.Stdout == nil || *c.Stdout != "late\n" {
 		t.Errorf("late: %+v", c)

@@ -14,7 +14,7 @@ import (
 
 // TestTake: it detaches all other connections, which get no more events, and ends no session.
 func TestTake(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	s := serve(t)
 	owner, other, taker := s.dial(t), s.dial(t), s.dial(t)
 	id := owner.started(object{"command": "echo ready; while read x; do echo $x; done", "stdin": "pipe"}) // it is killed by the drop of the last
@@ -50,7 +50,7 @@ func TestTake(t *testing.T) {
 // TestAlternatingTakes: after each take the connection gets the whole log, and the session
 // continues.
 func TestAlternatingTakes(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	s := serve(t)
 	peers := []*peer{s.dial(t), s.dial(t)}
 	id := peers[0].started(object{"command": "echo ready; read x; echo $x", "stdin": "pipe"})
@@ -76,7 +76,7 @@ func TestAlternatingTakes(t *testing.T) {
 
 // TestAttachingAgainMovesThePosition: forward and back, without an event of the old position.
 func TestAttachingAgainMovesThePosition(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	s := serve(t)
 	p := s.dial(t)
 	id := p.started(object{"command": "echo ready; read x; echo end", "stdin": "pipe"})
@@ -105,7 +105,7 @@ func TestAttachingAgainMovesThePosition(t *testing.T) {
 // TestDetachDoesNotEndSession: but a lost connection does if it was the last one attached,
 // although others read or wait.
 func TestDetachDoesNotEndSession(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	s := serve(t)
 	p, q, r := s.dial(t), s.dial(t), s.dial(t)
 	id := p.start(sleeper)
@@ -141,7 +141,7 @@ func TestDetachDoesNotEndSession(t *testing.T) {
 // TestObserversAtDifferentPositions: many connections follow a session from different positions
 // and get all of it, while one with slow_client drop reads nothing.
 func TestObserversAtDifferentPositions(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	s := serve(t)
 	owner, slow := s.dial(t), s.dial(t)
 	const size = 4 << 20
@@ -219,7 +219,7 @@ func TestObserversAtDifferentPositions(t *testing.T) {
 // TestSlowObserverWithBlock: it blocks the process, and so the other connections, until it reads
 // or disconnects.
 func TestSlowObserverWithBlock(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	s := serve(t)
 	owner := s.dial(t)
 	const size = 4 << 20

@@ -102,7 +102,7 @@ func TestEventsComeInOrder(t *testing.T) {
 	p.ok("control", object{"type": "RESUME"}, nil)
 	p.ok("write", object{"data": "three\n", "eof": true}, nil)
 	p.follow(x)
-	got := strings.Join(x.said, " ")
+	got := strings.Join(x.order, " ")
 	got = strings.Replace(got, "stderr stdout process.completed", "stdout stderr process.completed", 1) // two pipes, no order between them
 	want := "process.started stdout process.paused process.resumed stdout process.paused process.resumed stdout stderr process.completed"
 	if got != want || x.stdout() != "one\ntwo\nthree\n" || x.stderr() != "bye\n" {
@@ -112,7 +112,7 @@ func TestEventsComeInOrder(t *testing.T) {
 
 // TestPauseStopsEverything: a paused tree writes nothing, and none of its deadlines counts.
 func TestPauseStopsEverything(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	s := serve(t)
 	p := s.dial(t)
 	id := p.started(object{"command": "echo ready; while :; do echo x; sleep 0.01; done", "timeout": 0.6, "stream_timeout": 0.5})

@@ -66,7 +66,7 @@ func (s *service) tryDial(t testing.TB, d dialing) (*peer, error) {
 		}
 		return c, err
 	}}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 	defer cancel()
 	ws, resp, err := websocket.Dial(ctx, "ws://"+s.address+d.path, &websocket.DialOptions{
 		HTTPClient: &http.Client{Transport: transport}, HTTPHeader: d.header, Host: d.host, Subprotocols: d.protocols,
@@ -108,14 +108,14 @@ func (p *peer) send(format string, args ...any) {
 }
 
 func (p *peer) write(typ websocket.MessageType, b []byte) error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 	defer cancel()
 	return p.ws.Write(ctx, typ, b)
 }
 
 // read reads the next message.
 func (p *peer) read() (*message, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 	defer cancel()
 	typ, b, err := p.ws.Read(ctx)
 	if err != nil {
@@ -354,7 +354,7 @@ func (p *peer) completed(id string) *rpc.Completion {
 type transcript struct {
 	id      string
 	seq     int64
-	said    []string // methods; consecutive outputs of one type are one
+	order   []string // methods; consecutive outputs of one type are one
 	outputs []rpc.Output
 	bytes   map[string]int64
 	data    map[string][]byte
@@ -416,8 +416,8 @@ func (x *transcript) take(m *message) error {
 		return fmt.Errorf("%s: seq %d, want %d + %d", m.Method, at.Seq, x.seq, size)
 	}
 	x.seq = at.Seq
-	if len(x.said) == 0 || x.said[len(x.said)-1] != what {
-		x.said = append(x.said, what)
+	if len(x.order) == 0 || x.order[len(x.order)-1] != what {
+		x.order = append(x.order, what)
 	}
 	return nil
 }

@@ -18,7 +18,7 @@ type layout struct {
 	begin, seq     int64
 	data, kinds    []byte
 	text, replaced string // as received, with '?' for each U+FFFD that is counted
-	said           []string
+	received       []string
 	over           bool
 }
 
@@ -29,7 +29,7 @@ func (l *layout) take(p *peer, m *message) {
 	var o rpc.Output
 	p.decode(m.Params, &o)
 	size := o.Seq - l.seq
-	l.seq, l.said = o.Seq, append(l.said, m.Method)
+	l.seq, l.received = o.Seq, append(l.received, m.Method)
 	switch m.Method {
 	case "process.output":
 		data := []byte(o.Data)

@@ -276,9 +276,9 @@ func inForeground(pid int) bool {
 	return string(name) == "sleep\n" && len(fields) > foreground && fields[group] == fields[foreground]
 }
 
-// TestFault6PTYReturnsEverything: however a terminal's session ends, all jobs of its shell have
-// ended, and all its resources are released.
-func TestFault6PTYReturnsEverything(t *testing.T) {
+// TestPTYEndReleasesAllResources guards against jobs of a shell and resources of a terminal that
+// are left, for each way in which its session can end.
+func TestPTYEndReleasesAllResources(t *testing.T) {
 	s := serve(t)
 	ends := map[string]func(t *testing.T, p *peer, c *screen, mark string){
 		"cancel": func(t *testing.T, p *peer, c *screen, mark string) {
@@ -324,13 +324,13 @@ func TestFault6PTYReturnsEverything(t *testing.T) {
 	for _, shell := range []string{"bash --norc --noprofile -i", "sh -i"} {
 		for name, end := range ends {
 			t.Run(shell[:4]+name, func(t *testing.T) {
-				before := holding()
+				before := usedResources()
 				p := s.dial(t)
 				c, mark := p.jobs(object{"command": "exec " + shell})
 				end(t, p, c, mark)
 				s.idle()
 				_ = p.ws.CloseNow()
-				returned(t, before)
+				awaitReleased(t, before)
 				if left := marked(mark); len(left) > 0 {
 					t.Errorf("alive: %v", left)
 				}

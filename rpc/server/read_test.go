@@ -15,7 +15,7 @@ import (
 // TestReadReturnsTheEventsOfNotifications: the same events with the same params, up to the
 // record, however much one read returns.
 func TestReadReturnsTheEventsOfNotifications(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	s := serve(t)
 	p, q := s.dial(t), s.dial(t)
 	for _, encoding := range []string{"utf8", "base64", "auto"} {
@@ -47,7 +47,7 @@ func TestReadReturnsTheEventsOfNotifications(t *testing.T) {
 
 // TestReadWaits: for an event, at most for its timeout.
 func TestReadWaits(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	s := serve(t)
 	p, q := s.dial(t), s.dial(t)
 	id := p.start(object{"command": "read x; echo $x; read x", "stdin": "pipe"})
@@ -82,7 +82,7 @@ func TestReadWaits(t *testing.T) {
 // TestReadsPaceTheirSession: from its first read on, a session that is attached without output
 // waits for the reads, and a client that polls slowly loses nothing.
 func TestReadsPaceTheirSession(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	s := serve(t)
 	p, q := s.dial(t), s.dial(t)
 	const size = 3 << 20
@@ -123,7 +123,7 @@ func (p *peer) settles(id string) (written int64) {
 // TestReadsThatDoNotPace: those of a connection that is not attached. Nothing is paced before
 // the first read.
 func TestReadsThatDoNotPace(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	s := serve(t)
 	p, q := s.dial(t), s.dial(t)
 	const size = 5 << 20

@@ -65,7 +65,7 @@ func (j *joined) take(p *peer, m *message) {
 // another one attaches after the last event. Each byte arrives once or is reported as lost, and
 // none is lost if the log is large enough.
 func TestReattachAfterReset(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	const cuts = 200
 	file := filepath.Join(t.TempDir(), "file")
 	writeNumbers(t, file, volume()/4)
@@ -132,12 +132,12 @@ func TestReattachAfterReset(t *testing.T) {
 	}
 }
 
-// TestClientSurvivesCuts: the Go client reads and writes through a proxy that cuts the
+// TestClientReconnectsAfterResets: the Go client reads and writes through a proxy that cuts the
 // connection repeatedly.
-func TestClientSurvivesCuts(t *testing.T) {
-	beside(t)
+func TestClientReconnectsAfterResets(t *testing.T) {
+	runParallel(t)
 	s := serve(t)
-	cut := newCutter(t, s.address)
+	proxied := newProxy(t, s.address)
 	size := volume() / 8
 	file := filepath.Join(t.TempDir(), "file")
 	writeNumbers(t, file, size)
@@ -146,9 +146,9 @@ func TestClientSurvivesCuts(t *testing.T) {
 		t.Fatal(err)
 	}
 	drops := 0
-	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*testTimeout)
 	defer cancel()
-	c, err := client.Dial(ctx, cut.url(), client.Options{Reconnect: &client.Reconnect{
+	c, err := client.Dial(ctx, proxied.url(), client.Options{Reconnect: &client.Reconnect{
 		MinDelay: time.Millisecond,
 		Dropped:  func(error) { drops++ },
 	}})
@@ -170,7 +170,7 @@ func TestClientSurvivesCuts(t *testing.T) {
 			case <-stop:
 				return
 			case <-time.After(30 * time.Millisecond):
-				cut.cut()
+				proxied.resetAll()
 			}
 		}
 	})
@@ -227,7 +227,7 @@ func TestHundredMegabytesOfStdin(t *testing.T) {
 	if raceEnabled {
 		size = 3 << 20
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*testTimeout)
 	defer cancel()
 	c, err := client.Dial(ctx, s.url(), client.Options{})
 	if err != nil {

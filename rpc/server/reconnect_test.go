@@ -21,18 +21,18 @@ import (
 	"github.com/runnel-rpc/runnel/session"
 )
 
-// away is a client that connects through a cutter, and the calls of its callbacks.
-type away struct {
+// proxiedClient is a client that connects through a proxy, and the calls of its callbacks.
+type proxiedClient struct {
 	*client.Client
-	cut               *cutter
+	proxy             *proxy
 	dropped, restored chan struct{}
 }
 
-func (s *service) away(t *testing.T) *away {
+func (s *service) proxiedClient(t *testing.T) *proxiedClient {
 	t.Helper()
-	a := &away{cut: newCutter(t, s.address), dropped: make(chan struct{}, 1000), restored: make(chan struct{}, 1000)}
+	a := &proxiedClient{proxy: newProxy(t, s.address), dropped: make(chan struct{}, 1000), restored: make(chan struct{}, 1000)}
 	var err error
-	a.Client, err = client.Dial(t.Context(), a.cut.url(), client.Options{Reconnect: &client.Reconnect{
+	a.Client, err = client.Dial(t.Context(), a.proxy.url(), client.Options{Reconnect: &client.Reconnect{
 		MinDelay: time.Millisecond,
 		MaxDelay: 10 * time.Millisecond,
 		Dropped:  func(error) { a.dropped <- struct{}{} },
@@ -57,12 +57,12 @@ func within(t *testing.T, what string, c <-chan struct{}) {
 	t.Helper()
 	select {
 	case <-c:
-	case <-time.After(patience):
-		t.Fatalf("not in %v: %s", patience, what)
+	case <-time.After(testTimeout):
+		t.Fatalf("not in %v: %s", testTimeout, what)
 	}
 }
 
-func (a *away) execute(t *testing.T, p rpc.ExecuteParams, e client.Events) *client.Session {
+func (a *proxiedClient) execute(t *testing.T, p rpc.ExecuteParams, e client.Events) *client.Session {
 	t.Helper()
 	x, err := a.Execute(t.Context(), p, e)
 	if err != nil {
@@ -78,13 +78,13 @@ func shell(script string) rpc.ExecuteParams {
 // TestClientRetriesAfterRefusal: while it is refused the client retries, and gets the events
 // that it has missed. Dropped and Restored are called.
 func TestClientRetriesAfterRefusal(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	s := serve(t)
-	a := s.away(t)
+	a := s.proxiedClient(t)
 	var out strings.Builder
 	x := a.execute(t, shell("echo one; read x; echo two"), client.Events{Output: func(o *client.Output) { out.Write(o.Data) }})
 	first := a.Connected().ConnectionID
-	a.cut.refuse(true)
+	a.proxy.refuse(true)
 	within(t, "Dropped", a.dropped)
 	found, err := s.registry.Find("user", x.ID())
 	if err != nil {
@@ -92,12 +92,12 @@ func TestClientRetriesAfterRefusal(t *testing.T) {
 	}
 	<-found.Write([]byte("\n"), nil, true).Done
 	within(t, "its end", found.Done())
-	refused := a.cut.refused.Load()
-	eventually(t, "the client retries", func() bool { return a.cut.refused.Load() >= refused+3 })
+	refused := a.proxy.refused.Load()
+	eventually(t, "the client retries", func() bool { return a.proxy.refused.Load() >= refused+3 })
 	if len(a.restored) > 0 {
 		t.Error("restored while refused")
 	}
-	a.cut.refuse(false)
+	a.proxy.refuse(false)
 	within(t, "Restored", a.restored)
 	if a.Connected().ConnectionID == first {
 		t.Error("restored with the old connection")
@@ -108,12 +108,12 @@ func TestClientRetriesAfterRefusal(t *testing.T) {
 	}
 }
 
-// TestSessionForgottenWhileAway: the session ends with the server's error, after all events that
-// had arrived before.
-func TestSessionForgottenWhileAway(t *testing.T) {
-	beside(t)
+// TestSessionRemovedWhileDisconnected: the session ends with the server's error, after all events
+// that had arrived before.
+func TestSessionRemovedWhileDisconnected(t *testing.T) {
+	runParallel(t)
 	s := serve(t, func(set *settings) { set.Session.Retain = 50 * time.Millisecond })
-	a := s.away(t)
+	a := s.proxiedClient(t)
 	held, told := make(chan struct{}), make(chan struct{})
 	var out strings.Builder
 	late := a.execute(t, shell("echo one; read x"), client.Events{Window: 100, Output: func(o *client.Output) {
@@ -123,7 +123,7 @@ func TestSessionForgottenWhileAway(t *testing.T) {
 	}})
 	x := a.execute(t, shell("read x"), client.Events{})
 	within(t, "output", told)
-	a.cut.refuse(true)
+	a.proxy.refuse(true)
 	for _, id := range []string{late.ID(), x.ID()} {
 		found, err := s.registry.Find("user", id)
 		if err != nil {
@@ -132,7 +132,7 @@ func TestSessionForgottenWhileAway(t *testing.T) {
 		found.End(session.Canceled, nil)
 		eventually(t, "it is forgotten", func() bool { _, err := s.registry.Find("user", id); return err != nil })
 	}
-	a.cut.refuse(false)
+	a.proxy.refuse(false)
 	within(t, "Restored", a.restored)
 	gone := func(x *client.Session) {
 		t.Helper()
@@ -158,32 +158,32 @@ func TestSessionForgottenWhileAway(t *testing.T) {
 // TestKillSessionOfDroppedClient: the lost connection ends the session, and its record still
 // arrives.
 func TestKillSessionOfDroppedClient(t *testing.T) {
-	beside(t)
-	a := serve(t).away(t)
+	runParallel(t)
+	a := serve(t).proxiedClient(t)
 	p := shell("echo one; exec sleep 1000")
 	p.OnDisconnect = ""
 	begun := make(chan struct{})
 	x := a.execute(t, p, client.Events{Output: func(*client.Output) { close(begun) }})
 	within(t, "output", begun)
-	a.cut.cut()
+	a.proxy.resetAll()
 	rec, err := x.Wait(t.Context())
 	if err != nil || rec.Reason != rpc.ReasonDisconnected || *rec.Signal != "SIGTERM" || rec.Output.StdoutBytes != 4 {
 		t.Errorf("%+v, %v", rec, err)
 	}
 }
 
-// TestCloseWhileAway: Close ends the retries, the calls and the sessions.
-func TestCloseWhileAway(t *testing.T) {
-	beside(t)
-	for name, leave := range map[string]func(*away){
-		"Close": func(a *away) { _ = a.Close() }, "Abort": func(a *away) { a.Abort() },
+// TestCloseWhileDisconnected: Close ends the retries, the calls and the sessions.
+func TestCloseWhileDisconnected(t *testing.T) {
+	runParallel(t)
+	for name, leave := range map[string]func(*proxiedClient){
+		"Close": func(a *proxiedClient) { _ = a.Close() }, "Abort": func(a *proxiedClient) { a.Abort() },
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := serve(t).away(t)
+			a := serve(t).proxiedClient(t)
 			x := a.execute(t, shell("sleep 1000"), client.Events{})
 			y := a.execute(t, shell("sleep 1000"), client.Events{Window: 1})
 			z := a.execute(t, shell("sleep 1000"), client.Events{Readers: true})
-			a.cut.refuse(true)
+			a.proxy.refuse(true)
 			within(t, "Dropped", a.dropped)
 			called := make(chan error, 2)
 			go func() { called <- a.Call(t.Context(), rpc.MethodPong, nil, nil) }()
@@ -210,8 +210,8 @@ func TestCloseWhileAway(t *testing.T) {
 // TestAttachBeyondTheEnd: it means the end of the log. Later output arrives, also on another
 // connection and with a window that is smaller than the distance.
 func TestAttachBeyondTheEnd(t *testing.T) {
-	beside(t)
-	a := serve(t).away(t)
+	runParallel(t)
+	a := serve(t).proxiedClient(t)
 	const size = 100000
 	for _, c := range []struct {
 		events client.Events
@@ -230,7 +230,7 @@ func TestAttachBeyondTheEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		if c.cut {
-			a.cut.cut()
+			a.proxy.resetAll()
 			within(t, "Restored", a.restored)
 		}
 		if err := y.WriteBytes(t.Context(), []byte("\n"), true); err != nil {
@@ -252,8 +252,8 @@ func TestAttachBeyondTheEnd(t *testing.T) {
 // TestReadersInSequence: output of the second stream that arrives while the first is read is not
 // lost.
 func TestReadersInSequence(t *testing.T) {
-	beside(t)
-	a := serve(t).away(t)
+	runParallel(t)
+	a := serve(t).proxiedClient(t)
 	for _, window := range []int64{0, 1 << 20} {
 		x := a.execute(t, shell("yes out | head -c 4000000; yes err | head -c 300000 >&2; echo last"), client.Events{Readers: true, Window: window})
 		for _, c := range []struct{ stream, want string }{
@@ -273,12 +273,12 @@ func TestReadersInSequence(t *testing.T) {
 
 // TestShortOutputOfOtherStream: a few unread bytes of one stream do not block the other.
 func TestShortOutputOfOtherStream(t *testing.T) {
-	beside(t)
-	a := serve(t).away(t)
+	runParallel(t)
+	a := serve(t).proxiedClient(t)
 	for _, cuts := range []int{0, 3} {
 		x := a.execute(t, shell("echo early >&2; read x; yes 0123456 | head -c 2000000"), client.Events{Readers: true, Window: 50000})
 		for range cuts {
-			a.cut.cut()
+			a.proxy.resetAll()
 			within(t, "Restored", a.restored)
 		}
 		if err := x.WriteBytes(t.Context(), []byte("\n"), true); err != nil {
@@ -295,8 +295,8 @@ func TestShortOutputOfOtherStream(t *testing.T) {
 
 // TestSmallestWindow: a reader gets all output byte by byte.
 func TestSmallestWindow(t *testing.T) {
-	beside(t)
-	a := serve(t).away(t)
+	runParallel(t)
+	a := serve(t).proxiedClient(t)
 	x := a.execute(t, shell("echo hello; echo world"), client.Events{Readers: true, Window: 1})
 	soon(t, "reading", func() {
 		if got, err := io.ReadAll(x.Reader(rpc.StreamStdout)); err != nil || string(got) != "hello\nworld\n" {
@@ -308,9 +308,9 @@ func TestSmallestWindow(t *testing.T) {
 // TestReadersReturnLoss: at its position, once on each stream, also on one that is opened later.
 // Reading then continues.
 func TestReadersReturnLoss(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	s := serve(t)
-	a := s.away(t)
+	a := s.proxiedClient(t)
 	const size = 5000000
 	p := shell(fmt.Sprintf("yes 0123456 | head -c %d; echo oops >&2", size))
 	p.SlowClient = rpc.SlowClientDrop
@@ -357,7 +357,7 @@ func readThrough(t *testing.T, r io.Reader) (parts [][]byte, lost int64) {
 // memory, however often the connection drops. The callback then gets the rest, in order.
 func TestStuckConsumerCostsOneWindow(t *testing.T) {
 	s := serve(t, func(set *settings) { set.Session.ReplayBytes = 256 << 10 })
-	a := s.away(t)
+	a := s.proxiedClient(t)
 	const window, drops, bound = 256 << 10, 100, 2 << 20
 	before := live()
 	held := make(chan struct{})
@@ -375,7 +375,7 @@ func TestStuckConsumerCostsOneWindow(t *testing.T) {
 		},
 	})
 	for range drops {
-		a.cut.cut()
+		a.proxy.resetAll()
 		within(t, "Restored", a.restored)
 		time.Sleep(5 * time.Millisecond) // output arrives meanwhile
 	}
@@ -400,12 +400,12 @@ func TestStuckConsumerCostsOneWindow(t *testing.T) {
 // TestBlockedCallback: with a window, a callback that blocks delays neither the connection nor
 // other sessions.
 func TestBlockedCallback(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	s := serve(t, func(set *settings) {
-		set.Server.PingInterval = time.Second // so one that answers nothing is cut off after three
+		set.Server.PingInterval = time.Second // so one that answers nothing is disconnected after three
 		set.Server.WriteTimeout = time.Second
 	})
-	a := s.away(t)
+	a := s.proxiedClient(t)
 	const size = 1600000
 	var got atomic.Int64
 	held := make(chan struct{})
@@ -431,7 +431,7 @@ func TestBlockedCallback(t *testing.T) {
 // TestAcksWhileReattaching: a session that was reattached may use up its window before the
 // others are reattached; its acks arrive.
 func TestAcksWhileReattaching(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	const window = 1000
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, bytes.Repeat([]byte("0123456\n"), 10000), 0o600); err != nil {
@@ -463,7 +463,7 @@ func TestAcksWhileReattaching(t *testing.T) {
 			return nil
 		}
 	})
-	a := s.away(t)
+	a := s.proxiedClient(t)
 	var all []*client.Session
 	for range 2 {
 		n := &atomic.Int64{}
@@ -474,7 +474,7 @@ func TestAcksWhileReattaching(t *testing.T) {
 	mu.Lock()
 	cut = true
 	mu.Unlock()
-	a.cut.cut()
+	a.proxy.resetAll()
 	within(t, "Restored", a.restored)
 	for _, x := range all {
 		if x.ID() != first {
@@ -482,7 +482,7 @@ func TestAcksWhileReattaching(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 		defer cancel()
 		if _, err := x.Wait(ctx); err != nil || consumed[x.ID()].Load() != 80000 {
 			t.Errorf("%d bytes, %v", consumed[x.ID()].Load(), err)
@@ -492,7 +492,7 @@ func TestAcksWhileReattaching(t *testing.T) {
 
 // TestAbandonedExecute: a command whose execute was canceled is not left running.
 func TestAbandonedExecute(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	s := serve(t)
 	c, err := client.Dial(t.Context(), s.url(), client.Options{})
 	if err != nil {

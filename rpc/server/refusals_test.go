@@ -38,7 +38,7 @@ func TestRefusalsAreLoggedOncePerSecondAndReason(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log lockedText
 		r := newRefusals(zerolog.New(&log))
-		said := func(want ...string) {
+		wantLogged := func(want ...string) {
 			t.Helper()
 			synctest.Wait()
 			if got := log.take(); got != strings.Join(want, "") {
@@ -51,22 +51,22 @@ func TestRefusalsAreLoggedOncePerSecondAndReason(t *testing.T) {
 			more  = `{"level":"info","remote":"c","why":"no token","status":401,"count":1000,"message":"refused"}` + "\n"
 		)
 		r.add("no token", "a", 401)
-		said(token)
+		wantLogged(token)
 		for range 1000 {
 			r.add("no token", "c", 401)
 		}
 		r.add("Host", "b", 403)
-		said(host)
+		wantLogged(host)
 		time.Sleep(refusalPause)
-		said(more)
+		wantLogged(more)
 		time.Sleep(2 * refusalPause)
-		said()
+		wantLogged()
 		r.add("no token", "a", 401)
-		said(token)
+		wantLogged(token)
 		for range 1000 {
 			r.add("no token", "c", 401)
 		}
 		r.close()
-		said(more)
+		wantLogged(more)
 	})
 }

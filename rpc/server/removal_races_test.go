@@ -22,10 +22,11 @@ import (
 // allowed are the error codes that are possible in a race.
 var allowed = map[int]bool{-32002: true, -32003: true, -32004: true, -32005: true, -32006: true, -32007: true, -32800: true}
 
-// TestFault1RemovedSessions: hundreds of goroutines, over connections and directly on the
-// registry, use the same few sessions, which end and are removed all the time. Nothing panics,
-// no removed session is found, and nothing is left.
-func TestFault1RemovedSessions(t *testing.T) {
+// TestConcurrentRequestsForRemovedSessions guards against the use of a session that the registry
+// has removed. Hundreds of goroutines, over connections and directly on the registry, use the same
+// few sessions, which end and are removed all the time. Nothing panics, no removed session is
+// found, and nothing is left.
+func TestConcurrentRequestsForRemovedSessions(t *testing.T) {
 	s := serve(t, func(set *settings) {
 		set.Session.MaxSessions = 60
 		set.Session.MaxRetained = 5
@@ -169,9 +170,9 @@ func direct(t *testing.T, reg *session.Registry, id string, what int) {
 	}
 }
 
-// TestControlRacesTheEnd: controls and other requests at the moment when a session ends by
-// itself.
-func TestControlRacesTheEnd(t *testing.T) {
+// TestControlWhileSessionEnds sends controls and other requests at the moment when a session ends
+// by itself.
+func TestControlWhileSessionEnds(t *testing.T) {
 	s := serve(t, func(set *settings) { set.Session.MaxRetained = 1 })
 	p := s.dial(t)
 	for i := range 100 {

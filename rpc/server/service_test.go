@@ -41,8 +41,8 @@ type settings struct {
 // panicked and that all resources are released.
 func serve(t testing.TB, change ...func(*settings)) *service {
 	t.Helper()
-	check := alone(t)
-	before := holding()
+	check := runsAlone(t)
+	before := usedResources()
 	log := &errorLog{}
 	set := settings{
 		Server: server.Options{
@@ -89,7 +89,7 @@ func serve(t testing.TB, change ...func(*settings)) *service {
 			t.Errorf("the server logged errors:\n%s", text)
 		}
 		if check {
-			returned(t, before)
+			awaitReleased(t, before)
 		}
 	})
 	return s
@@ -115,7 +115,7 @@ func (s *service) url() string { return "ws://" + s.address + "/ws" }
 // get returns the response to a GET request.
 func (s *service) get(t testing.TB, path string) (status int, body string) {
 	t.Helper()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: testTimeout}
 	r, err := client.Get("http://" + s.address + path)
 	if err != nil {
 		t.Fatal(err)

@@ -48,7 +48,7 @@ func exitCode(x *transcript) int {
 // TestLongCommand: a command that is too long for one argument of execve(2) runs like a shorter
 // one.
 func TestLongCommand(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	pad := func(n int) string { // n bytes, a multiple of 20
 		return "\n: '" + strings.Repeat("a\n\"ÁÿǑ€𝄞$x`\\", n)[:n] + "'\n"
 	}

@@ -41,7 +41,7 @@ func (p *peer) pings(f func()) {
 func TestClientThatDoesNotRead(t *testing.T) {
 	s := serve(t, func(set *settings) {
 		set.Server.PingInterval = time.Second
-		set.Server.WriteTimeout = patience
+		set.Server.WriteTimeout = testTimeout
 		set.Session.MaxRetained = 10
 	})
 	never, drops, again, other := s.dial(t), s.dial(t), s.dial(t), s.dial(t)
@@ -85,10 +85,10 @@ func TestClientThatDoesNotRead(t *testing.T) {
 	s.idle()
 }
 
-// TestPingsUnderFlood: a client that only answers pings is not cut off, however much output it
+// TestPingsUnderFlood: a client that only answers pings is not disconnected, however much output it
 // gets.
 func TestPingsUnderFlood(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	s := serve(t, func(set *settings) { set.Server.PingInterval = 500 * time.Millisecond })
 	p := s.dial(t)
 	_ = p.tcp.SetReadBuffer(64 << 10) // so that pings are read soon
@@ -99,10 +99,10 @@ func TestPingsUnderFlood(t *testing.T) {
 	p.ok("cancel", nil, nil)
 }
 
-// TestClientThatReadsNothingIsCutOff: after write_timeout, although it sends. One that reads a
-// little is not.
-func TestClientThatReadsNothingIsCutOff(t *testing.T) {
-	beside(t)
+// TestClientThatReadsNothingIsDisconnected: after write_timeout, although it sends. One that reads
+// a little is not.
+func TestClientThatReadsNothingIsDisconnected(t *testing.T) {
+	runParallel(t)
 	s := serve(t, func(set *settings) { set.Server.WriteTimeout = time.Second })
 	stuck, slow := s.dial(t), s.dial(t)
 	mark := "RUNNEL_TREE=" + uuid.NewString()
@@ -111,10 +111,10 @@ func TestClientThatReadsNothingIsCutOff(t *testing.T) {
 	id := slow.start(object{"command": "yes"})
 	stuck.pings(func() {
 		gone := func() bool { return s.registry.Running() == 1 && len(marked(mark)) == 0 }
-		end := time.Now().Add(patience)
+		end := time.Now().Add(testTimeout)
 		for begin := time.Now(); !gone() || time.Since(begin) < 2000*time.Millisecond; time.Sleep(100 * time.Millisecond) {
 			if time.Now().After(end) {
-				t.Fatal("not cut off")
+				t.Fatal("the peer is still connected")
 			}
 			for range 20 {
 				slow.event("process.output", id)
@@ -134,7 +134,7 @@ func TestPingsOfClientThatReadsNothing(t *testing.T) {
 	many := bytes.Repeat(frame, 1000)
 	flat(t, 8<<20, func() {
 		for range 70 {
-			_ = p.tcp.SetWriteDeadline(time.Now().Add(patience))
+			_ = p.tcp.SetWriteDeadline(time.Now().Add(testTimeout))
 			if _, err := p.tcp.Write(many); err != nil {
 				t.Fatal(err)
 			}
@@ -144,9 +144,9 @@ func TestPingsOfClientThatReadsNothing(t *testing.T) {
 	s.idle()
 }
 
-// TestDrop: with slow_client drop the process continues while the client does not read, and the
-// lost output is reported exactly.
-func TestDrop(t *testing.T) {
+// TestSlowClientDrop: with slow_client drop the process continues while the client does not read,
+// and the lost output is reported exactly.
+func TestSlowClientDrop(t *testing.T) {
 	s := serve(t)
 	p, q := s.dial(t), s.dial(t)
 	id := uuid.NewString()

@@ -34,9 +34,9 @@ func loopback(t *testing.T) (writes, reads *net.TCPConn) {
 	return writes, reads
 }
 
-// TestSlowSteadyPeerIsNotCutOff: a peer that takes bytes steadily, but within the timeout fewer
+// TestSlowSteadyPeerDoesNotTimeOut: a peer that takes bytes steadily, but within the timeout fewer
 // than make the kernel report the socket as writable.
-func TestSlowSteadyPeerIsNotCutOff(t *testing.T) {
+func TestSlowSteadyPeerDoesNotTimeOut(t *testing.T) {
 	t.Parallel()
 	writes, reads := loopback(t)
 	const timeout, sip, total = 500 * time.Millisecond, 32 << 10, 5 << 20
@@ -60,8 +60,8 @@ func TestSlowSteadyPeerIsNotCutOff(t *testing.T) {
 	}
 }
 
-// TestPeerThatReadsNothingIsCutOff: after the timeout, whatever it has read before.
-func TestPeerThatReadsNothingIsCutOff(t *testing.T) {
+// TestPeerThatReadsNothingTimesOut: after the timeout, whatever it has read before.
+func TestPeerThatReadsNothingTimesOut(t *testing.T) {
 	t.Parallel()
 	writes, _ := loopback(t)
 	const timeout = 300 * time.Millisecond
@@ -86,14 +86,14 @@ func TestSuspensionDoesNotCount(t *testing.T) {
 	pass := func(d time.Duration) { s.progress, s.check = s.progress.Add(-d), s.check.Add(-d) }
 	pass(time.Hour)
 	if s.timedOut(fd, false) || s.err != nil {
-		t.Fatal("cut off for the suspension")
+		t.Fatal("timed out because of the suspension")
 	}
 	for range checksPerTimeout - 1 {
 		if pass(time.Second); s.timedOut(fd, false) {
-			t.Fatal("cut off too early")
+			t.Fatal("timed out too early")
 		}
 	}
 	if pass(time.Second); !s.timedOut(fd, false) || !errors.Is(s.err, os.ErrDeadlineExceeded) {
-		t.Error("not cut off")
+		t.Error("the peer is still connected")
 	}
 }

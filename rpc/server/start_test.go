@@ -74,7 +74,7 @@ func asNobody(t *testing.T, program func() string, f func(path string, release f
 		return
 	}
 	if os.Getuid() != 0 {
-		t.Skip("SKIPPED: only root can be somebody else")
+		t.Skip("SKIPPED: requires root, to run as another user")
 	}
 	path := program()
 	release := lease(t, path)
@@ -148,7 +148,7 @@ func TestBlockedStartDelaysNoRequest(t *testing.T) {
 			t.Errorf("%+v", canceled)
 		}
 		p.bad(-32800, p.reply(execute))
-		if !pollFor(returnTime, func() bool { return s.registry.Running() == 1 }) {
+		if !pollFor(releaseTimeout, func() bool { return s.registry.Running() == 1 }) {
 			t.Errorf("%d slots are taken", s.registry.Running())
 		}
 		p.fails(-32002, "status", object{"session_id": id})
@@ -185,7 +185,7 @@ func TestStartTimeout(t *testing.T) {
 				t.Errorf("%+v", e)
 			}
 		}
-		if !pollFor(returnTime, func() bool { return s.registry.Running() == 0 }) {
+		if !pollFor(releaseTimeout, func() bool { return s.registry.Running() == 0 }) {
 			t.Errorf("%d slots are taken", s.registry.Running())
 		}
 	})
@@ -238,12 +238,12 @@ func TestBlockedStartIsAbandoned(t *testing.T) {
 		p.send(`{"jsonrpc":"2.0","method":"$/cancelRequest","params":{"id":%s}}`, execute)
 		p.bad(-32800, p.reply(execute))
 		free := func() bool { return s.registry.Running() == 0 }
-		if !pollFor(returnTime, free) {
+		if !pollFor(releaseTimeout, free) {
 			t.Error("the slot is taken after process.canceled")
 		}
 		_, id := p.waits(b)
 		p.reset()
-		if !pollFor(returnTime, free) {
+		if !pollFor(releaseTimeout, free) {
 			t.Error("the slot is taken after the disconnect")
 		}
 		s.dial(t).fails(-32002, "status", object{"session_id": id})
@@ -264,7 +264,7 @@ func TestShutdownDuringBlockedStart(t *testing.T) {
 		p.bad(-32010, p.reply(execute))
 		select {
 		case <-done:
-		case <-time.After(patience):
+		case <-time.After(testTimeout):
 			t.Fatal("the shutdown waits")
 		}
 	})
@@ -299,7 +299,7 @@ func TestBlockedStartKeepsItsSlot(t *testing.T) {
 	p.fails(-32003, "execute", object{"command": []string{"true"}})
 	p.bad(-32008, p.reply(other))
 	release()
-	if !pollFor(returnTime, func() bool { return s.registry.Running() == 0 }) {
+	if !pollFor(releaseTimeout, func() bool { return s.registry.Running() == 0 }) {
 		t.Fatal("the slots are taken")
 	}
 	p.fails(-32002, "status", object{"session_id": id})

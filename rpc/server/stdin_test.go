@@ -136,7 +136,7 @@ func TestWriteToCommandThatDoesNotRead(t *testing.T) {
 
 // TestWrittenStdinRestartsTheStreamDeadline: input counts as activity.
 func TestWrittenStdinRestartsTheStreamDeadline(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	s := serve(t)
 	p := s.dial(t)
 	id := p.start(object{"command": "cat >/dev/null", "stdin": "pipe", "stream_timeout": 1})

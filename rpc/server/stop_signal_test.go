@@ -33,7 +33,7 @@ func TestStopSignal(t *testing.T) {
 		"which is ignored, by all": {object{"stop_signal": "WINCH", "grace": 0.1}, object{}, "canceled", -1, "SIGKILL", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			params := object{"command": traps + "echo ready; " + loop, "grace": patience.Seconds()}
+			params := object{"command": traps + "echo ready; " + loop, "grace": testTimeout.Seconds()}
 			for k, v := range c.params {
 				params[k] = v
 			}
@@ -49,13 +49,13 @@ func TestStopSignal(t *testing.T) {
 		})
 	}
 	t.Run("of what outlives the command", func(t *testing.T) {
-		x := p.run(object{"command": `(` + traps + `echo ready; ` + loop + `) & sleep 0.1; exit 5`, "stop_signal": "RTMIN+1", "grace": patience.Seconds()})
+		x := p.run(object{"command": `(` + traps + `echo ready; ` + loop + `) & sleep 0.1; exit 5`, "stop_signal": "RTMIN+1", "grace": testTimeout.Seconds()})
 		if !strings.HasSuffix(x.stdout(), "ready\nrt\n") || x.record.Reason != "exited" || x.record.Escalated {
 			t.Errorf("%q, %+v", x.stdout(), x.record)
 		}
 	})
 	t.Run("of a cancel after a cancel", func(t *testing.T) {
-		id := p.started(object{"command": `trap '' TERM; trap 'exit 7' USR1; echo ready; ` + loop, "grace": patience.Seconds()})
+		id := p.started(object{"command": `trap '' TERM; trap 'exit 7' USR1; echo ready; ` + loop, "grace": testTimeout.Seconds()})
 		p.send(`{"jsonrpc":"2.0","method":"cancel","params":{"session_id":%q}}`, id)
 		p.event("process.canceled", id)
 		p.ok("cancel", object{"session_id": id, "signal": "USR1"}, nil)

@@ -28,7 +28,7 @@ func (s *service) raw(t *testing.T, text string) *net.TCPConn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	_ = c.SetDeadline(time.Now().Add(patience))
+	_ = c.SetDeadline(time.Now().Add(testTimeout))
 	if _, err := io.WriteString(c, text); err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func TestUnreadResponsesTimeOut(t *testing.T) {
 	s := serve(t, func(set *settings) { set.Server.RequestTimeout = 2 * time.Second })
 	c := s.raw(t, healthRequest)
 	many, at := []byte(strings.Repeat(healthRequest, 1000)), 0
-	for end := time.Now().Add(patience); time.Now().Before(end); {
+	for end := time.Now().Add(testTimeout); time.Now().Before(end); {
 		_ = c.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
 		n, err := c.Write(many[at:])
 		at = (at + n) % len(many) // or the rest would be no request
@@ -196,7 +196,7 @@ func TestAcceptContinuesAfterErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(patience))
+	_ = c.SetDeadline(time.Now().Add(testTimeout))
 	_, _ = io.WriteString(c, healthRequest)
 	answered(t, bufio.NewReader(c))
 }

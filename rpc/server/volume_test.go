@@ -26,7 +26,7 @@ func volume() int {
 // TestLargeOutputIsComplete: one file over stdout and stderr at once. Each arrives unchanged,
 // and before the record (which transcript checks).
 func TestLargeOutputIsComplete(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	path := filepath.Join(t.TempDir(), "file")
 	want := writeNumbers(t, path, volume())
 	p := serve(t).dial(t)

@@ -20,7 +20,7 @@ import (
 // than write_timeout and the session's stream deadline, while other requests of the connection
 // are answered. After the acks it gets the rest.
 func TestClosedWindow(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	const window, size, deadline = 64 << 10, 3 << 20, 2 * time.Second
 	s := serve(t, func(set *settings) { set.Server.WriteTimeout = 300 * time.Millisecond })
 	file := filepath.Join(t.TempDir(), "file")
@@ -79,7 +79,7 @@ func (p *peer) takeAll(x *transcript) {
 // TestSmallWindows: each ack lets one window of output through, or one character if that is
 // larger.
 func TestSmallWindows(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	s := serve(t)
 	p := s.dial(t)
 	const text = "aé€😀\n😀€éa\nend"
@@ -114,7 +114,7 @@ func TestSmallWindows(t *testing.T) {
 // TestAcks: an ack of an older position has no effect, one beyond the sent output is credit, and
 // one without a window or an attachment is accepted.
 func TestAcks(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	s := serve(t)
 	p, q := s.dial(t), s.dial(t)
 	id := uuid.NewString()
@@ -163,7 +163,7 @@ func TestAcks(t *testing.T) {
 // TestWindowWithDrop: output is lost while the window is closed, and reported; the ack of the
 // gap opens it.
 func TestWindowWithDrop(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	s := serve(t)
 	p, q := s.dial(t), s.dial(t)
 	const size = 5000000
@@ -196,7 +196,7 @@ func TestWindowWithDrop(t *testing.T) {
 // TestAttachedSessionsAreBounded: a client that does not take the records of its sessions
 // reaches the bound of attached sessions.
 func TestAttachedSessionsAreBounded(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	s := serve(t, func(set *settings) { set.Session.MaxRetained = 10 })
 	p := s.dial(t)
 	shut := object{"command": []string{"true"}, "window": 1} // its record is never sent
@@ -221,7 +221,7 @@ func TestAttachedSessionsAreBounded(t *testing.T) {
 // TestWaitsWithClosedWindow: a wait is answered, canceled and times out although the client does
 // not take the session's output.
 func TestWaitsWithClosedWindow(t *testing.T) {
-	beside(t)
+	runParallel(t)
 	s := serve(t)
 	p := s.dial(t)
 	id := p.started(object{"command": "echo ready; seq 1 2000; read x", "stdin": "pipe", "window": 100, "on_disconnect": "keep"})

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// cutter is a proxy of a service that can reset all its connections.
-type cutter struct {
+// proxy is a proxy of a service that can reset all its connections.
+type proxy struct {
 	l    net.Listener
 	to   string
 	wg   sync.WaitGroup
@@ -22,33 +22,33 @@ type cutter struct {
 	refused atomic.Int64 // how many were
 }
 
-func newCutter(t testing.TB, to string) *cutter {
+func newProxy(t testing.TB, to string) *proxy {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cutter{l: l, to: to, open: make(map[*net.TCPConn]struct{})}
+	c := &proxy{l: l, to: to, open: make(map[*net.TCPConn]struct{})}
 	c.wg.Go(func() {
 		for {
 			a, err := l.Accept()
 			if err != nil {
 				return
 			}
-			c.wg.Go(func() { c.carry(a.(*net.TCPConn)) })
+			c.wg.Go(func() { c.forward(a.(*net.TCPConn)) })
 		}
 	})
 	t.Cleanup(func() {
 		_ = l.Close()
-		c.cut()
+		c.resetAll()
 		c.wg.Wait()
 	})
 	return c
 }
 
-func (c *cutter) url() string { return "ws://" + c.l.Addr().String() + "/ws" }
+func (c *proxy) url() string { return "ws://" + c.l.Addr().String() + "/ws" }
 
-func (c *cutter) carry(a *net.TCPConn) {
+func (c *proxy) forward(a *net.TCPConn) {
 	defer a.Close()
 	conn, err := net.Dial("tcp", c.to)
 	if err != nil {
@@ -56,7 +56,7 @@ func (c *cutter) carry(a *net.TCPConn) {
 	}
 	b := conn.(*net.TCPConn)
 	defer b.Close()
-	if !c.enter(a, b) {
+	if !c.add(a, b) {
 		return
 	}
 	var both sync.WaitGroup
@@ -73,7 +73,7 @@ func (c *cutter) carry(a *net.TCPConn) {
 	delete(c.open, b)
 }
 
-func (c *cutter) enter(conns ...*net.TCPConn) bool {
+func (c *proxy) add(conns ...*net.TCPConn) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.down {
@@ -86,8 +86,8 @@ func (c *cutter) enter(conns ...*net.TCPConn) bool {
 	return true
 }
 
-// cut resets all current connections.
-func (c *cutter) cut() {
+// resetAll resets all current connections.
+func (c *proxy) resetAll() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for x := range c.open {
@@ -98,11 +98,11 @@ func (c *cutter) cut() {
 }
 
 // refuse resets all connections and accepts none until it is called with false.
-func (c *cutter) refuse(down bool) {
+func (c *proxy) refuse(down bool) {
 	c.mu.Lock()
 	c.down = down
 	c.mu.Unlock()
 	if down {
-		c.cut()
+		c.resetAll()
 	}
 }

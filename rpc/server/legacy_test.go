@@ -27,7 +27,7 @@ type oldClient struct {
 
 func newOldClient(t *testing.T, s *service) *oldClient {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 	defer cancel()
 	ws, _, err := websocket.Dial(ctx, "ws://"+s.address+"/ws/mcp", nil)
 	if err != nil {
@@ -47,7 +47,7 @@ func newOldClient(t *testing.T, s *service) *oldClient {
 
 func (c *oldClient) recv() map[string]any {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 	defer cancel()
 	_, b, err := c.ws.Read(ctx)
 	if err != nil {
@@ -70,7 +70,7 @@ func (c *oldClient) sendRequest(method string, params map[string]any) map[string
 		message["jsonrpc"] = "2.0"
 	}
 	b, _ := json.Marshal(message)
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 	defer cancel()
 	if err := c.ws.Write(ctx, websocket.MessageText, b); err != nil {
 		c.t.Fatal(err)
@@ -107,8 +107,8 @@ func (c *oldClient) event(method string, other func(params map[string]any)) map[
 	}
 }
 
-// TestOldClient: a client of the Python original works as before.
-func TestOldClient(t *testing.T) {
+// TestLegacyClient: a client of the Python original works as before.
+func TestLegacyClient(t *testing.T) {
 	s := serve(t)
 	c := newOldClient(t, s)
 	var stdout, stderr strings.Builder
@@ -166,9 +166,9 @@ func TestOldClient(t *testing.T) {
 	}
 }
 
-// TestOldClientGetsOneLinePerOutput: also if many lines are ready at once. The positions of the
+// TestLegacyClientGetsOneLinePerOutput: also if many lines are ready at once. The positions of the
 // lines follow each other.
-func TestOldClientGetsOneLinePerOutput(t *testing.T) {
+func TestLegacyClientGetsOneLinePerOutput(t *testing.T) {
 	s := serve(t)
 	c := newOldClient(t, s)
 	const lines = 5000
@@ -195,8 +195,8 @@ func TestOldClientGetsOneLinePerOutput(t *testing.T) {
 	}
 }
 
-// TestOldClientTimeoutIsSilence: timeout bounds the silence of a command, not its running time.
-func TestOldClientTimeoutIsSilence(t *testing.T) {
+// TestLegacyClientTimeoutIsSilence: timeout bounds the silence of a command, not its running time.
+func TestLegacyClientTimeoutIsSilence(t *testing.T) {
 	s := serve(t)
 	c := newOldClient(t, s)
 	c.sendRequest("execute", map[string]any{"command": "for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.2; done", "timeout": 1})
@@ -213,8 +213,8 @@ func TestOldClientTimeoutIsSilence(t *testing.T) {
 	}
 }
 
-// TestOldClientExitCodes: a signal is a negative exit code, in the event and in replies.
-func TestOldClientExitCodes(t *testing.T) {
+// TestLegacyClientExitCodes: a signal is a negative exit code, in the event and in replies.
+func TestLegacyClientExitCodes(t *testing.T) {
 	s := serve(t)
 	c := newOldClient(t, s)
 	for command, want := range map[string]struct{ code, signal any }{
@@ -233,9 +233,9 @@ func TestOldClientExitCodes(t *testing.T) {
 	}
 }
 
-// TestOldClientCancelIsAnsweredFirst: the reply to CANCEL is ahead of process.canceled. For a
+// TestLegacyClientCancelIsAnsweredFirst: the reply to CANCEL is ahead of process.canceled. For a
 // session that has ended it has the status of the record.
-func TestOldClientCancelIsAnsweredFirst(t *testing.T) {
+func TestLegacyClientCancelIsAnsweredFirst(t *testing.T) {
 	s := serve(t)
 	c := newOldClient(t, s)
 	for range 20 {
@@ -257,8 +257,8 @@ func TestOldClientCancelIsAnsweredFirst(t *testing.T) {
 	}
 }
 
-// TestOldClientPython: Python writes unbuffered unless the client sets PYTHONUNBUFFERED.
-func TestOldClientPython(t *testing.T) {
+// TestLegacyClientPython: Python writes unbuffered unless the client sets PYTHONUNBUFFERED.
+func TestLegacyClientPython(t *testing.T) {
 	s := serve(t, func(set *settings) {
 		set.Server.Defaults.Environ = slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "PYTHONUNBUFFERED=") })
 	})

@@ -19,9 +19,9 @@ import (
 var known = map[int]bool{-32700: true, -32600: true, -32601: true, -32602: true, -32001: true, -32002: true, -32003: true, -32004: true, -32005: true,
 	-32006: true, -32007: true, -32008: true, -32009: true, -32010: true, -32800: true}
 
-// TestGarbage: ten thousand messages, most of them meaningless, are each answered with a result
-// or a known error. Memory does not grow, nothing panics, and the server still works.
-func TestGarbage(t *testing.T) {
+// TestMalformedInput: ten thousand messages, most of them meaningless, are each answered with a
+// result or a known error. Memory does not grow, nothing panics, and the server still works.
+func TestMalformedInput(t *testing.T) {
 	const seed1, seed2 = 20261123, 4
 	r := rand.New(rand.NewPCG(seed1, seed2))
 	s := serve(t, func(set *settings) {
@@ -127,8 +127,8 @@ func garbage(r *rand.Rand, seeds []string) string {
 	}
 }
 
-// TestDeepAndHuge: messages that are expensive to parse are refused cheaply.
-func TestDeepAndHuge(t *testing.T) {
+// TestDeeplyNestedAndLargeMessages: messages that are expensive to parse are refused cheaply.
+func TestDeeplyNestedAndLargeMessages(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
 	deep := func(n int, open, close string) string {

@@ -19,9 +19,10 @@ func tree() (params object, mark string) {
 	return object{"command": script, "grace": 0.1, "env": object{"RUNNEL_TREE": mark[len("RUNNEL_TREE="):]}}, mark
 }
 
-// TestFault6EverythingReturned: however a session ends, its tree has ended, and its slot,
-// goroutines, descriptors and children are released while the server continues.
-func TestFault6EverythingReturned(t *testing.T) {
+// TestEndReleasesAllResources guards against incomplete cleanup on cancel and on every other end of
+// a session: its tree has ended, and its slot, goroutines, descriptors and children are released
+// while the server continues.
+func TestEndReleasesAllResources(t *testing.T) {
 	ends := map[string]func(t *testing.T, p *peer, id string){
 		"cancel": func(t *testing.T, p *peer, id string) {
 			p.ok("cancel", object{"session_id": id}, nil)
@@ -34,22 +35,22 @@ func TestFault6EverythingReturned(t *testing.T) {
 			_ = p.write(websocket.MessageBinary, []byte("x"))
 			p.closed(1003)
 		},
-		"requests in flight":  func(t *testing.T, p *peer, id string) { inFlight(p, id); p.reset() },
-		"paused":              func(t *testing.T, p *peer, id string) { p.ok("control", object{"type": "PAUSE"}, nil); p.reset() },
-		"cancel in flight":    func(t *testing.T, p *peer, id string) { p.request("cancel", object{"session_id": id}); p.reset() },
-		"timeout":             func(t *testing.T, p *peer, id string) { expire(t, p, object{"timeout": 0.3}, "timeout") },
-		"stream_timeout":      func(t *testing.T, p *peer, id string) { expire(t, p, object{"stream_timeout": 0.3}, "stream_timeout") },
-		"client never reads":  func(t *testing.T, p *peer, id string) { flood(p); p.reset() },
-		"stdin never read":    func(t *testing.T, p *peer, id string) { feedSleeper(p); p.reset() },
-		"protocol error":      func(t *testing.T, p *peer, id string) { _, _ = p.tcp.Write(bytes.Repeat([]byte{0xff}, 16)) },
-		"unmasked and gone":   func(t *testing.T, p *peer, id string) { _, _ = p.tcp.Write([]byte{0x81, 0x01, 'x'}); p.reset() },
-		"message half sent":   func(t *testing.T, p *peer, id string) { _, _ = p.tcp.Write([]byte{0x81, 0x90, 1, 2}); p.reset() },
-		"leader gone already": func(t *testing.T, p *peer, id string) { p.start(object{"command": "sleep 1000 & exit 3"}); p.reset() },
+		"requests in flight": func(t *testing.T, p *peer, id string) { inFlight(p, id); p.reset() },
+		"paused":             func(t *testing.T, p *peer, id string) { p.ok("control", object{"type": "PAUSE"}, nil); p.reset() },
+		"cancel in flight":   func(t *testing.T, p *peer, id string) { p.request("cancel", object{"session_id": id}); p.reset() },
+		"timeout":            func(t *testing.T, p *peer, id string) { expire(t, p, object{"timeout": 0.3}, "timeout") },
+		"stream_timeout":     func(t *testing.T, p *peer, id string) { expire(t, p, object{"stream_timeout": 0.3}, "stream_timeout") },
+		"client never reads": func(t *testing.T, p *peer, id string) { flood(p); p.reset() },
+		"stdin never read":   func(t *testing.T, p *peer, id string) { feedSleeper(p); p.reset() },
+		"protocol error":     func(t *testing.T, p *peer, id string) { _, _ = p.tcp.Write(bytes.Repeat([]byte{0xff}, 16)) },
+		"unmasked and reset": func(t *testing.T, p *peer, id string) { _, _ = p.tcp.Write([]byte{0x81, 0x01, 'x'}); p.reset() },
+		"message half sent":  func(t *testing.T, p *peer, id string) { _, _ = p.tcp.Write([]byte{0x81, 0x90, 1, 2}); p.reset() },
+		"leader has exited":  func(t *testing.T, p *peer, id string) { p.start(object{"command": "sleep 1000 & exit 3"}); p.reset() },
 	}
 	for name, end := range ends {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t)
-			before := holding()
+			before := usedResources()
 			p := s.dial(t)
 			params, mark := tree()
 			id := p.started(params)
@@ -57,7 +58,7 @@ func TestFault6EverythingReturned(t *testing.T) {
 			end(t, p, id)
 			s.idle()
 			_ = p.ws.CloseNow()
-			returned(t, before)
+			awaitReleased(t, before)
 			if left := marked(mark); len(left) > 0 {
 				t.Errorf("alive: %v", left)
 			}
@@ -117,9 +118,9 @@ func feedSleeper(p *peer) {
 	p.ok("status", object{"session_id": id}, nil)
 }
 
-// TestFault6ShutdownReturnsEverything: the same holds when Shutdown returns.
-func TestFault6ShutdownReturnsEverything(t *testing.T) {
-	before := holding()
+// TestShutdownReleasesAllResources checks the same when Shutdown has returned.
+func TestShutdownReleasesAllResources(t *testing.T) {
+	before := usedResources()
 	s := serve(t)
 	var marks []string
 	var peers []*peer
@@ -128,7 +129,7 @@ func TestFault6ShutdownReturnsEverything(t *testing.T) {
 		params, mark := tree()
 		id := p.started(params)
 		inFlight(p, id)
-		if i == 0 { // the farewell waits for this one, to its bound
+		if i == 0 { // the shutdown waits for this one, until its timeout
 			flood(p)
 			feedSleeper(p)
 		}
@@ -146,12 +147,12 @@ func TestFault6ShutdownReturnsEverything(t *testing.T) {
 	for _, p := range peers {
 		_ = p.ws.CloseNow()
 	}
-	returned(t, before)
+	awaitReleased(t, before)
 }
 
-// TestFault6PanicReturnsEverything: a panic in a handler is an internal error for the client and
-// has no other effect; the slot is released.
-func TestFault6PanicReturnsEverything(t *testing.T) {
+// TestPanicReleasesAllResources checks that a panic in a handler is an internal error for the
+// client and has no other effect; the slot is released.
+func TestPanicReleasesAllResources(t *testing.T) {
 	var panics panicking
 	s := serve(t, func(set *settings) {
 		set.Session.MaxSessions = 1
@@ -171,7 +172,7 @@ func TestFault6PanicReturnsEverything(t *testing.T) {
 	}
 	for _, in := range []string{"authorize", "attach", "begin", "begun"} {
 		t.Run(in, func(t *testing.T) {
-			before := holding()
+			before := usedResources()
 			p := s.dial(t)
 			panics.in.Store(in)
 			params, mark := tree()
@@ -190,7 +191,7 @@ func TestFault6PanicReturnsEverything(t *testing.T) {
 			panics.in.Store("")
 			p.reset()
 			s.idle()
-			returned(t, before)
+			awaitReleased(t, before)
 			if left := marked(mark); len(left) > 0 {
 				t.Errorf("alive: %v", left)
 			}
@@ -203,7 +204,7 @@ func TestFault6PanicReturnsEverything(t *testing.T) {
 	}
 	for _, method := range []string{"control", "status", "cancel"} {
 		t.Run(method, func(t *testing.T) {
-			before := holding()
+			before := usedResources()
 			p := s.dial(t)
 			params, mark := tree()
 			id := p.started(params)
@@ -219,7 +220,7 @@ func TestFault6PanicReturnsEverything(t *testing.T) {
 			p.ok("control", object{"type": "RESUME"}, nil)
 			p.reset()
 			s.idle()
-			returned(t, before)
+			awaitReleased(t, before)
 			if left := marked(mark); len(left) > 0 {
 				t.Errorf("alive: %v", left)
 			}
@@ -227,11 +228,11 @@ func TestFault6PanicReturnsEverything(t *testing.T) {
 	}
 }
 
-// panicking panics at the one step that it contains.
+// panicking panics at the one checkpoint that it contains.
 type panicking struct{ in atomic.Value }
 
-func (p *panicking) at(step string) {
-	if in, _ := p.in.Load().(string); in == step {
+func (p *panicking) at(checkpoint string) {
+	if in, _ := p.in.Load().(string); in == checkpoint {
 		panic("as asked")
 	}
 }

@@ -16,12 +16,13 @@ import (
 	"github.com/runnel-rpc/runnel/rpc/client"
 )
 
-// TestFault1RegistryRaces: 500 goroutines execute, control, cancel and disconnect on one
-// registry. Each reply is one of the protocol, and in the end no session runs.
-func TestFault1RegistryRaces(t *testing.T) {
+// TestConcurrentRequestsOnOneRegistry guards against races in the registry: 500 goroutines execute,
+// control, cancel and disconnect. Each reply is one of the protocol, and in the end no session
+// runs.
+func TestConcurrentRequestsOnOneRegistry(t *testing.T) {
 	const connections, each, rounds = 50, 10, 2
 	s := serve(t, func(set *settings) { set.Session.MaxRetained = 50 }) // or the results of list are large
-	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*testTimeout)
 	defer cancel()
 	ids := &shared{}
 	var all sync.WaitGroup
@@ -40,7 +41,7 @@ func TestFault1RegistryRaces(t *testing.T) {
 		}
 		all.Go(func() {
 			time.Sleep(time.Duration(rand.IntN(2000)) * time.Millisecond)
-			if rand.IntN(2) == 0 { // some go in the midst of it, some when they are done
+			if rand.IntN(2) == 0 { // some connections end during the requests, some after them
 				users.Wait()
 			}
 			c.Abort()
