@@ -6,11 +6,11 @@ type AttachParams struct {
 	SessionID string `json:"session_id" rpc:"required,nonempty"`
 	// The position after which the events begin. Any position is allowed.
 	AfterSeq int64 `json:"after_seq,omitempty" min:"0" default:"0"`
-	// What is done if this connection falls behind by more than the replay window: `block` makes the process wait,
-	// `drop` loses the oldest output, which a `process.gap` reports.
+	// What is done if this connection falls behind by more than the replay window: `block` makes
+	// the process wait, `drop` loses the oldest output, which a `process.gap` reports.
 	SlowClient string `json:"slow_client,omitempty" enum:"block,drop" default:"block"`
-	// The most bytes of output that are sent to this connection and not acknowledged by `ack`. By default only the socket
-	// limits them.
+	// The most bytes of output that are sent to this connection and not acknowledged by `ack`. By
+	// default only the socket limits them.
 	Window *int64 `json:"window,omitempty" min:"1"`
 	// Detaches all other connections.
 	Take bool `json:"take,omitempty" default:"false"`

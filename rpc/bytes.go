@@ -49,8 +49,8 @@ func (b *Bytes) unmarshalBase64(raw []byte) error {
 // MarshalJSON writes a string if b is UTF-8, and otherwise the object.
 func (b Bytes) MarshalJSON() ([]byte, error) { return appendBytes(nil, string(b)), nil }
 
-// Env is a set of changes to an environment: a string sets a variable, nil unsets it. Values may hold any bytes, as
-// [Bytes] do; names must be UTF-8.
+// Env is a set of changes to an environment: a string sets a variable, nil unsets it. Values may
+// hold any bytes, as [Bytes] do; names must be UTF-8.
 type Env map[string]*string
 
 // UnmarshalJSON accepts an object of [Bytes] and nulls. Null changes nothing.

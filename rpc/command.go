@@ -12,7 +12,8 @@ import (
 	"github.com/runnel-rpc/runnel/rpc/wire"
 )
 
-// Command is what execute runs: a string for the shell, or an array with a program and its arguments.
+// Command is what execute runs: a string for the shell, or an array with a program and its
+// arguments.
 //
 // Exactly one of the fields is set. The strings may hold any bytes, as [Bytes] do.
 type Command struct {

@@ -23,12 +23,13 @@ const (
 // StatusRunning is the status of [StillRunning].
 const StatusRunning = "running"
 
-// Completion is the completion record. Exactly one of `exit_code` and `signal` is not null, as the kernel reported it;
-// both are null, and `reason` is `lost`, if the server could not determine it.
+// Completion is the completion record. Exactly one of `exit_code` and `signal` is not null, as the
+// kernel reported it; both are null, and `reason` is `lost`, if the server could not determine it.
 type Completion struct {
 	// The session.
 	SessionID string `json:"session_id"`
-	// The position in the log at the end of this event: the number of bytes of output, plus 1 for each state event.
+	// The position in the log at the end of this event: the number of bytes of output, plus 1 for
+	// each state event.
 	Seq int64 `json:"seq"`
 	// `completed`: the command exited with code 0; `canceled`; `failed`: anything else.
 	Status string `json:"status" enum:"completed,canceled,failed"`
@@ -44,7 +45,8 @@ type Completion struct {
 	Escalated bool `json:"escalated"`
 	// The process ids of the processes that could not be killed.
 	Survivors []int `json:"survivors"`
-	// False if the processes of the tree could not be listed, so that others than `survivors` may be alive.
+	// False if the processes of the tree could not be listed, so that others than `survivors` may
+	// be alive.
 	SurvivorsVerified bool `json:"survivors_verified"`
 	// The process id of the command itself.
 	PID int `json:"pid"`
@@ -58,14 +60,16 @@ type Completion struct {
 	Output OutputCounts `json:"output"`
 }
 
-// Usage is what the kernel accounted to the command and to the children that it waited for; with containment `cgroup`
-// the times are those of the whole tree. A value that cannot be determined is null.
+// Usage is what the kernel accounted to the command and to the children that it waited for; with
+// containment `cgroup` the times are those of the whole tree. A value that cannot be determined is
+// null.
 type Usage struct {
 	// CPU time in user mode, in seconds.
 	UserTime *float64 `json:"user_time"`
 	// CPU time in kernel mode, in seconds.
 	SystemTime *float64 `json:"system_time"`
-	// The largest resident set of a process, in bytes; if a cgroup accounts the memory of the tree, its peak.
+	// The largest resident set of a process, in bytes; if a cgroup accounts the memory of the tree,
+	// its peak.
 	MaxRSSBytes *int64 `json:"max_rss_bytes"`
 }
 
@@ -89,23 +93,23 @@ type OutputCounts struct {
 type WaitParams struct {
 	// The session.
 	SessionID string `json:"session_id" rpc:"required,nonempty"`
-	// The longest wait in seconds, after which the error is -32004; 0 does not wait. Null is no limit, which is the
-	// default.
+	// The longest wait in seconds, after which the error is -32004; 0 does not wait. Null is no
+	// limit, which is the default.
 	Timeout Seconds `json:"timeout,omitzero"`
-	// How many of the newest bytes of each stream the result has, at most `replay_bytes` of `connected`. The default is
-	// none.
+	// How many of the newest bytes of each stream the result has, at most `replay_bytes` of
+	// `connected`. The default is none.
 	CaptureBytes *int64 `json:"capture_bytes,omitempty" min:"0"`
 }
 
-// Captured is the result of wait, and of execute with wait: the completion record, and the captured output if it was
-// requested.
+// Captured is the result of wait, and of execute with wait: the completion record, and the captured
+// output if it was requested.
 type Captured struct {
 	Completion
 	CapturedOutput
 }
 
-// StillRunning is the result of execute with wait if `wait_timeout` has passed: the output so far, if it was requested.
-// The session continues.
+// StillRunning is the result of execute with wait if `wait_timeout` has passed: the output so far,
+// if it was requested. The session continues.
 type StillRunning struct {
 	// The session has not ended.
 	Status string `json:"status" enum:"running"`
@@ -116,8 +120,8 @@ type StillRunning struct {
 	CapturedOutput
 }
 
-// CapturedOutput is the newest output of each stream, and with `capture_head_bytes` also the oldest. The encoding and the
-// number of replaced bytes apply to both parts.
+// CapturedOutput is the newest output of each stream, and with `capture_head_bytes` also the
+// oldest. The encoding and the number of replaced bytes apply to both parts.
 type CapturedOutput struct {
 	// With `capture_head_bytes`: the oldest output of stdout that is not part of `stdout`.
 	StdoutHead *string `json:"stdout_head,omitempty"`

@@ -2,7 +2,8 @@ package rpc
 
 import "encoding/json"
 
-// OpenRPC is an OpenRPC document, the result of rpc.discover. See https://spec.open-rpc.org for its members.
+// OpenRPC is an OpenRPC document, the result of rpc.discover. See https://spec.open-rpc.org for its
+// members.
 type OpenRPC struct {
 	// The version of OpenRPC.
 	OpenRPC string `json:"openrpc"`

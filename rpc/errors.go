@@ -6,8 +6,8 @@ import (
 	"github.com/runnel-rpc/runnel/rpc/wire"
 )
 
-// The error codes of the protocol. Those from -32768 to -32600 are defined by JSON-RPC 2.0 (§5.1), -32800 is RequestCancelled
-// of the Language Server Protocol, the others are Runnel's.
+// The error codes of the protocol. Those from -32768 to -32600 are defined by JSON-RPC 2.0 (§5.1),
+// -32800 is RequestCancelled of the Language Server Protocol, the others are Runnel's.
 const (
 	CodeParse          = -32700
 	CodeInvalidRequest = -32600
@@ -28,8 +28,8 @@ const (
 	CodeRequestCanceled   = -32800
 )
 
-// Error is a JSON-RPC 2.0 error object (§5.1). Data is nil or an object with a "kind". An Error must not be changed after it
-// was created, so it may be used concurrently.
+// Error is a JSON-RPC 2.0 error object (§5.1). Data is nil or an object with a "kind". An Error
+// must not be changed after it was created, so it may be used concurrently.
 type Error struct {
 	Code    int    `json:"code"`
 	Message string `json:"message"`
@@ -77,7 +77,8 @@ func MethodNotFound(method string) *Error {
 	return &Error{CodeMethodNotFound, "Method not found: " + wire.Clip(method, 128), Data{"kind": "method_not_found"}}
 }
 
-// InvalidParams is the error of a field of the params. field is its path, as in limits.cpu_seconds or command[1].
+// InvalidParams is the error of a field of the params. field is its path, as in limits.cpu_seconds
+// or command[1].
 func InvalidParams(field, format string, args ...any) *Error {
 	return &Error{CodeInvalidParams, fmt.Sprintf(format, args...), Data{"kind": "invalid_params", "field": field}}
 }
@@ -111,8 +112,8 @@ func ReplyTooLarge() *Error {
 	return &Error{CodeInternal, "The reply does not fit into one message", Data{"kind": "reply_too_large", "limit": MaxFrameBytes}}
 }
 
-// SessionNotFound is the error of a session id that the caller does not have, or, if id is empty, of a request without a
-// session id on a connection without a running session.
+// SessionNotFound is the error of a session id that the caller does not have, or, if id is empty,
+// of a request without a session id on a connection without a running session.
 func SessionNotFound(id string) *Error {
 	d := Data{"kind": "session_not_found", "session_id": id}
 	if id == "" {
@@ -143,7 +144,8 @@ func CommandExited() *Error {
 	return &Error{CodeNotRunning, "The command itself has exited", Data{"kind": "command_exited"}}
 }
 
-// NotPermitted is the error of a request that did nothing because these processes may not be signaled.
+// NotPermitted is the error of a request that did nothing because these processes may not be
+// signaled.
 func NotPermitted(pids []int) *Error {
 	return &Error{CodeNotRunning, fmt.Sprintf("Not permitted to signal %d processes of the session", len(pids)),
 		Data{"kind": "not_permitted", "pids": pids}}
@@ -160,8 +162,8 @@ func SessionExists(id string) *Error {
 		Data{"kind": "session_exists", "session_id": id}}
 }
 
-// SpawnFailed is the error of execute if path, a program or a directory, could not be run or entered. errno is the name
-// of the error number, as in ENOENT.
+// SpawnFailed is the error of execute if path, a program or a directory, could not be run or
+// entered. errno is the name of the error number, as in ENOENT.
 func SpawnFailed(path, errno, why string) *Error {
 	return &Error{CodeSpawnFailed, fmt.Sprintf("Cannot start %s: %s", wire.Clip(path, 256), why),
 		Data{"kind": "spawn_failed", "errno": errno, "path": wire.Clip(path, 4096)}}

@@ -25,85 +25,91 @@ const (
 	OnLeaderExitWait = "wait"
 )
 
-// ExecuteParams are the params of execute. A zero field is left out, so that the server's default applies.
+// ExecuteParams are the params of execute. A zero field is left out, so that the server's default
+// applies.
 type ExecuteParams struct {
-	// A string is run by the server's shell, `/bin/sh -c` unless configured. An array of strings is run directly,
-	// without a shell. It must not be empty.
+	// A string is run by the server's shell, `/bin/sh -c` unless configured. An array of strings is
+	// run directly, without a shell. It must not be empty.
 	Command Command `json:"command" rpc:"required"`
-	// The working directory. A relative path is relative to the server's working directory, which is also the default.
-	// If it cannot be entered, the error is -32008 with its path.
+	// The working directory. A relative path is relative to the server's working directory, which
+	// is also the default. If it cannot be entered, the error is -32008 with its path.
 	Cwd Bytes `json:"cwd,omitempty"`
-	// Changes to the environment that the server passes on: a string sets a variable, null unsets it. PWD is `cwd`, or
-	// the server's working directory, unless it is set here.
+	// Changes to the environment that the server passes on: a string sets a variable, null unsets
+	// it. PWD is `cwd`, or the server's working directory, unless it is set here.
 	Env Env `json:"env,omitempty"`
-	// An id that the client chose. If it is left out, the server makes one. The same execute again, while the session is
-	// kept, is answered with `created:false`, so it is safe to retry after a lost reply. Other params with the same id
-	// are -32007.
+	// An id that the client chose. If it is left out, the server makes one. The same execute again,
+	// while the session is kept, is answered with `created:false`, so it is safe to retry after a
+	// lost reply. Other params with the same id are -32007.
 	SessionID string `json:"session_id,omitempty" rpc:"nonempty"`
 	// `pipe` for a stdin that `write` feeds.
 	Stdin string `json:"stdin,omitempty" enum:"none,pipe" default:"none"`
-	// Makes stderr the same pipe as stdout, so that what is written to both keeps its order. All of it is `stdout`. It
-	// has no effect with `pty`, where this is always so.
+	// Makes stderr the same pipe as stdout, so that what is written to both keeps its order. All of
+	// it is `stdout`. It has no effect with `pty`, where this is always so.
 	MergeStderr bool `json:"merge_stderr,omitempty" default:"false"`
 	// Runs the command on a terminal. Its output has the type `pty`, and its stdin is open.
 	PTY *PTY `json:"pty,omitempty"`
-	// The longest running time in seconds, not counting pauses; null or 0 is no limit. The default is the server's: no
-	// limit unless configured.
+	// The longest running time in seconds, not counting pauses; null or 0 is no limit. The default
+	// is the server's: no limit unless configured.
 	Timeout Seconds `json:"timeout,omitzero"`
-	// The longest time in seconds without output on any stream, not counting pauses and time in which a client makes the
-	// process wait. Writing to stdin restarts it. Null or 0 is no limit. The default is the server's, 300 unless
-	// configured, and no limit with `pty` or `on_disconnect:"keep"`.
+	// The longest time in seconds without output on any stream, not counting pauses and time in
+	// which a client makes the process wait. Writing to stdin restarts it. Null or 0 is no limit.
+	// The default is the server's, 300 unless configured, and no limit with `pty` or
+	// `on_disconnect:"keep"`.
 	StreamTimeout Seconds `json:"stream_timeout,omitzero"`
-	// The time in seconds between `stop_signal` and SIGKILL whenever the server ends the tree; null or 0 is SIGKILL at
-	// once. The default is the server's, 2 unless configured.
+	// The time in seconds between `stop_signal` and SIGKILL whenever the server ends the tree; null
+	// or 0 is SIGKILL at once. The default is the server's, 2 unless configured.
 	Grace Seconds `json:"grace,omitzero"`
-	// `lines` sends whole lines, as many as are ready; `raw` sends chunks as they are read. The default is `lines`, and
-	// `raw` with `pty`.
+	// `lines` sends whole lines, as many as are ready; `raw` sends chunks as they are read. The
+	// default is `lines`, and `raw` with `pty`.
 	Mode string `json:"mode,omitempty" enum:"lines,raw"`
 	// The longest line in bytes, without its newline. The default is 1 MiB.
 	MaxLineBytes *int64 `json:"max_line_bytes,omitempty" min:"1" max:"1073741824"`
 	// What is done with a longer line: `truncate` ends it with `...`, `split` cuts it into pieces.
 	Overflow string `json:"overflow,omitempty" enum:"truncate,split" default:"truncate"`
-	// `utf8` replaces each byte that is not UTF-8 by U+FFFD and counts these; `base64` encodes all output; `auto` encodes
-	// in base64 only what is not UTF-8.
+	// `utf8` replaces each byte that is not UTF-8 by U+FFFD and counts these; `base64` encodes all
+	// output; `auto` encodes in base64 only what is not UTF-8.
 	Encoding string `json:"encoding,omitempty" enum:"utf8,base64,auto" default:"utf8"`
 	// Answers when the session has ended, with the completion record and the captured output.
 	Wait bool `json:"wait,omitempty" default:"false"`
-	// With `wait`: how many of the newest bytes of each stream the result has, at most `replay_bytes` of `connected`; 0
-	// is none.
+	// With `wait`: how many of the newest bytes of each stream the result has, at most
+	// `replay_bytes` of `connected`; 0 is none.
 	CaptureBytes *int64 `json:"capture_bytes,omitempty" min:"0" default:"65536"`
-	// How many of the oldest bytes of each stream the result has in addition, at most `replay_bytes` of `connected`. It
-	// also applies to the result of `wait`. Each part is cut at the end of a line if there is one within 4 KiB.
+	// How many of the oldest bytes of each stream the result has in addition, at most
+	// `replay_bytes` of `connected`. It also applies to the result of `wait`. Each part is cut at
+	// the end of a line if there is one within 4 KiB.
 	CaptureHeadBytes *int64 `json:"capture_head_bytes,omitempty" min:"0" default:"0"`
-	// With `wait`: after this many seconds the result is `status:"running"` with the output so far, and the session
-	// continues; 0 is at once. Null is no limit, which is the default.
+	// With `wait`: after this many seconds the result is `status:"running"` with the output so far,
+	// and the session continues; 0 is at once. Null is no limit, which is the default.
 	WaitTimeout Seconds `json:"wait_timeout,omitzero"`
-	// Sends `process.output` to this connection. If it is false, the connection gets all other events, and the process
-	// does not wait for it. The default is true, and false with `wait`.
+	// Sends `process.output` to this connection. If it is false, the connection gets all other
+	// events, and the process does not wait for it. The default is true, and false with `wait`.
 	Stream *bool `json:"stream,omitempty"`
-	// What is done if this connection falls behind by more than the replay window: `block` makes the process wait,
-	// `drop` loses the oldest output, which a `process.gap` reports.
+	// What is done if this connection falls behind by more than the replay window: `block` makes
+	// the process wait, `drop` loses the oldest output, which a `process.gap` reports.
 	SlowClient string `json:"slow_client,omitempty" enum:"block,drop" default:"block"`
-	// The most bytes of output that are sent to this connection and not acknowledged by `ack`. It has no effect with
-	// `stream:false`. By default only the socket limits them.
+	// The most bytes of output that are sent to this connection and not acknowledged by `ack`. It
+	// has no effect with `stream:false`. By default only the socket limits them.
 	Window *int64 `json:"window,omitempty" min:"1"`
-	// What is done when the last attached connection closes: `kill` ends the tree, `keep` lets it run.
+	// What is done when the last attached connection closes: `kill` ends the tree, `keep` lets it
+	// run.
 	OnDisconnect string `json:"on_disconnect,omitempty" enum:"kill,keep" default:"kill"`
-	// The longest time in seconds with no attached connection and no `read` or `wait`; null or 0 is no limit. The default
-	// is the server's, 300 unless configured.
+	// The longest time in seconds with no attached connection and no `read` or `wait`; null or 0 is
+	// no limit. The default is the server's, 300 unless configured.
 	Linger Seconds `json:"linger,omitzero"`
-	// What is done with descendants that run when the command itself exits: `kill` them, or `wait` for them.
+	// What is done with descendants that run when the command itself exits: `kill` them, or `wait`
+	// for them.
 	OnLeaderExit string `json:"on_leader_exit,omitempty" enum:"kill,wait" default:"kill"`
-	// The first signal whenever the server ends the tree: its name as in signal(7), with or without SIG, or as a record
-	// has it. With `SIGKILL` there is no grace. SIGSTOP and SIGCONT are not allowed.
+	// The first signal whenever the server ends the tree: its name as in signal(7), with or without
+	// SIG, or as a record has it. With `SIGKILL` there is no grace. SIGSTOP and SIGCONT are not
+	// allowed.
 	StopSignal string `json:"stop_signal,omitempty" default:"SIGTERM"`
 	// Limits of what the session may use. The default of each is the server's.
 	Limits *Limits `json:"limits,omitempty"`
-	// The permission bits that files and directories which the command creates do not get; 18 is 022 in octal. The
-	// default is the server's own.
+	// The permission bits that files and directories which the command creates do not get; 18 is
+	// 022 in octal. The default is the server's own.
 	Umask *int64 `json:"umask,omitempty" min:"0" max:"511"`
-	// The nice value of the command: the higher, the less processor time it gets. The default is the server's own. A
-	// value below `min_nice` of `connected` is -32602.
+	// The nice value of the command: the higher, the less processor time it gets. The default is
+	// the server's own. A value below `min_nice` of `connected` is -32602.
 	Nice *int64 `json:"nice,omitempty" min:"-20" max:"19"`
 	// Soft limits of the command. The default of each is the server's own.
 	SoftLimits *SoftLimits `json:"soft_limits,omitempty"`

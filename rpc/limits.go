@@ -7,18 +7,22 @@ import (
 	"github.com/runnel-rpc/runnel/rpc/wire"
 )
 
-// Limits are limits of what a session may use. One that cannot be enforced is -32602 `not_enforceable`.
+// Limits are limits of what a session may use. One that cannot be enforced is -32602
+// `not_enforceable`.
 type Limits struct {
-	// The CPU time of each process in seconds, rounded up to whole seconds, at least 1. A process that exceeds it gets
-	// SIGXCPU, and SIGKILL a second later.
+	// The CPU time of each process in seconds, rounded up to whole seconds, at least 1. A process
+	// that exceeds it gets SIGXCPU, and SIGKILL a second later.
 	CPUSeconds *float64 `json:"cpu_seconds,omitempty" min:"0"`
-	// The memory of the whole tree in bytes. If it is exceeded, the kernel kills a process of the tree.
+	// The memory of the whole tree in bytes. If it is exceeded, the kernel kills a process of the
+	// tree.
 	MemoryBytes *int64 `json:"memory_bytes,omitempty" min:"1"`
-	// The number of processes of the whole tree, each thread counting as one. If it is reached, fork fails.
+	// The number of processes of the whole tree, each thread counting as one. If it is reached,
+	// fork fails.
 	Processes *int64 `json:"processes,omitempty" min:"1" max:"4194304"`
 	// The number of open files of each process.
 	OpenFiles *int64 `json:"open_files,omitempty" min:"1"`
-	// The size of the largest file that a process may write, in bytes. A process that exceeds it gets SIGXFSZ.
+	// The size of the largest file that a process may write, in bytes. A process that exceeds it
+	// gets SIGXFSZ.
 	FileBytes *int64 `json:"file_bytes,omitempty" min:"0"`
 }
 
@@ -28,12 +32,13 @@ type HeldLimit struct {
 	Limit string `json:"limit" enum:"cpu_seconds,memory_bytes,processes,open_files,file_bytes"`
 	// The value of the limit.
 	Value int64 `json:"value"`
-	// What enforces it: a controller of the session's own cgroup, a cgroup v1 controller, or setrlimit(2).
+	// What enforces it: a controller of the session's own cgroup, a cgroup v1 controller, or
+	// setrlimit(2).
 	By string `json:"by" enum:"cgroup,cgroup_v1,rlimit"`
 }
 
-// SoftLimits are soft limits of setrlimit(2). A process may raise them again up to its hard limits. Null is no limit. If
-// one is above the command's hard limit, that hard limit is used.
+// SoftLimits are soft limits of setrlimit(2). A process may raise them again up to its hard limits.
+// Null is no limit. If one is above the command's hard limit, that hard limit is used.
 type SoftLimits struct {
 	// RLIMIT_AS: virtual memory.
 	AddressSpaceBytes SoftLimit `json:"address_space_bytes,omitzero"`
@@ -65,8 +70,8 @@ type SoftLimits struct {
 	UserProcesses SoftLimit `json:"user_processes,omitzero"`
 }
 
-// SoftLimit is a soft limit in JSON: a whole number from 0 up, or null for no limit (RLIM_INFINITY). To leave out the
-// zero SoftLimit in JSON, tag the field omitzero.
+// SoftLimit is a soft limit in JSON: a whole number from 0 up, or null for no limit
+// (RLIM_INFINITY). To leave out the zero SoftLimit in JSON, tag the field omitzero.
 type SoftLimit struct {
 	Set   bool // the field is present, possibly null
 	None  bool // the field is null

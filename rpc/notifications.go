@@ -61,7 +61,8 @@ type Bounds struct {
 	MaxRetained int `json:"max_retained"`
 	// The replay window: how many of the newest bytes of a session's log are kept.
 	ReplayBytes int64 `json:"replay_bytes"`
-	// The most bytes of all logs together. If they are exceeded, the logs of ended sessions are removed first.
+	// The most bytes of all logs together. If they are exceeded, the logs of ended sessions are
+	// removed first.
 	ReplayTotal int64 `json:"replay_total"`
 	// The time in seconds for which an ended session is kept.
 	Retain float64 `json:"retain"`
@@ -69,8 +70,8 @@ type Bounds struct {
 	StdinQueueBytes int64 `json:"stdin_queue_bytes"`
 	// The most output in one notification, in bytes before escaping.
 	MaxOutputBytes int `json:"max_output_bytes"`
-	// The time in seconds between pings. A client from which nothing arrived in three of them, and which in that time
-	// read no output that waits for it, is disconnected.
+	// The time in seconds between pings. A client from which nothing arrived in three of them, and
+	// which in that time read no output that waits for it, is disconnected.
 	PingInterval float64 `json:"ping_interval"`
 	// The time in seconds after which a client that accepts no byte is disconnected.
 	WriteTimeout float64 `json:"write_timeout"`
@@ -88,11 +89,13 @@ type Bounds struct {
 	MinNice int `json:"min_nice"`
 }
 
-// StateEvent are the params of process.started, process.paused, process.resumed and process.canceled.
+// StateEvent are the params of process.started, process.paused, process.resumed and
+// process.canceled.
 type StateEvent struct {
 	// The session.
 	SessionID string `json:"session_id"`
-	// The position in the log at the end of this event: the number of bytes of output, plus 1 for each state event.
+	// The position in the log at the end of this event: the number of bytes of output, plus 1 for
+	// each state event.
 	Seq int64 `json:"seq"`
 	// The last word of the method.
 	Status string `json:"status" enum:"started,paused,resumed,canceled"`
@@ -125,12 +128,13 @@ const (
 type Output struct {
 	// The session.
 	SessionID string `json:"session_id"`
-	// The position in the log at the end of this event: the number of bytes of output, plus 1 for each state event.
+	// The position in the log at the end of this event: the number of bytes of output, plus 1 for
+	// each state event.
 	Seq int64 `json:"seq"`
 	// The stream that the output comes from.
 	Type string `json:"type" enum:"stdout,stderr,pty"`
-	// The output, encoded as `encoding`, at most 64 KiB before escaping. The data of one type, joined, is the stream, byte
-	// for byte.
+	// The output, encoded as `encoding`, at most 64 KiB before escaping. The data of one type,
+	// joined, is the stream, byte for byte.
 	Data string `json:"data"`
 	// The encoding of `data`. The default is utf8.
 	Encoding string `json:"encoding,omitempty" enum:"utf8,base64"`
@@ -160,7 +164,8 @@ type Gap struct {
 	FromSeq int64 `json:"from_seq"`
 	// The number of bytes of output in the gap.
 	LostBytes int64 `json:"lost_bytes"`
-	// `slow_client`: this connection fell too far behind; `replay_window`: the log no longer has this part.
+	// `slow_client`: this connection fell too far behind; `replay_window`: the log no longer has
+	// this part.
 	Reason string `json:"reason" enum:"slow_client,replay_window"`
 }
 

@@ -2,8 +2,8 @@ package rpc
 
 import "github.com/runnel-rpc/runnel/rpc/wire"
 
-// DecodeParams decodes the params of a request into dst, a pointer to a struct, as [wire.DecodeParams] does. An error is
-// an [InvalidParams] whose data names the field.
+// DecodeParams decodes the params of a request into dst, a pointer to a struct, as
+// [wire.DecodeParams] does. An error is an [InvalidParams] whose data names the field.
 func DecodeParams(raw []byte, dst any, lenient bool) *Error {
 	bad := wire.DecodeParams(raw, dst, lenient)
 	if bad == nil {

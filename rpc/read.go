@@ -10,8 +10,8 @@ type ReadParams struct {
 	AfterSeq int64 `json:"after_seq,omitempty" min:"0" default:"0"`
 	// The most output in the result, in bytes. The next read returns more.
 	MaxBytes *int64 `json:"max_bytes,omitempty" min:"1"`
-	// The longest wait for a first event in seconds, after which the result is empty; 0 does not wait. Null is no limit,
-	// which is the default.
+	// The longest wait for a first event in seconds, after which the result is empty; 0 does not
+	// wait. Null is no limit, which is the default.
 	Timeout Seconds `json:"timeout,omitzero"`
 }
 

@@ -14,16 +14,17 @@ import (
 // MaxSeconds is the longest duration in JSON, about 31 years. A time.Duration can hold it.
 const MaxSeconds = 1e9
 
-// Seconds is a duration in JSON: a number of seconds from 0 to 1e9, which may have a fraction and is rounded to
-// nanoseconds. Null is decoded as 0. To leave out the zero Seconds in JSON, tag the field omitzero.
+// Seconds is a duration in JSON: a number of seconds from 0 to 1e9, which may have a fraction and
+// is rounded to nanoseconds. Null is decoded as 0. To leave out the zero Seconds in JSON, tag the
+// field omitzero.
 type Seconds struct {
 	Set  bool // the field is present, possibly null or 0
 	Null bool // the field is null
 	D    time.Duration
 }
 
-// UnmarshalJSON accepts a number or null. A positive number of less than a nanosecond becomes one nanosecond, because 0 has
-// its own meaning.
+// UnmarshalJSON accepts a number or null. A positive number of less than a nanosecond becomes one
+// nanosecond, because 0 has its own meaning.
 func (s *Seconds) UnmarshalJSON(b []byte) error {
 	if string(b) == "null" {
 		*s = Seconds{Set: true, Null: true}

@@ -22,14 +22,15 @@ type ListParams struct {
 type ListResult struct {
 	// The sessions, newest first.
 	Sessions []SessionStatus `json:"sessions"`
-	// Present if there are older sessions: the `after` that lists them. It stays valid when sessions are added or removed.
+	// Present if there are older sessions: the `after` that lists them. It stays valid when
+	// sessions are added or removed.
 	Next string `json:"next,omitempty"`
 	// There are older sessions, which did not fit into one message.
 	Truncated bool `json:"truncated,omitempty"`
 }
 
-// SessionStatus is the state of a session. If it does not fit into a message, the command is shortened, and if necessary
-// the longest labels are left out.
+// SessionStatus is the state of a session. If it does not fit into a message, the command is
+// shortened, and if necessary the longest labels are left out.
 type SessionStatus struct {
 	// The id of the session.
 	SessionID string `json:"session_id"`
@@ -37,7 +38,8 @@ type SessionStatus struct {
 	State string `json:"state" enum:"starting,running,paused,ending,ended"`
 	// The command as it was given. Each byte that is not UTF-8 is replaced by U+FFFD.
 	Command Command `json:"command"`
-	// Present if the command is not UTF-8: the exact bytes of the string, or of each argument, in base64.
+	// Present if the command is not UTF-8: the exact bytes of the string, or of each argument, in
+	// base64.
 	CommandBase64 *Base64Command `json:"command_base64,omitempty"`
 	// The rest of the command did not fit into a message.
 	CommandTruncated bool `json:"command_truncated,omitempty"`
@@ -75,10 +77,11 @@ type ExitStatus struct {
 
 // InputState is whether a session waits for input.
 type InputState struct {
-	// True if a process of the session is blocked in read, poll, select or epoll on its stdin or terminal; otherwise, or
-	// if this cannot be determined, null.
+	// True if a process of the session is blocked in read, poll, select or epoll on its stdin or
+	// terminal; otherwise, or if this cannot be determined, null.
 	WaitingForInput *bool `json:"waiting_for_input"`
-	// With `pty`, until the session has ended: whether the terminal echoes input. It is false while a password is read.
+	// With `pty`, until the session has ended: whether the terminal echoes input. It is false while
+	// a password is read.
 	Echo *bool `json:"echo,omitempty"`
 }
 

@@ -10,8 +10,9 @@ type WriteParams struct {
 	Encoding string `json:"encoding,omitempty" enum:"utf8,base64" default:"utf8"`
 	// Closes stdin after the data; on a terminal, writes VEOF.
 	EOF bool `json:"eof,omitempty" default:"false"`
-	// The position of `data` in all of stdin, in bytes. What the server already has is skipped, so that a retry does not
-	// write anything twice. A position beyond `stdin_bytes` is -32602. By default the data follows what was written before.
+	// The position of `data` in all of stdin, in bytes. What the server already has is skipped, so
+	// that a retry does not write anything twice. A position beyond `stdin_bytes` is -32602. By
+	// default the data follows what was written before.
 	Offset *int64 `json:"offset,omitempty" min:"0"`
 }
 
