@@ -48,7 +48,8 @@ func checkVariable(field, name, value string) *rpc.Error {
 		return err
 	}
 	if n := len(name) + 1 + len(value); n > process.MaxArgument {
-		return rpc.InvalidParams(field, "%s must be at most %d bytes long with its name, and has %d", field, process.MaxArgument, n)
+		return rpc.InvalidParams(field, "%s must be at most %d bytes long with its name, and has %d",
+			field, process.MaxArgument, n)
 	}
 	return nil
 }

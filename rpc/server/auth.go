@@ -60,7 +60,9 @@ func (a Auth) hostAllowed(host string) bool {
 	if isLoopback(name) {
 		return true
 	}
-	return slices.ContainsFunc(a.AllowHosts, func(h string) bool { return strings.EqualFold(h, name) || strings.EqualFold(h, host) })
+	return slices.ContainsFunc(a.AllowHosts, func(h string) bool {
+		return strings.EqualFold(h, name) || strings.EqualFold(h, host)
+	})
 }
 
 func isLoopback(name string) bool {

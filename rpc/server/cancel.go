@@ -22,7 +22,9 @@ func cancel(r *request, p *rpc.CancelParams) answer {
 
 // cancelAndReply cancels a session and replies when it has ended. by is the first signal; 0 is the
 // session's stop signal. convert makes the result of the method.
-func cancelAndReply(s *session.Session, grace rpc.Seconds, by syscall.Signal, convert func(rpc.CancelResult) any) answer {
+func cancelAndReply(
+	s *session.Session, grace rpc.Seconds, by syscall.Signal, convert func(rpc.CancelResult) any,
+) answer {
 	cancelSession(s, grace, by)
 	return later(func(ctx context.Context) (any, error) {
 		if err := await(ctx, s.Done()); err != nil {

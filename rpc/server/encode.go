@@ -107,7 +107,13 @@ func (e *encoder) event(it *stream.Item) (method string, params any) {
 	}
 	switch ev := it.Event.(type) {
 	case session.Change:
-		return "process." + ev.Status, rpc.StateEvent{SessionID: e.id, Seq: it.To, Status: ev.Status, PID: ev.PID, PGID: ev.PGID}
+		return "process." + ev.Status, rpc.StateEvent{
+			SessionID: e.id,
+			Seq:       it.To,
+			Status:    ev.Status,
+			PID:       ev.PID,
+			PGID:      ev.PGID,
+		}
 	case *session.LeaderExit:
 		how := exitStatus(ev.Code, ev.Signal, ev.Known)
 		return rpc.NotifyExited, rpc.Exited{SessionID: e.id, Seq: it.To, ExitCode: how.ExitCode, Signal: how.Signal}

@@ -10,9 +10,12 @@ import (
 type method struct {
 	rpc.Method
 	capability bool // the name is one of the capabilities
-	// handle decodes the params and calls the handler. Handlers of a connection are called one
-	// after the other, in the order of the requests, and must not wait for anything but the start
-	// of a process.
+	// handle decodes the params and calls the handler. The goroutine that reads the connection
+	// calls the handlers one after the other, in the order of the requests, so a handler delays the
+	// requests that follow. It may wait for what is bounded: the start of a process (see
+	// awaitStart), the inspection of a session for status (100 ms), and the signals of control and
+	// cancel, with the scans of the process table that they need (100 ms for a pause). Anything
+	// else it leaves to the function that it returns (see later).
 	handle func(*request) answer
 }
 
@@ -75,7 +78,8 @@ func types(samples ...any) []reflect.Type {
 // methods is the method table: a method is declared here and nowhere else.
 var methods = []*method{
 	define(rpc.MethodExecute, "Run a command as a session.", execute, details{
-		description: "Answered when the process runs, or with `wait` when the session has ended, or `wait_timeout` has passed. The connection is attached: it gets the session's events. " +
+		description: "Answered when the process runs, or with `wait` when the session has ended, or " +
+			"`wait_timeout` has passed. The connection is attached: it gets the session's events. " +
 			"Sent as a notification, it has no reply but its events.",
 		results: types(rpc.ExecuteResult{}, rpc.Captured{}, rpc.StillRunning{}),
 		errors: []int{rpc.CodeSessionNotFound, rpc.CodeSessionLimit, rpc.CodeSessionExists, rpc.CodeSpawnFailed,
@@ -89,35 +93,40 @@ var methods = []*method{
 		capability:  true,
 	}),
 	define(rpc.MethodCancel, "End a session's whole tree and wait until it is gone.", cancel, details{
-		description: "Sends the stop signal, and SIGKILL after `grace`. Answered when the session has ended; at once if it had ended before.",
-		results:     types(rpc.CancelResult{}),
-		errors:      []int{rpc.CodeSessionNotFound, rpc.CodeRequestCanceled},
-		capability:  true,
+		description: "Sends the stop signal, and SIGKILL after `grace`. Answered when the session has ended; " +
+			"at once if it had ended before.",
+		results:    types(rpc.CancelResult{}),
+		errors:     []int{rpc.CodeSessionNotFound, rpc.CodeRequestCanceled},
+		capability: true,
 	}),
 	define(rpc.MethodWrite, "Write to a session's stdin.", write, details{
-		description: "Answered when the data is in the session's bounded stdin queue. Writes are accepted in the order in which they are sent.",
-		results:     types(rpc.WriteResult{}),
-		errors:      []int{rpc.CodeSessionNotFound, rpc.CodeNotRunning, rpc.CodeStdinClosed, rpc.CodeRequestCanceled},
-		capability:  true,
+		description: "Answered when the data is in the session's bounded stdin queue. " +
+			"Writes are accepted in the order in which they are sent.",
+		results: types(rpc.WriteResult{}),
+		errors: []int{rpc.CodeSessionNotFound, rpc.CodeNotRunning, rpc.CodeStdinClosed,
+			rpc.CodeRequestCanceled},
+		capability: true,
 	}),
 	define(rpc.MethodWait, "Wait for a session's completion record.", wait, details{
 		description: "A canceled wait, or one that times out, does not affect the session.",
 		results:     types(rpc.Captured{}),
-		errors:      []int{rpc.CodeSessionNotFound, rpc.CodeDeadline, rpc.CodeSpawnFailed, rpc.CodeShuttingDown, rpc.CodeRequestCanceled},
-		capability:  true,
+		errors: []int{rpc.CodeSessionNotFound, rpc.CodeDeadline, rpc.CodeSpawnFailed, rpc.CodeShuttingDown,
+			rpc.CodeRequestCanceled},
+		capability: true,
 	}),
 	define(rpc.MethodRead, "Read a session's events from its log.", read, details{
-		description: "For clients that do not handle notifications. If the connection is attached with `stream:false`, the session is paced by its reads. " +
-			"The result is empty after `timeout`.",
+		description: "For clients that do not handle notifications. If the connection is attached with " +
+			"`stream:false`, the session is paced by its reads. The result is empty after `timeout`.",
 		results:    types(rpc.ReadResult{}),
 		errors:     []int{rpc.CodeSessionNotFound, rpc.CodeSpawnFailed, rpc.CodeShuttingDown, rpc.CodeRequestCanceled},
 		capability: true,
 	}),
 	define(rpc.MethodAttach, "Get the events of a session on this connection.", attach, details{
-		description: "Sends the events after `after_seq`, and then those that follow. Outside of a batch, the reply is ahead of them. Attaching again moves the position.",
-		results:     types(rpc.AttachResult{}),
-		errors:      []int{rpc.CodeSessionNotFound},
-		capability:  true,
+		description: "Sends the events after `after_seq`, and then those that follow. " +
+			"Outside of a batch, the reply is ahead of them. Attaching again moves the position.",
+		results:    types(rpc.AttachResult{}),
+		errors:     []int{rpc.CodeSessionNotFound},
+		capability: true,
 	}),
 	define(rpc.MethodAck, "Open the window of an attached session.", ack, details{
 		description: "Usually sent as a notification. It has no effect if the connection is not attached or has no window.",
@@ -142,8 +151,8 @@ var methods = []*method{
 		capability: true,
 	}),
 	define(rpc.MethodCancelRequest, "Cancel a request of this connection.", cancelRequest, details{
-		description: "A waiting `execute` cancels its session and is answered with the completion record. Other waits end with -32800 and have no effect on the session. " +
-			"An unknown id is ignored.",
+		description: "A waiting `execute` cancels its session and is answered with the completion record. " +
+			"Other waits end with -32800 and have no effect on the session. An unknown id is ignored.",
 		notification: true,
 	}),
 	ignore(rpc.MethodOn),

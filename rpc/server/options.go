@@ -24,8 +24,8 @@ type Options struct {
 	// Defaults are for what an execute leaves out.
 	Defaults Defaults
 
-	// Auth identifies the caller of an HTTP request. Nil is Auth{}: any caller that reaches the
-	// port on loopback.
+	// Auth identifies the caller of an HTTP request. Nil is [Auth]{}, which accepts any caller that
+	// reaches the port on loopback.
 	Auth Authenticator
 	// Authorize decides whether a principal may call a method with params. It is called for each
 	// request that this server carries out and that has params, in the order of the requests of a
@@ -42,7 +42,8 @@ type Options struct {
 	//
 	// ctx ends with the connection, the context of wait also when the request is canceled. The
 	// params of r are valid until Route returns. The ID of r is not set.
-	Route func(ctx context.Context, principal string, r *jsonrpc2.Request) (wait func(context.Context) (json.RawMessage, error))
+	Route func(ctx context.Context, principal string, r *jsonrpc2.Request) (
+		wait func(context.Context) (json.RawMessage, error))
 	// Routes are additional HTTP handlers by their patterns, as in [http.ServeMux]. They get
 	// requests that Auth accepts; [Principal] has the caller. The patterns of the server's own
 	// paths panic in New.
@@ -55,11 +56,13 @@ type Options struct {
 	// RequestTimeout bounds an HTTP request, its response and the wait for the next request, each.
 	// It does not apply to WebSockets. 0 is 10 s.
 	RequestTimeout  time.Duration
-	MaxInFlight     int           // requests in flight on one connection; 0 is 1024
-	MaxMessageBytes int64         // bytes of a message from a client; 0 is 1 MiB
-	PingInterval    time.Duration // between pings; a connection on which nothing moves for three is closed; 0 is 20 s
-	WriteTimeout    time.Duration // longest time in which the peer takes no byte; 0 is 30 s
-	Drain           time.Duration // that a shutdown leaves to running sessions, for Announce
+	MaxInFlight     int   // requests in flight on one connection; 0 is 1024
+	MaxMessageBytes int64 // bytes of a message from a client; 0 is 1 MiB
+	// PingInterval is the time between pings. A connection is closed if for three intervals nothing
+	// arrives and the peer reads nothing. 0 is 20 s.
+	PingInterval time.Duration
+	WriteTimeout time.Duration // longest time in which the peer takes no byte; 0 is 30 s
+	Drain        time.Duration // that a shutdown leaves to running sessions, for Announce
 
 	// Capabilities are those of the machine, reported by connected with the server's own.
 	Capabilities []string

@@ -98,7 +98,7 @@ func (s *socket) writeSome(fd uintptr) bool {
 // the next check.
 func (s *socket) timedOut(fd int, progress bool) bool {
 	now, queued, interval := time.Now(), queuedBytes(fd), s.timeout/checksPerTimeout
-	if s.blocked && stream.Suspended(s.check, now, interval) { // the time in which this process was suspended does not count
+	if s.blocked && stream.Suspended(s.check, now, interval) { // that time does not count
 		s.progress = s.progress.Add(now.Sub(s.check) + interval)
 	}
 	switch {
