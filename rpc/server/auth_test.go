@@ -44,9 +44,18 @@ func added(h http.Header, name, value string) http.Header {
 	return h
 }
 
-// TestAuth: accepted and refused callers, with the HTTP status and the reason.
-func TestAuth(t *testing.T) {
-	s := serve(t, func(set *settings) {
+// authCase is a request for an upgrade, and the status of its refusal; 0: it is accepted.
+type authCase struct {
+	name   string
+	d      dialing
+	status int
+}
+
+const rightBearer = "Bearer s3cret"
+
+// authService starts a service with a token, and with names that Host and Origin may have.
+func authService(t *testing.T) *service {
+	return serve(t, func(set *settings) {
 		set.Server.Auth = server.Auth{
 			Token:        "s3cret",
 			AllowHosts:   []string{"runnel.example"},
@@ -54,76 +63,18 @@ func TestAuth(t *testing.T) {
 		}
 		set.Server.MaxConnections = 2 // a refused one takes no slot
 	})
-	const right = "Bearer s3cret"
-	for _, test := range []struct {
-		name   string
-		d      dialing
-		status int // 0: accepted
-	}{
-		{"no token", dialing{}, 401},
-		{"wrong token", dialing{header: bearer("s3cre")}, 401},
-		{"longer token", dialing{header: bearer("s3crets")}, 401},
-		{"empty token", dialing{header: bearer("")}, 401},
-		{"other scheme", dialing{header: header("Authorization", "Basic s3cret")}, 401},
-		{"no scheme", dialing{header: header("Authorization", "s3cret")}, 401},
-		{"token in the URL", dialing{path: "/ws?token=s3cret&access_token=s3cret"}, 401},
-		{"wrong subprotocol", dialing{protocols: []string{"runnel.v1", "bearer.nope"}}, 401},
-		{"header wrong, subprotocol right", dialing{header: bearer("nope"), protocols: []string{"runnel.v1", "bearer.s3cret"}}, 401},
-		{"header", dialing{header: bearer("s3cret")}, 0},
-		{"header in lower case", dialing{header: header("Authorization", "bearer s3cret")}, 0},
-		{"subprotocol", dialing{protocols: []string{"runnel.v1", "bearer.s3cret"}}, 0},
-		{"old path", dialing{path: "/ws/mcp", header: bearer("s3cret")}, 0},
-		{"old path, no token", dialing{path: "/ws/mcp"}, 401},
-		{"foreign Origin", dialing{header: header("Authorization", right, "Origin", "https://evil.example")}, 403},
-		{"foreign Origin, no token", dialing{header: header("Origin", "https://evil.example")}, 403},
-		{"Origin that is the Host", dialing{header: header("Authorization", right, "Origin", "http://"+s.address)}, 0},
-		{"Origin that is the Host, by https", dialing{header: header("Authorization", right, "Origin", "https://"+s.address)}, 0},
-		{"Origin that is the Host, in other case", dialing{host: "localhost:1", header: header("Authorization", right, "Origin", "http://LOCALHOST:1")}, 0},
-		{"Origin that is the Host, subprotocol", dialing{protocols: []string{"runnel.v1", "bearer.s3cret"}, header: header("Origin", "http://"+s.address)}, 0},
-		{"Origin that is the Host, default port", dialing{host: "localhost:443", header: header("Authorization", right, "Origin", "https://localhost")}, 0},
-		{"Origin that is the Host, no port", dialing{host: "[::1]", header: header("Authorization", right, "Origin", "http://[::1]:80")}, 0},
-		{"Origin that is the Host, no token", dialing{header: header("Origin", "http://"+s.address)}, 401},
-		{"Origin that is the Host, foreign", dialing{host: "evil.example", header: header("Authorization", right, "Origin", "http://evil.example")}, 403},
-		{"Origin that is the Host, other port", dialing{host: "localhost:1", header: header("Authorization", right, "Origin", "http://localhost:2")}, 403},
-		{"Origin that is the Host, other default port", dialing{host: "localhost:80", header: header("Authorization", right, "Origin", "https://localhost")}, 403},
-		{"Origin that is the Host, other name", dialing{host: "localhost:1", header: header("Authorization", right, "Origin", "http://127.0.0.1:1")}, 403},
-		{"Origin that is the Host, other scheme", dialing{header: header("Authorization", right, "Origin", "ftp://"+s.address)}, 403},
-		{"Origin that is the Host, and foreign Origin", dialing{header: header("Authorization", right, "Origin", "http://"+s.address, "Origin", "https://evil.example")}, 403},
-		{"Basic", dialing{header: basic("anybody", "s3cret")}, 0},
-		{"Basic without a user", dialing{header: basic("", "s3cret")}, 0},
-		{"Basic, wrong", dialing{header: basic("s3cret", "nope")}, 401},
-		{"Basic, wrong, subprotocol right", dialing{header: basic("", "nope"), protocols: []string{"runnel.v1", "bearer.s3cret"}}, 401},
-		{"Basic with an Origin", dialing{header: added(basic("", "s3cret"), "Origin", "https://app.example")}, 401},
-		{"Basic with an Origin that is the Host", dialing{header: added(basic("", "s3cret"), "Origin", "http://"+s.address)}, 401},
-		{"Basic with an Origin, and the subprotocol", dialing{
-			header: added(basic("", "s3cret"), "Origin", "https://app.example"), protocols: []string{"runnel.v1", "bearer.s3cret"},
-		}, 0},
-		{"Origin null", dialing{header: header("Authorization", right, "Origin", "null")}, 403},
-		{"Origin whose end is right", dialing{header: header("Authorization", right, "Origin", "https://evil.app.example")}, 403},
-		{"Origin with another scheme", dialing{header: header("Authorization", right, "Origin", "http://app.example")}, 403},
-		{"Origin with a port", dialing{header: header("Authorization", right, "Origin", "https://app.example:444")}, 403},
-		{"right and foreign Origin", dialing{header: header("Authorization", right, "Origin", "https://app.example", "Origin", "https://evil.example")}, 403},
-		{"right Origin", dialing{header: header("Authorization", right, "Origin", "https://app.example")}, 0},
-		{"right Origin, no token", dialing{header: header("Origin", "https://app.example")}, 401},
-		{"foreign Host", dialing{host: "evil.example", header: bearer("s3cret")}, 403},
-		{"foreign Host, no token", dialing{host: "evil.example:8003"}, 403},
-		{"Host whose beginning is right", dialing{host: "127.0.0.1.evil.example", header: bearer("s3cret")}, 403},
-		{"Host that is like localhost", dialing{host: "localhost.evil.example", header: bearer("s3cret")}, 403},
-		{"Host 0.0.0.0", dialing{host: "0.0.0.0:8003", header: bearer("s3cret")}, 403},
-		{"Host localhost", dialing{host: "localhost:1234", header: bearer("s3cret")}, 0},
-		{"Host LOCALHOST", dialing{host: "LOCALHOST", header: bearer("s3cret")}, 0},
-		{"Host 127.0.0.2", dialing{host: "127.0.0.2", header: bearer("s3cret")}, 0},
-		{"Host ::1", dialing{host: "[::1]:80", header: bearer("s3cret")}, 0},
-		{"Host that is allowed", dialing{host: "runnel.example:80", header: bearer("s3cret")}, 0},
-		{"Host that is allowed, no token", dialing{host: "runnel.example"}, 401},
-	} {
+}
+
+// checkAuth checks that callers are accepted or refused, with the HTTP status and the reason.
+func (s *service) checkAuth(t *testing.T, cases []authCase) {
+	for _, test := range cases {
 		t.Run(test.name, func(t *testing.T) {
 			if test.d.path == "" {
 				test.d.path = "/ws"
 			}
 			var p *peer
 			var err error
-			eventually(t, "an answer that is not 503", func() bool { // the one before may be on its way out
+			eventually(t, "an answer that is not 503", func() bool { // the previous connection may still have a slot
 				p, err = s.tryDial(t, test.d)
 				return p.resp == nil || p.resp.StatusCode != 503
 			})
@@ -154,6 +105,81 @@ func TestAuth(t *testing.T) {
 			p.reset()
 		})
 	}
+}
+
+// TestToken checks which forms of the token are accepted.
+func TestToken(t *testing.T) {
+	authService(t).checkAuth(t, []authCase{
+		{"no token", dialing{}, 401},
+		{"wrong token", dialing{header: bearer("s3cre")}, 401},
+		{"longer token", dialing{header: bearer("s3crets")}, 401},
+		{"empty token", dialing{header: bearer("")}, 401},
+		{"other scheme", dialing{header: header("Authorization", "Basic s3cret")}, 401},
+		{"no scheme", dialing{header: header("Authorization", "s3cret")}, 401},
+		{"token in the URL", dialing{path: "/ws?token=s3cret&access_token=s3cret"}, 401},
+		{"wrong subprotocol", dialing{protocols: []string{"runnel.v1", "bearer.nope"}}, 401},
+		{"header wrong, subprotocol right", dialing{header: bearer("nope"), protocols: []string{"runnel.v1", "bearer.s3cret"}}, 401},
+		{"header", dialing{header: bearer("s3cret")}, 0},
+		{"header in lower case", dialing{header: header("Authorization", "bearer s3cret")}, 0},
+		{"subprotocol", dialing{protocols: []string{"runnel.v1", "bearer.s3cret"}}, 0},
+		{"old path", dialing{path: "/ws/mcp", header: bearer("s3cret")}, 0},
+		{"old path, no token", dialing{path: "/ws/mcp"}, 401},
+		{"Basic", dialing{header: basic("anybody", "s3cret")}, 0},
+		{"Basic without a user", dialing{header: basic("", "s3cret")}, 0},
+		{"Basic, wrong", dialing{header: basic("s3cret", "nope")}, 401},
+		{"Basic, wrong, subprotocol right", dialing{header: basic("", "nope"), protocols: []string{"runnel.v1", "bearer.s3cret"}}, 401},
+	})
+}
+
+// TestOrigin checks which origins are accepted, with and without a token.
+func TestOrigin(t *testing.T) {
+	s := authService(t)
+	s.checkAuth(t, []authCase{
+		{"foreign Origin", dialing{header: header("Authorization", rightBearer, "Origin", "https://evil.example")}, 403},
+		{"foreign Origin, no token", dialing{header: header("Origin", "https://evil.example")}, 403},
+		{"Origin that is the Host", dialing{header: header("Authorization", rightBearer, "Origin", "http://"+s.address)}, 0},
+		{"Origin that is the Host, by https", dialing{header: header("Authorization", rightBearer, "Origin", "https://"+s.address)}, 0},
+		{"Origin that is the Host, in other case", dialing{host: "localhost:1", header: header("Authorization", rightBearer, "Origin", "http://LOCALHOST:1")}, 0},
+		{"Origin that is the Host, subprotocol", dialing{protocols: []string{"runnel.v1", "bearer.s3cret"}, header: header("Origin", "http://"+s.address)}, 0},
+		{"Origin that is the Host, default port", dialing{host: "localhost:443", header: header("Authorization", rightBearer, "Origin", "https://localhost")}, 0},
+		{"Origin that is the Host, no port", dialing{host: "[::1]", header: header("Authorization", rightBearer, "Origin", "http://[::1]:80")}, 0},
+		{"Origin that is the Host, no token", dialing{header: header("Origin", "http://"+s.address)}, 401},
+		{"Origin that is the Host, foreign", dialing{host: "evil.example", header: header("Authorization", rightBearer, "Origin", "http://evil.example")}, 403},
+		{"Origin that is the Host, other port", dialing{host: "localhost:1", header: header("Authorization", rightBearer, "Origin", "http://localhost:2")}, 403},
+		{"Origin that is the Host, other default port", dialing{host: "localhost:80", header: header("Authorization", rightBearer, "Origin", "https://localhost")}, 403},
+		{"Origin that is the Host, other name", dialing{host: "localhost:1", header: header("Authorization", rightBearer, "Origin", "http://127.0.0.1:1")}, 403},
+		{"Origin that is the Host, other scheme", dialing{header: header("Authorization", rightBearer, "Origin", "ftp://"+s.address)}, 403},
+		{"Origin that is the Host, and foreign Origin", dialing{header: header("Authorization", rightBearer, "Origin", "http://"+s.address, "Origin", "https://evil.example")}, 403},
+		{"Basic with an Origin", dialing{header: added(basic("", "s3cret"), "Origin", "https://app.example")}, 401},
+		{"Basic with an Origin that is the Host", dialing{header: added(basic("", "s3cret"), "Origin", "http://"+s.address)}, 401},
+		{"Basic with an Origin, and the subprotocol", dialing{
+			header: added(basic("", "s3cret"), "Origin", "https://app.example"), protocols: []string{"runnel.v1", "bearer.s3cret"},
+		}, 0},
+		{"Origin null", dialing{header: header("Authorization", rightBearer, "Origin", "null")}, 403},
+		{"Origin whose end is right", dialing{header: header("Authorization", rightBearer, "Origin", "https://evil.app.example")}, 403},
+		{"Origin with another scheme", dialing{header: header("Authorization", rightBearer, "Origin", "http://app.example")}, 403},
+		{"Origin with a port", dialing{header: header("Authorization", rightBearer, "Origin", "https://app.example:444")}, 403},
+		{"right and foreign Origin", dialing{header: header("Authorization", rightBearer, "Origin", "https://app.example", "Origin", "https://evil.example")}, 403},
+		{"right Origin", dialing{header: header("Authorization", rightBearer, "Origin", "https://app.example")}, 0},
+		{"right Origin, no token", dialing{header: header("Origin", "https://app.example")}, 401},
+	})
+}
+
+// TestHost checks which names of the server are accepted.
+func TestHost(t *testing.T) {
+	authService(t).checkAuth(t, []authCase{
+		{"foreign Host", dialing{host: "evil.example", header: bearer("s3cret")}, 403},
+		{"foreign Host, no token", dialing{host: "evil.example:8003"}, 403},
+		{"Host whose beginning is right", dialing{host: "127.0.0.1.evil.example", header: bearer("s3cret")}, 403},
+		{"Host that is like localhost", dialing{host: "localhost.evil.example", header: bearer("s3cret")}, 403},
+		{"Host 0.0.0.0", dialing{host: "0.0.0.0:8003", header: bearer("s3cret")}, 403},
+		{"Host localhost", dialing{host: "localhost:1234", header: bearer("s3cret")}, 0},
+		{"Host LOCALHOST", dialing{host: "LOCALHOST", header: bearer("s3cret")}, 0},
+		{"Host 127.0.0.2", dialing{host: "127.0.0.2", header: bearer("s3cret")}, 0},
+		{"Host ::1", dialing{host: "[::1]:80", header: bearer("s3cret")}, 0},
+		{"Host that is allowed", dialing{host: "runnel.example:80", header: bearer("s3cret")}, 0},
+		{"Host that is allowed, no token", dialing{host: "runnel.example"}, 401},
+	})
 }
 
 // TestSameOriginNeedsCredential: without a token, a page from the server's own Host is refused

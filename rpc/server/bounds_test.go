@@ -13,80 +13,83 @@ import (
 // sleeper is a command that does not end by itself.
 var sleeper = object{"command": []string{"sleep", "1000"}}
 
-// TestSessionAndConnectionLimits guards against more sessions and connections than the limits
-// allow: the 101st is refused, and accepted as soon as another one has ended.
-func TestSessionAndConnectionLimits(t *testing.T) {
-	t.Run("sessions", func(t *testing.T) {
-		s := serve(t)
-		p, q := s.dial(t), s.dial(t)
-		var ids []string
-		for i := range 100 {
-			ids = append(ids, []*peer{p, q}[i%2].start(sleeper))
+// TestSessionLimit guards against more sessions than the limit allows: the 101st is refused, and
+// accepted as soon as another one has ended.
+func TestSessionLimit(t *testing.T) {
+	s := serve(t)
+	p, q := s.dial(t), s.dial(t)
+	var ids []string
+	for i := range 100 {
+		ids = append(ids, []*peer{p, q}[i%2].start(sleeper))
+	}
+	for range 3 {
+		e := q.fails(-32003, "execute", sleeper)
+		if e.Data["limit"] != 100.0 || e.Data["running"] != 100.0 || e.Data["kind"] != "session_limit" {
+			t.Errorf("%+v", e)
 		}
-		for range 3 {
-			e := q.fails(-32003, "execute", sleeper)
-			if e.Data["limit"] != 100.0 || e.Data["running"] != 100.0 || e.Data["kind"] != "session_limit" {
-				t.Errorf("%+v", e)
-			}
-			if after, _ := e.Data["retry_after"].(float64); after <= 0 {
-				t.Errorf("retry_after: %+v", e)
-			}
+		if after, _ := e.Data["retry_after"].(float64); after <= 0 {
+			t.Errorf("retry_after: %+v", e)
 		}
-		if n := s.registry.Running(); n != 100 {
-			t.Errorf("%d run", n)
-		}
-		p.ok("cancel", object{"session_id": ids[0]}, nil)
+	}
+	if n := s.registry.Running(); n != 100 {
+		t.Errorf("%d run", n)
+	}
+	p.ok("cancel", object{"session_id": ids[0]}, nil)
+	q.start(sleeper)
+	q.fails(-32003, "execute", with(sleeper, "wait", true))
+	p.ok("control", object{"session_id": ids[2], "type": "CANCEL"}, nil)
+	q.start(sleeper)
+	q.fails(-32003, "execute", sleeper)
+	p.reset()
+	eventually(t, "the slots of a lost connection are back", func() bool { return s.registry.Running() == 52 })
+	for range 48 {
 		q.start(sleeper)
-		q.fails(-32003, "execute", with(sleeper, "wait", true))
-		p.ok("control", object{"session_id": ids[2], "type": "CANCEL"}, nil)
-		q.start(sleeper)
-		q.fails(-32003, "execute", sleeper)
-		p.reset()
-		eventually(t, "the slots of a lost connection are back", func() bool { return s.registry.Running() == 52 })
-		for range 48 {
-			q.start(sleeper)
+	}
+	q.fails(-32003, "execute", sleeper)
+}
+
+// TestConnectionLimit checks the same for connections.
+func TestConnectionLimit(t *testing.T) {
+	s := serve(t)
+	var peers []*peer
+	for range 100 {
+		peers = append(peers, s.dial(t))
+	}
+	for range 3 {
+		p, err := s.tryDial(t, dialing{path: "/ws"})
+		if err == nil || p.resp == nil || p.resp.StatusCode != 503 || p.resp.Header.Get("Retry-After") == "" {
+			t.Fatalf("the 101st: %v, %+v", err, p.resp)
 		}
-		q.fails(-32003, "execute", sleeper)
-	})
-	t.Run("connections", func(t *testing.T) {
-		s := serve(t)
-		var peers []*peer
-		for range 100 {
-			peers = append(peers, s.dial(t))
+		if body, err := io.ReadAll(p.resp.Body); string(body) != "over capacity\n" || err != nil {
+			t.Errorf("the reason is %q, %v", body, err)
 		}
-		for range 3 {
-			p, err := s.tryDial(t, dialing{path: "/ws"})
-			if err == nil || p.resp == nil || p.resp.StatusCode != 503 || p.resp.Header.Get("Retry-After") == "" {
-				t.Fatalf("the 101st: %v, %+v", err, p.resp)
-			}
-			if body, err := io.ReadAll(p.resp.Body); string(body) != "over capacity\n" || err != nil {
-				t.Errorf("the reason is %q, %v", body, err)
-			}
+	}
+	if status, _ := s.get(t, "/health"); status != 200 {
+		t.Errorf("the health of a full server: %d", status)
+	}
+	closeWell(t, peers[0])
+	s.dialSoon(t, dialing{path: "/ws"})
+	peers[1].reset()
+	s.dialSoon(t, dialing{path: "/ws"})
+}
+
+// TestRefusedUpgradeTakesNoSlot checks that a request that is not authenticated does not count as a
+// connection.
+func TestRefusedUpgradeTakesNoSlot(t *testing.T) {
+	s := serve(t, func(set *settings) { set.Server.MaxConnections = 1; set.Server.Auth = server.Auth{Token: "secret"} })
+	for range 20 {
+		if p, err := s.tryDial(t, dialing{path: "/ws"}); err == nil || p.resp.StatusCode != 401 {
+			t.Fatalf("%v", err)
 		}
-		if status, _ := s.get(t, "/health"); status != 200 {
-			t.Errorf("the health of a full server: %d", status)
+	}
+	for i := range 10 {
+		p := s.dialSoon(t, dialing{path: "/ws", header: bearer("secret")})
+		if i%2 == 0 {
+			closeWell(t, p)
+		} else {
+			p.reset()
 		}
-		closeWell(t, peers[0])
-		s.dialSoon(t, dialing{path: "/ws"})
-		peers[1].reset()
-		s.dialSoon(t, dialing{path: "/ws"})
-	})
-	t.Run("refused upgrades take no slot", func(t *testing.T) {
-		s := serve(t, func(set *settings) { set.Server.MaxConnections = 1; set.Server.Auth = server.Auth{Token: "secret"} })
-		for range 20 {
-			if p, err := s.tryDial(t, dialing{path: "/ws"}); err == nil || p.resp.StatusCode != 401 {
-				t.Fatalf("%v", err)
-			}
-		}
-		for i := range 10 {
-			p := s.dialSoon(t, dialing{path: "/ws", header: bearer("secret")})
-			if i%2 == 0 {
-				closeWell(t, p)
-			} else {
-				p.reset()
-			}
-		}
-	})
+	}
 }
 
 // dialSoon connects, retrying while another connection has not ended yet.

@@ -136,39 +136,43 @@ func deref(s *string) string {
 	return *s
 }
 
+// executed is the result of an execute with wait.
+type executed struct {
+	rpc.Completion
+	Stdout string
+}
+
+// executeBatch executes n scripts in dir, in batches of 64, and checks the result of each.
+func (p *peer) executeBatch(dir string, n int, script func(int) string, check func(int, executed)) {
+	p.t.Helper()
+	for from := 0; from < n; from += 64 {
+		var items []string
+		for i := from; i < min(from+64, n); i++ {
+			items = append(items, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"execute","params":%s}`, i,
+				text(object{"command": script(i), "wait": true, "cwd": dir})))
+		}
+		p.send("[%s]", strings.Join(items, ","))
+		m := p.next("the answers", func(m *message) bool { return m.batch != nil })
+		p.pending = nil
+		if len(m.batch) != len(items) {
+			p.t.Fatalf("%d answers to %d items", len(m.batch), len(items))
+		}
+		for _, a := range m.batch {
+			var i int
+			var r executed
+			p.decode(a.ID, &i)
+			p.decode(p.good(a).Result, &r)
+			check(i, r)
+		}
+	}
+}
+
 // TestExitStatus: each exit code and each signal is in the record.
 func TestExitStatus(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
 	dir := t.TempDir()
-	type ended struct {
-		rpc.Completion
-		Stdout string
-	}
-	batch := func(n int, script func(int) string, check func(int, ended)) {
-		t.Helper()
-		for from := 0; from < n; from += 64 {
-			var items []string
-			for i := from; i < min(from+64, n); i++ {
-				items = append(items, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"execute","params":%s}`, i,
-					text(object{"command": script(i), "wait": true, "cwd": dir})))
-			}
-			p.send("[%s]", strings.Join(items, ","))
-			m := p.next("the answers", func(m *message) bool { return m.batch != nil })
-			p.pending = nil
-			if len(m.batch) != len(items) {
-				t.Fatalf("%d answers to %d items", len(m.batch), len(items))
-			}
-			for _, a := range m.batch {
-				var i int
-				var r ended
-				p.decode(a.ID, &i)
-				p.decode(p.good(a).Result, &r)
-				check(i, r)
-			}
-		}
-	}
-	batch(256, func(i int) string { return fmt.Sprintf("exit %d", i) }, func(i int, r ended) {
+	p.executeBatch(dir, 256, func(i int) string { return fmt.Sprintf("exit %d", i) }, func(i int, r executed) {
 		status := "failed"
 		if i == 0 {
 			status = "completed"
@@ -185,7 +189,7 @@ func TestExitStatus(t *testing.T) {
 			signals = append(signals, n)
 		}
 	}
-	batch(len(signals), func(i int) string { return fmt.Sprintf("ulimit -c 0; kill -%d $$; sleep 1000", signals[i]) }, func(i int, r ended) {
+	p.executeBatch(dir, len(signals), func(i int) string { return fmt.Sprintf("ulimit -c 0; kill -%d $$; sleep 1000", signals[i]) }, func(i int, r executed) {
 		want := unix.SignalName(syscall.Signal(signals[i]))
 		if want == "" {
 			want = fmt.Sprintf("SIG%d", signals[i])
@@ -194,7 +198,7 @@ func TestExitStatus(t *testing.T) {
 			t.Errorf("signal %d: %q %+v", signals[i], deref(r.Signal), r)
 		}
 	})
-	var r ended
+	var r executed
 	p.ok("execute", object{"command": "exec no_such_program_here", "wait": true}, &r)
 	if r.ExitCode == nil || *r.ExitCode != 127 || r.Reason != "exited" {
 		t.Errorf("%+v", r)

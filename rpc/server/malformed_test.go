@@ -170,13 +170,24 @@ func TestDeeplyNestedAndLargeMessages(t *testing.T) {
 			}
 		}
 	})
-	// A batch of the largest ids and errors still fits into a message.
+	p.ok("pong", nil, nil)
+}
+
+// TestBatchOfLargestErrors checks that a batch of the largest ids and errors fits into a message.
+func TestBatchOfLargestErrors(t *testing.T) {
+	p := serve(t).dial(t)
 	item := fmt.Sprintf(`{"jsonrpc":"2.0","id":"%s","method":"%s"}`, strings.Repeat("<", 1022), strings.Repeat("<", 500))
 	p.send("[%s]", strings.Repeat(item+",", 63)+item)
 	if m := p.any(); len(m.batch) != 64 || len(m.text) > rpc.MaxFrameBytes {
 		t.Errorf("%d answers in %d bytes", len(m.batch), len(m.text))
 	}
-	// Answers that are too large for a message are errors, each under its own id.
+	p.ok("pong", nil, nil)
+}
+
+// TestBatchOfLargeReplies checks that replies of a batch that are too large for a message are
+// errors, each under its own id.
+func TestBatchOfLargeReplies(t *testing.T) {
+	p := serve(t).dial(t)
 	p.ok("execute", object{"command": `yes '"' | head -c 1000000`, "wait": true, "session_id": "6ba7b810-9dad-11d1-80b4-00c04fd430c8"}, nil)
 	var items []string
 	for i := range 20 {

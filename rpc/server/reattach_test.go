@@ -132,8 +132,8 @@ func TestReattachAfterReset(t *testing.T) {
 	}
 }
 
-// TestClientReconnectsAfterResets: the Go client reads and writes through a proxy that cuts the
-// connection repeatedly.
+// TestClientReconnectsAfterResets: the Go client reads and writes through a proxy that resets
+// the connection repeatedly.
 func TestClientReconnectsAfterResets(t *testing.T) {
 	runParallel(t)
 	s := serve(t)
@@ -164,49 +164,10 @@ func TestClientReconnectsAfterResets(t *testing.T) {
 	}
 	var all sync.WaitGroup
 	stop := make(chan struct{})
-	all.Go(func() {
-		for {
-			select {
-			case <-stop:
-				return
-			case <-time.After(30 * time.Millisecond):
-				proxied.resetAll()
-			}
-		}
-	})
-	credit := make(chan struct{}, 8)
-	all.Go(func() {
-		for rest := input; ; {
-			n := min(32<<10, len(rest))
-			credit <- struct{}{}
-			if err := x.WriteBytes(ctx, rest[:n], n == len(rest)); err != nil {
-				t.Errorf("write: %v", err)
-				return
-			}
-			if rest = rest[n:]; len(rest) == 0 {
-				return
-			}
-		}
-	})
-	got := 0
-	buf := make([]byte, 32<<10)
-	for {
-		n, err := io.ReadFull(x.Reader("stdout"), buf)
-		if !bytes.Equal(buf[:n], input[got:min(got+n, len(input))]) {
-			t.Fatalf("other bytes after %d", got)
-		}
-		got += n
-		select {
-		case <-credit:
-		default:
-		}
-		if err != nil {
-			if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-				t.Errorf("read: %v", err)
-			}
-			break
-		}
-	}
+	all.Go(func() { proxied.resetRepeatedly(stop) })
+	credit := make(chan struct{}, 8) // pieces in transit
+	all.Go(func() { writePieces(ctx, t, x, input, credit) })
+	got := readPieces(t, x, input, credit)
 	rec, err := x.Wait(ctx)
 	close(stop)
 	all.Wait()
@@ -218,6 +179,59 @@ func TestClientReconnectsAfterResets(t *testing.T) {
 		t.Errorf("%d drops", drops)
 	}
 	t.Logf("%d drops", drops)
+}
+
+// resetRepeatedly resets all connections every 30 ms until stop is closed.
+func (c *proxy) resetRepeatedly(stop <-chan struct{}) {
+	for {
+		select {
+		case <-stop:
+			return
+		case <-time.After(30 * time.Millisecond):
+			c.resetAll()
+		}
+	}
+}
+
+// pieceBytes is the size of what writePieces writes and readPieces reads at a time.
+const pieceBytes = 32 << 10
+
+// writePieces writes the input of x. For each piece it puts a token into credit, which readPieces
+// takes.
+func writePieces(ctx context.Context, t *testing.T, x *client.Session, input []byte, credit chan<- struct{}) {
+	for rest := input; ; {
+		n := min(pieceBytes, len(rest))
+		credit <- struct{}{}
+		if err := x.WriteBytes(ctx, rest[:n], n == len(rest)); err != nil {
+			t.Errorf("write: %v", err)
+			return
+		}
+		if rest = rest[n:]; len(rest) == 0 {
+			return
+		}
+	}
+}
+
+// readPieces reads stdout to its end, checks that it is a part of want, and returns its length.
+func readPieces(t *testing.T, x *client.Session, want []byte, credit <-chan struct{}) (got int) {
+	buf := make([]byte, pieceBytes)
+	for {
+		n, err := io.ReadFull(x.Reader("stdout"), buf)
+		if !bytes.Equal(buf[:n], want[got:min(got+n, len(want))]) {
+			t.Fatalf("other bytes after %d", got)
+		}
+		got += n
+		select {
+		case <-credit:
+		default:
+		}
+		if err != nil {
+			if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Errorf("read: %v", err)
+			}
+			return got
+		}
+	}
 }
 
 // TestHundredMegabytesOfStdin: written in order and in bounded memory.

@@ -154,7 +154,17 @@ func TestShutdownReleasesAllResources(t *testing.T) {
 // client and has no other effect; the slot is released.
 func TestPanicReleasesAllResources(t *testing.T) {
 	var panics panicking
-	s := serve(t, func(set *settings) {
+	s := servePanicking(t, &panics)
+	for _, in := range []string{"authorize", "attach", "begin", "begun"} {
+		t.Run(in, func(t *testing.T) { panicInExecute(t, s, &panics, in) })
+	}
+	for _, method := range []string{"control", "status", "cancel"} {
+		t.Run(method, func(t *testing.T) { panicAfterFind(t, s, &panics, method) })
+	}
+}
+
+func servePanicking(t *testing.T, panics *panicking) *service {
+	return serve(t, func(set *settings) {
 		set.Session.MaxSessions = 1
 		set.Checkpoint = panics.at
 		set.Server.Authorize = func(_, method string, _ any) error {
@@ -164,67 +174,67 @@ func TestPanicReleasesAllResources(t *testing.T) {
 			return nil
 		}
 	})
-	expect := func() {
-		t.Helper()
-		if text := s.log.take(); strings.Count(text, "handler panicked") != 1 || !strings.Contains(text, "as asked") {
-			t.Errorf("logged: %s", text)
+}
+
+// expectPanic checks that the server has logged the panic of a handler, and nothing else.
+func (s *service) expectPanic(t *testing.T) {
+	t.Helper()
+	if text := s.log.take(); strings.Count(text, "handler panicked") != 1 || !strings.Contains(text, "as asked") {
+		t.Errorf("logged: %s", text)
+	}
+}
+
+// panicInExecute panics at a checkpoint of execute. If the session has begun, it runs, attached to
+// the connection.
+func panicInExecute(t *testing.T, s *service, panics *panicking, in string) {
+	before := usedResources()
+	p := s.dial(t)
+	panics.in.Store(in)
+	params, mark := tree()
+	for _, wait := range []bool{false, true} {
+		p.fails(-32603, "execute", with(params, "wait", wait))
+		s.expectPanic(t)
+		if in == "begun" {
+			p.fails(-32003, "execute", params) // the session runs
+			break
 		}
+		s.idle()
 	}
-	for _, in := range []string{"authorize", "attach", "begin", "begun"} {
-		t.Run(in, func(t *testing.T) {
-			before := usedResources()
-			p := s.dial(t)
-			panics.in.Store(in)
-			params, mark := tree()
-			for _, wait := range []bool{false, true} {
-				p.fails(-32603, "execute", with(params, "wait", wait))
-				expect()
-				if in != "begun" {
-					s.idle()
-				} else if wait {
-					break
-				} else {
-					p.fails(-32003, "execute", params) // it runs, attached to the connection
-					break
-				}
-			}
-			panics.in.Store("")
-			p.reset()
-			s.idle()
-			awaitReleased(t, before)
-			if left := marked(mark); len(left) > 0 {
-				t.Errorf("alive: %v", left)
-			}
-			again := s.dial(t)
-			if x := again.run(object{"command": "echo again"}); x.stdout() != "again\n" {
-				t.Errorf("the server does not work any more: %q", x.stdout())
-			}
-			again.reset()
-		})
+	panics.in.Store("")
+	p.reset()
+	s.idle()
+	awaitReleased(t, before)
+	if left := marked(mark); len(left) > 0 {
+		t.Errorf("alive: %v", left)
 	}
-	for _, method := range []string{"control", "status", "cancel"} {
-		t.Run(method, func(t *testing.T) {
-			before := usedResources()
-			p := s.dial(t)
-			params, mark := tree()
-			id := p.started(params)
-			panics.in.Store("find")
-			params = object{"session_id": id}
-			if method == "control" {
-				params["type"] = "PAUSE"
-			}
-			p.fails(-32603, method, params)
-			panics.in.Store("")
-			expect()
-			p.ok("control", object{"type": "PAUSE", "session_id": id}, nil)
-			p.ok("control", object{"type": "RESUME"}, nil)
-			p.reset()
-			s.idle()
-			awaitReleased(t, before)
-			if left := marked(mark); len(left) > 0 {
-				t.Errorf("alive: %v", left)
-			}
-		})
+	again := s.dial(t)
+	if x := again.run(object{"command": "echo again"}); x.stdout() != "again\n" {
+		t.Errorf("the server does not work any more: %q", x.stdout())
+	}
+	again.reset()
+}
+
+// panicAfterFind panics when another method has found its session, which is not affected.
+func panicAfterFind(t *testing.T, s *service, panics *panicking, method string) {
+	before := usedResources()
+	p := s.dial(t)
+	params, mark := tree()
+	id := p.started(params)
+	panics.in.Store("find")
+	params = object{"session_id": id}
+	if method == "control" {
+		params["type"] = "PAUSE"
+	}
+	p.fails(-32603, method, params)
+	panics.in.Store("")
+	s.expectPanic(t)
+	p.ok("control", object{"type": "PAUSE", "session_id": id}, nil)
+	p.ok("control", object{"type": "RESUME"}, nil)
+	p.reset()
+	s.idle()
+	awaitReleased(t, before)
+	if left := marked(mark); len(left) > 0 {
+		t.Errorf("alive: %v", left)
 	}
 }
 
