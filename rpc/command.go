@@ -103,7 +103,8 @@ func (c Command) String() string {
 
 // IsText reports whether the whole command is UTF-8.
 func (c Command) IsText() bool {
-	return utf8.ValidString(c.Shell) && !slices.ContainsFunc(c.Argv, func(arg string) bool { return !utf8.ValidString(arg) })
+	invalid := func(arg string) bool { return !utf8.ValidString(arg) }
+	return utf8.ValidString(c.Shell) && !slices.ContainsFunc(c.Argv, invalid)
 }
 
 // Text returns the command with each byte that is not part of valid UTF-8 replaced by U+FFFD.

@@ -109,7 +109,8 @@ func Internal() *Error {
 
 // ReplyTooLarge is the error of a request whose reply does not fit into one message.
 func ReplyTooLarge() *Error {
-	return &Error{CodeInternal, "The reply does not fit into one message", Data{"kind": "reply_too_large", "limit": MaxFrameBytes}}
+	return &Error{CodeInternal, "The reply does not fit into one message",
+		Data{"kind": "reply_too_large", "limit": MaxFrameBytes}}
 }
 
 // SessionNotFound is the error of a session id that the caller does not have, or, if id is empty,

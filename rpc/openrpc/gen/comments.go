@@ -61,7 +61,8 @@ func (d docs) addTypes(g *ast.GenDecl) {
 	}
 }
 
-// firstParagraph returns the first paragraph of a doc comment on one line; what follows is for Go only.
+// firstParagraph returns the first paragraph of a doc comment on one line; what follows is for Go
+// only.
 func firstParagraph(text string) string {
 	var p comment.Parser
 	var printer comment.Printer

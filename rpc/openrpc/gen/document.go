@@ -80,7 +80,8 @@ type components struct {
 	Errors  map[string]*errorComponent `json:"errors"`
 }
 
-// errorComponent has a sample of the data. The schema of the data is a component named like the error, followed by Data.
+// errorComponent has a sample of the data. The schema of the data is a component named like the
+// error, followed by Data.
 type errorComponent struct {
 	Code    int    `json:"code"`
 	Message string `json:"message"`
@@ -95,7 +96,8 @@ const protocolDescription = "JSON-RPC 2.0 over WebSocket: a text message is a me
 	"The schema of the data of an error has the name of the error followed by Data. Its message has values in place of the braces. " +
 	"The sessions in the examples are created by the examples of execute."
 
-// generate returns the OpenRPC document of the methods, indented. dir is the directory of package rpc.
+// generate returns the OpenRPC document of the methods, indented. dir is the directory of package
+// rpc.
 func generate(methods []rpc.Method, dir string) ([]byte, error) {
 	d, err := newDocument(methods, dir)
 	if err != nil {
@@ -192,8 +194,8 @@ func (s schemas) notification(n *notification) (method, error) {
 	}, nil
 }
 
-// params returns a descriptor for each field of t. The title of an inline schema is the names of t and the field, so that
-// titles are unique.
+// params returns a descriptor for each field of t. The title of an inline schema is the names of t
+// and the field, so that titles are unique.
 func (s schemas) params(t reflect.Type, input bool) []contentDescriptor {
 	list := []contentDescriptor{}
 	if t == nil {
@@ -226,7 +228,8 @@ func (s schemas) result(types []reflect.Type) *schema {
 	return &schema{Title: strings.Join(names, "Or"), OneOf: all}
 }
 
-// errorsOf returns references to the errors of a method, including those that any request of a known method may get.
+// errorsOf returns references to the errors of a method, including those that any request of a
+// known method may get.
 func errorsOf(m *rpc.Method) (list []*schema) {
 	codes := append([]int{rpc.CodeInternal, rpc.CodeOverloaded}, m.Errors...)
 	if m.Params != nil {

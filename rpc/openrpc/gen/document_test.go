@@ -78,8 +78,9 @@ func TestEverythingIsDescribed(t *testing.T) {
 	}
 }
 
-// TestTitles: the title of a component is its name, the schemas of params and results have a title or refer to a component,
-// and different schemas have different titles. Generators of clients use the titles as names of types.
+// TestTitles: the title of a component is its name, the schemas of params and results have a title
+// or refer to a component, and different schemas have different titles. Generators of clients use
+// the titles as names of types.
 func TestTitles(t *testing.T) {
 	d, err := newDocument(server.Methods(), dir)
 	if err != nil {
@@ -119,7 +120,8 @@ func TestDocumentDecodes(t *testing.T) {
 	}
 }
 
-// TestEnumsListTheConstants: the enum tag of a field has the values of the constants that begin with the prefix.
+// TestEnumsListTheConstants: the enum tag of a field has the values of the constants that begin
+// with the prefix.
 func TestEnumsListTheConstants(t *testing.T) {
 	for _, test := range []struct {
 		params any
@@ -160,8 +162,8 @@ func TestEnumsListTheConstants(t *testing.T) {
 	}
 }
 
-// constants returns the values, as Go has them, of the constants of package rpc whose names begin with prefix and an
-// upper-case letter, or are prefix.
+// constants returns the values, as Go has them, of the constants of package rpc whose names begin
+// with prefix and an upper-case letter, or are prefix.
 func constants(t *testing.T, prefix string) (values []string) {
 	t.Helper()
 	names, err := filepath.Glob(filepath.Join(dir, "*.go"))
@@ -194,7 +196,8 @@ func constants(t *testing.T, prefix string) (values []string) {
 	return values
 }
 
-// TestTablesAreComplete: the document has exactly the methods, notifications and error codes that package rpc declares.
+// TestTablesAreComplete: the document has exactly the methods, notifications and error codes that
+// package rpc declares.
 func TestTablesAreComplete(t *testing.T) {
 	var d struct {
 		Methods    []struct{ Name string }
@@ -261,7 +264,8 @@ func TestErrorTable(t *testing.T) {
 	}
 }
 
-// TestExamplesDecode: the params of examples are valid, and their results have the members of a result type.
+// TestExamplesDecode: the params of examples are valid, and their results have the members of a
+// result type.
 func TestExamplesDecode(t *testing.T) {
 	for _, m := range server.Methods() {
 		if m.Params != nil && m.Params.NumField() > 0 && len(examples[m.Name]) == 0 {

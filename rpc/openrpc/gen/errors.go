@@ -18,7 +18,8 @@ type errorForm struct {
 	Sample  *rpc.Error
 }
 
-// dataMember is a member of the data of an error, other than kind. It may be null if its type is a pointer.
+// dataMember is a member of the data of an error, other than kind. It may be null if its type is a
+// pointer.
 type dataMember struct {
 	Name     string
 	Type     reflect.Type

@@ -4,8 +4,8 @@ import "github.com/runnel-rpc/runnel/rpc"
 
 // example is a call of a method in JSON. Result is empty for a notification.
 //
-// The sessions of the examples are created by those of execute: these have to run before any other example of the same
-// session.
+// The sessions of the examples are created by those of execute: these have to run before any other
+// example of the same session.
 type example struct {
 	Name   string
 	Params string

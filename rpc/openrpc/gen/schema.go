@@ -65,7 +65,8 @@ func plainJSON(v any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
-// commandSchema returns the schema of the forms that rpc.Command accepts; bytes is that of rpc.Bytes.
+// commandSchema returns the schema of the forms that rpc.Command accepts; bytes is that of
+// rpc.Bytes.
 func commandSchema(bytes *schema) *schema {
 	shell, encoded := &schema{Type: "string", MinLength: 1, Description: "run by the shell"}, base64Schema()
 	encoded.Description = "run by the shell, bytes that are not UTF-8"
@@ -85,25 +86,35 @@ func argvSchema(item *schema) *schema {
 func bytesSchema() *schema { return &schema{OneOf: []*schema{{Type: "string"}, base64Schema()}} }
 
 func base64Schema() *schema {
-	return &schema{Type: "object", Required: []string{"base64"}, Properties: properties{{"base64", &schema{Type: "string"}}}, Additional: false}
+	return &schema{
+		Type:       "object",
+		Required:   []string{"base64"},
+		Properties: properties{{"base64", &schema{Type: "string"}}},
+		Additional: false,
+	}
 }
 
 // secondsSchema returns the schema of rpc.Seconds.
 func secondsSchema() *schema {
-	return &schema{Type: []string{"number", "null"}, Minimum: json.RawMessage("0"), Maximum: fmt.Appendf(nil, "%.0f", float64(rpc.MaxSeconds))}
+	return &schema{
+		Type:    []string{"number", "null"},
+		Minimum: json.RawMessage("0"),
+		Maximum: fmt.Appendf(nil, "%.0f", float64(rpc.MaxSeconds)),
+	}
 }
 
 func typeOf[T any]() reflect.Type { return reflect.TypeFor[T]() }
 
-// schemas creates the schemas of Go types. Those of named structs become components, to which it refers.
+// schemas creates the schemas of Go types. Those of named structs become components, to which it
+// refers.
 type schemas struct {
 	named map[string]*schema
 	docs  docs
 }
 
-// of returns the schema of a type, or a reference to it. input is set for what clients send: unknown members are errors, and
-// a tag says which members are required. What the server sends always has the members that encoding/json does not leave
-// out.
+// of returns the schema of a type, or a reference to it. input is set for what clients send:
+// unknown members are errors, and a tag says which members are required. What the server sends
+// always has the members that encoding/json does not leave out.
 func (s schemas) of(t reflect.Type, input bool) *schema {
 	switch k := t.Kind(); {
 	case t == typeOf[rpc.Bytes]():
