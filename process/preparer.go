@@ -10,7 +10,8 @@ import (
 
 // preparer prepares the starts of a Host: it is the one place that decides what a command is and
 // gets before its first instruction, apart from its containment. The only implementation on Linux,
-// limiter, sets limits and attributes. Its methods may be called from any goroutine.
+// limiter, sets limits and attributes. A Host has one from the beginning, and selects it together
+// with its provider. The methods may be called from any goroutine.
 //
 // A sandbox is another preparer, which calls the limiter and then adds its part:
 //
