@@ -6,10 +6,10 @@ import (
 )
 
 const (
-	// firstAwait and lastAwait are the shortest and the longest time between two checks of a tree
-	// that cannot be watched, or whose watched processes exit one after the other.
-	firstAwait = 5 * time.Millisecond
-	lastAwait  = 250 * time.Millisecond
+	// minAwaitInterval and maxAwaitInterval are the shortest and the longest time between two
+	// checks of a tree that cannot be watched, or whose watched processes exit one after the other.
+	minAwaitInterval = 5 * time.Millisecond
+	maxAwaitInterval = 250 * time.Millisecond
 )
 
 // AwaitTree blocks until all processes of the tree have ended, or ctx is done. It is called after
@@ -18,7 +18,7 @@ const (
 // there is no free descriptor, or processes exit one after the other, it polls the tree with
 // growing intervals up to 250 ms.
 func (p *Process) AwaitTree(ctx context.Context) {
-	for pause := firstAwait; ; {
+	for interval := minAwaitInterval; ; {
 		begin := time.Now()
 		if alive, err := p.tree.Alive(); !alive && err == nil {
 			return
@@ -26,11 +26,11 @@ func (p *Process) AwaitTree(ctx context.Context) {
 		if w := p.tree.Watch(); w != nil {
 			w.Wait(ctx)
 		}
-		rest := time.Until(begin.Add(pause))
+		rest := time.Until(begin.Add(interval))
 		if rest <= 0 {
-			pause = firstAwait
+			interval = minAwaitInterval
 		} else {
-			pause = min(2*pause, lastAwait)
+			interval = min(2*interval, maxAwaitInterval)
 		}
 		select {
 		case <-ctx.Done():

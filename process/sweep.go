@@ -48,12 +48,12 @@ func sweep(ctx context.Context, tree containment.Tree, grace time.Duration, stop
 // have been forked since the one before.
 func awaitEnd(ctx context.Context, tree containment.Tree, d time.Duration, sig syscall.Signal) (alive bool, err error) {
 	end := time.Now().Add(d)
-	for pause := memberwise.FirstPause; ; pause = min(2*pause, memberwise.LastPause) {
+	for interval := memberwise.MinInterval; ; interval = min(2*interval, memberwise.MaxInterval) {
 		if sig != 0 {
 			_ = tree.Signal(sig)
 		}
 		select {
-		case <-time.After(min(pause, time.Until(end))):
+		case <-time.After(min(interval, time.Until(end))):
 		case <-ctx.Done():
 		}
 		alive, err = tree.Alive()

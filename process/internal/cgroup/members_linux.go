@@ -138,10 +138,10 @@ func Empty(dir string, wait time.Duration) (killed int, err error) {
 	}
 	_ = Kill(dir)
 	deadline := time.Now().Add(wait)
-	for pause := memberwise.FirstPause; ; pause = min(2*pause, memberwise.LastPause) {
+	for interval := memberwise.MinInterval; ; interval = min(2*interval, memberwise.MaxInterval) {
 		if err = Remove(dir); err == nil || !time.Now().Before(deadline) {
 			return killed, err
 		}
-		time.Sleep(pause)
+		time.Sleep(interval)
 	}
 }

@@ -104,7 +104,7 @@ func (g V1Group) PeakMemory() int64 {
 // Remove removes the group. It waits a moment, since the last process to exit may still be counted.
 // A group with living processes remains until V1.Close.
 func (g V1Group) Remove() {
-	deadline := time.Now().Add(memberwise.LastPause)
+	deadline := time.Now().Add(memberwise.MaxInterval)
 	for os.Remove(g.dir) != nil && time.Now().Before(deadline) {
 		time.Sleep(time.Millisecond)
 	}

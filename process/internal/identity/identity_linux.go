@@ -23,8 +23,8 @@ import (
 
 const (
 	// keeperWait is how long a new server waits for the keeper of a crashed one.
-	keeperWait = 5 * time.Second
-	lockPause  = time.Millisecond // between two attempts to lock the file
+	keeperWait   = 5 * time.Second
+	lockInterval = time.Millisecond // between two attempts to lock the file
 )
 
 // Identity is a server: this one, or one that has left a state file. The zero value has no file.
@@ -176,7 +176,7 @@ func LockShared(path string) (unlock func(), ok bool) {
 // lockCrashed locks the file of a crashed server. It returns false if another server has the lock,
 // and waits for a keeper.
 func lockCrashed(f *os.File) bool {
-	for end := time.Now().Add(keeperWait); time.Now().Before(end); time.Sleep(lockPause) {
+	for end := time.Now().Add(keeperWait); time.Now().Before(end); time.Sleep(lockInterval) {
 		if flock(f, unix.LOCK_EX) == nil {
 			return true
 		}

@@ -36,7 +36,7 @@ func TestLockCrashedWaitsForAKeeper(t *testing.T) {
 	select {
 	case <-got:
 		t.Fatal("lockCrashed does not wait")
-	case <-time.After(10 * lockPause):
+	case <-time.After(10 * lockInterval):
 	}
 	_ = server.Close()
 	if !<-got {

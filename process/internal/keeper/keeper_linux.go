@@ -24,10 +24,10 @@ import (
 )
 
 const (
-	// minPause is the time from the end of a keeper to the start of the next one. It doubles up to
-	// maxPause while keepers end sooner than that.
-	minPause = 10 * time.Millisecond
-	maxPause = 10 * time.Second
+	// minRestartDelay is the time from the end of a keeper to the start of the next one. It doubles
+	// up to maxRestartDelay while keepers end sooner than that.
+	minRestartDelay = 10 * time.Millisecond
+	maxRestartDelay = 10 * time.Second
 	// maxPipe is the largest capacity of the pipe to a keeper, which is what an unprivileged
 	// process may request (pipe(7)).
 	maxPipe = 1 << 20
@@ -155,7 +155,7 @@ func (k *Keeper) Wait() {
 func (k *Keeper) run() {
 	defer close(k.done)
 	first := sync.OnceFunc(func() { close(k.ready) })
-	for pause := minPause; ; pause = min(2*pause, maxPause) {
+	for delay := minRestartDelay; ; delay = min(2*delay, maxRestartDelay) {
 		began := time.Now()
 		err := k.start()
 		first()
@@ -172,11 +172,11 @@ func (k *Keeper) run() {
 		if k.report != nil {
 			k.report(err)
 		}
-		if time.Since(began) > maxPause {
-			pause = minPause
+		if time.Since(began) > maxRestartDelay {
+			delay = minRestartDelay
 		}
 		select {
-		case <-time.After(pause):
+		case <-time.After(delay):
 		case <-k.quit:
 		}
 	}

@@ -27,8 +27,8 @@ type Config struct {
 }
 
 // RunIfStarted runs the keeper and does not return if this process was started as one. Then the
-// server has exited, since package serverwatch waits for that. A server that closes its host kills its
-// keeper instead.
+// server has exited, since package serverwatch waits for that. A server that closes its host kills
+// its keeper instead.
 func RunIfStarted() {
 	state := serverwatch.Received
 	if state == nil {
@@ -51,7 +51,7 @@ func RunIfStarted() {
 func (c *Config) end(groups []serverwatch.Group, deadline time.Time) bool {
 	s := leftover.Server{Number: c.Number, Cgroups: c.Cgroups, Groups: groups}
 	s.KillOnce(c.Moved) // without the lock, since its holder would kill them too
-	for ; time.Now().Before(deadline); time.Sleep(memberwise.FirstPause) {
+	for ; time.Now().Before(deadline); time.Sleep(memberwise.MinInterval) {
 		unlock, ok := identity.LockShared(c.File)
 		if !ok {
 			continue

@@ -14,10 +14,10 @@ const (
 	// KillWait is how long SIGKILL may take. Only a process that waits for a device or a file
 	// server takes longer.
 	KillWait = 2 * time.Second
-	// FirstPause and LastPause are the first and the longest time between two checks whether
+	// MinInterval and MaxInterval are the first and the longest time between two checks whether
 	// processes have ended. A check may read the whole process table.
-	FirstPause = time.Millisecond
-	LastPause  = 10 * time.Millisecond
+	MinInterval = time.Millisecond
+	MaxInterval = 10 * time.Millisecond
 )
 
 // KillAll sends SIGKILL to all listed processes, and repeats it until none is left or wait is over.
@@ -25,7 +25,7 @@ func KillAll(l containment.Lister, wait time.Duration) (killed, left int) {
 	done := make(map[id]bool)
 	deadline := time.Now().Add(wait)
 	quiet := 0
-	for pause := FirstPause; quiet < QuietScans && time.Now().Before(deadline); pause = min(2*pause, LastPause) {
+	for interval := MinInterval; quiet < QuietScans && time.Now().Before(deadline); interval = min(2*interval, MaxInterval) {
 		left = 0
 		err := l.Each(func(m proctable.Entry) {
 			left++
@@ -35,7 +35,7 @@ func KillAll(l containment.Lister, wait time.Duration) (killed, left int) {
 		})
 		if quiet++; left > 0 || err != nil {
 			quiet = 0
-			time.Sleep(pause)
+			time.Sleep(interval)
 		}
 	}
 	return len(done), left
