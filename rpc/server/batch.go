@@ -5,7 +5,7 @@ import "github.com/runnel-rpc/runnel/rpc"
 // maxBatch is the most items of a batch.
 const maxBatch = 64
 
-// batch collects the replies of one batch, which are sent as one message when the last is there. It
+// batch collects the replies of one batch, which are sent as one message after the last of them. It
 // belongs to the state of its connection.
 type batch struct {
 	text    []byte
@@ -13,7 +13,7 @@ type batch struct {
 	pending int // items that have no reply yet, and one for reading the batch itself
 }
 
-// newBatch returns a batch whose items are added by addItem; doneItem ends the reading of it.
+// newBatch returns a batch. addItem adds each item, and doneItem is called once after the last.
 func (st *connStatus) newBatch() *batch {
 	st.addPending()
 	return &batch{pending: 1}
@@ -22,9 +22,9 @@ func (st *connStatus) newBatch() *batch {
 // addItem counts an item that will be answered.
 func (st *connStatus) addItem(b *batch) { b.pending++ }
 
-// addReply takes an item's reply. One that does not fit into the message becomes an error, for
-// which there is always room: maxBatch of them, with the longest ids, take less than half of it. So
-// does one for which the connection's incomplete batches together leave no room.
+// addReply adds an item's reply. A reply that does not fit into the message becomes an error, for
+// which there is always room: maxBatch of them, with the longest ids, take less than half of it. A
+// reply that exceeds the bound of the connection's incomplete batches becomes an error too.
 func (st *connStatus) addReply(b *batch, id, message []byte) {
 	if len(b.text)+len(message) > rpc.MaxFrameBytes-maxBatch*maxIDBytes*4 {
 		message = errorReply(id, rpc.ReplyTooLarge())

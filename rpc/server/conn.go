@@ -103,7 +103,8 @@ func (c *conn) readMessages() error {
 }
 
 // handleMessage runs the requests of one message, in their order, and answers what is malformed.
-// The text is not used after it returns.
+// The text is not used after it returns. The parser is wire.ParseMessage, on the legacy path
+// wire.ParseUnversioned.
 func (c *conn) handleMessage(text []byte) {
 	calls, isBatch, bad := c.dialect.parse(text, maxBatch, c.calls[:0])
 	if bad != nil {

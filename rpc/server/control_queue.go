@@ -45,7 +45,7 @@ func (st *connStatus) queue(f []byte) bool {
 	return true
 }
 
-// takeControl appends the control queue to buf, or as much of it as one write should have.
+// takeControl moves the control queue to buf, or as much of it as one write should have.
 func (st *connStatus) takeControl(buf []byte) []byte {
 	buf, st.pong = append(buf, st.pong...), nil
 	n := 0
@@ -64,9 +64,9 @@ func (st *connStatus) takeControl(buf []byte) []byte {
 	return buf
 }
 
-// next appends the control queue to buf and returns the subscription whose output comes next, or
-// nil if there is none or output is not wanted. It reports whether the last frame of the connection
-// was appended.
+// next moves the control queue to buf and returns the subscription whose output comes next. sub is
+// nil if no subscription is scheduled or output is false. last reports whether the last frame of
+// the connection was appended.
 func (st *connStatus) next(buf []byte, output bool) (_ []byte, sub *subscription, last bool) {
 	if st.phase == phaseClosed {
 		return buf[:0], nil, true

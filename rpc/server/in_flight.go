@@ -37,7 +37,8 @@ func (st *connStatus) addInFlight(r *request) {
 	st.addPending()
 }
 
-// removeInFlight ends what addInFlight began, but for the reply: the id may be used again.
+// removeInFlight removes a request from those in flight, so that its id may be used again. Its
+// reply is still pending.
 func (st *connStatus) removeInFlight(r *request) {
 	st.requests--
 	st.paramBytes -= r.size
@@ -46,8 +47,8 @@ func (st *connStatus) removeInFlight(r *request) {
 	}
 }
 
-// reply puts the reply of a request into the control queue, as a frame, or the text of it into its
-// batch. Nil is no reply.
+// reply puts the reply of a request into the control queue, or into its batch. message is a frame,
+// or text for a batch (see request.framed); nil is no reply.
 func (st *connStatus) reply(r *request, message []byte) {
 	switch {
 	case message == nil:

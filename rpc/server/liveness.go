@@ -9,14 +9,15 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-// minQueued is how many bytes the kernel must have queued for a peer before taking some of them is
-// a sign of life. The peer's kernel takes fewer, such as pings, even if its program hangs.
+// minQueued is how many bytes the kernel must have queued for a peer before taking some of them
+// shows that the peer is alive. The peer's kernel takes fewer, such as pings, even if its program
+// hangs.
 const minQueued = 4 << 10
 
-// liveness ends the reading from a peer that gives no sign of life for a time. A sign is that bytes
-// arrive, or that the peer takes some of those that are queued for it: a peer that reads slowly
-// reads and answers pings late. Time in which nothing reads from the socket does not count, nor
-// does time in which this process was suspended.
+// liveness ends the reading from a peer that neither sends nor reads anything for a time. The peer
+// is alive if bytes arrive, or if it takes some of those that are queued for it: a peer that reads
+// slowly reads and answers pings late. Time in which nothing reads from the socket does not count,
+// nor does time in which this process was suspended.
 type liveness struct {
 	*stream.Deadline
 	sock    *socket
@@ -42,6 +43,8 @@ func (l *liveness) read(b []byte) (int, error) {
 	return l.sock.Conn.Read(b)
 }
 
+// alive reports whether the peer has sent or read anything since the last check. The deadline calls
+// it when a check is due.
 func (l *liveness) alive() bool {
 	takes := l.takes()
 	return takes || !l.reading.Load() || l.sock.readable()

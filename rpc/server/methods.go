@@ -6,7 +6,7 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// method is one method of the protocol: its description, and how a request of it begins.
+// method is one method of the protocol: its description and its handler.
 type method struct {
 	rpc.Method
 	capability bool // the name is one of the capabilities

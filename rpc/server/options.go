@@ -31,14 +31,14 @@ type Options struct {
 	// request that this server carries out and that has params, in the order of the requests of a
 	// connection: after the params are decoded, and before anything is done, for an execute before
 	// a slot is reserved. params is a pointer to the type of the method's params, as in [Methods].
-	// The error is the reply; it should be an *rpc.Error. Authorize must not block. Nil permits
-	// everything.
+	// The error is the reply; it should be an *rpc.Error. Authorize must not block. Nil, as in
+	// runnel serve, permits everything.
 	Authorize func(principal, method string, params any) error
 	// Route decides which server carries out a request. It is called in the order of the requests
-	// of a connection, before the params are decoded, and must not block. If it is nil or returns
-	// nil, this server carries out the request. Otherwise Route has begun the request elsewhere,
-	// and returns a function that waits for the result. The error of that function is the reply if
-	// it is an *rpc.Error or a *jsonrpc2.Error.
+	// of a connection, before the params are decoded, and must not block. If it is nil, as in
+	// runnel serve, or returns nil, this server carries out the request. Otherwise Route has begun
+	// the request elsewhere, and returns a function that waits for the result. The error of that
+	// function is the reply if it is an *rpc.Error or a *jsonrpc2.Error.
 	//
 	// ctx ends with the connection, the context of wait also when the request is canceled. The
 	// params of r are valid until Route returns. The ID of r is not set.
@@ -46,7 +46,7 @@ type Options struct {
 		wait func(context.Context) (json.RawMessage, error))
 	// Routes are additional HTTP handlers by their patterns, as in [http.ServeMux]. They get
 	// requests that Auth accepts; [Principal] has the caller. The patterns of the server's own
-	// paths panic in New.
+	// paths panic in New. Runnel serve adds none.
 	Routes map[string]http.Handler
 
 	MaxConnections int // WebSockets; 0 is 100

@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// gather is how many bytes one write has before no further frame is added to it.
-	gather = 16 << 10
+	// enoughForWrite is how many bytes one write has before no further frame is added to it.
+	enoughForWrite = 16 << 10
 	// keepBuffer is the largest frame buffer in bytes that is kept for the next use.
 	keepBuffer = 256 << 10
 	// peerCloseTimeout bounds the wait for the peer to close after the server has.
@@ -19,9 +19,9 @@ const (
 var frameBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 80<<10); return &b }}
 
 // outbox owns a socket: its one goroutine is the only one that writes. The control queue (replies,
-// notifications of the connection itself, control frames) goes first; subscriptions are scheduled
-// round-robin after it. Output is not queued: it is taken from the cursors of the subscriptions, so
-// the only output that a connection has in memory is one buffer of frames.
+// notifications of the connection itself, control frames) is sent before output; subscriptions are
+// scheduled round-robin. Output is not queued: it is taken from the cursors of the subscriptions,
+// so the only output that a connection has in memory is one buffer of frames.
 type outbox struct {
 	*state
 	sock   *socket
@@ -152,8 +152,8 @@ func (o *outbox) writeAll(ping <-chan time.Time) (last bool, err error) {
 	}
 }
 
-// fill appends what is to be written next: the control queue, then an item of each subscription in
-// turn while the buffer is small. It reports whether what it appended is the last.
+// fill appends what is to be written next: the control queue, then an item of each scheduled
+// subscription until the buffer has enoughForWrite. It reports whether the last frame was appended.
 func (o *outbox) fill(buf []byte) (_ []byte, last bool) {
 	for {
 		o.delay = o.outputDelay()
@@ -163,7 +163,7 @@ func (o *outbox) fill(buf []byte) (_ []byte, last bool) {
 			return buf, last
 		}
 		buf = o.fillFrom(sub, buf)
-		if len(buf) >= gather {
+		if len(buf) >= enoughForWrite {
 			return buf, false
 		}
 	}

@@ -89,8 +89,9 @@ func (rd *reading) atEnd() bool {
 }
 
 // bound sets the position at which the read ends. If the connection has a subscription of the
-// session, the reply is ordered after the same events of it, and bound returns the channel to wait
-// for. A subscription with a window may wait for the client, so it has no such order.
+// session, the reply is ordered after the same events of the subscription, and bound returns the
+// channel to wait for. The reply is not ordered after a subscription with a window, which may wait
+// for the client.
 func (rd *reading) bound(sub *subscription) (sent <-chan struct{}) {
 	v := rd.s.View()
 	rd.last = v.Last

@@ -3,14 +3,15 @@ package server
 import "github.com/runnel-rpc/runnel/rpc"
 
 // lazyResult returns the JSON of a large result. It is called when the control queue has room for
-// the reply.
+// the reply, so that many replies that wait do not take memory.
 type lazyResult func() []byte
 
 // maxReplyOverhead is how many bytes of a message are left for the envelope and the id of a large
 // result.
 const maxReplyOverhead = 4 << 10
 
-// framed returns the text of a reply as connStatus.reply takes it.
+// framed returns the message that connStatus.reply expects for the text of a reply: a frame, or in
+// a batch the text.
 func (r *request) framed(message []byte) []byte {
 	if message == nil || r.batch != nil {
 		return message

@@ -10,7 +10,7 @@ import (
 )
 
 // maxAttached is the most sessions that one connection is attached to. A session that has ended
-// counts while something of it is still to be sent.
+// counts until its last event is sent.
 const maxAttached = 1000
 
 // subscription is one session's events on one connection: a cursor on the session's log, and the
@@ -74,13 +74,13 @@ func (c *conn) subscribe(s *session.Session, o attachOptions) (sub *subscription
 		old.att.Detach()
 		old.closeReading()
 	}
-	if !added { // the connection has ended meanwhile
+	if !added { // the connection is closing
 		sub.att.Disconnect()
 		return sub, true
 	}
 	select {
 	case <-s.Done():
-		if s.View().Failure != nil { // the session was over before this attachment was made
+		if s.View().Failure != nil { // the start failed before Attach: there are no events
 			c.finishSubscription(sub)
 		}
 	default:

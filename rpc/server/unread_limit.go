@@ -11,7 +11,7 @@ const (
 	minUnread = 256 << 10
 	// maxUnread is how many bytes a slow peer with a long round trip may have unread.
 	maxUnread = 16 << 20
-	// pongTimeout is how long output waits for the answer to a ping before it goes on without.
+	// pongTimeout is how long output waits for the answer to a ping; then it is sent without.
 	pongTimeout = time.Second
 	// pingPayloadBytes is the length of a ping's payload: a position, and when it was sent.
 	pingPayloadBytes = 16
@@ -102,7 +102,7 @@ func (u *unreadLimit) wait() time.Duration {
 	return max(0, pongTimeout-time.Since(u.waiting))
 }
 
-// limit needs the lock.
+// limit returns how many bytes the peer may have unread. It needs the lock.
 func (u *unreadLimit) limit() int64 {
 	return min(max(minUnread, int64(2*u.rate*u.roundTrip.Seconds())), maxUnread)
 }
