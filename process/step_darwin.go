@@ -1,4 +1,5 @@
 package process
 
-// Step does nothing here: it belongs to limits, which this system's processes can't be given in time.
+// Step does nothing on Darwin, where no command needs an exec step: limits and attributes are
+// refused.
 func Step() {}

@@ -2,7 +2,8 @@
 // notifications, their params and results, and the errors with their codes. Clients import it;
 // package client is a complete client.
 //
-// Exported names stay compatible within a major version of the module. Structs may gain fields.
+// Exported names stay compatible within a major version of the module, from v1 on. Structs may gain
+// fields.
 //
 // # Fields
 //
