@@ -50,8 +50,12 @@ func TestAShorterGraceCounts(t *testing.T) {
 func TestEndTwiceLosesNothing(t *testing.T) {
 	t.Parallel()
 	r := registry(t, Options{ReplayBytes: 64 << 10})
-	s := start(t, r, sh("x", `trap "" TERM; yes 0123456789 | head -c 3000000; exec sleep 60`))
+	s := reserve(t, r, sh("x", `trap "" TERM; yes 0123456789 | head -c 3000000; exec sleep 60`))
+	// Without a blocking cursor, output from before the attachment could be evicted.
 	a := s.Attach(AttachOptions{Cursor: stream.CursorOptions{Block: true, Ready: func() {}}})
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
 	if !poll(patience, func() bool { return s.View().Counts.Written[stream.Stdout] >= 48<<10 }) {
 		t.Fatal("no output")
 	}
