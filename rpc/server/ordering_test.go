@@ -15,10 +15,18 @@ import (
 // TestReplyComesBeforeEvents: the reply to an execute is ahead of its events, and a reply with a
 // record or output is after the same events.
 func TestReplyComesBeforeEvents(t *testing.T) {
-	s := serve(t, func(set *settings) {
+	var s *service
+	s = serve(t, func(set *settings) {
 		set.Checkpoint = func(name string) {
-			if name == "begun" {
-				time.Sleep(5 * time.Millisecond) // so that the events are there before the reply
+			if name != "begun" {
+				return
+			}
+			// The log has all events before the reply is sent.
+			newest := s.registry.ListBefore("user", 0, 1)[0]
+			select {
+			case <-newest.Done():
+			case <-time.After(testTimeout):
+				t.Error("the session does not end")
 			}
 		}
 	})
@@ -130,9 +138,16 @@ func TestPauseStopsEverything(t *testing.T) {
 		}
 		return st.Output.StdoutBytes
 	}
-	time.Sleep(200 * time.Millisecond) // what was written before is read by then
 	before := counted()
-	time.Sleep(800 * time.Millisecond) // longer than both deadlines
+	stable := func() bool { // the server may still read what was written before the pause
+		time.Sleep(50 * time.Millisecond)
+		last := before
+		before = counted()
+		return before == last
+	}
+	eventually(t, "all output was read", stable)
+	// That nothing is written and no deadline expires, for longer than both.
+	time.Sleep(800 * time.Millisecond)
 	if after := counted(); after != before {
 		t.Errorf("wrote %d bytes while paused", after-before)
 	}

@@ -60,7 +60,8 @@ func TestRepliesWaitForRoom(t *testing.T) {
 		q.ok("write", object{"session_id": id, "data": "\n"}, nil)
 		q.completed(id)
 		q.ok("wait", object{"session_id": id}, nil)
-		time.Sleep(500 * time.Millisecond) // that no more is made shows only in time
+		// That no further replies are created. There is no event to wait for.
+		time.Sleep(500 * time.Millisecond)
 	})
 	for i := range waits {
 		if m := p.good(p.reply(fmt.Sprintf(`"r%d"`, i+1))); len(m.text) < size/2 {
@@ -84,6 +85,7 @@ func TestIncompleteBatches(t *testing.T) {
 			p.send(`[{"jsonrpc":"2.0","id":"a%d","method":"wait","params":{"session_id":%q,"capture_bytes":600000}},{"jsonrpc":"2.0","id":"b%d","method":"wait","params":{"session_id":%q}}]`,
 				i, big.SessionID, i, id)
 		}
+		// That no further replies are created. There is no event to wait for.
 		time.Sleep(500 * time.Millisecond)
 		p.ok("pong", nil, nil)
 	})

@@ -130,7 +130,9 @@ func TestAcks(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		time.Sleep(20 * time.Millisecond) // output beyond the window would arrive
+		// That no output beyond the window arrives: a reply cannot show it, since replies are sent
+		// before output.
+		time.Sleep(20 * time.Millisecond)
 		if p.takeAll(x); x.seq != seq {
 			t.Errorf("at %d, want %d", x.seq, seq)
 		}
