@@ -97,7 +97,7 @@ func TestWaitTimeout(t *testing.T) {
 		rpc.StillRunning
 		Reason *string `json:"reason"`
 	}
-	eventually(t, "both have written", func() bool {
+	eventually(t, "both streams have output", func() bool {
 		p.ok("execute", params, &r)
 		return *r.Stdout+*r.Stderr == "out\nerr\n"
 	})

@@ -39,7 +39,7 @@ func TestStreamDeadlineEndsTheTree(t *testing.T) {
 		t.Errorf("ended after %v", took)
 	}
 	if left := marked(mark); len(left) > 0 {
-		t.Errorf("alive: %v", left)
+		t.Errorf("processes left: %v", left)
 	}
 	if r := x.record; r.Reason != "stream_timeout" || r.Status != "failed" || deref(r.Signal) != "SIGTERM" || r.ExitCode != nil || r.Escalated {
 		t.Errorf("%+v", r)

@@ -55,7 +55,7 @@ func TestPipeHeldByDescendant(t *testing.T) {
 			t.Errorf("%q %+v", x.stdout(), x.record)
 		}
 		if left := marked(mark); len(left) > 0 {
-			t.Errorf("alive: %v", left)
+			t.Errorf("processes left: %v", left)
 		}
 	}
 	// on_leader_exit "wait" waits for it, pipe or no pipe.
@@ -95,7 +95,7 @@ func TestEscalation(t *testing.T) {
 				var r rpc.CancelResult
 				p.ok("cancel", object{"session_id": id, "grace": test.grace}, &r)
 				if left := marked(mark); len(left) > 0 {
-					t.Errorf("answered while alive: %v", left)
+					t.Errorf("answered while processes are left: %v", left)
 				}
 				if took := time.Since(begin); test.escalated && took.Seconds() < test.grace {
 					t.Errorf("escalated after %v", took)

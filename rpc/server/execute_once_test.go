@@ -54,7 +54,7 @@ func TestRetryAfterALostReply(t *testing.T) {
 		params := object{"command": "echo one; read x; echo two; exit 3", "stdin": "pipe", "session_id": uuid.NewString(), "on_disconnect": "keep"}
 		id := params["session_id"].(string)
 		p.request("execute", params)
-		eventually(t, "the session is there", func() bool { return q.call("status", object{"session_id": id}).Error == nil })
+		eventually(t, "the session exists", func() bool { return q.call("status", object{"session_id": id}).Error == nil })
 		p.reset()
 		if over {
 			q.ok("write", object{"session_id": id, "data": "\n"}, nil)

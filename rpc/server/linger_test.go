@@ -62,7 +62,7 @@ func TestSessionEndedWhileDetached(t *testing.T) {
 		id := s.kept(t, script)
 		q := s.dial(t)
 		ended := false
-		eventually(t, "it is forgotten", func() bool {
+		eventually(t, "the session is removed", func() bool {
 			ended = ended || s.registry.Running() == 0
 			return ended && q.call("status", object{"session_id": id}).Error != nil
 		})
@@ -290,7 +290,7 @@ func TestCanceledExecuteWithWait(t *testing.T) {
 		"command": "echo printed; sleep 1000 & wait", "session_id": id, "wait": true, "on_disconnect": "keep",
 		"env": object{"RUNNEL_TREE": mark},
 	})
-	eventually(t, "it prints", func() bool {
+	eventually(t, "there is output", func() bool {
 		return contains(q.call("read", object{"session_id": id, "after_seq": 1, "timeout": 1}).text, "printed")
 	})
 	p.send(`{"jsonrpc":"2.0","method":"$/cancelRequest","params":{"id":%s}}`, asked)
@@ -305,6 +305,6 @@ func TestCanceledExecuteWithWait(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	if left := marked(fmt.Sprint("RUNNEL_TREE=", mark)); len(left) > 0 {
-		t.Errorf("alive: %v", left)
+		t.Errorf("processes left: %v", left)
 	}
 }

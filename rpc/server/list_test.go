@@ -148,7 +148,7 @@ func TestStatusAlwaysFits(t *testing.T) {
 					}
 				}
 				if test.labels && len(st.Labels) == 0 {
-					t.Error("no label is left")
+					t.Error("all labels were left out")
 				}
 			}
 		})

@@ -29,7 +29,7 @@ func TestSilentPeerIsDisconnected(t *testing.T) {
 		done <- answers.over()
 	}()
 	sends.pings(func() {
-		eventually(t, "the silent one's session is ended", func() bool { return s.registry.Running() == 2 })
+		eventually(t, "the session of the silent peer is ended", func() bool { return s.registry.Running() == 2 })
 		if took := time.Since(begin); took < time.Second {
 			t.Errorf("disconnected after %v", took)
 		}
@@ -40,7 +40,7 @@ func TestSilentPeerIsDisconnected(t *testing.T) {
 	})
 	select {
 	case err := <-done:
-		t.Errorf("the one that answers got %v", err)
+		t.Errorf("the peer that answers: %v", err)
 	default:
 	}
 	answers.reset()
@@ -80,7 +80,7 @@ func TestAbortIsLogged(t *testing.T) {
 			} else {
 				s.idle()
 			}
-			eventually(t, "the connection is over", func() bool { return strings.Contains(log.text(), `"disconnected"`) })
+			eventually(t, "the connection ends", func() bool { return strings.Contains(log.text(), `"disconnected"`) })
 			if text := log.text(); strings.Count(text, "connection aborted") != 1 || !strings.Contains(text, c.why) {
 				t.Errorf("logged: %s", text)
 			}

@@ -161,7 +161,7 @@ func TestObserversAtDifferentPositions(t *testing.T) {
 		take(owner, x)
 	}
 	if len(x.gaps) > 0 {
-		t.Errorf("one under block lost %+v", x.gaps)
+		t.Errorf("a subscriber with block lost %+v", x.gaps)
 	}
 	// Connections that attach now get the log from oldest on.
 	var first rpc.AttachResult
@@ -209,7 +209,7 @@ func TestObserversAtDifferentPositions(t *testing.T) {
 		}
 	}
 	if lost == 0 || y.bytes["stdout"]+lost != size+1 || x.bytes["stdout"] != size+1 {
-		t.Errorf("the slow one got %d and lost %d", y.bytes["stdout"], lost)
+		t.Errorf("the slow client got %d and lost %d", y.bytes["stdout"], lost)
 	}
 	if y.record.Output.LostBytes != 0 { // the owner had it
 		t.Errorf("%+v", y.record)
@@ -245,7 +245,7 @@ func TestSlowObserverWithBlock(t *testing.T) {
 				y := &transcript{id: x.id, hash: func(string, []byte) {}}
 				slow.follow(y)
 				if y.bytes["stdout"] != size || len(y.gaps) > 0 {
-					t.Errorf("the slow one got %d, gaps %+v", y.bytes["stdout"], y.gaps)
+					t.Errorf("the slow client got %d, gaps %+v", y.bytes["stdout"], y.gaps)
 				}
 			})
 		}

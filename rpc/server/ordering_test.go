@@ -168,7 +168,7 @@ func TestRepliesAreAheadOfOutput(t *testing.T) {
 		ids = append(ids, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"execute","params":{"command":"yes"}}`, len(ids)))
 	}
 	p.send("[%s]", strings.Join(ids, ","))
-	eventually(t, "they run", func() bool { return s.registry.Running() == 12 })
+	eventually(t, "all sessions run", func() bool { return s.registry.Running() == 12 })
 	most := 0
 	for range 10 {
 		time.Sleep(50 * time.Millisecond) // the client is slow: all is full

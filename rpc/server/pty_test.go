@@ -332,7 +332,7 @@ func TestPTYEndReleasesAllResources(t *testing.T) {
 				_ = p.ws.CloseNow()
 				awaitReleased(t, before)
 				if left := marked(mark); len(left) > 0 {
-					t.Errorf("alive: %v", left)
+					t.Errorf("processes left: %v", left)
 				}
 			})
 		}
@@ -354,13 +354,13 @@ func TestPTYPause(t *testing.T) {
 		return n
 	}
 	all := len(marked(mark))
-	eventually(t, "one is stopped", func() bool { return stopped() == 1 })
+	eventually(t, "one process is stopped", func() bool { return stopped() == 1 })
 	p.ok("control", object{"type": "PAUSE"}, nil)
 	if host.Containment() != process.Cgroup { // a frozen process has no state of its own
-		eventually(t, "all are stopped", func() bool { return stopped() == all })
+		eventually(t, "all processes are stopped", func() bool { return stopped() == all })
 	}
 	p.ok("control", object{"type": "RESUME"}, nil)
-	eventually(t, "one is stopped still", func() bool { return stopped() == 1 })
+	eventually(t, "one process is still stopped", func() bool { return stopped() == 1 })
 	c.interrupts(mark)
 	c.types("echo do''ne\n")
 	c.wants("done\r\n")
@@ -385,7 +385,7 @@ func TestPTYFloodToASlowClient(t *testing.T) {
 	flat(t, 8<<20, func() {
 		id = p.start(object{"command": fmt.Sprintf("seq 1000001 %d", 1000000+lines), "pty": small})
 		last := int64(-1)
-		eventually(t, "it is held up", func() bool {
+		eventually(t, "the terminal blocks", func() bool {
 			now := written()
 			still := now == last && now > 0
 			last = now
@@ -393,7 +393,7 @@ func TestPTYFloodToASlowClient(t *testing.T) {
 		})
 	})
 	if n := written(); n >= 9*lines {
-		t.Fatalf("all %d bytes are written to a client that reads nothing", n)
+		t.Fatalf("all %d bytes were written although the client reads nothing", n)
 	}
 	next := 1000001
 	var rest []byte

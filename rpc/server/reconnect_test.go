@@ -132,7 +132,7 @@ func TestSessionRemovedWhileDisconnected(t *testing.T) {
 			t.Fatal(err)
 		}
 		found.End(session.Canceled, nil)
-		eventually(t, "it is forgotten", func() bool { _, err := s.registry.Find("user", id); return err != nil })
+		eventually(t, "the session is removed", func() bool { _, err := s.registry.Find("user", id); return err != nil })
 	}
 	a.proxy.refuse(false)
 	within(t, "Restored", a.restored)
@@ -575,5 +575,5 @@ func TestAbandonedExecute(t *testing.T) {
 	if given == 0 {
 		t.Error("no execute was abandoned")
 	}
-	eventually(t, "nothing runs", func() bool { return s.registry.Running() == 0 })
+	eventually(t, "no session runs", func() bool { return s.registry.Running() == 0 })
 }

@@ -60,7 +60,7 @@ func TestEndReleasesAllResources(t *testing.T) {
 			_ = p.ws.CloseNow()
 			awaitReleased(t, before)
 			if left := marked(mark); len(left) > 0 {
-				t.Errorf("alive: %v", left)
+				t.Errorf("processes left: %v", left)
 			}
 			if n := s.registry.Running(); n != 0 {
 				t.Errorf("%d slots taken", n)
@@ -98,7 +98,7 @@ func expire(t *testing.T, p *peer, deadline object, reason string) {
 	}
 	x := p.run(params)
 	if x.record.Reason != reason || x.record.Status != "failed" || !x.record.Escalated || len(marked(mark)) > 0 {
-		t.Errorf("%+v, alive: %v", x.record, marked(mark))
+		t.Errorf("%+v, processes left: %v", x.record, marked(mark))
 	}
 	p.reset()
 }
@@ -138,7 +138,7 @@ func TestShutdownReleasesAllResources(t *testing.T) {
 	s.shutdown(0)
 	for _, mark := range marks {
 		if left := marked(mark); len(left) > 0 {
-			t.Errorf("alive: %v", left)
+			t.Errorf("processes left: %v", left)
 		}
 	}
 	if n := s.registry.Running(); n != 0 {
@@ -205,7 +205,7 @@ func panicInExecute(t *testing.T, s *service, panics *panicking, in string) {
 	s.idle()
 	awaitReleased(t, before)
 	if left := marked(mark); len(left) > 0 {
-		t.Errorf("alive: %v", left)
+		t.Errorf("processes left: %v", left)
 	}
 	again := s.dial(t)
 	if x := again.run(object{"command": "echo again"}); x.stdout() != "again\n" {
@@ -234,7 +234,7 @@ func panicAfterFind(t *testing.T, s *service, panics *panicking, method string) 
 	s.idle()
 	awaitReleased(t, before)
 	if left := marked(mark); len(left) > 0 {
-		t.Errorf("alive: %v", left)
+		t.Errorf("processes left: %v", left)
 	}
 }
 

@@ -110,7 +110,7 @@ func TestLeaderAndTree(t *testing.T) {
 	var r rpc.ReadResult
 	p.ok("read", object{"session_id": id, "after_seq": told.Seq, "timeout": 0}, &r)
 	if len(r.Events) > 0 {
-		t.Errorf("a read after it returns %s", r.Events)
+		t.Errorf("a read after the record returns %s", r.Events)
 	}
 	p.ok("control", object{"type": "SIGNAL", "signal": "USR2"}, nil)
 	if rec := p.completed(id); rec.Reason != "signaled" || rec.Seq != told.Seq+1 {

@@ -241,7 +241,7 @@ func TestWaitsWithClosedWindow(t *testing.T) {
 	}
 	own := uuid.NewString()
 	waits = p.request("execute", object{"command": "seq 1 2000; sleep 600", "wait": true, "stream": true, "window": 100, "session_id": own})
-	eventually(t, "it runs", func() bool { return p.call("status", object{"session_id": own}).Error == nil })
+	eventually(t, "the session runs", func() bool { return p.call("status", object{"session_id": own}).Error == nil })
 	p.send(`{"jsonrpc":"2.0","method":"$/cancelRequest","params":{"id":%s}}`, waits)
 	var c rpc.Captured
 	p.decode(p.good(p.reply(waits)).Result, &c)
