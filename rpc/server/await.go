@@ -6,30 +6,19 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// await waits for done. The error is the cause of a context that ended before.
+// await waits for done. The error is the cause of a context that ended before. If both have
+// happened, done counts: a poll of a session that has ended gets the record even if its deadline
+// has passed, and so does a wait during which this process was suspended.
 func await(ctx context.Context, done <-chan struct{}) error {
 	select {
 	case <-done:
 		return nil
 	case <-ctx.Done():
 	}
-	select {
-	case <-done: // both may have happened while this process was suspended
+	if isDone(done) {
 		return nil
-	default:
-		return context.Cause(ctx)
 	}
-}
-
-// awaitEnd is await, but prefers done to the deadline: a poll of a session that has ended gets the
-// record even if its deadline has passed.
-func awaitEnd(ctx context.Context, done <-chan struct{}) error {
-	select {
-	case <-done:
-		return nil
-	default:
-		return await(ctx, done)
-	}
+	return context.Cause(ctx)
 }
 
 // within returns a context for a wait of at most timeout, with errDeadline as the cause.

@@ -90,7 +90,7 @@ func waitExecuted(r *request, s *session.Session, timeout rpc.Seconds, capture i
 	return later(func(ctx context.Context) (any, error) {
 		ctx, cancel := within(ctx, timeout)
 		defer cancel()
-		switch err := awaitEnd(ctx, s.Done()); err {
+		switch err := await(ctx, s.Done()); err {
 		case nil:
 		case errDeadline:
 			return lazyResult(func() []byte { return stillRunning(s, capture) }), nil

@@ -116,15 +116,15 @@ func TestSessionRemovedWhileDisconnected(t *testing.T) {
 	runParallel(t)
 	s := serve(t, func(set *settings) { set.Session.Retain = 50 * time.Millisecond })
 	a := s.proxiedClient(t)
-	held, told := make(chan struct{}), make(chan struct{})
+	release, received := make(chan struct{}), make(chan struct{})
 	var out strings.Builder
 	late := a.execute(t, shell("echo one; read x"), client.Events{Window: 100, Output: func(o *client.Output) {
-		close(told)
-		<-held
+		close(received)
+		<-release
 		out.Write(o.Data)
 	}})
 	x := a.execute(t, shell("read x"), client.Events{})
-	within(t, "output", told)
+	within(t, "output", received)
 	a.proxy.refuse(true)
 	for _, id := range []string{late.ID(), x.ID()} {
 		found, err := s.registry.Find("user", id)
@@ -150,7 +150,7 @@ func TestSessionRemovedWhileDisconnected(t *testing.T) {
 		t.Error("done is closed before all events arrived")
 	case <-time.After(50 * time.Millisecond):
 	}
-	close(held)
+	close(release)
 	gone(late)
 	if out.String() != "one\n" {
 		t.Errorf("%q", out.String())

@@ -89,10 +89,10 @@ func TestLeaderAndTree(t *testing.T) {
 	var before, after rpc.SessionStatus
 	p.ok("status", object{"session_id": id}, &before)
 	p.ok("control", object{"type": "SIGNAL", "signal": "SIGKILL", "to": "leader"}, nil)
-	var told rpc.Exited
-	p.decode(p.event("process.exited", id).Params, &told)
-	if deref(told.Signal) != "SIGKILL" || told.ExitCode != nil {
-		t.Errorf("%+v", told)
+	var exited rpc.Exited
+	p.decode(p.event("process.exited", id).Params, &exited)
+	if deref(exited.Signal) != "SIGKILL" || exited.ExitCode != nil {
+		t.Errorf("%+v", exited)
 	}
 	p.ok("status", object{"session_id": id}, &after)
 	if before.Exited != nil || after.Exited == nil || deref(after.Exited.Signal) != "SIGKILL" || after.State != "running" {
@@ -102,18 +102,18 @@ func TestLeaderAndTree(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 	var a rpc.AttachResult
-	other.ok("attach", object{"session_id": id, "after_seq": told.Seq}, &a) // again, for a connection that may have missed it
-	if a.LastSeq != told.Seq {
-		t.Errorf("the event is at %d, and the log ends at %d", told.Seq, a.LastSeq)
+	other.ok("attach", object{"session_id": id, "after_seq": exited.Seq}, &a) // again, for a connection that may have missed it
+	if a.LastSeq != exited.Seq {
+		t.Errorf("the event is at %d, and the log ends at %d", exited.Seq, a.LastSeq)
 	}
 	other.event("process.exited", id)
 	var r rpc.ReadResult
-	p.ok("read", object{"session_id": id, "after_seq": told.Seq, "timeout": 0}, &r)
+	p.ok("read", object{"session_id": id, "after_seq": exited.Seq, "timeout": 0}, &r)
 	if len(r.Events) > 0 {
 		t.Errorf("a read after the record returns %s", r.Events)
 	}
 	p.ok("control", object{"type": "SIGNAL", "signal": "USR2"}, nil)
-	if rec := p.completed(id); rec.Reason != "signaled" || rec.Seq != told.Seq+1 {
+	if rec := p.completed(id); rec.Reason != "signaled" || rec.Seq != exited.Seq+1 {
 		t.Errorf("%+v", rec)
 	}
 }

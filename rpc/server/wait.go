@@ -20,7 +20,7 @@ func wait(r *request, p *rpc.WaitParams) answer {
 	return later(func(ctx context.Context) (any, error) {
 		ctx, cancel := within(ctx, p.Timeout)
 		defer cancel()
-		if err := awaitEnd(ctx, s.Done()); err != nil {
+		if err := await(ctx, s.Done()); err != nil {
 			return nil, err
 		}
 		return r.completed(s, p.CaptureBytes)
