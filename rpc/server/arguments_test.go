@@ -109,8 +109,13 @@ func TestArgumentsTooLong(t *testing.T) {
 	for range 100 {
 		args = append(args, strings.Repeat("x", 100_000))
 	}
-	for _, params := range []object{{"command": args}, {"command": args, "limits": object{"open_files": 50}}, {"command": args, "pty": object{"rows": 1, "cols": 1}}} {
-		if e := p.fails(-32008, "execute", params); e.Data["errno"] != "E2BIG" || e.Data["path"] != "true" || !strings.Contains(e.Message, "argument list too long") {
+	for _, params := range []object{
+		{"command": args},
+		{"command": args, "limits": object{"open_files": 50}},
+		{"command": args, "pty": object{"rows": 1, "cols": 1}},
+	} {
+		e := p.fails(-32008, "execute", params)
+		if e.Data["errno"] != "E2BIG" || e.Data["path"] != "true" || !strings.Contains(e.Message, "argument list too long") {
 			t.Errorf("%+v", e)
 		}
 	}

@@ -59,7 +59,8 @@ func startProgram(b *testing.B, flags ...string) (pid int, url string) {
 		b.Fatalf("%v: %s", err, out)
 	}
 	ready := filepath.Join(dir, "ready")
-	cmd := exec.Command(bin, append([]string{"serve", "--listen=127.0.0.1:0", "--socket=", "--auth=none", "--log-level=warn", "--ready-file=" + ready}, flags...)...)
+	args := []string{"serve", "--listen=127.0.0.1:0", "--socket=", "--auth=none", "--log-level=warn", "--ready-file=" + ready}
+	cmd := exec.Command(bin, append(args, flags...)...)
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
 		b.Fatal(err)

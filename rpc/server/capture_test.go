@@ -52,7 +52,10 @@ func TestCaptureHead(t *testing.T) {
 		t.Errorf("not asked for: %+v", plain.CapturedOutput)
 	}
 	var pty rpc.Captured
-	p.ok("execute", object{"command": "stty -opost; printf 'aaa\\nbbb\\nccc\\n'", "wait": true, "capture_bytes": 4, "capture_head_bytes": 4, "pty": object{"rows": 1, "cols": 9}}, &pty)
+	p.ok("execute", object{
+		"command": "stty -opost; printf 'aaa\\nbbb\\nccc\\n'", "wait": true, "capture_bytes": 4, "capture_head_bytes": 4,
+		"pty": object{"rows": 1, "cols": 9},
+	}, &pty)
 	if *pty.PTYHead != "aaa\n" || *pty.PTY != "ccc\n" || *pty.PTYOmittedBytes != 4 || !pty.PTYTruncated || pty.StdoutHead != nil {
 		t.Errorf("%+v", pty.CapturedOutput)
 	}

@@ -208,7 +208,8 @@ func TestLimits(t *testing.T) {
 			t.Skip(err)
 		}
 		x := p.run(object{"command": []string{"tail", "/dev/zero"}, "limits": object{"memory_bytes": 32 << 20, "processes": 5}})
-		if r := x.record; r.Reason != "limit" || r.Limit != "memory_bytes" || r.Status != "failed" || r.Signal == nil || *r.Signal != "SIGKILL" || r.Escalated {
+		if r := x.record; r.Reason != "limit" || r.Limit != "memory_bytes" || r.Status != "failed" ||
+			deref(r.Signal) != "SIGKILL" || r.Escalated {
 			t.Errorf("%+v", r)
 		}
 		var st rpc.SessionStatus

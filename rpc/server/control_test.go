@@ -115,7 +115,8 @@ func TestControlFindsSession(t *testing.T) {
 func TestSignal(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
-	script := `trap "echo parent; wait; exit 7" USR1; sh -c 'trap "echo child; exit 0" USR1; echo ready; while :; do sleep 0.05; done' & while :; do wait; done`
+	child := `trap "echo child; exit 0" USR1; echo ready; while :; do sleep 0.05; done`
+	script := `trap "echo parent; wait; exit 7" USR1; sh -c '` + child + `' & while :; do wait; done`
 	id := p.started(object{"command": script})
 	var r struct{ Status string }
 	p.ok("control", object{"type": "SIGNAL", "signal": "SIGUSR1"}, &r)
@@ -144,7 +145,8 @@ func TestSignal(t *testing.T) {
 	}
 	p.fails(-32602, "control", object{"type": "RESIZE", "rows": 10, "cols": 10, "session_id": id})
 	p.ok("control", object{"type": "SIGNAL", "signal": "SIGINT", "session_id": id}, nil)
-	if rec := p.completed(id); rec.Reason != "signaled" || rec.Status != "failed" || rec.Signal == nil || *rec.Signal != "SIGINT" || rec.ExitCode != nil {
+	rec := p.completed(id)
+	if rec.Reason != "signaled" || rec.Status != "failed" || deref(rec.Signal) != "SIGINT" || rec.ExitCode != nil {
 		t.Errorf("%+v", rec)
 	}
 }

@@ -141,7 +141,8 @@ func TestDocumentedNotifications(t *testing.T) {
 	}
 	s.server.Announce()
 	for _, m := range d.Methods {
-		if m.Direction != "server-to-client" || m.Name == "process.gap" || m.Name == "process.exited" { // which no one command of the examples is sure to get
+		// No command of the examples is certain to cause process.gap or process.exited.
+		if m.Direction != "server-to-client" || m.Name == "process.gap" || m.Name == "process.exited" {
 			continue
 		}
 		for _, e := range m.Examples {

@@ -189,7 +189,8 @@ func TestExitStatus(t *testing.T) {
 			signals = append(signals, n)
 		}
 	}
-	p.executeBatch(dir, len(signals), func(i int) string { return fmt.Sprintf("ulimit -c 0; kill -%d $$; sleep 1000", signals[i]) }, func(i int, r executed) {
+	kill := func(i int) string { return fmt.Sprintf("ulimit -c 0; kill -%d $$; sleep 1000", signals[i]) }
+	p.executeBatch(dir, len(signals), kill, func(i int, r executed) {
 		want := unix.SignalName(syscall.Signal(signals[i]))
 		if want == "" {
 			want = fmt.Sprintf("SIG%d", signals[i])

@@ -18,7 +18,8 @@ func TestNotPermittedProcessesAreListed(t *testing.T) {
 	if !ok || e.Code != rpc.CodeNotRunning || string(mustMarshal(e.Data)) != `{"kind":"not_permitted","pids":[7,9]}` {
 		t.Errorf("%+v, known %v", e, ok)
 	}
-	if e, ok := rpcError(session.ErrLeaderExited, ""); !ok || e.Code != rpc.CodeNotRunning || string(mustMarshal(e.Data)) != `{"kind":"command_exited"}` {
+	e, ok = rpcError(session.ErrLeaderExited, "")
+	if !ok || e.Code != rpc.CodeNotRunning || string(mustMarshal(e.Data)) != `{"kind":"command_exited"}` {
 		t.Errorf("%+v, known %v", e, ok)
 	}
 }

@@ -123,7 +123,11 @@ func TestLegacyClient(t *testing.T) {
 	for _, timeout := range []any{10, nil} {
 		stdout.Reset()
 		stderr.Reset()
-		r := c.sendRequest("execute", map[string]any{"command": `for i in 1 2 3; do echo "line $i"; done; echo oops >&2; printf tail; exit 3`, "timeout": timeout, "unknown": 1})
+		r := c.sendRequest("execute", map[string]any{
+			"command": `for i in 1 2 3; do echo "line $i"; done; echo oops >&2; printf tail; exit 3`,
+			"timeout": timeout,
+			"unknown": 1,
+		})
 		pid, _ := r["pid"].(float64)
 		if r["status"] != "started" || pid <= 1 || r["pgid"] != pid || r["session_id"] == nil {
 			t.Errorf("execute: %v", r)

@@ -136,10 +136,13 @@ func TestStatusAlwaysFits(t *testing.T) {
 			p.ok("status", object{"session_id": id}, &st)
 			_, r := p.listed(object{"limit": 1})
 			for _, st := range []rpc.SessionStatus{st, r.Sessions[0]} {
-				if st.SessionID != id || st.CommandTruncated != test.command || st.LabelsTruncated != test.labels || (st.CommandBase64 == nil) != test.text {
-					t.Errorf("%s: command truncated %v, labels truncated %v, base64 %v", st.SessionID, st.CommandTruncated, st.LabelsTruncated, st.CommandBase64 != nil)
+				if st.SessionID != id || st.CommandTruncated != test.command || st.LabelsTruncated != test.labels ||
+					(st.CommandBase64 == nil) != test.text {
+					t.Errorf("%s: command truncated %v, labels truncated %v, base64 %v",
+						st.SessionID, st.CommandTruncated, st.LabelsTruncated, st.CommandBase64 != nil)
 				}
-				if command := st.Command.String(); !strings.HasPrefix(command, "true") || test.command && (len(command) > 64<<10 || len(command) < 15<<10) {
+				command := st.Command.String()
+				if !strings.HasPrefix(command, "true") || test.command && (len(command) > 64<<10 || len(command) < 15<<10) {
 					t.Errorf("%d bytes of the command: %.20q", len(command), command)
 				}
 				for name, value := range st.Labels {

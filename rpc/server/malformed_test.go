@@ -188,10 +188,12 @@ func TestBatchOfLargestErrors(t *testing.T) {
 // errors, each under its own id.
 func TestBatchOfLargeReplies(t *testing.T) {
 	p := serve(t).dial(t)
-	p.ok("execute", object{"command": `yes '"' | head -c 1000000`, "wait": true, "session_id": "6ba7b810-9dad-11d1-80b4-00c04fd430c8"}, nil)
+	const id = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
+	p.ok("execute", object{"command": `yes '"' | head -c 1000000`, "wait": true, "session_id": id}, nil)
 	var items []string
 	for i := range 20 {
-		items = append(items, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"wait","params":{"session_id":"6ba7b810-9dad-11d1-80b4-00c04fd430c8","capture_bytes":200000}}`, i))
+		items = append(items, fmt.Sprintf(
+			`{"jsonrpc":"2.0","id":%d,"method":"wait","params":{"session_id":%q,"capture_bytes":200000}}`, i, id))
 	}
 	p.send("[%s]", strings.Join(items, ","))
 	m := p.next("the answers", func(m *message) bool { return m.batch != nil })

@@ -187,7 +187,8 @@ func TestLibraryAsClient(t *testing.T) {
 	s := serve(t)
 	c, l := s.dialLibrary(t)
 	var got rpc.Captured
-	if err := c.Call(t.Context(), "execute", object{"command": "echo hi", "wait": true, "stream": true}, &got); err != nil || got.Stdout == nil || *got.Stdout != "hi\n" {
+	err := c.Call(t.Context(), "execute", object{"command": "echo hi", "wait": true, "stream": true}, &got)
+	if err != nil || deref(got.Stdout) != "hi\n" {
 		t.Errorf("%+v, %v", got, err)
 	}
 	for _, want := range []string{"connected", "process.started", "process.output", "process.completed"} {
@@ -195,7 +196,7 @@ func TestLibraryAsClient(t *testing.T) {
 			t.Errorf("notification %s, want %s", method, want)
 		}
 	}
-	err := c.Call(t.Context(), "status", object{"session_id": "x"}, nil, jsonrpc2.PickID(jsonrpc2.ID{Str: "a\n", IsString: true}))
+	err = c.Call(t.Context(), "status", object{"session_id": "x"}, nil, jsonrpc2.PickID(jsonrpc2.ID{Str: "a\n", IsString: true}))
 	var e *jsonrpc2.Error
 	if !errors.As(err, &e) || e.Code != jsonrpc2.CodeInvalidParams || !strings.Contains(string(*e.Data), `"field":"session_id"`) {
 		t.Errorf("%v", err)

@@ -42,7 +42,11 @@ func TestEncodings(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
 	script := `printf 'ok \303\251\n\377\376 bad\n\303'`
-	for encoding, want := range map[string]string{"utf8": "ok é\n\ufffd\ufffd bad\n\ufffd", "base64": "ok é\n\xff\xfe bad\n\xc3", "auto": "ok é\n\xff\xfe bad\n\xc3"} {
+	for encoding, want := range map[string]string{
+		"utf8":   "ok é\n\ufffd\ufffd bad\n\ufffd",
+		"base64": "ok é\n\xff\xfe bad\n\xc3",
+		"auto":   "ok é\n\xff\xfe bad\n\xc3",
+	} {
 		x := p.run(object{"command": script, "encoding": encoding})
 		replaced := 0
 		for _, o := range x.outputs {
@@ -141,7 +145,9 @@ func TestTwoStreams(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
 	n := 100000
-	x := p.run(object{"command": fmt.Sprintf(`awk 'BEGIN { for (i = 0; i < %d; i++) { print "out", i; print "err", i > "/dev/stderr" } }'; seq 1 %d & seq 1 %d >&2; wait`, n, n, n)})
+	script := `awk 'BEGIN { for (i = 0; i < %d; i++) { print "out", i; print "err", i > "/dev/stderr" } }'; ` +
+		`seq 1 %d & seq 1 %d >&2; wait`
+	x := p.run(object{"command": fmt.Sprintf(script, n, n, n)})
 	var out, err strings.Builder
 	for i := range n {
 		fmt.Fprintf(&out, "out %d\n", i)

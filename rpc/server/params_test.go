@@ -93,7 +93,12 @@ func TestExecuteAgain(t *testing.T) {
 	if e.Data["session_id"] != id {
 		t.Errorf("%+v", e)
 	}
-	for _, other := range []object{with(params, "cwd", "/"), with(params, "labels", object{"a": "c"}), with(params, "wait", true), with(params, "env", object{"A": "1"})} {
+	for _, other := range []object{
+		with(params, "cwd", "/"),
+		with(params, "labels", object{"a": "c"}),
+		with(params, "wait", true),
+		with(params, "env", object{"A": "1"}),
+	} {
 		p.fails(-32007, "execute", other)
 	}
 	q.ok("execute", with(params, "session_id", strings.ToUpper(id)), &again) // one spelling

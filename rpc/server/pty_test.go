@@ -76,7 +76,8 @@ func TestPTY(t *testing.T) {
 	if !contains(strings.Join(p.hello.Capabilities, " "), "pty") {
 		t.Errorf("%v", p.hello.Capabilities)
 	}
-	c := p.terminal(object{"command": `stty size; echo $TERM; echo err >&2; printf "who? "; read line; echo "got $line"; trap "stty size; exit 5" WINCH; echo ready; while :; do sleep 0.02; done`})
+	c := p.terminal(object{"command": `stty size; echo $TERM; echo err >&2; printf "who? "; read line; echo "got $line"
+trap "stty size; exit 5" WINCH; echo ready; while :; do sleep 0.02; done`})
 	c.wants("who? ")
 	c.types("hello\n")
 	c.wants("ready\r\n")

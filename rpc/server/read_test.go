@@ -21,7 +21,9 @@ func TestReadReturnsTheEventsOfNotifications(t *testing.T) {
 	for _, encoding := range []string{"utf8", "base64", "auto"} {
 		id := uuid.NewString()
 		p.good(p.call("execute", object{
-			"command": `i=0; while [ $i -lt 300 ]; do echo "line $i"; echo "é $i" >&2; i=$((i+1)); done; printf 'x\377'`, "session_id": id, "encoding": encoding,
+			"command":    `i=0; while [ $i -lt 300 ]; do echo "line $i"; echo "é $i" >&2; i=$((i+1)); done; printf 'x\377'`,
+			"session_id": id,
+			"encoding":   encoding,
 		}))
 		x := &transcript{id: id}
 		for done := false; !done; {

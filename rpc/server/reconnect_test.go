@@ -220,7 +220,13 @@ func TestAttachBeyondTheEnd(t *testing.T) {
 	for _, c := range []struct {
 		events client.Events
 		cut    bool
-	}{{}, {cut: true}, {events: client.Events{Window: 1000}}, {events: client.Events{Window: 1000}, cut: true}, {events: client.Events{Window: 1000, Readers: true}}} {
+	}{
+		{},
+		{cut: true},
+		{events: client.Events{Window: 1000}},
+		{events: client.Events{Window: 1000}, cut: true},
+		{events: client.Events{Window: 1000, Readers: true}},
+	} {
 		x := a.execute(t, shell(fmt.Sprintf("read x; yes 0123456 | head -c %d", size)), client.Events{})
 		if err := x.Detach(t.Context()); err != nil {
 			t.Fatal(err)

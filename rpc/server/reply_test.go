@@ -82,7 +82,8 @@ func TestIncompleteBatches(t *testing.T) {
 	id := p.start(sleeper)
 	flat(t, 12<<20, func() {
 		for i := range batches {
-			p.send(`[{"jsonrpc":"2.0","id":"a%d","method":"wait","params":{"session_id":%q,"capture_bytes":600000}},{"jsonrpc":"2.0","id":"b%d","method":"wait","params":{"session_id":%q}}]`,
+			p.send(`[{"jsonrpc":"2.0","id":"a%d","method":"wait","params":{"session_id":%q,"capture_bytes":600000}},`+
+				`{"jsonrpc":"2.0","id":"b%d","method":"wait","params":{"session_id":%q}}]`,
 				i, big.SessionID, i, id)
 		}
 		// That no further replies are created. There is no event to wait for.

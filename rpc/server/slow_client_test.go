@@ -152,7 +152,9 @@ func TestSlowClientDrop(t *testing.T) {
 	id := uuid.NewString()
 	const size = 30000000
 	half := fmt.Sprintf("yes 0123456789 | head -c %d; ", size/2)
-	p.good(p.call("execute", object{"command": half + "read x; " + half + "echo; echo end >&2", "session_id": id, "slow_client": "drop", "stdin": "pipe"}))
+	p.good(p.call("execute", object{
+		"command": half + "read x; " + half + "echo; echo end >&2", "session_id": id, "slow_client": "drop", "stdin": "pipe",
+	}))
 	eventually(t, "half of the output is written", func() bool {
 		var st rpc.SessionStatus
 		q.ok("status", object{"session_id": id}, &st)

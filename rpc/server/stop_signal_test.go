@@ -43,13 +43,18 @@ func TestStopSignal(t *testing.T) {
 				p.ok("cancel", with(c.cancel, "session_id", id), &r)
 			}
 			rec := p.completed(id)
-			if rec.Reason != c.reason || rec.Escalated != c.escalated || deref(rec.Signal) != c.signal || c.code >= 0 && (rec.ExitCode == nil || *rec.ExitCode != c.code) {
+			if rec.Reason != c.reason || rec.Escalated != c.escalated || deref(rec.Signal) != c.signal ||
+				c.code >= 0 && (rec.ExitCode == nil || *rec.ExitCode != c.code) {
 				t.Errorf("%+v", rec)
 			}
 		})
 	}
 	t.Run("of what outlives the command", func(t *testing.T) {
-		x := p.run(object{"command": `(` + traps + `echo ready; ` + loop + `) & sleep 0.1; exit 5`, "stop_signal": "RTMIN+1", "grace": testTimeout.Seconds()})
+		x := p.run(object{
+			"command":     `(` + traps + `echo ready; ` + loop + `) & sleep 0.1; exit 5`,
+			"stop_signal": "RTMIN+1",
+			"grace":       testTimeout.Seconds(),
+		})
 		if !strings.HasSuffix(x.stdout(), "ready\nrt\n") || x.record.Reason != "exited" || x.record.Escalated {
 			t.Errorf("%q, %+v", x.stdout(), x.record)
 		}
