@@ -32,13 +32,13 @@ func TestStreamDeadlineEndsTheTree(t *testing.T) {
 	runParallel(t)
 	s := serve(t)
 	p := s.dial(t)
-	mark := "RUNNEL_TREE=" + uuid.NewString()
+	treeID := "RUNNEL_TREE=" + uuid.NewString()
 	begin := time.Now()
-	x := p.run(object{"command": "sleep 1000 & sleep 1000", "stream_timeout": 0.3, "env": object{"RUNNEL_TREE": mark[12:]}})
+	x := p.run(object{"command": "sleep 1000 & sleep 1000", "stream_timeout": 0.3, "env": object{"RUNNEL_TREE": treeID[12:]}})
 	if took := time.Since(begin); took < 300*time.Millisecond {
 		t.Errorf("ended after %v", took)
 	}
-	if left := marked(mark); len(left) > 0 {
+	if left := processesOf(treeID); len(left) > 0 {
 		t.Errorf("processes left: %v", left)
 	}
 	if r := x.record; r.Reason != "stream_timeout" || r.Status != "failed" || deref(r.Signal) != "SIGTERM" || r.ExitCode != nil || r.Escalated {

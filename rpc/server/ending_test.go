@@ -46,15 +46,15 @@ func TestPipeHeldByDescendant(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
 	for _, script := range []string{`sleep 1000 & echo hi`, `(trap "" TERM; sleep 1000) & echo hi`} {
-		mark := "RUNNEL_TREE=" + uuid.NewString()
+		treeID := "RUNNEL_TREE=" + uuid.NewString()
 		var x *transcript
 		quick(t, 5*time.Second, script, func() {
-			x = p.run(object{"command": script, "grace": 0.2, "env": object{"RUNNEL_TREE": mark[12:]}})
+			x = p.run(object{"command": script, "grace": 0.2, "env": object{"RUNNEL_TREE": treeID[12:]}})
 		})
 		if x.stdout() != "hi\n" || x.record.Reason != "exited" || x.record.Status != "completed" {
 			t.Errorf("%q %+v", x.stdout(), x.record)
 		}
-		if left := marked(mark); len(left) > 0 {
+		if left := processesOf(treeID); len(left) > 0 {
 			t.Errorf("processes left: %v", left)
 		}
 	}
@@ -86,15 +86,15 @@ func TestEscalation(t *testing.T) {
 	} {
 		for _, paused := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, paused %v", test.name, paused), func(t *testing.T) {
-				mark := "RUNNEL_TREE=" + uuid.NewString()
-				id := p.started(object{"command": test.script, "env": object{"RUNNEL_TREE": mark[12:]}})
+				treeID := "RUNNEL_TREE=" + uuid.NewString()
+				id := p.started(object{"command": test.script, "env": object{"RUNNEL_TREE": treeID[12:]}})
 				if paused {
 					p.ok("control", object{"type": "PAUSE"}, nil)
 				}
 				begin := time.Now()
 				var r rpc.CancelResult
 				p.ok("cancel", object{"session_id": id, "grace": test.grace}, &r)
-				if left := marked(mark); len(left) > 0 {
+				if left := processesOf(treeID); len(left) > 0 {
 					t.Errorf("answered while processes are left: %v", left)
 				}
 				if took := time.Since(begin); test.escalated && took.Seconds() < test.grace {

@@ -285,10 +285,10 @@ func TestCanceledExecuteWithWait(t *testing.T) {
 	runParallel(t)
 	s := serve(t)
 	p, q := s.dial(t), s.dial(t)
-	id, mark := uuid.NewString(), uuid.NewString()
+	id, treeID := uuid.NewString(), uuid.NewString()
 	asked := p.request("execute", object{
 		"command": "echo printed; sleep 1000 & wait", "session_id": id, "wait": true, "on_disconnect": "keep",
-		"env": object{"RUNNEL_TREE": mark},
+		"env": object{"RUNNEL_TREE": treeID},
 	})
 	eventually(t, "there is output", func() bool {
 		return contains(q.call("read", object{"session_id": id, "after_seq": 1, "timeout": 1}).text, "printed")
@@ -304,7 +304,7 @@ func TestCanceledExecuteWithWait(t *testing.T) {
 	if r.Status != "canceled" || r.Reason != "canceled" || r.Stdout != "printed\n" || len(r.Survivors) > 0 {
 		t.Errorf("%+v", r)
 	}
-	if left := marked(fmt.Sprint("RUNNEL_TREE=", mark)); len(left) > 0 {
+	if left := processesOf(fmt.Sprint("RUNNEL_TREE=", treeID)); len(left) > 0 {
 		t.Errorf("processes left: %v", left)
 	}
 }

@@ -175,12 +175,12 @@ func alive(pid int) bool {
 	return len(fields) > 0 && !slices.Contains([]string{"Z", "X"}, fields[0])
 }
 
-// marked lists the living processes that have mark in their environment: a whole tree, in
+// processesOf lists the living processes that have treeID in their environment: a whole tree, in
 // whatever groups.
-func marked(mark string) (pids []int) {
+func processesOf(treeID string) (pids []int) {
 	for pid := range processes() {
 		env, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
-		if strings.Contains(string(env), mark) && alive(pid) {
+		if strings.Contains(string(env), treeID) && alive(pid) {
 			pids = append(pids, pid)
 		}
 	}

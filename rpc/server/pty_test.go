@@ -246,25 +246,25 @@ const jobs = `sleep 1000 & (trap "" TERM HUP INT; sleep 1000; :) & sleep 1000 | 
 echo re''ady; sleep 1000
 `
 
-func (p *peer) jobs(params object) (c *screen, mark string) {
+func (p *peer) jobs(params object) (c *screen, treeID string) {
 	p.t.Helper()
-	mark = "RUNNEL_TREE=" + uuid.NewString()
-	c = p.terminal(with(params, "grace", 0.1, "env", object{"RUNNEL_TREE": mark[len("RUNNEL_TREE="):], "HISTFILE": ""}))
+	treeID = "RUNNEL_TREE=" + uuid.NewString()
+	c = p.terminal(with(params, "grace", 0.1, "env", object{"RUNNEL_TREE": treeID[len("RUNNEL_TREE="):], "HISTFILE": ""}))
 	c.types(jobs)
 	c.wants("ready\r\n")
-	eventually(p.t, "all jobs run", func() bool { return len(marked(mark)) >= 8 })
-	return c, mark
+	eventually(p.t, "all jobs run", func() bool { return len(processesOf(treeID)) >= 8 })
+	return c, treeID
 }
 
 // interrupts types Ctrl-C until the job in the foreground has ended. It first waits for the job:
 // a shell that is interrupted while it starts a job may leave it running.
-func (s *screen) interrupts(mark string) {
+func (s *screen) interrupts(treeID string) {
 	s.p.t.Helper()
-	eventually(s.p.t, "a job is in the foreground", func() bool { return slices.ContainsFunc(marked(mark), inForeground) })
-	all := len(marked(mark))
+	eventually(s.p.t, "a job is in the foreground", func() bool { return slices.ContainsFunc(processesOf(treeID), inForeground) })
+	all := len(processesOf(treeID))
 	eventually(s.p.t, "the job in the foreground ends", func() bool {
 		s.types("\x03")
-		return pollFor(100*time.Millisecond, func() bool { return len(marked(mark)) < all })
+		return pollFor(100*time.Millisecond, func() bool { return len(processesOf(treeID)) < all })
 	})
 }
 
@@ -281,39 +281,39 @@ func inForeground(pid int) bool {
 // are left, for each way in which its session can end.
 func TestPTYEndReleasesAllResources(t *testing.T) {
 	s := serve(t)
-	ends := map[string]func(t *testing.T, p *peer, c *screen, mark string){
-		"cancel": func(t *testing.T, p *peer, c *screen, mark string) {
+	ends := map[string]func(t *testing.T, p *peer, c *screen, treeID string){
+		"cancel": func(t *testing.T, p *peer, c *screen, treeID string) {
 			var r rpc.CancelResult
 			p.ok("cancel", nil, &r)
 			if r.Status != "canceled" || len(r.Survivors) > 0 {
 				t.Errorf("%+v", r)
 			}
 		},
-		"reset": func(t *testing.T, p *peer, c *screen, mark string) { p.reset() },
-		"paused": func(t *testing.T, p *peer, c *screen, mark string) {
+		"reset": func(t *testing.T, p *peer, c *screen, treeID string) { p.reset() },
+		"paused": func(t *testing.T, p *peer, c *screen, treeID string) {
 			p.ok("control", object{"type": "PAUSE"}, nil)
 			p.reset()
 		},
-		"exit": func(t *testing.T, p *peer, c *screen, mark string) {
-			c.interrupts(mark)
+		"exit": func(t *testing.T, p *peer, c *screen, treeID string) {
+			c.interrupts(treeID)
 			eventually(t, "the shell exits", func() bool { // it needs a second exit while jobs are stopped
 				p.call("write", object{"session_id": c.id, "data": "exit\n"})
 				return pollFor(100*time.Millisecond, func() bool { return s.registry.Running() == 0 })
 			})
 			c.ended()
 		},
-		"kill": func(t *testing.T, p *peer, c *screen, mark string) {
+		"kill": func(t *testing.T, p *peer, c *screen, treeID string) {
 			p.ok("control", object{"type": "SIGNAL", "signal": "SIGKILL"}, nil)
 			c.ended()
 		},
-		"flood": func(t *testing.T, p *peer, c *screen, mark string) {
-			c.interrupts(mark)
+		"flood": func(t *testing.T, p *peer, c *screen, treeID string) {
+			c.interrupts(treeID)
 			c.types("yes\n")
 			c.wants("y\r\ny\r\n")
 			p.reset()
 		},
-		"stdin never read": func(t *testing.T, p *peer, c *screen, mark string) {
-			c.interrupts(mark)
+		"stdin never read": func(t *testing.T, p *peer, c *screen, treeID string) {
+			c.interrupts(treeID)
 			c.types("stty raw -echo; sleep 1000\n")
 			for range 3 {
 				p.request("write", object{"session_id": c.id, "data": strings.Repeat("x", 600<<10)})
@@ -327,12 +327,12 @@ func TestPTYEndReleasesAllResources(t *testing.T) {
 			t.Run(shell[:4]+name, func(t *testing.T) {
 				before := usedResources()
 				p := s.dial(t)
-				c, mark := p.jobs(object{"command": "exec " + shell})
-				end(t, p, c, mark)
+				c, treeID := p.jobs(object{"command": "exec " + shell})
+				end(t, p, c, treeID)
 				s.idle()
 				_ = p.ws.CloseNow()
 				awaitReleased(t, before)
-				if left := marked(mark); len(left) > 0 {
+				if left := processesOf(treeID); len(left) > 0 {
 					t.Errorf("processes left: %v", left)
 				}
 			})
@@ -345,16 +345,16 @@ func TestPTYEndReleasesAllResources(t *testing.T) {
 func TestPTYPause(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
-	c, mark := p.jobs(object{"command": "exec bash --norc --noprofile -i"})
+	c, treeID := p.jobs(object{"command": "exec bash --norc --noprofile -i"})
 	stopped := func() (n int) {
-		for _, pid := range marked(mark) {
+		for _, pid := range processesOf(treeID) {
 			if f := stat(pid); len(f) > 0 && f[0] == "T" {
 				n++
 			}
 		}
 		return n
 	}
-	all := len(marked(mark))
+	all := len(processesOf(treeID))
 	eventually(t, "one process is stopped", func() bool { return stopped() == 1 })
 	p.ok("control", object{"type": "PAUSE"}, nil)
 	if host.Containment() != process.Cgroup { // a frozen process has no state of its own
@@ -362,7 +362,7 @@ func TestPTYPause(t *testing.T) {
 	}
 	p.ok("control", object{"type": "RESUME"}, nil)
 	eventually(t, "one process is still stopped", func() bool { return stopped() == 1 })
-	c.interrupts(mark)
+	c.interrupts(treeID)
 	c.types("echo do''ne\n")
 	c.wants("done\r\n")
 	if n := strings.Count(c.shown(), "Stopped"); n > 1 {

@@ -12,11 +12,12 @@ import (
 	"github.com/google/uuid"
 )
 
-// tree returns a command with descendants that ignore SIGTERM, and a mark that all of them have.
-func tree() (params object, mark string) {
-	mark = "RUNNEL_TREE=" + uuid.NewString()
+// tree returns a command with descendants that ignore SIGTERM, and the variable that all of them
+// have in their environment.
+func tree() (params object, treeID string) {
+	treeID = "RUNNEL_TREE=" + uuid.NewString()
 	script := `trap "" TERM HUP; sleep 1000 & (sleep 1000; :) & sh -c "sleep 1000; :" & echo ready; sleep 1000; :`
-	return object{"command": script, "grace": 0.1, "env": object{"RUNNEL_TREE": mark[len("RUNNEL_TREE="):]}}, mark
+	return object{"command": script, "grace": 0.1, "env": object{"RUNNEL_TREE": treeID[len("RUNNEL_TREE="):]}}, treeID
 }
 
 // TestEndReleasesAllResources guards against incomplete cleanup on cancel and on every other end of
@@ -52,14 +53,14 @@ func TestEndReleasesAllResources(t *testing.T) {
 			s := serve(t)
 			before := usedResources()
 			p := s.dial(t)
-			params, mark := tree()
+			params, treeID := tree()
 			id := p.started(params)
-			eventually(t, "the whole tree runs", func() bool { return len(marked(mark)) >= 5 })
+			eventually(t, "the whole tree runs", func() bool { return len(processesOf(treeID)) >= 5 })
 			end(t, p, id)
 			s.idle()
 			_ = p.ws.CloseNow()
 			awaitReleased(t, before)
-			if left := marked(mark); len(left) > 0 {
+			if left := processesOf(treeID); len(left) > 0 {
 				t.Errorf("processes left: %v", left)
 			}
 			if n := s.registry.Running(); n != 0 {
@@ -92,13 +93,13 @@ func inFlight(p *peer, id string) {
 // expire runs another tree, which a deadline ends.
 func expire(t *testing.T, p *peer, deadline object, reason string) {
 	t.Helper()
-	params, mark := tree()
+	params, treeID := tree()
 	for k, v := range deadline {
 		params[k] = v
 	}
 	x := p.run(params)
-	if x.record.Reason != reason || x.record.Status != "failed" || !x.record.Escalated || len(marked(mark)) > 0 {
-		t.Errorf("%+v, processes left: %v", x.record, marked(mark))
+	if x.record.Reason != reason || x.record.Status != "failed" || !x.record.Escalated || len(processesOf(treeID)) > 0 {
+		t.Errorf("%+v, processes left: %v", x.record, processesOf(treeID))
 	}
 	p.reset()
 }
@@ -122,22 +123,22 @@ func feedSleeper(p *peer) {
 func TestShutdownReleasesAllResources(t *testing.T) {
 	before := usedResources()
 	s := serve(t)
-	var marks []string
+	var treeIDs []string
 	var peers []*peer
 	for i := range 3 {
 		p := s.dial(t)
-		params, mark := tree()
+		params, treeID := tree()
 		id := p.started(params)
 		inFlight(p, id)
 		if i == 0 { // the shutdown waits for this one, until its timeout
 			flood(p)
 			feedSleeper(p)
 		}
-		marks, peers = append(marks, mark), append(peers, p)
+		treeIDs, peers = append(treeIDs, treeID), append(peers, p)
 	}
 	s.shutdown(0)
-	for _, mark := range marks {
-		if left := marked(mark); len(left) > 0 {
+	for _, treeID := range treeIDs {
+		if left := processesOf(treeID); len(left) > 0 {
 			t.Errorf("processes left: %v", left)
 		}
 	}
@@ -190,7 +191,7 @@ func panicInExecute(t *testing.T, s *service, panics *panicking, in string) {
 	before := usedResources()
 	p := s.dial(t)
 	panics.in.Store(in)
-	params, mark := tree()
+	params, treeID := tree()
 	for _, wait := range []bool{false, true} {
 		p.fails(-32603, "execute", with(params, "wait", wait))
 		s.expectPanic(t)
@@ -204,7 +205,7 @@ func panicInExecute(t *testing.T, s *service, panics *panicking, in string) {
 	p.reset()
 	s.idle()
 	awaitReleased(t, before)
-	if left := marked(mark); len(left) > 0 {
+	if left := processesOf(treeID); len(left) > 0 {
 		t.Errorf("processes left: %v", left)
 	}
 	again := s.dial(t)
@@ -218,7 +219,7 @@ func panicInExecute(t *testing.T, s *service, panics *panicking, in string) {
 func panicAfterFind(t *testing.T, s *service, panics *panicking, method string) {
 	before := usedResources()
 	p := s.dial(t)
-	params, mark := tree()
+	params, treeID := tree()
 	id := p.started(params)
 	panics.in.Store("find")
 	params = object{"session_id": id}
@@ -233,7 +234,7 @@ func panicAfterFind(t *testing.T, s *service, panics *panicking, method string) 
 	p.reset()
 	s.idle()
 	awaitReleased(t, before)
-	if left := marked(mark); len(left) > 0 {
+	if left := processesOf(treeID); len(left) > 0 {
 		t.Errorf("processes left: %v", left)
 	}
 }

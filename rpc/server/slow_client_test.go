@@ -105,12 +105,12 @@ func TestClientThatReadsNothingIsDisconnected(t *testing.T) {
 	runParallel(t)
 	s := serve(t, func(set *settings) { set.Server.WriteTimeout = time.Second })
 	stuck, slow := s.dial(t), s.dial(t)
-	mark := "RUNNEL_TREE=" + uuid.NewString()
-	flood := object{"command": "sleep 1000 & yes", "env": object{"RUNNEL_TREE": mark[12:]}}
+	treeID := "RUNNEL_TREE=" + uuid.NewString()
+	flood := object{"command": "sleep 1000 & yes", "env": object{"RUNNEL_TREE": treeID[12:]}}
 	stuck.start(flood)
 	id := slow.start(object{"command": "yes"})
 	stuck.pings(func() {
-		gone := func() bool { return s.registry.Running() == 1 && len(marked(mark)) == 0 }
+		gone := func() bool { return s.registry.Running() == 1 && len(processesOf(treeID)) == 0 }
 		end := time.Now().Add(testTimeout)
 		for begin := time.Now(); !gone() || time.Since(begin) < 2000*time.Millisecond; time.Sleep(100 * time.Millisecond) {
 			if time.Now().After(end) {

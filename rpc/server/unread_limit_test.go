@@ -112,13 +112,13 @@ func TestUnsolicitedPongs(t *testing.T) {
 		time.Sleep(time.Millisecond)
 		u.answered(first[2:])
 		u.wrote(1<<20, true)
-		mark := func(at, when uint64) []byte {
+		payload := func(at, when uint64) []byte {
 			return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, at), when)
 		}
 		for name, payload := range map[string][]byte{
 			"empty": nil, "short": first[2:12], "long": append(first[2:], 0),
-			"again": first[2:], "ahead": mark(1<<40, 0), "negative": mark(1<<63, 0),
-			"tomorrow": mark(1<<20, uint64(time.Hour)),
+			"again": first[2:], "ahead": payload(1<<40, 0), "negative": payload(1<<63, 0),
+			"future": payload(1<<20, uint64(time.Hour)),
 		} {
 			if u.answered(payload) {
 				t.Errorf("%s: accepted", name)
