@@ -12,10 +12,9 @@ import (
 	"github.com/google/uuid"
 )
 
-// TestReplyComesBeforeEvents: the reply to an execute is ahead of its events, and a reply with a
-// record or output is after the same events.
-func TestReplyComesBeforeEvents(t *testing.T) {
-	var s *service
+// serveEndedBeforeReply starts a service in which the session of an execute has ended before the
+// reply is sent.
+func serveEndedBeforeReply(t *testing.T) (s *service) {
 	s = serve(t, func(set *settings) {
 		set.Checkpoint = func(name string) {
 			if name != "begun" {
@@ -30,7 +29,12 @@ func TestReplyComesBeforeEvents(t *testing.T) {
 			}
 		}
 	})
-	p := s.dial(t)
+	return s
+}
+
+// TestExecuteReplyComesBeforeEvents: the reply to an execute is ahead of its events.
+func TestExecuteReplyComesBeforeEvents(t *testing.T) {
+	p := serveEndedBeforeReply(t).dial(t)
 	for range 40 {
 		id := p.request("execute", object{"command": []string{"echo", "hi"}})
 		var order []string
@@ -48,6 +52,11 @@ func TestReplyComesBeforeEvents(t *testing.T) {
 			t.Fatalf("%v", order)
 		}
 	}
+}
+
+// TestExecuteWithWaitReplyComesAfterEvents: a reply with the output is after the same events.
+func TestExecuteWithWaitReplyComesAfterEvents(t *testing.T) {
+	p := serveEndedBeforeReply(t).dial(t)
 	for range 30 {
 		id := p.request("execute", object{"command": "echo hi", "wait": true, "stream": true})
 		var order []string
@@ -62,6 +71,11 @@ func TestReplyComesBeforeEvents(t *testing.T) {
 			t.Fatalf("%v", order)
 		}
 	}
+}
+
+// TestWaitReplyComesAfterEvents: a reply with a completion record is after the events.
+func TestWaitReplyComesAfterEvents(t *testing.T) {
+	p := serveEndedBeforeReply(t).dial(t)
 	for range 8 {
 		session := uuid.NewString()
 		p.request("execute", object{"command": "yes | head -c 300000", "session_id": session})
