@@ -262,10 +262,30 @@ func (s *screen) interrupts(treeID string) {
 	s.p.t.Helper()
 	eventually(s.p.t, "a job is in the foreground", func() bool { return slices.ContainsFunc(processesOf(treeID), inForeground) })
 	all := len(processesOf(treeID))
+	defer func() {
+		for _, pid := range processesOf(treeID) {
+			if s.p.t.Failed() {
+				s.p.t.Log(signalState(pid))
+			}
+		}
+	}()
 	eventually(s.p.t, "the job in the foreground ends", func() bool {
 		s.types("\x03")
 		return pollFor(100*time.Millisecond, func() bool { return len(processesOf(treeID)) < all })
 	})
+}
+
+// signalState describes a process for the case that a signal has not ended it.
+func signalState(pid int) string {
+	line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	text := strings.TrimSpace(string(line))
+	for line := range strings.Lines(string(status)) {
+		if strings.HasPrefix(line, "Sig") || strings.HasPrefix(line, "ShdPnd") {
+			text += " " + strings.Join(strings.Fields(line), "")
+		}
+	}
+	return text
 }
 
 // inForeground reports whether a process is a sleep in the foreground process group of its
