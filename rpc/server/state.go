@@ -59,8 +59,8 @@ type connStatus struct {
 	subscriptions map[string]*subscription // by session id
 	ready         []*subscription          // with output, scheduled round-robin
 
-	wakeOutbox bool // tells update to put a token into state.wake
-	signalRoom bool // tells update to broadcast state.room
+	wakeOutbox bool // update puts a token into state.wake
+	signalRoom bool // update broadcasts state.room
 }
 
 // update is the one way to change the state. f runs under the lock and must not block. If f has set

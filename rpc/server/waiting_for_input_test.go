@@ -15,7 +15,7 @@ func TestWaitingForInput(t *testing.T) {
 	s := serve(t)
 	p := s.dial(t)
 	waiting := func(in rpc.InputState) bool { return in.WaitingForInput != nil && *in.WaitingForInput }
-	told := func(id string) (rpc.InputState, rpc.InputState) {
+	states := func(id string) (rpc.InputState, rpc.InputState) {
 		t.Helper()
 		var st rpc.StatusResult
 		var rd rpc.ReadResult
@@ -31,7 +31,7 @@ func TestWaitingForInput(t *testing.T) {
 	until := func(what, id string, want bool, echo string) {
 		t.Helper()
 		eventually(t, what, func() bool {
-			a, b := told(id)
+			a, b := states(id)
 			return waiting(a) == want && waiting(b) == want && echoOf(a) == echo && echoOf(b) == echo
 		})
 	}
@@ -49,7 +49,7 @@ func TestWaitingForInput(t *testing.T) {
 	asleep := p.start(object{"command": "echo begin; exec sleep 1000", "stdin": "pipe"})
 	p.event("process.output", asleep)
 	for range 10 {
-		if a, b := told(asleep); waiting(a) || waiting(b) {
+		if a, b := states(asleep); waiting(a) || waiting(b) {
 			t.Fatal("a sleep waits for input")
 		}
 	}

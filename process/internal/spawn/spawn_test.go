@@ -89,7 +89,8 @@ func TestFailureAtGate(t *testing.T) {
 	failure := errors.New("failure")
 	eachGate(t, func(t *testing.T, step bool) {
 		out, status, err := start(t, step, "echo executed", "", &Setup{Enter: func(int) error { return failure }})
-		if out != "" || !status.Signaled() || err != failure {
+		exited := step && status.ExitStatus() == 1 // it may exit without an order before it is killed
+		if out != "" || !status.Signaled() && !exited || err != failure {
 			t.Errorf("output %q, status %#x, %v", out, status, err)
 		}
 	})

@@ -28,7 +28,7 @@ var ErrNoStep = errors.New("process: Step was not called")
 // byte when it waits for the order, and an encoded Error if it fails.
 const stepName = "runnel-step"
 
-// order tells the step to go on: flags, the umask in two bytes, the nice value.
+// order makes the step execute the program: flags, the umask in two bytes, the nice value.
 type order [4]byte
 
 const (
@@ -58,8 +58,8 @@ func (s *Setup) order() (o order) {
 	return o
 }
 
-// obey carries the order out in the step.
-func (o *order) obey() syscall.Errno {
+// apply sets the attributes of the order in this process, the step.
+func (o *order) apply() syscall.Errno {
 	if o[0]&keepFiles != 0 { // after a Setrlimit, syscall.Exec does not restore the soft limit from the start of the step
 		var limit syscall.Rlimit
 		if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) == nil {
@@ -104,7 +104,7 @@ func RunStep() {
 	if n, _, _ := unix.RawSyscall(unix.SYS_READ, uintptr(orderFD), uintptr(unsafe.Pointer(&o)), uintptr(len(o))); n != uintptr(len(o)) {
 		os.Exit(1)
 	}
-	if errno := o.obey(); errno != 0 {
+	if errno := o.apply(); errno != 0 {
 		failStep(statusFD, SetNice, errno)
 	}
 	if dir := os.Args[2]; dir != "" {
