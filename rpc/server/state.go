@@ -36,6 +36,7 @@ type state struct {
 func newState() *state {
 	s := &state{wake: make(chan struct{}, 1)}
 	s.room.L = &s.mu
+	s.status.phase = phaseOpen
 	s.status.inFlight = make(map[string]*request)
 	s.status.subscriptions = make(map[string]*subscription)
 	return s
