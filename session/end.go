@@ -423,7 +423,7 @@ func (s *Session) sweep(p tree) process.SweepResult {
 	return p.Sweep(ctx, grace)
 }
 
-// complete makes the record, which is the last event of the log, and releases the slot.
+// complete releases the slot and makes the record, which is the last event of the log.
 func (s *Session) complete(exit process.Exit, swept process.SweepResult, took time.Duration) {
 	s.reg.reportSurvivors(s, &swept)
 	s.reg.retain(s) // before the record, so that a client that has it finds the slot free

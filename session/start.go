@@ -53,8 +53,8 @@ func (s *Session) Start() error {
 // Begin begins to start the process. It must be called at most once, and does not wait for a file
 // system. Ready is closed when the command runs or the start has failed. In the latter case
 // View.Failure is ErrCanceled or ErrShuttingDown if an end was requested before the command ran,
-// else an error of [process.Attempt.Start]. The session's slot is released when the start has
-// returned.
+// else an error of [process.Attempt.Start]. If the start fails, the session's slot is released
+// when Attempt.Start has returned.
 func (s *Session) Begin() {
 	ctx, cancel := context.WithCancel(context.Background())
 	attempt := s.reg.o.Host.Attempt(s.spec.Program)

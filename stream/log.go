@@ -169,7 +169,8 @@ func NewLog(o LogOptions) *Log {
 	return l
 }
 
-// Append appends output. It waits while the slowest blocking cursor is a whole bound behind.
+// Append appends output. It waits while the slowest blocking cursor is a whole bound behind, while
+// output is delayed (DelayOutput), and for its share of the budget.
 func (l *Log) Append(p Piece) {
 	if l.budget.Exceeded() {
 		l.budget.reclaim()

@@ -45,7 +45,8 @@ func (st *connStatus) queue(f []byte) bool {
 	return true
 }
 
-// takeControl moves the control queue to buf, or as much of it as one write should have.
+// takeControl moves the control queue to buf, or as many frames of it as make buf about
+// rpc.MaxOutputBytes long.
 func (st *connStatus) takeControl(buf []byte) []byte {
 	buf, st.pong = append(buf, st.pong...), nil
 	n := 0

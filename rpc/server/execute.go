@@ -7,8 +7,8 @@ import (
 	"github.com/runnel-rpc/runnel/session"
 )
 
-// execute starts a session and attaches the connection to it. Unless a file system blocks the
-// start, it has ended before the next request of the connection begins.
+// execute starts a session and attaches the connection to it. Unless a file system blocks this or
+// an earlier start of the connection, the start has ended before the next request begins.
 func execute(r *request, p *rpc.ExecuteParams) answer {
 	spec, bad := r.conn.server.o.Defaults.spec(r.conn.principal, p)
 	if bad != nil {

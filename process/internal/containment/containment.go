@@ -74,7 +74,8 @@ type Tree interface {
 	// Pause stops every member. If one may not be signaled, it stops none, and the error is a
 	// *leader.NotPermittedError.
 	Pause() error
-	// Resume continues the members that Pause has stopped.
+	// Resume continues the members that Pause has stopped. A process group continues all of its
+	// members.
 	Resume() error
 	// Terminate sends sig to every member, and continues stopped ones so that they act on it.
 	Terminate(sig syscall.Signal) error

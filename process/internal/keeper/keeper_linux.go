@@ -33,8 +33,8 @@ const (
 	maxPipe = 1 << 20
 )
 
-// Keeper starts keepers, one after the other. A keeper reads from a pipe of which only this process
-// has the write end. The zero value starts none. Methods may be called from any goroutine.
+// Keeper starts keepers, one after the other. A keeper reads from a pipe of which this process has
+// the write end, and each of its children until the exec. The zero value starts none. Methods may be called from any goroutine.
 type Keeper struct {
 	config *Config
 	table  *mark.Table
