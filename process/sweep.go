@@ -9,6 +9,9 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/memberwise"
 )
 
+// KillWait is how long a process may take to end after SIGKILL. Then it is a survivor.
+const KillWait = memberwise.KillWait
+
 // SweepResult is what Sweep has found and done.
 type SweepResult struct {
 	Found      bool  // a process was alive, or may have been
@@ -34,7 +37,7 @@ func sweep(ctx context.Context, tree containment.Tree, grace time.Duration, stop
 	}
 	if alive || err != nil {
 		r.Escalated = true
-		alive, err = awaitEnd(context.Background(), tree, memberwise.KillWait, syscall.SIGKILL)
+		alive, err = awaitEnd(context.Background(), tree, KillWait, syscall.SIGKILL)
 	}
 	if alive || err != nil {
 		r.Survivors, err = tree.Members()

@@ -46,14 +46,9 @@ import (
 // the signal. If the grace passes: graceExpired. When the command exits: supervise → afterExit →
 // noteExit → drain → sweep → complete, which makes the record.
 
-const (
-	// drainGrace is how long pipes that descendants have open are read after the command's exit.
-	// Time in which the log is blocked by a client does not count if the command has exited by
-	// itself.
-	drainGrace = 250 * time.Millisecond
-	// killWait is how long after SIGKILL the supervisor waits for the exit of the command.
-	killWait = 2 * time.Second
-)
+// drainGrace is how long pipes that descendants have open are read after the command's exit. Time
+// in which the log is blocked by a client does not count if the command has exited by itself.
+const drainGrace = 250 * time.Millisecond
 
 // endPhase is how far the end of a session has got. A later phase has a larger number.
 type endPhase uint8
@@ -291,7 +286,7 @@ func (s *Session) graceExpired() {
 	killed := p.Kill() == nil
 	s.update(func(st *sessionStatus) {
 		st.end.escalated = st.end.escalated || killed
-		st.end.timer = time.AfterFunc(killWait, p.Abandon)
+		st.end.timer = time.AfterFunc(process.KillWait, p.Abandon)
 	})
 }
 

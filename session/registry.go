@@ -17,7 +17,7 @@ import (
 )
 
 // Options bound a registry. The zero value of each field means the default that is given with it.
-// Where a negative number has a meaning, it is the one given too.
+// A negative value has a meaning only if the field names one.
 type Options struct {
 	// MaxSessions is how many sessions may run at once; 0 is 100.
 	MaxSessions int
@@ -138,8 +138,8 @@ func (r *Registry) Find(owner, id string) (*Session, error) {
 // List returns the owner's sessions whose start has begun, newest first.
 func (r *Registry) List(owner string) []*Session { return r.ListBefore(owner, 0, math.MaxInt) }
 
-// listBatch is how many sessions are listed at once with the registry's lock held.
-const listBatch = 256
+// ListBatch is how many sessions are listed at once with the registry's lock held.
+const ListBatch = 256
 
 // ListBefore returns at most n of the owner's sessions whose start has begun and whose Created is
 // less than created, newest first; 0 is no limit. Its time depends on how many sessions it
@@ -147,7 +147,7 @@ const listBatch = 256
 func (r *Registry) ListBefore(owner string, created int64, n int) (list []*Session) {
 	for len(list) < n {
 		r.mu.Lock()
-		batch := r.index.before(owner, created, min(listBatch, n-len(list)))
+		batch := r.index.before(owner, created, min(ListBatch, n-len(list)))
 		r.mu.Unlock()
 		if len(batch) == 0 {
 			break

@@ -196,9 +196,7 @@ func (st *sessionStatus) endRequestedError() error {
 // Discard fails a session for which Begin was not called, and releases its slot. Otherwise it has
 // no effect.
 func (s *Session) Discard() {
-	begun := false
-	s.update(func(st *sessionStatus) { begun = !st.start.begun.IsZero() })
-	if !begun {
+	if !s.begun() {
 		s.fail(errDiscarded, true)
 	}
 }

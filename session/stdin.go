@@ -2,6 +2,7 @@ package session
 
 import (
 	"os"
+	"slices"
 	"sync"
 
 	"github.com/runnel-rpc/runnel/process"
@@ -67,22 +68,21 @@ func (s *Session) Withdraw(w *Write) bool {
 	q := &s.stdin
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for i, x := range q.waiting {
-		if x == w {
-			q.waiting = append(q.waiting[:i], q.waiting[i+1:]...)
-			q.admit()
-			return true
-		}
+	i := slices.Index(q.waiting, w)
+	if i < 0 {
+		return false
 	}
-	return false
+	q.waiting = slices.Delete(q.waiting, i, i+1)
+	q.admit()
+	return true
 }
 
 func (s *Session) openStdin(p *process.Process) {
+	var eofKey func() ([]byte, error)
 	if s.spec.Program.Terminal != nil {
-		s.stdin.open(p.Stdin(), p.EOFKey, s.streamTimeout.Touch)
-	} else {
-		s.stdin.open(p.Stdin(), nil, s.streamTimeout.Touch)
+		eofKey = p.EOFKey
 	}
+	s.stdin.open(p.Stdin(), eofKey, s.streamTimeout.Touch)
 }
 
 // open connects the queue to the file; with a nil file nothing is accepted. For a terminal, eofKey

@@ -140,7 +140,7 @@ type LogOptions struct {
 	Bound int64
 	// Budget is shared with other logs; nil is no budget.
 	Budget *Budget
-	// Keep is how many of the newest bytes of each kind of output are kept for [Log.Tail], even if
+	// Keep is how many of the newest bytes of each kind of output are kept for [Log.Capture], even if
 	// output of another kind has evicted them from the log.
 	Keep int64
 	// KeepHead is how many of the oldest bytes of each kind of output are kept for [Log.Capture].
@@ -412,7 +412,7 @@ func (l *Log) Evict() (done bool) {
 	return true
 }
 
-// releaseCaptured releases what is kept for Tail and Capture besides the entries.
+// releaseCaptured releases what is kept for Capture besides the entries.
 func (l *Log) releaseCaptured() {
 	if l.tails != nil {
 		for kind := range l.tails {

@@ -88,8 +88,7 @@ func (c *runClient) close() {
 // stdout that is not read.
 func (c *runClient) abandon(session string) {
 	if c.server != nil {
-		c.server.registry.Kill()
-		c.server.registry.Shutdown(context.Background())
+		c.server.killSessions()
 		_ = closeHost(c.server.host, c.server.log)
 		return
 	}
@@ -101,8 +100,7 @@ func (c *runClient) abandon(session string) {
 }
 
 func (c *runClient) stopServer() {
-	c.server.registry.Kill()
-	c.server.registry.Shutdown(context.Background())
+	c.server.killSessions()
 	c.server.server.Shutdown()
 	<-c.served
 	_ = closeHost(c.server.host, c.server.log)

@@ -149,3 +149,9 @@ func (s *service) shutdown(again context.Context) {
 	}
 	s.log.Info().Msg("shut down")
 }
+
+// killSessions ends all sessions without a grace, and waits for them.
+func (s *service) killSessions() {
+	s.registry.Kill()
+	s.registry.Shutdown(context.Background())
+}

@@ -7,9 +7,6 @@ import (
 	"github.com/runnel-rpc/runnel/session"
 )
 
-// listBatch is how many sessions list gets from the registry at a time.
-const listBatch = 256
-
 // list replies with a page of the principal's sessions. next is the Created of the last session of
 // a page, so a page does not depend on the sessions of another one, and the server keeps no state.
 func list(r *request, p *rpc.ListParams) answer {
@@ -37,7 +34,7 @@ func listBefore(next string) (before int64, err *rpc.Error) {
 func (c *conn) page(p *rpc.ListParams, before int64) []byte {
 	pg := listPage{text: []byte(`{"sessions":[`), params: p}
 	for !pg.full {
-		batch := c.server.sessions.ListBefore(c.principal, before, listBatch)
+		batch := c.server.sessions.ListBefore(c.principal, before, session.ListBatch)
 		if len(batch) == 0 {
 			break
 		}
