@@ -70,11 +70,11 @@ func (a *Attempt) MayWait() bool { return !a.cannotBlock.Load() }
 // that call. Other calls of Start are not blocked meanwhile.
 func (a *Attempt) Start(ctx context.Context) (*Process, error) {
 	spec := &a.spec
-	if err := spec.check(); err != nil {
-		return nil, err
-	}
 	var err error
 	if !a.prepared {
+		if err := spec.check(); err != nil {
+			return nil, err
+		}
 		a.pinned, err = a.host.pinned.Pin(ctx, &a.program, func(path string) { a.path.Store(&path) })
 	}
 	defer a.pinned.Close()

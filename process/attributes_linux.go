@@ -34,11 +34,15 @@ func (a *Attributes) differ() bool { return a.Umask != nil || a.Nice != nil || l
 // changed returns the attributes that differ from those that a command inherits, so that a command
 // without any needs no start gate.
 func (a Attributes) changed(l Limits) (c Attributes) {
-	if own, err := procfs.OwnUmask(); a.Umask != nil && (err != nil || *a.Umask != own) {
-		c.Umask = a.Umask
+	if a.Umask != nil {
+		if own, err := procfs.OwnUmask(); err != nil || *a.Umask != own {
+			c.Umask = a.Umask
+		}
 	}
-	if own, err := spawn.OwnNice(); a.Nice != nil && (err != nil || *a.Nice != own) {
-		c.Nice = a.Nice
+	if a.Nice != nil {
+		if own, err := spawn.OwnNice(); err != nil || *a.Nice != own {
+			c.Nice = a.Nice
+		}
 	}
 	for name, value := range a.Soft {
 		if _, bounded := l[Limit(name)]; !bounded && spawn.Inherits(numberOf[name], value) {

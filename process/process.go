@@ -95,6 +95,13 @@ func (p *Process) Stderr() *Pipe { return p.stderr }
 // terminal is lost.
 func (p *Process) Stdin() *os.File { return p.stdin }
 
+// noteSignal records that the leader is sent SIGKILL, which is then not that of a limit.
+func (p *Process) noteSignal(sig syscall.Signal) {
+	if sig == syscall.SIGKILL {
+		p.killed.Store(true)
+	}
+}
+
 // Signal sends sig to every process of the tree, also after the leader has exited. Errors:
 // os.ErrProcessDone once the leader is reaped, EPERM if no process may be signaled (all have
 // changed their user), EINVAL for an invalid number. Signal 0 sends nothing and returns the same
@@ -103,9 +110,7 @@ func (p *Process) Signal(sig syscall.Signal) error {
 	if p.leader.Reaped() {
 		return os.ErrProcessDone
 	}
-	if sig == syscall.SIGKILL {
-		p.killed.Store(true)
-	}
+	p.noteSignal(sig)
 	return p.tree.Signal(sig)
 }
 
@@ -115,18 +120,14 @@ func (p *Process) Deliver(sig syscall.Signal) (denied []int, err error) {
 	if p.leader.Reaped() {
 		return nil, os.ErrProcessDone
 	}
-	if sig == syscall.SIGKILL {
-		p.killed.Store(true)
-	}
+	p.noteSignal(sig)
 	return p.tree.Deliver(sig)
 }
 
 // SignalLeader sends sig to the leader alone. Errors: os.ErrProcessDone once it has exited,
 // *NotPermittedError.
 func (p *Process) SignalLeader(sig syscall.Signal) error {
-	if sig == syscall.SIGKILL {
-		p.killed.Store(true)
-	}
+	p.noteSignal(sig)
 	return p.tree.SignalLeader(sig)
 }
 

@@ -117,8 +117,11 @@ func (s *subtree) moveInto(dir string) error {
 
 // limitTogether limits the processes of all trees together, if this process is limited itself.
 func (s *subtree) limitTogether(reserve int) {
+	if !s.Moved || !s.controls("pids") || reserve <= 0 {
+		return
+	}
 	most, limited := processesAllowed(s.Own)
-	if !s.Moved || !s.controls("pids") || !limited || reserve <= 0 {
+	if !limited {
 		return
 	}
 	if s.most = max(1, most-int64(reserve)); s.makeLimited() == nil {

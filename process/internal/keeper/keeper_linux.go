@@ -34,7 +34,8 @@ const (
 )
 
 // Keeper starts keepers, one after the other. A keeper reads from a pipe of which this process has
-// the write end, and each of its children until the exec. The zero value starts none. Methods may be called from any goroutine.
+// the write end, and each of its children until the exec. The zero value starts none. Methods may
+// be called from any goroutine.
 type Keeper struct {
 	config *Config
 	table  *mark.Table
