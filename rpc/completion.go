@@ -24,7 +24,8 @@ const (
 const StatusRunning = "running"
 
 // Completion is the completion record. Exactly one of `exit_code` and `signal` is not null, as the
-// kernel reported it; both are null, and `reason` is `lost`, if the server could not determine it.
+// kernel reported it. If the server could not determine it, both are null, and `reason` is `lost`
+// unless the server was ending the session.
 type Completion struct {
 	// The session.
 	SessionID string `json:"session_id"`

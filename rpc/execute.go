@@ -87,7 +87,8 @@ type ExecuteParams struct {
 	// What is done if this connection falls behind by more than the replay window: `block` makes
 	// the process wait, `drop` loses the oldest output, which a `process.gap` reports.
 	SlowClient string `json:"slow_client,omitempty" enum:"block,drop" default:"block"`
-	// The most bytes of output that are sent to this connection and not acknowledged by `ack`. It
+	// The most positions of the log (bytes of output, and 1 for each state event) that are sent to
+	// this connection and not acknowledged by `ack`. It
 	// has no effect with `stream:false`. By default only the socket limits them.
 	Window *int64 `json:"window,omitempty" min:"1"`
 	// What is done when the last attached connection closes: `kill` ends the tree, `keep` lets it

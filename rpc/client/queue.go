@@ -77,12 +77,12 @@ func (q *receiveQueue) queued() (n int64) {
 	return n
 }
 
-// output is called by the goroutine that reads. It copies o and raw, which are valid until it
-// returns.
+// output is called by the goroutine that reads. It copies o, which is valid until it returns, and
+// keeps raw, which is a copy already.
 func (q *receiveQueue) output(o *Output, raw []byte) {
 	c := *o
 	c.Data = slices.Clone(o.Data)
-	q.add(&item{seq: o.Seq, out: &c, rest: c.Data, raw: slices.Clone(raw)})
+	q.add(&item{seq: o.Seq, out: &c, rest: c.Data, raw: raw})
 }
 
 func (q *receiveQueue) event(method string, params, raw []byte, seq int64) {

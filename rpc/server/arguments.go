@@ -53,12 +53,3 @@ func checkVariable(field, name, value string) *rpc.Error {
 	}
 	return nil
 }
-
-// variableField returns the path of a variable in params, with its name shortened for an error.
-func variableField(name string) string {
-	const most = 128
-	if len(name) > most {
-		name = strings.ToValidUTF8(name[:most], "") + "…"
-	}
-	return "env." + name
-}

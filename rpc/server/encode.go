@@ -55,18 +55,15 @@ func (e *encoder) appendOutput(b []byte, it *stream.Item) []byte {
 	b = append(b, `,"type":"`...)
 	b = append(b, streamNames[it.Kind]...)
 	b = append(b, `","data":"`...)
-	replaced := 0
-	base := e.encoding == rpc.EncodingBase64
-	if !base && !utf8.Valid(it.Data) {
-		base = e.encoding == rpc.EncodingAuto
-		if !base {
-			b, replaced = wire.AppendReplaced(b, it.Data)
-		}
-	} else if !base {
-		b = wire.AppendText(b, it.Data)
-	}
-	if base {
+	replaced, base := 0, false
+	switch {
+	case e.encoding == rpc.EncodingBase64, e.encoding == rpc.EncodingAuto && !utf8.Valid(it.Data):
+		base = true
 		b = base64.StdEncoding.AppendEncode(b, it.Data)
+	case e.encoding == rpc.EncodingAuto: // it is UTF-8
+		b = wire.AppendText(b, it.Data)
+	default:
+		b, replaced = wire.AppendReplaced(b, it.Data)
 	}
 	b = append(b, '"')
 	if base {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/wire"
 )
 
 // setDirectory makes the server's working directory the PWD of Environ. os.Getwd prefers the
@@ -44,7 +45,7 @@ func (d *Defaults) environ(change map[string]*string, cwd string) ([]string, *rp
 		if value == nil {
 			continue
 		}
-		if err := checkVariable(variableField(name), name, *value); err != nil {
+		if err := checkVariable("env."+wire.Clip(name, 128), name, *value); err != nil {
 			return nil, err
 		}
 		env = append(env, name+"="+*value)

@@ -53,10 +53,8 @@ func legacyExitCode(s syscall.Signal) *int {
 // legacyCancel replies before it cancels, so that the reply is ahead of process.canceled, for which
 // clients wait after it. In a batch the order is the other way round.
 func legacyCancel(r *request, s *session.Session, grace rpc.Seconds, by syscall.Signal) answer {
-	select {
-	case <-s.Done():
+	if isDone(s.Done()) {
 		return controlCancel(r, s, grace, by) // reply with the status of the record
-	default:
 	}
 	r.after = func() { cancelSession(s, grace, by) }
 	return result(rpc.ControlResult{Status: rpc.StatusCanceled, SessionID: s.ID()}, nil)

@@ -29,10 +29,8 @@ func newLibraryConn(o *outbox, idle time.Duration) *libraryConn {
 }
 
 func (c *libraryConn) Read(b []byte) (int, error) {
-	select {
-	case <-c.closed:
+	if isDone(c.closed) {
 		return 0, net.ErrClosed
-	default:
 	}
 	return c.peer.read(b)
 }

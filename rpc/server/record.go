@@ -33,21 +33,18 @@ func completion(id string, r *session.Record) rpc.Completion {
 		ExecutionTime:     r.ExecutionTime.Seconds(),
 		Output:            counts(r.Counts),
 	}
-	switch {
-	case !r.Exit.Known:
-		if r.Cause == session.Exited {
+	if r.Cause == session.Exited {
+		switch {
+		case r.Exit.Limit != "":
+			c.Reason, c.Limit = rpc.ReasonLimit, string(r.Exit.Limit)
+		case !r.Exit.Known:
 			c.Reason = rpc.ReasonLost
-		}
-	case r.Exit.Signal != 0:
-		if r.Cause == session.Exited {
+		case r.Exit.Signal != 0:
 			c.Reason = rpc.ReasonSignaled
 		}
 	}
 	how := exitStatus(r.Exit.Code, r.Exit.Signal, r.Exit.Known)
 	c.ExitCode, c.Signal = how.ExitCode, how.Signal
-	if r.Cause == session.Exited && r.Exit.Limit != "" {
-		c.Reason, c.Limit = rpc.ReasonLimit, string(r.Exit.Limit)
-	}
 	if r.Exit.Known {
 		c.Usage = usage(r)
 	}

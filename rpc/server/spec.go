@@ -86,13 +86,21 @@ func (d *Defaults) program(p *rpc.ExecuteParams) (spec process.Spec, err *rpc.Er
 	return spec, nil
 }
 
+// mayCapture checks a param that is the number of bytes to capture.
+func (d *Defaults) mayCapture(field string, n *int64) *rpc.Error {
+	if captureBytes(n, 0) > d.replayBytes {
+		return rpc.InvalidParams(field, "%s must be at most %d", field, d.replayBytes)
+	}
+	return nil
+}
+
 // checkCapture checks the params for the output in the result of an execute.
 func (d *Defaults) checkCapture(p *rpc.ExecuteParams) *rpc.Error {
-	if captureBytes(p.CaptureBytes, 0) > d.replayBytes {
-		return rpc.InvalidParams("capture_bytes", "capture_bytes must be at most %d", d.replayBytes)
+	if err := d.mayCapture("capture_bytes", p.CaptureBytes); err != nil {
+		return err
 	}
-	if captureBytes(p.CaptureHeadBytes, 0) > d.replayBytes {
-		return rpc.InvalidParams("capture_head_bytes", "capture_head_bytes must be at most %d", d.replayBytes)
+	if err := d.mayCapture("capture_head_bytes", p.CaptureHeadBytes); err != nil {
+		return err
 	}
 	if p.WaitTimeout.Set && !p.Wait {
 		return rpc.InvalidParams("wait_timeout", "wait_timeout is for an execute with wait")

@@ -78,12 +78,8 @@ func (c *conn) subscribe(s *session.Session, o attachOptions) (sub *subscription
 		sub.att.Disconnect()
 		return sub, true
 	}
-	select {
-	case <-s.Done():
-		if s.View().Failure != nil { // the start failed before Attach: there are no events
-			c.finishSubscription(sub)
-		}
-	default:
+	if isDone(s.Done()) && s.View().Failure != nil { // the start failed before Attach: there are no events
+		c.finishSubscription(sub)
 	}
 	return sub, true
 }

@@ -9,8 +9,8 @@ import (
 
 // wait replies with the completion record of a session.
 func wait(r *request, p *rpc.WaitParams) answer {
-	if limit := r.conn.server.o.Defaults.replayBytes; p.CaptureBytes != nil && *p.CaptureBytes > limit {
-		return result(nil, rpc.InvalidParams("capture_bytes", "capture_bytes must be at most %d", limit))
+	if bad := r.conn.server.o.Defaults.mayCapture("capture_bytes", p.CaptureBytes); bad != nil {
+		return result(nil, bad)
 	}
 	s, err := r.conn.find(p.SessionID)
 	if err != nil {
