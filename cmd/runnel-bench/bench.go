@@ -1,0 +1,97 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// program is a binary to measure.
+type program struct {
+	name string // in the table
+	path string
+}
+
+// bench is one run of this program.
+type bench struct {
+	ctx      context.Context // canceled by a signal
+	programs []program       // the one to measure, and that of -against
+	dir      string          // temporary files
+	quick    bool
+}
+
+// newBench builds the binary, unless one is given.
+func newBench(ctx context.Context, o *options) (*bench, error) {
+	dir, err := os.MkdirTemp("", "runnel-bench")
+	if err != nil {
+		return nil, err
+	}
+	b := &bench{ctx: ctx, dir: dir, quick: o.quick}
+	path := o.server
+	if path == "" {
+		path = filepath.Join(dir, "runnel")
+		err = build(ctx, path)
+	}
+	b.programs = append(b.programs, program{name: "result", path: path})
+	if o.against != "" {
+		b.programs = append(b.programs, program{name: "against", path: o.against})
+	}
+	for i := range b.programs {
+		if err == nil {
+			b.programs[i].path, err = filepath.Abs(b.programs[i].path)
+		}
+	}
+	if err != nil {
+		b.close()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *bench) close() { _ = os.RemoveAll(b.dir) }
+
+// build builds the program of this module as a release is built.
+func build(ctx context.Context, path string) error {
+	out, err := exec.CommandContext(ctx, "go", "build", "-o", path, "github.com/runnel-rpc/runnel/cmd/runnel").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("go build: %w: %s", err, out)
+	}
+	return nil
+}
+
+// rounds returns how often to repeat a measurement.
+func (b *bench) rounds(full, quick int) int {
+	if b.quick {
+		return quick
+	}
+	return full
+}
+
+// megabytes returns a number of bytes to stream.
+func (b *bench) megabytes(full, quick int) int {
+	return b.rounds(full, quick) << 20
+}
+
+// startAll starts a server of each program. The function that it returns stops them.
+func (b *bench) startAll(flags ...string) (all []*server, stop func() error, err error) {
+	stop = func() error {
+		var errs []error
+		for _, s := range all {
+			errs = append(errs, s.stop())
+		}
+		return errors.Join(errs...)
+	}
+	for _, p := range b.programs {
+		s, err := b.start(p, flags...)
+		if err != nil {
+			return nil, nil, errors.Join(err, stop())
+		}
+		all = append(all, s)
+	}
+	return all, stop, nil
+}

@@ -1,0 +1,99 @@
+//go:build linux
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// figure is a line of the table.
+type figure struct {
+	what   string
+	versus string    // what it is compared with; "" for nothing
+	values []float64 // of each program, in unit
+	unit   string    // "" for a ratio
+	detail string    // the values that the ratio was made of
+	goal   goal
+	// timing is set if the figure depends on the speed of the machine or its load. Only these are
+	// checked by -check, since others have tests.
+	timing bool
+}
+
+// goal is the target of a figure.
+type goal struct {
+	value   float64 // 0 if there is none
+	atLeast bool    // otherwise at most
+}
+
+func atLeast(v float64) goal { return goal{value: v, atLeast: true} }
+func atMost(v float64) goal  { return goal{value: v} }
+
+// met reports whether a value reaches the target, if it may miss it by a factor.
+func (g goal) met(v, factor float64) bool {
+	switch {
+	case g.value == 0:
+		return true
+	case g.atLeast:
+		return v >= g.value/factor
+	default:
+		return v <= g.value*factor
+	}
+}
+
+func (g goal) format(unit string) string {
+	switch {
+	case g.value == 0:
+		return ""
+	case g.atLeast:
+		return "at least " + format(g.value, unit)
+	default:
+		return "at most " + format(g.value, unit)
+	}
+}
+
+// format formats a value with three significant digits.
+func format(v float64, unit string) string {
+	text := ""
+	switch {
+	case v >= 100 || v == float64(int(v)):
+		text = fmt.Sprintf("%.0f", v)
+	case v >= 10:
+		text = fmt.Sprintf("%.1f", v)
+	case v >= 0.1 || v <= 0:
+		text = fmt.Sprintf("%.2f", v)
+	default:
+		text = fmt.Sprintf("%.2g", v)
+	}
+	if unit != "" {
+		text += " " + unit
+	}
+	return text
+}
+
+// checkFactor is how much a timing may miss its target in a check, which has to pass on a loaded
+// machine too.
+const checkFactor = 3
+
+// check returns an error that names each timing of the first program that misses its target by more
+// than checkFactor.
+func check(figures []figure) error {
+	var errs []error
+	for _, f := range figures {
+		if f.timing && !f.goal.met(f.values[0], checkFactor) {
+			errs = append(errs, fmt.Errorf("%s: %s misses the target, %s, by more than a factor of %d",
+				f.what, format(f.values[0], f.unit), f.goal.format(f.unit), checkFactor))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// join formats the values of all programs.
+func join(values []float64, verb string) string {
+	var texts []string
+	for _, v := range values {
+		texts = append(texts, fmt.Sprintf(verb, v))
+	}
+	return strings.Join(texts, ", ")
+}

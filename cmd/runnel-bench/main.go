@@ -1,0 +1,100 @@
+//go:build linux
+
+// Command runnel-bench measures the runnel program. It builds the binary, runs `runnel serve` as a
+// process of its own, measures it in turns with what bounds it on the same machine, and prints a
+// table. It is not part of a release.
+//
+// Its clients are in this process and in children of it, never in that of the server.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+func main() {
+	runRole()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stdout)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "runnel-bench:", err)
+		os.Exit(1)
+	}
+}
+
+// options are the flags.
+type options struct {
+	server  string
+	against string
+	only    string
+	quick   bool
+	check   bool
+}
+
+func parseOptions(args []string) (o options, err error) {
+	flags := flag.NewFlagSet("runnel-bench", flag.ContinueOnError)
+	flags.StringVar(&o.server, "server", "", "measure the binary at `PATH` instead of building one")
+	flags.StringVar(&o.against, "against", "", "also measure the binary at `PATH`, in turns with the first")
+	flags.StringVar(&o.only, "only", "", "run only these comma-separated measurements: "+strings.Join(names(), ", "))
+	flags.BoolVar(&o.quick, "quick", false, "run few rounds with little data")
+	flags.BoolVar(&o.check, "check", false, "fail if a figure that has a limit for tests exceeds it")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if flags.NArg() > 0 {
+		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	for _, name := range o.names() {
+		if !slices.Contains(names(), name) {
+			return o, fmt.Errorf("-only: there is no measurement %q", name)
+		}
+	}
+	return o, nil
+}
+
+// names returns the names of the measurements to run.
+func (o *options) names() []string {
+	if o.only == "" {
+		return names()
+	}
+	return strings.Split(o.only, ",")
+}
+
+// run measures what the arguments select, and writes the table to out as the figures are known.
+func run(ctx context.Context, args []string, out *os.File) error {
+	o, err := parseOptions(args)
+	if err != nil {
+		return err
+	}
+	b, err := newBench(ctx, &o)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	table := newTable(out, b.programs)
+	var figures []figure
+	for _, m := range measurements {
+		if !slices.Contains(o.names(), m.name) {
+			continue
+		}
+		r, err := m.run(b)
+		if err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
+		}
+		if err := table.add(r.figures); err != nil {
+			return err
+		}
+		figures = append(figures, r.figures...)
+	}
+	if o.check {
+		return check(figures)
+	}
+	return nil
+}
