@@ -15,7 +15,7 @@ type AttachOptions struct {
 }
 
 // Attachment attaches a connection to a session: it reads the log, and while it exists it keeps the
-// session alive. Its methods may be called concurrently, except Next with itself.
+// session alive. Its methods may be called concurrently, except Next and Release.
 type Attachment struct {
 	session    *Session
 	cursor     *stream.Cursor
@@ -35,6 +35,9 @@ func (s *Session) Attach(o AttachOptions) *Attachment {
 
 // Next returns the next item of the log: see [stream.Cursor.Next].
 func (a *Attachment) Next() (stream.Item, bool) { return a.cursor.Next() }
+
+// Release ends the use of the newest item's data: see [stream.Cursor.Release].
+func (a *Attachment) Release() { a.cursor.Release() }
 
 // Ack acknowledges output: see [stream.Cursor.Ack].
 func (a *Attachment) Ack(seq int64) { a.cursor.Ack(seq) }

@@ -3,6 +3,7 @@
 package session
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -219,6 +220,7 @@ func (f *follower) until(what string, ok func() bool) {
 	for !ok() {
 		it, more := f.Next()
 		if more {
+			it.Data = bytes.Clone(it.Data)
 			f.items = append(f.items, it)
 			continue
 		}

@@ -26,7 +26,7 @@ type CursorOptions struct {
 	Ready func()
 }
 
-// Cursor is a reader's position in a log. Next, NextUpTo and Pending must not be called
+// Cursor is a reader's position in a log. Next, NextUpTo, Release and Pending must not be called
 // concurrently with each other; the other methods may be called at any time.
 type Cursor struct {
 	log        *Log
@@ -34,6 +34,7 @@ type Cursor struct {
 	block      bool
 	eventsOnly bool
 	window     int64
+	lent       *segment // of the newest item; belongs to the goroutine that calls Next
 
 	// The log's lock protects the fields below.
 	at           position
@@ -50,7 +51,7 @@ type Cursor struct {
 type Item struct {
 	From, To  int64 // positions in the log
 	Kind      Kind
-	Data      []byte // output; must not be changed, stays valid
+	Data      []byte // output; must not be changed; valid until the cursor's next Next, NextUpTo or Release
 	Truncated bool
 	Dropped   int64
 	Event     any
@@ -81,7 +82,7 @@ func (l *Log) NewCursor(o CursorOptions) *Cursor {
 func (c *Cursor) seek(seq int64) {
 	l := c.log
 	if seq >= l.end.seq {
-		c.at, c.number = l.end, l.base+int64(max(len(l.entries)-1, 0)) // the newest entry may grow
+		c.at, c.number = l.end, l.base+int64(max(l.entries.len()-1, 0)) // the newest entry may grow
 		return
 	}
 	if seq < l.oldest.seq {
@@ -90,7 +91,7 @@ func (c *Cursor) seek(seq int64) {
 		return
 	}
 	i := l.find(seq)
-	e := &l.entries[i]
+	e := l.entries.at(i)
 	c.number, c.at = l.base+int64(i), e.at
 	if seq > e.at.seq {
 		c.at = e.inside(seq)
@@ -98,12 +99,14 @@ func (c *Cursor) seek(seq int64) {
 }
 
 // Next returns the next item, with at most MaxPiece bytes of output. If there is nothing to read or
-// the window is closed, it returns false, and Ready is called later.
+// the window is closed, it returns false, and Ready is called later. The data of the previous item
+// is invalid from then on.
 func (c *Cursor) Next() (Item, bool) { return c.NextUpTo(MaxPiece) }
 
 // NextUpTo is Next with at most n bytes of output, n > 0. Longer output is cut after a line if
 // possible, and never inside a character, so a single character may be longer than n.
 func (c *Cursor) NextUpTo(n int64) (Item, bool) {
+	c.Release()
 	c.log.mu.Lock()
 	defer c.log.mu.Unlock()
 	if !c.seekNext() {
@@ -117,6 +120,13 @@ func (c *Cursor) NextUpTo(n int64) (Item, bool) {
 		return Item{From: c.at.seq, To: c.at.seq, Kind: Event, Event: c.log.notes[c.notesRead-1].event}, true
 	}
 	return c.take(min(n, c.windowLeft())), true
+}
+
+// Release ends the use of the newest item's data, whose memory can then be used again. The next
+// call of Next or NextUpTo does the same.
+func (c *Cursor) Release() {
+	c.lent.release()
+	c.lent = nil
 }
 
 // Pending reports whether Next would return an item. If not, Ready is called later.
@@ -173,11 +183,11 @@ func (c *Cursor) seekNext() bool {
 		}
 		c.moveTo(l.oldest, l.base)
 	}
-	for c.number < l.base+int64(len(l.entries)) {
+	for c.number < l.base+int64(l.entries.len()) {
 		if c.atNote() {
 			return true
 		}
-		e := &l.entries[c.number-l.base]
+		e := l.entries.at(int(c.number - l.base))
 		if c.eventsOnly && e.kind != Event {
 			c.moveTo(e.end(), c.number)
 		} else if c.at.seq < e.end().seq {
@@ -203,11 +213,12 @@ func (c *Cursor) atNote() bool {
 // take returns the rest of the cursor's entry, at most n bytes of it, and moves the cursor after
 // it. The cursor stays on the newest entry, because that may grow.
 func (c *Cursor) take(n int64) Item {
-	e := &c.log.entries[c.number-c.log.base]
+	e := c.log.entries.at(int(c.number - c.log.base))
 	from, end, number := c.at.seq, e.end(), c.number
 	it := Item{From: from, To: end.seq, Kind: e.kind, Event: e.event, Truncated: e.truncated, Dropped: e.dropped}
 	if e.kind != Event {
 		it.Data = e.data[from-e.at.seq:]
+		c.lent = e.segment.retain()
 	}
 	switch {
 	case int64(len(it.Data)) > n:
@@ -235,7 +246,7 @@ func cutLength(b []byte, n int) int {
 
 // complete reports whether e, the cursor's entry, can no longer grow.
 func (c *Cursor) complete(e *entry) bool {
-	return e.sealed || c.number < c.log.base+int64(len(c.log.entries))-1
+	return e.sealed || c.number < c.log.base+int64(c.log.entries.len())-1
 }
 
 // atGap reports whether something that the cursor reads has been evicted. A cursor that skips
@@ -275,8 +286,8 @@ func (c *Cursor) Seq() int64 {
 	return c.at.seq
 }
 
-// Close removes the cursor from the log. Ready is not called after Close has returned. Closing
-// twice has no effect.
+// Close removes the cursor from the log. Ready is not called after Close has returned. Data that
+// Next has returned stays valid. Closing twice has no effect.
 func (c *Cursor) Close() {
 	l := c.log
 	l.mu.Lock()

@@ -31,11 +31,14 @@ const (
 	// maxEventRuns is how many runs of evicted events a log remembers, so that gaps are exact.
 	maxEventRuns = 16 << 10
 
-	// A segment has minSegment to maxSegment bytes. Output of more than maxShared bytes gets a
-	// segment of its own, so at most a quarter of a segment stays unused.
+	// Segments for small pieces have minSegment to maxSegment bytes. A piece of more than maxShared
+	// bytes gets a segment of its own, so at most a quarter of a segment stays unused.
 	minSegment = 512
 	maxSegment = 32 << 10
 	maxShared  = maxSegment / 4
+	// minAdopted is how many bytes a read has to have for the log to keep the buffer of the reader
+	// instead of a copy.
+	minAdopted = MaxPiece / 8 * 7
 )
 
 // Log keeps the newest output and state events of one process. A position in it (seq) counts the
@@ -59,16 +62,14 @@ type Log struct {
 	unblocked bool          // appends no longer wait
 	releasing bool          // release the budget when the last cursor is closed
 
-	entries  []entry
-	base     int64 // number of entries[0]; the first entry of the log has number 0
-	segment  []byte
-	used     int  // bytes used of the last shared segment
-	separate bool // the segment holds a single piece
-	end      position
-	oldest   position   // the beginning of entries[0]
-	evicted  []eventRun // of the evicted events, the newest runs
-	notes    []note
-	cursors  []*Cursor
+	entries entryRing
+	base    int64    // number of the oldest entry; the first entry of the log has number 0
+	segment *segment // for the next small pieces; nil at first
+	end     position
+	oldest  position   // the beginning of the oldest entry
+	evicted []eventRun // of the evicted events, the newest runs
+	notes   []note
+	cursors []*Cursor
 
 	tails        *[kinds]captureTail // output that was evicted; nil if LogOptions.Keep is 0
 	heads        *[kinds]captureHead // the first output; nil if LogOptions.KeepHead is 0
@@ -84,38 +85,6 @@ type position struct {
 	charge int64 // bytes of output, and entryOverhead for each entry
 }
 
-// entry is output of one kind, or one event. Its bytes do not change. While it is the newest entry,
-// bytes may be added to its end.
-type entry struct {
-	at        position // of its beginning
-	kind      Kind
-	truncated bool
-	sealed    bool // nothing may be added
-	dropped   int64
-	data      []byte
-	event     any
-}
-
-func (e *entry) size() int64 {
-	if e.kind == Event {
-		return 1
-	}
-	return int64(len(e.data))
-}
-
-func (e *entry) end() position {
-	p := position{e.at.seq + e.size(), e.at.events, e.at.charge + entryOverhead + int64(len(e.data))}
-	if e.kind == Event {
-		p.events++
-	}
-	return p
-}
-
-// inside returns the position of seq, which is inside the entry.
-func (e *entry) inside(seq int64) position {
-	return position{seq, e.at.events, e.at.charge + entryOverhead + seq - e.at.seq}
-}
-
 // Counts are sums over the life of a log, in bytes except TruncatedLines.
 type Counts struct {
 	Written        [kinds]int64 // what the process wrote, by kind, with what truncation dropped
@@ -127,11 +96,15 @@ type Counts struct {
 // Piece is output to append.
 type Piece struct {
 	Kind      Kind
-	Data      []byte // at most MaxPiece bytes, copied
+	Data      []byte // at most MaxPiece bytes, copied unless segment is set
 	Marker    string // appended to Data; not counted as written by the process
 	Truncated bool   // the line ends here, at its limit, with a marker
 	Sealed    bool   // nothing is joined to its end
 	Dropped   int64  // bytes that truncation dropped before Data
+
+	// segment, if not nil, contains Data, which is then not copied. Append takes over a reference
+	// to it. There is no marker then.
+	segment *segment
 }
 
 // LogOptions configure a log.
@@ -181,9 +154,11 @@ func (l *Log) Append(p Piece) {
 	l.count(p)
 	if len(p.Data)+len(p.Marker) > 0 {
 		if !l.join(p) {
+			data, s := l.store(p)
 			l.push(entry{
 				kind:      p.Kind,
-				data:      l.store(p.Data, p.Marker),
+				data:      data,
+				segment:   s,
 				truncated: p.Truncated,
 				sealed:    p.Sealed || p.Truncated || p.Dropped > 0,
 				dropped:   p.Dropped,
@@ -242,8 +217,8 @@ func (l *Log) Seal() {
 }
 
 func (l *Log) seal() {
-	if n := len(l.entries); n > 0 {
-		l.entries[n-1].sealed = true
+	if e := l.entries.newest(); e != nil {
+		e.sealed = true
 	}
 }
 
@@ -282,19 +257,19 @@ func (l *Log) Tail(kind Kind, n int64) (tail []byte, truncated bool) {
 // of their lines was truncated.
 func (l *Log) newest(kind Kind, n int64) (tail []byte, truncated bool) {
 	var have int64
-	from := len(l.entries)
+	from := l.entries.len()
 	for from > 0 && have < n {
 		from--
-		if l.entries[from].kind == kind {
-			have += int64(len(l.entries[from].data))
+		if e := l.entries.at(from); e.kind == kind {
+			have += int64(len(e.data))
 		}
 	}
 	if have < n && l.tails != nil {
 		old := &l.tails[kind]
 		tail, truncated = old.last(n-have), old.truncated
 	}
-	for _, e := range l.entries[from:] {
-		if e.kind == kind {
+	for i := from; i < l.entries.len(); i++ {
+		if e := l.entries.at(i); e.kind == kind {
 			tail = append(tail, e.data...)
 			truncated = truncated || e.truncated
 		}
@@ -322,18 +297,16 @@ func (l *Log) count(p Piece) {
 // join adds p to the newest entry, if that is unsealed output of the same kind at the end of the
 // segment.
 func (l *Log) join(p Piece) bool {
-	if len(l.entries) == 0 || p.Dropped > 0 {
-		return false
-	}
-	e := &l.entries[len(l.entries)-1]
+	e := l.entries.newest()
 	n := len(p.Data) + len(p.Marker)
-	if e.kind != p.Kind || e.sealed || len(e.data)+n > MaxPiece || len(l.segment)+n > cap(l.segment) {
+	if e == nil || p.segment != nil || p.Dropped > 0 || e.kind != p.Kind || e.sealed ||
+		e.segment != l.segment || len(e.data)+n > MaxPiece || !l.segment.room(n) {
 		return false
 	}
-	l.segment = append(append(l.segment, p.Data...), p.Marker...)
-	end := len(l.segment)
+	l.segment.append(p.Data, p.Marker)
+	end := len(l.segment.data)
 	begin := end - n - len(e.data)
-	e.data = l.segment[begin:end:end]
+	e.data = l.segment.data[begin:end:end]
 	e.truncated, e.sealed = p.Truncated, p.Sealed || p.Truncated
 	l.end.seq += int64(n)
 	l.end.charge += int64(n)
@@ -341,35 +314,30 @@ func (l *Log) join(p Piece) bool {
 	return true
 }
 
-// store copies data and marker into the segment, or a new one, and returns the copy. The bytes of a
-// segment are written once; cursors read them without the lock.
-func (l *Log) store(data []byte, marker string) []byte {
-	n := len(data) + len(marker)
-	if len(l.segment)+n > cap(l.segment) {
-		if !l.separate {
-			l.used = len(l.segment)
+// store returns the bytes of p and an entry's reference to the segment that contains them.
+func (l *Log) store(p Piece) ([]byte, *segment) {
+	if p.segment != nil {
+		return p.Data, p.segment
+	}
+	n := len(p.Data) + len(p.Marker)
+	if n > maxShared && !l.segment.room(n) {
+		s := newSegment(n)
+		return s.append(p.Data, p.Marker), s
+	}
+	if !l.segment.room(n) {
+		used := 0
+		if l.segment != nil {
+			used = len(l.segment.data)
 		}
-		l.separate = n > maxShared
-		// Grow uses all bytes of the size class of the allocator.
-		l.segment = slices.Grow([]byte(nil), l.segmentSize(n))
+		l.segment.release()
+		l.segment = newSegment(max(n, min(max(2*used, minSegment), maxSegment)))
 	}
-	begin := len(l.segment)
-	l.segment = append(append(l.segment, data...), marker...)
-	return l.segment[begin:len(l.segment):len(l.segment)]
-}
-
-// segmentSize returns the size of a new segment for n bytes: n if it is separate, else at least
-// twice what was used of the last shared one.
-func (l *Log) segmentSize(n int) int {
-	if n > maxShared {
-		return n
-	}
-	return max(n, min(max(2*l.used, minSegment), maxSegment))
+	return l.segment.append(p.Data, p.Marker), l.segment.retain()
 }
 
 func (l *Log) push(e entry) {
 	e.at = l.end
-	l.entries = append(l.entries, e)
+	l.entries.push(e)
 	l.end = e.end()
 	l.budget.add(l.end.charge - e.at.charge)
 }
@@ -383,8 +351,8 @@ func (l *Log) trim(more int64) {
 		return
 	}
 	needed := l.slowest()
-	for len(l.entries) > 0 && (more > 0 || len(l.entries) > 1) {
-		end := l.entries[0].end()
+	for n := l.entries.len(); n > 1 || n > 0 && more > 0; n = l.entries.len() {
+		end := l.entries.at(0).end()
 		kept := l.end.charge + more - end.charge
 		if kept < share || end.charge > needed && kept < l.bound+maxOverrun {
 			return
@@ -401,9 +369,11 @@ func (l *Log) Evict() (done bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.releaseCaptured()
+	l.segment.release()
+	l.segment = nil
 	needed := l.slowest()
-	for len(l.entries) > 1 {
-		end := l.entries[0].end()
+	for l.entries.len() > 1 {
+		end := l.entries.at(0).end()
 		if end.charge > needed {
 			return false
 		}
@@ -449,7 +419,7 @@ func (l *Log) releaseUnread() {
 
 // evictOldest evicts the oldest entry, which ends at end.
 func (l *Log) evictOldest(end position) {
-	e := &l.entries[0]
+	e := l.entries.at(0)
 	if e.kind != Event {
 		l.counts.Lost += max(0, end.seq-max(e.at.seq, l.furthestRead))
 		if l.tails != nil {
@@ -460,8 +430,8 @@ func (l *Log) evictOldest(end position) {
 	}
 	l.budget.add(l.oldest.charge - end.charge)
 	l.oldest = end
-	l.entries[0] = entry{}
-	l.entries = l.entries[1:]
+	e.segment.release()
+	l.entries.pop()
 	l.base++
 }
 
@@ -512,5 +482,5 @@ func (l *Log) wakeCursors(kind Kind) {
 
 // find returns the index of the entry that contains the byte or event after seq.
 func (l *Log) find(seq int64) int {
-	return sort.Search(len(l.entries), func(i int) bool { return l.entries[i].end().seq > seq })
+	return sort.Search(l.entries.len(), func(i int) bool { return l.entries.at(i).end().seq > seq })
 }

@@ -17,6 +17,7 @@ func event(l *Log, what string) int64 { return l.AppendEvent(func(int64, Counts)
 // take reads all items.
 func take(c *Cursor) (items []Item) {
 	for it, ok := c.Next(); ok; it, ok = c.Next() {
+		it.Data = bytes.Clone(it.Data)
 		items = append(items, it)
 	}
 	return items

@@ -26,6 +26,7 @@ type model struct {
 	oldest int64
 
 	cursors []*modelCursor
+	closed  []*modelCursor // that still have an item
 }
 
 type modelCursor struct {
@@ -34,6 +35,7 @@ type modelCursor struct {
 	late  bool // began before the oldest position, and has not moved
 	armed bool
 	calls int
+	held  Item // the newest item, until it is released
 }
 
 // FuzzLog runs a program on a log: each operation is a byte, followed by bytes for its arguments.
@@ -72,6 +74,11 @@ func FuzzLog(f *testing.F) {
 					p.Marker, p.Truncated = Marker, true
 				case 2:
 					p.Dropped = int64(next())
+				case 3, 4: // the buffer of a reader
+					if n > 0 {
+						p.segment = newSegment(n)
+						p.Data = p.segment.append(p.Data, "")
+					}
 				}
 				m.append(p)
 			case 6:
@@ -87,6 +94,7 @@ func FuzzLog(f *testing.F) {
 				if n := len(m.cursors); n > 0 {
 					i := next() % n
 					m.cursors[i].Close()
+					m.closed = append(m.closed, m.cursors[i])
 					m.cursors = append(m.cursors[:i], m.cursors[i+1:]...)
 				}
 			case 11:
@@ -96,15 +104,26 @@ func FuzzLog(f *testing.F) {
 					m.log.Unblock()
 					m.free = true
 				}
+			case 13:
+				if n := len(m.cursors); n > 0 && op&16 != 0 {
+					m.release(m.cursors[next()%n])
+				} else if n := len(m.closed); n > 0 {
+					m.release(m.closed[0])
+					m.closed = m.closed[1:]
+				}
 			default:
 				if n := len(m.cursors); n > 0 {
 					m.next(m.cursors[next()%n])
 				}
 			}
+			m.checkSegments()
 		}
 		for _, c := range m.cursors {
 			for m.next(c) {
 			}
+		}
+		for _, c := range m.closed {
+			m.checkHeld(c)
 		}
 		if d := cmp.Diff(m.counts, m.log.Counts()); d != "" {
 			t.Error(d)
@@ -139,8 +158,8 @@ func (m *model) append(p Piece) {
 			m.t.Fatalf("the log is full, and no blocking cursor has anything to read: end %+v", m.log.end)
 		}
 	}
-	m.log.Append(p)
 	m.data = append(append(m.data, p.Data...), p.Marker...)
+	m.log.Append(p)
 	m.kind = append(m.kind, bytes.Repeat([]byte{byte(p.Kind)}, len(m.data)-len(m.kind))...)
 	m.counts.Written[p.Kind] += int64(len(p.Data)) + p.Dropped
 	m.counts.Dropped += p.Dropped
@@ -174,11 +193,11 @@ func (m *model) grew(kind Kind) {
 	m.oldest = oldest
 
 	l := m.log
-	kept, first := l.end.charge-l.oldest.charge, l.entries[0].end().charge-l.oldest.charge
+	kept, first := l.end.charge-l.oldest.charge, l.entries.at(0).end().charge-l.oldest.charge
 	if oldest > 0 && kept < l.bound {
 		m.t.Fatalf("%d charged bytes kept of at least %d", kept, l.bound)
 	}
-	if len(l.entries) > 1 && kept-first >= l.bound && l.slowest() >= l.entries[0].end().charge {
+	if l.entries.len() > 1 && kept-first >= l.bound && l.slowest() >= l.entries.at(0).end().charge {
 		m.t.Fatalf("%d charged bytes kept, the first %d of them needed by no cursor", kept, first)
 	}
 	if kept > l.bound+maxOverrun+MaxPiece+entryOverhead {
@@ -202,9 +221,52 @@ func (m *model) attach(after int, block, eventsOnly bool) {
 	m.cursors = append(m.cursors, c)
 }
 
+// checkHeld checks that the item that c holds has not changed, whatever the log has evicted.
+func (m *model) checkHeld(c *modelCursor) {
+	if it := c.held; it.Data != nil && !bytes.Equal(it.Data, m.data[it.From:it.To]) {
+		m.t.Fatalf("the bytes of item %d to %d have changed", it.From, it.To)
+	}
+}
+
+// release ends the use of the item that c holds.
+func (m *model) release(c *modelCursor) {
+	m.checkHeld(c)
+	c.Release()
+	c.held = Item{}
+}
+
+// checkSegments compares the references of the segments with what refers to them.
+func (m *model) checkSegments() {
+	want := make(map[*segment]int32)
+	for i := range m.log.entries.len() {
+		if e := m.log.entries.at(i); e.segment != nil {
+			want[e.segment]++
+		}
+	}
+	for _, all := range [][]*modelCursor{m.cursors, m.closed} {
+		for _, c := range all {
+			if (c.lent != nil) != (c.held.Data != nil) {
+				m.t.Fatalf("a cursor with an item of %d bytes has the segment %p", len(c.held.Data), c.lent)
+			} else if c.lent != nil {
+				want[c.lent]++
+			}
+		}
+	}
+	if s := m.log.segment; s != nil {
+		want[s]++
+	}
+	for s, n := range want {
+		if got := s.refs.Load(); got != n {
+			m.t.Fatalf("a segment of %d bytes has %d references, want %d", cap(s.data), got, n)
+		}
+	}
+}
+
 // next reads an item with c, and reports whether c moved.
 func (m *model) next(c *modelCursor) bool {
+	m.checkHeld(c)
 	it, ok := c.Next()
+	c.held = it
 	to := c.Seq()
 	moved := to > c.at || ok
 	if !ok {
@@ -301,7 +363,12 @@ func TestLogUnderConcurrentUse(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(uint64(kind), 2))
 			for at := 0; at < each; {
 				n := min(1+rnd.IntN(1<<rnd.IntN(14)), each-at)
-				l.Append(Piece{Kind: kind, Data: written(kind, at, n), Sealed: rnd.IntN(4) == 0})
+				p := Piece{Kind: kind, Data: written(kind, at, n), Sealed: rnd.IntN(4) == 0}
+				if rnd.IntN(4) == 0 { // the buffer of a reader
+					p.segment = newSegment(n)
+					p.Data = p.segment.append(p.Data, "")
+				}
+				l.Append(p)
 				at += n
 				if rnd.IntN(8) == 0 {
 					event(l, "x")
@@ -335,10 +402,15 @@ func TestLogUnderConcurrentUse(t *testing.T) {
 		all.Go(func() {
 			for range 200 {
 				c := l.NewCursor(CursorOptions{Block: true, After: 1 << 60})
-				c.Next()
+				it, _ := c.Next()
+				data := bytes.Clone(it.Data)
 				l.Tail(Stdout, 1<<10)
 				l.Counts()
 				c.Close()
+				if !bytes.Equal(it.Data, data) {
+					t.Error("the bytes of an item have changed")
+				}
+				c.Release()
 			}
 		})
 	}

@@ -24,8 +24,6 @@ const (
 	maxRest = 1 << 20
 )
 
-var buffers = sync.Pool{New: func() any { return new([ReadSize]byte) }}
-
 // Source is the read end of a pipe. ReadReady waits for data, the end, or the read deadline, and
 // calls lend for a buffer only if there is data. TryRead does not wait. Both return io.EOF at the
 // end.
@@ -61,8 +59,9 @@ type Reader struct {
 	src Source
 	log *Log
 
-	buf         *[ReadSize]byte // from the pool, while it contains data
-	buffered    int             // bytes of buf that are not in the log yet: the partial line
+	buf         *segment // of ReadSize bytes, while it contains data
+	kept        bool     // the log keeps buf: what is in it must not be changed
+	buffered    int      // bytes of buf that are not in the log yet: the partial line
 	partialRune [utf8.UTFMax - 1]byte
 	partialLen  int  // bytes in partialRune: an incomplete character, while buf is nil
 	deadlineSet bool // the read deadline is that of the partial line
@@ -142,21 +141,39 @@ func (r *Reader) readRest() error {
 // lend returns the free part of the buffer, after the partial line.
 func (r *Reader) lend() []byte {
 	if r.buf == nil {
-		r.buf = buffers.Get().(*[ReadSize]byte)
-		r.buffered = copy(r.buf[:], r.partialRune[:r.partialLen])
+		r.buf = newSegment(ReadSize)
+		r.buffered = copy(r.bytes(ReadSize), r.partialRune[:r.partialLen])
 		r.partialLen = 0
 	}
-	return r.buf[r.buffered:]
+	return r.bytes(ReadSize)[r.buffered:]
 }
 
-// returnBuffer returns the buffer to the pool. It keeps an incomplete character.
+// bytes returns the first n bytes of the buffer.
+func (r *Reader) bytes(n int) []byte { return r.buf.data[:n] }
+
+// returnBuffer releases the buffer. It keeps an incomplete character.
 func (r *Reader) returnBuffer() {
 	if r.buf != nil {
-		r.partialLen = copy(r.partialRune[:], r.buf[:r.buffered])
+		r.partialLen = copy(r.partialRune[:], r.bytes(r.buffered))
 		r.buffered = 0
-		buffers.Put(r.buf)
-		r.buf = nil
+		r.buf.release()
+		r.buf, r.kept = nil, false
 	}
+}
+
+// retain moves rest, the end of what is buffered, to the beginning of the buffer. If the log keeps
+// the buffer, it is moved to another one.
+func (r *Reader) retain(rest []byte) {
+	if !r.kept {
+		r.buffered = copy(r.bytes(ReadSize), rest)
+		return
+	}
+	old := r.buf
+	r.buf, r.kept, r.buffered = nil, false, 0
+	if len(rest) > 0 {
+		r.buffered = copy(r.lend(), rest)
+	}
+	old.release()
 }
 
 // process handles n bytes that were read after the partial line.
@@ -170,10 +187,10 @@ func (r *Reader) process(n int) {
 		r.flush()
 		return
 	}
-	b := r.buf[:r.buffered]
+	b := r.bytes(r.buffered)
 	rest := r.appendLines(b, begin)
 	whole := len(rest) < len(b)
-	r.buffered = copy(r.buf[:], rest)
+	r.retain(rest)
 	switch {
 	case r.buffered == 0:
 		r.deadlineSet = false // it may still expire, when there is nothing to flush
@@ -283,11 +300,11 @@ func (r *Reader) flush() {
 	}
 	n := r.buffered
 	if !r.o.Bytes {
-		n -= incompleteCharacter(r.buf[:r.buffered])
+		n -= incompleteCharacter(r.bytes(r.buffered))
 	}
-	r.append(Piece{Data: r.buf[:n]})
+	r.append(Piece{Data: r.bytes(n)})
 	r.lineBytes += int64(n)
-	r.buffered = copy(r.buf[:], r.buf[n:r.buffered])
+	r.retain(r.bytes(r.buffered)[n:])
 	r.returnBuffer()
 }
 
@@ -297,18 +314,23 @@ func (r *Reader) appendRest() {
 	if r.o.Split && !r.o.Raw && r.lineBytes+int64(r.buffered) > r.o.MaxLine {
 		r.log.Seal() // an incomplete character exceeds the limit
 	}
-	r.append(Piece{Data: r.buf[:r.buffered]})
+	r.append(Piece{Data: r.bytes(r.buffered)})
 	r.buffered = 0
 	if r.dropping {
 		r.append(Piece{Dropped: r.dropped})
 	}
 }
 
+// append appends a part of the buffer. The log keeps the buffer itself if the part is most of it.
 func (r *Reader) append(p Piece) {
-	if len(p.Data)+len(p.Marker) > 0 || p.Dropped > 0 {
-		p.Kind = r.o.Kind
-		r.log.Append(p)
+	if len(p.Data)+len(p.Marker) == 0 && p.Dropped == 0 {
+		return
 	}
+	p.Kind = r.o.Kind
+	if len(p.Data) >= minAdopted && p.Marker == "" {
+		p.segment, r.kept = r.buf.retain(), true
+	}
+	r.log.Append(p)
 }
 
 // setDeadline sets the read deadline, unless Finish was called.

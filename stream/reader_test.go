@@ -66,6 +66,7 @@ func readAll(t testing.TB, o ReaderOptions, chunks ...[]byte) ([]Item, Counts) {
 		if len(it.Data) > MaxPiece {
 			t.Fatalf("an item of %d bytes", len(it.Data))
 		}
+		it.Data = bytes.Clone(it.Data)
 		items = append(items, it)
 	}
 }

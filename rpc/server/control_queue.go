@@ -78,8 +78,8 @@ func (st *connStatus) next(buf []byte, output bool) (_ []byte, sub *subscription
 		return buf, nil, len(st.control) == 0
 	case !output:
 		return buf, nil, false
-	case len(st.ready) > 0:
-		return buf, st.nextReady(), false
+	case st.ready.first != nil:
+		return buf, st.ready.pop(), false
 	case st.phase == phaseFlushing && len(st.control) == 0:
 		st.advance(phaseClosing)
 		return append(buf, st.closeFrame...), nil, true

@@ -177,6 +177,7 @@ func (o *outbox) fillFrom(sub *subscription, buf []byte) []byte {
 		return buf
 	}
 	buf = sub.enc.appendItem(buf, &it)
+	sub.release()
 	_, record := it.Event.(*session.Record)
 	o.update(func(st *connStatus) {
 		sub.sentUpTo(it.To)

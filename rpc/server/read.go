@@ -136,6 +136,7 @@ func (rd *reading) encode() []byte {
 		at, left = it.To, left-int64(len(it.Data))
 		_, done = it.Event.(*session.Record)
 	}
+	rd.cursor.Release()
 	b = strconv.AppendInt(append(b, `],"last_seq":`...), at, 10)
 	return withInput(append(strconv.AppendBool(append(b, `,"done":`...), done), '}'), rd.s)
 }

@@ -58,7 +58,7 @@ type connStatus struct {
 	batchBytes   int      // in replies of incomplete batches
 
 	subscriptions map[string]*subscription // by session id
-	ready         []*subscription          // with output, scheduled round-robin
+	ready         readyQueue               // subscriptions with output, scheduled round-robin
 
 	wakeOutbox bool // update puts a token into state.wake
 	signalRoom bool // update broadcasts state.room

@@ -26,9 +26,10 @@ type subscription struct {
 	rest stream.Item // the part of the newest item that is not sent yet; belongs to the outbox
 
 	// All below belongs to the state of the connection.
-	active    bool // may be scheduled
-	scheduled bool // is in connStatus.ready
-	closed    bool // is not on the connection any more
+	active    bool          // may be scheduled
+	scheduled bool          // is in connStatus.ready
+	behind    *subscription // the next one in connStatus.ready
+	closed    bool          // is not on the connection any more
 	sent      int64
 	ordered   []orderedReply // sorted by seq
 	reading   *stream.Cursor // at the newest read, if the subscription has no output: it paces the session
@@ -150,17 +151,32 @@ func (st *connStatus) removeAll() map[string]*subscription {
 func (st *connStatus) schedule(sub *subscription) {
 	if sub.active && !sub.scheduled && !sub.closed {
 		sub.scheduled = true
-		st.ready = append(st.ready, sub)
+		st.ready.push(sub)
 		st.wakeOutbox = true
 	}
 }
 
-// nextReady removes the first subscription from the queue, which must not be empty.
-func (st *connStatus) nextReady() *subscription {
-	sub := st.ready[0]
-	st.ready[0] = nil
-	if st.ready = st.ready[1:]; len(st.ready) == 0 {
-		st.ready = nil
+// readyQueue is the queue of the subscriptions that may have output. It is linked through
+// subscription.behind, so scheduling allocates nothing.
+type readyQueue struct {
+	first, last *subscription
+}
+
+func (q *readyQueue) push(sub *subscription) {
+	if q.first == nil {
+		q.first = sub
+	} else {
+		q.last.behind = sub
+	}
+	q.last = sub
+}
+
+// pop removes the first subscription. The queue must not be empty.
+func (q *readyQueue) pop() *subscription {
+	sub := q.first
+	q.first, sub.behind = sub.behind, nil
+	if q.first == nil {
+		q.last = nil
 	}
 	sub.scheduled = false
 	return sub
@@ -214,8 +230,8 @@ func (sub *subscription) waitFor(seq int64) (sent <-chan struct{}) {
 	return sent
 }
 
-// next returns the next item of the log, or in a dialect of single lines the next line of one. Only
-// the outbox calls it.
+// next returns the next item of the log, or in a dialect of single lines the next line of one. Its
+// data is valid until release. Only the outbox calls it.
 func (sub *subscription) next() (it stream.Item, ok bool) {
 	if it, ok = sub.rest, sub.rest.Data != nil; !ok {
 		if it, ok = sub.att.Next(); !ok {
@@ -226,6 +242,13 @@ func (sub *subscription) next() (it stream.Item, ok bool) {
 		it, sub.rest = firstLine(it)
 	}
 	return it, true
+}
+
+// release ends the use of the newest item's data, unless a part of it is still to be sent.
+func (sub *subscription) release() {
+	if sub.rest.Data == nil {
+		sub.att.Release()
+	}
 }
 
 // readFrom is called when a read of the client begins at seq. If the subscription has no output,
