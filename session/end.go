@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"syscall"
 	"time"
@@ -315,8 +316,9 @@ func (s *Session) afterExit(p tree, readers *readers, err error) {
 	readers.finish()
 	s.stdin.shut("the session has ended")
 	exit, _ := p.Reap() // if the exit status cannot be read, exit.Known is false
-	p.Close()
 	s.complete(exit, swept, took)
+	runtime.Gosched() // the record is sent before the descriptors are closed, which takes 20 µs
+	p.Close()
 }
 
 func (s *Session) timeSinceFork() time.Duration {
