@@ -3,7 +3,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 )
 
@@ -31,6 +30,8 @@ func allocations(b *bench) (report, error) {
 
 // allocated returns the bytes that a server allocates for each byte of the second stream.
 func (b *bench) allocated(p program, file textFile) (perByte float64, err error) {
+	var undo cleanup
+	defer undo.run(&err)
 	counter, err := newHeapCounter(p.path)
 	if err != nil {
 		return 0, err
@@ -39,12 +40,12 @@ func (b *bench) allocated(p program, file textFile) (perByte float64, err error)
 	if err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, s.stop()) }()
+	undo.add(s.stop)
 	c, err := s.dial(bulkBuffer)
 	if err != nil {
 		return 0, err
 	}
-	defer c.Close()
+	undo.add(c.Close)
 	var total [2]uint64
 	for i := range total {
 		if err := c.stream(file); err != nil {

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -64,6 +63,10 @@ func build(ctx context.Context, path string) error {
 	return nil
 }
 
+// environ is the environment of all children: no variable that configures the program or its Go
+// runtime.
+func (b *bench) environ() []string { return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + b.dir} }
+
 // rounds returns how often to repeat a measurement.
 func (b *bench) rounds(full, quick int) int {
 	if b.quick {
@@ -79,19 +82,18 @@ func (b *bench) megabytes(full, quick int) int {
 
 // startAll starts a server of each program. The function that it returns stops them.
 func (b *bench) startAll(flags ...string) (all []*server, stop func() error, err error) {
-	stop = func() error {
-		var errs []error
-		for _, s := range all {
-			errs = append(errs, s.stop())
-		}
-		return errors.Join(errs...)
-	}
+	var undo cleanup
 	for _, p := range b.programs {
 		s, err := b.start(p, flags...)
 		if err != nil {
-			return nil, nil, errors.Join(err, stop())
+			undo.run(&err)
+			return nil, nil, err
 		}
+		undo.add(s.stop)
 		all = append(all, s)
 	}
-	return all, stop, nil
+	return all, func() (err error) {
+		undo.run(&err)
+		return err
+	}, nil
 }

@@ -28,9 +28,10 @@ type conn struct {
 	net.Conn
 	frames *frameReader
 	text   []byte // of the message that was read last
-	id     int    // of the last request of execute
+	id     int    // of the last request
 
-	mu sync.Mutex // of writes
+	mu  sync.Mutex // held during a write
+	out []byte     // the frame that is written
 }
 
 // message is a message of the server, valid until the next one is read.
@@ -91,11 +92,13 @@ func (c *conn) send(text []byte) error { return c.write(opText, text) }
 func (c *conn) write(opcode byte, payload []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_, err := c.Write(appendFrame(nil, opcode, payload))
+	c.out = appendFrame(c.out[:0], opcode, payload)
+	_, err := c.Write(c.out)
 	return err
 }
 
 var (
+	replyStart     = []byte(`{"jsonrpc":"2.0","id":`)
 	outputStart    = []byte(`{"jsonrpc":"2.0","method":"process.output"`)
 	completedStart = []byte(`{"jsonrpc":"2.0","method":"process.completed"`)
 	gapStart       = []byte(`{"jsonrpc":"2.0","method":"process.gap"`)
@@ -160,20 +163,72 @@ func outputSeq(head []byte) (int64, error) {
 	return strconv.ParseInt(string(rest[:end]), 10, 64)
 }
 
+// request sends a request, whose id is c.id.
+func (c *conn) request(method string, params any) error {
+	c.id++
+	text, err := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": c.id, "method": method, "params": params})
+	if err != nil {
+		return err
+	}
+	return c.send(text)
+}
+
+// call sends a request, waits for its reply, and decodes the result into result if that is not nil.
+func (c *conn) call(method string, params, result any) error {
+	if err := c.request(method, params); err != nil {
+		return err
+	}
+	for {
+		m, err := c.next()
+		if err != nil {
+			return err
+		}
+		isReply, err := reply(m.text)
+		if err != nil {
+			return err
+		}
+		if isReply && result != nil {
+			return json.Unmarshal(m.text, &struct{ Result any }{result})
+		}
+		if isReply {
+			return nil
+		}
+	}
+}
+
+// reply reports whether a message is the reply to a request with a number as id. An error reply is
+// an error.
+func reply(text []byte) (is bool, err error) {
+	rest, is := bytes.CutPrefix(text, replyStart)
+	if _, rest, _ = bytes.Cut(rest, []byte(",")); is && !bytes.HasPrefix(rest, []byte(`"result":`)) {
+		err = fmt.Errorf("reply %.500s", text)
+	}
+	return is, err
+}
+
+// start executes a command and returns the id of its session when it has started.
+func (c *conn) start(argv ...string) (string, error) {
+	var r rpc.ExecuteResult
+	err := c.call(rpc.MethodExecute, map[string]any{"command": argv}, &r)
+	return r.SessionID, err
+}
+
 // execute executes a command, and calls first, if it is not nil, at its first output. It returns
 // the completion record. It fails if output was lost, or if the command failed.
 func (c *conn) execute(first func(), argv ...string) (*rpc.Completion, error) {
-	c.id++
-	request, err := json.Marshal(map[string]any{
-		"jsonrpc": "2.0", "id": c.id, "method": rpc.MethodExecute, "params": map[string]any{"command": argv},
-	})
-	if err != nil {
-		return nil, err
-	}
-	if err := c.send(request); err != nil {
+	if err := c.request(rpc.MethodExecute, map[string]any{"command": argv}); err != nil {
 		return nil, err
 	}
 	return c.awaitCompletion(first)
+}
+
+// drain reads until the connection is closed, so that pings are answered.
+func (c *conn) drain() {
+	for {
+		if _, err := c.next(); err != nil {
+			return
+		}
+	}
 }
 
 // awaitCompletion reads up to the completion record of the only session.
@@ -193,8 +248,12 @@ func (c *conn) awaitCompletion(first func()) (*rpc.Completion, error) {
 			last = m.output
 		case bytes.HasPrefix(m.text, completedStart):
 			return completion(m.text, last)
-		case bytes.HasPrefix(m.text, gapStart), bytes.Contains(m.text, []byte(`"error":{`)):
-			return nil, fmt.Errorf("unexpected message %.500s", m.text)
+		case bytes.HasPrefix(m.text, gapStart):
+			return nil, fmt.Errorf("output was lost: %s", m.text)
+		default:
+			if _, err := reply(m.text); err != nil {
+				return nil, err
+			}
 		}
 	}
 }

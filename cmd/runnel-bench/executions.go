@@ -42,19 +42,21 @@ func startTrue(b *bench) (report, error) {
 
 // timeTrue returns times in µs.
 func (b *bench) timeTrue(containment string, rounds int) (times series, err error) {
+	var undo cleanup
+	defer undo.run(&err)
 	times = newSeries(len(b.programs))
 	servers, stop, err := b.startAll("--containment=" + containment)
 	if err != nil {
 		return times, err
 	}
-	defer func() { err = errors.Join(err, stop()) }()
+	undo.add(stop)
 	turns := []func() error{timeRun(&times.limit)}
 	for i, s := range servers {
 		c, err := s.dial(smallBuffer)
 		if err != nil {
 			return times, err
 		}
-		defer c.Close()
+		undo.add(c.Close)
 		turns = append(turns, func() error {
 			begin := time.Now()
 			_, err := c.execute(nil, "true")

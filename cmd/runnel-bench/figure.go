@@ -19,6 +19,8 @@ type figure struct {
 	// timing is set if the figure depends on the speed of the machine or its load. Only these are
 	// checked by -check, since others have tests.
 	timing bool
+	// plotted is set if the figure is in a plot, and not in the table of the page.
+	plotted bool
 }
 
 // goal is the target of a figure.

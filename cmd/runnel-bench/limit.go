@@ -112,8 +112,11 @@ func (b *bench) startLimit() (*limit, error) {
 		return nil, err
 	}
 	defer l.Close()
-	child, err := b.startRole(nil, "limit", l.Addr().String())
+	child, err := b.role("limit", l.Addr().String())
 	if err != nil {
+		return nil, err
+	}
+	if err := child.cmd.Start(); err != nil {
 		return nil, err
 	}
 	_ = l.(*net.TCPListener).SetDeadline(time.Now().Add(startTimeout))

@@ -9,6 +9,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -34,6 +35,7 @@ type options struct {
 	server  string
 	against string
 	only    string
+	write   string
 	quick   bool
 	check   bool
 }
@@ -43,6 +45,7 @@ func parseOptions(args []string) (o options, err error) {
 	flags.StringVar(&o.server, "server", "", "measure the binary at `PATH` instead of building one")
 	flags.StringVar(&o.against, "against", "", "also measure the binary at `PATH`, in turns with the first")
 	flags.StringVar(&o.only, "only", "", "run only these comma-separated measurements: "+strings.Join(names(), ", "))
+	flags.StringVar(&o.write, "write", "", "write the table and the plots to the page at `PATH`; excludes the flags below and -against")
 	flags.BoolVar(&o.quick, "quick", false, "run few rounds with little data")
 	flags.BoolVar(&o.check, "check", false, "fail if a figure that has a limit for tests exceeds it")
 	if err := flags.Parse(args); err != nil {
@@ -50,6 +53,9 @@ func parseOptions(args []string) (o options, err error) {
 	}
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	if o.write != "" && (o.only != "" || o.quick || o.against != "") {
+		return o, errors.New("-write excludes -only, -quick and -against")
 	}
 	for _, name := range o.names() {
 		if !slices.Contains(names(), name) {
@@ -79,22 +85,28 @@ func run(ctx context.Context, args []string, out *os.File) error {
 	}
 	defer b.close()
 	table := newTable(out, b.programs)
-	var figures []figure
+	var all report
+	var errs []error
 	for _, m := range measurements {
-		if !slices.Contains(o.names(), m.name) {
+		if ctx.Err() != nil || !slices.Contains(o.names(), m.name) {
 			continue
 		}
 		r, err := m.run(b)
 		if err != nil {
-			return fmt.Errorf("%s: %w", m.name, err)
+			errs = append(errs, fmt.Errorf("%s: %w", m.name, err))
+			continue
 		}
-		if err := table.add(r.figures); err != nil {
-			return err
-		}
-		figures = append(figures, r.figures...)
+		errs = append(errs, table.add(r.figures))
+		all.figures, all.plots = append(all.figures, r.figures...), append(all.plots, r.plots...)
+	}
+	if err := errors.Join(append(errs, ctx.Err())...); err != nil {
+		return err
+	}
+	if o.write != "" {
+		err = writeDocument(o.write, all.figures, all.plots)
 	}
 	if o.check {
-		return check(figures)
+		err = errors.Join(err, check(all.figures))
 	}
-	return nil
+	return err
 }

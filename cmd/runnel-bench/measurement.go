@@ -11,13 +11,23 @@ type measurement struct {
 // report is the result of a measurement.
 type report struct {
 	figures []figure
+	plots   []plot
 }
 
 // measurements are in the order of the table.
 var measurements = []measurement{
 	{"throughput", throughput},
+	{"slow", slowClient},
 	{"allocations", allocations},
+	{"stdin", stdin},
 	{"true", startTrue},
+	{"parallel", parallel},
+	{"idle", idleMemory},
+	{"first", firstOutput},
+	{"streaming", streamingMemory},
+	{"flood", controlInFlood},
+	{"many", manySessions},
+	{"lengths", throughputByLength},
 }
 
 // names returns the names of all measurements.

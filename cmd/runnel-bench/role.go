@@ -17,7 +17,8 @@ const roleFlag = "-role"
 
 // roles are what a child of this program can be.
 var roles = map[string]func(args []string) error{
-	"limit": limitRole,
+	"limit":  limitRole,
+	"client": clientRole,
 }
 
 // runRole runs the role that the arguments name, and exits. It returns if they name none.
@@ -42,21 +43,14 @@ type child struct {
 	cmd *exec.Cmd
 }
 
-// startRole starts a child with the same environment as a server.
-func (b *bench) startRole(configure func(*exec.Cmd), name string, args ...string) (*child, error) {
+// role returns a command that runs this program in a role, in the environment of all children.
+func (b *bench) role(name string, args ...string) (*child, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	cmd := exec.Command(self, append([]string{roleFlag, name}, args...)...)
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + b.dir}
-	cmd.Stderr = os.Stderr
-	if configure != nil {
-		configure(cmd)
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
+	cmd.Env, cmd.Stderr = b.environ(), os.Stderr
 	return &child{cmd: cmd}, nil
 }
 

@@ -31,8 +31,7 @@ type server struct {
 	err     error
 }
 
-// start starts a server on a free port of loopback TCP without a token. Variables of the environment
-// that configure the server or its Go runtime are not passed on.
+// start starts a server on a free port of loopback TCP without a token.
 func (b *bench) start(p program, flags ...string) (*server, error) {
 	dir, err := os.MkdirTemp(b.dir, "server")
 	if err != nil {
@@ -44,7 +43,7 @@ func (b *bench) start(p program, flags ...string) (*server, error) {
 		"--log-level=error", "--drain=0s",
 	}
 	s := &server{cmd: exec.Command(p.path, append(args, flags...)...), exited: make(chan struct{})}
-	s.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir}
+	s.cmd.Env = b.environ()
 	s.cmd.Stderr = os.Stderr
 	if err := s.cmd.Start(); err != nil {
 		return nil, err

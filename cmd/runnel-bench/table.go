@@ -16,7 +16,7 @@ type table struct {
 
 // The widths of the columns, which are not known in advance.
 const (
-	whatWidth   = 58
+	whatWidth   = 76
 	valueWidth  = 12
 	targetWidth = 18
 )

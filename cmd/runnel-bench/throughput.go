@@ -5,17 +5,16 @@ package main
 import (
 	"errors"
 	"fmt"
-	"time"
 )
 
 // lineLengths are the lengths in the table, in bytes without the newline, with their targets.
 var lineLengths = []struct {
-	bytes int
-	goal  goal
-}{{100, atLeast(0.97)}, {8, atLeast(0.92)}}
-
-// goalCPU is the target of the processor time for lines of 100 bytes.
-var goalCPU = atMost(1.15)
+	bytes     int
+	rate, cpu goal
+}{
+	{bytes: 100, rate: atLeast(0.97), cpu: atMost(1.15)},
+	{bytes: 8, rate: atLeast(0.92)},
+}
 
 // throughput compares the output path of the server with the role limit: how fast it is, and how
 // much processor time it takes.
@@ -24,13 +23,15 @@ func throughput(b *bench) (r report, err error) {
 	if err != nil {
 		return r, err
 	}
-	defer func() { err = errors.Join(err, t.stop()) }()
+	defer t.undo.run(&err)
 	for _, l := range lineLengths {
 		rates, cpu, err := t.measure(l.bytes, b.megabytes(256, 64), b.rounds(9, 3))
 		if err != nil {
 			return r, err
 		}
-		r.figures = append(r.figures, t.figures(l.bytes, l.goal, rates, cpu)...)
+		figures := lengthFigures(l.bytes, rates, cpu)
+		figures[0].goal, figures[1].goal = l.rate, l.cpu
+		r.figures = append(r.figures, figures[:]...)
 	}
 	return r, nil
 }
@@ -41,41 +42,35 @@ type throughputRun struct {
 	servers []*server
 	conns   []*conn
 	limit   *limit
-	stops   []func() error
+	undo    cleanup
 }
 
 func (b *bench) newThroughputRun() (t *throughputRun, err error) {
 	t = &throughputRun{b: b}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, t.stop())
+			t.undo.run(&err)
 		}
 	}()
 	servers, stop, err := b.startAll()
 	if err != nil {
-		return t, err
+		return nil, err
 	}
-	t.servers, t.stops = servers, append(t.stops, stop)
+	t.undo.add(stop)
+	t.servers = servers
 	for _, s := range servers {
 		c, err := s.dial(bulkBuffer)
 		if err != nil {
-			return t, err
+			return nil, err
 		}
-		t.conns, t.stops = append(t.conns, c), append(t.stops, c.Close)
+		t.conns = append(t.conns, c)
+		t.undo.add(c.Close)
 	}
 	if t.limit, err = b.startLimit(); err != nil {
-		return t, err
+		return nil, err
 	}
-	t.stops = append(t.stops, t.limit.stop)
+	t.undo.add(t.limit.stop)
 	return t, nil
-}
-
-func (t *throughputRun) stop() error {
-	var errs []error
-	for i := len(t.stops) - 1; i >= 0; i-- {
-		errs = append(errs, t.stops[i]())
-	}
-	return errors.Join(errs...)
 }
 
 // measure streams a file of lines in turns, and returns the rates in MB/s and the processor times
@@ -101,29 +96,11 @@ func (t *throughputRun) measure(length, size, rounds int) (rates, cpu series, er
 		turns = append(turns, turn(t.servers[i].pid, &rates.programs[i], &cpu.programs[i], func() error { return c.stream(file) }))
 	}
 	for range rounds {
-		if err := t.b.ctx.Err(); err != nil {
-			return rates, cpu, err
-		}
-		if err := inTurns(turns...); err != nil {
+		if err := errors.Join(t.b.ctx.Err(), inTurns(turns...)); err != nil {
 			return rates, cpu, err
 		}
 	}
 	return rates, cpu, nil
-}
-
-// timed returns how long f takes, and the processor time that a process uses meanwhile.
-func timed(pid int, f func() error) (took, used time.Duration, err error) {
-	before, err := cpuTime(pid)
-	if err != nil {
-		return 0, 0, err
-	}
-	begin := time.Now()
-	if err := f(); err != nil {
-		return 0, 0, err
-	}
-	took = time.Since(begin)
-	after, err := cpuTime(pid)
-	return took, after - before, err
 }
 
 // stream executes `cat` of a file and receives its output.
@@ -135,18 +112,14 @@ func (c *conn) stream(f textFile) error {
 	return err
 }
 
-func (t *throughputRun) figures(length int, g goal, rates, cpu series) []figure {
-	cpuGoal := goal{}
-	if length == 100 {
-		cpuGoal = goalCPU
-	}
-	return []figure{
+// lengthFigures returns the figures of a length of lines, without targets.
+func lengthFigures(length int, rates, cpu series) [2]figure {
+	return [2]figure{
 		{
 			what:   fmt.Sprintf("%d-byte lines, throughput", length),
 			versus: "pipe → escape → TCP",
 			values: rates.ratios(),
 			detail: fmt.Sprintf("%s MB/s / %.0f MB/s", join(rates.medians(), "%.0f"), rates.limit.median()),
-			goal:   g,
 			timing: true,
 		},
 		{
@@ -154,7 +127,6 @@ func (t *throughputRun) figures(length int, g goal, rates, cpu series) []figure 
 			versus: "the same",
 			values: cpu.ratios(),
 			detail: fmt.Sprintf("%s s/GB / %.2f s/GB", join(cpu.medians(), "%.2f"), cpu.limit.median()),
-			goal:   cpuGoal,
 			timing: true,
 		},
 	}
