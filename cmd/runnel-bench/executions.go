@@ -64,10 +64,8 @@ func (b *bench) timeTrue(containment string, rounds int) (times series, err erro
 			return err
 		})
 	}
-	for range rounds {
-		if err := errors.Join(b.ctx.Err(), inTurns(turns...)); err != nil {
-			return times, err
-		}
+	if err := b.repeat(rounds, turns, &times); err != nil {
+		return times, err
 	}
 	return times, nil
 }

@@ -59,9 +59,9 @@ func (g goal) format(unit string) string {
 func format(v float64, unit string) string {
 	text := ""
 	switch {
-	case v >= 100 || v == float64(int(v)):
+	case v >= 99.95 || v == float64(int(v)):
 		text = fmt.Sprintf("%.0f", v)
-	case v >= 10:
+	case v >= 9.995:
 		text = fmt.Sprintf("%.1f", v)
 	case v >= 0.1 || v <= 0:
 		text = fmt.Sprintf("%.2f", v)

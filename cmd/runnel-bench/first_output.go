@@ -34,10 +34,8 @@ func firstOutput(b *bench) (r report, err error) {
 			return err
 		})
 	}
-	for range b.rounds(1000, 200) {
-		if err := errors.Join(b.ctx.Err(), inTurns(turns...)); err != nil {
-			return r, err
-		}
+	if err := b.repeat(b.rounds(1000, 200), turns, &times); err != nil {
+		return r, err
 	}
 	p50 := times.limit.quantile(0.5)
 	f := figure{

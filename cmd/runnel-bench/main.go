@@ -12,6 +12,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"slices"
@@ -24,6 +25,9 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:], os.Stdout)
 	stop()
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "runnel-bench:", err)
 		os.Exit(1)
@@ -74,7 +78,7 @@ func (o *options) names() []string {
 }
 
 // run measures what the arguments select, and writes the table to out as the figures are known.
-func run(ctx context.Context, args []string, out *os.File) error {
+func run(ctx context.Context, args []string, out io.Writer) error {
 	o, err := parseOptions(args)
 	if err != nil {
 		return err
@@ -85,21 +89,8 @@ func run(ctx context.Context, args []string, out *os.File) error {
 	}
 	defer b.close()
 	table := newTable(out, b.programs)
-	var all report
-	var errs []error
-	for _, m := range measurements {
-		if ctx.Err() != nil || !slices.Contains(o.names(), m.name) {
-			continue
-		}
-		r, err := m.run(b)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", m.name, err))
-			continue
-		}
-		errs = append(errs, table.add(r.figures))
-		all.figures, all.plots = append(all.figures, r.figures...), append(all.plots, r.plots...)
-	}
-	if err := errors.Join(append(errs, ctx.Err())...); err != nil {
+	all, err := b.measure(o.names(), table.add)
+	if err != nil {
 		return err
 	}
 	if o.write != "" {
@@ -109,4 +100,22 @@ func run(ctx context.Context, args []string, out *os.File) error {
 		err = errors.Join(err, check(all.figures))
 	}
 	return err
+}
+
+// measure runs the measurements of these names, and calls add with the figures of each. After an
+// error it goes on with the next one.
+func (b *bench) measure(names []string, add func([]figure) error) (all report, err error) {
+	for _, m := range measurements {
+		if b.ctx.Err() != nil || !slices.Contains(names, m.name) {
+			continue
+		}
+		r, runErr := m.run(b)
+		if runErr != nil {
+			err = errors.Join(err, fmt.Errorf("%s: %w", m.name, runErr))
+			continue
+		}
+		err = errors.Join(err, add(r.figures))
+		all.figures, all.plots = append(all.figures, r.figures...), append(all.plots, r.plots...)
+	}
+	return all, errors.Join(err, b.ctx.Err())
 }

@@ -44,10 +44,8 @@ func parallel(b *bench) (r report, err error) {
 			})
 		})
 	}
-	for range b.rounds(15, 3) {
-		if err := errors.Join(b.ctx.Err(), inTurns(turns...)); err != nil {
-			return r, err
-		}
+	if err := b.repeat(b.rounds(15, 3), turns, &rates); err != nil {
+		return r, err
 	}
 	return report{figures: []figure{{
 		what:   "executions of true per second, 8 clients",

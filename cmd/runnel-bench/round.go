@@ -7,12 +7,23 @@ import (
 	"slices"
 )
 
-// inTurns calls each function once, in a random order, so that none of them always has the same one
-// before it.
-func inTurns(functions ...func() error) error {
-	for _, i := range rand.Perm(len(functions)) {
-		if err := functions[i](); err != nil {
-			return err
+// repeat runs a warm-up round and so many other rounds. In each it calls each function once, in a
+// random order, so that none of them always has the same one before it. The functions add samples
+// to the series; those of the warm-up are removed.
+func (b *bench) repeat(rounds int, functions []func() error, all ...*series) error {
+	for round := range rounds + 1 {
+		for _, i := range rand.Perm(len(functions)) {
+			if err := b.ctx.Err(); err != nil {
+				return err
+			}
+			if err := functions[i](); err != nil {
+				return err
+			}
+		}
+		if round == 0 {
+			for _, s := range all {
+				s.clear()
+			}
 		}
 	}
 	return nil
@@ -25,6 +36,12 @@ type series struct {
 }
 
 func newSeries(programs int) series { return series{programs: make([]samples, programs)} }
+
+// clear removes all samples. Pointers to the samples stay valid.
+func (s *series) clear() {
+	clear(s.programs)
+	s.limit = nil
+}
 
 // ratios returns the median of the ratios of the rounds for each program.
 func (s *series) ratios() (all []float64) {

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 )
 
@@ -41,10 +40,8 @@ func slowClient(b *bench) (r report, err error) {
 		}
 		turns = append(turns, turn(0, &fast.programs[i]), turn(slowRate, &slow.programs[i]))
 	}
-	for range b.rounds(5, 1) {
-		if err := errors.Join(b.ctx.Err(), inTurns(turns...)); err != nil {
-			return r, err
-		}
+	if err := b.repeat(b.rounds(5, 1), turns, &slow, &fast); err != nil {
+		return r, err
 	}
 	f := figure{
 		what:   "server CPU, client that reads 60 MB/s",

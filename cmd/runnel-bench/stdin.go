@@ -3,7 +3,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -51,10 +50,8 @@ func stdin(b *bench) (r report, err error) {
 			return err
 		})
 	}
-	for range b.rounds(7, 1) {
-		if err := errors.Join(b.ctx.Err(), inTurns(turns...)); err != nil {
-			return r, err
-		}
+	if err := b.repeat(b.rounds(7, 1), turns, &in, &out, &cpu); err != nil {
+		return r, err
 	}
 	f := figure{
 		what: "stdin through write", versus: "output, Go client",

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 )
 
@@ -45,32 +44,34 @@ type throughputRun struct {
 	undo    cleanup
 }
 
-func (b *bench) newThroughputRun() (t *throughputRun, err error) {
-	t = &throughputRun{b: b}
-	defer func() {
-		if err != nil {
-			t.undo.run(&err)
-		}
-	}()
-	servers, stop, err := b.startAll()
+func (b *bench) newThroughputRun() (*throughputRun, error) {
+	t := &throughputRun{b: b}
+	err := t.start()
 	if err != nil {
-		return nil, err
+		t.undo.run(&err)
+	}
+	return t, err
+}
+
+func (t *throughputRun) start() error {
+	servers, stop, err := t.b.startAll()
+	if err != nil {
+		return err
 	}
 	t.undo.add(stop)
 	t.servers = servers
 	for _, s := range servers {
 		c, err := s.dial(bulkBuffer)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		t.conns = append(t.conns, c)
 		t.undo.add(c.Close)
 	}
-	if t.limit, err = b.startLimit(); err != nil {
-		return nil, err
+	if t.limit, err = t.b.startLimit(); err == nil {
+		t.undo.add(t.limit.stop)
 	}
-	t.undo.add(t.limit.stop)
-	return t, nil
+	return err
 }
 
 // measure streams a file of lines in turns, and returns the rates in MB/s and the processor times
@@ -95,10 +96,8 @@ func (t *throughputRun) measure(length, size, rounds int) (rates, cpu series, er
 	for i, c := range t.conns {
 		turns = append(turns, turn(t.servers[i].pid, &rates.programs[i], &cpu.programs[i], func() error { return c.stream(file) }))
 	}
-	for range rounds {
-		if err := errors.Join(t.b.ctx.Err(), inTurns(turns...)); err != nil {
-			return rates, cpu, err
-		}
+	if err := t.b.repeat(rounds, turns, &rates, &cpu); err != nil {
+		return rates, cpu, err
 	}
 	return rates, cpu, nil
 }

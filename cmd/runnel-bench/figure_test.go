@@ -1,0 +1,65 @@
+//go:build linux
+
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestGoal(t *testing.T) {
+	for _, c := range []struct {
+		goal   goal
+		value  float64
+		factor float64
+		met    bool
+	}{
+		{atLeast(0.9), 0.9, 1, true}, {atLeast(0.9), 0.89, 1, false}, {atLeast(0.9), 0.31, 3, true}, {atLeast(0.9), 0.29, 3, false},
+		{atMost(4), 4, 1, true}, {atMost(4), 4.1, 1, false}, {atMost(4), 11.9, 3, true}, {atMost(4), 12.1, 3, false},
+		{goal{}, 1e9, 1, true}, {goal{}, 0, 1, true},
+	} {
+		if got := c.goal.met(c.value, c.factor); got != c.met {
+			t.Errorf("%+v: %v, factor %v: %v", c.goal, c.value, c.factor, got)
+		}
+	}
+}
+
+func TestCheck(t *testing.T) {
+	figures := []figure{
+		{what: "good", values: []float64{3}, goal: atMost(1), timing: true},
+		{what: "slow", values: []float64{3.1}, unit: "ms", goal: atMost(1), timing: true},
+		{what: "other program", values: []float64{1, 99}, goal: atMost(1), timing: true},
+		{what: "no timing", values: []float64{99}, goal: atMost(1)},
+		{what: "no goal", values: []float64{99}, timing: true},
+		{what: "low", values: []float64{0.2}, goal: atLeast(0.97), timing: true},
+	}
+	err := check(figures)
+	if err == nil {
+		t.Fatal("no error")
+	}
+	var names []string
+	for line := range strings.Lines(err.Error()) {
+		name, _, _ := strings.Cut(line, ":")
+		names = append(names, name)
+	}
+	if !slices.Equal(names, []string{"slow", "low"}) {
+		t.Error(err)
+	}
+	if err := check(figures[:1]); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFormat(t *testing.T) {
+	for text, v := range map[string]float64{
+		"1234": 1234.4, "12.3": 12.34, "1.23": 1.234, "0.12": 0.1234, "0.0012": 0.00123, "3": 3, "-5.20": -5.2, "0": 0, "100": 99.96,
+	} {
+		if got := format(v, ""); got != text {
+			t.Errorf("format(%v) = %q, want %q", v, got, text)
+		}
+	}
+	if got := format(4, "ms"); got != "4 ms" {
+		t.Error(got)
+	}
+}
