@@ -5,7 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
+	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -29,8 +30,6 @@ type conn struct {
 	id        string
 	principal string
 	dialect   *dialect
-	log       zerolog.Logger
-	ws        *websocket.Conn
 	outbox    *outbox
 
 	ctx    context.Context // ends with the connection; the requests that wait use it
@@ -40,11 +39,14 @@ type conn struct {
 	replying chan struct{} // a lock: it holds a token while one of those requests encodes its reply
 
 	// These belong to the goroutine that reads.
+	messages  messageReader
 	calls     []wire.Call     // of the current message
 	slowStart <-chan struct{} // Ready of the last start that took longer than startInline, or nil
 }
 
-func newConn(s *Server, principal string, d *dialect, sock *socket) *conn {
+// newConn returns a connection whose handshake is done. before is what was read from the socket
+// after the handshake.
+func newConn(s *Server, principal string, d *dialect, sock *socket, before []byte) *conn {
 	c := &conn{
 		state:     newState(),
 		server:    s,
@@ -53,8 +55,12 @@ func newConn(s *Server, principal string, d *dialect, sock *socket) *conn {
 		dialect:   d,
 		replying:  make(chan struct{}, 1),
 	}
-	c.log = s.o.Log.With().Str("connection", c.id).Logger()
 	c.outbox = newOutbox(c.state, sock, s.o.PingInterval, c)
+	c.messages = messageReader{
+		in:      newInbound(sock, sock.watch(s.idle()), before),
+		most:    s.o.MaxMessageBytes,
+		control: c.outbox,
+	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c
 }
@@ -71,29 +77,33 @@ func newConn(s *Server, principal string, d *dialect, sock *socket) *conn {
 //	 │←─────────┤    outbox     │←─────┤            reply → control queue                │
 //	            └───────────────┘      └─────────────────────────────────────────────────┘
 func (c *conn) serve() {
-	c.log.Debug().Msg("connected")
+	c.log().Debug().Msg("connected")
 	go func() {
 		c.outbox.run()
 		c.cancel()
 	}()
-	c.send(notification(rpc.NotifyConnected, c.server.connected(c.id)))
 	err := c.readMessages()
+	c.messages.in.peer.Stop()
 	c.cancel()
 	c.closeForError(err)
 	c.unsubscribeAll()
 	<-c.outbox.done
-	_ = c.ws.CloseNow()
 	c.wg.Wait()
-	c.log.Debug().Msg("disconnected")
+	c.log().Debug().Msg("disconnected")
 }
 
 // readMessages runs the requests of each message until the connection fails or is closed. The
 // outbox closes the socket when it ends, which ends the reading too. While the control queue is
 // full, readMessages does not read.
-func (c *conn) readMessages() error {
-	reader := messageReader{ws: c.ws}
+func (c *conn) readMessages() (err error) {
+	defer func() {
+		if p := recover(); p != nil { // a bug outside of the handlers, which must not end the server
+			c.log().Error().Interface("panic", p).Bytes("stack", debug.Stack()).Msg("connection panicked")
+			err = &closeError{websocket.StatusInternalError, "internal error"}
+		}
+	}()
 	for c.waitRoom() {
-		text, err := reader.next()
+		text, err := c.messages.next()
 		if err != nil {
 			return err
 		}
@@ -126,22 +136,18 @@ func (c *conn) handleMessage(text []byte) {
 	c.calls = calls
 }
 
-// closeForError ends the outbox after a read error. A peer that violated the protocol gets a close
-// frame with the reason.
+// closeForError ends the outbox after a read error. A peer that has sent a close frame, or violated
+// the protocol, gets a close frame.
 func (c *conn) closeForError(err error) {
-	var network net.Error
-	var violation *closeError
-	switch {
-	case errors.As(err, &violation):
-		c.sendFrame(closeFrame(uint16(violation.code), violation.reason))
-	case errors.As(err, &network), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		if network != nil && network.Timeout() {
-			c.logAbort(fmt.Errorf("nothing was received for %v", c.server.idle()))
-		}
-		c.outbox.abortUnlessClosing()
-	default:
-		c.sendFrame(closeFrame(uint16(websocket.StatusProtocolError), ""))
+	var closing *closeError
+	if errors.As(err, &closing) {
+		c.sendFrame(closing.frame())
+		return
 	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		c.logAbort(fmt.Errorf("nothing was received for %v", c.server.idle()))
+	}
+	c.outbox.abortUnlessClosing()
 }
 
 // shutdown closes the connection for a shutdown of the server, after the replies of the requests in
@@ -151,9 +157,16 @@ func (c *conn) shutdown() {
 	c.update(func(st *connStatus) { st.shutdown(f) })
 }
 
+// log returns the logger of the connection. It is made when it is used, because it takes half a
+// kilobyte.
+func (c *conn) log() *zerolog.Logger {
+	log := c.server.o.Log.With().Str("connection", c.id).Logger()
+	return &log
+}
+
 // logAbort logs why the server closes a connection that its peer did not close.
 func (c *conn) logAbort(err error) {
-	c.log.Info().Err(err).Msg("connection aborted")
+	c.log().Info().Err(err).Msg("connection aborted")
 }
 
 // admit returns the request of a call that is to be handled. It answers or ignores any other call

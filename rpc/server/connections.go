@@ -15,7 +15,9 @@ func (s *Server) takeSlot() (refused string) {
 	return ""
 }
 
+// releaseSlot releases a slot, at the end of the goroutine that has it.
 func (s *Server) releaseSlot() {
+	defer s.wg.Done()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.slots--

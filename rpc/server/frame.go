@@ -1,18 +1,13 @@
 package server
 
-import (
-	"encoding/binary"
-	"unicode/utf8"
+import "encoding/binary"
 
-	"github.com/coder/websocket"
-)
-
-// The opcodes (RFC 6455 §5.2) with FIN set: each message of the server is one frame.
+// The opcodes with FIN set: each message of the server is one frame.
 const (
-	frameText  = 0x80 | 0x1
-	frameClose = 0x80 | 0x8
-	framePing  = 0x80 | 0x9
-	framePong  = 0x80 | 0xa
+	frameText  = finBit | opText
+	frameClose = finBit | opClose
+	framePing  = finBit | opPing
+	framePong  = finBit | opPong
 )
 
 // maxHeader is the longest header of a frame that is not masked.
@@ -76,15 +71,4 @@ func frame(opcode byte, payload []byte) []byte {
 // closeFrame returns a close frame with code and reason (RFC 6455 §5.5.1).
 func closeFrame(code uint16, reason string) []byte {
 	return frame(frameClose, append(binary.BigEndian.AppendUint16(nil, code), reason...))
-}
-
-// checkedEcho returns the answer to a peer's close frame. f is the library's, which echoes code and
-// reason without a check that the reason is UTF-8 (RFC 6455 §5.5.1); if it is not, the answer has
-// code 1007 (§8.1).
-func checkedEcho(f []byte) []byte {
-	const reason = 2 + 2 // after the header, which is short in a control frame, and the code
-	if f[0] == frameClose && len(f) > reason && !utf8.Valid(f[reason:]) {
-		return closeFrame(uint16(websocket.StatusInvalidFramePayloadData), "the reason of the close is not UTF-8")
-	}
-	return f
 }

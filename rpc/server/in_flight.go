@@ -32,6 +32,9 @@ func (st *connStatus) addInFlight(r *request) {
 	st.requests++
 	st.paramBytes += r.size
 	if r.key != "" {
+		if st.inFlight == nil { // an idle connection has no map
+			st.inFlight = make(map[string]*request)
+		}
 		st.inFlight[r.key] = r
 	}
 	st.addPending()

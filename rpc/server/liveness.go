@@ -35,13 +35,13 @@ func (s *socket) watch(idle time.Duration) *liveness {
 	return l
 }
 
-// read reads from the socket, which restarts the time.
-func (l *liveness) read(b []byte) (int, error) {
+// begin is called before each read from the socket, and restarts the time. end is called after it.
+func (l *liveness) begin() {
 	l.Touch()
 	l.reading.Store(true)
-	defer l.reading.Store(false)
-	return l.sock.Conn.Read(b)
 }
+
+func (l *liveness) end() { l.reading.Store(false) }
 
 // alive reports whether the peer has sent or read anything since the last check. The deadline calls
 // it when a check is due.

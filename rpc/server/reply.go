@@ -24,14 +24,14 @@ func (r *request) framed(message []byte) []byte {
 func (r *request) encode(res any, err error) []byte {
 	if r.id == nil {
 		if err != nil {
-			r.conn.log.Debug().Err(err).Str("method", r.Method).Msg("notification failed")
+			r.conn.log().Debug().Err(err).Str("method", r.Method).Msg("notification failed")
 		}
 		return nil
 	}
 	if err != nil {
 		e, known := rpcError(err, "")
 		if !known {
-			r.conn.log.Error().Err(err).Str("method", r.Method).Msg("request failed")
+			r.conn.log().Error().Err(err).Str("method", r.Method).Msg("request failed")
 		}
 		return errorReply(r.id, e)
 	}

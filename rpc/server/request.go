@@ -133,7 +133,7 @@ func (r *request) afterReply(first bool, f func()) {
 func (r *request) guard(f func() answer) (a answer) {
 	defer func() {
 		if p := recover(); p != nil {
-			r.conn.log.Error().Interface("panic", p).Str("method", r.Method).Bytes("stack", debug.Stack()).
+			r.conn.log().Error().Interface("panic", p).Str("method", r.Method).Bytes("stack", debug.Stack()).
 				Msg("handler panicked")
 			a = result(nil, rpc.Internal())
 		}

@@ -37,8 +37,6 @@ func newState() *state {
 	s := &state{wake: make(chan struct{}, 1)}
 	s.room.L = &s.mu
 	s.status.phase = phaseOpen
-	s.status.inFlight = make(map[string]*request)
-	s.status.subscriptions = make(map[string]*subscription)
 	return s
 }
 

@@ -122,6 +122,9 @@ func (st *connStatus) add(sub *subscription) (old *subscription, added bool) {
 		sub.close()
 		return old, false
 	}
+	if st.subscriptions == nil {
+		st.subscriptions = make(map[string]*subscription)
+	}
 	st.subscriptions[id] = sub
 	sub.sentUpTo(sub.sent)
 	return old, true

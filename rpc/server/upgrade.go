@@ -2,15 +2,19 @@ package server
 
 import (
 	"bufio"
-	"context"
+	"bytes"
 	"net"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// upgrade turns an HTTP connection into a WebSocket and serves it until it is closed.
+// upgrade turns an HTTP connection into a WebSocket, which a goroutine of its own serves until it
+// is closed: net/http keeps the request, two buffers and a large stack until its handler returns.
 func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, d *dialect) {
 	principal, ok := s.authenticate(w, r)
 	if !ok {
@@ -22,51 +26,66 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, d *dialect) {
 		http.Error(w, refused, http.StatusServiceUnavailable)
 		return
 	}
-	defer s.wg.Done()
 	tcp := peerOf(r.Context()).conn
 	s.unauthenticated.remove(tcp)
-	sock := newSocket(tcp, s.o.WriteTimeout)
-	c := newConn(s, principal, d, sock)
-	h := &hijacker{ResponseWriter: w, lib: newLibraryConn(c.outbox, s.idle())}
+	h, err := handshake(w, r)
+	if err != nil {
+		if h.hijacked {
+			_ = tcp.Close()
+		} else {
+			s.unauthenticated.add(tcp)
+		}
+		s.releaseSlot()
+		return
+	}
+	c := newConn(s, principal, d, newSocket(tcp, s.o.WriteTimeout), h.before)
+	c.send(notification(rpc.NotifyConnected, s.connected(c.id)))
+	s.add(c)
+	go func() {
+		defer s.releaseSlot()
+		defer s.remove(c)
+		c.serve()
+	}()
+}
+
+// handshake performs the opening handshake (RFC 6455 §4.2).
+func handshake(w http.ResponseWriter, r *http.Request) (*hijacker, error) {
+	h := &hijacker{ResponseWriter: w}
 	ws, err := websocket.Accept(h, r, &websocket.AcceptOptions{
 		Subprotocols:       []string{subprotocol},
 		InsecureSkipVerify: true, // the Authenticator has checked the Origin
 		CompressionMode:    websocket.CompressionDisabled,
-		OnPongReceived:     func(_ context.Context, payload []byte) { c.outbox.pong(payload) },
 	})
-	if err != nil {
-		s.releaseSlot()
-		c.cancel()
-		if h.hijacked {
-			_ = h.lib.Close()
-			_ = sock.Conn.Close()
-		} else {
-			s.unauthenticated.add(tcp)
-		}
-		return
+	if err == nil {
+		_ = ws.CloseNow() // of the noConn
 	}
-	ws.SetReadLimit(s.o.MaxMessageBytes)
-	c.ws = ws
-	s.add(c)
-	c.serve()
-	s.remove(c)
-	s.releaseSlot()
+	return h, err
 }
 
-// hijacker is the http.ResponseWriter of a handshake. It gives the WebSocket library a libraryConn
-// in place of the connection, and a writer to it.
+// hijacker is the http.ResponseWriter of a handshake. It takes the connection from net/http and
+// gives the WebSocket library a noConn in its place: the server reads and writes frames itself.
 type hijacker struct {
 	http.ResponseWriter
-	lib      *libraryConn
 	hijacked bool
+	before   []byte // what net/http has read ahead
 }
 
 func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	_, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	c, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
 	if err != nil {
 		return nil, nil, err
 	}
 	h.hijacked = true
-	h.lib.start()
-	return h.lib, bufio.NewReadWriter(rw.Reader, bufio.NewWriterSize(h.lib, controlFrameBytes)), nil
+	_ = c.SetDeadline(time.Time{})
+	ahead, _ := rw.Peek(rw.Reader.Buffered())
+	h.before = bytes.Clone(ahead)
+	const least = 16 // of a bufio.Reader
+	return noConn{}, bufio.NewReadWriter(bufio.NewReaderSize(noConn{}, least), bufio.NewWriterSize(noConn{}, least)), nil
 }
+
+// noConn is a connection that is closed.
+type noConn struct{ net.Conn }
+
+func (noConn) Read([]byte) (int, error)  { return 0, net.ErrClosed }
+func (noConn) Write([]byte) (int, error) { return 0, net.ErrClosed }
+func (noConn) Close() error              { return nil }
