@@ -21,16 +21,16 @@ const (
 )
 
 // writeDocument replaces the generated part of a page, and writes the plots to its directory.
-func writeDocument(path string, figures []figure, plots []plot) error {
+func writeDocument(path string, r report) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	text, err = replaceGenerated(text, generated(figures, plots))
+	text, err = replaceGenerated(text, generated(r))
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	for _, p := range plots {
+	for _, p := range r.plots {
 		if err := os.WriteFile(filepath.Join(filepath.Dir(path), p.file), p.svg(), 0o644); err != nil {
 			return err
 		}
@@ -54,18 +54,18 @@ func replaceGenerated(page, part []byte) ([]byte, error) {
 }
 
 // generated returns the table and the plots in Markdown.
-func generated(figures []figure, plots []plot) []byte {
+func generated(r report) []byte {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "\n%s\n\n", machine())
+	fmt.Fprintf(&b, "\n%s\nOther processes used at most %.0f %% of the processor time during a measurement.\n\n", machine(), r.others*100)
 	b.WriteString("| what | compared with | result | measured | target | met |\n|---|---|---|---|---|---|\n")
-	for _, f := range figures {
+	for _, f := range r.figures {
 		if f.plotted {
 			continue
 		}
 		cells := []string{f.what, f.versus, format(f.values[0], f.unit), f.detail, f.goal.format(f.unit), f.verdict()}
 		fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | "))
 	}
-	for _, p := range plots {
+	for _, p := range r.plots {
 		fmt.Fprintf(&b, "\n![%s](%s)\n", p.title, p.file)
 	}
 	b.WriteString("\n")

@@ -44,7 +44,7 @@ func TestWriteDocument(t *testing.T) {
 		{what: "memory", values: []float64{12}, unit: "KiB", goal: atMost(14)},
 		{what: "only in the plot", values: []float64{1}, plotted: true},
 	}
-	if err := writeDocument(path, figures, []plot{{title: "Speed", file: "speed.svg", curves: []curve{{points: []point{{1, 1}, {2, 2}}}}}}); err != nil {
+	if err := writeDocument(path, report{figures: figures, plots: []plot{{title: "Speed", file: "speed.svg", curves: []curve{{points: []point{{1, 1}, {2, 2}}}}}}}); err != nil {
 		t.Fatal(err)
 	}
 	page, err := os.ReadFile(path)

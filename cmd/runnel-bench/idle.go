@@ -16,7 +16,8 @@ const (
 // settle waits until the server has been idle for some seconds, before its memory is read.
 func (b *bench) settle() { time.Sleep(time.Duration(b.rounds(5, 1)) * time.Second) }
 
-// idleMemory measures the private memory that idle sessions and idle connections add to a server.
+// idleMemory measures the private memory that idle sessions and idle connections add to a server,
+// and its threads.
 func idleMemory(b *bench) (report, error) {
 	sessions := figure{
 		what: fmt.Sprintf("idle session, %d of them, ten per connection", idleSessions),
@@ -26,37 +27,43 @@ func idleMemory(b *bench) (report, error) {
 		what: fmt.Sprintf("idle connection, %d of them", idleConnections),
 		unit: "KiB", goal: atMost(24), detail: "private memory",
 	}
+	threads := figure{what: fmt.Sprintf("threads with %d idle sessions", idleSessions), goal: atMost(40)}
 	for _, p := range b.programs {
-		each, err := b.memoryOf(p, idleSessions, func(i *idle) error { return i.sessions(idleSessions) })
+		each, count, err := b.measureIdle(p, idleSessions, func(i *idle) error { return i.sessions(idleSessions) })
 		if err != nil {
 			return report{}, err
 		}
-		sessions.values = append(sessions.values, each)
-		each, err = b.memoryOf(p, idleConnections, func(i *idle) error { return i.connect(idleConnections) })
+		sessions.values, threads.values = append(sessions.values, each), append(threads.values, float64(count))
+		each, _, err = b.measureIdle(p, idleConnections, func(i *idle) error { return i.connect(idleConnections) })
 		if err != nil {
 			return report{}, err
 		}
 		connections.values = append(connections.values, each)
 	}
-	return report{figures: []figure{sessions, connections}}, nil
+	return report{figures: []figure{sessions, connections, threads}}, nil
 }
 
-// memoryOf returns how much private memory a new server has more after f, divided by n, in KiB.
-func (b *bench) memoryOf(p program, n int, f func(*idle) error) (each float64, err error) {
+// measureIdle returns how much private memory a new server has more after f, divided by n, in KiB,
+// and its number of threads then.
+func (b *bench) measureIdle(p program, n int, f func(*idle) error) (each float64, threads int, err error) {
 	i, err := b.startIdle(p)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer i.undo.run(&err)
 	before, err := i.memory()
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	if err := f(i); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	after, err := i.memory()
-	return float64(after-before) / float64(n), err
+	if err != nil {
+		return 0, 0, err
+	}
+	threads, err = procFields(i.server.pid, "status", "Threads")
+	return float64(after-before) / float64(n), threads, err
 }
 
 // idle is a server with sessions and connections that do nothing.

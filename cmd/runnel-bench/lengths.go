@@ -27,11 +27,11 @@ func throughputByLength(b *bench) (r report, err error) {
 	}
 	r.plots = []plot{{
 		title:  "Throughput by length of lines",
-		x:      "length of a line, bytes",
+		x:      "length of a line, bytes (logarithmic)",
 		y:      "output, MB/s",
 		logX:   true,
 		file:   "throughput.svg",
-		curves: []curve{limit, server},
+		curves: []curve{server, limit},
 	}}
 	return r, nil
 }

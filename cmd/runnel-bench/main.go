@@ -94,7 +94,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	if o.write != "" {
-		err = writeDocument(o.write, all.figures, all.plots)
+		err = writeDocument(o.write, all)
 	}
 	if o.check {
 		err = errors.Join(err, check(all.figures))
@@ -102,20 +102,34 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	return err
 }
 
-// measure runs the measurements of these names, and calls add with the figures of each. After an
+// measure runs the measurements of these names, and calls add with the report of each. After an
 // error it goes on with the next one.
-func (b *bench) measure(names []string, add func([]figure) error) (all report, err error) {
+func (b *bench) measure(names []string, add func(report) error) (all report, err error) {
 	for _, m := range measurements {
 		if b.ctx.Err() != nil || !slices.Contains(names, m.name) {
 			continue
 		}
-		r, runErr := m.run(b)
+		r, runErr := b.measureOne(m)
 		if runErr != nil {
 			err = errors.Join(err, fmt.Errorf("%s: %w", m.name, runErr))
 			continue
 		}
-		err = errors.Join(err, add(r.figures))
+		err = errors.Join(err, add(r))
 		all.figures, all.plots = append(all.figures, r.figures...), append(all.plots, r.plots...)
+		all.others = max(all.others, r.others)
 	}
 	return all, errors.Join(err, b.ctx.Err())
+}
+
+// measureOne runs a measurement, and measures what other processes do meanwhile.
+func (b *bench) measureOne(m measurement) (r report, err error) {
+	others, err := newOthersMeter()
+	if err != nil {
+		return r, err
+	}
+	if r, err = m.run(b); err != nil {
+		return r, err
+	}
+	r.others, err = others.share()
+	return r, err
 }

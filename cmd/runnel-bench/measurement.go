@@ -12,6 +12,7 @@ type measurement struct {
 type report struct {
 	figures []figure
 	plots   []plot
+	others  float64 // the part of the machine's processor time that other processes used
 }
 
 // measurements are in the order of the table.

@@ -41,7 +41,7 @@ const (
 	gridColor = "#6e768166"
 )
 
-var curveColors = []string{"#d4722a", "#3b82f6"}
+var curveColors = []string{"#3b82f6", "#d4722a"}
 
 // axis maps values to pixels.
 type axis struct {

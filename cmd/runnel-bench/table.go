@@ -31,9 +31,9 @@ func newTable(w io.Writer, programs []program) *table {
 	return t
 }
 
-// add prints figures.
-func (t *table) add(figures []figure) error {
-	for _, f := range figures {
+// add prints the figures of a report.
+func (t *table) add(r report) error {
+	for _, f := range r.figures {
 		what := f.what
 		if f.versus != "" {
 			what += " / " + f.versus
@@ -46,6 +46,10 @@ func (t *table) add(figures []figure) error {
 		if _, err := fmt.Fprintln(t.w, strings.TrimRight(line, " ")); err != nil {
 			return err
 		}
+	}
+	if r.others >= othersWarning {
+		_, err := fmt.Fprintf(t.w, "    (meanwhile other processes used %.0f %% of the processor time of the machine)\n", r.others*100)
+		return err
 	}
 	return nil
 }

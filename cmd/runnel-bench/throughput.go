@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 )
 
 // lineLengths are the lengths in the table, in bytes without the newline, with their targets.
@@ -103,10 +104,13 @@ func (t *throughputRun) measure(length, size, rounds int) (rates, cpu series, er
 }
 
 // stream executes `cat` of a file and receives its output.
-func (c *conn) stream(f textFile) error {
-	r, err := c.execute(nil, "cat", f.path)
-	if err == nil && r.Output.StdoutBytes != f.size {
-		err = fmt.Errorf("%d bytes of output instead of %d", r.Output.StdoutBytes, f.size)
+func (c *conn) stream(f textFile) error { return c.streamRepeated(f, 1) }
+
+// streamRepeated executes `cat` of a file that is given some times, and receives its output.
+func (c *conn) streamRepeated(f textFile, times int) error {
+	r, err := c.execute(nil, append([]string{"cat"}, slices.Repeat([]string{f.path}, times)...)...)
+	if want := f.size * int64(times); err == nil && r.Output.StdoutBytes != want {
+		err = fmt.Errorf("%d bytes of output instead of %d", r.Output.StdoutBytes, want)
 	}
 	return err
 }
