@@ -102,7 +102,7 @@ func (a *Attempt) Start(ctx context.Context) (*Process, error) {
 	p.began = began
 	p.terminal = spec.Terminal != nil
 	p.stop = cmp.Or(spec.StopSignal, syscall.SIGTERM)
-	p.stdin, p.stdout, p.stderr = ends.files()
+	p.stdin, p.stdout, p.stderr = ends.files(a.host.poller)
 	if a.pinned.MayBlock && ctx.Err() != nil { // the child was killed, perhaps before the exec
 		p.Discard()
 		return nil, context.Cause(ctx)

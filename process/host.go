@@ -8,6 +8,7 @@ import (
 
 	"github.com/runnel-rpc/runnel/process/internal/containment"
 	"github.com/runnel-rpc/runnel/process/internal/leader"
+	"github.com/runnel-rpc/runnel/process/internal/poller"
 )
 
 // Options configure a Host. The zero value selects the strongest available containment, and leaves
@@ -41,7 +42,8 @@ type Options struct {
 }
 
 // Host starts trees on this machine and contains them. Its methods may be called from any
-// goroutine. A nil Host contains them by Group, and leaves them behind after a crash.
+// goroutine. A nil Host contains them by Group, leaves them behind after a crash, and keeps
+// a goroutine and a descriptor once it was used.
 //
 // Under Cgroup and Marker, this process is the parent of orphans until the Host is closed
 // (PR_SET_CHILD_SUBREAPER), and the Host reaps those of its trees. During a fork the whole process
@@ -53,6 +55,7 @@ type Host struct {
 	preparer   preparer
 	recovered  Recovery
 	unverified atomic.Bool // a tree was closed that may have living processes
+	poller     *poller.Poller
 	hostParts
 }
 
@@ -74,11 +77,16 @@ func (e *UnavailableError) Error() string {
 func (e *UnavailableError) Unwrap() error { return e.Why }
 
 // Open ends what crashed servers have left that are recorded in the state directory, and selects a
-// containment. The error is an *UnavailableError, or that the state directory cannot be used. The
+// containment. The error is an *UnavailableError, that the state directory cannot be used, or that
+// no descriptor is free. The
 // caller closes the Host.
 func Open(o Options) (*Host, error) {
 	h := newHost(leader.System())
 	h.kind = cmp.Or(o.Containment, Auto)
+	var err error
+	if h.poller, err = poller.Open(); err != nil {
+		return nil, err
+	}
 	if err := h.open(o); err != nil {
 		_ = h.Close()
 		return nil, err
@@ -96,7 +104,11 @@ func (h *Host) Recovered() Recovery { return h.orPlain().recovered }
 // had living processes when they were closed, or could not be checked. That takes at most two
 // seconds. The error is that processes still run, or may still run, or that a cgroup could not be
 // removed; the next Open with the same state directory tries again.
-func (h *Host) Close() error { return h.orPlain().close() }
+func (h *Host) Close() error {
+	h = h.orPlain()
+	defer h.poller.Close() // last: it waits for the keeper's exit too
+	return h.close()
+}
 
 // plainHost is used in place of a nil Host.
 var plainHost = sync.OnceValue(func() *Host { return newHost(leader.System()) })

@@ -76,6 +76,6 @@ func (h *Host) spawn(_ context.Context, path string, spec *Spec, stdio [3]int, _
 		start.Cancel(0)
 		return nil, err
 	}
-	l := leader.New(pid, -1)
+	l := leader.New(pid, -1, nil)
 	return &Process{host: h, leader: l, tree: start.Tree(l, spec.Terminal != nil), preparation: prepared}, nil
 }

@@ -127,7 +127,7 @@ func (h *Host) startKeeper(o *Options, s selection) error {
 		return err
 	}
 	c := &keeper.Config{Record: h.identity.Record, Number: h.identity.Number, File: file, Delegation: s.delegation}
-	h.keeper.Start(c, s.table, o.KeeperEnded)
+	h.keeper.Start(c, s.table, h.poller, o.KeeperEnded)
 	return nil
 }
 

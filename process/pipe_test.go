@@ -21,7 +21,7 @@ func testPipe(t testing.TB) (*Pipe, *os.File) {
 		t.Fatal(err)
 	}
 	_ = unix.SetNonblock(r, true)
-	p, f := newPipe(r, "r"), os.NewFile(uintptr(w), "w")
+	p, f := newPipe(r, nil), os.NewFile(uintptr(w), "w")
 	t.Cleanup(func() { _ = p.Close(); _ = f.Close() })
 	return p, f
 }
@@ -51,6 +51,48 @@ func TestIdlePipeHoldsNoBuffer(t *testing.T) {
 		if n, err := p.TryRead(func() []byte { return buf }); n != 0 || err != io.EOF {
 			t.Errorf("TryRead at the end: %d, %v", n, err)
 		}
+	}
+}
+
+func TestAtEnd(t *testing.T) {
+	p, w := testPipe(t)
+	buf := make([]byte, 8)
+	if p.AtEnd() || p.Unread() {
+		t.Error("an empty pipe is at its end, or has something to read")
+	}
+	_, _ = w.WriteString("x")
+	if p.AtEnd() || !p.Unread() {
+		t.Error("a pipe with data is at its end, or has nothing to read")
+	}
+	_ = w.Close()
+	if p.AtEnd() || p.Unread() {
+		t.Error("a pipe with data that was closed is at its end, or has a writer")
+	}
+	if n, err := p.ReadNow(func() []byte { return buf }); n != 1 || err != nil {
+		t.Errorf("ReadNow: %d, %v", n, err)
+	}
+	if !p.AtEnd() {
+		t.Error("a pipe that was closed and read is not at its end")
+	}
+	_ = p.Close()
+	if p.AtEnd() || p.Unread() {
+		t.Error("a pipe is at its end, or has something to read, after Close")
+	}
+}
+
+func TestReadNow(t *testing.T) {
+	p, w := testPipe(t)
+	if _, err := p.ReadNow(neverLend); err != ErrWouldBlock {
+		t.Errorf("ReadNow of an empty pipe: %v", err)
+	}
+	_ = p.SetReadDeadline(time.Unix(1, 0))
+	_, _ = w.WriteString("x")
+	if _, err := p.ReadNow(neverLend); err != os.ErrDeadlineExceeded {
+		t.Errorf("ReadNow after the deadline: %v", err)
+	}
+	_ = p.Close()
+	if _, err := p.ReadNow(neverLend); err != os.ErrClosed {
+		t.Errorf("ReadNow after Close: %v", err)
 	}
 }
 

@@ -198,10 +198,14 @@ func (p *Process) Members() ([]int, error) {
 	return p.tree.Members()
 }
 
-// WaitExit blocks until the leader has exited and does not reap it (WNOWAIT), so that its number is
-// not reused and Signal still reaches the others. One goroutine may call it. On Linux it holds no
-// thread. It returns os.ErrClosed after Close. If another part of this process has reaped the
-// leader, it returns nil, and the Exit is not Known.
+// OnExit calls f once, in a goroutine of its own, when the leader has exited, and does not reap it
+// (WNOWAIT), so that its number is not reused and Signal still reaches the others. On Linux there
+// is no goroutine before that. The error is os.ErrClosed after Close or Abandon. If another part of
+// this process has reaped the leader, it is nil, and the Exit is not Known. Either OnExit or
+// WaitExit is called, once.
+func (p *Process) OnExit(f func(error)) { p.leader.OnExit(f) }
+
+// WaitExit is OnExit, but blocks until the exit and returns the error.
 func (p *Process) WaitExit() error { return p.leader.Wait() }
 
 // Adjust sets the attributes that the Host sets for every command and that can be set only after
@@ -244,7 +248,7 @@ func (p *Process) noteUnverified() {
 	}
 }
 
-// Abandon makes WaitExit return os.ErrClosed, for a leader that does not end at SIGKILL. All other
+// Abandon makes OnExit report os.ErrClosed, for a leader that does not end at SIGKILL. All other
 // methods continue to work.
 func (p *Process) Abandon() { p.leader.Abandon() }
 
@@ -264,7 +268,7 @@ func (p *Process) Reap() (Exit, error) {
 }
 
 // Close closes the descriptors of the tree and releases what contains it. It may be called more
-// than once. Blocked reads, writes and WaitExit return os.ErrClosed. It ends no process: a tree
+// than once. Reads and writes that wait return os.ErrClosed, and so does WaitExit. It ends no process: a tree
 // that was not swept continues to run. A leader that was not reaped remains a zombie until Reap,
 // which works after Close too, or until the Host reaps it as an orphan.
 func (p *Process) Close() {

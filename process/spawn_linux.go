@@ -54,7 +54,7 @@ func (h *Host) spawn(ctx context.Context, path string, spec *Spec, stdio [3]int,
 		r.cancel(pid)
 		return nil, err
 	}
-	return r.process(leader.New(pid, r.pidfd)), nil
+	return r.process(leader.New(pid, r.pidfd, h.poller)), nil
 }
 
 // fork prepares the start and forks the child. If fresh is true, it reuses no resource of another

@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/internal/poller"
 )
 
 // Spec is a command to run. It does not inherit the environment of this process.
@@ -181,14 +183,14 @@ func openPipes(stdin, merge bool) (s stdio, err error) {
 	return s, err
 }
 
-func (s *stdio) files() (stdin *os.File, stdout, stderr *Pipe) {
+func (s *stdio) files(p *poller.Poller) (stdin *os.File, stdout, stderr *Pipe) {
 	if s.parent[0] >= 0 {
 		stdin = os.NewFile(uintptr(s.parent[0]), "stdin")
 	}
 	if s.parent[2] >= 0 {
-		stderr = newPipe(s.parent[2], "stderr")
+		stderr = newPipe(s.parent[2], p)
 	}
-	return stdin, newPipe(s.parent[1], "stdout"), stderr
+	return stdin, newPipe(s.parent[1], p), stderr
 }
 
 func (s *stdio) closeChild()  { closeAll(s.child) }

@@ -3,7 +3,6 @@ package process
 import (
 	"cmp"
 	"errors"
-	"os"
 
 	"github.com/runnel-rpc/runnel/process/internal/terminal"
 )
@@ -62,9 +61,10 @@ func (p *Process) onMaster(f func(fd int) error) error {
 	if !p.terminal {
 		return ErrNoTerminal
 	}
-	var failed error
-	if err := p.stdout.conn.Control(func(fd uintptr) { failed = f(int(fd)) }); err != nil {
-		return os.ErrClosed
+	fd, _, err := p.stdout.file.Lock()
+	if err != nil {
+		return err
 	}
-	return failed
+	defer p.stdout.file.Unlock()
+	return f(fd)
 }

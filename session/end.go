@@ -40,8 +40,9 @@ import (
 //	                     ▼
 //	                   done: the record is in the log
 //
-// The supervisor, a goroutine for each session, moves the phase from exited on. It drains before it
-// sweeps, because descendants that are about to write would lose their output otherwise.
+// The supervisor moves the phase from exited on. It is a goroutine that begins when the command has
+// exited. It drains before it sweeps, because descendants that are about to write would lose their
+// output otherwise.
 //
 // The path of a cancel is Cancel → endWith → requestEnd → signalEnd, in update, which then sends
 // the signal. If the grace passes: graceExpired. When the command exits: supervise → afterExit →
@@ -291,18 +292,18 @@ func (s *Session) graceExpired() {
 	})
 }
 
-// supervise waits for the exit of the command and ends the session. It is the supervisor's
-// goroutine.
+// supervise prepares what happens when there is output and when the command exits. No goroutine
+// waits for these.
 func (s *Session) supervise(p *process.Process) {
 	readers := s.readOutput(p)
 	p.Adjust()
-	s.afterExit(p, readers, p.WaitExit())
+	p.OnExit(func(err error) {
+		defer s.reg.wg.Done()
+		s.afterExit(p, readers, err)
+	})
 }
 
-// afterExit ends a session whose command has exited. It is not inlined so that the goroutines of
-// idle sessions, which are in WaitExit, have the smallest stack.
-//
-//go:noinline
+// afterExit ends a session whose command has exited. It is the supervisor's goroutine.
 func (s *Session) afterExit(p tree, readers *readers, err error) {
 	took := s.timeSinceFork()
 	if err == nil && s.spec.WaitForTree {

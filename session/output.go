@@ -8,53 +8,90 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-// readers are the goroutines that copy the output of a process to the log.
+// readers copy the output of a process to the log. A goroutine of theirs runs only while there is
+// something to read.
 type readers struct {
-	all     []*stream.Reader
-	running atomic.Int32
-	done    chan struct{} // closed when none runs
+	all     []reader
+	running atomic.Int32  // those that have not reached the end
+	done    chan struct{} // closed when none is left
+}
+
+// reader copies one pipe.
+type reader struct {
+	*stream.Reader
+	pipe    *process.Pipe
+	readers *readers
+	session *Session
 }
 
 // readOutput starts the readers.
 func (s *Session) readOutput(p *process.Process) *readers {
-	r := &readers{done: make(chan struct{})}
+	r := &readers{all: make([]reader, 0, 2), done: make(chan struct{})}
 	kind := stream.Stdout
 	if s.spec.Program.Terminal != nil {
 		kind = stream.PTY
 	}
-	if p.Stderr() == nil { // stderr is the same file as stdout
-		r.running.Store(1)
-		r.start(s, kind, p.Stdout())
-		return r
+	r.add(s, kind, p.Stdout())
+	if p.Stderr() != nil { // else it is the same file as stdout
+		r.add(s, stream.Stderr, p.Stderr())
 	}
-	r.running.Store(2)
-	r.start(s, kind, p.Stdout())
-	r.start(s, stream.Stderr, p.Stderr())
+	r.running.Store(int32(len(r.all)))
+	for i := range r.all {
+		r.all[i].park()
+	}
 	return r
 }
 
-func (r *readers) start(s *Session, kind stream.Kind, pipe *process.Pipe) {
+func (r *readers) add(s *Session, kind stream.Kind, pipe *process.Pipe) {
 	o := s.spec.Output
 	o.Kind, o.OnRead = kind, s.streamTimeout.Touch
-	reader := stream.NewReader(pipe, s.log, o)
-	r.all = append(r.all, reader)
-	go func() {
-		if err := reader.Run(); err != nil {
-			s.reg.o.Log.Warn().Err(err).Str("session", s.spec.ID).Msg("reading output")
-		}
-		if r.running.Add(-1) == 0 {
-			close(r.done)
-		}
-	}()
+	r.all = append(r.all, reader{stream.NewReader(source{pipe}, s.log, o), pipe, r, s})
+}
+
+// park waits without a goroutine until there may be something to read.
+func (x *reader) park() { x.pipe.Park(x) }
+
+// Resume is called when there may be something to read. It must not block. A goroutine for the mere
+// end of a pipe would delay the end of a short command.
+func (x *reader) Resume() {
+	if x.Empty() && x.pipe.AtEnd() {
+		x.ended()
+	} else {
+		go x.read()
+	}
+}
+
+// read reads what there is.
+func (x *reader) read() {
+	switch err := x.Run(); err {
+	case process.ErrWouldBlock:
+		x.park()
+		return
+	case nil:
+	default:
+		x.session.reg.o.Log.Warn().Err(err).Str("session", x.session.spec.ID).Msg("reading output")
+	}
+	x.ended()
+}
+
+func (x *reader) ended() {
+	if x.readers.running.Add(-1) == 0 {
+		close(x.readers.done)
+	}
 }
 
 // finish makes the readers read what is in the pipes without waiting for more, and waits for them.
 func (r *readers) finish() {
-	for _, reader := range r.all {
-		reader.Finish()
+	for i := range r.all {
+		r.all[i].Finish()
 	}
 	<-r.done
 }
+
+// source is a pipe as a [stream.Source] that does not wait.
+type source struct{ *process.Pipe }
+
+func (s source) ReadReady(lend func() []byte) (int, error) { return s.ReadNow(lend) }
 
 // blockedDeadlines pauses deadlines while a client blocks the log, and so the process.
 type blockedDeadlines struct {

@@ -165,8 +165,10 @@ func (r *Registry) Running() int {
 	return r.running
 }
 
-// supervise starts the supervisor of a session, for which Shutdown waits.
+// supervise starts to read the output of a session and to wait for the exit of its command.
+// Shutdown waits for all goroutines of that.
 func (r *Registry) supervise(s *Session, p *process.Process) {
+	r.wg.Add(1) // until the supervisor has returned
 	r.wg.Go(func() { s.supervise(p) })
 }
 

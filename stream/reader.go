@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 	"unicode/utf8"
 )
@@ -24,9 +25,9 @@ const (
 	maxRest = 1 << 20
 )
 
-// Source is the read end of a pipe. ReadReady waits for data, the end, or the read deadline, and
-// calls lend for a buffer only if there is data. TryRead does not wait. Both return io.EOF at the
-// end.
+// Source is the read end of a pipe. ReadReady waits for data, the end, or the read deadline, or it
+// returns EAGAIN instead of waiting. It calls lend for a buffer only if there is data. TryRead does
+// not wait. Both return io.EOF at the end.
 type Source interface {
 	ReadReady(lend func() []byte) (int, error)
 	TryRead(lend func() []byte) (int, error)
@@ -97,8 +98,10 @@ func (r *Reader) Finish() {
 
 // Run reads to the end of the stream, or until Finish. When it returns, all that was read is in the
 // log. It returns an error of the source other than io.EOF.
+//
+// If a source that does not wait has nothing to read, the error is EAGAIN, and Run is to be called
+// again when the source has something, or its read deadline has passed.
 func (r *Reader) Run() error {
-	defer r.returnBuffer()
 	for {
 		n, err := r.src.ReadReady(r.lendFunc)
 		if n > 0 {
@@ -106,13 +109,17 @@ func (r *Reader) Run() error {
 		}
 		switch {
 		case err == nil:
+		case err == syscall.EAGAIN:
+			return err // the buffer remains if it has a partial line
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			if r.isFinished() {
+				defer r.returnBuffer()
 				return r.readRest()
 			}
 			r.flush()
 			r.setDeadline(time.Time{})
 		default:
+			defer r.returnBuffer()
 			r.appendRest()
 			if errors.Is(err, io.EOF) {
 				return nil
@@ -121,6 +128,10 @@ func (r *Reader) Run() error {
 		}
 	}
 }
+
+// Empty reports whether nothing is to be appended at the end of the stream if no more is read. It
+// must not be called concurrently with Run.
+func (r *Reader) Empty() bool { return r.buf == nil && r.partialLen == 0 && !r.dropping }
 
 // readRest reads what is in the pipe without waiting for more.
 func (r *Reader) readRest() error {

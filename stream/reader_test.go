@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,11 +18,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// script is a source that returns a chunk for each read. At an empty chunk the read deadline
-// passes, if it is set.
+// script is a source that returns a chunk for each read. At an empty chunk it would block, and then
+// the read deadline passes, if it is set.
 type script struct {
 	chunks      [][]byte
 	deadlineSet bool
+	blocked     bool
 }
 
 func (s *script) SetReadDeadline(t time.Time) error { s.deadlineSet = !t.IsZero(); return nil }
@@ -32,6 +34,9 @@ func (s *script) ReadReady(lend func() []byte) (int, error) {
 	for len(s.chunks) > 0 {
 		c := s.chunks[0]
 		if len(c) == 0 {
+			if s.blocked = !s.blocked; s.blocked {
+				return 0, syscall.EAGAIN
+			}
 			s.chunks = s.chunks[1:]
 			if s.deadlineSet {
 				return 0, os.ErrDeadlineExceeded
@@ -53,8 +58,16 @@ func readAll(t testing.TB, o ReaderOptions, chunks ...[]byte) ([]Item, Counts) {
 	t.Helper()
 	o.Kind = Stdout
 	log := NewLog(LogOptions{Bound: 1 << 30})
-	if err := NewReader(&script{chunks: slices.Clone(chunks)}, log, o).Run(); err != nil {
+	r := NewReader(&script{chunks: slices.Clone(chunks)}, log, o)
+	err := r.Run()
+	for err == syscall.EAGAIN {
+		err = r.Run()
+	}
+	if err != nil {
 		t.Fatal(err)
+	}
+	if r.buf != nil {
+		t.Error("a reader that has ended holds a buffer")
 	}
 	c := log.NewCursor(CursorOptions{})
 	var items []Item

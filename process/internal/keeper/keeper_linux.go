@@ -19,6 +19,7 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/identity"
 	"github.com/runnel-rpc/runnel/process/internal/leader"
 	"github.com/runnel-rpc/runnel/process/internal/mark"
+	"github.com/runnel-rpc/runnel/process/internal/poller"
 	"github.com/runnel-rpc/runnel/process/internal/proctable"
 	"github.com/runnel-rpc/runnel/process/internal/serverwatch"
 )
@@ -39,6 +40,7 @@ const (
 type Keeper struct {
 	config *Config
 	table  *mark.Table
+	poller *poller.Poller
 	report func(error) // why a keeper has ended or did not start; may be nil
 	ready  chan struct{}
 	quit   chan struct{}
@@ -54,9 +56,9 @@ type Keeper struct {
 
 // Start starts the first keeper in the background. table is where its process id is entered, so
 // that it is not taken for an orphan. report receives why a keeper has ended or did not start,
-// before the next one is started. It may be nil.
-func (k *Keeper) Start(c *Config, table *mark.Table, report func(error)) {
-	k.config, k.table, k.report = c, table, report
+// before the next one is started. It may be nil. p waits for the exits.
+func (k *Keeper) Start(c *Config, table *mark.Table, p *poller.Poller, report func(error)) {
+	k.config, k.table, k.poller, k.report = c, table, p, report
 	k.groups, k.pipe = make(map[int]serverwatch.Group), -1
 	k.ready, k.quit, k.done = make(chan struct{}), make(chan struct{}), make(chan struct{})
 	k.enabled = true
@@ -199,7 +201,7 @@ func (k *Keeper) start() error {
 	if err != nil {
 		return err
 	}
-	l := leader.New(pid, pidfd)
+	l := leader.New(pid, pidfd, k.poller)
 	l.Observer = k.table
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -31,7 +31,7 @@ func (k *Keeper) present() int {
 func TestKeeperThatDoesNotRead(t *testing.T) {
 	var k Keeper
 	c := &Config{Record: identity.Record{PID: os.Getpid()}, Number: 1}
-	k.Start(c, mark.NewUnmarkedTable(false), nil)
+	k.Start(c, mark.NewUnmarkedTable(false), nil, nil)
 	defer func() {
 		k.Stop()
 		k.Wait()

@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/runnel-rpc/runnel/process/internal/poller"
 )
 
 // ErrRunning is returned by Reap before the leader has exited.
@@ -33,10 +33,11 @@ type Observer interface {
 // Leader is a child from its fork to its reap. Its methods may be called from any goroutine.
 type Leader struct {
 	PID      int
-	Observer Observer // nil for none; set before Wait and Reap
+	Observer Observer // nil for none; set before OnExit and Reap
 	Timed    bool     // whether Exit.OwnTime is needed; set before Reap
 
-	handle *os.File    // pidfd in the poller; nil if the system has none. Used by Wait only
+	handle poller.File // pidfd, if HasHandle; awaits the exit
+	has    bool        // see HasHandle
 	peak   int64       // peak memory of this process at the fork, in bytes: see newExit
 	exited atomic.Bool // an exit was observed
 
@@ -46,21 +47,58 @@ type Leader struct {
 	exit   Exit // valid once reaped
 }
 
-// New takes over pidfd, -1 for none. It is called right after the fork.
-func New(pid, pidfd int) *Leader {
-	l := &Leader{PID: pid, pidfd: pidfd, peak: ownPeak()}
-	if pidfd >= 0 {
-		_ = unix.SetNonblock(pidfd, true) // otherwise os.NewFile does not register it with the poller
-		l.handle = os.NewFile(uintptr(pidfd), "pidfd")
+// New takes over pidfd, -1 for none. p waits for it; nil is a shared poller. New is called right
+// after the fork.
+func New(pid, pidfd int, p *poller.Poller) *Leader {
+	l := &Leader{PID: pid, pidfd: pidfd, has: pidfd >= 0, peak: ownPeak()}
+	if l.has {
+		l.handle.Init(p, pidfd)
 	}
 	return l
 }
 
-// Wait blocks until the leader has exited and does not reap it. It returns os.ErrClosed after
-// CloseHandle or Abandon. If another part of this process has reaped the leader, it returns nil,
-// and Reap an unknown Exit. One goroutine may call it.
-func (l *Leader) Wait() error {
-	err := l.awaitExit()
+// OnExit calls f once, in a goroutine of its own, when the leader has exited, and does not reap it.
+// The error is os.ErrClosed after CloseHandle or Abandon. If another part of this process has
+// reaped the leader, the error is nil, and Reap returns an unknown Exit. OnExit is called once. It
+// takes no goroutine until the exit if there is a pidfd.
+func (l *Leader) OnExit(f func(error)) {
+	if !l.has {
+		go func() { f(l.noteExit(AwaitChild(l.PID))) }()
+		return
+	}
+	l.handle.Park(&exitWait{l, f})
+}
+
+// exitWait is the wait for the exit of a leader.
+type exitWait struct {
+	leader *Leader
+	f      func(error)
+}
+
+// Resume is called when the pidfd may be readable.
+func (w *exitWait) Resume() { go w.check() }
+
+func (w *exitWait) check() {
+	l := w.leader
+	fd, abandoned, err := l.handle.Lock()
+	exited := false
+	if err == nil {
+		exited = pidfdExited(fd)
+		l.handle.Unlock()
+	}
+	switch {
+	case err != nil || abandoned:
+		w.f(os.ErrClosed)
+	case !exited:
+		l.handle.Park(w)
+	default:
+		w.f(l.noteExit(peekChild(l.PID)))
+	}
+}
+
+// noteExit records an exit. err is that of waitid(2): ECHILD if another part of this process has
+// reaped the leader.
+func (l *Leader) noteExit(err error) error {
 	if errors.Is(err, syscall.ECHILD) {
 		_, err = l.Reap()
 	}
@@ -68,6 +106,13 @@ func (l *Leader) Wait() error {
 		l.exited.Store(true)
 	}
 	return err
+}
+
+// Wait is OnExit, and blocks until the call of f. It returns the error.
+func (l *Leader) Wait() error {
+	result := make(chan error, 1)
+	l.OnExit(func(err error) { result <- err })
+	return <-result
 }
 
 // Reap returns the exit status and usage of the leader and reaps it; later calls return the same.
@@ -154,13 +199,13 @@ func (l *Leader) Do(f func(pidfd int, reaped bool) error) error {
 	return f(l.pidfd, l.reaped)
 }
 
-// HasHandle reports whether the leader has a pidfd, which Wait uses without holding a thread.
-func (l *Leader) HasHandle() bool { return l.handle != nil }
+// HasHandle reports whether the leader has a pidfd, for which OnExit waits without a thread.
+func (l *Leader) HasHandle() bool { return l.has }
 
-// Abandon ends Wait if there is a pidfd. Everything else continues to work.
+// Abandon ends the wait for the exit if there is a pidfd. Everything else continues to work.
 func (l *Leader) Abandon() {
-	if l.handle != nil {
-		_ = l.handle.SetReadDeadline(time.Unix(1, 0))
+	if l.has {
+		l.handle.SetDeadline(time.Unix(1, 0))
 	}
 }
 
@@ -169,7 +214,7 @@ func (l *Leader) CloseHandle() {
 	l.mu.Lock()
 	l.pidfd = -1
 	l.mu.Unlock()
-	if l.handle != nil {
+	if l.has {
 		_ = l.handle.Close()
 	}
 }

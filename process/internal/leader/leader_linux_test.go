@@ -30,7 +30,7 @@ func start(t *testing.T, withPidfd bool, argv ...string) *Group {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &Group{Leader: New(pid, pidfd), Kernel: System()}
+	g := &Group{Leader: New(pid, pidfd, nil), Kernel: System()}
 	t.Cleanup(func() {
 		_ = g.Signal(syscall.SIGKILL)
 		_ = AwaitChild(pid)
@@ -128,7 +128,7 @@ func TestLeaderOutsideItsGroup(t *testing.T) {
 		if withPidfd {
 			pidfd, _ = unix.PidfdOpen(cmd.Process.Pid, 0)
 		}
-		g := &Group{Leader: New(cmd.Process.Pid, pidfd), Kernel: System()}
+		g := &Group{Leader: New(cmd.Process.Pid, pidfd, nil), Kernel: System()}
 		defer g.CloseHandle()
 		for name, err := range map[string]error{"Signal": g.Signal(syscall.SIGURG), "SignalLeader": g.SignalLeader(syscall.SIGURG)} {
 			if err != nil {

@@ -10,10 +10,10 @@ import (
 
 const stateZombie = 5 // SZOMB of sys/proc.h
 
-// awaitExit blocks a thread in kevent(2): waitid(2) returns for stopped children too
-// (go.dev/issue/19314). NOTE_EXIT may come shortly before the child can be reaped, so awaitExit
+// AwaitChild blocks a thread in kevent(2): waitid(2) returns for stopped children too
+// (go.dev/issue/19314). NOTE_EXIT may come shortly before the child can be reaped, so AwaitChild
 // then polls the process table.
-func (l *Leader) awaitExit() error {
+func AwaitChild(pid int) error {
 	kq, err := unix.Kqueue()
 	if err != nil {
 		return os.NewSyscallError("kqueue", err)
@@ -21,7 +21,7 @@ func (l *Leader) awaitExit() error {
 	defer unix.Close(kq)
 	unix.CloseOnExec(kq)
 	events := make([]unix.Kevent_t, 1)
-	unix.SetKevent(&events[0], l.PID, unix.EVFILT_PROC, unix.EV_ADD|unix.EV_ONESHOT)
+	unix.SetKevent(&events[0], pid, unix.EVFILT_PROC, unix.EV_ADD|unix.EV_ONESHOT)
 	events[0].Fflags = unix.NOTE_EXIT
 	for {
 		_, err = unix.Kevent(kq, events, events, nil)
@@ -33,7 +33,7 @@ func (l *Leader) awaitExit() error {
 		return os.NewSyscallError("kevent", err)
 	}
 	for {
-		info, err := unix.SysctlKinfoProc("kern.proc.pid", l.PID)
+		info, err := unix.SysctlKinfoProc("kern.proc.pid", pid)
 		if err != nil {
 			return syscall.ECHILD
 		}
@@ -43,6 +43,10 @@ func (l *Leader) awaitExit() error {
 		time.Sleep(time.Millisecond)
 	}
 }
+
+// There are no pidfds, so these two are not called.
+func pidfdExited(int) bool { return false }
+func peekChild(int) error  { return nil }
 
 // hasExited reports whether a child that no goroutine reaps meanwhile has exited.
 func hasExited(pid int) bool {

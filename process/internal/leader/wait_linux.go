@@ -11,24 +11,14 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/watch"
 )
 
-// awaitExit waits in the runtime's poller for the pidfd, so a thousand waiting goroutines hold no
-// thread. Without a pidfd it blocks a thread in waitid(2).
-func (l *Leader) awaitExit() error {
-	if l.handle == nil {
-		return AwaitChild(l.PID)
-	}
-	conn, err := l.handle.SyscallConn()
-	if err != nil {
-		return os.ErrClosed
-	}
-	// PidfdExited needs little stack; waitid(2) with its large result would double that of every
-	// waiting goroutine.
-	if conn.Read(watch.PidfdExited) != nil {
-		return os.ErrClosed
-	}
-	_, err = waitid(l.PID, unix.WNOHANG) // ECHILD if another part of this process reaped it
+// peekChild returns ECHILD if another part of this process has reaped a child that has exited.
+func peekChild(pid int) error {
+	_, err := waitid(pid, unix.WNOHANG)
 	return err
 }
+
+// pidfdExited reports whether the process of a pidfd has exited.
+func pidfdExited(fd int) bool { return watch.PidfdExited(uintptr(fd)) }
 
 // AwaitChild blocks a thread until a child has exited, and does not reap it.
 func AwaitChild(pid int) error {

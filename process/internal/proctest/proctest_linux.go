@@ -132,7 +132,7 @@ func StartProgram(t testing.TB, p containment.Provider, path string, argv ...str
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := leader.New(pid, pidfd)
+	l := leader.New(pid, pidfd, nil)
 	tree := &Tree{Tree: start.Tree(l, false), Leader: l, Stdin: stdin, t: t, out: out, reader: bufio.NewReader(out)}
 	t.Cleanup(func() {
 		_ = tree.Signal(syscall.SIGKILL)
