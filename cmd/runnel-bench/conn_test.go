@@ -55,7 +55,7 @@ func TestAwaitCompletion(t *testing.T) {
 	gap := `{"jsonrpc":"2.0","method":"process.gap","params":{"session_id":"` + testSession + `","seq":9,"lost_bytes":5}}`
 	refused := `{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"no"}}`
 	for name, frames := range map[string][][]byte{
-		"gap":             {text(outputMessage(3, "x")), text(gap), text(completedMessage(10, 0, 8))},
+		"gap":             {text(gap), text(outputMessage(10, "x")), text(completedMessage(11, 0, 8))},
 		"missing output":  {text(outputMessage(3, long)), text(completedMessage(5, 0, 2))},
 		"repeated output": {text(outputMessage(3, long)), text(outputMessage(3, "x")), text(completedMessage(4, 0, 2))},
 		"no output":       {text(completedMessage(4, 0, 2))},

@@ -24,7 +24,7 @@ func TestReplaceGenerated(t *testing.T) {
 		t.Errorf("%q, %v", got, err)
 	}
 	for _, page := range []string{
-		"", beginMarker + "\n", "\n" + endMarker + "\n", page + page,
+		"", beginMarker + "\n", "\n" + endMarker + "\n", page + page, beginMarker + "\n" + page, page + "\n" + endMarker + "\n",
 		"\n" + endMarker + "\n" + beginMarker + "\n",
 		"\n" + endMarker + "\nx\n" + beginMarker + "\nx\n",
 	} {

@@ -71,9 +71,10 @@ func consume(f *frameReader, how, length int) error {
 }
 
 func TestFrameReaderRefuses(t *testing.T) {
-	long := binary.BigEndian.AppendUint64([]byte{0x81, 127}, 1<<63)
+	long := binary.BigEndian.AppendUint64([]byte{0x81, 127}, maxPayload+1)
+	longest := binary.BigEndian.AppendUint64([]byte{0x81, 127}, 1<<64-1)
 	for name, b := range map[string][]byte{
-		"fragment": {0x01, 0}, "reserved bit": {0xc1, 0}, "mask": {0x81, 0x80, 0, 0, 0, 0}, "long frame": long,
+		"fragment": {0x01, 0}, "reserved bit": {0xc1, 0}, "mask": {0x81, 0x80, 0, 0, 0, 0}, "long frame": long, "longest frame": longest,
 	} {
 		if _, _, err := newFrameReader(bytes.NewReader(b), 200).header(); err == nil {
 			t.Errorf("%s: no error", name)
