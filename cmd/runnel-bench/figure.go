@@ -3,7 +3,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 )
@@ -72,23 +71,6 @@ func format(v float64, unit string) string {
 		text += " " + unit
 	}
 	return text
-}
-
-// checkFactor is how much a timing may miss its target in a check, which has to pass on a loaded
-// machine too.
-const checkFactor = 3
-
-// check returns an error that names each timing of the first program that misses its target by more
-// than checkFactor.
-func check(figures []figure) error {
-	var errs []error
-	for _, f := range figures {
-		if f.timing && !f.goal.met(f.values[0], checkFactor) {
-			errs = append(errs, fmt.Errorf("%s: %s misses the target, %s, by more than a factor of %d",
-				f.what, format(f.values[0], f.unit), f.goal.format(f.unit), checkFactor))
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // join formats the values of all programs.

@@ -1,0 +1,49 @@
+//go:build linux
+
+package main
+
+import (
+	"errors"
+	"fmt"
+)
+
+const (
+	// checkFactor is how much a timing may miss its target in a check.
+	checkFactor = 3
+	// checkAttempts is how often a measurement is made before a miss is an error.
+	checkAttempts = 2
+	// busyShare is the part of the machine's processor time from which on other processes, and not
+	// the program, decide about a timing. With all processors busy, true takes ten times as long.
+	busyShare = 0.2
+)
+
+// checkTimings checks the timings of a report, and measures again if one misses its target. If the
+// machine is busy, it checks nothing.
+func checkTimings(r report, again func() (report, error)) error {
+	for attempt := 1; ; attempt++ {
+		missed := missedTimings(r.figures)
+		if missed == nil || r.others >= busyShare {
+			return nil
+		}
+		if attempt == checkAttempts {
+			return missed
+		}
+		var err error
+		if r, err = again(); err != nil {
+			return err
+		}
+	}
+}
+
+// missedTimings returns an error that names each timing of the first program that misses its target
+// by more than checkFactor.
+func missedTimings(figures []figure) error {
+	var errs []error
+	for _, f := range figures {
+		if f.timing && !f.goal.met(f.values[0], checkFactor) {
+			errs = append(errs, fmt.Errorf("%s: %s misses the target, %s, by more than a factor of %d",
+				f.what, format(f.values[0], f.unit), f.goal.format(f.unit), checkFactor))
+		}
+	}
+	return errors.Join(errs...)
+}
