@@ -146,7 +146,7 @@ func registry(t testing.TB, o Options) *Registry {
 // sh returns the spec of a shell script of the owner "me".
 func sh(id, script string) Spec {
 	return Spec{
-		ID: id, Owner: "me", Params: script, Grace: patience,
+		ID: id, Owner: "me", Params: func() string { return script }, Grace: patience,
 		Program: process.Spec{
 			Argv: []string{"/bin/sh", "-c", script},
 			Env:  []string{"PATH=/usr/local/bin:/usr/bin:/bin"},

@@ -102,12 +102,21 @@ func (r *Registry) Options() Options { return r.o }
 // false. Errors: ErrShuttingDown, *LimitError, and ErrExists if the id is used with other params or
 // by another owner.
 func (r *Registry) Reserve(spec Spec) (s *Session, created bool, err error) {
+	s, created, err = r.findOrAdd(spec)
+	if err != nil || created {
+		return s, created, err
+	}
+	if s.spec.Owner != spec.Owner || !s.spec.sameParams(&spec) {
+		return nil, false, ErrExists
+	}
+	return s, false, nil
+}
+
+// findOrAdd returns the session with that id, of any owner, or a new one.
+func (r *Registry) findOrAdd(spec Spec) (s *Session, created bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if s := r.sessions[spec.ID]; s != nil {
-		if s.spec.Owner != spec.Owner || s.spec.Params != spec.Params {
-			return nil, false, ErrExists
-		}
 		return s, false, nil
 	}
 	switch {

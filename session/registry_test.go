@@ -170,7 +170,7 @@ func TestReservingAgain(t *testing.T) {
 		if other, created, err := r.Reserve(spec); other != s || created || err != nil {
 			t.Errorf("%s: %v, created %v, %v", when, other, created, err)
 		}
-		for _, change := range []func(*Spec){func(o *Spec) { o.Params += "!" }, func(o *Spec) { o.Owner = "you" }} {
+		for _, change := range []func(*Spec){func(o *Spec) { o.Params = func() string { return "other" } }, func(o *Spec) { o.Owner = "you" }} {
 			other := spec
 			change(&other)
 			if s, _, err := r.Reserve(other); s != nil || err != ErrExists {

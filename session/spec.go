@@ -10,9 +10,11 @@ import (
 // Spec is what a session runs, and how. Fields without a default documented here must be set as
 // needed: the server fills in its own defaults before.
 type Spec struct {
-	ID     string
-	Owner  string // the principal to which the session belongs
-	Params string // the params of the execute request, to recognize one that is repeated
+	ID    string
+	Owner string // the principal to which the session belongs
+	// Params returns a string that differs for different params of the execute request, to recognize
+	// one that is repeated. It may be called from any goroutine. nil is "".
+	Params func() string
 	Labels map[string]string
 	// Command and Encoding are as in the request, and not used by this package. Program is what is
 	// run.
@@ -33,4 +35,13 @@ type Spec struct {
 	Capture int64
 	// CaptureHead is how many of the oldest bytes of each stream are kept.
 	CaptureHead int64
+}
+
+func (s *Spec) sameParams(other *Spec) bool { return s.params() == other.params() }
+
+func (s *Spec) params() string {
+	if s.Params == nil {
+		return ""
+	}
+	return s.Params()
 }

@@ -38,6 +38,7 @@ func execute(r *request, p *rpc.ExecuteParams) answer {
 		s.Begin()
 		r.conn.server.reached(checkpointBegun)
 		r.awaitStart(s)
+		s.Spec().Params() // made now, since that takes as long as a hundredth of a short command
 		if isDone(s.Ready()) {
 			if err := s.View().Failure; err != nil {
 				return result(nil, err)

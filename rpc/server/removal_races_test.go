@@ -120,7 +120,7 @@ func anything(r *rand.Rand, ids *[20]string) (method string, params object) {
 func direct(t *testing.T, reg *session.Registry, id string, what int) {
 	if what == 0 {
 		x, created, err := reg.Reserve(session.Spec{
-			ID: id, Owner: "user", Params: "direct", Command: rpc.Command{Shell: "direct"}, Encoding: "utf8", Grace: time.Millisecond,
+			ID: id, Owner: "user", Params: func() string { return "direct" }, Command: rpc.Command{Shell: "direct"}, Encoding: "utf8", Grace: time.Millisecond,
 			Program: process.Spec{Argv: []string{"/bin/sleep", "0.01"}},
 		})
 		var limit *session.LimitError

@@ -3,6 +3,7 @@ package server
 import (
 	"crypto/sha256"
 	"math"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -41,7 +42,7 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 	return session.Spec{
 		ID:            id,
 		Owner:         owner,
-		Params:        fingerprint(p),
+		Params:        sync.OnceValue(func() string { return fingerprint(p) }),
 		Labels:        p.Labels,
 		Command:       p.Command,
 		Encoding:      p.Encoding,
@@ -109,7 +110,7 @@ func (d *Defaults) checkCapture(p *rpc.ExecuteParams) *rpc.Error {
 }
 
 // fingerprint returns a short string that differs for different params. It is kept as long as the
-// session.
+// session, and p until it is made.
 func fingerprint(p *rpc.ExecuteParams) string {
 	sum := sha256.Sum256(mustMarshal(p))
 	return string(sum[:])

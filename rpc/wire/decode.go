@@ -250,7 +250,11 @@ func (d decoder) object(raw []byte, v reflect.Value) error {
 	if err != nil {
 		return err
 	}
-	for i, f := range p.fields {
+	for i := range p.fields {
+		f := &p.fields[i]
+		if values[i] == nil && !f.rules.Required {
+			continue // most fields of most requests
+		}
 		if err := d.member(values[i], v.FieldByIndex(f.index), f); err != nil {
 			return within(f.name, err)
 		}
@@ -259,7 +263,7 @@ func (d decoder) object(raw []byte, v reflect.Value) error {
 }
 
 // member decodes the value of a field; raw is nil if it is left out.
-func (d decoder) member(raw []byte, v reflect.Value, f field) error {
+func (d decoder) member(raw []byte, v reflect.Value, f *field) error {
 	if raw == nil || KindOf(raw) == Null && !f.takesNull {
 		if f.rules.Required {
 			return fieldErrorf("is required")
