@@ -210,8 +210,7 @@ func (p *Process) WaitExit() error { return p.leader.Wait() }
 
 // Adjust sets the attributes that the Host sets for every command and that can be set only after
 // the start: see Options.OOMScoreAdj and Options.ReserveProcesses, and the nice value of the
-// autogroup. It is called right after Start. It is separate so that its 10 µs do not delay what
-// follows Start.
+// autogroup. It is called right after Start. The score is set 10 to 20 ms later.
 func (p *Process) Adjust() {
 	p.host.adjuster.Started(p.leader, p.tree)
 }

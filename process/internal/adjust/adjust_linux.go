@@ -22,12 +22,15 @@ const (
 	maxDescendants = 4096
 )
 
-// searchDelays are the pauses before each search for descendants. There are several searches, since
-// the first can miss a process that is being forked, with the score that its parent had before.
+// searchDelays are the pauses before each setting of the scores of a tree. The first one is there
+// because setting the score of a command that ends sooner would take 2 % of its time. There are
+// several, since a search for descendants can miss a process that is being forked, with the score
+// that its parent had before.
 var searchDelays = [...]time.Duration{10 * time.Millisecond, 100 * time.Millisecond}
 
-// Adjuster adjusts each leader when it has started, and a moment later the descendants that it has
-// then. Descendants that are forked later inherit the adjustment. The zero value changes nothing.
+// Adjuster adjusts each leader when it has started. A moment later it sets the score of the leader
+// and of the descendants that it has then. Descendants that are forked later inherit it. The zero
+// value changes nothing.
 type Adjuster struct {
 	values
 	enabled bool
@@ -46,7 +49,7 @@ type command struct {
 	tree   containment.Tree
 }
 
-// search is a search for the descendants of a command.
+// search is a setting of the score of a leader and of its descendants, which are searched for.
 type search struct {
 	command
 	n   int // searches before
@@ -100,23 +103,34 @@ func (a *Adjuster) Open(o Options) {
 	a.enabled = a.nice != 0 || a.oomScore != noScore || a.processes != nil
 }
 
-// Started adjusts a leader, and its descendants later. It may be called from any goroutine.
+// Started adjusts a leader, and later its score and that of its descendants. It may be called from
+// any goroutine.
 func (a *Adjuster) Started(l *leader.Leader, tree containment.Tree) {
 	if !a.enabled {
 		return
 	}
 	c := command{l, tree}
 	done := a.adjustLeader(c)
+	for _, dropped := range a.plan(c, done) {
+		a.setScore(dropped.leader)
+	}
+}
+
+// plan plans what is to be done later for a command. adjusted is the result of adjustLeader. It
+// returns the searches that are dropped.
+func (a *Adjuster) plan(c command, adjusted bool) (dropped []search) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !done {
+	if !adjusted {
 		a.retries = append(a.retries, c)
 	}
 	if a.oomScore != noScore {
 		a.searches = append(a.searches, search{command: c, due: time.Now().Add(searchDelays[0])})
-		a.searches = a.searches[max(0, len(a.searches)-maxCommands):]
+		more := max(0, len(a.searches)-maxCommands)
+		dropped, a.searches = a.searches[:more], a.searches[more:]
 	}
 	a.schedule()
+	return dropped
 }
 
 // schedule makes run be called if there is something to do. There is one timer, since setting one
@@ -158,7 +172,7 @@ func (a *Adjuster) runSearches(searches []search, now time.Time) (left []search)
 	for _, s := range searches {
 		if now.Before(s.due) {
 			left = append(left, s)
-		} else if s.n++; a.adjustDescendants(s.command) && s.n < len(searchDelays) {
+		} else if s.n++; a.setScores(s.command) && s.n < len(searchDelays) {
 			s.due = now.Add(searchDelays[s.n])
 			left = append(left, s)
 		}
@@ -166,17 +180,17 @@ func (a *Adjuster) runSearches(searches []search, now time.Time) (left []search)
 	return left
 }
 
-// adjustLeader returns false if it is to be called again. It holds the leader's lock, so the leader
-// is not reaped meanwhile, and its process id is not reused.
+// adjustLeader sets all but the score. It returns false if it is to be called again. It holds the
+// leader's lock, so the leader is not reaped meanwhile, and its process id is not reused.
 func (a *Adjuster) adjustLeader(c command) (done bool) {
+	if a.processes == nil && a.nice == 0 {
+		return true
+	}
 	_ = c.leader.Do(func(_ int, reaped bool) error {
 		if done = reaped; done {
 			return nil
 		}
 		pid := c.leader.PID
-		if a.oomScore != noScore {
-			_ = procfs.SetOOMScoreAdj(pid, a.oomScore)
-		}
 		if a.processes != nil {
 			_ = unix.Prlimit(pid, unix.RLIMIT_NPROC, a.processes, nil)
 		}
@@ -186,13 +200,24 @@ func (a *Adjuster) adjustLeader(c command) (done bool) {
 	return done
 }
 
-// adjustDescendants sets the score of the descendants that were forked before the leader had it; the
-// autogroup is that of the session. It returns false if no search is needed any more.
-func (a *Adjuster) adjustDescendants(c command) (again bool) {
+// setScores sets the score of the leader, and of the descendants that were forked before it had it.
+// It returns false if it is not to be called again.
+func (a *Adjuster) setScores(c command) (again bool) {
 	if a.oomScore == noScore {
 		return false
 	}
+	a.setScore(c.leader)
 	return c.tree.EachDescendant(maxDescendants, func(pid int, isMember func() bool) {
 		_ = procfs.RaiseOOMScoreAdj(pid, a.oomScore, isMember)
+	})
+}
+
+// setScore sets the score of a leader that is not reaped.
+func (a *Adjuster) setScore(l *leader.Leader) {
+	_ = l.Do(func(_ int, reaped bool) error {
+		if reaped {
+			return nil
+		}
+		return procfs.SetOOMScoreAdj(l.PID, a.oomScore)
 	})
 }

@@ -34,7 +34,7 @@ func TestReusedProcessID(t *testing.T) {
 	if !a.adjustLeader(c) {
 		t.Error("a leader that was reaped is to be adjusted again")
 	}
-	a.adjustDescendants(c)
+	a.setScores(c)
 	if got, err := procfs.OOMScoreAdj(other.Process.Pid); got != own || err != nil {
 		t.Errorf("score %d, %v, was %d", got, err, own)
 	}
