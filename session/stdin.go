@@ -27,7 +27,7 @@ type stdin struct {
 	eofKey  func() ([]byte, error) // of a terminal; nil for a pipe
 	touch   func()                 // called after each write to file
 	waiting []*Write               // not accepted yet
-	queue   [][]byte               // an empty one is the eof key
+	queue   []piece                // without data it is the eof key
 	queued  int64                  // charged bytes of queue
 	total   int64                  // bytes accepted
 	eof     bool                   // an eof was accepted; a pipe accepts nothing after it
@@ -44,9 +44,15 @@ type Write struct {
 	Total int64
 	Err   error
 
-	data   []byte
+	piece
 	offset *int64
 	eof    bool
+}
+
+// piece is input, and the function that recycles its memory, or nil.
+type piece struct {
+	data    []byte
+	recycle func()
 }
 
 // Write submits data for the stdin of the process. If eof is true, it closes stdin after the data;
@@ -54,7 +60,14 @@ type Write struct {
 // that were accepted already are skipped. Write does not wait. Write.Err is a *StdinError or an
 // *OffsetError.
 func (s *Session) Write(data []byte, offset *int64, eof bool) *Write {
-	w := &Write{Done: make(chan struct{}), data: data, offset: offset, eof: eof}
+	return s.WriteRecycled(data, nil, offset, eof)
+}
+
+// WriteRecycled is Write for data in memory that is used again: recycle, if it is not nil, is called
+// when the data was written to the process, in another goroutine. It is not called if the data is
+// never written completely; then the memory is left to the garbage collector.
+func (s *Session) WriteRecycled(data []byte, recycle func(), offset *int64, eof bool) *Write {
+	w := &Write{Done: make(chan struct{}), piece: piece{data, recycle}, offset: offset, eof: eof}
 	q := &s.stdin
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -133,13 +146,13 @@ func (q *stdin) admit() {
 		}
 		skip, err := q.check(w)
 		if err == nil {
-			data := w.data[skip:]
-			if q.queued > 0 && q.queued+charge(data) > StdinQueueBytes {
+			rest := piece{w.data[skip:], w.recycle}
+			if q.queued > 0 && q.queued+charge(rest.data) > StdinQueueBytes {
 				return
 			}
-			q.accept(data, w.eof && !q.hasEOF(w))
+			q.accept(rest, w.eof && !q.hasEOF(w))
 		}
-		w.Total, w.Err = q.total, err
+		w.Total, w.Err, w.piece = q.total, err, piece{}
 		q.waiting = q.waiting[1:]
 		close(w.Done)
 	}
@@ -181,21 +194,21 @@ func (q *stdin) hasEOF(w *Write) bool {
 	return end < q.total || q.eof && end == q.eofAt
 }
 
-func (q *stdin) accept(data []byte, eof bool) {
-	q.total += int64(len(data))
+func (q *stdin) accept(p piece, eof bool) {
+	q.total += int64(len(p.data))
 	if eof {
 		q.eofAt = q.total
 	}
 	if q.closed != "" {
 		return
 	}
-	if len(data) > 0 {
-		q.queue = append(q.queue, data)
-		q.queued += charge(data)
+	if len(p.data) > 0 {
+		q.queue = append(q.queue, p)
+		q.queued += charge(p.data)
 	}
 	q.eof = q.eof || eof
 	if eof && q.eofKey != nil {
-		q.queue = append(q.queue, nil)
+		q.queue = append(q.queue, piece{})
 		q.queued += charge(nil)
 	}
 	if !q.feeding && (len(q.queue) > 0 || eof) {
@@ -207,21 +220,24 @@ func (q *stdin) accept(data []byte, eof bool) {
 // feed writes the queue to the file, and returns when it is empty.
 func (q *stdin) feed() {
 	for {
-		data, file, more := q.head()
+		p, file, more := q.head()
 		if !more {
 			return
 		}
-		text := data
-		if len(data) == 0 {
+		text := p.data
+		if len(text) == 0 {
 			text, _ = q.eofKey() // an error means that the terminal is closed: the write fails too
 		}
 		_, err := file.Write(text)
-		q.wrote(charge(data), err)
+		if err == nil && p.recycle != nil {
+			p.recycle()
+		}
+		q.wrote(charge(p.data), err)
 	}
 }
 
 // head returns what to write next. At the end of the input it closes the pipe.
-func (q *stdin) head() ([]byte, *os.File, bool) {
+func (q *stdin) head() (piece, *os.File, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.queue) > 0 {
@@ -231,7 +247,7 @@ func (q *stdin) head() ([]byte, *os.File, bool) {
 	if q.eof && q.eofKey == nil && q.closed == "" {
 		_ = q.file.Close()
 	}
-	return nil, nil, false
+	return piece{}, nil, false
 }
 
 func charge(data []byte) int64 { return int64(len(data)) + writeOverhead }
@@ -246,7 +262,7 @@ func (q *stdin) wrote(n int64, err error) {
 		return
 	}
 	if len(q.queue) > 0 { // empty if it was shut meanwhile
-		q.queue[0] = nil
+		q.queue[0] = piece{}
 		q.queue = q.queue[1:]
 		q.queued -= n
 	}

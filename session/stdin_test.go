@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -282,5 +283,44 @@ func TestWithdraw(t *testing.T) {
 	ended(t, s)
 	if got := strings.TrimSpace(tail(s)); got != fmt.Sprint(total) || answered(waits) || next.Err != nil {
 		t.Errorf("the process read %s of %d; %v", got, total, next.Err)
+	}
+}
+
+// TestInputIsRecycled: once, when it was written. What was withdrawn, refused, or is being written
+// when the session ends, is not: its memory may still be in use.
+func TestInputIsRecycled(t *testing.T) {
+	wait, open := gate(t)
+	s := run(t, wait+"; cat >/dev/null", withStdin)
+	recycled := make(chan string, 10)
+	submit := func(name string, n int) *Write {
+		return s.WriteRecycled(make([]byte, n), func() { recycled <- name }, nil, false)
+	}
+	first := submit("first", 2*StdinQueueBytes) // more than the pipe has room for
+	second, third := submit("second", 10), submit("third", 10)
+	within(t, "the first", first.Done)
+	if !s.Withdraw(third) {
+		t.Error("the third was accepted")
+	}
+	select {
+	case name := <-recycled:
+		t.Errorf("%s was recycled before it was written", name)
+	default:
+	}
+	open()
+	within(t, "the second", second.Done)
+	for _, want := range []string{"first", "second"} {
+		if got := <-recycled; got != want {
+			t.Errorf("%s was recycled, want %s", got, want)
+		}
+	}
+
+	stopped := run(t, "exec sleep 60", withStdin)
+	stopped.WriteRecycled(make([]byte, StdinQueueBytes), func() { recycled <- "being written" }, nil, false)
+	refused := stopped.WriteRecycled(make([]byte, StdinQueueBytes), func() { recycled <- "refused" }, nil, false)
+	stopped.Cancel(new(time.Duration), 0)
+	within(t, "the refusal", refused.Done)
+	ended(t, stopped)
+	if len(recycled) > 0 {
+		t.Errorf("%s was recycled", <-recycled)
 	}
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"unicode/utf8"
@@ -25,8 +26,8 @@ type controlHandler interface {
 }
 
 // next returns the text of the next message, which is valid UTF-8 (§5.6) and may be changed. It
-// stays valid until the next call, or if keep is called until the buffer is recycled. A *closeError
-// says how the connection is to be closed; any other error is one of the connection.
+// stays valid until the next call, if it is not handed over. A *closeError says how the connection is
+// to be closed; any other error is one of the connection.
 func (m *messageReader) next() ([]byte, error) {
 	m.message.recycle()
 	m.message = nil
@@ -43,12 +44,16 @@ func (m *messageReader) next() ([]byte, error) {
 	return text, nil
 }
 
-// keep returns the buffer of the current message, for a caller that keeps a part of its text. It is
-// nil if the message has none.
-func (m *messageReader) keep() *messageBuffer {
+// handOver returns a part of the text of the current message in memory that stays valid, and the
+// function that recycles it, which may be nil. It passes on the message's buffer, if the part is
+// most of it and no other part is used any more (alone); else it copies the part.
+func (m *messageReader) handOver(part []byte, alone bool) ([]byte, func()) {
 	b := m.message
+	if b == nil || !alone || 2*len(part) < cap(b.text) {
+		return bytes.Clone(part), nil
+	}
 	m.message = nil
-	return b
+	return part, b.recycle
 }
 
 // read reads frames up to the end of a message. A frame that is a whole message and fits into the

@@ -94,9 +94,11 @@ func readAll(c net.Conn, before []byte) (all received) {
 			return all
 		}
 		all.texts = append(all.texts, string(text))
-		if len(text)%2 == 0 {
-			clear(text) // it belongs to the caller
-			m.keep().recycle()
+		part, recycle := m.handOver(text, len(text)%2 == 0)
+		clear(text) // it belongs to the caller
+		clear(part)
+		if recycle != nil {
+			recycle()
 		}
 	}
 }

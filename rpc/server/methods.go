@@ -55,6 +55,19 @@ func define[P any](name, summary string, handle func(*request, *P) answer, d det
 	}
 }
 
+// first makes fast handle the requests that it can: for any other it returns false, and the params
+// are decoded as usual.
+func (m *method) first(fast func(*request) (a answer, ok bool)) *method {
+	usual := m.handle
+	m.handle = func(r *request) answer {
+		if a, ok := fast(r); ok {
+			return a
+		}
+		return usual(r)
+	}
+	return m
+}
+
 // ignore declares a method that takes any params and does nothing.
 func ignore(name string) *method {
 	return &method{
@@ -106,7 +119,7 @@ var methods = []*method{
 		errors: []int{rpc.CodeSessionNotFound, rpc.CodeNotRunning, rpc.CodeStdinClosed,
 			rpc.CodeRequestCanceled},
 		capability: true,
-	}),
+	}).first(writeInPlace),
 	define(rpc.MethodWait, "Wait for a session's completion record.", wait, details{
 		description: "A canceled wait, or one that times out, does not affect the session.",
 		results:     types(rpc.Captured{}),

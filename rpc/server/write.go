@@ -12,11 +12,17 @@ func write(r *request, p *rpc.WriteParams) answer {
 	if bad != nil {
 		return result(nil, bad)
 	}
+	return submit(r, p, data, nil)
+}
+
+// submit submits data to the stdin of a session, and waits until it was accepted. recycle, if it is
+// not nil, is called when the memory of data is not needed any more.
+func submit(r *request, p *rpc.WriteParams, data []byte, recycle func()) answer {
 	s, err := r.conn.find(p.SessionID)
 	if err != nil {
 		return result(nil, err)
 	}
-	w := s.Write(data, p.Offset, p.EOF)
+	w := s.WriteRecycled(data, recycle, p.Offset, p.EOF)
 	if isDone(w.Done) { // without a goroutine, so that the reply is ahead of the output that the data causes
 		return result(rpc.WriteResult{StdinBytes: w.Total}, w.Err)
 	}

@@ -333,7 +333,7 @@ func decodeFloat(raw []byte, v reflect.Value, r Rules) error {
 // decodeAny decodes a value of any type, as encoding/json does.
 func decodeAny(raw []byte, v reflect.Value) error {
 	if hasLoneSurrogate(raw) {
-		return fieldErrorf("contains a lone surrogate")
+		return errLoneSurrogate()
 	}
 	if json.Unmarshal(raw, v.Addr().Interface()) != nil {
 		return fieldErrorf("contains a number that is out of range") // the only error of valid JSON

@@ -2,10 +2,9 @@ package wire
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
-	"unicode/utf16"
-	"unicode/utf8"
 )
 
 // Kind is the kind of a JSON value. Kinds are bits, so that they can be combined into sets.
@@ -84,10 +83,12 @@ func stringValue(value []byte) string {
 func textValue(value []byte) (string, error) {
 	text := stringValue(value)
 	if strings.Contains(text, "\ufffd") && hasLoneSurrogate(value) {
-		return "", fieldErrorf("contains a lone surrogate")
+		return "", errLoneSurrogate()
 	}
 	return text, nil
 }
+
+func errLoneSurrogate() *FieldError { return fieldErrorf("contains a lone surrogate") }
 
 // hasLoneSurrogate reports whether a string in a valid JSON value contains the escape of a
 // surrogate that is not part of a pair. Backslashes occur in strings only.
@@ -99,7 +100,7 @@ func hasLoneSurrogate(value []byte) bool {
 		}
 		value = value[i:]
 		r, size := decodeEscape(value)
-		if unit, ok := decodeHex(value); ok && utf16.IsSurrogate(unit) && r == utf8.RuneError {
+		if loneSurrogate(value, r) {
 			return true
 		}
 		value = value[size:]
@@ -185,6 +186,21 @@ func (s *scanner) members(member func(name []byte) error) error {
 		}
 	}
 }
+
+// Members calls member with the raw name and the raw value of each member of object, which must be
+// valid JSON, until member returns false.
+func Members(object []byte, member func(name, value []byte) bool) {
+	s := scanner{text: object}
+	_ = s.members(func(name []byte) error {
+		value, err := s.value()
+		if err == nil && !member(name, value) {
+			err = errStopped
+		}
+		return err
+	})
+}
+
+var errStopped = errors.New("stopped")
 
 // value steps over a value and returns its text.
 func (s *scanner) value() ([]byte, error) {

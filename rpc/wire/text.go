@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/bits"
 	"slices"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -102,23 +103,42 @@ func AppendQuote(dst []byte, s string) []byte {
 func UnescapeText(dst, src []byte) (out, rest []byte, err error) {
 	inPlace := len(dst) == 0 && cap(dst) > 0 && len(src) > 0 && &dst[:1][0] == &src[0]
 	u := unescaper{out: dst, in: src, inPlace: inPlace}
-	for !u.closed {
+	if u.decode(); u.err != nil {
+		return dst, nil, u.err
+	}
+	return u.out, u.in, nil
+}
+
+// TextInPlace returns the text of a valid JSON string, which it decodes in the memory of value. The
+// error is that of a lone surrogate, as of [DecodeParams].
+func TextInPlace(value []byte) ([]byte, *FieldError) {
+	src := value[1:]
+	u := unescaper{out: src[:0], in: src, inPlace: true}
+	if u.decode(); u.err != nil {
+		panic("wire: not a JSON string")
+	}
+	if u.lone {
+		return nil, errLoneSurrogate()
+	}
+	return u.out, nil
+}
+
+// decode decodes up to the closing quote or an error.
+func (u *unescaper) decode() {
+	for !u.closed && u.err == nil {
 		if u.hasRoom() {
 			u.block()
 		} else {
 			u.run()
 		}
-		if u.err != nil {
-			return dst, nil, u.err
-		}
 	}
-	return u.out, u.in, nil
 }
 
 // textEnd finds the end of a string. src begins after the opening quote; src[n-1] is the closing
 // quote. It makes the same checks as [UnescapeText].
 func textEnd(src []byte) (n int, err error) {
 	for {
+		n += shortEscapes(src[n:])
 		n += plainPrefix(src[n:])
 		if n == len(src) {
 			return 0, errUnterminated
@@ -135,6 +155,26 @@ func textEnd(src []byte) (n int, err error) {
 		}
 		n += size
 	}
+}
+
+// shortEscapes returns the length of a part at the start of s in which all specials belong to
+// escapes of two bytes. It steps over whole blocks, and ends before what it cannot step over.
+func shortEscapes(s []byte) int {
+	n := 0
+	for len(s)-n >= inWindow {
+		in := (*[inWindow]byte)(s[n:])
+		next := blockBytes
+		for specials := blockSpecials((*[blockBytes]byte)(in[:])); specials != 0; {
+			at := bits.TrailingZeros64(specials)
+			if in[at&63] != '\\' || unescapes[in[at&63+1]] == 0 {
+				return n + at
+			}
+			next = max(next, at+2)
+			specials &^= 3 << at
+		}
+		n += next
+	}
+	return n
 }
 
 // escape is the escape sequence of a byte: up to six bytes of text, the first in the lowest byte,
@@ -283,6 +323,7 @@ type unescaper struct {
 	inPlace bool   // out and src begin at the same byte
 	gap     int    // the number of bytes read minus that of bytes written
 	closed  bool   // the closing quote was read
+	lone    bool   // a lone surrogate was read
 	err     error
 }
 
@@ -356,6 +397,7 @@ func (u *unescaper) decodeSpecial() {
 			u.err = errEscape
 			return
 		}
+		u.lone = u.lone || loneSurrogate(u.in, c)
 		before := len(u.out)
 		u.out = utf8.AppendRune(u.out, c)
 		u.gap += n - (len(u.out) - before)
@@ -392,6 +434,16 @@ func decodeEscape(src []byte) (r rune, size int) {
 		return (hi-0xd800)<<10 | (lo - 0xdc00) + 0x10000, 12
 	}
 	return utf8.RuneError, 6
+}
+
+// loneSurrogate reports whether an escape, which was decoded to r, is that of a surrogate that is
+// not part of a pair.
+func loneSurrogate(escape []byte, r rune) bool {
+	if r != utf8.RuneError {
+		return false
+	}
+	unit, ok := decodeHex(escape)
+	return ok && utf16.IsSurrogate(unit)
 }
 
 // decodeHex reads \uXXXX at the start of src.
