@@ -79,12 +79,16 @@ func sendInput(c *client.Client, size string) error {
 	}
 	line := append(bytes.Repeat([]byte("x"), 100), '\n')
 	text := bytes.Repeat(line, inputPiece/len(line)+1)[:inputPiece]
+	w := s.StdinWriter(context.Background())
 	for left > 0 {
 		n := min(left, len(text))
-		if err := s.WriteBytes(context.Background(), text[:n], left == n); err != nil {
+		if _, err := w.Write(text[:n]); err != nil {
 			return err
 		}
 		left -= n
+	}
+	if err := w.Close(); err != nil {
+		return err
 	}
 	r, err := s.Wait(context.Background())
 	if err == nil && (r.ExitCode == nil || *r.ExitCode != 0) {

@@ -251,16 +251,27 @@ func signalParams(sig syscall.Signal) rpc.ControlParams {
 // failed write ends the execution, since the command would wait for input that is never sent. A
 // read error is printed, and the command gets the end of its input.
 func (e *execution) forwardStdin(ctx context.Context, abort context.CancelCauseFunc, s *client.Session) {
+	check := func(err error) {
+		if err != nil && !e.inputClosed(err) {
+			abort(&statusError{exitRunnelFailed, fmt.Errorf("stdin: %w", err)})
+		}
+	}
+	w := s.StdinWriter(ctx)
+	go func() {
+		<-w.Done()
+		check(w.Err())
+	}()
 	buf := make([]byte, 64<<10)
 	for {
 		n, end := e.inv.stdin.Read(buf)
 		if end != nil && end != io.EOF && !errors.Is(end, syscall.EBADF) { // nohup(1) makes stdin unreadable
 			fmt.Fprintf(e.inv.stderr, "runnel: stdin: %v\n", end)
 		}
-		err := s.WriteBytes(ctx, buf[:n], end != nil)
-		if err != nil && !e.inputClosed(err) {
-			abort(&statusError{exitRunnelFailed, fmt.Errorf("stdin: %w", err)})
+		_, err := w.Write(buf[:n])
+		if err == nil && end != nil {
+			err = w.Close()
 		}
+		check(err)
 		if err != nil || end != nil {
 			return
 		}

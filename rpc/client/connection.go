@@ -198,9 +198,7 @@ func (conn *connection) call(ctx context.Context, method string, params, result 
 		return r.decode(result)
 	case <-conn.done:
 	case <-ctx.Done():
-		if !conn.outbox.withdraw(m) {
-			conn.post(rpc.MethodCancelRequest, map[string]string{"id": id})
-		}
+		conn.cancelCall(id, m)
 		return ctx.Err()
 	}
 	select {
@@ -208,6 +206,13 @@ func (conn *connection) call(ctx context.Context, method string, params, result 
 		return r.decode(result)
 	default:
 		return conn.closedError()
+	}
+}
+
+// cancelCall withdraws the request of a call, or cancels it on the server if it may have been sent.
+func (conn *connection) cancelCall(id string, m *outgoing) {
+	if !conn.outbox.withdraw(m) {
+		conn.post(rpc.MethodCancelRequest, map[string]string{"id": id})
 	}
 }
 

@@ -15,7 +15,9 @@ func (conn *connection) encode(method, id string, params any) (*outgoing, error)
 	if id != "" {
 		out = wire.AppendQuote(append(out, `,"id":`...), id)
 	}
-	if params != nil {
+	if p, ok := params.(input); ok {
+		out = p.appendTo(append(out, `,"params":`...))
+	} else if params != nil {
 		text := appender(append(out, `,"params":`...))
 		e := json.NewEncoder(&text)
 		e.SetEscapeHTML(false)

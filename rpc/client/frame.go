@@ -50,6 +50,13 @@ func frame(first byte, buf []byte) []byte {
 	return buf[start:]
 }
 
+// frameAgain returns the frame in buf, which frame has made, with another masking key (RFC 6455
+// §5.3 requires a new one for each frame).
+func frameAgain(first byte, buf []byte) []byte {
+	mask(buf[maxHeader:], buf[maxHeader-maskSize:maxHeader])
+	return frame(first, buf)
+}
+
 // mask masks b with the key, a block at a time.
 func mask(b, key []byte) {
 	var block [1 << 10]byte // a multiple of the key's length

@@ -26,6 +26,7 @@ type outgoing struct {
 	frame   []byte
 	buffer  *[]byte       // the buffer that contains frame
 	written chan struct{} // closed when the message has been written; nil if nothing waits for that
+	keep    bool          // the buffer is used again by the sender
 }
 
 // outbox is the queue of messages to send on a connection, and its only writer. A sender waits,
@@ -265,6 +266,13 @@ func (m *outgoing) sent() {
 	if m.written != nil {
 		close(m.written)
 	}
+	if !m.keep {
+		m.recycle()
+	}
+}
+
+// recycle returns the buffer to the pool.
+func (m *outgoing) recycle() {
 	if m.buffer != nil && cap(*m.buffer) <= maxPooled {
 		buffers.Put(m.buffer)
 	}

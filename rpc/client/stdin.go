@@ -2,17 +2,31 @@ package client
 
 import (
 	"context"
-	"encoding/base64"
 	"sync"
-	"unicode/utf8"
 
 	"github.com/runnel-rpc/runnel/rpc"
 )
+
+// maxInputPiece is how many bytes of input are sent in one message, if the server accepts messages
+// of that length.
+const maxInputPiece = 64 << 10
 
 // stdin counts the input that this client has sent to a session.
 type stdin struct {
 	mu   sync.Mutex // held during a write, since input has an order
 	sent int64      // bytes
+}
+
+func (i *stdin) position() int64 {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.sent
+}
+
+func (i *stdin) setSent(n int64) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.sent = n
 }
 
 // WriteBytes writes data to the session's stdin, and then closes stdin if eof is set. It returns
@@ -23,9 +37,10 @@ type stdin struct {
 // that data is neither lost nor written twice when a connection is lost; then nothing else may
 // write to the session. In all other cases each message is sent once, and WriteBytes returns
 // ErrClosed if the connection is lost.
+//
+// WriteBytes waits for the reply to each message. A [StdinWriter] does not.
 func (s *Session) WriteBytes(ctx context.Context, data []byte, eof bool) error {
-	const envelope, expansion = 1 << 10, 6 // JSON escapes a byte with up to six
-	chunk := max(1, (int(s.c.Connected().Limits.MaxMessageBytes)-envelope)/expansion)
+	chunk := s.c.inputLimit()
 	s.stdin.mu.Lock()
 	defer s.stdin.mu.Unlock()
 	for len(data) > chunk {
@@ -37,20 +52,26 @@ func (s *Session) WriteBytes(ctx context.Context, data []byte, eof bool) error {
 	return s.write(ctx, data, eof)
 }
 
-func (s *Session) write(ctx context.Context, data []byte, eof bool) error {
-	text, encoding := string(data), ""
-	if !utf8.Valid(data) {
-		text, encoding = base64.StdEncoding.EncodeToString(data), rpc.EncodingBase64
+// inputLimit returns how many bytes of input always fit into a message.
+func (c *Client) inputLimit() int {
+	const envelope, expansion = 1 << 10, 6 // JSON escapes a byte with up to six
+	return max(1, (int(c.Connected().Limits.MaxMessageBytes)-envelope)/expansion)
+}
+
+func (s *Session) write(ctx context.Context, data []byte, eof bool) (err error) {
+	p := input{session: s.id, data: data, eof: eof, offset: s.stdin.sent}
+	if s.c.o.Reconnect != nil && s.executed() {
+		p.hasOffset = true
+		err = s.c.CallIdempotent(ctx, rpc.MethodWrite, p, nil)
+	} else {
+		err = s.c.Call(ctx, rpc.MethodWrite, p, nil)
 	}
-	p := rpc.WriteParams{SessionID: s.id, Data: &text, Encoding: encoding, EOF: eof}
-	if s.c.o.Reconnect == nil || s.result.SessionID == "" {
-		return s.c.Call(ctx, rpc.MethodWrite, p, nil)
-	}
-	offset := s.stdin.sent
-	p.Offset = &offset
-	err := s.c.CallIdempotent(ctx, rpc.MethodWrite, p, nil)
 	if err == nil {
 		s.stdin.sent += int64(len(data))
 	}
 	return err
 }
+
+// executed reports whether the session was started by Execute, so that the position of its input is
+// known.
+func (s *Session) executed() bool { return s.result.SessionID != "" }

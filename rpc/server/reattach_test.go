@@ -136,9 +136,30 @@ func TestReattachAfterReset(t *testing.T) {
 // the connection repeatedly.
 func TestClientReconnectsAfterResets(t *testing.T) {
 	runParallel(t)
+	t.Run("WriteBytes", func(t *testing.T) {
+		reconnectAfterResets(t, func(ctx context.Context, x *client.Session) func([]byte, bool) error {
+			return func(data []byte, eof bool) error { return x.WriteBytes(ctx, data, eof) }
+		})
+	})
+	t.Run("StdinWriter", func(t *testing.T) {
+		reconnectAfterResets(t, func(ctx context.Context, x *client.Session) func([]byte, bool) error {
+			w := x.StdinWriter(ctx)
+			return func(data []byte, eof bool) error {
+				_, err := w.Write(data)
+				if err == nil && eof {
+					err = w.Close()
+				}
+				return err
+			}
+		})
+	})
+}
+
+// reconnectAfterResets writes with what writer returns.
+func reconnectAfterResets(t *testing.T, writer func(context.Context, *client.Session) func(data []byte, eof bool) error) {
 	s := serve(t)
 	proxied := newProxy(t, s.address)
-	size := volume() / 8
+	size := volume() / 2 // so that it takes several resets
 	file := filepath.Join(t.TempDir(), "file")
 	writeNumbers(t, file, size)
 	input, err := os.ReadFile(file)
@@ -166,7 +187,7 @@ func TestClientReconnectsAfterResets(t *testing.T) {
 	stop := make(chan struct{})
 	all.Go(func() { proxied.resetRepeatedly(stop) })
 	credit := make(chan struct{}, 8) // pieces in transit
-	all.Go(func() { writePieces(ctx, t, x, input, credit) })
+	all.Go(func() { writePieces(t, writer(ctx, x), input, credit) })
 	got := readPieces(t, x, input, credit)
 	rec, err := x.Wait(ctx)
 	close(stop)
@@ -196,13 +217,13 @@ func (c *proxy) resetRepeatedly(stop <-chan struct{}) {
 // pieceBytes is the size of what writePieces writes and readPieces reads at a time.
 const pieceBytes = 32 << 10
 
-// writePieces writes the input of x. For each piece it puts a token into credit, which readPieces
+// writePieces writes input. For each piece it puts a token into credit, which readPieces
 // takes.
-func writePieces(ctx context.Context, t *testing.T, x *client.Session, input []byte, credit chan<- struct{}) {
+func writePieces(t *testing.T, write func(data []byte, eof bool) error, input []byte, credit chan<- struct{}) {
 	for rest := input; ; {
 		n := min(pieceBytes, len(rest))
 		credit <- struct{}{}
-		if err := x.WriteBytes(ctx, rest[:n], n == len(rest)); err != nil {
+		if err := write(rest[:n], n == len(rest)); err != nil {
 			t.Errorf("write: %v", err)
 			return
 		}
