@@ -14,6 +14,11 @@ func (l *Log) DelayOutput() (release func()) {
 	}
 }
 
+// resumeShare divides the bound of a log: an append that waits for a cursor is woken when that part
+// of it is free. A process that writes faster than its client reads would otherwise be woken for
+// each item that the client gets.
+const resumeShare = 4
+
 // wait blocks while the log is full. It reports whether it has blocked. It is called with the log's
 // lock, which it releases while it waits.
 func (l *Log) wait() (waited bool) {
@@ -43,12 +48,14 @@ func (l *Log) waitOnce() (granted bool) {
 		l.wakeup = make(chan struct{})
 	}
 	wakeup := l.wakeup
-	if l.delays > 0 || l.end.charge-l.slowest() >= l.bound { // the budget makes no difference
+	if l.delays > 0 || l.unread() >= l.bound { // the budget makes no difference
+		l.resumeAt = max(l.resumeAt, l.bound-l.bound/resumeShare)
 		l.mu.Unlock()
 		<-wakeup
 		l.mu.Lock()
 		return false
 	}
+	l.resumeAt = max(l.resumeAt, minShare-minShare/resumeShare)
 	w := l.budget.enqueue()
 	l.mu.Unlock()
 	select {
@@ -64,13 +71,20 @@ func (l *Log) waitOnce() (granted bool) {
 func (l *Log) wakeAppenders() {
 	if l.wakeup != nil {
 		close(l.wakeup)
-		l.wakeup = nil
+		l.wakeup, l.resumeAt = nil, 0
+	}
+}
+
+// cursorMoved wakes the waiting appends if a blocking cursor has made enough room.
+func (l *Log) cursorMoved() {
+	if l.wakeup != nil && l.unread() <= l.resumeAt {
+		l.wakeAppenders()
 	}
 }
 
 // full reports whether an append has to wait.
 func (l *Log) full() bool {
-	return !l.unblocked && (l.delays > 0 || l.end.charge-l.slowest() >= l.share())
+	return !l.unblocked && (l.delays > 0 || l.unread() >= l.share())
 }
 
 // share returns how many charged bytes the log may hold now.
@@ -80,6 +94,9 @@ func (l *Log) share() int64 {
 	}
 	return l.bound
 }
+
+// unread returns how far the slowest blocking cursor is behind, in charged bytes.
+func (l *Log) unread() int64 { return l.end.charge - l.slowest() }
 
 // slowest returns the charge at the position of the slowest blocking cursor, or at the end of the
 // log if there is none.

@@ -45,7 +45,12 @@ func TestAppendWaitsForTheSlowestBlockingCursor(t *testing.T) {
 		want int // pages of 20
 	}{
 		{"that reads nothing", func(*blockedLog, *Cursor) {}, fullPages},
-		{"that reads a page", func(_ *blockedLog, slow *Cursor) { slow.Next() }, fullPages + 1},
+		{"that reads less than a quarter", func(_ *blockedLog, slow *Cursor) { slow.Next() }, fullPages},
+		{"that reads pages until a quarter is free", func(p *blockedLog, slow *Cursor) {
+			for p.unread() > 750 {
+				slow.Next()
+			}
+		}, fullPages + 3},
 		{"that reads everything repeatedly", func(_ *blockedLog, slow *Cursor) {
 			for len(take(slow)) > 0 {
 				synctest.Wait()
@@ -173,6 +178,47 @@ func TestOverrun(t *testing.T) {
 				t.Errorf("%d charged bytes kept that no cursor needs", kept)
 			}
 		})
+	}
+}
+
+// TestAWaitingAppendIsAlwaysWoken sends pieces of all sizes through logs with all kinds of bounds, to
+// a cursor with and without a window. synctest fails if both sides wait.
+func TestAWaitingAppendIsAlwaysWoken(t *testing.T) {
+	const total = 300_000
+	for _, bound := range []int64{1, 100, 4096, minShare - 1, minShare + 1, 1 << 20} {
+		for _, size := range []int{1, 99, 5000, MaxPiece} {
+			for _, window := range []int64{0, 1, 7000} {
+				if window == 1 && size > 1 {
+					continue // it takes long, and is the same as for a size of 1
+				}
+				t.Run(fmt.Sprint(bound, size, window), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						l := NewLog(LogOptions{Bound: bound, Budget: NewBudget(minShare/2, func() {})})
+						ready := make(chan struct{}, 1)
+						c := l.NewCursor(CursorOptions{Block: true, Window: window, Ready: func() { ready <- struct{}{} }})
+						n := total
+						if size == 1 {
+							n /= 100
+						}
+						go func() {
+							for i := 0; i < n; i += size {
+								l.Append(Piece{Kind: Stdout, Data: make([]byte, min(size, n-i)), Sealed: i%2 == 0})
+							}
+						}()
+						for got := 0; got < n; {
+							it, ok := c.Next()
+							if !ok && window > 0 {
+								c.Ack(c.Seq())
+							}
+							if !ok {
+								<-ready
+							}
+							got += len(it.Data)
+						}
+					})
+				})
+			}
+		}
 	}
 }
 

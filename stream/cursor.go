@@ -275,7 +275,7 @@ func (c *Cursor) moveTo(p position, number int64) {
 		l.furthestRead = max(l.furthestRead, p.seq)
 	}
 	if c.block {
-		l.wakeAppenders()
+		l.cursorMoved()
 	}
 }
 

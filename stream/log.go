@@ -47,8 +47,8 @@ const (
 //
 // A log holds about its bound in charged bytes: the bytes of its entries and entryOverhead for each
 // entry. Beyond it the oldest entries are evicted, whether or not they were read. If there is a
-// blocking cursor (see [CursorOptions]), [Log.Append] waits instead while that cursor is a whole
-// bound behind. While the budget is exceeded, the bound is minShare. All methods may be called
+// blocking cursor (see [CursorOptions]), [Log.Append] waits instead when that cursor is a whole
+// bound behind, until a quarter of the bound is free. While the budget is exceeded, the bound is minShare. All methods may be called
 // concurrently.
 type Log struct {
 	bound     int64
@@ -58,6 +58,7 @@ type Log struct {
 	mu        sync.Mutex
 	appenders int           // appends that wait for room
 	wakeup    chan struct{} // closed by wakeAppenders; nil if none waits
+	resumeAt  int64         // the appends that wait are woken when no more than this is unread
 	delays    int           // calls of DelayOutput that were not released
 	unblocked bool          // appends no longer wait
 	releasing bool          // release the budget when the last cursor is closed
@@ -142,7 +143,7 @@ func NewLog(o LogOptions) *Log {
 	return l
 }
 
-// Append appends output. It waits while the slowest blocking cursor is a whole bound behind, while
+// Append appends output. It waits when the slowest blocking cursor is a whole bound behind, while
 // output is delayed (DelayOutput), and for its share of the budget.
 func (l *Log) Append(p Piece) {
 	if l.budget.Exceeded() {
