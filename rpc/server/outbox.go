@@ -1,6 +1,7 @@
 package server
 
 import (
+	"math"
 	"sync"
 	"time"
 
@@ -22,14 +23,21 @@ var frameBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 80<<10); ret
 // notifications of the connection itself, control frames) is sent before output; subscriptions are
 // scheduled round-robin. Output is not queued: it is taken from the cursors of the subscriptions,
 // so the only output that a connection has in memory is one buffer of frames.
+//
+// Its timers call functions. In Go a goroutine that waits for the channel of a timer adds it to the
+// heap of timers, and wakes a thread for that, each time that it begins to wait.
 type outbox struct {
 	*state
 	sock   *socket
-	ping   time.Duration
 	done   chan struct{} // closed when the goroutine has ended; conn.serve waits for it
 	owner  outboxOwner
 	unread unreadLimit
-	delay  time.Duration // how long output waits for a slow peer; the goroutine's own
+	ping   time.Duration
+	pings  *time.Timer // calls sendPing
+
+	// These belong to the goroutine.
+	resume *time.Timer // wakes the goroutine for output that waits for a slow peer; nil if it never did
+	due    time.Time   // when resume fires
 }
 
 // outboxOwner is what an outbox reports to: its conn. The outbox calls the methods in its goroutine
@@ -43,6 +51,15 @@ type outboxOwner interface {
 
 func newOutbox(s *state, sock *socket, ping time.Duration, owner outboxOwner) *outbox {
 	return &outbox{state: s, sock: sock, ping: ping, owner: owner, done: make(chan struct{})}
+}
+
+// sendPing sends a ping, and the next one after the interval.
+func (o *outbox) sendPing() {
+	o.update(func(st *connStatus) {
+		if st.queue(frame(framePing, nil)) {
+			o.pings.Reset(o.ping)
+		}
+	})
 }
 
 // abort ends the outbox at once. It returns false if that was done before.
@@ -78,13 +95,11 @@ func (o *outbox) pong(payload []byte) {
 // run is the goroutine. It closes the socket when it ends.
 func (o *outbox) run() {
 	defer close(o.done)
-	ping := time.NewTicker(o.ping)
-	defer ping.Stop()
-	for {
-		if !o.await(ping.C) {
-			continue
-		}
-		last, err := o.writeAll(ping.C)
+	defer o.stopTimers()
+	o.pings = time.AfterFunc(math.MaxInt64, o.sendPing) // sendPing reads pings
+	o.pings.Reset(o.ping)
+	for range o.wake { // a token of state.update
+		last, err := o.writeAll()
 		if err != nil {
 			if o.abort() { // else the write failed because of an abort
 				o.owner.logAbort(err)
@@ -99,29 +114,17 @@ func (o *outbox) run() {
 	}
 }
 
-// await waits until there may be something to write: for the token that state.update puts into wake
-// if its function has set wakeOutbox, or until the delay of output is over. It returns false if a
-// ping was due.
-func (o *outbox) await(ping <-chan time.Time) bool {
-	var resume <-chan time.Time // output
-	if o.delay > 0 {
-		t := time.NewTimer(o.delay)
-		defer t.Stop()
-		resume = t.C
+// stopTimers is called when the connection is closed, after which sendPing starts no timer.
+func (o *outbox) stopTimers() {
+	o.pings.Stop()
+	if o.resume != nil {
+		o.resume.Stop()
 	}
-	select {
-	case <-o.wake:
-	case <-resume:
-	case <-ping:
-		o.sendFrame(frame(framePing, nil))
-		return false
-	}
-	return true
 }
 
 // writeAll writes until nothing is left to write, or output has to wait for a slow peer. It reports
-// whether the last frame was written. Output can be endless, so writeAll sends pings too.
-func (o *outbox) writeAll(ping <-chan time.Time) (last bool, err error) {
+// whether the last frame was written.
+func (o *outbox) writeAll() (last bool, err error) {
 	p := frameBuffers.Get().(*[]byte)
 	buf := *p
 	defer func() {
@@ -131,23 +134,19 @@ func (o *outbox) writeAll(ping <-chan time.Time) (last bool, err error) {
 		}
 	}()
 	for {
-		select {
-		case <-ping:
-			o.sendFrame(frame(framePing, nil))
-		default:
-		}
 		buf, last = o.fill(buf[:0])
 		if len(buf) == 0 {
 			return last, nil
+		}
+		if !last { // nothing is sent after a close frame
+			buf = o.unread.write(buf, o.sock.limit.slow)
+			o.sock.limit.paced = o.unread.answers()
 		}
 		if err := o.sock.write(buf); err != nil {
 			return false, err
 		}
 		if last {
 			return true, nil
-		}
-		if ping := o.unread.wrote(len(buf), o.sock.limit.slow); ping != nil {
-			o.sendFrame(ping)
 		}
 	}
 }
@@ -156,9 +155,16 @@ func (o *outbox) writeAll(ping <-chan time.Time) (last bool, err error) {
 // subscription until the buffer has enoughForWrite. It reports whether the last frame was appended.
 func (o *outbox) fill(buf []byte) (_ []byte, last bool) {
 	for {
-		o.delay = o.outputDelay()
+		waits := o.outputWaits()
 		var sub *subscription
-		o.update(func(st *connStatus) { buf, sub, last = st.next(buf, o.delay == 0) })
+		replies := false
+		o.update(func(st *connStatus) {
+			replies = len(st.control) > 0
+			buf, sub, last = st.next(buf, !waits)
+		})
+		if replies {
+			o.unread.reply()
+		}
 		if sub == nil {
 			return buf, last
 		}
@@ -191,10 +197,20 @@ func (o *outbox) fillFrom(sub *subscription, buf []byte) []byte {
 	return buf
 }
 
-// outputDelay returns how long output has to wait for a slow peer to read what was sent.
-func (o *outbox) outputDelay() time.Duration {
+// outputWaits reports whether output has to wait for a slow peer to read what was sent. If so, the
+// goroutine is woken when the peer answers or the wait is over.
+func (o *outbox) outputWaits() bool {
 	if !o.sock.limit.slow {
-		return 0
+		return false
 	}
-	return o.unread.wait()
+	delay := o.unread.wait()
+	if now := time.Now(); delay > 0 && !now.Before(o.due) { // else resume fires earlier
+		o.due = now.Add(delay)
+		if o.resume == nil {
+			o.resume = time.AfterFunc(delay, func() { o.update(func(st *connStatus) { st.wakeOutbox = true }) })
+		} else {
+			o.resume.Reset(delay)
+		}
+	}
+	return delay > 0
 }

@@ -17,22 +17,25 @@ type far struct {
 
 // send sends n bytes, and lets the peer answer the ping after them, if there is one.
 func (p *far) send(n int) {
-	ping := p.limit.wrote(n, true)
+	buf := p.limit.write(make([]byte, n), true)
 	if now := time.Now(); p.read.Before(now) {
 		p.read = now
 	}
 	p.read = p.read.Add(time.Duration(float64(n) / p.rate * 1e9))
-	if ping != nil {
+	if ping := buf[n:]; len(ping) > 0 {
 		time.AfterFunc(time.Until(p.read)+p.trip, func() { p.limit.answered(ping[2:]) })
 	}
 }
 
-// flood sends for d as much as the limit permits, in frames of 64 KiB. It returns the most that was
-// unread in the second half of that time, and the rate.
-func (p *far) flood(d time.Duration) (most int64, rate float64) {
+// flood sends for d as much as the limit permits, in frames of 64 KiB, and replies all the time if
+// prompt is set. It returns the most that was unread in the second half of that time, and the rate.
+func (p *far) flood(d time.Duration, prompt bool) (most int64, rate float64) {
 	const size = 64 << 10
 	begin, sent := time.Now(), 0
 	for time.Since(begin) < d {
+		if prompt {
+			p.limit.reply()
+		}
 		if p.limit.wait() > 0 {
 			time.Sleep(50 * time.Microsecond)
 			continue
@@ -49,33 +52,63 @@ func (p *far) flood(d time.Duration) (most int64, rate float64) {
 	return most, float64(sent) / time.Since(begin).Seconds()
 }
 
-// TestUnreadIsLimited: a slow peer with a short round trip has a fraction of a megabyte unread, and
-// the limit does not reduce the throughput of a peer with a long one.
+// TestUnreadIsLimited: a slow peer with a short round trip has a fraction of a megabyte unread if it
+// waits for replies, and else what it reads in bulkTime. The limit does not reduce the throughput
+// of a peer with a long round trip.
 func TestUnreadIsLimited(t *testing.T) {
+	const frames = 128 << 10
 	for name, c := range map[string]struct {
-		rate float64
-		trip time.Duration
-		most int64
+		rate   float64
+		trip   time.Duration
+		most   int64 // while it sends no requests
+		prompt int64 // while it does
 	}{
-		"near": {90e6, 100 * time.Microsecond, minUnread + 128<<10},
-		"far":  {50e6, 100 * time.Millisecond, 2*5e6 + 1<<20}, // twice what is in transit at a time
-		"slow": {1e6, time.Millisecond, minUnread + 128<<10},
+		"near":   {90e6, 100 * time.Microsecond, maxBulk + frames, minUnread + frames},
+		"nearby": {20e6, time.Millisecond, 20e6*40/1000 + frames, minUnread + frames},
+		"far":    {50e6, 100 * time.Millisecond, 5e6 + 1<<20, 5e6 + 1<<20}, // besides as much in transit
+		"slow":   {1e6, time.Millisecond, minUnread + frames, minUnread + frames},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := &far{limit: &unreadLimit{}, rate: c.rate, trip: c.trip}
 				p.send(100)
 				time.Sleep(time.Second) // the first answer measures the round trip
-				most, rate := p.flood(10 * time.Second)
-				if most > c.most {
-					t.Errorf("%d bytes were unread, more than %d", most, c.most)
-				}
-				if rate < 0.85*c.rate {
-					t.Errorf("%.1f MB/s, want %.1f", rate/1e6, c.rate/1e6)
+				for _, prompt := range []bool{false, true, false} {
+					limit := c.most
+					if prompt {
+						limit = c.prompt
+					}
+					most, rate := p.flood(10*time.Second, prompt)
+					if most > limit || most < limit/2 {
+						t.Errorf("prompt %v: at most %d bytes were unread, the limit is %d", prompt, most, limit)
+					}
+					if rate < 0.85*c.rate {
+						t.Errorf("prompt %v: %.1f MB/s, want %.1f", prompt, rate/1e6, c.rate/1e6)
+					}
 				}
 			})
 		})
 	}
+}
+
+// TestOutputWaitsOnlyForAPing: if a peer has been sent much without a ping, because it was fast,
+// output does not wait before one is on its way.
+func TestOutputWaitsOnlyForAPing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &far{limit: &unreadLimit{}, rate: 1e6, trip: time.Millisecond}
+		p.send(100)
+		time.Sleep(time.Second)
+		p.limit.write(make([]byte, 10<<20), false)
+		if d := p.limit.wait(); d != 0 {
+			t.Fatalf("output waits %v, and no ping is on its way", d)
+		}
+		if buf := p.limit.write(nil, true); len(buf) == 0 {
+			t.Fatal("no ping follows")
+		}
+		if d := p.limit.wait(); d != pongTimeout {
+			t.Fatalf("output waits %v for the answer", d)
+		}
+	})
 }
 
 // TestUnreadOfPeerWithoutPongs: output does not wait for a peer that has never answered a ping, and
@@ -83,8 +116,8 @@ func TestUnreadIsLimited(t *testing.T) {
 func TestUnreadOfPeerWithoutPongs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := &unreadLimit{}
-		first := u.wrote(100, false)
-		u.wrote(10<<20, true)
+		first := u.write(make([]byte, 100), false)[100:]
+		u.write(make([]byte, 10<<20), true)
 		if d := u.wait(); d != 0 {
 			t.Fatalf("output waits %v for a peer that has never answered", d)
 		}
@@ -98,7 +131,7 @@ func TestUnreadOfPeerWithoutPongs(t *testing.T) {
 			if d := u.wait(); d != 0 {
 				t.Fatalf("output waits %v again", d)
 			}
-			u.wrote(1<<20, true)
+			u.write(make([]byte, 1<<20), true)
 			time.Sleep(time.Millisecond)
 		}
 	})
@@ -108,10 +141,10 @@ func TestUnreadOfPeerWithoutPongs(t *testing.T) {
 func TestUnsolicitedPongs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := &unreadLimit{}
-		first := u.wrote(100, false)
+		first := u.write(make([]byte, 100), false)[100:]
 		time.Sleep(time.Millisecond)
 		u.answered(first[2:])
-		u.wrote(1<<20, true)
+		u.write(make([]byte, 1<<20), true)
 		payload := func(at, when uint64) []byte {
 			return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, at), when)
 		}

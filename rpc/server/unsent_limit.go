@@ -11,14 +11,17 @@ const (
 	unsentBytes = 32 << 10
 )
 
-// unsentLimit bounds the unsent bytes that the kernel has for a slow peer. Without a bound it takes
-// megabytes, and a reply waits for all of them. A fast peer has no bound, which would reduce its
-// throughput. The rate is measured only when a write blocks, so this costs nothing while the peer
-// keeps up.
+// unsentLimit finds out whether a peer is slow, and bounds the unsent bytes that the kernel has for
+// a slow peer to which unreadLimit does not apply. Without a bound it takes megabytes, and a reply
+// waits for all of them. A fast peer has no bound, which would reduce its throughput. The rate is
+// measured only when a write blocks, so this costs nothing while the peer keeps up.
 type unsentLimit struct {
 	since time.Time
 	bytes int64
 	slow  bool
+
+	paced   bool // unreadLimit bounds what is sent to the peer, with what the kernel has
+	bounded bool
 }
 
 func (p *unsentLimit) wrote(n int) { p.bytes += int64(n) }
@@ -33,12 +36,12 @@ func (p *unsentLimit) blocked(fd int) {
 	if took < rateInterval {
 		return
 	}
-	slow := float64(p.bytes) < slowRate*took.Seconds()
+	p.slow = float64(p.bytes) < slowRate*took.Seconds()
 	p.since, p.bytes = time.Now(), 0
-	if slow != p.slow {
-		p.slow = slow
+	if bounded := p.slow && !p.paced; bounded != p.bounded {
+		p.bounded = bounded
 		bound := unsentBytes
-		if !slow {
+		if !bounded {
 			bound = 0 // the default of the system
 		}
 		boundUnsent(fd, bound)
