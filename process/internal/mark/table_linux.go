@@ -41,7 +41,7 @@ type Table struct {
 	next        uint64               // number of the last tree
 	forkPending bool                 // a child may exist that is not in forked yet
 
-	lists procfs.ChildLists // under leader.Reaping
+	lists *procfs.ChildLists // under leader.Reaping
 
 	reaper reaper
 }
@@ -116,7 +116,7 @@ func (t *Table) start() error {
 			t.before[pid] = start
 		}
 	}
-	t.lists = make(procfs.ChildLists)
+	t.lists = procfs.NewChildLists()
 	t.startReaper()
 	return nil
 }

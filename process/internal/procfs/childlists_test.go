@@ -16,7 +16,7 @@ import (
 // TestChildListOfEndedThread checks that an open list is not used once its thread has ended, and
 // that the children are then on the list of the first thread.
 func TestChildListOfEndedThread(t *testing.T) {
-	lists := make(ChildLists)
+	lists := NewChildLists()
 	defer lists.Close()
 	type result struct {
 		tid, child int
@@ -36,8 +36,8 @@ func TestChildListOfEndedThread(t *testing.T) {
 		forked <- r
 	}()
 	r := <-forked
-	if r.err != nil || !slices.Contains(r.children, r.child) || len(lists) != 1 {
-		t.Fatalf("%+v, %d open lists", r, len(lists))
+	if r.err != nil || !slices.Contains(r.children, r.child) || len(lists.fds) != 1 {
+		t.Fatalf("%+v, %d open lists", r, len(lists.fds))
 	}
 	defer func() {
 		_ = unix.Kill(r.child, unix.SIGKILL)
@@ -51,8 +51,8 @@ func TestChildListOfEndedThread(t *testing.T) {
 			t.Fatal("the thread does not end")
 		}
 	}
-	if pids, err := lists.Read(r.tid, r.child); err != nil || len(pids) > 0 || len(lists) > 0 {
-		t.Errorf("children of the ended thread: %v, %v, %d open lists", pids, err, len(lists))
+	if pids, err := lists.Read(r.tid, r.child); err != nil || len(pids) > 0 || len(lists.fds) > 0 {
+		t.Errorf("children of the ended thread: %v, %v, %d open lists", pids, err, len(lists.fds))
 	}
 	if pids, err := lists.Read(os.Getpid(), 0); err != nil || !slices.Contains(pids, r.child) {
 		t.Errorf("children of the first thread: %v, %v, want %d among them", pids, err, r.child)

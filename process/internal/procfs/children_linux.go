@@ -28,7 +28,7 @@ func ThreadChildren(pid, tid int) ([]int, error) {
 			return nil, err
 		}
 		defer unix.Close(fd)
-		return readChildren(fd)
+		return readChildren(fd, make([]byte, childrenBuffer))
 	})
 }
 
@@ -41,12 +41,13 @@ func OwnChildren(tids ...int) ([]int, error) { return childrenOf(tids, readChild
 // reaped meanwhile.
 func AllOwnChildren(tids ...int) ([]int, error) { return childrenOf(tids, readStable) }
 
-func childrenOf(tids []int, read func(fd int) ([]int, error)) (all []int, err error) {
+func childrenOf(tids []int, read func(fd int, buf []byte) ([]int, error)) (all []int, err error) {
+	buf := make([]byte, childrenBuffer)
 	for i, tid := range tids {
 		if slices.Contains(tids[:i], tid) {
 			continue
 		}
-		pids, err := fdreserve.Do(func() ([]int, error) { return childrenOfThread(tid, read) })
+		pids, err := fdreserve.Do(func() ([]int, error) { return childrenOfThread(tid, buf, read) })
 		if err != nil {
 			return nil, err
 		}
@@ -56,13 +57,13 @@ func childrenOf(tids []int, read func(fd int) ([]int, error)) (all []int, err er
 }
 
 // childrenOfThread opens the list each time, since the id of a thread can be used again.
-func childrenOfThread(tid int, read func(fd int) ([]int, error)) ([]int, error) {
+func childrenOfThread(tid int, buf []byte, read func(fd int, buf []byte) ([]int, error)) ([]int, error) {
 	fd, err := openChildren(tid)
 	if err != nil || fd < 0 {
 		return nil, err
 	}
 	defer unix.Close(fd)
-	return read(fd)
+	return read(fd, buf)
 }
 
 // openChildren opens the list of a thread of this process. It returns -1 for a thread that has
@@ -84,14 +85,14 @@ func openChildren(tid int) (fd int, err error) {
 // readStable reads a list until two readings agree. syscall.ForkExec reaps the child of a failed
 // exec, which the caller cannot prevent, and a reading at that moment can miss the entries behind
 // it.
-func readStable(fd int) ([]int, error) {
-	last, err := readChildren(fd)
+func readStable(fd int, buf []byte) ([]int, error) {
+	last, err := readChildren(fd, buf)
 	for range maxReadings {
 		if err != nil {
 			return nil, err
 		}
 		var now []int
-		if now, err = readChildren(fd); err == nil && slices.Equal(now, last) {
+		if now, err = readChildren(fd, buf); err == nil && slices.Equal(now, last) {
 			return now, nil
 		}
 		last = now
@@ -99,16 +100,19 @@ func readStable(fd int) ([]int, error) {
 	return nil, errUnstable
 }
 
-// maxEntryBytes is more than an entry of the list takes.
-const maxEntryBytes = 16
+const (
+	// maxEntryBytes is more than an entry of the list takes.
+	maxEntryBytes = 16
+	// childrenBuffer is the size of the buffers that lists are read into.
+	childrenBuffer = 4096
+)
 
-// readChildren reads a list once (proc_pid_children(5)). The list of a thread that has ended is
-// empty.
-func readChildren(fd int) (pids []int, err error) {
-	var chunk [4096]byte
+// readChildren reads a list once (proc_pid_children(5)), through buf, which is not on the stack: it
+// would make the stack of each supervisor grow. The list of a thread that has ended is empty.
+func readChildren(fd int, buf []byte) (pids []int, err error) {
 	pid, offset := 0, int64(0)
 	for {
-		n, err := unix.Pread(fd, chunk[:], offset)
+		n, err := unix.Pread(fd, buf, offset)
 		switch {
 		case err == unix.EINTR:
 			continue
@@ -118,14 +122,14 @@ func readChildren(fd int) (pids []int, err error) {
 			return nil, os.NewSyscallError("read /proc/PID/task/TID/children", err)
 		}
 		offset += int64(n)
-		for _, c := range chunk[:n] {
+		for _, c := range buf[:n] {
 			if c == ' ' {
 				pids, pid = append(pids, pid), 0
 			} else {
 				pid = 10*pid + int(c-'0')
 			}
 		}
-		if n < len(chunk)-maxEntryBytes { // the kernel fills the buffer with whole entries as long as there are any
+		if n < len(buf)-maxEntryBytes { // the kernel fills the buffer with whole entries as long as there are any
 			return pids, nil
 		}
 	}
