@@ -165,6 +165,9 @@ func terminal(p *rpc.ExecuteParams) (*process.Terminal, *rpc.Error) {
 // limits returns the limits of the client and, for those that it leaves out, of the server.
 func (d *Defaults) limits(p *rpc.Limits) (process.Limits, *rpc.Error) {
 	if p == nil {
+		if len(d.Limits)+len(d.MaxLimits) == 0 {
+			return nil, nil
+		}
 		p = &rpc.Limits{}
 	}
 	asked := map[process.Limit]*int64{
