@@ -127,8 +127,8 @@ func (s *Session) run(p *process.Process) {
 	s.startDeadlines(func() bool { return hasUnread(p) })
 	s.openStdin(p)
 	s.setRunning(p, p.Started())
-	s.reg.supervise(s, p) // a goroutine: waits for the exit
-	close(s.ready)        // wakes the requests that wait for the start
+	s.reg.supervise(s, p)
+	close(s.ready) // wakes the requests that wait for the start
 	s.runDeferred()
 }
 
