@@ -66,7 +66,8 @@ func AppendText(dst, s []byte) []byte {
 // valid encoding is replaced by U+FFFD, as [utf8.DecodeRune] defines it. replaced is the number of
 // these bytes.
 func AppendReplaced(dst, s []byte) (out []byte, replaced int) {
-	if utf8.Valid(s) {
+	n := asciiBlocks(s)
+	if n == len(s) || utf8.Valid(s[n:]) {
 		return AppendText(dst, s), 0
 	}
 	var valid [1024]byte
@@ -77,6 +78,21 @@ func AppendReplaced(dst, s []byte) (out []byte, replaced int) {
 		replaced += bad
 	}
 	return dst, replaced
+}
+
+// asciiBlocks returns the length of the blocks of s before the first with a byte that is not ASCII.
+// It is a fast check of what most programs write.
+func asciiBlocks(s []byte) (n int) {
+	le := binary.LittleEndian
+	for ; len(s)-n >= blockBytes; n += blockBytes {
+		b := (*[blockBytes]byte)(s[n:])
+		all := le.Uint64(b[0:]) | le.Uint64(b[8:]) | le.Uint64(b[16:]) | le.Uint64(b[24:]) |
+			le.Uint64(b[32:]) | le.Uint64(b[40:]) | le.Uint64(b[48:]) | le.Uint64(b[56:])
+		if all&highs != 0 {
+			break
+		}
+	}
+	return n
 }
 
 // AppendQuote appends s to dst as a JSON string, with quotes. Bytes that are not UTF-8 become

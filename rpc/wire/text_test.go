@@ -192,6 +192,9 @@ func FuzzAppendText(f *testing.F) {
 		f.Add([]byte(strings.Repeat(tc.text+"xyz", 30)))
 	}
 	f.Add([]byte("a\xffb\xe2\x82"))
+	for n := range 2*blockBytes + 2 { // the first byte that is not ASCII at each place of a block
+		f.Add([]byte(strings.Repeat("x", n) + "é\xff"))
+	}
 	f.Fuzz(func(t *testing.T, s []byte) {
 		want, invalid := replaceEach(s)
 		got, replaced := AppendReplaced(nil, s)
