@@ -25,7 +25,8 @@ type request struct {
 	key    string // idKey of id
 	method *method
 	params json.RawMessage
-	size   int64 // of params
+	long   []byte // wire.Call.Long
+	size   int64  // of params
 	batch  *batch
 	cancel context.CancelCauseFunc // of a request that waits; belongs to the state of the connection
 
@@ -35,7 +36,7 @@ type request struct {
 }
 
 func newRequest(c *conn, call *wire.Call, b *batch) *request {
-	r := &request{conn: c, id: bytes.Clone(call.ID), params: call.Params, size: int64(len(call.Params)), batch: b}
+	r := &request{conn: c, id: bytes.Clone(call.ID), params: call.Params, long: call.Long, size: int64(len(call.Params)), batch: b}
 	r.key = idKey(r.id)
 	r.Method, r.Notif = call.Method, call.ID == nil
 	if call.Params != nil {
@@ -88,7 +89,7 @@ func (r *request) dispatch() answer {
 // run calls the handler and replies, in a goroutine if the handler has to wait.
 func (r *request) run() {
 	a := r.guard(r.dispatch)
-	r.params, r.Params = nil, nil // a request that waits does not keep its text
+	r.params, r.Params, r.long = nil, nil, nil // a request that waits does not keep its text
 	if a.wait == nil {
 		r.finish(a.result, a.err)
 		return

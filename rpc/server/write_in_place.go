@@ -15,7 +15,7 @@ func writeInPlace(r *request) (a answer, ok bool) {
 	if r.conn.server.o.Authorize != nil { // needs the decoded params
 		return answer{}, false
 	}
-	p, raw, ok := usualWrite(r.params)
+	p, raw, ok := usualWrite(r.params, r.long)
 	if !ok {
 		return answer{}, false
 	}
@@ -27,14 +27,14 @@ func writeInPlace(r *request) (a answer, ok bool) {
 	return submit(r, &p, data, recycle), true
 }
 
-// usualWrite decodes the params of a write, which must be valid JSON, except the data, which it
+// usualWrite decodes the params of a write, which must be valid JSON, with the Long of their call, except the data, which it
 // returns as a raw string. ok is false if the params are positional, a member is unknown, null, or
 // not valid, the data is left out or base64, or a string besides the data contains an escape.
-func usualWrite(params []byte) (p rpc.WriteParams, data []byte, ok bool) {
+func usualWrite(params, long []byte) (p rpc.WriteParams, data []byte, ok bool) {
 	if wire.KindOf(params) != wire.Object {
 		return p, nil, false
 	}
-	wire.Members(params, func(name, value []byte) bool {
+	wire.Members(params, long, func(name, value []byte) bool {
 		switch string(name) {
 		case `"session_id"`:
 			p.SessionID, ok = unescaped(value)

@@ -18,27 +18,30 @@ var usualForms = []string{
 	` { "offset" : 123 , "eof":false, "data" : "\u00e9\ud83d\ude00é", "encoding":"utf8" } `,
 	`{"data":"a","data":"b","offset":-0}`,
 	`{"data":"` + strings.Repeat(`a line with \"quotes\", \\ and \u001b[0m\n`, 100) + `"}`,
+	`{"data":"` + strings.Repeat("long ", 100) + `","data":"short"}`,
+	`{"data":"` + strings.Repeat("long ", 100) + `","data":"` + strings.Repeat("longer ", 100) + `","eof":true}`,
 	`{"data":"\udc00"}`,
 	`{"data":"\ufffd"}`,
 }
 
-// otherForms are params that are not.
+// otherForms are params that are not. A long string may be anywhere in them.
 var otherForms = []string{
 	``, `null`, `[]`, `[{"data":"x"}]`, `{}`, `{"eof":true}`, `{"data":null}`, `{"data":"x","eof":null}`, `{"data":1}`,
 	`{"data":"x","encoding":"base64"}`, `{"data":"x","encoding":"utf16"}`, `{"data":"x","encoding":""}`,
 	`{"data":"x","offset":1e3}`, `{"data":"x","offset":1.0}`, `{"data":"x","offset":-1}`, `{"data":"x","offset":"1"}`,
 	`{"data":"x","offset":9223372036854775808}`, `{"data":"x","eof":1}`, `{"data":"x","session_id":""}`,
 	`{"data":"x","session_id":"\u0041"}`, `{"data":"x","session_id":7}`, `{"d\u0061ta":"x"}`, `{"Data":"x"}`, `{"data":"x","more":1}`,
+	`{"` + strings.Repeat("long ", 100) + `":"x","data":"y"}`, `{"session_id":"` + strings.Repeat(`\n`, 200) + `","data":"y"}`,
 }
 
 func TestUsualWrite(t *testing.T) {
 	for _, params := range usualForms {
-		if _, _, ok := usualWrite([]byte(strings.TrimSpace(params))); !ok {
+		if _, _, ok := usualWrite([]byte(strings.TrimSpace(params)), nil); !ok {
 			t.Errorf("not decoded in place: %.100s", params)
 		}
 	}
 	for _, params := range otherForms {
-		if _, _, ok := usualWrite([]byte(params)); ok {
+		if _, _, ok := usualWrite([]byte(params), nil); ok {
 			t.Errorf("decoded in place: %s", params)
 		}
 	}
@@ -59,7 +62,7 @@ func FuzzUsualWrite(f *testing.F) {
 		var want rpc.WriteParams
 		wantErr := rpc.DecodeParams(raw, &want, false)
 		before := bytes.Clone(raw)
-		got, text, ok := usualWrite(raw)
+		got, text, ok := usualWrite(raw, calls[0].Long)
 		if !bytes.Equal(before, raw) {
 			t.Fatalf("%s was changed", before)
 		}

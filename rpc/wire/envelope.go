@@ -30,6 +30,9 @@ type Call struct {
 	// Params is the raw JSON of the params, an object or an array; nil if they are left out or
 	// null.
 	Params []byte
+	// Long is the last long string in the call, as raw JSON, or nil. [Members] does not scan it
+	// again.
+	Long []byte
 	// Response is set if the item is a response: it has a "result" or an "error" and no "method".
 	// Responses must not be answered, or two peers could answer each other forever. No other field
 	// is set.
@@ -41,8 +44,8 @@ type Call struct {
 
 // ParseMessage parses a message, the text of one WebSocket message, and appends its calls to calls.
 // batch reports whether the message is an array, so that the replies have to be one too. The whole
-// message is checked against the grammar of RFC 8259; the caller has to check that it is UTF-8. ID
-// and Params of the calls alias msg.
+// message is checked against the grammar of RFC 8259; the caller has to check that it is UTF-8. ID,
+// Params and Long of the calls alias msg.
 //
 // If there is no call to answer, err is the only reply, with a null id, and calls is returned
 // unchanged: a parse error if the message is not JSON or is nested deeper than 512, an invalid
@@ -120,6 +123,7 @@ func (e envelope) call(s *scanner) (Call, error) {
 		return Call{Err: invalidf("not an object")}, err
 	}
 	var m members
+	s.long = nil
 	err := s.members(func(name []byte) error {
 		value, err := s.value()
 		if member := m.named(name); member != nil {
@@ -133,7 +137,11 @@ func (e envelope) call(s *scanner) (Call, error) {
 	if e.unversioned && m.version == nil {
 		m.version = []byte(`"2.0"`)
 	}
-	return m.call(), nil
+	call := m.call()
+	if call.Params != nil {
+		call.Long = s.long
+	}
+	return call, nil
 }
 
 // named returns the member of this name, a JSON string, or nil if it is unknown.

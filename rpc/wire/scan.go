@@ -114,7 +114,13 @@ type scanner struct {
 	at      int                     // the position in text
 	depth   int                     // the number of open arrays and objects
 	objects [maxNesting / 64]uint64 // bit n is set if depth n+1 is an object, clear if it is an array
+	long    []byte                  // the last string of at least longString bytes
+	known   []byte                  // a valid string in text, which is not scanned again
 }
+
+// longString is the length from which on a string is remembered, so that it need not be scanned
+// twice.
+const longString = 256
 
 // errorf returns an error with the position.
 func (s *scanner) errorf(format string, args ...any) error {
@@ -188,9 +194,10 @@ func (s *scanner) members(member func(name []byte) error) error {
 }
 
 // Members calls member with the raw name and the raw value of each member of object, which must be
-// valid JSON, until member returns false.
-func Members(object []byte, member func(name, value []byte) bool) {
-	s := scanner{text: object}
+// valid JSON, until member returns false. long, if it is not nil, is the [Call.Long] of the call
+// whose params object is.
+func Members(object, long []byte, member func(name, value []byte) bool) {
+	s := scanner{text: object, known: long}
 	_ = s.members(func(name []byte) error {
 		value, err := s.value()
 		if err == nil && !member(name, value) {
@@ -306,12 +313,20 @@ func (s *scanner) name() ([]byte, error) {
 
 // string steps over a string.
 func (s *scanner) string() ([]byte, error) {
+	if len(s.known) > 0 && &s.known[0] == &s.text[s.at] {
+		s.at += len(s.known)
+		return s.known, nil
+	}
 	n, err := textEnd(s.text[s.at+1:])
 	if err != nil {
 		return nil, fmt.Errorf("%w at byte %d", err, s.at)
 	}
 	s.at += 1 + n
-	return s.text[s.at-1-n : s.at], nil
+	value := s.text[s.at-1-n : s.at]
+	if len(value) >= longString {
+		s.long = value
+	}
+	return value, nil
 }
 
 // literal steps over true, false or null.
