@@ -207,7 +207,8 @@ func TestLibraryAsClient(t *testing.T) {
 // with its results and errors. Only they are.
 func TestRoute(t *testing.T) {
 	there := serve(t)
-	c, _ := there.dialLibrary(t)
+	c, l := there.dialLibrary(t)
+	<-l.notifications // connected: the goroutines of the connection exist when serve counts them
 	s := serve(t, func(set *settings) {
 		set.Server.Route = func(ctx context.Context, principal string, r *jsonrpc2.Request) func(context.Context) (json.RawMessage, error) {
 			if r.Method == "list" || principal != "user" {
