@@ -346,10 +346,7 @@ func (r *Registry) Shutdown(ctx context.Context) {
 	case <-idle:
 	case <-ctx.Done():
 	}
-	for _, s := range r.all() {
-		grace := min(s.spec.Grace, ShutdownGrace)
-		s.End(Shutdown, &grace)
-	}
+	r.endAll(ShutdownGrace)
 	r.wg.Wait()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -362,9 +359,25 @@ func (r *Registry) Shutdown(ctx context.Context) {
 // Kill ends all sessions without a grace, also those that are ending. It does not wait: see
 // Shutdown.
 func (r *Registry) Kill() {
+	r.endAll(0)
+}
+
+// maxEnding is how many sessions are signaled at once. Their scans of the process table are shared.
+const maxEnding = 64
+
+// endAll requests the end of all sessions.
+func (r *Registry) endAll(maxGrace time.Duration) {
+	var ending sync.WaitGroup
+	free := make(chan struct{}, maxEnding)
 	for _, s := range r.all() {
-		s.End(Shutdown, new(time.Duration))
+		free <- struct{}{}
+		ending.Go(func() {
+			defer func() { <-free }()
+			grace := min(s.spec.Grace, maxGrace)
+			s.End(Shutdown, &grace)
+		})
 	}
+	ending.Wait()
 }
 
 func (r *Registry) all() []*Session {

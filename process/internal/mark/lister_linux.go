@@ -1,11 +1,9 @@
 package mark
 
 import (
-	"os"
 	"syscall"
 
 	"github.com/runnel-rpc/runnel/process/internal/fdreserve"
-	"github.com/runnel-rpc/runnel/process/internal/procfs"
 	"github.com/runnel-rpc/runnel/process/internal/proctable"
 )
 
@@ -24,20 +22,27 @@ func OfInstance(number uint64) Lister {
 
 // Each calls f for every process that has not ended and has a wanted mark.
 func (l Lister) Each(f func(proctable.Entry)) error {
-	own := os.Getpid()
-	return procfs.EachPID(func(pid int) error {
-		if pid == own {
-			return nil
+	all, err := scanMarked()
+	for _, m := range all {
+		if !l.Wanted(m.mark) {
+			continue
 		}
-		if is, err := l.Contains(pid); !is {
-			return err
+		is, containsErr := l.Contains(m.pid) // the process id may be reused since the scan
+		if containsErr != nil {
+			return containsErr
 		}
-		e, alive, err := proctable.LookupAlive(pid)
-		if err == nil && alive {
+		if !is {
+			continue
+		}
+		e, alive, lookupErr := proctable.LookupAlive(m.pid)
+		if lookupErr != nil {
+			return lookupErr
+		}
+		if alive {
 			f(e)
 		}
-		return err
-	})
+	}
+	return err
 }
 
 // Contains reports whether a process has a wanted mark. It is false for one that has been reaped.
