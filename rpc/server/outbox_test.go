@@ -2,6 +2,7 @@ package server
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -28,4 +29,37 @@ func TestCloseFrameOfAShutdownIsLast(t *testing.T) {
 	if o.sendFrame(frame(framePing, nil)) {
 		t.Error("a frame was accepted after the close frame")
 	}
+}
+
+// TestWaitingOutputIsResumed: output that waits for an answer of a slow peer is resumed after
+// pongTimeout, also if an earlier wait has begun within that time and ended by an answer.
+func TestWaitingOutputIsResumed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutbox(newState(), newSocket(nil, time.Minute), time.Minute, nil)
+		o.sock.limit.slow = true
+		send := func(n int) (payload []byte) { return o.unread.write(make([]byte, n), true)[n+2:] }
+		first := send(100)
+		time.Sleep(time.Millisecond)
+		o.pong(first)
+		<-o.wake
+		begin := time.Now()
+		ping := send(10 << 20)
+		if !o.outputWaits() {
+			t.Fatal("output does not wait for the answer")
+		}
+		const later = 700 * time.Millisecond
+		time.Sleep(later)
+		o.pong(ping)
+		<-o.wake
+		if o.outputWaits() {
+			t.Fatal("output waits after the answer")
+		}
+		send(10 << 20)
+		for o.outputWaits() {
+			<-o.wake
+		}
+		if waited := time.Since(begin); waited != later+pongTimeout {
+			t.Errorf("output waited until %v, want %v", waited, later+pongTimeout)
+		}
+	})
 }
