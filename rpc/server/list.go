@@ -1,7 +1,10 @@
 package server
 
 import (
+	"bytes"
+	"encoding/json"
 	"strconv"
+	"sync"
 
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/session"
@@ -32,7 +35,10 @@ func listBefore(next string) (before int64, err *rpc.Error) {
 // page returns a result of list: the newest matching sessions that were created before that time,
 // up to the limit of the client and as many as fit into a message.
 func (c *conn) page(p *rpc.ListParams, before int64) []byte {
-	pg := listPage{text: []byte(`{"sessions":[`), params: p}
+	pg := listPages.Get().(*listPage)
+	defer pg.recycle()
+	pg.params = p
+	pg.text = append(pg.text, `{"sessions":[`...)
 	for !pg.full {
 		batch := c.server.sessions.ListBefore(c.principal, before, session.ListBatch)
 		if len(batch) == 0 {
@@ -45,16 +51,42 @@ func (c *conn) page(p *rpc.ListParams, before int64) []byte {
 			}
 		}
 	}
-	return pg.end()
+	pg.end()
+	return bytes.Clone(pg.text)
 }
 
+// listPage is a page that is being made. It is used again, since a page with a buffer and an
+// encoder for each session would be half a megabyte of garbage for a hundred of them.
 type listPage struct {
-	text      []byte
+	text    []byte
+	encoder *json.Encoder // appends to text
+	status  rpc.SessionStatus
+
 	params    *rpc.ListParams
 	count     int64
 	last      int64 // the Created of the last session
 	full      bool  // there is another matching session
 	truncated bool  // it did not fit into the message
+}
+
+var listPages = sync.Pool{New: func() any {
+	pg := new(listPage)
+	pg.encoder = plainEncoder(pg)
+	return pg
+}}
+
+// Write implements io.Writer for the encoder.
+func (pg *listPage) Write(b []byte) (int, error) {
+	pg.text = append(pg.text, b...)
+	return len(b), nil
+}
+
+// recycle gives the page to a later list, unless its text was large.
+func (pg *listPage) recycle() {
+	if cap(pg.text) <= keepBuffer {
+		*pg = listPage{text: pg.text[:0], encoder: pg.encoder}
+		listPages.Put(pg)
+	}
 }
 
 // add appends a session if it matches. The first one always fits: see statusText.
@@ -70,23 +102,37 @@ func (pg *listPage) add(s *session.Session) {
 		pg.full = true
 		return
 	}
-	st := statusText(sessionStatus(s, &v))
+	before := len(pg.text)
 	if pg.count > 0 {
-		if len(pg.text)+1+len(st)+pageEndBytes > rpc.MaxFrameBytes-maxReplyOverhead {
-			pg.full, pg.truncated = true, true
-			return
-		}
 		pg.text = append(pg.text, ',')
 	}
-	pg.text = append(pg.text, st...)
+	pg.status = sessionStatus(s, &v)
+	pg.addStatus()
+	if pg.count > 0 && len(pg.text)+pageEndBytes > rpc.MaxFrameBytes-maxReplyOverhead {
+		pg.text = pg.text[:before]
+		pg.full, pg.truncated = true, true
+		return
+	}
 	pg.count++
 	pg.last = s.Created()
+}
+
+// addStatus appends the JSON of the status.
+func (pg *listPage) addStatus() {
+	before := len(pg.text)
+	if err := pg.encoder.Encode(&pg.status); err != nil {
+		panic(err)
+	}
+	pg.text = pg.text[:len(pg.text)-len("\n")]
+	if len(pg.text)-before > maxStatusBytes {
+		pg.text = append(pg.text[:before], statusText(pg.status)...)
+	}
 }
 
 // pageEndBytes is an upper bound of the JSON of a page without its sessions.
 const pageEndBytes = 128
 
-func (pg *listPage) end() []byte {
+func (pg *listPage) end() {
 	pg.text = append(pg.text, ']')
 	if pg.full {
 		pg.text = append(strconv.AppendInt(append(pg.text, `,"next":"`...), pg.last, 10), '"')
@@ -94,7 +140,7 @@ func (pg *listPage) end() []byte {
 	if pg.truncated {
 		pg.text = append(pg.text, `,"truncated":true`...)
 	}
-	return append(pg.text, '}')
+	pg.text = append(pg.text, '}')
 }
 
 func matches(labels, want map[string]string) bool {
