@@ -13,14 +13,18 @@ const (
 	floodRate   = 90e6                   // bytes per second that the client reads
 	floodWarmUp = 500 * time.Millisecond // until every buffer on the way is full
 	floodPause  = 2 * time.Millisecond   // between two requests
+	floodSilent = 300 * time.Millisecond // between two requests after which the server expects none
 )
 
 // controlInFlood measures replies on a connection whose session writes faster than the client
-// reads.
+// reads: of requests that follow each other, and of single ones.
 func controlInFlood(b *bench) (r report, err error) {
-	times := newSeries(len(b.programs))
+	times, single := newSeries(len(b.programs)), newSeries(len(b.programs))
 	for i, p := range b.programs {
-		if times.programs[i], err = b.timeInFlood(p, b.rounds(1000, 200)); err != nil {
+		if times.programs[i], err = b.timeInFlood(p, b.rounds(1000, 200), floodPause); err != nil {
+			return r, err
+		}
+		if single.programs[i], err = b.timeInFlood(p, b.rounds(60, 5), floodSilent); err != nil {
 			return r, err
 		}
 	}
@@ -28,11 +32,12 @@ func controlInFlood(b *bench) (r report, err error) {
 	return report{figures: []figure{
 		{what: what + "p50", values: times.quantiles(0.5), unit: "ms"},
 		{what: what + "p99", values: times.quantiles(0.99), unit: "ms", goal: atMost(4), timing: true},
+		{what: what + "one after 300 ms without, p50", values: single.quantiles(0.5), unit: "ms"},
 	}}, nil
 }
 
-// timeInFlood returns the times of so many requests in milliseconds.
-func (b *bench) timeInFlood(p program, requests int) (times samples, err error) {
+// timeInFlood returns the times of so many requests in milliseconds, with a pause after each.
+func (b *bench) timeInFlood(p program, requests int, pause time.Duration) (times samples, err error) {
 	var undo cleanup
 	defer undo.run(&err)
 	s, err := b.start(p)
@@ -61,7 +66,7 @@ func (b *bench) timeInFlood(p program, requests int) (times samples, err error) 
 			return nil, f.err
 		}
 		times.add(at.Sub(begin), time.Millisecond)
-		time.Sleep(floodPause)
+		time.Sleep(pause)
 		if b.ctx.Err() != nil {
 			return nil, b.ctx.Err()
 		}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
@@ -21,6 +23,16 @@ func (i *idle) most(before, limit int) (int, error) {
 	each := float64(now-before) / float64(len(i.ids))
 	n := min(limit, int(float64(files-spare-before)/each))
 	return n / idlePerConn * idlePerConn, nil
+}
+
+// raiseFileLimit permits the server the descriptors of 10,000 sessions, three for each, if the
+// hard limit may be raised (CAP_SYS_RESOURCE, setrlimit(2)). Else fewer sessions are measured.
+func (i *idle) raiseFileLimit() {
+	const files = 40000
+	var now unix.Rlimit
+	if unix.Prlimit(i.server.pid, unix.RLIMIT_NOFILE, nil, &now) == nil && now.Cur < files {
+		_ = unix.Prlimit(i.server.pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: files, Max: max(files, now.Max)}, nil)
+	}
 }
 
 // steps are the numbers of sessions of the plot of memory.
@@ -71,6 +83,7 @@ func (b *bench) measureMany(p program) (points []point, times [2]samples, err er
 		return nil, times, err
 	}
 	defer i.undo.run(&err)
+	i.raiseFileLimit()
 	memory := func() error {
 		kib, err := i.memory()
 		points = append(points, point{x: float64(len(i.ids)), y: float64(kib) / 1024})
