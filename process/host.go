@@ -42,8 +42,8 @@ type Options struct {
 }
 
 // Host starts trees on this machine and contains them. Its methods may be called from any
-// goroutine. A nil Host contains them by Group, leaves them behind after a crash, and keeps
-// a goroutine and a descriptor once it was used.
+// goroutine. A nil Host contains them by Group, leaves them behind after a crash, and keeps a
+// goroutine and a descriptor once it was used.
 //
 // Under Cgroup and Marker, this process is the parent of orphans until the Host is closed
 // (PR_SET_CHILD_SUBREAPER), and the Host reaps those of its trees. During a fork the whole process
@@ -78,8 +78,7 @@ func (e *UnavailableError) Unwrap() error { return e.Why }
 
 // Open ends what crashed servers have left that are recorded in the state directory, and selects a
 // containment. The error is an *UnavailableError, that the state directory cannot be used, or that
-// no descriptor is free. The
-// caller closes the Host.
+// no descriptor is free. The caller closes the Host.
 func Open(o Options) (*Host, error) {
 	h := newHost(leader.System())
 	h.kind = cmp.Or(o.Containment, Auto)

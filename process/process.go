@@ -267,9 +267,9 @@ func (p *Process) Reap() (Exit, error) {
 }
 
 // Close closes the descriptors of the tree and releases what contains it. It may be called more
-// than once. Reads and writes that wait return os.ErrClosed, and so does WaitExit. It ends no process: a tree
-// that was not swept continues to run. A leader that was not reaped remains a zombie until Reap,
-// which works after Close too, or until the Host reaps it as an orphan.
+// than once. Reads and writes that wait return os.ErrClosed, and so does WaitExit. It ends no
+// process: a tree that was not swept continues to run. A leader that was not reaped remains a zombie
+// until Reap, which works after Close too, or until the Host reaps it as an orphan.
 func (p *Process) Close() {
 	if p.stdin != nil {
 		_ = p.stdin.Close()

@@ -175,8 +175,8 @@ func (r *Registry) Running() int {
 }
 
 // supervise starts to read the output of a session and to wait for the exit of its command.
-// Shutdown waits for all goroutines of that. A goroutine for the 10 µs that this takes would wake up
-// a thread beside the command.
+// Shutdown waits for all goroutines of that. A goroutine for the 10 µs that this takes would wake
+// up a thread beside the command.
 func (r *Registry) supervise(s *Session, p *process.Process) {
 	r.wg.Add(1) // until the supervisor has returned
 	s.supervise(p)

@@ -12,8 +12,8 @@ import (
 type Spec struct {
 	ID    string
 	Owner string // the principal to which the session belongs
-	// Params returns a string that differs for different params of the execute request, to recognize
-	// one that is repeated. It may be called from any goroutine. nil is "".
+	// Params returns a string that differs for different params of the execute request, to
+	// recognize one that is repeated. It may be called from any goroutine. nil is "".
 	Params func() string
 	Labels map[string]string
 	// Command and Encoding are as in the request, and not used by this package. Program is what is

@@ -181,8 +181,8 @@ func TestOverrun(t *testing.T) {
 	}
 }
 
-// TestAWaitingAppendIsAlwaysWoken sends pieces of all sizes through logs with all kinds of bounds, to
-// a cursor with and without a window. synctest fails if both sides wait.
+// TestAWaitingAppendIsAlwaysWoken sends pieces of all sizes through logs with all kinds of bounds,
+// to a cursor with and without a window. synctest fails if both sides wait.
 func TestAWaitingAppendIsAlwaysWoken(t *testing.T) {
 	const total = 300_000
 	for _, bound := range []int64{1, 100, 4096, minShare - 1, minShare + 1, 1 << 20} {

@@ -48,8 +48,8 @@ const (
 // A log holds about its bound in charged bytes: the bytes of its entries and entryOverhead for each
 // entry. Beyond it the oldest entries are evicted, whether or not they were read. If there is a
 // blocking cursor (see [CursorOptions]), [Log.Append] waits instead when that cursor is a whole
-// bound behind, until a quarter of the bound is free. While the budget is exceeded, the bound is minShare. All methods may be called
-// concurrently.
+// bound behind, until a quarter of the bound is free. While the budget is exceeded, the bound is
+// minShare. All methods may be called concurrently.
 type Log struct {
 	bound     int64
 	onBlocked func(bool)

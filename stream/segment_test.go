@@ -111,8 +111,8 @@ func TestStreamingAllocatesNothing(t *testing.T) {
 	}
 }
 
-// TestLargeReadsAreComplete reads lines of random length in reads of random size, with a cursor that
-// follows, and compares what it returns with what was read.
+// TestLargeReadsAreComplete reads lines of random length in reads of random size, with a cursor
+// that follows, and compares what it returns with what was read.
 func TestLargeReadsAreComplete(t *testing.T) {
 	const size = 4 << 20
 	for _, o := range []ReaderOptions{{}, {Raw: true}, {MaxLine: 3000, Split: true}, {MaxLine: MaxPiece + 100, Split: true}} {
@@ -198,8 +198,8 @@ func TestAClosedCursorKeepsItsItem(t *testing.T) {
 	}
 }
 
-// TestASlowCursorKeepsOneSegment checks that a cursor that is never read again keeps no more than the
-// item that it has returned.
+// TestASlowCursorKeepsOneSegment checks that a cursor that is never read again keeps no more than
+// the item that it has returned.
 func TestASlowCursorKeepsOneSegment(t *testing.T) {
 	var free int
 	old := released

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// maxUnanswered is how many bytes of input a StdinWriter sends without waiting for replies, each
-	// message charged inputOverhead besides.
+	// maxUnanswered is how many bytes of input a StdinWriter sends without waiting for replies,
+	// each message charged inputOverhead besides.
 	maxUnanswered = 1 << 20
 	inputOverhead = 4 << 10
 )
@@ -33,8 +33,8 @@ type StdinWriter struct {
 	ctx     context.Context
 	limit   int           // bytes of input in a message
 	most    int           // messages without an answer
-	started bool          // answer was started
-	done    chan struct{} // closed when answer has returned
+	started bool          // receive was started
+	done    chan struct{} // closed when receive has returned
 	err     error         // set before done is closed
 	room    chan struct{} // signaled when there may be room
 	wake    chan struct{} // signaled when unanswered or closed has changed

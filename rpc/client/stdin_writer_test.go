@@ -275,8 +275,8 @@ func (w *StdinWriter) firstUnanswered() string {
 	return w.unanswered[0].id
 }
 
-// TestStdinWriterFails: with the error of a reply, or because the connection was lost and the client
-// does not reconnect.
+// TestStdinWriterFails: with the error of a reply, or because the connection was lost and the
+// client does not reconnect.
 func TestStdinWriterFails(t *testing.T) {
 	s := newInputServer(t)
 	w := s.execute(t, Options{}).StdinWriter(context.Background())

@@ -41,8 +41,8 @@ type frameHeader struct {
 
 func (h *frameHeader) isControl() bool { return h.opcode&controlBits != 0 }
 
-// headerBytes returns the length of the header of which b is the beginning, at least minHeader bytes. It
-// checks what these show: a client must mask (§5.1), and control frames are short and not
+// headerBytes returns the length of the header of which b is the beginning, at least minHeader
+// bytes. It checks what these show: a client must mask (§5.1), and control frames are short and not
 // fragmented (§5.5).
 func headerBytes(b []byte) (int, error) {
 	opcode, length := b[0]&opcodeBits, b[1]&lengthBits

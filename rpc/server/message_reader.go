@@ -26,8 +26,8 @@ type controlHandler interface {
 }
 
 // next returns the text of the next message, which is valid UTF-8 (§5.6) and may be changed. It
-// stays valid until the next call, if it is not handed over. A *closeError says how the connection is
-// to be closed; any other error is one of the connection.
+// stays valid until the next call, if it is not handed over. A *closeError says how the connection
+// is to be closed; any other error is one of the connection.
 func (m *messageReader) next() ([]byte, error) {
 	m.message.recycle()
 	m.message = nil

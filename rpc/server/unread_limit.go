@@ -30,8 +30,8 @@ const (
 // The limit is what the peer reads at its own rate in two round trips, so it does not reduce the
 // throughput of a fast connection with a long round trip. It is larger while no replies are sent,
 // because each time that output continues costs as much processor time as 100 KiB of output:
-// threads are woken, and caches are cold. A peer that answers no pings has no limit. The
-// methods may be called concurrently.
+// threads are woken, and caches are cold. A peer that answers no pings has no limit. The methods
+// may be called concurrently.
 type unreadLimit struct {
 	mu        sync.Mutex
 	epoch     time.Time
@@ -126,8 +126,8 @@ func (u *unreadLimit) wait() time.Duration {
 }
 
 // pingDistance returns how many bytes are between two pings: most of the limit, so that output
-// continues seldom, but a quarter of it if the peer reads much of the limit in a round trip, so that
-// output continues in time. It needs the lock.
+// continues seldom, but a quarter of it if the peer reads much of the limit in a round trip, so
+// that output continues in time. It needs the lock.
 func (u *unreadLimit) pingDistance() int64 {
 	most := u.limit()
 	if u.rate == 0 {

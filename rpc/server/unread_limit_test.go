@@ -52,9 +52,9 @@ func (p *far) flood(d time.Duration, prompt bool) (most int64, rate float64) {
 	return most, float64(sent) / time.Since(begin).Seconds()
 }
 
-// TestUnreadIsLimited: a slow peer with a short round trip has a fraction of a megabyte unread if it
-// waits for replies, and else what it reads in bulkTime. The limit does not reduce the throughput
-// of a peer with a long round trip.
+// TestUnreadIsLimited: a slow peer with a short round trip has a fraction of a megabyte unread if
+// it waits for replies, and else what it reads in bulkTime. The limit does not reduce the
+// throughput of a peer with a long round trip.
 func TestUnreadIsLimited(t *testing.T) {
 	const frames = 128 << 10
 	for name, c := range map[string]struct {

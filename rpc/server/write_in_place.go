@@ -27,9 +27,10 @@ func writeInPlace(r *request) (a answer, ok bool) {
 	return submit(r, &p, data, recycle), true
 }
 
-// usualWrite decodes the params of a write, which must be valid JSON, with the Long of their call, except the data, which it
-// returns as a raw string. ok is false if the params are positional, a member is unknown, null, or
-// not valid, the data is left out or base64, or a string besides the data contains an escape.
+// usualWrite decodes the params of a write, except the data, which it returns as a raw string. The
+// params must be valid JSON; long is the Long of their call. ok is false if the params are
+// positional, a member is unknown, null, or not valid, the data is left out or base64, or a string
+// besides the data contains an escape.
 func usualWrite(params, long []byte) (p rpc.WriteParams, data []byte, ok bool) {
 	if wire.KindOf(params) != wire.Object {
 		return p, nil, false

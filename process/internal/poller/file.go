@@ -55,9 +55,9 @@ func (f *File) Unlock() { f.mu.Unlock() }
 
 func (f *File) expired() bool { return !f.deadline.IsZero() && !time.Now().Before(f.deadline) }
 
-// Park calls r.Resume once: when the file is readable or at its end, when the deadline has passed, or
-// when the file is closed. It may also do so for nothing. It is called by Park itself, by Close, or
-// from another goroutine. Park is not called again before that.
+// Park calls r.Resume once: when the file is readable or at its end, when the deadline has passed,
+// or when the file is closed. It may also do so for nothing. Resume is called by Park itself, by
+// Close, or from another goroutine. Park is not called again before that.
 func (f *File) Park(r Resumer) {
 	f.mu.Lock()
 	if f.fd < 0 || f.expired() {

@@ -44,9 +44,9 @@ func (p *Poller) Close() {
 	}
 }
 
-// wake wakes a file that the kernel reports. The event may be that of a file that was closed, if its
-// pipe is still open in a child that is being forked. A file that has its descriptor by now is then
-// woken for nothing, which is harmless.
+// wake wakes a file that the kernel reports. The event may be that of a file that was closed, if
+// its pipe is still open in a child that is being forked. A file that has its descriptor by now is
+// then woken for nothing, which is harmless.
 func (p *Poller) wake(fd int) {
 	if f := p.file(fd); f != nil {
 		f.wake()
