@@ -52,7 +52,7 @@ func runTrue(b *testing.B, h *Host) {
 		b.Fatal(err)
 	}
 	for _, r := range []*Pipe{p.Stdout(), p.Stderr()} {
-		if _, err := r.ReadReady(func() []byte { return buf }); err != io.EOF {
+		if _, err := readReady(r, func() []byte { return buf }); err != io.EOF {
 			b.Fatal(err)
 		}
 	}
@@ -78,7 +78,7 @@ func BenchmarkRead(b *testing.B) {
 		p := mustStart(b, Spec{Argv: []string{"dd", "if=/dev/zero", "bs=256K", "count=4096", "status=none"}, Env: testEnv}, leader.System())
 		total := 0
 		for {
-			n, err := p.Stdout().ReadReady(func() []byte { return buf })
+			n, err := readReady(p.Stdout(), func() []byte { return buf })
 			total += n
 			if err == io.EOF {
 				break

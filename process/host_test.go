@@ -195,7 +195,7 @@ func checkEnd(t *testing.T, h *Host, ways []string, terminate bool) {
 	}
 	defer finish(p)
 	buf := make([]byte, 100)
-	if _, err := p.Stdout().ReadReady(func() []byte { return buf }); err != nil {
+	if _, err := readReady(p.Stdout(), func() []byte { return buf }); err != nil {
 		t.Error(ways, err)
 	}
 	grace := time.Duration(0)

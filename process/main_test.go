@@ -126,12 +126,29 @@ func finish(p *Process) Exit {
 	return exit
 }
 
+// readReady is ReadNow, but blocks while there is nothing to read.
+func readReady(r *Pipe, lend func() []byte) (n int, err error) {
+	for {
+		if n, err = r.ReadNow(lend); err != ErrWouldBlock {
+			return n, err
+		}
+		ready := make(resumed)
+		r.Park(ready)
+		<-ready
+	}
+}
+
+// resumed is closed when a pipe is to be read again.
+type resumed chan struct{}
+
+func (c resumed) Resume() { close(c) }
+
 // readAll reads r to its end.
 func readAll(r *Pipe) (string, error) {
 	var out strings.Builder
 	buf := make([]byte, 64<<10)
 	for {
-		n, err := r.ReadReady(func() []byte { return buf })
+		n, err := readReady(r, func() []byte { return buf })
 		out.Write(buf[:n])
 		if err == io.EOF {
 			return out.String(), nil
@@ -150,7 +167,7 @@ func readLine(t testing.TB, r *Pipe) string {
 	_ = r.SetReadDeadline(time.Now().Add(patience))
 	defer r.SetReadDeadline(time.Time{})
 	for {
-		if _, err := r.ReadReady(func() []byte { return buf }); err != nil {
+		if _, err := readReady(r, func() []byte { return buf }); err != nil {
 			t.Fatalf("after %q: %v", line, err)
 		}
 		if buf[0] == '\n' {

@@ -61,16 +61,6 @@ func (r *Pipe) TryRead(lend func() []byte) (n int, err error) {
 	return r.read(fd, lend)
 }
 
-// ReadReady is ReadNow, but blocks while there is nothing to read.
-func (r *Pipe) ReadReady(lend func() []byte) (n int, err error) {
-	for {
-		if n, err = r.ReadNow(lend); err != ErrWouldBlock {
-			return n, err
-		}
-		r.file.Wait()
-	}
-}
-
 // Park is called after ErrWouldBlock, and before the first read. It calls Resume once, when ReadNow
 // returns something else, and now and then for nothing. Resume must not block. It may be called by
 // Park, or from any goroutine. Nothing may be read before that.
@@ -105,8 +95,8 @@ func (r *Pipe) poll() int16 {
 	return fds[0].Revents
 }
 
-// SetReadDeadline sets the deadline of ReadNow, Park and ReadReady, including calls in progress.
-// The zero time is no deadline.
+// SetReadDeadline sets the deadline of ReadNow, and of a wait by Park, also of one in progress. The
+// zero time is no deadline.
 func (r *Pipe) SetReadDeadline(t time.Time) error {
 	r.file.SetDeadline(t)
 	return nil

@@ -34,12 +34,12 @@ func TestIdlePipeHoldsNoBuffer(t *testing.T) {
 		t.Errorf("TryRead of an empty pipe: %v", err)
 	}
 	_ = p.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
-	if _, err := p.ReadReady(neverLend); err != os.ErrDeadlineExceeded {
-		t.Errorf("ReadReady at the deadline: %v", err)
+	if _, err := readReady(p, neverLend); err != os.ErrDeadlineExceeded {
+		t.Errorf("readReady at the deadline: %v", err)
 	}
 	_, _ = w.WriteString("late")
-	if _, err := p.ReadReady(neverLend); err != os.ErrDeadlineExceeded {
-		t.Errorf("ReadReady after the deadline: %v", err)
+	if _, err := readReady(p, neverLend); err != os.ErrDeadlineExceeded {
+		t.Errorf("readReady after the deadline: %v", err)
 	}
 	buf := make([]byte, 8)
 	if n, err := p.TryRead(func() []byte { return buf }); err != nil || string(buf[:n]) != "late" {
@@ -96,14 +96,14 @@ func TestReadNow(t *testing.T) {
 	}
 }
 
-func TestReadReadyWakes(t *testing.T) {
+func TestParkWakes(t *testing.T) {
 	p, w := testPipe(t)
 	lent := make(chan bool, 1)
 	got := make(chan string)
 	go func() {
 		buf := make([]byte, 8)
 		for {
-			n, err := p.ReadReady(func() []byte { lent <- true; return buf })
+			n, err := readReady(p, func() []byte { lent <- true; return buf })
 			<-lent
 			if err != nil {
 				close(got)
@@ -130,10 +130,10 @@ func TestReadReadyWakes(t *testing.T) {
 func TestPipeCloseInterrupts(t *testing.T) {
 	p, _ := testPipe(t)
 	done := make(chan error)
-	go func() { _, err := p.ReadReady(neverLend); done <- err }()
+	go func() { _, err := readReady(p, neverLend); done <- err }()
 	_ = p.Close()
 	if err := <-done; err != os.ErrClosed {
-		t.Errorf("ReadReady after Close: %v", err)
+		t.Errorf("readReady after Close: %v", err)
 	}
 	if _, err := p.TryRead(neverLend); err != os.ErrClosed {
 		t.Errorf("TryRead after Close: %v", err)
@@ -149,7 +149,7 @@ func TestPipeGrowsForALargeRead(t *testing.T) {
 	}
 	for _, c := range []struct{ write, size int }{{largeRead - 1, 64 << 10}, {largeRead, largePipe}} {
 		_, _ = w.WriteString(strings.Repeat("x", c.write))
-		if n, err := p.ReadReady(func() []byte { return buf }); n != c.write || err != nil || size() != c.size {
+		if n, err := readReady(p, func() []byte { return buf }); n != c.write || err != nil || size() != c.size {
 			t.Errorf("read %d, %v; the size of the pipe is %d, want %d", n, err, size(), c.size)
 		}
 	}
@@ -162,7 +162,7 @@ func TestReadDoesNotAllocate(t *testing.T) {
 	one := []byte("x")
 	allocs := testing.AllocsPerRun(200, func() {
 		_, _ = w.Write(one)
-		if _, err := p.ReadReady(lend); err != nil {
+		if _, err := readReady(p, lend); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := p.TryRead(lend); err != ErrWouldBlock {

@@ -34,7 +34,7 @@ func readUntil(t testing.TB, r *Pipe, text string) string {
 	_ = r.SetReadDeadline(time.Now().Add(patience))
 	defer r.SetReadDeadline(time.Time{})
 	for !bytes.Contains(all, []byte(text)) {
-		n, err := r.ReadReady(func() []byte { return buf })
+		n, err := readReady(r, func() []byte { return buf })
 		if err != nil {
 			t.Fatalf("read %q, want %q in it: %v", all, text, err)
 		}
@@ -260,7 +260,7 @@ func TestCloseOfTerminalInterrupts(t *testing.T) {
 	readUntil(t, p.Stdout(), "ready\n")
 	read, wrote := make(chan error), make(chan error)
 	go func() {
-		_, err := p.Stdout().ReadReady(neverLend)
+		_, err := readReady(p.Stdout(), neverLend)
 		read <- err
 	}()
 	go func() {

@@ -118,18 +118,6 @@ func (f *File) unpark() (r Resumer) {
 	return r
 }
 
-// signal is a Resumer that closes the channel.
-type signal chan struct{}
-
-func (s signal) Resume() { close(s) }
-
-// Wait blocks until there may be something to read, the deadline has passed, or the file is closed.
-func (f *File) Wait() {
-	ready := make(signal)
-	f.Park(ready)
-	<-ready
-}
-
 // SetDeadline sets when a parked file is resumed at the latest. The zero time is no deadline.
 func (f *File) SetDeadline(t time.Time) {
 	f.mu.Lock()
