@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"os"
 	"slices"
 	"sync"
@@ -55,6 +56,20 @@ type piece struct {
 	recycle func()
 }
 
+// after returns the piece without its first n bytes. What is left is copied if that is less than
+// half, since the queue counts what is left, and would keep all of its memory.
+func (p piece) after(n int64) piece {
+	left := p.data[n:]
+	if n <= int64(len(left)) {
+		return piece{left, p.recycle}
+	}
+	left = bytes.Clone(left)
+	if p.recycle != nil {
+		p.recycle()
+	}
+	return piece{data: left}
+}
+
 // Write submits data for the stdin of the process. If eof is true, it closes stdin after the data;
 // on a terminal it types the eof key. offset, if not nil, is where data begins in the input: bytes
 // that were accepted already are skipped. Write does not wait. Write.Err is a *StdinError or an
@@ -64,8 +79,9 @@ func (s *Session) Write(data []byte, offset *int64, eof bool) *Write {
 }
 
 // WriteRecycled is Write for data in memory that is used again: recycle, if it is not nil, is called
-// when the data was written to the process, in another goroutine. It is not called if the data is
-// never written completely; then the memory is left to the garbage collector.
+// when the data was written to the process, or when most of it is skipped. It is called from any
+// goroutine, and must not block or write. It is not called if the data is never written completely;
+// then the memory is left to the garbage collector.
 func (s *Session) WriteRecycled(data []byte, recycle func(), offset *int64, eof bool) *Write {
 	w := &Write{Done: make(chan struct{}), piece: piece{data, recycle}, offset: offset, eof: eof}
 	q := &s.stdin
@@ -146,11 +162,10 @@ func (q *stdin) admit() {
 		}
 		skip, err := q.check(w)
 		if err == nil {
-			rest := piece{w.data[skip:], w.recycle}
-			if q.queued > 0 && q.queued+charge(rest.data) > StdinQueueBytes {
+			if q.queued > 0 && q.queued+charge(w.data[skip:]) > StdinQueueBytes {
 				return
 			}
-			q.accept(rest, w.eof && !q.hasEOF(w))
+			q.accept(w.after(skip), w.eof && !q.hasEOF(w))
 		}
 		w.Total, w.Err, w.piece = q.total, err, piece{}
 		q.waiting = q.waiting[1:]

@@ -3,6 +3,7 @@
 package session
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -322,5 +323,30 @@ func TestInputIsRecycled(t *testing.T) {
 	ended(t, stopped)
 	if len(recycled) > 0 {
 		t.Errorf("%s was recycled", <-recycled)
+	}
+}
+
+// TestSkippedInputIsNotKept: of a write that repeats what was accepted, the queue keeps a copy of
+// the little that is new, and not all of its memory.
+func TestSkippedInputIsNotKept(t *testing.T) {
+	wait, open := gate(t)
+	s := run(t, wait+"; exec tr -d a", withStdin)
+	const half = StdinQueueBytes / 2 // more than the pipe has room for
+	first := s.Write(bytes.Repeat([]byte("a"), half), nil, false)
+	within(t, "the first", first.Done)
+	begin, last := int64(0), int64(half)
+	recycled := false
+	repeated := append(bytes.Repeat([]byte("a"), half), 'b')
+	w := s.WriteRecycled(repeated, func() { recycled = true; clear(repeated) }, &begin, false)
+	within(t, "the repeated", w.Done)
+	if !recycled || w.Total != half+1 {
+		t.Errorf("recycled: %v, %d bytes were accepted", recycled, w.Total)
+	}
+	next := s.WriteRecycled([]byte("bcd"), func() {}, &last, true) // most of it is new
+	within(t, "the next", next.Done)
+	open()
+	ended(t, s)
+	if got := tail(s); got != "bcd" {
+		t.Errorf("the process read %q besides a", got)
 	}
 }
