@@ -6,7 +6,7 @@
 //	Start     forks the leader
 //	          while the tree runs: read Stdout and Stderr, write Stdin,
 //	          Signal, Pause, Resume, Terminate, Kill
-//	WaitExit  waits until the leader exits
+//	WaitExit  waits until the leader exits; OnExit reports it without a goroutine
 //	Sweep     ends the rest of the tree
 //	Reap      reaps the leader and returns its exit status
 //	Close     releases descriptors and the containment
@@ -168,7 +168,7 @@ func (p *Process) TerminateBy(sig syscall.Signal) error {
 // Kill sends SIGKILL to the tree, which ends stopped processes too. It does not wait.
 func (p *Process) Kill() error { return p.Signal(syscall.SIGKILL) }
 
-// Exited reports whether the leader has exited, even if WaitExit has not returned yet. It takes a
+// Exited reports whether the leader has exited, even if OnExit has not reported it yet. It takes a
 // system call.
 func (p *Process) Exited() bool { return p.leader.Exited() }
 

@@ -162,7 +162,7 @@ func (l *Leader) RunningLocked() bool {
 // ReapedLocked reports whether the leader was reaped. The caller is a function that Do runs.
 func (l *Leader) ReapedLocked() bool { return l.reaped }
 
-// Exited reports whether the leader has exited, even if Wait has not returned yet. It takes a
+// Exited reports whether the leader has exited, even if OnExit has not reported it yet. It takes a
 // system call.
 func (l *Leader) Exited() bool {
 	l.mu.Lock()
@@ -170,7 +170,7 @@ func (l *Leader) Exited() bool {
 	return !l.RunningLocked()
 }
 
-// ExitObserved reports whether an exit was observed by Wait or Reap. It takes no system call.
+// ExitObserved reports whether an exit was observed by OnExit or Reap. It takes no system call.
 func (l *Leader) ExitObserved() bool { return l.exited.Load() }
 
 // Reaped reports whether the leader was reaped.
