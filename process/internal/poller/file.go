@@ -20,6 +20,7 @@ type File struct {
 	fd       int     // -1 once closed
 	parked   Resumer // nil unless the file is parked
 	added    bool    // to the poller
+	retried  bool    // parked, but not armed: it is checked at intervals
 	deadline time.Time
 	timer    *time.Timer // calls wake; nil until it is needed
 }
@@ -67,9 +68,19 @@ func (f *File) Park(r Resumer) {
 	}
 	defer f.mu.Unlock()
 	f.parked = r // before it is armed, since the event may come at once
-	if f.arm() != nil {
+	f.retried = f.arm() != nil
+	f.setTimer()
+}
+
+// setTimer sets the timer of a parked file to the deadline, or to the next check of a file that is
+// not armed.
+func (f *File) setTimer() {
+	switch {
+	case f.retried && f.deadline.IsZero():
 		f.wakeAfter(retryInterval)
-	} else if !f.deadline.IsZero() {
+	case f.retried:
+		f.wakeAfter(min(retryInterval, time.Until(f.deadline)))
+	case !f.deadline.IsZero():
 		f.wakeAfter(time.Until(f.deadline))
 	}
 }
@@ -123,8 +134,8 @@ func (f *File) SetDeadline(t time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.deadline = t
-	if f.parked != nil && !t.IsZero() {
-		f.wakeAfter(time.Until(t))
+	if f.parked != nil {
+		f.setTimer()
 	}
 }
 

@@ -108,6 +108,7 @@ func TestParkResumes(t *testing.T) {
 			"deadline":       func(t *testing.T, f *File, w *os.File) { f.SetDeadline(time.Now().Add(time.Millisecond)) },
 			"passed":         func(t *testing.T, f *File, w *os.File) { f.SetDeadline(time.Unix(1, 0)) },
 			"close":          func(t *testing.T, f *File, w *os.File) { _ = f.Close() },
+			"long deadline":  func(t *testing.T, f *File, w *os.File) { f.SetDeadline(time.Now().Add(time.Hour)); write(t, w) },
 			"later deadline": func(t *testing.T, f *File, w *os.File) { f.SetDeadline(time.Time{}); write(t, w) },
 		} {
 			for _, before := range []bool{false, true} { // whether the event is before Park
