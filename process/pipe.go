@@ -110,7 +110,7 @@ func (r *Pipe) Close() error { return r.file.Close() }
 // FIONREAD is not an alternative: it takes the lock under which a writer copies, and does not
 // distinguish the end from an empty pipe.
 func (r *Pipe) read(fd int, lend func() []byte) (n int, err error) {
-	if !readable(fd) {
+	if !poller.Readable(fd) {
 		return 0, ErrWouldBlock
 	}
 	buf := lend()
@@ -128,11 +128,4 @@ func (r *Pipe) read(fd int, lend func() []byte) (n int, err error) {
 		growPipe(fd)
 	}
 	return n, nil
-}
-
-// readable reports whether a read does not block. At the end of file it does not.
-func readable(fd int) bool {
-	fds := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-	n, err := unix.Poll(fds[:], 0)
-	return n > 0 || err != nil && err != unix.EINTR && err != unix.EAGAIN
 }

@@ -83,7 +83,7 @@ func (w *exitWait) check() {
 	fd, abandoned, err := l.handle.Lock()
 	exited := false
 	if err == nil {
-		exited = pidfdExited(fd)
+		exited = poller.Readable(fd)
 		l.handle.Unlock()
 	}
 	switch {

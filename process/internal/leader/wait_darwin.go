@@ -44,9 +44,8 @@ func AwaitChild(pid int) error {
 	}
 }
 
-// There are no pidfds, so these two are not called.
-func pidfdExited(int) bool { return false }
-func peekChild(int) error  { return nil }
+// peekChild is not called, since there are no pidfds.
+func peekChild(int) error { return nil }
 
 // hasExited reports whether a child that no goroutine reaps meanwhile has exited.
 func hasExited(pid int) bool {

@@ -7,8 +7,6 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/runnel-rpc/runnel/process/internal/watch"
 )
 
 // peekChild returns ECHILD if another part of this process has reaped a child that has exited.
@@ -16,9 +14,6 @@ func peekChild(pid int) error {
 	_, err := waitid(pid, unix.WNOHANG)
 	return err
 }
-
-// pidfdExited reports whether the process of a pidfd has exited.
-func pidfdExited(fd int) bool { return watch.PidfdExited(uintptr(fd)) }
 
 // AwaitChild blocks a thread until a child has exited, and does not reap it.
 func AwaitChild(pid int) error {

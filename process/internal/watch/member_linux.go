@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/runnel-rpc/runnel/process/internal/poller"
 	"github.com/runnel-rpc/runnel/process/internal/proctable"
 )
 
@@ -27,7 +28,7 @@ func Member(pids []int, isMember func(pid int) (bool, error)) *Watch {
 		_ = unix.Close(fd)
 		return nil
 	}
-	return New(os.NewFile(uintptr(fd), "pidfd"), PidfdExited)
+	return New(os.NewFile(uintptr(fd), "pidfd"), func(fd uintptr) bool { return poller.Readable(int(fd)) })
 }
 
 func oldest(pids []int) (pid int) {
@@ -38,11 +39,4 @@ func oldest(pids []int) (pid int) {
 		}
 	}
 	return pid
-}
-
-// PidfdExited reports whether the process of a pidfd has exited (pidfd_open(2)). It does not block.
-func PidfdExited(pidfd uintptr) bool {
-	fds := [1]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
-	n, err := unix.Poll(fds[:], 0)
-	return n > 0 || err != nil && err != unix.EINTR && err != unix.EAGAIN
 }
