@@ -45,7 +45,7 @@ func (s *Session) readOutput(p *process.Process) *readers {
 func (r *readers) add(s *Session, kind stream.Kind, pipe *process.Pipe) {
 	o := s.spec.Output
 	o.Kind, o.OnRead = kind, s.streamTimeout.Touch
-	r.all = append(r.all, reader{stream.NewReader(source{pipe}, s.log, o), pipe, r, s})
+	r.all = append(r.all, reader{stream.NewReader(pipe, s.log, o), pipe, r, s})
 }
 
 // park waits without a goroutine until there may be something to read.
@@ -87,11 +87,6 @@ func (r *readers) finish() {
 	}
 	<-r.done
 }
-
-// source is a pipe as a [stream.Source] that does not wait.
-type source struct{ *process.Pipe }
-
-func (s source) ReadReady(lend func() []byte) (int, error) { return s.ReadNow(lend) }
 
 // blockedDeadlines pauses deadlines while a client blocks the log, and so the process.
 type blockedDeadlines struct {

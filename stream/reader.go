@@ -25,11 +25,12 @@ const (
 	maxRest = 1 << 20
 )
 
-// Source is the read end of a pipe. ReadReady waits for data, the end, or the read deadline, or it
-// returns EAGAIN instead of waiting. It calls lend for a buffer only if there is data. TryRead does
-// not wait. Both return io.EOF at the end.
+// Source is the read end of a pipe. ReadNow returns EAGAIN if there is nothing to read and
+// os.ErrDeadlineExceeded once the read deadline has passed; a source in fake time may wait for data
+// instead. TryRead does not wait and ignores the deadline. Both call lend for a buffer only if there
+// is data, and return io.EOF at the end.
 type Source interface {
-	ReadReady(lend func() []byte) (int, error)
+	ReadNow(lend func() []byte) (int, error)
 	TryRead(lend func() []byte) (int, error)
 	SetReadDeadline(time.Time) error
 }
@@ -99,11 +100,11 @@ func (r *Reader) Finish() {
 // Run reads to the end of the stream, or until Finish. When it returns, all that was read is in the
 // log. It returns an error of the source other than io.EOF.
 //
-// If a source that does not wait has nothing to read, the error is EAGAIN, and Run is to be called
-// again when the source has something, or its read deadline has passed.
+// If the source has nothing to read, the error is EAGAIN, and Run is to be called again when it has
+// something, or its read deadline has passed.
 func (r *Reader) Run() error {
 	for {
-		n, err := r.src.ReadReady(r.lendFunc)
+		n, err := r.src.ReadNow(r.lendFunc)
 		if n > 0 {
 			r.process(n)
 		}

@@ -28,9 +28,9 @@ type script struct {
 
 func (s *script) SetReadDeadline(t time.Time) error { s.deadlineSet = !t.IsZero(); return nil }
 
-func (s *script) TryRead(lend func() []byte) (int, error) { return s.ReadReady(lend) }
+func (s *script) TryRead(lend func() []byte) (int, error) { return s.ReadNow(lend) }
 
-func (s *script) ReadReady(lend func() []byte) (int, error) {
+func (s *script) ReadNow(lend func() []byte) (int, error) {
 	for len(s.chunks) > 0 {
 		c := s.chunks[0]
 		if len(c) == 0 {
@@ -199,7 +199,7 @@ type zeros struct {
 	left int
 }
 
-func (z *zeros) ReadReady(lend func() []byte) (int, error) {
+func (z *zeros) ReadNow(lend func() []byte) (int, error) {
 	if z.left == 0 {
 		return 0, io.EOF
 	}
@@ -270,7 +270,7 @@ func (p *pipeSource) SetReadDeadline(t time.Time) error { p.deadline = t; return
 
 func (p *pipeSource) TryRead(func() []byte) (int, error) { return 0, io.EOF }
 
-func (p *pipeSource) ReadReady(lend func() []byte) (int, error) {
+func (p *pipeSource) ReadNow(lend func() []byte) (int, error) {
 	var late <-chan time.Time
 	if !p.deadline.IsZero() {
 		late = time.After(time.Until(p.deadline))

@@ -28,7 +28,7 @@ func (s *repeated) SetReadDeadline(time.Time) error { return nil }
 
 func (s *repeated) TryRead(func() []byte) (int, error) { return 0, io.EOF }
 
-func (s *repeated) ReadReady(lend func() []byte) (n int, err error) {
+func (s *repeated) ReadNow(lend func() []byte) (n int, err error) {
 	if s.left <= 0 {
 		return 0, io.EOF
 	}
