@@ -17,7 +17,7 @@ const maxHeader = 10
 // form (RFC 6455 §5.2).
 func headerSize(n int) int {
 	switch {
-	case n < 126:
+	case n < length16:
 		return 2
 	case n <= 0xffff:
 		return 4
@@ -32,10 +32,10 @@ func putHeader(b []byte, opcode byte, n int) {
 	case 2:
 		b[1] = byte(n)
 	case 4:
-		b[1] = 126
+		b[1] = length16
 		binary.BigEndian.PutUint16(b[2:], uint16(n))
 	default:
-		b[1] = 127
+		b[1] = length64
 		binary.BigEndian.PutUint64(b[2:], uint64(n))
 	}
 }
