@@ -48,7 +48,7 @@ func TestReplayTotal(t *testing.T) {
 
 	stuck := start(t, r, sh("stuck", "read x; "+flood(size)).piped())
 	f := follow(t, stuck, stream.CursorOptions{Block: true})
-	stuck.Write([]byte("\n"), nil, true)
+	stuck.Write([]byte("\n"), nil, nil, true)
 	settled(t, stuck)
 	if n := stuck.View().Counts.Written[stream.Stdout]; n < total/2 || n > total+slack {
 		t.Errorf("a session without competition wrote %d bytes", n)
@@ -70,7 +70,7 @@ func TestReplayTotal(t *testing.T) {
 
 	blocked := start(t, r, sh("blocked", "read x; "+flood(size)).piped())
 	g := follow(t, blocked, stream.CursorOptions{Block: true})
-	blocked.Write([]byte("\n"), nil, true)
+	blocked.Write([]byte("\n"), nil, nil, true)
 	settled(t, blocked)
 	if n := blocked.View().Counts.Written[stream.Stdout]; n < share/2 || n > share+slack {
 		t.Errorf("a session that is blocked at its share has written %d bytes", n)
@@ -201,7 +201,7 @@ func TestEndedLogIsEvictedWhenItsReaderDetaches(t *testing.T) {
 	follow(t, waiting, stream.CursorOptions{Block: true})
 	settled(t, waiting)
 	written := func() int64 { return waiting.View().Counts.Written[stream.Stdout] }
-	old.Write(nil, nil, true)
+	old.Write(nil, nil, nil, true)
 	ended(t, old)
 	if n := written(); n > total/2 {
 		t.Fatalf("the session does not wait: it has written %d bytes", n)

@@ -56,7 +56,7 @@ func TestConcurrentUse(t *testing.T) {
 				case 3:
 					_, err = s.Signal(syscall.SIGWINCH) // ignored by default
 				case 4:
-					w := s.Write(make([]byte, rand.IntN(10_000)), nil, false)
+					w := s.Write(make([]byte, rand.IntN(10_000)), nil, nil, false)
 					if !s.Withdraw(w) {
 						<-w.Done
 					}

@@ -242,7 +242,7 @@ func TestStreamTimeoutInFakeTime(t *testing.T) {
 			s.stdin.open(w, nil, s.streamTimeout.Touch)
 			for range 10 {
 				pass(9)
-				<-s.Write([]byte("x"), nil, false).Done
+				<-s.Write([]byte("x"), nil, nil, false).Done
 				synctest.Wait()
 			}
 		}, StreamTimedOut, 100, false, "100s terminated"},

@@ -338,7 +338,7 @@ func TestKill(t *testing.T) {
 func TestDiscardReleasesTheSlot(t *testing.T) {
 	r := registry(t, Options{MaxSessions: 1})
 	s := reserve(t, r, sh("discarded", "exit 0"))
-	w := s.Write([]byte("x"), nil, false)
+	w := s.Write([]byte("x"), nil, nil, false)
 	s.Attach(AttachOptions{Cursor: cursor}).Disconnect()
 	for range 2 {
 		s.Discard()

@@ -74,15 +74,12 @@ func (p piece) after(n int64) piece {
 // on a terminal it types the eof key. offset, if not nil, is where data begins in the input: bytes
 // that were accepted already are skipped. Write does not wait. Write.Err is a *StdinError or an
 // *OffsetError.
-func (s *Session) Write(data []byte, offset *int64, eof bool) *Write {
-	return s.WriteRecycled(data, nil, offset, eof)
-}
-
-// WriteRecycled is Write for data in memory that is used again: recycle, if it is not nil, is called
-// when the data was written to the process, or when most of it is skipped. It is called from any
-// goroutine, and must not block or write. It is not called if the data is never written completely;
-// then the memory is left to the garbage collector.
-func (s *Session) WriteRecycled(data []byte, recycle func(), offset *int64, eof bool) *Write {
+//
+// recycle, if it is not nil, is called when the memory of data can be used again: when data was
+// written to the process, or when most of it is skipped. It is called from any goroutine, and must
+// not block or write. It is not called if the data is never written completely; then the memory is
+// left to the garbage collector.
+func (s *Session) Write(data []byte, recycle func(), offset *int64, eof bool) *Write {
 	w := &Write{Done: make(chan struct{}), piece: piece{data, recycle}, offset: offset, eof: eof}
 	q := &s.stdin
 	q.mu.Lock()

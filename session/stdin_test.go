@@ -22,7 +22,7 @@ func withStdin(o *Spec) { o.Program.Stdin = true }
 // write writes and waits for the answer.
 func write(t testing.TB, s *Session, data string) *Write {
 	t.Helper()
-	w := s.Write([]byte(data), nil, false)
+	w := s.Write([]byte(data), nil, nil, false)
 	within(t, "a write", w.Done)
 	return w
 }
@@ -50,7 +50,7 @@ func refused(t testing.TB, w *Write, why string) {
 func fill(t testing.TB, s *Session) *Write {
 	t.Helper()
 	for {
-		w := s.Write(make([]byte, 64<<10), nil, false)
+		w := s.Write(make([]byte, 64<<10), nil, nil, false)
 		if !answered(w) && !poll(patience/100, func() bool { return answered(w) }) {
 			return w
 		}
@@ -75,7 +75,7 @@ func TestWritesKeepTheirOrder(t *testing.T) {
 			last := int64(0)
 			for j := range 20 {
 				c := chunk{data: strings.Repeat(fmt.Sprintf("<%d:%d>", i, j), 1+rand.IntN(300))}
-				c.w = s.Write([]byte(c.data), nil, false)
+				c.w = s.Write([]byte(c.data), nil, nil, false)
 				<-c.w.Done
 				if c.w.Err != nil || c.w.Total <= last {
 					t.Errorf("%d after %d, %v", c.w.Total, last, c.w.Err)
@@ -89,7 +89,7 @@ func TestWritesKeepTheirOrder(t *testing.T) {
 	}
 	all.Wait()
 	total := s.View().StdinBytes
-	end := s.Write(nil, nil, true)
+	end := s.Write(nil, nil, nil, true)
 	if ended(t, s); end.Err != nil || end.Total != total {
 		t.Errorf("eof: %+v", end)
 	}
@@ -108,7 +108,7 @@ func TestStdinQueueIsBounded(t *testing.T) {
 	wait, open := gate(t)
 	s := run(t, wait+"; exec wc -c", withStdin)
 	waits := fill(t, s)
-	second := s.Write([]byte("after it"), nil, true)
+	second := s.Write([]byte("after it"), nil, nil, true)
 	s.stdin.mu.Lock()
 	queued, total := s.stdin.queued, s.stdin.total
 	s.stdin.mu.Unlock()
@@ -130,9 +130,9 @@ func TestStdinQueueIsBounded(t *testing.T) {
 // TestStdinQueueIsBoundedForSmallWrites checks that each write is charged writeOverhead.
 func TestStdinQueueIsBoundedForSmallWrites(t *testing.T) {
 	s := run(t, "exec sleep 60", withStdin)
-	within(t, "the write that fills the pipe", s.Write(make([]byte, 128<<10), nil, false).Done)
+	within(t, "the write that fills the pipe", s.Write(make([]byte, 128<<10), nil, nil, false).Done)
 	n := 0
-	for n < StdinQueueBytes && answered(s.Write([]byte("x"), nil, false)) {
+	for n < StdinQueueBytes && answered(s.Write([]byte("x"), nil, nil, false)) {
 		n++
 	}
 	if most := StdinQueueBytes / writeOverhead; n > most || n < most/2 {
@@ -144,8 +144,8 @@ func TestStdinQueueIsBoundedForSmallWrites(t *testing.T) {
 func TestALargeWrite(t *testing.T) {
 	wait, open := gate(t)
 	s := run(t, wait+"; exec wc -c", withStdin)
-	large := s.Write(make([]byte, 2*StdinQueueBytes), nil, false)
-	small := s.Write([]byte("x"), nil, true)
+	large := s.Write(make([]byte, 2*StdinQueueBytes), nil, nil, false)
+	small := s.Write([]byte("x"), nil, nil, true)
 	within(t, "the large write", large.Done)
 	if answered(small) {
 		t.Error("a write was accepted after it")
@@ -186,7 +186,7 @@ func TestOffsets(t *testing.T) {
 		{"i", nil, false, 8, &StdinError{"eof was written"}},
 		{"i", at(9), false, 8, &OffsetError{9, 8}},
 	} {
-		w := s.Write([]byte(c.data), c.offset, c.eof)
+		w := s.Write([]byte(c.data), nil, c.offset, c.eof)
 		within(t, "a write", w.Done)
 		if w.Total != c.total || !cmp.Equal(c.err, w.Err) {
 			t.Errorf("%d: got %d, %v; want %d, %v", i, w.Total, w.Err, c.total, c.err)
@@ -196,7 +196,7 @@ func TestOffsets(t *testing.T) {
 	if got := tail(s); got != "abcdefgh" {
 		t.Errorf("the process read %q", got)
 	}
-	again := s.Write([]byte("fgh"), at(5), true) // accepted completely, so no error even now
+	again := s.Write([]byte("fgh"), nil, at(5), true) // accepted completely, so no error even now
 	within(t, "a write", again.Done)
 	if again.Err != nil || again.Total != 8 {
 		t.Errorf("got %d, %v", again.Total, again.Err)
@@ -241,7 +241,7 @@ func TestClosedStdin(t *testing.T) {
 	})
 	t.Run("not started", func(t *testing.T) {
 		s := reserve(t, registry(t, Options{}), Spec{ID: "x", Program: process.Spec{Argv: []string{"/nowhere"}, Stdin: true}})
-		w := s.Write([]byte("x"), nil, false)
+		w := s.Write([]byte("x"), nil, nil, false)
 		if answered(w) {
 			t.Error("answered before the start")
 		}
@@ -254,7 +254,7 @@ func TestWriteBeforeTheStart(t *testing.T) {
 	spec := sh("x", "exec cat")
 	withStdin(&spec)
 	s := reserve(t, registry(t, Options{}), spec)
-	first, second := s.Write([]byte("ab"), nil, false), s.Write([]byte("c"), nil, true)
+	first, second := s.Write([]byte("ab"), nil, nil, false), s.Write([]byte("c"), nil, nil, true)
 	if err := s.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -269,7 +269,7 @@ func TestWithdraw(t *testing.T) {
 	s := run(t, wait+"; exec wc -c", withStdin)
 	waits := fill(t, s)
 	total := s.View().StdinBytes
-	next := s.Write(nil, nil, true)
+	next := s.Write(nil, nil, nil, true)
 	if answered(next) {
 		t.Error("it was accepted before the waiting write")
 	}
@@ -294,7 +294,7 @@ func TestInputIsRecycled(t *testing.T) {
 	s := run(t, wait+"; cat >/dev/null", withStdin)
 	recycled := make(chan string, 10)
 	submit := func(name string, n int) *Write {
-		return s.WriteRecycled(make([]byte, n), func() { recycled <- name }, nil, false)
+		return s.Write(make([]byte, n), func() { recycled <- name }, nil, false)
 	}
 	first := submit("first", 2*StdinQueueBytes) // more than the pipe has room for
 	second, third := submit("second", 10), submit("third", 10)
@@ -316,8 +316,8 @@ func TestInputIsRecycled(t *testing.T) {
 	}
 
 	stopped := run(t, "exec sleep 60", withStdin)
-	stopped.WriteRecycled(make([]byte, StdinQueueBytes), func() { recycled <- "being written" }, nil, false)
-	refused := stopped.WriteRecycled(make([]byte, StdinQueueBytes), func() { recycled <- "refused" }, nil, false)
+	stopped.Write(make([]byte, StdinQueueBytes), func() { recycled <- "being written" }, nil, false)
+	refused := stopped.Write(make([]byte, StdinQueueBytes), func() { recycled <- "refused" }, nil, false)
 	stopped.Cancel(new(time.Duration), 0)
 	within(t, "the refusal", refused.Done)
 	ended(t, stopped)
@@ -332,17 +332,17 @@ func TestSkippedInputIsNotKept(t *testing.T) {
 	wait, open := gate(t)
 	s := run(t, wait+"; exec tr -d a", withStdin)
 	const half = StdinQueueBytes / 2 // more than the pipe has room for
-	first := s.Write(bytes.Repeat([]byte("a"), half), nil, false)
+	first := s.Write(bytes.Repeat([]byte("a"), half), nil, nil, false)
 	within(t, "the first", first.Done)
 	begin, last := int64(0), int64(half)
 	recycled := false
 	repeated := append(bytes.Repeat([]byte("a"), half), 'b')
-	w := s.WriteRecycled(repeated, func() { recycled = true; clear(repeated) }, &begin, false)
+	w := s.Write(repeated, func() { recycled = true; clear(repeated) }, &begin, false)
 	within(t, "the repeated", w.Done)
 	if !recycled || w.Total != half+1 {
 		t.Errorf("recycled: %v, %d bytes were accepted", recycled, w.Total)
 	}
-	next := s.WriteRecycled([]byte("bcd"), func() {}, &last, true) // most of it is new
+	next := s.Write([]byte("bcd"), func() {}, &last, true) // most of it is new
 	within(t, "the next", next.Done)
 	open()
 	ended(t, s)

@@ -52,7 +52,7 @@ func TestConcurrentTake(t *testing.T) {
 			t.Fatal("no attachment remains")
 		}
 	}
-	s.Write(nil, nil, true)
+	s.Write(nil, nil, nil, true)
 	ended(t, s)
 }
 

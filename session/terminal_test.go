@@ -56,7 +56,7 @@ func TestResize(t *testing.T) {
 	if got := f.line(1); got != "50 132\r" {
 		t.Errorf("%q", got)
 	}
-	_ = s.Write([]byte("\n"), nil, false)
+	_ = s.Write([]byte("\n"), nil, nil, false)
 	ended(t, s)
 	var state *StateError
 	if err := s.Resize(1, 1); !errors.As(err, &state) {
@@ -79,7 +79,7 @@ func TestEOFIsAKey(t *testing.T) {
 		if offset < 0 {
 			at = nil
 		}
-		w := s.Write([]byte(text), at, eof)
+		w := s.Write([]byte(text), nil, at, eof)
 		within(t, "the write", w.Done)
 		if w.Err != nil || w.Total != want {
 			t.Errorf("%q at %d: %d, %v", text, offset, w.Total, w.Err)
@@ -110,7 +110,7 @@ func TestEOFIsAKey(t *testing.T) {
 	if f.output() != want || rec.Exit.Code != 0 || s.View().StdinBytes != 8 {
 		t.Errorf("%q, %+v", f.output(), rec)
 	}
-	w := s.Write([]byte("x"), nil, false)
+	w := s.Write([]byte("x"), nil, nil, false)
 	within(t, "the write", w.Done)
 	var closed *StdinError
 	if !errors.As(w.Err, &closed) {
@@ -122,9 +122,9 @@ func TestEOFIsAKey(t *testing.T) {
 func TestTerminalInputIsBounded(t *testing.T) {
 	s := run(t, `stty raw -echo; echo ready; exec sleep 60`, onTerminal)
 	follow(t, s, stream.CursorOptions{Block: true}).until("ready", func() bool { return strings.Contains(screen(s), "ready") })
-	w := s.Write(make([]byte, StdinQueueBytes), nil, false)
+	w := s.Write(make([]byte, StdinQueueBytes), nil, nil, false)
 	within(t, "the write", w.Done)
-	w = s.Write(make([]byte, StdinQueueBytes/2), nil, true)
+	w = s.Write(make([]byte, StdinQueueBytes/2), nil, nil, true)
 	select {
 	case <-w.Done:
 		t.Error("a write beyond the bound was accepted")

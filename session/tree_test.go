@@ -207,7 +207,7 @@ func TestAPipeThatStaysOpen(t *testing.T) {
 	s := run(t, "exec 3<&0; setsid sh -c 'echo $$; exec sleep 60' <&3 & read x; exit 5", withStdin)
 	outside := follow(t, s, cursor).pid(0)
 	t.Cleanup(func() { _ = syscall.Kill(outside, syscall.SIGKILL) })
-	s.Write([]byte("go\n"+strings.Repeat("x", 256<<10)), nil, false) // more than the pipe takes
+	s.Write([]byte("go\n"+strings.Repeat("x", 256<<10)), nil, nil, false) // more than the pipe takes
 	rec := ended(t, s)
 	if rec.Exit.Code != 5 || rec.Cause != Exited {
 		t.Errorf("got %+v", rec)

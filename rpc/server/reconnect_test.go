@@ -92,7 +92,7 @@ func TestClientRetriesAfterRefusal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	<-found.Write([]byte("\n"), nil, true).Done
+	<-found.Write([]byte("\n"), nil, nil, true).Done
 	within(t, "its end", found.Done())
 	refused := a.proxy.refused.Load()
 	eventually(t, "the client retries", func() bool { return a.proxy.refused.Load() >= refused+3 })
@@ -519,7 +519,7 @@ func TestAcksWhileReattaching(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				x.Write([]byte("\n"), nil, true)
+				x.Write([]byte("\n"), nil, nil, true)
 				poll(func() bool { return consumed[first].Load() >= window-10 })
 			}
 			return nil

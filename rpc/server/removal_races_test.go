@@ -162,7 +162,7 @@ func direct(t *testing.T, reg *session.Registry, id string, what int) {
 		v := x.View()
 		_ = fmt.Sprint(v.State, v.PID)
 	case 6:
-		<-x.Write([]byte("x"), nil, true).Done
+		<-x.Write([]byte("x"), nil, nil, true).Done
 	}
 	var state *session.StateError
 	if err != nil && !errors.As(err, &state) {

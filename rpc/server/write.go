@@ -22,7 +22,7 @@ func submit(r *request, p *rpc.WriteParams, data []byte, recycle func()) answer 
 	if err != nil {
 		return result(nil, err)
 	}
-	w := s.WriteRecycled(data, recycle, p.Offset, p.EOF)
+	w := s.Write(data, recycle, p.Offset, p.EOF)
 	if isDone(w.Done) { // without a goroutine, so that the reply is ahead of the output that the data causes
 		return result(rpc.WriteResult{StdinBytes: w.Total}, w.Err)
 	}
