@@ -40,16 +40,14 @@ func (b *bench) allocated(p program, file textFile) (perByte float64, err error)
 	if err != nil {
 		return 0, err
 	}
-	s, err := b.start(p)
+	s, err := b.startUntil(&undo, p)
 	if err != nil {
 		return 0, err
 	}
-	undo.add(s.stop)
-	c, err := s.dial(bulkBuffer)
+	c, err := s.dialUntil(&undo, bulkBuffer)
 	if err != nil {
 		return 0, err
 	}
-	undo.add(c.Close)
 	var total [2]uint64
 	for i := range total {
 		if err := c.streamRepeated(file, allocationsRepeated); err != nil {

@@ -80,20 +80,23 @@ func (b *bench) megabytes(full, quick int) int {
 	return b.rounds(full, quick) << 20
 }
 
-// startAll starts a server of each program. The function that it returns stops them.
-func (b *bench) startAll(flags ...string) (all []*server, stop func() error, err error) {
-	var undo cleanup
-	for _, p := range b.programs {
-		s, err := b.start(p, flags...)
-		if err != nil {
-			undo.run(&err)
-			return nil, nil, err
-		}
+// startUntil starts a server of a program, which undo stops.
+func (b *bench) startUntil(undo *cleanup, p program, flags ...string) (*server, error) {
+	s, err := b.start(p, flags...)
+	if err == nil {
 		undo.add(s.stop)
+	}
+	return s, err
+}
+
+// startAll starts a server of each program. undo stops them.
+func (b *bench) startAll(undo *cleanup, flags ...string) (all []*server, err error) {
+	for _, p := range b.programs {
+		s, err := b.startUntil(undo, p, flags...)
+		if err != nil {
+			return nil, err
+		}
 		all = append(all, s)
 	}
-	return all, func() (err error) {
-		undo.run(&err)
-		return err
-	}, nil
+	return all, nil
 }

@@ -13,19 +13,26 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// TestEnvironment checks that a server does not inherit what configures it or its runtime.
-func TestEnvironment(t *testing.T) {
-	t.Setenv("GOGC", "off")
-	t.Setenv("RUNNEL_GRACE", "1s")
+// startTested starts a server of the tested binary, which the caller stops.
+func startTested(t *testing.T) *server {
+	t.Helper()
 	b, err := newBench(t.Context(), &options{server: testedBinary(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer b.close()
+	t.Cleanup(b.close)
 	s, err := b.start(b.programs[0])
 	if err != nil {
 		t.Fatal(err)
 	}
+	return s
+}
+
+// TestEnvironment checks that a server does not inherit what configures it or its runtime.
+func TestEnvironment(t *testing.T) {
+	t.Setenv("GOGC", "off")
+	t.Setenv("RUNNEL_GRACE", "1s")
+	s := startTested(t)
 	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", s.pid))
 	if err != nil || !strings.Contains(string(environ), "PATH=") || strings.Contains(string(environ), "GOGC") || strings.Contains(string(environ), "RUNNEL") {
 		t.Errorf("%q, %v", environ, err)
@@ -153,15 +160,7 @@ func TestHeapCounter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := newBench(t.Context(), &options{server: testedBinary(t)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.close()
-	s, err := b.start(b.programs[0])
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := startTested(t)
 	c, err := s.dial(smallBuffer)
 	if err != nil {
 		t.Fatal(err)

@@ -45,6 +45,15 @@ func (s *server) dial(buffer int) (*conn, error) {
 	return s.dialThrough(buffer, func(c net.Conn) io.Reader { return c })
 }
 
+// dialUntil is dial with a connection that undo closes.
+func (s *server) dialUntil(undo *cleanup, buffer int) (*conn, error) {
+	c, err := s.dial(buffer)
+	if err == nil {
+		undo.add(c.Close)
+	}
+	return c, err
+}
+
 // dialThrough is dial with a reader that is put around the connection.
 func (s *server) dialThrough(buffer int, reader func(net.Conn) io.Reader) (*conn, error) {
 	nc, err := net.Dial("tcp", s.address)

@@ -45,18 +45,16 @@ func (b *bench) timeTrue(containment string, rounds int) (times series, err erro
 	var undo cleanup
 	defer undo.run(&err)
 	times = newSeries(len(b.programs))
-	servers, stop, err := b.startAll("--containment=" + containment)
+	servers, err := b.startAll(&undo, "--containment="+containment)
 	if err != nil {
 		return times, err
 	}
-	undo.add(stop)
 	turns := []func() error{timeRun(&times.limit)}
 	for i, s := range servers {
-		c, err := s.dial(smallBuffer)
+		c, err := s.dialUntil(&undo, smallBuffer)
 		if err != nil {
 			return times, err
 		}
-		undo.add(c.Close)
 		turns = append(turns, func() error {
 			begin := time.Now()
 			_, err := c.execute(nil, "true")

@@ -14,19 +14,17 @@ import (
 func firstOutput(b *bench) (r report, err error) {
 	var undo cleanup
 	defer undo.run(&err)
-	servers, stop, err := b.startAll()
+	servers, err := b.startAll(&undo)
 	if err != nil {
 		return r, err
 	}
-	undo.add(stop)
 	times := newSeries(len(servers))
 	turns := []func() error{func() error { return firstByte(&times.limit) }}
 	for i, s := range servers {
-		c, err := s.dial(smallBuffer)
+		c, err := s.dialUntil(&undo, smallBuffer)
 		if err != nil {
 			return r, err
 		}
-		undo.add(c.Close)
 		turns = append(turns, func() error {
 			begin := time.Now()
 			first := func() { times.programs[i].add(time.Since(begin), time.Microsecond) }

@@ -40,11 +40,10 @@ func controlInFlood(b *bench) (r report, err error) {
 func (b *bench) timeInFlood(p program, requests int, pause time.Duration) (times samples, err error) {
 	var undo cleanup
 	defer undo.run(&err)
-	s, err := b.start(p)
+	s, err := b.startUntil(&undo, p)
 	if err != nil {
 		return nil, err
 	}
-	undo.add(s.stop)
 	c, _, err := s.dialThrottled(floodRate)
 	if err != nil {
 		return nil, err

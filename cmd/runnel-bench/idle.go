@@ -76,13 +76,10 @@ type idle struct {
 
 // startIdle starts a server without a limit on sessions and connections that would be reached.
 func (b *bench) startIdle(p program) (*idle, error) {
-	s, err := b.start(p, "--max-sessions=100000", "--max-connections=100000", "--max-unauthenticated=1000")
-	if err != nil {
-		return nil, err
-	}
-	i := &idle{b: b, server: s}
-	i.undo.add(s.stop)
-	return i, nil
+	i := &idle{b: b}
+	var err error
+	i.server, err = b.startUntil(&i.undo, p, "--max-sessions=100000", "--max-connections=100000", "--max-unauthenticated=1000")
+	return i, err
 }
 
 // memory returns the private memory of the server in KiB after it has been idle.

@@ -20,11 +20,10 @@ const (
 func parallel(b *bench) (r report, err error) {
 	var undo cleanup
 	defer undo.run(&err)
-	servers, stop, err := b.startAll()
+	servers, err := b.startAll(&undo)
 	if err != nil {
 		return r, err
 	}
-	undo.add(stop)
 	rates := newSeries(len(servers))
 	turns := []func() error{func() error {
 		return rateOf(&rates.limit, func(int) error { return exec.Command("true").Run() })
@@ -32,10 +31,9 @@ func parallel(b *bench) (r report, err error) {
 	for i, s := range servers {
 		var conns [parallelClients]*conn
 		for n := range conns {
-			if conns[n], err = s.dial(smallBuffer); err != nil {
+			if conns[n], err = s.dialUntil(&undo, smallBuffer); err != nil {
 				return r, err
 			}
-			undo.add(conns[n].Close)
 		}
 		turns = append(turns, func() error {
 			return rateOf(&rates.programs[i], func(client int) error {

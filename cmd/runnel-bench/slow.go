@@ -17,11 +17,10 @@ func slowClient(b *bench) (r report, err error) {
 	if err != nil {
 		return r, err
 	}
-	servers, stop, err := b.startAll()
+	servers, err := b.startAll(&undo)
 	if err != nil {
 		return r, err
 	}
-	undo.add(stop)
 	slow, fast := newSeries(len(servers)), newSeries(len(servers))
 	var turns []func() error
 	for i, s := range servers {

@@ -21,11 +21,10 @@ func stdin(b *bench) (r report, err error) {
 	if err != nil {
 		return r, err
 	}
-	servers, stop, err := b.startAll()
+	servers, err := b.startAll(&undo)
 	if err != nil {
 		return r, err
 	}
-	undo.add(stop)
 	in, out, cpu := newSeries(len(servers)), newSeries(len(servers)), newSeries(len(servers))
 	var turns []func() error
 	for i, s := range servers {

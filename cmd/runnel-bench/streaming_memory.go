@@ -41,16 +41,14 @@ func streamingMemory(b *bench) (r report, err error) {
 func (b *bench) memoryWhileStreaming(p program, file textFile) (most int, err error) {
 	var undo cleanup
 	defer undo.run(&err)
-	s, err := b.start(p)
+	s, err := b.startUntil(&undo, p)
 	if err != nil {
 		return 0, err
 	}
-	undo.add(s.stop)
-	c, err := s.dial(bulkBuffer)
+	c, err := s.dialUntil(&undo, bulkBuffer)
 	if err != nil {
 		return 0, err
 	}
-	undo.add(c.Close)
 	streamed := make(chan error, 1)
 	go func() { streamed <- c.stream(file) }()
 	for {

@@ -55,19 +55,17 @@ func (b *bench) newThroughputRun() (*throughputRun, error) {
 }
 
 func (t *throughputRun) start() error {
-	servers, stop, err := t.b.startAll()
+	servers, err := t.b.startAll(&t.undo)
 	if err != nil {
 		return err
 	}
-	t.undo.add(stop)
 	t.servers = servers
 	for _, s := range servers {
-		c, err := s.dial(bulkBuffer)
+		c, err := s.dialUntil(&t.undo, bulkBuffer)
 		if err != nil {
 			return err
 		}
 		t.conns = append(t.conns, c)
-		t.undo.add(c.Close)
 	}
 	if t.limit, err = t.b.startLimit(); err == nil {
 		t.undo.add(t.limit.stop)
