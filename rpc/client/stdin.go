@@ -60,7 +60,7 @@ func (c *Client) inputLimit() int {
 
 func (s *Session) write(ctx context.Context, data []byte, eof bool) (err error) {
 	p := input{session: s.id, data: data, eof: eof, offset: s.stdin.sent}
-	if s.c.o.Reconnect != nil && s.executed() {
+	if s.retriesInput() {
 		p.hasOffset = true
 		err = s.c.CallIdempotent(ctx, rpc.MethodWrite, p, nil)
 	} else {
@@ -75,3 +75,6 @@ func (s *Session) write(ctx context.Context, data []byte, eof bool) (err error) 
 // executed reports whether the session was started by Execute, so that the position of its input is
 // known.
 func (s *Session) executed() bool { return s.result.SessionID != "" }
+
+// retriesInput reports whether input is sent again after a reconnect.
+func (s *Session) retriesInput() bool { return s.c.o.Reconnect != nil && s.executed() }

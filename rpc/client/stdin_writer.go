@@ -135,7 +135,7 @@ func (w *StdinWriter) submit(data []byte, eof bool) error {
 	if m.outgoing, err = w.conn.encode(rpc.MethodWrite, m.id, p); err != nil {
 		return err
 	}
-	m.keep = w.retries()
+	m.keep = w.s.retriesInput()
 	w.offset += int64(len(data))
 	w.mu.Lock()
 	w.unanswered = append(w.unanswered, m)
@@ -166,9 +166,6 @@ func (w *StdinWriter) useConnection() error {
 // expect makes the current connection receive the reply to a message, before it is sent. If the
 // connection is lost, receive finds that out. It needs both locks.
 func (w *StdinWriter) expect(m *inputMessage) { m.conn, m.answer = w.conn, w.conn.calls.add(m.id) }
-
-// retries reports whether messages are sent again after a reconnect.
-func (w *StdinWriter) retries() bool { return w.s.c.o.Reconnect != nil && w.s.executed() }
 
 // awaitRoom waits until a message may be sent. The error is that of the writer.
 func (w *StdinWriter) awaitRoom() error {
@@ -259,7 +256,7 @@ func (w *StdinWriter) await(m *inputMessage) error {
 			return r.decode(nil)
 		default:
 		}
-		if !w.retries() {
+		if !w.s.retriesInput() {
 			return conn.closedError()
 		}
 		if err := w.sendAgain(); err != nil {
