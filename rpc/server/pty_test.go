@@ -257,35 +257,23 @@ func (p *peer) jobs(params object) (c *screen, treeID string) {
 }
 
 // interrupts types Ctrl-C until the job in the foreground has ended. It first waits for the job:
-// a shell that is interrupted while it starts a job may leave it running.
+// a shell that is interrupted while it starts a job may leave it running. The processes of the tree
+// are not counted, since one that is in its exec has no environment for a moment.
 func (s *screen) interrupts(treeID string) {
 	s.p.t.Helper()
-	eventually(s.p.t, "a job is in the foreground", func() bool { return slices.ContainsFunc(processesOf(treeID), inForeground) })
-	all := len(processesOf(treeID))
-	defer func() {
-		for _, pid := range processesOf(treeID) {
-			if s.p.t.Failed() {
-				s.p.t.Log(signalState(pid))
-			}
+	job := 0
+	eventually(s.p.t, "a job is in the foreground", func() bool {
+		all := processesOf(treeID)
+		i := slices.IndexFunc(all, inForeground)
+		if i >= 0 {
+			job = all[i]
 		}
-	}()
+		return i >= 0
+	})
 	eventually(s.p.t, "the job in the foreground ends", func() bool {
 		s.types("\x03")
-		return pollFor(100*time.Millisecond, func() bool { return len(processesOf(treeID)) < all })
+		return pollFor(100*time.Millisecond, func() bool { return !alive(job) })
 	})
-}
-
-// signalState describes a process for the case that a signal has not ended it.
-func signalState(pid int) string {
-	line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	text := strings.TrimSpace(string(line))
-	for line := range strings.Lines(string(status)) {
-		if strings.HasPrefix(line, "Sig") || strings.HasPrefix(line, "ShdPnd") {
-			text += " " + strings.Join(strings.Fields(line), "")
-		}
-	}
-	return text
 }
 
 // inForeground reports whether a process is a sleep in the foreground process group of its
