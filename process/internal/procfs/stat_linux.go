@@ -64,6 +64,9 @@ func parseStat(line []byte) (Stat, error) {
 	if len(fields) <= start {
 		return Stat{}, fmt.Errorf("/proc/PID/stat has %d fields after the name", len(fields))
 	}
+	if st := fields[state]; len(st) != 1 || st[0] < 'A' || st[0] > 'z' {
+		return Stat{}, fmt.Errorf("/proc/PID/stat has the state %q", st)
+	}
 	var err error
 	number := func(field int) int {
 		n, e := strconv.Atoi(string(fields[field]))

@@ -21,7 +21,8 @@ func TestParseStat(t *testing.T) {
 			t.Errorf("parseStat(%q) = %+v, %v, want %+v", line, got, err, want)
 		}
 	}
-	for _, line := range []string{"", ")", "9 (x) S 1 2", "9 (x) S 1 x" + rest + "1", "9 (x) S" + rest + "1 0 -5"} {
+	for _, line := range []string{"", ")", "9 (x) S 1 2", "9 (x) S 1 x" + rest + "1", "9 (x) S" + rest + "1 0 -5",
+		"9 (x) \x00" + rest + "1 0 5", "9 (x) SS" + rest + "1 0 5"} {
 		if got, err := parseStat([]byte(line)); err == nil {
 			t.Errorf("parseStat(%q) = %+v without an error", line, got)
 		}
