@@ -7,8 +7,11 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
+
+	"github.com/runnel-rpc/runnel/rpc/access"
 )
 
 // Auth is the [Authenticator] of a server with one user. Over TCP the caller presents a token. Over
@@ -23,9 +26,6 @@ type Auth struct {
 	AllowOrigins []string
 }
 
-// user is the principal of an Auth.
-const user = "user"
-
 // The subprotocols: that of Runnel, and the prefix of the one in which a browser, which cannot set
 // a header, presents its token.
 const (
@@ -36,20 +36,33 @@ const (
 // Authenticate implements [Authenticator]. A foreign Host or Origin is refused first: a page that
 // rebinds its name to loopback has one (DNS rebinding), and must not learn whether a token is
 // right.
-func (a Auth) Authenticate(r *http.Request) (principal string, err error) {
-	peer := peerOf(r.Context())
+func (a Auth) Authenticate(r *http.Request) (access.Identity, error) {
+	peer := access.PeerOf(r.Context())
 	switch {
-	case peer.unix && !peer.own:
-		return "", &Refusal{http.StatusForbidden, "another user's process"}
-	case !peer.unix && !a.hostAllowed(r.Host):
-		return "", &Refusal{http.StatusForbidden, "Host not allowed"}
-	case !a.originsAllowed(r, !peer.unix && a.Token != ""):
-		return "", &Refusal{http.StatusForbidden, "Origin not allowed"}
-	case !peer.unix && !a.tokenPresented(r):
-		return "", &Refusal{http.StatusUnauthorized, "a bearer token is needed"}
+	case peer.Unix && !(peer.Known && peer.UID == os.Geteuid()):
+		return access.Identity{}, &access.Refusal{Status: http.StatusForbidden, Reason: "another user's process"}
+	case !peer.Unix && !a.hostAllowed(r.Host):
+		return access.Identity{}, &access.Refusal{Status: http.StatusForbidden, Reason: "Host not allowed"}
+	case !a.originsAllowed(r, !peer.Unix && a.Token != ""):
+		return access.Identity{}, &access.Refusal{Status: http.StatusForbidden, Reason: "Origin not allowed"}
+	case !peer.Unix && !a.tokenPresented(r):
+		return access.Identity{}, errToken
 	}
-	return user, nil
+	return access.Identity{Principal: access.User, Credential: "user:"}, nil
 }
+
+var errToken = &access.Refusal{Status: http.StatusUnauthorized, Reason: "a bearer token is needed"}
+
+// AuthenticateToken implements [Authenticator].
+func (a Auth) AuthenticateToken(token string) (access.Identity, error) {
+	if a.Token == "" || !a.equal(token) {
+		return access.Identity{}, errToken
+	}
+	return access.Identity{Principal: access.User, Credential: "user:"}, nil
+}
+
+// Accepts implements [Authenticator].
+func (a Auth) Accepts(access.Identity) bool { return true }
 
 func (a Auth) hostAllowed(host string) bool {
 	name := host

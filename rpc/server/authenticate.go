@@ -3,60 +3,61 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
+
+	"github.com/runnel-rpc/runnel/rpc/access"
 )
 
-// Authenticator identifies the caller of an HTTP request. [Auth] is the server's own.
+// Authenticator identifies callers. [Auth] is the server's own. Its methods may be called
+// concurrently.
 type Authenticator interface {
-	// Authenticate returns the principal that owns the sessions of the caller; a principal finds
-	// only its own sessions. It checks the Host and the Origin of the request too: a page of
-	// another site can open a WebSocket (RFC 6455 §10.2). The error is a *Refusal, or a failure of
-	// the server. It may be called concurrently.
-	Authenticate(r *http.Request) (principal string, err error)
+	// Authenticate returns who the caller of an HTTP request is. Sessions belong to the principal;
+	// a principal finds only its own. Authenticate checks the Host and the Origin of the request
+	// too: a page of another site can open a WebSocket (RFC 6455 §10.2). The context of the request
+	// has the peer: see [access.PeerOf]. The error is an *access.Refusal, or a failure of the
+	// server.
+	Authenticate(r *http.Request) (access.Identity, error)
+	// AuthenticateToken returns who the bearer of a token is, for the method authenticate. The
+	// error is an *access.Refusal.
+	AuthenticateToken(token string) (access.Identity, error)
+	// Accepts reports whether the credential of an identity, which was accepted before, has not
+	// been revoked. Its expiry does not matter.
+	Accepts(access.Identity) bool
 }
 
-// Refusal is how an HTTP request is refused.
-type Refusal struct {
-	Status int    // the HTTP status
-	Reason string // one of a few texts: the log counts refusals by it
-}
+type identityKey struct{}
 
-func (e *Refusal) Error() string { return fmt.Sprintf("%s (%d)", e.Reason, e.Status) }
-
-type principalKey struct{}
-
-// Principal returns the principal of a request that one of [Options].Routes handles.
-func Principal(ctx context.Context) string {
-	principal, _ := ctx.Value(principalKey{}).(string)
-	return principal
+// Identity returns who the caller of a request is that one of [Options].Routes handles.
+func Identity(ctx context.Context) access.Identity {
+	id, _ := ctx.Value(identityKey{}).(access.Identity)
+	return id
 }
 
 // authenticated returns a handler for the requests that Auth accepts.
 func (s *Server) authenticated(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if principal, ok := s.authenticate(w, r); ok {
-			h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), principalKey{}, principal)))
+		if id, ok := s.authenticate(w, r); ok {
+			h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), identityKey{}, id)))
 		}
 	})
 }
 
-// authenticate returns the principal of a request. If it is refused, it writes the response and
-// returns false.
-func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (principal string, ok bool) {
-	principal, err := s.o.Auth.Authenticate(r)
+// authenticate returns the identity of the caller. If the request is refused, it writes the
+// response and returns false.
+func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (id access.Identity, ok bool) {
+	id, err := s.o.Auth.Authenticate(r)
 	if err == nil {
-		return principal, true
+		return id, true
 	}
-	var refusal *Refusal
+	var refusal *access.Refusal
 	if !errors.As(err, &refusal) {
 		s.o.Log.Error().Err(err).Str("remote", r.RemoteAddr).Msg("authentication failed")
-		refusal = &Refusal{http.StatusInternalServerError, "authentication failed"}
+		refusal = &access.Refusal{Status: http.StatusInternalServerError, Reason: "authentication failed"}
 	}
 	if refusal.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	}
 	s.refusals.add(refusal.Reason, r.RemoteAddr, refusal.Status)
 	http.Error(w, refusal.Reason, refusal.Status)
-	return "", false
+	return access.Identity{}, false
 }

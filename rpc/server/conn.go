@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/access"
 	"github.com/runnel-rpc/runnel/rpc/wire"
 	"github.com/runnel-rpc/runnel/session"
 )
@@ -46,12 +47,12 @@ type conn struct {
 
 // newConn returns a connection whose handshake is done. before is what was read from the socket
 // after the handshake.
-func newConn(s *Server, principal string, d *dialect, sock *socket, before []byte) *conn {
+func newConn(s *Server, id access.Identity, d *dialect, sock *socket, before []byte) *conn {
 	c := &conn{
-		state:     newState(),
+		state:     newState(id),
 		server:    s,
 		id:        uuid.NewString(),
-		principal: principal,
+		principal: id.Principal,
 		dialect:   d,
 		replying:  make(chan struct{}, 1),
 	}
@@ -216,6 +217,12 @@ func (c *conn) admit(call *wire.Call, b *batch) *request {
 func (c *conn) reply(r *request, message []byte) {
 	message = r.framed(message)
 	c.update(func(st *connStatus) { st.reply(r, message) })
+}
+
+// identity returns who the caller is, by the newest credential of the connection.
+func (c *conn) identity() (id access.Identity) {
+	c.update(func(st *connStatus) { id = st.identity })
+	return id
 }
 
 // cancelRequest cancels the request with that id if it waits: it ends the context of its goroutine.

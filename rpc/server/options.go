@@ -13,6 +13,7 @@ import (
 
 	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/access"
 	"github.com/runnel-rpc/runnel/session"
 	"github.com/runnel-rpc/runnel/stream"
 )
@@ -27,13 +28,13 @@ type Options struct {
 	// Auth identifies the caller of an HTTP request. Nil is [Auth]{}, which accepts any caller that
 	// reaches the port on loopback.
 	Auth Authenticator
-	// Authorize decides whether a principal may call a method with params. It is called for each
+	// Authorize decides whether a caller may call a method with params. It is called for each
 	// request that this server carries out and that has params, in the order of the requests of a
 	// connection: after the params are decoded, and before anything is done, for an execute before
 	// a slot is reserved. params is a pointer to the type of the method's params, as in [Methods].
 	// The error is the reply; it should be an *rpc.Error. Authorize must not block. Nil, as in
 	// runnel serve, permits everything.
-	Authorize func(principal, method string, params any) error
+	Authorize func(id access.Identity, method string, params any) error
 	// Route decides which server carries out a request. It is called in the order of the requests
 	// of a connection, before the params are decoded, and must not block. If it is nil, as in
 	// runnel serve, or returns nil, this server carries out the request. Otherwise Route has begun
@@ -45,7 +46,7 @@ type Options struct {
 	Route func(ctx context.Context, principal string, r *jsonrpc2.Request) (
 		wait func(context.Context) (json.RawMessage, error))
 	// Routes are additional HTTP handlers by their patterns, as in [http.ServeMux]. They get
-	// requests that Auth accepts; [Principal] has the caller. The patterns of the server's own
+	// requests that Auth accepts; [Identity] returns the caller. The patterns of the server's own
 	// paths panic in New. Runnel serve adds none.
 	Routes map[string]http.Handler
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/access"
 	"github.com/runnel-rpc/runnel/rpc/server"
 	"github.com/runnel-rpc/runnel/session"
 )
@@ -68,16 +69,22 @@ func TestEmptyEnvironment(t *testing.T) {
 // byHeader takes the principal from a header.
 type byHeader struct{}
 
-func (byHeader) Authenticate(r *http.Request) (string, error) {
+func (byHeader) Authenticate(r *http.Request) (access.Identity, error) {
 	switch name := r.Header.Get("X-User"); name {
 	case "":
-		return "", &server.Refusal{Status: http.StatusTeapot, Reason: "no name"}
+		return access.Identity{}, &access.Refusal{Status: http.StatusTeapot, Reason: "no name"}
 	case "broken":
-		return "", errors.New("the directory is down")
+		return access.Identity{}, errors.New("the directory is down")
 	default:
-		return name, nil
+		return access.Identity{Principal: name}, nil
 	}
 }
+
+func (byHeader) AuthenticateToken(string) (access.Identity, error) {
+	return access.Identity{}, &access.Refusal{Status: http.StatusTeapot, Reason: "no token"}
+}
+
+func (byHeader) Accepts(access.Identity) bool { return true }
 
 // TestAuthenticator: a principal finds only its own sessions, and the refusals of an authenticator
 // are answered with its status, also on additional routes.
@@ -85,7 +92,7 @@ func TestAuthenticator(t *testing.T) {
 	s := serve(t, func(set *settings) {
 		set.Server.Auth = byHeader{}
 		set.Server.Routes = map[string]http.Handler{"GET /whoami": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			_, _ = io.WriteString(w, server.Principal(r.Context()))
+			_, _ = io.WriteString(w, server.Identity(r.Context()).Principal)
 		})}
 	})
 	as := func(name string) *peer {
@@ -131,10 +138,10 @@ func TestAuthenticator(t *testing.T) {
 func TestAuthorize(t *testing.T) {
 	s := serve(t, func(set *settings) {
 		set.Session.MaxSessions = 1
-		set.Server.Authorize = func(principal, method string, params any) error {
+		set.Server.Authorize = func(caller access.Identity, method string, params any) error {
 			p, ok := params.(*rpc.ExecuteParams)
-			if principal != "user" || method == "execute" != ok {
-				t.Errorf("%s, %s, %T", principal, method, params)
+			if caller.Principal != access.User || method == "execute" != ok {
+				t.Errorf("%v, %s, %T", caller, method, params)
 			}
 			if ok && p.Command.Shell != "" {
 				return &rpc.Error{Code: rpc.CodeCommandNotAllowed, Message: "Command not allowed: no-shell",

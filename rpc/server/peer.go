@@ -3,28 +3,24 @@ package server
 import (
 	"context"
 	"net"
+
+	"github.com/runnel-rpc/runnel/rpc/access"
 )
 
-// peer describes a connection when it is accepted.
-type peer struct {
-	conn net.Conn
-	unix bool // the connection is a Unix socket
-	own  bool // and the peer is a process of the server's user
-}
-
-type peerKey struct{}
+type connKey struct{}
 
 // connContext is the ConnContext hook of the http.Server. The peer is determined once for each
 // connection.
 func connContext(ctx context.Context, c net.Conn) context.Context {
-	p := peer{conn: c}
+	var p access.Peer
 	if u, ok := c.(*net.UnixConn); ok {
-		p.unix, p.own = true, ownPeer(u)
+		p = unixPeer(u)
 	}
-	return context.WithValue(ctx, peerKey{}, p)
+	return context.WithValue(access.WithPeer(ctx, p), connKey{}, c)
 }
 
-func peerOf(ctx context.Context) peer {
-	p, _ := ctx.Value(peerKey{}).(peer)
-	return p
+// connOf returns the connection of an HTTP request.
+func connOf(ctx context.Context) net.Conn {
+	c, _ := ctx.Value(connKey{}).(net.Conn)
+	return c
 }

@@ -2,21 +2,24 @@ package server
 
 import (
 	"net"
-	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/rpc/access"
 )
 
-// ownPeer reports whether the other end is a process of this server's user (SO_PEERCRED, unix(7)).
-func ownPeer(c *net.UnixConn) bool {
+// unixPeer returns the process at the other end of a Unix socket (SO_PEERCRED, unix(7)).
+func unixPeer(c *net.UnixConn) access.Peer {
+	p := access.Peer{Unix: true}
 	raw, err := c.SyscallConn()
 	if err != nil {
-		return false
+		return p
 	}
-	own := false
 	_ = raw.Control(func(fd uintptr) {
 		cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-		own = err == nil && int(cred.Uid) == os.Geteuid()
+		if err == nil {
+			p.Known, p.UID, p.GID, p.PID = true, int(cred.Uid), int(cred.Gid), int(cred.Pid)
+		}
 	})
-	return own
+	return p
 }

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/access"
 	"github.com/runnel-rpc/runnel/rpc/client"
 	"github.com/runnel-rpc/runnel/session"
 )
@@ -505,7 +506,7 @@ func TestAcksWhileReattaching(t *testing.T) {
 	consumed := map[string]*atomic.Int64{}
 	var s *service
 	s = serve(t, func(set *settings) {
-		set.Server.Authorize = func(principal, _ string, params any) error {
+		set.Server.Authorize = func(caller access.Identity, _ string, params any) error {
 			p, ok := params.(*rpc.AttachParams)
 			mu.Lock()
 			defer mu.Unlock()
@@ -515,7 +516,7 @@ func TestAcksWhileReattaching(t *testing.T) {
 				first = p.SessionID
 			case first != p.SessionID: // the second: let the first have a window's worth meanwhile
 				cut = false
-				x, err := s.registry.Find(principal, first)
+				x, err := s.registry.Find(caller.Principal, first)
 				if err != nil {
 					return err
 				}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/google/uuid"
+
+	"github.com/runnel-rpc/runnel/rpc/access"
 )
 
 // tree returns a command with descendants that ignore SIGTERM, and the variable that all of them
@@ -168,7 +170,7 @@ func servePanicking(t *testing.T, panics *panicking) *service {
 	return serve(t, func(set *settings) {
 		set.Session.MaxSessions = 1
 		set.Checkpoint = panics.at
-		set.Server.Authorize = func(_, method string, _ any) error {
+		set.Server.Authorize = func(_ access.Identity, method string, _ any) error {
 			if method == "execute" {
 				panics.at("authorize")
 			}

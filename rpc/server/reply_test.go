@@ -10,6 +10,8 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/rs/zerolog"
+
+	"github.com/runnel-rpc/runnel/rpc/access"
 )
 
 // TestShutdownAnswersWaitingRequests: a shutdown ends the sessions that clients wait for, and
@@ -136,7 +138,7 @@ func TestExecuteOnClosedConnection(t *testing.T) {
 	log := &errorLog{}
 	s := serve(t, func(set *settings) {
 		set.Server.Log = zerolog.New(log)
-		set.Server.Authorize = func(_, method string, _ any) error {
+		set.Server.Authorize = func(_ access.Identity, method string, _ any) error {
 			if method == "execute" {
 				reached <- struct{}{}
 				<-gate

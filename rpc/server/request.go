@@ -70,7 +70,7 @@ func (r *request) decode(dst any) *rpc.Error {
 // authorize returns the error of a request that is refused.
 func (r *request) authorize(params any) error {
 	if authorize := r.conn.server.o.Authorize; authorize != nil {
-		return authorize(r.conn.principal, r.Method, params)
+		return authorize(r.conn.identity(), r.Method, params)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/access"
 )
 
 // TestWeight: the weight includes all parts of a command and its labels that may be large.
@@ -20,7 +21,7 @@ func TestWeight(t *testing.T) {
 		"terminal":  {Command: rpc.Command{Shell: "true"}, PTY: &rpc.PTY{Rows: 1, Cols: 1, Term: large}},
 		"name":      {Command: rpc.Command{Shell: "true"}, Labels: map[string]string{large: ""}},
 	} {
-		spec, err := (&Defaults{}).spec(user, &p)
+		spec, err := (&Defaults{}).spec(access.User, &p)
 		if n := int64(len(large)); err != nil || spec.Weight < n || spec.Weight > n+1000 {
 			t.Errorf("%s: %d, %v", name, spec.Weight, err)
 		}

@@ -3,6 +3,8 @@ package server
 import (
 	"fmt"
 	"sync"
+
+	"github.com/runnel-rpc/runnel/rpc/access"
 )
 
 // phase is how far a connection is on the way to its end. It only advances.
@@ -33,10 +35,11 @@ type state struct {
 	room   sync.Cond     // the control queue is shorter, or the phase has advanced; for waitRoom
 }
 
-func newState() *state {
+func newState(id access.Identity) *state {
 	s := &state{wake: make(chan struct{}, 1)}
 	s.room.L = &s.mu
 	s.status.phase = phaseOpen
+	s.status.identity = id
 	return s
 }
 
@@ -44,6 +47,8 @@ func newState() *state {
 type connStatus struct {
 	phase      phase
 	closeFrame []byte // of a shutdown
+
+	identity access.Identity // of the newest credential; the principal does not change
 
 	inFlight   map[string]*request // by idKey
 	requests   int                 // in flight, also those without a key

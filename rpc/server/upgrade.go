@@ -16,7 +16,7 @@ import (
 // upgrade turns an HTTP connection into a WebSocket, which a goroutine of its own serves until it
 // is closed: net/http keeps the request, two buffers and a large stack until its handler returns.
 func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, d *dialect) {
-	principal, ok := s.authenticate(w, r)
+	id, ok := s.authenticate(w, r)
 	if !ok {
 		return
 	}
@@ -26,7 +26,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, d *dialect) {
 		http.Error(w, refused, http.StatusServiceUnavailable)
 		return
 	}
-	tcp := peerOf(r.Context()).conn
+	tcp := connOf(r.Context())
 	s.unauthenticated.remove(tcp)
 	h, err := handshake(w, r)
 	if err != nil {
@@ -38,7 +38,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, d *dialect) {
 		s.releaseSlot()
 		return
 	}
-	c := newConn(s, principal, d, newSocket(tcp, s.o.WriteTimeout), h.before)
+	c := newConn(s, id, d, newSocket(tcp, s.o.WriteTimeout), h.before)
 	c.send(notification(rpc.NotifyConnected, s.connected(c.id)))
 	s.add(c)
 	go func() {
