@@ -15,17 +15,17 @@ const (
 	CodeInvalidParams  = -32602
 	CodeInternal       = -32603
 
-	CodeCommandNotAllowed = -32001
-	CodeSessionNotFound   = -32002
-	CodeSessionLimit      = -32003
-	CodeDeadline          = -32004
-	CodeNotRunning        = -32005
-	CodeStdinClosed       = -32006
-	CodeSessionExists     = -32007
-	CodeSpawnFailed       = -32008
-	CodeOverloaded        = -32009
-	CodeShuttingDown      = -32010
-	CodeRequestCanceled   = -32800
+	CodeForbidden       = -32001
+	CodeSessionNotFound = -32002
+	CodeSessionLimit    = -32003
+	CodeDeadline        = -32004
+	CodeNotRunning      = -32005
+	CodeStdinClosed     = -32006
+	CodeSessionExists   = -32007
+	CodeSpawnFailed     = -32008
+	CodeOverloaded      = -32009
+	CodeShuttingDown    = -32010
+	CodeRequestCanceled = -32800
 )
 
 // Error is a JSON-RPC 2.0 error object (§5.1). Data is nil or an object with a "kind". An Error
@@ -111,6 +111,14 @@ func Internal() *Error {
 func ReplyTooLarge() *Error {
 	return &Error{CodeInternal, "The reply does not fit into one message",
 		Data{"kind": "reply_too_large", "limit": MaxFrameBytes}}
+}
+
+// Forbidden is the error of a request that a rule of the server, or the role of the caller, does
+// not permit. rule is the name of the rule, field the param that it refuses; "method" is the method
+// itself.
+func Forbidden(rule, field string) *Error {
+	return &Error{CodeForbidden, fmt.Sprintf("Forbidden: %s does not permit this %s", rule, field),
+		Data{"kind": "forbidden", "rule": rule, "field": field}}
 }
 
 // SessionNotFound is the error of a session id that the caller does not have, or, if id is empty,

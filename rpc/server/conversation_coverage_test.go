@@ -19,9 +19,9 @@ import (
 
 // unheard are the constants that no client can make the server send.
 var unheard = map[string]bool{
-	"CodeCommandNotAllowed": true, // no rule can be set yet
-	"CodeInternal":          true, // a bug of the server, or more than fits into a message
-	"ReasonLost":            true, // the kernel always reports the exit
+	"CodeForbidden": true, // TestRestrict
+	"CodeInternal":  true, // a bug of the server, or more than fits into a message
+	"ReasonLost":    true, // the kernel always reports the exit
 }
 
 // TestConversationsCoverTheProtocol: every name in the protocol occurs in a conversation.

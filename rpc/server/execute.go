@@ -14,6 +14,11 @@ func execute(r *request, p *rpc.ExecuteParams) answer {
 	if bad != nil {
 		return result(nil, bad)
 	}
+	if restrict := r.conn.server.o.Restrict; restrict != nil {
+		if err := restrict(r.conn.identity(), p, &spec); err != nil {
+			return result(nil, err)
+		}
+	}
 	if bad := r.conn.mayAttach(spec.ID); bad != nil {
 		return result(nil, bad)
 	}

@@ -95,28 +95,28 @@ var methods = []*method{
 			"`wait_timeout` has passed. The connection is attached: it gets the session's events. " +
 			"Sent as a notification, it has no reply but its events.",
 		results: types(rpc.ExecuteResult{}, rpc.Captured{}, rpc.StillRunning{}),
-		errors: []int{rpc.CodeSessionNotFound, rpc.CodeSessionLimit, rpc.CodeSessionExists, rpc.CodeSpawnFailed,
+		errors: []int{rpc.CodeForbidden, rpc.CodeSessionNotFound, rpc.CodeSessionLimit, rpc.CodeSessionExists, rpc.CodeSpawnFailed,
 			rpc.CodeShuttingDown, rpc.CodeRequestCanceled},
 		capability: true,
 	}),
 	define(rpc.MethodControl, "Pause, resume, signal, resize or cancel a session.", control, details{
 		description: "It acts on the whole process tree. Pausing a paused session is not an error.",
 		results:     types(rpc.ControlResult{}),
-		errors:      []int{rpc.CodeSessionNotFound, rpc.CodeNotRunning, rpc.CodeRequestCanceled},
+		errors:      []int{rpc.CodeForbidden, rpc.CodeSessionNotFound, rpc.CodeNotRunning, rpc.CodeRequestCanceled},
 		capability:  true,
 	}),
 	define(rpc.MethodCancel, "End a session's whole tree and wait until it is gone.", cancel, details{
 		description: "Sends the stop signal, and SIGKILL after `grace`. Answered when the session has ended; " +
 			"at once if it had ended before.",
 		results:    types(rpc.CancelResult{}),
-		errors:     []int{rpc.CodeSessionNotFound, rpc.CodeRequestCanceled},
+		errors:     []int{rpc.CodeForbidden, rpc.CodeSessionNotFound, rpc.CodeRequestCanceled},
 		capability: true,
 	}),
 	define(rpc.MethodWrite, "Write to a session's stdin.", write, details{
 		description: "Answered when the data is in the session's bounded stdin queue. " +
 			"Writes are accepted in the order in which they are sent.",
 		results: types(rpc.WriteResult{}),
-		errors: []int{rpc.CodeSessionNotFound, rpc.CodeNotRunning, rpc.CodeStdinClosed,
+		errors: []int{rpc.CodeForbidden, rpc.CodeSessionNotFound, rpc.CodeNotRunning, rpc.CodeStdinClosed,
 			rpc.CodeRequestCanceled},
 		capability: true,
 	}).first(writeInPlace),
@@ -138,7 +138,7 @@ var methods = []*method{
 		description: "Sends the events after `after_seq`, and then those that follow. " +
 			"Outside of a batch, the reply is ahead of them. Attaching again moves the position.",
 		results:    types(rpc.AttachResult{}),
-		errors:     []int{rpc.CodeSessionNotFound},
+		errors:     []int{rpc.CodeForbidden, rpc.CodeSessionNotFound},
 		capability: true,
 	}),
 	define(rpc.MethodAck, "Open the window of an attached session.", ack, details{

@@ -35,6 +35,14 @@ type Options struct {
 	// The error is the reply; it should be an *rpc.Error. Authorize must not block. Nil, as in
 	// runnel serve, permits everything.
 	Authorize func(id access.Identity, method string, params any) error
+	// Restrict decides whether a caller may execute p, after Authorize, when the session's spec was
+	// made from the params and the server's defaults, and before a slot is reserved. It may change
+	// the spec. The error is the reply; it should be an *rpc.Error. Restrict must not block, and
+	// may be called concurrently. Nil permits everything except a user.
+	Restrict func(id access.Identity, p *rpc.ExecuteParams, spec *session.Spec) error
+	// SameGroup reports whether two different principals are in one group, so that one with the
+	// role Observe may read the sessions of the other. Nil means that there are no groups.
+	SameGroup func(a, b string) bool
 	// Route decides which server carries out a request. It is called in the order of the requests
 	// of a connection, before the params are decoded, and must not block. If it is nil, as in
 	// runnel serve, or returns nil, this server carries out the request. Otherwise Route has begun

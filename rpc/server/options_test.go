@@ -144,8 +144,7 @@ func TestAuthorize(t *testing.T) {
 				t.Errorf("%v, %s, %T", caller, method, params)
 			}
 			if ok && p.Command.Shell != "" {
-				return &rpc.Error{Code: rpc.CodeCommandNotAllowed, Message: "Command not allowed: no-shell",
-					Data: rpc.Data{"kind": "command_not_allowed", "rule": "no-shell"}}
+				return rpc.Forbidden("no-shell", "command")
 			}
 			return nil
 		}
@@ -153,7 +152,7 @@ func TestAuthorize(t *testing.T) {
 	p := s.dial(t)
 	for range 3 {
 		m := p.reply(p.request("execute", object{"command": "true"})) // the method has no such error by itself
-		if e := p.bad(rpc.CodeCommandNotAllowed, m); e.Data["rule"] != "no-shell" {
+		if e := p.bad(rpc.CodeForbidden, m); e.Data["rule"] != "no-shell" {
 			t.Errorf("%+v", e)
 		}
 	}
@@ -260,4 +259,32 @@ func TestRoute(t *testing.T) {
 	}
 	waits := p.request("wait", object{"session_id": r.SessionID})
 	p.good(p.reply(waits))
+}
+
+// TestRestrict: a spec can be changed before the start, and an execute that is refused takes no
+// slot.
+func TestRestrict(t *testing.T) {
+	s := serve(t, func(set *settings) {
+		set.Session.MaxSessions = 1
+		set.Server.Restrict = func(id access.Identity, p *rpc.ExecuteParams, spec *session.Spec) error {
+			if id.Principal != access.User || spec.Owner != access.User {
+				t.Errorf("%v executes for %q", id, spec.Owner)
+			}
+			if p.Cwd != "" {
+				return rpc.Forbidden("directories", "cwd")
+			}
+			spec.Program.Env = []string{"ONLY=this"}
+			return nil
+		}
+	})
+	p := s.dial(t)
+	for range 2 {
+		e := p.fails(rpc.CodeForbidden, "execute", object{"command": "true", "cwd": "/"})
+		if e.Data["kind"] != "forbidden" || e.Data["rule"] != "directories" || e.Data["field"] != "cwd" {
+			t.Errorf("%+v", e)
+		}
+	}
+	if x := p.run(object{"command": []string{"/usr/bin/env"}}); x.stdout() != "ONLY=this\n" {
+		t.Errorf("%q, %+v", x.stdout(), x.record)
+	}
 }
