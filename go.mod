@@ -19,5 +19,6 @@ require (
 
 require (
 	github.com/mattn/go-colorable v0.1.14 // indirect
+	github.com/pelletier/go-toml/v2 v2.4.3
 	golang.org/x/tools v0.26.0 // indirect
 )
