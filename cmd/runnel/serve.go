@@ -10,7 +10,7 @@ import (
 	"sync"
 	"syscall"
 
-	"github.com/runnel-rpc/runnel/rpc/server"
+	"github.com/runnel-rpc/runnel/rpc/auth"
 )
 
 type serveCmd struct {
@@ -50,23 +50,30 @@ var stopSignals = sync.OnceValue(func() []os.Signal { return notIgnored(syscall.
 
 // auth returns the authentication of the server. It sets TokenFile to the absolute path of the
 // token, or to "" with --auth none.
-func (c *serveCmd) auth(ctx context.Context) (server.Auth, error) {
-	a := server.Auth{AllowHosts: c.AllowHost, AllowOrigins: c.AllowOrigin}
+func (c *serveCmd) auth(ctx context.Context) (*auth.Chain, error) {
+	chain := auth.Loopback()
+	chain.Hosts, chain.Origins = c.AllowHost, c.AllowOrigin
 	if c.Auth == "none" {
 		c.TokenFile = ""
-		return a, nil
+		return chain, nil
 	}
 	if c.TokenFile == "" {
 		c.TokenFile = tokenPath(c.Socket)
 	}
 	if c.TokenFile == "" {
-		return a, &statusError{exitUsage, errors.New("no home directory for the token: --token-file is required")}
+		return nil, &statusError{exitUsage, errors.New("no home directory for the token: --token-file is required")}
 	}
 	var err error
-	if c.TokenFile, err = filepath.Abs(c.TokenFile); err == nil {
-		a.Token, err = ensureToken(ctx, c.TokenFile)
+	if c.TokenFile, err = filepath.Abs(c.TokenFile); err != nil {
+		return nil, err
 	}
-	return a, err
+	token, err := ensureToken(ctx, c.TokenFile)
+	if err != nil {
+		return nil, err
+	}
+	chain.Open = false
+	chain.Sources = append(chain.Sources, auth.NewTokens(auth.UserToken(token)))
+	return chain, nil
 }
 
 // listen opens all listeners, or none.

@@ -28,7 +28,7 @@ type service struct {
 
 // newService returns a server whose sessions run on host. The caller closes the host after the
 // service has shut down.
-func newService(b *bounds, auth server.Auth, host *process.Host, log zerolog.Logger) *service {
+func newService(b *bounds, auth server.Authenticator, host *process.Host, log zerolog.Logger) *service {
 	registry := session.NewRegistry(session.Options{
 		MaxSessions:  b.MaxSessions,
 		MaxRetained:  noneIfZero(b.MaxRetained),

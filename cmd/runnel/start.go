@@ -10,7 +10,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/runnel-rpc/runnel/process"
-	"github.com/runnel-rpc/runnel/rpc/server"
+	"github.com/runnel-rpc/runnel/rpc/auth"
 )
 
 // startEnd is how long a start that was canceled by a signal may take to release its resources.
@@ -18,7 +18,7 @@ const startEnd = 2 * time.Second
 
 // startedServer has the resources that a server acquires before it serves.
 type startedServer struct {
-	auth            server.Auth
+	auth            *auth.Chain
 	host            *process.Host
 	listeners       []net.Listener
 	log             zerolog.Logger

@@ -5,6 +5,8 @@ import "context"
 // Peer describes the other end of a connection, as it was when the connection was accepted.
 type Peer struct {
 	Unix bool // the connection is a Unix socket; else it is TCP
+	// Proxy is set on a Unix socket for proxies: the process at the other end is not the caller.
+	Proxy bool
 	// Known is set if the kernel has told the process at the other end of a Unix socket
 	// (SO_PEERCRED, unix(7)): that which called connect(2). It may have exited since.
 	Known         bool

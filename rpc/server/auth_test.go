@@ -8,10 +8,15 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/runnel-rpc/runnel/rpc/server"
+	"github.com/runnel-rpc/runnel/rpc/auth"
 )
 
 func bearer(token string) http.Header { return http.Header{"Authorization": {"Bearer " + token}} }
+
+// tokenAuth accepts a token over TCP, and processes of this user over a Unix socket.
+func tokenAuth(token string) *auth.Chain {
+	return &auth.Chain{Sources: []auth.Source{auth.NewTokens(auth.UserToken(token)), auth.OwnUser()}}
+}
 
 func contains(s, part string) bool { return strings.Contains(s, part) }
 
@@ -56,11 +61,9 @@ const rightBearer = "Bearer s3cret"
 // authService starts a service with a token, and with names that Host and Origin may have.
 func authService(t *testing.T) *service {
 	return serve(t, func(set *settings) {
-		set.Server.Auth = server.Auth{
-			Token:        "s3cret",
-			AllowHosts:   []string{"runnel.example"},
-			AllowOrigins: []string{"https://app.example"},
-		}
+		chain := tokenAuth("s3cret")
+		chain.Hosts, chain.Origins = []string{"runnel.example"}, []string{"https://app.example"}
+		set.Server.Auth = chain
 		set.Server.MaxConnections = 2 // a refused one takes no slot
 	})
 }
@@ -194,7 +197,7 @@ func TestSameOriginNeedsCredential(t *testing.T) {
 // TestHealth: /health needs no token. While the server drains it is 503, and no WebSocket is
 // accepted.
 func TestHealth(t *testing.T) {
-	s := serve(t, func(set *settings) { set.Server.Auth = server.Auth{Token: "s3cret"} })
+	s := serve(t, func(set *settings) { set.Server.Auth = tokenAuth("s3cret") })
 	for _, path := range []string{"/health", "/healthz"} {
 		status, body := s.get(t, path)
 		if status != 200 || body != `{"status":"healthy"}` {

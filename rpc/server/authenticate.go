@@ -6,10 +6,10 @@ import (
 	"net/http"
 
 	"github.com/runnel-rpc/runnel/rpc/access"
+	"github.com/runnel-rpc/runnel/rpc/auth"
 )
 
-// Authenticator identifies callers. [Auth] is the server's own. Its methods may be called
-// concurrently.
+// Authenticator identifies callers. An [auth.Chain] is one. Its methods may be called concurrently.
 type Authenticator interface {
 	// Authenticate returns who the caller of an HTTP request is. Sessions belong to the principal;
 	// a principal finds only its own. Authenticate checks the Host and the Origin of the request
@@ -24,6 +24,8 @@ type Authenticator interface {
 	// been revoked. Its expiry does not matter.
 	Accepts(access.Identity) bool
 }
+
+var _ Authenticator = (*auth.Chain)(nil)
 
 type identityKey struct{}
 

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"testing"
-
-	"github.com/runnel-rpc/runnel/rpc/server"
 )
 
 // sleeper is a command that does not end by itself.
@@ -76,7 +74,7 @@ func TestConnectionLimit(t *testing.T) {
 // TestRefusedUpgradeTakesNoSlot checks that a request that is not authenticated does not count as a
 // connection.
 func TestRefusedUpgradeTakesNoSlot(t *testing.T) {
-	s := serve(t, func(set *settings) { set.Server.MaxConnections = 1; set.Server.Auth = server.Auth{Token: "secret"} })
+	s := serve(t, func(set *settings) { set.Server.MaxConnections = 1; set.Server.Auth = tokenAuth("secret") })
 	for range 20 {
 		if p, err := s.tryDial(t, dialing{path: "/ws"}); err == nil || p.resp.StatusCode != 401 {
 			t.Fatalf("%v", err)

@@ -2,7 +2,7 @@
 // session.Registry.
 //
 //	sessions := session.NewRegistry(session.Options{})
-//	s := server.New(sessions, server.Options{Auth: server.Auth{Token: token}})
+//	s := server.New(sessions, server.Options{Auth: chain})
 //	go s.Serve(listener)
 //	…
 //	s.Announce()

@@ -14,6 +14,7 @@ import (
 	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/access"
+	"github.com/runnel-rpc/runnel/rpc/auth"
 	"github.com/runnel-rpc/runnel/session"
 	"github.com/runnel-rpc/runnel/stream"
 )
@@ -25,8 +26,8 @@ type Options struct {
 	// Defaults are for what an execute leaves out.
 	Defaults Defaults
 
-	// Auth identifies the caller of an HTTP request. Nil is [Auth]{}, which accepts any caller that
-	// reaches the port on loopback.
+	// Auth identifies the caller of an HTTP request. Nil is [auth.Loopback], which accepts any caller
+	// that reaches the port on loopback.
 	Auth Authenticator
 	// Authorize decides whether a caller may call a method with params. It is called for each
 	// request that this server carries out and that has params, in the order of the requests of a
@@ -101,7 +102,7 @@ type Defaults struct {
 // withDefaults returns the options with their defaults filled in.
 func (o Options) withDefaults(sessions *session.Registry) Options {
 	if o.Auth == nil {
-		o.Auth = Auth{}
+		o.Auth = auth.Loopback()
 	}
 	o.MaxConnections = cmp.Or(o.MaxConnections, 100)
 	o.MaxUnauthenticated = cmp.Or(o.MaxUnauthenticated, 128)

@@ -48,6 +48,9 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, d *dialect) {
 	}()
 }
 
+// subprotocol is that of this version of the protocol.
+const subprotocol = "runnel.v1"
+
 // handshake performs the opening handshake (RFC 6455 §4.2).
 func handshake(w http.ResponseWriter, r *http.Request) (*hijacker, error) {
 	h := &hijacker{ResponseWriter: w}
