@@ -61,7 +61,7 @@ func (noGate) close() error                { return nil }
 // done.
 func (h *Host) spawn(_ context.Context, path string, spec *Spec, stdio [3]int, _ bool) (*Process, error) {
 	c := spawn.Command{Path: path, Argv: spec.Argv, Attr: spec.attr(stdio)}
-	start, err := h.provider.NewStart(c.Attr, false)
+	start, err := h.provider.NewStart(c.Attr, spec.Tag, false)
 	if err != nil {
 		return nil, err
 	}

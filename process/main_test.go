@@ -40,6 +40,9 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv("RUNNEL_TEST_CRASH"); dir != "" {
 		runServer(dir)
 	}
+	if os.Getenv(peerSocket) != "" {
+		runPeer()
+	}
 	leader.System() // opens and closes a descriptor, once
 	if _, err := run("true"); err != nil {
 		fmt.Fprintln(os.Stderr, err)

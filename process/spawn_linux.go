@@ -75,7 +75,7 @@ func (r *spawnRequest) fork(fresh bool) (pid int, err error) {
 func (r *spawnRequest) prepare(fresh bool) error {
 	r.command = spawn.Command{Path: r.path, Argv: r.spec.Argv, Attr: r.spec.attr(r.stdio)}
 	leader.RequestPidfd(r.command.Attr.Sys, &r.pidfd)
-	start, err := r.host.provider.NewStart(r.command.Attr, fresh)
+	start, err := r.host.provider.NewStart(r.command.Attr, r.spec.Tag, fresh)
 	if err != nil {
 		return err
 	}

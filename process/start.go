@@ -39,6 +39,8 @@ type Spec struct {
 	Limits Limits
 	// Attributes are inherited attributes that differ from those of this process.
 	Attributes Attributes
+	// Tag is what Host.TagOfPeer returns for a process of the tree.
+	Tag any
 }
 
 // SpawnError says why a command did not start. It contains no argument and no environment value.

@@ -47,7 +47,7 @@ func New(c Config) (*Provider, error) {
 func (p *Provider) Delegation() Delegation { return p.subtree.Delegation }
 
 // NewStart takes a leaf, which is the cgroup of the child from its first instruction.
-func (p *Provider) NewStart(attr *syscall.ProcAttr, fresh bool) (containment.Start, error) {
+func (p *Provider) NewStart(attr *syscall.ProcAttr, tag any, fresh bool) (containment.Start, error) {
 	take := p.subtree.take
 	if fresh {
 		take = p.subtree.makeLeaf
@@ -56,8 +56,9 @@ func (p *Provider) NewStart(attr *syscall.ProcAttr, fresh bool) (containment.Sta
 	if err != nil {
 		return nil, err
 	}
+	p.subtree.tag(l, tag)
 	attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = true, l.dir
-	return &start{provider: p, leaf: l}, nil
+	return &start{provider: p, leaf: l, tag: tag}, nil
 }
 
 // Controls reports whether a controller limits the leaves.
@@ -80,11 +81,12 @@ func (p *Provider) Close() error {
 type start struct {
 	provider *Provider
 	leaf     *leaf
+	tag      any
 	mark     uint64
 }
 
 func (s *start) Fork(fork func() (pid int, err error)) (pid int, err error) {
-	s.mark, pid, err = s.provider.table.Fork(fork)
+	s.mark, pid, err = s.provider.table.Fork(s.tag, fork)
 	return pid, err
 }
 

@@ -49,8 +49,9 @@ type subtree struct {
 	spare     []*leaf
 	discarded []*leaf // to be removed
 	made      int
-	open      int  // leaves in use that keep their descriptors
-	busy      bool // maintain runs
+	tags      map[int]any // of the trees in leaves, by the number of the leaf
+	open      int         // leaves in use that keep their descriptors
+	busy      bool        // maintain runs
 	closed    bool
 	work      sync.WaitGroup
 }
@@ -247,6 +248,7 @@ func (s *subtree) give(l *leaf) {
 	reusable := s.reuses() && l.reusable()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	delete(s.tags, l.number)
 	if l.kept {
 		s.open--
 		l.kept = false

@@ -17,9 +17,14 @@ import (
 // Provider contains the trees of one host. Its methods may be called from any goroutine.
 type Provider interface {
 	// NewStart begins the start of a tree and adds to attr what the fork needs. If fresh is true,
-	// no resource is reused that another tree had before. The caller calls either Start.Cancel or
-	// Start.Tree and then Tree.Close.
-	NewStart(attr *syscall.ProcAttr, fresh bool) (Start, error)
+	// no resource is reused that another tree had before. tag is what TagOf returns for a process
+	// of the tree. The caller calls either Start.Cancel or Start.Tree and then Tree.Close.
+	NewStart(attr *syscall.ProcAttr, tag any, fresh bool) (Start, error)
+	// TagOf returns the tag of the tree to which a process belongs, also one that has left it and
+	// can still be found, from before the first instruction of the leader until the tree is closed.
+	// found is false if the process belongs to no tree, as far as the containment can know. The
+	// error is that it may belong to one, but not to which.
+	TagOf(a *proctable.Ancestry) (tag any, found bool, err error)
 	// Controls reports whether a controller of cgroup version 2, such as "memory", can limit each
 	// tree.
 	Controls(controller string) bool

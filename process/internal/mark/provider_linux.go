@@ -6,6 +6,7 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/containment"
 	"github.com/runnel-rpc/runnel/process/internal/leader"
 	"github.com/runnel-rpc/runnel/process/internal/memberwise"
+	"github.com/runnel-rpc/runnel/process/internal/proctable"
 	"github.com/runnel-rpc/runnel/process/internal/watch"
 )
 
@@ -19,8 +20,13 @@ type Provider struct {
 func NewProvider(table *Table, kernel leader.Kernel) *Provider { return &Provider{table, kernel} }
 
 // NewStart returns a start.
-func (p *Provider) NewStart(*syscall.ProcAttr, bool) (containment.Start, error) {
-	return &start{provider: p}, nil
+func (p *Provider) NewStart(_ *syscall.ProcAttr, tag any, _ bool) (containment.Start, error) {
+	return &start{provider: p, tag: tag}, nil
+}
+
+// TagOf returns the tag of the tree of a process: see Table.TagOf.
+func (p *Provider) TagOf(a *proctable.Ancestry) (tag any, found bool, err error) {
+	return p.table.TagOf(a)
 }
 
 // Controls returns false.
@@ -41,11 +47,12 @@ func (p *Provider) Close() error {
 type start struct {
 	containment.NoLimits
 	provider *Provider
+	tag      any
 	mark     uint64
 }
 
 func (s *start) Fork(fork func() (pid int, err error)) (pid int, err error) {
-	s.mark, pid, err = s.provider.table.Fork(fork)
+	s.mark, pid, err = s.provider.table.Fork(s.tag, fork)
 	return pid, err
 }
 

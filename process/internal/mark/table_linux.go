@@ -51,6 +51,7 @@ type treeEntry struct {
 	leader int // process id, 0 during the fork
 	thread int // id of the thread that has forked the leader
 	number uint64
+	tag    any // see containment.Provider
 }
 
 // ErrMarked means that this process is a member of another server's tree, whose mark its children
@@ -147,8 +148,8 @@ func ceaseSubreaper() {
 
 // Fork calls f to fork the leader of a tree. If the table sets marks, this process has a new mark
 // meanwhile, so that the child has it from its first instruction. The forking thread is recorded,
-// since a leader can make a child of that thread instead of its own (CLONE_PARENT).
-func (t *Table) Fork(f func() (pid int, err error)) (mark uint64, pid int, err error) {
+// since a leader can make a child of that thread instead of its own (CLONE_PARENT). tag is for TagOf.
+func (t *Table) Fork(tag any, f func() (pid int, err error)) (mark uint64, pid int, err error) {
 	if !t.marks {
 		pid, err = t.ForkUnmarked(f)
 		return 0, pid, err
@@ -157,7 +158,7 @@ func (t *Table) Fork(f func() (pid int, err error)) (mark uint64, pid int, err e
 	defer forking.Unlock()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	mark = t.newMark(unix.Gettid())
+	mark = t.newMark(unix.Gettid(), tag)
 	if err = t.setMark(mark); err == nil {
 		pid, err = f()
 		_ = t.setMark(t.own)
@@ -198,14 +199,14 @@ func (t *Table) ForkUnmarked(f func() (pid int, err error)) (pid int, err error)
 	return pid, err
 }
 
-func (t *Table) newMark(thread int) uint64 {
+func (t *Table) newMark(thread int, tag any) uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for {
 		t.next++
 		mark := Of(t.instance, t.next)
 		if _, taken := t.trees[mark]; !taken {
-			t.trees[mark], t.threads[thread], t.forkPending = treeEntry{thread: thread, number: t.next}, true, true
+			t.trees[mark], t.threads[thread], t.forkPending = treeEntry{thread: thread, number: t.next, tag: tag}, true, true
 			if !t.reaper.listening.Load() {
 				t.wakeReaper()
 			}

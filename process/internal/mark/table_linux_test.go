@@ -42,7 +42,7 @@ func TestLeaderIsNoOrphanDuringItsFork(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	mark, pid, err := table.Fork(func() (int, error) {
+	mark, pid, err := table.Fork(nil, func() (int, error) {
 		pid, err := syscall.ForkExec(bash, []string{"bash", "-c", "ulimit -S -R 1000000"}, &syscall.ProcAttr{})
 		if err == nil {
 			err = leader.AwaitChild(pid)

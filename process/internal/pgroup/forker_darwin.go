@@ -4,11 +4,12 @@ import (
 	"syscall"
 
 	"github.com/runnel-rpc/runnel/process/internal/leader"
+	"github.com/runnel-rpc/runnel/process/internal/proctable"
 )
 
 // NewPlain returns a provider.
 func NewPlain(kernel leader.Kernel) *Provider {
-	return &Provider{kernel, forker{}, untracked{}}
+	return &Provider{kernel: kernel, tracker: untracked{}}
 }
 
 // forker forks on the caller's thread.
@@ -21,5 +22,7 @@ func (forker) fork(fork func() (pid int, err error)) (int, error) { return fork(
 func (forker) observe(*leader.Leader) {}
 
 func (forker) reaped(int) {}
+
+func (forker) tagOf(*proctable.Ancestry) (tag any, found bool, err error) { return nil, false, nil }
 
 func (forker) close() {}

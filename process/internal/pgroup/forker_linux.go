@@ -6,18 +6,19 @@ import (
 
 	"github.com/runnel-rpc/runnel/process/internal/leader"
 	"github.com/runnel-rpc/runnel/process/internal/mark"
+	"github.com/runnel-rpc/runnel/process/internal/proctable"
 )
 
 // New returns a provider whose leaders are killed when this process ends. The table sets no marks.
 func New(kernel leader.Kernel, table *mark.Table, tracker Tracker) *Provider {
 	f := forker{table: table, work: make(chan func()), done: make(chan struct{})}
 	go f.run()
-	return &Provider{kernel, f, tracker}
+	return &Provider{kernel: kernel, forker: f, tracker: tracker}
 }
 
 // NewPlain returns a provider whose leaders outlive this process.
 func NewPlain(kernel leader.Kernel) *Provider {
-	return &Provider{kernel, forker{table: &mark.Table{}}, untracked{}}
+	return &Provider{kernel: kernel, forker: forker{table: &mark.Table{}}, tracker: untracked{}}
 }
 
 // forker forks all leaders on one thread. The kernel sends the parent-death signal of a child when
@@ -64,6 +65,10 @@ func (f *forker) do(fn func()) {
 func (f *forker) observe(l *leader.Leader) { l.Observer = f.table }
 
 func (f *forker) reaped(pid int) { f.table.Reaped(pid) }
+
+func (f *forker) tagOf(a *proctable.Ancestry) (tag any, found bool, err error) {
+	return f.table.TagOf(a)
+}
 
 func (f *forker) close() {
 	f.table.Close()

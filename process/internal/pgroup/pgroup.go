@@ -29,12 +29,13 @@ type Provider struct {
 	kernel  leader.Kernel
 	forker  forker
 	tracker Tracker
+	tags    tags
 }
 
 // NewStart returns a start.
-func (p *Provider) NewStart(attr *syscall.ProcAttr, _ bool) (containment.Start, error) {
+func (p *Provider) NewStart(attr *syscall.ProcAttr, tag any, _ bool) (containment.Start, error) {
 	p.forker.prepare(attr)
-	return &start{provider: p}, nil
+	return &start{provider: p, tag: tag}, nil
 }
 
 // Controls returns false.
@@ -57,16 +58,21 @@ func (p *Provider) Close() error {
 type start struct {
 	containment.NoLimits
 	provider *Provider
+	tag      any
 }
 
 func (s *start) Fork(fork func() (pid int, err error)) (pid int, err error) {
-	return s.provider.forker.fork(fork)
+	s.provider.tags.begin()
+	pid, err = s.provider.forker.fork(fork)
+	s.provider.tags.forked(pid, s.tag, err)
+	return pid, err
 }
 
 func (s *start) RetryFresh(error) bool { return false }
 
 func (s *start) Cancel(pid int) {
 	if pid != 0 {
+		s.provider.tags.remove(pid)
 		s.provider.forker.reaped(pid)
 	}
 }
@@ -77,31 +83,37 @@ func (s *start) Tree(l *leader.Leader, terminal bool) containment.Tree {
 	group := leader.Group{Leader: l, Kernel: p.kernel}
 	p.tracker.Add(l.PID, terminal)
 	if !terminal {
-		return &Tree{Group: group, tracker: p.tracker}
+		return &Tree{Group: group, provider: p}
 	}
 	return &SessionTree{
-		Tree:    memberwise.Tree{Group: group, Lister: session(l.PID), ByNumber: true, Terminal: true},
-		tracker: p.tracker,
+		Tree:     memberwise.Tree{Group: group, Lister: session(l.PID), ByNumber: true, Terminal: true},
+		provider: p,
 	}
+}
+
+// closed is called when the tree of a leader is closed.
+func (p *Provider) closed(pid int) {
+	p.tags.remove(pid)
+	p.tracker.Remove(pid)
 }
 
 // Tree is the process group of a leader.
 type Tree struct {
 	leader.Group
-	tracker Tracker
+	provider *Provider
 }
 
 // Usage returns nothing: the tree is not counted.
 func (t *Tree) Usage(bool) containment.Usage { return containment.Usage{} }
 
 // Close ends the tracking.
-func (t *Tree) Close() { t.tracker.Remove(t.PID) }
+func (t *Tree) Close() { t.provider.closed(t.PID) }
 
 // SessionTree is the kernel session of a leader (setsid(2)): its group, and those that a shell with
 // job control makes for its jobs. A process leaves it by setsid(2).
 type SessionTree struct {
 	memberwise.Tree
-	tracker Tracker
+	provider *Provider
 }
 
 // Usage returns nothing: the tree is not counted.
@@ -110,7 +122,7 @@ func (t *SessionTree) Usage(bool) containment.Usage { return containment.Usage{}
 // Close ends the tracking.
 func (t *SessionTree) Close() {
 	t.CloseTree()
-	t.tracker.Remove(t.PID)
+	t.provider.closed(t.PID)
 }
 
 // session lists the processes of a kernel session. It is the number of the session, and of its

@@ -37,6 +37,8 @@ func Lookup(pid int) Entry {
 	return entry(p, sid)
 }
 
+func lookup(pid int) (Entry, error) { return Lookup(pid), nil }
+
 // GroupMembers lists the processes of a process group that have not ended.
 func GroupMembers(pgid int) ([]int, error) {
 	procs, err := unix.SysctlKinfoProcSlice("kern.proc.pgrp", pgid)

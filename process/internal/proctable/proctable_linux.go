@@ -16,8 +16,14 @@ func entry(pid int, s *procfs.Stat) Entry {
 // Lookup returns the entry of a process, with only PID set if there is no such process or it cannot
 // be read.
 func Lookup(pid int) Entry {
-	s, _ := procfs.ReadStat(pid)
-	return entry(pid, &s)
+	e, _ := lookup(pid)
+	return e
+}
+
+// lookup is Lookup, with an error if it cannot be known whether the process exists.
+func lookup(pid int) (Entry, error) {
+	s, err := procfs.ReadStat(pid)
+	return entry(pid, &s), err
 }
 
 // LookupAlive returns the entry of a process; alive is false if it has ended or is hidden. An error

@@ -117,7 +117,7 @@ func StartProgram(t testing.TB, p containment.Provider, path string, argv ...str
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	}
 	leader.RequestPidfd(attr.Sys, &pidfd)
-	start, err := p.NewStart(attr, false)
+	start, err := p.NewStart(attr, nil, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func StartProgram(t testing.TB, p containment.Provider, path string, argv ...str
 	pid, err := start.Fork(fork)
 	if err != nil && start.RetryFresh(err) {
 		start.Cancel(0)
-		if start, err = p.NewStart(attr, true); err == nil {
+		if start, err = p.NewStart(attr, nil, true); err == nil {
 			pid, err = start.Fork(fork)
 		}
 	}
