@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 	flag.Parse()
 	_ = flag.Set("test.parallel", "16") // the parallel tests mostly wait
 	process.Step()
+	if path := os.Getenv(connectTo); path != "" {
+		connect(path)
+	}
 	openHost()
 	r := NewRegistry(Options{MaxSessions: 1, Host: host})
 	s, _, _ := r.Reserve(sh("warm", "true"))

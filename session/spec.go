@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/runnel-rpc/runnel/process"
+	"github.com/runnel-rpc/runnel/rpc/access"
 	"github.com/runnel-rpc/runnel/stream"
 )
 
@@ -12,6 +13,8 @@ import (
 type Spec struct {
 	ID    string
 	Owner string // the principal to which the session belongs
+	// Role is that of the caller who started the session: its processes have at most this role.
+	Role access.Role
 	// Params returns a string that differs for different params of the execute request, to
 	// recognize one that is repeated. It may be called from any goroutine. nil is "".
 	Params func() string

@@ -57,7 +57,9 @@ func (s *Session) Start() error {
 // when Attempt.Start has returned.
 func (s *Session) Begin() {
 	ctx, cancel := context.WithCancel(context.Background())
-	attempt := s.reg.o.Host.Attempt(s.spec.Program)
+	program := s.spec.Program
+	program.Tag = s
+	attempt := s.reg.o.Host.Attempt(program)
 	ended := false
 	s.update(func(st *sessionStatus) {
 		st.start.attempt, st.start.cancel, st.start.begun = attempt, cancel, time.Now()

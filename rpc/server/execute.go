@@ -14,6 +14,7 @@ func execute(r *request, p *rpc.ExecuteParams) answer {
 	if bad != nil {
 		return result(nil, bad)
 	}
+	spec.Role = r.conn.identity().Role
 	if restrict := r.conn.server.o.Restrict; restrict != nil {
 		if err := restrict(r.conn.identity(), p, &spec); err != nil {
 			return result(nil, err)
