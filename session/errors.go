@@ -8,8 +8,8 @@ import (
 var (
 	// ErrNotFound means that the owner has no session with that id.
 	ErrNotFound = errors.New("session not found")
-	// ErrExists means that the id is used by a session with other params or another owner.
-	ErrExists = errors.New("session exists with other params or another owner")
+	// ErrExists means that the owner has a session with that id and other params.
+	ErrExists = errors.New("session exists with other params")
 	// ErrCanceled means that the end of a session was requested before its command ran.
 	ErrCanceled = errors.New("canceled before it was started")
 	// ErrLeaderExited means that the command has exited while its descendants keep the session

@@ -1,16 +1,16 @@
 package session
 
 import (
+	"container/heap"
 	"slices"
 	"sort"
 )
 
-// index contains the sessions of a registry in the order of their creation. The registry's lock
+// index contains the sessions of one owner in the order of their creation. The registry's lock
 // protects it.
 type index struct {
 	entries []indexEntry // oldest first
 	removed int          // entries without a session
-	last    int64        // the newest created so far
 }
 
 // indexEntry stays after its session was removed, so that the entries can be searched.
@@ -19,13 +19,8 @@ type indexEntry struct {
 	s       *Session
 }
 
-// add appends a session and sets its created, which is unique: if the clock has not advanced, or
-// was set back, it is the last one plus 1.
-func (x *index) add(s *Session, now int64) {
-	x.last = max(now, x.last+1)
-	s.created = x.last
-	x.entries = append(x.entries, indexEntry{s.created, s})
-}
+// add appends a session, whose created is larger than that of all others.
+func (x *index) add(s *Session) { x.entries = append(x.entries, indexEntry{s.created, s}) }
 
 // remove removes a session. The empty entries are deleted when they are the majority, so the
 // amortized cost does not depend on the number of sessions, except for the binary search.
@@ -43,17 +38,65 @@ func (x *index) search(created int64) int {
 	return sort.Search(len(x.entries), func(i int) bool { return x.entries[i].created >= created })
 }
 
-// before returns at most n of the owner's sessions that were created before created, newest first;
-// 0 is no limit.
-func (x *index) before(owner string, created int64, n int) (list []*Session) {
-	i := len(x.entries)
+// before returns a cursor on the newest session that was created before created; 0 is no limit.
+func (x *index) before(created int64) indexCursor {
+	c := indexCursor{x.entries}
 	if created > 0 {
-		i = x.search(created)
+		c.rest = x.entries[:x.search(created)]
 	}
-	for i--; i >= 0 && len(list) < n; i-- {
-		if s := x.entries[i].s; s != nil && s.spec.Owner == owner {
-			list = append(list, s)
-		}
+	c.skipRemoved()
+	return c
+}
+
+// indexCursor is a position in an index. It is valid until the index is changed.
+type indexCursor struct{ rest []indexEntry }
+
+func (c *indexCursor) skipRemoved() {
+	for n := len(c.rest); n > 0 && c.rest[n-1].s == nil; n-- {
+		c.rest = c.rest[:n-1]
 	}
-	return list
+}
+
+// next returns the session at the cursor and moves to the next older one. It returns nil at the end.
+func (c *indexCursor) next() *Session {
+	n := len(c.rest)
+	if n == 0 {
+		return nil
+	}
+	s := c.rest[n-1].s
+	c.rest = c.rest[:n-1]
+	c.skipRemoved()
+	return s
+}
+
+// indexMerge is a heap of cursors on different indexes, none of them at its end, that has the
+// newest session first.
+type indexMerge []indexCursor
+
+func (m indexMerge) Len() int           { return len(m) }
+func (m indexMerge) Less(i, j int) bool { return m[i].newest() > m[j].newest() }
+func (m indexMerge) Swap(i, j int)      { m[i], m[j] = m[j], m[i] }
+func (m *indexMerge) Push(x any)        { *m = append(*m, x.(indexCursor)) }
+
+func (m *indexMerge) Pop() any {
+	last := (*m)[len(*m)-1]
+	*m = (*m)[:len(*m)-1]
+	return last
+}
+
+func (c *indexCursor) newest() int64 { return c.rest[len(c.rest)-1].created }
+
+// next returns the newest session of all cursors and moves that cursor. It returns nil at the end.
+func (m *indexMerge) next() *Session {
+	if len(*m) == 0 {
+		return nil
+	}
+	first := &(*m)[0]
+	s := first.next()
+	if len(first.rest) == 0 {
+		heap.Pop(m)
+	} else {
+		heap.Fix(m, 0)
+	}
+	return s
 }

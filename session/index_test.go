@@ -1,57 +1,102 @@
 package session
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 )
 
-// TestIndex compares the index with a slice, also while the clock stands still or is set back.
+// begunSession makes a session that is listed, and that has no process.
+func begunSession(id, owner string) *Session {
+	s := &Session{spec: Spec{ID: id, Owner: owner}}
+	s.status.start.begun = time.Now()
+	return s
+}
+
+// TestIndex compares the lists of a registry with a slice, also while the clock stands still or is
+// set back.
 func TestIndex(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	var x index
+	r := NewRegistry(Options{})
 	var all []*Session // newest first
 	clock := int64(1000)
-	for range 5000 {
+	for i := range 5000 {
 		clock += random.Int64N(5) - 1
 		switch {
 		case len(all) > 0 && random.IntN(100) < 48:
 			i := random.IntN(len(all))
-			x.remove(all[i])
+			r.remove(all[i])
 			all = slices.Delete(all, i, i+1)
 		default:
-			s := &Session{spec: Spec{Owner: []string{"me", "you"}[random.IntN(2)]}}
-			x.add(s, clock)
+			s := begunSession(string(rune(i)), []string{"me", "you", "they"}[random.IntN(3)])
+			r.add(s, clock)
 			all = slices.Insert(all, 0, s)
 		}
 		n, before := random.IntN(30), int64(0)
 		if len(all) > 0 && random.IntN(2) > 0 {
 			before = all[random.IntN(len(all))].created
 		}
-		var want []*Session
-		for _, s := range all {
-			if s.spec.Owner == "me" && (before == 0 || s.created < before) && len(want) < n {
-				want = append(want, s)
+		expect := func(what string, got []*Session, permitted func(string) bool) {
+			t.Helper()
+			var want []*Session
+			for _, s := range all {
+				if permitted(s.spec.Owner) && (before == 0 || s.created < before) && len(want) < n {
+					want = append(want, s)
+				}
+			}
+			if !slices.Equal(got, want) {
+				t.Fatalf("%s, %d before %d: got %d, want %d", what, n, before, len(got), len(want))
 			}
 		}
-		if got := x.before("me", before, n); !slices.Equal(got, want) {
-			t.Fatalf("%d before %d: got %d, want %d", n, before, len(got), len(want))
+		me := func(owner string) bool { return owner == "me" }
+		us := func(owner string) bool { return owner != "they" }
+		expect("me", r.ListBefore("me", before, n), me)
+		expect("me and you", r.ListOwnersBefore(us, before, n), us)
+		expect("all", r.ListOwnersBefore(nil, before, n), func(string) bool { return true })
+		entries := 0
+		for _, o := range r.owners {
+			entries += len(o.index.entries)
+			if len(o.sessions) == 0 {
+				t.Fatal("an owner without sessions is kept")
+			}
 		}
-		if len(x.entries) > 2*len(all)+2 {
-			t.Fatalf("%d entries for %d sessions", len(x.entries), len(all))
+		if entries > 2*len(all)+6 {
+			t.Fatalf("%d entries for %d sessions", entries, len(all))
 		}
 	}
 	if len(all) < 10 {
 		t.Errorf("only %d sessions are left", len(all))
 	}
+	if n := len(r.ListOwnersBefore(nil, 0, math.MaxInt)); n != len(all) {
+		t.Errorf("%d of %d sessions", n, len(all))
+	}
 }
 
-func BenchmarkIndexBefore(b *testing.B) {
-	var x index
+// BenchmarkListBefore lists the sessions of an owner that has few beside one that has many, and
+// those of both.
+func BenchmarkListBefore(b *testing.B) {
+	r := NewRegistry(Options{})
 	for i := range 10_000 {
-		x.add(&Session{}, int64(i+1))
+		r.add(begunSession(string(rune(i)), "many"), int64(i+1))
+		if i%5000 == 0 {
+			r.add(begunSession(string(rune(i)), "few"), int64(i+1))
+		}
 	}
-	for b.Loop() {
-		x.before("", 5000, 100)
-	}
+	b.Run("few", func(b *testing.B) {
+		for b.Loop() {
+			r.ListBefore("few", 0, 100)
+		}
+	})
+	b.Run("many", func(b *testing.B) {
+		for b.Loop() {
+			r.ListBefore("many", 5000, 100)
+		}
+	})
+	b.Run("all", func(b *testing.B) {
+		for b.Loop() {
+			r.ListOwnersBefore(nil, 5000, 100)
+		}
+	})
 }

@@ -5,7 +5,6 @@ import (
 	"container/list"
 	"context"
 	"maps"
-	"math"
 	"slices"
 	"sync"
 	"time"
@@ -64,8 +63,8 @@ type Registry struct {
 	budget *stream.Budget // of all logs
 
 	mu        sync.Mutex
-	sessions  map[string]*Session // by id
-	index     index               // the same sessions by creation time
+	owners    map[string]*owner // those that have sessions
+	newest    int64             // the largest Session.created so far
 	running   int
 	ended     list.List // of *retained, oldest first
 	weight    int64     // Spec.Weight of those together
@@ -87,7 +86,7 @@ type retained struct {
 // NewRegistry returns an empty registry. The caller must call Shutdown.
 func NewRegistry(o Options) *Registry {
 	o = o.withDefaults()
-	r := &Registry{o: o, sessions: make(map[string]*Session), idle: make(chan struct{})}
+	r := &Registry{o: o, owners: make(map[string]*owner), idle: make(chan struct{})}
 	if o.ReplayTotal > 0 {
 		r.budget = stream.NewBudget(o.ReplayTotal, r.evict)
 	}
@@ -99,24 +98,24 @@ func (r *Registry) Options() Options { return r.o }
 
 // Reserve takes a slot for a new session. The caller then calls Start, Begin or Discard. If the
 // owner has a session with that id and the same params, Reserve returns that one and created is
-// false. Errors: ErrShuttingDown, *LimitError, and ErrExists if the id is used with other params or
-// by another owner.
+// false. Errors: ErrShuttingDown, *LimitError, and ErrExists if the owner uses the id with other
+// params. The ids of other owners make no difference.
 func (r *Registry) Reserve(spec Spec) (s *Session, created bool, err error) {
 	s, created, err = r.findOrAdd(spec)
 	if err != nil || created {
 		return s, created, err
 	}
-	if s.spec.Owner != spec.Owner || !s.spec.sameParams(&spec) {
+	if !s.spec.sameParams(&spec) {
 		return nil, false, ErrExists
 	}
 	return s, false, nil
 }
 
-// findOrAdd returns the session with that id, of any owner, or a new one.
+// findOrAdd returns the owner's session with that id, or a new one.
 func (r *Registry) findOrAdd(spec Spec) (s *Session, created bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s := r.sessions[spec.ID]; s != nil {
+	if s := r.find(spec.Owner, spec.ID); s != nil {
 		return s, false, nil
 	}
 	switch {
@@ -126,8 +125,7 @@ func (r *Registry) findOrAdd(spec Spec) (s *Session, created bool, err error) {
 		return nil, false, &LimitError{Limit: r.o.MaxSessions, Running: r.running}
 	}
 	s = newSession(r, spec)
-	r.sessions[spec.ID] = s
-	r.index.add(s, time.Now().UnixNano())
+	r.add(s, time.Now().UnixNano())
 	r.running++
 	r.wg.Add(1)
 	return s, true, nil
@@ -137,34 +135,10 @@ func (r *Registry) findOrAdd(spec Spec) (s *Session, created bool, err error) {
 func (r *Registry) Find(owner, id string) (*Session, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := r.sessions[id]
-	if s == nil || s.spec.Owner != owner {
-		return nil, ErrNotFound
+	if s := r.find(owner, id); s != nil {
+		return s, nil
 	}
-	return s, nil
-}
-
-// List returns the owner's sessions whose start has begun, newest first.
-func (r *Registry) List(owner string) []*Session { return r.ListBefore(owner, 0, math.MaxInt) }
-
-// ListBatch is how many sessions are listed at once with the registry's lock held.
-const ListBatch = 256
-
-// ListBefore returns at most n of the owner's sessions whose start has begun and whose Created is
-// less than created, newest first; 0 is no limit. Its time depends on how many sessions it
-// examines, not on how many there are.
-func (r *Registry) ListBefore(owner string, created int64, n int) (list []*Session) {
-	for len(list) < n {
-		r.mu.Lock()
-		batch := r.index.before(owner, created, min(ListBatch, n-len(list)))
-		r.mu.Unlock()
-		if len(batch) == 0 {
-			break
-		}
-		created = batch[len(batch)-1].created
-		list = append(list, slices.DeleteFunc(batch, func(s *Session) bool { return !s.begun() })...)
-	}
-	return list
+	return nil, ErrNotFound
 }
 
 // Running returns how many slots are in use.
@@ -237,11 +211,6 @@ func releaseBudget(removed []*Session) {
 	for _, s := range removed {
 		s.log.ReleaseBudget()
 	}
-}
-
-func (r *Registry) remove(s *Session) {
-	delete(r.sessions, s.spec.ID)
-	r.index.remove(s)
 }
 
 // releaseSlot is called with the registry's lock held.
@@ -380,8 +349,11 @@ func (r *Registry) endAll(maxGrace time.Duration) {
 	ending.Wait()
 }
 
-func (r *Registry) all() []*Session {
+func (r *Registry) all() (list []*Session) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.Collect(maps.Values(r.sessions))
+	for _, o := range r.owners {
+		list = slices.AppendSeq(list, maps.Values(o.sessions))
+	}
+	return list
 }

@@ -170,12 +170,10 @@ func TestReservingAgain(t *testing.T) {
 		if other, created, err := r.Reserve(spec); other != s || created || err != nil {
 			t.Errorf("%s: %v, created %v, %v", when, other, created, err)
 		}
-		for _, change := range []func(*Spec){func(o *Spec) { o.Params = func() string { return "other" } }, func(o *Spec) { o.Owner = "you" }} {
-			other := spec
-			change(&other)
-			if s, _, err := r.Reserve(other); s != nil || err != ErrExists {
-				t.Errorf("%s, with other params or another owner: %v, %v", when, s, err)
-			}
+		other := spec
+		other.Params = func() string { return "other" }
+		if s, _, err := r.Reserve(other); s != nil || err != ErrExists {
+			t.Errorf("%s, with other params: %v, %v", when, s, err)
 		}
 	}
 	again("before its start, without a free slot")
@@ -187,6 +185,29 @@ func TestReservingAgain(t *testing.T) {
 	again("after its end")
 	r.Drain()
 	again("while draining")
+}
+
+// TestOwnersUseTheSameID checks that the ids of one owner make no difference to another.
+func TestOwnersUseTheSameID(t *testing.T) {
+	r := registry(t, Options{})
+	spec := sh("id", "exit 3")
+	mine := start(t, r, spec)
+	spec = sh("id", "sleep 60")
+	spec.Owner = "you"
+	yours := start(t, r, spec)
+	if mine == yours {
+		t.Fatal("both owners have the same session")
+	}
+	if rec := ended(t, mine); rec.Exit.Code != 3 {
+		t.Errorf("got %+v", rec)
+	}
+	for owner, want := range map[string]*Session{"me": mine, "you": yours} {
+		if s, err := r.Find(owner, "id"); s != want || err != nil {
+			t.Errorf("%s found %v, %v", owner, s, err)
+		}
+	}
+	yours.End(Canceled, new(time.Duration))
+	ended(t, yours)
 }
 
 func TestRetainedSessionsAreBounded(t *testing.T) {

@@ -1,0 +1,45 @@
+package session
+
+// owner is what the registry knows of one owner that has sessions. The registry's lock protects it.
+type owner struct {
+	sessions map[string]*Session // by id
+	index    index               // the same sessions by creation time
+}
+
+// owner returns the owner with that name, which it adds if it has no sessions yet.
+func (r *Registry) owner(name string) *owner {
+	o := r.owners[name]
+	if o == nil {
+		o = &owner{sessions: make(map[string]*Session)}
+		r.owners[name] = o
+	}
+	return o
+}
+
+// find returns the owner's session with that id, or nil.
+func (r *Registry) find(name, id string) *Session {
+	if o := r.owners[name]; o != nil {
+		return o.sessions[id]
+	}
+	return nil
+}
+
+// add adds a session and sets its created, which is unique: if the clock has not advanced, or was
+// set back, it is that of the newest session plus 1.
+func (r *Registry) add(s *Session, now int64) {
+	r.newest = max(now, r.newest+1)
+	s.created = r.newest
+	o := r.owner(s.spec.Owner)
+	o.sessions[s.spec.ID] = s
+	o.index.add(s)
+}
+
+// remove removes a session, and its owner if that was the last one.
+func (r *Registry) remove(s *Session) {
+	o := r.owners[s.spec.Owner]
+	delete(o.sessions, s.spec.ID)
+	o.index.remove(s)
+	if len(o.sessions) == 0 {
+		delete(r.owners, s.spec.Owner)
+	}
+}
