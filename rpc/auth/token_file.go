@@ -1,0 +1,65 @@
+package auth
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/runnel-rpc/runnel/rpc/access"
+)
+
+// The bounds of a tokens file.
+const (
+	MaxTokenFileBytes = 1 << 20
+	// MaxTokens bounds the time in which a wrong token is refused: it is compared with all of them.
+	MaxTokens = 4096
+)
+
+// tokenFile is the content of a tokens file.
+type tokenFile struct {
+	Token []struct {
+		Name    string      `toml:"name"`
+		SHA256  string      `toml:"sha256"`
+		Role    access.Role `toml:"role"`
+		Expires time.Time   `toml:"expires"`
+	} `toml:"token"`
+}
+
+// ParseTokens returns the tokens of a tokens file; file is its name in errors, which are
+// *FileError.
+func ParseTokens(file string, text []byte) ([]Token, error) {
+	if len(text) > MaxTokenFileBytes {
+		return nil, &FileError{File: file, Err: fmt.Errorf("is larger than %d bytes", MaxTokenFileBytes)}
+	}
+	var f tokenFile
+	if err := decodeFile(file, text, &f); err != nil {
+		return nil, err
+	}
+	if len(f.Token) > MaxTokens {
+		return nil, &FileError{File: file, Err: fmt.Errorf("has more than %d tokens", MaxTokens)}
+	}
+	all := make([]Token, 0, len(f.Token))
+	known := make(map[[sha256.Size]byte]bool, len(f.Token))
+	for i, t := range f.Token {
+		bad := func(field string, err error) error {
+			return &FileError{file, lineOf(text, "token", i), "token." + field, err}
+		}
+		token := Token{Name: t.Name, Role: t.Role, Expires: t.Expires}
+		if err := access.ValidPrincipal(t.Name); err != nil {
+			return nil, bad("name", err)
+		}
+		sum, err := hex.DecodeString(t.SHA256)
+		if err != nil || len(sum) != sha256.Size {
+			return nil, bad("sha256", errors.New("must be the SHA-256 of a token, 64 hexadecimal digits"))
+		}
+		token.SHA256 = [sha256.Size]byte(sum)
+		if known[token.SHA256] {
+			return nil, bad("sha256", errors.New("occurs twice"))
+		}
+		known[token.SHA256] = true
+		all = append(all, token)
+	}
+	return all, nil
+}
