@@ -19,7 +19,9 @@ import (
 func TestMain(m *testing.M) {
 	process.Step()
 	environMark = fmt.Sprintf("STARTED_BY_TEST=%d", os.Getpid())
-	testscript.Main(leakCheck{m}, map[string]func(){"runnel": main, "runnel-short-timeouts": mainWithShortTimeouts})
+	testscript.Main(leakCheck{m}, map[string]func(){
+		"runnel": main, "runnel-short-timeouts": mainWithShortTimeouts, "runnel-with-figures": mainWithFigures,
+	})
 }
 
 // environMark is in the environment of all processes that tests start.

@@ -1,0 +1,137 @@
+//go:build linux
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/runnel-rpc/runnel/rpc"
+)
+
+// heapGrowth bounds how many bytes of live objects a server may have more at the end than after the
+// warm-up, which exercises everything once. Maps, slices and free lists keep the size of their
+// peak, and the peaks of the load may be higher than those of the warm-up, within the bounds of the
+// server: a thousand sessions and their replies. A leak of 100 bytes for each session exceeds this
+// after 20,000 sessions, a minute of load.
+const heapGrowth = 2 << 20
+
+// memoryGrowth bounds the growth of RssAnon. Besides the heap it has the stacks of threads, of which
+// the runtime ends none, the metadata of the heap, which it never returns, and pages with a few live
+// objects.
+const memoryGrowth = 12 << 20
+
+// The descriptors that the server keeps for the next sessions: of each unused leaf cgroup, and of
+// the lists of children (MaxChildLists of package mark).
+const (
+	leafFiles     = 3
+	maxChildLists = 16
+)
+
+// settle waits until no session is left, retained ones included.
+func (s *soak) settle() {
+	s.t.Helper()
+	c := dialSocket(s.t, s.dir.socket())
+	defer c.Close()
+	var list rpc.ListResult
+	if !poll(func() bool {
+		list = rpc.ListResult{}
+		return c.Call(s.t.Context(), rpc.MethodList, rpc.ListParams{}, &list) == nil && len(list.Sessions) == 0
+	}) {
+		s.t.Errorf("sessions are left: %+v", list.Sessions)
+	}
+}
+
+// compare fails the test if the server has more of anything than it had before the load, and more
+// memory than after the warm-up.
+func (s *soak) compare(before, warm figures) {
+	s.t.Helper()
+	var now figures
+	var faults []string
+	if !poll(func() bool { // goroutines and files of the last sessions may take a moment to go
+		now = s.measure()
+		faults = now.leaks(before, warm)
+		return len(faults) == 0
+	}) {
+		for _, f := range faults {
+			s.t.Error(f)
+		}
+	}
+	s.t.Logf("live heap %d, %d, %d KiB; RssAnon %d, %d, %d KiB; %d goroutines, %d descriptors, %d cgroups",
+		before.Heap>>10, warm.Heap>>10, now.Heap>>10, before.memory>>10, warm.memory>>10, now.memory>>10,
+		sum(now.Goroutines), sum(now.descriptors), now.leaves)
+}
+
+// leaks lists what the server has more than before.
+func (f figures) leaks(before, warm figures) (faults []string) {
+	for _, g := range exceeding(f.Goroutines, before.Goroutines) {
+		faults = append(faults, "goroutines: "+g)
+	}
+	most := maps.Clone(before.descriptors)
+	most[cgroupFiles] = soakSessions * leafFiles
+	most[childLists] = maxChildLists
+	for _, d := range exceeding(f.descriptors, most) {
+		faults = append(faults, "descriptors: "+d)
+	}
+	if f.children > before.children {
+		faults = append(faults, fmt.Sprintf("%d children, %d before", f.children, before.children))
+	}
+	if f.populated > before.populated || f.leaves > before.leaves+soakSessions {
+		faults = append(faults, fmt.Sprintf("%d cgroups, %d of them with processes; %d and %d before", f.leaves, f.populated, before.leaves, before.populated))
+	}
+	for _, file := range f.files {
+		if !slices.Contains(before.files, file) {
+			faults = append(faults, "a file is left: "+file)
+		}
+	}
+	if f.Heap > warm.Heap+heapGrowth {
+		faults = append(faults, fmt.Sprintf("the live heap grew from %d to %d KiB", warm.Heap>>10, f.Heap>>10))
+	}
+	if f.memory > warm.memory+memoryGrowth && !raceDetector {
+		faults = append(faults, fmt.Sprintf("RssAnon grew from %d to %d KiB", warm.memory>>10, f.memory>>10))
+	}
+	return faults
+}
+
+func sum(counts map[string]int) (n int) {
+	for _, c := range counts {
+		n += c
+	}
+	return n
+}
+
+// checkSlots checks that every session slot and every connection slot is free: the server accepts
+// as many as it may have, and not one more.
+func (s *soak) checkSlots() {
+	s.t.Helper()
+	a := &actor{soak: s}
+	var conns []*soakClient
+	var err error
+	if !poll(func() bool { // until the server has noticed that earlier connections are closed
+		var c *soakClient
+		if c, err = a.connectUnix(s.t.Context(), "slots"); err == nil {
+			conns = append(conns, c)
+		}
+		return len(conns) == soakConnections
+	}) {
+		s.t.Fatalf("%d connections were accepted, want %d: %v", len(conns), soakConnections, err)
+	}
+	if _, err = a.connectUnix(s.t.Context(), "slots"); !refused(err) {
+		s.t.Errorf("more than %d connections: %v", soakConnections, err)
+	}
+	for i := range soakSessions + 1 {
+		err := conns[0].Call(s.t.Context(), rpc.MethodExecute, argv("sleep", "1000"), nil)
+		if full := errors.Is(err, &rpc.Error{Code: rpc.CodeSessionLimit}); full != (i == soakSessions) || err != nil && !full {
+			s.t.Errorf("session %d of %d: %v", i+1, soakSessions, err)
+		}
+	}
+	began := time.Now()
+	for _, c := range conns {
+		_ = c.Close() // ends its sessions
+	}
+	s.settle()
+	s.t.Logf("all slots were free, and were freed again in %v", time.Since(began).Round(time.Millisecond))
+}

@@ -1,0 +1,140 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	stdflag "flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"testing"
+	"time"
+)
+
+var (
+	soakDuration = stdflag.Duration("soak", time.Second, "how long TestSoak loads the server; -timeout has to be longer")
+	soakSeed     = stdflag.Uint64("soak-seed", 0, "what the clients of TestSoak do depends on this number; 0 chooses one")
+)
+
+const (
+	soakSessions    = 16 // --max-sessions
+	soakConnections = 20 // --max-connections
+	soakActors      = 16 // which have up to four sessions and two connections each: more than the limits
+	soakRetain      = 2 * time.Second
+	// soakActionTimeout bounds an action. One takes some seconds at most, unless the server or the
+	// machine hangs.
+	soakActionTimeout = 90 * time.Second
+)
+
+// soak is one run of TestSoak: a server, the clients that load it, and what is known of all sessions.
+type soak struct {
+	t        *testing.T
+	dir      *testDir
+	server   *program
+	url      string
+	token    string
+	seed     uint64
+	actors   []*actor
+	ledger   *ledger
+	recorder *recorder
+	tally    *tally
+}
+
+// TestSoak loads a server at its limits with clients of all kinds for as long as -soak says. At the
+// end everything that the server had taken has to be free again, and every session has to have
+// exactly one completion record.
+func TestSoak(t *testing.T) {
+	s := startSoak(t)
+	s.checkSlots() // all are used once, so the server has what it keeps for the next sessions
+	before := s.measure()
+	s.load(*soakDuration/8, "warm-up")
+	s.settle()
+	warm := s.measure()
+	s.load(*soakDuration, "load")
+	s.settle()
+	s.compare(before, warm)
+	s.ledger.check(t)
+	s.tally.check(t, *soakDuration >= 30*time.Second)
+	s.checkSlots()
+	if t.Failed() {
+		t.Logf("repeat with: go test ./cmd/runnel -run TestSoak -timeout 0 -soak %v -soak-seed %d", *soakDuration, s.seed)
+	}
+}
+
+func startSoak(t *testing.T) *soak {
+	s := &soak{t: t, dir: newTestDir(t), seed: *soakSeed, ledger: newLedger(), tally: newTally()}
+	if s.seed == 0 {
+		s.seed = uint64(time.Now().UnixNano())
+	}
+	t.Logf("seed %d", s.seed)
+	s.server = s.dir.serveWithFigures(t,
+		fmt.Sprintf("--max-sessions=%d", soakSessions), fmt.Sprintf("--max-connections=%d", soakConnections),
+		"--max-unauthenticated=32", "--max-in-flight=128", "--max-retained=500", "--retain="+soakRetain.String(),
+		"--replay-bytes=256KiB", "--replay-total=4MiB", "--max-message-bytes=256KiB",
+		"--grace=300ms", "--linger=2s", "--ping-interval=500ms", "--write-timeout=1s")
+	ready, err := readReady(s.dir.path("ready"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.token, err = readToken(ready.TokenFile); err != nil {
+		t.Fatal(err)
+	}
+	s.url = ready.URL
+	if err := os.WriteFile(s.dir.path(limitedFile), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for i := range soakActors {
+		s.actors = append(s.actors, &actor{soak: s, random: rand.New(rand.NewPCG(s.seed, uint64(i)))})
+	}
+	return s
+}
+
+// load runs all actors for some time, and waits until each has finished its last action, and until
+// the record of every session is known.
+func (s *soak) load(d time.Duration, what string) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), d)
+	defer cancel()
+	s.recorder = newRecorder(s)
+	began := s.ledger.count()
+	var actors sync.WaitGroup
+	for _, a := range s.actors {
+		actors.Go(func() { a.run(ctx) })
+	}
+	peak := peakOf(s.server.Process.Pid, actors.Wait)
+	s.recorder.close()
+	s.t.Logf("%s: %d sessions in %v, at most %d MiB; %s", what, s.ledger.count()-began, d, peak>>20, s.tally)
+}
+
+// actor performs random actions, one after the other.
+type actor struct {
+	*soak
+	random *rand.Rand
+}
+
+func (a *actor) run(ctx context.Context) {
+	for ctx.Err() == nil && !a.t.Failed() {
+		action := soakActions[a.random.IntN(len(soakActions))]
+		actionCtx, cancel := context.WithTimeout(context.Background(), soakActionTimeout)
+		err := action.do(a, actionCtx)
+		cancel()
+		a.tally.add(action.name, err)
+		if err != nil && !refused(err) {
+			a.t.Errorf("%s: %v", action.name, err)
+		}
+		if err != nil {
+			a.pause(20)
+		}
+	}
+}
+
+// pause sleeps for up to so many milliseconds, so that clients meet in different orders.
+func (a *actor) pause(ms int) { time.Sleep(time.Duration(a.random.IntN(ms*1000)) * time.Microsecond) }
+
+// chance returns true once in n times.
+func (a *actor) chance(n int) bool { return a.random.IntN(n) == 0 }
+
+// oneOf returns one of the values.
+func oneOf[T any](a *actor, values ...T) T { return values[a.random.IntN(len(values))] }
