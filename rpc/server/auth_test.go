@@ -225,3 +225,32 @@ func TestHealth(t *testing.T) {
 		t.Errorf("the reason is %q, %v", body, err)
 	}
 }
+
+// TestRefusalsAreLimited: a peer that presents wrong tokens gets 429 after a while, on a connection
+// that is closed. A valid token of the same peer is accepted all the same.
+func TestRefusalsAreLimited(t *testing.T) {
+	s := serve(t, func(set *settings) { set.Server.Auth = tokenAuth("s3cret") })
+	refused := 0
+	for range 200 {
+		p, err := s.tryDial(t, dialing{path: "/ws", header: bearer("wrong")})
+		if err == nil || p.resp == nil {
+			t.Fatal("a wrong token:", err)
+		}
+		switch p.resp.StatusCode {
+		case 401:
+		case 429:
+			refused++
+			if p.resp.Header.Get("Retry-After") != "1" || !p.resp.Close {
+				t.Fatalf("%+v", p.resp)
+			}
+		default:
+			t.Fatal(p.resp.Status)
+		}
+	}
+	if refused < 50 {
+		t.Errorf("%d requests were refused with 429", refused)
+	}
+	for range 5 {
+		s.dialToken(t, "s3cret").reset()
+	}
+}

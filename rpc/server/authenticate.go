@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 
 	"github.com/runnel-rpc/runnel/rpc/access"
 	"github.com/runnel-rpc/runnel/rpc/auth"
@@ -56,10 +57,22 @@ func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (id access
 		s.o.Log.Error().Err(err).Str("remote", r.RemoteAddr).Msg("authentication failed")
 		refusal = &access.Refusal{Status: http.StatusInternalServerError, Reason: "authentication failed"}
 	}
+	s.refuse(w, r, refusal)
+	return access.Identity{}, false
+}
+
+// refuse answers a request that is refused. A peer that is refused too often gets 429, and its
+// connection is closed: it cannot make the server do more than that at a higher rate. The credential
+// of a request is checked before, so a valid one is never delayed.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, refusal *access.Refusal) {
+	if !s.refusals.refuse(s.peerOf(r), r.RemoteAddr, refusal) {
+		w.Header().Set("Connection", "close")
+		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
+		http.Error(w, "too many refused requests", http.StatusTooManyRequests)
+		return
+	}
 	if refusal.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	}
-	s.refusals.add(refusal.Reason, r.RemoteAddr, refusal.Status)
 	http.Error(w, refusal.Reason, refusal.Status)
-	return access.Identity{}, false
 }

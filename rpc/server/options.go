@@ -59,6 +59,12 @@ type Options struct {
 	// paths panic in New. Runnel serve adds none.
 	Routes map[string]http.Handler
 
+	// Proxies are those whose word about the address of a client counts for the log and for Refused.
+	Proxies *auth.Proxies
+	// Refused, which may be nil, is called at most once a second for each peer whose requests were
+	// refused. It must not block.
+	Refused func(Refused)
+
 	MaxConnections int // WebSockets; 0 is 100
 	// MaxUnauthenticated is the most TCP connections that are not WebSockets; one more closes the
 	// oldest of them. 0 is 128.

@@ -5,20 +5,27 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"github.com/runnel-rpc/runnel/rpc/access"
 )
 
 // refusalPause is the shortest time between two log lines about refusals for the same reason.
 const refusalPause = time.Second
 
 // refusals logs refused connections at a bounded rate: the first one for a reason at once, and then
-// one line per second with the number of further ones. Its methods may be called concurrently.
+// one line per second with the number of further ones. It also counts them by peer. Its methods may
+// be called concurrently.
 type refusals struct {
-	log zerolog.Logger
+	log   zerolog.Logger
+	peers *refusedPeers
 
 	mu     sync.Mutex
-	kinds  map[string]*refusal // by reason: those logged less than refusalPause ago
+	kinds  map[refusalReason]*refusal // those logged less than refusalPause ago
 	closed bool
 }
+
+// refusalReason is why connections are refused. There are only a few different ones.
+type refusalReason struct{ why, detail string }
 
 // refusal counts the refusals for one reason.
 type refusal struct {
@@ -28,12 +35,32 @@ type refusal struct {
 	status int
 }
 
-func newRefusals(log zerolog.Logger) *refusals {
-	return &refusals{log: log, kinds: make(map[string]*refusal)}
+// newRefusals returns a table. report is called once a second for each refused peer; it may be nil.
+func newRefusals(log zerolog.Logger, report func(Refused)) *refusals {
+	return &refusals{log: log, peers: newRefusedPeers(report), kinds: make(map[refusalReason]*refusal)}
 }
 
-// add counts a refusal. why is one of a few texts; status is the HTTP status, 0 for none.
+// add counts a refusal. why is one of a few texts, remote the address of the peer; status is the
+// HTTP status, 0 for none.
 func (r *refusals) add(why, remote string, status int) {
+	peer := refusedPeer{address: addressOf(remote)}
+	if !peer.address.IsValid() {
+		peer = refusedPeer{unix: true, uid: -1}
+	}
+	r.refuse(peer, remote, &access.Refusal{Status: status, Reason: why})
+}
+
+// refuse counts a refusal of a peer. It returns false if the peer is refused more often than it may
+// be answered with the reason.
+func (r *refusals) refuse(peer refusedPeer, remote string, refusal *access.Refusal) (answer bool) {
+	if peer.unix && peer.uid >= 0 || peer.forwarded.IsValid() {
+		remote = peer.String()
+	}
+	r.count(refusalReason{refusal.Reason, refusal.Detail}, remote, refusal.Status)
+	return r.peers.add(peer, refusal.Reason, refusal.Status)
+}
+
+func (r *refusals) count(why refusalReason, remote string, status int) {
 	r.mu.Lock()
 	k := r.kinds[why]
 	if first := k == nil; first && !r.closed {
@@ -50,7 +77,7 @@ func (r *refusals) add(why, remote string, status int) {
 
 // report logs the refusals for a reason since the last log line. If there are none, it stops the
 // counting.
-func (r *refusals) report(why string) {
+func (r *refusals) report(why refusalReason) {
 	r.mu.Lock()
 	k := r.kinds[why]
 	if k == nil || k.count == 0 {
@@ -67,8 +94,11 @@ func (r *refusals) report(why string) {
 	r.line(why, remote, status, n)
 }
 
-func (r *refusals) line(why, remote string, status, n int) {
-	e := r.log.Info().Str("remote", remote).Str("why", why)
+func (r *refusals) line(why refusalReason, remote string, status, n int) {
+	e := r.log.Info().Str("remote", remote).Str("why", why.why)
+	if why.detail != "" {
+		e = e.Str("detail", why.detail)
+	}
 	if status != 0 {
 		e = e.Int("status", status)
 	}
@@ -82,7 +112,7 @@ func (r *refusals) line(why, remote string, status, n int) {
 func (r *refusals) close() {
 	r.mu.Lock()
 	r.closed = true
-	kinds := make([]string, 0, len(r.kinds))
+	kinds := make([]refusalReason, 0, len(r.kinds))
 	for why, k := range r.kinds {
 		k.timer.Stop()
 		kinds = append(kinds, why)
@@ -91,4 +121,5 @@ func (r *refusals) close() {
 	for _, why := range kinds {
 		r.report(why)
 	}
+	r.peers.close()
 }

@@ -37,7 +37,7 @@ func (l *lockedText) take() string {
 func TestRefusalsAreLoggedOncePerSecondAndReason(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log lockedText
-		r := newRefusals(zerolog.New(&log))
+		r := newRefusals(zerolog.New(&log), nil)
 		wantLogged := func(want ...string) {
 			t.Helper()
 			synctest.Wait()
