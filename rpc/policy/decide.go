@@ -1,0 +1,148 @@
+package policy
+
+import (
+	"path"
+	"strings"
+
+	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/wire"
+	"github.com/runnel-rpc/runnel/session"
+)
+
+// Decision is what a policy has decided about one execute: that it is permitted, if its program and
+// directory turn out to be those that the policy names when they are open.
+type Decision struct {
+	Section string   // the section that applies, as in principal.ci
+	Account *Account // that the command runs as; nil is the server's own user
+
+	policy   *Policy
+	section  *section
+	programs []*program // any of them may be the program; none if it is the shell
+	roots    []string   // the directory is below one of them
+	rule     string     // that permits the program, set by Check
+}
+
+// Authorize returns a *Refusal if a principal may not call a method.
+func (p *Policy) Authorize(principal string, groups []string, method string) error {
+	s := p.section(principal, groups)
+	if s == nil {
+		return noSection()
+	}
+	if !s.mayCall(method) {
+		return s.refuse("methods", "method", "the section does not list %s", method)
+	}
+	return nil
+}
+
+func noSection() *Refusal {
+	return refuse("default", "method", "the policy has no section for the principal or its groups, and no default")
+}
+
+// Decide decides whether a principal, which is in groups, may execute p. It completes spec, which
+// was made from p without a policy: the environment, limits, times and the directory. Every error
+// is a *Refusal. The decision is complete when [Decision.Check] has passed. Decide uses no file and
+// does not block.
+func (p *Policy) Decide(principal string, groups []string, params *rpc.ExecuteParams, spec *session.Spec) (*Decision, error) {
+	if err := p.Authorize(principal, groups, rpc.MethodExecute); err != nil {
+		return nil, err
+	}
+	s := p.section(principal, groups)
+	d := &Decision{Section: s.name, policy: p, section: s}
+	for _, step := range []func(*rpc.ExecuteParams, *session.Spec) error{
+		d.user, d.terminal, d.environ, d.command, d.directory, d.limits, d.times, d.nice,
+	} {
+		if err := step(params, spec); err != nil {
+			return nil, err
+		}
+	}
+	return d, nil
+}
+
+// user chooses the account.
+func (d *Decision) user(params *rpc.ExecuteParams, _ *session.Spec) error {
+	if len(d.section.users) > 0 {
+		d.Account = &d.section.users[0]
+	}
+	return nil
+}
+
+// maxTerm is the longest name of a terminal.
+const maxTerm = 64
+
+// terminal checks the name of the terminal. Programs look a file up by it, so it must not be a path.
+func (d *Decision) terminal(params *rpc.ExecuteParams, _ *session.Spec) error {
+	if params.PTY == nil {
+		return nil
+	}
+	term := params.PTY.Term
+	for _, c := range []byte(term) {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("+-._", c) >= 0:
+		default:
+			return d.section.refuse("environment", "pty.term", "%q is not the name of a terminal", wire.Clip(term, maxTerm))
+		}
+	}
+	if len(term) > maxTerm || strings.HasPrefix(term, ".") {
+		return d.section.refuse("environment", "pty.term", "%q is not the name of a terminal", wire.Clip(term, maxTerm))
+	}
+	return nil
+}
+
+func (d *Decision) environ(params *rpc.ExecuteParams, spec *session.Spec) error {
+	env, err := d.section.environ(spec.Program.Env, params.Env, d.Account)
+	if err != nil {
+		return err
+	}
+	spec.Program.Env = env
+	return nil
+}
+
+// directory decides on cwd as it is written; Check decides on the directory itself. Without this,
+// the error of a directory that cannot be opened would show what exists elsewhere.
+func (d *Decision) directory(params *rpc.ExecuteParams, spec *session.Spec) error {
+	home := ""
+	if d.Account != nil {
+		home = d.Account.Home
+	}
+	for _, root := range d.section.directories {
+		if home != "" || !strings.HasPrefix(root, "~") {
+			d.roots = append(d.roots, inHome(root, home))
+		}
+	}
+	if spec.Program.Dir == "" && d.section.directory != "" {
+		spec.Program.Dir = inHome(d.section.directory, home)
+		spec.Program.Env = setPWD(spec.Program.Env, spec.Program.Dir, params.Env)
+	}
+	if spec.Program.Dir == "" {
+		spec.Program.Dir = "." // so that it is opened and checked
+	}
+	absolute := path.Join("/", spec.Program.Dir)
+	if !path.IsAbs(spec.Program.Dir) {
+		absolute = path.Join("/", d.policy.options.Directory, spec.Program.Dir)
+	}
+	for _, root := range d.roots {
+		if below(absolute, root) {
+			return nil
+		}
+	}
+	return d.section.refuse("directories", "cwd", "%q is not in a directory of the list", absolute)
+}
+
+// below reports whether a path, in its shortest form, is that of a directory or is in it.
+func below(file, dir string) bool {
+	return file == dir || dir == "/" || strings.HasPrefix(file, dir+"/")
+}
+
+// setPWD returns an environment with PWD for a directory, unless the request has set or unset it.
+func setPWD(env []string, dir string, change map[string]*string) []string {
+	if _, ok := change["PWD"]; ok {
+		return env
+	}
+	out := make([]string, 0, len(env)+1)
+	for _, v := range env {
+		if !strings.HasPrefix(v, "PWD=") {
+			out = append(out, v)
+		}
+	}
+	return append(out, "PWD="+dir)
+}
