@@ -29,6 +29,8 @@ const StatusRunning = "running"
 type Completion struct {
 	// The session.
 	SessionID string `json:"session_id"`
+	// The principal that the session belongs to.
+	Principal string `json:"principal"`
 	// The position in the log at the end of this event: the number of bytes of output, plus 1 for
 	// each state event.
 	Seq int64 `json:"seq"`
@@ -116,6 +118,8 @@ type StillRunning struct {
 	Status string `json:"status" enum:"running"`
 	// The session.
 	SessionID string `json:"session_id"`
+	// The principal that the session belongs to.
+	Principal string `json:"principal"`
 	// The position in the log at which the output ends: `read` and `attach` continue after it.
 	LastSeq int64 `json:"last_seq"`
 	CapturedOutput

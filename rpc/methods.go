@@ -15,6 +15,7 @@ const (
 	MethodDetach        = "detach"
 	MethodStatus        = "status"
 	MethodList          = "list"
+	MethodAuthenticate  = "authenticate"
 	MethodDiscover      = "rpc.discover"
 	MethodCancelRequest = "$/cancelRequest"
 	MethodOn            = "rpc.on"

@@ -35,6 +35,13 @@ type Connected struct {
 	Version string `json:"version"`
 	// The version of the protocol.
 	Protocol int `json:"protocol"`
+	// The principal of the caller, to which the sessions belong that this connection starts.
+	Principal string `json:"principal"`
+	// The role of the caller.
+	Role string `json:"role" enum:"run,observe,admin"`
+	// When the credential of the caller expires (RFC 3339, UTC). It is left out if it does not
+	// expire.
+	Expires string `json:"expires,omitempty"`
 	// The methods that this server supports.
 	Capabilities []string `json:"capabilities"`
 	// The limits and defaults of the server.

@@ -8,6 +8,9 @@ type SessionParams struct {
 
 // ListParams are the params of list.
 type ListParams struct {
+	// Only sessions of this principal. The default is all that the caller may read: its own, and for
+	// the roles `observe` and `admin` also those of others.
+	Principal string `json:"principal,omitempty" rpc:"nonempty"`
 	// Only sessions in this state.
 	State string `json:"state,omitempty" enum:"starting,running,paused,ending,ended"`
 	// Only sessions that have all of these labels.
@@ -34,6 +37,8 @@ type ListResult struct {
 type SessionStatus struct {
 	// The id of the session.
 	SessionID string `json:"session_id"`
+	// The principal that the session belongs to.
+	Principal string `json:"principal"`
 	// The state of the session.
 	State string `json:"state" enum:"starting,running,paused,ending,ended"`
 	// The command as it was given. Each byte that is not UTF-8 is replaced by U+FFFD.

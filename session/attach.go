@@ -9,6 +9,10 @@ import (
 // AttachOptions configure an attachment.
 type AttachOptions struct {
 	Cursor stream.CursorOptions
+	// Passive makes an attachment that only watches: it does not keep the session alive, Take of
+	// another attachment does not detach it, and its end does not end the session. The caller sets
+	// no Block in Cursor, so that it does not make the session wait either.
+	Passive bool
 	// OnDetached, if not nil, is called when Take of another attachment has detached this one, or
 	// the start of the session has failed. It may be called before Attach returns.
 	OnDetached func()
@@ -19,14 +23,19 @@ type AttachOptions struct {
 type Attachment struct {
 	session    *Session
 	cursor     *stream.Cursor
+	passive    bool
 	onDetached func()
 	detached   bool // protected by Session.update
 }
 
 // Attach attaches a connection to the session. The caller must call Detach or Disconnect.
 func (s *Session) Attach(o AttachOptions) *Attachment {
-	a := &Attachment{session: s, onDetached: o.OnDetached, cursor: s.log.NewCursor(o.Cursor)}
+	a := &Attachment{session: s, passive: o.Passive, onDetached: o.OnDetached, cursor: s.log.NewCursor(o.Cursor)}
 	s.update(func(st *sessionStatus) {
+		if a.passive {
+			st.watching = append(st.watching, a)
+			return
+		}
 		st.attached = append(st.attached, a)
 		s.hold(st)
 	})
@@ -42,13 +51,13 @@ func (a *Attachment) Release() { a.cursor.Release() }
 // Ack acknowledges output: see [stream.Cursor.Ack].
 func (a *Attachment) Ack(seq int64) { a.cursor.Ack(seq) }
 
-// Take detaches all other attachments, and calls their OnDetached. If a itself is detached already,
+// Take detaches all other attachments that are not passive, and calls their OnDetached. If a itself is detached already,
 // it has no effect, so one attachment remains after two concurrent calls.
 func (a *Attachment) Take() {
 	s := a.session
 	var others []*Attachment
 	s.update(func(st *sessionStatus) {
-		if !a.detached {
+		if !a.detached && !a.passive {
 			others = s.detachAll(st, a)
 		}
 	})
@@ -56,7 +65,8 @@ func (a *Attachment) Take() {
 	s.reg.evictIfWaiting()
 }
 
-// detachAll detaches all attachments but one, and returns them for reportDetached.
+// detachAll detaches all attachments but one and the passive ones, and returns them for
+// reportDetached.
 func (s *Session) detachAll(st *sessionStatus, but *Attachment) (others []*Attachment) {
 	for _, o := range st.attached {
 		if o != but {
@@ -69,6 +79,15 @@ func (s *Session) detachAll(st *sessionStatus, but *Attachment) (others []*Attac
 		s.release(st)
 	}
 	return others
+}
+
+// detachWatching detaches the passive attachments, and returns them for reportDetached.
+func (st *sessionStatus) detachWatching() (all []*Attachment) {
+	all, st.watching = st.watching, nil
+	for _, a := range all {
+		a.detached = true
+	}
+	return all
 }
 
 func reportDetached(all []*Attachment) {
@@ -91,13 +110,17 @@ func (a *Attachment) Disconnect() { a.detach(true) }
 func (a *Attachment) detach(lost bool) {
 	a.cursor.Close()
 	s := a.session
-	ends := lost && !s.spec.Keep
+	ends := lost && !s.spec.Keep && !a.passive
 	hasExited := ends && s.hasExited()
 	s.update(func(st *sessionStatus) {
 		if a.detached {
 			return
 		}
 		a.detached = true
+		if a.passive {
+			st.watching = slices.DeleteFunc(st.watching, func(x *Attachment) bool { return x == a })
+			return
+		}
 		st.attached = slices.DeleteFunc(st.attached, func(x *Attachment) bool { return x == a })
 		if ends && len(st.attached) == 0 {
 			s.requestEnd(st, Disconnected, s.spec.Grace, hasExited)

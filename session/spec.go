@@ -15,6 +15,8 @@ type Spec struct {
 	Owner string // the principal to which the session belongs
 	// Role is that of the caller who started the session: its processes have at most this role.
 	Role access.Role
+	// Credential names the credential of that caller: see [access.Identity].
+	Credential string
 	// Params returns a string that differs for different params of the execute request, to
 	// recognize one that is repeated. It may be called from any goroutine. nil is "".
 	Params func() string

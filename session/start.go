@@ -221,7 +221,7 @@ func (s *Session) fail(why error, returned bool) {
 		st.start.stopTimers()
 		st.start.failure = why
 		st.move(Ended)
-		attached = s.detachAll(st, nil)
+		attached = append(s.detachAll(st, nil), st.detachWatching()...)
 	})
 	if release {
 		// This is before close(ready), so that a client that has the error finds the slot free.

@@ -88,8 +88,9 @@ type sessionStatus struct {
 	end        ending
 	proc       tree // nil until the command runs
 	forked     time.Time
-	leaderExit *LeaderExit // set if the command has exited and descendants kept the session running
-	attached   []*Attachment
+	leaderExit *LeaderExit      // set if the command has exited and descendants kept the session running
+	attached   []*Attachment    // those that are not passive
+	watching   []*Attachment    // the passive ones
 	holds      int              // attachments and calls of Hold that were not released
 	linger     *stream.Deadline // runs while the session is live and has no holds
 	record     *Record

@@ -9,30 +9,50 @@ import (
 // attach sends the events of a session's log after a position to the connection, and then those
 // that follow. The reply to a request that is not in a batch is ahead of the events.
 func attach(r *request, p *rpc.AttachParams) answer {
-	s, err := r.conn.find(p.SessionID)
+	s, err := r.conn.find(p.SessionID, mayRead)
 	if err != nil {
 		return result(nil, err)
 	}
-	if bad := r.conn.mayAttach(s.ID()); bad != nil {
+	c := r.conn
+	watches := passive(c.identity(), s)
+	if bad := mayWatch(watches, p); bad != nil {
+		return result(nil, bad)
+	}
+	if bad := c.mayAttach(c.name(s)); bad != nil {
 		return result(nil, bad)
 	}
 	if v := s.View(); v.Record != nil && p.AfterSeq >= v.Record.Seq {
 		if p.Take {
 			takeEnded(s)
 		}
-		if sub := r.conn.subscription(s.ID()); sub != nil {
-			r.conn.detach(sub) // no event will follow
+		if sub := c.subscription(s); sub != nil {
+			c.detach(sub) // no event will follow
 		}
-		return result(attached(s), nil)
+		return result(c.attached(s), nil)
 	}
 	o := attachedAs(p.SlowClient, p.Window)
 	o.stream, o.after, o.move = true, p.AfterSeq, true
-	sub, _ := r.conn.subscribe(s, o)
+	if watches {
+		o.passive, o.drop = true, true
+	}
+	sub, _ := c.subscribe(s, o)
 	if p.Take {
 		sub.att.Take()
 	}
 	r.afterReply(true, sub.activate)
-	return result(attached(s), nil)
+	return result(c.attached(s), nil)
+}
+
+// mayWatch returns the error of an attach that does more than its caller may, who only watches the
+// session.
+func mayWatch(watches bool, p *rpc.AttachParams) *rpc.Error {
+	switch {
+	case watches && p.Take:
+		return rpc.Forbidden(ruleWatch, "take")
+	case watches && p.SlowClient == rpc.SlowClientBlock:
+		return rpc.Forbidden(ruleWatch, "slow_client")
+	}
+	return nil
 }
 
 // takeEnded detaches all connections from a session that has ended, without an attachment for this
@@ -43,9 +63,9 @@ func takeEnded(s *session.Session) {
 	a.Detach()
 }
 
-func attached(s *session.Session) rpc.AttachResult {
+func (c *conn) attached(s *session.Session) rpc.AttachResult {
 	v := s.View()
-	return rpc.AttachResult{SessionID: s.ID(), State: v.State.String(), OldestSeq: v.Oldest, LastSeq: v.Last}
+	return rpc.AttachResult{SessionID: c.name(s), State: v.State.String(), OldestSeq: v.Oldest, LastSeq: v.Last}
 }
 
 // ack opens the window of an attached session, which need not be retained any more. For a session
@@ -75,14 +95,14 @@ func detach(r *request, p *rpc.SessionParams) answer {
 
 // attachedTo returns the connection's subscription of a session, or nil if the connection is not
 // attached. It fails if the session does not exist.
-func (c *conn) attachedTo(id string) (*subscription, error) {
-	canonical, bad := sessionID(id)
+func (c *conn) attachedTo(name string) (sub *subscription, err error) {
+	principal, id, bad := c.parseName(name)
 	if bad != nil {
 		return nil, bad
 	}
-	if sub := c.subscription(canonical); sub != nil {
-		return sub, nil
+	c.update(func(st *connStatus) { sub = st.subscriptions[c.nameOf(principal, id)] })
+	if sub == nil {
+		_, err = c.find(name, mayRead)
 	}
-	_, err := c.find(id)
-	return nil, err
+	return sub, err
 }

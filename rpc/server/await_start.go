@@ -49,7 +49,7 @@ func (r *request) afterStart(s *session.Session, f func() (any, error)) answer {
 	will := s.AfterStart(func() {
 		once.Do(func() {
 			if s.View().Failure != nil {
-				done <- result(nil, rpc.SessionNotFound(s.ID()))
+				done <- result(nil, rpc.SessionNotFound(r.conn.name(s)))
 				return
 			}
 			done <- r.guard(func() answer { return result(f()) })

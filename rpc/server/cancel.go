@@ -9,7 +9,7 @@ import (
 )
 
 func cancel(r *request, p *rpc.CancelParams) answer {
-	s, err := r.conn.find(p.SessionID)
+	s, err := r.conn.find(p.SessionID, mayEnd)
 	if err != nil {
 		return result(nil, err)
 	}
@@ -17,13 +17,13 @@ func cancel(r *request, p *rpc.CancelParams) answer {
 	if bad != nil {
 		return result(nil, bad)
 	}
-	return cancelAndReply(s, p.Grace, by, func(c rpc.CancelResult) any { return c })
+	return cancelAndReply(r, s, p.Grace, by, func(c rpc.CancelResult) any { return c })
 }
 
 // cancelAndReply cancels a session and replies when it has ended. by is the first signal; 0 is the
 // session's stop signal. convert makes the result of the method.
 func cancelAndReply(
-	s *session.Session, grace rpc.Seconds, by syscall.Signal, convert func(rpc.CancelResult) any,
+	r *request, s *session.Session, grace rpc.Seconds, by syscall.Signal, convert func(rpc.CancelResult) any,
 ) answer {
 	cancelSession(s, grace, by)
 	return later(func(ctx context.Context) (any, error) {
@@ -32,9 +32,9 @@ func cancelAndReply(
 		}
 		v := s.View()
 		if v.Record == nil {
-			return notStarted(s, &v, convert)
+			return notStarted(r, s, &v, convert)
 		}
-		c := completion(s.ID(), v.Record)
+		c := completion(r.conn.named(s), v.Record)
 		return convert(rpc.CancelResult{
 			Status:            c.Status,
 			SessionID:         c.SessionID,
@@ -56,13 +56,13 @@ func cancelSession(s *session.Session, grace rpc.Seconds, by syscall.Signal) {
 
 // notStarted returns the result of canceling a session that has not run: it is canceled unless its
 // start has failed.
-func notStarted(s *session.Session, v *session.View, convert func(rpc.CancelResult) any) (any, error) {
+func notStarted(r *request, s *session.Session, v *session.View, convert func(rpc.CancelResult) any) (any, error) {
 	if v.Failure != session.ErrCanceled && v.State != session.Starting {
-		return nil, rpc.SessionNotFound(s.ID())
+		return nil, rpc.SessionNotFound(r.conn.name(s))
 	}
 	return convert(rpc.CancelResult{
 		Status:            rpc.StatusCanceled,
-		SessionID:         s.ID(),
+		SessionID:         r.conn.name(s),
 		Survivors:         []int{},
 		SurvivorsVerified: true,
 	}), nil

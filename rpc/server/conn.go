@@ -17,7 +17,6 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/access"
 	"github.com/runnel-rpc/runnel/rpc/wire"
-	"github.com/runnel-rpc/runnel/session"
 )
 
 // silentPings is for how many ping intervals a peer may neither send nor read anything.
@@ -30,6 +29,7 @@ type conn struct {
 	server    *Server
 	id        string
 	principal string
+	remote    string // the address of the peer, as in http.Request.RemoteAddr
 	dialect   *dialect
 	outbox    *outbox
 
@@ -47,12 +47,13 @@ type conn struct {
 
 // newConn returns a connection whose handshake is done. before is what was read from the socket
 // after the handshake.
-func newConn(s *Server, id access.Identity, d *dialect, sock *socket, before []byte) *conn {
+func newConn(s *Server, id access.Identity, remote string, d *dialect, sock *socket, before []byte) *conn {
 	c := &conn{
-		state:     newState(id),
+		state:     newState(),
 		server:    s,
 		id:        uuid.NewString(),
 		principal: id.Principal,
+		remote:    remote,
 		dialect:   d,
 		replying:  make(chan struct{}, 1),
 	}
@@ -63,6 +64,7 @@ func newConn(s *Server, id access.Identity, d *dialect, sock *socket, before []b
 		control: c.outbox,
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.setIdentity(id)
 	return c
 }
 
@@ -85,6 +87,7 @@ func (c *conn) serve() {
 	}()
 	err := c.readMessages()
 	c.messages.in.peer.Stop()
+	c.stopExpiry()
 	c.cancel()
 	c.closeForError(err)
 	c.unsubscribeAll()
@@ -107,6 +110,9 @@ func (c *conn) readMessages() (err error) {
 		text, err := c.messages.next()
 		if err != nil {
 			return err
+		}
+		if c.closing() {
+			break
 		}
 		c.handleMessage(text)
 	}
@@ -219,6 +225,12 @@ func (c *conn) reply(r *request, message []byte) {
 	c.update(func(st *connStatus) { st.reply(r, message) })
 }
 
+// closing reports whether the close frame was queued, so that no further request is carried out.
+func (c *conn) closing() (is bool) {
+	c.update(func(st *connStatus) { is = st.phase >= phaseClosing })
+	return is
+}
+
 // identity returns who the caller is, by the newest credential of the connection.
 func (c *conn) identity() (id access.Identity) {
 	c.update(func(st *connStatus) { id = st.identity })
@@ -237,45 +249,6 @@ func (c *conn) cancelRequest(id []byte) {
 	if cancel != nil {
 		cancel(errCanceled)
 	}
-}
-
-// find returns the principal's session with that id. If id is "", it returns the only session of
-// the connection that has not ended; if there are none or several, it returns an error.
-func (c *conn) find(id string) (*session.Session, error) {
-	if id != "" {
-		canonical, bad := sessionID(id)
-		if bad != nil {
-			return nil, bad
-		}
-		s, err := c.server.sessions.Find(c.principal, canonical)
-		if err != nil {
-			e, _ := rpcError(err, id)
-			return nil, e
-		}
-		c.server.reached(checkpointFound)
-		return s, nil
-	}
-	var attached []*session.Session
-	c.update(func(st *connStatus) {
-		for _, sub := range st.subscriptions {
-			attached = append(attached, sub.session)
-		}
-	})
-	var one *session.Session
-	for _, s := range attached {
-		if s.View().State == session.Ended {
-			continue
-		}
-		if one != nil {
-			return nil, rpc.InvalidParams("session_id", "session_id is required: this connection has several running sessions")
-		}
-		one = s
-	}
-	if one == nil {
-		return nil, rpc.SessionNotFound("")
-	}
-	c.server.reached(checkpointFound)
-	return one, nil
 }
 
 // idle is the longest time in which a peer may neither send nor read anything.

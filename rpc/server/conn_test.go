@@ -18,7 +18,7 @@ func TestPanicOutsideOfHandlers(t *testing.T) {
 	d := current
 	d.parse = func([]byte, int, []wire.Call) ([]wire.Call, bool, *wire.Error) { panic("a bug") }
 	s := New(session.NewRegistry(session.Options{}), Options{PingInterval: time.Minute, WriteTimeout: time.Minute, MaxMessageBytes: 100})
-	c := newConn(s, access.Identity{}, &d, newSocket(reads, time.Minute), clientFrame(frameText, []byte("{}"), [4]byte{}))
+	c := newConn(s, access.Identity{}, "", &d, newSocket(reads, time.Minute), clientFrame(frameText, []byte("{}"), [4]byte{}))
 	ended := make(chan bool)
 	go func() { c.serve(); close(ended) }()
 	got, err := io.ReadAll(writes)

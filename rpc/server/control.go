@@ -25,7 +25,11 @@ func control(r *request, p *rpc.ControlParams) answer {
 	if do == nil && p.Type != rpc.ControlCancel {
 		return result(nil, rpc.UnknownControl(p.Type))
 	}
-	s, err := r.conn.find(p.SessionID)
+	what := mayChange
+	if p.Type == rpc.ControlCancel || p.Type == rpc.ControlSignal {
+		what = mayEnd
+	}
+	s, err := r.conn.find(p.SessionID, what)
 	if err != nil {
 		return result(nil, err)
 	}
@@ -38,7 +42,7 @@ func control(r *request, p *rpc.ControlParams) answer {
 	}
 	return r.afterStart(s, func() (any, error) {
 		res, err := do(s, p)
-		res.SessionID = s.ID()
+		res.SessionID = r.conn.name(s)
 		return res, err
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -81,7 +82,7 @@ func TestConversations(t *testing.T) {
 }
 
 func converse(t *testing.T, archive *txtar.Archive) {
-	c := &conversation{t: t, path: "/ws", places: newPlaceholders(archive), peers: map[int]*wsClient{}}
+	c := &conversation{t: t, path: "/ws", places: newPlaceholders(archive), peers: map[int]*wsClient{}, callers: map[int]string{}}
 	c.service = serve(t, func(set *settings) {
 		for _, f := range archive.Files {
 			if f.Name == "config" {
@@ -112,6 +113,7 @@ type conversation struct {
 	path    string
 	places  *placeholders
 	peers   map[int]*wsClient
+	callers map[int]string // those of config
 	section *txtar.File
 }
 
@@ -175,7 +177,11 @@ func (c *conversation) wsClient(n int, greeted bool) *wsClient {
 	}
 	p := &wsClient{received: make(chan string)}
 	var err error
-	if p.peer, err = c.service.tryDial(c.t, dialing{path: c.path}); err != nil {
+	d := dialing{path: c.path}
+	if caller := c.callers[n]; caller != "" {
+		d.header = http.Header{"X-Caller": {caller}}
+	}
+	if p.peer, err = c.service.tryDial(c.t, d); err != nil {
 		c.fatalf("%v", err)
 	}
 	c.peers[n] = p
@@ -297,6 +303,16 @@ func (c *conversation) configure(set *settings, list []string) {
 		name, value, _ := strings.Cut(line, "=")
 		if name == "path" {
 			c.path = value
+			continue
+		}
+		if name == "caller" {
+			set.Server.Auth, set.Server.SameGroup = &callers{}, sameTeam
+			number, caller, _ := strings.Cut(value, ":")
+			n, err := strconv.Atoi(number)
+			if err != nil {
+				c.t.Fatalf("config: %s", line)
+			}
+			c.callers[n] = caller
 			continue
 		}
 		limit, value, ofLimit := strings.Cut(value, ":")

@@ -33,15 +33,15 @@ var current = dialect{
 }
 
 // controlCancel replies when the session has ended.
-func controlCancel(_ *request, s *session.Session, grace rpc.Seconds, by syscall.Signal) answer {
-	return cancelAndReply(s, grace, by, func(c rpc.CancelResult) any {
+func controlCancel(r *request, s *session.Session, grace rpc.Seconds, by syscall.Signal) answer {
+	return cancelAndReply(r, s, grace, by, func(c rpc.CancelResult) any {
 		return rpc.ControlResult{Status: c.Status, SessionID: c.SessionID}
 	})
 }
 
 // completion converts a completion record for the clients of the dialect.
-func (d *dialect) completion(id string, r *session.Record) rpc.Completion {
-	c := completion(id, r)
+func (d *dialect) completion(of named, r *session.Record) rpc.Completion {
+	c := completion(of, r)
 	if c.Signal != nil {
 		c.ExitCode = d.signalCode(r.Exit.Signal)
 	}

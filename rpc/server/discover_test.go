@@ -10,6 +10,7 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/runnel-rpc/runnel/rpc/access"
 	"github.com/runnel-rpc/runnel/rpc/openrpc"
 )
 
@@ -102,7 +103,7 @@ func TestDocumentedExamples(t *testing.T) {
 		for _, e := range m.Examples {
 			ran++
 			t.Run(m.Name+", "+e.Name, func(t *testing.T) {
-				p := serve(t).dial(t)
+				p := serve(t, func(set *settings) { set.Server.Auth = &callers{everyToken: access.User} }).dial(t)
 				if m.Name != "execute" {
 					d.make(p, e)
 				}

@@ -16,24 +16,24 @@ import (
 // escaped directly into the frame; everything else is rare and is encoded by encoding/json.
 type encoder struct {
 	dialect  *dialect
-	id       string // of the session
+	of       named
 	head     []byte // the beginning of a process.output, up to its seq
 	encoding string
 	lines    bool // output consists of lines: one without a newline is partial
 }
 
-func newEncoder(spec *session.Spec, d *dialect) encoder {
-	e := newEventEncoder(spec, d)
+func newEncoder(of named, spec *session.Spec, d *dialect) encoder {
+	e := newEventEncoder(of, spec, d)
 	e.head = append([]byte(`{"jsonrpc":"2.0",`), e.head[1:]...)
 	return e
 }
 
 // newEventEncoder returns an encoder for appendEvent.
-func newEventEncoder(spec *session.Spec, d *dialect) encoder {
-	head := wire.AppendQuote([]byte(`{"method":"process.output","params":{"session_id":`), spec.ID)
+func newEventEncoder(of named, spec *session.Spec, d *dialect) encoder {
+	head := wire.AppendQuote([]byte(`{"method":"process.output","params":{"session_id":`), of.name)
 	return encoder{
 		dialect:  d,
-		id:       spec.ID,
+		of:       of,
 		head:     append(head, `,"seq":`...),
 		encoding: spec.Encoding,
 		lines:    !spec.Output.Raw,
@@ -100,12 +100,12 @@ func (e *encoder) appendEvent(buf []byte, it *stream.Item) []byte {
 // event returns the notification of a gap or of a state event.
 func (e *encoder) event(it *stream.Item) (method string, params any) {
 	if it.Gap {
-		return rpc.NotifyGap, rpc.Gap{SessionID: e.id, Seq: it.To, FromSeq: it.From, LostBytes: it.Lost, Reason: reason(it)}
+		return rpc.NotifyGap, rpc.Gap{SessionID: e.of.name, Seq: it.To, FromSeq: it.From, LostBytes: it.Lost, Reason: reason(it)}
 	}
 	switch ev := it.Event.(type) {
 	case session.Change:
 		return "process." + ev.Status, rpc.StateEvent{
-			SessionID: e.id,
+			SessionID: e.of.name,
 			Seq:       it.To,
 			Status:    ev.Status,
 			PID:       ev.PID,
@@ -113,9 +113,9 @@ func (e *encoder) event(it *stream.Item) (method string, params any) {
 		}
 	case *session.LeaderExit:
 		how := exitStatus(ev.Code, ev.Signal, ev.Known)
-		return rpc.NotifyExited, rpc.Exited{SessionID: e.id, Seq: it.To, ExitCode: how.ExitCode, Signal: how.Signal}
+		return rpc.NotifyExited, rpc.Exited{SessionID: e.of.name, Seq: it.To, ExitCode: how.ExitCode, Signal: how.Signal}
 	case *session.Record:
-		return rpc.NotifyCompleted, e.dialect.completion(e.id, ev)
+		return rpc.NotifyCompleted, e.dialect.completion(e.of, ev)
 	}
 	panic("server: event without a notification")
 }

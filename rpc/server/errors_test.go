@@ -27,11 +27,11 @@ func TestNotPermittedProcessesAreListed(t *testing.T) {
 // TestUnverifiedSurvivors: survivors_verified is false if the tree could not be inspected.
 func TestUnverifiedSurvivors(t *testing.T) {
 	r := &session.Record{Exit: process.Exit{Code: -1, Signal: syscall.SIGKILL, Known: true}, Survivors: []int{7}}
-	if c := completion("id", r); !c.SurvivorsVerified {
+	if c := completion(named{"id", "user"}, r); !c.SurvivorsVerified {
 		t.Errorf("%+v", c)
 	}
 	r.Unverified = true
-	if c := completion("id", r); c.SurvivorsVerified || len(c.Survivors) != 1 {
+	if c := completion(named{"id", "user"}, r); c.SurvivorsVerified || len(c.Survivors) != 1 {
 		t.Errorf("%+v", c)
 	}
 }

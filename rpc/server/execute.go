@@ -10,13 +10,17 @@ import (
 // execute starts a session and attaches the connection to it. Unless a file system blocks this or
 // an earlier start of the connection, the start has ended before the next request begins.
 func execute(r *request, p *rpc.ExecuteParams) answer {
-	spec, bad := r.conn.server.o.Defaults.spec(r.conn.principal, p)
+	caller := r.conn.identity()
+	if bad := mayStart(caller); bad != nil {
+		return result(nil, bad)
+	}
+	spec, bad := r.conn.server.o.Defaults.spec(caller.Principal, p)
 	if bad != nil {
 		return result(nil, bad)
 	}
-	spec.Role = r.conn.identity().Role
+	spec.Role, spec.Credential = caller.Role, caller.Credential
 	if restrict := r.conn.server.o.Restrict; restrict != nil {
-		if err := restrict(r.conn.identity(), p, &spec); err != nil {
+		if err := restrict(caller, p, &spec); err != nil {
 			return result(nil, err)
 		}
 	}

@@ -57,7 +57,7 @@ func legacyCancel(r *request, s *session.Session, grace rpc.Seconds, by syscall.
 		return controlCancel(r, s, grace, by) // reply with the status of the record
 	}
 	r.after = func() { cancelSession(s, grace, by) }
-	return result(rpc.ControlResult{Status: rpc.StatusCanceled, SessionID: s.ID()}, nil)
+	return result(rpc.ControlResult{Status: rpc.StatusCanceled, SessionID: r.conn.name(s)}, nil)
 }
 
 // firstLine splits an item of output after its first line. rest has no data if there is no other

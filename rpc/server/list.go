@@ -7,10 +7,11 @@ import (
 	"sync"
 
 	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/access"
 	"github.com/runnel-rpc/runnel/session"
 )
 
-// list replies with a page of the principal's sessions. next is the Created of the last session of
+// list replies with a page of the sessions that are visible to the caller. next is the Created of the last session of
 // a page, so a page does not depend on the sessions of another one, and the server keeps no state.
 func list(r *request, p *rpc.ListParams) answer {
 	before, err := listBefore(p.After)
@@ -37,10 +38,10 @@ func listBefore(next string) (before int64, err *rpc.Error) {
 func (c *conn) page(p *rpc.ListParams, before int64) []byte {
 	pg := listPages.Get().(*listPage)
 	defer pg.recycle()
-	pg.params = p
+	pg.conn, pg.params = c, p
 	pg.text = append(pg.text, `{"sessions":[`...)
 	for !pg.full {
-		batch := c.server.sessions.ListBefore(c.principal, before, session.ListBatch)
+		batch := c.listBefore(p.Principal, before)
 		if len(batch) == 0 {
 			break
 		}
@@ -55,6 +56,22 @@ func (c *conn) page(p *rpc.ListParams, before int64) []byte {
 	return bytes.Clone(pg.text)
 }
 
+// listBefore returns the next sessions that are visible to the caller, of one principal if it is not
+// "".
+func (c *conn) listBefore(principal string, before int64) []*session.Session {
+	caller, sessions := c.identity(), c.server.sessions
+	switch {
+	case principal != "" && !c.server.visible(caller, principal):
+		return nil
+	case principal == "" && caller.Role == access.Run:
+		principal = caller.Principal
+	case principal == "":
+		visible := func(owner string) bool { return c.server.visible(caller, owner) }
+		return sessions.ListOwnersBefore(visible, before, session.ListBatch)
+	}
+	return sessions.ListBefore(principal, before, session.ListBatch)
+}
+
 // listPage is a page that is being made. It is used again, since a page with a buffer and an
 // encoder for each session would be half a megabyte of garbage for a hundred of them.
 type listPage struct {
@@ -62,6 +79,7 @@ type listPage struct {
 	encoder *json.Encoder // appends to text
 	status  rpc.SessionStatus
 
+	conn      *conn
 	params    *rpc.ListParams
 	count     int64
 	last      int64 // the Created of the last session
@@ -106,7 +124,7 @@ func (pg *listPage) add(s *session.Session) {
 	if pg.count > 0 {
 		pg.text = append(pg.text, ',')
 	}
-	pg.status = sessionStatus(s, &v)
+	pg.status = pg.conn.status(s, &v)
 	pg.addStatus()
 	if pg.count > 0 && len(pg.text)+pageEndBytes > rpc.MaxFrameBytes-maxReplyOverhead {
 		pg.text = pg.text[:before]

@@ -155,8 +155,15 @@ var methods = []*method{
 		errors:     []int{rpc.CodeSessionNotFound},
 		capability: true,
 	}),
-	define(rpc.MethodList, "List the caller's sessions, newest first.", list, details{
+	define(rpc.MethodList, "List sessions, newest first.", list, details{
 		results:    types(rpc.ListResult{}),
+		capability: true,
+	}),
+	define(rpc.MethodAuthenticate, "Renew the credential of this connection.", renew, details{
+		description: "The token must be of the same principal. A connection whose credential has expired " +
+			"continues for 60 seconds, and is then closed with the code 4401.",
+		results:    types(rpc.AuthenticateResult{}),
+		errors:     []int{rpc.CodeForbidden},
 		capability: true,
 	}),
 	define(rpc.MethodDiscover, "Describe the protocol: this document.", discover, details{

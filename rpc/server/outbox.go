@@ -85,6 +85,15 @@ func (o *outbox) abortUnlessClosing() {
 	}
 }
 
+// closeWithin sends a close frame and ends the outbox, at the latest after d.
+func (o *outbox) closeWithin(d time.Duration, f []byte) {
+	o.update(func(st *connStatus) {
+		if st.queue(f) {
+			st.abort = time.AfterFunc(d, func() { o.abort() })
+		}
+	})
+}
+
 // pong takes the payload of a peer's answer to a ping.
 func (o *outbox) pong(payload []byte) {
 	if o.unread.answered(payload) {
@@ -117,6 +126,11 @@ func (o *outbox) run() {
 // stopTimers is called when the connection is closed, after which sendPing starts no timer.
 func (o *outbox) stopTimers() {
 	o.pings.Stop()
+	o.update(func(st *connStatus) {
+		if st.abort != nil {
+			st.abort.Stop()
+		}
+	})
 	if o.resume != nil {
 		o.resume.Stop()
 	}

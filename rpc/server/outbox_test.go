@@ -4,14 +4,12 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/runnel-rpc/runnel/rpc/access"
 )
 
 // TestCloseFrameOfAShutdownIsLast: the close frame is sent after a reply that came into the control
 // queue when the shutdown had begun, and nothing is sent after it.
 func TestCloseFrameOfAShutdownIsLast(t *testing.T) {
-	o := newOutbox(newState(access.Identity{}), newSocket(nil, time.Minute), time.Minute, nil)
+	o := newOutbox(newState(), newSocket(nil, time.Minute), time.Minute, nil)
 	if b, last := o.fill(nil); len(b) > 0 || last {
 		t.Fatalf("an empty queue gave %q, last %v", b, last)
 	}
@@ -37,7 +35,7 @@ func TestCloseFrameOfAShutdownIsLast(t *testing.T) {
 // pongTimeout, also if an earlier wait has begun within that time and ended by an answer.
 func TestWaitingOutputIsResumed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := newOutbox(newState(access.Identity{}), newSocket(nil, time.Minute), time.Minute, nil)
+		o := newOutbox(newState(), newSocket(nil, time.Minute), time.Minute, nil)
 		o.sock.limit.slow = true
 		send := func(n int) (payload []byte) { return o.unread.write(make([]byte, n), true)[n+2:] }
 		first := send(100)

@@ -31,6 +31,7 @@ func TestWrongParams(t *testing.T) {
 		"ack":             {"session_id": uuid.NewString(), "seq": 1},
 		"detach":          {"session_id": uuid.NewString()},
 		"list":            {},
+		"authenticate":    {"token": "x"},
 		"rpc.discover":    {},
 		"$/cancelRequest": {"id": 1},
 	}
@@ -58,7 +59,7 @@ func TestWrongParams(t *testing.T) {
 					if root, _, _ := strings.Cut(field, "."); !strings.HasPrefix(root, name) && !(name == "type" && root == "signal") {
 						t.Errorf("%s %s=%s: field %q", m.Name, name, value, field)
 					}
-				case -32002, -32006, -32008:
+				case -32001, -32002, -32006, -32008:
 				default:
 					t.Errorf("%s %s=%s: %s", m.Name, name, value, a.text)
 				}

@@ -11,15 +11,15 @@ import (
 
 // read replies with the events after a position in a session's log, as soon as there is one.
 func read(r *request, p *rpc.ReadParams) answer {
-	s, err := r.conn.find(p.SessionID)
+	s, err := r.conn.find(p.SessionID, mayRead)
 	if err != nil {
 		return result(nil, err)
 	}
-	sub := r.conn.subscription(s.ID())
+	sub := r.conn.subscription(s)
 	if sub != nil {
 		sub.readFrom(p.AfterSeq)
 	}
-	rd := newReading(s, p, r.conn.dialect)
+	rd := newReading(r.conn, s, p)
 	r.cleanup = rd.close
 	return later(func(ctx context.Context) (any, error) {
 		ctx, cancel := within(ctx, p.Timeout)
@@ -35,6 +35,7 @@ func read(r *request, p *rpc.ReadParams) answer {
 // reading is one read: a cursor of its own on the log, and its bounds.
 type reading struct {
 	s       *session.Session
+	of      named
 	dialect *dialect
 	cursor  *stream.Cursor
 	ready   chan struct{}
@@ -44,12 +45,12 @@ type reading struct {
 	max     int64 // most bytes of output
 }
 
-func newReading(s *session.Session, p *rpc.ReadParams, d *dialect) *reading {
-	rd := &reading{s: s, dialect: d, ready: make(chan struct{}, 1), after: p.AfterSeq, max: rpc.MaxFrameBytes}
+func newReading(c *conn, s *session.Session, p *rpc.ReadParams) *reading {
+	rd := &reading{s: s, of: c.named(s), dialect: c.dialect, ready: make(chan struct{}, 1), after: p.AfterSeq, max: rpc.MaxFrameBytes}
 	if p.MaxBytes != nil {
 		rd.max = min(*p.MaxBytes, rd.max)
 	}
-	rd.release = s.Hold()
+	rd.release = c.hold(s)
 	rd.cursor = s.Cursor(stream.CursorOptions{After: p.AfterSeq, Ready: func() {
 		select {
 		case rd.ready <- struct{}{}:
@@ -115,7 +116,7 @@ const (
 // encode returns the result: the events up to the end of the read, or as many as fit into the
 // reply.
 func (rd *reading) encode() []byte {
-	e := newEventEncoder(rd.s.Spec(), rd.dialect)
+	e := newEventEncoder(rd.of, rd.s.Spec(), rd.dialect)
 	guess := max(0, min(rd.last-rd.cursor.Seq(), rd.max, rpc.MaxFrameBytes-maxReplyOverhead))
 	b := append(make([]byte, 0, guess*65/64+eventBytes), `{"events":[`...)
 	empty := len(b)

@@ -20,9 +20,10 @@ var reasons = [...]string{
 }
 
 // completion converts a completion record.
-func completion(id string, r *session.Record) rpc.Completion {
+func completion(of named, r *session.Record) rpc.Completion {
 	c := rpc.Completion{
-		SessionID:         id,
+		SessionID:         of.name,
+		Principal:         of.principal,
 		Seq:               r.Seq,
 		Reason:            reasons[r.Cause],
 		Escalated:         r.Escalated,
@@ -104,12 +105,13 @@ func heldLimits(all []process.EnforcedLimit) (list []rpc.HeldLimit) {
 	return list
 }
 
-// sessionStatus returns the status of a session for its view v.
-func sessionStatus(s *session.Session, v *session.View) rpc.SessionStatus {
-	spec := s.Spec()
+// status returns the status of a session for its view v.
+func (c *conn) status(s *session.Session, v *session.View) rpc.SessionStatus {
+	spec, of := s.Spec(), c.named(s)
 	command := spec.Command.(rpc.Command)
 	st := rpc.SessionStatus{
-		SessionID:   s.ID(),
+		SessionID:   of.name,
+		Principal:   of.principal,
 		State:       v.State.String(),
 		Command:     command.Text(),
 		PID:         v.PID,
@@ -129,8 +131,8 @@ func sessionStatus(s *session.Session, v *session.View) rpc.SessionStatus {
 		st.Exited = &how
 	}
 	if v.Record != nil {
-		c := completion(s.ID(), v.Record)
-		st.Completion = &c
+		record := completion(of, v.Record)
+		st.Completion = &record
 	}
 	return st
 }

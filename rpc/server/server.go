@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/access"
 	"github.com/runnel-rpc/runnel/session"
 )
 
@@ -111,13 +112,16 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 }
 
 // connected returns the params of the first notification on a connection.
-func (s *Server) connected(id string) rpc.Connected {
+func (s *Server) connected(id string, caller access.Identity) rpc.Connected {
 	return rpc.Connected{
 		ConnectionID: id,
 		SessionID:    id,
 		Server:       "runnel",
 		Version:      s.o.Version,
 		Protocol:     rpc.Version,
+		Principal:    caller.Principal,
+		Role:         caller.Role.String(),
+		Expires:      expires(caller),
 		Capabilities: slices.Concat(capabilities, s.o.Capabilities),
 		Limits:       s.bounds(),
 	}

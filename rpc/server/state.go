@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/runnel-rpc/runnel/rpc/access"
 )
@@ -35,11 +36,10 @@ type state struct {
 	room   sync.Cond     // the control queue is shorter, or the phase has advanced; for waitRoom
 }
 
-func newState(id access.Identity) *state {
+func newState() *state {
 	s := &state{wake: make(chan struct{}, 1)}
 	s.room.L = &s.mu
 	s.status.phase = phaseOpen
-	s.status.identity = id
 	return s
 }
 
@@ -49,6 +49,8 @@ type connStatus struct {
 	closeFrame []byte // of a shutdown
 
 	identity access.Identity // of the newest credential; the principal does not change
+	expiry   *time.Timer     // calls conn.checkExpiry; nil if the credential does not expire
+	abort    *time.Timer     // of outbox.closeWithin, or nil
 
 	inFlight   map[string]*request // by idKey
 	requests   int                 // in flight, also those without a key
@@ -60,7 +62,7 @@ type connStatus struct {
 	pong         []byte   // to the newest ping, the only one that needs an answer (RFC 6455 §5.5.3)
 	batchBytes   int      // in replies of incomplete batches
 
-	subscriptions map[string]*subscription // by session id
+	subscriptions map[string]*subscription // by conn.name
 	ready         readyQueue               // subscriptions with output, scheduled round-robin
 
 	wakeOutbox bool // update puts a token into state.wake

@@ -3,20 +3,18 @@ package server
 import (
 	"strings"
 	"testing"
-
-	"github.com/runnel-rpc/runnel/rpc/access"
 )
 
 // TestPhasesOnlyAdvance: a shutdown of a connection that is closing or closed has no effect, and
 // closing ends the wait for room.
 func TestPhasesOnlyAdvance(t *testing.T) {
-	s := newState(access.Identity{})
+	s := newState()
 	s.update(func(st *connStatus) { st.advance(phaseClosing) })
 	s.update(func(st *connStatus) { st.shutdown(closeFrame(1001, "")) })
 	if s.status.phase != phaseClosing {
 		t.Errorf("a shutdown moved the phase from closing to %d", s.status.phase)
 	}
-	full := newState(access.Identity{})
+	full := newState()
 	full.update(func(st *connStatus) { st.queue(frame(frameText, make([]byte, maxReplyBytes))) })
 	done := make(chan bool)
 	go func() { done <- full.waitRoom() }()
@@ -35,7 +33,7 @@ func TestStateIsChecked(t *testing.T) {
 		"bytes without a batch":   func(st *connStatus) { st.batchBytes = 1 },
 		"no close frame":          func(st *connStatus) { st.advance(phaseFlushing) },
 	} {
-		s := newState(access.Identity{})
+		s := newState()
 		func() {
 			defer func() {
 				if p, _ := recover().(string); !strings.HasPrefix(p, "server: ") {

@@ -22,15 +22,15 @@ const (
 )
 
 func status(r *request, p *rpc.SessionParams) answer {
-	s, err := r.conn.find(p.SessionID)
+	s, err := r.conn.find(p.SessionID, mayRead)
 	if err != nil {
 		return result(nil, err)
 	}
 	v := s.View()
 	if v.Failure != nil && v.State == session.Ended {
-		return result(nil, rpc.SessionNotFound(s.ID()))
+		return result(nil, rpc.SessionNotFound(r.conn.name(s)))
 	}
-	st := sessionStatus(s, &v)
+	st := r.conn.status(s, &v)
 	return result(lazyResult(func() []byte { return withInput(statusText(st), s) }), nil)
 }
 

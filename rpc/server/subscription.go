@@ -18,6 +18,7 @@ const maxAttached = 1000
 type subscription struct {
 	conn    *conn
 	session *session.Session
+	name    string // conn.name of the session
 	att     *session.Attachment
 	enc     encoder
 	stream  bool
@@ -43,11 +44,12 @@ type orderedReply struct {
 
 // attachOptions say which events of a session a connection gets.
 type attachOptions struct {
-	stream bool  // output too
-	drop   bool  // the connection loses output rather than block the process
-	after  int64 // the place in the log after which the events begin
-	window int64 // the most bytes of output without an ack; 0 is no limit
-	move   bool  // an existing subscription begins anew
+	stream  bool  // output too
+	drop    bool  // the connection loses output rather than block the process
+	after   int64 // the place in the log after which the events begin
+	window  int64 // the most bytes of output without an ack; 0 is no limit
+	move    bool  // an existing subscription begins anew
+	passive bool  // the connection only watches
 }
 
 // attachedAs returns the options for the params slow_client and window, which is nil if it is left
@@ -64,7 +66,7 @@ func attachedAs(slowClient string, window *int64) attachOptions {
 // activate. An existing subscription is replaced if o.move is set; otherwise it is returned, and
 // created is false.
 func (c *conn) subscribe(s *session.Session, o attachOptions) (sub *subscription, created bool) {
-	old := c.subscription(s.ID())
+	old := c.subscription(s)
 	if old != nil && !o.move && old.session == s { // else the id is that of a forgotten session
 		return old, false
 	}
@@ -89,11 +91,12 @@ func newSubscription(c *conn, s *session.Session, o attachOptions) *subscription
 	sub := &subscription{
 		conn:    c,
 		session: s,
+		name:    c.name(s),
 		stream:  o.stream,
 		window:  o.window,
 		sent:    o.after,
-		enc:     newEncoder(s.Spec(), c.dialect),
 	}
+	sub.enc = newEncoder(c.named(s), s.Spec(), c.dialect)
 	sub.att = s.Attach(session.AttachOptions{
 		Cursor: stream.CursorOptions{
 			After:      o.after,
@@ -104,6 +107,7 @@ func newSubscription(c *conn, s *session.Session, o attachOptions) *subscription
 			// Log.Append calls it, under the lock of the log.
 			Ready: func() { c.update(func(st *connStatus) { st.schedule(sub) }) },
 		},
+		Passive:    o.passive,
 		OnDetached: func() { c.detachedBySession(sub) },
 	})
 	return sub
@@ -113,8 +117,7 @@ func newSubscription(c *conn, s *session.Session, o attachOptions) *subscription
 // replies it takes over. It returns false if that was too late: the connection is closing, or the
 // session has detached the attachment.
 func (st *connStatus) add(sub *subscription) (old *subscription, added bool) {
-	id := sub.session.ID()
-	if old = st.subscriptions[id]; old != nil {
+	if old = st.subscriptions[sub.name]; old != nil {
 		sub.ordered, old.ordered = old.ordered, nil
 		st.remove(old)
 	}
@@ -125,17 +128,17 @@ func (st *connStatus) add(sub *subscription) (old *subscription, added bool) {
 	if st.subscriptions == nil {
 		st.subscriptions = make(map[string]*subscription)
 	}
-	st.subscriptions[id] = sub
+	st.subscriptions[sub.name] = sub
 	sub.sentUpTo(sub.sent)
 	return old, true
 }
 
 // remove takes a subscription off the connection, and reports whether it was there.
 func (st *connStatus) remove(sub *subscription) bool {
-	if st.subscriptions[sub.session.ID()] != sub {
+	if st.subscriptions[sub.name] != sub {
 		return false
 	}
-	delete(st.subscriptions, sub.session.ID())
+	delete(st.subscriptions, sub.name)
 	sub.close()
 	return true
 }
@@ -291,16 +294,17 @@ func (sub *subscription) closeReading() {
 }
 
 // subscription returns the connection's subscription of a session, or nil.
-func (c *conn) subscription(id string) (sub *subscription) {
-	c.update(func(st *connStatus) { sub = st.subscriptions[id] })
+func (c *conn) subscription(s *session.Session) (sub *subscription) {
+	name := c.name(s)
+	c.update(func(st *connStatus) { sub = st.subscriptions[name] })
 	return sub
 }
 
 // mayAttach returns an error if the connection is attached to too many sessions to attach to
 // another. Handlers are called one after the other, so it is valid until the next.
-func (c *conn) mayAttach(id string) (err *rpc.Error) {
+func (c *conn) mayAttach(name string) (err *rpc.Error) {
 	c.update(func(st *connStatus) {
-		if st.subscriptions[id] == nil && len(st.subscriptions) >= maxAttached {
+		if st.subscriptions[name] == nil && len(st.subscriptions) >= maxAttached {
 			err = rpc.Overloaded("max_attached", maxAttached)
 		}
 	})

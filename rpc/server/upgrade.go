@@ -38,9 +38,10 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, d *dialect) {
 		s.releaseSlot()
 		return
 	}
-	c := newConn(s, id, d, newSocket(tcp, s.o.WriteTimeout), h.before)
-	c.send(notification(rpc.NotifyConnected, s.connected(c.id)))
+	c := newConn(s, id, r.RemoteAddr, d, newSocket(tcp, s.o.WriteTimeout), h.before)
+	c.send(notification(rpc.NotifyConnected, s.connected(c.id, id)))
 	s.add(c)
+	c.reauthenticate() // the credential may have been revoked since it was checked
 	go func() {
 		defer s.releaseSlot()
 		defer s.remove(c)

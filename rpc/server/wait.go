@@ -12,11 +12,11 @@ func wait(r *request, p *rpc.WaitParams) answer {
 	if bad := r.conn.server.o.Defaults.mayCapture("capture_bytes", p.CaptureBytes); bad != nil {
 		return result(nil, bad)
 	}
-	s, err := r.conn.find(p.SessionID)
+	s, err := r.conn.find(p.SessionID, mayRead)
 	if err != nil {
 		return result(nil, err)
 	}
-	r.cleanup = s.Hold()
+	r.cleanup = r.conn.hold(s)
 	return later(func(ctx context.Context) (any, error) {
 		ctx, cancel := within(ctx, p.Timeout)
 		defer cancel()
@@ -36,15 +36,16 @@ func (r *request) completed(s *session.Session, capture *int64) (any, error) {
 		return nil, v.Failure
 	}
 	rec := v.Record
-	if sub := r.conn.subscription(s.ID()); sub != nil && sub.window == 0 {
+	if sub := r.conn.subscription(s); sub != nil && sub.window == 0 {
 		r.orderedAfter = sub.waitFor(rec.Seq)
 	}
+	of := r.conn.named(s)
 	if capture == nil {
-		return r.conn.dialect.completion(s.ID(), rec), nil
+		return r.conn.dialect.completion(of, rec), nil
 	}
 	return lazyResult(func() []byte {
 		return captured(s, *capture, func(out rpc.CapturedOutput, _ int64) any {
-			return rpc.Captured{Completion: r.conn.dialect.completion(s.ID(), rec), CapturedOutput: out}
+			return rpc.Captured{Completion: r.conn.dialect.completion(of, rec), CapturedOutput: out}
 		})
 	}), nil
 }

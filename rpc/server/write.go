@@ -18,7 +18,7 @@ func write(r *request, p *rpc.WriteParams) answer {
 // submit submits data to the stdin of a session, and waits until it was accepted. recycle, if it is
 // not nil, is called when the memory of data is not needed any more.
 func submit(r *request, p *rpc.WriteParams, data []byte, recycle func()) answer {
-	s, err := r.conn.find(p.SessionID)
+	s, err := r.conn.find(p.SessionID, mayChange)
 	if err != nil {
 		return result(nil, err)
 	}

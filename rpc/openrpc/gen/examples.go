@@ -18,6 +18,9 @@ const (
 	exampleEnded   = "00000000-0000-4000-8000-000000000002"
 )
 
+// exampleToken stands for a token of the caller.
+const exampleToken = "Zm9yIHRoZSBkb2N1bWVudGF0aW9uIG9ubHkgIQ"
+
 // The beginning of an object with the session.
 const (
 	ofRunning = `{"session_id":"` + exampleRunning + `"`
@@ -25,11 +28,11 @@ const (
 )
 
 const (
-	runningStatus = ofRunning + `,"state":"running","command":["cat"],"pid":4711,"pgid":4711,"containment":"cgroup",` +
+	runningStatus = ofRunning + `,"principal":"user","state":"running","command":["cat"],"pid":4711,"pgid":4711,"containment":"cgroup",` +
 		`"started_at":"2026-01-02T15:04:05.678Z","labels":{"job":"demo"},"stdin_bytes":0,` +
 		`"output":{"stdout_bytes":0,"stderr_bytes":0,"pty_bytes":0,"truncated_lines":0,"dropped_bytes":0,"lost_bytes":0}}`
 
-	ended = ofEnded + `,"seq":8,"status":"failed","exit_code":3,"signal":null,"reason":"exited","escalated":false,"survivors":[],"survivors_verified":true,` +
+	ended = ofEnded + `,"principal":"user","seq":8,"status":"failed","exit_code":3,"signal":null,"reason":"exited","escalated":false,"survivors":[],"survivors_verified":true,` +
 		`"pid":4712,"pgid":4712,"execution_time":0.002,"usage":{"user_time":0.001,"system_time":0.001,"max_rss_bytes":1703936},` +
 		`"output":{"stdout_bytes":6,"stderr_bytes":0,"pty_bytes":0,"truncated_lines":0,"dropped_bytes":0,"lost_bytes":0}`
 	endedRecord   = ended + `}`
@@ -86,6 +89,9 @@ var examples = map[string][]example{
 	rpc.MethodStatus: {
 		{"a running session", ofRunning + `}`, runningStatus[:len(runningStatus)-1] + `,"waiting_for_input":true}`},
 	},
+	rpc.MethodAuthenticate: {
+		{"renew the credential", `{"token":"` + exampleToken + `"}`, `{"principal":"user","role":"run"}`},
+	},
 	rpc.MethodList: {
 		{"by label", `{"labels":{"job":"demo"}}`, `{"sessions":[` + runningStatus + `]}`},
 	},
@@ -97,7 +103,7 @@ var examples = map[string][]example{
 // The params of notifications.
 const (
 	connectedExample = `{"connection_id":"00000000-0000-4000-8000-000000000003","session_id":"00000000-0000-4000-8000-000000000003",` +
-		`"server":"runnel","version":"v1.0.0","protocol":1,"capabilities":["execute","control","cancel","write","wait","read","attach","status","list","rpc.discover"],` +
+		`"server":"runnel","version":"v1.0.0","protocol":1,"principal":"user","role":"run","capabilities":["execute","control","cancel","write","wait","read","attach","status","list","rpc.discover"],` +
 		`"limits":{"max_sessions":100,"max_connections":100,"max_message_bytes":1048576,"max_in_flight":1024,"max_in_flight_bytes":67108864,` +
 		`"max_batch":64,"max_attached":1000,"max_retained":1000,"replay_bytes":1048576,"replay_total":268435456,"retain":300,"stdin_queue_bytes":1048576,"max_output_bytes":65536,` +
 		`"ping_interval":20,"write_timeout":30,"stream_timeout":300,"timeout":0,"grace":2,"linger":300,"max_line_bytes":1048576,"min_nice":0}}`

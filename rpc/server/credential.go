@@ -1,0 +1,126 @@
+package server
+
+import (
+	"time"
+
+	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/access"
+)
+
+const (
+	// expiryGrace is how long a connection continues after its credential has expired.
+	expiryGrace = time.Minute
+	// expiryInterval is the longest time until the expiry is checked again: timers do not count time
+	// in which the machine was suspended.
+	expiryInterval = time.Minute
+	// revokeTimeout is how long the peer of a connection whose credential is not valid any more has
+	// to take the close frame.
+	revokeTimeout = 500 * time.Millisecond
+)
+
+// renew replaces the credential of the connection by another one of the same principal.
+func renew(r *request, p *rpc.AuthenticateParams) answer {
+	c := r.conn
+	id, err := c.server.o.Auth.AuthenticateToken(p.Token)
+	if err != nil {
+		c.server.refusals.add("wrong token for authenticate", c.remote, 0)
+		return result(nil, rpc.Forbidden("credential", "token"))
+	}
+	if id.Principal != c.principal {
+		return result(nil, rpc.Forbidden("principal", "token"))
+	}
+	c.setIdentity(id)
+	c.reauthenticate()
+	return result(rpc.AuthenticateResult{
+		Principal: id.Principal,
+		Role:      id.Role.String(),
+		Expires:   expires(id),
+	}, nil)
+}
+
+// expires returns when a credential expires, in RFC 3339, or "".
+func expires(id access.Identity) string {
+	if id.Expires.IsZero() {
+		return ""
+	}
+	return id.Expires.UTC().Format(time.RFC3339)
+}
+
+// setIdentity sets who the caller is, and sets the timer for the expiry.
+func (c *conn) setIdentity(id access.Identity) {
+	c.update(func(st *connStatus) {
+		st.identity = id
+		c.scheduleExpiry(st)
+	})
+}
+
+func (c *conn) scheduleExpiry(st *connStatus) {
+	if st.expiry != nil {
+		st.expiry.Stop()
+		st.expiry = nil
+	}
+	if st.identity.Expires.IsZero() || st.phase >= phaseClosing {
+		return
+	}
+	st.expiry = time.AfterFunc(min(time.Until(st.identity.Expires.Add(expiryGrace)), expiryInterval), c.checkExpiry)
+}
+
+// checkExpiry closes the connection if the grace of its credential is over.
+func (c *conn) checkExpiry() {
+	expired := false
+	c.update(func(st *connStatus) {
+		at := st.identity.Expires
+		if expired = !at.IsZero() && !time.Now().Before(at.Add(expiryGrace)); !expired {
+			c.scheduleExpiry(st)
+		}
+	})
+	if expired {
+		c.closeUnauthorized("the credential has expired")
+	}
+}
+
+// stopExpiry is called when the connection has ended. No timer is started afterwards.
+func (c *conn) stopExpiry() {
+	c.update(func(st *connStatus) {
+		if st.expiry != nil {
+			st.expiry.Stop()
+		}
+	})
+}
+
+// reauthenticate closes the connection if its credential was revoked, and ends the subscriptions of
+// sessions that its caller may not read any more.
+func (c *conn) reauthenticate() {
+	id := c.identity()
+	if !c.server.o.Auth.Accepts(id) {
+		c.closeUnauthorized("the credential was revoked")
+		return
+	}
+	var hidden []*subscription
+	c.update(func(st *connStatus) {
+		for _, sub := range st.subscriptions {
+			hidden = append(hidden, sub)
+		}
+	})
+	for _, sub := range hidden {
+		if !c.server.visible(id, sub.session.Spec().Owner) {
+			c.detach(sub)
+		}
+	}
+}
+
+// closeUnauthorized closes the connection at once: no further request is carried out, and the peer
+// has revokeTimeout to take the close frame.
+func (c *conn) closeUnauthorized(why string) {
+	c.log().Info().Str("why", why).Msg("connection closed")
+	c.outbox.closeWithin(revokeTimeout, closeFrame(rpc.CloseUnauthorized, why))
+}
+
+// Reauthenticate closes all connections whose credential is not accepted any more, with the code
+// 4401. It is to be called when credentials were revoked, or groups have changed, and does not wait
+// until the connections are closed, for which they have half a second.
+func (s *Server) Reauthenticate() {
+	for _, c := range s.all() {
+		c.reauthenticate()
+	}
+}

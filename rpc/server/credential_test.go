@@ -1,0 +1,88 @@
+//go:build linux
+
+package server_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/runnel-rpc/runnel/rpc"
+)
+
+// TestConnectedTellsTheCaller: connected has the principal, the role and the expiry of a caller.
+func TestConnectedTellsTheCaller(t *testing.T) {
+	s := serve(t, func(set *settings) { set.Server.Auth = &callers{} })
+	hello := s.as(t, "alice,admin,3600").hello
+	expires, err := time.Parse(time.RFC3339, hello.Expires)
+	if hello.Principal != "alice" || hello.Role != "admin" || err != nil || time.Until(expires) < 50*time.Minute {
+		t.Errorf("%+v, %v", hello, err)
+	}
+	if hello := s.dial(t).hello; hello.Principal != "user" || hello.Role != "run" || hello.Expires != "" {
+		t.Errorf("%+v", hello)
+	}
+}
+
+// TestExpiry: a connection continues for the grace after its credential has expired, and is then
+// closed with 4401, unless the credential was renewed.
+func TestExpiry(t *testing.T) {
+	runParallel(t)
+	s := serve(t, func(set *settings) { set.Server.Auth = &callers{} })
+	const almostOver = "-59" // of the 60 s of grace
+	p, renewed := s.as(t, "alice,run,"+almostOver), s.as(t, "bob,run,"+almostOver)
+	id := p.start(with(sleeper, "on_disconnect", "keep"))
+	var r rpc.AuthenticateResult
+	renewed.ok("authenticate", rpc.AuthenticateParams{Token: "bob,run,3600"}, &r)
+	if r.Principal != "bob" || r.Role != "run" || r.Expires == "" {
+		t.Errorf("%+v", r)
+	}
+	p.closed(rpc.CloseUnauthorized)
+	renewed.ok("list", object{}, nil)
+	s.as(t, "alice").ok("cancel", object{"session_id": id}, nil)
+}
+
+// TestRevocation: Reauthenticate closes the connections of a revoked credential with 4401, also if
+// the peer does not read, and leaves the others open.
+func TestRevocation(t *testing.T) {
+	runParallel(t)
+	auth := &callers{}
+	s := serve(t, func(set *settings) { set.Server.Auth = auth })
+	idle, flooded, other := s.as(t, "alice"), s.as(t, "alice"), s.as(t, "bob")
+	id := flooded.start(object{"command": "yes", "stream": true})
+	session, err := s.registry.Find("alice", id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := int64(-1)
+	pollFor(testTimeout, func() bool { // until the buffers of the kernel are full
+		before := last
+		last = session.View().Last
+		time.Sleep(100 * time.Millisecond)
+		return last > 1<<20 && last == before
+	})
+	auth.revoke("alice")
+	s.server.Reauthenticate()
+	idle.closed(rpc.CloseUnauthorized)
+	s.idle() // the session was ended by the disconnect of its connection
+	other.ok("list", object{}, nil)
+	if _, err := s.tryDial(t, dialing{path: "/ws", header: map[string][]string{"X-Caller": {"alice"}}}); err == nil {
+		t.Error("a revoked credential is accepted")
+	}
+}
+
+// TestRoleIsTakenAway: a subscription of a session that its caller may not read any more ends.
+func TestRoleIsTakenAway(t *testing.T) {
+	s := serve(t, func(set *settings) { set.Server.Auth = &callers{} })
+	alice, admin := s.as(t, "alice"), s.as(t, "root,admin")
+	id := alice.started(object{"command": "echo ready; read x; echo secret", "stdin": "pipe"})
+	admin.ok("attach", object{"session_id": "alice/" + id}, nil)
+	admin.ok("authenticate", object{"token": "root,run"}, nil)
+	admin.fails(rpc.CodeSessionNotFound, "status", object{"session_id": "alice/" + id})
+	alice.ok("write", object{"session_id": id, "data": "x\n"}, nil)
+	alice.completed(id)
+	admin.ok("list", object{}, nil)
+	for _, m := range admin.pending {
+		if m.Method == rpc.NotifyCompleted {
+			t.Errorf("sent to a caller that is no admin any more: %s", m.text)
+		}
+	}
+}

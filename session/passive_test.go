@@ -1,0 +1,67 @@
+//go:build linux
+
+package session
+
+import (
+	"testing"
+	"time"
+
+	"github.com/runnel-rpc/runnel/stream"
+)
+
+// watch attaches passively and counts the calls of OnDetached.
+func watch(s *Session, detached *int) *Attachment {
+	return s.Attach(AttachOptions{
+		Cursor:     stream.CursorOptions{Ready: func() {}},
+		Passive:    true,
+		OnDetached: func() { *detached++ },
+	})
+}
+
+// TestPassiveAttachment checks that a passive attachment neither ends the session by its
+// disconnect, nor is ended by Take, nor ends others by its own Take.
+func TestPassiveAttachment(t *testing.T) {
+	s := run(t, "read x", func(spec *Spec) { spec.Program.Stdin = true })
+	detached, taken := 0, 0
+	passive := watch(s, &detached)
+	owner := s.Attach(AttachOptions{Cursor: stream.CursorOptions{Ready: func() {}}, OnDetached: func() { taken++ }})
+	passive.Take()
+	owner.Take()
+	if detached != 0 || taken != 0 {
+		t.Errorf("the passive one was detached %d times, the other %d times", detached, taken)
+	}
+	passive.Disconnect()
+	if v := s.View(); v.State != Running {
+		t.Errorf("after the passive disconnect the session is %v", v.State)
+	}
+	watch(s, &detached)
+	owner.Disconnect() // the last one that is not passive
+	if r := ended(t, s); r.Cause != Disconnected {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestPassiveAttachmentLingers checks that a session lingers although it has a passive attachment.
+func TestPassiveAttachmentLingers(t *testing.T) {
+	s := run(t, "exec sleep 1000", func(spec *Spec) { spec.Keep, spec.Linger = true, 50*time.Millisecond })
+	detached := 0
+	passive := watch(s, &detached)
+	a := s.Attach(AttachOptions{Cursor: stream.CursorOptions{Ready: func() {}}})
+	a.Detach()
+	if r := ended(t, s); r.Cause != Disconnected {
+		t.Errorf("%+v", r)
+	}
+	passive.Disconnect()
+}
+
+// TestAFailedStartDetachesWatchers checks that a failed start detaches passive attachments too.
+func TestAFailedStartDetachesWatchers(t *testing.T) {
+	spec := sh("a", "")
+	spec.Program.Argv = []string{"/nonexistent"}
+	s := reserve(t, registry(t, Options{}), spec)
+	detached := 0
+	watch(s, &detached)
+	if err := s.Start(); err == nil || detached != 1 {
+		t.Errorf("%v, detached %d times", err, detached)
+	}
+}
