@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -16,6 +17,13 @@ import (
 type Options struct {
 	// Token is sent as a bearer token (RFC 6750), if not empty.
 	Token string
+	// TokenSource, if not nil, returns the token in place of Token. It is called for each connection,
+	// and from shortly before the credential of a connection expires on, every few seconds: a new
+	// token then renews the connection. It must return when the context is done.
+	TokenSource func(context.Context) (string, error)
+	// TLS is the configuration for wss:// URLs. Nil, and a nil RootCAs, accepts servers that the
+	// system trusts. The name of the server is that of the URL, unless ServerName is set.
+	TLS *tls.Config
 	// Dial makes the connection instead of a TCP dial, for example to a Unix socket.
 	Dial func(context.Context) (net.Conn, error)
 	// Reconnect, if not nil, makes the client dial again when the connection is lost.
@@ -49,7 +57,8 @@ type Client struct {
 	conn     *connection
 	changed  chan struct{} // closed when conn is replaced or err is set
 	sessions map[string]*Session
-	err      error // why no connection will be made
+	renewal  string // the token of the last Authenticate, or ""
+	err      error  // why no connection will be made
 }
 
 // Dial connects to the server at url, ws://host:port/ws or wss://…. The context bounds dialing, up

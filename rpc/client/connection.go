@@ -35,8 +35,13 @@ type connection struct {
 	done      chan struct{} // closed when the reader has returned
 	writeDone chan struct{} // closed when the outbox has returned
 
+	ctx     context.Context // canceled when the connection is closed, or the client closes
+	cancel  context.CancelFunc
+	renewed chan struct{} // closed when keepAuthenticated has returned
+
 	mu    sync.Mutex
-	cause error // why the connection is closed; set before done is closed
+	token string // that the server has accepted last
+	cause error  // why the connection is closed; set before done is closed
 }
 
 // dial makes a connection and waits for the server's first message.
@@ -46,22 +51,31 @@ func (c *Client) dial(ctx context.Context) (*connection, error) {
 		ready:     make(chan struct{}),
 		done:      make(chan struct{}),
 		writeDone: make(chan struct{}),
+		renewed:   make(chan struct{}),
 	}
+	conn.ctx, conn.cancel = context.WithCancel(c.ctx)
 	conn.transport = &http.Transport{
 		ReadBufferSize: readBuffer,
 		DialContext:    conn.dialPlain,
 		DialTLSContext: conn.dialTLS,
 	}
 	header := http.Header{}
-	if c.o.Token != "" {
-		header.Set("Authorization", "Bearer "+c.o.Token)
+	token, err := c.token(ctx)
+	if err != nil {
+		conn.cancel()
+		return nil, err
 	}
+	if token != "" {
+		header.Set("Authorization", "Bearer "+token)
+	}
+	conn.token = token
 	ws, resp, err := websocket.Dial(ctx, c.url, &websocket.DialOptions{
 		HTTPClient:   &http.Client{Transport: conn.transport},
 		HTTPHeader:   header,
 		Subprotocols: []string{"runnel.v1"},
 	})
 	if err != nil {
+		conn.cancel()
 		conn.transport.CloseIdleConnections()
 		return nil, dialError(err, resp)
 	}
@@ -73,6 +87,7 @@ func (c *Client) dial(ctx context.Context) (*connection, error) {
 	conn.netConn.outbox.Store(conn.outbox)
 	go conn.write()
 	go conn.read()
+	go conn.keepAuthenticated()
 	select {
 	case <-conn.ready:
 		return conn, nil
@@ -109,17 +124,30 @@ func (conn *connection) dialTLS(ctx context.Context, network, address string) (n
 	if _, err := conn.dialPlain(ctx, network, address); err != nil {
 		return nil, err
 	}
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		host = address
-	}
-	secure := tls.Client(conn.netConn.socket, &tls.Config{ServerName: host})
+	secure := tls.Client(conn.netConn.socket, conn.c.tlsConfig(address))
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = conn.netConn.socket.Close()
 		return nil, err
 	}
 	conn.netConn.Conn = secure
 	return conn.netConn, nil
+}
+
+// tlsConfig returns the configuration for a server at an address.
+func (c *Client) tlsConfig(address string) *tls.Config {
+	config := &tls.Config{}
+	if c.o.TLS != nil {
+		config = c.o.TLS.Clone()
+	}
+	if config.ServerName == "" {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			host = address
+		}
+		config.ServerName = host
+	}
+	config.NextProtos = []string{"http/1.1"} // a WebSocket is an upgrade of it (RFC 6455 §4.1)
+	return config
 }
 
 // startTimeouts sets the receive timeout and the ping interval. It is called by the goroutine that
@@ -179,6 +207,7 @@ func (conn *connection) release() {
 	_ = conn.ws.CloseNow()
 	conn.transport.CloseIdleConnections()
 	<-conn.writeDone
+	<-conn.renewed
 }
 
 // call is [Client.Call] on this connection.

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/coder/websocket"
+
+	"github.com/runnel-rpc/runnel/rpc"
 )
 
 var (
@@ -63,6 +65,8 @@ func closeReason(err error) error {
 	switch {
 	case errors.As(err, &timeout):
 		return timeout
+	case errors.As(err, &closed) && closed.Code == rpc.CloseUnauthorized:
+		return &UnauthorizedError{closed.Reason}
 	case errors.As(err, &closed):
 		return fmt.Errorf("closed by the server: %d %s: %w", closed.Code, closed.Reason, err)
 	case errors.As(err, &op):

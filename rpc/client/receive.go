@@ -40,6 +40,7 @@ func (conn *connection) read() {
 		conn.cause = err
 	}
 	close(conn.done)
+	conn.cancel()
 }
 
 func (conn *connection) readMessages() error {

@@ -63,6 +63,9 @@ func (c *Client) redial(old *connection, delay bool) (*connection, error) {
 	if r == nil || c.ctx.Err() != nil {
 		return nil, cause
 	}
+	if err := c.mayReconnect(c.ctx, old); err != nil {
+		return nil, err
+	}
 	if r.Dropped != nil {
 		r.Dropped(cause)
 	}
