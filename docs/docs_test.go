@@ -122,7 +122,8 @@ func (s *source) members(pkg string, spec *ast.TypeSpec) {
 	default:
 		return
 	}
-	command := pkg == "main" && (strings.HasSuffix(spec.Name.Name, "Cmd") || spec.Name.Name == "bounds" || spec.Name.Name == "target")
+	name := spec.Name.Name
+	command := pkg == "main" && (strings.HasSuffix(name, "Cmd") || strings.HasSuffix(name, "Flags") || name == "bounds" || name == "target")
 	for _, field := range list.List {
 		var tag reflect.StructTag
 		if field.Tag != nil {
@@ -292,7 +293,7 @@ var (
 
 // foreign are the names in architecture.md that this repository does not declare.
 var foreign = []string{
-	"jsonrpc2.Conn", "jsonrpc2.Request", "websocket.Accept", "syscall.ForkExec", "os.File.Write", "TCP_NOTSENT_LOWAT",
+	"http.Server", "tls.Conn", "jsonrpc2.Conn", "jsonrpc2.Request", "websocket.Accept", "syscall.ForkExec", "os.File.Write", "TCP_NOTSENT_LOWAT",
 	"PIDFD_SIGNAL_PROCESS_GROUP", "SIGKILL", "cgroup.kill", "cgroup.events", "process.gap", "process.exited", "process.completed",
 	"server.shutdown",
 }

@@ -38,7 +38,7 @@ func (r readyFile) write(path string) (remove func(), err error) {
 }
 
 // urlOf returns the URL of the first TCP listener for a client on this machine.
-func urlOf(listeners []net.Listener) string {
+func urlOf(listeners []net.Listener, tls bool) string {
 	for _, l := range listeners {
 		addr, ok := l.Addr().(*net.TCPAddr)
 		if !ok {
@@ -52,7 +52,11 @@ func urlOf(listeners []net.Listener) string {
 		default:
 			to.IP = net.IPv6loopback
 		}
-		return "ws://" + to.String() + "/ws"
+		scheme := "ws://"
+		if tls {
+			scheme = "wss://"
+		}
+		return scheme + to.String() + "/ws"
 	}
 	return ""
 }

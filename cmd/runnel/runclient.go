@@ -42,7 +42,7 @@ func serveInProcess(ctx context.Context, o client.Options) (*runClient, error) {
 		return nil, err
 	}
 	c := &runClient{
-		server:   newService(&inProcessBounds, auth.Loopback(), host, zerolog.Nop()),
+		server:   newService(&inProcessBounds, auth.Loopback(), nil, host, zerolog.Nop()),
 		listener: newPairListener(),
 		served:   make(chan struct{}),
 	}

@@ -23,6 +23,7 @@ type serveCmd struct {
 	AllowOrigin []string `help:"Origin header of browsers to accept." env:"RUNNEL_ALLOW_ORIGIN"`
 	LogLevel    string   `help:"trace, debug, info, warn or error." enum:"trace,debug,info,warn,error" default:"info" env:"RUNNEL_LOG_LEVEL"`
 	LogFormat   string   `help:"console, json, or auto." enum:"auto,console,json" default:"auto" env:"RUNNEL_LOG_FORMAT"`
+	tlsFlags    `embed:""`
 	bounds      `embed:""`
 }
 
@@ -41,7 +42,7 @@ func (c *serveCmd) Run(inv *invocation) error {
 	if s == nil {
 		return err
 	}
-	err = newService(&c.bounds, s.auth, s.host, log).serve(ctx, stop, s.listeners)
+	err = newService(&c.bounds, s.auth, s.certificates, s.host, log).serve(ctx, stop, s.listeners)
 	return errors.Join(err, s.close())
 }
 

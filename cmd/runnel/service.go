@@ -26,9 +26,9 @@ type service struct {
 	log      zerolog.Logger
 }
 
-// newService returns a server whose sessions run on host. The caller closes the host after the
-// service has shut down.
-func newService(b *bounds, auth server.Authenticator, host *process.Host, log zerolog.Logger) *service {
+// newService returns a server whose sessions run on host. certs is nil without TLS. The caller closes
+// the host after the service has shut down.
+func newService(b *bounds, auth server.Authenticator, certs *certificates, host *process.Host, log zerolog.Logger) *service {
 	registry := session.NewRegistry(session.Options{
 		MaxSessions:  b.MaxSessions,
 		MaxRetained:  noneIfZero(b.MaxRetained),
@@ -42,6 +42,7 @@ func newService(b *bounds, auth server.Authenticator, host *process.Host, log ze
 	return &service{drain: b.Drain, registry: registry, host: host, log: log, server: server.New(registry, server.Options{
 		Version: version(),
 		Auth:    auth,
+		TLS:     certs.configuration(),
 		Defaults: server.Defaults{
 			Shell:         b.Shell,
 			Timeout:       b.Timeout,

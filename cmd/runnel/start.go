@@ -19,6 +19,7 @@ const startEnd = 2 * time.Second
 // startedServer has the resources that a server acquires before it serves.
 type startedServer struct {
 	auth            *auth.Chain
+	certificates    *certificates // nil without TLS
 	host            *process.Host
 	listeners       []net.Listener
 	log             zerolog.Logger
@@ -63,6 +64,9 @@ func (c *serveCmd) start(ctx context.Context, log zerolog.Logger) (_ *startedSer
 	if s.auth, err = c.auth(ctx); err != nil {
 		return nil, err
 	}
+	if s.certificates, err = c.openTLS(); err != nil {
+		return nil, err
+	}
 	if s.host, err = c.openHost(log); err != nil {
 		return nil, err
 	}
@@ -70,14 +74,15 @@ func (c *serveCmd) start(ctx context.Context, log zerolog.Logger) (_ *startedSer
 		return nil, err
 	}
 	if c.ReadyFile != "" {
-		s.removeReadyFile, err = readyFile{URL: urlOf(s.listeners), PID: os.Getpid(), TokenFile: c.TokenFile}.write(c.ReadyFile)
+		s.removeReadyFile, err = readyFile{URL: urlOf(s.listeners, s.certificates != nil), PID: os.Getpid(), TokenFile: c.TokenFile}.write(c.ReadyFile)
 		if err != nil {
 			s.removeReadyFile = func() {}
 			return nil, err
 		}
 	}
 	for _, l := range s.listeners {
-		log.Info().Str("address", l.Addr().String()).Str("auth", c.Auth).Str("containment", string(s.host.Containment())).Msg("listening")
+		_, tcp := l.Addr().(*net.TCPAddr)
+		log.Info().Str("address", l.Addr().String()).Bool("tls", tcp && s.certificates != nil).Str("auth", c.Auth).Str("containment", string(s.host.Containment())).Msg("listening")
 	}
 	return s, nil
 }

@@ -29,6 +29,7 @@ type inbound struct {
 	n        int
 	err      error
 	callback func(fd uintptr) bool // readSome, for raw.Read
+	first    [1]byte               // for readSecure
 }
 
 // newInbound returns the input of a socket, which begins with bytes that were read from it before:
@@ -112,6 +113,9 @@ func (in *inbound) fill(dst []byte) error {
 }
 
 func (in *inbound) wait() error {
+	if in.sock.secure != nil {
+		return in.readSecure()
+	}
 	if in.sock.raw != nil {
 		return in.sock.raw.Read(in.callback)
 	}
@@ -120,6 +124,24 @@ func (in *inbound) wait() error {
 		in.n, err = n, nil
 	}
 	return err
+}
+
+// readSecure reads from a TLS connection, which reads from the socket itself and does not say when it
+// waits. So without an input buffer, as between two messages, it first reads one byte.
+func (in *inbound) readSecure() error {
+	b := in.first[:]
+	if in.release(); in.dst != nil || in.buf != nil {
+		b = in.room()
+	}
+	n, err := in.sock.secure.Read(b)
+	if n == 0 {
+		return err
+	}
+	if in.dst == nil && in.buf == nil {
+		copy(in.room(), in.first[:])
+	}
+	in.n = n
+	return nil
 }
 
 // room returns where the read in progress reads to.

@@ -29,7 +29,7 @@ func newOldClient(t *testing.T, s *service) *oldClient {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 	defer cancel()
-	ws, _, err := websocket.Dial(ctx, "ws://"+s.address+"/ws/mcp", nil)
+	ws, _, err := websocket.Dial(ctx, s.url()+"/mcp", &websocket.DialOptions{HTTPClient: s.httpClient()})
 	if err != nil {
 		t.Fatal(err)
 	}

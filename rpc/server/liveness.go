@@ -32,6 +32,9 @@ type liveness struct {
 func (s *socket) watch(idle time.Duration) *liveness {
 	l := &liveness{sock: s}
 	l.Deadline = stream.NewIdleDeadline(idle, l.alive, func() { _ = s.Conn.SetReadDeadline(time.Unix(1, 0)) })
+	if s.secure != nil {
+		s.secure.NetConn().(*belowTLS).watch(l)
+	}
 	return l
 }
 

@@ -105,7 +105,7 @@ func TestSlowReaderIsAlive(t *testing.T) {
 	const rate = 30_000 * 20 * time.Second / interval
 	sip := make([]byte, rate*pause/time.Second)
 	for end := time.Now().Add(7 * interval); time.Now().Before(end); time.Sleep(pause) {
-		if _, err := io.ReadFull(p.tcp, sip); err != nil {
+		if _, err := io.ReadFull(p.conn, sip); err != nil {
 			t.Fatalf("disconnected: %v; %s", err, log.text())
 		}
 	}
@@ -138,19 +138,19 @@ func TestCloseFrameIsEchoed(t *testing.T) {
 	for _, code := range []websocket.StatusCode{1000, 1001, 1008, 3000, 4999} {
 		p := s.dial(t)
 		p.start(sleeper)
-		_, _ = p.tcp.Write([]byte{0x88, 0x82, 0, 0, 0, 0, byte(code >> 8), byte(code)})
+		_, _ = p.conn.Write([]byte{0x88, 0x82, 0, 0, 0, 0, byte(code >> 8), byte(code)})
 		p.closed(code)
 		s.idle()
 	}
 	p := s.dial(t)
-	_, _ = p.tcp.Write([]byte{0x88, 0x80, 0, 0, 0, 0}) // with no code
+	_, _ = p.conn.Write([]byte{0x88, 0x80, 0, 0, 0, 0}) // with no code
 	p.closed(websocket.StatusNoStatusRcvd)
 	for reason, code := range map[string]websocket.StatusCode{
 		"bye, \u00e9\U0001f600": 1000, "\xff": 1007, "half \xe2\x82": 1007, "surrogate \xed\xa0\x80": 1007,
 	} {
 		p := s.dial(t)
 		p.start(sleeper)
-		_, _ = p.tcp.Write(append([]byte{0x88, 0x80 | byte(2+len(reason)), 0, 0, 0, 0, 1000 >> 8, 1000 & 0xff}, reason...))
+		_, _ = p.conn.Write(append([]byte{0x88, 0x80 | byte(2+len(reason)), 0, 0, 0, 0, 1000 >> 8, 1000 & 0xff}, reason...))
 		p.closed(code)
 		s.idle()
 	}
@@ -170,14 +170,14 @@ func TestRefusedFrames(t *testing.T) {
 		"half a character": {func(p *peer) { _ = p.write(websocket.MessageText, []byte("\"\xe2\x82")) }, 1007},
 		"over the bound":   {func(p *peer) { _ = p.write(websocket.MessageText, make([]byte, 1<<20+1)) }, 1009},
 		"far over it": {func(p *peer) {
-			_, _ = p.tcp.Write([]byte{0x81, 0xff, 0x7f, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4})
-			_, _ = p.tcp.Write(make([]byte, 2<<20))
+			_, _ = p.conn.Write([]byte{0x81, 0xff, 0x7f, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4})
+			_, _ = p.conn.Write(make([]byte, 2<<20))
 		}, 1009},
-		"reserved bits":     {func(p *peer) { _, _ = p.tcp.Write([]byte{0xf1, 0x80, 0, 0, 0, 0}) }, 1002},
-		"unknown opcode":    {func(p *peer) { _, _ = p.tcp.Write([]byte{0x83, 0x80, 0, 0, 0, 0}) }, 1002},
-		"not masked":        {func(p *peer) { _, _ = p.tcp.Write([]byte{0x81, 0x02, '{', '}'}) }, 1002},
-		"continues nothing": {func(p *peer) { _, _ = p.tcp.Write([]byte{0x80, 0x80, 0, 0, 0, 0}) }, 1002},
-		"long ping":         {func(p *peer) { _, _ = p.tcp.Write([]byte{0x89, 0xfe, 0, 126, 0, 0, 0, 0}) }, 1002},
+		"reserved bits":     {func(p *peer) { _, _ = p.conn.Write([]byte{0xf1, 0x80, 0, 0, 0, 0}) }, 1002},
+		"unknown opcode":    {func(p *peer) { _, _ = p.conn.Write([]byte{0x83, 0x80, 0, 0, 0, 0}) }, 1002},
+		"not masked":        {func(p *peer) { _, _ = p.conn.Write([]byte{0x81, 0x02, '{', '}'}) }, 1002},
+		"continues nothing": {func(p *peer) { _, _ = p.conn.Write([]byte{0x80, 0x80, 0, 0, 0, 0}) }, 1002},
+		"long ping":         {func(p *peer) { _, _ = p.conn.Write([]byte{0x89, 0xfe, 0, 126, 0, 0, 0, 0}) }, 1002},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := s.dial(t)
@@ -215,8 +215,8 @@ func TestFragments(t *testing.T) {
 		if i == len(text)-1 {
 			opcode |= 0x80
 		}
-		_, _ = p.tcp.Write([]byte{opcode, 0x81, 0, 0, 0, 0, text[i]})
-		_, _ = p.tcp.Write(ping)
+		_, _ = p.conn.Write([]byte{opcode, 0x81, 0, 0, 0, 0, text[i]})
+		_, _ = p.conn.Write(ping)
 	}
 	p.good(p.reply(`"ü"`))
 }

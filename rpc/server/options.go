@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"net/http"
 	"os"
@@ -65,11 +66,16 @@ type Options struct {
 	// refused. It must not block.
 	Refused func(Refused)
 
+	// TLS returns the configuration of the next connection over TCP. It is called for each, and must
+	// not block. Nil is no TLS. Connections over other networks have none.
+	TLS func() *tls.Config
+
 	MaxConnections int // WebSockets; 0 is 100
 	// MaxUnauthenticated is the most TCP connections that are not WebSockets; one more closes the
 	// oldest of them. 0 is 128.
 	MaxUnauthenticated int
-	// RequestTimeout bounds an HTTP request, its response and the wait for the next request, each.
+	// RequestTimeout bounds a TLS handshake, an HTTP request, its response and the wait for the next
+	// request, each.
 	// It does not apply to WebSockets. 0 is 10 s.
 	RequestTimeout  time.Duration
 	MaxInFlight     int   // requests in flight on one connection; 0 is 1024

@@ -119,12 +119,12 @@ func TestAuthenticator(t *testing.T) {
 	if status, _ := s.get(t, "/whoami"); status != http.StatusTeapot {
 		t.Errorf("a route without a principal: %d", status)
 	}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.address+"/whoami", nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.httpURL("/whoami"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	req.Header.Set("X-User", "ann")
-	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+	resp, err := s.httpClient().Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +177,7 @@ func (l *library) Handle(_ context.Context, _ *jsonrpc2.Conn, r *jsonrpc2.Reques
 // dialLibrary connects a jsonrpc2.Conn.
 func (s *service) dialLibrary(t *testing.T) (*jsonrpc2.Conn, *library) {
 	t.Helper()
-	ws, _, err := websocket.Dial(t.Context(), s.url(), nil)
+	ws, _, err := websocket.Dial(t.Context(), s.url(), &websocket.DialOptions{HTTPClient: s.httpClient()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -153,8 +153,8 @@ func (o *outbox) writeAll() (last bool, err error) {
 			return last, nil
 		}
 		if !last { // nothing is sent after a close frame
-			buf = o.unread.write(buf, o.sock.limit.slow)
-			o.sock.limit.paced = o.unread.answers()
+			buf = o.unread.write(buf, o.sock.limit.slow.Load())
+			o.sock.limit.paced.Store(o.unread.answers())
 		}
 		if err := o.sock.write(buf); err != nil {
 			return false, err
@@ -214,7 +214,7 @@ func (o *outbox) fillFrom(sub *subscription, buf []byte) []byte {
 // outputWaits reports whether output has to wait for a slow peer to read what was sent. If so, the
 // goroutine is woken when the peer answers or the wait is over.
 func (o *outbox) outputWaits() bool {
-	if !o.sock.limit.slow {
+	if !o.sock.limit.slow.Load() {
 		return false
 	}
 	delay := o.unread.wait()

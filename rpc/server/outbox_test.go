@@ -36,7 +36,7 @@ func TestCloseFrameOfAShutdownIsLast(t *testing.T) {
 func TestWaitingOutputIsResumed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOutbox(newState(), newSocket(nil, time.Minute), time.Minute, nil)
-		o.sock.limit.slow = true
+		o.sock.limit.slow.Store(true)
 		send := func(n int) (payload []byte) { return o.unread.write(make([]byte, n), true)[n+2:] }
 		first := send(100)
 		time.Sleep(time.Millisecond)

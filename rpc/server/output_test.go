@@ -81,7 +81,7 @@ func TestEveryByteIsDelivered(t *testing.T) {
 	s := serve(t)
 	ctx, cancel := context.WithTimeout(context.Background(), 3*testTimeout)
 	defer cancel()
-	c, err := client.Dial(ctx, s.url(), client.Options{})
+	c, err := client.Dial(ctx, s.url(), client.Options{TLS: s.secure})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ package server_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -27,6 +28,7 @@ type peer struct {
 	t       testing.TB
 	ws      *websocket.Conn
 	tcp     *net.TCPConn
+	conn    net.Conn // for frames: tcp, or TLS above it
 	resp    *http.Response
 	pending []*message // read, and not yet asked for
 	ids     int
@@ -38,6 +40,7 @@ type dialing struct {
 	header    http.Header
 	host      string
 	protocols []string
+	below     func(net.Conn) net.Conn // what TLS is above, in place of the connection; may be nil
 }
 
 // dial connects and reads connected.
@@ -62,9 +65,15 @@ func (s *service) tryDial(t testing.TB, d dialing) (*peer, error) {
 	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		c, err := (&net.Dialer{}).DialContext(ctx, "tcp", s.address)
 		if err == nil {
-			p.tcp = c.(*net.TCPConn)
+			p.tcp, p.conn = c.(*net.TCPConn), c
+			if s.secure != nil { // below the ws:// of the library
+				if d.below != nil {
+					c = d.below(c)
+				}
+				p.conn = tls.Client(c, s.secure)
+			}
 		}
-		return c, err
+		return p.conn, err
 	}}
 	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 	defer cancel()

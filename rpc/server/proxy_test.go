@@ -46,7 +46,7 @@ func newProxy(t testing.TB, to string) *proxy {
 	return c
 }
 
-func (c *proxy) url() string { return "ws://" + c.l.Addr().String() + "/ws" }
+func (c *proxy) address() string { return c.l.Addr().String() }
 
 func (c *proxy) forward(a *net.TCPConn) {
 	defer a.Close()

@@ -169,7 +169,7 @@ func reconnectAfterResets(t *testing.T, writer func(context.Context, *client.Ses
 	drops := 0
 	ctx, cancel := context.WithTimeout(t.Context(), 3*testTimeout)
 	defer cancel()
-	c, err := client.Dial(ctx, proxied.url(), client.Options{Reconnect: &client.Reconnect{
+	c, err := client.Dial(ctx, s.at(proxied.address()), client.Options{TLS: s.secure, Reconnect: &client.Reconnect{
 		MinDelay: time.Millisecond,
 		Dropped:  func(error) { drops++ },
 	}})
@@ -264,7 +264,7 @@ func TestHundredMegabytesOfStdin(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 3*testTimeout)
 	defer cancel()
-	c, err := client.Dial(ctx, s.url(), client.Options{})
+	c, err := client.Dial(ctx, s.url(), client.Options{TLS: s.secure})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,7 +35,7 @@ func (s *service) proxiedClient(t *testing.T) *proxiedClient {
 	t.Helper()
 	a := &proxiedClient{proxy: newProxy(t, s.address), dropped: make(chan struct{}, 1000), restored: make(chan struct{}, 1000)}
 	var err error
-	a.Client, err = client.Dial(t.Context(), a.proxy.url(), client.Options{Reconnect: &client.Reconnect{
+	a.Client, err = client.Dial(t.Context(), s.at(a.proxy.address()), client.Options{TLS: s.secure, Reconnect: &client.Reconnect{
 		MinDelay: time.Millisecond,
 		MaxDelay: 10 * time.Millisecond,
 		Dropped:  func(error) { a.dropped <- struct{}{} },
@@ -557,7 +557,7 @@ func TestAcksWhileReattaching(t *testing.T) {
 func TestAbandonedExecute(t *testing.T) {
 	runParallel(t)
 	s := serve(t)
-	c, err := client.Dial(t.Context(), s.url(), client.Options{})
+	c, err := client.Dial(t.Context(), s.url(), client.Options{TLS: s.secure})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,7 @@ func TestConcurrentRequestsOnOneRegistry(t *testing.T) {
 	ids := &shared{}
 	var all sync.WaitGroup
 	for range connections {
-		c, err := client.Dial(ctx, s.url(), client.Options{})
+		c, err := client.Dial(ctx, s.url(), client.Options{TLS: s.secure})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -45,9 +45,9 @@ func TestEndReleasesAllResources(t *testing.T) {
 		"stream_timeout":     func(t *testing.T, p *peer, id string) { expire(t, p, object{"stream_timeout": 0.3}, "stream_timeout") },
 		"client never reads": func(t *testing.T, p *peer, id string) { flood(p); p.reset() },
 		"stdin never read":   func(t *testing.T, p *peer, id string) { feedSleeper(p); p.reset() },
-		"protocol error":     func(t *testing.T, p *peer, id string) { _, _ = p.tcp.Write(bytes.Repeat([]byte{0xff}, 16)) },
-		"unmasked and reset": func(t *testing.T, p *peer, id string) { _, _ = p.tcp.Write([]byte{0x81, 0x01, 'x'}); p.reset() },
-		"message half sent":  func(t *testing.T, p *peer, id string) { _, _ = p.tcp.Write([]byte{0x81, 0x90, 1, 2}); p.reset() },
+		"protocol error":     func(t *testing.T, p *peer, id string) { _, _ = p.conn.Write(bytes.Repeat([]byte{0xff}, 16)) },
+		"unmasked and reset": func(t *testing.T, p *peer, id string) { _, _ = p.conn.Write([]byte{0x81, 0x01, 'x'}); p.reset() },
+		"message half sent":  func(t *testing.T, p *peer, id string) { _, _ = p.conn.Write([]byte{0x81, 0x90, 1, 2}); p.reset() },
 		"leader has exited":  func(t *testing.T, p *peer, id string) { p.start(object{"command": "sleep 1000 & exit 3"}); p.reset() },
 	}
 	for name, end := range ends {

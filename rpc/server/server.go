@@ -48,7 +48,8 @@ func New(sessions *session.Registry, o Options) *Server {
 	s.http = &http.Server{
 		Handler:           mux,
 		ConnContext:       connContext,
-		ConnState:         s.unauthenticated.stateChanged,
+		ConnState:         s.stateChanged,
+		Protocols:         new(http.Protocols),
 		ReadHeaderTimeout: o.RequestTimeout,
 		ReadTimeout:       o.RequestTimeout, // of the body too, which is not used
 		WriteTimeout:      o.RequestTimeout,
@@ -56,12 +57,13 @@ func New(sessions *session.Registry, o Options) *Server {
 		MaxHeaderBytes:    8 << 10,
 		ErrorLog:          stdlog.New(io.Discard, "", 0),
 	}
+	s.http.Protocols.SetHTTP1(true) // a WebSocket takes the connection (RFC 6455 §4.1)
 	return s
 }
 
 // Serve accepts connections on l until Shutdown, and then returns nil.
 func (s *Server) Serve(l net.Listener) error {
-	if err := s.http.Serve(listener{l, s.unauthenticated}); !errors.Is(err, http.ErrServerClosed) {
+	if err := s.http.Serve(listener{l, s.unauthenticated, s.o.TLS}); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

@@ -4,9 +4,12 @@ package server_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -24,14 +27,18 @@ type service struct {
 	registry *session.Registry
 	server   *server.Server
 	address  string
+	secure   *tls.Config // of clients; nil without TLS
 	log      *errorLog
 	served   chan error
 	drain    time.Duration
 	once     sync.Once
 }
 
-// settings of a service. Checkpoint, which may be nil, is called at the checkpoints of handlers.
+// settings of a service. Checkpoint, which may be nil, is called at the checkpoints of handlers. With
+// RUNNEL_TEST_TLS=1 services have TLS.
 type settings struct {
+	TLS        bool
+	ClientCAs  *x509.CertPool // with TLS; nil if the server asks for no certificate
 	Server     server.Options
 	Session    session.Options
 	Checkpoint func(name string)
@@ -53,9 +60,14 @@ func serve(t testing.TB, change ...func(*settings)) *service {
 			Log:                zerolog.New(log).Level(zerolog.ErrorLevel),
 		},
 		Session: session.Options{Host: host, Log: zerolog.New(log).Level(zerolog.ErrorLevel)},
+		TLS:     os.Getenv("RUNNEL_TEST_TLS") != "",
 	}
 	for _, c := range change {
 		c(&set)
+	}
+	var secure *tls.Config
+	if set.TLS {
+		secure = withTLS(t, &set.Server, set.ClientCAs)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -67,6 +79,7 @@ func serve(t testing.TB, change ...func(*settings)) *service {
 		registry: registry,
 		server:   server.New(registry, set.Server),
 		address:  l.Addr().String(),
+		secure:   secure,
 		log:      log,
 		served:   make(chan error, 1),
 		drain:    set.Server.Drain,
@@ -110,13 +123,29 @@ func (s *service) shutdown(drain time.Duration) {
 	})
 }
 
-func (s *service) url() string { return "ws://" + s.address + "/ws" }
+func (s *service) url() string { return s.at(s.address) }
+
+// at returns the URL of the service at an address, which may be that of a proxy.
+func (s *service) at(address string) string {
+	if s.secure != nil {
+		return "wss://" + address + "/ws"
+	}
+	return "ws://" + address + "/ws"
+}
+
+// httpClient returns an HTTP client, which trusts the service's certificate.
+func (s *service) httpClient() *http.Client {
+	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: s.secure}, Timeout: testTimeout}
+}
+
+func (s *service) httpURL(path string) string {
+	return "http" + strings.TrimPrefix(strings.TrimSuffix(s.url(), "/ws"), "ws") + path
+}
 
 // get returns the response to a GET request.
 func (s *service) get(t testing.TB, path string) (status int, body string) {
 	t.Helper()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: testTimeout}
-	r, err := client.Get("http://" + s.address + path)
+	r, err := s.httpClient().Get(s.httpURL(path))
 	if err != nil {
 		t.Fatal(err)
 	}

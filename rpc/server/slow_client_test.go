@@ -26,7 +26,7 @@ func (p *peer) pings(f func()) {
 			case <-stop:
 				return
 			case <-time.After(20 * time.Millisecond):
-				_, _ = p.tcp.Write(ping)
+				_, _ = p.conn.Write(ping)
 			}
 		}
 	}()
@@ -135,7 +135,7 @@ func TestPingsOfClientThatReadsNothing(t *testing.T) {
 	flat(t, 8<<20, func() {
 		for range 70 {
 			_ = p.tcp.SetWriteDeadline(time.Now().Add(testTimeout))
-			if _, err := p.tcp.Write(many); err != nil {
+			if _, err := p.conn.Write(many); err != nil {
 				t.Fatal(err)
 			}
 		}

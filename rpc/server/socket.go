@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -19,14 +20,18 @@ const checksPerTimeout = 4
 // the timeout, however long the whole write takes. What the peer takes out of the kernel's buffer
 // is progress too: the kernel reports the socket as writable only when a large part of that buffer
 // is free, which can take a slow peer longer.
+//
+// With TLS the socket is below it: what the deadline, the limits and the liveness count is
+// ciphertext. A TLS connection cannot be used any more after a write of it has failed in part.
 type socket struct {
-	net.Conn
-	raw     syscall.RawConn // nil if the connection is not a plain descriptor (TLS)
-	timeout time.Duration
-	wrote   atomic.Int64 // bytes that the kernel has taken
+	net.Conn                 // the connection of the kernel
+	secure   *tls.Conn       // TLS above it, or nil
+	raw      syscall.RawConn // nil if the connection is not a descriptor
+	timeout  time.Duration
+	wrote    atomic.Int64 // bytes that the kernel has taken
 
 	// The state of the current write, kept here so that a write allocates nothing. One goroutine
-	// writes.
+	// writes; with TLS another one may write an answer of TLS itself, under the lock of secure.
 	rest     []byte
 	err      error
 	blocked  bool      // a deadline is set
@@ -37,8 +42,16 @@ type socket struct {
 	callback func(fd uintptr) bool // writeSome, for raw.Write
 }
 
+// newSocket returns the socket of a connection, from now on its only writer. c is a *tls.Conn that
+// newSecureConn has made, or has no TLS.
 func newSocket(c net.Conn, timeout time.Duration) *socket {
-	s := &socket{Conn: c, timeout: timeout}
+	s := &socket{timeout: timeout}
+	if s.secure, _ = c.(*tls.Conn); s.secure != nil {
+		below := s.secure.NetConn().(*belowTLS)
+		defer below.use(s)
+		c = below.Conn
+	}
+	s.Conn = c
 	if sc, ok := c.(syscall.Conn); ok {
 		s.raw, _ = sc.SyscallConn()
 	}
@@ -49,6 +62,15 @@ func newSocket(c net.Conn, timeout time.Duration) *socket {
 // write writes all of b. The error is os.ErrDeadlineExceeded if the peer takes nothing for the
 // timeout.
 func (s *socket) write(b []byte) error {
+	if s.secure != nil {
+		_, err := s.secure.Write(b) // calls writePlain
+		return err
+	}
+	return s.writePlain(b)
+}
+
+// writePlain writes all of b to the connection of the kernel.
+func (s *socket) writePlain(b []byte) error {
 	if s.raw == nil {
 		return s.writeParts(b)
 	}
@@ -130,14 +152,17 @@ func (s *socket) writeParts(b []byte) error {
 	return nil
 }
 
-// awaitPeerClose shuts down the writing side and reads until the peer has closed too, or d has
-// passed (a lingering close). Closing with unread input would reset the connection, and the peer
-// would lose the last frames.
+// awaitPeerClose shuts down the writing side, that of TLS first (close_notify, RFC 8446 §6.1), and
+// reads until the peer has closed too, or d has passed (a lingering close). Closing with unread
+// input would reset the connection, and the peer would lose the last frames.
 func (s *socket) awaitPeerClose(d time.Duration) {
+	bound := time.AfterFunc(d, func() { _ = s.Conn.Close() })
+	defer bound.Stop()
+	if s.secure != nil && s.secure.CloseWrite() != nil {
+		return
+	}
 	if half, ok := s.Conn.(interface{ CloseWrite() error }); !ok || half.CloseWrite() != nil {
 		return
 	}
-	bound := time.AfterFunc(d, func() { _ = s.Conn.Close() })
-	defer bound.Stop()
 	_, _ = io.Copy(io.Discard, s.Conn)
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -36,7 +37,7 @@ func (u *unauthenticated) stateChanged(c net.Conn, s http.ConnState) {
 
 // add counts a connection, and closes the oldest if it is one too many.
 func (u *unauthenticated) add(c net.Conn) {
-	if _, tcp := c.(*net.TCPConn); !tcp {
+	if _, tcp := kernelConn(c).(*net.TCPConn); !tcp {
 		return
 	}
 	u.mu.Lock()
@@ -66,18 +67,20 @@ func (u *unauthenticated) closeOldest(why string) {
 	c := u.conns[0]
 	u.conns = slices.Delete(u.conns, 0, 1)
 	u.mu.Unlock()
-	if tcp, ok := c.(*net.TCPConn); ok {
+	kernel := kernelConn(c) // TLS is not closed: that may wait for the peer
+	if tcp, ok := kernel.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0) // close by RST, so that the kernel keeps no state for a peer that does not close
 	}
-	_ = c.Close()
+	_ = kernel.Close()
 	u.refusals.add(why, c.RemoteAddr().String(), 0)
 }
 
 // listener makes the transientErrors of accept(2) temporary (net.Error), so that the http.Server
-// tries again.
+// tries again. It adds TLS to connections over TCP.
 type listener struct {
 	net.Listener
 	unauthenticated *unauthenticated
+	config          func() *tls.Config // nil without TLS
 }
 
 // Accept implements net.Listener. If there is no free descriptor, it closes the oldest
@@ -86,6 +89,9 @@ func (l listener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	switch {
 	case err == nil:
+		if _, tcp := c.(*net.TCPConn); tcp && l.config != nil {
+			return newSecureConn(c, l.config()), nil
+		}
 		return c, nil
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
 		l.unauthenticated.closeOldest("out of file descriptors")

@@ -4,6 +4,7 @@ package server_test
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -20,19 +21,22 @@ import (
 
 const healthRequest = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
-// raw returns a TCP connection to the service on which text was sent.
-func (s *service) raw(t *testing.T, text string) *net.TCPConn {
+// raw returns a connection to the service, with TLS if the service has it, on which text was sent.
+func (s *service) raw(t *testing.T, text string) net.Conn {
 	t.Helper()
 	c, err := net.Dial("tcp", s.address)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if s.secure != nil {
+		c = tls.Client(c, s.secure)
 	}
 	t.Cleanup(func() { _ = c.Close() })
 	_ = c.SetDeadline(time.Now().Add(testTimeout))
 	if _, err := io.WriteString(c, text); err != nil {
 		t.Fatal(err)
 	}
-	return c.(*net.TCPConn)
+	return c
 }
 
 // closedByServer waits for the end of a connection.
@@ -191,12 +195,8 @@ func TestAcceptContinuesAfterErrors(t *testing.T) {
 		}
 	}()
 	closedByServer(t, idle)
-	c, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(testTimeout))
+	s.address = l.Addr().String()
+	c := s.raw(t, "")
 	_, _ = io.WriteString(c, healthRequest)
 	answered(t, bufio.NewReader(c))
 }

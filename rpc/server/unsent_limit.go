@@ -1,6 +1,9 @@
 package server
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
 const (
 	// slowRate is the rate in bytes per second below which a peer that blocks a write is slow.
@@ -18,9 +21,9 @@ const (
 type unsentLimit struct {
 	since time.Time
 	bytes int64
-	slow  bool
+	slow  atomic.Bool
 
-	paced   bool // unreadLimit bounds what is sent to the peer, with what the kernel has
+	paced   atomic.Bool // unreadLimit bounds what is sent to the peer, with what the kernel has
 	bounded bool
 }
 
@@ -36,9 +39,10 @@ func (p *unsentLimit) blocked(fd int) {
 	if took < rateInterval {
 		return
 	}
-	p.slow = float64(p.bytes) < slowRate*took.Seconds()
+	slow := float64(p.bytes) < slowRate*took.Seconds()
+	p.slow.Store(slow)
 	p.since, p.bytes = time.Now(), 0
-	if bounded := p.slow && !p.paced; bounded != p.bounded {
+	if bounded := slow && !p.paced.Load(); bounded != p.bounded {
 		p.bounded = bounded
 		bound := unsentBytes
 		if !bounded {
