@@ -336,14 +336,21 @@ const maxEnding = 64
 
 // endAll requests the end of all sessions.
 func (r *Registry) endAll(maxGrace time.Duration) {
+	endEach(r.all(), func(s *Session) {
+		grace := min(s.spec.Grace, maxGrace)
+		s.End(Shutdown, &grace)
+	})
+}
+
+// endEach calls end for each session, for up to maxEnding at once.
+func endEach(sessions []*Session, end func(*Session)) {
 	var ending sync.WaitGroup
 	free := make(chan struct{}, maxEnding)
-	for _, s := range r.all() {
+	for _, s := range sessions {
 		free <- struct{}{}
 		ending.Go(func() {
 			defer func() { <-free }()
-			grace := min(s.spec.Grace, maxGrace)
-			s.End(Shutdown, &grace)
+			end(s)
 		})
 	}
 	ending.Wait()

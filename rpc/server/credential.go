@@ -5,6 +5,7 @@ import (
 
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/access"
+	"github.com/runnel-rpc/runnel/session"
 )
 
 const (
@@ -117,10 +118,18 @@ func (c *conn) closeUnauthorized(why string) {
 }
 
 // Reauthenticate closes all connections whose credential is not accepted any more, with the code
-// 4401. It is to be called when credentials were revoked, or groups have changed, and does not wait
+// 4401, and with Options.EndRevoked ends their sessions. It is to be called when credentials were revoked, or groups have changed, and does not wait
 // until the connections are closed, for which they have half a second.
 func (s *Server) Reauthenticate() {
 	for _, c := range s.all() {
 		c.reauthenticate()
 	}
+	if s.o.EndRevoked {
+		s.sessions.EndWhere(s.revoked)
+	}
+}
+
+// revoked reports whether a session was started with a credential that is not accepted any more.
+func (s *Server) revoked(spec *session.Spec) bool {
+	return !s.o.Auth.Accepts(access.Identity{Principal: spec.Owner, Role: spec.Role, Credential: spec.Credential})
 }

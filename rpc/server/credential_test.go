@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/access"
+	"github.com/runnel-rpc/runnel/session"
 )
 
 // TestConnectedTellsTheCaller: connected has the principal, the role and the expiry of a caller.
@@ -85,4 +87,38 @@ func TestRoleIsTakenAway(t *testing.T) {
 			t.Errorf("sent to a caller that is no admin any more: %s", m.text)
 		}
 	}
+}
+
+// TestEndRevoked: Reauthenticate ends the sessions that were started with a revoked credential,
+// also one that is being started, and no others of the principal.
+func TestEndRevoked(t *testing.T) {
+	runParallel(t)
+	const late = "11111111-1111-4111-8111-111111111111"
+	auth := &callers{}
+	var s *service
+	s = serve(t, func(set *settings) {
+		set.Server.Auth, set.Server.EndRevoked = auth, true
+		set.Server.Restrict = func(_ access.Identity, p *rpc.ExecuteParams, _ *session.Spec) error {
+			if p.SessionID == late {
+				auth.revoke("alice,run")
+				s.server.Reauthenticate() // before the session is in the registry
+			}
+			return nil
+		}
+	})
+	kept := with(sleeper, "on_disconnect", "keep")
+	old, renewed := s.as(t, "alice,run"), s.as(t, "alice,admin")
+	first, other := old.start(kept), renewed.start(kept)
+	old.request("execute", with(kept, "session_id", late))
+	old.closed(rpc.CloseUnauthorized)
+	var rec rpc.Completion
+	renewed.ok("wait", object{"session_id": first}, &rec)
+	if rec.Reason != rpc.ReasonCanceled {
+		t.Errorf("%+v", rec)
+	}
+	if !poll(func() bool { return s.registry.Running() == 1 }) {
+		t.Error("the session that was being started was not ended")
+	}
+	renewed.ok("status", object{"session_id": other}, nil)
+	renewed.ok("cancel", object{"session_id": other}, nil)
 }

@@ -45,6 +45,9 @@ func execute(r *request, p *rpc.ExecuteParams) answer {
 	sub, attached := r.conn.subscribe(s, o)
 	if created {
 		r.conn.server.reached(checkpointBegin)
+		if r.conn.server.o.EndRevoked && r.conn.server.revoked(s.Spec()) { // since the request was read
+			s.End(session.Canceled, nil)
+		}
 		s.Begin()
 		r.conn.server.reached(checkpointBegun)
 		r.awaitStart(s)

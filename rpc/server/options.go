@@ -30,6 +30,9 @@ type Options struct {
 	// Auth identifies the caller of an HTTP request. Nil is [auth.Loopback], which accepts any caller
 	// that reaches the port on loopback.
 	Auth Authenticator
+	// EndRevoked makes Reauthenticate end the sessions that were started with a revoked credential.
+	// Otherwise they continue, apart from those that end with the last connection.
+	EndRevoked bool
 	// Authorize decides whether a caller may call a method with params. It is called for each
 	// request that this server carries out and that has params, in the order of the requests of a
 	// connection: after the params are decoded, and before anything is done, for an execute before
