@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/runnel-rpc/runnel/process/internal/execfile"
+	"github.com/runnel-rpc/runnel/process/internal/spawn"
 )
 
 // Attempt is one start of a command. It takes as long as the file systems of the program, its
@@ -38,7 +39,7 @@ func (h *Host) Attempt(spec Spec) *Attempt {
 // RESOLVE_CACHED), and all files were executed recently and are still open. It is called at most
 // once, before Start. On Darwin it does nothing.
 func (a *Attempt) Prepare() bool {
-	if a.spec.check() != nil {
+	if a.spec.check() != nil || a.spec.opens() {
 		return false
 	}
 	if a.pinned, a.prepared = a.host.pinned.PinCached(&a.program); a.prepared {
@@ -61,8 +62,8 @@ func (a *Attempt) Path() string {
 func (a *Attempt) MayWait() bool { return !a.cannotBlock.Load() }
 
 // Start runs the command as the leader of a new session (setsid(2)) and process group. It is called
-// once. Every error is a *SpawnError, a *LimitError, an *AttributeError or, if ctx ended first, its
-// cause, and leaves neither a process nor a descriptor. The caller calls WaitExit, Sweep, Reap and
+// once. Every error is a *SpawnError, a *LimitError, an *AttributeError, that of Spec.Check or, if
+// ctx ended first, its cause, and leaves neither a process nor a descriptor. The caller calls WaitExit, Sweep, Reap and
 // Close of the Process.
 //
 // The end of ctx ends a wait for a lease (fcntl(2), F_SETLEASE) and for a program that is not
@@ -70,6 +71,9 @@ func (a *Attempt) MayWait() bool { return !a.cannotBlock.Load() }
 // that call. Other calls of Start are not blocked meanwhile.
 func (a *Attempt) Start(ctx context.Context) (*Process, error) {
 	spec := &a.spec
+	if spec.opens() {
+		return a.startOpened(ctx)
+	}
 	var err error
 	if !a.prepared {
 		if err := spec.check(); err != nil {
@@ -85,12 +89,26 @@ func (a *Attempt) Start(ctx context.Context) (*Process, error) {
 		return nil, spec.refusal(err)
 	}
 	a.cannotBlock.Store(!a.pinned.MayBlock)
-	ends, err := spec.openStdio()
+	return a.launch(ctx, executable{path: a.pinned.Path, argv: spec.Argv, mayBlock: a.pinned.MayBlock})
+}
+
+// executable is what a child executes.
+type executable struct {
+	path     string
+	argv     []string
+	mayBlock bool          // the exec may wait for a file system
+	opened   *spawn.Opened // nil unless Spec.opens
+}
+
+// launch forks the command.
+func (a *Attempt) launch(ctx context.Context, e executable) (*Process, error) {
+	spec := &a.spec
+	ends, err := spec.openStdio(e.opened)
 	if err != nil {
 		return nil, err
 	}
 	began := time.Now() // before the fork, since the command may have ended when spawn returns
-	p, err := a.host.spawn(ctx, a.pinned.Path, spec, ends.child, a.pinned.MayBlock)
+	p, err := a.host.spawn(ctx, e, spec, ends.child)
 	ends.closeChild()
 	if err != nil {
 		ends.closeParent()
@@ -103,7 +121,7 @@ func (a *Attempt) Start(ctx context.Context) (*Process, error) {
 	p.terminal = spec.Terminal != nil
 	p.stop = cmp.Or(spec.StopSignal, syscall.SIGTERM)
 	p.stdin, p.stdout, p.stderr = ends.files(a.host.poller)
-	if a.pinned.MayBlock && ctx.Err() != nil { // the child was killed, perhaps before the exec
+	if e.mayBlock && ctx.Err() != nil { // the child was killed, perhaps before the exec
 		p.Discard()
 		return nil, context.Cause(ctx)
 	}

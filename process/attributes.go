@@ -12,6 +12,9 @@ type Attributes struct {
 	Umask *int // umask(2), 0 to 0777
 	Nice  *int // the nice value, -20 to 19; see MinNice
 	Soft  SoftLimits
+	// NoNewPrivileges makes programs grant no privileges that the tree does not have: set-user-ID
+	// programs and file capabilities have no effect (PR_SET_NO_NEW_PRIVS).
+	NoNewPrivileges bool
 }
 
 // The names of attributes.
@@ -19,6 +22,8 @@ const (
 	UmaskAttribute = "umask"
 	NiceAttribute  = "nice"
 	SoftAttribute  = "soft_limits"
+
+	NoNewPrivilegesAttribute = "no_new_privs"
 )
 
 // SoftLimits are soft limits of setrlimit(2), by resource; Unlimited is no limit. A value above the

@@ -16,6 +16,8 @@ func (a *Attributes) unsettable() error {
 		return &AttributeError{UmaskAttribute, syscall.ENOTSUP}
 	case a.Nice != nil:
 		return &AttributeError{NiceAttribute, syscall.ENOTSUP}
+	case a.NoNewPrivileges:
+		return &AttributeError{NoNewPrivilegesAttribute, syscall.ENOTSUP}
 	case len(a.Soft) > 0:
 		return &AttributeError{SoftAttribute, syscall.ENOTSUP}
 	}

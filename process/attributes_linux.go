@@ -29,7 +29,9 @@ var numberOf = map[Resource]int{
 }
 
 // differ reports whether an attribute is to be changed.
-func (a *Attributes) differ() bool { return a.Umask != nil || a.Nice != nil || len(a.Soft) > 0 }
+func (a *Attributes) differ() bool {
+	return a.Umask != nil || a.Nice != nil || len(a.Soft) > 0 || a.NoNewPrivileges
+}
 
 // changed returns the attributes that differ from those that a command inherits, so that a command
 // without any needs no start gate.
@@ -43,6 +45,10 @@ func (a Attributes) changed(l Limits) (c Attributes) {
 		if own, err := spawn.OwnNice(); err != nil || *a.Nice != own {
 			c.Nice = a.Nice
 		}
+	}
+	if a.NoNewPrivileges {
+		own, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)
+		c.NoNewPrivileges = err != nil || own == 0
 	}
 	for name, value := range a.Soft {
 		if _, bounded := l[Limit(name)]; !bounded && spawn.Inherits(numberOf[name], value) {

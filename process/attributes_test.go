@@ -72,7 +72,7 @@ func TestAttributesApplyFromFirstInstruction(t *testing.T) {
 	eachGate(t, func(t *testing.T, h *Host) {
 		plain, _ := runOn(t, h, sh(print))
 		hard := limitsIn(plain)
-		out, exit := runOn(t, h, with(sh(print+"; sh -c '"+print+"'"), Attributes{&umask, &nice, soft}))
+		out, exit := runOn(t, h, with(sh(print+"; sh -c '"+print+"'"), Attributes{Umask: &umask, Nice: &nice, Soft: soft}))
 		if exit.Code != 0 {
 			t.Fatalf("%+v", exit)
 		}
@@ -186,7 +186,7 @@ func TestInheritedAttributesNeedNoGate(t *testing.T) {
 	if _, err := fmt.Sscanf(out, "%o\n%d\n%d\n", &gotUmask, &gotNice, &files); err != nil || gotUmask != umask || gotNice != nice {
 		t.Fatalf("%q, %v; umask %o, nice %d", out, err, umask, nice)
 	}
-	a := Attributes{&umask, &nice, SoftLimits{SoftOpenFiles: files}}
+	a := Attributes{Umask: &umask, Nice: &nice, Soft: SoftLimits{SoftOpenFiles: files}}
 	for name, number := range numberOf {
 		var limit unix.Rlimit
 		if err := unix.Getrlimit(number, &limit); err != nil {

@@ -57,10 +57,10 @@ func (g noGate) prepare(_ *spawn.Command, spec *Spec, _ containment.Start) (prep
 func (noGate) leftovers() memberwise.Union { return nil }
 func (noGate) close() error                { return nil }
 
-// spawn starts the program at path with the given standard descriptors. It returns once the exec is
-// done.
-func (h *Host) spawn(_ context.Context, path string, spec *Spec, stdio [3]int, _ bool) (*Process, error) {
-	c := spawn.Command{Path: path, Argv: spec.Argv, Attr: spec.attr(stdio)}
+// spawn starts the executable of a spec with the given standard descriptors. It returns once the
+// exec is done.
+func (h *Host) spawn(_ context.Context, e executable, spec *Spec, stdio [3]int) (*Process, error) {
+	c := spawn.Command{Path: e.path, Argv: e.argv, Attr: spec.attr(stdio)}
 	start, err := h.provider.NewStart(c.Attr, spec.Tag, false)
 	if err != nil {
 		return nil, err

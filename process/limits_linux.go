@@ -116,6 +116,8 @@ func (t *treeLimits) setup(change Attributes) *spawn.Setup {
 		Soft:  make(map[int]uint64),
 		Umask: change.Umask,
 		Nice:  change.Nice,
+
+		NoNewPrivileges: change.NoNewPrivileges,
 	}
 	for _, l := range t.all {
 		if l.By == ByRlimit {

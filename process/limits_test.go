@@ -37,7 +37,8 @@ func runOn(t *testing.T, h *Host, spec Spec) (string, Exit) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text, _ := readAll(p.Stderr()); text != "" {
+	if p.Stderr() == nil { // it is merged
+	} else if text, _ := readAll(p.Stderr()); text != "" {
 		t.Logf("standard error: %.500s", text)
 	}
 	_ = p.WaitExit()

@@ -23,12 +23,11 @@ func Step() {
 
 // spawnRequest is the start of one tree.
 type spawnRequest struct {
-	host    *Host
-	path    string
-	spec    *Spec
-	stdio   [3]int
-	pidfd   int
-	mayWait bool // the exec may block, and is left to the exec step
+	host       *Host
+	executable // if its exec may block, it is left to the exec step
+	spec       *Spec
+	stdio      [3]int
+	pidfd      int
 
 	command     spawn.Command     // of the last fork
 	start       containment.Start // nil before prepare
@@ -36,11 +35,11 @@ type spawnRequest struct {
 	step        *spawn.Step       // after exec, if the child is the exec step
 }
 
-// spawn starts the program at path with the given standard descriptors. It returns once the exec is
-// done, or when the child was killed since ctx ended.
-func (h *Host) spawn(ctx context.Context, path string, spec *Spec, stdio [3]int, mayWait bool) (*Process, error) {
+// spawn starts the executable of a spec with the given standard descriptors. It returns once the
+// exec is done, or when the child was killed since ctx ended.
+func (h *Host) spawn(ctx context.Context, e executable, spec *Spec, stdio [3]int) (*Process, error) {
 	h.keeper.AwaitFirst()
-	r := &spawnRequest{host: h, path: path, spec: spec, stdio: stdio, mayWait: mayWait}
+	r := &spawnRequest{host: h, executable: e, spec: spec, stdio: stdio}
 	pid, err := r.fork(false)
 	if err != nil && r.start != nil && r.start.RetryFresh(err) {
 		r.cancel(0)
@@ -73,7 +72,7 @@ func (r *spawnRequest) fork(fresh bool) (pid int, err error) {
 // prepare prepares the containment and the command. It makes a new command, since an earlier call
 // may have changed the last one.
 func (r *spawnRequest) prepare(fresh bool) error {
-	r.command = spawn.Command{Path: r.path, Argv: r.spec.Argv, Attr: r.spec.attr(r.stdio)}
+	r.command = spawn.Command{Path: r.path, Argv: r.argv, Attr: r.spec.attr(r.stdio), Opened: r.opened}
 	leader.RequestPidfd(r.command.Attr.Sys, &r.pidfd)
 	start, err := r.host.provider.NewStart(r.command.Attr, r.spec.Tag, fresh)
 	if err != nil {
@@ -107,8 +106,11 @@ func (r *spawnRequest) cancel(pid int) {
 
 // exec forks the child that becomes the program, or the exec step.
 func (r *spawnRequest) exec() (pid int, err error) {
-	if r.mayWait && spawn.StepReady() {
+	switch ready := spawn.StepReady(); {
+	case r.mayBlock && ready:
 		return r.startStep()
+	case r.opened != nil:
+		return -1, spawn.ErrNoStep
 	}
 	if r.command.Setup == nil {
 		return syscall.ForkExec(r.command.Path, r.command.Argv, r.command.Attr)
@@ -145,7 +147,7 @@ func (r *spawnRequest) passStep(ctx context.Context, pid int) error {
 	if r.step == nil {
 		return nil
 	}
-	err := r.step.Continue(ctx, pid, r.command.Setup)
+	err := r.step.Continue(ctx, pid)
 	if err == nil {
 		return nil
 	}
@@ -162,6 +164,12 @@ func (r *spawnRequest) startError(err error) error {
 		return &SpawnError{Path: r.spec.Dir, Op: "chdir", Errno: failed.Errno}
 	case ok && failed.Op == spawn.SetNice:
 		return &AttributeError{NiceAttribute, failed.Errno}
+	case ok && failed.Op == spawn.SetPrivileges:
+		return &AttributeError{NoNewPrivilegesAttribute, failed.Errno}
+	case ok && failed.Op == spawn.SetUser:
+		return r.spec.userError(failed.Errno)
+	case ok && r.opened != nil: // Spec.refusal would look at the directory with other rights
+		return &SpawnError{Path: r.spec.Argv[0], Op: "exec", Errno: failed.Errno}
 	}
 	return err
 }

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/runnel-rpc/runnel/process/internal/poller"
+	"github.com/runnel-rpc/runnel/process/internal/spawn"
 )
 
 // Spec is a command to run. It does not inherit the environment of this process.
@@ -41,6 +42,23 @@ type Spec struct {
 	Attributes Attributes
 	// Tag is what Host.TagOfPeer returns for a process of the tree.
 	Tag any
+	// User, if not nil, is whom the command runs as. Then no capability of this process, no
+	// supplementary group and no key of its session keyring is inherited; the environment is Env as
+	// ever, so the caller sets HOME, USER, LOGNAME and SHELL. The directory and the program are
+	// found, entered and executed with the rights of the user. A set-user-ID program still gets the
+	// rights of its owner, unless Attributes.NoNewPrivileges is set. It requires Linux 5.6, a program
+	// that calls Step, and CAP_SETUID, CAP_SETGID and CAP_KILL, unless it is the user of this
+	// process.
+	User *User
+	// Check, if not nil, is called before the fork with what was opened. An error refuses the
+	// start, which returns it unchanged. What is executed and entered then is what was opened, also
+	// if a name refers to something else by then, except for two names: an interpreter opens its
+	// script at File.Path, and the kernel opens the dynamic linker by its name. So whoever can write
+	// to the directories of these paths decides what is executed. Check may be called from any
+	// goroutine. It requires Linux 5.6 and a program that calls Step. With a User or a Check, magic
+	// links (proc(5)) are not followed, a script gets its resolved path as $0, and handlers of
+	// binfmt_misc are not used.
+	Check func(Opened) error
 }
 
 // SpawnError says why a command did not start. It contains no argument and no environment value.
@@ -48,8 +66,9 @@ type SpawnError struct {
 	// Path is the directory for "chdir", /dev/ptmx for "pty", a file of a cgroup for an operation
 	// there, and otherwise the program as in Argv.
 	Path string
-	// Op is "chdir", "exec" (with the fork), "pty", "pipe" (no descriptors were available), or an
-	// operation in a cgroup: "mkdir", "open", "write".
+	// Op is "chdir", "exec" (with the fork), "pty", "pipe" (no descriptors were available), "user"
+	// (this process may not run the program as Spec.User), or an operation in a cgroup: "mkdir",
+	// "open", "write".
 	Op    string
 	Errno syscall.Errno // EINVAL for a NUL byte, which paths, arguments and variables cannot contain
 }
@@ -88,6 +107,9 @@ func (s *Spec) check() error {
 	if strings.IndexByte(s.Dir, 0) >= 0 {
 		return &SpawnError{Path: s.Dir, Op: "chdir", Errno: syscall.EINVAL}
 	}
+	if s.User != nil && s.User.Check() != nil {
+		return s.userError(syscall.EINVAL)
+	}
 	lists := [][]string{s.Argv, s.Env}
 	if s.Terminal != nil {
 		lists = append(lists, []string{s.Terminal.Term})
@@ -100,6 +122,11 @@ func (s *Spec) check() error {
 		}
 	}
 	return nil
+}
+
+// userError is the error of a program that cannot be run as its user.
+func (s *Spec) userError(errno syscall.Errno) error {
+	return &SpawnError{Path: s.Argv[0], Op: "user", Errno: errno}
 }
 
 // refusal converts the error of a failed start. The child reports the same errno for chdir and
@@ -142,19 +169,27 @@ type stdio struct {
 	parent [3]int // non-blocking, for the poller: the write end of stdin and two read ends
 }
 
-func (s *Spec) openStdio() (stdio, error) {
+// openStdio opens the standard descriptors, which belong to the user of the command. After an error
+// none is open.
+func (s *Spec) openStdio(opened *spawn.Opened) (ends stdio, err error) {
+	failure := &SpawnError{Path: s.Argv[0], Op: "pipe"}
 	if s.Terminal != nil {
-		ends, err := s.Terminal.open()
-		if err != nil {
-			err = &SpawnError{Path: "/dev/ptmx", Op: "pty", Errno: errnoOf(err)}
+		failure = &SpawnError{Path: "/dev/ptmx", Op: "pty"}
+		ends, err = s.Terminal.open()
+	} else {
+		ends, err = openPipes(s.Stdin, s.MergeStderr)
+	}
+	if err == nil && opened != nil && opened.User != nil {
+		if err = ends.give(opened.User, s.Terminal != nil); err != nil {
+			ends.closeChild()
+			ends.closeParent()
 		}
-		return ends, err
 	}
-	ends, err := openPipes(s.Stdin, s.MergeStderr)
 	if err != nil {
-		err = &SpawnError{Path: s.Argv[0], Op: "pipe", Errno: errnoOf(err)}
+		failure.Errno = errnoOf(err)
+		return ends, failure
 	}
-	return ends, err
+	return ends, nil
 }
 
 func openPipes(stdin, merge bool) (s stdio, err error) {

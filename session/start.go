@@ -97,7 +97,7 @@ func (s *Session) start(ctx context.Context, cancel context.CancelFunc, attempt 
 	defer cancel()
 	p, err := attempt.Start(ctx)
 	program := &s.spec.Program
-	program.Argv, program.Env, program.Attributes.Soft = nil, nil, nil // release memory
+	program.Argv, program.Env, program.Attributes.Soft, program.Check = nil, nil, nil, nil // release memory
 	switch {
 	case err != nil:
 		if errors.Is(err, context.Canceled) {

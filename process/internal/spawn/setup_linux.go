@@ -23,7 +23,9 @@ type Op uint32
 const (
 	Exec Op = iota
 	Chdir
-	SetNice // setpriority(2)
+	SetNice       // setpriority(2)
+	SetUser       // setresuid(2), and what belongs to it
+	SetPrivileges // PR_SET_NO_NEW_PRIVS
 )
 
 func (e *Error) Error() string { return e.Errno.Error() }

@@ -36,7 +36,7 @@ func start(t *testing.T, step bool, script, dir string, s *Setup) (string, sysca
 	if step {
 		var child *Step
 		if pid, child, err = StartStep(c); err == nil {
-			err = child.Continue(context.Background(), pid, s)
+			err = child.Continue(context.Background(), pid)
 		}
 	} else {
 		pid, err = Traced(c)
@@ -113,9 +113,9 @@ func TestStepThatDoesNotStart(t *testing.T) {
 	}
 	_ = statusWrite.Close()
 	defer orderRead.Close()
-	s := &Step{order: order, status: status}
+	s := &Step{command: &Command{}, order: order, status: status}
 	defer s.close()
-	if err := s.proceed(os.Getpid(), nil); err != syscall.EAGAIN {
+	if err := s.proceed(os.Getpid()); err != syscall.EAGAIN {
 		t.Errorf("error %v, want EAGAIN", err)
 	}
 }

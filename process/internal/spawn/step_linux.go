@@ -25,56 +25,11 @@ var ErrNoStep = errors.New("process: Step was not called")
 //
 // The step has two descriptors more than the program, after those, which the exec closes. From the
 // first one it reads the order, or the end of file if it is to exit. To the second one it writes a
-// byte when it waits for the order, and an encoded Error if it fails.
+// byte when it waits for the order, and an encoded Error if it fails. With Command.Opened two more
+// follow: the working directory and the program. The environment of the program is then part of the
+// order: the step itself has none, since it may have other rights than the program, and a dynamic
+// linker or the Go runtime would follow some variables.
 const stepName = "runnel-step"
-
-// order makes the step execute the program: flags, the umask in two bytes, the nice value.
-type order [4]byte
-
-const (
-	keepFiles = 1 << iota // RLIMIT_NOFILE was set by the parent
-	setUmask
-	setNice
-)
-
-// order is empty for a nil Setup.
-func (s *Setup) order() (o order) {
-	if s == nil {
-		return o
-	}
-	_, hard := s.Hard[unix.RLIMIT_NOFILE]
-	_, soft := s.Soft[unix.RLIMIT_NOFILE]
-	if hard || soft {
-		o[0] |= keepFiles
-	}
-	if s.Umask != nil {
-		o[0] |= setUmask
-		binary.NativeEndian.PutUint16(o[1:], uint16(*s.Umask))
-	}
-	if s.Nice != nil {
-		o[0] |= setNice
-		o[3] = byte(int8(*s.Nice))
-	}
-	return o
-}
-
-// apply sets the attributes of the order in this process, the step.
-func (o *order) apply() syscall.Errno {
-	if o[0]&keepFiles != 0 { // after a Setrlimit, syscall.Exec does not restore the soft limit from the start of the step
-		var limit syscall.Rlimit
-		if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) == nil {
-			_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
-		}
-	}
-	if o[0]&setUmask != 0 {
-		unix.Umask(int(binary.NativeEndian.Uint16(o[1:])))
-	}
-	if o[0]&setNice != 0 {
-		_, _, errno := unix.RawSyscall(unix.SYS_SETPRIORITY, unix.PRIO_PROCESS, 0, uintptr(int8(o[3])))
-		return errno
-	}
-	return 0
-}
 
 var stepReady atomic.Bool
 
@@ -96,16 +51,17 @@ func RunStep() {
 	unix.CloseOnExec(orderFD)
 	unix.CloseOnExec(statusFD)
 	debug.SetGCPercent(-1)
-	runtime.LockOSThread() // the nice value belongs to a thread
+	runtime.LockOSThread() // the nice value and the user belong to a thread
 	_, _ = unix.Write(statusFD, []byte{1})
 	// From here on the runtime must not start a thread, since the limit of processes may be 1. So
-	// this system call, for which the thread waits, bypasses the runtime.
+	// the system calls, for which the thread waits, bypass the runtime.
 	var o order
-	if n, _, _ := unix.RawSyscall(unix.SYS_READ, uintptr(orderFD), uintptr(unsafe.Pointer(&o)), uintptr(len(o))); n != uintptr(len(o)) {
+	if !o.read(orderFD) {
 		os.Exit(1)
 	}
-	if errno := o.apply(); errno != 0 {
-		failStep(statusFD, SetNice, errno)
+	o.apply(statusFD)
+	if o.flags&byDescriptor != 0 {
+		o.execOpened(statusFD)
 	}
 	if dir := os.Args[2]; dir != "" {
 		path, _ := unix.BytePtrFromString(dir) // no argument contains NUL
@@ -126,8 +82,9 @@ func failStep(statusFD int, op Op, errno syscall.Errno) {
 
 // Step is an exec step, as its parent sees it.
 type Step struct {
-	order  *os.File
-	status *os.File
+	command *Command
+	order   *os.File
+	status  *os.File
 }
 
 // StartStep starts the exec step for a program. It does not wait for the step. The caller passes
@@ -142,10 +99,14 @@ func StartStep(c *Command) (pid int, s *Step, err error) {
 		_, _ = orderRead.Close(), orderWrite.Close()
 		return -1, nil, err
 	}
-	s = &Step{order: orderWrite, status: statusRead}
+	s = &Step{command: c, order: orderWrite, status: statusRead}
 	step := *c.Attr
 	step.Dir = ""
 	step.Files = append(step.Files[:len(step.Files):len(step.Files)], orderRead.Fd(), statusWrite.Fd())
+	if c.Opened != nil {
+		step.Files = append(step.Files, uintptr(c.Opened.Dir), uintptr(c.Opened.Program))
+		step.Env = []string{}
+	}
 	pid, err = syscall.ForkExec("/proc/self/exe", append([]string{stepName, strconv.Itoa(len(c.Attr.Files)), c.Attr.Dir, c.Path}, c.Argv...), &step)
 	_, _ = orderRead.Close(), statusWrite.Close()
 	if err != nil {
@@ -157,25 +118,25 @@ func StartStep(c *Command) (pid int, s *Step, err error) {
 
 func (s *Step) close() { _, _ = s.order.Close(), s.status.Close() }
 
-// Continue applies setup, which may be nil, to the step, and returns when the step has executed the
+// Continue applies the setup of the command to the step, and returns when the step has executed the
 // program or has ended. The end of ctx kills it. After an error it has not executed an instruction
 // of the program, and the caller kills and reaps it. An *Error is what failed in the step. The
 // caller does not reap the step meanwhile.
-func (s *Step) Continue(ctx context.Context, pid int, setup *Setup) error {
+func (s *Step) Continue(ctx context.Context, pid int) error {
 	defer s.close()
 	killed := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(killed)
 		_ = unix.Kill(pid, unix.SIGKILL) // the pid is not reused, since the step is not reaped
 	})
-	err := s.proceed(pid, setup)
+	err := s.proceed(pid)
 	if !stop() {
 		<-killed
 	}
 	return err
 }
 
-func (s *Step) proceed(pid int, setup *Setup) error {
+func (s *Step) proceed(pid int) error {
 	switch _, err := io.ReadFull(s.status, make([]byte, 1)); err {
 	case nil:
 	case io.EOF: // it has ended: the Go runtime exits if it gets no thread or no memory
@@ -183,13 +144,12 @@ func (s *Step) proceed(pid int, setup *Setup) error {
 	default:
 		return err
 	}
-	if setup != nil {
+	if setup := s.command.Setup; setup != nil {
 		if err := setup.apply(pid); err != nil {
 			return err
 		}
 	}
-	o := setup.order()
-	if _, err := s.order.Write(o[:]); err != nil && !errors.Is(err, syscall.EPIPE) {
+	if _, err := s.order.Write(s.command.order()); err != nil && !errors.Is(err, syscall.EPIPE) {
 		return err
 	}
 	var status [8]byte

@@ -1,0 +1,110 @@
+package runas
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Become gives the calling thread the credentials of u for good: the real, effective and saved ids
+// and the supplementary groups, no capability unless u is root, and a session keyring of its own
+// (session-keyring(7)). The bounding set and the securebits remain, as after login(1), so
+// set-user-ID programs work. It restores the parent-death signal, which the kernel clears.
+//
+// The caller is a single thread that executes a program next. Become makes no call that waits for
+// other threads or starts one. From its return on, a process of u may send signals to this process,
+// but not trace it or read its memory: the kernel marks it as not dumpable (PR_SET_DUMPABLE).
+func (u *User) Become() unix.Errno {
+	parent, _, _ := unix.RawSyscall(unix.SYS_GETPPID, 0, 0, 0)
+	if errno := joinKeyring(); errno != 0 {
+		return errno
+	}
+	var deathSignal int32
+	if errno := prctl(unix.PR_GET_PDEATHSIG, uintptr(unsafe.Pointer(&deathSignal))); errno != 0 {
+		return errno
+	}
+	if errno := u.setIDs(); errno != 0 {
+		return errno
+	}
+	if u.UID != 0 {
+		if errno := dropCapabilities(); errno != 0 {
+			return errno
+		}
+	}
+	if deathSignal == 0 {
+		return 0
+	}
+	if errno := prctl(unix.PR_SET_PDEATHSIG, uintptr(deathSignal)); errno != 0 {
+		return errno
+	}
+	if now, _, _ := unix.RawSyscall(unix.SYS_GETPPID, 0, 0, 0); now != parent {
+		return unix.ESRCH // the signal was missed
+	}
+	return 0
+}
+
+// setIDs sets the groups first, which needs the capability that setting the user takes away. It
+// checks the result: nothing else shows that the calls had the right arguments.
+func (u *User) setIDs() unix.Errno {
+	var first unsafe.Pointer
+	if len(u.Groups) > 0 {
+		first = unsafe.Pointer(&u.Groups[0])
+	}
+	if _, _, errno := unix.RawSyscall(sysSetgroups, uintptr(len(u.Groups)), uintptr(first), 0); errno != 0 {
+		return errno
+	}
+	gid, uid := uintptr(u.GID), uintptr(u.UID)
+	if _, _, errno := unix.RawSyscall(sysSetresgid, gid, gid, gid); errno != 0 {
+		return errno
+	}
+	if _, _, errno := unix.RawSyscall(sysSetresuid, uid, uid, uid); errno != 0 {
+		return errno
+	}
+	if errno := checkIDs(sysGetresgid, u.GID); errno != 0 {
+		return errno
+	}
+	return checkIDs(sysGetresuid, u.UID)
+}
+
+func checkIDs(get uintptr, id uint32) unix.Errno {
+	var ids [3]uint32
+	_, _, errno := unix.RawSyscall(get, uintptr(unsafe.Pointer(&ids[0])), uintptr(unsafe.Pointer(&ids[1])), uintptr(unsafe.Pointer(&ids[2])))
+	if errno == 0 && ids != [3]uint32{id, id, id} {
+		errno = unix.EPERM
+	}
+	return errno
+}
+
+// dropCapabilities empties the permitted, effective, inheritable and ambient set. A change from
+// root empties only some of them, and none with SECBIT_NO_SETUID_FIXUP; a change from another user
+// empties none.
+func dropCapabilities() unix.Errno {
+	errno := prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL)
+	if errno != 0 && errno != unix.EINVAL { // EINVAL before Linux 4.3
+		return errno
+	}
+	head, none := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, capabilities{}
+	_, _, errno = unix.RawSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&head)), uintptr(unsafe.Pointer(&none[0])), 0)
+	return errno
+}
+
+// joinKeyring replaces the session keyring, in which this process may have keys, by an empty one.
+// It comes before the change of the user, whose quota of keys is small. A sandbox that refuses
+// keyctl(2) refuses it to the command, too.
+func joinKeyring() unix.Errno {
+	_, _, errno := unix.RawSyscall(unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0, 0)
+	switch errno {
+	case unix.ENOSYS, unix.EPERM, unix.EACCES:
+		return 0
+	}
+	return errno
+}
+
+// NoNewPrivileges makes the exec of this process and its descendants grant no privileges
+// (PR_SET_NO_NEW_PRIVS).
+func NoNewPrivileges() unix.Errno { return prctl(unix.PR_SET_NO_NEW_PRIVS, 1) }
+
+func prctl(option int, arg uintptr) unix.Errno {
+	_, _, errno := unix.RawSyscall6(unix.SYS_PRCTL, uintptr(option), arg, 0, 0, 0, 0)
+	return errno
+}

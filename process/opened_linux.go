@@ -1,0 +1,132 @@
+package process
+
+import (
+	"context"
+	"errors"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/internal/execfile"
+	"github.com/runnel-rpc/runnel/process/internal/passwd"
+	"github.com/runnel-rpc/runnel/process/internal/spawn"
+)
+
+// startOpened is Start for a command with a user or a check. The files are opened with the rights of
+// the user for the file system. The exec step then becomes the user, enters the directory and
+// executes the program by their descriptors: so both are what was checked, and the kernel checks
+// once more whether the user may do that.
+//
+// The credentials are not changed between fork and exec in this process: it waits for its child
+// then, which shares its memory (vfork(2)), and which a process of the user could stop.
+func (a *Attempt) startOpened(ctx context.Context) (*Process, error) {
+	spec := &a.spec
+	if err := spec.check(); err != nil {
+		return nil, err
+	}
+	user, err := spec.runAs()
+	if err != nil {
+		return nil, err
+	}
+	files, err := a.open(ctx, user)
+	defer files.Close()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if spec.Check != nil {
+		if err := spec.Check(openedOf(&files)); err != nil {
+			return nil, err
+		}
+	}
+	n, argv := files.Exec(spec.Argv)
+	program := files.Programs[n]
+	return a.launch(ctx, executable{
+		path: program.Path, argv: argv, mayBlock: true,
+		opened: &spawn.Opened{Dir: files.Dir.FD, Program: program.FD, User: user},
+	})
+}
+
+// runAs returns the user to become, nil if it is that of this process.
+func (s *Spec) runAs() (*User, error) {
+	if s.User == nil {
+		return nil, nil
+	}
+	changes, permitted := s.User.Permitted()
+	switch {
+	case !permitted:
+		return nil, s.userError(unix.EPERM)
+	case !changes:
+		return nil, nil
+	}
+	return s.User, nil
+}
+
+// open opens the files of the command. The caller closes them, also after an error.
+func (a *Attempt) open(ctx context.Context, user *User) (files execfile.Opened, err error) {
+	spec := &a.spec
+	if enterErr := user.Files(func() {
+		files, err = execfile.Open(ctx, &a.program, func(path string) { a.path.Store(&path) })
+	}); enterErr != nil {
+		return files, spec.userError(errnoOf(enterErr))
+	}
+	if e, ok := errors.AsType[*execfile.OpenError](err); ok {
+		err = &SpawnError{Path: spec.Argv[0], Op: "exec", Errno: e.Errno}
+		if e.Dir {
+			err = &SpawnError{Path: spec.Dir, Op: "chdir", Errno: e.Errno}
+		}
+	}
+	return files, err
+}
+
+func openedOf(files *execfile.Opened) (o Opened) {
+	o.Dir = fileOf(&files.Dir)
+	for i := range files.Programs {
+		o.Programs = append(o.Programs, fileOf(&files.Programs[i]))
+	}
+	return o
+}
+
+func fileOf(f *execfile.File) File {
+	return File{
+		Path: f.Path, Dev: uint64(f.Info.Dev), Ino: f.Info.Ino, Mode: f.Info.Mode, UID: f.Info.Uid, GID: f.Info.Gid,
+		Script: f.Script(),
+	}
+}
+
+// give makes the standard descriptors of a child belong to its user, who may then open them by name
+// (/dev/stdout, /dev/tty). The group of a terminal is that which the mount of devpts sets or, as
+// after login(1), tty.
+func (s *stdio) give(u *User, terminal bool) error {
+	for i, fd := range s.child {
+		var st unix.Stat_t
+		if err := unix.Fstat(fd, &st); err != nil {
+			return err
+		}
+		if i > 0 && fd == s.child[i-1] || st.Mode&unix.S_IFMT == unix.S_IFCHR && !terminal { // /dev/null
+			continue
+		}
+		gid := int(u.GID)
+		if terminal {
+			gid = terminalGroup(&st)
+		}
+		if err := unix.Fchown(fd, int(u.UID), gid); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// terminalGroup returns the group for the slave of a terminal. Without the option gid of the mount of
+// devpts it belongs to the group of this process.
+func terminalGroup(st *unix.Stat_t) int {
+	if st.Gid != uint32(unix.Getegid()) {
+		return -1
+	}
+	gid, err := passwd.System.Group("tty")
+	if err != nil {
+		return -1
+	}
+	return int(gid)
+}
