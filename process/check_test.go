@@ -82,7 +82,8 @@ func TestCheckGetsWhatIsExecuted(t *testing.T) {
 		}
 		var st unix.Stat_t
 		if err := unix.Stat(c.programs[0], &st); err != nil || o.Programs[0].Ino != st.Ino || o.Programs[0].Dev != st.Dev ||
-			o.Programs[0].Mode != st.Mode || o.Programs[0].UID != st.Uid || o.Programs[0].Script != strings.HasPrefix(c.programs[0], dir) {
+			o.Programs[0].Mode != st.Mode || o.Programs[0].UID != st.Uid || o.Programs[0].Script != strings.HasPrefix(c.programs[0], dir) ||
+			!strings.HasSuffix(o.Programs[0].Name, c.argv0) || o.Dir.Name != c.cwd {
 			t.Errorf("%+v is not %s", o.Programs[0], c.programs[0])
 		}
 	}

@@ -90,7 +90,7 @@ func openedOf(files *execfile.Opened) (o Opened) {
 
 func fileOf(f *execfile.File) File {
 	return File{
-		Path: f.Path, Dev: uint64(f.Info.Dev), Ino: f.Info.Ino, Mode: f.Info.Mode, UID: f.Info.Uid, GID: f.Info.Gid,
+		Path: f.Path, Name: f.Name, FD: f.FD, Dev: uint64(f.Info.Dev), Ino: f.Info.Ino, Mode: f.Info.Mode, UID: f.Info.Uid, GID: f.Info.Gid,
 		Script: f.Script(),
 	}
 }

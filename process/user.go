@@ -27,7 +27,11 @@ type Opened struct {
 type File struct {
 	// Path is the absolute path without symbolic links at which the file was opened. At that time
 	// it was still there.
-	Path     string
+	Path string
+	// Name is the name by which it was opened, relative to Dir unless it begins with a slash: that
+	// of Spec, with the element of PATH, or that which a program has for its interpreter.
+	Name     string
+	FD       int    // O_PATH; valid until Check returns
 	Dev, Ino uint64 // identify the file
 	Mode     uint32 // as in stat(2), with the type
 	UID, GID uint32 // the owner

@@ -37,6 +37,9 @@ type ExecuteParams struct {
 	// Changes to the environment that the server passes on: a string sets a variable, null unsets
 	// it. PWD is `cwd`, or the server's working directory, unless it is set here.
 	Env Env `json:"env,omitempty"`
+	// The name or the decimal id of the user to run as, if the server's policy permits it; else the
+	// error is -32001. If the server lacks the privilege, it is -32008 with `EPERM`.
+	User string `json:"user,omitempty" rpc:"nonempty"`
 	// An id that the client chose. If it is left out, the server makes one. The same execute again,
 	// while the session is kept, is answered with `created:false`, so it is safe to retry after a
 	// lost reply. Other params with the same id are -32007.

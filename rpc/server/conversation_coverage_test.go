@@ -19,9 +19,8 @@ import (
 
 // unheard are the constants that no client can make the server send.
 var unheard = map[string]bool{
-	"CodeForbidden": true, // TestRestrict
-	"CodeInternal":  true, // a bug of the server, or more than fits into a message
-	"ReasonLost":    true, // the kernel always reports the exit
+	"CodeInternal": true, // a bug of the server, or more than fits into a message
+	"ReasonLost":   true, // the kernel always reports the exit
 }
 
 // TestConversationsCoverTheProtocol: every name in the protocol occurs in a conversation.

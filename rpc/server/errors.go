@@ -55,6 +55,8 @@ func rpcError(err error, sessionID string) (e *rpc.Error, ok bool) {
 		return rpc.StdinClosed(stdin.Why), true
 	case errors.As(err, &place):
 		return rpc.InvalidParams("offset", "%v", place), true
+	case errors.As(err, &spawn) && spawn.Op == "user":
+		return rpc.SpawnFailed(spawn.Path, unix.ErrnoName(spawn.Errno), "the server cannot run it as this user: "+spawn.Errno.Error()), true
 	case errors.As(err, &spawn):
 		return rpc.SpawnFailed(spawn.Path, unix.ErrnoName(spawn.Errno), spawn.Errno.Error()), true
 	case errors.As(err, &bound) && bound.Most < 0:

@@ -19,10 +19,8 @@ func execute(r *request, p *rpc.ExecuteParams) answer {
 		return result(nil, bad)
 	}
 	spec.Role, spec.Credential = caller.Role, caller.Credential
-	if restrict := r.conn.server.o.Restrict; restrict != nil {
-		if err := restrict(caller, p, &spec); err != nil {
-			return result(nil, err)
-		}
+	if err := r.restrict(caller, p, &spec); err != nil {
+		return result(nil, err)
 	}
 	if bad := r.conn.mayAttach(spec.ID); bad != nil {
 		return result(nil, bad)

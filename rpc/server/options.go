@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -42,7 +43,8 @@ type Options struct {
 	Authorize func(id access.Identity, method string, params any) error
 	// Restrict decides whether a caller may execute p, after Authorize, when the session's spec was
 	// made from the params and the server's defaults, and before a slot is reserved. It may change
-	// the spec. The error is the reply; it should be an *rpc.Error. Restrict must not block, and
+	// the spec; for the user that p names it sets Program.User, with HOME and the like in
+	// Program.Env. The error is the reply; it should be an *rpc.Error. Restrict must not block, and
 	// may be called concurrently. Nil permits everything except a user.
 	Restrict func(id access.Identity, p *rpc.ExecuteParams, spec *session.Spec) error
 	// SameGroup reports whether two different principals are in one group, so that one with the
@@ -126,6 +128,9 @@ func (o Options) withDefaults(sessions *session.Registry) Options {
 	o.MaxMessageBytes = cmp.Or(o.MaxMessageBytes, 1<<20)
 	o.PingInterval = cmp.Or(o.PingInterval, 20*time.Second)
 	o.WriteTimeout = cmp.Or(o.WriteTimeout, 30*time.Second)
+	if o.Restrict != nil && process.ChangesUser() {
+		o.Capabilities = append(slices.Clone(o.Capabilities), "user")
+	}
 	d := &o.Defaults
 	d.Shell = cmp.Or(d.Shell, "/bin/sh")
 	d.replayBytes = sessions.Options().ReplayBytes

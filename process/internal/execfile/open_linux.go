@@ -13,6 +13,7 @@ import (
 // File is an open file or directory.
 type File struct {
 	FD   int         // O_PATH, closed on exec
+	Name string      // by which it was opened, relative to the working directory
 	Path string      // absolute, without symbolic links: where the file was when it was opened
 	Info unix.Stat_t // of the descriptor
 	line *scriptLine // of a script, else nil
@@ -138,6 +139,7 @@ func openFile(dir int, name string, flags uint64) (f File, err error) {
 	if err != nil {
 		return File{}, err
 	}
+	f.Name = name
 	if err = f.identify(); err != nil {
 		_ = unix.Close(f.FD)
 		return File{}, err

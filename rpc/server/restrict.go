@@ -1,0 +1,21 @@
+package server
+
+import (
+	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/access"
+	"github.com/runnel-rpc/runnel/session"
+)
+
+// restrict applies Options.Restrict to an execute. Only a policy can permit a user, and has to set
+// it in the spec.
+func (r *request) restrict(caller access.Identity, p *rpc.ExecuteParams, spec *session.Spec) error {
+	if restrict := r.conn.server.o.Restrict; restrict != nil {
+		if err := restrict(caller, p, spec); err != nil {
+			return err
+		}
+	}
+	if p.User != "" && spec.Program.User == nil {
+		return rpc.Forbidden("user", "user")
+	}
+	return nil
+}
