@@ -189,6 +189,12 @@ func ShuttingDown() *Error {
 	return &Error{CodeShuttingDown, "Server is shutting down", Data{"kind": "shutting_down"}}
 }
 
+// AuditUnavailable is the error of execute if the server has to write the session to its audit log,
+// and cannot. retryAfter is in seconds.
+func AuditUnavailable(retryAfter float64) *Error {
+	return &Error{CodeShuttingDown, "The audit log cannot be written", Data{"kind": "audit_unavailable", "retry_after": retryAfter}}
+}
+
 // RequestCanceled is the error of a request that the client canceled with $/cancelRequest.
 func RequestCanceled() *Error {
 	return &Error{CodeRequestCanceled, "Request canceled", Data{"kind": "request_canceled"}}

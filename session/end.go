@@ -449,4 +449,11 @@ func (s *Session) complete(exit process.Exit, swept process.SweepResult, took ti
 		st.move(Ended)
 	})
 	close(s.done) // wakes those that wait for Done: requests for the record, and shutdowns
+	s.reportEnded()
+}
+
+func (s *Session) reportEnded() {
+	if f := s.reg.o.OnEnded; f != nil {
+		f(s)
+	}
 }

@@ -32,6 +32,11 @@ type Options struct {
 	// StartTimeout is the longest time until a program is executed; 0 is 10 seconds, negative is no
 	// limit.
 	StartTimeout time.Duration
+	// OnRunning, if not nil, is called for each session whose command runs, and OnEnded, if not nil,
+	// once for each session that Reserve has made, after OnRunning: when it has ended, or its command
+	// could not be run, which View tells apart. They are called without locks, and must not block.
+	// When Shutdown has returned, there are no further calls.
+	OnRunning, OnEnded func(*Session)
 	// Log receives errors and warnings; the zero value discards them.
 	Log zerolog.Logger
 	// Host starts the processes. The caller closes it after Shutdown. With a nil Host, trees are

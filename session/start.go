@@ -129,6 +129,9 @@ func (s *Session) run(p *process.Process) {
 	s.startDeadlines(func() bool { return hasUnread(p) })
 	s.openStdin(p)
 	s.setRunning(p, p.Started())
+	if f := s.reg.o.OnRunning; f != nil {
+		f(s)
+	}
 	s.reg.supervise(s, p)
 	close(s.ready) // wakes the requests that wait for the start
 	s.runDeferred()
@@ -197,9 +200,12 @@ func (st *sessionStatus) endRequestedError() error {
 
 // Discard fails a session for which Begin was not called, and releases its slot. Otherwise it has
 // no effect.
-func (s *Session) Discard() {
+func (s *Session) Discard() { s.Refuse(errDiscarded) }
+
+// Refuse is Discard with the error for those that wait for the session.
+func (s *Session) Refuse(why error) {
 	if !s.begun() {
-		s.fail(errDiscarded, true)
+		s.fail(why, true)
 	}
 }
 
@@ -229,6 +235,7 @@ func (s *Session) fail(why error, returned bool) {
 	}
 	if failed {
 		s.stdin.shut("the command did not start")
+		s.reportEnded()
 		s.reg.wg.Done()
 		close(s.ready)
 		close(s.done)

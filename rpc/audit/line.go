@@ -167,7 +167,7 @@ func (l *line) number(key string, n int64) {
 
 func (l *line) float(key string, f float64) {
 	l.key(key)
-	l.b = strconv.AppendFloat(l.b, f, 'g', -1, 64)
+	l.b = strconv.AppendFloat(l.b, f, 'f', -1, 64)
 }
 
 // flag adds a boolean.

@@ -9,17 +9,11 @@ import (
 // attach sends the events of a session's log after a position to the connection, and then those
 // that follow. The reply to a request that is not in a batch is ahead of the events.
 func attach(r *request, p *rpc.AttachParams) answer {
-	s, err := r.conn.find(p.SessionID, mayRead)
+	c := r.conn
+	s, watches, err := c.findToAttach(p)
+	r.auditAttach(s, p.SessionID, auditedAttach(p.Take), err)
 	if err != nil {
 		return result(nil, err)
-	}
-	c := r.conn
-	watches := passive(c.identity(), s)
-	if bad := mayWatch(watches, p); bad != nil {
-		return result(nil, bad)
-	}
-	if bad := c.mayAttach(c.name(s)); bad != nil {
-		return result(nil, bad)
 	}
 	if v := s.View(); v.Record != nil && p.AfterSeq >= v.Record.Seq {
 		if p.Take {
@@ -41,6 +35,21 @@ func attach(r *request, p *rpc.AttachParams) answer {
 	}
 	r.afterReply(true, sub.activate)
 	return result(c.attached(s), nil)
+}
+
+// findToAttach returns the session of an attach, and whether its caller only watches it.
+func (c *conn) findToAttach(p *rpc.AttachParams) (s *session.Session, watches bool, err error) {
+	if s, err = c.find(p.SessionID, mayRead); err != nil {
+		return nil, false, err
+	}
+	watches = passive(c.identity(), s)
+	if bad := mayWatch(watches, p); bad != nil {
+		return s, watches, bad
+	}
+	if bad := c.mayAttach(c.name(s)); bad != nil {
+		return s, watches, bad
+	}
+	return s, watches, nil
 }
 
 // mayWatch returns the error of an attach that does more than its caller may, who only watches the

@@ -5,19 +5,29 @@ import (
 	"syscall"
 
 	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/audit"
 	"github.com/runnel-rpc/runnel/session"
 )
 
 func cancel(r *request, p *rpc.CancelParams) answer {
-	s, err := r.conn.find(p.SessionID, mayEnd)
+	s, by, err := r.conn.findToCancel(p.SessionID, p.Signal)
+	r.auditControl(s, p.SessionID, audit.Control{Action: rpc.ControlCancel, Signal: p.Signal}, err)
 	if err != nil {
 		return result(nil, err)
 	}
-	by, bad := signalParam("signal", p.Signal)
-	if bad != nil {
-		return result(nil, bad)
-	}
 	return cancelAndReply(r, s, p.Grace, by, func(c rpc.CancelResult) any { return c })
+}
+
+// findToCancel returns the session of a cancel, and its first signal.
+func (c *conn) findToCancel(name, signal string) (s *session.Session, by syscall.Signal, err error) {
+	if s, err = c.find(name, mayEnd); err != nil {
+		return nil, 0, err
+	}
+	by, bad := signalParam("signal", signal)
+	if bad != nil {
+		return s, 0, bad
+	}
+	return s, by, nil
 }
 
 // cancelAndReply cancels a session and replies when it has ended. by is the first signal; 0 is the

@@ -30,6 +30,7 @@ type conn struct {
 	id        string
 	principal string
 	remote    string // the address of the peer, as in http.Request.RemoteAddr
+	audit     auditor
 	dialect   *dialect
 	outbox    *outbox
 
@@ -81,6 +82,7 @@ func newConn(s *Server, id access.Identity, remote string, d *dialect, sock *soc
 //	            └───────────────┘      └─────────────────────────────────────────────────┘
 func (c *conn) serve() {
 	c.log().Debug().Msg("connected")
+	c.auditOpen()
 	go func() {
 		c.outbox.run()
 		c.cancel()
@@ -94,6 +96,7 @@ func (c *conn) serve() {
 	<-c.outbox.done
 	c.wg.Wait()
 	c.log().Debug().Msg("disconnected")
+	c.auditClose(err)
 }
 
 // readMessages runs the requests of each message until the connection fails or is closed. The
@@ -148,6 +151,7 @@ func (c *conn) handleMessage(text []byte) {
 func (c *conn) closeForError(err error) {
 	var closing *closeError
 	if errors.As(err, &closing) {
+		c.update(func(st *connStatus) { st.closeFor(closing.code, closing.reason) })
 		c.sendFrame(closing.frame())
 		return
 	}
@@ -161,7 +165,10 @@ func (c *conn) closeForError(err error) {
 // flight and the output are sent.
 func (c *conn) shutdown() {
 	f := closeFrame(uint16(websocket.StatusGoingAway), "shutting down")
-	c.update(func(st *connStatus) { st.shutdown(f) })
+	c.update(func(st *connStatus) {
+		st.closeFor(websocket.StatusGoingAway, "shutting down")
+		st.shutdown(f)
+	})
 }
 
 // log returns the logger of the connection. It is made when it is used, because it takes half a

@@ -5,6 +5,7 @@ import (
 
 	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/audit"
 	"github.com/runnel-rpc/runnel/session"
 )
 
@@ -25,24 +26,28 @@ func control(r *request, p *rpc.ControlParams) answer {
 	if do == nil && p.Type != rpc.ControlCancel {
 		return result(nil, rpc.UnknownControl(p.Type))
 	}
+	audited := audit.Control{Action: p.Type, Signal: p.Signal, To: p.To}
+	if do == nil {
+		s, by, err := r.conn.findToCancel(p.SessionID, p.Signal)
+		r.auditControl(s, p.SessionID, audited, err)
+		if err != nil {
+			return result(nil, err)
+		}
+		return r.conn.dialect.cancel(r, s, p.Grace, by)
+	}
 	what := mayChange
-	if p.Type == rpc.ControlCancel || p.Type == rpc.ControlSignal {
+	if p.Type == rpc.ControlSignal {
 		what = mayEnd
 	}
 	s, err := r.conn.find(p.SessionID, what)
 	if err != nil {
+		r.auditControl(nil, p.SessionID, audited, err)
 		return result(nil, err)
-	}
-	if do == nil {
-		by, bad := signalParam("signal", p.Signal)
-		if bad != nil {
-			return result(nil, bad)
-		}
-		return r.conn.dialect.cancel(r, s, p.Grace, by)
 	}
 	return r.afterStart(s, func() (any, error) {
 		res, err := do(s, p)
 		res.SessionID = r.conn.name(s)
+		r.auditControl(s, "", audited, err)
 		return res, err
 	})
 }

@@ -25,18 +25,24 @@ func renew(r *request, p *rpc.AuthenticateParams) answer {
 	id, err := c.server.o.Auth.AuthenticateToken(p.Token)
 	if err != nil {
 		c.server.refusals.add("wrong token for authenticate", c.remote, 0)
-		return result(nil, rpc.Forbidden("credential", "token"))
+		return r.refuseRenewal(rpc.Forbidden("credential", "token"))
 	}
 	if id.Principal != c.principal {
-		return result(nil, rpc.Forbidden("principal", "token"))
+		return r.refuseRenewal(rpc.Forbidden("principal", "token"))
 	}
 	c.setIdentity(id)
+	r.auditRenewal(nil)
 	c.reauthenticate()
 	return result(rpc.AuthenticateResult{
 		Principal: id.Principal,
 		Role:      id.Role.String(),
 		Expires:   expires(id),
 	}, nil)
+}
+
+func (r *request) refuseRenewal(err *rpc.Error) answer {
+	r.auditRenewal(err)
+	return result(nil, err)
 }
 
 // expires returns when a credential expires, in RFC 3339, or "".
@@ -114,6 +120,7 @@ func (c *conn) reauthenticate() {
 // has revokeTimeout to take the close frame.
 func (c *conn) closeUnauthorized(why string) {
 	c.log().Info().Str("why", why).Msg("connection closed")
+	c.update(func(st *connStatus) { st.closeFor(rpc.CloseUnauthorized, why) })
 	c.outbox.closeWithin(revokeTimeout, closeFrame(rpc.CloseUnauthorized, why))
 }
 

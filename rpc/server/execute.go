@@ -4,31 +4,17 @@ import (
 	"context"
 
 	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/audit"
 	"github.com/runnel-rpc/runnel/session"
 )
 
 // execute starts a session and attaches the connection to it. Unless a file system blocks this or
 // an earlier start of the connection, the start has ended before the next request begins.
 func execute(r *request, p *rpc.ExecuteParams) answer {
-	caller := r.conn.identity()
-	if bad := mayStart(caller); bad != nil {
-		return result(nil, bad)
-	}
-	spec, bad := r.conn.server.o.Defaults.spec(caller.Principal, p)
-	if bad != nil {
-		return result(nil, bad)
-	}
-	spec.Role, spec.Credential = caller.Role, caller.Credential
-	if err := r.restrict(caller, p, &spec); err != nil {
-		return result(nil, err)
-	}
-	if bad := r.conn.mayAttach(spec.ID); bad != nil {
-		return result(nil, bad)
-	}
-	s, created, err := r.conn.server.sessions.Reserve(spec)
+	s, created, err := r.reserve(p)
 	if err != nil {
-		e, _ := rpcError(err, spec.ID)
-		return result(nil, e)
+		_ = r.auditExecute(p, nil, err)
+		return result(nil, err)
 	}
 	stream := !p.Wait
 	if p.Stream != nil {
@@ -36,6 +22,12 @@ func execute(r *request, p *rpc.ExecuteParams) answer {
 	}
 	if created {
 		defer s.Discard() // without effect after Begin
+		if err := r.auditExecute(p, s, nil); err != nil {
+			s.Refuse(err)
+			return result(nil, err)
+		}
+	} else {
+		r.auditAttach(s, "", rpc.MethodExecute, nil)
 	}
 	o := attachedAs(p.SlowClient, p.Window)
 	o.stream = stream
@@ -63,6 +55,35 @@ func execute(r *request, p *rpc.ExecuteParams) answer {
 	return replyStarted(r, s, sub, created, attached)
 }
 
+// reserve returns the session of an execute: a new one, which has a slot, or that of the same
+// execute before.
+func (r *request) reserve(p *rpc.ExecuteParams) (s *session.Session, created bool, err error) {
+	caller := r.conn.identity()
+	if bad := mayStart(caller); bad != nil {
+		return nil, false, bad
+	}
+	spec, bad := r.conn.server.o.Defaults.spec(caller.Principal, p)
+	if bad != nil {
+		return nil, false, bad
+	}
+	spec.Role, spec.Credential = caller.Role, caller.Credential
+	if err := r.restrict(caller, p, &spec); err != nil {
+		return nil, false, err
+	}
+	if bad := r.conn.mayAttach(spec.ID); bad != nil {
+		return nil, false, bad
+	}
+	if err := r.auditAvailable(); err != nil {
+		return nil, false, err
+	}
+	s, created, err = r.conn.server.sessions.Reserve(spec)
+	if err != nil {
+		e, _ := rpcError(err, spec.ID)
+		return nil, false, e
+	}
+	return s, created, nil
+}
+
 // replyStarted replies to an execute without wait. The reply to a request that is not in a batch is
 // ahead of the first event.
 func replyStarted(r *request, s *session.Session, sub *subscription, created, attached bool) answer {
@@ -87,7 +108,7 @@ func replyStarted(r *request, s *session.Session, sub *subscription, created, at
 	return later(func(ctx context.Context) (any, error) {
 		if err := await(ctx, s.Ready()); err != nil {
 			if err == errCanceled && created {
-				s.End(session.Canceled, nil)
+				r.cancelExecuted(s)
 			}
 			return nil, err
 		}
@@ -107,7 +128,7 @@ func waitExecuted(r *request, s *session.Session, timeout rpc.Seconds, capture i
 		case errDeadline:
 			return lazyResult(func() []byte { return stillRunning(s, capture) }), nil
 		case errCanceled:
-			s.End(session.Canceled, nil)
+			r.cancelExecuted(s)
 			if err = await(r.conn.ctx, s.Done()); err != nil {
 				return nil, err
 			}
@@ -116,6 +137,12 @@ func waitExecuted(r *request, s *session.Session, timeout rpc.Seconds, capture i
 		}
 		return r.completed(s, &capture)
 	})
+}
+
+// cancelExecuted ends the session of an execute that was canceled.
+func (r *request) cancelExecuted(s *session.Session) {
+	r.auditControl(s, "", audit.Control{Action: rpc.ControlCancel}, nil)
+	s.End(session.Canceled, nil)
 }
 
 // stillRunning returns the output so far as JSON.

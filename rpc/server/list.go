@@ -18,6 +18,7 @@ func list(r *request, p *rpc.ListParams) answer {
 	if err != nil {
 		return result(nil, err)
 	}
+	r.auditList(p.Principal)
 	return result(lazyResult(func() []byte { return r.conn.page(p, before) }), nil)
 }
 

@@ -45,9 +45,11 @@ func define[P any](name, summary string, handle func(*request, *P) answer, d det
 		handle: func(r *request) answer {
 			p := new(P)
 			if err := r.decode(p); err != nil {
+				r.auditRefused(p, err)
 				return result(nil, err)
 			}
 			if err := r.authorize(p); err != nil {
+				r.auditRefused(p, err)
 				return result(nil, err)
 			}
 			return handle(r, p)

@@ -16,6 +16,7 @@ import (
 	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/access"
+	"github.com/runnel-rpc/runnel/rpc/audit"
 	"github.com/runnel-rpc/runnel/rpc/auth"
 	"github.com/runnel-rpc/runnel/session"
 	"github.com/runnel-rpc/runnel/stream"
@@ -93,6 +94,9 @@ type Options struct {
 
 	// Capabilities are those of the machine, reported by connected with the server's own.
 	Capabilities []string
+	// Audit is the audit log; nil is none. [AuditSessions] returns what the registry of the sessions
+	// has to call for it.
+	Audit *audit.Log
 	// Log is where the server logs. The zero value logs nothing.
 	Log zerolog.Logger
 }

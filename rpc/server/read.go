@@ -11,7 +11,7 @@ import (
 
 // read replies with the events after a position in a session's log, as soon as there is one.
 func read(r *request, p *rpc.ReadParams) answer {
-	s, err := r.conn.find(p.SessionID, mayRead)
+	s, err := r.find(p.SessionID)
 	if err != nil {
 		return result(nil, err)
 	}

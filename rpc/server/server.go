@@ -35,7 +35,7 @@ type Server struct {
 // New returns a server for the sessions of a registry. The caller calls Serve, and then Shutdown.
 func New(sessions *session.Registry, o Options) *Server {
 	o = o.withDefaults(sessions)
-	s := &Server{o: o, sessions: sessions, refusals: newRefusals(o.Log, o.Refused), conns: make(map[*conn]struct{})}
+	s := &Server{o: o, sessions: sessions, refusals: newRefusals(o.Log, auditRefusals(o.Audit, o.Refused)), conns: make(map[*conn]struct{})}
 	s.unauthenticated = newUnauthenticated(o.MaxUnauthenticated, s.refusals)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ws", func(w http.ResponseWriter, r *http.Request) { s.upgrade(w, r, &current) })

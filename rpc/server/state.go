@@ -5,6 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/coder/websocket"
+
 	"github.com/runnel-rpc/runnel/rpc/access"
 )
 
@@ -46,7 +48,8 @@ func newState() *state {
 // connStatus is the data of a state. Its methods need the lock.
 type connStatus struct {
 	phase      phase
-	closeFrame []byte // of a shutdown
+	closeFrame []byte      // of a shutdown
+	closing    *closeError // why the connection is closed, for the audit log
 
 	identity access.Identity // of the newest credential; the principal does not change
 	expiry   *time.Timer     // calls conn.checkExpiry; nil if the credential does not expire
@@ -114,6 +117,13 @@ func (st *connStatus) advance(p phase) {
 	if p > st.phase {
 		st.phase = p
 		st.wakeOutbox, st.signalRoom = true, true
+	}
+}
+
+// closeFor records why the connection is closed. The first reason counts.
+func (st *connStatus) closeFor(code websocket.StatusCode, why string) {
+	if st.closing == nil {
+		st.closing = &closeError{code, why}
 	}
 }
 

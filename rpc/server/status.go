@@ -22,7 +22,7 @@ const (
 )
 
 func status(r *request, p *rpc.SessionParams) answer {
-	s, err := r.conn.find(p.SessionID, mayRead)
+	s, err := r.find(p.SessionID)
 	if err != nil {
 		return result(nil, err)
 	}

@@ -39,6 +39,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, d *dialect) {
 		return
 	}
 	c := newConn(s, id, r.RemoteAddr, d, newSocket(tcp, s.o.WriteTimeout), h.before)
+	c.audit = s.auditor(r)
 	c.send(notification(rpc.NotifyConnected, s.connected(c.id, id)))
 	s.add(c)
 	c.reauthenticate() // the credential may have been revoked since it was checked

@@ -12,7 +12,7 @@ func wait(r *request, p *rpc.WaitParams) answer {
 	if bad := r.conn.server.o.Defaults.mayCapture("capture_bytes", p.CaptureBytes); bad != nil {
 		return result(nil, bad)
 	}
-	s, err := r.conn.find(p.SessionID, mayRead)
+	s, err := r.find(p.SessionID)
 	if err != nil {
 		return result(nil, err)
 	}

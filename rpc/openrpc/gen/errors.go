@@ -87,8 +87,10 @@ var errorForms = []errorForm{
 			{"limit", typeOf[string](), "The name of the limit.", false},
 			{"value", typeOf[int64](), "The value of the limit.", false},
 		}, rpc.Overloaded("max_in_flight", 1024)},
-	{rpc.CodeShuttingDown, "ShuttingDown", "The server accepts no new sessions.",
-		"Server is shutting down", []string{"shutting_down"}, nil, rpc.ShuttingDown()},
+	{rpc.CodeShuttingDown, "ShuttingDown", "The server accepts no new sessions, because it shuts down or cannot write its audit log.",
+		"{why}", []string{"shutting_down", "audit_unavailable"},
+		[]dataMember{{"retry_after", typeOf[float64](), "With `audit_unavailable`: the time in seconds after which to try again.", true}},
+		rpc.ShuttingDown()},
 	{rpc.CodeRequestCanceled, "RequestCanceled", "The client canceled the request with `$/cancelRequest`, or the session was canceled before it ran.",
 		"Request canceled", []string{"request_canceled"}, nil, rpc.RequestCanceled()},
 }
