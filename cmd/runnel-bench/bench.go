@@ -89,6 +89,15 @@ func (b *bench) startUntil(undo *cleanup, p program, flags ...string) (*server, 
 	return s, err
 }
 
+// startSecured is startUntil for a server whose clients have a token.
+func (b *bench) startSecured(undo *cleanup, p program, token string, flags ...string) (*server, error) {
+	s, err := b.startWith(p, token, flags...)
+	if err == nil {
+		undo.add(s.stop)
+	}
+	return s, err
+}
+
 // startAll starts a server of each program. undo stops them.
 func (b *bench) startAll(undo *cleanup, flags ...string) (all []*server, err error) {
 	for _, p := range b.programs {

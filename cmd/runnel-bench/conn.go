@@ -61,17 +61,22 @@ func (s *server) dialThrough(buffer int, reader func(net.Conn) io.Reader) (*conn
 		return nil, err
 	}
 	c := &conn{Conn: nc, frames: newFrameReader(reader(nc), buffer)}
-	if err := c.upgrade(s.address); err != nil {
+	if err := c.upgrade(s.address, s.token); err != nil {
 		_ = nc.Close()
 		return nil, err
 	}
 	return c, nil
 }
 
-// upgrade makes the opening handshake (RFC 6455 §4.1).
-func (c *conn) upgrade(host string) error {
-	_, err := fmt.Fprintf(c, "GET /ws HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: runnel.v1\r\n\r\n", host)
+// upgrade makes the opening handshake (RFC 6455 §4.1), with a token if it is not empty.
+func (c *conn) upgrade(host, token string) error {
+	authorization := ""
+	if token != "" {
+		authorization = "Authorization: Bearer " + token + "\r\n"
+	}
+	_, err := fmt.Fprintf(c, "GET /ws HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n%s"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: runnel.v1\r\n\r\n",
+		host, authorization)
 	if err != nil {
 		return err
 	}

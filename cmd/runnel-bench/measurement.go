@@ -22,6 +22,7 @@ var measurements = []measurement{
 	{"allocations", allocations},
 	{"stdin", stdin},
 	{"true", startTrue},
+	{"secured", secured},
 	{"parallel", parallel},
 	{"idle", idleMemory},
 	{"first", firstOutput},

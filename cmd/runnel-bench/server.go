@@ -26,6 +26,7 @@ type server struct {
 	pid     int
 	url     string // ws://127.0.0.1:PORT/ws
 	address string // 127.0.0.1:PORT
+	token   string // of its clients; "" if they need none
 	cmd     *exec.Cmd
 	exited  chan struct{} // closed when cmd.Wait has returned err
 	err     error
@@ -33,16 +34,21 @@ type server struct {
 
 // start starts a server on a free port of loopback TCP without a token.
 func (b *bench) start(p program, flags ...string) (*server, error) {
+	return b.startWith(p, "", append([]string{"--auth=none"}, flags...)...)
+}
+
+// startWith starts a server on a free port of loopback TCP whose clients have a token.
+func (b *bench) startWith(p program, token string, flags ...string) (*server, error) {
 	dir, err := os.MkdirTemp(b.dir, "server")
 	if err != nil {
 		return nil, err
 	}
 	ready := filepath.Join(dir, "ready")
 	args := []string{
-		"serve", "--listen=127.0.0.1:0", "--socket=", "--auth=none", "--state-dir=" + dir, "--ready-file=" + ready,
+		"serve", "--listen=127.0.0.1:0", "--socket=", "--state-dir=" + dir, "--ready-file=" + ready,
 		"--log-level=error", "--drain=0s",
 	}
-	s := &server{cmd: exec.Command(p.path, append(args, flags...)...), exited: make(chan struct{})}
+	s := &server{token: token, cmd: exec.Command(p.path, append(args, flags...)...), exited: make(chan struct{})}
 	s.cmd.Env = b.environ()
 	s.cmd.Stderr = os.Stderr
 	if err := s.cmd.Start(); err != nil {
