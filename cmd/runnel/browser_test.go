@@ -1,0 +1,130 @@
+//go:build linux
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// webSocketCase is a WebSocket that a page opens.
+type webSocketCase struct {
+	Name, URL string
+	Protocols []string
+	connected bool // whether it is to receive a message
+}
+
+// browserPage is a page that opens the WebSockets one after the other, and reports what happened:
+// the first message of each, or that it was closed before.
+const browserPage = `<!DOCTYPE html><script>
+(async () => {
+	const results = {};
+	for (const c of %s) {
+		results[c.Name] = await new Promise(resolve => {
+			const ws = new WebSocket(c.URL, c.Protocols);
+			ws.onmessage = m => { resolve(m.data); ws.close(); };
+			ws.onclose = () => resolve("closed");
+		});
+	}
+	await fetch("/report", {method: "POST", body: JSON.stringify(results)});
+})();
+</script>`
+
+// browse opens a page at host, which the browser resolves to 127.0.0.1, and checks what the cases
+// came to. The cases are made for the origin of the page.
+func browse(t *testing.T, p *testDir, host string, cases func(origin string) []webSocketCase) {
+	t.Helper()
+	chromium, err := exec.LookPath("chromium")
+	if err != nil {
+		skipUnlessRequired(t, "chromium", "%v", err)
+	}
+	var page string
+	reports := make(chan map[string]string, 1)
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var report map[string]string
+		if r.URL.Path != "/report" {
+			w.Header().Set("Content-Type", "text/html")
+			_, _ = w.Write([]byte(page))
+		} else if json.NewDecoder(r.Body).Decode(&report) == nil {
+			reports <- report
+		}
+	}))
+	defer web.Close()
+	_, port, _ := strings.Cut(strings.TrimPrefix(web.URL, "http://"), ":")
+	origin := "http://" + host + ":" + port
+	all := cases(origin)
+	text, _ := json.Marshal(all)
+	page = fmt.Sprintf(browserPage, text)
+	x := p.prepare(t, chromium, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-breakpad", "--no-first-run",
+		"--disable-background-networking", "--user-data-dir="+p.path("browser"),
+		"--host-resolver-rules=MAP rebound.example 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", origin+"/")
+	x.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	x.startPrepared()
+	defer func() {
+		_ = syscall.Kill(-x.Process.Pid, syscall.SIGKILL)
+		<-x.done
+	}()
+	select {
+	case report := <-reports:
+		for _, c := range all {
+			got, connected := report[c.Name], strings.HasPrefix(report[c.Name], `{"jsonrpc":"2.0","method":"connected"`)
+			if got == "" || connected != c.connected || !connected && got != "closed" {
+				t.Errorf("%s: %.100q", c.Name, got)
+			}
+		}
+	case <-time.After(2 * testTimeout): // a browser takes some seconds to start
+		t.Fatalf("no report: %s", x.stderrText())
+	}
+}
+
+// TestBrowser: a page in a browser connects only if its origin is allowed and it has the token. A
+// page whose name is rebound to loopback is refused by the name of the host, whatever it knows.
+func TestBrowser(t *testing.T) {
+	p := newTestDir(t)
+	var token, url string
+	start := func(t *testing.T, origin string) {
+		_, ready := p.serve(t, "--allow-origin="+origin)
+		url = ready.URL
+		var err error
+		if token, err = readToken(ready.TokenFile); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Run("allowed origin", func(t *testing.T) {
+		browse(t, p, "127.0.0.1", func(origin string) []webSocketCase {
+			start(t, origin)
+			return []webSocketCase{
+				{"the token", url, []string{"runnel.v1", "bearer." + token}, true},
+				{"no token", url, []string{"runnel.v1"}, false},
+				{"a wrong token", url, []string{"runnel.v1", "bearer." + strings.Repeat("x", len(token))}, false},
+				{"a token in the URL", url + "?token=" + token, []string{"runnel.v1"}, false},
+			}
+		})
+	})
+	t.Run("another origin", func(t *testing.T) {
+		browse(t, p, "127.0.0.1", func(origin string) []webSocketCase {
+			start(t, "https://other.example")
+			return []webSocketCase{
+				{"the token", url, []string{"runnel.v1", "bearer." + token}, false},
+				{"no subprotocol", url, nil, false},
+			}
+		})
+	})
+	t.Run("rebound name", func(t *testing.T) {
+		browse(t, p, "rebound.example", func(origin string) []webSocketCase {
+			start(t, origin) // the origin is allowed, so only the host is wrong
+			rebound := strings.Replace(url, "127.0.0.1", "rebound.example", 1)
+			return []webSocketCase{
+				{"the token", rebound, []string{"runnel.v1", "bearer." + token}, false},
+				{"the address itself", url, []string{"runnel.v1", "bearer." + token}, true},
+			}
+		})
+	})
+}
