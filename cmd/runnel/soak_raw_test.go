@@ -64,7 +64,8 @@ func (a *actor) upgradeRaw(ctx context.Context) (net.Conn, *bufio.Reader, error)
 	return nil, nil, err
 }
 
-// rawFrame returns a masked frame (RFC 6455 §5.2) whose first byte and length are as given.
+// rawFrame returns a masked frame (RFC 6455 §5.2) whose first byte and length are as given. A length
+// of less than 126 bytes would not be in its shortest form.
 func rawFrame(first byte, length int, payload string) []byte {
 	f := []byte{first, 0x80 | 126, 0, 0, 0, 0, 0, 0}
 	binary.BigEndian.PutUint16(f[2:], uint16(length))
