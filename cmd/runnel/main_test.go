@@ -21,6 +21,7 @@ func TestMain(m *testing.M) {
 	environMark = fmt.Sprintf("STARTED_BY_TEST=%d", os.Getpid())
 	testscript.Main(leakCheck{m}, map[string]func(){
 		"runnel": main, "runnel-short-timeouts": mainWithShortTimeouts, "runnel-with-figures": mainWithFigures,
+		"runnel-storm": stormMain,
 	})
 }
 

@@ -21,7 +21,8 @@ import (
 
 // hostOf returns the host and port of a URL of the server.
 func hostOf(url string) string {
-	host, _, _ := strings.Cut(strings.TrimPrefix(url, "ws://"), "/")
+	_, after, _ := strings.Cut(url, "://")
+	host, _, _ := strings.Cut(after, "/")
 	return host
 }
 
