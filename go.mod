@@ -19,6 +19,8 @@ require (
 	golang.org/x/time v0.16.0
 )
 
+require github.com/fsnotify/fsnotify v1.10.1
+
 require (
 	github.com/mattn/go-colorable v0.1.14 // indirect
 	github.com/pelletier/go-toml/v2 v2.4.3

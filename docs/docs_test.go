@@ -135,10 +135,11 @@ func (s *source) members(pkg string, spec *ast.TypeSpec) {
 		for _, name := range field.Names {
 			s.names[name.Name] = true
 			s.name(pkg, spec.Name.Name+"."+name.Name)
-			if _, verb := tag.Lookup("cmd"); pkg == "main" && verb {
+			_, verb := tag.Lookup("cmd")
+			if verb && pkg == "main" && spec.Name.Name == "cli" {
 				s.verbs = append(s.verbs, strings.ToLower(name.Name))
 			}
-			if _, arg := tag.Lookup("arg"); command && tag.Get("help") != "" && !arg {
+			if _, arg := tag.Lookup("arg"); command && !verb && tag.Get("help") != "" && !arg {
 				s.flags["--"+flagName(name.Name, tag)] = true
 			}
 		}

@@ -33,6 +33,7 @@ type cli struct {
 	Resume     resumeCmd     `cmd:"" help:"Resume a paused session."`
 	Signal     signalCmd     `cmd:"" help:"Send a signal to all processes of a session."`
 	Cancel     cancelCmd     `cmd:"" help:"Cancel a session and wait until all its processes have ended."`
+	Token      tokenCmd      `cmd:"" help:"Manage the tokens file of a server."`
 	Openrpc    openrpcCmd    `cmd:"" name:"openrpc" help:"Print the OpenRPC document of the protocol."`
 	Completion completionCmd `cmd:"" help:"Print a completion script for a shell."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`

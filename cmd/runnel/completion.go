@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -21,7 +22,7 @@ func (c *completionCmd) Run(inv *invocation, k *kong.Kong) error {
 type verb struct {
 	name, help string
 	flags      []flag
-	values     []string // of its argument, if it is an enumeration
+	values     []string // of its argument if it is an enumeration, or its own verbs
 	takesID    bool
 }
 
@@ -31,10 +32,10 @@ type flag struct{ name, help string }
 func verbsOf(k *kong.Kong) (all []verb) {
 	for _, n := range k.Model.Children {
 		v := verb{name: n.Name, help: n.Help}
-		for _, f := range n.Flags {
-			if !f.Hidden {
-				v.flags = append(v.flags, flag{"--" + f.Name, f.Help})
-			}
+		v.addFlags(n)
+		for _, child := range n.Children {
+			v.values = append(v.values, child.Name)
+			v.addFlags(child)
 		}
 		for _, p := range n.Positional {
 			v.takesID = v.takesID || p.Name == "id"
@@ -45,6 +46,15 @@ func verbsOf(k *kong.Kong) (all []verb) {
 		all = append(all, v)
 	}
 	return all
+}
+
+func (v *verb) addFlags(n *kong.Node) {
+	for _, f := range n.Flags {
+		add := flag{"--" + f.Name, f.Help}
+		if !f.Hidden && !slices.ContainsFunc(v.flags, func(known flag) bool { return known.name == add.name }) {
+			v.flags = append(v.flags, add)
+		}
+	}
 }
 
 var scripts = map[string]func([]verb) string{"bash": bashScript, "zsh": zshScript, "fish": fishScript}

@@ -9,16 +9,24 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/runnel-rpc/runnel/rpc/server"
 )
 
-// listenTCP listens on host:port, which must be a loopback address unless callers need a token.
-func listenTCP(address string, token bool) (net.Listener, error) {
+// listenTCP listens on host:port. An address that is not loopback requires authentication and TLS,
+// unless a flag permits to do without TLS.
+func (c *serveCmd) listenTCP(address string) (net.Listener, error) {
 	addr, err := net.ResolveTCPAddr("tcp", address)
 	if err != nil {
 		return nil, &statusError{exitUsage, fmt.Errorf("--listen: %w", err)}
 	}
-	if !token && !addr.IP.IsLoopback() {
+	switch {
+	case addr.IP.IsLoopback():
+	case c.Auth == "none":
 		return nil, &statusError{exitUsage, fmt.Errorf("--auth none requires a loopback address, not %s", address)}
+	case !c.hasTLS() && !c.InsecurePlaintext:
+		return nil, &statusError{exitUsage, fmt.Errorf("%s is not a loopback address: it requires --tls-cert, "+
+			"or --insecure-plaintext if everybody who can read the network may have the credentials", address)}
 	}
 	l, err := net.ListenTCP("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -27,9 +35,36 @@ func listenTCP(address string, token bool) (net.Listener, error) {
 	return l, err
 }
 
-// listenUnix listens on a socket that only this user may connect to. It replaces the socket of a
-// server that has exited, and fails if another server may be listening.
-func listenUnix(ctx context.Context, path string) (net.Listener, error) {
+// listenProxies listens on a socket for proxies, whose processes are not the callers.
+func (c *serveCmd) listenProxies(ctx context.Context, path string) (net.Listener, error) {
+	if c.Auth == "none" {
+		return nil, &statusError{exitUsage, fmt.Errorf("--listen unix:%s is for callers with credentials: it cannot be used with --auth none", path)}
+	}
+	l, err := listenUnix(ctx, path, proxySocketMode)
+	if err != nil {
+		return nil, err
+	}
+	return server.ProxyListener{Listener: l}, nil
+}
+
+// The modes of sockets. A process needs the permission to write to connect (unix(7)).
+const (
+	ownSocketMode    = 0o600
+	proxySocketMode  = 0o660 // the group can be chosen by that of the directory (inode(7), S_ISGID)
+	sharedSocketMode = 0o666 // the server refuses whom --allow-uid and --allow-gid do not name
+)
+
+func (c *serveCmd) socketMode() os.FileMode {
+	if c.others() {
+		return sharedSocketMode
+	}
+	return ownSocketMode
+}
+
+// listenUnix listens on a socket with this mode. It replaces the socket of a server that has exited,
+// and fails if another server may be listening. A directory that does not exist is created for this
+// user only.
+func listenUnix(ctx context.Context, path string, mode os.FileMode) (net.Listener, error) {
 	dir := filepath.Dir(path)
 	if err := makePrivateDir(dir); err != nil {
 		return nil, fmt.Errorf("socket: %w", err)
@@ -42,7 +77,7 @@ func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 	if err := removeStale(path); err != nil {
 		return nil, fmt.Errorf("socket %s: %w", path, err)
 	}
-	old := syscall.Umask(0o177) // so that the socket is created with mode 0600
+	old := syscall.Umask(0o777 &^ int(mode)) // so that the socket is created with this mode
 	l, err := net.Listen("unix", path)
 	syscall.Umask(old)
 	if errors.Is(err, syscall.EINVAL) {

@@ -9,8 +9,8 @@ import (
 
 	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/rpc"
-	"github.com/runnel-rpc/runnel/rpc/auth"
 	"github.com/runnel-rpc/runnel/rpc/client"
+	"github.com/runnel-rpc/runnel/rpc/server"
 )
 
 // runClient is the client of `run`, with the server in this process if no other server is running.
@@ -42,7 +42,7 @@ func serveInProcess(ctx context.Context, o client.Options) (*runClient, error) {
 		return nil, err
 	}
 	c := &runClient{
-		server:   newService(&inProcessBounds, auth.Loopback(), nil, host, zerolog.Nop()),
+		server:   newService(&inProcessBounds, server.Options{}, host, zerolog.Nop()),
 		listener: newPairListener(),
 		served:   make(chan struct{}),
 	}

@@ -26,9 +26,9 @@ type service struct {
 	log      zerolog.Logger
 }
 
-// newService returns a server whose sessions run on host. certs is nil without TLS. The caller closes
-// the host after the service has shut down.
-func newService(b *bounds, auth server.Authenticator, certs *certificates, host *process.Host, log zerolog.Logger) *service {
+// newService returns a server whose sessions run on host, with options to which it adds the bounds.
+// The caller closes the host after the service has shut down.
+func newService(b *bounds, o server.Options, host *process.Host, log zerolog.Logger) *service {
 	registry := session.NewRegistry(session.Options{
 		MaxSessions:  b.MaxSessions,
 		MaxRetained:  noneIfZero(b.MaxRetained),
@@ -39,31 +39,28 @@ func newService(b *bounds, auth server.Authenticator, certs *certificates, host 
 		Host:         host,
 		StartTimeout: noneIfZero(b.StartTimeout),
 	})
-	return &service{drain: b.Drain, registry: registry, host: host, log: log, server: server.New(registry, server.Options{
-		Version: version(),
-		Auth:    auth,
-		TLS:     certs.configuration(),
-		Defaults: server.Defaults{
-			Shell:         b.Shell,
-			Timeout:       b.Timeout,
-			StreamTimeout: b.StreamTimeout,
-			Grace:         b.Grace,
-			Linger:        b.Linger,
-			Environ:       environ(),
-			Limits:        process.Limits(b.Limit),
-			MaxLimits:     process.Limits(b.MaxLimit),
-		},
-		MaxConnections:     b.MaxConnections,
-		MaxUnauthenticated: unauthenticatedLimit(b.MaxUnauthenticated),
-		RequestTimeout:     requestTimeout,
-		MaxInFlight:        b.MaxInFlight,
-		MaxMessageBytes:    b.MaxMessageBytes,
-		PingInterval:       b.PingInterval,
-		WriteTimeout:       b.WriteTimeout,
-		Drain:              b.Drain,
-		Capabilities:       capabilities(host),
-		Log:                log,
-	})}
+	o.Version = version()
+	o.Defaults = server.Defaults{
+		Shell:         b.Shell,
+		Timeout:       b.Timeout,
+		StreamTimeout: b.StreamTimeout,
+		Grace:         b.Grace,
+		Linger:        b.Linger,
+		Environ:       environ(),
+		Limits:        process.Limits(b.Limit),
+		MaxLimits:     process.Limits(b.MaxLimit),
+	}
+	o.MaxConnections = b.MaxConnections
+	o.MaxUnauthenticated = unauthenticatedLimit(b.MaxUnauthenticated)
+	o.RequestTimeout = requestTimeout
+	o.MaxInFlight = b.MaxInFlight
+	o.MaxMessageBytes = b.MaxMessageBytes
+	o.PingInterval = b.PingInterval
+	o.WriteTimeout = b.WriteTimeout
+	o.Drain = b.Drain
+	o.Capabilities = capabilities(host)
+	o.Log = log
+	return &service{drain: b.Drain, registry: registry, host: host, log: log, server: server.New(registry, o)}
 }
 
 // noneIfZero converts a flag, of which 0 means none, to an option, of which 0 means the default.

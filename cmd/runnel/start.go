@@ -10,7 +10,6 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/runnel-rpc/runnel/process"
-	"github.com/runnel-rpc/runnel/rpc/auth"
 )
 
 // startEnd is how long a start that was canceled by a signal may take to release its resources.
@@ -18,8 +17,9 @@ const startEnd = 2 * time.Second
 
 // startedServer has the resources that a server acquires before it serves.
 type startedServer struct {
-	auth            *auth.Chain
+	auth            *authentication
 	certificates    *certificates // nil without TLS
+	reload          *reloader
 	host            *process.Host
 	listeners       []net.Listener
 	log             zerolog.Logger
@@ -55,17 +55,23 @@ func (c *serveCmd) startOrCancel(ctx context.Context, log zerolog.Logger) (*star
 
 // start acquires all resources, or none.
 func (c *serveCmd) start(ctx context.Context, log zerolog.Logger) (_ *startedServer, err error) {
-	s := &startedServer{log: log, removeReadyFile: func() {}}
+	s := &startedServer{log: log, reload: &reloader{log: log}, removeReadyFile: func() {}}
 	defer func() {
 		if err != nil {
 			_ = s.close()
 		}
 	}()
-	if s.auth, err = c.auth(ctx); err != nil {
+	if s.auth, err = c.authenticate(ctx, s.reload, log); err != nil {
+		return nil, err
+	}
+	if err = s.auth.finish(); err != nil {
 		return nil, err
 	}
 	if s.certificates, err = c.openTLS(); err != nil {
 		return nil, err
+	}
+	if s.certificates != nil {
+		s.reload.add("tls", s.certificates.reload, s.certificates.files()...)
 	}
 	if s.host, err = c.openHost(log); err != nil {
 		return nil, err

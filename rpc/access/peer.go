@@ -1,6 +1,9 @@
 package access
 
-import "context"
+import (
+	"context"
+	"syscall"
+)
 
 // Peer describes the other end of a connection, as it was when the connection was accepted.
 type Peer struct {
@@ -11,6 +14,8 @@ type Peer struct {
 	// (SO_PEERCRED, unix(7)): that which called connect(2). It may have exited since.
 	Known         bool
 	UID, GID, PID int
+	// Conn is the Unix socket, for what else the kernel knows of the process; it may be nil.
+	Conn syscall.Conn
 }
 
 type peerKey struct{}

@@ -4,6 +4,9 @@ import (
 	"errors"
 	"net/http"
 	"os"
+	"strings"
+	"syscall"
+	"time"
 
 	"github.com/runnel-rpc/runnel/rpc/access"
 )
@@ -19,6 +22,11 @@ type Chain struct {
 	Open bool
 	// Sources are asked in this order. The first one that knows the credential decides.
 	Sources []Source
+	// Session finds the session to which the process at the other end of a Unix socket belongs. Such
+	// a caller has the principal and the credential of that session, and at most its role: else a
+	// command could use the socket to escape its limits. The error means that it cannot be known;
+	// then the caller is refused. Session may be nil.
+	Session func(syscall.Conn) (owner access.Identity, found bool, err error)
 }
 
 // Source identifies the bearers of one kind of credential. Its methods may be called concurrently,
@@ -28,9 +36,9 @@ type Source interface {
 	// Identify returns who the bearer of a credential is. The error is ErrUnknown if the credential
 	// is not one of this source, and otherwise a [Reason]. All errors are the same for the caller.
 	Identify(Credential) (access.Identity, error)
-	// Accepts reports whether this source has returned the identity and would still do so, apart
-	// from the expiry of the credential. It is false if the credential has been revoked, or has
-	// another principal or role by now.
+	// Accepts reports whether the credential of an identity is one of this source, apart from its
+	// expiry, and still has that principal and at least that role. It is false if the credential has
+	// been revoked.
 	Accepts(access.Identity) bool
 }
 
@@ -75,14 +83,58 @@ func (c *Chain) Authenticate(r *http.Request) (access.Identity, error) {
 	id, err := c.identify(credential)
 	switch {
 	case err == nil:
-		return id, nil
+		return c.limit(id, peer)
 	case credential.Peer.Unix && !peer.Proxy:
 		return access.Identity{}, refusedPeer(peer)
 	}
 	return access.Identity{}, unauthorized(err)
 }
 
+// limit returns who a caller is whose process may belong to a session. A process that presents a
+// credential of another principal than that of its session is refused.
+func (c *Chain) limit(id access.Identity, peer access.Peer) (access.Identity, error) {
+	if c.Session == nil || !isUser(peer) {
+		return id, nil
+	}
+	owner, found, err := c.Session(peer.Conn)
+	switch {
+	case err != nil:
+		return access.Identity{}, errNoSession
+	case !found:
+		return id, nil
+	case !strings.HasPrefix(id.Credential, uidPrefix) && id.Principal != owner.Principal:
+		return access.Identity{}, errOtherSession
+	}
+	owner.Role = id.Role.AtMost(owner.Role)
+	owner.Expires = c.expiry(owner)
+	if !c.Accepts(owner) || !owner.Expires.IsZero() && !time.Now().Before(owner.Expires) {
+		return access.Identity{}, errEndedSession
+	}
+	return owner, nil
+}
+
+// expiry returns when a credential that was presented before expires.
+func (c *Chain) expiry(id access.Identity) time.Time {
+	for _, s := range c.Sources {
+		if e, ok := s.(interface {
+			Expires(access.Identity) time.Time
+		}); ok && s.Accepts(id) {
+			return e.Expires(id)
+		}
+	}
+	return time.Time{}
+}
+
 var (
+	errNoSession = &access.Refusal{
+		Status: http.StatusForbidden, Reason: "the process has exited, or its session cannot be determined",
+	}
+	errEndedSession = &access.Refusal{
+		Status: http.StatusForbidden, Reason: "the credential with which the session of the process was started is not valid any more",
+	}
+	errOtherSession = &access.Refusal{
+		Status: http.StatusForbidden, Reason: "the process belongs to a session of another principal",
+	}
 	errHost   = &access.Refusal{Status: http.StatusForbidden, Reason: "Host not allowed"}
 	errOrigin = &access.Refusal{Status: http.StatusForbidden, Reason: "Origin not allowed"}
 	// errMissing is for wrong credentials too.
@@ -134,7 +186,7 @@ func (c *Chain) AuthenticateToken(token string) (access.Identity, error) {
 
 // Accepts reports whether the credential of an identity is still accepted, apart from its expiry.
 func (c *Chain) Accepts(id access.Identity) bool {
-	if c.Open && id == anyone {
+	if c.Open && id.Principal == anyone.Principal && id.Credential == anyone.Credential {
 		return true
 	}
 	for _, s := range c.Sources {

@@ -135,8 +135,8 @@ func TestAuthenticateToken(t *testing.T) {
 	}
 }
 
-// TestTokensAreRevoked: a token is accepted as long as it is in the set with the same role; its
-// expiry does not matter.
+// TestTokensAreRevoked: a token is accepted as long as it is in the set with at least the same role;
+// its expiry does not matter.
 func TestTokensAreRevoked(t *testing.T) {
 	expires := UserToken("a")
 	expires.Expires = time.Now().Add(time.Hour)
@@ -156,7 +156,12 @@ func TestTokensAreRevoked(t *testing.T) {
 	}
 	expires.Role = access.Admin
 	tokens.Set([]Token{expires})
+	if !tokens.Accepts(a) {
+		t.Error("a token that has more rights now is not accepted")
+	}
+	expires.Role = access.Observe
+	tokens.Set([]Token{expires})
 	if tokens.Accepts(a) {
-		t.Error("a token with another role is accepted")
+		t.Error("a token that has less rights now is accepted")
 	}
 }

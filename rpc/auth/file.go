@@ -59,8 +59,8 @@ type table struct {
 	start, end int
 }
 
-// tablesOf returns the elements of the arrays of tables of a file that is valid TOML. A nested table,
-// as in [principal.quotas], is part of the one before.
+// tablesOf returns the elements of the arrays of tables of a file that is valid TOML. A nested
+// table, as in [principal.quotas], is part of the one before.
 func tablesOf(text []byte) []table {
 	var all []table
 	var p unstable.Parser

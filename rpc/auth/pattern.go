@@ -6,7 +6,8 @@ import "strings"
 const separators = "/.:@"
 
 // matches reports whether a name matches a pattern: ** stands for any characters, * for any except
-// separators, and any other character for itself. The time is bounded by the product of the lengths.
+// separators, and any other character for itself. The time is bounded by the product of the
+// lengths.
 func matches(pattern, name string) bool {
 	// reached[i] is whether the pattern so far matches name[:i].
 	reached := make([]bool, len(name)+1)

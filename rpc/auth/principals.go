@@ -45,8 +45,8 @@ type Quotas struct {
 	StartsPerSecond *float64 `toml:"starts_per_second"`
 }
 
-// Certificate returns the principal of a certificate with these names. The first mapping that any of
-// the names matches counts. Names of more than MaxPatternBytes match nothing.
+// Certificate returns the principal of a certificate with these names. The first mapping that any
+// of the names matches counts. Names of more than MaxPatternBytes match nothing.
 func (p *Principals) Certificate(names ...string) (principal string, role access.Role, ok bool) {
 	if p == nil {
 		return "", access.Run, false
@@ -117,6 +117,19 @@ func (p *Principals) Known() []string {
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
+}
+
+// Starters returns the principals of certificates and JWTs that may start sessions.
+func (p *Principals) Starters() (all []string) {
+	if p == nil {
+		return nil
+	}
+	for _, m := range slices.Concat(p.certificates, p.jwts) {
+		if m.role.MayStart() {
+			all = append(all, m.principal)
+		}
+	}
+	return all
 }
 
 // principalsFile is the text of a principals file.

@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/runnel-rpc/runnel/rpc/access"
@@ -62,4 +64,36 @@ func ParseTokens(file string, text []byte) ([]Token, error) {
 		all = append(all, token)
 	}
 	return all, nil
+}
+
+// RemoveTokens returns the text of a tokens file without the tokens that remove selects. Everything
+// else, comments too, stays as it is. It fails if the file is not written as [[token]] tables.
+func RemoveTokens(file, text string, remove func(Token) bool) (string, error) {
+	all, err := ParseTokens(file, []byte(text))
+	if err != nil {
+		return "", err
+	}
+	var tables []table
+	for _, t := range tablesOf([]byte(text)) {
+		if t.name == "token" {
+			tables = append(tables, t)
+		}
+	}
+	var kept strings.Builder
+	var want []Token
+	at := 0
+	for i, t := range all {
+		if !remove(t) {
+			want = append(want, t)
+		} else if i < len(tables) {
+			kept.WriteString(text[at:tables[i].start])
+			at = tables[i].end
+		}
+	}
+	kept.WriteString(text[at:])
+	left, err := ParseTokens(file, []byte(kept.String()))
+	if err != nil || !slices.EqualFunc(left, want, func(a, b Token) bool { return a.SHA256 == b.SHA256 }) {
+		return "", &FileError{File: file, Err: errors.New("its tokens are not written as [[token]] tables: remove them by hand")}
+	}
+	return kept.String(), nil
 }

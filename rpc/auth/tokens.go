@@ -1,10 +1,13 @@
 package auth
 
 import (
+	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,6 +20,9 @@ type Token struct {
 	SHA256  [sha256.Size]byte
 	Role    access.Role
 	Expires time.Time // the zero time is never
+
+	// id names the credential of a token that may be guessed: its hash would allow to try guesses.
+	id string
 }
 
 // Tokens is the source of bearer tokens. Its methods may be called concurrently.
@@ -31,10 +37,22 @@ func NewTokens(all ...Token) *Tokens {
 	return t
 }
 
-// UserToken is the token of access.User, with the role Run.
+// UserToken is the token of access.User, with the role Run. A user may have chosen it.
 func UserToken(secret string) Token {
-	return Token{Name: access.User, SHA256: sha256.Sum256([]byte(secret))}
+	mac := hmac.New(sha256.New, processKey())
+	mac.Write([]byte(secret))
+	return Token{
+		Name: access.User, SHA256: sha256.Sum256([]byte(secret)),
+		id: "token-file:" + hex.EncodeToString(mac.Sum(nil)[:credentialBytes]),
+	}
 }
+
+// processKey is a secret of this process.
+var processKey = sync.OnceValue(func() []byte {
+	key := make([]byte, sha256.Size)
+	_, _ = rand.Read(key) // never fails (crypto/rand)
+	return key
+})
 
 // Set replaces the tokens that are accepted.
 func (t *Tokens) Set(all []Token) { t.all.Store(&all) }
@@ -65,8 +83,18 @@ func (t *Tokens) Identify(c Credential) (access.Identity, error) {
 // Accepts implements [Source].
 func (t *Tokens) Accepts(id access.Identity) bool {
 	return slices.ContainsFunc(*t.all.Load(), func(token Token) bool {
-		return token.Name == id.Principal && token.Role == id.Role && token.credential() == id.Credential
+		return token.Name == id.Principal && id.Role.AtMost(token.Role) == id.Role && token.credential() == id.Credential
 	})
+}
+
+// Expires returns when the token of an identity expires, the zero time if it never does.
+func (t *Tokens) Expires(id access.Identity) (at time.Time) {
+	for _, token := range *t.all.Load() {
+		if token.Name == id.Principal && token.credential() == id.Credential {
+			at = token.Expires
+		}
+	}
+	return at
 }
 
 func (t *Token) expired() bool { return !t.Expires.IsZero() && !time.Now().Before(t.Expires) }
@@ -79,5 +107,8 @@ func (t *Token) identity() access.Identity {
 const credentialBytes = 8
 
 func (t *Token) credential() string {
+	if t.id != "" {
+		return t.id
+	}
 	return "token:" + t.Name + ":" + hex.EncodeToString(t.SHA256[:credentialBytes])
 }

@@ -47,6 +47,7 @@ func New(sessions *session.Registry, o Options) *Server {
 	}
 	s.http = &http.Server{
 		Handler:           mux,
+		BaseContext:       baseContext,
 		ConnContext:       connContext,
 		ConnState:         s.stateChanged,
 		Protocols:         new(http.Protocols),

@@ -5,20 +5,27 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"sync"
 	"syscall"
 )
 
-// unauthenticated contains the TCP connections that are not WebSockets, or not yet. Their number is
-// bounded, because each has a descriptor and memory: one too many closes the oldest. Connections
-// over the Unix socket are not counted. The methods may be called concurrently.
+// unauthenticated contains the connections that are not WebSockets, or not yet. Their number is
+// bounded, because each has a descriptor and memory. One too many closes the oldest one of the peer
+// that has most, so a peer that opens connections fast closes its own. Connections of processes of
+// the server's user are not counted. The methods may be called concurrently.
 type unauthenticated struct {
 	most     int
 	refusals *refusals
 
 	mu    sync.Mutex
-	conns []net.Conn // oldest first
+	conns []unauthenticatedConn // oldest first
+}
+
+type unauthenticatedConn struct {
+	net.Conn
+	peer refusedPeer
 }
 
 func newUnauthenticated(most int, r *refusals) *unauthenticated {
@@ -37,11 +44,12 @@ func (u *unauthenticated) stateChanged(c net.Conn, s http.ConnState) {
 
 // add counts a connection, and closes the oldest if it is one too many.
 func (u *unauthenticated) add(c net.Conn) {
-	if _, tcp := kernelConn(c).(*net.TCPConn); !tcp {
+	peer, own := peerOfConn(c)
+	if own {
 		return
 	}
 	u.mu.Lock()
-	u.conns = append(u.conns, c)
+	u.conns = append(u.conns, unauthenticatedConn{c, peer})
 	full := len(u.conns) > u.most
 	u.mu.Unlock()
 	if full {
@@ -52,20 +60,46 @@ func (u *unauthenticated) add(c net.Conn) {
 func (u *unauthenticated) remove(c net.Conn) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if i := slices.Index(u.conns, c); i >= 0 {
+	if i := slices.IndexFunc(u.conns, func(x unauthenticatedConn) bool { return x.Conn == c }); i >= 0 {
 		u.conns = slices.Delete(u.conns, i, i+1)
 	}
 }
 
-// closeOldest closes the oldest connection, if there is one.
+// peerOfConn returns the peer of a connection that was accepted, and whether it is a process of the
+// server's user.
+func peerOfConn(c net.Conn) (peer refusedPeer, own bool) {
+	unix, ok := kernelConn(c).(*net.UnixConn)
+	if !ok {
+		return refusedPeer{address: addressOf(c.RemoteAddr().String())}.key(), false
+	}
+	p := unixPeer(unix)
+	if !p.Known {
+		return refusedPeer{unix: true, uid: -1}, false
+	}
+	return refusedPeer{unix: true, uid: p.UID}, p.UID == os.Geteuid()
+}
+
+// oldest returns the oldest connection of the peer that has most. u.mu is held; there is one.
+func (u *unauthenticated) oldest() int {
+	count := make(map[refusedPeer]int, len(u.conns))
+	most := 0
+	for _, c := range u.conns {
+		count[c.peer]++
+		most = max(most, count[c.peer])
+	}
+	return slices.IndexFunc(u.conns, func(c unauthenticatedConn) bool { return count[c.peer] == most })
+}
+
+// closeOldest closes the oldest connection of the peer that has most, if there is one.
 func (u *unauthenticated) closeOldest(why string) {
 	u.mu.Lock()
 	if len(u.conns) == 0 {
 		u.mu.Unlock()
 		return
 	}
-	c := u.conns[0]
-	u.conns = slices.Delete(u.conns, 0, 1)
+	i := u.oldest()
+	c := u.conns[i].Conn
+	u.conns = slices.Delete(u.conns, i, i+1)
 	u.mu.Unlock()
 	kernel := kernelConn(c) // TLS is not closed: that may wait for the peer
 	if tcp, ok := kernel.(*net.TCPConn); ok {

@@ -200,3 +200,25 @@ func TestAcceptContinuesAfterErrors(t *testing.T) {
 	_, _ = io.WriteString(c, healthRequest)
 	answered(t, bufio.NewReader(c))
 }
+
+// TestFloodClosesItsOwnConnections: a peer that opens connections fast does not close those of
+// others.
+func TestFloodClosesItsOwnConnections(t *testing.T) {
+	const most = 4
+	s := serve(t, func(set *settings) { set.Server.MaxUnauthenticated = most })
+	idle := s.raw(t, "")
+	for range 10 * most {
+		c, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}).Dial("tcp", s.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		_ = c.SetDeadline(time.Now().Add(testTimeout))
+		_, _ = io.WriteString(c, "GET /ws HTTP/1.1\r\n")
+	}
+	if m := s.dial(t).call("pong", nil); m.Error != nil { // the flood was accepted before it
+		t.Error(m.text)
+	}
+	_, _ = io.WriteString(idle, healthRequest)
+	answered(t, bufio.NewReader(idle))
+}
