@@ -38,4 +38,8 @@ var soakActions = []struct {
 	{"flood", (*actor).floods},
 	{"bad frames", (*actor).badFrames},
 	{"unauthenticated", (*actor).unauthenticated},
+	{"stranger", (*actor).strangers},
+	{"administrator", (*actor).administrates},
+	{"guest", (*actor).guests},
+	{"reload", (*actor).reloads},
 }

@@ -88,12 +88,10 @@ func (a *actor) connect(ctx context.Context, what string) (*soakClient, error) {
 }
 
 func (a *actor) connectWith(ctx context.Context, what string, o client.Options) (*soakClient, error) {
-	c := &soakClient{a: a, what: what, records: newRecords(a.ledger)}
+	c := &soakClient{a: a, what: what, records: newRecords(a)}
 	unix := a.chance(4)
 	o.Raw = c.raw
-	if !unix {
-		o.Token = a.token
-	}
+	o.Token = a.token
 	o.Dial = func(ctx context.Context) (net.Conn, error) {
 		l, err := a.dialLink(ctx, unix)
 		c.mu.Lock()
@@ -131,12 +129,12 @@ func (c *soakClient) execute(ctx context.Context, p rpc.ExecuteParams, e client.
 	if p.SessionID == "" {
 		p.SessionID = c.a.newID()
 	}
-	c.a.ledger.ask(p.SessionID, "user", c.what)
+	c.ledger.ask(c.key(p.SessionID), c.what)
 	e.Raw = c.raw
 	s, err := c.Execute(ctx, p, e)
-	c.a.ledger.answer(p.SessionID, err)
+	c.ledger.answer(c.key(p.SessionID), err)
 	if err == nil {
-		c.a.recorder.follow(p.SessionID, p.Linger.Set)
+		c.a.recorder().follow(p.SessionID, p.Linger.Set)
 	}
 	return s, err
 }
@@ -165,17 +163,21 @@ func seconds(s float64) rpc.Seconds {
 	return rpc.Seconds{Set: true, D: time.Duration(s * float64(time.Second))}
 }
 
-// recorder learns the completion record of every session, over a connection of its own, so that it
-// is known whatever happens to the client.
+// recorder learns the completion record of every session of a principal, over a connection of its
+// own, so that it is known whatever happens to the client.
 type recorder struct {
 	*client.Client
-	soak    *soak
-	pending sync.WaitGroup
+	soak      *soak
+	principal string
+	pending   sync.WaitGroup
 }
 
-func newRecorder(s *soak) *recorder {
-	c := dialSocket(s.t, s.dir.socket())
-	return &recorder{Client: c, soak: s}
+func newRecorder(s *soak, p principal) *recorder {
+	c, err := s.dialOver(s.t.Context(), p.token)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return &recorder{Client: c, soak: s, principal: p.name}
 }
 
 // follow waits for the end of a session. A pending wait keeps a session from lingering: for one
@@ -185,13 +187,10 @@ func (r *recorder) follow(id string, lingers bool) {
 		ctx, cancel := context.WithTimeout(context.Background(), soakActionTimeout)
 		defer cancel()
 		rec, err := r.await(ctx, id, lingers)
-		var refusal *rpc.Error
 		switch {
 		case err == nil:
-			r.soak.ledger.completed(rec)
-		case errors.As(err, &refusal) && refusal.Code == rpc.CodeSessionNotFound:
-			// Removed already. A client may have its record.
-		default:
+			r.soak.ledger.completed(sessionKey{r.principal, id}, rec)
+		case !notFound(err): // it may have been removed already; then a client has its record
 			r.soak.t.Errorf("waiting for session %s: %v", id, err)
 		}
 	})

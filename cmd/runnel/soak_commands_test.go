@@ -64,13 +64,13 @@ func (a *actor) waitedCommands(ctx context.Context) error {
 	for i := range errs {
 		p := shell(fmt.Sprintf("echo out %d; echo err >&2; exit %d", i, i))
 		p.Wait, p.SessionID = true, a.newID()
-		a.ledger.ask(p.SessionID, "user", c.what)
+		a.ledger.ask(a.key(p.SessionID), c.what)
 		calls.Go(func() {
 			var r rpc.Captured
 			err := c.CallIdempotent(ctx, rpc.MethodExecute, p, &r)
-			a.ledger.answer(p.SessionID, err)
+			a.ledger.answer(a.key(p.SessionID), err)
 			if err == nil {
-				a.ledger.completed(&r.Completion)
+				a.ledger.completed(a.key(p.SessionID), &r.Completion)
 				if r.Stdout == nil || *r.Stdout != fmt.Sprintf("out %d\n", i) {
 					err = fmt.Errorf("captured output: %+v", r)
 				}
@@ -90,7 +90,7 @@ func (a *actor) batch(ctx context.Context) error {
 	}
 	defer ws.CloseNow()
 	id := a.newID()
-	a.ledger.ask(id, "user", "batch")
+	a.ledger.ask(a.key(id), "batch")
 	items := []string{
 		`{"jsonrpc":"2.0","id":1,"method":"execute","params":{"session_id":"` + id + `","command":["echo","batch"],"wait":true}}`,
 		`{"jsonrpc":"2.0","id":2,"method":"status","params":{"session_id":"` + a.newID() + `"}}`,
@@ -123,10 +123,10 @@ func (a *actor) batch(ctx context.Context) error {
 				continue
 			}
 			if r.Error != nil {
-				a.ledger.answer(id, r.Error)
+				a.ledger.answer(a.key(id), r.Error)
 				return r.Error
 			}
-			a.ledger.completed(&r.Result.Completion)
+			a.ledger.completed(a.key(id), &r.Result.Completion)
 		}
 		return nil
 	}

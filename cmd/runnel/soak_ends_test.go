@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os/exec"
 	"syscall"
 	"time"
@@ -122,7 +123,7 @@ func (a *actor) disconnects(ctx context.Context) error {
 func (a *actor) loseReply(ctx context.Context, c *soakClient) {
 	p := argv("sleep", "1000")
 	p.SessionID = a.newID()
-	a.ledger.ask(p.SessionID, "user", "lost reply")
+	a.ledger.ask(a.key(p.SessionID), "lost reply")
 	_ = c.Notify(ctx, rpc.MethodExecute, p)
 	c.link.reset()
 }
@@ -164,9 +165,11 @@ func (a *actor) idles(ctx context.Context) error {
 	return expectRecord(rec, err, rpc.ReasonExited, 0)
 }
 
-// killedClient kills the process of a client.
+// killedClient kills the process of a client. The session of a client at a URL is kept for the
+// client's next connection, and is ended here by another one.
 func (a *actor) killedClient(ctx context.Context) error {
-	x := exec.CommandContext(ctx, "runnel", "run", "--json", "-c", oneOf(a, "exec sleep 1000", stubborn))
+	x := exec.CommandContext(ctx, "runnel", "run", "--url="+a.url, "--token-file="+a.dir.path(a.name+".token"),
+		"--json", "-c", oneOf(a, "exec sleep 1000", stubborn))
 	x.Dir, x.Env = a.dir.dir, a.dir.env()
 	out, err := x.StdoutPipe()
 	if err != nil {
@@ -175,18 +178,11 @@ func (a *actor) killedClient(ctx context.Context) error {
 	if err := x.Start(); err != nil {
 		return err
 	}
-	var started struct{ Params rpc.StateEvent }
-	for lines := bufio.NewReader(out); started.Params.Status == "" && err == nil; { // connected is before it
-		var line []byte
-		if line, err = lines.ReadBytes('\n'); err == nil {
-			err = json.Unmarshal(line, &started)
-		}
-	}
+	id, err := startedID(out)
 	if err == nil {
-		id := started.Params.SessionID
-		a.ledger.ask(id, "user", "killed client")
-		a.ledger.answer(id, nil)
-		a.recorder.follow(id, false)
+		a.ledger.ask(a.key(id), "killed client")
+		a.ledger.answer(a.key(id), nil)
+		a.recorder().follow(id, false)
 		a.pause(50)
 	}
 	_ = x.Process.Signal(syscall.SIGKILL)
@@ -194,5 +190,19 @@ func (a *actor) killedClient(ctx context.Context) error {
 	if err != nil { // the server has no slot for it
 		return fmt.Errorf("%w: run: %v", errNoConnection, err)
 	}
-	return nil
+	return a.recorder().Call(ctx, rpc.MethodCancel, rpc.CancelParams{SessionID: id}, nil)
+}
+
+// startedID reads the output of `run --json` up to the start of the session, and returns its id.
+func startedID(out io.Reader) (string, error) {
+	for lines := bufio.NewReader(out); ; {
+		line, err := lines.ReadBytes('\n')
+		if err != nil {
+			return "", err
+		}
+		var started struct{ Params rpc.StateEvent }
+		if err := json.Unmarshal(line, &started); err != nil || started.Params.Status != "" { // connected is before it
+			return started.Params.SessionID, err
+		}
+	}
 }

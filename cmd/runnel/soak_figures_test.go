@@ -21,6 +21,7 @@ func (p *testDir) serveWithFigures(t *testing.T, args ...string) *program {
 	t.Helper()
 	x := p.prepare(t, "runnel-with-figures", append([]string{"serve", "--listen=127.0.0.1:0", "--ready-file=ready"}, args...)...)
 	x.Env = append(x.Env, figuresVariable+"="+p.path("figures"))
+	x.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // without a controlling terminal SIGHUP is a reload
 	x.startPrepared()
 	t.Cleanup(func() { x.signalUntilExit(syscall.SIGTERM) })
 	if !poll(func() bool { r, _ := readReady(p.path("ready")); return r.PID == x.Process.Pid }) {

@@ -18,14 +18,16 @@ import (
 // may be used concurrently.
 type ledger struct {
 	mu       sync.Mutex
-	sessions map[string]*entry
+	sessions map[sessionKey]*entry
 	faults   []string
 }
 
+// sessionKey names a session: ids belong to the principal.
+type sessionKey struct{ principal, id string }
+
 // entry is one session of the ledger.
 type entry struct {
-	principal string
-	what      string // the action that asked for it
+	what string // the action that asked for it
 	// started is set if the server said so. A session whose execute has no reply, because the
 	// connection was lost, may have been started too.
 	started bool
@@ -36,7 +38,7 @@ type entry struct {
 
 const maxFaults = 20
 
-func newLedger() *ledger { return &ledger{sessions: make(map[string]*entry)} }
+func newLedger() *ledger { return &ledger{sessions: make(map[sessionKey]*entry)} }
 
 func (l *ledger) count() int {
 	l.mu.Lock()
@@ -44,21 +46,28 @@ func (l *ledger) count() int {
 	return len(l.sessions)
 }
 
-// ask adds a session for which an execute is about to be sent.
-func (l *ledger) ask(id, principal, what string) {
+// clear removes all sessions, which have ended and were checked.
+func (l *ledger) clear() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.sessions[id] == nil {
-		l.sessions[id] = &entry{principal: principal, what: what}
+	clear(l.sessions)
+}
+
+// ask adds a session for which an execute is about to be sent.
+func (l *ledger) ask(key sessionKey, what string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.sessions[key] == nil {
+		l.sessions[key] = &entry{what: what}
 	}
 }
 
 // answer notes the result of an execute.
-func (l *ledger) answer(id string, err error) {
+func (l *ledger) answer(key sessionKey, err error) {
 	var refusal *rpc.Error
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e := l.sessions[id]
+	e := l.sessions[key]
 	switch {
 	case err == nil:
 		e.started, e.refused = true, false
@@ -68,14 +77,16 @@ func (l *ledger) answer(id string, err error) {
 }
 
 // completed notes a completion record that a connection received.
-func (l *ledger) completed(rec *rpc.Completion) {
+func (l *ledger) completed(key sessionKey, rec *rpc.Completion) {
 	text, _ := json.Marshal(rec)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e := l.sessions[rec.SessionID]
+	e := l.sessions[key]
 	switch {
 	case e == nil:
 		l.fault("the record of an unknown session: %s", text)
+	case rec.SessionID != key.id || rec.Principal != key.principal:
+		l.fault("the record of another session than %v: %s", key, text)
 	case e.record != "" && e.record != string(text):
 		l.fault("two records of a session (%s): %s and %s", e.what, e.record, text)
 	case !rec.SurvivorsVerified || len(rec.Survivors) > 0:
@@ -106,12 +117,12 @@ func (l *ledger) check(t *testing.T) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	reasons := make(map[string]int)
-	for id, e := range l.sessions {
+	for key, e := range l.sessions {
 		switch {
 		case e.started && e.record == "":
-			l.fault("session %s (%s) was started and has no completion record", id, e.what)
+			l.fault("session %v (%s) was started and has no completion record", key, e.what)
 		case e.refused && e.record != "":
-			l.fault("session %s (%s) was refused and has a completion record: %s", id, e.what, e.record)
+			l.fault("session %v (%s) was refused and has a completion record: %s", key, e.what, e.record)
 		case e.record != "":
 			reasons[e.reason]++
 		}
@@ -124,6 +135,7 @@ func (l *ledger) check(t *testing.T) {
 
 // records counts the completion records that one connection receives.
 type records struct {
+	principal
 	ledger *ledger
 	counts *counts
 }
@@ -134,8 +146,9 @@ type counts struct {
 	by map[string]int
 }
 
-func newRecords(l *ledger) records {
-	return records{ledger: l, counts: &counts{by: make(map[string]int)}}
+// newRecords counts from zero, for a new connection of the actor.
+func newRecords(a *actor) records {
+	return records{principal: a.principal, ledger: a.ledger, counts: &counts{by: make(map[string]int)}}
 }
 
 // raw receives every notification of a connection.
@@ -148,7 +161,7 @@ func (r *records) raw(message []byte) {
 	if !strings.Contains(string(message[:min(len(message), 80)]), `"method":"process.completed"`) || json.Unmarshal(message, &m) != nil {
 		return
 	}
-	r.ledger.completed(&m.Params)
+	r.ledger.completed(r.key(m.Params.SessionID), &m.Params)
 	r.counts.mu.Lock()
 	defer r.counts.mu.Unlock()
 	if r.counts.by[m.Params.SessionID]++; r.counts.by[m.Params.SessionID] > 1 {

@@ -149,7 +149,7 @@ func (a *actor) stoppedReader(ctx context.Context) error {
 	ended := make(chan error, 1)
 	go func() {
 		var r rpc.Captured
-		ended <- a.recorder.Call(ctx, rpc.MethodWait, rpc.WaitParams{SessionID: s.ID()}, &r)
+		ended <- a.recorder().Call(ctx, rpc.MethodWait, rpc.WaitParams{SessionID: s.ID()}, &r)
 	}()
 	select {
 	case err = <-ended:

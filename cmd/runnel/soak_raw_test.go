@@ -82,7 +82,7 @@ func (a *actor) badFrames(ctx context.Context) error {
 	}
 	defer c.Close()
 	id := a.newID()
-	a.ledger.ask(id, "user", "bad frames")
+	a.ledger.ask(a.key(id), "bad frames")
 	execute := `{"jsonrpc":"2.0","method":"execute","params":{"session_id":"` + id + `","command":["sleep","1000"]}}`
 	_, _ = c.Write(rawFrame(0x81, len(execute), execute))
 	_, err = c.Write(oneOf(a,
@@ -134,14 +134,4 @@ func (a *actor) unauthenticated(ctx context.Context) error {
 		a.pause(5)
 	}
 	return nil
-}
-
-// connectUnix connects over the Unix socket.
-func (a *actor) connectUnix(ctx context.Context, what string) (*soakClient, error) {
-	c := &soakClient{a: a, what: what, records: newRecords(a.ledger)}
-	var err error
-	c.Client, err = client.Dial(ctx, socketURL, client.Options{
-		Dial: func(ctx context.Context) (net.Conn, error) { return a.dialLink(ctx, true) },
-	})
-	return c, err
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/client"
 )
 
 // heapGrowth bounds how many bytes of live objects a server may have more at the end than after the
@@ -34,7 +35,10 @@ const (
 // settle waits until no session is left, retained ones included.
 func (s *soak) settle() {
 	s.t.Helper()
-	c := dialSocket(s.t, s.dir.socket())
+	c, err := s.dialOver(s.t.Context(), soakAdmin.token)
+	if err != nil {
+		s.t.Fatal(err)
+	}
 	defer c.Close()
 	var list rpc.ListResult
 	if !poll(func() bool {
@@ -107,19 +111,18 @@ func sum(counts map[string]int) (n int) {
 // as many as it may have, and not one more.
 func (s *soak) checkSlots() {
 	s.t.Helper()
-	a := &actor{soak: s}
-	var conns []*soakClient
+	var conns []*client.Client
 	var err error
 	if !poll(func() bool { // until the server has noticed that earlier connections are closed
-		var c *soakClient
-		if c, err = a.connectUnix(s.t.Context(), "slots"); err == nil {
+		var c *client.Client
+		if c, err = s.dialOver(s.t.Context(), s.actors[0].token); err == nil {
 			conns = append(conns, c)
 		}
 		return len(conns) == soakConnections
 	}) {
 		s.t.Fatalf("%d connections were accepted, want %d: %v", len(conns), soakConnections, err)
 	}
-	if _, err = a.connectUnix(s.t.Context(), "slots"); !refused(err) {
+	if _, err = s.dialOver(s.t.Context(), s.actors[0].token); !refused(err) {
 		s.t.Errorf("more than %d connections: %v", soakConnections, err)
 	}
 	for i := range soakSessions + 1 {

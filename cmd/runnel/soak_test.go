@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	stdflag "flag"
 	"fmt"
 	"math/rand/v2"
@@ -22,7 +23,9 @@ const (
 	soakSessions    = 16 // --max-sessions
 	soakConnections = 20 // --max-connections
 	soakActors      = 16 // which have up to four sessions and two connections each: more than the limits
-	soakRetain      = 2 * time.Second
+	soakRetain      = time.Second
+	// soakRound is after how much load the server has to be as it was at the beginning.
+	soakRound = time.Minute
 	// soakActionTimeout bounds an action. One takes some seconds at most, unless the server or the
 	// machine hangs.
 	soakActionTimeout = 90 * time.Second
@@ -30,37 +33,45 @@ const (
 
 // soak is one run of TestSoak: a server, the clients that load it, and what is known of all sessions.
 type soak struct {
-	t        *testing.T
-	dir      *testDir
-	server   *program
-	url      string
-	token    string
-	seed     uint64
-	actors   []*actor
-	ledger   *ledger
-	recorder *recorder
-	tally    *tally
+	t         *testing.T
+	dir       *testDir
+	server    *program
+	url       string
+	tokens    *tokensFile
+	seed      uint64
+	actors    []*actor
+	ledger    *ledger
+	tally     *tally
+	recorders map[string]*recorder // by principal
 }
 
-// TestSoak loads a server at its limits with clients of all kinds for as long as -soak says. At the
-// end everything that the server had taken has to be free again, and every session has to have
+// TestSoak loads a server at its limits with clients of all kinds for as long as -soak says. After
+// each round everything that the server had taken has to be free again, and every session has to have
 // exactly one completion record.
 func TestSoak(t *testing.T) {
 	s := startSoak(t)
 	s.checkSlots() // all are used once, so the server has what it keeps for the next sessions
 	before := s.measure()
-	s.load(*soakDuration/8, "warm-up")
-	s.settle()
+	s.round(min(*soakDuration, soakRound)/8, "warm-up")
 	warm := s.measure()
-	s.load(*soakDuration, "load")
-	s.settle()
-	s.compare(before, warm)
-	s.ledger.check(t)
+	for left := *soakDuration; left > 0 && !t.Failed(); left -= soakRound {
+		s.round(min(left, soakRound), "load")
+		s.compare(before, warm)
+	}
 	s.tally.check(t, *soakDuration >= 30*time.Second)
 	s.checkSlots()
 	if t.Failed() {
 		t.Logf("repeat with: go test ./cmd/runnel -run TestSoak -timeout 0 -soak %v -soak-seed %d", *soakDuration, s.seed)
 	}
+}
+
+// round loads the server and checks all sessions.
+func (s *soak) round(d time.Duration, what string) {
+	s.t.Helper()
+	s.load(d, what)
+	s.settle()
+	s.ledger.check(s.t)
+	s.ledger.clear()
 }
 
 func startSoak(t *testing.T) *soak {
@@ -69,8 +80,10 @@ func startSoak(t *testing.T) *soak {
 		s.seed = uint64(time.Now().UnixNano())
 	}
 	t.Logf("seed %d", s.seed)
+	s.writeFiles()
 	s.server = s.dir.serveWithFigures(t,
 		fmt.Sprintf("--max-sessions=%d", soakSessions), fmt.Sprintf("--max-connections=%d", soakConnections),
+		"--tokens=tokens", "--shared-user",
 		"--max-unauthenticated=32", "--max-in-flight=128", "--max-retained=500", "--retain="+soakRetain.String(),
 		"--replay-bytes=256KiB", "--replay-total=4MiB", "--max-message-bytes=256KiB",
 		"--grace=300ms", "--linger=2s", "--ping-interval=500ms", "--write-timeout=1s")
@@ -78,17 +91,26 @@ func startSoak(t *testing.T) *soak {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.token, err = readToken(ready.TokenFile); err != nil {
-		t.Fatal(err)
-	}
 	s.url = ready.URL
-	if err := os.WriteFile(s.dir.path(limitedFile), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
 	for i := range soakActors {
-		s.actors = append(s.actors, &actor{soak: s, random: rand.New(rand.NewPCG(s.seed, uint64(i)))})
+		s.actors = append(s.actors, &actor{
+			soak: s, principal: soakPrincipals[i%len(soakPrincipals)], random: rand.New(rand.NewPCG(s.seed, uint64(i))),
+		})
 	}
 	return s
+}
+
+// writeFiles writes the files that the server and its clients need.
+func (s *soak) writeFiles() {
+	s.t.Helper()
+	s.tokens = newTokensFile(s.dir.path("tokens"))
+	err := s.tokens.change(func(map[string]string) {})
+	for _, p := range soakPrincipals {
+		err = errors.Join(err, os.WriteFile(s.dir.path(p.name+".token"), []byte(p.token), 0o600))
+	}
+	if err = errors.Join(err, os.WriteFile(s.dir.path(limitedFile), nil, 0o600)); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // load runs all actors for some time, and waits until each has finished its last action, and until
@@ -97,22 +119,30 @@ func (s *soak) load(d time.Duration, what string) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), d)
 	defer cancel()
-	s.recorder = newRecorder(s)
-	began := s.ledger.count()
+	s.recorders = make(map[string]*recorder)
+	for _, p := range soakPrincipals {
+		s.recorders[p.name] = newRecorder(s, p)
+	}
 	var actors sync.WaitGroup
 	for _, a := range s.actors {
 		actors.Go(func() { a.run(ctx) })
 	}
 	peak := peakOf(s.server.Process.Pid, actors.Wait)
-	s.recorder.close()
-	s.t.Logf("%s: %d sessions in %v, at most %d MiB; %s", what, s.ledger.count()-began, d, peak>>20, s.tally)
+	for _, r := range s.recorders {
+		r.close()
+	}
+	s.t.Logf("%s: %d sessions in %v, at most %d MiB; %s", what, s.ledger.count(), d, peak>>20, s.tally)
 }
 
 // actor performs random actions, one after the other.
 type actor struct {
 	*soak
+	principal
 	random *rand.Rand
 }
+
+// recorder returns the recorder of the actor's principal.
+func (a *actor) recorder() *recorder { return a.recorders[a.name] }
 
 func (a *actor) run(ctx context.Context) {
 	for ctx.Err() == nil && !a.t.Failed() {
