@@ -104,6 +104,52 @@ func TestRefusedConnectionsHaveNoEffect(t *testing.T) {
 	p.expectOneSession(t)
 }
 
+// TestRefusedTokensHaveNoEffect: the same for tokens of a tokens file that are expired or revoked.
+func TestRefusedTokensHaveNoEffect(t *testing.T) {
+	p := newTestDir(t)
+	right, revoked, expired := principal{"alice", "right"}, principal{"alice", "revoked"}, principal{"alice", "expired"}
+	f := &tokensFile{path: p.path("tokens"), tokens: map[string]string{
+		right.token:   entryOf(right, "run"),
+		revoked.token: entryOf(revoked, "run"),
+		expired.token: entryOf(expired, "run") + "expires = 2020-01-01T00:00:00Z\n",
+	}}
+	if err := f.change(func(map[string]string) {}); err != nil {
+		t.Fatal(err)
+	}
+	_, ready := p.serve(t, "--tokens=tokens", "--shared-user")
+	status := func(token, file string) int {
+		conn, err := net.Dial("tcp", hostOf(ready.URL))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return statusOf(t, conn, upgradeRequest(p.path(file), "Host: "+hostOf(ready.URL), "Authorization: Bearer "+token))
+	}
+	if got := status(expired.token, "refused"); got != 401 {
+		t.Errorf("an expired token: status %d", got)
+	}
+	if got := status(revoked.token, "accepted"); got != 101 {
+		t.Errorf("a token before it is revoked: status %d", got)
+	}
+	if err := f.change(func(tokens map[string]string) { delete(tokens, revoked.token) }); err != nil {
+		t.Fatal(err)
+	}
+	if !poll(func() bool { return status(revoked.token, "unused") == 401 }) { // until the server has read the file
+		t.Error("a revoked token is accepted")
+	}
+	for _, token := range []string{revoked.token, expired.token, "", "unknown"} {
+		if got := status(token, "refused"); got != 401 && got != 429 { // many in a row may have been refused
+			t.Errorf("the token %q: status %d", token, got)
+		}
+	}
+	if got := status(right.token, "right"); got != 101 {
+		t.Errorf("the right token: status %d", got)
+	}
+	if !poll(func() bool { _, err := os.Stat(p.path("right")); return err == nil }) {
+		t.Error("the right token has executed no command")
+	}
+	p.expectNoFile(t, "refused")
+}
+
 // refuseAnotherUser connects as another user, to whom the permissions of the file system do not
 // matter.
 func refuseAnotherUser(t *testing.T, p *testDir) {
