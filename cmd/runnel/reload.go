@@ -104,7 +104,7 @@ func (r *reloader) reload(parts []*reloadPart) {
 			r.log.Info().Str("what", p.what).Msg("configuration reloaded")
 		}
 		if r.report != nil {
-			r.report(p.what, p.files[0], err)
+			r.report(p.what, p.file(), err)
 		}
 	}
 	if succeeded && r.done != nil {
@@ -193,6 +193,14 @@ type fileState struct {
 	size     int64
 	mode     fs.FileMode
 	changed  syscall.Timespec
+}
+
+// file returns the first file, or "".
+func (p *reloadPart) file() string {
+	if len(p.files) == 0 {
+		return ""
+	}
+	return p.files[0]
 }
 
 func (p *reloadPart) states() []fileState {

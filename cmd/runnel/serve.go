@@ -10,6 +10,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/runnel-rpc/runnel/rpc/audit"
 	"github.com/runnel-rpc/runnel/rpc/server"
 )
 
@@ -21,6 +22,7 @@ type serveCmd struct {
 	LogFormat   string   `help:"console, json, or auto." enum:"auto,console,json" default:"auto" env:"RUNNEL_LOG_FORMAT"`
 	tlsFlags    `embed:""`
 	accessFlags `embed:""`
+	auditFlags  `embed:""`
 	bounds      `embed:""`
 }
 
@@ -56,6 +58,7 @@ func (c *serveCmd) Run(inv *invocation) error {
 	stopReloading := s.reload.start(hangup)
 	err = service.serve(ctx, stop, s.listeners)
 	stopReloading()
+	s.audit.Write(&audit.Stop{})
 	return errors.Join(err, s.close())
 }
 
@@ -67,6 +70,7 @@ func (c *serveCmd) serverOptions(s *startedServer) server.Options {
 		EndRevoked: c.OnRevoke == "end",
 		SameGroup:  func(a, b string) bool { return s.auth.principals.Load().SameGroup(a, b) },
 		TLS:        s.certificates.configuration(),
+		Audit:      s.audit,
 	}
 }
 

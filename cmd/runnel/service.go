@@ -29,6 +29,7 @@ type service struct {
 // newService returns a server whose sessions run on host, with options to which it adds the bounds.
 // The caller closes the host after the service has shut down.
 func newService(b *bounds, o server.Options, host *process.Host, log zerolog.Logger) *service {
+	onRunning, onEnded := server.AuditSessions(o.Audit)
 	registry := session.NewRegistry(session.Options{
 		MaxSessions:  b.MaxSessions,
 		MaxRetained:  noneIfZero(b.MaxRetained),
@@ -36,6 +37,8 @@ func newService(b *bounds, o server.Options, host *process.Host, log zerolog.Log
 		ReplayBytes:  b.ReplayBytes,
 		ReplayTotal:  b.ReplayTotal,
 		Log:          log,
+		OnRunning:    onRunning,
+		OnEnded:      onEnded,
 		Host:         host,
 		StartTimeout: noneIfZero(b.StartTimeout),
 	})

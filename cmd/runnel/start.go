@@ -10,6 +10,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/runnel-rpc/runnel/process"
+	"github.com/runnel-rpc/runnel/rpc/audit"
 )
 
 // startEnd is how long a start that was canceled by a signal may take to release its resources.
@@ -20,6 +21,7 @@ type startedServer struct {
 	auth            *authentication
 	certificates    *certificates // nil without TLS
 	reload          *reloader
+	audit           *audit.Log // nil without --audit
 	host            *process.Host
 	listeners       []net.Listener
 	log             zerolog.Logger
@@ -73,6 +75,9 @@ func (c *serveCmd) start(ctx context.Context, log zerolog.Logger) (_ *startedSer
 	if s.certificates != nil {
 		s.reload.add("tls", s.certificates.reload, s.certificates.files()...)
 	}
+	if s.audit, err = c.openAudit(s.reload, log); err != nil {
+		return nil, err
+	}
 	if s.host, err = c.openHost(log); err != nil {
 		return nil, err
 	}
@@ -90,6 +95,7 @@ func (c *serveCmd) start(ctx context.Context, log zerolog.Logger) (_ *startedSer
 		_, tcp := l.Addr().(*net.TCPAddr)
 		log.Info().Str("address", l.Addr().String()).Bool("tls", tcp && s.certificates != nil).Str("auth", c.Auth).Str("containment", string(s.host.Containment())).Msg("listening")
 	}
+	auditStart(s.audit, s.listeners)
 	return s, nil
 }
 
@@ -98,6 +104,7 @@ func (c *serveCmd) start(ctx context.Context, log zerolog.Logger) (_ *startedSer
 func (s *startedServer) close() error {
 	s.removeReadyFile()
 	closeAll(s.listeners)
+	s.audit.Close()
 	if s.host == nil {
 		return nil
 	}
