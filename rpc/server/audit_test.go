@@ -331,6 +331,11 @@ func TestNoSecrets(t *testing.T) {
 	call("execute", object{"command": []string{"true", secret}, "env": object{"A": secret + "\x00"}})
 	p.send(`{"jsonrpc":"2.0","method":"execute","params":{"command":["/nonexistent",%q]}}`, secret)
 	p.send(`{"jsonrpc":"2.0","method":"execute","params":{"command":%q`, secret) // is not JSON
+	for _, params := range []string{`{"command":"true","stdin":"%s"}`, `{"command":"true","mode":"%s"}`, `{"command":"true","timeout":"%s"}`,
+		`{"command":"true","stop_signal":"%s"}`, `{"command":"true","limits":"%s"}`, `["%s"]`} {
+		p.send(`{"jsonrpc":"2.0","method":"execute","params":`+params+`}`, secret)
+	}
+	p.send(`{"jsonrpc":"2.0","method":"control","params":{"type":%q}}`, secret)
 	call("status", object{"session_id": id})
 	header := map[string][]string{"X-Caller": {secret + ",none"}, "Authorization": {"Bearer " + secret}, "Sec-Websocket-Protocol": {"bearer." + secret}}
 	if _, err := s.tryDial(t, dialing{path: "/ws?token=" + secret, header: header}); err == nil {

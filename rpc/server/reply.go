@@ -24,7 +24,8 @@ func (r *request) framed(message []byte) []byte {
 func (r *request) encode(res any, err error) []byte {
 	if r.id == nil {
 		if err != nil {
-			r.conn.log().Debug().Err(err).Str("method", r.Method).Msg("notification failed")
+			e := auditedError(err) // the message may quote params
+			r.conn.log().Debug().Int("code", e.Code).Str("kind", e.Kind).Str("method", r.Method).Msg("notification failed")
 		}
 		return nil
 	}
