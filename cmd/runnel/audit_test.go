@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -143,6 +144,60 @@ func checkExecutesHaveEnds(t *testing.T, path string) {
 	}
 	if len(open) > 0 {
 		t.Errorf("%d sessions have no end", len(open))
+	}
+}
+
+// TestAuditRotation: the file is renamed and opened again while commands run. No line is lost, and
+// after the reload none is written to the old file.
+func TestAuditRotation(t *testing.T) {
+	t.Parallel()
+	p := newTestDir(t)
+	server := p.prepare(t, "runnel", "serve", "--listen=127.0.0.1:0", "--audit", p.path("audit"))
+	server.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // without a controlling terminal
+	server.startPrepared()
+	server.awaitStderr("listening")
+	all := p.path("all")
+	for i := range 3 {
+		for range 2 {
+			p.runnel(t, "run", "true").expectExit(0)
+		}
+		old := p.path("audit." + strconv.Itoa(i))
+		if err := os.Rename(p.path("audit"), old); err != nil {
+			t.Fatal(err)
+		}
+		background := p.runnel(t, "run", "true")
+		server.signal(syscall.SIGHUP)
+		if !poll(func() bool {
+			text, _ := os.ReadFile(p.path("audit"))
+			return bytes.Contains(text, []byte(`"what":"audit"`))
+		}) {
+			t.Fatal("the file is not opened again: ", server.stderrText())
+		}
+		background.expectExit(0)
+		appendFile(t, all, old)
+	}
+	server.signal(syscall.SIGTERM)
+	server.expectExit(0)
+	appendFile(t, all, p.path("audit"))
+	checkExecutesHaveEnds(t, all)
+	if lines, _ := auditLines(t, all); lines[len(lines)-1]["event"] != "stop" {
+		t.Errorf("the last line is %v", lines[len(lines)-1])
+	}
+}
+
+func appendFile(t *testing.T, to, from string) {
+	t.Helper()
+	text, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(to, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err == nil {
+		_, err = f.Write(text)
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

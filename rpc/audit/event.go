@@ -43,6 +43,8 @@ func (p *Peer) encode(l *line) {
 		l.name("address", p.Address)
 		if p.Known {
 			l.number("uid", int64(p.UID))
+		}
+		if p.PID > 0 { // refusals are counted by user id
 			l.number("gid", int64(p.GID))
 			l.number("pid", int64(p.PID))
 		}
