@@ -1,0 +1,167 @@
+package server
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/access"
+	"github.com/runnel-rpc/runnel/rpc/audit"
+	"github.com/runnel-rpc/runnel/session"
+)
+
+// auditRefused writes a request that is refused before its handler is called. params may be nil.
+func (r *request) auditRefused(params any, err error) {
+	if r.conn.audit.log == nil {
+		return
+	}
+	switch p := params.(type) {
+	case *rpc.ExecuteParams:
+		_ = r.auditExecute(p, nil, err)
+	case *rpc.ControlParams:
+		r.auditControl(nil, p.SessionID, audit.Control{Action: p.Type, Signal: p.Signal, To: p.To}, err)
+	case *rpc.CancelParams:
+		r.auditControl(nil, p.SessionID, audit.Control{Action: rpc.ControlCancel, Signal: p.Signal}, err)
+	}
+}
+
+// auditExecute writes an execute: that of the new session s, which then must not begin if there is
+// an error, or one that is refused with err.
+func (r *request) auditExecute(p *rpc.ExecuteParams, s *session.Session, err error) error {
+	l := r.conn.audit.log
+	if l == nil {
+		return nil
+	}
+	e := &audit.Execute{Caller: r.conn.auditedCaller(), Session: audit.Session{ID: p.SessionID, Owner: r.conn.principal}}
+	e.Error = auditedError(err)
+	r.auditedParams(e, p)
+	if s == nil {
+		l.Write(e)
+		return nil
+	}
+	e.Session = auditedSession(s)
+	if l.WriteRequired(e) != nil {
+		return rpc.AuditUnavailable(retryAfter)
+	}
+	return nil
+}
+
+// auditAvailable returns the error of an execute if the audit log is required and cannot be written.
+func (r *request) auditAvailable() error {
+	if r.conn.audit.log.Available() != nil {
+		return rpc.AuditUnavailable(retryAfter)
+	}
+	return nil
+}
+
+func (r *request) auditedParams(e *audit.Execute, p *rpc.ExecuteParams) {
+	switch {
+	case len(p.Command.Argv) > 0:
+		e.Program, e.Argv = p.Command.Argv[0], p.Command.Argv
+	case p.Command.Shell != "":
+		e.Program, e.ByShell, e.Shell = r.conn.server.o.Defaults.Shell, true, p.Command.Shell
+	}
+	e.Dir, e.User, e.Terminal = string(p.Cwd), p.User, p.PTY != nil
+	for name, value := range p.Env {
+		if value != nil {
+			e.Set = append(e.Set, name)
+		} else {
+			e.Unset = append(e.Unset, name)
+		}
+	}
+	slices.Sort(e.Set)
+	slices.Sort(e.Unset)
+	e.Limits = auditedLimits(p.Limits)
+}
+
+func auditedLimits(p *rpc.Limits) (all []audit.Limit) {
+	if p == nil {
+		return nil
+	}
+	if p.CPUSeconds != nil {
+		all = append(all, audit.Limit{Name: "cpu_seconds", Value: *p.CPUSeconds})
+	}
+	for _, l := range []struct {
+		name  string
+		value *int64
+	}{{"memory_bytes", p.MemoryBytes}, {"processes", p.Processes}, {"open_files", p.OpenFiles}, {"file_bytes", p.FileBytes}} {
+		if l.value != nil {
+			all = append(all, audit.Limit{Name: l.name, Value: float64(*l.value)})
+		}
+	}
+	return all
+}
+
+// auditControl writes a request to change a session. If the session was not found, it is nil, and
+// name is what the request has.
+func (r *request) auditControl(s *session.Session, name string, e audit.Control, err error) {
+	l := r.conn.audit.log
+	if l == nil {
+		return
+	}
+	e.Caller, e.Session, e.Error = r.conn.auditedCaller(), r.conn.auditedName(s, name), auditedError(err)
+	l.Write(&e)
+}
+
+// auditWrite writes the first write of the connection to a session, and those that are refused.
+func (r *request) auditWrite(s *session.Session, name string, err error) {
+	a := &r.conn.audit
+	if a.log == nil || err == nil && !a.first(rpc.MethodWrite, auditedSession(s)) {
+		return
+	}
+	r.auditControl(s, name, audit.Control{Action: rpc.MethodWrite}, err)
+}
+
+func (c *conn) auditedName(s *session.Session, name string) audit.Session {
+	if s != nil {
+		return auditedSession(s)
+	}
+	owner, id, found := strings.Cut(name, "/")
+	if !found {
+		owner, id = c.principal, name
+	}
+	return audit.Session{ID: id, Owner: owner}
+}
+
+// auditAttach writes a request to read a session.
+func (r *request) auditAttach(s *session.Session, name, action string, err error) {
+	if l := r.conn.audit.log; l != nil {
+		l.Write(&audit.Attach{Caller: r.conn.auditedCaller(), Session: r.conn.auditedName(s, name), Action: action, Error: auditedError(err)})
+	}
+}
+
+// find is conn.find for a request that reads. It writes a use of the right to read the sessions of
+// others, and of an observer's, once for each method and session on the connection.
+func (r *request) find(name string) (*session.Session, error) {
+	c := r.conn
+	s, err := c.find(name, mayRead)
+	if c.audit.log == nil {
+		return s, err
+	}
+	switch {
+	case err != nil && strings.Contains(name, "/"):
+		r.auditAttach(nil, name, r.Method, err)
+	case err == nil && passive(c.identity(), s) && c.audit.first(r.Method, auditedSession(s)):
+		r.auditAttach(s, name, r.Method, nil)
+	}
+	return s, err
+}
+
+// auditList writes the first list of a connection that may have the sessions of others.
+func (r *request) auditList(principal string) {
+	a := &r.conn.audit
+	if a.log == nil || r.conn.identity().Role == access.Run {
+		return
+	}
+	if of := (audit.Session{Owner: principal}); a.first(rpc.MethodList, of) {
+		a.log.Write(&audit.Attach{Caller: r.conn.auditedCaller(), Session: of, Action: rpc.MethodList})
+	}
+}
+
+// auditedAttach returns the action of an attach.
+func auditedAttach(take bool) string {
+	if take {
+		return "take"
+	}
+	return rpc.MethodAttach
+}
