@@ -245,6 +245,22 @@ func TestAuditOfOthersSessions(t *testing.T) {
 	}
 }
 
+// TestAuditOfSilentClients: the line of a connection that the server has aborted says why.
+func TestAuditOfSilentClients(t *testing.T) {
+	a := auditTo(t, audit.Options{})
+	s := serve(t, a.set, func(set *settings) { set.Server.PingInterval = 20 * time.Millisecond })
+	p := s.dial(t) // does not answer pings, since it does not read
+	eventually(t, "the connection is aborted", func() bool {
+		text, _ := os.ReadFile(a.path)
+		return bytes.Contains(text, []byte(`"close"`))
+	})
+	_ = p.ws.CloseNow()
+	s.shutdown(0)
+	if x := a.lines()[1]; x.Reason != "nothing was received for 60ms" || x.Code != 0 {
+		t.Error(x.text)
+	}
+}
+
 // TestAuditOfRefusals: refused requests of a peer are counted in one line.
 func TestAuditOfRefusals(t *testing.T) {
 	a := auditTo(t, audit.Options{})

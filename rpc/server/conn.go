@@ -180,6 +180,7 @@ func (c *conn) log() *zerolog.Logger {
 
 // logAbort logs why the server closes a connection that its peer did not close.
 func (c *conn) logAbort(err error) {
+	c.update(func(st *connStatus) { st.closeFor(0, err.Error()) })
 	c.log().Info().Err(err).Msg("connection aborted")
 }
 

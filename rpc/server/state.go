@@ -120,7 +120,8 @@ func (st *connStatus) advance(p phase) {
 	}
 }
 
-// closeFor records why the connection is closed. The first reason counts.
+// closeFor records why the connection is closed; the code is 0 without a close frame. The first
+// reason counts.
 func (st *connStatus) closeFor(code websocket.StatusCode, why string) {
 	if st.closing == nil {
 		st.closing = &closeError{code, why}
