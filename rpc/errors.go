@@ -132,10 +132,23 @@ func SessionNotFound(id string) *Error {
 	return &Error{CodeSessionNotFound, "Session not found: " + wire.Clip(id, 64), d}
 }
 
-// SessionLimit is the error of execute if limit sessions already run. retryAfter is in seconds.
-func SessionLimit(limit, running int, retryAfter float64) *Error {
-	return &Error{CodeSessionLimit, fmt.Sprintf("Session limit reached: %d of %d run", running, limit),
-		Data{"kind": "session_limit", "limit": limit, "running": running, "retry_after": retryAfter}}
+// SessionLimit is the error of execute if limit sessions of a scope already run. The scope is
+// server, principal or group. running is how many run, negative if that is not told. retryAfter is
+// in seconds.
+func SessionLimit(scope string, limit, running int, retryAfter float64) *Error {
+	d := Data{"kind": "session_limit", "scope": scope, "limit": limit, "retry_after": retryAfter}
+	if running < 0 {
+		return &Error{CodeSessionLimit, fmt.Sprintf("Session limit reached: %d may run", limit), d}
+	}
+	d["running"] = running
+	return &Error{CodeSessionLimit, fmt.Sprintf("Session limit reached: %d of %d run", running, limit), d}
+}
+
+// StartRate is the error of execute if as many sessions of a scope as are permitted in a second
+// have begun. retryAfter is in seconds.
+func StartRate(scope string, perSecond, retryAfter float64) *Error {
+	return &Error{CodeSessionLimit, fmt.Sprintf("Rate limit reached: %g sessions may begin in a second", perSecond),
+		Data{"kind": "start_rate", "scope": scope, "starts_per_second": perSecond, "retry_after": retryAfter}}
 }
 
 // Deadline is the error of wait if its timeout has passed. The session continues.

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/runnel-rpc/runnel/session/quota"
 	"github.com/runnel-rpc/runnel/stream"
 )
 
@@ -75,7 +76,7 @@ func TestConcurrentUse(t *testing.T) {
 					var other *Session
 					if other, _, err = r.Reserve(sh(fmt.Sprint(worker, call), "exit")); err == nil {
 						err = other.Start()
-					} else if errors.As(err, new(*LimitError)) {
+					} else if errors.As(err, new(*quota.LimitError)) {
 						err = nil
 					}
 				}

@@ -21,13 +21,6 @@ var (
 	ErrShuttingDown = errors.New("shutting down")
 )
 
-// LimitError means that all slots are in use.
-type LimitError struct{ Limit, Running int }
-
-func (e *LimitError) Error() string {
-	return fmt.Sprintf("session limit reached: %d of %d running", e.Running, e.Limit)
-}
-
 // StateError means that the state of a session does not permit an operation.
 type StateError struct{ State State }
 

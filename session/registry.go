@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/runnel-rpc/runnel/process"
+	"github.com/runnel-rpc/runnel/session/quota"
 	"github.com/runnel-rpc/runnel/stream"
 )
 
@@ -37,6 +38,9 @@ type Options struct {
 	// could not be run, which View tells apart. They are called without locks, and must not block.
 	// When Shutdown has returned, there are no further calls.
 	OnRunning, OnEnded func(*Session)
+	// StartsPerSecond is how many sessions may begin in a second, all at once or one after the other;
+	// 0 is no limit.
+	StartsPerSecond float64
 	// Log receives errors and warnings; the zero value discards them.
 	Log zerolog.Logger
 	// Host starts the processes. The caller closes it after Shutdown. With a nil Host, trees are
@@ -70,7 +74,8 @@ type Registry struct {
 	mu        sync.Mutex
 	owners    map[string]*owner // those that have sessions
 	newest    int64             // the largest Session.created so far
-	running   int
+	slots     *quota.Pool       // of sessions that run
+	starts    *quota.Starts
 	ended     list.List // of *retained, oldest first
 	weight    int64     // Spec.Weight of those together
 	evictable list.List // of *Session: those of them whose log was not evicted
@@ -91,7 +96,13 @@ type retained struct {
 // NewRegistry returns an empty registry. The caller must call Shutdown.
 func NewRegistry(o Options) *Registry {
 	o = o.withDefaults()
-	r := &Registry{o: o, owners: make(map[string]*owner), idle: make(chan struct{})}
+	r := &Registry{
+		o:      o,
+		owners: make(map[string]*owner),
+		slots:  quota.NewPool(o.MaxSessions, quota.Shares{}),
+		starts: quota.NewStarts(o.StartsPerSecond, &quota.Config{}),
+		idle:   make(chan struct{}),
+	}
 	if o.ReplayTotal > 0 {
 		r.budget = stream.NewBudget(o.ReplayTotal, r.evict)
 	}
@@ -101,10 +112,24 @@ func NewRegistry(o Options) *Registry {
 // Options returns the options with their defaults.
 func (r *Registry) Options() Options { return r.o }
 
+// SetQuotas divides the registry among owners. Sessions that run continue, and an owner that has
+// more of something than it now may have keeps it. If the guaranteed sessions exceed MaxSessions,
+// it returns an error and changes nothing.
+func (r *Registry) SetQuotas(c quota.Config) error {
+	if err := c.Check(r.o.MaxSessions); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.slots.Divide(c.Sessions())
+	r.starts = quota.NewStarts(r.o.StartsPerSecond, &c)
+	return nil
+}
+
 // Reserve takes a slot for a new session. The caller then calls Start, Begin or Discard. If the
 // owner has a session with that id and the same params, Reserve returns that one and created is
-// false. Errors: ErrShuttingDown, *LimitError, and ErrExists if the owner uses the id with other
-// params. The ids of other owners make no difference.
+// false. Errors: ErrShuttingDown, *quota.LimitError, *quota.RateError, and ErrExists if the owner
+// uses the id with other params. The ids of other owners make no difference.
 func (r *Registry) Reserve(spec Spec) (s *Session, created bool, err error) {
 	s, created, err = r.findOrAdd(spec)
 	if err != nil || created {
@@ -123,17 +148,28 @@ func (r *Registry) findOrAdd(spec Spec) (s *Session, created bool, err error) {
 	if s := r.find(spec.Owner, spec.ID); s != nil {
 		return s, false, nil
 	}
-	switch {
-	case r.draining:
+	if r.draining {
 		return nil, false, ErrShuttingDown
-	case r.running >= r.o.MaxSessions:
-		return nil, false, &LimitError{Limit: r.o.MaxSessions, Running: r.running}
+	}
+	now := time.Now()
+	if err := r.takeSlot(spec.Owner, now); err != nil {
+		return nil, false, err
 	}
 	s = newSession(r, spec)
-	r.add(s, time.Now().UnixNano())
-	r.running++
+	r.add(s, now.UnixNano())
 	r.wg.Add(1)
 	return s, true, nil
+}
+
+// takeSlot takes a slot for a session that begins.
+func (r *Registry) takeSlot(owner string, now time.Time) error {
+	if err := r.slots.Check(owner); err != nil {
+		return err
+	}
+	if err := r.starts.Take(owner, now); err != nil {
+		return err
+	}
+	return r.slots.Take(owner)
 }
 
 // Find returns the owner's session with that id, or ErrNotFound.
@@ -150,7 +186,7 @@ func (r *Registry) Find(owner, id string) (*Session, error) {
 func (r *Registry) Running() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.running
+	return r.slots.Used()
 }
 
 // supervise starts to read the output of a session and to wait for the exit of its command.
@@ -183,7 +219,7 @@ func (r *Registry) removeFailed(s *Session) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.remove(s)
-	r.releaseSlot()
+	r.releaseSlot(s)
 }
 
 // retain keeps a session whose record is about to be made for a while, and releases its slot. It
@@ -194,7 +230,7 @@ func (r *Registry) retain(s *Session) { releaseBudget(r.addRetained(s)) }
 func (r *Registry) addRetained(s *Session) (removed []*Session) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.releaseSlot()
+	r.releaseSlot(s)
 	r.wg.Done()
 	if r.closed || r.o.MaxRetained <= 0 || r.o.Retain <= 0 {
 		r.remove(s)
@@ -219,12 +255,9 @@ func releaseBudget(removed []*Session) {
 }
 
 // releaseSlot is called with the registry's lock held.
-func (r *Registry) releaseSlot() {
-	r.running--
-	if r.running < 0 {
-		panic("session: a slot was released twice")
-	}
-	if r.draining && r.running == 0 {
+func (r *Registry) releaseSlot(s *Session) {
+	r.slots.Release(s.spec.Owner)
+	if r.draining && r.slots.Used() == 0 {
 		close(r.idle)
 	}
 }
@@ -294,7 +327,7 @@ func (r *Registry) Drain() <-chan struct{} {
 	defer r.mu.Unlock()
 	if !r.draining {
 		r.draining = true
-		if r.running == 0 {
+		if r.slots.Used() == 0 {
 			close(r.idle)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/runnel-rpc/runnel/process"
+	"github.com/runnel-rpc/runnel/session/quota"
 )
 
 // TestMaxSessionsIsAtomic checks that concurrent calls of Reserve never take more slots than there
@@ -31,11 +32,11 @@ func TestMaxSessionsIsAtomic(t *testing.T) {
 			for n := int32(r.Running()); n > most.Load(); n = int32(r.Running()) {
 				most.Store(n)
 			}
-			var limit *LimitError
+			var limit *quota.LimitError
 			switch {
 			case errors.As(err, &limit):
 				refused.Add(1)
-				if limit.Limit != slots || limit.Running != slots {
+				if limit.Limit != slots || limit.Used != slots {
 					t.Errorf("refused with %+v", limit)
 				}
 			case err != nil || !created:
@@ -88,7 +89,7 @@ func TestSlotIsReleasedOnce(t *testing.T) {
 					c.what(&spec)
 				}
 				s := reserve(t, r, spec)
-				if _, _, err := r.Reserve(sh("other", "")); !errors.As(err, new(*LimitError)) {
+				if _, _, err := r.Reserve(sh("other", "")); !errors.As(err, new(*quota.LimitError)) {
 					t.Fatalf("a second session with one slot: %v", err)
 				}
 				err := s.Start()

@@ -9,6 +9,7 @@ import (
 // bounds are the flags that bound a server, and the defaults of execute.
 type bounds struct {
 	MaxSessions        int           `help:"Maximum number of running sessions." default:"100" env:"RUNNEL_MAX_SESSIONS"`
+	MaxStartsPerSecond float64       `help:"Maximum number of sessions that begin in a second; 0 for no limit." default:"10000" env:"RUNNEL_MAX_STARTS_PER_SECOND"`
 	MaxConnections     int           `help:"Maximum number of connections." default:"100" env:"RUNNEL_MAX_CONNECTIONS"`
 	MaxUnauthenticated int           `help:"Maximum number of TCP connections without a WebSocket, at most a quarter of RLIMIT_NOFILE; another one closes the oldest." default:"128" env:"RUNNEL_MAX_UNAUTHENTICATED"`
 	MaxInFlight        int           `help:"Maximum number of requests in flight on a connection." default:"1024" env:"RUNNEL_MAX_IN_FLIGHT"`
@@ -52,6 +53,9 @@ func (b *bounds) Validate() error {
 		if v < 0 {
 			return fmt.Errorf("--%s must not be negative", name)
 		}
+	}
+	if !(b.MaxStartsPerSecond >= 0) { // NaN too
+		return errors.New("--max-starts-per-second must not be negative")
 	}
 	if b.ReserveProcesses < 0 {
 		return errors.New("--reserve-processes must not be negative")

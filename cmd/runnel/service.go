@@ -41,6 +41,8 @@ func newService(b *bounds, o server.Options, host *process.Host, log zerolog.Log
 		OnEnded:      onEnded,
 		Host:         host,
 		StartTimeout: noneIfZero(b.StartTimeout),
+
+		StartsPerSecond: b.MaxStartsPerSecond,
 	})
 	o.Version = version()
 	o.Defaults = server.Defaults{

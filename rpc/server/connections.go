@@ -1,26 +1,41 @@
 package server
 
-// takeSlot takes one of the MaxConnections slots, or returns why it must not.
-func (s *Server) takeSlot() (refused string) {
+import "github.com/runnel-rpc/runnel/session/quota"
+
+// SetQuotas divides the sessions and the connections of the server among principals. Connections
+// and sessions that exist continue, and a principal that has more of something than it now may have
+// keeps it. If the guaranteed sessions exceed the largest number of sessions, it returns an error
+// and changes nothing.
+func (s *Server) SetQuotas(c quota.Config) error {
+	if err := s.sessions.SetQuotas(c); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.closed || s.sessions.Draining():
+	s.slots.Divide(c.Connections())
+	return nil
+}
+
+// takeSlot takes one of the MaxConnections slots for a principal, or returns why it must not.
+func (s *Server) takeSlot(principal string) (refused string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.sessions.Draining() {
 		return "shutting down"
-	case s.slots >= s.o.MaxConnections:
+	}
+	if s.slots.Take(principal) != nil {
 		return "over capacity"
 	}
-	s.slots++
 	s.wg.Add(1)
 	return ""
 }
 
 // releaseSlot releases a slot, at the end of the goroutine that has it.
-func (s *Server) releaseSlot() {
+func (s *Server) releaseSlot(principal string) {
 	defer s.wg.Done()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.slots--
+	s.slots.Release(principal)
 }
 
 // add adds a connection to those that Announce and Shutdown reach.

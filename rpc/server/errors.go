@@ -10,6 +10,7 @@ import (
 	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/session"
+	"github.com/runnel-rpc/runnel/session/quota"
 )
 
 // errCanceled is the cause of a request's context that the client has canceled.
@@ -22,7 +23,8 @@ const retryAfter = 1
 // internal error then, which has no details, and the caller logs err.
 func rpcError(err error, sessionID string) (e *rpc.Error, ok bool) {
 	var (
-		limit *session.LimitError
+		limit *quota.LimitError
+		rate  *quota.RateError
 		state *session.StateError
 		stdin *session.StdinError
 		place *session.OffsetError
@@ -44,7 +46,9 @@ func rpcError(err error, sessionID string) (e *rpc.Error, ok bool) {
 	case errors.Is(err, session.ErrShuttingDown):
 		return rpc.ShuttingDown(), true
 	case errors.As(err, &limit):
-		return rpc.SessionLimit(limit.Limit, limit.Running, retryAfter), true
+		return rpc.SessionLimit(string(limit.Scope), limit.Limit, limit.Used, retryAfter), true
+	case errors.As(err, &rate):
+		return rpc.StartRate(string(rate.Scope), rate.PerSecond, rate.RetryAfter.Seconds()), true
 	case errors.As(err, &state):
 		return rpc.NotRunning(state.State.String()), true
 	case errors.Is(err, session.ErrLeaderExited):

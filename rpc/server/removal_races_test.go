@@ -16,6 +16,7 @@ import (
 	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/session"
+	"github.com/runnel-rpc/runnel/session/quota"
 	"github.com/runnel-rpc/runnel/stream"
 )
 
@@ -123,10 +124,10 @@ func direct(t *testing.T, reg *session.Registry, id string, what int) {
 			ID: id, Owner: "user", Params: func() string { return "direct" }, Command: rpc.Command{Shell: "direct"}, Encoding: "utf8", Grace: time.Millisecond,
 			Program: process.Spec{Argv: []string{"/bin/sleep", "0.01"}},
 		})
-		var limit *session.LimitError
+		var limit *quota.LimitError
 		switch {
 		case errors.As(err, &limit):
-			if limit.Running > limit.Limit {
+			if limit.Used > limit.Limit {
 				t.Errorf("%+v", limit)
 			}
 		case err != nil:

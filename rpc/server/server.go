@@ -13,6 +13,7 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/access"
 	"github.com/runnel-rpc/runnel/session"
+	"github.com/runnel-rpc/runnel/session/quota"
 )
 
 // Server serves the protocol on any number of listeners. Its methods may be called concurrently.
@@ -28,14 +29,20 @@ type Server struct {
 
 	mu     sync.Mutex
 	conns  map[*conn]struct{}
-	slots  int // taken, also by connections during the handshake
+	slots  *quota.Pool // of connections, also during the handshake
 	closed bool
 }
 
 // New returns a server for the sessions of a registry. The caller calls Serve, and then Shutdown.
 func New(sessions *session.Registry, o Options) *Server {
 	o = o.withDefaults(sessions)
-	s := &Server{o: o, sessions: sessions, refusals: newRefusals(o.Log, auditRefusals(o.Audit, o.Refused)), conns: make(map[*conn]struct{})}
+	s := &Server{
+		o:        o,
+		sessions: sessions,
+		refusals: newRefusals(o.Log, auditRefusals(o.Audit, o.Refused)),
+		conns:    make(map[*conn]struct{}),
+		slots:    quota.NewPool(o.MaxConnections, quota.Shares{}),
+	}
 	s.unauthenticated = newUnauthenticated(o.MaxUnauthenticated, s.refusals)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ws", func(w http.ResponseWriter, r *http.Request) { s.upgrade(w, r, &current) })

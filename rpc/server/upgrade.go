@@ -20,7 +20,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, d *dialect) {
 	if !ok {
 		return
 	}
-	if refused := s.takeSlot(); refused != "" {
+	if refused := s.takeSlot(id.Principal); refused != "" {
 		s.refusals.add(refused, r.RemoteAddr, http.StatusServiceUnavailable)
 		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
 		http.Error(w, refused, http.StatusServiceUnavailable)
@@ -35,7 +35,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, d *dialect) {
 		} else {
 			s.unauthenticated.add(tcp)
 		}
-		s.releaseSlot()
+		s.releaseSlot(id.Principal)
 		return
 	}
 	c := newConn(s, id, r.RemoteAddr, d, newSocket(tcp, s.o.WriteTimeout), h.before)
@@ -44,7 +44,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, d *dialect) {
 	s.add(c)
 	c.reauthenticate() // the credential may have been revoked since it was checked
 	go func() {
-		defer s.releaseSlot()
+		defer s.releaseSlot(id.Principal)
 		defer s.remove(c)
 		c.serve()
 	}()

@@ -1,0 +1,90 @@
+package quota
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// Quotas are bounds of one owner, or of all members of a group together. Nil is not set.
+type Quotas struct {
+	MaxSessions     *int     // that run
+	MinSessions     *int     // that are guaranteed; of no effect for a group
+	MaxConnections  *int     // at the same time
+	MaxRetained     *int     // ended sessions that are kept
+	ReplayBytes     *int64   // of all logs together
+	StartsPerSecond *float64 // sessions that begin
+}
+
+// Group is a set of owners with bounds of their sum.
+type Group struct {
+	Members []string
+	Quotas  Quotas
+}
+
+// Config is what an operator has configured. The zero value guarantees nothing and bounds no owner:
+// everything is first come, first served. Otherwise Owners lists all owners that have a guaranteed
+// share; others can come nevertheless, and have none.
+type Config struct {
+	Owners map[string]Quotas // by name, also those without quotas
+	Groups map[string]Group  // by name; an owner is a member of at most one
+}
+
+// groupOf returns the group of each member.
+func (c *Config) groupOf() map[string]string {
+	of := make(map[string]string)
+	for name, g := range c.Groups {
+		for _, member := range g.Members {
+			of[member] = name
+		}
+	}
+	return of
+}
+
+// Of returns the quotas of an owner, and those of its group, which are zero if it has none.
+func (c *Config) Of(owner string) (own, group Quotas) {
+	for _, g := range c.Groups {
+		if slices.Contains(g.Members, owner) {
+			group = g.Quotas
+		}
+	}
+	return c.Owners[owner], group
+}
+
+// Check returns an error if the guaranteed sessions of all owners exceed maxSessions.
+func (c *Config) Check(maxSessions int) error {
+	sum := 0
+	for _, name := range slices.Sorted(maps.Keys(c.Owners)) {
+		if least := c.Owners[name].MinSessions; least != nil {
+			sum += max(*least, 0)
+		}
+		if sum > maxSessions {
+			return fmt.Errorf("min_sessions of all principals up to %q together exceed %d sessions of the server", name, maxSessions)
+		}
+	}
+	return nil
+}
+
+// Sessions returns how the slots of sessions are divided.
+func (c *Config) Sessions() Shares {
+	return c.shares(func(q Quotas) Share { return Share{Min: q.MinSessions, Max: q.MaxSessions} })
+}
+
+// Connections returns how the slots of connections are divided.
+func (c *Config) Connections() Shares {
+	return c.shares(func(q Quotas) Share { return Share{Max: q.MaxConnections} })
+}
+
+func (c *Config) shares(of func(Quotas) Share) Shares {
+	s := Shares{Owners: make(map[string]Share, len(c.Owners)), Groups: make(map[string]int)}
+	for name, q := range c.Owners {
+		s.Owners[name] = of(q)
+	}
+	for name, g := range c.Groups {
+		if most := of(g.Quotas).Max; most != nil {
+			s.Groups[name] = *most
+		}
+	}
+	s.GroupOf = c.groupOf()
+	return s
+}
