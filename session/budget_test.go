@@ -159,7 +159,7 @@ func removeAllRetained(r *Registry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for e := r.ended.Front(); e != nil; e = r.ended.Front() {
-		releaseBudget([]*Session{r.removeRetained(e)})
+		releaseBudget([]*Session{r.removeRetained(e.Value.(*retained))})
 	}
 }
 

@@ -1,16 +1,28 @@
 package session
 
+import (
+	"container/list"
+
+	"github.com/runnel-rpc/runnel/stream"
+)
+
 // owner is what the registry knows of one owner that has sessions. The registry's lock protects it.
 type owner struct {
+	name     string
 	sessions map[string]*Session // by id
 	index    index               // the same sessions by creation time
+	account  *stream.Account     // of their logs; nil without a budget
+
+	ended     list.List // of *retained, oldest first
+	weight    int64     // Spec.Weight of those together
+	evictable list.List // of *Session: those of them whose log was not evicted
 }
 
 // owner returns the owner with that name, which it adds if it has no sessions yet.
 func (r *Registry) owner(name string) *owner {
 	o := r.owners[name]
 	if o == nil {
-		o = &owner{sessions: make(map[string]*Session)}
+		o = &owner{name: name, sessions: make(map[string]*Session)}
 		r.owners[name] = o
 	}
 	return o

@@ -58,10 +58,6 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// maxRetainedBytes is how many bytes the commands and labels of ended sessions may take together.
-// The newest one is kept regardless.
-const maxRetainedBytes = 64 << 20
-
 // Registry contains all sessions: at most MaxSessions that run, and at most MaxRetained that have
 // ended, for at most Retain. A session takes a slot before it is started. The slot is released
 // once: when the ended session is retained, or when a failed start has returned. All methods may be
@@ -76,21 +72,15 @@ type Registry struct {
 	newest    int64             // the largest Session.created so far
 	slots     *quota.Pool       // of sessions that run
 	starts    *quota.Starts
-	ended     list.List // of *retained, oldest first
-	weight    int64     // Spec.Weight of those together
-	evictable list.List // of *Session: those of them whose log was not evicted
+	quotas    quota.Config
+	groupOf   map[string]string // of the owners in it
+	ended     list.List         // of *retained of all owners, oldest first
+	weight    int64             // Spec.Weight of those together
 	expiry    *time.Timer
 	draining  bool
 	survivors int // processes that outlived their session, of all sessions
 	closed    bool
 	idle      chan struct{} // closed when draining and no session runs; Shutdown waits for it
-}
-
-// retained is an ended session.
-type retained struct {
-	s       *Session
-	until   time.Time
-	element *list.Element // in evictable
 }
 
 // NewRegistry returns an empty registry. The caller must call Shutdown.
@@ -121,8 +111,10 @@ func (r *Registry) SetQuotas(c quota.Config) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.quotas, r.groupOf = c, c.GroupOf()
 	r.slots.Divide(c.Sessions())
 	r.starts = quota.NewStarts(r.o.StartsPerSecond, &c)
+	r.budget.Divide(replayShares(&c, r.o.ReplayTotal))
 	return nil
 }
 
@@ -155,8 +147,10 @@ func (r *Registry) findOrAdd(spec Spec) (s *Session, created bool, err error) {
 	if err := r.takeSlot(spec.Owner, now); err != nil {
 		return nil, false, err
 	}
-	s = newSession(r, spec)
+	account := r.budget.Open(spec.Owner)
+	s = newSession(r, spec, account)
 	r.add(s, now.UnixNano())
+	r.owners[spec.Owner].account = account
 	r.wg.Add(1)
 	return s, true, nil
 }
@@ -216,42 +210,11 @@ func (r *Registry) reportSurvivors(s *Session, swept *process.SweepResult) {
 
 // removeFailed removes a session that could not be started, and releases its slot.
 func (r *Registry) removeFailed(s *Session) {
+	defer s.log.ReleaseBudget()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.remove(s)
 	r.releaseSlot(s)
-}
-
-// retain keeps a session whose record is about to be made for a while, and releases its slot. It
-// must be called without the session's lock.
-func (r *Registry) retain(s *Session) { releaseBudget(r.addRetained(s)) }
-
-// addRetained returns the sessions that are no longer kept, which may include s.
-func (r *Registry) addRetained(s *Session) (removed []*Session) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.releaseSlot(s)
-	r.wg.Done()
-	if r.closed || r.o.MaxRetained <= 0 || r.o.Retain <= 0 {
-		r.remove(s)
-		return []*Session{s}
-	}
-	r.ended.PushBack(&retained{s: s, until: time.Now().Add(r.o.Retain), element: r.evictable.PushBack(s)})
-	r.weight += s.spec.Weight
-	for r.ended.Len() > r.o.MaxRetained || r.weight > maxRetainedBytes && r.ended.Len() > 1 {
-		removed = append(removed, r.removeRetained(r.ended.Front()))
-	}
-	if r.expiry == nil {
-		r.expiry = time.AfterFunc(r.o.Retain, r.expire)
-	}
-	return removed
-}
-
-// releaseBudget takes the logs of removed sessions out of the budget, without the registry's lock.
-func releaseBudget(removed []*Session) {
-	for _, s := range removed {
-		s.log.ReleaseBudget()
-	}
 }
 
 // releaseSlot is called with the registry's lock held.
@@ -260,64 +223,6 @@ func (r *Registry) releaseSlot(s *Session) {
 	if r.draining && r.slots.Used() == 0 {
 		close(r.idle)
 	}
-}
-
-// removeRetained removes an ended session. The caller passes it to releaseBudget.
-func (r *Registry) removeRetained(e *list.Element) *Session {
-	x := r.ended.Remove(e).(*retained)
-	r.evictable.Remove(x.element)
-	r.weight -= x.s.spec.Weight
-	r.remove(x.s)
-	return x.s
-}
-
-// evictIfWaiting evicts if an append waits for the budget. It is called, without any session's
-// lock, when a cursor of an ended session may have been closed.
-func (r *Registry) evictIfWaiting() {
-	if r.budget.HasWaiters() {
-		r.evict()
-	}
-}
-
-// evict evicts the logs of ended sessions, oldest first, until the budget is no longer exceeded. A
-// log that a blocking cursor still reads is tried again later.
-func (r *Registry) evict() {
-	r.mu.Lock()
-	n := r.evictable.Len()
-	r.mu.Unlock()
-	for ; n > 0 && r.budget.Exceeded(); n-- {
-		r.mu.Lock()
-		e := r.evictable.Front()
-		if e != nil {
-			r.evictable.MoveToBack(e)
-		}
-		r.mu.Unlock()
-		if e != nil && e.Value.(*Session).log.Evict() {
-			r.mu.Lock()
-			r.evictable.Remove(e) // no effect if it was removed meanwhile
-			r.mu.Unlock()
-		}
-	}
-}
-
-// expire removes the sessions whose time has passed, and sets the timer for the next one.
-func (r *Registry) expire() { releaseBudget(r.removeExpired()) }
-
-func (r *Registry) removeExpired() (removed []*Session) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed {
-		return nil
-	}
-	for e := r.ended.Front(); e != nil; e = r.ended.Front() {
-		if rest := time.Until(e.Value.(*retained).until); rest > 0 {
-			r.expiry.Reset(rest)
-			return removed
-		}
-		removed = append(removed, r.removeRetained(e))
-	}
-	r.expiry = nil
-	return removed
 }
 
 // Drain makes Reserve return ErrShuttingDown for new sessions. The channel is closed when no

@@ -33,7 +33,8 @@ type Session struct {
 	blocked       blockedDeadlines
 }
 
-func newSession(r *Registry, spec Spec) *Session {
+// newSession returns a session whose log charges an account.
+func newSession(r *Registry, spec Spec, account *stream.Account) *Session {
 	s := &Session{
 		spec:  spec,
 		reg:   r,
@@ -44,7 +45,7 @@ func newSession(r *Registry, spec Spec) *Session {
 		Bound:     r.o.ReplayBytes,
 		Keep:      spec.Capture,
 		KeepHead:  spec.CaptureHead,
-		Budget:    r.budget,
+		Account:   account,
 		OnBlocked: s.blocked.set, // pauses deadlines; called with the log's lock held
 	})
 	s.status.end.grace = spec.Grace

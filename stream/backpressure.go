@@ -31,7 +31,7 @@ func (l *Log) wait() (waited bool) {
 	}
 	for l.full() {
 		if l.waitOnce() && l.full() {
-			l.budget.grantNext()
+			l.account.grantNext()
 		}
 	}
 	l.appenders--
@@ -56,7 +56,7 @@ func (l *Log) waitOnce() (granted bool) {
 		return false
 	}
 	l.resumeAt = max(l.resumeAt, minShare-minShare/resumeShare)
-	w := l.budget.enqueue()
+	w := l.account.enqueue()
 	l.mu.Unlock()
 	select {
 	case <-wakeup:
@@ -89,7 +89,7 @@ func (l *Log) full() bool {
 
 // share returns how many charged bytes the log may hold now.
 func (l *Log) share() int64 {
-	if l.budget.Exceeded() {
+	if l.account.Exceeded() {
 		return min(l.bound, minShare)
 	}
 	return l.bound

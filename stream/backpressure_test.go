@@ -193,7 +193,7 @@ func TestAWaitingAppendIsAlwaysWoken(t *testing.T) {
 				}
 				t.Run(fmt.Sprint(bound, size, window), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
-						l := NewLog(LogOptions{Bound: bound, Budget: NewBudget(minShare/2, func() {})})
+						l := NewLog(LogOptions{Bound: bound, Account: NewBudget(minShare/2, func(*Account) {}).Open("")})
 						ready := make(chan struct{}, 1)
 						c := l.NewCursor(CursorOptions{Block: true, Window: window, Ready: func() { ready <- struct{}{} }})
 						n := total

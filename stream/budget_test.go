@@ -22,7 +22,7 @@ const (
 )
 
 func newBudgetLog(b *Budget) *budgetLog {
-	l := NewLog(LogOptions{Bound: 1 << 20, Budget: b})
+	l := NewLog(LogOptions{Bound: 1 << 20, Account: b.Open("")})
 	return &budgetLog{Log: l, slow: l.NewCursor(CursorOptions{Block: true})}
 }
 
@@ -41,8 +41,8 @@ func (s *budgetLog) fill(pages int) {
 // as far as it has room, although their own readers read nothing.
 func TestAppendContinuesWhenTheBudgetIsFree(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := NewBudget(5*minShare, func() {})
-		others := NewLog(LogOptions{Bound: 1 << 20, Budget: b})
+		b := NewBudget(5*minShare, func(*Account) {})
+		others := NewLog(LogOptions{Bound: 1 << 20, Account: b.Open("")})
 		for range 5*minShare/pageSize + 1 {
 			others.Append(Piece{Kind: Stdout, Data: make([]byte, pageSize), Sealed: true})
 		}
@@ -64,7 +64,7 @@ func TestAppendContinuesWhenTheBudgetIsFree(t *testing.T) {
 				t.Errorf("log %d has %d pages, want %d", i, n, sharePages+2)
 			}
 		}
-		if used := b.Used(); !b.Exceeded() || used > b.limit+2*pageSize {
+		if used := b.Used(); !b.exceeded() || used > b.limit+2*pageSize {
 			t.Errorf("%d bytes of %d are used", used, b.limit)
 		}
 		if n := b.waiting.Len(); n != 1 {
@@ -82,8 +82,8 @@ func TestAppendContinuesWhenTheBudgetIsFree(t *testing.T) {
 // next waiter.
 func TestGrantIsPassedOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := NewBudget(6*minShare, func() {})
-		others := NewLog(LogOptions{Bound: 1 << 20, Budget: b})
+		b := NewBudget(6*minShare, func(*Account) {})
+		others := NewLog(LogOptions{Bound: 1 << 20, Account: b.Open("")})
 		for range 6*minShare/pageSize + 1 {
 			others.Append(Piece{Kind: Stdout, Data: make([]byte, pageSize), Sealed: true})
 		}
@@ -133,13 +133,13 @@ func TestDelayOutput(t *testing.T) {
 
 // TestBudgetUnderConcurrentUse checks that all appends finish and the whole budget is released.
 func TestBudgetUnderConcurrentUse(t *testing.T) {
-	b := NewBudget(4*minShare, func() {})
+	b := NewBudget(4*minShare, func(*Account) {})
 	page := bytes.Repeat([]byte("x"), pageSize)
 	var all sync.WaitGroup
 	for range 16 {
 		all.Go(func() {
 			ready := make(chan struct{}, 1)
-			l := NewLog(LogOptions{Bound: 2 * minShare, Budget: b})
+			l := NewLog(LogOptions{Bound: 2 * minShare, Account: b.Open("")})
 			c := l.NewCursor(CursorOptions{Block: true, Ready: func() { ready <- struct{}{} }})
 			var appenders sync.WaitGroup
 			for range 2 {

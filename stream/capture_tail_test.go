@@ -47,8 +47,8 @@ func TestTailReportsTruncation(t *testing.T) {
 // TestTailIsChargedToTheBudget checks that Evict and ReleaseBudget release what is kept for Tail.
 func TestTailIsChargedToTheBudget(t *testing.T) {
 	const bound, keep = 1000, 5000
-	b := NewBudget(1<<20, func() {})
-	evicted, kept := NewLog(LogOptions{Bound: bound, Keep: keep, Budget: b}), NewLog(LogOptions{Bound: bound, Keep: keep, Budget: b})
+	b := NewBudget(1<<20, func(*Account) {})
+	evicted, kept := NewLog(LogOptions{Bound: bound, Keep: keep, Account: b.Open("")}), NewLog(LogOptions{Bound: bound, Keep: keep, Account: b.Open("")})
 	for _, l := range []*Log{evicted, kept} {
 		for range 100 {
 			l.Append(Piece{Kind: Stdout, Data: make([]byte, 200), Sealed: true})

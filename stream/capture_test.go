@@ -103,8 +103,8 @@ func TestCaptureAtLines(t *testing.T) {
 // TestHeadIsChargedToTheBudget checks that Evict releases Head, and that Truncated reports a
 // truncated line in it.
 func TestHeadIsChargedToTheBudget(t *testing.T) {
-	b := NewBudget(1<<20, func() {})
-	l := NewLog(LogOptions{Bound: 1000, KeepHead: 50000, Budget: b})
+	b := NewBudget(1<<20, func(*Account) {})
+	l := NewLog(LogOptions{Bound: 1000, KeepHead: 50000, Account: b.Open("")})
 	l.Append(Piece{Kind: Stdout, Data: []byte("a"), Marker: Marker, Truncated: true})
 	for range 1000 {
 		l.Append(Piece{Kind: Stdout, Data: make([]byte, 200), Sealed: true})
@@ -118,8 +118,9 @@ func TestHeadIsChargedToTheBudget(t *testing.T) {
 	if e := l.Capture(4, 0).Of[Stdout]; string(e.Head) != "a"+Marker || !e.Truncated || e.Omitted != 200000 {
 		t.Errorf("%q, %v, %d", e.Head, e.Truncated, e.Omitted)
 	}
-	b.add(1 << 20) // held by other logs
-	late := NewLog(LogOptions{Bound: 1000, KeepHead: 50000, Budget: b})
+	others := b.Open("others")
+	others.add(1 << 20) // held by other logs
+	late := NewLog(LogOptions{Bound: 1000, KeepHead: 50000, Account: b.Open("")})
 	for range 100 {
 		late.Append(Piece{Kind: Stdout, Data: make([]byte, 200), Sealed: true})
 	}
@@ -127,7 +128,7 @@ func TestHeadIsChargedToTheBudget(t *testing.T) {
 		t.Errorf("the budget is exceeded: %d bytes, %d omitted", len(e.Head), e.Omitted)
 	}
 	late.ReleaseBudget()
-	b.add(-1 << 20)
+	others.add(-1 << 20)
 	l.Evict()
 	if e := l.Capture(50000, 100).Of[Stdout]; len(e.Head) != 0 || len(e.Tail) != 100 || e.Omitted != 199904 || b.Used() > 1000 {
 		t.Errorf("%d and %d bytes, %d omitted, %d are used", len(e.Head), len(e.Tail), e.Omitted, b.Used())

@@ -53,7 +53,7 @@ const (
 type Log struct {
 	bound     int64
 	onBlocked func(bool)
-	budget    *Budget
+	account   *Account
 
 	mu        sync.Mutex
 	appenders int           // appends that wait for room
@@ -112,8 +112,8 @@ type Piece struct {
 type LogOptions struct {
 	// Bound is how many charged bytes are kept.
 	Bound int64
-	// Budget is shared with other logs; nil is no budget.
-	Budget *Budget
+	// Account is charged what the log holds, and is closed by [Log.ReleaseBudget]; nil is no budget.
+	Account *Account
 	// Keep is how many of the newest bytes of each kind of output are kept for [Log.Capture], even if
 	// output of another kind has evicted them from the log.
 	Keep int64
@@ -127,7 +127,7 @@ type LogOptions struct {
 
 // NewLog returns an empty log.
 func NewLog(o LogOptions) *Log {
-	l := &Log{bound: o.Bound, onBlocked: o.OnBlocked, budget: o.Budget}
+	l := &Log{bound: o.Bound, onBlocked: o.OnBlocked, account: o.Account}
 	if o.Keep > 0 {
 		l.tails = new([kinds]captureTail)
 		for kind := range l.tails {
@@ -146,8 +146,8 @@ func NewLog(o LogOptions) *Log {
 // Append appends output. It waits when the slowest blocking cursor is a whole bound behind, while
 // output is delayed (DelayOutput), and for its share of the budget.
 func (l *Log) Append(p Piece) {
-	if l.budget.Exceeded() {
-		l.budget.reclaim()
+	if l.account.Exceeded() {
+		l.account.budget.reclaim(l.account)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -169,7 +169,7 @@ func (l *Log) Append(p Piece) {
 		l.wakeCursors(p.Kind)
 	}
 	if waited {
-		l.budget.grantNext()
+		l.account.grantNext()
 	}
 }
 
@@ -288,10 +288,10 @@ func (l *Log) count(p Piece) {
 	}
 	if l.heads != nil {
 		h := &l.heads[p.Kind]
-		if l.budget.Exceeded() {
+		if l.account.Exceeded() {
 			h.freeze()
 		}
-		l.budget.add(h.add(p.Data, p.Marker, p.Truncated))
+		l.account.add(h.add(p.Data, p.Marker, p.Truncated))
 	}
 }
 
@@ -311,7 +311,7 @@ func (l *Log) join(p Piece) bool {
 	e.truncated, e.sealed = p.Truncated, p.Sealed || p.Truncated
 	l.end.seq += int64(n)
 	l.end.charge += int64(n)
-	l.budget.add(int64(n))
+	l.account.add(int64(n))
 	return true
 }
 
@@ -340,7 +340,7 @@ func (l *Log) push(e entry) {
 	e.at = l.end
 	l.entries.push(e)
 	l.end = e.end()
-	l.budget.add(l.end.charge - e.at.charge)
+	l.account.add(l.end.charge - e.at.charge)
 }
 
 // trim evicts the oldest entries beyond the bound, but not what a blocking cursor has not read, up
@@ -387,20 +387,20 @@ func (l *Log) Evict() (done bool) {
 func (l *Log) releaseCaptured() {
 	if l.tails != nil {
 		for kind := range l.tails {
-			l.budget.add(-int64(len(l.tails[kind].ring)))
+			l.account.add(-int64(len(l.tails[kind].ring)))
 		}
 		l.tails = nil
 	}
 	if l.heads != nil {
 		for kind := range l.heads {
 			h := &l.heads[kind]
-			l.budget.add(-int64(cap(h.data)))
+			l.account.add(-int64(cap(h.data)))
 			*h = captureHead{}
 		}
 	}
 }
 
-// ReleaseBudget takes the log out of its budget, as soon as it has no cursor, which keeps its
+// ReleaseBudget takes the log out of its account, as soon as it has no cursor, which keeps its
 // memory in use. Nothing may be appended later.
 func (l *Log) ReleaseBudget() {
 	l.mu.Lock()
@@ -413,8 +413,9 @@ func (l *Log) ReleaseBudget() {
 func (l *Log) releaseUnread() {
 	if l.releasing && len(l.cursors) == 0 {
 		l.releaseCaptured()
-		l.budget.add(l.oldest.charge - l.end.charge)
-		l.budget = nil
+		l.account.add(l.oldest.charge - l.end.charge)
+		l.account.close()
+		l.account = nil
 	}
 }
 
@@ -424,12 +425,12 @@ func (l *Log) evictOldest(end position) {
 	if e.kind != Event {
 		l.counts.Lost += max(0, end.seq-max(e.at.seq, l.furthestRead))
 		if l.tails != nil {
-			l.budget.add(l.tails[e.kind].add(e.data, e.truncated))
+			l.account.add(l.tails[e.kind].add(e.data, e.truncated))
 		}
 	} else {
 		l.rememberEvicted(e.at)
 	}
-	l.budget.add(l.oldest.charge - end.charge)
+	l.account.add(l.oldest.charge - end.charge)
 	l.oldest = end
 	e.segment.release()
 	l.entries.pop()

@@ -167,11 +167,11 @@ func TestTheChargeIsTheMemory(t *testing.T) {
 	const logs, bound = 8, 1 << 20
 	for _, size := range []int{1, 10, 100, 1000, 5000, 8300, 11000, 16400, 20000, 33000, 50000, MaxPiece} {
 		for _, small := range []int{size, 1} { // alternately
-			b := NewBudget(math.MaxInt64, func() {})
+			b := NewBudget(math.MaxInt64, func(*Account) {})
 			var all [logs]*Log
 			before := heap()
 			for i := range all {
-				all[i] = NewLog(LogOptions{Bound: bound, Budget: b})
+				all[i] = NewLog(LogOptions{Bound: bound, Account: b.Open("")})
 				for n := 0; all[i].end.charge < 3*bound; n++ {
 					data := make([]byte, []int{size, small}[n%2])
 					all[i].Append(Piece{Kind: Stdout, Data: data, Sealed: true})

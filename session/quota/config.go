@@ -30,8 +30,8 @@ type Config struct {
 	Groups map[string]Group  // by name; an owner is a member of at most one
 }
 
-// groupOf returns the group of each member.
-func (c *Config) groupOf() map[string]string {
+// GroupOf returns the group of each member.
+func (c *Config) GroupOf() map[string]string {
 	of := make(map[string]string)
 	for name, g := range c.Groups {
 		for _, member := range g.Members {
@@ -39,16 +39,6 @@ func (c *Config) groupOf() map[string]string {
 		}
 	}
 	return of
-}
-
-// Of returns the quotas of an owner, and those of its group, which are zero if it has none.
-func (c *Config) Of(owner string) (own, group Quotas) {
-	for _, g := range c.Groups {
-		if slices.Contains(g.Members, owner) {
-			group = g.Quotas
-		}
-	}
-	return c.Owners[owner], group
 }
 
 // Check returns an error if the guaranteed sessions of all owners exceed maxSessions.
@@ -75,6 +65,17 @@ func (c *Config) Connections() Shares {
 	return c.shares(func(q Quotas) Share { return Share{Max: q.MaxConnections} })
 }
 
+// Replay returns how the bytes of all logs are divided.
+func (c *Config) Replay() Shares {
+	return c.shares(func(q Quotas) Share {
+		if q.ReplayBytes == nil {
+			return Share{}
+		}
+		most := int(*q.ReplayBytes)
+		return Share{Max: &most}
+	})
+}
+
 func (c *Config) shares(of func(Quotas) Share) Shares {
 	s := Shares{Owners: make(map[string]Share, len(c.Owners)), Groups: make(map[string]int)}
 	for name, q := range c.Owners {
@@ -85,6 +86,6 @@ func (c *Config) shares(of func(Quotas) Share) Shares {
 			s.Groups[name] = *most
 		}
 	}
-	s.GroupOf = c.groupOf()
+	s.GroupOf = c.GroupOf()
 	return s
 }

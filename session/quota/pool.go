@@ -65,7 +65,7 @@ func (p *Pool) Divide(s Shares) {
 	for name, most := range s.Groups {
 		p.groups[name] = &groupAccount{max: min(most, p.total)}
 	}
-	for name, least := range p.parts(s) {
+	for name, least := range s.Parts(p.total) {
 		p.accounts[name] = p.newAccount(name, least, s.Owners[name].Max)
 		p.accounts[name].known = true
 	}
@@ -94,11 +94,11 @@ func (p *Pool) newAccount(name string, least int, most *int) *account {
 	return a
 }
 
-// parts returns what is guaranteed to each known owner: together no more than the pool, and those
-// of a group no more than the group may have.
-func (p *Pool) parts(s Shares) map[string]int {
-	left, even := p.total, 0
-	half := p.total / 2
+// Parts returns what of total is guaranteed to each known owner: together no more than that, and
+// those of a group no more than the group may have.
+func (s Shares) Parts(total int) map[string]int {
+	left, even := total, 0
+	half := total / 2
 	for _, x := range s.Owners {
 		if x.Min != nil {
 			half -= *x.Min

@@ -35,7 +35,7 @@ func NewStarts(perSecond float64, c *Config) *Starts {
 		groups[name] = bucket(g.Quotas.StartsPerSecond)
 		bounded = bounded || groups[name] != nil
 	}
-	groupOf := c.groupOf()
+	groupOf := c.GroupOf()
 	part := perSecond / 2 / float64(max(len(c.Owners), 1))
 	for name, q := range c.Owners {
 		b := &startBuckets{own: bucket(q.StartsPerSecond), group: groups[groupOf[name]]}
