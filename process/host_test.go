@@ -97,6 +97,9 @@ var runaway = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if err := os.Chmod(dir, 0o755); err != nil { // other users execute it, too
+		return "", err
+	}
 	path := filepath.Join(dir, "runaway")
 	out, err := exec.Command("go", "build", "-o", path, "./testdata/runaway").CombinedOutput()
 	if err != nil {

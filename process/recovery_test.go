@@ -37,6 +37,9 @@ func runServer(dir string) {
 	if n, _ := strconv.ParseInt(os.Getenv("RUNNEL_TEST_PROCESSES"), 10, 64); n > 0 {
 		spec.Limits = Limits{Processes: n}
 	}
+	if uid, _ := strconv.ParseUint(os.Getenv("RUNNEL_TEST_USER"), 10, 32); uid > 0 {
+		spec.User, spec.Dir = &User{UID: uint32(uid), GID: uint32(uid)}, "/"
+	}
 	for range 50 {
 		if _, err := h.Start(spec); err != nil {
 			fmt.Println(err)
