@@ -61,7 +61,7 @@ func (noGate) close() error                { return nil }
 // exec is done.
 func (h *Host) spawn(_ context.Context, e executable, spec *Spec, stdio [3]int) (*Process, error) {
 	c := spawn.Command{Path: e.path, Argv: e.argv, Attr: spec.attr(stdio)}
-	start, err := h.provider.NewStart(c.Attr, spec.Tag, false)
+	start, err := h.provider.NewStart(c.Attr, spec.treeTag(), false)
 	if err != nil {
 		return nil, err
 	}

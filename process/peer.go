@@ -6,6 +6,7 @@ import (
 	"os"
 	"syscall"
 
+	"github.com/runnel-rpc/runnel/process/internal/containment"
 	"github.com/runnel-rpc/runnel/process/internal/peer"
 	"github.com/runnel-rpc/runnel/process/internal/proctable"
 )
@@ -33,8 +34,9 @@ func (e *PeerError) Unwrap() error { return e.Why }
 //
 //   - under Cgroup by its cgroup, and otherwise as under Marker;
 //   - under Marker by the leader from which it descends and, after the leader's exit, by its mark
-//     or that of an ancestor. With Options.OnlyParent, a process without any whose ancestor was
-//     reparented to this process is an error;
+//     or that of an ancestor. As any process may set its mark, it is an error then if it has another
+//     user than the command. With Options.OnlyParent, a process without a mark whose ancestor was
+//     reparented to this process is an error, too;
 //   - under Group by the process group or the kernel session of itself or of an ancestor. A process
 //     that has called setsid(2) and whose parents have exited is not found.
 //
@@ -50,28 +52,52 @@ func (h *Host) TagOfPeer(c syscall.Conn) (tag any, found bool, err error) {
 	if p.PID <= 0 || p.PID == os.Getpid() {
 		return nil, false, nil
 	}
-	if tag, found, err = h.orPlain().tagOf(&p); err != nil {
+	t, err := h.orPlain().tagOf(&p)
+	if err != nil {
 		return nil, false, &PeerError{p.PID, err}
 	}
-	return tag, found, nil
+	return t.tag, t.found, nil
 }
+
+// treeTag is what a containment knows of a tree, for TagOfPeer.
+type treeTag struct {
+	found bool
+	tag   any
+	uid   int // the user of the command
+}
+
+func (s *Spec) treeTag() treeTag {
+	t := treeTag{true, s.Tag, os.Geteuid()}
+	if s.User != nil {
+		t.uid = int(s.User.UID)
+	}
+	return t
+}
+
+var errClaimed = errors.New("a process of another user has the mark of a command")
 
 // tagOf checks at the end that the process has not exited: if so, all that was read before is about
 // this process, and not about a later one with the same process id.
-func (h *Host) tagOf(p *peer.Peer) (tag any, found bool, err error) {
+func (h *Host) tagOf(p *peer.Peer) (t treeTag, err error) {
 	a, err := proctable.AncestryOf(p.PID)
 	if errors.Is(err, syscall.ESRCH) {
-		return nil, false, peer.ErrExited
+		return t, peer.ErrExited
 	}
 	if err != nil {
-		return nil, false, err
+		return t, err
 	}
-	tag, found, err = h.provider.TagOf(&a)
+	tag, membership, err := h.provider.TagOf(&a)
 	if err != nil {
-		return nil, false, err
+		return t, err
 	}
 	if p.Exited() || proctable.StartTime(p.PID) != a.Process().Start {
-		return nil, false, peer.ErrExited
+		return t, peer.ErrExited
 	}
-	return tag, found, nil
+	if membership != containment.NoMember {
+		t = tag.(treeTag)
+	}
+	if membership == containment.Claimed && p.UID != t.uid {
+		return treeTag{}, errClaimed
+	}
+	return t, nil
 }

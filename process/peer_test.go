@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/runnel-rpc/runnel/process/internal/mark"
 	"github.com/runnel-rpc/runnel/process/internal/peer"
 )
 
@@ -41,7 +42,7 @@ const (
 func runPeer() {
 	ways := strings.Fields(os.Getenv(peerWays))
 	if len(ways) > 0 && (ways[0] == "child" || ways[0] == "orphan") {
-		c := exec.Command("/proc/self/exe")
+		c := exec.Command(os.Args[0])
 		c.Env = append(os.Environ(), peerWays+"="+strings.Join(ways[1:], " "))
 		if ways[0] == "orphan" {
 			c.Env = append(c.Env, peerParent+"="+strconv.Itoa(os.Getpid()))
@@ -121,7 +122,8 @@ func listen(t testing.TB) listener {
 	return listener{l, t}
 }
 
-// accept returns the next connection and the process id that its peer has sent.
+// accept returns the next connection and the process id that its peer has sent. The connection is
+// closed when the test is over, and the peer has ended then.
 func (l listener) accept() (*net.UnixConn, int) {
 	l.t.Helper()
 	_ = l.SetDeadline(time.Now().Add(patience))
@@ -129,27 +131,37 @@ func (l listener) accept() (*net.UnixConn, int) {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	l.t.Cleanup(func() { _ = c.Close() })
 	var pid int
 	if _, err := fmt.Fscanln(c, &pid); err != nil {
 		l.t.Fatal(err)
 	}
+	l.t.Cleanup(func() {
+		_ = c.Close()
+		if pid != os.Getpid() && !poll(func() bool { return !alive(pid) }) {
+			l.t.Errorf("peer %d does not end", pid)
+		}
+	})
 	return c, pid
 }
 
 // peerSpec is a command that connects to the listener.
 func (l listener) peerSpec(tag any, ways string) Spec {
-	return Spec{Argv: []string{"/proc/self/exe"}, Env: []string{peerSocket + "=" + l.Addr().String(), peerWays + "=" + ways}, Tag: tag}
+	return Spec{Argv: []string{"/proc/self/exe"}, Env: []string{
+		peerSocket + "=" + l.Addr().String(), peerWays + "=" + ways, "GORACE=atexit_sleep_ms=0",
+	}, Tag: tag}
 }
 
 // markOf returns the soft RLIMIT_RTTIME of a process.
 func markOf(t testing.TB, pid int) string {
 	t.Helper()
-	var limit unix.Rlimit
-	if err := unix.Prlimit(pid, unix.RLIMIT_RTTIME, nil, &limit); err != nil {
+	m, err := mark.Read(pid)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return strconv.FormatUint(limit.Cur, 10)
+	if m == 0 {
+		m = unix.RLIM_INFINITY
+	}
+	return strconv.FormatUint(m, 10)
 }
 
 func TestTagOfPeer(t *testing.T) {
@@ -258,4 +270,41 @@ func (h *Host) unifiedRoot() string {
 		}
 	}
 	return ""
+}
+
+// TestTagOfPeerOfOtherUsers checks commands that run as other users, one of which takes the mark of
+// the command of another.
+func TestTagOfPeerOfOtherUsers(t *testing.T) {
+	needRoot(t)
+	text, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := script(t, publicDir(t)+"/test", string(text), 0o755)
+	allHosts(t, func(t *testing.T, h *Host) {
+		l := listen(t)
+		victim := startOn(t, h, as(bob, Spec{Argv: []string{"sleep", "600"}, Env: testEnv, Tag: "bob"}))
+		forged := "mark=" + markOf(t, victim.PID())
+		for ways, want := range map[string]map[Containment]string{
+			"":                 {Cgroup: "alice", Marker: "alice", Group: "alice"},
+			"child setsid":     {Cgroup: "alice", Marker: "alice", Group: "alice"},
+			"orphan":           {Cgroup: "alice", Marker: "alice", Group: "alice"},
+			forged:             {Cgroup: "alice", Marker: "alice", Group: "alice"},
+			"orphan " + forged: {Cgroup: "alice", Marker: "refused", Group: "alice"},
+		} {
+			spec := as(alice, l.peerSpec("alice", ways))
+			spec.Argv = []string{program}
+			startOn(t, h, spec)
+			c, _ := l.accept()
+			tag, found, err := h.TagOfPeer(c)
+			got := fmt.Sprint(tag)
+			if err != nil {
+				got = "refused"
+			}
+			if got != want[h.kind] || found != (err == nil) {
+				t.Errorf("%q: %q, %v, %v; want %s", ways, got, found, err, want[h.kind])
+			}
+			_ = c.Close()
+		}
+	})
 }

@@ -74,7 +74,7 @@ func (r *spawnRequest) fork(fresh bool) (pid int, err error) {
 func (r *spawnRequest) prepare(fresh bool) error {
 	r.command = spawn.Command{Path: r.path, Argv: r.argv, Attr: r.spec.attr(r.stdio), Opened: r.opened}
 	leader.RequestPidfd(r.command.Attr.Sys, &r.pidfd)
-	start, err := r.host.provider.NewStart(r.command.Attr, r.spec.Tag, fresh)
+	start, err := r.host.provider.NewStart(r.command.Attr, r.spec.treeTag(), fresh)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/runnel-rpc/runnel/process/internal/containment"
 	"github.com/runnel-rpc/runnel/process/internal/fdreserve"
 	"github.com/runnel-rpc/runnel/process/internal/procfs"
 	"github.com/runnel-rpc/runnel/process/internal/proctable"
@@ -23,20 +24,28 @@ func (s *subtree) tag(l *leaf, tag any) {
 }
 
 // TagOf goes by the leaf of the process, which it cannot change without the rights of the server,
-// then by marks (see mark.Table), and then by the leaves of the ancestors in this server's tree.
-func (p *Provider) TagOf(a *proctable.Ancestry) (tag any, found bool, err error) {
-	if tag, found, err = p.subtree.tagOf(a.Process().PID); found || err != nil {
-		return tag, found, err
+// then by leaders and marks (see mark.Table), and then by the leaves of the ancestors in this
+// server's tree.
+func (p *Provider) TagOf(a *proctable.Ancestry) (tag any, m containment.Membership, err error) {
+	if tag, found, err := p.subtree.tagOf(a.Process().PID); found || err != nil {
+		return tag, proven(found), err
 	}
-	if tag, found, err = p.table.TagOf(a); found || err != nil || !a.OfThis {
-		return tag, found, err
+	if tag, m, err = p.table.TagOf(a); m != containment.NoMember || err != nil || !a.OfThis {
+		return tag, m, err
 	}
 	for _, e := range a.Chain[1:] {
-		if tag, found, err = p.subtree.tagOf(e.PID); found || fdreserve.Exhausted(err) {
-			break
+		if tag, found, err := p.subtree.tagOf(e.PID); found || fdreserve.Exhausted(err) {
+			return tag, proven(found), err
 		}
 	}
-	return tag, found, err
+	return nil, containment.NoMember, nil
+}
+
+func proven(found bool) containment.Membership {
+	if found {
+		return containment.Proven
+	}
+	return containment.NoMember
 }
 
 // tagOf returns the tag of the tree in whose leaf a process is.

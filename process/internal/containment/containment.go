@@ -22,9 +22,8 @@ type Provider interface {
 	NewStart(attr *syscall.ProcAttr, tag any, fresh bool) (Start, error)
 	// TagOf returns the tag of the tree to which a process belongs, also one that has left it and
 	// can still be found, from before the first instruction of the leader until the tree is closed.
-	// found is false if the process belongs to no tree, as far as the containment can know. The
-	// error is that it may belong to one, but not to which.
-	TagOf(a *proctable.Ancestry) (tag any, found bool, err error)
+	// The error is that it may belong to a tree, but not to which.
+	TagOf(a *proctable.Ancestry) (tag any, m Membership, err error)
 	// Controls reports whether a controller of cgroup version 2, such as "memory", can limit each
 	// tree.
 	Controls(controller string) bool
@@ -36,6 +35,16 @@ type Provider interface {
 	// Close releases everything. All trees are closed.
 	Close() error
 }
+
+// Membership is how a process was found to belong to a tree.
+type Membership int
+
+// The values of Membership.
+const (
+	NoMember Membership = iota // as far as the containment can know
+	Claimed                    // by a mark that a process can set itself
+	Proven                     // by what a process cannot change without the rights of this process
+)
 
 // Start is the start of one tree. It is used by one goroutine.
 type Start interface {

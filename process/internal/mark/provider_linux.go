@@ -25,7 +25,7 @@ func (p *Provider) NewStart(_ *syscall.ProcAttr, tag any, _ bool) (containment.S
 }
 
 // TagOf returns the tag of the tree of a process: see Table.TagOf.
-func (p *Provider) TagOf(a *proctable.Ancestry) (tag any, found bool, err error) {
+func (p *Provider) TagOf(a *proctable.Ancestry) (tag any, m containment.Membership, err error) {
 	return p.table.TagOf(a)
 }
 

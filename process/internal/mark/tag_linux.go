@@ -3,6 +3,7 @@ package mark
 import (
 	"errors"
 
+	"github.com/runnel-rpc/runnel/process/internal/containment"
 	"github.com/runnel-rpc/runnel/process/internal/proctable"
 )
 
@@ -16,31 +17,34 @@ var (
 // Otherwise the leader has exited, and the first mark in the chain decides. If the table owns all
 // children, a descendant of one that it does not know is an error, since the descendants of an
 // orphan that has changed its mark may belong to any tree.
-func (t *Table) TagOf(a *proctable.Ancestry) (tag any, found bool, err error) {
+func (t *Table) TagOf(a *proctable.Ancestry) (tag any, m containment.Membership, err error) {
 	if !t.enabled {
-		return nil, false, nil
+		return nil, containment.NoMember, nil
 	}
 	tag, mark, forked := t.leaderTag(a.Child())
-	if forked {
-		return tag, mark != 0, nil
+	switch {
+	case forked && mark != 0:
+		return tag, containment.Proven, nil
+	case forked:
+		return nil, containment.NoMember, nil
 	}
 	for i, e := range a.Chain {
 		mark, err := Read(e.PID)
 		if i == 0 && err != nil {
-			return nil, false, err
+			return nil, containment.NoMember, err
 		}
 		if mark == 0 || err != nil || Instance(mark) != t.instance || !t.marks {
 			continue
 		}
 		if tag, found := t.markTag(mark); found {
-			return tag, true, nil
+			return tag, containment.Claimed, nil
 		}
-		return nil, false, errClosedTree
+		return nil, containment.NoMember, errClosedTree
 	}
 	if a.OfThis && t.all && !t.isOldChild(a.Child()) {
-		return nil, false, errUnknownChild
+		return nil, containment.NoMember, errUnknownChild
 	}
-	return nil, false, nil
+	return nil, containment.NoMember, nil
 }
 
 // leaderTag returns the mark and the tag of a leader. forked is false if the process is none; the

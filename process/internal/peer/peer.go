@@ -13,6 +13,7 @@ var ErrExited = errors.New("the process at the other end of the connection has e
 type Peer struct {
 	// PID is the process id, or 0 if the process is in a PID namespace that is not visible here.
 	PID int
+	UID int // its effective user id, at that time
 	handle
 }
 

@@ -16,7 +16,7 @@ func of(socket int) (p Peer, err error) {
 	if err != nil {
 		return Peer{}, os.NewSyscallError("getsockopt SO_PEERCRED", err)
 	}
-	p = Peer{PID: int(cred.Pid), handle: handle{-1}}
+	p = Peer{PID: int(cred.Pid), UID: int(cred.Uid), handle: handle{-1}}
 	if p.PID <= 0 || p.PID == os.Getpid() {
 		return p, nil
 	}

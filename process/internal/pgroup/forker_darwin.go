@@ -3,6 +3,7 @@ package pgroup
 import (
 	"syscall"
 
+	"github.com/runnel-rpc/runnel/process/internal/containment"
 	"github.com/runnel-rpc/runnel/process/internal/leader"
 	"github.com/runnel-rpc/runnel/process/internal/proctable"
 )
@@ -23,6 +24,8 @@ func (forker) observe(*leader.Leader) {}
 
 func (forker) reaped(int) {}
 
-func (forker) tagOf(*proctable.Ancestry) (tag any, found bool, err error) { return nil, false, nil }
+func (forker) tagOf(*proctable.Ancestry) (tag any, m containment.Membership, err error) {
+	return nil, containment.NoMember, nil
+}
 
 func (forker) close() {}

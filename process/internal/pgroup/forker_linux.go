@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"syscall"
 
+	"github.com/runnel-rpc/runnel/process/internal/containment"
 	"github.com/runnel-rpc/runnel/process/internal/leader"
 	"github.com/runnel-rpc/runnel/process/internal/mark"
 	"github.com/runnel-rpc/runnel/process/internal/proctable"
@@ -66,7 +67,7 @@ func (f *forker) observe(l *leader.Leader) { l.Observer = f.table }
 
 func (f *forker) reaped(pid int) { f.table.Reaped(pid) }
 
-func (f *forker) tagOf(a *proctable.Ancestry) (tag any, found bool, err error) {
+func (f *forker) tagOf(a *proctable.Ancestry) (tag any, m containment.Membership, err error) {
 	return f.table.TagOf(a)
 }
 

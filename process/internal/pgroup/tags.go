@@ -4,6 +4,7 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/runnel-rpc/runnel/process/internal/containment"
 	"github.com/runnel-rpc/runnel/process/internal/proctable"
 )
 
@@ -62,9 +63,13 @@ func (t *tags) of(a *proctable.Ancestry) (tag any, found bool, err error) {
 
 // TagOf returns the tag of the tree in whose process group or kernel session the process or an
 // ancestor is. A process that has called setsid(2), and whose parent has exited, is not found.
-func (p *Provider) TagOf(a *proctable.Ancestry) (tag any, found bool, err error) {
-	if tag, found, err = p.tags.of(a); found || err != nil {
-		return tag, found, err
+func (p *Provider) TagOf(a *proctable.Ancestry) (tag any, m containment.Membership, err error) {
+	tag, found, err := p.tags.of(a)
+	switch {
+	case err != nil:
+		return nil, containment.NoMember, err
+	case found:
+		return tag, containment.Proven, nil
 	}
 	return p.forker.tagOf(a)
 }
