@@ -42,4 +42,5 @@ var soakActions = []struct {
 	{"administrator", (*actor).administrates},
 	{"guest", (*actor).guests},
 	{"reload", (*actor).reloads},
+	{"rotation of the audit log", (*actor).rotates},
 }

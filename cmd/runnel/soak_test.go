@@ -43,6 +43,8 @@ type soak struct {
 	ledger    *ledger
 	tally     *tally
 	recorders map[string]*recorder // by principal
+	audit     sync.Mutex           // held while the audit log is rotated
+	audited   int64                // the sequence number of the last line of the audit log that was checked
 }
 
 // TestSoak loads a server at its limits with clients of all kinds for as long as -soak says. After
@@ -71,6 +73,7 @@ func (s *soak) round(d time.Duration, what string) {
 	s.load(d, what)
 	s.settle()
 	s.ledger.check(s.t)
+	s.checkAudit()
 	s.ledger.clear()
 }
 
@@ -83,7 +86,7 @@ func startSoak(t *testing.T) *soak {
 	s.writeFiles()
 	s.server = s.dir.serveWithFigures(t,
 		fmt.Sprintf("--max-sessions=%d", soakSessions), fmt.Sprintf("--max-connections=%d", soakConnections),
-		"--tokens=tokens", "--shared-user",
+		"--tokens=tokens", "--shared-user", "--audit="+auditFile,
 		"--max-unauthenticated=32", "--max-in-flight=128", "--max-retained=500", "--retain="+soakRetain.String(),
 		"--replay-bytes=256KiB", "--replay-total=4MiB", "--max-message-bytes=256KiB",
 		"--grace=300ms", "--linger=2s", "--ping-interval=500ms", "--write-timeout=1s")
