@@ -63,15 +63,17 @@ func (h *Host) TagOfPeer(c syscall.Conn) (tag any, found bool, err error) {
 type treeTag struct {
 	found bool
 	tag   any
-	uid   int // the user of the command
+	user  *User // of the command; nil for that of this process
 }
 
-func (s *Spec) treeTag() treeTag {
-	t := treeTag{true, s.Tag, os.Geteuid()}
-	if s.User != nil {
-		t.uid = int(s.User.UID)
+func (s *Spec) treeTag() treeTag { return treeTag{true, s.Tag, s.User} }
+
+// runsAs reports whether the command runs as a user.
+func (t *treeTag) runsAs(uid int) bool {
+	if t.user != nil {
+		return int(t.user.UID) == uid
 	}
-	return t
+	return os.Geteuid() == uid
 }
 
 var errClaimed = errors.New("a process of another user has the mark of a command")
@@ -96,7 +98,7 @@ func (h *Host) tagOf(p *peer.Peer) (t treeTag, err error) {
 	if membership != containment.NoMember {
 		t = tag.(treeTag)
 	}
-	if membership == containment.Claimed && p.UID != t.uid {
+	if membership == containment.Claimed && !t.runsAs(p.UID) {
 		return treeTag{}, errClaimed
 	}
 	return t, nil

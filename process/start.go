@@ -172,9 +172,7 @@ type stdio struct {
 // openStdio opens the standard descriptors, which belong to the user of the command. After an error
 // none is open.
 func (s *Spec) openStdio(opened *spawn.Opened) (ends stdio, err error) {
-	failure := &SpawnError{Path: s.Argv[0], Op: "pipe"}
 	if s.Terminal != nil {
-		failure = &SpawnError{Path: "/dev/ptmx", Op: "pty"}
 		ends, err = s.Terminal.open()
 	} else {
 		ends, err = openPipes(s.Stdin, s.MergeStderr)
@@ -185,11 +183,13 @@ func (s *Spec) openStdio(opened *spawn.Opened) (ends stdio, err error) {
 			ends.closeParent()
 		}
 	}
-	if err != nil {
-		failure.Errno = errnoOf(err)
-		return ends, failure
+	switch {
+	case err == nil:
+		return ends, nil
+	case s.Terminal != nil:
+		return ends, &SpawnError{Path: "/dev/ptmx", Op: "pty", Errno: errnoOf(err)}
 	}
-	return ends, nil
+	return ends, &SpawnError{Path: s.Argv[0], Op: "pipe", Errno: errnoOf(err)}
 }
 
 func openPipes(stdin, merge bool) (s stdio, err error) {

@@ -132,7 +132,7 @@ func executable(fd int) error {
 func openFile(dir int, name string, flags uint64) (f File, err error) {
 	how := unix.OpenHow{Flags: flags | unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_MAGICLINKS}
 	for {
-		if f.FD, err = unix.Openat2(dir, name, &how); err != unix.EINTR && err != unix.EAGAIN {
+		if f.FD, err = unix.Openat2(dir, name, &how); err != unix.EINTR {
 			break
 		}
 	}
