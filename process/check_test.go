@@ -306,3 +306,31 @@ func TestCheckWithUserAndAttributes(t *testing.T) {
 		}
 	})
 }
+
+// TestAttemptCheck: the check of an attempt has the files and the errors of a start, and starts
+// nothing.
+func TestAttemptCheck(t *testing.T) {
+	h := openHost(t, Marker)
+	var o Opened
+	ran := filepath.Join(t.TempDir(), "ran")
+	spec := checked(sh("touch "+ran), &o)
+	before := len(descriptors())
+	if err := h.Attempt(spec).Check(t.Context()); err != nil || len(o.Programs) == 0 || o.Programs[0].Path != resolved(t, "/bin/sh") {
+		t.Errorf("%v, %+v", err, o)
+	}
+	refusal := errors.New("refused")
+	spec.Check = func(Opened) error { return refusal }
+	if err := h.Attempt(spec).Check(t.Context()); err != refusal {
+		t.Error(err)
+	}
+	spec.Argv = []string{"/missing"}
+	if err := h.Attempt(spec).Check(t.Context()); !errors.Is(err, syscall.ENOENT) {
+		t.Error(err)
+	}
+	if _, err := os.Stat(ran); !os.IsNotExist(err) {
+		t.Errorf("the command ran: %v", err)
+	}
+	if after := len(descriptors()); after > before {
+		t.Errorf("%d descriptors, %d before", after, before)
+	}
+}

@@ -6,11 +6,16 @@ import (
 )
 
 // startOpened refuses the start: only Linux can execute a program by its descriptor.
-func (a *Attempt) startOpened(context.Context) (*Process, error) {
+func (a *Attempt) startOpened(ctx context.Context) (*Process, error) {
+	return nil, a.Check(ctx)
+}
+
+// Check is not supported.
+func (a *Attempt) Check(context.Context) error {
 	if err := a.spec.check(); err != nil {
-		return nil, err
+		return err
 	}
-	return nil, a.spec.userError(syscall.ENOTSUP)
+	return a.spec.userError(syscall.ENOTSUP)
 }
 
 func (s *stdio) give(*User, bool) error { return nil }

@@ -19,33 +19,45 @@ import (
 // The credentials are not changed between fork and exec in this process: it waits for its child
 // then, which shares its memory (vfork(2)), and which a process of the user could stop.
 func (a *Attempt) startOpened(ctx context.Context) (*Process, error) {
-	spec := &a.spec
-	if err := spec.check(); err != nil {
-		return nil, err
-	}
-	user, err := spec.runAs()
-	if err != nil {
-		return nil, err
-	}
-	files, err := a.open(ctx, user)
+	files, user, err := a.checked(ctx)
 	defer files.Close()
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
 	if err != nil {
 		return nil, err
 	}
-	if spec.Check != nil {
-		if err := spec.Check(openedOf(&files)); err != nil {
-			return nil, err
-		}
-	}
-	n, argv := files.Exec(spec.Argv)
+	n, argv := files.Exec(a.spec.Argv)
 	program := files.Programs[n]
 	return a.launch(ctx, executable{
 		path: program.Path, argv: argv, mayBlock: true,
 		opened: &spawn.Opened{Dir: files.Dir.FD, Program: program.FD, User: user},
 	})
+}
+
+// Check opens the files of the command as Start does, calls Spec.Check, and starts nothing. Its
+// errors are those of Start.
+func (a *Attempt) Check(ctx context.Context) error {
+	files, _, err := a.checked(ctx)
+	files.Close()
+	return err
+}
+
+// checked opens the files of the command and calls Spec.Check. The caller closes them, also after an
+// error.
+func (a *Attempt) checked(ctx context.Context) (files execfile.Opened, user *User, err error) {
+	spec := &a.spec
+	if err = spec.check(); err != nil {
+		return files, nil, err
+	}
+	if user, err = spec.runAs(); err != nil {
+		return files, nil, err
+	}
+	files, err = a.open(ctx, user)
+	switch {
+	case ctx.Err() != nil:
+		err = context.Cause(ctx)
+	case err == nil && spec.Check != nil:
+		err = spec.Check(openedOf(&files))
+	}
+	return files, user, err
 }
 
 // runAs returns the user to become, nil if it is that of this process.
