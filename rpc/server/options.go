@@ -135,14 +135,18 @@ func (o Options) withDefaults(sessions *session.Registry) Options {
 	if o.Restrict != nil && process.ChangesUser() {
 		o.Capabilities = append(slices.Clone(o.Capabilities), "user")
 	}
-	d := &o.Defaults
+	o.Defaults.complete()
+	o.Defaults.replayBytes = sessions.Options().ReplayBytes
+	return o
+}
+
+// complete fills in what is not set.
+func (d *Defaults) complete() {
 	d.Shell = cmp.Or(d.Shell, "/bin/sh")
-	d.replayBytes = sessions.Options().ReplayBytes
 	if d.Environ == nil {
 		d.Environ = os.Environ()
 	}
 	d.setDirectory()
-	return o
 }
 
 // bounds are those of the server and its registry, as connected reports them.

@@ -60,6 +60,18 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 	}, nil
 }
 
+// Spec returns the spec that an execute of owner with these params gets, before a policy restricts
+// it. It is for programs that explain what a server does.
+func (d Defaults) Spec(owner string, p *rpc.ExecuteParams) (session.Spec, error) {
+	d.complete()
+	d.replayBytes = math.MaxInt64
+	spec, err := d.spec(owner, p)
+	if err != nil {
+		return session.Spec{}, err
+	}
+	return spec, nil
+}
+
 // program checks the params for the process and returns its spec.
 func (d *Defaults) program(p *rpc.ExecuteParams) (spec process.Spec, err *rpc.Error) {
 	if spec.Terminal, err = terminal(p); err != nil {
