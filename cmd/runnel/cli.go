@@ -34,6 +34,7 @@ type cli struct {
 	Signal     signalCmd     `cmd:"" help:"Send a signal to all processes of a session."`
 	Cancel     cancelCmd     `cmd:"" help:"Cancel a session and wait until all its processes have ended."`
 	Token      tokenCmd      `cmd:"" help:"Manage the tokens file of a server."`
+	Policy     policyCmd     `cmd:"" help:"Check a policy file."`
 	Openrpc    openrpcCmd    `cmd:"" name:"openrpc" help:"Print the OpenRPC document of the protocol."`
 	Completion completionCmd `cmd:"" help:"Print a completion script for a shell."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`

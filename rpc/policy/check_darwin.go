@@ -1,19 +1,14 @@
 package policy
 
-import "os"
+import (
+	"os"
+
+	"github.com/runnel-rpc/runnel/process"
+)
 
 // Check refuses all files: policies need Linux.
-func (d *Decision) Check(o Opened) error {
+func (d *Decision) Check(process.Opened) error {
 	return d.section.refuse("programs", "command", "policies need Linux")
-}
-
-// Rule returns the rule that permits the program, after Check.
-func (d *Decision) Rule() string { return d.rule }
-
-// ownGroups returns the groups of this process.
-func ownGroups() []int {
-	groups, _ := os.Getgroups()
-	return append(groups, os.Getegid())
 }
 
 // describe returns the path itself.

@@ -1,121 +1,102 @@
 package policy
 
 import (
-	"path"
+	"cmp"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process"
 )
 
 // Check decides whether the files that were opened are those that the policy permits. It may wait
-// for a file system. Every error is a *Refusal. It may be called once.
-func (d *Decision) Check(o Opened) error {
+// for a file system. Every error is a *Refusal. It is called at most once.
+func (d *Decision) Check(o process.Opened) error {
+	d.Dir, d.Program = o.Dir.Path, o.Programs[0].Path
 	if err := d.checkDirectory(o.Dir); err != nil {
 		return err
 	}
-	weak, err := d.checkProgram(o.Program)
+	writable, err := d.checkProgram(o.Programs[0])
 	if err != nil {
 		return err
 	}
-	for _, f := range o.Interpreters {
-		if err := d.checkInterpreter(f, weak); err != nil {
+	for _, f := range o.Programs[1:] {
+		if err := d.checkInterpreter(f, writable); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// Rule returns the rule that permits the program, after Check.
-func (d *Decision) Rule() string { return d.rule }
-
-func (d *Decision) checkDirectory(f File) error {
-	dir, err := pathOf(f.FD)
-	if err != nil {
-		return d.section.refuse("directories", "cwd", "%q: %v", f.Path, err)
+func (d *Decision) checkDirectory(f process.File) error {
+	dir, id, err := openDirectory(f.Path, unix.RESOLVE_NO_SYMLINKS)
+	if err != nil || id != (fileID{f.Dev, f.Ino}) {
+		return d.section.refuse("directories", "cwd", "%q was exchanged", f.Path)
 	}
 	for _, root := range d.roots {
-		if real, err := realDirectory(root); err == nil && below(dir, real) {
+		if real, _, err := openDirectory(root, 0); err == nil && below(dir, real) {
 			return nil
 		}
 	}
-	return d.section.refuse("directories", "cwd", "%q is the directory %q, which is not in one of the list", f.Path, dir)
+	return d.section.refuse("directories", "cwd", "%q is not in a directory of the list", f.Path)
 }
 
-// realDirectory returns the path of a directory without symbolic links.
-func realDirectory(dir string) (string, error) {
-	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return "", err
+// key returns the key that permits the program.
+func (d *Decision) key() string {
+	if d.programs == nil {
+		return "shell"
 	}
-	defer unix.Close(fd)
-	return pathOf(fd)
+	return "programs"
 }
 
-// checkProgram checks the program, and reports whether its path may be weak.
-func (d *Decision) checkProgram(f File) (weak bool, err error) {
-	key := "programs"
-	if d.programs == nil {
-		key = "shell"
-	}
-	id, err := idOf(f.FD)
-	if err != nil {
-		return false, d.section.refuse(key, "command", "%q: %v", f.Path, err)
-	}
-	found, err := d.policy.trust.resolve(f.Path)
-	switch {
-	case err != nil:
-		return false, d.section.refuse(key, "command", "%v", err)
-	case !found.id.sameFile(id):
-		return false, d.section.refuse(key, "command", "%q was exchanged", f.Path)
-	}
-	if d.programs == nil {
-		d.rule = d.section.rule(key)
-		if found.weak != "" {
-			return false, d.section.refuse(key, "command", "%q is not safe from the users of the policy: %s", f.Path, found.weak)
-		}
-		return false, nil
-	}
-	for _, p := range d.programs {
-		if !p.is(f.Path, found, &d.policy.trust) {
-			continue
-		}
-		if found.weak == "" || p.writable {
-			d.rule = p.rule
-			return p.writable, nil
-		}
-		err = d.section.refuse(key, "command", "%q is not safe from the users of the policy: %s", f.Path, found.weak)
-	}
+// checkProgram checks the program. If it is permitted, writable is that of its entry in the list.
+func (d *Decision) checkProgram(f process.File) (writable bool, err error) {
+	key := d.key()
+	found, err := d.resolve("the program", f)
 	if err != nil {
 		return false, err
 	}
-	return false, d.section.refuse(key, "command", "%q, found as %q, is not in the list", found.path, f.Path)
-}
-
-// is reports whether a file, that was found at a path, is the program.
-func (p *program) is(file string, found resolvedFile, t *trust) bool {
-	if p.directory {
-		return path.Dir(file) == p.dir
+	weak := func() error {
+		return d.section.refuse(key, "command", "%q is not safe from the users of the policy: %s", f.Path, found.weak)
 	}
-	if file == p.path {
-		return true
+	if d.programs == nil {
+		d.Rule = d.section.rule(key)
+		if found.weak != "" {
+			err = weak()
+		}
+		return false, err
 	}
-	listed, err := t.resolve(p.path)
-	return err == nil && listed.id.sameFile(found.id) && (listed.weak == "" || p.writable)
+	for _, p := range d.programs {
+		listed, e := d.policy.trust.resolve(p.listed(d.name))
+		switch {
+		case e != nil || listed.id != found.id:
+		case p.writable || found.weak == "" && listed.weak == "":
+			d.Rule = p.rule
+			return p.writable, nil
+		default:
+			found.weak = cmp.Or(found.weak, listed.weak)
+			err = weak()
+		}
+	}
+	if err == nil {
+		err = d.section.refuse(key, "command", "%q, found as %q, is not in the list", f.Path, d.name)
+	}
+	return false, err
 }
 
 // checkInterpreter checks an interpreter: it is not in the list, but must be as safe as the program.
-func (d *Decision) checkInterpreter(f File, weak bool) error {
-	id, err := idOf(f.FD)
-	if err != nil {
-		return d.section.refuse("programs", "command", "interpreter %q: %v", f.Path, err)
+func (d *Decision) checkInterpreter(f process.File, writable bool) error {
+	found, err := d.resolve("the interpreter", f)
+	if err == nil && found.weak != "" && !writable {
+		err = d.section.refuse(d.key(), "command", "the interpreter %q is not safe from the users of the policy: %s", f.Path, found.weak)
 	}
+	return err
+}
+
+// resolve returns the file that is at the path of an opened file, which must be that file.
+func (d *Decision) resolve(what string, f process.File) (resolvedFile, error) {
 	found, err := d.policy.trust.resolve(f.Path)
-	switch {
-	case err != nil:
-		return d.section.refuse("programs", "command", "interpreter %v", err)
-	case !found.id.sameFile(id):
-		return d.section.refuse("programs", "command", "the interpreter %q was exchanged", f.Path)
-	case found.weak != "" && !weak:
-		return d.section.refuse("programs", "command", "the interpreter %q is not safe from the users of the policy: %s", f.Path, found.weak)
+	if err != nil || found.id != (fileID{f.Dev, f.Ino}) {
+		return found, d.section.refuse(d.key(), "command", "%s %q was exchanged", what, f.Path)
 	}
-	return nil
+	return found, nil
 }

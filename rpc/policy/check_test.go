@@ -70,22 +70,21 @@ func (tr *tree) check(p *Policy, params string, between func()) (*Decision, erro
 	if spec.Program.Argv == nil {
 		spec.Program.Argv = []string{"/bin/sh", "-c", "true"}
 	}
-	o := Opened{Dir: tr.open(spec.Program.Dir, unix.O_PATH|unix.O_DIRECTORY), Program: tr.open(search(&spec.Program), unix.O_PATH)}
-	defer unix.Close(o.Dir.FD)
-	defer unix.Close(o.Program.FD)
+	o := process.Opened{Dir: tr.open(spec.Program.Dir), Programs: []process.File{tr.open(search(&spec.Program))}}
 	if between != nil {
 		between()
 	}
 	return d, d.Check(o)
 }
 
-func (tr *tree) open(path string, flags int) File {
+// open returns what package process reports of a file.
+func (tr *tree) open(path string) process.File {
 	tr.Helper()
-	fd, err := unix.Open(path, flags|unix.O_CLOEXEC, 0)
-	if err != nil {
-		tr.Fatalf("%s: %v", path, err)
-	}
-	return File{path, fd}
+	path, err := filepath.EvalSymlinks(path)
+	tr.must(err)
+	var st unix.Stat_t
+	tr.must(unix.Stat(path, &st))
+	return process.File{Path: path, Dev: uint64(st.Dev), Ino: st.Ino}
 }
 
 // search looks a program up as execvp(3) does.
@@ -104,7 +103,7 @@ func search(spec *process.Spec) string {
 // permitted checks that an execute is permitted by a rule.
 func (tr *tree) permitted(p *Policy, params, rule string) {
 	tr.Helper()
-	if d, err := tr.check(p, params, nil); err != nil || d.Rule() != "principal.ci."+rule {
+	if d, err := tr.check(p, params, nil); err != nil || d.Rule != "principal.ci."+rule {
 		tr.Errorf("%s: %v, %v, want %s", params, d, err, rule)
 	}
 }
@@ -235,15 +234,11 @@ func TestInterpreter(t *testing.T) {
 	for file, ok := range map[string]bool{"/bin/sh": true, tr.at("other/tool"): false} {
 		d, _, err := decide(t, p, fmt.Sprintf(`{"command":["%s/bin/tool"]}`, tr.root))
 		tr.must(err)
-		o := Opened{tr.open(tr.at("work"), unix.O_PATH), tr.open(tr.at("bin/tool"), unix.O_PATH), []File{tr.open(file, unix.O_PATH)}}
-		err = d.Check(o)
+		err = d.Check(process.Opened{Dir: tr.open(tr.at("work")), Programs: []process.File{tr.open(tr.at("bin/tool")), tr.open(file)}})
 		if ok && err != nil {
 			t.Error(err)
 		} else if !ok {
 			refused(t, err, "principal.ci.programs", "command")
-		}
-		for _, f := range append(o.Interpreters, o.Dir, o.Program) {
-			_ = unix.Close(f.FD)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/wire"
 	"github.com/runnel-rpc/runnel/session"
@@ -12,14 +13,17 @@ import (
 // Decision is what a policy has decided about one execute: that it is permitted, if its program and
 // directory turn out to be those that the policy names when they are open.
 type Decision struct {
-	Section string   // the section that applies, as in principal.ci
-	Account *Account // that the command runs as; nil is the server's own user
+	Section string           // the section that applies, as in principal.ci
+	Account *process.Account // that the command runs as; nil is the server's own user
+	// Rule, Dir and Program are set by Check: what permits the program, and the paths of the
+	// directory and the program without symbolic links.
+	Rule, Dir, Program string
 
 	policy   *Policy
 	section  *section
 	programs []*program // any of them may be the program; none if it is the shell
 	roots    []string   // the directory is below one of them
-	rule     string     // that permits the program, set by Check
+	name     string     // of the program in the request
 }
 
 // Authorize returns a *Refusal if a principal may not call a method.
@@ -39,9 +43,9 @@ func noSection() *Refusal {
 }
 
 // Decide decides whether a principal, which is in groups, may execute p. It completes spec, which
-// was made from p without a policy: the environment, limits, times and the directory. Every error
-// is a *Refusal. The decision is complete when [Decision.Check] has passed. Decide uses no file and
-// does not block.
+// was made from p without a policy: the environment, limits, times, the directory, the user and the
+// check of the opened files, which is [Decision.Check]. Every error is a *Refusal. Decide uses no
+// file and does not block.
 func (p *Policy) Decide(principal string, groups []string, params *rpc.ExecuteParams, spec *session.Spec) (*Decision, error) {
 	if err := p.Authorize(principal, groups, rpc.MethodExecute); err != nil {
 		return nil, err
@@ -55,15 +59,9 @@ func (p *Policy) Decide(principal string, groups []string, params *rpc.ExecutePa
 			return nil, err
 		}
 	}
+	spec.Program.Check = d.Check
+	spec.Program.Attributes.NoNewPrivileges = !s.setUserID
 	return d, nil
-}
-
-// user chooses the account.
-func (d *Decision) user(params *rpc.ExecuteParams, _ *session.Spec) error {
-	if len(d.section.users) > 0 {
-		d.Account = &d.section.users[0]
-	}
-	return nil
 }
 
 // maxTerm is the longest name of a terminal.

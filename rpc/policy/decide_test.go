@@ -160,7 +160,7 @@ shell = true
 user = "build"
 directories = ["/srv/work", "~/own"]
 directory = "~/own"
-`), Options{LookupUser: accounts, Directory: "/srv"})
+`), Options{Account: accounts, Directory: "/srv"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -313,5 +313,35 @@ min_nice = 5
 	} {
 		_, _, err := decide(t, p, `{"command":"true",`+params+`}`)
 		refused(t, err, "principal.ci."+at[0], at[1])
+	}
+}
+
+func TestUser(t *testing.T) {
+	p := parse(t, "[principal.ci]\nshell=true\ndirectories=['/']\nuser='deploy'\nusers=['build','deploy']\nset_user_id_programs=true")
+	for params, uid := range map[string]uint32{``: 54321, `,"user":"deploy"`: 54321, `,"user":"build"`: 54322, `,"user":"54322"`: 54322} {
+		d, spec, err := decide(t, p, `{"command":"true"`+params+`}`)
+		if err != nil || spec.Program.User == nil || spec.Program.User.UID != uid || spec.Program.Attributes.NoNewPrivileges {
+			t.Errorf("%s: %v, %+v", params, err, spec.Program.User)
+			continue
+		}
+		if user := valueOf(spec.Program.Env, "USER"); user != d.Account.Name {
+			t.Errorf("%s: USER=%s, %+v", params, user, d.Account)
+		}
+	}
+	for _, user := range []string{"root", "0", "054322", " build", "Build", "54323", "-1", "54322 "} {
+		_, _, err := decide(t, p, `{"command":"true","user":"`+user+`"}`)
+		refused(t, err, "principal.ci.users", "user")
+	}
+	if uids, ok := p.UIDs("ci", nil); !ok || !slices.Equal(uids, []int{54321, 54322}) {
+		t.Errorf("%v, %v", uids, ok)
+	}
+	p = parse(t, "[principal.ci]\nshell=true\ndirectories=['/']")
+	_, _, err := decide(t, p, `{"command":"true","user":"build"}`)
+	refused(t, err, "principal.ci.users", "user")
+	if uids, ok := p.UIDs("ci", nil); !ok || !slices.Equal(uids, []int{-1}) {
+		t.Errorf("%v, %v", uids, ok)
+	}
+	if uids, ok := p.UIDs("other", nil); ok {
+		t.Errorf("%v", uids)
 	}
 }

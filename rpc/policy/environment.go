@@ -1,11 +1,13 @@
 package policy
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/rpc/wire"
 )
 
@@ -129,7 +131,7 @@ func (e *environment) passes(name string) bool {
 // and the account set, and what it accepts of the request. full is the environment without a
 // policy, and change what the request changes of the server's. PWD is that of full, unless the
 // request changes it.
-func (s *section) environ(full []string, change map[string]*string, account *Account) ([]string, error) {
+func (s *section) environ(full []string, change map[string]*string, account *process.Account) ([]string, error) {
 	fixed := s.variables(account)
 	all := map[string]string{}
 	for _, v := range full {
@@ -163,14 +165,11 @@ func (s *section) environ(full []string, change map[string]*string, account *Acc
 }
 
 // variables returns what the section and the account of a command set.
-func (s *section) variables(account *Account) map[string]string {
+func (s *section) variables(account *process.Account) map[string]string {
 	if account == nil {
 		return s.env.set
 	}
-	all := map[string]string{"HOME": account.Home, "USER": account.Name, "LOGNAME": account.Name, "SHELL": account.Shell}
-	if account.Shell == "" {
-		delete(all, "SHELL")
-	}
+	all := map[string]string{"USER": account.Name, "LOGNAME": account.Name, "HOME": cmp.Or(account.Home, "/"), "SHELL": cmp.Or(account.Shell, "/bin/sh")}
 	for name, value := range s.env.set {
 		all[name] = value
 	}

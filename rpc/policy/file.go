@@ -32,6 +32,7 @@ type sectionText struct {
 	User        string          `toml:"user"`
 	Users       []string        `toml:"users"`
 	Groups      []string        `toml:"groups"`
+	SetUserID   bool            `toml:"set_user_id_programs"`
 	Max         amountsText     `toml:"max"`
 	Defaults    amountsText     `toml:"defaults"`
 	MinNice     *int64          `toml:"min_nice"`

@@ -5,22 +5,24 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/runnel-rpc/runnel/process"
 )
 
 // accounts are the users of the policies of the tests.
-func accounts(name string) (Account, error) {
-	for i, known := range []string{"deploy", "build"} {
+func accounts(name string) (process.Account, error) {
+	for i, known := range []string{"deploy", "build", "dev", "test"} {
 		if name == known {
-			id := 54321 + i
-			return Account{name, id, id, []int{id}, "/home/" + name, "/bin/sh"}, nil
+			id := uint32(54321 + i)
+			return process.Account{User: process.User{UID: id, GID: id, Groups: []uint32{id}}, Name: name, Home: "/home/" + name, Shell: "/bin/sh"}, nil
 		}
 	}
-	return Account{}, fmt.Errorf("unknown user %s", name)
+	return process.Account{}, fmt.Errorf("unknown user %s", name)
 }
 
 func parse(t testing.TB, text string) *Policy {
 	t.Helper()
-	p, err := Parse("policy.toml", []byte(text), Options{LookupUser: accounts, Directory: "/srv/work"})
+	p, err := Parse("policy.toml", []byte(text), Options{Account: accounts, Directory: "/srv/work"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +66,7 @@ func TestParseErrors(t *testing.T) {
 		{"[default]\nmax = {processes = 5}\ndefaults = {processes = 6}", `default.defaults.processes: 6 exceeds the maximum, 5`},
 		{"[default]\nmin_nice = 20", `policy.toml:2: default.min_nice: 20 is not from -20 to 19`},
 	} {
-		_, err := Parse("policy.toml", []byte(c.text), Options{LookupUser: accounts})
+		_, err := Parse("policy.toml", []byte(c.text), Options{Account: accounts})
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q:\n%v\nwant %s", c.text, err, c.want)
 		}
@@ -132,7 +134,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		p, err := Parse("f", []byte(text), Options{LookupUser: accounts})
+		p, err := Parse("f", []byte(text), Options{Account: accounts})
 		if err == nil {
 			for _, s := range p.all() {
 				if s.name == "" || s.env.set["PATH"] == "" {

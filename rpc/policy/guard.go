@@ -38,9 +38,10 @@ func (g *Guard) Authorize(id access.Identity, method string, _ any) error {
 	return g.Policy().Authorize(id.Principal, g.groups(id.Principal), method)
 }
 
-// Decide is [Policy.Decide] for the policy that is in force.
-func (g *Guard) Decide(id access.Identity, params *rpc.ExecuteParams, spec *session.Spec) (*Decision, error) {
-	return g.Policy().Decide(id.Principal, g.groups(id.Principal), params, spec)
+// Restrict is [Policy.Decide] for the policy that is in force.
+func (g *Guard) Restrict(id access.Identity, params *rpc.ExecuteParams, spec *session.Spec) error {
+	_, err := g.Policy().Decide(id.Principal, g.groups(id.Principal), params, spec)
+	return err
 }
 
 // UIDs is [Policy.UIDs] for the policy that is in force.

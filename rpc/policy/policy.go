@@ -5,13 +5,14 @@ import (
 	"os"
 	"slices"
 
+	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/rpc/access"
 )
 
 // Options are what a policy needs to know of its server.
 type Options struct {
-	// LookupUser returns a user of the machine; nil is [LookupUser].
-	LookupUser func(name string) (Account, error)
+	// Account returns a user of the machine; nil is [process.LookupAccount].
+	Account func(name string) (process.Account, error)
 	// Server is the effective user id of the server; the zero Options have that of this process.
 	Server *int
 	// Directory is the working directory of the server; "" is that of this process.
@@ -19,8 +20,8 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
-	if o.LookupUser == nil {
-		o.LookupUser = LookupUser
+	if o.Account == nil {
+		o.Account = process.LookupAccount
 	}
 	if o.Server == nil {
 		uid := os.Geteuid()
@@ -94,7 +95,7 @@ func (p *Policy) UIDs(principal string, groups []string) (uids []int, ok bool) {
 		return []int{-1}, true
 	}
 	for _, u := range s.users {
-		uids = append(uids, u.UID)
+		uids = append(uids, int(u.UID))
 	}
 	slices.Sort(uids)
 	return slices.Compact(uids), true

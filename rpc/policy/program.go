@@ -38,6 +38,14 @@ func (p *program) mayBe(file, pathVariable string) bool {
 	return bare || file == p.path || slices.Contains(searched, path.Dir(file))
 }
 
+// listed returns the path that the entry has for a program that the request names.
+func (p *program) listed(name string) string {
+	if p.directory {
+		return p.dir + "/" + path.Base(name)
+	}
+	return p.path
+}
+
 // command decides on the program as it is written and on its arguments; Check decides on the file
 // itself.
 func (d *Decision) command(params *rpc.ExecuteParams, spec *session.Spec) error {
@@ -49,6 +57,7 @@ func (d *Decision) command(params *rpc.ExecuteParams, spec *session.Spec) error 
 		return nil
 	}
 	file := argv[0]
+	d.name = file
 	if strings.Contains(file, "/") && (!path.IsAbs(file) || path.Clean(file) != file) {
 		return d.section.refuse("programs", "command[0]", "%q is not an absolute path in its shortest form", file)
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
@@ -23,10 +24,11 @@ type section struct {
 	directories []string // absolute, or below the home directory: "~" or "~/…"
 	directory   string   // of commands without cwd; "" is the server's
 	env         environment
-	users       []Account // the first one is the default; none is the server's own
+	users       []process.Account // the first one is the default; none is the server's own
 	max         amounts
 	defaults    amounts
 	minNice     *int
+	setUserID   bool // set-user-ID programs have an effect
 }
 
 // rule returns the name of a key of the section, which a refusal names.
@@ -44,7 +46,8 @@ func (s *section) mayCall(method string) bool {
 
 // section compiles a section.
 func (c *compiler) section(name string, text *sectionText) *section {
-	s := &section{name: name, methods: text.Methods, shell: text.Shell, directory: text.Directory}
+	s := &section{name: name, methods: text.Methods, shell: text.Shell, directory: text.Directory,
+		setUserID: text.SetUserID}
 	for key, n := range map[string]int{"methods": len(text.Methods), "programs": len(text.Programs),
 		"directories": len(text.Directories), "users": len(text.Users), "groups": len(text.Groups)} {
 		if n > maxEntries {

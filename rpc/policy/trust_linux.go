@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -14,32 +13,10 @@ import (
 // maxLinks is how many symbolic links a path may have, as in path_resolution(7).
 const maxLinks = 40
 
-// fileID identifies a file, and the mount by which it was opened: a file of another mount namespace
-// can have the same path.
-type fileID struct {
-	major, minor uint32
-	inode        uint64
-	mount        uint64 // 0 if the kernel does not tell (Linux 5.8)
-}
+// fileID identifies a file.
+type fileID struct{ dev, ino uint64 }
 
-func (id fileID) sameFile(other fileID) bool {
-	id.mount, other.mount = 0, 0
-	return id == other
-}
-
-// idOf returns the id of an open file.
-func idOf(fd int) (fileID, error) {
-	var st unix.Statx_t
-	err := unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, unix.STATX_INO|unix.STATX_MNT_ID, &st)
-	if err != nil {
-		return fileID{}, err
-	}
-	id := fileID{major: st.Dev_major, minor: st.Dev_minor, inode: st.Ino}
-	if st.Mask&unix.STATX_MNT_ID != 0 {
-		id.mount = st.Mnt_id
-	}
-	return id, nil
-}
+func idOf(st *unix.Stat_t) fileID { return fileID{uint64(st.Dev), st.Ino} }
 
 // resolvedFile is a file at a path.
 type resolvedFile struct {
@@ -162,9 +139,8 @@ func (w *walk) step(name string) (done bool, err error) {
 	}
 	weak, _ := w.trust.weakness(&st)
 	w.blame(weak, file)
-	id, err := idOf(fd)
-	w.found = resolvedFile{file, id, w.weak}
-	return true, err
+	w.found = resolvedFile{file, idOf(&st), w.weak}
+	return true, nil
 }
 
 // follow continues with the target of a symbolic link.
@@ -210,45 +186,27 @@ func (t *trust) weakness(st *unix.Stat_t) (weak string, open bool) {
 		return "may be written to by all users", true
 	case t.owner(st) != "":
 		return t.owner(st), false
-	case st.Mode&unix.S_IWGRP != 0 && slices.Contains(t.groups, int(st.Gid)):
+	case st.Mode&unix.S_IWGRP != 0 && slices.Contains(t.groups, st.Gid):
 		return fmt.Sprintf("may be written to by the group %d", st.Gid), false
 	}
 	return "", false
 }
 
-// ownGroups returns the groups of this process.
-func ownGroups() []int {
-	groups, _ := os.Getgroups()
-	return append(groups, os.Getegid())
-}
-
-// pathOf returns the path of an open directory without symbolic links, and verifies that it leads
-// to this directory in the mount namespace of this process.
-func pathOf(fd int) (string, error) {
-	name, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
+// openDirectory returns the path of a directory without symbolic links, and its id. flags are those
+// of openat2(2).
+func openDirectory(dir string, flags uint64) (real string, id fileID, err error) {
+	fd, err := unix.Openat2(unix.AT_FDCWD, dir, &unix.OpenHow{
+		Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: flags})
 	if err != nil {
-		return "", err
+		return "", id, err
 	}
-	if !strings.HasPrefix(name, "/") {
-		return "", errors.New("it has no path")
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return "", id, err
 	}
-	again, err := unix.Openat2(unix.AT_FDCWD, name, &unix.OpenHow{
-		Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS})
-	if err == unix.ENOSYS || err == unix.EPERM {
-		again, err = unix.Open(name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	}
-	if err != nil {
-		return "", err
-	}
-	defer unix.Close(again)
-	opened, err := idOf(fd)
-	if err != nil {
-		return "", err
-	}
-	if now, err := idOf(again); err != nil || now != opened {
-		return "", fmt.Errorf("%q is another directory", name)
-	}
-	return name, nil
+	real, err = os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
+	return real, idOf(&st), err
 }
 
 // describe returns why a path is not trusted, or "", and the path without symbolic links.

@@ -86,8 +86,11 @@ func (s *section) warnUsers(server int, warn warnFunc) {
 	if len(s.users) == 0 {
 		warn("user", "is not set: commands run as the server's own user, and may read and signal what the server may")
 	}
+	if s.setUserID {
+		warn("set_user_id_programs", "such programs run with the rights of their owners, to which this policy does not apply")
+	}
 	for _, u := range s.users {
-		switch u.UID {
+		switch int(u.UID) {
 		case 0:
 			warn("user", "%s is root, whom no file is safe from", u.Name)
 		case server:

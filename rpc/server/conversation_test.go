@@ -22,6 +22,7 @@ import (
 
 	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/policy"
 )
 
 // A conversation is a txtar file: a comment, and sections that are processed in order. The name of
@@ -29,6 +30,7 @@ import (
 // for its first section. Text after a colon in the name is a comment.
 //
 //	config       settings of the server, name=value; see configure
+//	policy       the policy file of the server
 //	client [N]   the text messages that the client sends, one per line
 //	server [N]   the messages of the server after that, all and no others
 //	drop [N]     the client resets the connection
@@ -85,8 +87,16 @@ func converse(t *testing.T, archive *txtar.Archive) {
 	c := &conversation{t: t, path: "/ws", places: newPlaceholders(archive), peers: map[int]*wsClient{}, callers: map[int]string{}}
 	c.service = serve(t, func(set *settings) {
 		for _, f := range archive.Files {
-			if f.Name == "config" {
+			switch f.Name {
+			case "config":
 				c.configure(set, lines(f.Data))
+			case "policy":
+				p, err := policy.Parse("policy", f.Data, policy.Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				guard := policy.NewGuard(p, nil)
+				set.Server.Authorize, set.Server.Restrict = guard.Authorize, guard.Restrict
 			}
 		}
 	})
@@ -146,7 +156,7 @@ func (c *conversation) parts(name string) (word string, number int) {
 func (c *conversation) step(section *txtar.File) {
 	word, n := c.parts(section.Name)
 	switch word {
-	case "config":
+	case "config", "policy":
 	case "client":
 		p := c.wsClient(n, true)
 		for _, line := range lines(section.Data) {
