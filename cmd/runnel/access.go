@@ -19,6 +19,7 @@ type accessFlags struct {
 	TokenFile         string `help:"File with the token of the principal user; created if it does not exist. Default: token in the directory of the socket, unless --tokens is given." env:"RUNNEL_TOKEN_FILE"`
 	Tokens            string `help:"File with the hashes of the tokens of all principals; see runnel token." placeholder:"FILE" env:"RUNNEL_TOKENS"`
 	Principals        string `help:"File with the principals of certificates and JWTs, groups and quotas." placeholder:"FILE" env:"RUNNEL_PRINCIPALS"`
+	Policy            string `help:"File with what principals may execute; everything else is refused." placeholder:"FILE" env:"RUNNEL_POLICY"`
 	SharedUser        bool   `help:"Permit several principals whose commands run as the same user: they can reach each other's files, processes and credentials." env:"RUNNEL_SHARED_USER"`
 	OnRevoke          string `help:"What happens to the sessions that were started with a credential that is revoked: keep, or end." enum:"keep,end" default:"keep" env:"RUNNEL_ON_REVOKE"`
 	peerFlags         `embed:""`
@@ -92,7 +93,7 @@ func (c *serveCmd) authenticate(ctx context.Context, r *reloader, log zerolog.Lo
 	if peers != nil {
 		a.chain.Sources = append(a.chain.Sources, peers)
 	}
-	if !c.hasCredentials() {
+	if !c.hasCredentials() && c.Policy == "" {
 		a.chain.Sources = append(a.chain.Sources, auth.OwnUser())
 	}
 	a.proxies, err = parseProxies(c.TrustedProxy)
@@ -115,7 +116,7 @@ func (a *authentication) check(tokens []auth.Token, p *auth.Principals, uids use
 	if !a.complete || a.flags.SharedUser {
 		return nil
 	}
-	return checkUsers(a.flags.starters(tokens, p), uids)
+	return checkUsers(a.flags.starters(tokens, p), groupsIn(p), uids)
 }
 
 // addPrincipals reads the principals file.

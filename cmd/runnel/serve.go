@@ -64,7 +64,7 @@ func (c *serveCmd) Run(inv *invocation) error {
 
 // serverOptions returns the options of the server, apart from its bounds.
 func (c *serveCmd) serverOptions(s *startedServer) server.Options {
-	return server.Options{
+	o := server.Options{
 		Auth:       s.auth.chain,
 		Proxies:    s.auth.proxies,
 		EndRevoked: c.OnRevoke == "end",
@@ -72,6 +72,10 @@ func (c *serveCmd) serverOptions(s *startedServer) server.Options {
 		TLS:        s.certificates.configuration(),
 		Audit:      s.audit,
 	}
+	if s.policy != nil {
+		o.Authorize, o.Restrict = s.policy.Authorize, logged(s.policy, s.log)
+	}
+	return o
 }
 
 // stopSignals are the signals that end a server.

@@ -33,18 +33,22 @@ func (c *serveCmd) starters(tokens []auth.Token, p *auth.Principals) []string {
 	return slices.Compact(all)
 }
 
-// usersOf returns the users as which commands of a principal may run, and whether it may start any:
-// see policy.Guard. A nil function stands for a server without a policy.
-type usersOf func(principal string) (uids []int, ok bool)
+// usersOf returns the users as which commands of a principal may run, which is in groups, and
+// whether it may start any: see policy.UIDs. A nil function stands for a server without a policy.
+type usersOf func(principal string, groups []string) (uids []int, ok bool)
 
 // serverUser stands for the server's user.
 const serverUser = -1
 
 // checkUsers returns an error if several principals start sessions whose commands run as the same
-// user, or one as the server's user: then they are not isolated from each other.
-func checkUsers(principals []string, uids usersOf) error {
-	if uids == nil {
-		uids = func(string) ([]int, bool) { return []int{serverUser}, true }
+// user, or one as the server's user: then they are not isolated from each other. groups returns the
+// groups of a principal.
+func checkUsers(principals []string, groups func(principal string) []string, users usersOf) error {
+	uids := func(principal string) ([]int, bool) {
+		if users == nil {
+			return []int{serverUser}, true
+		}
+		return users(principal, groups(principal))
 	}
 	principals = slices.DeleteFunc(principals, func(p string) bool { _, ok := uids(p); return !ok })
 	if len(principals) < 2 {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/rpc/audit"
+	"github.com/runnel-rpc/runnel/rpc/policy"
 )
 
 // startEnd is how long a start that was canceled by a signal may take to release its resources.
@@ -19,6 +20,7 @@ const startEnd = 2 * time.Second
 // startedServer has the resources that a server acquires before it serves.
 type startedServer struct {
 	auth            *authentication
+	policy          *policy.Guard // nil without a policy
 	certificates    *certificates // nil without TLS
 	reload          *reloader
 	audit           *audit.Log // nil without --audit
@@ -64,6 +66,9 @@ func (c *serveCmd) start(ctx context.Context, log zerolog.Logger) (_ *startedSer
 		}
 	}()
 	if s.auth, err = c.authenticate(ctx, s.reload, log); err != nil {
+		return nil, err
+	}
+	if s.policy, err = s.auth.openPolicy(c.Policy, s.reload, log); err != nil {
 		return nil, err
 	}
 	if err = s.auth.finish(); err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// maxFile is the largest policy file in bytes.
-const maxFile = 1 << 20
+// MaxFileBytes is the largest policy file.
+const MaxFileBytes = 1 << 20
 
 // file is a policy as it is written.
 type file struct {
@@ -96,12 +96,12 @@ func Load(path string, o Options) (*Policy, error) {
 		return nil, err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	text, err := io.ReadAll(io.LimitReader(f, MaxFileBytes+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(text) > maxFile {
-		return nil, &FileError{File: path, Err: fmt.Errorf("is larger than %d bytes", maxFile)}
+	if len(text) > MaxFileBytes {
+		return nil, &FileError{File: path, Err: fmt.Errorf("is larger than %d bytes", MaxFileBytes)}
 	}
 	return Parse(path, text, o)
 }

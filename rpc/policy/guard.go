@@ -43,8 +43,3 @@ func (g *Guard) Restrict(id access.Identity, params *rpc.ExecuteParams, spec *se
 	_, err := g.Policy().Decide(id.Principal, g.groups(id.Principal), params, spec)
 	return err
 }
-
-// UIDs is [Policy.UIDs] for the policy that is in force.
-func (g *Guard) UIDs(principal string) (uids []int, ok bool) {
-	return g.Policy().UIDs(principal, g.groups(principal))
-}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/rs/zerolog"
+
+	"github.com/runnel-rpc/runnel/process"
+	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/access"
+	"github.com/runnel-rpc/runnel/rpc/policy"
+	"github.com/runnel-rpc/runnel/session"
+)
+
+// openPolicy reads the policy of a server, registers it for reloading, and makes the
+// authentication know the users of its principals. It returns nil if there is none.
+func (a *authentication) openPolicy(path string, r *reloader, log zerolog.Logger) (*policy.Guard, error) {
+	if path == "" {
+		return nil, nil
+	}
+	var guard *policy.Guard
+	groups := func(principal string) []string { return groupsIn(a.principals.Load())(principal) }
+	err := r.begin("policy", func() error {
+		text, _, err := readOperatorFile("--policy", path, policy.MaxFileBytes)
+		if err != nil {
+			return err
+		}
+		p, err := policy.Parse(path, text, policy.Options{})
+		if err != nil {
+			return err
+		}
+		if err := a.check(a.tokens, a.principals.Load(), p.UIDs); err != nil {
+			return err
+		}
+		for _, warning := range p.Warnings() {
+			log.Warn().Str("policy", warning).Msg("policy")
+		}
+		if a.uids = p.UIDs; guard == nil {
+			guard = policy.NewGuard(p, groups)
+		}
+		guard.Set(p)
+		return nil
+	}, path)
+	return guard, err
+}
+
+// logged returns the restriction of a policy, which logs at the level debug why an execute is
+// refused: the client is not told.
+func logged(guard *policy.Guard, log zerolog.Logger) func(access.Identity, *rpc.ExecuteParams, *session.Spec) error {
+	return func(id access.Identity, p *rpc.ExecuteParams, spec *session.Spec) error {
+		report := func(err error) error {
+			if r, ok := errors.AsType[*policy.Refusal](err); ok {
+				log.Debug().Str("principal", id.Principal).Str("rule", r.Rule).Str("field", r.Field).Str("reason", r.Reason).Msg("forbidden")
+			}
+			return err
+		}
+		if err := guard.Restrict(id, p, spec); err != nil {
+			return report(err)
+		}
+		check := spec.Program.Check
+		spec.Program.Check = func(o process.Opened) error { return report(check(o)) }
+		return nil
+	}
+}
