@@ -55,6 +55,7 @@ type Log struct {
 	most   int    // bytes of a line
 	target target
 	wake   chan struct{} // holds a token if the writer has something to do
+	urgent chan struct{} // holds a token if it must not wait for more
 	done   chan struct{} // closed when the writer has returned
 
 	mu    sync.Mutex
@@ -93,6 +94,7 @@ func newLog(o Options, t target, most int) *Log {
 		most:   most,
 		target: t,
 		wake:   make(chan struct{}, 1),
+		urgent: make(chan struct{}, 1),
 		done:   make(chan struct{}),
 	}
 	go l.run()
@@ -159,7 +161,7 @@ func (l *Log) Reopen() error {
 	}
 	result := make(chan error, 1)
 	l.update(func(q *queue) { q.reopen = append(q.reopen, result) })
-	l.signal()
+	l.signal(true)
 	timeout := time.NewTimer(reopenTimeout)
 	defer timeout.Stop()
 	select {
@@ -179,7 +181,7 @@ func (l *Log) Close() {
 		return
 	}
 	l.update(func(q *queue) { q.closed = true })
-	l.signal()
+	l.signal(true)
 	timeout := time.NewTimer(closeTimeout)
 	defer timeout.Stop()
 	select {
@@ -199,9 +201,17 @@ func (l *Log) update(f func(*queue)) {
 	f(&l.queue)
 }
 
-func (l *Log) signal() {
+// signal wakes the writer, which waits for further lines unless it is urgent.
+func (l *Log) signal(urgent bool) {
+	if urgent {
+		signal(l.urgent)
+	}
+	signal(l.wake)
+}
+
+func signal(c chan<- struct{}) {
 	select {
-	case l.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -226,6 +236,6 @@ func (l *Log) enqueue(e Event, written chan struct{}) (queued bool) {
 	if report > 0 {
 		l.o.Log.Error().Int64("lines", report).Msg("audit lines are lost: the audit log is not written fast enough")
 	}
-	l.signal()
+	l.signal(written != nil)
 	return queued
 }
