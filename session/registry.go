@@ -66,6 +66,7 @@ type Registry struct {
 	o      Options
 	wg     sync.WaitGroup // sessions that have not ended, and supervisors
 	budget *stream.Budget // of all logs
+	turns  *turns         // of starts
 
 	mu        sync.Mutex
 	owners    map[string]*owner // those that have sessions
@@ -91,6 +92,7 @@ func NewRegistry(o Options) *Registry {
 		owners: make(map[string]*owner),
 		slots:  quota.NewPool(o.MaxSessions, quota.Shares{}),
 		starts: quota.NewStarts(o.StartsPerSecond, &quota.Config{}),
+		turns:  newTurns(),
 		idle:   make(chan struct{}),
 	}
 	if o.ReplayTotal > 0 {

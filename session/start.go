@@ -70,10 +70,15 @@ func (s *Session) Begin() {
 		cancel()
 		s.fail(errEndRequested, true)
 	case attempt.Prepare(): // a goroutine would cost 2 % of a short command's time
+		s.reg.turns.enter(s.spec.Owner)
+		defer s.reg.turns.leave()
 		s.start(ctx, cancel, attempt)
 	default:
 		s.setStartTimeout()
-		go s.start(ctx, cancel, attempt)
+		go func() {
+			defer s.reg.turns.enterBriefly(s.spec.Owner)()
+			s.start(ctx, cancel, attempt)
+		}()
 	}
 }
 

@@ -110,11 +110,14 @@ func (a *authentication) finish() error {
 	return nil
 }
 
-// check returns an error if a new content of a file would make principals share a user although no
-// flag permits it. Before finish it accepts everything.
+// check returns an error if a new content of a file would guarantee more sessions than may run, or
+// make principals share a user although no flag permits it. Before finish it accepts everything.
 func (a *authentication) check(tokens []auth.Token, p *auth.Principals, uids usersOf) error {
-	if !a.complete || a.flags.SharedUser {
+	if !a.complete {
 		return nil
+	}
+	if err := a.flags.checkQuotas(tokens, p); err != nil || a.flags.SharedUser {
+		return err
 	}
 	return checkUsers(a.flags.starters(tokens, p), groupsIn(p), uids)
 }

@@ -54,7 +54,14 @@ func (c *serveCmd) Run(inv *invocation) error {
 	if c.limitsSessions() {
 		s.auth.chain.Session = service.sessionOf
 	}
-	s.reload.done = service.server.Reauthenticate
+	setQuotas := func() error { return service.server.SetQuotas(c.quotas(s.auth.tokens, s.auth.principals.Load())) }
+	if err := setQuotas(); err != nil {
+		return errors.Join(err, s.close())
+	}
+	s.reload.done = func() {
+		_ = setQuotas() // authentication.check has found no error
+		service.server.Reauthenticate()
+	}
 	stopReloading := s.reload.start(hangup)
 	err = service.serve(ctx, stop, s.listeners)
 	stopReloading()
