@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -195,6 +196,18 @@ func TestOnRevoke(t *testing.T) {
 	}
 }
 
+// awaitReady waits for the ready file of a server, which is called ready.
+func (x *program) awaitReady() (r readyFile) {
+	x.t.Helper()
+	if !poll(func() bool { // the file may be that of a killed server
+		r, _ = readReady(filepath.Join(x.Dir, "ready"))
+		return r.PID == x.Process.Pid
+	}) {
+		x.t.Fatal("not ready:", x.stderrText())
+	}
+	return r
+}
+
 func expectAlive(t *testing.T, pid string) {
 	t.Helper()
 	if _, err := os.Stat("/proc/" + pid); err != nil {
@@ -214,10 +227,7 @@ func TestHangupStorm(t *testing.T) {
 	server.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // no controlling terminal
 	server.startPrepared()
 	t.Cleanup(func() { server.signalUntilExit(syscall.SIGTERM) })
-	var ready readyFile
-	if !poll(func() bool { ready, _ = readReady(p.path("ready")); return ready.PID == server.Process.Pid }) {
-		t.Fatal("not ready:", server.stderrText())
-	}
+	ready := server.awaitReady()
 	x := p.runnel(t, "run", "--url="+ready.URL, "--token-file=alice", "--", "sh", "-c", readsLine)
 	x.expectLine("ready")
 	for i := range 300 {

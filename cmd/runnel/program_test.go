@@ -104,14 +104,7 @@ func (p *testDir) serve(t *testing.T, args ...string) (*program, readyFile) {
 	t.Helper()
 	x := p.runnel(t, append([]string{"serve", "--listen=127.0.0.1:0", "--ready-file=ready"}, args...)...)
 	t.Cleanup(func() { x.signalUntilExit(syscall.SIGTERM) })
-	var r readyFile
-	if !poll(func() bool { // the file may be that of a killed server
-		r, _ = readReady(p.path("ready"))
-		return r.PID == x.Process.Pid
-	}) {
-		t.Fatal("not ready:", x.stderrText())
-	}
-	return x, r
+	return x, x.awaitReady()
 }
 
 func readReady(file string) (r readyFile, err error) {
