@@ -261,3 +261,20 @@ func TestKeeperEndsTreesOfOtherUsers(t *testing.T) {
 		checkKeeperEnds(t, keeper, tag, groups, dir)
 	})
 }
+
+// TestLeadersOfOtherUsersDieWithServer checks that the parent-death signal, which a change of the
+// user clears, is set again.
+func TestLeadersOfOtherUsersDieWithServer(t *testing.T) {
+	needRoot(t)
+	dir := t.TempDir()
+	spec, tag := runawaySpec(t, "fork", "close", "stay")
+	cmd := startServer(t, dir, Group, spec, tag, "RUNNEL_TEST_USER=65533")
+	kill(cmd)
+	if !poll(func() bool { return len(tagged(tag)) == 50 }) {
+		t.Errorf("%d processes run, want the 50 that are no leaders", len(tagged(tag)))
+	}
+	for _, pid := range tagged(tag) {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	reapAdopted(0)
+}

@@ -110,6 +110,7 @@ func TestUserInheritsNothing(t *testing.T) {
 		t.Errorf("descriptors %q", out)
 	}
 	s = as(alice, Spec{Argv: []string{"/usr/bin/env"}, Env: []string{"A=1", "B=x y\nz", "EMPTY=", "GODEBUG=inittrace=1"}})
+	s.MergeStderr = true // where the Go runtime of the exec step would write, if it got GODEBUG
 	if out, _ := runOn(t, h, s); out != strings.Join(s.Env, "\n")+"\n" {
 		t.Errorf("environment %q", out)
 	}
