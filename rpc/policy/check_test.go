@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -192,14 +193,18 @@ func TestWeakPath(t *testing.T) {
 		weaken func(tr *tree) error
 		root   bool // needs root
 	}{
-		"all may write to the program":        {func(tr *tree) error { return os.Chmod(tr.at("bin/tool"), 0o757) }, false},
-		"all may write to the directory":      {func(tr *tree) error { return os.Chmod(tr.at("bin"), 0o757) }, false},
-		"all may write, sticky":               {func(tr *tree) error { return os.Chmod(tr.at("bin"), 0o777|os.ModeSticky) }, false},
-		"all may write to a directory above":  {func(tr *tree) error { return os.Chmod(tr.root, 0o777) }, false},
-		"the program belongs to the user":     {func(tr *tree) error { return os.Chown(tr.at("bin/tool"), other, 0) }, true},
-		"the directory belongs to the user":   {func(tr *tree) error { return os.Chown(tr.at("bin"), other, 0) }, true},
-		"the group may write to the program":  {func(tr *tree) error { os.Chmod(tr.at("bin/tool"), 0o775); return os.Chown(tr.at("bin/tool"), 0, other) }, true},
-		"the group may write to a directory":  {func(tr *tree) error { os.Chmod(tr.at("bin"), 0o775); return os.Chown(tr.at("bin"), 0, other) }, true},
+		"all may write to the program":       {func(tr *tree) error { return os.Chmod(tr.at("bin/tool"), 0o757) }, false},
+		"all may write to the directory":     {func(tr *tree) error { return os.Chmod(tr.at("bin"), 0o757) }, false},
+		"all may write, sticky":              {func(tr *tree) error { return os.Chmod(tr.at("bin"), 0o777|os.ModeSticky) }, false},
+		"all may write to a directory above": {func(tr *tree) error { return os.Chmod(tr.root, 0o777) }, false},
+		"the program belongs to the user":    {func(tr *tree) error { return os.Chown(tr.at("bin/tool"), other, 0) }, true},
+		"the directory belongs to the user":  {func(tr *tree) error { return os.Chown(tr.at("bin"), other, 0) }, true},
+		"the group may write to the program": {func(tr *tree) error { os.Chmod(tr.at("bin/tool"), 0o775); return os.Chown(tr.at("bin/tool"), 0, other) }, true},
+		"the group may write to a directory": {func(tr *tree) error { os.Chmod(tr.at("bin"), 0o775); return os.Chown(tr.at("bin"), 0, other) }, true},
+		"the group may write, sticky": {func(tr *tree) error {
+			os.Chmod(tr.at("bin"), 0o775|os.ModeSticky)
+			return os.Chown(tr.at("bin"), 0, other)
+		}, true},
 		"a symbolic link belongs to the user": {func(tr *tree) error { relink(tr); return os.Lchown(tr.at("bin"), other, 0) }, true},
 	} {
 		if c.root && !root {
@@ -218,6 +223,23 @@ func TestWeakPath(t *testing.T) {
 	if !root { // commands that run as the server's own user could exchange it
 		p := parse(tr, strings.ReplaceAll("[principal.ci]"+treePolicy, "$ROOT", tr.root))
 		tr.forbidden(p, `{"command":["$ROOT/bin/tool"]}`, "programs", "command")
+	}
+}
+
+// TestTrustedOwners: the server's user is trusted unless commands run as that user.
+func TestTrustedOwners(t *testing.T) {
+	server := 54321 // deploy
+	for text, want := range map[string][]int{
+		"[default]\nuser = 'build'":                       {0, server},
+		"[default]\nuser = 'deploy'":                      {0},
+		"[default]\nusers = ['build', 'deploy']":          {0},
+		"[default]\nuser = 'build'\n[principal.ci]\n":     {0},
+		"[principal.ci]\n[principal.x]\nuser = 'build'\n": {0},
+	} {
+		p, err := Parse("policy.toml", []byte(text), Options{Account: accounts, Server: &server})
+		if err != nil || !slices.Equal(p.trust.owners, want) {
+			t.Errorf("%q: %v, %v, want %v", text, err, p.trust.owners, want)
+		}
 	}
 }
 
