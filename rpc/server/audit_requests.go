@@ -22,7 +22,28 @@ func (r *request) auditRefused(params any, err error) {
 		r.auditControl(nil, p.SessionID, audit.Control{Action: p.Type, Signal: p.Signal, To: p.To}, err)
 	case *rpc.CancelParams:
 		r.auditControl(nil, p.SessionID, audit.Control{Action: rpc.ControlCancel, Signal: p.Signal}, err)
+	case *rpc.WriteParams:
+		r.auditWrite(nil, p.SessionID, err)
+	default:
+		if e := auditedError(err); e.Code == rpc.CodeForbidden {
+			r.auditAttach(nil, namedIn(params), r.Method, err)
+		}
 	}
+}
+
+// namedIn returns the session_id of the params of a method that reads, or "".
+func namedIn(params any) string {
+	switch p := params.(type) {
+	case *rpc.AttachParams:
+		return p.SessionID
+	case *rpc.ReadParams:
+		return p.SessionID
+	case *rpc.WaitParams:
+		return p.SessionID
+	case *rpc.SessionParams:
+		return p.SessionID
+	}
+	return ""
 }
 
 // auditExecute writes an execute: that of the new session s, which then must not begin if there is

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -21,6 +22,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/access"
 	"github.com/runnel-rpc/runnel/rpc/audit"
 	"github.com/runnel-rpc/runnel/rpc/server"
 )
@@ -281,6 +283,49 @@ func TestAuditOfRefusals(t *testing.T) {
 	}
 	if count != 10 || len(lines) > 2 { // 2 if a second began meanwhile
 		t.Errorf("%d refusals in %d lines", count, len(lines))
+	}
+}
+
+// TestAuditOfUnauthorizedRequests: a request that Options.Authorize refuses has a line, whatever its
+// method is.
+func TestAuditOfUnauthorizedRequests(t *testing.T) {
+	a := auditTo(t, audit.Options{})
+	s := serve(t, a.set, func(set *settings) {
+		set.Server.Authorize = func(access.Identity, string, any) error { return rpc.Forbidden("methods", "method") }
+	})
+	p := s.dial(t)
+	id := uuid.NewString()
+	want := map[string]string{
+		"execute": "execute", "control": "control PAUSE", "cancel": "control CANCEL", "write": "control write",
+		"attach": "attach attach", "read": "attach read", "wait": "attach wait", "status": "attach status", "list": "attach list",
+	}
+	params := map[string]object{"execute": {"command": "true"}, "control": {"type": "PAUSE", "session_id": id}, "list": {},
+		"write": {"data": "", "session_id": id}}
+	for method := range want {
+		of := params[method]
+		if of == nil {
+			of = object{"session_id": id}
+		}
+		text, err := json.Marshal(object{"jsonrpc": "2.0", "method": method, "params": of})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.send("%s", text)
+	}
+	p.ok("pong", object{}, nil) // the requests are carried out in order
+	s.shutdown(0)
+	var got []string
+	for _, x := range a.lines() {
+		if x.Event == "connection" {
+			continue
+		}
+		got = append(got, strings.TrimSuffix(x.Event+" "+x.Action, " "))
+		if x.Error == nil || x.Error.Rule != "methods" || x.Event != "execute" && x.Action != "list" && x.SessionID != id {
+			t.Error(x.text)
+		}
+	}
+	if all := slices.Sorted(maps.Values(want)); !slices.Equal(slices.Sorted(slices.Values(got)), all) {
+		t.Errorf("lines %q, want %q", got, all)
 	}
 }
 
