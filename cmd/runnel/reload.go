@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -40,6 +41,8 @@ type reloadPart struct {
 	files []string
 	load  func() error // keeps the old content if there is an error
 	seen  []fileState
+
+	failure error // of the newest reload, or nil
 }
 
 // add registers a part of the configuration. load reads its files; if it returns an error, the old
@@ -91,25 +94,47 @@ func (r *reloader) run(ctx context.Context, hangup <-chan os.Signal) {
 	}
 }
 
-// reload calls the functions of parts, and done if one has succeeded.
+// reload reloads parts, and those that could not be reloaded before, and calls done if one has
+// succeeded. A part may be valid only with the new content of another one, as a token with the policy
+// for its principal; so those that fail are tried again after the others.
 func (r *reloader) reload(parts []*reloadPart) {
-	succeeded := false
+	if len(parts) == 0 {
+		return
+	}
+	for _, p := range r.parts {
+		if p.failure != nil && !slices.Contains(parts, p) {
+			parts = append(parts, p)
+		}
+	}
+	failed := loadAll(parts)
+	succeeded := len(failed) < len(parts)
+	if succeeded {
+		loadAll(failed)
+	}
 	for _, p := range parts {
-		p.seen = p.states() // before the files are read: a later change is noticed
-		err := p.load()
-		if err != nil {
-			r.log.Error().Err(err).Str("what", p.what).Msg("configuration not reloaded")
+		if p.failure != nil {
+			r.log.Error().Err(p.failure).Str("what", p.what).Msg("configuration not reloaded")
 		} else {
-			succeeded = true
 			r.log.Info().Str("what", p.what).Msg("configuration reloaded")
 		}
 		if r.report != nil {
-			r.report(p.what, p.file(), err)
+			r.report(p.what, p.file(), p.failure)
 		}
 	}
 	if succeeded && r.done != nil {
 		r.done()
 	}
+}
+
+// loadAll loads parts, and returns those that failed.
+func loadAll(parts []*reloadPart) (failed []*reloadPart) {
+	for _, p := range parts {
+		p.seen = p.states() // before the files are read: a later change is noticed
+		if p.failure = p.load(); p.failure != nil {
+			failed = append(failed, p)
+		}
+	}
+	return failed
 }
 
 // changed returns the parts of which a file has changed.
