@@ -13,6 +13,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
+	"golang.org/x/time/rate"
 
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/access"
@@ -43,6 +44,7 @@ type conn struct {
 	// These belong to the goroutine that reads.
 	messages  messageReader
 	calls     []wire.Call     // of the current message
+	refusals  *rate.Limiter   // of executes because of a limit; nil at first
 	slowStart <-chan struct{} // Ready of the last start that took longer than startInline, or nil
 }
 

@@ -14,7 +14,7 @@ func execute(r *request, p *rpc.ExecuteParams) answer {
 	s, created, err := r.reserve(p)
 	if err != nil {
 		_ = r.auditExecute(p, nil, err)
-		return result(nil, err)
+		return r.refuse(err)
 	}
 	stream := !p.Wait
 	if p.Stream != nil {

@@ -5,6 +5,7 @@ package server_test
 import (
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/runnel-rpc/runnel/session/quota"
 )
@@ -106,4 +107,20 @@ func TestStartsPerSecond(t *testing.T) {
 	for range 5 {
 		b.ok("execute", quick, nil)
 	}
+}
+
+// TestRepeatedRefusalsAreDelayed checks that a client that repeats an execute at once is slowed
+// down, and another is not. The time is what it tests.
+func TestRepeatedRefusalsAreDelayed(t *testing.T) {
+	none := 0
+	s := serveTwo(t, map[string]quota.Quotas{"a": {MaxSessions: &none}})
+	a, b := s.dialAs(t, "a"), s.dialAs(t, "b")
+	begin := time.Now()
+	for range 30 { // 10 at once, and then 10 in a second besides those that are delayed
+		a.fails(-32003, "execute", sleeper)
+	}
+	if d := time.Since(begin); d < 500*time.Millisecond {
+		t.Errorf("30 refusals took %v", d)
+	}
+	b.ok("execute", object{"command": "true", "wait": true}, nil)
 }

@@ -1,0 +1,43 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/runnel-rpc/runnel/rpc"
+)
+
+const (
+	// promptRefusals is how many executes of a connection are refused at once in a second because a
+	// limit is reached. The answers to more of them are delayed.
+	promptRefusals = 10
+	// refusalDelay is how long the answer to such an execute is delayed. A client that repeats it
+	// without waiting for retry_after would use the processors that others need.
+	refusalDelay = 50 * time.Millisecond
+)
+
+// refuse answers an execute that is refused with err. Only the goroutine that reads requests calls it.
+func (r *request) refuse(err error) answer {
+	c := r.conn
+	if e := (*rpc.Error)(nil); !errors.As(err, &e) || e.Code != rpc.CodeSessionLimit {
+		return result(nil, err)
+	}
+	if c.refusals == nil {
+		c.refusals = rate.NewLimiter(promptRefusals, promptRefusals)
+	}
+	if c.refusals.Allow() {
+		return result(nil, err)
+	}
+	return later(func(ctx context.Context) (any, error) {
+		timer := time.NewTimer(refusalDelay)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		return nil, err
+	})
+}
