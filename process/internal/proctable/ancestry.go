@@ -30,10 +30,11 @@ func (a *Ancestry) Child() int {
 }
 
 const (
-	// maxAncestors bounds the length of a chain.
-	maxAncestors = 4096
+	// maxAncestors bounds the length of a chain. A command could make a long one, to keep this
+	// process busy: an ancestor takes 40 µs.
+	maxAncestors = 256
 	// maxAncestryReadings bounds how often a chain is read again since it has changed meanwhile.
-	maxAncestryReadings = 16
+	maxAncestryReadings = 8
 )
 
 var (
