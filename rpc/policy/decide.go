@@ -64,26 +64,31 @@ func (p *Policy) Decide(principal string, groups []string, params *rpc.ExecutePa
 	return d, nil
 }
 
-// maxTerm is the longest name of a terminal.
+// maxTerm is the longest name of a terminal in bytes.
 const maxTerm = 64
 
-// terminal checks the name of the terminal. Programs look a file up by it, so it must not be a path.
+// terminal checks the name of the terminal, which the request has in pty or in its environment.
+// Programs look a file up by it, so it must not be a path.
 func (d *Decision) terminal(params *rpc.ExecuteParams, _ *session.Spec) error {
-	if params.PTY == nil {
-		return nil
+	if params.PTY != nil && !validTerm(params.PTY.Term) {
+		return d.section.refuse("environment", "pty.term", "%q is not the name of a terminal", wire.Clip(params.PTY.Term, maxTerm))
 	}
-	term := params.PTY.Term
+	if term := params.Env["TERM"]; term != nil && !validTerm(*term) && !d.section.env.drop {
+		return d.section.refuse("environment", "env.TERM", "%q is not the name of a terminal", wire.Clip(*term, maxTerm))
+	}
+	return nil
+}
+
+// validTerm reports whether a text may be the name of a terminal: "" or letters, digits and +-._
+func validTerm(term string) bool {
 	for _, c := range []byte(term) {
 		switch {
 		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("+-._", c) >= 0:
 		default:
-			return d.section.refuse("environment", "pty.term", "%q is not the name of a terminal", wire.Clip(term, maxTerm))
+			return false
 		}
 	}
-	if len(term) > maxTerm || strings.HasPrefix(term, ".") {
-		return d.section.refuse("environment", "pty.term", "%q is not the name of a terminal", wire.Clip(term, maxTerm))
-	}
-	return nil
+	return len(term) <= maxTerm && !strings.HasPrefix(term, ".")
 }
 
 func (d *Decision) environ(params *rpc.ExecuteParams, spec *session.Spec) error {

@@ -269,6 +269,27 @@ func TestTerminalName(t *testing.T) {
 			refused(t, err, "principal.ci.environment", "pty.term")
 		}
 	}
+	p = parse(t, "[principal.ci]\nshell=true\ndirectories=['/']\nenvironment={accept=['*']}")
+	if _, spec, err := decide(t, p, `{"command":"true","env":{"TERM":"dumb"}}`); err != nil || valueOf(spec.Program.Env, "TERM") != "dumb" {
+		t.Error(err)
+	}
+	_, _, err := decide(t, p, `{"command":"true","env":{"TERM":"../x"}}`)
+	refused(t, err, "principal.ci.environment", "env.TERM")
+	p = parse(t, "[principal.ci]\nshell=true\ndirectories=['/']\nenvironment={accept=['*'],drop=true}")
+	if _, spec, err := decide(t, p, `{"command":"true","env":{"TERM":"../x"}}`); err != nil || valueOf(spec.Program.Env, "TERM") != "" {
+		t.Error(err, spec.Program.Env)
+	}
+}
+
+// TestManyArguments: all arguments are compared, however many there are.
+func TestManyArguments(t *testing.T) {
+	p := parse(t, "[principal.ci]\ndirectories=['/']\nprograms=[{path='/bin/echo', args=['*...']}]")
+	many := strings.Repeat(`"a",`, 100_000)
+	if _, _, err := decide(t, p, `{"command":["echo",`+many+`"a"]}`); err != nil {
+		t.Error(err)
+	}
+	_, _, err := decide(t, p, `{"command":["echo",`+many+`"-a"]}`)
+	refused(t, err, "principal.ci.programs", "command[100001]")
 }
 
 func TestAmounts(t *testing.T) {

@@ -146,7 +146,7 @@ func (s *section) environ(full []string, change map[string]*string, account *pro
 	}
 	for _, name := range sortedKeys(change) {
 		switch value := change[name]; {
-		case !s.env.accepts(name, fixed):
+		case !s.env.accepts(name, fixed), name == "TERM" && value != nil && !validTerm(*value):
 			if !s.env.drop {
 				return nil, s.refuse("environment", "env."+wire.Clip(name, 128), "the request sets %q", name)
 			}
