@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -17,7 +18,7 @@ var storms = map[string]func(address string){
 	"wrong tokens": func(address string) {
 		time.Sleep(20 * time.Millisecond) // 1,000 a second together
 		talk(address, "GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
-			"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nAuthorization: Bearer wrong\r\n\r\n")
+			"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nAuthorization: Bearer wrong\r\n\r\n", 0)
 	},
 	"slow headers": func(address string) {
 		c, err := net.Dial("tcp", address)
@@ -33,27 +34,31 @@ var storms = map[string]func(address string){
 		}
 	},
 	"a lot of data": func(address string) { // each sends 50 MB, 1 GB in all
-		talk(address, "POST /ws HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50000000\r\n\r\n", strings.Repeat("x", 50_000_000))
+		talk(address, "POST /ws HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50000000\r\n\r\n", 50_000_000)
 	},
-	"stalled handshakes": func(address string) { talk(address, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03") },
-	"no HTTP":            func(address string) { talk(address, strings.Repeat("\x16\x03\x01", 100_000)) },
+	"stalled handshakes": func(address string) { talk(address, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 0) },
+	"no HTTP":            func(address string) { talk(address, "\x00", 300_000) },
 }
 
-// talk sends the data on one connection and reads the answer.
-func talk(address string, data ...string) {
+// talk sends a text and so many more bytes on one connection, and reads the answer.
+func talk(address, text string, more int) {
 	c, err := net.Dial("tcp", address)
 	if err != nil {
 		return
 	}
 	defer c.Close()
 	_ = c.SetDeadline(time.Now().Add(testTimeout))
-	for _, d := range data {
-		if _, err := io.WriteString(c, d); err != nil {
-			return // the server has closed it
-		}
+	_, err = io.WriteString(c, text)
+	for ; more > 0 && err == nil; more -= len(filler) {
+		_, err = c.Write(filler)
 	}
-	_, _ = io.Copy(io.Discard, c)
+	if err == nil { // else the server has closed it
+		_, _ = io.Copy(io.Discard, c)
+	}
 }
+
+// filler is shared: a program that allocates gigabytes would slow down the machine by that.
+var filler = bytes.Repeat([]byte("x"), 50_000)
 
 // stormMain is a program that makes a storm, with the lowest priority, until it is killed. It prints
 // a line when it has begun.
