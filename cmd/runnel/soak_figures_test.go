@@ -112,6 +112,15 @@ func (s *soak) leafCgroups() (all, populated int) {
 	return all, populated
 }
 
+// byEntry counts goroutines by the functions that they began with, wherever they wait.
+func byEntry(goroutines map[string]int) map[string]int {
+	counts := make(map[string]int)
+	for stack, n := range goroutines {
+		counts[stack[strings.LastIndex(stack, " ")+1:]] += n
+	}
+	return counts
+}
+
 // exceeding lists the keys of which got has more than want.
 func exceeding(got, want map[string]int) (more []string) {
 	for _, key := range slices.Sorted(maps.Keys(got)) {

@@ -72,8 +72,8 @@ func (s *soak) compare(before, warm figures) {
 
 // leaks lists what the server has more than before.
 func (f figures) leaks(before, warm figures) (faults []string) {
-	for _, g := range exceeding(f.Goroutines, before.Goroutines) {
-		faults = append(faults, "goroutines: "+g)
+	for _, g := range exceeding(byEntry(f.Goroutines), byEntry(before.Goroutines)) {
+		faults = append(faults, fmt.Sprintf("goroutines: %s; now there are %v", g, f.Goroutines))
 	}
 	most := maps.Clone(before.descriptors)
 	most[cgroupFiles] = soakSessions * leafFiles
