@@ -27,6 +27,12 @@ func (p principal) key(id string) sessionKey { return sessionKey{p.name, id} }
 // soakPrincipals have the role run. An administrator and guests, who come and go, are there besides.
 var soakPrincipals = []principal{{"alice", "token-of-alice"}, {"bob", "token-of-bob"}}
 
+// soakQuotas bound one of the principals.
+const soakQuotas = `[[principal]]
+name = "bob"
+quotas = { max_sessions = 12, max_connections = 12, max_retained = 300, replay_bytes = 2097152, starts_per_second = 400 }
+`
+
 // tokensFile is the tokens file of the server. It may be used concurrently.
 type tokensFile struct {
 	path   string

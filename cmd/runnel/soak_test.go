@@ -86,7 +86,7 @@ func startSoak(t *testing.T) *soak {
 	s.writeFiles()
 	s.server = s.dir.serveWithFigures(t,
 		fmt.Sprintf("--max-sessions=%d", soakSessions), fmt.Sprintf("--max-connections=%d", soakConnections),
-		"--tokens=tokens", "--shared-user", "--audit="+auditFile,
+		"--tokens=tokens", "--principals=principals", "--shared-user", "--audit="+auditFile,
 		"--max-unauthenticated=32", "--max-in-flight=128", "--max-retained=500", "--retain="+soakRetain.String(),
 		"--replay-bytes=256KiB", "--replay-total=4MiB", "--max-message-bytes=256KiB",
 		"--grace=300ms", "--linger=2s", "--ping-interval=500ms", "--write-timeout=1s")
@@ -111,6 +111,7 @@ func (s *soak) writeFiles() {
 	for _, p := range soakPrincipals {
 		err = errors.Join(err, os.WriteFile(s.dir.path(p.name+".token"), []byte(p.token), 0o600))
 	}
+	err = errors.Join(err, os.WriteFile(s.dir.path("principals"), []byte(soakQuotas), 0o600))
 	if err = errors.Join(err, os.WriteFile(s.dir.path(limitedFile), nil, 0o600)); err != nil {
 		s.t.Fatal(err)
 	}
