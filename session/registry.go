@@ -153,6 +153,7 @@ func (r *Registry) findOrAdd(spec Spec) (s *Session, created bool, err error) {
 	s = newSession(r, spec, account)
 	r.add(s, now.UnixNano())
 	r.owners[spec.Owner].account = account
+	s.byTurns = len(r.quotas.Owners) > 1 || len(r.owners) > 1
 	r.wg.Add(1)
 	return s, true, nil
 }

@@ -12,6 +12,7 @@ type Session struct {
 	spec    Spec
 	reg     *Registry
 	created int64 // set by the registry's index
+	byTurns bool  // its start waits for the owner's turn
 	log     *stream.Log
 	stdin   stdin
 

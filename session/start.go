@@ -70,13 +70,17 @@ func (s *Session) Begin() {
 		cancel()
 		s.fail(errEndRequested, true)
 	case attempt.Prepare(): // a goroutine would cost 2 % of a short command's time
-		s.reg.turns.enter(s.spec.Owner)
-		defer s.reg.turns.leave()
+		if s.byTurns {
+			s.reg.turns.enter(s.spec.Owner)
+			defer s.reg.turns.leave()
+		}
 		s.start(ctx, cancel, attempt)
 	default:
 		s.setStartTimeout()
 		go func() {
-			defer s.reg.turns.enterBriefly(s.spec.Owner)()
+			if s.byTurns {
+				defer s.reg.turns.enterBriefly(s.spec.Owner)()
+			}
 			s.start(ctx, cancel, attempt)
 		}()
 	}

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/runnel-rpc/runnel/session/quota"
 )
 
 // TestTurns checks that owners take turns however many starts each has, and that the starts of one
@@ -72,4 +74,31 @@ func BenchmarkTurns(b *testing.B) {
 		turns.enter("user")
 		turns.leave()
 	}
+}
+
+// TestOneOwnerNeedsNoTurn checks that starts take turns only if there are several owners.
+func TestOneOwnerNeedsNoTurn(t *testing.T) {
+	r := NewRegistry(Options{})
+	reserve := func(owner, id string) *Session {
+		s, _, err := r.Reserve(Spec{ID: id, Owner: owner})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	first, second, third := reserve("a", "1"), reserve("b", "1"), reserve("a", "2")
+	if first.byTurns || !second.byTurns || !third.byTurns {
+		t.Errorf("by turns: %v, %v, %v", first.byTurns, second.byTurns, third.byTurns)
+	}
+	for _, s := range []*Session{first, second, third} {
+		s.Discard()
+	}
+	if err := r.SetQuotas(quota.Config{Owners: map[string]quota.Quotas{"a": {}, "b": {}}}); err != nil {
+		t.Fatal(err)
+	}
+	s := reserve("a", "3")
+	if !s.byTurns {
+		t.Error("no turns with several principals that are known")
+	}
+	s.Discard()
 }
