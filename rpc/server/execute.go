@@ -74,7 +74,9 @@ func (r *request) reserve(p *rpc.ExecuteParams) (s *session.Session, created boo
 		return nil, false, bad
 	}
 	if err := r.auditAvailable(); err != nil {
-		return nil, false, err
+		if _, missing := r.conn.server.sessions.Find(spec.Owner, spec.ID); missing != nil { // else it is repeated
+			return nil, false, err
+		}
 	}
 	s, created, err = r.conn.server.sessions.Reserve(spec)
 	if err != nil {
