@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"net"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -95,7 +97,17 @@ func (c *Client) redial(old *connection, delay bool) (*connection, error) {
 // permanent reports whether another attempt would fail, too.
 func permanent(err error) bool {
 	var refused *RefusedError
-	return errors.As(err, &refused) && (refused.Status == http.StatusUnauthorized || refused.Status == http.StatusForbidden)
+	if errors.As(err, &refused) {
+		return refused.Status == http.StatusUnauthorized || refused.Status == http.StatusForbidden
+	}
+	return certificateRefused(err)
+}
+
+// certificateRefused reports whether the server has refused the certificate of the client, by an alert
+// of TLS (RFC 8446 §6.2).
+func certificateRefused(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "remote error" && strings.Contains(op.Err.Error(), "certificate")
 }
 
 func orDefault(d, otherwise time.Duration) time.Duration {
