@@ -74,7 +74,8 @@ func (r *reloader) start(hangup <-chan os.Signal) (stop func()) {
 func (r *reloader) run(ctx context.Context, hangup <-chan os.Signal) {
 	changes, closeWatch := r.watch()
 	defer closeWatch()
-	var first time.Time // of the changes that were not looked at
+	r.reload(r.changed()) // since the files were read for the first time
+	var first time.Time   // of the changes that were not looked at
 	var quiet <-chan time.Time
 	for {
 		select {
