@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/runnel-rpc/runnel/rpc/auth"
+	"github.com/runnel-rpc/runnel/rpc/auth/jwt"
 )
 
 // accessFlags decide who may use a server, and as which principal.
@@ -31,7 +32,13 @@ type accessFlags struct {
 
 // hasCredentials reports whether callers have other credentials than the token of --token-file. Then
 // that token exists only if the flag is given.
-func (c *serveCmd) hasCredentials() bool { return c.Tokens != "" }
+func (c *serveCmd) hasCredentials() bool {
+	return c.Tokens != "" || c.hasCertificates() || c.JWTJWKS != ""
+}
+
+// hasCertificates reports whether certificates of clients can be credentials. Otherwise they are only
+// verified.
+func (c *serveCmd) hasCertificates() bool { return c.TLSClientCA != "" && c.Principals != "" }
 
 // limitsSessions reports whether callers over the Unix socket may have different principals or roles,
 // so that it matters whether their processes belong to a session.
@@ -51,6 +58,10 @@ type authentication struct {
 	uids       usersOf                         // of the policy, or nil
 	complete   bool                            // everything was read for the first time
 	proxies    *auth.Proxies
+
+	certificates *auth.Certificates // nil without --tls-client-ca
+	jwts         *jwt.Source        // nil without --jwt-jwks
+	keysChanged  atomic.Pointer[func()]
 }
 
 // parseProxies returns the proxies of --trusted-proxy.
@@ -85,6 +96,13 @@ func (c *serveCmd) authenticate(ctx context.Context, r *reloader, log zerolog.Lo
 	}
 	if err := a.addTokens(c.Tokens, r, log); err != nil {
 		return nil, err
+	}
+	if err := a.addJWTs(&c.jwtFlags, r, log); err != nil {
+		return nil, err
+	}
+	if c.hasCertificates() {
+		a.certificates = auth.NewCertificates(a.principals.Load)
+		a.chain.Sources = append(a.chain.Sources, a.certificates)
 	}
 	peers, err := c.allowed()
 	if err != nil {

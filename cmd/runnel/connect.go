@@ -8,17 +8,24 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"sync"
 	"syscall"
 	"time"
+
+	"github.com/alecthomas/kong"
 
 	"github.com/runnel-rpc/runnel/rpc/client"
 )
 
-// target are the flags of client verbs that select a server: that of --url, or else the one on the
-// user's socket.
+// target are the flags of client verbs that select a server: that of --url, or of --context, or else
+// the one on the user's socket.
 type target struct {
-	URL       string `help:"URL of the server, ws://host:port/ws. Default: the socket of this user's server." env:"RUNNEL_URL"`
+	Context   string `help:"Server that \"runnel context add\" has named, in place of --url. Default: RUNNEL_CONTEXT, or the one of \"runnel context use\"." placeholder:"NAME"`
+	URL       string `help:"URL of the server, ws://host:port/ws or wss://host:port/ws. Default: the socket of this user's server." env:"RUNNEL_URL"`
 	TokenFile string `help:"File with the token for --url. Default: the token of this user's server, if the URL is on this machine." env:"RUNNEL_TOKEN_FILE"`
+	TLSCA     string `name:"tls-ca" help:"File with the authorities that may sign the server's certificate (PEM). Default: those of the system." env:"RUNNEL_TLS_CA" placeholder:"FILE"`
+	TLSCert   string `name:"tls-cert" help:"File with the certificate to present to the server (PEM)." env:"RUNNEL_TLS_CERT" placeholder:"FILE"`
+	TLSKey    string `name:"tls-key" help:"File with the key of --tls-cert (PEM)." env:"RUNNEL_TLS_KEY" placeholder:"FILE"`
 }
 
 // dialTimeout is how long to wait for a server. Tests set a shorter one.
@@ -32,6 +39,9 @@ const socketURL = "ws://localhost/ws"
 
 // Validate implements kong's check of values.
 func (t *target) Validate() error {
+	if (t.TLSCert == "") != (t.TLSKey == "") {
+		return errors.New("--tls-cert and --tls-key require each other")
+	}
 	if t.URL == "" {
 		return nil
 	}
@@ -40,6 +50,21 @@ func (t *target) Validate() error {
 		return fmt.Errorf("--url must be like ws://host:port/ws, not %q", t.URL)
 	}
 	return nil
+}
+
+// AfterApply implements kong's hook after the values are set.
+func (t *target) AfterApply(k *kong.Context) error { return t.useContext(givenFlags(k)) }
+
+// givenFlags returns the names of the flags on the command line, apart from those that environment
+// variables set.
+func givenFlags(k *kong.Context) map[string]bool {
+	given := make(map[string]bool)
+	for _, p := range k.Path {
+		if p.Flag != nil && !p.Resolved {
+			given[p.Flag.Name] = true
+		}
+	}
+	return given
 }
 
 // withClient connects to the server and calls f.
@@ -89,7 +114,12 @@ func notListening(err error) bool {
 }
 
 func (t *target) connectURL(ctx context.Context, o client.Options) (c *client.Client, err error) {
-	if o.Token, err = t.token(); err != nil {
+	tokens := &tokenSource{target: t}
+	if _, err := tokens.token(ctx); err != nil { // without the prefix of a failed dial
+		return nil, err
+	}
+	o.TokenSource = tokens.token
+	if o.TLS, err = t.tlsConfig(); err != nil {
 		return nil, err
 	}
 	c, err = client.Dial(ctx, t.URL, o)
@@ -113,6 +143,30 @@ func (t *target) token() (string, error) {
 	token, err := readToken(path)
 	if errors.Is(err, fs.ErrNotExist) { // the server may not require a token
 		return "", nil
+	}
+	return token, err
+}
+
+// tokenSource returns the token for each connection. The file is read again each time, because it may
+// have been replaced.
+type tokenSource struct {
+	target *target
+
+	mu   sync.Mutex
+	last *string // that was read; nil if none was
+}
+
+// token implements client.Options.TokenSource. If the file cannot be read again, because it is a
+// pipe or is just being replaced, it returns the last token.
+func (s *tokenSource) token(context.Context) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	token, err := s.target.token()
+	if err != nil && s.last != nil {
+		return *s.last, nil
+	}
+	if err == nil {
+		s.last = &token
 	}
 	return token, err
 }

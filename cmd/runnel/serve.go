@@ -20,6 +20,7 @@ type serveCmd struct {
 	ReadyFile   string   `help:"File to write when the server listens: url, pid and token_file as JSON." env:"RUNNEL_READY_FILE"`
 	LogLevel    string   `help:"trace, debug, info, warn or error." enum:"trace,debug,info,warn,error" default:"info" env:"RUNNEL_LOG_LEVEL"`
 	LogFormat   string   `help:"console, json, or auto." enum:"auto,console,json" default:"auto" env:"RUNNEL_LOG_FORMAT"`
+	jwtFlags    `embed:""`
 	tlsFlags    `embed:""`
 	accessFlags `embed:""`
 	auditFlags  `embed:""`
@@ -30,6 +31,9 @@ type serveCmd struct {
 func (c *serveCmd) Validate() error {
 	if c.Auth == "none" && c.hasCredentials() {
 		return errors.New("--auth none accepts every caller: it cannot be used together with credentials such as --tokens")
+	}
+	if err := c.jwtFlags.check(c.Principals); err != nil {
+		return err
 	}
 	return c.bounds.Validate()
 }
@@ -62,6 +66,8 @@ func (c *serveCmd) Run(inv *invocation) error {
 		_ = setQuotas() // authentication.check has found no error
 		service.server.Reauthenticate()
 	}
+	reauthenticate := service.server.Reauthenticate
+	s.auth.keysChanged.Store(&reauthenticate)
 	stopReloading := s.reload.start(hangup)
 	err = service.serve(ctx, stop, s.listeners)
 	stopReloading()

@@ -74,11 +74,8 @@ func (c *serveCmd) start(ctx context.Context, log zerolog.Logger) (_ *startedSer
 	if err = s.auth.finish(); err != nil {
 		return nil, err
 	}
-	if s.certificates, err = c.openTLS(); err != nil {
+	if s.certificates, err = c.openTLS(s.auth.certificates, s.reload); err != nil {
 		return nil, err
-	}
-	if s.certificates != nil {
-		s.reload.add("tls", s.certificates.reload, s.certificates.files()...)
 	}
 	if s.audit, err = c.openAudit(s.reload, log); err != nil {
 		return nil, err
@@ -109,6 +106,7 @@ func (c *serveCmd) start(ctx context.Context, log zerolog.Logger) (_ *startedSer
 func (s *startedServer) close() error {
 	s.removeReadyFile()
 	closeAll(s.listeners)
+	s.auth.close()
 	s.audit.Close()
 	if s.host == nil {
 		return nil

@@ -3,12 +3,15 @@ package main
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"sync/atomic"
 	"syscall"
+
+	"github.com/runnel-rpc/runnel/rpc/auth"
 )
 
 // tlsFlags are the flags of TLS on the TCP listeners of a server.
@@ -19,8 +22,9 @@ type tlsFlags struct {
 	TLSMinVersion string `name:"tls-min-version" help:"Oldest version of TLS: 1.3, or 1.2 for old clients." enum:"1.2,1.3" default:"1.3" env:"RUNNEL_TLS_MIN_VERSION"`
 }
 
-// openTLS reads the files. It returns nil without TLS.
-func (f *tlsFlags) openTLS() (*certificates, error) {
+// openTLS reads the files, and registers them for reloading. It returns nil without TLS. clients, which
+// may be nil, get the authorities of client certificates.
+func (f *tlsFlags) openTLS(clients *auth.Certificates, r *reloader) (*certificates, error) {
 	switch {
 	case f.TLSCert == "" && (f.TLSKey != "" || f.TLSClientCA != ""):
 		return nil, &statusError{exitUsage, errors.New("--tls-key and --tls-client-ca require --tls-cert")}
@@ -29,23 +33,19 @@ func (f *tlsFlags) openTLS() (*certificates, error) {
 	case f.TLSCert == "":
 		return nil, nil
 	}
-	c := &certificates{flags: *f}
-	return c, c.reload()
+	c := &certificates{flags: *f, clients: clients}
+	files := []string{f.TLSCert, f.TLSKey}
+	if f.TLSClientCA != "" {
+		files = append(files, f.TLSClientCA)
+	}
+	return c, r.begin("certificates", c.reload, files...)
 }
 
 // certificates has the TLS configuration of a server.
 type certificates struct {
-	flags  tlsFlags
-	config atomic.Pointer[tls.Config]
-}
-
-// files are those whose change requires a reload.
-func (c *certificates) files() []string {
-	files := []string{c.flags.TLSCert, c.flags.TLSKey}
-	if c.flags.TLSClientCA != "" {
-		files = append(files, c.flags.TLSClientCA)
-	}
-	return files
+	flags   tlsFlags
+	clients *auth.Certificates // nil if certificates of clients are no credentials
+	config  atomic.Pointer[tls.Config]
 }
 
 // reload reads the files again, for connections from now on. If there is an error, the old
@@ -69,11 +69,20 @@ func (c *certificates) reload() error {
 		config.MinVersion = tls.VersionTLS12
 	}
 	if c.flags.TLSClientCA != "" {
-		if config.ClientCAs, err = readAuthorities("--tls-client-ca", c.flags.TLSClientCA); err != nil {
+		text, _, err := readOperatorFile("--tls-client-ca", c.flags.TLSClientCA, maxTLSFile)
+		if err != nil {
 			return err
 		}
+		authorities, err := parseAuthorities("--tls-client-ca", c.flags.TLSClientCA, text)
+		if err != nil {
+			return err
+		}
+		config.ClientCAs = poolOf(authorities)
 		config.ClientAuth = tls.VerifyClientCertIfGiven
 		config.VerifyConnection = verifyClient
+		if c.clients != nil {
+			c.clients.SetAuthorities(authorities)
+		}
 	}
 	c.config.Store(config)
 	return nil
@@ -127,16 +136,37 @@ func readKeyPair(certFile, keyFile string) (pair tls.Certificate, err error) {
 }
 
 // readAuthorities reads the certificates of authorities.
-func readAuthorities(flag, file string) (*x509.CertPool, error) {
+func readAuthorities(flag, file string) ([]*x509.Certificate, error) {
 	text, err := readTLSFile(flag, file, 0o777)
 	if err != nil {
 		return nil, err
 	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(text) {
+	return parseAuthorities(flag, file, text)
+}
+
+func parseAuthorities(flag, file string, text []byte) (all []*x509.Certificate, err error) {
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("%s %s: %w", flag, file, err)
+		}
+		all = append(all, cert)
+	}
+	if len(all) == 0 {
 		return nil, fmt.Errorf("%s %s: no certificate (PEM)", flag, file)
 	}
-	return pool, nil
+	return all, nil
+}
+
+func poolOf(authorities []*x509.Certificate) *x509.CertPool {
+	pool := x509.NewCertPool()
+	for _, cert := range authorities {
+		pool.AddCert(cert)
+	}
+	return pool
 }
 
 // readTLSFile reads a file, which must not have permissions other than those in most. It does not
