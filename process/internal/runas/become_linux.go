@@ -9,18 +9,13 @@ import (
 // Become gives the calling thread the credentials of u for good: the real, effective and saved ids
 // and the supplementary groups, no capability unless u is root, and a session keyring of its own
 // (session-keyring(7)). The bounding set and the securebits remain, as after login(1), so
-// set-user-ID programs work. It restores the parent-death signal, which the kernel clears.
+// set-user-ID programs work.
 //
 // The caller is a single thread that executes a program next. Become makes no call that waits for
 // other threads or starts one. From its return on, a process of u may send signals to this process,
 // but not trace it or read its memory: the kernel marks it as not dumpable (PR_SET_DUMPABLE).
 func (u *User) Become() unix.Errno {
-	parent, _, _ := unix.RawSyscall(unix.SYS_GETPPID, 0, 0, 0)
 	if errno := joinKeyring(); errno != 0 {
-		return errno
-	}
-	var deathSignal int32
-	if errno := prctl(unix.PR_GET_PDEATHSIG, uintptr(unsafe.Pointer(&deathSignal))); errno != 0 {
 		return errno
 	}
 	if errno := u.setIDs(); errno != 0 {
@@ -31,14 +26,18 @@ func (u *User) Become() unix.Errno {
 			return errno
 		}
 	}
-	if deathSignal == 0 {
-		return 0
-	}
-	if errno := prctl(unix.PR_SET_PDEATHSIG, uintptr(deathSignal)); errno != 0 {
+	return 0
+}
+
+// SetParentDeathSignal sets the parent-death signal of the calling thread (PR_SET_PDEATHSIG), which a
+// change of the user clears. The error is ESRCH if the parent is another process than expected, and
+// the signal was missed.
+func SetParentDeathSignal(sig, parent int) unix.Errno {
+	if errno := prctl(unix.PR_SET_PDEATHSIG, uintptr(sig)); errno != 0 {
 		return errno
 	}
-	if now, _, _ := unix.RawSyscall(unix.SYS_GETPPID, 0, 0, 0); now != parent {
-		return unix.ESRCH // the signal was missed
+	if now, _, _ := unix.RawSyscall(unix.SYS_GETPPID, 0, 0, 0); int(now) != parent {
+		return unix.ESRCH
 	}
 	return 0
 }

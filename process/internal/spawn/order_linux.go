@@ -18,8 +18,11 @@ type orderHead struct {
 	umask    uint32
 	nice     int32
 	uid, gid uint32
-	groups   uint32 // how many follow, as uint32
-	envBytes uint32 // how many bytes follow then: variables that each end with NUL
+	// The parent-death signal, 0 for none, and the parent. The step had it from its fork, but on a
+	// thread that may not be the one that executes the program.
+	deathSignal, parent int32
+	groups              uint32 // how many follow, as uint32
+	envBytes            uint32 // how many bytes follow then: variables that each end with NUL
 }
 
 const (
@@ -40,6 +43,9 @@ func (c *Command) order() []byte {
 	var h orderHead
 	if s := c.Setup; s != nil {
 		s.order(&h)
+	}
+	if sig := c.Attr.Sys.Pdeathsig; sig != 0 {
+		h.deathSignal, h.parent = int32(sig), int32(os.Getpid())
 	}
 	if c.Opened == nil {
 		return h.bytes()
@@ -141,6 +147,11 @@ func (o *order) apply(statusFD int) {
 	if o.flags&setUser != 0 {
 		if errno := o.user.Become(); errno != 0 {
 			failStep(statusFD, SetUser, errno)
+		}
+	}
+	if o.deathSignal != 0 {
+		if errno := runas.SetParentDeathSignal(int(o.deathSignal), int(o.parent)); errno != 0 {
+			os.Exit(1)
 		}
 	}
 	if o.flags&noNewPrivileges != 0 {
