@@ -125,15 +125,16 @@ var methods = []*method{
 	define(rpc.MethodWait, "Wait for a session's completion record.", wait, details{
 		description: "A canceled wait, or one that times out, does not affect the session.",
 		results:     types(rpc.Captured{}),
-		errors: []int{rpc.CodeSessionNotFound, rpc.CodeDeadline, rpc.CodeSpawnFailed, rpc.CodeShuttingDown,
+		errors: []int{rpc.CodeForbidden, rpc.CodeSessionNotFound, rpc.CodeDeadline, rpc.CodeSpawnFailed, rpc.CodeShuttingDown,
 			rpc.CodeRequestCanceled},
 		capability: true,
 	}),
 	define(rpc.MethodRead, "Read a session's events from its log.", read, details{
 		description: "For clients that do not handle notifications. If the connection is attached with " +
 			"`stream:false`, the session is paced by its reads. The result is empty after `timeout`.",
-		results:    types(rpc.ReadResult{}),
-		errors:     []int{rpc.CodeSessionNotFound, rpc.CodeSpawnFailed, rpc.CodeShuttingDown, rpc.CodeRequestCanceled},
+		results: types(rpc.ReadResult{}),
+		errors: []int{rpc.CodeForbidden, rpc.CodeSessionNotFound, rpc.CodeSpawnFailed, rpc.CodeShuttingDown,
+			rpc.CodeRequestCanceled},
 		capability: true,
 	}),
 	define(rpc.MethodAttach, "Get the events of a session on this connection.", attach, details{
@@ -154,11 +155,12 @@ var methods = []*method{
 	}),
 	define(rpc.MethodStatus, "Get a session's state.", status, details{
 		results:    types(rpc.StatusResult{}),
-		errors:     []int{rpc.CodeSessionNotFound},
+		errors:     []int{rpc.CodeForbidden, rpc.CodeSessionNotFound},
 		capability: true,
 	}),
 	define(rpc.MethodList, "List sessions, newest first.", list, details{
 		results:    types(rpc.ListResult{}),
+		errors:     []int{rpc.CodeForbidden},
 		capability: true,
 	}),
 	define(rpc.MethodAuthenticate, "Renew the credential of this connection.", renew, details{
