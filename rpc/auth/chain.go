@@ -175,13 +175,13 @@ func (c *Chain) identify(credential Credential) (access.Identity, error) {
 	return access.Identity{}, why
 }
 
-// AuthenticateToken returns who the bearer of a token is. The error is an *access.Refusal.
-func (c *Chain) AuthenticateToken(token string) (access.Identity, error) {
+// AuthenticateToken returns who the peer is if it presents a token. The error is an *access.Refusal.
+func (c *Chain) AuthenticateToken(token string, peer access.Peer) (access.Identity, error) {
 	id, err := c.identify(Credential{Token: token})
 	if err != nil {
 		return access.Identity{}, unauthorized(err)
 	}
-	return id, nil
+	return c.limit(id, peer)
 }
 
 // Accepts reports whether the credential of an identity is still accepted, apart from its expiry.

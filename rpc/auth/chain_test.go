@@ -122,15 +122,15 @@ func TestChain(t *testing.T) {
 // TestAuthenticateToken: only tokens that are accepted renew a connection.
 func TestAuthenticateToken(t *testing.T) {
 	c := &Chain{Sources: []Source{NewTokens(UserToken("right")), OwnUser()}}
-	if id, err := c.AuthenticateToken("right"); err != nil || id.Principal != access.User {
+	if id, err := c.AuthenticateToken("right", access.Peer{}); err != nil || id.Principal != access.User {
 		t.Errorf("%+v, %v", id, err)
 	}
 	for _, token := range []string{"", "wrong", "righ", "rightt"} {
-		if id, err := c.AuthenticateToken(token); err == nil {
+		if id, err := c.AuthenticateToken(token, access.Peer{}); err == nil {
 			t.Errorf("%q is %+v", token, id)
 		}
 	}
-	if id, err := Loopback().AuthenticateToken("any"); err == nil {
+	if id, err := Loopback().AuthenticateToken("any", access.Peer{}); err == nil {
 		t.Errorf("without tokens: %+v", id)
 	}
 }

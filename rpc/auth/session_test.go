@@ -52,6 +52,17 @@ func TestProcessesOfSessions(t *testing.T) {
 	want("bob's session", call{peer: peer}, "bob", access.Run)
 	want("bob's session, his token", call{peer: peer, token: "bob"}, "bob", access.Admin)
 
+	owner.Role = access.Run
+	if id, err := c.AuthenticateToken("bob", peer); err != nil || id.Role != access.Run {
+		t.Errorf("a process of bob's session renews its connection with his token: %+v, %v", id, err)
+	}
+	if id, err := c.AuthenticateToken("alice", peer); err == nil {
+		t.Errorf("a process of bob's session renews its connection with alice's token: %+v", id)
+	}
+	if id, err := c.AuthenticateToken("bob", access.Peer{}); err != nil || id.Role != access.Admin {
+		t.Errorf("a connection over TCP is renewed with bob's token: %+v, %v", id, err)
+	}
+
 	owner = alice.identity()
 	alice.Expires = time.Now().Add(-time.Second)
 	tokens.Set([]Token{alice, bob})

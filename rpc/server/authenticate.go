@@ -18,9 +18,9 @@ type Authenticator interface {
 	// has the peer: see [access.PeerOf]. The error is an *access.Refusal, or a failure of the
 	// server.
 	Authenticate(r *http.Request) (access.Identity, error)
-	// AuthenticateToken returns who the bearer of a token is, for the method authenticate. The
-	// error is an *access.Refusal.
-	AuthenticateToken(token string) (access.Identity, error)
+	// AuthenticateToken returns who the peer of a connection is if it presents a token, for the
+	// method authenticate. The error is an *access.Refusal.
+	AuthenticateToken(token string, peer access.Peer) (access.Identity, error)
 	// Accepts reports whether the credential of an identity, which was accepted before, has not
 	// been revoked. Its expiry does not matter.
 	Accepts(access.Identity) bool

@@ -23,12 +23,12 @@ type callers struct {
 
 func (a *callers) Authenticate(r *http.Request) (access.Identity, error) {
 	if text := r.Header.Get("X-Caller"); text != "" {
-		return a.AuthenticateToken(text)
+		return a.AuthenticateToken(text, access.PeerOf(r.Context()))
 	}
 	return access.Identity{Principal: access.User}, nil
 }
 
-func (a *callers) AuthenticateToken(text string) (access.Identity, error) {
+func (a *callers) AuthenticateToken(text string, _ access.Peer) (access.Identity, error) {
 	if a.everyToken != "" {
 		text = a.everyToken
 	}

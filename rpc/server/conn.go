@@ -31,6 +31,7 @@ type conn struct {
 	id        string
 	principal string
 	remote    string // the address of the peer, as in http.Request.RemoteAddr
+	peer      access.Peer
 	audit     auditor
 	dialect   *dialect
 	outbox    *outbox

@@ -22,7 +22,7 @@ const (
 // renew replaces the credential of the connection by another one of the same principal.
 func renew(r *request, p *rpc.AuthenticateParams) answer {
 	c := r.conn
-	id, err := c.server.o.Auth.AuthenticateToken(p.Token)
+	id, err := c.server.o.Auth.AuthenticateToken(p.Token, c.peer)
 	if err != nil {
 		c.server.refusals.add("wrong token for authenticate", c.remote, 0)
 		return r.refuseRenewal(rpc.Forbidden("credential", "token"))

@@ -80,7 +80,7 @@ func (byHeader) Authenticate(r *http.Request) (access.Identity, error) {
 	}
 }
 
-func (byHeader) AuthenticateToken(string) (access.Identity, error) {
+func (byHeader) AuthenticateToken(string, access.Peer) (access.Identity, error) {
 	return access.Identity{}, &access.Refusal{Status: http.StatusTeapot, Reason: "no token"}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/access"
 )
 
 // upgrade turns an HTTP connection into a WebSocket, which a goroutine of its own serves until it
@@ -40,6 +41,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, d *dialect) {
 	}
 	c := newConn(s, id, r.RemoteAddr, d, newSocket(tcp, s.o.WriteTimeout), h.before)
 	c.audit = s.auditor(r)
+	c.peer = access.PeerOf(r.Context())
 	c.send(notification(rpc.NotifyConnected, s.connected(c.id, id)))
 	s.add(c)
 	c.reauthenticate() // the credential may have been revoked since it was checked
