@@ -64,6 +64,19 @@ func TestPolicySwappedDirectory(t *testing.T) {
 	t.Logf("%d inside, %d refused", inside, refused)
 }
 
+// TestPolicyDropsTerminalPath: a TERM that is a path is not that of a terminal either, where the policy
+// leaves out what it does not accept.
+func TestPolicyDropsTerminalPath(t *testing.T) {
+	p := restricted(t, "", "[default]\nshell = true\ndirectories = ['/']\ndirectory = '/'\nenvironment = {drop = true}")
+	var r rpc.Captured
+	p.ok("execute", object{
+		"command": "echo $TERM", "wait": true, "pty": object{"rows": 24, "cols": 80}, "env": object{"TERM": "../../tmp/x"},
+	}, &r)
+	if *r.PTY != "xterm-256color\r\n" {
+		t.Errorf("TERM is %q", *r.PTY)
+	}
+}
+
 // swap exchanges work/sub for a link to the directory outside, and back.
 func swap(t *testing.T, work string, stop <-chan struct{}) {
 	sub, saved := filepath.Join(work, "sub"), filepath.Join(work, "saved")
