@@ -141,6 +141,9 @@ func (c *conn) handleMessage(text []byte) {
 		defer c.update(func(st *connStatus) { st.doneItem(b) })
 	}
 	for i := range calls {
+		if isBatch && c.closing() { // since an earlier item: the credential was revoked
+			break
+		}
 		if r := c.admit(&calls[i], b); r != nil {
 			r.run()
 		}

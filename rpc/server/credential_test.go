@@ -3,6 +3,8 @@
 package server_test
 
 import (
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -71,16 +73,49 @@ func TestRevocation(t *testing.T) {
 	}
 }
 
-// TestRoleIsTakenAway: a subscription of a session that its caller may not read any more ends.
+// TestRevocationDuringBatch: no further item of a batch is carried out.
+func TestRevocationDuringBatch(t *testing.T) {
+	auth := &callers{}
+	var s *service
+	var executes atomic.Int32
+	s = serve(t, func(set *settings) {
+		set.Server.Auth = auth
+		set.Server.Restrict = func(access.Identity, *rpc.ExecuteParams, *session.Spec) error {
+			if executes.Add(1) == 2 {
+				auth.revoke("alice")
+				s.server.Reauthenticate()
+			}
+			return nil
+		}
+	})
+	p := s.as(t, "alice")
+	item := `{"jsonrpc":"2.0","method":"execute","params":{"command":["true"],"on_disconnect":"keep"}}`
+	p.send("[%s]", strings.Repeat(item+",", 9)+item)
+	p.closed(rpc.CloseUnauthorized)
+	s.shutdown(0) // waits for the connection
+	if n := executes.Load(); n != 2 {
+		t.Errorf("%d items were carried out, 2 until the credential was revoked", n)
+	}
+}
+
+// TestRoleIsTakenAway: a subscription of a session that its caller may not read any more ends, and
+// so do requests that wait for it.
 func TestRoleIsTakenAway(t *testing.T) {
 	s := serve(t, func(set *settings) { set.Server.Auth = &callers{} })
 	alice, admin := s.as(t, "alice"), s.as(t, "root,admin")
 	id := alice.started(object{"command": "echo ready; read x; echo secret", "stdin": "pipe"})
 	admin.ok("attach", object{"session_id": "alice/" + id}, nil)
+	waiting := []string{
+		admin.request("wait", object{"session_id": "alice/" + id, "capture_bytes": 1000}),
+		admin.request("read", object{"session_id": "alice/" + id, "after_seq": len("ready\n") + 1}),
+	}
 	admin.ok("authenticate", object{"token": "root,run"}, nil)
 	admin.fails(rpc.CodeSessionNotFound, "status", object{"session_id": "alice/" + id})
 	alice.ok("write", object{"session_id": id, "data": "x\n"}, nil)
 	alice.completed(id)
+	for _, request := range waiting {
+		admin.bad(rpc.CodeSessionNotFound, admin.reply(request))
+	}
 	admin.ok("list", object{}, nil)
 	for _, m := range admin.pending {
 		if m.Method == rpc.NotifyCompleted {

@@ -105,6 +105,15 @@ func (c *conn) parseName(name string) (principal, id string, err *rpc.Error) {
 	return principal, id, err
 }
 
+// mayStillRead returns the error of a request that has waited if the session is not visible to the
+// caller any more: its role or its group is another one since.
+func (c *conn) mayStillRead(s *session.Session) error {
+	if !c.server.visible(c.identity(), s.Spec().Owner) {
+		return rpc.SessionNotFound(c.name(s))
+	}
+	return nil
+}
+
 // find returns the session that a request names, if it is visible to the caller and the caller may
 // do that with it. If name is "", it returns the only session of the connection that has not ended;
 // if there are none or several, it returns an error.

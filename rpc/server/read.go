@@ -27,6 +27,9 @@ func read(r *request, p *rpc.ReadParams) answer {
 		if err := rd.await(ctx); err != nil && err != error(errDeadline) {
 			return nil, err
 		}
+		if err := r.conn.mayStillRead(s); err != nil {
+			return nil, err
+		}
 		r.orderedAfter = rd.bound(sub)
 		return lazyResult(rd.encode), nil
 	})

@@ -23,6 +23,9 @@ func wait(r *request, p *rpc.WaitParams) answer {
 		if err := await(ctx, s.Done()); err != nil {
 			return nil, err
 		}
+		if err := r.conn.mayStillRead(s); err != nil {
+			return nil, err
+		}
 		return r.completed(s, p.CaptureBytes)
 	})
 }
