@@ -17,7 +17,7 @@ import (
 // accessFlags decide who may use a server, and as which principal.
 type accessFlags struct {
 	Auth              string `help:"Authentication over TCP: token, or none (loopback only)." enum:"token,none" default:"token" env:"RUNNEL_AUTH"`
-	TokenFile         string `help:"File with the token of the principal user; created if it does not exist. Default: token in the directory of the socket, unless --tokens is given." env:"RUNNEL_TOKEN_FILE"`
+	TokenFile         string `help:"File with the token of the principal user; created if it does not exist. Default: token in the directory of the socket, unless callers have other credentials." env:"RUNNEL_TOKEN_FILE"`
 	Tokens            string `help:"File with the hashes of the tokens of all principals; see runnel token." placeholder:"FILE" env:"RUNNEL_TOKENS"`
 	Principals        string `help:"File with the principals of certificates and JWTs, groups and quotas." placeholder:"FILE" env:"RUNNEL_PRINCIPALS"`
 	Policy            string `help:"File with what principals may execute; everything else is refused." placeholder:"FILE" env:"RUNNEL_POLICY"`

@@ -16,17 +16,17 @@ import (
 func examples() []Event {
 	const session = "20b8f2aa-2b53-43b6-93a8-3fc0f4f7b3c7"
 	alice := Caller{
-		Identity:   access.Identity{Principal: "alice", Credential: "token:alice"},
+		Identity:   access.Identity{Principal: "alice", Credential: "token:alice:23a38ec6fe51e5aa"},
 		Peer:       Peer{Address: "127.0.0.1:50010", Forwarded: "203.0.113.7"},
 		Connection: "f69c5b3e-8a59-4b0c-9f0e-0d5b4f6a1c11",
 	}
 	user := Caller{
-		Identity:   access.Identity{Principal: "user", Credential: "user:"},
+		Identity:   access.Identity{Principal: "user", Credential: "uid:1000"},
 		Peer:       Peer{Peer: access.Peer{Unix: true, Known: true, UID: 1000, GID: 1000, PID: 4800}},
 		Connection: "c2b0d6f4-53a6-4c36-8d54-5c3c65d7a4f2",
 	}
 	carol := user
-	carol.Identity = access.Identity{Principal: "carol", Role: access.Admin, Credential: "token:carol"}
+	carol.Identity = access.Identity{Principal: "carol", Role: access.Admin, Credential: "token:carol:7a3d00b3c8176d2e"}
 	code, userTime, systemTime := 2, 1.0, 0.125
 	of := Session{session, "alice"}
 	return []Event{

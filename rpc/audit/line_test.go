@@ -140,7 +140,7 @@ func BenchmarkWrite(b *testing.B) {
 	l := newLog(Options{}, discard{}, MaxLineBytes)
 	defer l.Close()
 	e := &Execute{
-		Caller:  Caller{access.Identity{Principal: "user", Credential: "user:"}, Peer{Address: "127.0.0.1:9000"}, "c5b5c2f1-9d0e-4c63-a2a4-7d2a52d0b6f5"},
+		Caller:  Caller{access.Identity{Principal: "user", Credential: "uid:1000"}, Peer{Address: "127.0.0.1:9000"}, "c5b5c2f1-9d0e-4c63-a2a4-7d2a52d0b6f5"},
 		Session: Session{"20b8f2aa-2b53-43b6-93a8-3fc0f4f7b3c7", "user"}, Program: "/bin/true", Dir: "/home/user/project",
 	}
 	b.ReportAllocs()
