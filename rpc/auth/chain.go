@@ -87,8 +87,14 @@ func (c *Chain) Authenticate(r *http.Request) (access.Identity, error) {
 	case credential.Peer.Unix && !peer.Proxy:
 		return access.Identity{}, refusedPeer(peer)
 	}
+	if presented && errors.Is(err, ErrUnknown) {
+		err = unknownToken
+	}
 	return access.Identity{}, unauthorized(err)
 }
+
+// unknownToken is the reason of a token that no source knows: it is wrong, or has been revoked.
+const unknownToken Reason = "the token is unknown"
 
 // limit returns who a caller is whose process may belong to a session. A process that presents a
 // credential of another principal than that of its session is refused.
