@@ -35,8 +35,12 @@ func (p *blockedLog) append(pages int) *int {
 	return n
 }
 
-// fullPages is how many pages are in the log when the next append waits.
-const fullPages = (1000 + 100 + entryOverhead - 1) / (100 + entryOverhead)
+const (
+	// page is what a page is charged.
+	page = 100 + entryOverhead
+	// fullPages is how many pages are in the log when the next append waits.
+	fullPages = (1000 + page - 1) / page
+)
 
 func TestAppendWaitsForTheSlowestBlockingCursor(t *testing.T) {
 	for _, c := range []struct {
@@ -46,8 +50,8 @@ func TestAppendWaitsForTheSlowestBlockingCursor(t *testing.T) {
 	}{
 		{"that reads nothing", func(*blockedLog, *Cursor) {}, fullPages},
 		{"that reads less than a quarter", func(_ *blockedLog, slow *Cursor) { slow.Next() }, fullPages},
-		{"that reads pages until a quarter is free", func(p *blockedLog, slow *Cursor) {
-			for p.unread() > 750 {
+		{"that reads pages until a quarter is free", func(_ *blockedLog, slow *Cursor) {
+			for unread := fullPages * page; unread > 750; unread -= page {
 				slow.Next()
 			}
 		}, fullPages + 3},

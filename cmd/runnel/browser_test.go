@@ -5,6 +5,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
@@ -47,7 +48,7 @@ func browse(t *testing.T, p *testDir, host string, cases func(origin string) []w
 	}
 	var page string
 	reports := make(chan map[string]string, 1)
-	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	web := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var report map[string]string
 		if r.URL.Path != "/report" {
 			w.Header().Set("Content-Type", "text/html")
@@ -57,11 +58,12 @@ func browse(t *testing.T, p *testDir, host string, cases func(origin string) []w
 		}
 	}))
 	defer web.Close()
-	_, port, _ := strings.Cut(strings.TrimPrefix(web.URL, "http://"), ":")
+	_, port, _ := net.SplitHostPort(web.Listener.Addr().String())
 	origin := "http://" + host + ":" + port
 	all := cases(origin)
 	text, _ := json.Marshal(all)
 	page = fmt.Sprintf(browserPage, text)
+	web.Start()
 	x := p.prepare(t, chromium, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-breakpad", "--no-first-run",
 		"--disable-background-networking", "--user-data-dir="+p.path("browser"),
 		"--host-resolver-rules=MAP rebound.example 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", origin+"/")
