@@ -78,8 +78,9 @@ func (s *section) warnPrograms(t *trust, warn warnFunc) {
 
 // isLauncher reports whether a file name is that of a launcher, perhaps with a version.
 func isLauncher(name string) bool {
-	name, _, _ = strings.Cut(name, "-")
-	return slices.Contains(launchers, strings.TrimRight(name, "0123456789."))
+	known := func(name string) bool { return slices.Contains(launchers, strings.TrimRight(name, "0123456789.")) }
+	first, _, _ := strings.Cut(name, "-")
+	return known(name) || known(first)
 }
 
 func (s *section) warnUsers(server int, warn warnFunc) {
