@@ -29,12 +29,12 @@ type Pattern struct {
 
 // ParsePattern parses a pattern. All characters stand for themselves except
 //
-//   - any bytes, also none; at the beginning of a pattern not a "-"
-//     **     any bytes, also none
-//     \xHH   the byte with this value in hexadecimal
-//     \c     the character c, which is not a letter or a digit
-//     ~RE    at the beginning: the rest is a regular expression of package regexp, which has to match
-//     the whole argument, and in which "." also matches a newline
+//   - "*": any bytes, also none; at the beginning of a pattern not a "-";
+//   - "**": any bytes, also none;
+//   - "\xHH": the byte with this value in hexadecimal, not 00;
+//   - "\c": the character c, which is not a letter or a digit;
+//   - "~RE" at the beginning: the rest is a regular expression of package regexp, which has to match
+//     the whole argument, and in which "." also matches a newline.
 func ParsePattern(text string) (Pattern, error) {
 	p := Pattern{text: text}
 	if len(text) > maxPattern {
