@@ -66,10 +66,6 @@ func LookupAccount(name string) (Account, error) {
 // LookupGroup returns the id of a group by its name or its decimal id, as LookupAccount.
 func LookupGroup(name string) (uint32, error) { return passwd.System.Group(name) }
 
-// ErrUnknownAccount is the error of LookupAccount and LookupGroup for a user or a group that does
-// not exist.
-var ErrUnknownAccount = passwd.ErrUnknown
-
 // ChangesUser reports whether this process may run commands as other users: see Spec.User.
 func ChangesUser() bool {
 	changes, permitted := (&User{}).Permitted()

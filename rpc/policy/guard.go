@@ -27,19 +27,16 @@ func NewGuard(p *Policy, groups func(principal string) []string) *Guard {
 	return g
 }
 
-// Policy returns the policy that is in force.
-func (g *Guard) Policy() *Policy { return g.policy.Load() }
-
 // Set puts another policy in force.
 func (g *Guard) Set(p *Policy) { g.policy.Store(p) }
 
 // Authorize returns a *Refusal if a caller may not call a method.
 func (g *Guard) Authorize(id access.Identity, method string, _ any) error {
-	return g.Policy().Authorize(id.Principal, g.groups(id.Principal), method)
+	return g.policy.Load().Authorize(id.Principal, g.groups(id.Principal), method)
 }
 
 // Restrict is [Policy.Decide] for the policy that is in force.
 func (g *Guard) Restrict(id access.Identity, params *rpc.ExecuteParams, spec *session.Spec) error {
-	_, err := g.Policy().Decide(id.Principal, g.groups(id.Principal), params, spec)
+	_, err := g.policy.Load().Decide(id.Principal, g.groups(id.Principal), params, spec)
 	return err
 }
