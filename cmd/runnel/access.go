@@ -146,11 +146,7 @@ func (a *authentication) addPrincipals(path string, r *reloader) error {
 		return nil
 	}
 	return r.begin("principals", func() error {
-		text, _, err := readOperatorFile("--principals", path, auth.MaxPrincipalsFileBytes)
-		if err != nil {
-			return err
-		}
-		p, err := auth.ParsePrincipals(path, text)
+		p, err := readPrincipals(path)
 		if err == nil {
 			err = a.check(a.tokens, p, a.uids)
 		}
@@ -159,6 +155,14 @@ func (a *authentication) addPrincipals(path string, r *reloader) error {
 		}
 		return err
 	}, path)
+}
+
+func readPrincipals(path string) (*auth.Principals, error) {
+	text, _, err := readOperatorFile("--principals", path, auth.MaxPrincipalsFileBytes)
+	if err != nil {
+		return nil, err
+	}
+	return auth.ParsePrincipals(path, text)
 }
 
 // addUserToken adds the token of --token-file, if there is one.

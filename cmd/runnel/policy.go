@@ -63,7 +63,7 @@ const policyCheckTimeout = 10 * time.Second
 // Run prints the warnings about the file, or the decision about the command. The exit status is 1
 // for a command that is refused or cannot be started, and 2 for an invalid file.
 func (c *policyCheckCmd) Run(inv *invocation) error {
-	p, err := policy.Load(c.File, policy.Options{})
+	p, err := readPolicy("policy", c.File)
 	if err != nil {
 		return &statusError{exitUsage, err}
 	}
@@ -85,11 +85,7 @@ func (c *policyCheckCmd) group() ([]string, error) {
 	if c.Principals == "" {
 		return nil, nil
 	}
-	text, err := os.ReadFile(c.Principals)
-	if err != nil {
-		return nil, err
-	}
-	principals, err := auth.ParsePrincipals(c.Principals, text)
+	principals, err := readPrincipals(c.Principals)
 	if err != nil {
 		return nil, err
 	}

@@ -21,11 +21,7 @@ func (a *authentication) openPolicy(path string, r *reloader, log zerolog.Logger
 	var guard *policy.Guard
 	groups := func(principal string) []string { return groupsIn(a.principals.Load())(principal) }
 	err := r.begin("policy", func() error {
-		text, _, err := readOperatorFile("--policy", path, policy.MaxFileBytes)
-		if err != nil {
-			return err
-		}
-		p, err := policy.Parse(path, text, policy.Options{})
+		p, err := readPolicy("--policy", path)
 		if err != nil {
 			return err
 		}
@@ -42,6 +38,15 @@ func (a *authentication) openPolicy(path string, r *reloader, log zerolog.Logger
 		return nil
 	}, path)
 	return guard, err
+}
+
+// readPolicy reads a policy file. flag is its flag or argument, for errors.
+func readPolicy(flag, path string) (*policy.Policy, error) {
+	text, _, err := readOperatorFile(flag, path, policy.MaxFileBytes)
+	if err != nil {
+		return nil, err
+	}
+	return policy.Parse(path, text, policy.Options{})
 }
 
 // logged returns the restriction of a policy, which logs at the level debug why an execute is

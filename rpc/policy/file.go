@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 	"strings"
 
@@ -88,26 +86,12 @@ func (e *FileError) Error() string {
 // Unwrap returns the error itself.
 func (e *FileError) Unwrap() error { return e.Err }
 
-// Load reads and parses a policy file of at most 1 MiB. It looks up the users that it names. Every
-// error is a *FileError, or several joined, or that of opening or reading the file.
-func Load(path string, o Options) (*Policy, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, MaxFileBytes+1))
-	if err != nil {
-		return nil, err
-	}
+// Parse parses the text of a policy file, of which path is the name in errors. It looks up the users
+// that the file names. Every error is a *FileError, or several joined.
+func Parse(path string, text []byte, o Options) (*Policy, error) {
 	if len(text) > MaxFileBytes {
 		return nil, &FileError{File: path, Err: fmt.Errorf("is larger than %d bytes", MaxFileBytes)}
 	}
-	return Parse(path, text, o)
-}
-
-// Parse is Load for a file whose text is known. path is for errors.
-func Parse(path string, text []byte, o Options) (*Policy, error) {
 	var f file
 	if err := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields().Decode(&f); err != nil {
 		return nil, syntaxError(path, err)
