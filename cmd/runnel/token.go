@@ -35,7 +35,7 @@ func readToken(path string) (string, error) {
 		return "", fmt.Errorf("token file: %w", err)
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return "", fmt.Errorf("token file %s: mode is %04o, must be 0600", path, mode)
+		return "", fmt.Errorf("token file %s: mode is %04o, must be 0600 (chmod 600 %s)", path, mode, path)
 	}
 	_ = f.SetReadDeadline(time.Now().Add(tokenTimeout)) // fails for a regular file, which does not block
 	text, err := io.ReadAll(io.LimitReader(f, maxTokenFile))

@@ -125,8 +125,9 @@ func (c *conn) closeUnauthorized(why string) {
 }
 
 // Reauthenticate closes all connections whose credential is not accepted any more, with the code
-// 4401, and with Options.EndRevoked ends their sessions. It is to be called when credentials were revoked, or groups have changed, and does not wait
-// until the connections are closed, for which they have half a second.
+// 4401, and with Options.EndRevoked ends their sessions. It is to be called when credentials were
+// revoked, or groups have changed, and does not wait until the connections are closed, for which they
+// have half a second.
 func (s *Server) Reauthenticate() {
 	for _, c := range s.all() {
 		c.reauthenticate()
