@@ -22,10 +22,12 @@ import (
 type target struct {
 	Context   string `help:"Server that \"runnel context add\" has named, in place of --url. Default: RUNNEL_CONTEXT, or the one of \"runnel context use\"." placeholder:"NAME"`
 	URL       string `help:"URL of the server, ws://host:port/ws or wss://host:port/ws. Default: the socket of this user's server." env:"RUNNEL_URL"`
-	TokenFile string `help:"File with the token for --url. Default: the token of this user's server, if the URL is on this machine." env:"RUNNEL_TOKEN_FILE"`
+	TokenFile string `help:"File with the token. The one of the variable is for --url only. Default: the token of this user's server, if the URL is on this machine." env:"RUNNEL_TOKEN_FILE"`
 	TLSCA     string `name:"tls-ca" help:"File with the authorities that may sign the server's certificate (PEM). Default: those of the system." env:"RUNNEL_TLS_CA" placeholder:"FILE"`
 	TLSCert   string `name:"tls-cert" help:"File with the certificate to present to the server (PEM)." env:"RUNNEL_TLS_CERT" placeholder:"FILE"`
 	TLSKey    string `name:"tls-key" help:"File with the key of --tls-cert (PEM)." env:"RUNNEL_TLS_KEY" placeholder:"FILE"`
+
+	socketToken bool // --token-file is on the command line: its token is sent to the user's socket, too
 }
 
 // dialTimeout is how long to wait for a server. Tests set a shorter one.
@@ -53,7 +55,11 @@ func (t *target) Validate() error {
 }
 
 // AfterApply implements kong's hook after the values are set.
-func (t *target) AfterApply(k *kong.Context) error { return t.useContext(givenFlags(k)) }
+func (t *target) AfterApply(k *kong.Context) error {
+	given := givenFlags(k)
+	t.socketToken = given["token-file"]
+	return t.useContext(given)
+}
 
 // givenFlags returns the names of the flags on the command line, apart from those that environment
 // variables set.
@@ -87,6 +93,13 @@ func (t *target) connect(ctx context.Context, o client.Options) (*client.Client,
 	path := socketPath()
 	if path == "" {
 		return nil, errNoServer
+	}
+	if t.socketToken {
+		tokens := &tokenSource{target: t}
+		if _, err := tokens.token(ctx); err != nil { // which could look like a missing socket
+			return nil, err
+		}
+		o.TokenSource = tokens.token
 	}
 	o.Dial = func(ctx context.Context) (net.Conn, error) {
 		var d net.Dialer
