@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -140,13 +141,14 @@ func (t *target) connectURL(ctx context.Context, o client.Options) (c *client.Cl
 }
 
 // token returns the token for --url: that of --token-file, or that of the user's server if there is
-// one. The latter is sent to loopback addresses only.
+// one. The latter is sent to loopback addresses only, and not beside a certificate: a token that the
+// server does not know would be refused, whatever the certificate is.
 func (t *target) token() (string, error) {
 	if t.TokenFile != "" {
 		return readToken(t.TokenFile)
 	}
 	u, err := url.Parse(t.URL)
-	if err != nil || !isLoopback(u.Hostname()) {
+	if err != nil || t.TLSCert != "" || !isLoopback(u.Hostname()) {
 		return "", err
 	}
 	path := tokenPath(socketPath())
@@ -195,6 +197,9 @@ func dialError(server string, err error) error {
 		return nil
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%s: no response within %s", server, dialTimeout)
+	}
+	if _, unknown := errors.AsType[x509.UnknownAuthorityError](err); unknown {
+		return fmt.Errorf("%s: the certificate of the server is signed by an unknown authority: --tls-ca names the file of its authority", server)
 	}
 	return fmt.Errorf("%s: %w", server, err)
 }

@@ -70,7 +70,7 @@ func TestTLS(t *testing.T) {
 	if status, out := p.output(t, "runnel", "run", "--url="+ready.URL, "--tls-ca=ca.pem", "--", "echo", "done"); status != 0 || out != "done\n" {
 		t.Errorf("run: %d, %s", status, out)
 	}
-	if status, out := p.output(t, "runnel", "ps", "--url="+ready.URL); status != 1 || !strings.Contains(out, "certificate signed by unknown authority") {
+	if status, out := p.output(t, "runnel", "ps", "--url="+ready.URL); status != 1 || !strings.Contains(out, "signed by an unknown authority: --tls-ca") {
 		t.Errorf("without the authority: %d, %s", status, out)
 	}
 	name := strings.Replace(ready.URL, "127.0.0.1", "localhost", 1)
@@ -166,6 +166,7 @@ func TestClientCertificates(t *testing.T) {
 	if status, out := p.output(t, "runnel", "ps", url, "--tls-ca=ca.pem", "--tls-cert=unmapped.pem", "--tls-key=unmapped.key"); status != 1 || !strings.Contains(out, "401") {
 		t.Errorf("unmapped: %d, %s", status, out)
 	}
+	p.replace(t, "runnel/token", []byte("stale\n")) // is not sent with the certificate
 	mine := []string{url, "--tls-ca=ca.pem", "--tls-cert=good.pem", "--tls-key=good.key"}
 	if status, out := p.output(t, "runnel", append([]string{"run"}, append(mine, "--", "echo", "done")...)...); status != 0 || out != "done\n" {
 		t.Errorf("good: %d, %s", status, out)
