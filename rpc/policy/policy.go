@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/runnel-rpc/runnel/process"
+	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/access"
 )
 
@@ -88,7 +89,7 @@ func (p *Policy) all() []*section {
 // sessions. -1 stands for the server's own user.
 func (p *Policy) UIDs(principal string, groups []string) (uids []int, ok bool) {
 	s := p.section(principal, groups)
-	if s == nil || !s.mayCall("execute") || !s.shell && len(s.programs) == 0 {
+	if s == nil || !s.mayCall(rpc.MethodExecute) || !s.shell && len(s.programs) == 0 {
 		return nil, false
 	}
 	if len(s.users) == 0 {

@@ -7,6 +7,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/runnel-rpc/runnel/rpc"
 )
 
 // launchers are programs that start other programs, by their names without a version. No such list
@@ -20,11 +22,14 @@ var launchers = []string{
 	"watch", "xargs", "zip", "zsh",
 }
 
-// Warnings returns what an operator should know about the policy, one sentence each. It looks at
-// the files that the policy names, and may wait for file systems.
+// Warnings returns what an operator should know about the sections that permit execute, one sentence
+// each. It looks at the files that the policy names, and may wait for file systems.
 func (p *Policy) Warnings() []string {
 	var all []string
 	for _, s := range p.all() {
+		if !s.mayCall(rpc.MethodExecute) {
+			continue
+		}
 		warn := func(key, format string, args ...any) {
 			all = append(all, s.rule(key)+": "+fmt.Sprintf(format, args...))
 		}
