@@ -30,6 +30,10 @@ func attach(r *request, p *rpc.AttachParams) answer {
 		o.passive, o.drop = true, true
 	}
 	sub, _ := c.subscribe(s, o)
+	if err := c.mayStillRead(s); err != nil { // see reauthenticate, which knows subscriptions only
+		c.detach(sub)
+		return result(nil, err)
+	}
 	if p.Take {
 		sub.att.Take()
 	}

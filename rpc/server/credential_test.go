@@ -124,6 +124,31 @@ func TestRoleIsTakenAway(t *testing.T) {
 	}
 }
 
+// TestGroupChangesDuringAttach: an attach fails that has found a session before the groups change and
+// hide it, and its connection gets no event.
+func TestGroupChangesDuringAttach(t *testing.T) {
+	var s *service
+	var apart atomic.Bool
+	s = serve(t, func(set *settings) {
+		set.Server.Auth = &callers{}
+		set.Server.SameGroup = func(string, string) bool { return !apart.Load() }
+		set.Checkpoint = func(name string) {
+			if name == "find" && !apart.Swap(true) {
+				s.server.Reauthenticate()
+			}
+		}
+	})
+	alice, observer := s.as(t, "alice"), s.as(t, "carol,observe")
+	id := alice.started(object{"command": "echo ready; read x; echo secret", "stdin": "pipe"})
+	observer.fails(rpc.CodeSessionNotFound, "attach", object{"session_id": "alice/" + id})
+	alice.ok("write", object{"session_id": id, "data": "x\n"}, nil)
+	alice.completed(id)
+	observer.ok("list", object{}, nil)
+	if len(observer.pending) > 0 {
+		t.Errorf("sent to a caller that must not know of the session: %s", observer.pending[0].text)
+	}
+}
+
 // TestEndRevoked: Reauthenticate ends the sessions that were started with a revoked credential,
 // also one that is being started, and no others of the principal.
 func TestEndRevoked(t *testing.T) {

@@ -105,7 +105,7 @@ func (c *conn) parseName(name string) (principal, id string, err *rpc.Error) {
 	return principal, id, err
 }
 
-// mayStillRead returns the error of a request that has waited if the session is not visible to the
+// mayStillRead returns the error of a request that has found a session if that is not visible to the
 // caller any more: its role or its group is another one since.
 func (c *conn) mayStillRead(s *session.Session) error {
 	if !c.server.visible(c.identity(), s.Spec().Owner) {
