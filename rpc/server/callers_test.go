@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,7 +16,8 @@ import (
 // callers is an authenticator of a test: the header X-Caller, or a token, is the identity:
 // PRINCIPAL[,ROLE[,SECONDS until it expires]]. Without one the caller is access.User.
 type callers struct {
-	everyToken string // if not "", the identity of the bearer of any token
+	asked      atomic.Int32 // tokens that were checked
+	everyToken string       // if not "", the identity of the bearer of any token
 
 	mu      sync.Mutex
 	revoked map[string]bool // texts that are not accepted any more
@@ -29,6 +31,7 @@ func (a *callers) Authenticate(r *http.Request) (access.Identity, error) {
 }
 
 func (a *callers) AuthenticateToken(text string, _ access.Peer) (access.Identity, error) {
+	a.asked.Add(1)
 	if a.everyToken != "" {
 		text = a.everyToken
 	}

@@ -43,10 +43,11 @@ type conn struct {
 	replying chan struct{} // a lock: it holds a token while one of those requests encodes its reply
 
 	// These belong to the goroutine that reads.
-	messages  messageReader
-	calls     []wire.Call     // of the current message
-	refusals  *rate.Limiter   // of executes because of a limit; nil at first
-	slowStart <-chan struct{} // Ready of the last start that took longer than startInline, or nil
+	messages    messageReader
+	calls       []wire.Call     // of the current message
+	refusals    *rate.Limiter   // of executes because of a limit; nil at first
+	slowStart   <-chan struct{} // Ready of the last start that took longer than startInline, or nil
+	wrongTokens int             // that the peer has presented to authenticate
 }
 
 // newConn returns a connection whose handshake is done. before is what was read from the socket

@@ -14,6 +14,9 @@ const (
 	// expiryInterval is the longest time until the expiry is checked again: timers do not count time
 	// in which the machine was suspended.
 	expiryInterval = time.Minute
+	// maxWrongTokens is how many wrong tokens a connection may present to authenticate. One more
+	// closes it, so that tokens cannot be guessed, nor the audit log be filled, at a high rate.
+	maxWrongTokens = 10
 	// revokeTimeout is how long the peer of a connection whose credential is not valid any more has
 	// to take the close frame.
 	revokeTimeout = 500 * time.Millisecond
@@ -25,6 +28,9 @@ func renew(r *request, p *rpc.AuthenticateParams) answer {
 	id, err := c.server.o.Auth.AuthenticateToken(p.Token, c.peer)
 	if err != nil {
 		c.server.refusals.add("wrong token for authenticate", c.remote, 0)
+		if c.wrongTokens++; c.wrongTokens > maxWrongTokens {
+			c.closeUnauthorized("too many wrong tokens")
+		}
 		return r.refuseRenewal(rpc.Forbidden("credential", "token"))
 	}
 	if id.Principal != c.principal {

@@ -3,6 +3,7 @@
 package server_test
 
 import (
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -181,4 +182,27 @@ func TestEndRevoked(t *testing.T) {
 	}
 	renewed.ok("status", object{"session_id": other}, nil)
 	renewed.ok("cancel", object{"session_id": other}, nil)
+}
+
+// TestWrongTokens: a connection that presents too many wrong tokens is closed, also in a batch, and
+// no further one is looked at.
+func TestWrongTokens(t *testing.T) {
+	auth := &callers{}
+	s := serve(t, func(set *settings) { set.Server.Auth = auth })
+	p := s.as(t, "alice")
+	for range 10 {
+		p.fails(rpc.CodeForbidden, "authenticate", object{"token": "bob,wrong"})
+	}
+	p.ok("authenticate", object{"token": "alice,run"}, nil) // a valid one is accepted
+	before := auth.asked.Load()
+	item := `{"jsonrpc":"2.0","id":%d,"method":"authenticate","params":{"token":"bob,wrong"}}`
+	var items []string
+	for i := range 20 {
+		items = append(items, fmt.Sprintf(item, i))
+	}
+	p.send("[%s]", strings.Join(items, ","))
+	p.closed(rpc.CloseUnauthorized)
+	if n := auth.asked.Load() - before; n != 1 {
+		t.Errorf("%d more tokens were checked", n)
+	}
 }
