@@ -102,21 +102,21 @@ func (c *conn) stopExpiry() {
 }
 
 // reauthenticate closes the connection if its credential was revoked, and ends the subscriptions of
-// sessions that its caller may not read any more.
+// sessions that its caller may not read any more, or may only watch from now on.
 func (c *conn) reauthenticate() {
 	id := c.identity()
 	if !c.server.o.Auth.Accepts(id) {
 		c.closeUnauthorized("the credential was revoked")
 		return
 	}
-	var hidden []*subscription
+	var all []*subscription
 	c.update(func(st *connStatus) {
 		for _, sub := range st.subscriptions {
-			hidden = append(hidden, sub)
+			all = append(all, sub)
 		}
 	})
-	for _, sub := range hidden {
-		if !c.server.visible(id, sub.session.Spec().Owner) {
+	for _, sub := range all {
+		if !c.server.visible(id, sub.session.Spec().Owner) || passive(id, sub.session) && !sub.passive {
 			c.detach(sub)
 		}
 	}

@@ -150,6 +150,28 @@ func TestGroupChangesDuringAttach(t *testing.T) {
 	}
 }
 
+// TestCallerBecomesObserver: a connection whose caller may only watch its session from now on does not
+// make the process wait any more, and its disconnect does not end the session.
+func TestCallerBecomesObserver(t *testing.T) {
+	runParallel(t)
+	s := serve(t, func(set *settings) { set.Server.Auth = &callers{} })
+	alice, observer := s.as(t, "alice"), s.as(t, "alice")
+	id := observer.start(object{"command": "yes", "stream": true})
+	request := observer.request("authenticate", object{"token": "alice,observe"})
+	var st rpc.SessionStatus
+	if !poll(func() bool { // far beyond what the log and the sockets hold
+		alice.ok("status", object{"session_id": id}, &st)
+		return st.Output.StdoutBytes > 64<<20
+	}) {
+		t.Error("the process waits for a connection that only watches")
+	}
+	observer.reply(request)
+	observer.fails(rpc.CodeForbidden, "cancel", object{"session_id": id})
+	observer.reset()
+	alice.fails(rpc.CodeDeadline, "wait", object{"session_id": id, "timeout": 0.2})
+	alice.ok("cancel", object{"session_id": id}, nil)
+}
+
 // TestEndRevoked: Reauthenticate ends the sessions that were started with a revoked credential,
 // also one that is being started, and no others of the principal.
 func TestEndRevoked(t *testing.T) {

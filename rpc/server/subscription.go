@@ -22,6 +22,7 @@ type subscription struct {
 	att     *session.Attachment
 	enc     encoder
 	stream  bool
+	passive bool // see attachOptions
 	window  int64
 
 	rest stream.Item // the part of the newest item that is not sent yet; belongs to the outbox
@@ -93,6 +94,7 @@ func newSubscription(c *conn, s *session.Session, o attachOptions) *subscription
 		session: s,
 		name:    c.name(s),
 		stream:  o.stream,
+		passive: o.passive,
 		window:  o.window,
 		sent:    o.after,
 	}
