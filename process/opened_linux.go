@@ -20,10 +20,10 @@ import (
 // then, which shares its memory (vfork(2)), and which a process of the user could stop.
 func (a *Attempt) startOpened(ctx context.Context) (*Process, error) {
 	files, user, err := a.checked(ctx)
-	defer files.Close()
 	if err != nil {
 		return nil, err
 	}
+	defer files.Close()
 	n, argv := files.Exec(a.spec.Argv)
 	program := files.Programs[n]
 	return a.launch(ctx, executable{
@@ -36,12 +36,14 @@ func (a *Attempt) startOpened(ctx context.Context) (*Process, error) {
 // errors are those of Start.
 func (a *Attempt) Check(ctx context.Context) error {
 	files, _, err := a.checked(ctx)
-	files.Close()
+	if err == nil {
+		files.Close()
+	}
 	return err
 }
 
-// checked opens the files of the command and calls Spec.Check. The caller closes them, also after an
-// error.
+// checked opens the files of the command and calls Spec.Check. The caller closes them, unless there is
+// an error.
 func (a *Attempt) checked(ctx context.Context) (files execfile.Opened, user *User, err error) {
 	spec := &a.spec
 	if err = spec.check(); err != nil {
@@ -56,6 +58,9 @@ func (a *Attempt) checked(ctx context.Context) (files execfile.Opened, user *Use
 		err = context.Cause(ctx)
 	case err == nil && spec.Check != nil:
 		err = spec.Check(openedOf(&files))
+	}
+	if err != nil {
+		files.Close()
 	}
 	return files, user, err
 }

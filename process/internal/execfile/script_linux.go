@@ -17,7 +17,7 @@ func parseScriptLine(first []byte) *scriptLine {
 	end := bytes.IndexAny(line, "\n\x00")
 	if end < 0 || line[end] == 0 {
 		name := bytes.TrimLeft(line, blanks)
-		if bytes.IndexAny(name, ends) < 0 {
+		if !bytes.ContainsAny(name, ends) {
 			return nil
 		}
 		end = len(line) - 1

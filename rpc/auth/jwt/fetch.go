@@ -121,7 +121,7 @@ func (s *Source) get() ([]byte, error) {
 	}
 	text, err := io.ReadAll(io.LimitReader(response.Body, MaxKeySetBytes+1))
 	if err == nil && len(text) > MaxKeySetBytes {
-		err = tooLarge
+		err = errTooLarge
 	}
 	return text, err
 }

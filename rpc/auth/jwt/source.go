@@ -150,5 +150,5 @@ func (s *Source) Expires(id access.Identity) time.Time {
 	return c.expires
 }
 
-// tooLarge is the error of a response that is larger than a key set may be.
-var tooLarge = fmt.Errorf("the response is larger than %d bytes", MaxKeySetBytes)
+// errTooLarge is the error of a response that is larger than a key set may be.
+var errTooLarge = fmt.Errorf("the response is larger than %d bytes", MaxKeySetBytes)
