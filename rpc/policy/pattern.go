@@ -29,7 +29,8 @@ type Pattern struct {
 
 // ParsePattern parses a pattern. All characters stand for themselves except
 //
-//   - "*": any bytes, also none; at the beginning of a pattern not a "-";
+//   - "*": any bytes, also none; a pattern that begins with one matches no argument that begins with
+//     "-";
 //   - "**": any bytes, also none;
 //   - "\xHH": the byte with this value in hexadecimal, not 00;
 //   - "\c": the character c, which is not a letter or a digit;
