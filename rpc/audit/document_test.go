@@ -50,7 +50,7 @@ func examples() []Event {
 		},
 		&Control{Caller: carol, Session: of, Action: "SIGNAL", Signal: "SIGINT", To: "leader"},
 		&Attach{Caller: carol, Session: of, Action: "read"},
-		&Reload{What: "tokens", File: "/etc/runnel/tokens", Error: `/etc/runnel/tokens:3: unknown field "nam"`},
+		&Reload{What: "tokens", File: "/etc/runnel/tokens", Error: "/etc/runnel/tokens:3: token.nam: unknown field"},
 		&lost{3, 13, 15},
 	}
 }

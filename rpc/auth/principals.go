@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/runnel-rpc/runnel/rpc/access"
+	"github.com/runnel-rpc/runnel/rpc/tomlfile"
 )
 
 // The bounds of a principals file.
@@ -156,13 +157,13 @@ type principalsFile struct {
 }
 
 // ParsePrincipals returns the content of a principals file; file is its name in errors, which are
-// *FileError.
+// *tomlfile.Error.
 func ParsePrincipals(file string, text []byte) (*Principals, error) {
 	if len(text) > MaxPrincipalsFileBytes {
-		return nil, &FileError{File: file, Err: fmt.Errorf("is larger than %d bytes", MaxPrincipalsFileBytes)}
+		return nil, &tomlfile.Error{File: file, Err: fmt.Errorf("is larger than %d bytes", MaxPrincipalsFileBytes)}
 	}
 	var f principalsFile
-	if err := decodeFile(file, text, &f); err != nil {
+	if _, err := tomlfile.Decode(file, text, &f, nil); err != nil {
 		return nil, err
 	}
 	p := &Principals{groupOf: map[string]string{}, groups: map[string]Quotas{}, principals: map[string]Quotas{}}
@@ -193,7 +194,9 @@ type fieldError struct {
 }
 
 func (e *fieldError) in(file string, text []byte, table string, i int, first string) error {
-	return &FileError{file, lineOf(text, table, i), table + "." + cmp.Or(e.field, first), e.err}
+	return &tomlfile.Error{
+		File: file, Line: lineOf(text, table, i), Key: table + "." + cmp.Or(e.field, first), Err: e.err,
+	}
 }
 
 func addMapping(all *[]mapping, m mapping) *fieldError {

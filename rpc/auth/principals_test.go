@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/runnel-rpc/runnel/rpc/access"
+	"github.com/runnel-rpc/runnel/rpc/tomlfile"
 )
 
 const principalsExample = `
@@ -108,7 +109,7 @@ func TestPrincipalsErrors(t *testing.T) {
 		strings.Repeat("#", MaxPrincipalsFileBytes+1): "f: is larger than",
 	} {
 		p, err := ParsePrincipals("f", []byte(text))
-		if _, ok := errors.AsType[*FileError](err); !ok || !strings.HasPrefix(err.Error(), want) || p != nil {
+		if _, ok := errors.AsType[*tomlfile.Error](err); !ok || !strings.HasPrefix(err.Error(), want) || p != nil {
 			t.Errorf("%.100q: %v, want %s", text, err, want)
 		}
 	}
@@ -134,7 +135,7 @@ func FuzzParsePrincipals(f *testing.F) {
 	f.Add(principalsExample)
 	f.Fuzz(func(t *testing.T, text string) {
 		p, err := ParsePrincipals("f", []byte(text))
-		if _, ok := errors.AsType[*FileError](err); err != nil && !ok {
+		if _, ok := errors.AsType[*tomlfile.Error](err); err != nil && !ok {
 			t.Errorf("%T: %v", err, err)
 		}
 		for _, name := range p.Known() {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/runnel-rpc/runnel/rpc/access"
+	"github.com/runnel-rpc/runnel/rpc/tomlfile"
 )
 
 // The bounds of a tokens file.
@@ -30,23 +31,23 @@ type tokenFile struct {
 }
 
 // ParseTokens returns the tokens of a tokens file; file is its name in errors, which are
-// *FileError.
+// *tomlfile.Error.
 func ParseTokens(file string, text []byte) ([]Token, error) {
 	if len(text) > MaxTokenFileBytes {
-		return nil, &FileError{File: file, Err: fmt.Errorf("is larger than %d bytes", MaxTokenFileBytes)}
+		return nil, &tomlfile.Error{File: file, Err: fmt.Errorf("is larger than %d bytes", MaxTokenFileBytes)}
 	}
 	var f tokenFile
-	if err := decodeFile(file, text, &f); err != nil {
+	if _, err := tomlfile.Decode(file, text, &f, nil); err != nil {
 		return nil, err
 	}
 	if len(f.Token) > MaxTokens {
-		return nil, &FileError{File: file, Err: fmt.Errorf("has more than %d tokens", MaxTokens)}
+		return nil, &tomlfile.Error{File: file, Err: fmt.Errorf("has more than %d tokens", MaxTokens)}
 	}
 	all := make([]Token, 0, len(f.Token))
 	known := make(map[[sha256.Size]byte]bool, len(f.Token))
 	for i, t := range f.Token {
 		bad := func(field string, err error) error {
-			return &FileError{file, lineOf(text, "token", i), "token." + field, err}
+			return &tomlfile.Error{File: file, Line: lineOf(text, "token", i), Key: "token." + field, Err: err}
 		}
 		token := Token{Name: t.Name, Role: t.Role, Expires: t.Expires}
 		if err := access.ValidPrincipal(t.Name); err != nil {
@@ -93,7 +94,7 @@ func RemoveTokens(file, text string, remove func(Token) bool) (string, error) {
 	kept.WriteString(text[at:])
 	left, err := ParseTokens(file, []byte(kept.String()))
 	if err != nil || !slices.EqualFunc(left, want, func(a, b Token) bool { return a.SHA256 == b.SHA256 }) {
-		return "", &FileError{File: file, Err: errors.New("its tokens are not written as [[token]] tables: remove them by hand")}
+		return "", &tomlfile.Error{File: file, Err: errors.New("its tokens are not written as [[token]] tables: remove them by hand")}
 	}
 	return kept.String(), nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/runnel-rpc/runnel/rpc/access"
+	"github.com/runnel-rpc/runnel/rpc/tomlfile"
 )
 
 func hash(token string) string {
@@ -66,7 +67,7 @@ func TestFileErrors(t *testing.T) {
 		"token = [{name = \"a\", sha256 = \"0\"}]\n": "f: token.sha256: must be",
 	} {
 		_, err := ParseTokens("f", []byte(text))
-		if _, ok := errors.AsType[*FileError](err); !ok || !strings.HasPrefix(err.Error(), want) {
+		if _, ok := errors.AsType[*tomlfile.Error](err); !ok || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%.100q: %v, want %s", text, err, want)
 		}
 	}
@@ -78,7 +79,7 @@ func FuzzParseTokens(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		all, err := ParseTokens("f", []byte(text))
 		if err != nil {
-			if _, ok := errors.AsType[*FileError](err); !ok {
+			if _, ok := errors.AsType[*tomlfile.Error](err); !ok {
 				t.Errorf("%T: %v", err, err)
 			}
 			return

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/runnel-rpc/runnel/process"
+	"github.com/runnel-rpc/runnel/rpc/tomlfile"
 	"github.com/runnel-rpc/runnel/rpc/wire"
 )
 
@@ -40,7 +41,7 @@ func (c *compiler) environment(s *section, text *environmentText) {
 		c.bad(key+".set", fmt.Errorf("at most %d variables, not %d", maxEntries, len(text.Set)))
 	}
 	for _, name := range sortedKeys(text.Set) {
-		at := key + ".set." + quoteKey(name)
+		at := key + ".set." + tomlfile.QuoteKey(name)
 		if err := validVariable(name, false); err != nil {
 			c.bad(at, err)
 		}

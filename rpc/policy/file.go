@@ -1,13 +1,12 @@
 package policy
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
-	"github.com/pelletier/go-toml/v2"
+	"github.com/runnel-rpc/runnel/rpc/tomlfile"
 )
 
 // MaxFileBytes is the largest policy file.
@@ -63,47 +62,18 @@ type amountsText struct {
 	Linger        *float64 `toml:"linger"`
 }
 
-// FileError is an error of a policy file. It is meant for the operator: it may contain any part of
-// the file.
-type FileError struct {
-	File string // its path
-	Line int    // from 1; 0 if it is not known
-	Key  string // the path of the key, as in principal.ci.programs[0].path; "" if it is not known
-	Err  error
-}
-
-func (e *FileError) Error() string {
-	where := e.File
-	if e.Line > 0 {
-		where += fmt.Sprintf(":%d", e.Line)
-	}
-	if e.Key != "" {
-		where += ": " + e.Key
-	}
-	return where + ": " + e.Err.Error()
-}
-
-// Unwrap returns the error itself.
-func (e *FileError) Unwrap() error { return e.Err }
-
 // Parse parses the text of a policy file, of which path is the name in errors. It looks up the users
-// that the file names. Every error is a *FileError, or several joined.
+// that the file names. Every error is a *tomlfile.Error, or several joined.
 func Parse(path string, text []byte, o Options) (*Policy, error) {
 	if len(text) > MaxFileBytes {
-		return nil, &FileError{File: path, Err: fmt.Errorf("is larger than %d bytes", MaxFileBytes)}
+		return nil, &tomlfile.Error{File: path, Err: fmt.Errorf("is larger than %d bytes", MaxFileBytes)}
 	}
 	var f file
-	if err := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields().Decode(&f); err != nil {
-		return nil, syntaxError(path, err)
+	lines, err := tomlfile.Decode(path, text, &f, isMap)
+	if err != nil {
+		return nil, err
 	}
-	lines, odd := linesOf(text)
 	c := compiler{path: path, lines: lines, options: o.withDefaults()}
-	for _, key := range odd {
-		c.bad(key, errors.New("unknown field: fields are in lower case"))
-	}
-	if odd != nil { // the paths of other errors would not be those of the file
-		return nil, errors.Join(c.errs...)
-	}
 	p := c.policy(&f)
 	if c.errs != nil {
 		return nil, errors.Join(c.errs...)
@@ -111,40 +81,25 @@ func Parse(path string, text []byte, o Options) (*Policy, error) {
 	return p, nil
 }
 
-// syntaxError converts an error of the decoder.
-func syntaxError(path string, err error) error {
-	if strict, ok := errors.AsType[*toml.StrictMissingError](err); ok {
-		var all []error
-		for i := range strict.Errors {
-			line, _ := strict.Errors[i].Position()
-			all = append(all, &FileError{path, line, strings.Join(strict.Errors[i].Key(), "."), errors.New("unknown field")})
-		}
-		return errors.Join(all...)
-	}
-	if decode, ok := errors.AsType[*toml.DecodeError](err); ok {
-		line, _ := decode.Position()
-		return &FileError{path, line, strings.Join(decode.Key(), "."), errors.New(strings.TrimPrefix(decode.Error(), "toml: "))}
-	}
-	return &FileError{File: path, Err: err}
+// isMap reports whether the keys below a path of a policy file are any names, and not fields.
+func isMap(path string) bool {
+	return path == "group" || path == "principal" || strings.HasSuffix(path, ".environment.set")
 }
 
 // compiler makes a Policy of a file, and collects errors.
 type compiler struct {
 	path    string
-	lines   lines
+	lines   tomlfile.Lines
 	options Options
 	errs    []error
 }
 
 // bad adds an error of a key.
 func (c *compiler) bad(key string, err error) {
-	if len(c.errs) < maxErrors {
-		c.errs = append(c.errs, &FileError{c.path, c.lines.of(key), key, err})
+	if len(c.errs) < tomlfile.MaxErrors {
+		c.errs = append(c.errs, &tomlfile.Error{File: c.path, Line: c.lines.Of(key), Key: key, Err: err})
 	}
 }
-
-// maxErrors is the largest number of errors that are reported of one file.
-const maxErrors = 20
 
 func (c *compiler) policy(f *file) *Policy {
 	p := &Policy{principals: map[string]*section{}, groups: map[string]*section{}, options: c.options}
@@ -158,7 +113,7 @@ func (c *compiler) policy(f *file) *Policy {
 	}{{"group", f.Group, p.groups}, {"principal", f.Principal, p.principals}} {
 		for _, name := range sortedKeys(kind.from) {
 			text := kind.from[name]
-			key := kind.name + "." + quoteKey(name)
+			key := kind.name + "." + tomlfile.QuoteKey(name)
 			if err := c.options.validName(kind.name, name); err != nil {
 				c.bad(key, err)
 				continue

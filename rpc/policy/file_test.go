@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/runnel-rpc/runnel/process"
+
+	"github.com/runnel-rpc/runnel/rpc/tomlfile"
 )
 
 // accounts are the users of the policies of the tests.
@@ -70,7 +72,7 @@ func TestParseErrors(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q:\n%v\nwant %s", c.text, err, c.want)
 		}
-		if _, ok := errors.AsType[*FileError](err); !ok {
+		if _, ok := errors.AsType[*tomlfile.Error](err); !ok {
 			t.Errorf("%q: %T", c.text, err)
 		}
 	}
@@ -78,9 +80,9 @@ func TestParseErrors(t *testing.T) {
 
 // TestParseBounds: errors and lists are bounded.
 func TestParseBounds(t *testing.T) {
-	text := "[default]\nprograms = [" + strings.Repeat("{path='x'},", maxErrors+10) + "]"
+	text := "[default]\nprograms = [" + strings.Repeat("{path='x'},", tomlfile.MaxErrors+10) + "]"
 	_, err := Parse("policy.toml", []byte(text), Options{})
-	if n := strings.Count(fmt.Sprint(err), "\n") + 1; n != maxErrors {
+	if n := strings.Count(fmt.Sprint(err), "\n") + 1; n != tomlfile.MaxErrors {
 		t.Errorf("%d errors", n)
 	}
 	text = "[default]\nprograms = [" + strings.Repeat("{path='/x'},", maxEntries+1) + "]"
@@ -145,7 +147,7 @@ func FuzzParse(f *testing.F) {
 		}
 		n := strings.Count(text, "\n") + 1
 		for _, e := range flatten(err) {
-			if file, ok := e.(*FileError); !ok || file.Line < 0 || file.Line > n || file.Line == 0 && file.Key != "" {
+			if file, ok := e.(*tomlfile.Error); !ok || file.Line < 0 || file.Line > n || file.Line == 0 && file.Key != "" {
 				t.Errorf("%#v of %d lines: %v", e, n, e)
 			}
 		}

@@ -2,53 +2,9 @@ package auth
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
-	"strings"
 
-	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
 )
-
-// FileError is an error in a file of the operator. It is for the operator only: it may quote the
-// file.
-type FileError struct {
-	File  string
-	Line  int    // from 1; 0 is unknown
-	Field string // as in token.role; "" for the whole file or table
-	Err   error
-}
-
-func (e *FileError) Error() string {
-	at := e.File
-	if e.Line > 0 {
-		at += fmt.Sprintf(":%d", e.Line)
-	}
-	if e.Field != "" {
-		at += ": " + e.Field
-	}
-	return at + ": " + e.Err.Error()
-}
-
-// Unwrap returns Err.
-func (e *FileError) Unwrap() error { return e.Err }
-
-// decodeFile decodes a TOML file. Unknown fields are errors. The error is a *FileError.
-func decodeFile(file string, text []byte, v any) error {
-	err := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields().Decode(v)
-	if err == nil {
-		return nil
-	}
-	if strict, ok := errors.AsType[*toml.StrictMissingError](err); ok && len(strict.Errors) > 0 {
-		line, _ := strict.Errors[0].Position()
-		return &FileError{file, line, strings.Join(strict.Errors[0].Key(), "."), errors.New("unknown field")}
-	}
-	if at, ok := errors.AsType[*toml.DecodeError](err); ok {
-		line, _ := at.Position()
-		return &FileError{file, line, strings.Join(at.Key(), "."), errors.New(strings.TrimPrefix(at.Error(), "toml: "))}
-	}
-	return &FileError{File: file, Err: err}
-}
 
 // table is one element of an array of tables in a file: [[name]] and its keys.
 type table struct {

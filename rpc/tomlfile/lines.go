@@ -1,4 +1,4 @@
-package policy
+package tomlfile
 
 import (
 	"slices"
@@ -8,22 +8,23 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// lines are the line numbers of the keys of a TOML file, by their paths as in
-// principal.ci.programs[0].path.
-type lines map[string]int
+// Lines are the line numbers of the keys of a TOML file, by their paths as in
+// principal.ci.programs[0].path. Parts of a path that are no bare keys are quoted: see [QuoteKey].
+type Lines map[string]int
 
 // lineReader collects the lines of a file.
 type lineReader struct {
 	ends  []int // the offsets of the newlines
-	lines lines
-	count map[string]int // of the elements of an array of tables
-	odd   []string       // the paths of keys with upper-case letters, which the decoder takes for those in lower case
+	lines Lines
+	isMap func(path string) bool // or nil
+	count map[string]int         // of the elements of an array of tables
+	odd   []string               // the paths of keys with upper-case letters, which the decoder takes for those in lower case
 }
 
 // linesOf returns the lines of a file that is valid TOML, and the keys that are not written exactly
 // as they are defined.
-func linesOf(text []byte) (all lines, odd []string) {
-	l := lineReader{lines: lines{}, count: map[string]int{}}
+func linesOf(text []byte, isMap func(path string) bool) (all Lines, odd []string) {
+	l := lineReader{lines: Lines{}, isMap: isMap, count: map[string]int{}}
 	for i, c := range text {
 		if c == '\n' {
 			l.ends = append(l.ends, i)
@@ -79,11 +80,11 @@ func (l *lineReader) add(e *unstable.Node, table string) string {
 		if n := l.count[name]; n > 0 {
 			name += "[" + strconv.Itoa(n-1) + "]"
 		}
-		part, free := string(it.Node().Data), isMap(name)
+		part, free := string(it.Node().Data), l.isMap != nil && l.isMap(name)
 		if name != "" {
 			name += "."
 		}
-		name += quoteKey(part)
+		name += QuoteKey(part)
 		at = it.Node().Raw
 		if !free && part != strings.ToLower(part) {
 			l.set(name, at)
@@ -94,11 +95,6 @@ func (l *lineReader) add(e *unstable.Node, table string) string {
 	return name
 }
 
-// isMap reports whether the keys below a path are any names, and not fields.
-func isMap(name string) bool {
-	return name == "group" || name == "principal" || strings.HasSuffix(name, ".environment.set")
-}
-
 // set sets the line of a key, unless it is known: that of a table is its first.
 func (l *lineReader) set(name string, at unstable.Range) {
 	if l.lines[name] == 0 && at.Length > 0 {
@@ -107,8 +103,8 @@ func (l *lineReader) set(name string, at unstable.Range) {
 	}
 }
 
-// of returns the line of a key, or of the next larger part of its path that has one.
-func (l lines) of(key string) int {
+// Of returns the line of a key, or of the next larger part of its path that has one.
+func (l Lines) Of(key string) int {
 	for key != "" {
 		if line := l[key]; line > 0 {
 			return line
@@ -118,9 +114,9 @@ func (l lines) of(key string) int {
 	return 0
 }
 
-// quoteKey returns a key in the form that TOML requires: names with other characters than letters,
+// QuoteKey returns a key in the form that TOML requires: names with other characters than letters,
 // digits, - and _ are quoted.
-func quoteKey(name string) string {
+func QuoteKey(name string) string {
 	for _, c := range []byte(name) {
 		switch {
 		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
