@@ -103,15 +103,16 @@ func (o *owner) oldest() *retained {
 	return nil
 }
 
-// most returns the owner that has most of something, first if several have.
+// most returns the owner that has most of something: if several have, first if it is one of them, else
+// the one whose ended session has been kept longest.
 func most(first *owner, all iter.Seq[*owner], of func(*owner) int64) *owner {
-	n := of(first)
+	found, n := first, of(first)
 	for o := range all {
-		if of(o) > n {
-			first, n = o, of(o)
+		if m := of(o); m > n || m == n && found != first && o.oldest().until.Before(found.oldest().until) {
+			found, n = o, m
 		}
 	}
-	return first
+	return found
 }
 
 // releaseBudget takes the logs of removed sessions out of the budget, without the registry's lock.
