@@ -59,15 +59,14 @@ func readContexts() (*contexts, error) {
 }
 
 func readContextsFile(path string) (*contexts, error) {
-	text, err := readRegular(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	text, _, err := readRegular(path, maxContextsFile, nil)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return &contexts{}, nil
-	}
-	if err != nil {
+	case err != nil && !namesFile(err):
+		return nil, fmt.Errorf("%s: %w", path, err)
+	case err != nil:
 		return nil, err
-	}
-	if len(text) > maxContextsFile {
-		return nil, fmt.Errorf("%s: larger than %d bytes", path, maxContextsFile)
 	}
 	all := &contexts{}
 	err = toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields().Decode(all)

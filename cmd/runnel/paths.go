@@ -1,13 +1,8 @@
 package main
 
 import (
-	"cmp"
-	"errors"
-	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 )
 
 // defaultSocket returns $XDG_RUNTIME_DIR/runnel/sock, or ~/.local/state/runnel/sock if the variable
@@ -55,19 +50,6 @@ func tokenPath(socket string) string {
 
 // makePrivateDir creates a directory with mode 0700. An existing one is not changed.
 func makePrivateDir(dir string) error { return os.MkdirAll(dir, 0o700) }
-
-// readRegular reads a regular file. It fails without blocking for any other file, such as a FIFO.
-func readRegular(path string) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil, cmp.Or(err, error(&fs.PathError{Op: "read", Path: path, Err: errors.New("not a regular file")}))
-	}
-	return io.ReadAll(f)
-}
 
 // writeAtomically replaces a file, with mode 0600, by a rename.
 func writeAtomically(path string, data []byte) error {

@@ -31,7 +31,7 @@ func (r readyFile) write(path string) (remove func(), err error) {
 		return nil, fmt.Errorf("ready file: %w", err)
 	}
 	return func() {
-		if now, err := readRegular(path); err == nil && bytes.Equal(now, text) {
+		if now, _, err := readRegular(path, int64(len(text)), nil); err == nil && bytes.Equal(now, text) {
 			_ = os.Remove(path)
 		}
 	}, nil

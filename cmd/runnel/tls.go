@@ -6,10 +6,8 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"sync/atomic"
-	"syscall"
 
 	"github.com/runnel-rpc/runnel/rpc/auth"
 )
@@ -169,29 +167,19 @@ func poolOf(authorities []*x509.Certificate) *x509.CertPool {
 	return pool
 }
 
-// readTLSFile reads a file, which must not have permissions other than those in most. It does not
-// block if the file is a FIFO.
+// readTLSFile reads a file, which must not have permissions other than those in most.
 func readTLSFile(flag, path string, most os.FileMode) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", flag, err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
+	text, _, err := readRegular(path, maxTLSFile, func(info os.FileInfo) error {
+		if mode := info.Mode().Perm(); mode&^most != 0 {
+			return fmt.Errorf("mode is %04o: other users must not have access", mode)
+		}
+		return nil
+	})
 	switch {
-	case err != nil:
+	case err == nil:
+		return text, nil
+	case namesFile(err):
 		return nil, fmt.Errorf("%s: %w", flag, err)
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s %s: not a regular file", flag, path)
-	case info.Mode().Perm()&^most != 0:
-		return nil, fmt.Errorf("%s %s: mode is %04o: other users must not have access", flag, path, info.Mode().Perm())
 	}
-	text, err := io.ReadAll(io.LimitReader(f, maxTLSFile+1))
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("%s: %w", flag, err)
-	case len(text) > maxTLSFile:
-		return nil, fmt.Errorf("%s %s: longer than %d bytes", flag, path, maxTLSFile)
-	}
-	return text, nil
+	return nil, fmt.Errorf("%s %s: %w", flag, path, err)
 }
