@@ -104,27 +104,33 @@ type file[T any] struct {
 	content T
 }
 
-// get holds the lock while the file is read, so that others wait instead of reading it too.
+// get returns the content of the file, which it reads if that has changed. It does not hold the lock
+// meanwhile, so callers at the same moment may read it too.
 func (f *file[T]) get() (content T, err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	now := time.Now()
-	if f.info != nil && now.Sub(f.checked) < checkInterval {
-		return f.content, nil
+	f.mu.Lock()
+	content, known, fresh := f.content, f.info, now.Sub(f.checked) < checkInterval
+	f.mu.Unlock()
+	if known != nil && fresh {
+		return content, nil
 	}
 	info, err := os.Stat(f.path)
 	if err != nil {
 		return content, err
 	}
-	if f.info == nil || !os.SameFile(info, f.info) || info.Size() != f.info.Size() || !info.ModTime().Equal(f.info.ModTime()) {
+	if known == nil || !os.SameFile(info, known) || info.Size() != known.Size() || !info.ModTime().Equal(known.ModTime()) {
 		text, err := read(f.path)
 		if err != nil {
 			return content, err
 		}
-		f.content, f.info = f.parse(text), info
+		content = f.parse(text)
 	}
-	f.checked = now
-	return f.content, nil
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if now.After(f.checked) { // else another caller has looked at the file since
+		f.content, f.info, f.checked = content, info, now
+	}
+	return content, nil
 }
 
 func read(path string) (string, error) {
