@@ -5,13 +5,15 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/runnel-rpc/runnel/rpc/access"
 )
+
+// certificateKind is the kind of their credentials.
+const certificateKind = "certificate"
 
 // maxCertificateNames is how many names of a certificate are compared with the mappings.
 const maxCertificateNames = 64
@@ -64,7 +66,7 @@ func (c *Certificates) Identify(credential Credential) (access.Identity, error) 
 	}
 	for _, name := range certificateNames(leaf) {
 		if principal, role, ok := c.principals().Certificate(name); ok {
-			id := certificateID{expires: leaf.NotAfter, root: root, leaf: fingerprint(leaf), name: name}
+			id := MappedCredential{certificateKind, leaf.NotAfter, root, fingerprint(leaf), name}
 			return access.Identity{Principal: principal, Role: role, Credential: id.String(), Expires: leaf.NotAfter}, nil
 		}
 	}
@@ -83,18 +85,18 @@ func (c *Certificates) acceptedRoot(chains [][]*x509.Certificate) (string, bool)
 
 // Accepts implements [Source].
 func (c *Certificates) Accepts(id access.Identity) bool {
-	cert, ok := parseCertificateID(id.Credential)
-	if !ok || !slices.Contains(*c.roots.Load(), cert.root) {
+	cert, ok := ParseMapped(certificateKind, id.Credential)
+	if !ok || !slices.Contains(*c.roots.Load(), cert.Signer) {
 		return false
 	}
-	principal, role, ok := c.principals().Certificate(cert.name)
+	principal, role, ok := c.principals().Certificate(cert.Name)
 	return ok && principal == id.Principal && id.Role.AtMost(role) == id.Role
 }
 
 // Expires returns when the certificate of an identity expires.
 func (c *Certificates) Expires(id access.Identity) time.Time {
-	cert, _ := parseCertificateID(id.Credential)
-	return cert.expires
+	cert, _ := ParseMapped(certificateKind, id.Credential)
+	return cert.Expires
 }
 
 // certificateNames returns the names of a certificate that may be mapped: the DNS names, e-mail
@@ -130,26 +132,4 @@ func isHostName(name string) bool {
 func fingerprint(c *x509.Certificate) string {
 	sum := sha256.Sum256(c.Raw)
 	return hex.EncodeToString(sum[:16])
-}
-
-// certificateID is what the name of a credential says about a certificate.
-type certificateID struct {
-	expires    time.Time
-	root, leaf string
-	name       string
-}
-
-const certificatePrefix = "certificate"
-
-func (c certificateID) String() string {
-	return strings.Join([]string{certificatePrefix, strconv.FormatInt(c.expires.Unix(), 10), c.root, c.leaf, c.name}, ":")
-}
-
-func parseCertificateID(credential string) (c certificateID, ok bool) {
-	parts := strings.SplitN(credential, ":", 5)
-	if len(parts) != 5 || parts[0] != certificatePrefix {
-		return c, false
-	}
-	seconds, err := strconv.ParseInt(parts[1], 10, 64)
-	return certificateID{time.Unix(seconds, 0), parts[2], parts[3], parts[4]}, err == nil
 }

@@ -136,18 +136,18 @@ func (s *Source) Identify(c auth.Credential) (access.Identity, error) {
 
 // Accepts implements [auth.Source]: the key and the mapping of the subject must still be there.
 func (s *Source) Accepts(id access.Identity) bool {
-	c, ok := parseCredential(id.Credential)
-	if !ok || !s.keys.Load().has(c.thumbprint) {
+	c, ok := auth.ParseMapped(kind, id.Credential)
+	if !ok || !s.keys.Load().has(c.Signer) {
 		return false
 	}
-	principal, role, ok := s.o.Principals().JWT(c.subject)
+	principal, role, ok := s.o.Principals().JWT(c.Name)
 	return ok && principal == id.Principal && id.Role.AtMost(role) == id.Role
 }
 
 // Expires returns when the token of an identity expires.
 func (s *Source) Expires(id access.Identity) time.Time {
-	c, _ := parseCredential(id.Credential)
-	return c.expires
+	c, _ := auth.ParseMapped(kind, id.Credential)
+	return c.Expires
 }
 
 // errTooLarge is the error of a response that is larger than a key set may be.

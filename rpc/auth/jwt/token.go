@@ -136,30 +136,12 @@ func verify(token *jose.JSONWebSignature, keys []key) (*claims, key, error) {
 	return nil, key{}, wrongKey
 }
 
-// credential is what the name of a credential says about a token.
-type credential struct {
-	expires    time.Time
-	thumbprint string // of the key
-	token      string // the beginning of its hash
-	subject    string
-}
+// kind is that of the credentials.
+const kind = "jwt"
 
-const prefix = "jwt"
-
-func newCredential(text string, c *claims, k key) credential {
+func newCredential(text string, c *claims, k key) auth.MappedCredential {
 	sum := sha256.Sum256([]byte(text))
-	return credential{c.Expiry.Time, k.thumbprint, hex.EncodeToString(sum[:8]), c.Subject}
-}
-
-func (c credential) String() string {
-	return strings.Join([]string{prefix, strconv.FormatInt(c.expires.Unix(), 10), c.thumbprint, c.token, c.subject}, ":")
-}
-
-func parseCredential(text string) (c credential, ok bool) {
-	parts := strings.SplitN(text, ":", 5)
-	if len(parts) != 5 || parts[0] != prefix {
-		return c, false
+	return auth.MappedCredential{
+		Kind: kind, Expires: c.Expiry.Time, Signer: k.thumbprint, Fingerprint: hex.EncodeToString(sum[:8]), Name: c.Subject,
 	}
-	at, err := strconv.ParseInt(parts[1], 10, 64)
-	return credential{time.Unix(at, 0), parts[2], parts[3], parts[4]}, err == nil
 }
