@@ -31,10 +31,12 @@ func (a *authentication) openPolicy(path string, r *reloader, log zerolog.Logger
 		for _, warning := range p.Warnings() {
 			log.Warn().Str("policy", warning).Msg("policy")
 		}
-		if a.uids = p.UIDs; guard == nil {
+		a.uids = p.UIDs
+		if guard == nil {
 			guard = policy.NewGuard(p, groups)
+		} else {
+			guard.Set(p)
 		}
-		guard.Set(p)
 		return nil
 	}, path)
 	return guard, err

@@ -19,7 +19,6 @@ const (
 // Pattern matches one argument, as a whole. Its syntax is that of [ParsePattern]. Matching takes
 // time in proportion to the length of the argument.
 type Pattern struct {
-	text string
 	// pieces are the literal texts between the wildcards; one piece is an exact match.
 	pieces []string
 	// option is set if a wildcard at the beginning may match an argument that begins with "-".
@@ -37,7 +36,7 @@ type Pattern struct {
 //   - "~RE" at the beginning: the rest is a regular expression of package regexp, which has to match
 //     the whole argument, and in which "." also matches a newline.
 func ParsePattern(text string) (Pattern, error) {
-	p := Pattern{text: text}
+	var p Pattern
 	if len(text) > maxPattern {
 		return p, fmt.Errorf("a pattern must have at most %d bytes, not %d", maxPattern, len(text))
 	}
@@ -131,8 +130,6 @@ func (p *Pattern) Match(arg string) bool {
 	}
 	return strings.HasSuffix(rest, p.pieces[last])
 }
-
-func (p *Pattern) String() string { return p.text }
 
 // Arguments are the patterns of the arguments of a program, without its name.
 type Arguments struct {

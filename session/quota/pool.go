@@ -146,14 +146,6 @@ func members(s Shares, group string) (n int) {
 // Used returns how many slots are taken.
 func (p *Pool) Used() int { return p.used }
 
-// UsedBy returns how many slots an owner has.
-func (p *Pool) UsedBy(owner string) int {
-	if a := p.accounts[owner]; a != nil {
-		return a.used
-	}
-	return 0
-}
-
 // Check returns a *LimitError if the owner cannot take a slot.
 func (p *Pool) Check(owner string) error {
 	a := p.accounts[owner]

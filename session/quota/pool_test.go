@@ -54,6 +54,14 @@ func TestPool(t *testing.T) {
 	}
 }
 
+// usedBy returns how many slots an owner has.
+func (p *Pool) usedBy(owner string) int {
+	if a := p.accounts[owner]; a != nil {
+		return a.used
+	}
+	return 0
+}
+
 func randomShares(random *rand.Rand, total int) Shares {
 	s := Shares{Owners: map[string]Share{}, Groups: map[string]int{}, GroupOf: map[string]string{}}
 	for i := range 7 {
@@ -88,8 +96,8 @@ func check(t *testing.T, p *Pool, s Shares, have map[string]int, divided bool) {
 		if share := s.Owners[owner]; share.Max != nil && n > *share.Max && !divided {
 			t.Fatalf("%s has %d of at most %d", owner, n, *share.Max)
 		}
-		if p.UsedBy(owner) != n {
-			t.Fatalf("%s has %d, counted %d", owner, n, p.UsedBy(owner))
+		if p.usedBy(owner) != n {
+			t.Fatalf("%s has %d, counted %d", owner, n, p.usedBy(owner))
 		}
 	}
 	for g, most := range s.Groups {
@@ -161,7 +169,7 @@ func TestUnknownOwnersLeaveSlots(t *testing.T) {
 		name := fmt.Sprint("unknown", i)
 		for p.Take(name) == nil {
 		}
-		if p.UsedBy(name) == 0 {
+		if p.usedBy(name) == 0 {
 			t.Errorf("%s has nothing", name)
 		}
 	}
