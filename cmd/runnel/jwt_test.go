@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/runnel-rpc/runnel/rpc/auth/authtest"
 )
 
 const aliceIsMapped = "[[jwt]]\nsubject = \"alice\"\nprincipal = \"alice@example\"\n"
@@ -73,21 +75,5 @@ func (p *testDir) writeKeys(t *testing.T, key *ecdsa.PrivateKey) {
 
 func signJWT(t *testing.T, key *ecdsa.PrivateKey, claims any) string {
 	t.Helper()
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: key, KeyID: "k"}}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	payload, err := json.Marshal(claims)
-	if err != nil {
-		t.Fatal(err)
-	}
-	token, err := signer.Sign(payload)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := token.CompactSerialize()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
+	return authtest.JWT(t, jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: key, KeyID: "k"}}, nil, claims)
 }

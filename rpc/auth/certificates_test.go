@@ -1,42 +1,22 @@
 package auth
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"math/big"
 	"net/url"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/runnel-rpc/runnel/rpc/access"
+	"github.com/runnel-rpc/runnel/rpc/auth/authtest"
 )
 
-// signed returns a certificate and its key; parent is nil for an authority.
-func signed(t *testing.T, template x509.Certificate, parent *x509.Certificate, key *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey) {
+// newRoot returns an authority.
+func newRoot(t *testing.T) tls.Certificate {
 	t.Helper()
-	own, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if parent == nil {
-		template.IsCA, template.BasicConstraintsValid = true, true
-		parent, key = &template, own
-	}
-	template.SerialNumber = big.NewInt(1)
-	der, err := x509.CreateCertificate(rand.Reader, &template, parent, &own.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cert, own
+	return authtest.Sign(t, x509.Certificate{Subject: pkix.Name{CommonName: "root"}, IsCA: true, BasicConstraintsValid: true}, nil)
 }
 
 const certificateMappings = `
@@ -53,16 +33,13 @@ role = "admin"
 // TestCertificates: a verified certificate is the principal to which one of its names is mapped, as
 // long as its authority and the mapping are there.
 func TestCertificates(t *testing.T) {
-	root, key := signed(t, x509.Certificate{Subject: pkix.Name{CommonName: "root"}, NotAfter: time.Now().Add(time.Hour)}, nil, nil)
-	other, _ := signed(t, x509.Certificate{Subject: pkix.Name{CommonName: "root"}, NotAfter: time.Now().Add(time.Hour)}, nil, nil)
+	authority, other := newRoot(t), newRoot(t).Leaf
+	root := authority.Leaf
 	principals := parsed(t, certificateMappings)
 	c := NewCertificates(func() *Principals { return principals })
 	c.SetAuthorities([]*x509.Certificate{other, root})
 	credential := func(template x509.Certificate) Credential {
-		if template.NotAfter.IsZero() {
-			template.NotAfter = time.Now().Add(time.Hour)
-		}
-		leaf, _ := signed(t, template, root, key)
+		leaf := authtest.Sign(t, template, &authority).Leaf
 		return Credential{TLS: &tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{leaf, root}}}}
 	}
 	agent := x509.Certificate{DNSNames: []string{"host.example", "A.agents.example"}}

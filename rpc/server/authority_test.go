@@ -3,70 +3,36 @@
 package server_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"math/big"
 	"net"
-	"sync/atomic"
 	"testing"
-	"time"
 
+	"github.com/runnel-rpc/runnel/rpc/auth/authtest"
 	"github.com/runnel-rpc/runnel/rpc/server"
 )
 
 // authority is a certification authority of a test.
 type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
+	pair tls.Certificate
 	pool *x509.CertPool
 }
-
-var serial atomic.Int64
 
 func newAuthority(t testing.TB, name string) *authority {
 	t.Helper()
 	a := &authority{pool: x509.NewCertPool()}
-	template := x509.Certificate{
+	a.pair = authtest.Sign(t, x509.Certificate{
 		Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	pair := a.sign(t, template)
-	a.cert, a.key = pair.Leaf, pair.PrivateKey.(*ecdsa.PrivateKey)
-	a.pool.AddCert(a.cert)
+	}, nil)
+	a.pool.AddCert(a.pair.Leaf)
 	return a
 }
 
-// sign returns a new certificate with its key, signed by the authority, or by itself before there is
-// one. It is valid for an hour unless the template says otherwise.
+// sign returns a new certificate with its key: see authtest.Sign.
 func (a *authority) sign(t testing.TB, template x509.Certificate) tls.Certificate {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template.SerialNumber = big.NewInt(serial.Add(1))
-	if template.NotAfter.IsZero() {
-		template.NotAfter = time.Now().Add(time.Hour)
-	}
-	if template.NotBefore.IsZero() {
-		template.NotBefore = template.NotAfter.Add(-2 * time.Hour)
-	}
-	parent, signer := a.cert, a.key
-	if parent == nil {
-		parent, signer = &template, key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, &template, parent, &key.PublicKey, signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+	return authtest.Sign(t, template, &a.pair)
 }
 
 // withTLS gives a server a certificate, and returns the configuration of its clients.

@@ -21,6 +21,7 @@ import (
 
 	"github.com/runnel-rpc/runnel/rpc/access"
 	"github.com/runnel-rpc/runnel/rpc/auth"
+	"github.com/runnel-rpc/runnel/rpc/auth/authtest"
 )
 
 const (
@@ -107,23 +108,7 @@ func sign(t testing.TB, algorithm jose.SignatureAlgorithm, key any, kid string, 
 	for i := 0; i < len(header); i += 2 {
 		o.WithHeader(jose.HeaderKey(header[i]), header[i+1])
 	}
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: algorithm, Key: key}, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	payload, err := json.Marshal(claims)
-	if err != nil {
-		t.Fatal(err)
-	}
-	token, err := signer.Sign(payload)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := token.CompactSerialize()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
+	return authtest.JWT(t, jose.SigningKey{Algorithm: algorithm, Key: key}, o, claims)
 }
 
 func encoded(parts ...string) string {
