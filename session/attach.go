@@ -51,8 +51,8 @@ func (a *Attachment) Release() { a.cursor.Release() }
 // Ack acknowledges output: see [stream.Cursor.Ack].
 func (a *Attachment) Ack(seq int64) { a.cursor.Ack(seq) }
 
-// Take detaches all other attachments that are not passive, and calls their OnDetached. If a itself is detached already,
-// it has no effect, so one attachment remains after two concurrent calls.
+// Take detaches all other attachments that are not passive, and calls their OnDetached. If a itself
+// is detached already, it has no effect, so one attachment remains after two concurrent calls.
 func (a *Attachment) Take() {
 	s := a.session
 	var others []*Attachment

@@ -47,7 +47,8 @@ func statusOf(t *testing.T, c net.Conn, request string) int {
 	return resp.StatusCode
 }
 
-// dialUnixAs connects to a Unix socket as another user: a thread has user ids of its own (credentials(7)).
+// dialUnixAs connects to a Unix socket as another user: a thread has user ids of its own
+// (credentials(7)).
 func dialUnixAs(uid int, socket string) (c net.Conn, err error) {
 	done := make(chan struct{})
 	go func() {

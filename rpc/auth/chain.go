@@ -30,8 +30,9 @@ type Chain struct {
 }
 
 // Source identifies the bearers of one kind of credential. Its methods may be called concurrently,
-// and must not wait for a network or for another process: a source that needs something from there
-// gets it ahead of time.
+// and must not wait for a network or for another process if they know the credential: a source that
+// needs something from there gets it ahead of time. For one that it does not know it may wait a few
+// seconds.
 type Source interface {
 	// Identify returns who the bearer of a credential is. The error is ErrUnknown if the credential
 	// is not one of this source, and otherwise a [Reason]. All errors are the same for the caller.

@@ -68,7 +68,8 @@ func (p *Policy) Decide(principal string, groups []string, params *rpc.ExecutePa
 const maxTerm = 64
 
 // terminal checks the name of the terminal, which the request has in pty or in its environment.
-// Programs look a file up by it, so it must not be a path. The terminal may have that of the environment.
+// Programs look a file up by it, so it must not be a path. The terminal may have that of the
+// environment.
 func (d *Decision) terminal(params *rpc.ExecuteParams, spec *session.Spec) error {
 	if params.PTY != nil && !validTerm(params.PTY.Term) {
 		return d.section.refuse("environment", "pty.term", "%q is not the name of a terminal", wire.Clip(params.PTY.Term, maxTerm))
