@@ -8,7 +8,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/runnel-rpc/runnel/process/internal/leader"
 	"github.com/runnel-rpc/runnel/process/internal/procfs"
+	"github.com/runnel-rpc/runnel/process/internal/proctest"
 	"github.com/runnel-rpc/runnel/process/internal/spawn"
 )
 
@@ -265,23 +265,19 @@ func TestForbiddenNice(t *testing.T) {
 // get either.
 func withoutNice(t *testing.T, f func()) {
 	t.Helper()
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
+	proctest.OnThread(func() {
 		head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 		var sets [2]unix.CapUserData
 		err := unix.Capget(&head, &sets[0])
 		sets[0].Effective &^= 1 << unix.CAP_SYS_NICE
 		sets[0].Permitted &^= 1 << unix.CAP_SYS_NICE
 		err = errors.Join(err, unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_SYS_NICE, 0, 0, 0), unix.Capset(&head, &sets[0]))
-		if err == nil {
-			f()
+		if err != nil {
+			t.Error(err)
+			return
 		}
-		done <- err
-	}()
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
+		f()
+	})
 }
 
 // TestUmaskOfFiles checks that the umask applies to created files.

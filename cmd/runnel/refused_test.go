@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -45,24 +44,6 @@ func statusOf(t *testing.T, c net.Conn, request string) int {
 		t.Fatal(err)
 	}
 	return resp.StatusCode
-}
-
-// dialUnixAs connects to a Unix socket as another user: a thread has user ids of its own
-// (credentials(7)).
-func dialUnixAs(uid int, socket string) (c net.Conn, err error) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // never unlocked, so the thread ends with the goroutine
-		keep := ^uintptr(0)
-		if _, _, errno := syscall.RawSyscall(syscall.SYS_SETRESUID, keep, uintptr(uid), keep); errno != 0 {
-			err = errno
-			return
-		}
-		c, err = net.Dial("unix", socket)
-	}()
-	<-done
-	return c, err
 }
 
 // TestRefusedConnectionsHaveNoEffect: a frame that follows a request for a WebSocket is not read if
@@ -156,7 +137,7 @@ func TestRefusedTokensHaveNoEffect(t *testing.T) {
 func refuseAnotherUser(t *testing.T, p *testDir) {
 	t.Helper()
 	const nobody = 65534
-	if _, err := dialUnixAs(nobody, p.socket()); !errors.Is(err, syscall.EACCES) {
+	if _, err := dialAs(p.socket(), nobody, nogroup); !errors.Is(err, syscall.EACCES) {
 		t.Errorf("the permissions do not keep another user from connecting: %v", err)
 	}
 	for _, path := range []string{p.dir, filepath.Dir(p.socket()), p.socket()} {
@@ -164,7 +145,7 @@ func refuseAnotherUser(t *testing.T, p *testDir) {
 			t.Fatal(err)
 		}
 	}
-	c, err := dialUnixAs(nobody, p.socket())
+	c, err := dialAs(p.socket(), nobody, nogroup)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,6 +45,25 @@ func State(pid int) byte {
 
 // Alive reports whether a process has not ended.
 func Alive(pid int) bool { return !slices.Contains([]byte{0, 'Z', 'X'}, State(pid)) }
+
+// OnThread runs f on a thread of its own, which ends afterwards, so f may change the credentials and
+// other attributes of its thread. f must not call t.FailNow.
+func OnThread(f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
+		if unix.Gettid() == unix.Getpid() {
+			// The first thread of a process never ends, and /proc/PID/status is about it. Occupied by
+			// this goroutine, it is not the one of the next.
+			defer runtime.UnlockOSThread()
+			OnThread(f)
+			return
+		}
+		f()
+	}()
+	<-done
+}
 
 // Children lists the children of this process, including zombies.
 func Children() (pids []int) {

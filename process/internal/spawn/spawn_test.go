@@ -8,12 +8,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/internal/proctest"
 )
 
 func TestMain(m *testing.M) {
@@ -125,28 +126,20 @@ func TestMinNiceWithoutCapability(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("NOT TESTED: dropping a capability needs root")
 	}
-	type result struct {
-		own, least int
-		err        error
-	}
-	done := make(chan result)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
+	proctest.OnThread(func() {
 		head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 		var sets [2]unix.CapUserData
 		err := unix.Capget(&head, &sets[0])
 		sets[0].Effective &^= 1 << unix.CAP_SYS_NICE
 		sets[0].Permitted &^= 1 << unix.CAP_SYS_NICE
 		if err = errors.Join(err, unix.Capset(&head, &sets[0])); err != nil {
-			done <- result{err: err}
+			t.Error(err)
 			return
 		}
-		own, err := OwnNice()
-		done <- result{own, minNice(), err}
-	}()
-	if r := <-done; r.err != nil || r.least != r.own {
-		t.Errorf("nice value %d, least %d, %v", r.own, r.least, r.err)
-	}
+		if own, err := OwnNice(); err != nil || minNice() != own {
+			t.Errorf("nice value %d, least %d, %v", own, minNice(), err)
+		}
+	})
 	if got := MinNice(); got != -20 {
 		t.Errorf("MinNice = %d for root", got)
 	}
