@@ -117,6 +117,10 @@ type ExecuteParams struct {
 	Nice *int64 `json:"nice,omitempty" min:"-20" max:"19"`
 	// Soft limits of the command. The default of each is the server's own.
 	SoftLimits *SoftLimits `json:"soft_limits,omitempty"`
+	// Where the caller is in a trace: a traceparent of W3C Trace Context. The command gets it as
+	// TRACEPARENT, whatever `env` has, and the trace id is in the server's logs. An execute that is
+	// repeated may have another one.
+	Traceparent string `json:"traceparent,omitempty" rpc:"nonempty"`
 	// Names and values that `status` and `list` return, and by which `list` selects sessions.
 	Labels map[string]string `json:"labels,omitempty"`
 }

@@ -69,7 +69,7 @@ func (x *reader) read() {
 		return
 	case nil:
 	default:
-		x.session.reg.o.Log.Warn().Err(err).Str("session", x.session.spec.ID).Msg("reading output")
+		x.session.logged(x.session.reg.o.Log.Warn()).Err(err).Msg("reading output")
 	}
 	x.ended()
 }

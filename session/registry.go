@@ -198,7 +198,7 @@ func (r *Registry) supervise(s *Session, p *process.Process) {
 // may be some.
 func (r *Registry) reportSurvivors(s *Session, swept *process.SweepResult) {
 	if swept.Unverified {
-		r.o.Log.Error().Str("session", s.spec.ID).Msg("cannot verify that the processes of a session have ended")
+		s.logged(r.o.Log.Error()).Msg("cannot verify that the processes of a session have ended")
 	}
 	pids := swept.Survivors
 	if len(pids) == 0 {
@@ -208,7 +208,7 @@ func (r *Registry) reportSurvivors(s *Session, swept *process.SweepResult) {
 	r.survivors += len(pids)
 	total := r.survivors
 	r.mu.Unlock()
-	r.o.Log.Error().Str("session", s.spec.ID).Ints("pids", pids).Int("total", total).Msg("processes survive their session")
+	s.logged(r.o.Log.Error()).Ints("pids", pids).Int("total", total).Msg("processes survive their session")
 }
 
 // removeFailed removes a session that could not be started, and releases its slot.

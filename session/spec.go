@@ -21,6 +21,8 @@ type Spec struct {
 	// recognize one that is repeated. It may be called from any goroutine. nil is "".
 	Params func() string
 	Labels map[string]string
+	// TraceID is that of the trace of the request, for the log; "" if it has none.
+	TraceID string
 	// Command and Encoding are as in the request, and not used by this package. Program is what is
 	// run.
 	Command  any

@@ -34,6 +34,7 @@ type runCmd struct {
 	StreamTimeout time.Duration     `help:"Maximum time without output. Default: none."`
 	PTY           bool              `short:"t" name:"pty" help:"Give the command a terminal, with the size of this one."`
 	Detach        bool              `help:"Print the session's id and exit; the command continues. Requires a running server."`
+	traceFlags    `embed:""`
 	Label         map[string]string `help:"Label of the session; may be repeated." placeholder:"K=V" mapsep:"none"`
 	JSON          bool              `name:"json" help:"Print each notification as a line of JSON instead of the output."`
 	Args          []string          `arg:"" optional:"" passthrough:"" help:"The command and its arguments."`
@@ -50,6 +51,9 @@ func (c *runCmd) Validate() error {
 		return errors.New("--detach excludes --json and --pty")
 	case c.StreamTimeout < 0:
 		return errors.New("--stream-timeout must not be negative")
+	}
+	if err := c.traceFlags.check(); err != nil {
+		return err
 	}
 	return c.target.Validate()
 }
@@ -146,6 +150,7 @@ func (c *runCmd) params(inv *invocation, conn *runClient) (p rpc.ExecuteParams, 
 	for name, value := range c.Env {
 		p.Env[name] = &value
 	}
+	c.traceFlags.addTo(&p, !inProcess && hasCapability(conn.Connected(), "traceparent"))
 	return p, checkText(&p, hasCapability(conn.Connected(), "base64"))
 }
 

@@ -38,6 +38,7 @@ func examples() []Event {
 		&Execute{
 			Caller: alice, Session: of, Program: "make", Argv: []string{"make", "TOKEN=secret"}, Dir: "/home/alice/caf\xe9",
 			Set: []string{"CFLAGS", "TOKEN"}, Unset: []string{"LANG"}, Limits: []Limit{{"memory_bytes", 1 << 30}},
+			TraceID: "4bf92f3577b34da6a3ce929d0e0e4736", ParentID: "00f067aa0ba902b7",
 		},
 		&Started{of, 4811, "cgroup"},
 		&End{Session: of, Record: &Record{

@@ -15,6 +15,8 @@ type Execute struct {
 	User     string // that was asked for
 	Limits   []Limit
 	Terminal bool
+	TraceID  string // of the caller's trace
+	ParentID string // of its span
 	Error    Error
 }
 
@@ -52,6 +54,8 @@ func (e *Execute) encode(l *line) {
 	if e.Terminal {
 		l.flag("pty", true)
 	}
+	l.name("trace_id", e.TraceID)
+	l.name("parent_id", e.ParentID)
 	e.Error.encode(l)
 }
 

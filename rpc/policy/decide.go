@@ -96,7 +96,7 @@ func validTerm(term string) bool {
 }
 
 func (d *Decision) environ(params *rpc.ExecuteParams, spec *session.Spec) error {
-	env, err := d.section.environ(spec.Program.Env, params.Env, d.Account)
+	env, err := d.section.environ(spec.Program.Env, params, d.Account)
 	if err != nil {
 		return err
 	}

@@ -31,6 +31,9 @@ func decide(t *testing.T, p *Policy, text string) (*Decision, *session.Spec, err
 	spec.Timeout, spec.Grace = orElse(params.Timeout, 0), orElse(params.Grace, spec.Grace)
 	spec.StreamTimeout, spec.Linger = orElse(params.StreamTimeout, spec.StreamTimeout), orElse(params.Linger, spec.Linger)
 	spec.Program = process.Spec{Argv: params.Command.Argv, Dir: string(params.Cwd), Env: changed(serverEnv, params.Env)}
+	if params.Traceparent != "" {
+		spec.Program.Env = append(spec.Program.Env, "TRACEPARENT="+params.Traceparent)
+	}
 	if l := params.Limits; l != nil && l.MemoryBytes != nil {
 		spec.Program.Limits = process.Limits{process.MemoryBytes: *l.MemoryBytes}
 	}
@@ -253,6 +256,31 @@ func TestEnvironmentDrop(t *testing.T) {
 	_, spec, err := decide(t, p, `{"command":"true","env":{"A":"1","LD_PRELOAD":"x","PATH":"/evil","LANG":"x"}}`)
 	if got := strings.Join(spec.Program.Env, " "); err != nil || got != "A=1 PATH="+defaultPath+" PWD=/srv/work" {
 		t.Errorf("%v, %s", err, got)
+	}
+}
+
+// TestTraceparent: a traceparent is accepted unless the policy denies or sets its variable.
+func TestTraceparent(t *testing.T) {
+	const own = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	const params = `{"command":"true","traceparent":"` + own + `"}`
+	for environment, want := range map[string]string{
+		"":               own,
+		"pass = ['*']":   own,
+		"accept = ['*']": own,
+		"set = {TRACEPARENT = 'set'}, accept = ['TRACEPARENT']": own,
+		"set = {TRACEPARENT = 'set'}, drop = true":              "set",
+		"deny = ['TRACE*'], pass = ['*'], drop = true":          "",
+		"deny = ['TRACEPARENT']":                                "refused",
+		"deny = ['*'], accept = ['TRACEPARENT']":                "refused",
+		"set = {TRACEPARENT = 'set'}, accept = ['*']":           "refused",
+	} {
+		p := parse(t, "[principal.ci]\nshell=true\ndirectories=['/']\nenvironment={"+environment+"}")
+		_, spec, err := decide(t, p, params)
+		if want == "refused" {
+			refused(t, err, "principal.ci.environment", "traceparent")
+		} else if got := valueOf(spec.Program.Env, "TRACEPARENT"); err != nil || got != want {
+			t.Errorf("%s: %v, %q", environment, err, got)
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/runnel-rpc/runnel/process"
+	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/tomlfile"
 	"github.com/runnel-rpc/runnel/rpc/wire"
 )
@@ -119,6 +120,16 @@ func (e *environment) accepts(name string, fixed map[string]string) bool {
 	return exactly || byPattern && !isFixed && !isDangerous(name)
 }
 
+// acceptsTrace reports whether a request may have a traceparent. It is not in accept, since it
+// consists of checked identifiers and has no effect on what a program does.
+func (e *environment) acceptsTrace(fixed map[string]string) bool {
+	if _, isFixed := fixed[rpc.TraceparentVariable]; isFixed {
+		return e.accepts(rpc.TraceparentVariable, fixed)
+	}
+	exactly, byPattern := matches(e.deny, rpc.TraceparentVariable)
+	return !exactly && !byPattern
+}
+
 // passes reports whether a variable of the server's environment passes.
 func (e *environment) passes(name string) bool {
 	if exactly, byPattern := matches(e.deny, name); exactly || byPattern {
@@ -130,10 +141,9 @@ func (e *environment) passes(name string) bool {
 
 // environ returns the environment of a command: what passes of that of the server, what the policy
 // and the account set, and what it accepts of the request. full is the environment without a
-// policy, and change what the request changes of the server's. PWD is that of full, unless the
-// request changes it.
-func (s *section) environ(full []string, change map[string]*string, account *process.Account) ([]string, error) {
-	fixed := s.variables(account)
+// policy. PWD is that of full, unless the request changes it.
+func (s *section) environ(full []string, params *rpc.ExecuteParams, account *process.Account) ([]string, error) {
+	fixed, change := s.variables(account), params.Env
 	all := map[string]string{}
 	for _, v := range full {
 		name, value, _ := strings.Cut(v, "=")
@@ -156,6 +166,13 @@ func (s *section) environ(full []string, change map[string]*string, account *pro
 		default:
 			all[name] = *value
 		}
+	}
+	switch {
+	case params.Traceparent == "":
+	case s.env.acceptsTrace(fixed):
+		all[rpc.TraceparentVariable] = params.Traceparent
+	case !s.env.drop:
+		return nil, s.refuse("environment", "traceparent", "the policy denies or sets %s", rpc.TraceparentVariable)
 	}
 	env := make([]string, 0, len(all))
 	for name, value := range all {

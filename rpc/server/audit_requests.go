@@ -93,6 +93,9 @@ func (r *request) auditedParams(e *audit.Execute, p *rpc.ExecuteParams) {
 	slices.Sort(e.Set)
 	slices.Sort(e.Unset)
 	e.Limits = auditedLimits(p.Limits)
+	if t, err := rpc.ParseTraceparent(p.Traceparent); err == nil {
+		e.TraceID, e.ParentID = t.TraceID, t.ParentID
+	}
 }
 
 func auditedLimits(p *rpc.Limits) (all []audit.Limit) {

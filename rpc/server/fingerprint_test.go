@@ -18,6 +18,7 @@ func TestFingerprintIsStable(t *testing.T) {
 		`{` + id + `,"command":"a","env":{"B":"x<\t","A":"","Z":null,"é":"\\\u001f"}}`:                                                   "ba5b41259f30f8b5",
 		`{` + id + `,"command":"a","env":{}}`:                                                                                            "3485da6963fe5ac3",
 		`{` + id + `,"command":"a","cwd":null,"env":null,"labels":{"a":"&"}}`:                                                            "68e4ca72443697ff",
+		`{` + id + `,"command":"true","traceparent":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}`:                          "605df713fea49fa8",
 		`{` + id + `,"command":["a",""],"pty":{"rows":1,"cols":2,"term":"x"},"timeout":1.5,"capture_bytes":0,"limits":{"open_files":7}}`: "36d835afe77358c6",
 	} {
 		var p rpc.ExecuteParams

@@ -24,6 +24,10 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 		return session.Spec{}, err
 	}
 	p.SessionID = id // a retry with another spelling has the same fingerprint
+	trace, err := traceparent(p)
+	if err != nil {
+		return session.Spec{}, err
+	}
 	program, err := d.program(p)
 	if err != nil {
 		return session.Spec{}, err
@@ -44,6 +48,7 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 		Owner:         owner,
 		Params:        sync.OnceValue(func() string { return fingerprint(p) }),
 		Labels:        p.Labels,
+		TraceID:       trace.TraceID,
 		Command:       p.Command,
 		Encoding:      p.Encoding,
 		Program:       program,
@@ -80,7 +85,7 @@ func (d *Defaults) program(p *rpc.ExecuteParams) (spec process.Spec, err *rpc.Er
 	if err = checkArguments(p); err != nil {
 		return spec, err
 	}
-	if spec.Env, err = d.environ(p.Env, string(p.Cwd)); err != nil {
+	if spec.Env, err = d.environ(changes(p), string(p.Cwd)); err != nil {
 		return spec, err
 	}
 	if spec.StopSignal, err = signalParam("stop_signal", p.StopSignal); err != nil {
@@ -122,18 +127,24 @@ func (d *Defaults) checkCapture(p *rpc.ExecuteParams) *rpc.Error {
 }
 
 // fingerprint returns a short string that differs for different params. It is kept as long as the
-// session, and p until it is made.
+// session, and p until it is made. The traceparent says where a request comes from, and may be
+// another one when it is repeated.
 func fingerprint(p *rpc.ExecuteParams) string {
+	if p.Traceparent != "" {
+		untraced := *p
+		untraced.Traceparent = ""
+		p = &untraced
+	}
 	sum := sha256.Sum256(mustMarshal(p))
 	return string(sum[:])
 }
 
 // weight returns about how many bytes of the params are kept as long as the session: the command,
-// the name of its terminal and the labels. It includes an overhead per string and per member of a
+// the name of its terminal, the traceparent and the labels. It includes an overhead per string and per member of a
 // map.
 func weight(p *rpc.ExecuteParams) (n int64) {
 	const perString, perLabel = 16, 48
-	n = int64(len(p.Command.Shell))
+	n = int64(len(p.Command.Shell) + len(p.Traceparent))
 	for _, arg := range p.Command.Argv {
 		n += int64(len(arg)) + perString
 	}
