@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -12,6 +11,8 @@ import (
 	"slices"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"github.com/runnel-rpc/runnel/rpc/tomlfile"
 )
 
 const (
@@ -69,19 +70,8 @@ func readContextsFile(path string) (*contexts, error) {
 		return nil, err
 	}
 	all := &contexts{}
-	err = toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields().Decode(all)
-	var unknown *toml.StrictMissingError
-	var invalid *toml.DecodeError
-	switch {
-	case errors.As(err, &unknown) && len(unknown.Errors) > 0:
-		line, _ := unknown.Errors[0].Position()
-		key := unknown.Errors[0].Key()
-		return nil, fmt.Errorf("%s:%d: unknown field %q", path, line, key[len(key)-1])
-	case errors.As(err, &invalid):
-		line, _ := invalid.Position()
-		return nil, fmt.Errorf("%s:%d: %w", path, line, invalid)
-	case err != nil:
-		return nil, fmt.Errorf("%s: %w", path, err)
+	if _, err := tomlfile.Decode(path, text, all, nil); err != nil {
+		return nil, err
 	}
 	return all, nil
 }
