@@ -158,10 +158,7 @@ func (a *actor) stoppedReader(ctx context.Context) error {
 		err = <-ended
 	}
 	close(resume)
-	if notFound(err) {
-		return nil
-	}
-	return err
+	return removed(err)
 }
 
 // reads follows a session by read, without subscribing to its output.
@@ -181,7 +178,7 @@ func (a *actor) reads(ctx context.Context) error {
 	for after, done := int64(0), false; !done; {
 		var page rpc.ReadResult
 		if err := c.Call(ctx, rpc.MethodRead, rpc.ReadParams{SessionID: s.ID(), AfterSeq: after}, &page); err != nil {
-			return err
+			return removed(err) // on a busy machine a read may come later than the retention
 		}
 		if err := r.addPage(page.Events); err != nil {
 			return err
