@@ -36,15 +36,29 @@ func (f *auditFlags) openAudit(r *reloader, log zerolog.Logger) (*audit.Log, err
 	if err != nil {
 		return nil, fmt.Errorf("--audit: %w", err)
 	}
-	r.add("audit", l.Reopen) // on SIGHUP only: its file changes all the time
+	r.add(auditPart, l.Reopen) // on SIGHUP only: its file changes all the time
 	r.report = func(what, file string, err error) {
 		e := &audit.Reload{What: what, File: file}
+		if what == auditPart {
+			e.File = f.auditFile()
+		}
 		if err != nil {
 			e.Error = err.Error()
 		}
 		l.Write(e)
 	}
 	return l, nil
+}
+
+// auditPart is the part of the configuration that opens the audit log again.
+const auditPart = "audit"
+
+// auditFile returns the path of the audit log, or "" if it is not a file.
+func (f *auditFlags) auditFile() string {
+	if f.Audit == "-" || f.Audit == "syslog" {
+		return ""
+	}
+	return f.Audit
 }
 
 // auditStart writes that the server has started.

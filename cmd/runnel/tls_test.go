@@ -156,6 +156,9 @@ func TestClientCertificates(t *testing.T) {
 		}
 	}
 	server.awaitStderr(`"why":"client certificate refused"`)
+	server.awaitStderr(`"detail":"its authority is not accepted"`)
+	server.awaitStderr(`"detail":"it has expired, or is not valid yet"`)
+	server.awaitStderr(`"detail":"it is not for clients"`)
 	if out := p.sClient(t, ready.URL, "-cert", "good.pem", "-key", "good.key"); !strings.Contains(out, answer) {
 		t.Errorf("good: %s", out)
 	}

@@ -34,7 +34,10 @@ func examples() []Event {
 		&Stop{},
 		&Connection{Caller: alice, Action: ActionOpen, Path: "/ws", Expires: time.Date(2000, 2, 1, 0, 0, 0, 0, time.UTC)},
 		&Connection{Caller: user, Action: ActionClose, Duration: 12500 * time.Millisecond, Code: 1001, Reason: "shutting down"},
-		&Refusal{Peer: Peer{Address: "127.0.0.1"}, Reason: "a bearer token is needed", Status: 401, Count: 1000},
+		&Refusal{
+			Peer: Peer{Address: "127.0.0.1"}, Reason: "a bearer token is needed", Detail: "the token is unknown", Status: 401, Count: 1000,
+			Reasons: map[string]int{"the token is unknown": 998, "the token was revoked": 2},
+		},
 		&Execute{
 			Caller: alice, Session: of, Program: "make", Argv: []string{"make", "TOKEN=secret"}, Dir: "/home/alice/caf\xe9",
 			Set: []string{"CFLAGS", "TOKEN"}, Unset: []string{"LANG"}, Limits: []Limit{{"memory_bytes", 1 << 30}},
@@ -51,8 +54,9 @@ func examples() []Event {
 		},
 		&Control{Caller: carol, Session: of, Action: "SIGNAL", Signal: "SIGINT", To: "leader"},
 		&Attach{Caller: carol, Session: of, Action: "read"},
+		&Attach{Caller: carol, Session: of, Action: "read", Count: 40},
 		&Reload{What: "tokens", File: "/etc/runnel/tokens", Error: "/etc/runnel/tokens:3: token.nam: unknown field"},
-		&lost{3, 13, 15},
+		&lost{3, 14, 16},
 	}
 }
 

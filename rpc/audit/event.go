@@ -24,8 +24,10 @@ type Caller struct {
 }
 
 func (c *Caller) encode(l *line) {
-	l.name("principal", c.Principal)
-	l.name("role", c.Role.String())
+	if c.Principal != "" {
+		l.name("principal", c.Principal)
+		l.name("role", c.Role.String())
+	}
 	l.name("credential", c.Credential)
 	c.Peer.encode(l)
 	l.name("connection_id", c.Connection)
@@ -137,7 +139,9 @@ type Connection struct {
 	Duration time.Duration // of close
 	Code     int           // of close: that of the close frame; 0 if there was none
 	Reason   string        // of close
+	Detail   string        // of authenticate: why the credential was refused
 	Error    Error         // of authenticate
+	Count    int           // see [Control]
 }
 
 // The actions of a [Connection].
@@ -163,15 +167,21 @@ func (e *Connection) encode(l *line) {
 		}
 		l.name("reason", e.Reason)
 	}
+	l.name("detail", e.Detail)
 	e.Error.encode(l)
+	l.counted(e.Count)
 }
 
 // Refusal counts the refused requests of one peer in a second. They have no principal.
 type Refusal struct {
 	Peer   Peer
 	Reason string
-	Status int // of HTTP; 0 if the connection was closed without a response
+	Detail string // why the credential was refused, which the client does not learn
+	Status int    // of HTTP; 0 if the connection was closed without a response
 	Count  int
+	// Reasons has how many there are of each detail, or of each reason without one. It is written if
+	// there are several.
+	Reasons map[string]int
 }
 
 func (*Refusal) event() string { return "refusal" }
@@ -179,10 +189,14 @@ func (*Refusal) vital() bool   { return false }
 func (e *Refusal) encode(l *line) {
 	e.Peer.encode(l)
 	l.name("reason", e.Reason)
+	l.name("detail", e.Detail)
 	if e.Status != 0 {
 		l.number("status", int64(e.Status))
 	}
 	l.number("count", int64(e.Count))
+	if len(e.Reasons) > 1 {
+		l.counts("reasons", e.Reasons)
+	}
 }
 
 // Control is a request that changes a session. Refused requests are Controls too.
@@ -193,6 +207,7 @@ type Control struct {
 	Signal string
 	To     string // of SIGNAL: leader or tree
 	Error  Error
+	Count  int // of the requests for which the line stands; 0 is a single one
 }
 
 func (*Control) event() string { return "control" }
@@ -204,6 +219,7 @@ func (e *Control) encode(l *line) {
 	l.name("signal", e.Signal)
 	l.name("to", e.To)
 	e.Error.encode(l)
+	l.counted(e.Count)
 }
 
 // Attach is a request that reads a session.
@@ -212,6 +228,7 @@ type Attach struct {
 	Session
 	Action string // attach, take, read, …: the method, or take for an attach with take
 	Error  Error
+	Count  int // see [Control]
 }
 
 func (*Attach) event() string { return "attach" }
@@ -221,4 +238,5 @@ func (e *Attach) encode(l *line) {
 	e.Caller.encode(l)
 	e.Session.encode(l)
 	e.Error.encode(l)
+	l.counted(e.Count)
 }

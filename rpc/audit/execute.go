@@ -18,6 +18,7 @@ type Execute struct {
 	TraceID  string // of the caller's trace
 	ParentID string // of its span
 	Error    Error
+	Count    int // see [Control]
 }
 
 // Limit is a limit that was asked for.
@@ -57,6 +58,7 @@ func (e *Execute) encode(l *line) {
 	l.name("trace_id", e.TraceID)
 	l.name("parent_id", e.ParentID)
 	e.Error.encode(l)
+	l.counted(e.Count)
 }
 
 func (e *Execute) encodeCommand(l *line) {

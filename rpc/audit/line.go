@@ -1,6 +1,8 @@
 package audit
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 )
@@ -163,6 +165,28 @@ func (l *line) strings(all []string, write func([]byte, string) []byte) {
 func (l *line) number(key string, n int64) {
 	l.key(key)
 	l.b = strconv.AppendInt(l.b, n, 10)
+}
+
+// counted adds for how many requests the line stands, unless it is one.
+func (l *line) counted(n int) {
+	if n > 0 {
+		l.number("count", int64(n))
+	}
+}
+
+// counts adds an object of at most maxListed numbers. The names are constants of the server.
+func (l *line) counts(key string, all map[string]int) {
+	names := slices.Sorted(maps.Keys(all))
+	if len(names) > maxListed {
+		names = names[:maxListed]
+		l.cutOff(key)
+	}
+	l.object(key, func() {
+		for _, name := range names {
+			l.b = append(appendQuoted(l.element(), name), ':')
+			l.b = strconv.AppendInt(l.b, int64(all[name]), 10)
+		}
+	})
 }
 
 func (l *line) float(key string, f float64) {

@@ -88,14 +88,25 @@ func (c *Chain) Authenticate(r *http.Request) (access.Identity, error) {
 	case credential.Peer.Unix && !peer.Proxy:
 		return access.Identity{}, refusedPeer(peer)
 	}
-	if presented && errors.Is(err, ErrUnknown) {
-		err = unknownToken
-	}
-	return access.Identity{}, unauthorized(err)
+	return access.Identity{}, unauthorized(reasonOf(err, token))
 }
 
-// unknownToken is the reason of a token that no source knows: it is wrong, or has been revoked.
-const unknownToken Reason = "the token is unknown"
+// The reasons of a credential that no source knows.
+const (
+	noCredential Reason = "no credential was presented"
+	unknownToken Reason = "the token is unknown"
+)
+
+// reasonOf returns err, or why no source knows the caller, who has presented this token or "".
+func reasonOf(err error, token string) error {
+	switch {
+	case !errors.Is(err, ErrUnknown):
+		return err
+	case token == "":
+		return noCredential
+	}
+	return unknownToken
+}
 
 // limit returns who a caller is whose process may belong to a session. A process that presents a
 // credential of another principal than that of its session is refused.
@@ -186,7 +197,7 @@ func (c *Chain) identify(credential Credential) (access.Identity, error) {
 func (c *Chain) AuthenticateToken(token string, peer access.Peer) (access.Identity, error) {
 	id, err := c.identify(Credential{Token: token})
 	if err != nil {
-		return access.Identity{}, unauthorized(err)
+		return access.Identity{}, unauthorized(reasonOf(err, token))
 	}
 	return c.limit(id, peer)
 }

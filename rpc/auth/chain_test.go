@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -61,9 +62,12 @@ func TestChain(t *testing.T) {
 	alice.Name = "alice"
 	old := UserToken("expired")
 	old.Expires = time.Now().Add(-time.Second)
+	tokens := NewTokens(UserToken("revoked"), UserToken("accepted again"))
+	tokens.Set([]Token{alice})
+	tokens.Set([]Token{alice, old, UserToken("accepted again")})
 	full := &Chain{
 		Origins: []string{"https://app.example"},
-		Sources: []Source{NewTokens(alice, old), anyCertificate{access.Identity{Principal: "bob"}}, OwnUser()},
+		Sources: []Source{tokens, anyCertificate{access.Identity{Principal: "bob"}}, OwnUser()},
 	}
 	const page, same = "https://app.example", "http://localhost:8003"
 	for name, c := range map[string]struct {
@@ -73,28 +77,30 @@ func TestChain(t *testing.T) {
 		status int
 		detail string
 	}{
-		"zero value":                    {&Chain{}, call{}, "", 401, ""},
+		"zero value":                    {&Chain{}, call{}, "", 401, "no credential was presented"},
 		"zero value, own process":       {&Chain{}, call{peer: own}, "", 403, ""},
-		"nothing":                       {full, call{}, "", 401, ""},
+		"nothing":                       {full, call{}, "", 401, "no credential was presented"},
 		"token":                         {full, call{token: "right"}, "alice", 0, ""},
 		"wrong token":                   {full, call{token: "wrong"}, "", 401, "the token is unknown"},
 		"expired token":                 {full, call{token: "expired"}, "", 401, "the token has expired"},
+		"revoked token":                 {full, call{token: "revoked"}, "", 401, "the token was revoked"},
+		"token that is accepted again":  {full, call{token: "accepted again"}, "user", 0, ""},
 		"certificate":                   {full, call{tls: true}, "bob", 0, ""},
 		"certificate, token":            {full, call{tls: true, token: "right"}, "alice", 0, ""},
 		"certificate, wrong token":      {full, call{tls: true, token: "wrong"}, "", 401, "the token is unknown"},
 		"certificate, allowed origin":   {full, call{tls: true, origin: page}, "bob", 0, ""},
-		"certificate, same origin":      {full, call{tls: true, origin: same}, "", 401, ""},
+		"certificate, same origin":      {full, call{tls: true, origin: same}, "", 401, "no credential was presented"},
 		"token, same origin":            {full, call{token: "right", origin: same}, "alice", 0, ""},
 		"token, foreign origin":         {full, call{token: "right", origin: "https://evil.example"}, "", 403, ""},
 		"own process":                   {full, call{peer: own}, "user", 0, ""},
 		"own process, foreign host":     {full, call{peer: own, host: "evil.example"}, "", 403, ""},
-		"own process, same origin":      {full, call{peer: own, origin: same}, "", 401, ""},
+		"own process, same origin":      {full, call{peer: own, origin: same}, "", 401, "no credential was presented"},
 		"own process, token":            {full, call{peer: own, token: "right"}, "alice", 0, ""},
 		"own process, wrong token":      {full, call{peer: own, token: "wrong"}, "", 401, "the token is unknown"},
 		"another user's process":        {full, call{peer: other}, "", 403, ""},
 		"another user's process, token": {full, call{peer: other, token: "right"}, "alice", 0, ""},
 		"unknown process":               {full, call{peer: unknown}, "", 403, ""},
-		"proxy":                         {full, call{peer: proxy}, "", 401, ""},
+		"proxy":                         {full, call{peer: proxy}, "", 401, "no credential was presented"},
 		"proxy, token":                  {full, call{peer: proxy, token: "right"}, "alice", 0, ""},
 		"open":                          {Loopback(), call{}, "user", 0, ""},
 		"open, token":                   {Loopback(), call{token: "any"}, "user", 0, ""},
@@ -102,7 +108,7 @@ func TestChain(t *testing.T) {
 		"open, foreign host":            {Loopback(), call{host: "evil.example"}, "", 403, ""},
 		"open, own process, token":      {Loopback(), call{peer: own, token: "any"}, "user", 0, ""},
 		"open, another user's process":  {Loopback(), call{peer: other}, "", 403, ""},
-		"open, proxy":                   {Loopback(), call{peer: proxy}, "", 401, ""},
+		"open, proxy":                   {Loopback(), call{peer: proxy}, "", 401, "no credential was presented"},
 	} {
 		id, err := c.chain.Authenticate(c.call.request())
 		var refusal *access.Refusal
@@ -163,5 +169,21 @@ func TestTokensAreRevoked(t *testing.T) {
 	tokens.Set([]Token{expires})
 	if tokens.Accepts(a) {
 		t.Error("a token that has less rights now is accepted")
+	}
+}
+
+// TestRevokedTokensAreBounded: the oldest revoked tokens are forgotten.
+func TestRevokedTokensAreBounded(t *testing.T) {
+	tokens := NewTokens()
+	name := func(i int) string { return "token " + strconv.Itoa(i) }
+	const more = 10
+	for i := range maxRevoked + more {
+		tokens.Set([]Token{UserToken(name(i))})
+	}
+	tokens.Set(nil)
+	for i, want := range map[int]error{0: ErrUnknown, more - 1: ErrUnknown, more: revoked, maxRevoked + more - 1: revoked} {
+		if _, err := tokens.Identify(Credential{Token: name(i)}); err != want {
+			t.Errorf("token %d: %v, want %v", i, err, want)
+		}
 	}
 }

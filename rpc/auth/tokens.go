@@ -27,13 +27,24 @@ type Token struct {
 
 // Tokens is the source of bearer tokens. Its methods may be called concurrently.
 type Tokens struct {
-	all atomic.Pointer[[]Token]
+	set atomic.Pointer[tokenSet]
 }
+
+// tokenSet does not change.
+type tokenSet struct {
+	all []Token
+	// revoked are hashes of tokens that were accepted before, oldest first.
+	revoked [][sha256.Size]byte
+}
+
+// maxRevoked is how many revoked tokens are known, so that the log can tell them from wrong ones. They
+// are not known any more after the server was started again.
+const maxRevoked = 1024
 
 // NewTokens returns a source that accepts these tokens.
 func NewTokens(all ...Token) *Tokens {
 	t := &Tokens{}
-	t.Set(all)
+	t.set.Store(&tokenSet{all: all})
 	return t
 }
 
@@ -54,24 +65,54 @@ var processKey = sync.OnceValue(func() []byte {
 	return key
 })
 
-// Set replaces the tokens that are accepted.
-func (t *Tokens) Set(all []Token) { t.all.Store(&all) }
+// Set replaces the tokens that are accepted. It must not be called concurrently.
+func (t *Tokens) Set(all []Token) {
+	old := t.set.Load()
+	accepted := make(map[[sha256.Size]byte]bool, len(all))
+	for i := range all {
+		accepted[all[i].SHA256] = true
+	}
+	var revoked [][sha256.Size]byte
+	for _, sum := range slices.Concat(old.revoked, sums(old.all)) {
+		if !accepted[sum] {
+			revoked = append(revoked, sum)
+		}
+	}
+	t.set.Store(&tokenSet{all, revoked[max(0, len(revoked)-maxRevoked):]})
+}
 
-// expired is the reason of a token that has expired.
-const expired Reason = "the token has expired"
+func sums(all []Token) [][sha256.Size]byte {
+	hashes := make([][sha256.Size]byte, len(all))
+	for i := range all {
+		hashes[i] = all[i].SHA256
+	}
+	return hashes
+}
+
+// The reasons for which a token that is or was in the file is refused.
+const (
+	expired Reason = "the token has expired"
+	revoked Reason = "the token was revoked"
+)
 
 // Identify implements [Source]. Its time depends neither on the token nor on which one it is.
 func (t *Tokens) Identify(c Credential) (access.Identity, error) {
 	if c.Token == "" {
 		return access.Identity{}, ErrUnknown
 	}
-	all := *t.all.Load()
+	set := t.set.Load()
+	all := set.all
 	sum := sha256.Sum256([]byte(c.Token))
-	found := -1
+	found, was := -1, 0
 	for i := range all {
 		found = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(all[i].SHA256[:], sum[:]), i, found)
 	}
+	for i := range set.revoked {
+		was |= subtle.ConstantTimeCompare(set.revoked[i][:], sum[:])
+	}
 	switch {
+	case found < 0 && was == 1:
+		return access.Identity{}, revoked
 	case found < 0:
 		return access.Identity{}, ErrUnknown
 	case all[found].expired():
@@ -82,14 +123,14 @@ func (t *Tokens) Identify(c Credential) (access.Identity, error) {
 
 // Accepts implements [Source].
 func (t *Tokens) Accepts(id access.Identity) bool {
-	return slices.ContainsFunc(*t.all.Load(), func(token Token) bool {
+	return slices.ContainsFunc(t.set.Load().all, func(token Token) bool {
 		return token.Name == id.Principal && id.Role.AtMost(token.Role) == id.Role && token.credential() == id.Credential
 	})
 }
 
 // Expires returns when the token of an identity expires, the zero time if it never does.
 func (t *Tokens) Expires(id access.Identity) (at time.Time) {
-	for _, token := range *t.all.Load() {
+	for _, token := range t.set.Load().all {
 		if token.Name == id.Principal && token.credential() == id.Credential {
 			at = token.Expires
 		}

@@ -84,7 +84,7 @@ func (c *conn) attached(s *session.Session) rpc.AttachResult {
 // ack opens the window of an attached session, which need not be retained any more. For a session
 // that is not attached it does nothing.
 func ack(r *request, p *rpc.AckParams) answer {
-	sub, err := r.conn.attachedTo(p.SessionID)
+	sub, err := r.attachedTo(p.SessionID)
 	if err != nil {
 		return result(nil, err)
 	}
@@ -96,7 +96,7 @@ func ack(r *request, p *rpc.AckParams) answer {
 
 // detach ends the events of a session on the connection.
 func detach(r *request, p *rpc.SessionParams) answer {
-	sub, err := r.conn.attachedTo(p.SessionID)
+	sub, err := r.attachedTo(p.SessionID)
 	if err != nil {
 		return result(nil, err)
 	}
@@ -108,14 +108,15 @@ func detach(r *request, p *rpc.SessionParams) answer {
 
 // attachedTo returns the connection's subscription of a session, or nil if the connection is not
 // attached. It fails if the session does not exist.
-func (c *conn) attachedTo(name string) (sub *subscription, err error) {
+func (r *request) attachedTo(name string) (sub *subscription, err error) {
+	c := r.conn
 	principal, id, bad := c.parseName(name)
 	if bad != nil {
 		return nil, bad
 	}
 	c.update(func(st *connStatus) { sub = st.subscriptions[c.nameOf(principal, id)] })
 	if sub == nil {
-		_, err = c.find(name, mayRead)
+		_, err = r.find(name)
 	}
 	return sub, err
 }

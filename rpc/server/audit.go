@@ -14,13 +14,10 @@ type auditor struct {
 	log    *audit.Log // nil without one
 	peer   audit.Peer
 	opened time.Time
-	seen   map[auditedUse]struct{} // what first has reported; belongs to the goroutine that reads
-}
 
-// auditedUse is what one connection does with one session repeatedly.
-type auditedUse struct {
-	action  string
-	session audit.Session
+	// These belong to the goroutine that reads.
+	uses    *repeats                   // of the right to read the sessions of others; nil at first
+	written map[audit.Session]struct{} // what firstWrite has reported
 }
 
 // auditor returns the auditor of the connection of an HTTP request.
@@ -43,10 +40,12 @@ func auditRefusals(l *audit.Log, next func(Refused)) func(Refused) {
 	}
 	return func(r Refused) {
 		l.Write(&audit.Refusal{
-			Peer:   audit.Peer{Peer: r.Peer, Address: addressText(r.Address), Forwarded: addressText(r.Forwarded)},
-			Reason: r.Reason,
-			Status: r.Status,
-			Count:  r.Count,
+			Peer:    audit.Peer{Peer: r.Peer, Address: addressText(r.Address), Forwarded: addressText(r.Forwarded)},
+			Reason:  r.Reason,
+			Detail:  r.Detail,
+			Status:  r.Status,
+			Count:   r.Count,
+			Reasons: r.Reasons,
 		})
 		if next != nil {
 			next(r)
@@ -61,19 +60,18 @@ func addressText(a netip.Addr) string {
 	return a.String()
 }
 
-// maxAuditedUses bounds auditor.seen. Beyond it, uses are reported once more.
-const maxAuditedUses = 1024
+// maxAuditedWrites bounds auditor.written. Beyond it, writes are reported once more.
+const maxAuditedWrites = 1024
 
-// first reports whether a use is the first of its kind on the connection.
-func (a *auditor) first(action string, of audit.Session) bool {
-	use := auditedUse{action, of}
-	if _, ok := a.seen[use]; ok {
+// firstWrite reports whether a write to a session is the first of the connection.
+func (a *auditor) firstWrite(of audit.Session) bool {
+	if _, ok := a.written[of]; ok {
 		return false
 	}
-	if a.seen == nil || len(a.seen) >= maxAuditedUses {
-		a.seen = make(map[auditedUse]struct{})
+	if a.written == nil || len(a.written) >= maxAuditedWrites {
+		a.written = make(map[audit.Session]struct{})
 	}
-	a.seen[use] = struct{}{}
+	a.written[of] = struct{}{}
 	return true
 }
 
@@ -99,6 +97,9 @@ func (c *conn) auditClose(err error) {
 	if c.audit.log == nil {
 		return
 	}
+	if c.audit.uses != nil {
+		c.audit.uses.close()
+	}
 	e := &audit.Connection{Action: audit.ActionClose, Caller: c.auditedCaller(), Duration: time.Since(c.audit.opened)}
 	var closing *closeError
 	c.update(func(st *connStatus) { closing = st.closing })
@@ -111,11 +112,15 @@ func (c *conn) auditClose(err error) {
 	c.audit.log.Write(e)
 }
 
-// auditRenewal writes that a credential was presented on the connection.
-func (r *request) auditRenewal(err error) {
-	if a := &r.conn.audit; a.log != nil {
-		a.log.Write(&audit.Connection{
-			Action: audit.ActionAuthenticate, Caller: r.conn.auditedCaller(), Expires: r.conn.identity().Expires, Error: auditedError(err),
-		})
+// auditRenewal writes that a credential was presented on the connection. If it was refused, detail may
+// say why.
+func (r *request) auditRenewal(err error, detail string) {
+	a, refused := &r.conn.audit, auditedError(err)
+	if a.log == nil || r.repeatedRefusal(renewalLine, "", refused) {
+		return
 	}
+	a.log.Write(&audit.Connection{
+		Action: audit.ActionAuthenticate, Caller: r.conn.auditedCaller(), Expires: r.conn.identity().Expires,
+		Detail: detail, Error: refused,
+	})
 }

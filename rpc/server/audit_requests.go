@@ -31,6 +31,23 @@ func (r *request) auditRefused(params any, err error) {
 	}
 }
 
+// auditNotAdmitted writes a request that is refused before its params are decoded.
+func (r *request) auditNotAdmitted(err error) {
+	if r.conn.audit.log == nil {
+		return
+	}
+	switch r.Method {
+	case rpc.MethodExecute:
+		_ = r.auditExecute(&rpc.ExecuteParams{}, nil, err)
+	case rpc.MethodControl:
+		r.auditControl(nil, "", audit.Control{}, err)
+	case rpc.MethodCancel:
+		r.auditControl(nil, "", audit.Control{Action: rpc.ControlCancel}, err)
+	case rpc.MethodWrite:
+		r.auditWrite(nil, "", err)
+	}
+}
+
 // namedIn returns the session_id of the params of a method that reads, or "".
 func namedIn(params any) string {
 	switch p := params.(type) {
@@ -55,6 +72,9 @@ func (r *request) auditExecute(p *rpc.ExecuteParams, s *session.Session, err err
 	}
 	e := &audit.Execute{Caller: r.conn.auditedCaller(), Session: audit.Session{ID: p.SessionID, Owner: r.conn.principal}}
 	e.Error = auditedError(err)
+	if r.repeatedRefusal(executeLine, "", e.Error) {
+		return nil
+	}
 	r.auditedParams(e, p)
 	if s == nil {
 		l.Write(e)
@@ -124,13 +144,18 @@ func (r *request) auditControl(s *session.Session, name string, e audit.Control,
 		return
 	}
 	e.Caller, e.Session, e.Error = r.conn.auditedCaller(), r.conn.auditedName(s, name), auditedError(err)
-	l.Write(&e)
+	if controls[e.Action] == nil && e.Action != rpc.ControlCancel && e.Action != rpc.MethodWrite {
+		e.Action = "" // any text of the client
+	}
+	if !r.repeatedRefusal(controlLine, e.Action, e.Error) {
+		l.Write(&e)
+	}
 }
 
 // auditWrite writes the first write of the connection to a session, and those that are refused.
 func (r *request) auditWrite(s *session.Session, name string, err error) {
 	a := &r.conn.audit
-	if a.log == nil || err == nil && !a.first(rpc.MethodWrite, auditedSession(s)) {
+	if a.log == nil || err == nil && !a.firstWrite(auditedSession(s)) {
 		return
 	}
 	r.auditControl(s, name, audit.Control{Action: rpc.MethodWrite}, err)
@@ -149,13 +174,15 @@ func (c *conn) auditedName(s *session.Session, name string) audit.Session {
 
 // auditAttach writes a request to read a session.
 func (r *request) auditAttach(s *session.Session, name, action string, err error) {
-	if l := r.conn.audit.log; l != nil {
-		l.Write(&audit.Attach{Caller: r.conn.auditedCaller(), Session: r.conn.auditedName(s, name), Action: action, Error: auditedError(err)})
+	l, refused := r.conn.audit.log, auditedError(err)
+	if l == nil || r.repeatedRefusal(attachLine, action, refused) {
+		return
 	}
+	l.Write(&audit.Attach{Caller: r.conn.auditedCaller(), Session: r.conn.auditedName(s, name), Action: action, Error: refused})
 }
 
-// find is conn.find for a request that reads. It writes a use of the right to read the sessions of
-// others, and of an observer's, once for each method and session on the connection.
+// find is conn.find for a request that reads. It writes each use of the right to read the sessions of
+// others, and of an observer's; see repeats.
 func (r *request) find(name string) (*session.Session, error) {
 	c := r.conn
 	s, err := c.find(name, mayRead)
@@ -165,19 +192,22 @@ func (r *request) find(name string) (*session.Session, error) {
 	switch {
 	case err != nil && strings.Contains(name, "/"):
 		r.auditAttach(nil, name, r.Method, err)
-	case err == nil && passive(c.identity(), s) && c.audit.first(r.Method, auditedSession(s)):
+	case err == nil && passive(c.identity(), s) && !r.repeatedUse(r.Method, auditedSession(s)):
 		r.auditAttach(s, name, r.Method, nil)
 	}
 	return s, err
 }
 
-// auditList writes the first list of a connection that may have the sessions of others.
+// auditList writes a list of a caller that may have the sessions of others.
 func (r *request) auditList(principal string) {
 	a := &r.conn.audit
 	if a.log == nil || r.conn.identity().Role == access.Run {
 		return
 	}
-	if of := (audit.Session{Owner: principal}); a.first(rpc.MethodList, of) {
+	if principal != "" && !r.conn.server.visible(r.conn.identity(), principal) {
+		principal = "" // the list is empty, and the client may name anybody
+	}
+	if of := (audit.Session{Owner: principal}); !r.repeatedUse(rpc.MethodList, of) {
 		a.log.Write(&audit.Attach{Caller: r.conn.auditedCaller(), Session: of, Action: rpc.MethodList})
 	}
 }

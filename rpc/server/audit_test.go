@@ -205,7 +205,8 @@ func TestAuditOfOthersSessions(t *testing.T) {
 	alice, admin, observer, mallory := s.as(t, "team-alice"), s.as(t, "root,admin"), s.as(t, "team-bob,observe"), s.as(t, "mallory")
 	id := alice.start(object{"command": "sleep 1000"})
 	name := "team-alice/" + id
-	for range 2 { // the second time makes no line
+	const times = 5
+	for range times { // one line, and one with the number of the others; more if a second has passed meanwhile
 		admin.ok("status", object{"session_id": name}, nil)
 		observer.ok("read", object{"session_id": name, "timeout": 0}, nil)
 		admin.ok("list", object{}, nil)
@@ -219,7 +220,22 @@ func TestAuditOfOthersSessions(t *testing.T) {
 	admin.ok("cancel", object{"session_id": name}, nil)
 	s.shutdown(0)
 	var got []string
+	uses := map[string]int64{}
+	closed := map[string]bool{}
 	for _, x := range a.lines() {
+		if x.Event == "connection" && x.Action == "close" {
+			closed[x.Principal] = true
+		}
+		if repeated := x.Action == "status" || x.Action == "read" && x.Error == nil || x.Action == "list"; repeated {
+			use := x.Principal + " " + x.Action + ": " + x.Owner
+			uses[use] += max(x.Count, 1)
+			if closed[x.Principal] {
+				t.Error("after the end of its connection: ", x.text)
+			}
+			if x.Count > 0 {
+				continue
+			}
+		}
 		if x.Event == "attach" || x.Event == "control" || x.Error != nil {
 			line := fmt.Sprintf("%s %s %s: %s", x.Principal, x.Event, x.Action, x.Owner)
 			if x.Error != nil {
@@ -244,6 +260,83 @@ func TestAuditOfOthersSessions(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("lines\n%q, want\n%q", got, want)
+	}
+	if want := map[string]int64{"root status: team-alice": times, "team-bob read: team-alice": times, "root list: ": times}; !maps.Equal(uses, want) {
+		t.Errorf("uses %v, want %v", uses, want)
+	}
+}
+
+// TestAuditOfAFlood: the refused requests of a principal are counted, whatever they name and over which
+// of its connections they come.
+func TestAuditOfAFlood(t *testing.T) {
+	a := auditTo(t, audit.Options{})
+	s := serve(t, a.set, func(set *settings) { set.Server.Auth, set.Server.SameGroup = &callers{}, sameTeam })
+	observers := []*peer{s.as(t, "team-bob,observe"), s.as(t, "team-bob,observe"), s.as(t, "team-eve,observe")}
+	const times = 50
+	for _, p := range observers {
+		for i := range times {
+			id := uuid.NewString()
+			p.fails(rpc.CodeForbidden, "execute", object{"command": fmt.Sprint("rm ", i)})
+			p.fails(rpc.CodeInvalidParams, "control", object{"session_id": id, "type": fmt.Sprint("TYPE", i)})
+			p.fails(rpc.CodeSessionNotFound, "cancel", object{"session_id": id})
+			p.fails(rpc.CodeSessionNotFound, "attach", object{"session_id": id})
+			p.fails(rpc.CodeSessionNotFound, "write", object{"session_id": id, "data": ""})
+		}
+	}
+	s.shutdown(0)
+	counts, lines := map[string]int64{}, map[string]int{}
+	began, ended := time.Time{}, time.Time{}
+	for _, x := range a.lines() {
+		if began.IsZero() {
+			began = x.Time
+		}
+		ended = x.Time
+		if x.Error == nil {
+			continue
+		}
+		what := x.Principal + " " + x.Event
+		if x.Event != "execute" {
+			what += " " + x.Action
+		}
+		counts[what] += max(x.Count, 1)
+		lines[what]++
+	}
+	want := map[string]int64{}
+	for who, n := range map[string]int64{"team-bob": 2 * times, "team-eve": times} {
+		for _, what := range []string{"execute", "control ", "control CANCEL", "control write", "attach attach"} {
+			want[who+" "+what] = n
+		}
+	}
+	if !maps.Equal(counts, want) {
+		t.Errorf("refused requests %v, want %v", counts, want)
+	}
+	for what, n := range lines {
+		if most := 3 + int(ended.Sub(began)/time.Second); n > most {
+			t.Errorf("%s: %d lines, want at most %d", what, n, most)
+		}
+	}
+}
+
+// TestAuditOfOverload: requests that are refused because too many are in flight have a line.
+func TestAuditOfOverload(t *testing.T) {
+	a := auditTo(t, audit.Options{})
+	s := serve(t, a.set, func(set *settings) { set.Server.MaxInFlight = 1 })
+	p := s.dial(t)
+	id := p.start(object{"command": "sleep 1000"})
+	wait := p.request("wait", object{"session_id": id})
+	for _, method := range []string{"execute", "control", "cancel", "write"} {
+		p.fails(rpc.CodeOverloaded, method, object{"session_id": id})
+	}
+	p.send(`{"jsonrpc":"2.0","method":"$/cancelRequest","params":{"id":%s}}`, wait)
+	s.shutdown(0)
+	var got []string
+	for _, x := range a.lines() {
+		if x.Error != nil && x.Event != "end" {
+			got = append(got, fmt.Sprint(x.Event, " ", x.Action, " ", x.Error.Code))
+		}
+	}
+	if want := []string{"execute  -32009", "control  -32009", "control CANCEL -32009", "control write -32009"}; !slices.Equal(got, want) {
+		t.Errorf("lines %q, want %q", got, want)
 	}
 }
 
@@ -532,7 +625,7 @@ func TestAuditAgreesWithClients(t *testing.T) {
 	for _, x := range a.lines() {
 		switch {
 		case x.Event == "execute" && x.Error != nil:
-			refused--
+			refused -= max(int(x.Count), 1)
 		case x.Event == "execute":
 			if _, twice := begun[x.SessionID]; twice {
 				t.Errorf("a second execute of %s", x.SessionID)

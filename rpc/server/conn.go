@@ -32,6 +32,7 @@ type conn struct {
 	principal string
 	remote    string // the address of the peer, as in http.Request.RemoteAddr
 	peer      access.Peer
+	from      refusedPeer
 	audit     auditor
 	dialect   *dialect
 	outbox    *outbox
@@ -224,6 +225,7 @@ func (c *conn) admit(call *wire.Call, b *batch) *request {
 		if err == nil {
 			return r
 		}
+		r.auditNotAdmitted(err)
 		if duplicate { // the reply with this id is that of the request in flight
 			r.id = nil
 		}

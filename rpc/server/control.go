@@ -22,11 +22,13 @@ var controls = map[string]func(*session.Session, *rpc.ControlParams) (rpc.Contro
 }
 
 func control(r *request, p *rpc.ControlParams) answer {
+	audited := audit.Control{Action: p.Type, Signal: p.Signal, To: p.To}
 	do := controls[p.Type]
 	if do == nil && p.Type != rpc.ControlCancel {
-		return result(nil, rpc.UnknownControl(p.Type))
+		err := rpc.UnknownControl(p.Type)
+		r.auditControl(nil, p.SessionID, audited, err)
+		return result(nil, err)
 	}
-	audited := audit.Control{Action: p.Type, Signal: p.Signal, To: p.To}
 	if do == nil {
 		s, by, err := r.conn.findToCancel(p.SessionID, p.Signal)
 		r.auditControl(s, p.SessionID, audited, err)

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"cmp"
+	"errors"
 	"time"
 
 	"github.com/runnel-rpc/runnel/rpc"
@@ -27,17 +29,18 @@ func renew(r *request, p *rpc.AuthenticateParams) answer {
 	c := r.conn
 	id, err := c.server.o.Auth.AuthenticateToken(p.Token, c.peer)
 	if err != nil {
-		c.server.refusals.add("wrong token for authenticate", c.remote, 0)
+		refusal := &access.Refusal{Reason: "wrong token for authenticate", Detail: refusalDetail(err)}
+		c.server.refusals.refuse(c.from, c.remote, refusal)
 		if c.wrongTokens++; c.wrongTokens > maxWrongTokens {
 			c.closeUnauthorized("too many wrong tokens")
 		}
-		return r.refuseRenewal(rpc.Forbidden("credential", "token"))
+		return r.refuseRenewal(rpc.Forbidden("credential", "token"), refusal.Detail)
 	}
 	if id.Principal != c.principal {
-		return r.refuseRenewal(rpc.Forbidden("principal", "token"))
+		return r.refuseRenewal(rpc.Forbidden("principal", "token"), "")
 	}
 	c.setIdentity(id)
-	r.auditRenewal(nil)
+	r.auditRenewal(nil, "")
 	c.reauthenticate()
 	return result(rpc.AuthenticateResult{
 		Principal: id.Principal,
@@ -46,9 +49,19 @@ func renew(r *request, p *rpc.AuthenticateParams) answer {
 	}, nil)
 }
 
-func (r *request) refuseRenewal(err *rpc.Error) answer {
-	r.auditRenewal(err)
+// refuseRenewal answers an authenticate that is refused. The client does not get the detail.
+func (r *request) refuseRenewal(err *rpc.Error, detail string) answer {
+	r.auditRenewal(err, detail)
 	return result(nil, err)
+}
+
+// refusalDetail returns why a credential is refused: what the log has of it, and the caller does not
+// get.
+func refusalDetail(err error) string {
+	if r, ok := errors.AsType[*access.Refusal](err); ok {
+		return cmp.Or(r.Detail, r.Reason)
+	}
+	return ""
 }
 
 // expires returns when a credential expires, in RFC 3339, or "".

@@ -40,14 +40,14 @@ func newRefusals(log zerolog.Logger, report func(Refused)) *refusals {
 	return &refusals{log: log, peers: newRefusedPeers(report), kinds: make(map[refusalReason]*refusal)}
 }
 
-// add counts a refusal. why is one of a few texts, remote the address of the peer; status is the
-// HTTP status, 0 for none.
-func (r *refusals) add(why, remote string, status int) {
+// add counts a connection that is closed without a response. why and detail are some of a few texts;
+// detail may be "". remote is the address of the peer.
+func (r *refusals) add(why, detail, remote string) {
 	peer := refusedPeer{address: addressOf(remote)}
 	if !peer.address.IsValid() {
 		peer = refusedPeer{unix: true, uid: -1}
 	}
-	r.refuse(peer, remote, &access.Refusal{Status: status, Reason: why})
+	r.refuse(peer, remote, &access.Refusal{Reason: why, Detail: detail})
 }
 
 // refuse counts a refusal of a peer. It returns false if the peer is refused more often than it may
@@ -57,7 +57,7 @@ func (r *refusals) refuse(peer refusedPeer, remote string, refusal *access.Refus
 		remote = peer.String()
 	}
 	r.count(refusalReason{refusal.Reason, refusal.Detail}, remote, refusal.Status)
-	return r.peers.add(peer, refusal.Reason, refusal.Status)
+	return r.peers.add(peer, refusal)
 }
 
 func (r *refusals) count(why refusalReason, remote string, status int) {

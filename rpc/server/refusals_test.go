@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"github.com/runnel-rpc/runnel/rpc/access"
 )
 
 // lockedText is a log that is also written by timers.
@@ -38,6 +40,9 @@ func TestRefusalsAreLoggedOncePerSecondAndReason(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log lockedText
 		r := newRefusals(zerolog.New(&log), nil)
+		add := func(why, remote string, status int) {
+			r.refuse(refusedPeer{}, remote, &access.Refusal{Reason: why, Status: status})
+		}
 		wantLogged := func(want ...string) {
 			t.Helper()
 			synctest.Wait()
@@ -50,21 +55,21 @@ func TestRefusalsAreLoggedOncePerSecondAndReason(t *testing.T) {
 			host  = `{"level":"info","remote":"b","why":"Host","status":403,"message":"refused"}` + "\n"
 			more  = `{"level":"info","remote":"c","why":"no token","status":401,"count":1000,"message":"refused"}` + "\n"
 		)
-		r.add("no token", "a", 401)
+		add("no token", "a", 401)
 		wantLogged(token)
 		for range 1000 {
-			r.add("no token", "c", 401)
+			add("no token", "c", 401)
 		}
-		r.add("Host", "b", 403)
+		add("Host", "b", 403)
 		wantLogged(host)
 		time.Sleep(refusalPause)
 		wantLogged(more)
 		time.Sleep(2 * refusalPause)
 		wantLogged()
-		r.add("no token", "a", 401)
+		add("no token", "a", 401)
 		wantLogged(token)
 		for range 1000 {
-			r.add("no token", "c", 401)
+			add("no token", "c", 401)
 		}
 		r.close()
 		wantLogged(more)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"net/http"
 	"net/netip"
 	"strconv"
@@ -18,8 +19,12 @@ type Refused struct {
 	Address   netip.Addr  // of TCP
 	Forwarded netip.Addr  // of the client, as a trusted proxy reports it
 	Reason    string      // of the newest one
+	Detail    string      // of the newest one: why its credential was refused, or ""
 	Status    int         // of the newest one: of HTTP, or 0
 	Count     int
+	// Reasons is how many there are of each detail, or of each reason without one. There are only a few
+	// different ones.
+	Reasons map[string]int
 }
 
 // refusedPeer identifies a peer whose requests are refused. The zero value stands for those that do
@@ -89,7 +94,8 @@ const (
 // refusedPeers counts the refusals by peer and reports them once a second, and bounds the rate of
 // their answers. Its methods may be called concurrently.
 type refusedPeers struct {
-	report func(Refused) // may be nil
+	report    func(Refused) // may be nil
+	reporting sync.Mutex    // held during flush, so that close waits for a report
 
 	mu     sync.Mutex
 	peers  map[refusedPeer]*peerRefusals
@@ -109,12 +115,17 @@ func newRefusedPeers(report func(Refused)) *refusedPeers {
 }
 
 // add counts a refusal. It returns false if the peer has had more than its share of answers.
-func (t *refusedPeers) add(peer refusedPeer, why string, status int) (answer bool) {
+func (t *refusedPeers) add(peer refusedPeer, why *access.Refusal) (answer bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	e := t.entry(peer)
-	e.refused.Reason, e.refused.Status = why, status
-	e.refused.Count++
+	r := &e.refused
+	r.Reason, r.Detail, r.Status = why.Reason, why.Detail, why.Status
+	r.Count++
+	if r.Reasons == nil {
+		r.Reasons = make(map[string]int)
+	}
+	r.Reasons[cmp.Or(why.Detail, why.Reason)]++
 	return e.limiter.Allow()
 }
 
@@ -144,12 +155,14 @@ func (t *refusedPeers) entry(peer refusedPeer) *peerRefusals {
 
 // flush reports what was counted, and removes the elements that are not needed any more.
 func (t *refusedPeers) flush() {
+	t.reporting.Lock()
+	defer t.reporting.Unlock()
 	t.mu.Lock()
 	var all []Refused
 	for key, e := range t.peers {
 		if e.refused.Count > 0 {
 			all = append(all, e.refused)
-			e.refused.Count = 0
+			e.refused.Count, e.refused.Reasons = 0, nil
 		} else if e.limiter.Tokens() >= failureBurst {
 			delete(t.peers, key)
 		}

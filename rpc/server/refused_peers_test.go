@@ -3,11 +3,14 @@ package server
 import (
 	"fmt"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/runnel-rpc/runnel/rpc/access"
 )
 
 // TestRefusedPeersAreReportedOncePerSecond: there is one report for each peer and second, with the
@@ -28,16 +31,42 @@ func TestRefusedPeersAreReportedOncePerSecond(t *testing.T) {
 		}
 		a := refusedPeer{address: netip.MustParseAddr("192.0.2.1")}
 		for range 1000 {
-			p.add(a, "no token", 401)
+			p.add(a, &access.Refusal{Reason: "no token", Status: 401})
 		}
-		p.add(refusedPeer{unix: true, uid: 7}, "another user's process", 403)
-		p.add(refusedPeer{address: netip.MustParseAddr("2001:db8::1")}, "no token", 401)
-		p.add(refusedPeer{address: netip.MustParseAddr("2001:db8::2")}, "no token", 401) // the same network
+		p.add(refusedPeer{unix: true, uid: 7}, &access.Refusal{Reason: "another user's process", Status: 403})
+		p.add(refusedPeer{address: netip.MustParseAddr("2001:db8::1")}, &access.Refusal{Reason: "no token", Status: 401})
+		p.add(refusedPeer{address: netip.MustParseAddr("2001:db8::2")}, &access.Refusal{Reason: "no token", Status: 401}) // the same network
 		wantReports("192.0.2.1 0 401 1000", "2001:db8::1 0 401 2", "invalid IP 7 403 1")
 		wantReports()
-		p.add(a, "no token", 403)
+		p.add(a, &access.Refusal{Reason: "no token", Status: 403})
 		p.close()
 		wantReports("192.0.2.1 0 403 1")
+	})
+}
+
+// TestRefusedPeersHaveReasons: a report has the reason and the detail of the newest refusal, and how
+// many there were of each.
+func TestRefusedPeersHaveReasons(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []Refused
+		p := newRefusedPeers(func(r Refused) { got = append(got, r) })
+		a := refusedPeer{address: netip.MustParseAddr("192.0.2.1")}
+		for range 3 {
+			p.add(a, &access.Refusal{Reason: "no token", Detail: "wrong", Status: 401})
+		}
+		p.add(a, &access.Refusal{Reason: "Host", Status: 403})
+		p.add(a, &access.Refusal{Reason: "no token", Detail: "expired", Status: 401})
+		time.Sleep(refusalPause)
+		synctest.Wait()
+		p.add(a, &access.Refusal{Reason: "Host", Status: 403})
+		p.close()
+		want := []Refused{
+			{Address: a.address, Reason: "no token", Detail: "expired", Status: 401, Count: 5, Reasons: map[string]int{"wrong": 3, "Host": 1, "expired": 1}},
+			{Address: a.address, Reason: "Host", Status: 403, Count: 1, Reasons: map[string]int{"Host": 1}},
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("reported\n%+v, want\n%+v", got, want)
+		}
 	})
 }
 
@@ -49,7 +78,7 @@ func TestRefusedPeersAreLimited(t *testing.T) {
 		defer p.close()
 		answered := func(peer refusedPeer, n int) (answers int) {
 			for range n {
-				if p.add(peer, "no token", 401) {
+				if p.add(peer, &access.Refusal{Reason: "no token", Status: 401}) {
 					answers++
 				}
 			}
@@ -89,7 +118,7 @@ func TestRefusedPeersAreBounded(t *testing.T) {
 			}
 		})
 		for i := range 5 * maxRefusedPeers {
-			p.add(refusedPeer{address: netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})}, "no token", 401)
+			p.add(refusedPeer{address: netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})}, &access.Refusal{Reason: "no token", Status: 401})
 		}
 		p.close()
 		if len(reports) != maxRefusedPeers+1 || others != 4*maxRefusedPeers {

@@ -22,6 +22,7 @@ type Server struct {
 	sessions *session.Registry
 	http     *http.Server
 	refusals *refusals
+	audited  *repeats       // refused requests of all connections
 	wg       sync.WaitGroup // connections
 
 	unauthenticated *unauthenticated
@@ -40,6 +41,7 @@ func New(sessions *session.Registry, o Options) *Server {
 		o:        o,
 		sessions: sessions,
 		refusals: newRefusals(o.Log, auditRefusals(o.Audit, o.Refused)),
+		audited:  newRepeats(o.Audit),
 		conns:    make(map[*conn]struct{}),
 		slots:    quota.NewPool(o.MaxConnections, quota.Shares{}),
 	}
@@ -109,6 +111,7 @@ func (s *Server) Shutdown() {
 	_ = s.http.Close()
 	s.wg.Wait()
 	s.refusals.close()
+	s.audited.close()
 }
 
 func (s *Server) health(w http.ResponseWriter, _ *http.Request) {

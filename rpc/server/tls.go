@@ -2,6 +2,7 @@ package server
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -74,19 +75,34 @@ func (s *Server) handshakeFailed(c *tls.Conn) {
 	err := c.Handshake() // returns the error of the handshake that was made
 	var certificate *tls.CertificateVerificationError
 	var header tls.RecordHeaderError
-	reason := refusedHandshake
+	reason, detail := refusedHandshake, ""
 	switch {
 	case err == nil, errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed): // closed by the peer; counted elsewhere
 		return
 	case errors.As(err, &certificate):
-		reason = refusedCertificate
+		reason, detail = refusedCertificate, certificateFault(certificate.Err)
 	case errors.As(err, &header):
 		reason = refusedPlainHTTP
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		reason = handshakeTimeout
 	}
 	s.o.Log.Debug().Err(err).Str("remote", c.RemoteAddr().String()).Msg(reason)
-	s.refusals.add(reason, c.RemoteAddr().String(), 0)
+	s.refusals.add(reason, detail, c.RemoteAddr().String())
+}
+
+// certificateFault returns why a certificate is refused, in one of a few texts.
+func certificateFault(err error) string {
+	if _, unknown := errors.AsType[x509.UnknownAuthorityError](err); unknown {
+		return "its authority is not accepted"
+	}
+	invalid, _ := errors.AsType[x509.CertificateInvalidError](err)
+	switch invalid.Reason {
+	case x509.Expired:
+		return "it has expired, or is not valid yet"
+	case x509.IncompatibleUsage:
+		return "it is not for clients"
+	}
+	return ""
 }
 
 // stateChanged is the ConnState hook of the http.Server.

@@ -106,7 +106,7 @@ func (u *unauthenticated) closeOldest(why string) {
 		_ = tcp.SetLinger(0) // close by RST, so that the kernel keeps no state for a peer that does not close
 	}
 	_ = kernel.Close()
-	u.refusals.add(why, c.RemoteAddr().String(), 0)
+	u.refusals.add(why, "", c.RemoteAddr().String())
 }
 
 // listener makes the transientErrors of accept(2) temporary (net.Error), so that the http.Server

@@ -22,7 +22,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, d *dialect) {
 		return
 	}
 	if refused := s.takeSlot(id.Principal); refused != "" {
-		s.refusals.add(refused, r.RemoteAddr, http.StatusServiceUnavailable)
+		s.refusals.refuse(s.peerOf(r), r.RemoteAddr, &access.Refusal{Status: http.StatusServiceUnavailable, Reason: refused})
 		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
 		http.Error(w, refused, http.StatusServiceUnavailable)
 		return
@@ -41,7 +41,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, d *dialect) {
 	}
 	c := newConn(s, id, r.RemoteAddr, d, newSocket(tcp, s.o.WriteTimeout), h.before)
 	c.audit = s.auditor(r)
-	c.peer = access.PeerOf(r.Context())
+	c.peer, c.from = access.PeerOf(r.Context()), s.peerOf(r)
 	c.send(notification(rpc.NotifyConnected, s.connected(c.id, id)))
 	s.add(c)
 	c.reauthenticate() // the credential may have been revoked since it was checked

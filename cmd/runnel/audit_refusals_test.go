@@ -1,0 +1,111 @@
+//go:build linux
+
+package main
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"maps"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// refusals returns how many refusals the audit log has of each detail, or reason without one.
+func refusals(t *testing.T, path string) map[string]int {
+	t.Helper()
+	lines, _ := auditLines(t, path)
+	counts := make(map[string]int)
+	for _, x := range lines {
+		if x["event"] != "refusal" {
+			continue
+		}
+		if reasons, several := x["reasons"].(map[string]any); several {
+			for why, n := range reasons {
+				counts[why] += int(n.(float64))
+			}
+			continue
+		}
+		why, _ := x["detail"].(string)
+		if why == "" {
+			why, _ = x["reason"].(string)
+		}
+		counts[why] += int(x["count"].(float64))
+	}
+	return counts
+}
+
+// TestAuditOfRefusedCredentials: the audit log says why a credential was refused. The caller gets the
+// same response in all cases, and no credential is in the audit log.
+func TestAuditOfRefusedCredentials(t *testing.T) {
+	t.Parallel()
+	p := newTestDir(t)
+	key, err1 := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	other, err2 := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err1 != nil || err2 != nil {
+		t.Fatal(err1, err2)
+	}
+	p.writeKeys(t, key)
+	p.replace(t, "principals.toml", []byte(aliceIsMapped))
+	alice, bob := p.newToken(t, "alice"), p.newToken(t, "bob", "--expires=1s")
+	server, url := p.serveTokens(t, "--audit="+p.path("audit"), "--jwt-jwks=jwks.json", "--jwt-issuer=https://issuer.example",
+		"--jwt-audience=runnel", "--principals=principals.toml")
+	connected := upgrade(t, url, alice)
+	if connected.status != 101 {
+		t.Fatal(connected)
+	}
+	p.runnel(t, "token", "revoke", "alice", "--tokens=tokens.toml").expectExit(0)
+	if code := connected.closedWith(t); code != 4401 {
+		t.Errorf("the connection of a revoked token was closed with %d", code)
+	}
+	claims := func(name string, value any) map[string]any {
+		all := map[string]any{"iss": "https://issuer.example", "aud": "runnel", "sub": "alice", "exp": time.Now().Add(time.Hour).Unix()}
+		all[name] = value
+		return all
+	}
+	good := signJWT(t, key, claims("sub", "alice"))
+	none := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`)) + "." + strings.Split(good, ".")[1] + "."
+	time.Sleep(time.Second) // until the token of bob has expired, which is what is tested
+	missing := upgrade(t, url, "")
+	want := map[string]int{"no credential was presented": 1}
+	for why, token := range map[string]string{
+		"the token is unknown":                                   "mistaken",
+		"the token has expired":                                  bob,
+		"the token was revoked":                                  alice,
+		"the JWT is malformed, or its algorithm is not accepted": none,
+		"the signature of the JWT is wrong":                      signJWT(t, other, claims("sub", "alice")),
+		"the issuer of the JWT is not accepted":                  signJWT(t, key, claims("iss", "x")),
+		"the JWT is for another audience":                        signJWT(t, key, claims("aud", "other")),
+		"the JWT has expired":                                    signJWT(t, key, claims("exp", time.Now().Add(-time.Hour).Unix())),
+		"the JWT is not valid yet":                               signJWT(t, key, claims("nbf", time.Now().Add(time.Hour).Unix())),
+		"the subject of the JWT is not mapped to a principal":    signJWT(t, key, claims("sub", "mallory")),
+	} {
+		want[why]++
+		if u := upgrade(t, url, token); u.status != 401 || u.body != missing.body || fmt.Sprint(u.header) != fmt.Sprint(missing.header) {
+			t.Errorf("%s: %+v, want %+v", why, u, missing)
+		}
+	}
+	server.signal(syscall.SIGTERM)
+	server.expectExit(0)
+	if got := refusals(t, p.path("audit")); !maps.Equal(got, want) {
+		t.Errorf("refusals %v, want %v", got, want)
+	}
+	all, err := os.ReadFile(p.path("audit"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(all)
+	for _, token := range []string{alice, bob, good, "mistaken"} {
+		if strings.Contains(text, token) {
+			t.Error("a credential is in the audit log")
+		}
+	}
+	if !strings.Contains(text, `"code":4401,"reason":"the credential was revoked"`) {
+		t.Error("the close of the connection is not in the audit log")
+	}
+}
