@@ -180,4 +180,7 @@ type Gap struct {
 type Shutdown struct {
 	// The time in seconds after which the server ends the sessions that still run.
 	Drain float64 `json:"drain"`
+	// The server will be started again: it closes connections with 1012, and clients may connect
+	// again. No session survives this.
+	Restart bool `json:"restart,omitempty"`
 }

@@ -7,8 +7,6 @@ import (
 	"os"
 	"os/signal"
 	"strings"
-	"sync"
-	"syscall"
 
 	"github.com/runnel-rpc/runnel/rpc/audit"
 	"github.com/runnel-rpc/runnel/rpc/server"
@@ -41,7 +39,7 @@ func (c *serveCmd) Validate() error {
 // Run serves until the first signal, and then drains. A second signal kills all sessions.
 func (c *serveCmd) Run(inv *invocation) error {
 	signal.Notify(make(chan os.Signal, 1), stopSignals()...) // a third signal must not interrupt the cleanup
-	ctx, stop := signal.NotifyContext(inv.ctx, stopSignals()...)
+	ctx, stop := untilStopped(inv.ctx)
 	defer stop()
 	hangup := notifyHangup()
 	defer limitGarbage()()
@@ -90,14 +88,6 @@ func (c *serveCmd) serverOptions(s *startedServer) server.Options {
 	}
 	return o
 }
-
-// stopSignals are the signals that end a server.
-var stopSignals = sync.OnceValue(func() []os.Signal {
-	if reloadsOnHangup() {
-		return notIgnored(syscall.SIGTERM, syscall.SIGINT)
-	}
-	return notIgnored(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
-})
 
 // listen opens all listeners, or none.
 func (c *serveCmd) listen(ctx context.Context) (all []net.Listener, err error) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net"
 	"os"
 	"os/signal"
@@ -113,7 +114,8 @@ func environ() []string {
 	return env
 }
 
-// serve serves until ctx is done, and then shuts down. Stop ends the notification of ctx about
+// serve serves until ctx is done, and then shuts down, to be started again if the cause is
+// errRestart. Stop ends the notification of ctx about
 // signals.
 func (s *service) serve(ctx context.Context, stop func(), listeners []net.Listener) error {
 	group, ctx := errgroup.WithContext(ctx)
@@ -125,21 +127,22 @@ func (s *service) serve(ctx context.Context, stop func(), listeners []net.Listen
 		again, release := signal.NotifyContext(context.Background(), stopSignals()...)
 		defer release()
 		stop()
-		s.shutdown(again)
+		s.shutdown(again, errors.Is(context.Cause(ctx), errRestart))
 		return nil
 	})
 	return group.Wait()
 }
 
 // shutdown refuses new sessions, waits for the running ones until the drain is over, and ends them.
-// When again is done, it kills all sessions and does not wait for connections.
-func (s *service) shutdown(again context.Context) {
+// When again is done, it kills all sessions and does not wait for connections. Clients are told
+// whether the server restarts.
+func (s *service) shutdown(again context.Context, restart bool) {
 	defer context.AfterFunc(again, s.registry.Kill)()
 	ctx, cancel := context.WithTimeout(again, s.drain)
 	defer cancel()
-	s.log.Info().Int("sessions", s.registry.Running()).Stringer("drain", s.drain).Msg("shutting down")
+	s.log.Info().Int("sessions", s.registry.Running()).Stringer("drain", s.drain).Bool("restart", restart).Msg("shutting down")
 	s.registry.Drain()
-	s.server.Announce()
+	s.server.Announce(restart)
 	s.registry.Shutdown(ctx)
 	closed := make(chan struct{})
 	go func() {

@@ -77,13 +77,13 @@ func TestUnauthorizedEndsReconnecting(t *testing.T) {
 	_ = conn.Close()
 }
 
-// TestRestartReconnects: after a close with 1012.
+// TestRestartReconnects: after a close with 1012, and with 1001.
 func TestRestartReconnects(t *testing.T) {
 	var c credentials
 	url := c.serve(t, func(ctx context.Context, ws *websocket.Conn, n int) {
 		send(ctx, ws, quickPings)
 		if n < 3 {
-			_ = ws.Close(websocket.StatusServiceRestart, "restarting")
+			_ = ws.Close([]websocket.StatusCode{websocket.StatusServiceRestart, websocket.StatusGoingAway}[n-1], "")
 			return
 		}
 		_ = ws.Close(rpc.CloseUnauthorized, "")

@@ -169,13 +169,22 @@ func (c *conn) closeForError(err error) {
 	c.outbox.abortUnlessClosing()
 }
 
+// The close frames of a shutdown (RFC 6455 §7.4.1 and its registry of close codes).
+var (
+	shuttingDown = &closeError{websocket.StatusGoingAway, "shutting down"}
+	restarting   = &closeError{websocket.StatusServiceRestart, "restarting"}
+)
+
 // shutdown closes the connection for a shutdown of the server, after the replies of the requests in
 // flight and the output are sent.
-func (c *conn) shutdown() {
-	f := closeFrame(uint16(websocket.StatusGoingAway), "shutting down")
+func (c *conn) shutdown(restart bool) {
+	why := shuttingDown
+	if restart {
+		why = restarting
+	}
 	c.update(func(st *connStatus) {
-		st.closeFor(websocket.StatusGoingAway, "shutting down")
-		st.shutdown(f)
+		st.closeFor(why.code, why.reason)
+		st.shutdown(why.frame())
 	})
 }
 

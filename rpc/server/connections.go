@@ -41,11 +41,11 @@ func (s *Server) releaseSlot(principal string) {
 // add adds a connection to those that Announce and Shutdown reach.
 func (s *Server) add(c *conn) {
 	s.mu.Lock()
-	closed := s.closed
+	closed, restart := s.closed, s.restart
 	s.conns[c] = struct{}{}
 	s.mu.Unlock()
 	if closed {
-		c.shutdown()
+		c.shutdown(restart)
 	}
 }
 

@@ -36,6 +36,7 @@ import (
 //	drop [N]     the client resets the connection
 //	closed [N]   the server closes the connection, with this code
 //	shutdown     the server begins to shut down
+//	restart      the same, and it will be started again
 //	idle         wait until no session runs
 //
 // The connected notification is skipped unless the first section of a connection is a server
@@ -170,7 +171,8 @@ func (c *conversation) step(section *txtar.File) {
 		p.reset()
 	case "closed":
 		c.closed(c.wsClient(n, true), section)
-	case "shutdown":
+	case "shutdown", "restart":
+		c.service.restart = word == "restart"
 		go c.service.shutdown(c.service.drain)
 	case "idle":
 		c.service.idle()

@@ -140,7 +140,7 @@ func TestDocumentedNotifications(t *testing.T) {
 			p.good(p.call("control", e.params()))
 		}
 	}
-	s.server.Announce()
+	s.server.Announce(false)
 	for _, m := range d.Methods {
 		// No command of the examples is certain to cause process.gap or process.exited.
 		if m.Direction != "server-to-client" || m.Name == "process.gap" || m.Name == "process.exited" {

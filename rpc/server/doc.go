@@ -5,7 +5,7 @@
 //	s := server.New(sessions, server.Options{Auth: chain})
 //	go s.Serve(listener)
 //	…
-//	s.Announce()
+//	s.Announce(false)
 //	sessions.Shutdown(ctx)
 //	s.Shutdown()
 //

@@ -229,7 +229,7 @@ func TestShutdown(t *testing.T) {
 	ends := p.start(object{"command": "read x; echo last words; yes | head -c 1000000", "stdin": "pipe"})
 	stays := p.start(object{"command": "exec sleep 1000"})
 	s.registry.Drain()
-	s.server.Announce()
+	s.server.Announce(false)
 	for _, c := range []*peer{p, q} {
 		var d rpc.Shutdown
 		c.decode(c.notification("server.shutdown").Params, &d)

@@ -152,7 +152,7 @@ func TestExecuteOnClosedConnection(t *testing.T) {
 		<-reached
 		p.reset()
 		eventually(t, "the outbox finds the connection reset", func() bool {
-			s.server.Announce() // sends something
+			s.server.Announce(false) // sends something
 			return strings.Count(log.text(), "connection aborted") == i+1
 		})
 		gate <- struct{}{}

@@ -28,10 +28,11 @@ type Server struct {
 	unauthenticated *unauthenticated
 	onCheckpoint    func(checkpoint) // of a test, else nil
 
-	mu     sync.Mutex
-	conns  map[*conn]struct{}
-	slots  *quota.Pool // of connections, also during the handshake
-	closed bool
+	mu      sync.Mutex
+	conns   map[*conn]struct{}
+	slots   *quota.Pool // of connections, also during the handshake
+	restart bool        // what Announce has announced
+	closed  bool
 }
 
 // New returns a server for the sessions of a registry. The caller calls Serve, and then Shutdown.
@@ -79,10 +80,13 @@ func (s *Server) Serve(l net.Listener) error {
 	return nil
 }
 
-// Announce notifies every connection that the server takes no new sessions, and how long running
-// ones have.
-func (s *Server) Announce() {
-	text := notification(rpc.NotifyShutdown, rpc.Shutdown{Drain: s.o.Drain.Seconds()})
+// Announce notifies every connection that the server takes no new sessions, how long running ones
+// have, and whether the server will be started again.
+func (s *Server) Announce(restart bool) {
+	s.mu.Lock()
+	s.restart = restart
+	s.mu.Unlock()
+	text := notification(rpc.NotifyShutdown, rpc.Shutdown{Drain: s.o.Drain.Seconds(), Restart: restart})
 	for _, c := range s.all() {
 		c.send(text)
 	}
@@ -92,15 +96,16 @@ func (s *Server) Announce() {
 // them.
 const shutdownTimeout = 5 * time.Second
 
-// Shutdown closes the listeners, and every connection with 1001 (RFC 6455 §7.4.1). It returns when
-// no goroutine of the server is left. The caller ends the sessions before, so that their last
-// events are sent.
+// Shutdown closes the listeners, and every connection with 1001, or with 1012 if a restart was
+// announced. It returns when no goroutine of the server is left. The caller ends the sessions
+// before, so that their last events are sent.
 func (s *Server) Shutdown() {
 	s.mu.Lock()
 	s.closed = true
+	restart := s.restart
 	s.mu.Unlock()
 	for _, c := range s.all() {
-		c.shutdown()
+		c.shutdown(restart)
 	}
 	abort := time.AfterFunc(shutdownTimeout, func() {
 		for _, c := range s.all() {

@@ -31,6 +31,7 @@ type service struct {
 	log      *errorLog
 	served   chan error
 	drain    time.Duration
+	restart  bool // what shutdown announces
 	once     sync.Once
 }
 
@@ -114,7 +115,7 @@ func (s *service) shutdown(drain time.Duration) {
 		ctx, cancel := context.WithTimeout(context.Background(), drain)
 		defer cancel()
 		s.registry.Drain()
-		s.server.Announce()
+		s.server.Announce(s.restart)
 		s.registry.Shutdown(ctx)
 		s.server.Shutdown()
 		if err := <-s.served; err != nil {
