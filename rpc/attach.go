@@ -22,7 +22,7 @@ type AttachResult struct {
 	// The session.
 	SessionID string `json:"session_id"`
 	// The state of the session.
-	State string `json:"state" enum:"starting,running,paused,ending,ended"`
+	State string `json:"state" enum:"queued,starting,running,paused,ending,ended"`
 	// The position at which the part of the log that is kept begins.
 	OldestSeq int64 `json:"oldest_seq"`
 	// The position at which the log ends now.

@@ -20,6 +20,9 @@ const (
 	StatusFailed    = "failed"
 )
 
+// StatusQueued is the status of [QueuedResult], and of [StillRunning] while the session is queued.
+const StatusQueued = "queued"
+
 // StatusRunning is the status of [StillRunning].
 const StatusRunning = "running"
 
@@ -114,8 +117,8 @@ type Captured struct {
 // StillRunning is the result of execute with wait if `wait_timeout` has passed: the output so far,
 // if it was requested. The session continues.
 type StillRunning struct {
-	// The session has not ended.
-	Status string `json:"status" enum:"running"`
+	// The session has not ended, or is still queued (`queue_timeout`).
+	Status string `json:"status" enum:"running,queued"`
 	// The session.
 	SessionID string `json:"session_id"`
 	// The principal that the session belongs to.

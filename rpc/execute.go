@@ -84,6 +84,10 @@ type ExecuteParams struct {
 	// With `wait`: after this many seconds the result is `status:"running"` with the output so far,
 	// and the session continues; 0 is at once. Null is no limit, which is the default.
 	WaitTimeout Seconds `json:"wait_timeout,omitzero"`
+	// The longest time in seconds to wait for a slot if the limit of sessions or of starts is reached;
+	// null is no limit; 0 is not to wait, which is the default. While the session waits, its state is
+	// `queued`; if the time passes, its start fails with -32003.
+	QueueTimeout Seconds `json:"queue_timeout,omitzero"`
 	// Sends `process.output` to this connection. If it is false, the connection gets all other
 	// events, and the process does not wait for it. The default is true, and false with `wait`.
 	Stream *bool `json:"stream,omitempty"`
@@ -147,6 +151,16 @@ type ExecuteResult struct {
 	PGID int `json:"pgid"`
 	// How the processes of the session are found and ended.
 	Containment string `json:"containment" enum:"cgroup,marker,group"`
+	// False if an earlier execute with the same id and params created the session.
+	Created bool `json:"created"`
+}
+
+// QueuedResult is the result of execute without wait if the session waits for a slot.
+type QueuedResult struct {
+	// The session waits for a slot.
+	Status string `json:"status" enum:"queued"`
+	// The session.
+	SessionID string `json:"session_id"`
 	// False if an earlier execute with the same id and params created the session.
 	Created bool `json:"created"`
 }

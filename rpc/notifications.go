@@ -1,8 +1,12 @@
 package rpc
 
+import "encoding/json"
+
 // The notifications that the server sends.
 const (
 	NotifyConnected = "connected"
+	NotifyQueued    = "process.queued"
+	NotifyFailed    = "process.failed"
 	NotifyStarted   = "process.started"
 	NotifyOutput    = "process.output"
 	NotifyGap       = "process.gap"
@@ -64,6 +68,8 @@ type Bounds struct {
 	MaxBatch int `json:"max_batch"`
 	// The most sessions that a connection may be attached to.
 	MaxAttached int `json:"max_attached"`
+	// The most sessions that may wait for a slot at the same time (`queue_timeout`).
+	MaxQueued int `json:"max_queued"`
 	// The most ended sessions of which the record and the log are kept.
 	MaxRetained int `json:"max_retained"`
 	// The replay window: how many of the newest bytes of a session's log are kept.
@@ -94,6 +100,37 @@ type Bounds struct {
 	DefaultMaxLineBytes int64 `json:"max_line_bytes"`
 	// The lowest `nice` that execute accepts.
 	MinNice int `json:"min_nice"`
+}
+
+// Queued are the params of process.queued.
+type Queued struct {
+	// The session.
+	SessionID string `json:"session_id"`
+	// 0: the position in the log, which the event does not advance.
+	Seq int64 `json:"seq"`
+	// The position among the queued sessions of the same principal when the session was queued, from
+	// 1. It tells nothing about the sessions of others.
+	Position int `json:"position"`
+}
+
+// Failed are the params of process.failed.
+type Failed struct {
+	// The session.
+	SessionID string `json:"session_id"`
+	// 0: the position in the log, which the event does not advance.
+	Seq int64 `json:"seq"`
+	// Why the session was not started.
+	Error StartError `json:"error"`
+}
+
+// StartError is the error that the reply to an execute would have.
+type StartError struct {
+	// The code of the error.
+	Code int `json:"code"`
+	// The message of the error.
+	Message string `json:"message"`
+	// The data of the error.
+	Data json.RawMessage `json:"data,omitempty" type:"object"`
 }
 
 // StateEvent are the params of process.started, process.paused, process.resumed and

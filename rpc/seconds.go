@@ -48,8 +48,12 @@ func (s *Seconds) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// MarshalJSON writes the exact number of seconds. It fails if that is negative or more than 1e9.
+// MarshalJSON writes the exact number of seconds, or null. It fails if the number is negative or more
+// than 1e9.
 func (s Seconds) MarshalJSON() ([]byte, error) {
+	if s.Null {
+		return []byte("null"), nil
+	}
 	if s.D < 0 || s.D > MaxSeconds*time.Second {
 		return nil, fmt.Errorf("duration %s must be from 0 to 1e9 seconds", s.D)
 	}

@@ -56,6 +56,9 @@ func TestSecondsMarshal(t *testing.T) {
 			t.Errorf("%v: got %s, %v, want %s", d, got, err, want)
 		}
 	}
+	if got, err := json.Marshal(Seconds{Set: true, Null: true}); err != nil || string(got) != `null` {
+		t.Errorf("null: got %s, %v", got, err)
+	}
 	for _, d := range []time.Duration{-1, 1e9*time.Second + 1} {
 		if got, err := json.Marshal(Seconds{D: d}); err == nil {
 			t.Errorf("%v: got %s, want an error", d, got)

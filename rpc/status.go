@@ -12,7 +12,7 @@ type ListParams struct {
 	// the roles `observe` and `admin` also those of others.
 	Principal string `json:"principal,omitempty" rpc:"nonempty"`
 	// Only sessions in this state.
-	State string `json:"state,omitempty" enum:"starting,running,paused,ending,ended"`
+	State string `json:"state,omitempty" enum:"queued,starting,running,paused,ending,ended"`
 	// Only sessions that have all of these labels.
 	Labels map[string]string `json:"labels,omitempty"`
 	// The most sessions in the result. The default is as many as fit into a message.
@@ -40,7 +40,7 @@ type SessionStatus struct {
 	// The principal that the session belongs to.
 	Principal string `json:"principal"`
 	// The state of the session.
-	State string `json:"state" enum:"starting,running,paused,ending,ended"`
+	State string `json:"state" enum:"queued,starting,running,paused,ending,ended"`
 	// The command as it was given. Each byte that is not UTF-8 is replaced by U+FFFD.
 	Command Command `json:"command"`
 	// Present if the command is not UTF-8: the exact bytes of the string, or of each argument, in
@@ -48,16 +48,16 @@ type SessionStatus struct {
 	CommandBase64 *Base64Command `json:"command_base64,omitempty"`
 	// The rest of the command did not fit into a message.
 	CommandTruncated bool `json:"command_truncated,omitempty"`
-	// The process id of the command itself. 0 while the session is starting.
+	// The process id of the command itself. 0 while the session is queued or starting.
 	PID int `json:"pid"`
-	// The process group id of the command. 0 while the session is starting.
+	// The process group id of the command. 0 while the session is queued or starting.
 	PGID int `json:"pgid"`
 	// How the processes of the session are found and ended.
 	Containment string `json:"containment" enum:"cgroup,marker,group"`
 	// The limits of the session, including those that the server sets.
 	Limits []HeldLimit `json:"limits,omitempty"`
-	// When the start of the session began (RFC 3339, UTC).
-	StartedAt string `json:"started_at"`
+	// When the start of the session began (RFC 3339, UTC). It is left out while the session is queued.
+	StartedAt string `json:"started_at,omitempty"`
 	// The labels of the session.
 	Labels map[string]string `json:"labels,omitempty"`
 	// The longest labels did not fit into a message.
@@ -70,6 +70,8 @@ type SessionStatus struct {
 	Exited *ExitStatus `json:"exited,omitempty"`
 	// The completion record, if the session has ended.
 	Completion *Completion `json:"completion,omitempty"`
+	// Why there is no completion record: the session was queued, and was not started.
+	Error *StartError `json:"error,omitempty"`
 }
 
 // ExitStatus is how a command ended.

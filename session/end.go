@@ -130,7 +130,7 @@ func (e *ending) interruptWait() {
 func (e *ending) check(st *sessionStatus) {
 	ok := false
 	switch st.state {
-	case Starting:
+	case Queued, Starting:
 		ok = e.phase <= requested
 	case Running, Paused:
 		ok = e.phase == notEnding
@@ -207,7 +207,7 @@ func (s *Session) requestEnd(st *sessionStatus, cause Cause, grace time.Duration
 		s.shortenGrace(e, grace)
 	case e.phase == requested: // again during the start
 		e.grace = min(e.grace, grace)
-	case st.state == Starting: // run calls signalEnd, if the command runs nevertheless
+	case st.state == Queued, st.state == Starting: // run calls signalEnd, if the command runs nevertheless
 		e.cause, e.grace = cause, grace
 		e.advance(requested)
 		s.cancelStart(&st.start)

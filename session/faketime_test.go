@@ -56,7 +56,9 @@ func fakeSession(t *testing.T, r *Registry, id string, change func(*Spec, *fakeT
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.update(func(st *sessionStatus) { st.start.begun, st.start.cancel = time.Now(), func() {} })
+	s.update(func(st *sessionStatus) {
+		st.start.called, st.start.begun, st.start.cancel = true, time.Now(), func() {}
+	})
 	s.accept()
 	s.startDeadlines(func() bool { return false })
 	s.setRunning(f, time.Now())

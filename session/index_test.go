@@ -11,7 +11,7 @@ import (
 // begunSession makes a session that is listed, and that has no process.
 func begunSession(id, owner string) *Session {
 	s := &Session{spec: Spec{ID: id, Owner: owner}}
-	s.status.start.begun = time.Now()
+	s.status.start.called, s.status.start.begun = true, time.Now()
 	return s
 }
 

@@ -25,6 +25,7 @@ func TestForbiddenStatesPanic(t *testing.T) {
 	for _, bad := range []sessionStatus{
 		{state: Ended, start: starting{failure: errors.New("x")}},
 		{state: Starting},
+		{state: Queued},
 	} {
 		if got, want := panics(func() { bad.move(Paused) }), fmt.Sprintf("paused after %v", bad.state); !strings.Contains(got, want) {
 			t.Errorf("got %q, want %q", got, want)
@@ -58,10 +59,13 @@ func TestContradictionsPanic(t *testing.T) {
 		status sessionStatus
 		ok     bool
 	}{
-		"starting":                             {sessionStatus{}, true},
-		"starting, end requested":              {sessionStatus{end: ending{phase: requested}}, true},
-		"starting with a record":               {sessionStatus{record: rec}, false},
-		"starting, signaled":                   {sessionStatus{end: ending{phase: signaled}}, false},
+		"queued":                               {sessionStatus{}, true},
+		"queued, end requested":                {sessionStatus{end: ending{phase: requested}}, true},
+		"queued, signaled":                     {sessionStatus{end: ending{phase: signaled}}, false},
+		"starting":                             {sessionStatus{state: Starting}, true},
+		"starting, end requested":              {sessionStatus{state: Starting, end: ending{phase: requested}}, true},
+		"starting with a record":               {sessionStatus{state: Starting, record: rec}, false},
+		"starting, signaled":                   {sessionStatus{state: Starting, end: ending{phase: signaled}}, false},
 		"more attachments than holds":          {sessionStatus{holds: -1}, false},
 		"running":                              {sessionStatus{state: Running, proc: p}, true},
 		"running without a process":            {sessionStatus{state: Running}, false},
@@ -77,7 +81,7 @@ func TestContradictionsPanic(t *testing.T) {
 		"failed":                               {sessionStatus{state: Ended, start: failed}, true},
 		"failed, end requested":                {sessionStatus{state: Ended, start: failed, end: ending{phase: requested}}, true},
 		"failed, signaled":                     {sessionStatus{state: Ended, start: failed, end: ending{phase: signaled}}, false},
-		"not ended, although its start failed": {sessionStatus{start: failed}, false},
+		"not ended, although its start failed": {sessionStatus{state: Starting, start: failed}, false},
 	} {
 		if got := panics(c.status.check); (got == "") != c.ok {
 			t.Errorf("%s: panic %q, want none: %v", name, got, c.ok)

@@ -23,9 +23,9 @@ func (s *Session) release(st *sessionStatus) {
 	s.startLinger(st)
 }
 
-// startLinger starts the linger deadline of a live session without holds.
+// startLinger starts the linger deadline of a live or queued session without holds.
 func (s *Session) startLinger(st *sessionStatus) {
-	if st.holds > 0 || s.spec.Linger <= 0 || !st.state.Live() {
+	if st.holds > 0 || s.spec.Linger <= 0 || !st.state.Live() && st.state != Queued {
 		return
 	}
 	// The idle deadline does not count time in which the server is suspended and accepts no

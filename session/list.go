@@ -6,13 +6,13 @@ import (
 	"slices"
 )
 
-// List returns the owner's sessions whose start has begun, newest first.
+// List returns the owner's sessions for which Begin was called, newest first.
 func (r *Registry) List(owner string) []*Session { return r.ListBefore(owner, 0, math.MaxInt) }
 
 // ListBatch is how many sessions are listed at once with the registry's lock held.
 const ListBatch = 256
 
-// ListBefore returns at most n of the owner's sessions whose start has begun and whose Created is
+// ListBefore returns at most n of the owner's sessions for which Begin was called and whose Created is
 // less than created, newest first; 0 is no limit. Its time depends on how many sessions of that
 // owner it examines, not on how many there are, nor on those of other owners.
 func (r *Registry) ListBefore(owner string, created int64, n int) []*Session {
@@ -62,7 +62,7 @@ func (r *Registry) ownerNames() []string {
 	return names
 }
 
-// listBefore returns the first n sessions whose start has begun. batch returns some of those that
+// listBefore returns the first n sessions for which Begin was called. batch returns some of those that
 // were created before a time, newest first, or nil.
 func listBefore(created int64, n int, batch func(created int64, n int) []*Session) (list []*Session) {
 	for len(list) < n {

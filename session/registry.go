@@ -38,6 +38,9 @@ type Options struct {
 	// could not be run, which View tells apart. They are called without locks, and must not block.
 	// When Shutdown has returned, there are no further calls.
 	OnRunning, OnEnded func(*Session)
+	// MaxQueued is how many sessions may wait for a slot, each with up to queuedBytes of params; one
+	// with more counts as several. 0 is 1000, negative is none.
+	MaxQueued int
 	// StartsPerSecond is how many sessions may begin in a second, all at once or one after the other;
 	// 0 is no limit.
 	StartsPerSecond float64
@@ -51,6 +54,7 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	o.MaxSessions = cmp.Or(o.MaxSessions, 100)
 	o.MaxRetained = cmp.Or(o.MaxRetained, 1000)
+	o.MaxQueued = cmp.Or(o.MaxQueued, 1000)
 	o.Retain = cmp.Or(o.Retain, 5*time.Minute)
 	o.ReplayBytes = cmp.Or(o.ReplayBytes, 1<<20)
 	o.ReplayTotal = cmp.Or(o.ReplayTotal, 256<<20)
@@ -58,10 +62,10 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Registry contains all sessions: at most MaxSessions that run, and at most MaxRetained that have
-// ended, for at most Retain. A session takes a slot before it is started. The slot is released
-// once: when the ended session is retained, or when a failed start has returned. All methods may be
-// called concurrently.
+// Registry contains all sessions: at most MaxQueued that wait for a slot, at most MaxSessions that run,
+// and at most MaxRetained that have ended, for at most Retain. A session takes a slot before it is
+// started. The slot is released once: when the ended session is retained, or when a failed start has
+// returned. All methods may be called concurrently.
 type Registry struct {
 	o      Options
 	wg     sync.WaitGroup // sessions that have not ended, and supervisors
@@ -73,6 +77,7 @@ type Registry struct {
 	newest    int64             // the largest Session.created so far
 	slots     *quota.Pool       // of sessions that run
 	starts    *quota.Starts
+	queue     *queue // of sessions that wait for a slot
 	quotas    quota.Config
 	groupOf   map[string]string // of the owners in it
 	ended     list.List         // of *retained of all owners, oldest first
@@ -93,6 +98,7 @@ func NewRegistry(o Options) *Registry {
 		slots:  quota.NewPool(o.MaxSessions, quota.Shares{}),
 		starts: quota.NewStarts(o.StartsPerSecond, &quota.Config{}),
 		turns:  newTurns(),
+		queue:  newQueue(max(o.MaxQueued, 0)),
 		idle:   make(chan struct{}),
 	}
 	if o.ReplayTotal > 0 {
@@ -117,13 +123,16 @@ func (r *Registry) SetQuotas(c quota.Config) error {
 	r.slots.Divide(c.Sessions())
 	r.starts = quota.NewStarts(r.o.StartsPerSecond, &c)
 	r.budget.Divide(replayShares(&c, r.o.ReplayTotal))
+	r.queue.places.Divide(c.Queue())
+	r.giveSlots(time.Now())
 	return nil
 }
 
-// Reserve takes a slot for a new session. The caller then calls Start, Begin or Discard. If the
-// owner has a session with that id and the same params, Reserve returns that one and created is
-// false. Errors: ErrShuttingDown, *quota.LimitError, *quota.RateError, and ErrExists if the owner
-// uses the id with other params. The ids of other owners make no difference.
+// Reserve takes a slot for a new session, or if there is none and Spec.QueueTimeout is set, a place in
+// the queue. The caller then calls Start, Begin or Discard. If the owner has a session with that id and
+// the same params, Reserve returns that one and created is false. Errors: ErrShuttingDown,
+// *quota.LimitError, *quota.RateError, and ErrExists if the owner uses the id with other params. The ids
+// of other owners make no difference.
 func (r *Registry) Reserve(spec Spec) (s *Session, created bool, err error) {
 	s, created, err = r.findOrAdd(spec)
 	if err != nil || created {
@@ -146,11 +155,18 @@ func (r *Registry) findOrAdd(spec Spec) (s *Session, created bool, err error) {
 		return nil, false, ErrShuttingDown
 	}
 	now := time.Now()
+	r.giveSlots(now) // those that wait are first
+	var waiting *place
 	if err := r.takeSlot(spec.Owner, now); err != nil {
-		return nil, false, err
+		if waiting = r.queue.reserve(&spec, err); waiting == nil {
+			return nil, false, err
+		}
 	}
 	account := r.budget.Open(spec.Owner)
 	s = newSession(r, spec, account)
+	if waiting != nil {
+		waiting.s, s.place, s.waits, s.status.state = s, waiting, true, Queued
+	}
 	r.add(s, now.UnixNano())
 	r.owners[spec.Owner].account = account
 	s.byTurns = len(r.quotas.Owners) > 1 || len(r.owners) > 1
@@ -211,26 +227,26 @@ func (r *Registry) reportSurvivors(s *Session, swept *process.SweepResult) {
 	s.logged(r.o.Log.Error()).Ints("pids", pids).Int("total", total).Msg("processes survive their session")
 }
 
-// removeFailed removes a session that could not be started, and releases its slot.
-func (r *Registry) removeFailed(s *Session) {
-	defer s.log.ReleaseBudget()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.remove(s)
-	r.releaseSlot(s)
-}
-
 // releaseSlot is called with the registry's lock held.
 func (r *Registry) releaseSlot(s *Session) {
 	r.slots.Release(s.spec.Owner)
 	if r.draining && r.slots.Used() == 0 {
 		close(r.idle)
 	}
+	r.giveSlots(time.Now())
 }
 
-// Drain makes Reserve return ErrShuttingDown for new sessions. The channel is closed when no
-// session runs.
+// Drain makes Reserve return ErrShuttingDown for new sessions, and ends those in the queue with that
+// error. The channel is closed when no session runs.
 func (r *Registry) Drain() <-chan struct{} {
+	for _, s := range r.drain() {
+		s.End(Shutdown, nil)
+	}
+	return r.idle
+}
+
+// drain returns the sessions in the queue, which are given no slots any more.
+func (r *Registry) drain() []*Session {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.draining {
@@ -239,7 +255,7 @@ func (r *Registry) Drain() <-chan struct{} {
 			close(r.idle)
 		}
 	}
-	return r.idle
+	return r.queue.sessions()
 }
 
 // Draining reports whether Drain was called.

@@ -12,7 +12,7 @@ import (
 // The newest one is kept regardless.
 const maxRetainedBytes = 64 << 20
 
-// retained is an ended session.
+// retained is an ended session, or one that has waited for a slot and was not started.
 type retained struct {
 	s         *Session
 	until     time.Time
@@ -34,6 +34,33 @@ func (r *Registry) addRetained(s *Session) (removed []*Session) {
 	defer r.mu.Unlock()
 	r.releaseSlot(s)
 	r.wg.Done()
+	return r.keep(s)
+}
+
+// releaseFailed releases the slot, or the place in the queue, of a session that could not be started,
+// and removes the session, or retains it if keep is set.
+func (r *Registry) releaseFailed(s *Session, keep bool) {
+	releaseBudget(r.addFailed(s, keep))
+}
+
+// addFailed returns the sessions that are no longer kept, which may include s.
+func (r *Registry) addFailed(s *Session, keep bool) (removed []*Session) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s.place != nil {
+		r.queue.release(s.place)
+	} else {
+		r.releaseSlot(s)
+	}
+	if !keep {
+		r.remove(s)
+		return []*Session{s}
+	}
+	return r.keep(s)
+}
+
+// keep adds a session to the retained ones, and returns those that are no longer kept.
+func (r *Registry) keep(s *Session) (removed []*Session) {
 	if r.closed || r.o.MaxRetained <= 0 || r.o.Retain <= 0 {
 		r.remove(s)
 		return []*Session{s}

@@ -13,8 +13,12 @@ type Session struct {
 	reg     *Registry
 	created int64 // set by the registry's index
 	byTurns bool  // its start waits for the owner's turn
-	log     *stream.Log
-	stdin   stdin
+	waits   bool  // it was made without a slot
+	// place is the session's place in the queue, nil from when it has a slot. The registry's lock
+	// protects it.
+	place *place
+	log   *stream.Log
+	stdin stdin
 
 	// signaling is held while signals are sent to the tree, which takes time: the processes of the
 	// tree are listed, and a pause waits until they have stopped. mu is not held during that time.
@@ -49,15 +53,20 @@ func newSession(r *Registry, spec Spec, account *stream.Account) *Session {
 		Account:   account,
 		OnBlocked: s.blocked.set, // pauses deadlines; called with the log's lock held
 	})
-	s.status.end.grace = spec.Grace
+	s.status.state, s.status.end.grace = Starting, spec.Grace
 	return s
 }
 
 // update is the only way to change a session's status. f is called with Session.mu held; it may
 // append to the log, and must not block or send signals. If f has set ending.unsent, update sends
-// that signal to the tree after it has released mu, and returns when it is sent.
+// that signal to the tree after it has released mu, and returns when it is sent. A queued session whose
+// end was requested leaves the queue.
 func (s *Session) update(f func(*sessionStatus)) {
-	if p, signal := s.change(f); p != nil {
+	p, signal, leaves := s.change(f)
+	if leaves {
+		s.leaveQueue(errEndRequested)
+	}
+	if p != nil {
 		s.signaling.Lock()
 		defer s.signaling.Unlock()
 		defer s.signals.Done()
@@ -66,8 +75,9 @@ func (s *Session) update(f func(*sessionStatus)) {
 }
 
 // change is the part of update with mu held. It returns the signal to send and the tree to send it
-// to, or nil if there is no signal to send.
-func (s *Session) change(f func(*sessionStatus)) (p tree, signal syscall.Signal) {
+// to, or nil if there is no signal to send. leaves is set if the session is queued and its end was
+// requested.
+func (s *Session) change(f func(*sessionStatus)) (p tree, signal syscall.Signal, leaves bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := &s.status
@@ -79,7 +89,7 @@ func (s *Session) change(f func(*sessionStatus)) (p tree, signal syscall.Signal)
 		s.signals.Add(1)
 		p = st.proc
 	}
-	return p, signal
+	return p, signal, st.state == Queued && st.end.phase == requested
 }
 
 // ID returns the session's UUID.
@@ -92,12 +102,16 @@ func (s *Session) Spec() *Spec { return &s.spec }
 // session of a registry, and larger for later ones.
 func (s *Session) Created() int64 { return s.created }
 
-// begun reports whether the start has begun.
+// begun reports whether Begin was called.
 func (s *Session) begun() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.status.start.begun.IsZero()
+	return s.status.start.called
 }
+
+// Waits reports whether the session was made without a slot, for which it waits, or has waited, in
+// the queue.
+func (s *Session) Waits() bool { return s.waits }
 
 // Log returns the session's event log.
 func (s *Session) Log() *stream.Log { return s.log }

@@ -30,6 +30,9 @@ type Spec struct {
 	Program  process.Spec
 	Weight   int64 // about how many bytes Command and Labels take
 
+	// QueueTimeout is how long the session waits for a slot; 0 is not at all, negative is no limit.
+	QueueTimeout time.Duration
+
 	Timeout       time.Duration // longest running time, without pauses; 0 is no limit
 	StreamTimeout time.Duration // longest time without input or output; 0 is no limit
 	Grace         time.Duration // between the stop signal and SIGKILL

@@ -10,7 +10,8 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-// This file is the start of a session: Begin → start → accept → run, or fail.
+// This file is the start of a session: Begin → begin → start → accept → run, or fail. A session that
+// waits for a slot is in the queue between Begin and begin: see queue.go.
 //
 // A file system may block the start in a system call for any time. So the start may run in a
 // goroutine that nothing waits for; the session can fail before it returns, by its timeout or by an
@@ -22,13 +23,15 @@ const cancelWait = 100 * time.Millisecond
 
 // starting is the start of a session. It is part of the status, so Session.update protects it.
 type starting struct {
-	begun        time.Time          // when Begin was called; zero before
-	attempt      *process.Attempt   // nil before Begin, and from accept on
+	called       bool               // Begin was called
+	begun        time.Time          // when the start began: at Begin, or when a slot was given; zero before
+	attempt      *process.Attempt   // nil before the start begins, and from accept on
 	cancel       context.CancelFunc // of the attempt
 	timeout      *time.Timer        // fails the session; nil without Options.StartTimeout
 	cancelTimer  *time.Timer        // fails the session cancelWait after cancel
 	accepted     bool               // the command runs, and the start can no longer fail
 	failure      error              // why the session failed
+	failureKept  bool               // see View.FailureKept
 	slotReleased bool               // the session failed, and the start has returned
 	deferred     []func()           // for after the start, see AfterStart
 	deferredDone bool               // all were called; no more are taken
@@ -55,13 +58,30 @@ func (s *Session) Start() error {
 // View.Failure is ErrCanceled or ErrShuttingDown if an end was requested before the command ran,
 // else an error of [process.Attempt.Start]. If the start fails, the session's slot is released
 // when Attempt.Start has returned.
+//
+// A session without a slot joins the queue instead, and its start begins when it is given a slot. Then
+// View.Failure may also be the error that Reserve would have returned without Spec.QueueTimeout.
 func (s *Session) Begin() {
+	s.update(func(st *sessionStatus) { st.start.called = true })
+	if s.waits {
+		s.joinQueue()
+	} else {
+		s.begin()
+	}
+}
+
+// begin begins the start of a session that has a slot.
+func (s *Session) begin() {
 	ctx, cancel := context.WithCancel(context.Background())
 	program := s.spec.Program
 	program.Tag = s
 	attempt := s.reg.o.Host.Attempt(program)
 	ended := false
 	s.update(func(st *sessionStatus) {
+		if st.state == Queued {
+			st.stopLinger() // setRunning starts it anew
+			st.move(Starting)
+		}
 		st.start.attempt, st.start.cancel, st.start.begun = attempt, cancel, time.Now()
 		ended = st.end.phase == requested
 	})
@@ -105,8 +125,7 @@ func (s *Session) StartMayWait() (may bool) {
 func (s *Session) start(ctx context.Context, cancel context.CancelFunc, attempt *process.Attempt) {
 	defer cancel()
 	p, err := attempt.Start(ctx)
-	program := &s.spec.Program
-	program.Argv, program.Env, program.Attributes.Soft, program.Check = nil, nil, nil, nil // release memory
+	s.releaseProgram()
 	switch {
 	case err != nil:
 		if errors.Is(err, context.Canceled) {
@@ -219,31 +238,38 @@ func (s *Session) Refuse(why error) {
 }
 
 // fail ends a session whose command does not run. If returned is true, Attempt.Start has returned
-// or was not called: then the session is removed from the registry and its slot is released.
+// or was not called: then the session's slot is released, and the session is removed from the registry,
+// or retained if it has waited for a slot.
 func (s *Session) fail(why error, returned bool) {
-	release, failed := false, false
+	release, failed, kept := false, false, false
 	var attached []*Attachment
 	s.update(func(st *sessionStatus) {
 		release = returned && !st.start.slotReleased
 		st.start.slotReleased = st.start.slotReleased || returned
-		if st.state != Starting || st.start.accepted {
-			return
+		if failed = st.start.mayFail(st.state); failed {
+			if why == errEndRequested {
+				why = st.endRequestedError()
+			}
+			st.start.stopTimers()
+			st.stopLinger()
+			st.start.failure, st.start.failureKept = why, s.waits && st.start.called
+			st.move(Ended)
+			if !st.start.failureKept {
+				attached = append(s.detachAll(st, nil), st.detachWatching()...)
+			}
 		}
-		failed = true
-		if why == errEndRequested {
-			why = st.endRequestedError()
-		}
-		st.start.stopTimers()
-		st.start.failure = why
-		st.move(Ended)
-		attached = append(s.detachAll(st, nil), st.detachWatching()...)
+		kept = st.start.failureKept
 	})
 	if release {
+		s.releaseProgram()
 		// This is before close(ready), so that a client that has the error finds the slot free.
-		s.reg.removeFailed(s)
+		s.reg.releaseFailed(s, kept)
 	}
 	if failed {
 		s.stdin.shut("the command did not start")
+		if kept {
+			s.log.AppendNote(&Failed{why})
+		}
 		s.reportEnded()
 		s.reg.wg.Done()
 		close(s.ready)
@@ -251,6 +277,17 @@ func (s *Session) fail(why error, returned bool) {
 		reportDetached(attached)
 		s.runDeferred()
 	}
+}
+
+// mayFail reports whether a start in that state can fail.
+func (start *starting) mayFail(state State) bool {
+	return (state == Queued || state == Starting) && !start.accepted
+}
+
+// releaseProgram releases the memory of what only the start needs.
+func (s *Session) releaseProgram() {
+	p := &s.spec.Program
+	p.Argv, p.Env, p.Attributes.Soft, p.Check = nil, nil, nil, nil
 }
 
 // AfterStart defers f until the start has succeeded or failed, after the functions that were

@@ -14,9 +14,11 @@ import (
 type State uint8
 
 // The states, in the order in which they follow each other; Running and Paused alternate. A session
-// that could not be started goes from Starting to Ended.
+// that does not wait for a slot begins with Starting. One that could not be started goes from Queued or
+// Starting to Ended.
 const (
-	Starting State = iota
+	Queued State = iota
+	Starting
 	Running
 	Paused
 	Ending
@@ -24,7 +26,7 @@ const (
 )
 
 func (s State) String() string {
-	return [...]string{"starting", "running", "paused", "ending", "ended"}[s]
+	return [...]string{"queued", "starting", "running", "paused", "ending", "ended"}[s]
 }
 
 // Live reports whether the session's command runs and may be controlled.
@@ -32,6 +34,7 @@ func (s State) Live() bool { return s == Running || s == Paused }
 
 // nextStates lists the states that may follow each.
 var nextStates = [...][]State{
+	Queued:   {Starting, Ended},
 	Starting: {Running, Ended},
 	Running:  {Paused, Ending},
 	Paused:   {Running, Ending},
@@ -67,6 +70,15 @@ type LeaderExit struct {
 	Known  bool           // whether Code and Signal could be read
 }
 
+// Waiting is the log's note that the session waits for a slot.
+type Waiting struct {
+	Position int // among the waiting sessions of its owner, from 1
+}
+
+// Failed is the log's note that a session which has waited for a slot was not started. It is the last
+// event of such a session.
+type Failed struct{ Err error }
+
 // Record is the completion record: how a session ended. It does not change.
 type Record struct {
 	Seq           int64 // its position in the log, the last one
@@ -92,7 +104,7 @@ type sessionStatus struct {
 	attached   []*Attachment    // those that are not passive
 	watching   []*Attachment    // the passive ones
 	holds      int              // attachments and calls of Hold that were not released
-	linger     *stream.Deadline // runs while the session is live and has no holds
+	linger     *stream.Deadline // runs while the session is live or queued and has no holds
 	record     *Record
 }
 

@@ -13,7 +13,7 @@ type View struct {
 	PID, PGID   int // 0 until the command runs
 	Containment process.Containment
 	Limits      []process.EnforcedLimit // the limits in force, and how each is enforced
-	Started     time.Time               // when the start began; zero before
+	Started     time.Time               // when the start began; zero before, and in the queue
 	StdinBytes  int64                   // bytes of stdin accepted
 	Counts      stream.Counts
 	Oldest      int64       // the oldest position in the log
@@ -21,8 +21,10 @@ type View struct {
 	LeaderExit  *LeaderExit // set if descendants keep, or kept, the session running
 	Record      *Record     // nil until the session has ended
 	// Failure is why the session was not started. Until its start has returned, State is Starting
-	// then; afterwards the session is no longer in the registry.
-	Failure error
+	// then; afterwards the session is no longer in the registry, unless FailureKept is set: then it has
+	// waited for a slot, and is retained without a record. The last event of its log is Failed.
+	Failure     error
+	FailureKept bool
 }
 
 // View returns the session as it is now.
@@ -35,6 +37,8 @@ func (s *Session) View() View {
 		LeaderExit: st.leaderExit,
 		Record:     st.record,
 		Failure:    st.start.failure,
+
+		FailureKept: st.start.failureKept,
 	}
 	if v.Failure != nil && !st.start.slotReleased {
 		v.State = Starting

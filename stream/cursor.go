@@ -26,7 +26,7 @@ type CursorOptions struct {
 	Ready func()
 }
 
-// Cursor is a reader's position in a log. Next, NextUpTo, Release and Pending must not be called
+// Cursor is a reader's position in a log. Next, NextUpTo, NextNote, Release and Pending must not be called
 // concurrently with each other; the other methods may be called at any time.
 type Cursor struct {
 	log        *Log
@@ -112,14 +112,21 @@ func (c *Cursor) NextUpTo(n int64) (Item, bool) {
 	if !c.seekNext() {
 		return Item{}, false
 	}
+	if it, ok := c.takeNote(); ok {
+		return it, true
+	}
 	if it, ok := c.takeGap(); ok {
 		return it, true
 	}
-	if c.atNote() {
-		c.notesRead++
-		return Item{From: c.at.seq, To: c.at.seq, Kind: Event, Event: c.log.notes[c.notesRead-1].event}, true
-	}
 	return c.take(min(n, c.windowLeft())), true
+}
+
+// NextNote returns the next item if it is a note at the cursor's position, which Next would return too.
+func (c *Cursor) NextNote() (Item, bool) {
+	c.Release()
+	c.log.mu.Lock()
+	defer c.log.mu.Unlock()
+	return c.takeNote()
 }
 
 // Release ends the use of the newest item's data, whose memory can then be used again. The next
@@ -208,6 +215,14 @@ func (c *Cursor) seekNext() bool {
 // atNote reports whether the next item is a note.
 func (c *Cursor) atNote() bool {
 	return c.notesRead < len(c.log.notes) && c.log.notes[c.notesRead].seq <= c.at.seq
+}
+
+func (c *Cursor) takeNote() (Item, bool) {
+	if c.closed || !c.atNote() {
+		return Item{}, false
+	}
+	c.notesRead++
+	return Item{From: c.at.seq, To: c.at.seq, Kind: Event, Event: c.log.notes[c.notesRead-1].event}, true
 }
 
 // take returns the rest of the cursor's entry, at most n bytes of it, and moves the cursor after

@@ -65,7 +65,7 @@ func (e *execution) attach(p rpc.AttachParams) error {
 	if e.stdin {
 		go e.forwardStdin(ctx, abort, s)
 	}
-	err = e.wait(ctx, s)
+	err = e.wait(ctx, s, &rpc.ExecuteParams{})
 	if ctx.Err() != nil { // a session whose last client disconnects may end; one that is detached from does not
 		short, cancel := context.WithTimeout(e.inv.ctx, abandonTimeout)
 		defer cancel()

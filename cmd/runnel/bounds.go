@@ -9,6 +9,7 @@ import (
 // bounds are the flags that bound a server, and the defaults of execute.
 type bounds struct {
 	MaxSessions        int           `help:"Maximum number of running sessions." default:"100" env:"RUNNEL_MAX_SESSIONS"`
+	MaxQueued          int           `help:"Maximum number of sessions that wait for a slot." default:"1000" env:"RUNNEL_MAX_QUEUED"`
 	MaxStartsPerSecond float64       `help:"Maximum number of sessions that begin in a second; 0 for no limit." default:"10000" env:"RUNNEL_MAX_STARTS_PER_SECOND"`
 	MaxConnections     int           `help:"Maximum number of connections." default:"100" env:"RUNNEL_MAX_CONNECTIONS"`
 	MaxUnauthenticated int           `help:"Maximum number of TCP connections without a WebSocket, at most a quarter of RLIMIT_NOFILE; another one closes the oldest." default:"128" env:"RUNNEL_MAX_UNAUTHENTICATED"`
@@ -49,6 +50,7 @@ func (b *bounds) Validate() error {
 	for name, v := range map[string]int64{
 		"retain": int64(b.Retain), "stream-timeout": int64(b.StreamTimeout), "timeout": int64(b.Timeout),
 		"grace": int64(b.Grace), "linger": int64(b.Linger), "drain": int64(b.Drain), "start-timeout": int64(b.StartTimeout), "max-retained": int64(b.MaxRetained),
+		"max-queued": int64(b.MaxQueued),
 	} {
 		if v < 0 {
 			return fmt.Errorf("--%s must not be negative", name)

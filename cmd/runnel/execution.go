@@ -10,10 +10,13 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mattn/go-isatty"
 
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/client"
@@ -40,6 +43,7 @@ type execution struct {
 	events     client.Events
 	controls   chan rpc.ControlParams // requests because of writeErr: at most two
 	jobControl jobControl
+	queued     atomic.Bool // the session waits for a slot
 
 	// Used by the goroutine that delivers events, and by run after the last event.
 	writeErr   error // of the first failed write to stdout or stderr
@@ -51,7 +55,7 @@ type execution struct {
 
 func newExecution(inv *invocation, stdin bool) *execution {
 	e := &execution{inv: inv, stdin: stdin, controls: make(chan rpc.ControlParams, 2)}
-	e.events = client.Events{Output: e.output, Gap: e.gap, Window: window}
+	e.events = client.Events{Output: e.output, Gap: e.gap, Queued: e.reportQueued, State: e.state, Window: window}
 	return e
 }
 
@@ -80,19 +84,28 @@ func (e *execution) run(p rpc.ExecuteParams) error {
 	if e.tty != nil {
 		go e.tty.followSize(ctx, s)
 	}
-	return e.wait(ctx, s)
+	return e.wait(ctx, s, &p)
 }
 
 // wait waits for the end of the session and returns its status.
-func (e *execution) wait(ctx context.Context, s *client.Session) error {
+func (e *execution) wait(ctx context.Context, s *client.Session, p *rpc.ExecuteParams) error {
 	rec, err := s.Wait(ctx)
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
+	case notStarted(err):
+		return startError(err, p)
 	case err != nil:
 		return &statusError{exitRunnelFailed, fmt.Errorf("lost the server: %w", err)}
 	}
 	return e.status(rec)
+}
+
+// notStarted reports whether a session that was queued has failed to start. Other errors of the server
+// mean that a reconnect has not found the session.
+func notStarted(err error) bool {
+	var e *rpc.Error
+	return errors.As(err, &e) && e.Code != rpc.CodeSessionNotFound && e.Code != rpc.CodeForbidden
 }
 
 // startError returns the error of a failed execute, with the exit status that env(1) has if the
@@ -157,6 +170,19 @@ func (e *execution) output(o *client.Output) {
 	e.handleWriteError(err)
 }
 
+// reportQueued reports that the session waits for a slot, to a terminal only.
+func (e *execution) reportQueued(rpc.Queued) {
+	if e.queued.Swap(true) {
+		return
+	}
+	if f, ok := e.inv.stderr.(*os.File); ok && isatty.IsTerminal(f.Fd()) {
+		fmt.Fprintln(f, "runnel: waiting for a slot")
+	}
+}
+
+// state is called when the session has started, and when it is paused or resumed.
+func (e *execution) state(rpc.StateEvent) { e.queued.Store(false) }
+
 // gap reports lost output.
 func (e *execution) gap(g rpc.Gap) {
 	fmt.Fprintf(e.inv.stderr, "runnel: %d bytes of output were lost\n", g.LostBytes)
@@ -186,9 +212,9 @@ func (e *execution) handleWriteError(err error) {
 }
 
 // forwardSignals forwards signals, and the requests of e.controls, to the session. A signal before
-// the command has started is forwarded when it has. A second signal before the start, and one more
-// than interruptsToCancel SIGINTs, end the execution, without a connection, too. forwardSignals
-// does not wait for replies: they are not received while stdout blocks.
+// the command has started is forwarded when it has. A second signal before the start, one while the
+// session waits for a slot, and one more than interruptsToCancel SIGINTs, end the execution, without a
+// connection, too. forwardSignals does not wait for replies: they are not received while stdout blocks.
 func (e *execution) forwardSignals(ctx context.Context, abort context.CancelCauseFunc, id string, started <-chan struct{}, signals <-chan os.Signal) {
 	requests := make(chan rpc.ControlParams, 8)
 	go e.sendControls(ctx, id, requests)
@@ -217,7 +243,7 @@ func (e *execution) forwardSignals(ctx context.Context, abort context.CancelCaus
 				interrupts++
 			}
 			switch sig := s.(syscall.Signal); {
-			case interrupts > interruptsToCancel, controls == nil && early != 0:
+			case interrupts > interruptsToCancel, controls == nil && early != 0, e.queued.Load():
 				abort(&statusError{exitSignalBase + int(sig), errInterrupted})
 			case controls == nil:
 				early = sig

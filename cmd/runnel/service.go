@@ -33,6 +33,7 @@ func newService(b *bounds, o server.Options, host *process.Host, log zerolog.Log
 	onRunning, onEnded := server.AuditSessions(o.Audit)
 	registry := session.NewRegistry(session.Options{
 		MaxSessions:  b.MaxSessions,
+		MaxQueued:    noneIfZero(b.MaxQueued),
 		MaxRetained:  noneIfZero(b.MaxRetained),
 		Retain:       noneIfZero(b.Retain),
 		ReplayBytes:  b.ReplayBytes,

@@ -27,6 +27,7 @@ var soakActions = []struct {
 	{"terminal", (*actor).terminal},
 	{"pause, resume and signals", (*actor).control},
 	{"cancel", (*actor).cancels},
+	{"queue", (*actor).queues},
 	{"descendants", (*actor).descendants},
 	{"deadlines and limits", (*actor).deadlines},
 	{"attach and take", (*actor).attaches},

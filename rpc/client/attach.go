@@ -58,11 +58,13 @@ func (c *Client) Attach(ctx context.Context, p rpc.AttachParams, events Events) 
 	return s, result, nil
 }
 
-// completion returns the completion record of a session that has ended.
+// completion returns the completion record of a session that has ended, or why it was not started.
 func (c *Client) completion(ctx context.Context, id string) (*rpc.Completion, error) {
 	var rec rpc.Completion
-	err := c.CallIdempotent(ctx, rpc.MethodWait, rpc.WaitParams{SessionID: id}, &rec)
-	return &rec, err
+	if err := c.CallIdempotent(ctx, rpc.MethodWait, rpc.WaitParams{SessionID: id}, &rec); err != nil {
+		return nil, err
+	}
+	return &rec, nil
 }
 
 func newSession(c *Client, id string, events Events, slowClient string) *Session {

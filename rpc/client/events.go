@@ -20,6 +20,9 @@ type Events struct {
 	Gap func(rpc.Gap)
 	// State receives process.started, .paused, .resumed and .canceled.
 	State func(rpc.StateEvent)
+	// Queued reports that the session waits for a slot (queue_timeout), possibly once more after a
+	// reconnect. If the session is not started, Session.Wait returns the error, an *rpc.Error.
+	Queued func(rpc.Queued)
 	// Exited reports, at most once, that the leader has exited while the session continues.
 	Exited func(rpc.Exited)
 	// Raw is called with each notification as received, in addition. The message is valid until Raw
@@ -55,6 +58,7 @@ func (s *Session) output(o *Output, raw []byte) {
 // event is called by the goroutine that reads.
 func (s *Session) event(method string, params, raw []byte, seq int64) {
 	switch {
+	case method == rpc.NotifyQueued, method == rpc.NotifyFailed: // before all others
 	case method == rpc.NotifyExited:
 		if !s.firstExit() {
 			return
@@ -62,7 +66,7 @@ func (s *Session) event(method string, params, raw []byte, seq int64) {
 	case !s.advance(seq):
 		return
 	}
-	if method == rpc.NotifyCompleted { // before Done is closed, since the caller may attach again at once
+	if isLast(method) { // before Done is closed, since the caller may attach again at once
 		s.c.removeSession(s)
 	}
 	if s.queue != nil {
@@ -72,7 +76,12 @@ func (s *Session) event(method string, params, raw []byte, seq int64) {
 	}
 }
 
-// dispatch delivers an event other than output. The completion record ends the session.
+// isLast reports whether no event of a session follows.
+func isLast(method string) bool {
+	return method == rpc.NotifyCompleted || method == rpc.NotifyFailed
+}
+
+// dispatch delivers an event other than output. The last one ends the session.
 func (s *Session) dispatch(method string, params, raw []byte) {
 	s.events.raw(raw)
 	switch method {
@@ -83,6 +92,18 @@ func (s *Session) dispatch(method string, params, raw []byte) {
 			return
 		}
 		s.finish(&rec, nil)
+	case rpc.NotifyFailed:
+		var f rpc.Failed
+		if err := json.Unmarshal(params, &f); err != nil {
+			s.finish(nil, fmt.Errorf("%s: %w", method, err))
+			return
+		}
+		s.finish(nil, startError(&f.Error))
+	case rpc.NotifyQueued:
+		var q rpc.Queued
+		if s.events.Queued != nil && json.Unmarshal(params, &q) == nil {
+			s.events.Queued(q)
+		}
 	case rpc.NotifyGap:
 		var g rpc.Gap
 		if s.events.Gap != nil && json.Unmarshal(params, &g) == nil {
@@ -99,6 +120,16 @@ func (s *Session) dispatch(method string, params, raw []byte) {
 			s.events.State(e)
 		}
 	}
+}
+
+// startError returns the error of process.failed as the error of a reply.
+func startError(f *rpc.StartError) *rpc.Error {
+	e := &rpc.Error{Code: f.Code, Message: f.Message}
+	var data rpc.Data
+	if json.Unmarshal(f.Data, &data) == nil && data != nil {
+		e.Data = data
+	}
+	return e
 }
 
 func (e *Events) raw(message []byte) {

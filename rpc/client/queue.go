@@ -121,8 +121,8 @@ func (q *receiveQueue) close(err error) {
 	q.cond.Broadcast()
 }
 
-// dispatch delivers the items to the session's functions, until the completion record or the end of
-// the queue. It has a goroutine of its own.
+// dispatch delivers the items to the session's functions, until the last event or the end of the
+// queue. It has a goroutine of its own.
 func (q *receiveQueue) dispatch() {
 	for {
 		it, err := q.next()
@@ -139,7 +139,7 @@ func (q *receiveQueue) dispatch() {
 			}
 		}
 		q.consume(it)
-		if it.method == rpc.NotifyCompleted {
+		if isLast(it.method) {
 			return
 		}
 	}

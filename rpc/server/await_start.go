@@ -16,8 +16,11 @@ import (
 const startInline = 10 * time.Millisecond
 
 // awaitStart waits for the start of a session, but at most for startInline if a file system may
-// block it. It is called by the goroutine that reads only.
+// block it, and not if the session has no slot at first. It is called by the goroutine that reads only.
 func (r *request) awaitStart(s *session.Session) {
+	if s.Waits() {
+		return
+	}
 	if slow := r.conn.slowStart; slow != nil && !isDone(slow) {
 		return
 	}
@@ -41,6 +44,14 @@ func (r *request) awaitStart(s *session.Session) {
 	_ = await(r.conn.ctx, s.Ready())
 }
 
+// notRunning returns the error of a request that has waited for the start of a session which failed.
+func (r *request) notRunning(s *session.Session, v *session.View) error {
+	if v.FailureKept {
+		return rpc.NotRunning(session.Ended.String())
+	}
+	return rpc.SessionNotFound(r.conn.name(s))
+}
+
 // afterStart calls f now or, if the session is starting, after the start. Calls are in the order of
 // the requests.
 func (r *request) afterStart(s *session.Session, f func() (any, error)) answer {
@@ -48,16 +59,16 @@ func (r *request) afterStart(s *session.Session, f func() (any, error)) answer {
 	done := make(chan answer, 1)
 	will := s.AfterStart(func() {
 		once.Do(func() {
-			if s.View().Failure != nil {
-				done <- result(nil, rpc.SessionNotFound(r.conn.name(s)))
+			if v := s.View(); v.Failure != nil {
+				done <- result(nil, r.notRunning(s, &v))
 				return
 			}
 			done <- r.guard(func() answer { return result(f()) })
 		})
 	})
 	if !will {
-		if s.View().Failure != nil {
-			return result(nil, rpc.NotRunning(session.Starting.String()))
+		if v := s.View(); v.Failure != nil {
+			return result(nil, rpc.NotRunning(v.State.String()))
 		}
 		return result(f())
 	}

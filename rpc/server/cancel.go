@@ -42,6 +42,7 @@ func cancelAndReply(
 		}
 		v := s.View()
 		if v.Record == nil {
+			r.orderAfterFailed(s, &v)
 			return notStarted(r, s, &v, convert)
 		}
 		c := completion(r.conn.named(s), v.Record)
@@ -67,11 +68,16 @@ func cancelSession(s *session.Session, grace rpc.Seconds, by syscall.Signal) {
 // notStarted returns the result of canceling a session that has not run: it is canceled unless its
 // start has failed.
 func notStarted(r *request, s *session.Session, v *session.View, convert func(rpc.CancelResult) any) (any, error) {
-	if v.Failure != session.ErrCanceled && v.State != session.Starting {
+	status := rpc.StatusCanceled
+	switch {
+	case v.Failure == session.ErrCanceled, v.State == session.Starting:
+	case v.FailureKept:
+		status = rpc.StatusFailed
+	default:
 		return nil, rpc.SessionNotFound(r.conn.name(s))
 	}
 	return convert(rpc.CancelResult{
-		Status:            rpc.StatusCanceled,
+		Status:            status,
 		SessionID:         r.conn.name(s),
 		Survivors:         []int{},
 		SurvivorsVerified: true,

@@ -339,6 +339,8 @@ func (c *conversation) configure(set *settings, list []string) {
 		switch name {
 		case "max_sessions":
 			set.Session.MaxSessions = n
+		case "max_queued":
+			set.Session.MaxQueued = n
 		case "max_retained":
 			set.Session.MaxRetained = n
 		case "max_in_flight":

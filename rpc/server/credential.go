@@ -144,16 +144,20 @@ func (c *conn) closeUnauthorized(why string) {
 }
 
 // Reauthenticate closes all connections whose credential is not accepted any more, with the code
-// 4401, and with Options.EndRevoked ends their sessions. It is to be called when credentials were
-// revoked, or groups have changed, and does not wait until the connections are closed, for which they
-// have half a second.
+// 4401, and ends the sessions of such a credential that are queued, with Options.EndRevoked all of them.
+// It is to be called when credentials were revoked, or groups have changed, and does not wait until the
+// connections are closed, for which they have half a second.
 func (s *Server) Reauthenticate() {
 	for _, c := range s.all() {
 		c.reauthenticate()
 	}
-	if s.o.EndRevoked {
-		s.sessions.EndWhere(s.revoked)
-	}
+	s.sessions.EndWhere(s.endsRevoked)
+}
+
+// endsRevoked reports whether a session is to end because its credential was revoked. A queued session
+// is, whatever the options, since a revoked credential must not start anything.
+func (s *Server) endsRevoked(x *session.Session) bool {
+	return (s.o.EndRevoked || x.Waits() && x.View().State == session.Queued) && s.revoked(x.Spec())
 }
 
 // revoked reports whether a session was started with a credential that is not accepted any more.

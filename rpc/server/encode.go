@@ -114,10 +114,24 @@ func (e *encoder) event(it *stream.Item) (method string, params any) {
 	case *session.LeaderExit:
 		how := exitStatus(ev.Code, ev.Signal, ev.Known)
 		return rpc.NotifyExited, rpc.Exited{SessionID: e.of.name, Seq: it.To, ExitCode: how.ExitCode, Signal: how.Signal}
+	case session.Waiting:
+		return rpc.NotifyQueued, rpc.Queued{SessionID: e.of.name, Seq: it.To, Position: ev.Position}
+	case *session.Failed:
+		return rpc.NotifyFailed, rpc.Failed{SessionID: e.of.name, Seq: it.To, Error: startError(ev.Err)}
 	case *session.Record:
 		return rpc.NotifyCompleted, e.dialect.completion(e.of, ev)
 	}
 	panic("server: event without a notification")
+}
+
+// startError returns an error as process.failed has it.
+func startError(err error) rpc.StartError {
+	e, _ := rpcError(err, "")
+	failure := rpc.StartError{Code: e.Code, Message: e.Message}
+	if e.Data != nil {
+		failure.Data = mustMarshal(e.Data)
+	}
+	return failure
 }
 
 // reason returns the reason of a gap: the log had evicted the output before the cursor was created,

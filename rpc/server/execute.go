@@ -35,7 +35,7 @@ func execute(r *request, p *rpc.ExecuteParams) answer {
 	sub, attached := r.conn.subscribe(s, o)
 	if created {
 		r.conn.server.reached(checkpointBegin)
-		if r.conn.server.o.EndRevoked && r.conn.server.revoked(s.Spec()) { // since the request was read
+		if r.conn.server.endsRevoked(s) { // since the request was read
 			s.End(session.Canceled, nil)
 		}
 		s.Begin()
@@ -43,8 +43,8 @@ func execute(r *request, p *rpc.ExecuteParams) answer {
 		r.awaitStart(s)
 		s.Spec().Params() // made now, since that takes as long as a hundredth of a short command
 		if isDone(s.Ready()) {
-			if err := s.View().Failure; err != nil {
-				return result(nil, err)
+			if v := s.View(); v.Failure != nil && !v.FailureKept {
+				return result(nil, v.Failure)
 			}
 		}
 	}
@@ -87,8 +87,22 @@ func (r *request) reserve(p *rpc.ExecuteParams) (s *session.Session, created boo
 }
 
 // replyStarted replies to an execute without wait. The reply to a request that is not in a batch is
-// ahead of the first event.
+// ahead of the first event. The reply does not wait for a session that waits for a slot; if the session
+// has failed already, the reply says so instead of the events.
 func replyStarted(r *request, s *session.Session, sub *subscription, created, attached bool) answer {
+	if s.Waits() {
+		ready := isDone(s.Ready())
+		if err := s.View().Failure; ready && err != nil {
+			if attached {
+				r.conn.detach(sub)
+			}
+			return result(nil, err)
+		}
+		if !ready {
+			r.afterReply(attached, sub.activate)
+			return result(rpc.QueuedResult{Status: rpc.StatusQueued, SessionID: s.ID(), Created: created}, nil)
+		}
+	}
 	done := func() (any, error) {
 		v := s.View()
 		if v.Failure != nil {
@@ -149,8 +163,14 @@ func (r *request) cancelExecuted(s *session.Session) {
 
 // stillRunning returns the output so far as JSON.
 func stillRunning(s *session.Session, capture int64) []byte {
+	status := rpc.StatusRunning
+	if s.View().State == session.Queued {
+		status = rpc.StatusQueued
+	}
 	return captured(s, capture, func(out rpc.CapturedOutput, seq int64) any {
-		return rpc.StillRunning{Status: rpc.StatusRunning, SessionID: s.ID(), LastSeq: seq, CapturedOutput: out}
+		return rpc.StillRunning{
+			Status: status, SessionID: s.ID(), Principal: s.Spec().Owner, LastSeq: seq, CapturedOutput: out,
+		}
 	})
 }
 

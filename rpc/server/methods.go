@@ -96,7 +96,7 @@ var methods = []*method{
 		description: "Answered when the process runs, or with `wait` when the session has ended, or " +
 			"`wait_timeout` has passed. The connection is attached: it gets the session's events. " +
 			"Sent as a notification, it has no reply but its events.",
-		results: types(rpc.ExecuteResult{}, rpc.Captured{}, rpc.StillRunning{}),
+		results: types(rpc.ExecuteResult{}, rpc.QueuedResult{}, rpc.Captured{}, rpc.StillRunning{}),
 		errors: []int{rpc.CodeForbidden, rpc.CodeSessionNotFound, rpc.CodeSessionLimit, rpc.CodeSessionExists, rpc.CodeSpawnFailed,
 			rpc.CodeShuttingDown, rpc.CodeRequestCanceled},
 		capability: true,
@@ -123,9 +123,10 @@ var methods = []*method{
 		capability: true,
 	}).first(writeInPlace),
 	define(rpc.MethodWait, "Wait for a session's completion record.", wait, details{
-		description: "A canceled wait, or one that times out, does not affect the session.",
-		results:     types(rpc.Captured{}),
-		errors: []int{rpc.CodeForbidden, rpc.CodeSessionNotFound, rpc.CodeDeadline, rpc.CodeSpawnFailed, rpc.CodeShuttingDown,
+		description: "A canceled wait, or one that times out, does not affect the session. For a session that " +
+			"was queued and not started, the error is that of its `process.failed`.",
+		results: types(rpc.Captured{}),
+		errors: []int{rpc.CodeForbidden, rpc.CodeSessionNotFound, rpc.CodeSessionLimit, rpc.CodeDeadline, rpc.CodeSpawnFailed, rpc.CodeShuttingDown,
 			rpc.CodeRequestCanceled},
 		capability: true,
 	}),
@@ -213,7 +214,7 @@ var capabilities = func() (all []string) {
 	return append(all,
 		"batch", "lines", "raw", "slow_client", "window", "keep", "stdin", "pty",
 		"base64", "list:pages", "merge_stderr", "capture_head", "wait_timeout", "waiting_for_input",
-		"stop_signal", "signal:to", "exited", "survivors_verified", "traceparent")
+		"stop_signal", "signal:to", "exited", "survivors_verified", "traceparent", "queue")
 }()
 
 func cancelRequest(r *request, p *rpc.CancelRequestParams) answer {

@@ -33,7 +33,8 @@ type Options struct {
 	// that reaches the port on loopback.
 	Auth Authenticator
 	// EndRevoked makes Reauthenticate end the sessions that were started with a revoked credential.
-	// Otherwise they continue, apart from those that end with the last connection.
+	// Otherwise they continue, apart from those that end with the last connection, and those that are
+	// queued.
 	EndRevoked bool
 	// Authorize decides whether a caller may call a method with params. It is called for each
 	// request that this server carries out and that has params, in the order of the requests of a
@@ -154,6 +155,7 @@ func (s *Server) bounds() rpc.Bounds {
 	registry, defaults := s.sessions.Options(), &s.o.Defaults
 	return rpc.Bounds{
 		MaxSessions:          registry.MaxSessions,
+		MaxQueued:            max(registry.MaxQueued, 0),
 		MaxRetained:          max(registry.MaxRetained, 0),
 		Retain:               max(registry.Retain, 0).Seconds(),
 		ReplayBytes:          registry.ReplayBytes,

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/runnel-rpc/runnel/session"
+	"github.com/runnel-rpc/runnel/stream"
 )
 
 const (
@@ -198,17 +199,26 @@ func (o *outbox) fillFrom(sub *subscription, buf []byte) []byte {
 	}
 	buf = sub.enc.appendItem(buf, &it)
 	sub.release()
-	_, record := it.Event.(*session.Record)
+	last := isLast(&it)
 	o.update(func(st *connStatus) {
 		sub.sentUpTo(it.To)
-		if !record {
+		if !last {
 			st.schedule(sub)
 		}
 	})
-	if record {
+	if last {
 		o.owner.finishSubscription(sub)
 	}
 	return buf
+}
+
+// isLast reports whether no item follows in the log.
+func isLast(it *stream.Item) bool {
+	switch it.Event.(type) {
+	case *session.Record, *session.Failed:
+		return true
+	}
+	return false
 }
 
 // outputWaits reports whether output has to wait for a slow peer to read what was sent. If so, the

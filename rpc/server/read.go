@@ -75,10 +75,10 @@ func (rd *reading) await(ctx context.Context) error {
 		select {
 		case <-rd.ready:
 		case <-done:
-			if v := rd.s.View(); v.Failure != nil {
+			if v := rd.s.View(); v.Failure != nil && !v.FailureKept {
 				return v.Failure
 			}
-			done = nil // the record is in the log
+			done = nil // the last event is in the log
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -86,10 +86,14 @@ func (rd *reading) await(ctx context.Context) error {
 	return nil
 }
 
-// atEnd reports whether the completion record was read.
+// atEnd reports whether the completion record was read, or the session has failed in the queue, so that
+// no event follows which advances the position.
 func (rd *reading) atEnd() bool {
-	rec := rd.s.View().Record
-	return rec != nil && max(rd.cursor.Seq(), rd.after) >= rec.Seq
+	v := rd.s.View()
+	if v.FailureKept {
+		return isDone(rd.s.Done())
+	}
+	return v.Record != nil && max(rd.cursor.Seq(), rd.after) >= v.Record.Seq
 }
 
 // bound sets the position at which the read ends. If the connection has a subscription of the
@@ -109,6 +113,17 @@ func (rd *reading) bound(sub *subscription) (sent <-chan struct{}) {
 	return nil
 }
 
+// addNotes makes a read from the beginning return process.queued and process.failed too, which do not
+// advance the position. The read does not return because of them, unless the session has failed:
+// otherwise a client that reads again would get them at once again.
+func (rd *reading) addNotes() {
+	if rd.after > 0 || !rd.s.Waits() {
+		return
+	}
+	rd.cursor.Close()
+	rd.cursor = rd.s.Cursor(stream.CursorOptions{Notes: true})
+}
+
 const (
 	// eventBytes is an upper bound of the JSON of an event without its output.
 	eventBytes = 2 << 10
@@ -119,11 +134,19 @@ const (
 // encode returns the result: the events up to the end of the read, or as many as fit into the
 // reply.
 func (rd *reading) encode() []byte {
+	rd.addNotes()
 	e := newEventEncoder(rd.of, rd.s.Spec(), rd.dialect)
 	guess := max(0, min(rd.last-rd.cursor.Seq(), rd.max, rpc.MaxFrameBytes-maxReplyOverhead))
 	b := append(make([]byte, 0, guess*65/64+eventBytes), `{"events":[`...)
 	empty := len(b)
 	at, done, left := min(rd.after, rd.last), rd.atEnd(), rd.max
+	add := func(it *stream.Item) {
+		if len(b) > empty {
+			b = append(b, ',')
+		}
+		b = e.appendEvent(b, it)
+		done = done || isLast(it)
+	}
 	for !done && left > 0 && rd.cursor.Seq() < rd.last {
 		room := int64(rpc.MaxFrameBytes-maxReplyOverhead-len(b))/maxExpansion - eventBytes
 		if room <= 0 {
@@ -133,12 +156,15 @@ func (rd *reading) encode() []byte {
 		if !ok {
 			break
 		}
-		if len(b) > empty {
-			b = append(b, ',')
-		}
-		b = e.appendEvent(b, &it)
+		add(&it)
 		at, left = it.To, left-int64(len(it.Data))
-		_, done = it.Event.(*session.Record)
+	}
+	for rd.cursor.Seq() == rd.last {
+		it, ok := rd.cursor.NextNote()
+		if !ok {
+			break
+		}
+		add(&it)
 	}
 	rd.cursor.Release()
 	b = strconv.AppendInt(append(b, `],"last_seq":`...), at, 10)

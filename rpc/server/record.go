@@ -118,10 +118,12 @@ func (c *conn) status(s *session.Session, v *session.View) rpc.SessionStatus {
 		PGID:        v.PGID,
 		Containment: string(v.Containment),
 		Limits:      heldLimits(v.Limits),
-		StartedAt:   v.Started.UTC().Format(time.RFC3339Nano),
 		Labels:      spec.Labels,
 		StdinBytes:  v.StdinBytes,
 		Output:      counts(v.Counts),
+	}
+	if !v.Started.IsZero() {
+		st.StartedAt = v.Started.UTC().Format(time.RFC3339Nano)
 	}
 	if !command.IsText() {
 		st.CommandBase64 = (*rpc.Base64Command)(&command)
@@ -129,6 +131,10 @@ func (c *conn) status(s *session.Session, v *session.View) rpc.SessionStatus {
 	if v.LeaderExit != nil {
 		how := exitStatus(v.LeaderExit.Code, v.LeaderExit.Signal, v.LeaderExit.Known)
 		st.Exited = &how
+	}
+	if v.FailureKept && v.State == session.Ended {
+		failure := startError(v.Failure)
+		st.Error = &failure
 	}
 	if v.Record != nil {
 		record := completion(of, v.Record)

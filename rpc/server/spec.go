@@ -52,6 +52,7 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 		Command:       p.Command,
 		Encoding:      p.Encoding,
 		Program:       program,
+		QueueTimeout:  queueTimeout(p.QueueTimeout),
 		Timeout:       orDefault(p.Timeout, d.Timeout),
 		StreamTimeout: orDefault(p.StreamTimeout, silence),
 		Grace:         orDefault(p.Grace, d.Grace),
@@ -228,6 +229,14 @@ func wholeSeconds(s *float64) *int64 {
 	}
 	n := int64(math.Ceil(min(max(*s, 1), 1<<32)))
 	return &n
+}
+
+// queueTimeout returns the QueueTimeout of a session.Spec.
+func queueTimeout(s rpc.Seconds) time.Duration {
+	if s.Null {
+		return -1
+	}
+	return s.D
 }
 
 func orDefault(s rpc.Seconds, d time.Duration) time.Duration {

@@ -27,7 +27,7 @@ func status(r *request, p *rpc.SessionParams) answer {
 		return result(nil, err)
 	}
 	v := s.View()
-	if v.Failure != nil && v.State == session.Ended {
+	if v.Failure != nil && v.State == session.Ended && !v.FailureKept {
 		return result(nil, rpc.SessionNotFound(r.conn.name(s)))
 	}
 	st := r.conn.status(s, &v)

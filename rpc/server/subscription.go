@@ -82,8 +82,10 @@ func (c *conn) subscribe(s *session.Session, o attachOptions) (sub *subscription
 		sub.att.Disconnect()
 		return sub, true
 	}
-	if isDone(s.Done()) && s.View().Failure != nil { // the start failed before Attach: there are no events
-		c.finishSubscription(sub)
+	if isDone(s.Done()) {
+		if v := s.View(); v.Failure != nil && !v.FailureKept { // the start failed before Attach: there are no events
+			c.finishSubscription(sub)
+		}
 	}
 	return sub, true
 }

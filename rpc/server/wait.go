@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"math"
 
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/session"
@@ -36,6 +37,7 @@ func wait(r *request, p *rpc.WaitParams) answer {
 func (r *request) completed(s *session.Session, capture *int64) (any, error) {
 	v := s.View()
 	if v.Failure != nil {
+		r.orderAfterFailed(s, &v)
 		return nil, v.Failure
 	}
 	rec := v.Record
@@ -51,4 +53,12 @@ func (r *request) completed(s *session.Session, capture *int64) (any, error) {
 			return rpc.Captured{Completion: r.conn.dialect.completion(of, rec), CapturedOutput: out}
 		})
 	}), nil
+}
+
+// orderAfterFailed orders the reply after the process.failed that this connection still gets of a
+// session, unless it has a window.
+func (r *request) orderAfterFailed(s *session.Session, v *session.View) {
+	if sub := r.conn.subscription(s); v.FailureKept && sub != nil && sub.window == 0 {
+		r.orderedAfter = sub.waitFor(math.MaxInt64) // that is, until the subscription is closed
+	}
 }

@@ -60,6 +60,11 @@ func (c *Config) Sessions() Shares {
 	return c.shares(func(q Quotas) Share { return Share{Min: q.MinSessions, Max: q.MaxSessions} })
 }
 
+// Queue returns how the places in the queue for slots are divided.
+func (c *Config) Queue() Shares {
+	return c.shares(func(Quotas) Share { return Share{} })
+}
+
 // Connections returns how the slots of connections are divided.
 func (c *Config) Connections() Shares {
 	return c.shares(func(q Quotas) Share { return Share{Max: q.MaxConnections} })

@@ -146,6 +146,14 @@ func members(s Shares, group string) (n int) {
 // Used returns how many slots are taken.
 func (p *Pool) Used() int { return p.used }
 
+// UsedBy returns how many slots an owner has taken.
+func (p *Pool) UsedBy(owner string) int {
+	if a := p.accounts[owner]; a != nil {
+		return a.used
+	}
+	return 0
+}
+
 // Check returns a *LimitError if the owner cannot take a slot.
 func (p *Pool) Check(owner string) error {
 	a := p.accounts[owner]
@@ -182,6 +190,24 @@ func (p *Pool) Take(owner string) error {
 	}
 	p.change(a, 1)
 	return nil
+}
+
+// TakeAll is Take for n slots, of which it takes all or none.
+func (p *Pool) TakeAll(owner string, n int) error {
+	for taken := range n {
+		if err := p.Take(owner); err != nil {
+			p.ReleaseAll(owner, taken)
+			return err
+		}
+	}
+	return nil
+}
+
+// ReleaseAll is Release for n slots.
+func (p *Pool) ReleaseAll(owner string, n int) {
+	for range n {
+		p.Release(owner)
+	}
 }
 
 // Release gives back a slot of an owner.

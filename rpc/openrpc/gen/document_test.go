@@ -140,7 +140,7 @@ func TestEnumsListTheConstants(t *testing.T) {
 		{rpc.ControlParams{}, "To", []string{"To"}},
 		{rpc.Completion{}, "Reason", []string{"Reason"}},
 		{rpc.Completion{}, "Status", []string{"StatusC", "StatusF"}},
-		{rpc.StillRunning{}, "Status", []string{"StatusRunning"}},
+		{rpc.StillRunning{}, "Status", []string{"StatusRunning", "StatusQueued"}},
 		{rpc.Gap{}, "Reason", []string{"Gap"}},
 		{rpc.Output{}, "Type", []string{"Stream"}},
 	} {

@@ -17,6 +17,8 @@ type notification struct {
 // notifications has a row for each notification.
 var notifications = []notification{
 	{rpc.NotifyConnected, "The first message on every connection.", typeOf[rpc.Connected](), connectedExample},
+	{rpc.NotifyQueued, "A session waits for a slot, because of `queue_timeout`.", typeOf[rpc.Queued](), queuedExample},
+	{rpc.NotifyFailed, "A session that was queued could not be started. This is its last event.", typeOf[rpc.Failed](), failedExample},
 	{rpc.NotifyStarted, "The process of a session was started.", typeOf[rpc.StateEvent](), startedExample},
 	{rpc.NotifyOutput, "A session has written output.", typeOf[rpc.Output](), outputExample},
 	{rpc.NotifyGap, "A part of the log of a session is lost.", typeOf[rpc.Gap](), gapExample},

@@ -1,0 +1,261 @@
+package session
+
+import (
+	"container/list"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/runnel-rpc/runnel/session/quota"
+)
+
+// This file is the queue of sessions that wait for a slot. A session has a place from Reserve on, and
+// waits from Begin on: Begin → joinQueue → giveSlots → begin. It leaves the queue without
+// a slot by leaveQueue: when its end is requested, or Spec.QueueTimeout is over. Registry.mu decides
+// which of these is first.
+
+// queuedBytes is how many bytes of params a session in the queue may have for one place. So
+// Options.MaxQueued bounds the memory of the queue too.
+const queuedBytes = 64 << 10
+
+// queue is the sessions that wait for a slot. The registry's lock protects it.
+type queue struct {
+	max    int
+	places *quota.Pool // also of sessions for which Begin was not called yet
+	owners []*ownQueue // that have sessions waiting; the one that was given a slot last is last
+	retry  *time.Timer // gives slots when the rate of starts permits it; nil if none waits for that
+}
+
+// ownQueue is the waiting sessions of one owner. It is not empty.
+type ownQueue struct {
+	owner   string
+	waiting list.List // of *place, oldest first
+}
+
+func (o *ownQueue) first() *place { return o.waiting.Front().Value.(*place) }
+
+// place is the place of one session in the queue.
+type place struct {
+	s        *Session
+	owner    string
+	cost     int           // in places of queue.places
+	why      error         // the session has no slot
+	waiting  *list.Element // of an ownQueue; nil while the session does not wait
+	released bool
+	timeout  *time.Timer // nil without a limit
+}
+
+func newQueue(most int) *queue {
+	return &queue{max: most, places: quota.NewPool(most, quota.Shares{})}
+}
+
+// reserve returns a place for a session that has no slot, or nil if it does not wait or the queue is
+// full.
+func (q *queue) reserve(spec *Spec, why error) *place {
+	if spec.QueueTimeout == 0 {
+		return nil
+	}
+	cost := int(min(1+spec.paramBytes()/queuedBytes, int64(q.max)))
+	if cost == 0 || q.places.TakeAll(spec.Owner, cost) != nil {
+		return nil
+	}
+	return &place{owner: spec.Owner, cost: cost, why: why}
+}
+
+// paramBytes returns about how many bytes the session keeps until it has begun.
+func (s *Spec) paramBytes() int64 {
+	const perString = 16
+	n := s.Weight
+	for _, list := range [][]string{s.Program.Argv, s.Program.Env} {
+		for _, text := range list {
+			n += int64(len(text)) + perString
+		}
+	}
+	return n
+}
+
+// release gives up a place, also of a session that waits. It has an effect once.
+func (q *queue) release(p *place) {
+	if p.released {
+		return
+	}
+	p.released = true
+	q.places.ReleaseAll(p.owner, p.cost)
+	if p.waiting == nil {
+		return
+	}
+	if p.timeout != nil {
+		p.timeout.Stop()
+	}
+	i := q.index(p.owner)
+	o := q.owners[i]
+	o.waiting.Remove(p.waiting)
+	p.waiting = nil
+	if o.waiting.Len() == 0 {
+		q.owners = slices.Delete(q.owners, i, i+1)
+	}
+	if len(q.owners) == 0 {
+		q.stopRetry()
+	}
+}
+
+func (q *queue) index(owner string) int {
+	return slices.IndexFunc(q.owners, func(o *ownQueue) bool { return o.owner == owner })
+}
+
+// add lets a session wait.
+func (q *queue) add(p *place) {
+	i := q.index(p.owner)
+	if i < 0 {
+		i = len(q.owners)
+		q.owners = append(q.owners, &ownQueue{owner: p.owner})
+	}
+	p.waiting = q.owners[i].waiting.PushBack(p)
+}
+
+// waitingOf returns how many sessions of an owner wait.
+func (q *queue) waitingOf(owner string) int {
+	if i := q.index(owner); i >= 0 {
+		return q.owners[i].waiting.Len()
+	}
+	return 0
+}
+
+// sessions returns all that wait.
+func (q *queue) sessions() (all []*Session) {
+	for _, o := range q.owners {
+		for e := o.waiting.Front(); e != nil; e = e.Next() {
+			all = append(all, e.Value.(*place).s)
+		}
+	}
+	return all
+}
+
+// moveLast makes an owner the last one of those with equally many slots.
+func (q *queue) moveLast(o *ownQueue) {
+	i := q.index(o.owner)
+	q.owners = append(slices.Delete(q.owners, i, i+1), o)
+}
+
+func (q *queue) stopRetry() {
+	if q.retry != nil {
+		q.retry.Stop()
+		q.retry = nil
+	}
+}
+
+// giveSlots gives free slots to sessions that wait: each to the first one of the owner with the fewest
+// slots, of those that may take one. It is called with the registry's lock held, whenever a slot may
+// have become free. Each start begins in a goroutine, since a fork takes time.
+func (r *Registry) giveSlots(now time.Time) {
+	if len(r.queue.owners) == 0 || r.draining {
+		return
+	}
+	r.queue.stopRetry()
+	var retry time.Duration          // the shortest time until the rate permits a start
+	limited := make(map[string]bool) // owners that wait for that
+	for o := r.nextOwner(limited); o != nil; o = r.nextOwner(limited) {
+		p := o.first()
+		if err := r.takeSlot(o.owner, now); err != nil {
+			p.why, limited[o.owner] = err, true
+			var rate *quota.RateError
+			if errors.As(err, &rate) && (retry == 0 || rate.RetryAfter < retry) {
+				retry = rate.RetryAfter
+			}
+			continue
+		}
+		r.queue.moveLast(o)
+		r.queue.release(p)
+		p.s.place = nil
+		r.wg.Go(p.s.begin)
+	}
+	if retry > 0 {
+		r.queue.retry = time.AfterFunc(retry, r.retryStarts)
+	}
+}
+
+// nextOwner returns the waiting owner with the fewest slots of those that may take one, except some,
+// or nil. Of several it is the one whose turn is longest ago.
+func (r *Registry) nextOwner(except map[string]bool) (next *ownQueue) {
+	for _, o := range r.queue.owners {
+		if except[o.owner] || next != nil && r.slots.UsedBy(o.owner) >= r.slots.UsedBy(next.owner) {
+			continue
+		}
+		if r.slots.Check(o.owner) == nil {
+			next = o
+		}
+	}
+	return next
+}
+
+// retryStarts gives slots when the rate of starts may permit it.
+func (r *Registry) retryStarts() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.giveSlots(time.Now())
+}
+
+// joinQueue lets a session wait that has a place. The note that it waits is in the log before the
+// session can be given a slot or leave the queue; the registry's lock is not held while it is appended.
+func (s *Session) joinQueue() {
+	s.log.AppendNote(Waiting{s.reg.nextPosition(s.spec.Owner)})
+	if err := s.reg.join(s); err != nil {
+		s.fail(err, true)
+		return
+	}
+	s.update(func(*sessionStatus) {}) // leaves the queue if the end was requested before
+}
+
+// nextPosition returns the position of the next session of an owner that begins to wait, from 1.
+func (r *Registry) nextPosition(owner string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.queue.waitingOf(owner) + 1
+}
+
+// join lets a session wait, unless it is given a slot at once.
+func (r *Registry) join(s *Session) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.draining {
+		return ErrShuttingDown
+	}
+	p := s.place
+	r.queue.add(p)
+	if r.giveSlots(time.Now()); s.place == nil {
+		return nil
+	}
+	if d := s.spec.QueueTimeout; d > 0 {
+		p.timeout = time.AfterFunc(d, func() { s.leaveQueue(nil) })
+	}
+	return nil
+}
+
+// leaveQueue fails a session that waits, unless it is given a slot meanwhile. A nil why is the reason
+// that it has none.
+func (s *Session) leaveQueue(why error) {
+	left, reason := s.reg.leave(s)
+	if !left {
+		return
+	}
+	if why == nil {
+		why = reason
+	}
+	s.fail(why, true)
+}
+
+// leave reports whether the session was waiting, and why it has no slot. It does not wait afterwards.
+func (r *Registry) leave(s *Session) (left bool, why error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := s.place
+	if p == nil || p.waiting == nil {
+		return false, nil
+	}
+	why = p.why
+	if err := r.slots.Check(p.owner); err != nil {
+		why = err
+	}
+	r.queue.release(p)
+	return true, why
+}

@@ -1,0 +1,362 @@
+//go:build linux
+
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/runnel-rpc/runnel/session/quota"
+	"github.com/runnel-rpc/runnel/stream"
+)
+
+// waitsFor returns the spec of an owner's session that waits for d. Its start fails, since it has no
+// program.
+func waitsFor(owner, id string, d time.Duration) Spec {
+	return Spec{ID: id, Owner: owner, QueueTimeout: d}
+}
+
+// slotFor takes a slot that release gives back.
+func slotFor(t *testing.T, r *Registry, owner, id string) (release func()) {
+	t.Helper()
+	s := reserve(t, r, Spec{ID: id, Owner: owner})
+	if s.Waits() {
+		t.Fatalf("%s has no slot", id)
+	}
+	return s.Discard
+}
+
+// checkEmpty shuts the registry down, and checks that all slots and places are free, and that only ended
+// sessions are left.
+func checkEmpty(t *testing.T, r *Registry) {
+	t.Helper()
+	r.Shutdown(context.Background())
+	q := r.queue
+	if r.slots.Used() != 0 || q.places.Used() != 0 || len(q.owners) != 0 || q.retry != nil || len(r.all()) != r.ended.Len() {
+		t.Errorf("%d slots, %d places, %d waiting owners, retry %v, %d sessions, %d of them ended, are left",
+			r.slots.Used(), q.places.Used(), len(q.owners), q.retry, len(r.all()), r.ended.Len())
+	}
+}
+
+// TestQueueOrder checks that slots go to the owner with the fewest, and to the oldest session of an
+// owner.
+func TestQueueOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var begun []string
+		r := NewRegistry(Options{MaxSessions: 3})
+		var slots []func()
+		for i := range 3 {
+			slots = append(slots, slotFor(t, r, "a", fmt.Sprint("slot", i)))
+		}
+		for _, id := range []string{"a1", "a2", "a3", "b1", "c1", "b2"} {
+			s := reserve(t, r, waitsFor(id[:1], id, time.Hour))
+			s.Begin()
+			if v := s.View(); v.State != Queued || !v.Started.IsZero() {
+				t.Fatalf("%+v", v)
+			}
+			s.AfterStart(func() {
+				mu.Lock()
+				defer mu.Unlock()
+				begun = append(begun, id)
+			})
+		}
+		if got := ids(r.List("a")); strings.Join(got, " ") != "a3 a2 a1" {
+			t.Errorf("listed %v", got)
+		}
+		// Each start fails at once, which gives its slot to the next.
+		slots[0]()
+		synctest.Wait()
+		if want := []string{"b1", "c1", "b2", "a1", "a2", "a3"}; !slices.Equal(begun, want) {
+			t.Errorf("got %v, want %v", begun, want)
+		}
+		slots[1]()
+		slots[2]()
+		checkEmpty(t, r)
+	})
+}
+
+// TestQueueEnds checks how a session leaves the queue without a slot.
+func TestQueueEnds(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*Spec)
+		do     func(r *Registry, s *Session)
+		want   error // nil is a *quota.LimitError
+		after  time.Duration
+	}{
+		"timeout":    {nil, func(*Registry, *Session) {}, nil, 10 * seconds},
+		"cancel":     {nil, func(_ *Registry, s *Session) { pass(3); s.Cancel(nil, 0) }, ErrCanceled, 3 * seconds},
+		"drain":      {nil, func(r *Registry, _ *Session) { pass(3); r.Drain() }, ErrShuttingDown, 3 * seconds},
+		"EndWhere":   {nil, func(r *Registry, _ *Session) { r.EndWhere(func(*Session) bool { return true }) }, ErrCanceled, 0},
+		"disconnect": {nil, func(_ *Registry, s *Session) { s.Attach(AttachOptions{}).Disconnect() }, ErrCanceled, 0},
+		"disconnect, keep": {func(o *Spec) { o.Keep = true }, func(_ *Registry, s *Session) {
+			s.Attach(AttachOptions{}).Disconnect()
+		}, nil, 10 * seconds},
+		"linger": {func(o *Spec) { o.Keep, o.Linger = true, 4*seconds }, func(_ *Registry, s *Session) {
+			pass(1)
+			s.Attach(AttachOptions{}).Disconnect()
+		}, ErrCanceled, 5 * seconds},
+		"without a limit": {func(o *Spec) { o.QueueTimeout = -1 }, func(_ *Registry, s *Session) {
+			pass(1e6)
+			s.End(Canceled, nil)
+		}, ErrCanceled, 1e6 * seconds},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ends := 0
+				r := NewRegistry(Options{MaxSessions: 1, OnEnded: func(*Session) { ends++ }})
+				release := slotFor(t, r, "a", "slot")
+				spec := waitsFor("a", "waiting", 10*seconds)
+				if c.change != nil {
+					c.change(&spec)
+				}
+				s := reserve(t, r, spec)
+				log := s.Cursor(stream.CursorOptions{Notes: true})
+				begin := time.Now()
+				s.Begin()
+				s.Discard() // without effect after Begin
+				c.do(r, s)
+				<-s.Done()
+				<-s.Ready()
+				if d := time.Since(begin); d != c.after {
+					t.Errorf("after %v, want %v", d, c.after)
+				}
+				failure := s.View().Failure
+				if c.want != nil && failure != c.want || c.want == nil && !errors.As(failure, new(*quota.LimitError)) {
+					t.Errorf("failed with %v", failure)
+				}
+				var notes []any
+				for it, ok := log.Next(); ok; it, ok = log.Next() {
+					notes = append(notes, it.Event)
+				}
+				if len(notes) != 2 || notes[0] != (Waiting{1}) || notes[1].(*Failed).Err != failure {
+					t.Errorf("notes %v", notes)
+				}
+				if found, err := r.Find("a", "waiting"); found != s || ends != 1 || !s.View().FailureKept {
+					t.Errorf("found %v, ended %d times, %+v", err, ends, s.View())
+				}
+				if again, created, err := r.Reserve(spec); again != s || created || err != nil {
+					t.Errorf("reserved again: created %v, %v", created, err)
+				}
+				release()
+				pass(300) // Options.Retain
+				synctest.Wait()
+				if _, err := r.Find("a", "waiting"); err != ErrNotFound {
+					t.Errorf("found %v", err)
+				}
+				checkEmpty(t, r)
+			})
+		})
+	}
+}
+
+// TestQueueBeforeBegin checks that a session which was reserved is given no slot, and can be discarded
+// or canceled.
+func TestQueueBeforeBegin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := NewRegistry(Options{MaxSessions: 1})
+		release := slotFor(t, r, "a", "slot")
+		discarded := reserve(t, r, waitsFor("a", "discarded", time.Hour))
+		canceled := reserve(t, r, waitsFor("a", "canceled", time.Hour))
+		drained := reserve(t, r, waitsFor("a", "drained", time.Hour))
+		release()
+		synctest.Wait()
+		for _, s := range []*Session{discarded, canceled, drained} {
+			if s.View().State != Queued {
+				t.Errorf("%s is %v", s.ID(), s.View().State)
+			}
+		}
+		discarded.Discard()
+		canceled.End(Canceled, nil)
+		canceled.Begin()
+		r.Drain()
+		drained.Begin()
+		for s, want := range map[*Session]error{discarded: errDiscarded, canceled: ErrCanceled, drained: ErrShuttingDown} {
+			<-s.Done()
+			if got := s.View().Failure; got != want {
+				t.Errorf("%s: %v", s.ID(), got)
+			}
+		}
+		checkEmpty(t, r)
+	})
+}
+
+// TestQueueBounds checks that the queue is bounded in sessions and bytes, and divided among owners.
+func TestQueueBounds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := NewRegistry(Options{MaxSessions: 1, MaxQueued: 8})
+		if err := r.SetQuotas(quota.Config{Owners: map[string]quota.Quotas{"a": {}, "b": {}}}); err != nil {
+			t.Fatal(err)
+		}
+		release := slotFor(t, r, "a", "slot")
+		fill := func(owner string, weight int64) (n int) {
+			for {
+				spec := waitsFor(owner, fmt.Sprint(owner, weight, n), time.Hour)
+				spec.Weight = weight
+				s, _, err := r.Reserve(spec)
+				if err != nil {
+					if !errors.As(err, new(*quota.LimitError)) {
+						t.Error(err)
+					}
+					return n
+				}
+				s.Begin()
+				n++
+			}
+		}
+		if n := fill("a", 2*queuedBytes); n != 2 { // 3 places each, of the 6 it may have
+			t.Errorf("a has %d large ones", n)
+		}
+		if n := fill("b", 0); n != 2 {
+			t.Errorf("b has %d", n)
+		}
+		release()
+		synctest.Wait()
+		checkEmpty(t, r)
+	})
+}
+
+// TestQueueWaitsForTheRate checks that sessions begin as the rate of starts permits.
+func TestQueueWaitsForTheRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := NewRegistry(Options{StartsPerSecond: 2})
+		begin := time.Now()
+		var mu sync.Mutex
+		var got []string
+		for i := range 5 {
+			s := reserve(t, r, waitsFor("a", fmt.Sprint(i), time.Hour))
+			s.Begin()
+			s.AfterStart(func() {
+				mu.Lock()
+				defer mu.Unlock()
+				got = append(got, time.Since(begin).String())
+			})
+			if now := s.View().State; (now == Queued) != (i >= 2) {
+				t.Errorf("%d is %v", i, now)
+			}
+		}
+		if err := failure(r.reserved(Spec{ID: "impatient", Owner: "a"})); !errors.As(err, new(*quota.RateError)) {
+			t.Error(err)
+		}
+		pass(2)
+		synctest.Wait()
+		if want := []string{"0s", "0s", "500ms", "1s", "1.5s"}; !slices.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+		checkEmpty(t, r)
+	})
+}
+
+// reserved is Reserve without the session.
+func (r *Registry) reserved(spec Spec) (bool, error) {
+	_, created, err := r.Reserve(spec)
+	return created, err
+}
+
+// TestQueueGetsNewQuotas checks that a session begins when quotas permit it.
+func TestQueueGetsNewQuotas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := NewRegistry(Options{})
+		none := 0
+		if err := r.SetQuotas(quota.Config{Owners: map[string]quota.Quotas{"a": {MaxSessions: &none}}}); err != nil {
+			t.Fatal(err)
+		}
+		s := reserve(t, r, waitsFor("a", "1", -1))
+		s.Begin()
+		pass(1000)
+		if v := s.View(); v.State != Queued {
+			t.Errorf("%+v", v)
+		}
+		if err := r.SetQuotas(quota.Config{}); err != nil {
+			t.Fatal(err)
+		}
+		<-s.Done()
+		if v := s.View(); v.Started.IsZero() {
+			t.Errorf("%+v", v)
+		}
+		checkEmpty(t, r)
+	})
+}
+
+// TestQueuedSessionRuns checks a real command that has waited: its deadline begins with its start.
+func TestQueuedSessionRuns(t *testing.T) {
+	r := registry(t, Options{MaxSessions: 1})
+	first := start(t, r, sh("first", "exec sleep 1000"))
+	spec := sh("second", "echo hi")
+	spec.QueueTimeout = -1
+	s := reserve(t, r, spec)
+	f := follow(t, s, stream.CursorOptions{Notes: true})
+	s.Begin()
+	f.until("the note", func() bool { return len(f.items) > 0 && f.items[0].Event == Waiting{1} })
+	first.End(Canceled, new(time.Duration))
+	if got := strings.Join(f.whole(), " "); got != "started completed" || f.output() != "hi\n" {
+		t.Errorf("%s, output %q", got, f.output())
+	}
+}
+
+// TestQueueRaces lets slots, cancels, timeouts and new quotas meet. No slot and no place may be lost or
+// given twice, and every session must end once.
+func TestQueueRaces(t *testing.T) {
+	var mu sync.Mutex
+	ends := map[string]int{}
+	r := registry(t, Options{MaxSessions: 4, MaxQueued: 50, OnEnded: func(s *Session) {
+		mu.Lock()
+		defer mu.Unlock()
+		ends[s.ID()]++
+	}})
+	var wg sync.WaitGroup
+	var made sync.Map
+	for worker := range 8 {
+		wg.Go(func() {
+			random := rand.New(rand.NewPCG(uint64(worker), 1))
+			for i := range 300 {
+				owner := fmt.Sprint("o", worker%3)
+				id := fmt.Sprint(worker, "-", i)
+				if hold, _, err := r.Reserve(Spec{ID: "slot" + id, Owner: owner}); err == nil {
+					held := time.Duration(random.IntN(300)) * time.Microsecond
+					wg.Go(func() {
+						time.Sleep(held) // any time will do
+						hold.Discard()
+					})
+				}
+				s, _, err := r.Reserve(waitsFor(owner, id, time.Duration(1+random.IntN(500))*time.Microsecond))
+				if err != nil {
+					continue
+				}
+				made.Store(id, true)
+				do := random.IntN(4)
+				if do == 0 {
+					wg.Go(func() { s.Cancel(nil, 0) })
+				}
+				if do == 1 && random.IntN(4) == 0 {
+					s.Discard()
+				} else {
+					s.Begin()
+				}
+				if do == 2 {
+					s.Attach(AttachOptions{}).Disconnect()
+				}
+				if i%50 == 0 {
+					_ = r.SetQuotas(quota.Config{Owners: map[string]quota.Quotas{owner: {}}})
+				}
+				<-s.Done()
+			}
+		})
+	}
+	wg.Wait()
+	made.Range(func(id, _ any) bool {
+		if n := ends[id.(string)]; n != 1 {
+			t.Errorf("%v ended %d times", id, n)
+		}
+		return true
+	})
+	checkEmpty(t, r)
+}
