@@ -3,6 +3,8 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -23,11 +25,16 @@ type webSocketCase struct {
 }
 
 // browserPage is a page that opens the WebSockets one after the other, and reports what happened:
-// the first message of each, or that it was closed before.
+// the first message of each, or that it was closed before. Over TLS it makes a request before, as
+// docs/operating.md says for servers that ask for certificates.
 const browserPage = `<!DOCTYPE html><script>
 (async () => {
 	const results = {};
 	for (const c of %s) {
+		if (c.URL.startsWith("wss:")) {
+			const health = new URL("/health", c.URL.replace("wss:", "https:"));
+			await fetch(health, {mode: "no-cors", credentials: "include"}).catch(() => {});
+		}
 		results[c.Name] = await new Promise(resolve => {
 			const ws = new WebSocket(c.URL, c.Protocols);
 			ws.onmessage = m => { resolve(m.data); ws.close(); };
@@ -39,8 +46,8 @@ const browserPage = `<!DOCTYPE html><script>
 </script>`
 
 // browse opens a page at host, which the browser resolves to 127.0.0.1, and checks what the cases
-// came to. The cases are made for the origin of the page.
-func browse(t *testing.T, p *testDir, host string, cases func(origin string) []webSocketCase) {
+// came to. The cases are made for the origin of the page. Flags are those of Chromium besides.
+func browse(t *testing.T, p *testDir, host string, cases func(origin string) []webSocketCase, flags ...string) {
 	t.Helper()
 	chromium, err := exec.LookPath("chromium")
 	if err != nil {
@@ -64,9 +71,9 @@ func browse(t *testing.T, p *testDir, host string, cases func(origin string) []w
 	text, _ := json.Marshal(all)
 	page = fmt.Sprintf(browserPage, text)
 	web.Start()
-	x := p.prepare(t, chromium, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-breakpad", "--no-first-run",
+	x := p.prepare(t, chromium, append(flags, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-breakpad", "--no-first-run",
 		"--disable-background-networking", "--user-data-dir="+p.path("browser"),
-		"--host-resolver-rules=MAP rebound.example 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", origin+"/")
+		"--host-resolver-rules=MAP rebound.example 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", origin+"/")...)
 	x.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	x.startPrepared()
 	defer func() {
@@ -129,4 +136,26 @@ func TestBrowser(t *testing.T) {
 			}
 		})
 	})
+}
+
+// TestBrowserOverTLS: over wss:// a page connects with a valid token or JWT, and with no other. The
+// browser knows the certificate of the server by its key, and has no certificate of its own.
+func TestBrowserOverTLS(t *testing.T) {
+	t.Parallel()
+	p := newTestDir(t)
+	c := p.prepareCredentials(t)
+	key := sha256.Sum256(c.server.Leaf.RawSubjectPublicKeyInfo)
+	browse(t, p, "127.0.0.1", func(origin string) (cases []webSocketCase) {
+		c.serve(t, "--allow-origin="+origin)
+		for name, token := range c.accepted {
+			cases = append(cases, webSocketCase{name, c.url, []string{"runnel.v1", "bearer." + token}, true})
+		}
+		for name, token := range c.refused {
+			cases = append(cases, webSocketCase{name, c.url, []string{"runnel.v1", "bearer." + token}, false})
+		}
+		return append(cases,
+			webSocketCase{"no token", c.url, []string{"runnel.v1"}, false},
+			webSocketCase{"a rebound name", strings.Replace(c.url, "127.0.0.1", "rebound.example", 1), []string{"runnel.v1", "bearer." + c.accepted["a token"]}, false},
+		)
+	}, "--ignore-certificate-errors-spki-list="+base64.StdEncoding.EncodeToString(key[:]))
 }

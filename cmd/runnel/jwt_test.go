@@ -29,21 +29,10 @@ func TestJWT(t *testing.T) {
 	}
 	p.writeKeys(t, key)
 	p.replace(t, "principals.toml", []byte(aliceIsMapped))
-	server, ready := p.serve(t, "--jwt-jwks=jwks.json", "--jwt-issuer=https://issuer.example", "--jwt-audience=runnel", "--principals=principals.toml")
-	claims := func(change ...any) map[string]any {
-		all := map[string]any{"iss": "https://issuer.example", "aud": "runnel", "sub": "alice", "exp": time.Now().Add(time.Hour).Unix()}
-		for i := 0; i < len(change); i += 2 {
-			all[change[i].(string)] = change[i+1]
-		}
-		return all
-	}
-	good := signJWT(t, key, claims())
-	none := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`)) + "." + strings.Split(good, ".")[1] + "."
-	for name, token := range map[string]string{
-		"alg:none": none, "wrong key": signJWT(t, other, claims()), "audience": signJWT(t, key, claims("aud", "other")),
-		"issuer": signJWT(t, key, claims("iss", "x")), "expired": signJWT(t, key, claims("exp", time.Now().Add(-time.Hour).Unix())),
-		"not yet": signJWT(t, key, claims("nbf", time.Now().Add(time.Hour).Unix())), "unmapped": signJWT(t, key, claims("sub", "user")), "none": "",
-	} {
+	server, ready := p.serve(t, jwtFlagsOfTests...)
+	good, bad := signedJWTs(t, key, other)
+	bad["none"] = ""
+	for name, token := range bad {
 		if u := upgrade(t, ready.URL, token); u.status != 401 {
 			t.Errorf("%s: %d", name, u.status)
 		}
@@ -57,9 +46,34 @@ func TestJWT(t *testing.T) {
 	if got := x.stderrText(); !strings.Contains(got, "does not accept the credential any more: the credential was revoked") {
 		t.Error(got)
 	}
-	p.replace(t, "token", []byte(signJWT(t, other, claims())+"\n"))
+	next, _ := signedJWTs(t, other, key)
+	p.replace(t, "token", []byte(next+"\n"))
 	if status, out := p.output(t, "runnel", "ps", "--url="+ready.URL, "--token-file=token"); status != 0 || !strings.Contains(out, "sleep 1000") {
 		t.Errorf("the next key: %d, %s", status, out)
+	}
+}
+
+var jwtFlagsOfTests = []string{"--jwt-jwks=jwks.json", "--jwt-issuer=https://issuer.example", "--jwt-audience=runnel", "--principals=principals.toml"}
+
+// signedJWTs returns a JWT for the server with these flags, and some that it has to refuse, if key is
+// the issuer's.
+func signedJWTs(t *testing.T, key, other *ecdsa.PrivateKey) (good string, bad map[string]string) {
+	t.Helper()
+	sign := func(key *ecdsa.PrivateKey, change string, to any) string {
+		claims := map[string]any{"iss": "https://issuer.example", "aud": "runnel", "sub": "alice", "exp": time.Now().Add(time.Hour).Unix()}
+		claims[change] = to
+		return signJWT(t, key, claims)
+	}
+	good = sign(key, "sub", "alice")
+	payload := strings.Split(good, ".")[1]
+	return good, map[string]string{
+		"alg:none":  base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`)) + "." + payload + ".",
+		"wrong key": sign(other, "sub", "alice"),
+		"audience":  sign(key, "aud", "other"),
+		"issuer":    sign(key, "iss", "x"),
+		"expired":   sign(key, "exp", time.Now().Add(-time.Hour).Unix()),
+		"not yet":   sign(key, "nbf", time.Now().Add(time.Hour).Unix()),
+		"unmapped":  sign(key, "sub", "user"),
 	}
 }
 

@@ -117,3 +117,61 @@ func (p *testDir) expectNoFile(t *testing.T, name string) {
 		t.Error("a refused connection has executed a command")
 	}
 }
+
+// upgradeByOpenSSL requests a WebSocket by openssl, with a token unless it is "" and an execute that
+// creates a file, and returns the output.
+func (c *credentials) upgradeByOpenSSL(t *testing.T, token, file string, args ...string) string {
+	t.Helper()
+	headers := []string{"Host: " + hostOf(c.url)}
+	if token != "" {
+		headers = append(headers, "Authorization: Bearer "+token)
+	}
+	return c.sendByOpenSSL(t, upgradeRequest(c.dir.path(file), headers...), args...)
+}
+
+// sendByOpenSSL sends a request, and then a close frame, which ends an accepted connection, and an
+// empty line, which ends the reading of what is no WebSocket.
+func (c *credentials) sendByOpenSSL(t *testing.T, request string, args ...string) string {
+	t.Helper()
+	args = append([]string{"s_client", "-connect", hostOf(c.url), "-CAfile", "ca.pem", "-verify_return_error", "-quiet"}, args...)
+	out, _ := c.dir.openssl(t, request+string(rawFrame(0x88, 0, ""))+"\r\n\r\n", args...)
+	return out
+}
+
+func wasAccepted(out string) bool {
+	return strings.Contains(out, "HTTP/1.1 101 ") && strings.Contains(out, `"method":"connected"`)
+}
+
+// TestRefusedOverTLS: the same requests over TLS as TestRefusedConnectionsHaveNoEffect, by openssl.
+func TestRefusedOverTLS(t *testing.T) {
+	t.Parallel()
+	p := newTestDir(t)
+	c := p.prepareCredentials(t)
+	c.serve(t, "--allow-origin=https://app.example")
+	host, right := "Host: "+hostOf(c.url), "Authorization: Bearer "+c.accepted["a token"]
+	for name, token := range c.accepted {
+		if out := c.upgradeByOpenSSL(t, token, "accepted"); !wasAccepted(out) {
+			t.Errorf("%s: %s", name, out)
+		}
+	}
+	if out := c.upgradeByOpenSSL(t, "", "accepted", "-cert", "member.pem", "-key", "member.key"); !wasAccepted(out) {
+		t.Errorf("a certificate: %s", out)
+	}
+	refused := func(name, want, out string) {
+		if wasAccepted(out) || !strings.Contains(out, want) {
+			t.Errorf("%s: %s", name, out)
+		}
+	}
+	for name, token := range c.refused {
+		refused(name, "HTTP/1.1 401 ", c.upgradeByOpenSSL(t, token, "refused"))
+	}
+	refused("no token", "HTTP/1.1 401 ", c.upgradeByOpenSSL(t, "", "refused"))
+	refused("another authority", "alert", c.upgradeByOpenSSL(t, "", "refused", "-cert", "stranger.pem", "-key", "stranger.key"))
+	for name, headers := range map[string][]string{
+		"another origin": {host, right, "Origin: https://evil.example"},
+		"a rebound name": {"Host: rebound.example", right, "Origin: https://app.example"},
+	} {
+		refused(name, "HTTP/1.1 403 ", c.sendByOpenSSL(t, upgradeRequest(p.path("refused"), headers...)))
+	}
+	p.expectNoFile(t, "refused")
+}
