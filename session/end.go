@@ -306,6 +306,7 @@ func (s *Session) supervise(p *process.Process) {
 // afterExit ends a session whose command has exited. It is the supervisor's goroutine.
 func (s *Session) afterExit(p tree, readers *readers, err error) {
 	took := s.timeSinceFork()
+	s.turn.end()
 	if err == nil && s.spec.WaitForTree {
 		s.reportLeaderExit(p)
 		s.awaitTree(p)

@@ -13,6 +13,7 @@ type Session struct {
 	reg     *Registry
 	created int64 // set by the registry's index
 	byTurns bool  // its start waits for the owner's turn
+	turn    *turn // nil before that, and without turns
 	waits   bool  // it was made without a slot
 	// place is the session's place in the queue, nil from when it has a slot. The registry's lock
 	// protects it.

@@ -91,15 +91,16 @@ func (s *Session) begin() {
 		s.fail(errEndRequested, true)
 	case attempt.Prepare(): // a goroutine would cost 2 % of a short command's time
 		if s.byTurns {
-			s.reg.turns.enter(s.spec.Owner)
-			defer s.reg.turns.leave()
+			s.turn = s.reg.turns.enter(s.spec.Owner)
+			defer s.turn.started()
 		}
 		s.start(ctx, cancel, attempt)
 	default:
 		s.setStartTimeout()
 		go func() {
 			if s.byTurns {
-				defer s.reg.turns.enterBriefly(s.spec.Owner)()
+				s.turn = s.reg.turns.enterBriefly(s.spec.Owner)
+				defer s.turn.started()
 			}
 			s.start(ctx, cancel, attempt)
 		}()
@@ -128,6 +129,7 @@ func (s *Session) start(ctx context.Context, cancel context.CancelFunc, attempt 
 	s.releaseProgram()
 	switch {
 	case err != nil:
+		s.turn.end()
 		if errors.Is(err, context.Canceled) {
 			err = errEndRequested
 		}
