@@ -23,6 +23,7 @@ var measurements = []measurement{
 	{"stdin", stdin},
 	{"true", startTrue},
 	{"secured", secured},
+	{"shared", shared},
 	{"parallel", parallel},
 	{"idle", idleMemory},
 	{"first", firstOutput},

@@ -19,6 +19,7 @@ const roleFlag = "-role"
 var roles = map[string]func(args []string) error{
 	"limit":  limitRole,
 	"client": clientRole,
+	"crowd":  crowdRole,
 }
 
 // runRole runs the role that the arguments name, and exits. It returns if they name none.

@@ -45,7 +45,7 @@ func secured(b *bench) (r report, err error) {
 func (p program) hasFlags(b *bench, flags ...string) bool {
 	help, _ := exec.CommandContext(b.ctx, p.path, "serve", "--help").CombinedOutput()
 	for _, f := range flags {
-		if !bytes.Contains(help, []byte(f+"=")) {
+		if !bytes.Contains(help, []byte(f)) {
 			return false
 		}
 	}
