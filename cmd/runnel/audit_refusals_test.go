@@ -25,15 +25,18 @@ func refusals(t *testing.T, path string) map[string]int {
 		if x["event"] != "refusal" {
 			continue
 		}
+		why, _ := x["detail"].(string)
+		if why == "" {
+			why, _ = x["reason"].(string)
+		}
+		if x["status"] == 401.0 && x["detail"] == nil {
+			t.Errorf("no detail: %v", x)
+		}
 		if reasons, several := x["reasons"].(map[string]any); several {
 			for why, n := range reasons {
 				counts[why] += int(n.(float64))
 			}
 			continue
-		}
-		why, _ := x["detail"].(string)
-		if why == "" {
-			why, _ = x["reason"].(string)
 		}
 		counts[why] += int(x["count"].(float64))
 	}

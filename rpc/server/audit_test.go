@@ -218,6 +218,9 @@ func TestAuditOfOthersSessions(t *testing.T) {
 	mallory.fails(rpc.CodeSessionNotFound, "read", object{"session_id": name})
 	admin.fails(rpc.CodeForbidden, "write", object{"session_id": name, "data": ""})
 	admin.ok("cancel", object{"session_id": name}, nil)
+	for _, p := range []*peer{admin, observer} { // what was counted is written now
+		_ = p.ws.Close(websocket.StatusNormalClosure, "")
+	}
 	s.shutdown(0)
 	var got []string
 	uses := map[string]int64{}
