@@ -43,5 +43,7 @@ var soakActions = []struct {
 	{"administrator", (*actor).administrates},
 	{"guest", (*actor).guests},
 	{"reload", (*actor).reloads},
+	{"files of the configuration", (*actor).replaces},
+	{"user of a command", (*actor).runsAs},
 	{"rotation of the audit log", (*actor).rotates},
 }

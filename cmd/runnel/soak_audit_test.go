@@ -23,10 +23,34 @@ const auditFile = "audit"
 type auditLine struct {
 	Seq       int64
 	Event     string
+	Action    string
 	Owner     string
 	SessionID string `json:"session_id"`
 	Error     *rpc.Error
-	Reason    string
+	Count     int64
+	auditedRecord
+}
+
+// auditedRecord is what a line has of a completion record.
+type auditedRecord struct {
+	Status   any // a number in other lines
+	Reason   string
+	ExitCode *int `json:"exit_code"`
+	Signal   any
+	PID      int
+	Output   rpc.OutputCounts
+}
+
+// recordOf returns the same of a completion record as JSON.
+func recordOf(record string) string {
+	var r auditedRecord
+	_ = json.Unmarshal([]byte(record), &r)
+	return r.String()
+}
+
+func (r auditedRecord) String() string {
+	text, _ := json.Marshal(r)
+	return string(text)
 }
 
 // rotates renames the audit log while it is written, and lets the server open a new one.
@@ -74,7 +98,7 @@ func (s *soak) readAudit() (lines []auditLine, err error) {
 type audited struct {
 	executes, ends int
 	failed         bool // the command did not run
-	reason         string
+	record         string
 }
 
 // checkAudit checks that no line of the audit log is missing, and that it agrees with the ledger. It
@@ -86,7 +110,7 @@ func (s *soak) checkAudit() {
 	if !poll(func() bool { // the newest lines may be written a moment later
 		var err error
 		lines, err = s.readAudit()
-		if faults = s.ledger.compareAudit(lines, s.audited); err != nil {
+		if faults = s.ledger.compareAudit(lines, s.audited, s.uses.Load()); err != nil {
 			faults = append(faults, err.Error())
 		}
 		return len(faults) == 0
@@ -96,6 +120,7 @@ func (s *soak) checkAudit() {
 		}
 	}
 	s.audited += int64(len(lines))
+	s.uses.Store(0)
 	if _, err := os.Stat(s.dir.path(auditFile)); err != nil { // the server has not yet opened a new file
 		return
 	}
@@ -106,8 +131,8 @@ func (s *soak) checkAudit() {
 }
 
 // compareAudit returns how the lines, which follow the one with the sequence number after, differ from
-// the ledger.
-func (l *ledger) compareAudit(lines []auditLine, after int64) (faults []string) {
+// the ledger, and from the number of uses of the right of an administrator.
+func (l *ledger) compareAudit(lines []auditLine, after, uses int64) (faults []string) {
 	sessions := make(map[sessionKey]*audited)
 	for i, line := range lines {
 		if want := after + int64(i) + 1; line.Seq != want {
@@ -124,8 +149,13 @@ func (l *ledger) compareAudit(lines []auditLine, after int64) (faults []string) 
 			x.executes++
 		case line.Event == "end":
 			x.ends++
-			x.failed, x.reason = line.Error != nil, line.Reason
+			x.failed, x.record = line.Error != nil, line.auditedRecord.String()
+		case line.Action == rpc.MethodStatus && line.Error == nil:
+			uses -= max(line.Count, 1)
 		}
+	}
+	if uses != 0 {
+		faults = append(faults, fmt.Sprintf("audit log: %d uses of the right of an administrator are not in it", uses))
 	}
 	for key, x := range sessions {
 		if x.executes > 1 || x.executes != x.ends {
@@ -139,7 +169,7 @@ func (l *ledger) compareAudit(lines []auditLine, after int64) (faults []string) 
 		if x == nil {
 			x = &audited{}
 		}
-		if ran := x.ends == 1 && !x.failed; e.record != "" && (!ran || x.reason != e.reason) || e.refused && ran {
+		if ran := x.ends == 1 && !x.failed; e.record != "" && (!ran || x.record != recordOf(e.record)) || e.refused && ran {
 			faults = append(faults, fmt.Sprintf("audit log: session %v (%s): %+v, but the record is %q, refused: %v", key, e.what, *x, e.record, e.refused))
 		}
 	}

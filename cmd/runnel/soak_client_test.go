@@ -91,7 +91,7 @@ func (a *actor) connectWith(ctx context.Context, what string, o client.Options) 
 	c := &soakClient{a: a, what: what, records: newRecords(a)}
 	unix := a.chance(4)
 	o.Raw = c.raw
-	o.Token = a.token
+	o.Token, o.TLS = a.credential(), a.access.tls()
 	o.Dial = func(ctx context.Context) (net.Conn, error) {
 		l, err := a.dialLink(ctx, unix)
 		c.mu.Lock()
@@ -100,7 +100,11 @@ func (a *actor) connectWith(ctx context.Context, what string, o client.Options) 
 		return l, err
 	}
 	var err error
-	c.Client, err = client.Dial(ctx, a.url, o)
+	url := a.url
+	if unix {
+		url = socketURL // has no TLS
+	}
+	c.Client, err = client.Dial(ctx, url, o)
 	var refusal *client.RefusedError
 	if err != nil && !errors.As(err, &refusal) && ctx.Err() == nil && !unix {
 		err = fmt.Errorf("%w: %v", errNoConnection, err)
@@ -173,7 +177,9 @@ type recorder struct {
 }
 
 func newRecorder(s *soak, p principal) *recorder {
-	c, err := s.dialOver(s.t.Context(), p.token)
+	c, err := s.dialOverWith(s.t.Context(), client.Options{
+		Token: p.token, Reconnect: &client.Reconnect{Timeout: soakActionTimeout}, // if this process was not scheduled for long
+	})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -199,12 +205,12 @@ func (r *recorder) follow(id string, lingers bool) {
 func (r *recorder) await(ctx context.Context, id string, lingers bool) (*rpc.Completion, error) {
 	var captured rpc.Captured
 	if !lingers {
-		err := r.Call(ctx, rpc.MethodWait, rpc.WaitParams{SessionID: id}, &captured)
+		err := r.CallIdempotent(ctx, rpc.MethodWait, rpc.WaitParams{SessionID: id}, &captured)
 		return &captured.Completion, err
 	}
 	for {
 		var status rpc.StatusResult
-		err := r.Call(ctx, rpc.MethodStatus, rpc.SessionParams{SessionID: id}, &status)
+		err := r.CallIdempotent(ctx, rpc.MethodStatus, rpc.SessionParams{SessionID: id}, &status)
 		if err != nil || status.Completion != nil {
 			return status.Completion, err
 		}

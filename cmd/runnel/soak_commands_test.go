@@ -192,7 +192,7 @@ func (a *actor) failingStarts(ctx context.Context) error {
 		{Command: rpc.Command{Shell: "true"}, SessionID: "no-uuid"},
 	} {
 		_, err := c.execute(ctx, p, client.Events{})
-		if !errors.Is(err, &rpc.Error{Code: rpc.CodeSpawnFailed}) && !errors.Is(err, &rpc.Error{Code: rpc.CodeInvalidParams}) {
+		if !a.access.failedStart(err) {
 			return fmt.Errorf("executing %.50v: %w", p.Command, err)
 		}
 	}

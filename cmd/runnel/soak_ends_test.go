@@ -168,8 +168,8 @@ func (a *actor) idles(ctx context.Context) error {
 // killedClient kills the process of a client. The session of a client at a URL is kept for the
 // client's next connection, and is ended here by another one.
 func (a *actor) killedClient(ctx context.Context) error {
-	x := exec.CommandContext(ctx, "runnel", "run", "--url="+a.url, "--token-file="+a.dir.path(a.name+".token"),
-		"--json", "-c", oneOf(a, "exec sleep 1000", stubborn))
+	x := exec.CommandContext(ctx, "runnel", append([]string{"run"}, append(a.access.clientFlags(), "--url="+a.url,
+		"--token-file="+a.dir.path(a.name+".token"), "--json", "-c", oneOf(a, "exec sleep 1000", stubborn))...)...)
 	x.Dir, x.Env = a.dir.dir, a.dir.env()
 	out, err := x.StdoutPipe()
 	if err != nil {
@@ -190,7 +190,7 @@ func (a *actor) killedClient(ctx context.Context) error {
 	if err != nil { // the server has no slot for it
 		return fmt.Errorf("%w: run: %v", errNoConnection, err)
 	}
-	return a.recorder().Call(ctx, rpc.MethodCancel, rpc.CancelParams{SessionID: id}, nil)
+	return a.recorder().CallIdempotent(ctx, rpc.MethodCancel, rpc.CancelParams{SessionID: id}, nil)
 }
 
 // startedID reads the output of `run --json` up to the start of the session, and returns its id.

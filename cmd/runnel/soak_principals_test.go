@@ -88,9 +88,14 @@ func (a *actor) reload() {
 
 // dialOver connects over the Unix socket, with a token.
 func (s *soak) dialOver(ctx context.Context, token string) (*client.Client, error) {
-	return client.Dial(ctx, socketURL, client.Options{Token: token, Dial: func(ctx context.Context) (net.Conn, error) {
+	return s.dialOverWith(ctx, client.Options{Token: token})
+}
+
+func (s *soak) dialOverWith(ctx context.Context, o client.Options) (*client.Client, error) {
+	o.Dial = func(ctx context.Context) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", s.dir.socket())
-	}})
+	}
+	return client.Dial(ctx, socketURL, o)
 }
 
 // strangers checks that a principal does not find the session of another, whose id is unused for it.
@@ -137,7 +142,7 @@ func (a *actor) strangers(ctx context.Context) error {
 	return expectRecord(rec, err, rpc.ReasonCanceled, -1)
 }
 
-// administrates ends a session of another principal, whose client sees that.
+// administrates looks at a session of another principal, and ends it, whose client sees that.
 func (a *actor) administrates(ctx context.Context) error {
 	c, err := a.connect(ctx, "ended by an administrator")
 	if err != nil {
@@ -153,6 +158,12 @@ func (a *actor) administrates(ctx context.Context) error {
 		return err
 	}
 	defer admin.Close()
+	for range a.random.IntN(10) {
+		if err := admin.Call(ctx, rpc.MethodStatus, rpc.SessionParams{SessionID: a.name + "/" + s.ID()}, nil); err != nil {
+			return err
+		}
+		a.uses.Add(1)
+	}
 	if err := admin.Call(ctx, rpc.MethodCancel, rpc.CancelParams{SessionID: a.name + "/" + s.ID()}, nil); err != nil {
 		return err
 	}

@@ -28,7 +28,9 @@ func hostOf(url string) string {
 
 // dialWebSocket connects without the client library.
 func (a *actor) dialWebSocket(ctx context.Context) (*websocket.Conn, error) {
-	ws, resp, err := websocket.Dial(ctx, a.url, &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + a.token}}})
+	ws, resp, err := websocket.Dial(ctx, a.url, &websocket.DialOptions{
+		HTTPHeader: http.Header{"Authorization": {"Bearer " + a.credential()}}, HTTPClient: a.access.httpClient(),
+	})
 	switch {
 	case err == nil:
 		ws.SetReadLimit(4 << 20)
@@ -41,16 +43,21 @@ func (a *actor) dialWebSocket(ctx context.Context) (*websocket.Conn, error) {
 	return nil, err
 }
 
-// upgradeRaw makes the opening handshake (RFC 6455 §4.1) on a TCP connection, and reads the first
-// message.
+// upgradeRaw makes the opening handshake (RFC 6455 §4.1) on a connection over TCP, with TLS if the
+// server has it.
 func (a *actor) upgradeRaw(ctx context.Context) (net.Conn, *bufio.Reader, error) {
-	l, err := a.dialLink(ctx, false)
+	plain, err := a.dialLink(ctx, false)
 	if err != nil {
 		return nil, nil, err
 	}
+	l, err := a.access.secure(ctx, plain)
+	if err != nil {
+		plain.reset()
+		return nil, nil, fmt.Errorf("%w: %v", errNoConnection, err)
+	}
 	_ = l.SetDeadline(time.Now().Add(soakActionTimeout))
 	_, _ = fmt.Fprintf(l, "GET /ws HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n", hostOf(a.url), a.token)
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n", hostOf(a.url), a.credential())
 	r := bufio.NewReader(l)
 	resp, err := http.ReadResponse(r, nil)
 	switch {
@@ -115,11 +122,19 @@ func isTimeout(err error) bool {
 func (a *actor) unauthenticated(ctx context.Context) error {
 	host := hostOf(a.url)
 	for range 1 + a.random.IntN(20) {
-		l, err := a.dialLink(ctx, a.chance(5))
+		unix := a.chance(5)
+		l, err := a.dialLink(ctx, unix)
 		if err != nil {
 			return err
 		}
-		_, _ = io.WriteString(l, oneOf(a,
+		to := net.Conn(l)
+		if !unix && a.chance(2) { // else the server gets something else than TLS
+			if to, err = a.access.secure(ctx, l); err != nil { // it has closed the connection for a newer one
+				l.reset()
+				continue
+			}
+		}
+		_, _ = io.WriteString(to, oneOf(a,
 			"",
 			"GET /ws HTTP/1.1\r\nHost: "+host+"\r\nX: ",
 			"GET /ws HTTP/1.1\r\nHost: "+host+"\r\nAuthorization: Bearer wrong\r\n\r\n",

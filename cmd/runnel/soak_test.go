@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -38,32 +39,40 @@ type soak struct {
 	server    *program
 	url       string
 	tokens    *tokensFile
+	access    *soakAccess // nil without TLS, JWTs and a policy
 	seed      uint64
 	actors    []*actor
 	ledger    *ledger
 	tally     *tally
 	recorders map[string]*recorder // by principal
 	audit     sync.Mutex           // held while the audit log is rotated
+	uses      atomic.Int64         // of the right of an administrator that have a line in the audit log
 	audited   int64                // the sequence number of the last line of the audit log that was checked
 }
 
-// TestSoak loads a server at its limits with clients of all kinds for as long as -soak says. After
-// each round everything that the server had taken has to be free again, and every session has to have
-// exactly one completion record.
+// TestSoak loads a server at its limits with clients of all kinds for as long as -soak says, half of
+// the time with TLS, JWTs and a policy. After each round everything that the server had taken has to
+// be free again, and every session has to have exactly one completion record, which the audit log has
+// too.
 func TestSoak(t *testing.T) {
-	s := startSoak(t)
+	t.Run("plain", func(t *testing.T) { soakServer(t, false, *soakDuration/2) })
+	t.Run("access", func(t *testing.T) { soakServer(t, true, *soakDuration/2) })
+}
+
+func soakServer(t *testing.T, access bool, duration time.Duration) {
+	s := startSoak(t, access)
 	s.checkSlots() // all are used once, so the server has what it keeps for the next sessions
 	before := s.measure()
-	s.round(min(*soakDuration, soakRound)/8, "warm-up")
+	s.round(min(duration, soakRound)/8, "warm-up")
 	warm := s.measure()
-	for left := *soakDuration; left > 0 && !t.Failed(); left -= soakRound {
+	for left := duration; left > 0 && !t.Failed(); left -= soakRound {
 		s.round(min(left, soakRound), "load")
 		s.compare(before, warm)
 	}
-	s.tally.check(t, *soakDuration >= 30*time.Second)
+	s.tally.check(t, duration >= 30*time.Second)
 	s.checkSlots()
 	if t.Failed() {
-		t.Logf("repeat with: go test ./cmd/runnel -run TestSoak -timeout 0 -soak %v -soak-seed %d", *soakDuration, s.seed)
+		t.Logf("repeat with: go test ./cmd/runnel -run %s -timeout 0 -soak %v -soak-seed %d", t.Name(), *soakDuration, s.seed)
 	}
 }
 
@@ -77,19 +86,22 @@ func (s *soak) round(d time.Duration, what string) {
 	s.ledger.clear()
 }
 
-func startSoak(t *testing.T) *soak {
+func startSoak(t *testing.T, access bool) *soak {
 	s := &soak{t: t, dir: newTestDir(t), seed: *soakSeed, ledger: newLedger(), tally: newTally()}
 	if s.seed == 0 {
 		s.seed = uint64(time.Now().UnixNano())
 	}
 	t.Logf("seed %d", s.seed)
 	s.writeFiles()
-	s.server = s.dir.serveWithFigures(t,
+	if access {
+		s.access = newSoakAccess(s)
+	}
+	s.server = s.dir.serveWithFigures(t, append(s.access.flags(),
 		fmt.Sprintf("--max-sessions=%d", soakSessions), fmt.Sprintf("--max-connections=%d", soakConnections),
 		"--tokens=tokens", "--principals=principals", "--shared-user", "--audit="+auditFile,
 		"--max-unauthenticated=32", "--max-in-flight=128", "--max-retained=500", "--retain="+soakRetain.String(),
 		"--replay-bytes=256KiB", "--replay-total=4MiB", "--max-message-bytes=256KiB",
-		"--grace=300ms", "--linger=2s", "--ping-interval=500ms", "--write-timeout=1s")
+		"--grace=300ms", "--linger=2s", "--ping-interval=1s", "--write-timeout=1s")...)
 	ready, err := readReady(s.dir.path("ready"))
 	if err != nil {
 		t.Fatal(err)
