@@ -37,7 +37,7 @@ func (a *actor) queues(ctx context.Context) error {
 		c.resetLink()
 		return nil
 	case 1:
-		err = c.Call(ctx, rpc.MethodCancel, rpc.CancelParams{SessionID: canceled.ID()}, nil)
+		err = removed(c.Call(ctx, rpc.MethodCancel, rpc.CancelParams{SessionID: canceled.ID()}, nil))
 	default:
 		canceled = nil
 	}
@@ -52,6 +52,9 @@ func (a *actor) queues(ctx context.Context) error {
 // awaitQueued waits for the end of a session that may have waited for a slot.
 func (a *actor) awaitQueued(ctx context.Context, s *client.Session, canceled bool) error {
 	rec, err := s.Wait(ctx)
+	if notFound(err) { // it was removed already
+		return nil
+	}
 	a.ledger.answer(a.key(s.ID()), err)
 	var failed *rpc.Error
 	switch {
