@@ -1,17 +1,30 @@
 // Runnel over rpc-websockets, which reconnects by itself. Every running session continues where it was.
-import { Client } from "rpc-websockets";
+import { CommonClient, WebSocket } from "rpc-websockets";
 import { Runnel } from "./session.js";
 
 const events = ["started", "output", "gap", "paused", "resumed", "canceled", "completed"].map((e) => `process.${e}`);
 
 export interface Connection {
   runnel: Runnel;
-  rpc: Client;
+  rpc: CommonClient;
+}
+
+/**
+ * Opens a WebSocket that reports a message as sent at once. The library expects the reply only from then on: without
+ * this it would ignore a reply that arrives before, as happens over TLS.
+ */
+function open(url: string, token: string) {
+  const ws = WebSocket(url, { headers: { Authorization: `Bearer ${token}` } });
+  const send = ws.send.bind(ws) as (data: string, options: object, sent: (error?: Error) => void) => void;
+  ws.send = (data: any, options: any, sent?: (error?: Error) => void) => {
+    sent?.();
+    send(data, options, (error) => error && sent?.(error));
+  };
+  return ws as any; // whose types differ from those that the library expects
 }
 
 export async function connect(url: string, token: string): Promise<Connection> {
-  const rpc = new Client(url, {
-    headers: { Authorization: `Bearer ${token}` },
+  const rpc = new CommonClient((address) => open(address, token), url, {
     reconnect: false, // if the first connection fails, the caller decides whether to retry
     reconnect_interval: 200,
     max_reconnects: 0, // unlimited
