@@ -35,7 +35,7 @@ class Relay {
     return relay;
   }
   get url() {
-    return `ws://127.0.0.1:${(this.#server.address() as AddressInfo).port}/ws`;
+    return `${new URL(url).protocol}//127.0.0.1:${(this.#server.address() as AddressInfo).port}/ws`;
   }
   /** Resets both sides of the connection after this many more bytes from the server. */
   cutAfter(bytes: number) {
