@@ -255,6 +255,49 @@ func TestQueueWaitsForTheRate(t *testing.T) {
 	})
 }
 
+// TestQueueIsAheadOfNewSessions checks that a new session does not take the start that the rate permits
+// to one that waits, before the timer for that has fired.
+func TestQueueIsAheadOfNewSessions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := NewRegistry(Options{StartsPerSecond: 1})
+		slotFor(t, r, "a", "first")()
+		s := reserve(t, r, waitsFor("a", "waits", time.Hour))
+		s.Begin()
+		r.queue.retry.Stop()
+		pass(1)
+		if err := failure(r.reserved(Spec{ID: "new", Owner: "a"})); !errors.As(err, new(*quota.RateError)) {
+			t.Error(err)
+		}
+		<-s.Done()
+		if s.View().Started.IsZero() {
+			t.Errorf("%+v", s.View())
+		}
+		checkEmpty(t, r)
+	})
+}
+
+// TestQueueIsLeftOnce checks that a session which has left the queue, and has not failed yet, is given no
+// slot.
+func TestQueueIsLeftOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := NewRegistry(Options{MaxSessions: 1})
+		release := slotFor(t, r, "a", "slot")
+		s := reserve(t, r, waitsFor("a", "waits", time.Hour))
+		s.Begin()
+		left, why := r.leave(s)
+		again, _ := r.leave(s)
+		if !left || again || !errors.As(why, new(*quota.LimitError)) {
+			t.Errorf("left %v, again %v, because of %v", left, again, why)
+		}
+		release()
+		if r.Running() != 0 {
+			t.Error("it was given a slot")
+		}
+		s.fail(why, true)
+		checkEmpty(t, r)
+	})
+}
+
 // reserved is Reserve without the session.
 func (r *Registry) reserved(spec Spec) (bool, error) {
 	_, created, err := r.Reserve(spec)
