@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/session/quota"
 	"github.com/runnel-rpc/runnel/stream"
 )
@@ -58,21 +59,23 @@ func TestQueueOrder(t *testing.T) {
 			slots = append(slots, slotFor(t, r, "a", fmt.Sprint("slot", i)))
 		}
 		for _, id := range []string{"a1", "a2", "a3", "b1", "c1", "b2"} {
-			s := reserve(t, r, waitsFor(id[:1], id, time.Hour))
+			spec := waitsFor(id[:1], id, time.Hour)
+			// The start fails at once, which gives its slot to the next. Its order is noted before.
+			spec.Program = process.Spec{Argv: []string{"/bin/true"}, Check: func(process.Opened) error {
+				mu.Lock()
+				defer mu.Unlock()
+				begun = append(begun, id)
+				return errors.New("refused")
+			}}
+			s := reserve(t, r, spec)
 			s.Begin()
 			if v := s.View(); v.State != Queued || !v.Started.IsZero() {
 				t.Fatalf("%+v", v)
 			}
-			s.AfterStart(func() {
-				mu.Lock()
-				defer mu.Unlock()
-				begun = append(begun, id)
-			})
 		}
 		if got := ids(r.List("a")); strings.Join(got, " ") != "a3 a2 a1" {
 			t.Errorf("listed %v", got)
 		}
-		// Each start fails at once, which gives its slot to the next.
 		slots[0]()
 		synctest.Wait()
 		if want := []string{"b1", "c1", "b2", "a1", "a2", "a3"}; !slices.Equal(begun, want) {
@@ -234,11 +237,14 @@ func TestQueueWaitsForTheRate(t *testing.T) {
 		for i := range 5 {
 			s := reserve(t, r, waitsFor("a", fmt.Sprint(i), time.Hour))
 			s.Begin()
-			s.AfterStart(func() {
+			note := func() {
 				mu.Lock()
 				defer mu.Unlock()
 				got = append(got, time.Since(begin).String())
-			})
+			}
+			if !s.AfterStart(note) { // it has failed already
+				note()
+			}
 			if now := s.View().State; (now == Queued) != (i >= 2) {
 				t.Errorf("%d is %v", i, now)
 			}
