@@ -28,7 +28,7 @@ func (r *request) awaitStart(s *session.Session) {
 	if isDone(s.Ready()) {
 		return
 	}
-	timer := time.NewTimer(startInline)
+	timer := time.NewTimer(r.conn.server.startInline)
 	defer timer.Stop()
 	select {
 	case <-s.Ready():

@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"maps"
+	"math"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -23,6 +24,7 @@ import (
 	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/policy"
+	"github.com/runnel-rpc/runnel/session"
 )
 
 // A conversation is a txtar file: a comment, and sections that are processed in order. The name of
@@ -87,6 +89,7 @@ func TestConversations(t *testing.T) {
 func converse(t *testing.T, archive *txtar.Archive) {
 	c := &conversation{t: t, path: "/ws", places: newPlaceholders(archive), peers: map[int]*wsClient{}, callers: map[int]string{}}
 	c.service = serve(t, func(set *settings) {
+		set.StartInline = 10 * time.Second // else the order of replies would depend on the load
 		for _, f := range archive.Files {
 			switch f.Name {
 			case "config":
@@ -160,6 +163,7 @@ func (c *conversation) step(section *txtar.File) {
 	case "config", "policy":
 	case "client":
 		p := c.wsClient(n, true)
+		c.awaitStarts()
 		for _, line := range lines(section.Data) {
 			p.send("%s", c.places.fill(c.t, line))
 		}
@@ -178,6 +182,16 @@ func (c *conversation) step(section *txtar.File) {
 		c.service.idle()
 	default:
 		c.fatalf("no such section")
+	}
+}
+
+// awaitStarts waits until what had to wait for the start of a session was done. A request that comes
+// before may be answered after those that follow it.
+func (c *conversation) awaitStarts() {
+	for _, s := range c.service.registry.ListOwnersBefore(nil, 0, math.MaxInt) {
+		eventually(c.t, "end of the start", func() bool {
+			return s.View().State != session.Running || !s.AfterStart(func() {})
+		})
 	}
 }
 

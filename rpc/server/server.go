@@ -27,6 +27,7 @@ type Server struct {
 
 	unauthenticated *unauthenticated
 	onCheckpoint    func(checkpoint) // of a test, else nil
+	startInline     time.Duration    // the constant, but for a test
 
 	mu      sync.Mutex
 	conns   map[*conn]struct{}
@@ -45,6 +46,8 @@ func New(sessions *session.Registry, o Options) *Server {
 		audited:  newRepeats(o.Audit),
 		conns:    make(map[*conn]struct{}),
 		slots:    quota.NewPool(o.MaxConnections, quota.Shares{}),
+
+		startInline: startInline,
 	}
 	s.unauthenticated = newUnauthenticated(o.MaxUnauthenticated, s.refusals)
 	mux := http.NewServeMux()

@@ -43,6 +43,9 @@ type settings struct {
 	Server     server.Options
 	Session    session.Options
 	Checkpoint func(name string)
+	// StartInline is how long an execute delays the following requests of its connection; 0 is as long
+	// as in the program.
+	StartInline time.Duration
 }
 
 // serve starts a service. At the end of the test it shuts it down and checks that nothing has
@@ -87,6 +90,9 @@ func serve(t testing.TB, change ...func(*settings)) *service {
 	}
 	if set.Checkpoint != nil {
 		s.server.OnCheckpoint(set.Checkpoint)
+	}
+	if set.StartInline > 0 {
+		s.server.SetStartInline(set.StartInline)
 	}
 	go func() { s.served <- s.server.Serve(l) }()
 	t.Cleanup(func() {
