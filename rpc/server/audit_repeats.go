@@ -11,7 +11,8 @@ const (
 	// repeatPause is the shortest time between two lines of the audit log about requests that are
 	// merged.
 	repeatPause = time.Second
-	// maxRepeats bounds a table of repeats. Beyond it, requests are counted without what they name.
+	// maxRepeats bounds a table of repeats. Beyond it, requests are counted without what they name, and
+	// refused ones by event, code and kind of the error, of which there are few.
 	maxRepeats = 1024
 )
 
@@ -101,13 +102,14 @@ func (t *repeats) merge(key repeatKey, x auditedRequest) (first bool) {
 	return true
 }
 
-// overflow returns the key of requests for which there is no room, and what their line has.
+// overflow returns the key of requests for which there is no room, and what their line has. The line
+// of refused ones has code and kind: without an error, it would be that of requests that were accepted.
 func overflow(x auditedRequest) (repeatKey, auditedRequest) {
 	x.session = audit.Session{}
-	if x.err.Code != 0 { // of any principal
-		x = auditedRequest{kind: x.kind}
+	if x.err.Code != 0 { // of any principal, and by any rule
+		x = auditedRequest{kind: x.kind, err: audit.Error{Code: x.err.Code, Kind: x.err.Kind}}
 	}
-	return repeatKey{kind: x.kind, action: x.action}, x
+	return repeatKey{kind: x.kind, action: x.action, code: x.err.Code, rule: x.err.Kind}, x
 }
 
 // flush writes what was counted, and removes the elements that are not needed any more.

@@ -18,7 +18,7 @@ import (
 )
 
 // repeatsOf returns a table, and a function that closes its log and returns its lines: action, owner,
-// and count.
+// count, and error.
 func repeatsOf(t *testing.T) (*repeats, func() []string) {
 	path := filepath.Join(t.TempDir(), "audit")
 	l, err := audit.Open(audit.Options{Target: path})
@@ -34,6 +34,7 @@ func repeatsOf(t *testing.T) (*repeats, func() []string) {
 		for line := range strings.Lines(string(text)) {
 			var x struct {
 				Event, Action, Principal, Role, Owner string
+				Error                                 json.RawMessage
 				Count                                 int
 			}
 			if err := json.Unmarshal([]byte(line), &x); err != nil {
@@ -42,7 +43,11 @@ func repeatsOf(t *testing.T) (*repeats, func() []string) {
 			if (x.Principal == "") != (x.Role == "") {
 				t.Error("a role without a principal: ", line)
 			}
-			all = append(all, fmt.Sprint(x.Event, " ", x.Action, " ", x.Principal, " ", x.Owner, " ", x.Count))
+			text := fmt.Sprint(x.Event, " ", x.Action, " ", x.Principal, " ", x.Owner, " ", x.Count)
+			if x.Error != nil {
+				text += " " + string(x.Error)
+			}
+			all = append(all, text)
 		}
 		return all
 	}
@@ -100,8 +105,8 @@ func TestRepeats(t *testing.T) {
 	})
 }
 
-// TestRepeatsAreBounded: requests for which the table has no room are counted without the session,
-// and refused ones, which may be of any principal, without the caller.
+// TestRepeatsAreBounded: requests for which the table has no room are counted without the session.
+// Refused ones, which may be of any principal, are counted without the caller, and by code and kind.
 func TestRepeatsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, lines := repeatsOf(t)
@@ -112,15 +117,24 @@ func TestRepeatsAreBounded(t *testing.T) {
 				firsts++
 			}
 		}
-		x := auditedRequest{kind: executeLine, caller: audit.Caller{Identity: access.Identity{Principal: "mallory"}}, err: audit.Error{Code: 1}}
-		if r.merge(repeatKey{kind: executeLine, principal: "mallory", code: 1}, x) {
-			firsts++
+		for i, code := range []int{-32001, -32003, -32001} {
+			name := fmt.Sprint("mallory", i)
+			x := auditedRequest{
+				kind: executeLine, caller: audit.Caller{Identity: access.Identity{Principal: name}},
+				err: audit.Error{Code: code, Kind: "kind", Rule: "rule", Field: name},
+			}
+			if r.merge(repeatKey{kind: executeLine, principal: name, code: code}, x) {
+				firsts++
+			}
 		}
-		if firsts != maxRepeats || len(r.lines) != maxRepeats+2 {
+		if firsts != maxRepeats || len(r.lines) != maxRepeats+3 {
 			t.Errorf("%d lines, %d elements", firsts, len(r.lines))
 		}
 		r.close()
-		got, want := lines(), []string{fmt.Sprintf("attach read root  %d", more), "execute    1"}
+		got, want := lines(), []string{
+			fmt.Sprintf("attach read root  %d", more), `execute    1 {"code":-32003,"kind":"kind"}`,
+			`execute    2 {"code":-32001,"kind":"kind"}`,
+		}
 		slices.Sort(got)
 		if !slices.Equal(got, want) {
 			t.Errorf("lines %q, want %q", got, want)
