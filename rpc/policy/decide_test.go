@@ -284,6 +284,31 @@ func TestTraceparent(t *testing.T) {
 	}
 }
 
+// TestTraceparentVersion: of a later version, which may have any text, none is accepted.
+func TestTraceparentVersion(t *testing.T) {
+	for environment, want := range map[string]string{
+		"":                             "refused",
+		"pass = ['*'], accept = ['*']": "refused",
+		"accept = ['TRACEPARENT']":     "refused",
+		"pass = ['*'], drop = true":    "",
+		"drop = true":                  "",
+		"set = {TRACEPARENT = 'set'}, accept = ['TRACEPARENT'], drop = true": "set",
+	} {
+		p := parse(t, "[principal.ci]\nshell=true\ndirectories=['/']\nenvironment={"+environment+"}")
+		for _, later := range []string{"01", "fe"} {
+			for _, text := range []string{"", "-$(any,text)"} {
+				own := later + "-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01" + text
+				_, spec, err := decide(t, p, `{"command":"true","traceparent":"`+own+`"}`)
+				if want == "refused" {
+					refused(t, err, "principal.ci.environment", "traceparent")
+				} else if got := valueOf(spec.Program.Env, "TRACEPARENT"); err != nil || got != want {
+					t.Errorf("%s, %s: %v, %q", environment, own, err, got)
+				}
+			}
+		}
+	}
+}
+
 func TestTerminalName(t *testing.T) {
 	p := parse(t, "[principal.ci]\nshell=true\ndirectories=['/']")
 	for term, ok := range map[string]bool{

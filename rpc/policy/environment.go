@@ -120,14 +120,19 @@ func (e *environment) accepts(name string, fixed map[string]string) bool {
 	return exactly || byPattern && !isFixed && !isDangerous(name)
 }
 
-// acceptsTrace reports whether a request may have a traceparent. It is not in accept, since it
-// consists of checked identifiers and has no effect on what a program does.
-func (e *environment) acceptsTrace(fixed map[string]string) bool {
-	if _, isFixed := fixed[rpc.TraceparentVariable]; isFixed {
-		return e.accepts(rpc.TraceparentVariable, fixed)
-	}
+// refusesTrace returns why a request may not have a valid traceparent, or "". It need not be in
+// accept, since version 00 consists of identifiers only, which have no effect on what a program does.
+// Later versions may have any text, and are never accepted.
+func (e *environment) refusesTrace(traceparent string, fixed map[string]string) string {
+	_, isFixed := fixed[rpc.TraceparentVariable]
 	exactly, byPattern := matches(e.deny, rpc.TraceparentVariable)
-	return !exactly && !byPattern
+	switch {
+	case exactly, byPattern, isFixed && !e.accepts(rpc.TraceparentVariable, fixed):
+		return "the policy denies or sets " + rpc.TraceparentVariable
+	case !strings.HasPrefix(traceparent, "00-"):
+		return "with a policy the version must be 00"
+	}
+	return ""
 }
 
 // passes reports whether a variable of the server's environment passes.
@@ -148,6 +153,7 @@ func (s *section) environ(full []string, params *rpc.ExecuteParams, account *pro
 	for _, v := range full {
 		name, value, _ := strings.Cut(v, "=")
 		_, changed := change[name]
+		changed = changed || name == rpc.TraceparentVariable && params.Traceparent != "" // see below
 		if _, twice := all[name]; !changed && !twice && (name == "PWD" || s.env.passes(name)) {
 			all[name] = value
 		}
@@ -167,12 +173,13 @@ func (s *section) environ(full []string, params *rpc.ExecuteParams, account *pro
 			all[name] = *value
 		}
 	}
-	switch {
-	case params.Traceparent == "":
-	case s.env.acceptsTrace(fixed):
-		all[rpc.TraceparentVariable] = params.Traceparent
-	case !s.env.drop:
-		return nil, s.refuse("environment", "traceparent", "the policy denies or sets %s", rpc.TraceparentVariable)
+	if params.Traceparent != "" {
+		switch why := s.env.refusesTrace(params.Traceparent, fixed); {
+		case why == "":
+			all[rpc.TraceparentVariable] = params.Traceparent
+		case !s.env.drop:
+			return nil, s.refuse("environment", "traceparent", "%s", why)
+		}
 	}
 	env := make([]string, 0, len(all))
 	for name, value := range all {
