@@ -33,12 +33,13 @@ type Tokens struct {
 // tokenSet does not change.
 type tokenSet struct {
 	all []Token
-	// revoked are hashes of tokens that were accepted before, oldest first.
+	// revoked are hashes of tokens that were in an earlier set, used or not, oldest first.
 	revoked [][sha256.Size]byte
 }
 
-// maxRevoked is how many revoked tokens are known, so that the log can tell them from wrong ones. They
-// are not known any more after the server was started again.
+// maxRevoked is how many revoked tokens are known, so that the log can tell them from wrong ones. A
+// token is revoked if it was in an earlier set, and is not in the newest one. After the server was
+// started again, they are not known any more.
 const maxRevoked = 1024
 
 // NewTokens returns a source that accepts these tokens.
