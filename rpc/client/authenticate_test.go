@@ -77,6 +77,30 @@ func TestUnauthorizedEndsReconnecting(t *testing.T) {
 	_ = conn.Close()
 }
 
+// TestClosedByServer: the error has the code and the reason of the close frame, and nothing else.
+func TestClosedByServer(t *testing.T) {
+	for reason, want := range map[string]string{
+		"restarting": "connection closed: closed by the server: 1012 restarting",
+		"":           "connection closed: closed by the server: 1012",
+	} {
+		var c credentials
+		url := c.serve(t, func(ctx context.Context, ws *websocket.Conn, _ int) {
+			send(ctx, ws, quickPings)
+			_ = ws.Close(websocket.StatusServiceRestart, reason)
+		})
+		conn, err := Dial(t.Context(), url, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		within(t, "the end", func() { <-conn.Done() })
+		var frame websocket.CloseError
+		if err := conn.closedError(); err.Error() != want || !errors.As(err, &frame) || frame.Code != websocket.StatusServiceRestart {
+			t.Errorf("%v, want %s", err, want)
+		}
+		_ = conn.Close()
+	}
+}
+
 // TestRestartReconnects: after a close with 1012, and with 1001.
 func TestRestartReconnects(t *testing.T) {
 	var c credentials

@@ -57,6 +57,14 @@ func dialError(err error, resp *http.Response) error {
 	return err
 }
 
+// closedByServer is why a connection was closed with a close frame, which it wraps.
+type closedByServer struct{ frame websocket.CloseError }
+
+func (e *closedByServer) Unwrap() error { return e.frame }
+func (e *closedByServer) Error() string {
+	return strings.TrimSuffix(fmt.Sprintf("closed by the server: %d %s", e.frame.Code, e.frame.Reason), " ")
+}
+
 // closeReason returns why a connection was closed, without the prefixes that the libraries add.
 func closeReason(err error) error {
 	var closed websocket.CloseError
@@ -68,7 +76,7 @@ func closeReason(err error) error {
 	case errors.As(err, &closed) && closed.Code == rpc.CloseUnauthorized:
 		return &UnauthorizedError{closed.Reason}
 	case errors.As(err, &closed):
-		return fmt.Errorf("closed by the server: %d %s: %w", closed.Code, closed.Reason, err)
+		return &closedByServer{closed}
 	case errors.As(err, &op):
 		return op
 	case errors.Is(err, io.EOF):
