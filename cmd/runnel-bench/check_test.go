@@ -17,6 +17,9 @@ func TestMissedTimings(t *testing.T) {
 		{what: "no timing", values: []float64{99}, goal: atMost(1)},
 		{what: "no goal", values: []float64{99}, timing: true},
 		{what: "low", values: []float64{0.2}, goal: atLeast(0.97), timing: true},
+		{what: "as required", values: []float64{1.15}, goal: atMost(1.05), checked: atMost(1.15), timing: true},
+		{what: "more than required", values: []float64{1.16}, goal: atMost(1.05), checked: atMost(1.15), timing: true},
+		{what: "less than required", values: []float64{0.84}, goal: atLeast(0.95), checked: atLeast(0.85), timing: true},
 	}
 	err := missedTimings(figures)
 	if err == nil {
@@ -27,7 +30,7 @@ func TestMissedTimings(t *testing.T) {
 		name, _, _ := strings.Cut(line, ":")
 		names = append(names, name)
 	}
-	if !slices.Equal(names, []string{"slow", "low"}) {
+	if !slices.Equal(names, []string{"slow", "low", "more than required", "less than required"}) {
 		t.Error(err)
 	}
 	if err := missedTimings(figures[:1]); err != nil {

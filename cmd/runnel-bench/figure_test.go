@@ -15,7 +15,7 @@ func TestGoal(t *testing.T) {
 		{atMost(4), 4, 1, true}, {atMost(4), 4.1, 1, false}, {atMost(4), 11.9, 3, true}, {atMost(4), 12.1, 3, false},
 		{goal{}, 1e9, 1, true}, {goal{}, 0, 1, true},
 	} {
-		if got := c.goal.met(c.value, c.factor); got != c.met {
+		if got := c.goal.loosened(c.factor).met(c.value); got != c.met {
 			t.Errorf("%+v: %v, factor %v: %v", c.goal, c.value, c.factor, got)
 		}
 	}

@@ -35,8 +35,8 @@ func secured(b *bench) (r report, err error) {
 		return r, err
 	}
 	r.figures = []figure{
-		times.figure("execute of true with authentication and audit, p50", "µs", samples.median, atMost(1.05)),
-		rates.figure("100-byte lines with authentication and audit, throughput", "MB/s", samples.median, atLeast(0.95)),
+		times.figure("execute of true with authentication and audit, p50", "µs", samples.median, atMost(1.05), atMost(1.15)),
+		rates.figure("100-byte lines with authentication and audit, throughput", "MB/s", samples.median, atLeast(0.95), atLeast(0.85)),
 	}
 	return r, nil
 }
@@ -106,9 +106,10 @@ func newComparison(programs int) comparison {
 	return comparison{secured: newSeries(programs), open: newSeries(programs)}
 }
 
-// figure is the ratio of the statistics of both.
-func (c comparison) figure(what, unit string, statistic func(samples) float64, g goal) figure {
-	f := figure{what: what, versus: "without", timing: true, goal: g}
+// figure is the ratio of the statistics of both. -check permits three times the cost that the target
+// does.
+func (c comparison) figure(what, unit string, statistic func(samples) float64, target, checked goal) figure {
+	f := figure{what: what, versus: "without", timing: true, goal: target, checked: checked}
 	var secured, open []float64
 	for i := range c.secured.programs {
 		secured = append(secured, statistic(c.secured.programs[i]))
@@ -156,5 +157,5 @@ func (b *bench) compareStreaming(pairs []pair) (comparison, error) {
 	for i, p := range pairs {
 		turns = append(turns, turn(p.secured, &rates.secured.programs[i]), turn(p.open, &rates.open.programs[i]))
 	}
-	return rates, b.repeat(b.rounds(15, 3), turns, &rates.secured, &rates.open)
+	return rates, b.repeat(b.rounds(15, 9), turns, &rates.secured, &rates.open)
 }

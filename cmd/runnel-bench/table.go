@@ -63,7 +63,7 @@ func (f *figure) verdict() string {
 	switch {
 	case f.goal.value == 0:
 		return ""
-	case f.goal.met(f.values[0], 1):
+	case f.goal.met(f.values[0]):
 		return "yes"
 	default:
 		return "no"
