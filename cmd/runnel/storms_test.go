@@ -16,9 +16,9 @@ import (
 // the address, and return after one connection.
 var storms = map[string]func(address string){
 	"wrong tokens": func(address string) {
-		time.Sleep(20 * time.Millisecond) // 1,000 a second together
-		talk(address, "GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
-			"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nAuthorization: Bearer wrong\r\n\r\n", 0)
+		time.Sleep(20 * time.Millisecond) // 1,000 a second together, whenever the answer comes
+		go ask(address, "GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
+			"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nAuthorization: Bearer wrong\r\n\r\n")
 	},
 	"slow headers": func(address string) {
 		c, err := net.Dial("tcp", address)
@@ -38,6 +38,7 @@ var storms = map[string]func(address string){
 	},
 	"stalled handshakes": func(address string) { talk(address, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 0) },
 	"no HTTP":            func(address string) { talk(address, "\x00", 300_000) },
+	"no end of a header": func(address string) { talk(address, "GET /ws HTTP/1.1\r\nX: ", 300_000) },
 }
 
 // talk sends a text and so many more bytes on one connection, and reads the answer.
@@ -54,6 +55,19 @@ func talk(address, text string, more int) {
 	}
 	if err == nil { // else the server has closed it
 		_, _ = io.Copy(io.Discard, c)
+	}
+}
+
+// ask sends a request on one connection, and reads an answer.
+func ask(address, text string) {
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(testTimeout))
+	if _, err = io.WriteString(c, text); err == nil {
+		_, _ = c.Read(make([]byte, 4<<10))
 	}
 }
 

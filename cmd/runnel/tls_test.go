@@ -63,7 +63,7 @@ func TestTLS(t *testing.T) {
 		if status, out := p.output(t, "curl", "-sS", https); status != 60 {
 			t.Errorf("curl without the authority: %d, %s", status, out)
 		}
-		if _, out := p.output(t, "curl", "-sS", strings.Replace(https, "https", "http", 1)); !strings.Contains(out, "HTTP request to an HTTPS server") {
+		if _, out := p.output(t, "curl", "-sS", strings.Replace(https, "https", "http", 1)); !strings.Contains(out, "requires TLS") {
 			t.Errorf("curl without TLS: %s", out)
 		}
 	}
@@ -78,7 +78,7 @@ func TestTLS(t *testing.T) {
 		t.Errorf("another name: %d, %s", status, out)
 	}
 	plain := strings.Replace(ready.URL, "wss", "ws", 1)
-	if status, out := p.output(t, "runnel", "ps", "--url="+plain); status != 1 || !strings.Contains(out, "HTTPS server") {
+	if status, out := p.output(t, "runnel", "ps", "--url="+plain); status != 1 || !strings.Contains(out, "requires TLS") {
 		t.Errorf("without TLS: %d, %s", status, out)
 	}
 }

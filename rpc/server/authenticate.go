@@ -50,6 +50,7 @@ func (s *Server) authenticated(h http.Handler) http.Handler {
 func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (id access.Identity, ok bool) {
 	id, err := s.o.Auth.Authenticate(r)
 	if err == nil {
+		connOf(r.Context()).judge(true)
 		return id, true
 	}
 	var refusal *access.Refusal
@@ -61,11 +62,14 @@ func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (id access
 	return access.Identity{}, false
 }
 
-// refuse answers a request that is refused. A peer that is refused too often gets 429, and its
-// connection is closed: it cannot make the server do more than that at a higher rate. The credential
-// of a request is checked before, so a valid one is never delayed.
+// refuse answers a request that is refused. A peer that is refused too often gets 429 after
+// refusalDelay, and its connection is closed: it cannot make the server do more than that at a higher
+// rate. The credential of a request is checked before, so a valid one is never delayed.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, refusal *access.Refusal) {
-	if !s.refusals.refuse(s.peerOf(r), r.RemoteAddr, refusal) {
+	c := connOf(r.Context())
+	if !c.judge(s.refusals.refuse(s.peerOf(r), r.RemoteAddr, refusal)) {
+		c.refused.Store(true)
+		delay(r.Context())
 		w.Header().Set("Connection", "close")
 		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
 		http.Error(w, "too many refused requests", http.StatusTooManyRequests)

@@ -14,8 +14,9 @@ const (
 	// promptRefusals is how many executes of a connection are refused at once in a second because a
 	// limit is reached. The answers to more of them are delayed.
 	promptRefusals = 10
-	// refusalDelay is how long the answer to such an execute is delayed. A client that repeats it
-	// without waiting for retry_after would use the processors that others need.
+	// refusalDelay is how long the answer to such an execute is delayed, and that to an HTTP request of
+	// a peer whose requests are refused too often. A client that repeats them without waiting would
+	// use the processors that others need.
 	refusalDelay = 50 * time.Millisecond
 )
 
@@ -32,12 +33,17 @@ func (r *request) refuse(err error) answer {
 		return result(nil, err)
 	}
 	return later(func(ctx context.Context) (any, error) {
-		timer := time.NewTimer(refusalDelay)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-		}
+		delay(ctx)
 		return nil, err
 	})
+}
+
+// delay waits for refusalDelay, or until ctx is done.
+func delay(ctx context.Context) {
+	timer := time.NewTimer(refusalDelay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }

@@ -11,9 +11,10 @@ type connKey struct{}
 
 // connContext is the ConnContext hook of the http.Server. The peer is determined once for each
 // connection.
-func connContext(ctx context.Context, c net.Conn) context.Context {
+func connContext(ctx context.Context, conn net.Conn) context.Context {
+	c := conn.(interface{ base() *unauthenticatedConn }).base()
 	var p access.Peer
-	if u, ok := c.(*net.UnixConn); ok {
+	if u, ok := c.Conn.(*net.UnixConn); ok {
 		p = unixPeer(u)
 		p.Conn = u
 		p.Proxy, _ = ctx.Value(proxyKey{}).(bool)
@@ -41,7 +42,7 @@ func baseContext(l net.Listener) context.Context {
 }
 
 // connOf returns the connection of an HTTP request.
-func connOf(ctx context.Context) net.Conn {
-	c, _ := ctx.Value(connKey{}).(net.Conn)
+func connOf(ctx context.Context) *unauthenticatedConn {
+	c, _ := ctx.Value(connKey{}).(*unauthenticatedConn)
 	return c
 }

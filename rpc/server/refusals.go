@@ -40,16 +40,6 @@ func newRefusals(log zerolog.Logger, report func(Refused)) *refusals {
 	return &refusals{log: log, peers: newRefusedPeers(report), kinds: make(map[refusalReason]*refusal)}
 }
 
-// add counts a connection that is closed without a response. why and detail are some of a few texts;
-// detail may be "". remote is the address of the peer.
-func (r *refusals) add(why, detail, remote string) {
-	peer := refusedPeer{address: addressOf(remote)}
-	if !peer.address.IsValid() {
-		peer = refusedPeer{unix: true, uid: -1}
-	}
-	r.refuse(peer, remote, &access.Refusal{Reason: why, Detail: detail})
-}
-
 // refuse counts a refusal of a peer. It returns false if the peer is refused more often than it may
 // be answered with the reason.
 func (r *refusals) refuse(peer refusedPeer, remote string, refusal *access.Refusal) (answer bool) {

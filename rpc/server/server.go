@@ -62,7 +62,7 @@ func New(sessions *session.Registry, o Options) *Server {
 		Handler:           mux,
 		BaseContext:       baseContext,
 		ConnContext:       connContext,
-		ConnState:         s.stateChanged,
+		ConnState:         s.unauthenticated.stateChanged,
 		Protocols:         new(http.Protocols),
 		ReadHeaderTimeout: o.RequestTimeout,
 		ReadTimeout:       o.RequestTimeout, // of the body too, which is not used
@@ -77,7 +77,7 @@ func New(sessions *session.Registry, o Options) *Server {
 
 // Serve accepts connections on l until Shutdown, and then returns nil.
 func (s *Server) Serve(l net.Listener) error {
-	if err := s.http.Serve(listener{l, s.unauthenticated, s.o.TLS}); !errors.Is(err, http.ErrServerClosed) {
+	if err := s.http.Serve(listener{l, s.unauthenticated, s.o.TLS, s.o.RequestTimeout}); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

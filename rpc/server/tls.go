@@ -6,9 +6,9 @@ import (
 	"errors"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"sync/atomic"
+	"time"
 )
 
 // belowTLS is the connection below a *tls.Conn. From the upgrade to a WebSocket on, what TLS writes
@@ -18,12 +18,6 @@ type belowTLS struct {
 	net.Conn
 	sock atomic.Pointer[socket] // nil until the upgrade
 	peer atomic.Pointer[liveness]
-}
-
-// newSecureConn returns a TLS connection above an accepted one. Its handshake is made by the
-// http.Server, in the goroutine of the connection and within Options.RequestTimeout.
-func newSecureConn(c net.Conn, config *tls.Config) *tls.Conn {
-	return tls.Server(&belowTLS{Conn: c}, config)
 }
 
 func (b *belowTLS) use(s *socket) { b.sock.Store(s) }
@@ -69,15 +63,48 @@ const (
 	handshakeTimeout   = "TLS handshake timed out"
 )
 
-// handshakeFailed counts the connection as refused if its TLS handshake has failed. It is called
-// when the connection is closed.
-func (s *Server) handshakeFailed(c *tls.Conn) {
-	err := c.Handshake() // returns the error of the handshake that was made
+// secureConn is an unauthenticatedConn with TLS. It makes its own handshake, because net/http makes
+// that of a *tls.Conn only.
+type secureConn struct {
+	*unauthenticatedConn
+	tls     *tls.Conn
+	timeout time.Duration // of the handshake
+	failed  bool
+}
+
+// newSecureConn returns a TLS connection above an accepted one.
+func newSecureConn(c net.Conn, config *tls.Config, list *unauthenticated, timeout time.Duration) *secureConn {
+	secure := tls.Server(&belowTLS{Conn: c}, config)
+	return &secureConn{unauthenticatedConn: newUnauthenticatedConn(secure, list), tls: secure, timeout: timeout}
+}
+
+// ConnectionState makes the handshake, for at most the timeout. net/http calls it once, in the
+// goroutine of the connection and before it reads; the result is that of the requests.
+func (c *secureConn) ConnectionState() tls.ConnectionState {
+	_ = c.SetDeadline(time.Now().Add(c.timeout))
+	if err := c.tls.Handshake(); err != nil {
+		c.failed = true
+		c.handshakeFailed(err)
+	}
+	_ = c.SetDeadline(time.Time{})
+	return c.tls.ConnectionState()
+}
+
+// Read implements io.Reader.
+func (c *secureConn) Read(b []byte) (int, error) {
+	if c.failed {
+		return 0, io.EOF
+	}
+	return c.unauthenticatedConn.Read(b)
+}
+
+// handshakeFailed counts the connection as refused, and answers a request without TLS.
+func (c *secureConn) handshakeFailed(err error) {
 	var certificate *tls.CertificateVerificationError
 	var header tls.RecordHeaderError
 	reason, detail := refusedHandshake, ""
 	switch {
-	case err == nil, errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed): // closed by the peer; counted elsewhere
+	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed): // closed by the peer; counted elsewhere
 		return
 	case errors.As(err, &certificate):
 		reason, detail = refusedCertificate, certificateFault(certificate.Err)
@@ -86,8 +113,12 @@ func (s *Server) handshakeFailed(c *tls.Conn) {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		reason = handshakeTimeout
 	}
-	s.o.Log.Debug().Err(err).Str("remote", c.RemoteAddr().String()).Msg(reason)
-	s.refusals.add(reason, detail, c.RemoteAddr().String())
+	c.refusals.log.Debug().Err(err).Str("remote", c.RemoteAddr().String()).Msg(reason)
+	if !c.refuse(reason, detail) {
+		c.hold()
+	} else if header.Conn != nil {
+		_, _ = io.WriteString(header.Conn, "HTTP/1.0 400 Bad Request\r\n\r\nThis server requires TLS.\n")
+	}
 }
 
 // certificateFault returns why a certificate is refused, in one of a few texts.
@@ -103,12 +134,4 @@ func certificateFault(err error) string {
 		return "it is not for clients"
 	}
 	return ""
-}
-
-// stateChanged is the ConnState hook of the http.Server.
-func (s *Server) stateChanged(c net.Conn, state http.ConnState) {
-	s.unauthenticated.stateChanged(c, state)
-	if secure, ok := c.(*tls.Conn); ok && state == http.StateClosed {
-		s.handshakeFailed(secure)
-	}
 }

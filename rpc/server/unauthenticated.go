@@ -1,149 +1,102 @@
 package server
 
 import (
-	"crypto/tls"
-	"errors"
 	"net"
 	"net/http"
-	"os"
 	"slices"
 	"sync"
-	"syscall"
 )
 
 // unauthenticated contains the connections that are not WebSockets, or not yet. Their number is
-// bounded, because each has a descriptor and memory. One too many closes the oldest one of the peer
-// that has most, so a peer that opens connections fast closes its own. Connections of processes of
-// the server's user are not counted. The methods may be called concurrently.
+// bounded, because each has a descriptor and memory. One too many closes one that is refused already,
+// and otherwise the oldest one of the peer that has most, so a peer that opens connections fast closes
+// its own. Connections of processes of the server's user are not counted. The methods may be called
+// concurrently.
 type unauthenticated struct {
 	most     int
 	refusals *refusals
 
-	mu    sync.Mutex
-	conns []unauthenticatedConn // oldest first
-}
-
-type unauthenticatedConn struct {
-	net.Conn
-	peer refusedPeer
+	mu     sync.Mutex
+	conns  []*unauthenticatedConn // oldest first
+	counts map[refusedPeer]int    // of conns, by the key of the peer
 }
 
 func newUnauthenticated(most int, r *refusals) *unauthenticated {
-	return &unauthenticated{most: most, refusals: r}
+	return &unauthenticated{most: most, refusals: r, counts: make(map[refusedPeer]int)}
 }
 
 // stateChanged is the ConnState hook of the http.Server.
-func (u *unauthenticated) stateChanged(c net.Conn, s http.ConnState) {
+func (u *unauthenticated) stateChanged(conn net.Conn, s http.ConnState) {
+	c := conn.(interface{ base() *unauthenticatedConn }).base()
 	switch s {
 	case http.StateNew:
 		u.add(c)
-	case http.StateHijacked, http.StateClosed:
+	case http.StateIdle: // in the goroutine of the connection
+		c.judged = false
+	case http.StateHijacked:
+		c.hijacked.Store(true)
+		u.remove(c)
+	case http.StateClosed:
 		u.remove(c)
 	}
 }
 
-// add counts a connection, and closes the oldest if it is one too many.
-func (u *unauthenticated) add(c net.Conn) {
-	peer, own := peerOfConn(c)
-	if own {
+// add counts a connection, and closes another one if it is one too many.
+func (u *unauthenticated) add(c *unauthenticatedConn) {
+	if c.own {
 		return
 	}
 	u.mu.Lock()
-	u.conns = append(u.conns, unauthenticatedConn{c, peer})
+	u.conns = append(u.conns, c)
+	u.counts[c.peer.key()]++
 	full := len(u.conns) > u.most
 	u.mu.Unlock()
 	if full {
-		u.closeOldest("too many unauthenticated connections")
+		u.closeOne("too many unauthenticated connections")
 	}
 }
 
-func (u *unauthenticated) remove(c net.Conn) {
+func (u *unauthenticated) remove(c *unauthenticatedConn) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if i := slices.IndexFunc(u.conns, func(x unauthenticatedConn) bool { return x.Conn == c }); i >= 0 {
-		u.conns = slices.Delete(u.conns, i, i+1)
+	if i := slices.Index(u.conns, c); i >= 0 {
+		u.removeAt(i)
 	}
 }
 
-// peerOfConn returns the peer of a connection that was accepted, and whether it is a process of the
-// server's user.
-func peerOfConn(c net.Conn) (peer refusedPeer, own bool) {
-	unix, ok := kernelConn(c).(*net.UnixConn)
-	if !ok {
-		return refusedPeer{address: addressOf(c.RemoteAddr().String())}.key(), false
+// removeAt removes u.conns[i]. u.mu is held.
+func (u *unauthenticated) removeAt(i int) {
+	key := u.conns[i].peer.key()
+	u.conns = slices.Delete(u.conns, i, i+1)
+	if u.counts[key]--; u.counts[key] == 0 {
+		delete(u.counts, key)
 	}
-	p := unixPeer(unix)
-	if !p.Known {
-		return refusedPeer{unix: true, uid: -1}, false
-	}
-	return refusedPeer{unix: true, uid: p.UID}, p.UID == os.Geteuid()
 }
 
-// oldest returns the oldest connection of the peer that has most. u.mu is held; there is one.
-func (u *unauthenticated) oldest() int {
-	count := make(map[refusedPeer]int, len(u.conns))
-	most := 0
-	for _, c := range u.conns {
-		count[c.peer]++
-		most = max(most, count[c.peer])
-	}
-	return slices.IndexFunc(u.conns, func(c unauthenticatedConn) bool { return count[c.peer] == most })
-}
-
-// closeOldest closes the oldest connection of the peer that has most, if there is one.
-func (u *unauthenticated) closeOldest(why string) {
+// closeOne closes a connection that is refused, or the oldest one of the peer that has most, if there
+// is one.
+func (u *unauthenticated) closeOne(why string) {
 	u.mu.Lock()
-	if len(u.conns) == 0 {
+	i := u.next()
+	if i < 0 {
 		u.mu.Unlock()
 		return
 	}
-	i := u.oldest()
-	c := u.conns[i].Conn
-	u.conns = slices.Delete(u.conns, i, i+1)
+	c := u.conns[i]
+	u.removeAt(i)
 	u.mu.Unlock()
-	kernel := kernelConn(c) // TLS is not closed: that may wait for the peer
-	if tcp, ok := kernel.(*net.TCPConn); ok {
-		_ = tcp.SetLinger(0) // close by RST, so that the kernel keeps no state for a peer that does not close
+	c.abort()
+	c.refuse(why, "")
+}
+
+// next returns the index of the connection that is closed next, or -1. u.mu is held.
+func (u *unauthenticated) next() int {
+	if i := slices.IndexFunc(u.conns, func(c *unauthenticatedConn) bool { return c.refused.Load() }); i >= 0 {
+		return i
 	}
-	_ = kernel.Close()
-	u.refusals.add(why, "", c.RemoteAddr().String())
-}
-
-// listener makes the transientErrors of accept(2) temporary (net.Error), so that the http.Server
-// tries again. It adds TLS to connections over TCP.
-type listener struct {
-	net.Listener
-	unauthenticated *unauthenticated
-	config          func() *tls.Config // nil without TLS
-}
-
-// Accept implements net.Listener. If there is no free descriptor, it closes the oldest
-// unauthenticated connection.
-func (l listener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	switch {
-	case err == nil:
-		if _, tcp := c.(*net.TCPConn); tcp && l.config != nil {
-			return newSecureConn(c, l.config()), nil
-		}
-		return c, nil
-	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
-		l.unauthenticated.closeOldest("out of file descriptors")
-	case !slices.ContainsFunc(transientErrors, func(e syscall.Errno) bool { return errors.Is(err, e) }):
-		return nil, err
+	most := 0
+	for _, n := range u.counts {
+		most = max(most, n)
 	}
-	return nil, acceptError{err}
+	return slices.IndexFunc(u.conns, func(c *unauthenticatedConn) bool { return u.counts[c.peer.key()] == most })
 }
-
-// transientErrors are the errors of accept(2) after which a later call can succeed: lack of memory,
-// and pending network errors of the new connection, which Linux returns from accept.
-var transientErrors = []syscall.Errno{
-	syscall.ENOBUFS, syscall.ENOMEM, syscall.EPERM, syscall.EPROTO, syscall.ECONNABORTED, syscall.ECONNRESET,
-	syscall.ENETDOWN, syscall.ENOPROTOOPT, syscall.EHOSTDOWN, syscall.EHOSTUNREACH, syscall.ENETUNREACH,
-}
-
-// acceptError is a temporary error. The http.Server pauses for 5 ms to 1 s and accepts again.
-type acceptError struct{ error }
-
-func (acceptError) Timeout() bool   { return false }
-func (acceptError) Temporary() bool { return true }

@@ -39,7 +39,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, d *dialect) {
 		s.releaseSlot(id.Principal)
 		return
 	}
-	c := newConn(s, id, r.RemoteAddr, d, newSocket(tcp, s.o.WriteTimeout), h.before)
+	c := newConn(s, id, r.RemoteAddr, d, newSocket(tcp.Conn, s.o.WriteTimeout), h.before)
 	c.audit = s.auditor(r)
 	c.peer, c.from = access.PeerOf(r.Context()), s.peerOf(r)
 	c.send(notification(rpc.NotifyConnected, s.connected(c.id, id)))

@@ -1,0 +1,103 @@
+//go:build linux
+
+package server_test
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// notRead are requests of which the server does not read everything, and the statuses of the answers.
+var notRead = map[string]struct {
+	text   string
+	status int
+}{
+	"no HTTP":          {"\x00", http.StatusRequestHeaderFieldsTooLarge},
+	"an endless word":  {"A", http.StatusRequestHeaderFieldsTooLarge},
+	"an endless field": {"GET /ws HTTP/1.1\r\nHost: localhost\r\nX: ", http.StatusRequestHeaderFieldsTooLarge},
+	"a body":           {"POST /ws HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n", http.StatusMethodNotAllowed},
+}
+
+// more is sent after the text.
+var more = strings.Repeat("x", 64<<10) + "\r\n\r\n"
+
+// TestRequestsThatAreNotReadAreAnswered: the answer arrives although the rest of the request is not
+// read.
+func TestRequestsThatAreNotReadAreAnswered(t *testing.T) {
+	s := serve(t)
+	for name, x := range notRead {
+		t.Run(name, func(t *testing.T) {
+			c := s.raw(t, x.text)
+			_, _ = io.WriteString(c, more)
+			r, err := http.ReadResponse(bufio.NewReader(c), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if body, err := io.ReadAll(r.Body); err != nil || r.StatusCode != x.status || len(body) == 0 {
+				t.Errorf("%s, %q, %v; want %d", r.Status, body, err, x.status)
+			}
+			closedByServer(t, c)
+		})
+	}
+}
+
+// TestRefusedConnectionsHaveFewGoroutines: many connections after each other, of which each is refused,
+// leave no more goroutines than there may be unauthenticated connections. They do not close the
+// connection of a client that is about to send a request from the same address.
+func TestRefusedConnectionsHaveFewGoroutines(t *testing.T) {
+	const most, many = 8, 400
+	s := serve(t, func(set *settings) { set.Server.MaxUnauthenticated = most })
+	for name, x := range notRead {
+		t.Run(name, func(t *testing.T) {
+			idle := s.raw(t, "")
+			for range many {
+				c, err := net.Dial("tcp", s.address)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+				_, _ = io.WriteString(c, x.text)
+				_, _ = io.WriteString(c, more)
+				awaitRefusal(c)
+			}
+			if n := serving(); n > 3*most {
+				t.Errorf("%d goroutines serve HTTP connections", n)
+			}
+			_, _ = io.WriteString(idle, healthRequest)
+			answered(t, bufio.NewReader(idle))
+		})
+	}
+}
+
+// awaitRefusal waits for an answer, or the end of the connection, or until the server holds it.
+func awaitRefusal(c net.Conn) {
+	_ = c.SetReadDeadline(time.Now().Add(time.Millisecond))
+	_, _ = c.Read(make([]byte, 1))
+}
+
+// serving returns the number of goroutines in which net/http serves a connection of a server.
+func serving() int {
+	buf := make([]byte, 4<<20)
+	return strings.Count(string(buf[:runtime.Stack(buf, true)]), "net/http.(*conn).serve(")
+}
+
+// TestSecondRequestIsNotRead: a connection on which a request was answered may not send garbage either.
+func TestSecondRequestIsNotRead(t *testing.T) {
+	const most, many = 8, 200
+	s := serve(t, func(set *settings) { set.Server.MaxUnauthenticated = most })
+	for range many {
+		c := s.raw(t, healthRequest)
+		answered(t, bufio.NewReader(c))
+		_, _ = io.WriteString(c, notRead["an endless field"].text+more)
+		awaitRefusal(c)
+	}
+	if n := serving(); n > 3*most {
+		t.Errorf("%d goroutines serve HTTP connections", n)
+	}
+}
