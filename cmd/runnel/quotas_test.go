@@ -1,6 +1,8 @@
 package main
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -16,6 +18,16 @@ func TestQuotas(t *testing.T) {
 [[certificate]]
 name = "*.example.org"
 principal = "ci"
+
+[[jwt]]
+subject = "board"
+principal = "board"
+role = "observe"
+
+[[jwt]]
+subject = "bob"
+principal = "bob"
+role = "observe"
 
 [[group]]
 name = "staff"
@@ -33,8 +45,11 @@ quotas = {min_sessions = 5, replay_bytes = 1000, starts_per_second = 0.5}
 	c := &serveCmd{accessFlags: accessFlags{Tokens: "tokens"}, bounds: bounds{MaxSessions: 5}}
 	most, least, replay, starts := 7, 5, int64(1000), 0.5
 	want := quota.Config{
-		Owners: map[string]quota.Quotas{"alice": {MinSessions: &least, ReplayBytes: &replay, StartsPerSecond: &starts}, "bob": {}, "ci": {}},
-		Groups: map[string]quota.Group{"staff": {Members: []string{"alice", "bob"}, Quotas: quota.Quotas{MaxSessions: &most}}},
+		Owners: map[string]quota.Quotas{
+			"alice": {MinSessions: &least, ReplayBytes: &replay, StartsPerSecond: &starts}, "bob": {}, "ci": {}, "board": {}, "watcher": {},
+		},
+		Observers: map[string]bool{"board": true, "watcher": true},
+		Groups:    map[string]quota.Group{"staff": {Members: []string{"alice", "bob"}, Quotas: quota.Quotas{MaxSessions: &most}}},
 	}
 	if d := cmp.Diff(want, c.quotas(tokens, p)); d != "" {
 		t.Error(d)
@@ -50,4 +65,31 @@ quotas = {min_sessions = 5, replay_bytes = 1000, starts_per_second = 0.5}
 	if d := cmp.Diff(alone, (&serveCmd{}).quotas(nil, nil)); d != "" {
 		t.Errorf("without any file: %s", d)
 	}
+}
+
+// TestUsersOfGroupsAreNoObservers: a principal that --allow-gid admits may start sessions, whatever
+// role another credential gives it.
+func TestUsersOfGroupsAreNoObservers(t *testing.T) {
+	tokens := []auth.Token{{Name: "uid:7", Role: access.Observe}, {Name: "dash", Role: access.Observe}}
+	c := &serveCmd{accessFlags: accessFlags{Tokens: "tokens", peerFlags: peerFlags{AllowGID: []string{"7"}}}}
+	if got := c.observers(tokens, nil); !slices.Equal(got, []string{"dash"}) {
+		t.Error(got)
+	}
+}
+
+// TestTooFewSlotsAreLogged: a server with more principals than sessions or connections says so when it
+// starts, and when it reads its files again.
+func TestTooFewSlotsAreLogged(t *testing.T) {
+	t.Parallel()
+	p := newTestDir(t)
+	p.newToken(t, "alice")
+	p.newToken(t, "bob")
+	server, _ := p.serveTokens(t, "--max-sessions=1", "--max-connections=2")
+	server.awaitStderr(`"flag":"--max-sessions","limit":1,"principals":2`)
+	if strings.Contains(server.stderrText(), "--max-connections") {
+		t.Error(server.stderrText())
+	}
+	p.newToken(t, "carol")
+	server.awaitStderr(`"flag":"--max-sessions","limit":1,"principals":3`)
+	server.awaitStderr(`"flag":"--max-connections","limit":2,"principals":3`)
 }

@@ -56,7 +56,11 @@ func (c *serveCmd) Run(inv *invocation) error {
 	if c.limitsSessions() {
 		s.auth.chain.Session = service.sessionOf
 	}
-	setQuotas := func() error { return service.server.SetQuotas(c.quotas(s.auth.tokens, s.auth.principals.Load())) }
+	setQuotas := func() error {
+		quotas := c.quotas(s.auth.tokens, s.auth.principals.Load())
+		c.warnOfShares(&quotas, log)
+		return service.server.SetQuotas(quotas)
+	}
 	if err := setQuotas(); err != nil {
 		return errors.Join(err, s.close())
 	}

@@ -120,7 +120,7 @@ func (c *Chain) limit(id access.Identity, peer access.Peer) (access.Identity, er
 		return access.Identity{}, errNoSession
 	case !found:
 		return id, nil
-	case !strings.HasPrefix(id.Credential, uidPrefix) && id.Principal != owner.Principal:
+	case !strings.HasPrefix(id.Credential, UIDPrefix) && id.Principal != owner.Principal:
 		return access.Identity{}, errOtherSession
 	}
 	owner.Role = id.Role.AtMost(owner.Role)

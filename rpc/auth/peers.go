@@ -35,8 +35,8 @@ func isUser(p access.Peer) bool { return p.Unix && p.Known && !p.Proxy }
 
 func uidCredential(uid int) string { return "uid:" + strconv.Itoa(uid) }
 
-// uidPrefix begins the principals of users of this machine.
-const uidPrefix = "uid:"
+// UIDPrefix begins the principals of users of this machine.
+const UIDPrefix = "uid:"
 
 // Peers is the source of processes of users of this machine, over a Unix socket that is not for
 // proxies. Their principal is uid:NAME.
@@ -79,7 +79,7 @@ func (p *Peers) anyGroup(peer access.Peer) bool {
 
 // Accepts implements [Source]. Who is accepted does not change.
 func (p *Peers) Accepts(id access.Identity) bool {
-	return strings.HasPrefix(id.Credential, "uid:") && strings.HasPrefix(id.Principal, uidPrefix) && id.Role != access.Admin
+	return strings.HasPrefix(id.Credential, "uid:") && strings.HasPrefix(id.Principal, UIDPrefix) && id.Role != access.Admin
 }
 
 // UserPrincipal returns the principal of a user of this machine: uid: and its name. It has the
@@ -89,7 +89,7 @@ func UserPrincipal(uid int) string {
 	number := strconv.Itoa(uid)
 	u, err := user.LookupId(number)
 	if err != nil {
-		return uidPrefix + number
+		return UIDPrefix + number
 	}
 	return NamedUserPrincipal(u.Username, uid)
 }
@@ -97,8 +97,8 @@ func UserPrincipal(uid int) string {
 // NamedUserPrincipal is UserPrincipal for a user whose name is known.
 func NamedUserPrincipal(name string, uid int) string {
 	digits := strings.Trim(name, "0123456789") == ""
-	if principal := uidPrefix + name; !digits && access.ValidPrincipal(principal) == nil {
+	if principal := UIDPrefix + name; !digits && access.ValidPrincipal(principal) == nil {
 		return principal
 	}
-	return uidPrefix + strconv.Itoa(uid)
+	return UIDPrefix + strconv.Itoa(uid)
 }

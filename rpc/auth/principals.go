@@ -121,12 +121,23 @@ func (p *Principals) Known() []string {
 }
 
 // Starters returns the principals of certificates and JWTs that may start sessions.
-func (p *Principals) Starters() (all []string) {
+func (p *Principals) Starters() []string {
+	return p.mapped(access.Role.MayStart)
+}
+
+// Observers returns the principals of certificates and JWTs that may not start sessions, also those
+// that may with another certificate or JWT.
+func (p *Principals) Observers() []string {
+	return p.mapped(func(r access.Role) bool { return !r.MayStart() })
+}
+
+// mapped returns the principals of certificates and JWTs with some roles.
+func (p *Principals) mapped(has func(access.Role) bool) (all []string) {
 	if p == nil {
 		return nil
 	}
 	for _, m := range slices.Concat(p.certificates, p.jwts) {
-		if m.role.MayStart() {
+		if has(m.role) {
 			all = append(all, m.principal)
 		}
 	}

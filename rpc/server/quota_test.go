@@ -69,6 +69,26 @@ func TestPrincipalsHaveAShareOfSlots(t *testing.T) {
 	refused(a, "principal", 3, 6.0)
 }
 
+// TestEachPrincipalHasASlot checks that a slot is kept for each principal that may start sessions, if
+// half the slots are fewer than these principals.
+func TestEachPrincipalHasASlot(t *testing.T) {
+	s := serve(t, func(set *settings) { set.Server.Auth = byHeader{}; set.Session.MaxSessions = 4 })
+	config := quota.Config{
+		Owners:    map[string]quota.Quotas{"a": {}, "b": {}, "c": {}, "o": {}},
+		Observers: map[string]bool{"o": true},
+	}
+	if err := s.server.SetQuotas(config); err != nil {
+		t.Fatal(err)
+	}
+	a, b, c := s.dialAs(t, "a"), s.dialAs(t, "b"), s.dialAs(t, "c")
+	a.start(sleeper)
+	a.start(sleeper)
+	a.fails(-32003, "execute", sleeper)
+	b.start(sleeper)
+	b.fails(-32003, "execute", sleeper)
+	c.start(sleeper)
+}
+
 // TestPrincipalsHaveAShareOfConnections checks the same for connections.
 func TestPrincipalsHaveAShareOfConnections(t *testing.T) {
 	s := serveTwo(t, nil, func(set *settings) { set.Server.MaxConnections = 8 })

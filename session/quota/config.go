@@ -26,8 +26,16 @@ type Group struct {
 // everything is first come, first served. Otherwise Owners lists all owners that have a guaranteed
 // share; others can come nevertheless, and have none.
 type Config struct {
-	Owners map[string]Quotas // by name, also those without quotas
-	Groups map[string]Group  // by name; an owner is a member of at most one
+	Owners    map[string]Quotas // by name, also those without quotas
+	Observers map[string]bool   // of Owners: begin no sessions, so have a share of connections only
+	Groups    map[string]Group  // by name; an owner is a member of at most one
+}
+
+// starters returns the owners that have a share of everything.
+func (c *Config) starters() map[string]Quotas {
+	all := maps.Clone(c.Owners)
+	maps.DeleteFunc(all, func(name string, _ Quotas) bool { return c.Observers[name] })
+	return all
 }
 
 // GroupOf returns the group of each member.
@@ -43,9 +51,9 @@ func (c *Config) GroupOf() map[string]string {
 
 // Check returns an error if the guaranteed sessions of all owners exceed maxSessions.
 func (c *Config) Check(maxSessions int) error {
-	sum := 0
-	for _, name := range slices.Sorted(maps.Keys(c.Owners)) {
-		if least := c.Owners[name].MinSessions; least != nil {
+	sum, owners := 0, c.starters()
+	for _, name := range slices.Sorted(maps.Keys(owners)) {
+		if least := owners[name].MinSessions; least != nil {
 			sum += max(*least, 0)
 		}
 		if sum > maxSessions {
@@ -57,22 +65,22 @@ func (c *Config) Check(maxSessions int) error {
 
 // Sessions returns how the slots of sessions are divided.
 func (c *Config) Sessions() Shares {
-	return c.shares(func(q Quotas) Share { return Share{Min: q.MinSessions, Max: q.MaxSessions} })
+	return c.shares(c.starters(), func(q Quotas) Share { return Share{Min: q.MinSessions, Max: q.MaxSessions} })
 }
 
 // Queue returns how the places in the queue for slots are divided.
 func (c *Config) Queue() Shares {
-	return c.shares(func(Quotas) Share { return Share{} })
+	return c.shares(c.starters(), func(Quotas) Share { return Share{} })
 }
 
 // Connections returns how the slots of connections are divided.
 func (c *Config) Connections() Shares {
-	return c.shares(func(q Quotas) Share { return Share{Max: q.MaxConnections} })
+	return c.shares(c.Owners, func(q Quotas) Share { return Share{Max: q.MaxConnections} })
 }
 
 // Replay returns how the bytes of all logs are divided.
 func (c *Config) Replay() Shares {
-	return c.shares(func(q Quotas) Share {
+	return c.shares(c.starters(), func(q Quotas) Share {
 		if q.ReplayBytes == nil {
 			return Share{}
 		}
@@ -81,9 +89,9 @@ func (c *Config) Replay() Shares {
 	})
 }
 
-func (c *Config) shares(of func(Quotas) Share) Shares {
-	s := Shares{Owners: make(map[string]Share, len(c.Owners)), Groups: make(map[string]int)}
-	for name, q := range c.Owners {
+func (c *Config) shares(owners map[string]Quotas, of func(Quotas) Share) Shares {
+	s := Shares{Owners: make(map[string]Share, len(owners)), Groups: make(map[string]int)}
+	for name, q := range owners {
 		s.Owners[name] = of(q)
 	}
 	for name, g := range c.Groups {

@@ -7,7 +7,7 @@ import (
 
 // Share is what one owner has of a pool. Nil is not set.
 type Share struct {
-	Min *int // is guaranteed; if it is not set, an even part of half the pool
+	Min *int // is guaranteed; if it is not set, an even part of half the pool, at least one
 	Max *int // it never has more
 }
 
@@ -18,8 +18,8 @@ type Shares struct {
 	GroupOf map[string]string // the group of an owner
 }
 
-// Pool divides a number of slots among owners. Half of them is divided evenly among the known
-// owners: what one does not use of its part is kept for it. The rest is first come, first served,
+// Pool divides a number of slots among owners. A part is guaranteed to each known owner
+// ([Shares.Parts]): what one does not use of it is kept for it. The rest is first come, first served,
 // except that an owner who is not known leaves as many slots free as it has itself, so that there
 // are some for the next. The zero Shares divide nothing.
 //
@@ -95,52 +95,94 @@ func (p *Pool) newAccount(name string, least int, most *int) *account {
 }
 
 // Parts returns what of total is guaranteed to each known owner: together no more than that, and
-// those of a group no more than the group may have.
+// those of a group no more than the group may have. Share.Min counts first. What is then left of
+// half the total is divided evenly among the others, but each has at least one. If there is not one
+// for each of them, none of them has a part.
 func (s Shares) Parts(total int) map[string]int {
-	left, even := total, 0
-	half := total / 2
-	for _, x := range s.Owners {
-		if x.Min != nil {
-			half -= *x.Min
-		} else {
-			even++
-		}
-	}
-	ofGroup := maps.Clone(s.Groups)
-	parts := make(map[string]int, len(s.Owners))
-	for _, name := range slices.Sorted(maps.Keys(s.Owners)) {
-		x, part := s.Owners[name], 0
-		if x.Min != nil {
-			part = *x.Min
-		} else {
-			part = max(half, 0) / even
-			if group, ok := s.Groups[s.GroupOf[name]]; ok {
-				part = min(part, group/members(s, s.GroupOf[name]))
-			}
-		}
-		if x.Max != nil {
-			part = min(part, *x.Max)
-		}
-		group := s.GroupOf[name]
-		if rest, ok := ofGroup[group]; ok {
-			part = min(part, rest)
-			ofGroup[group] -= part
-		}
-		part = max(min(part, left), 0)
-		left -= part
-		parts[name] = part
-	}
+	parts, _ := s.divide(total)
 	return parts
 }
 
-// members returns how many known owners a group has.
-func members(s Shares, group string) (n int) {
-	for name := range s.Owners {
-		if s.GroupOf[name] == group {
-			n++
+// Unshared returns how many owners have no part because there is not one for each of them, 0 if
+// there is.
+func (s Shares) Unshared(total int) int {
+	_, unshared := s.divide(total)
+	return unshared
+}
+
+func (s Shares) divide(total int) (parts map[string]int, unshared int) {
+	d := &division{s, make(map[string]int, len(s.Owners)), total, maps.Clone(s.Groups)}
+	for _, name := range slices.Sorted(maps.Keys(s.Owners)) {
+		least := s.Owners[name].Min
+		if least == nil {
+			least = new(int)
+		}
+		d.give(name, *least)
+	}
+	even, most := d.evenly()
+	if len(even) == 0 {
+		return d.parts, 0
+	}
+	if len(even) > d.left {
+		return d.parts, len(even)
+	}
+	part := max((total/2-(total-d.left))/len(even), 1)
+	for _, name := range even {
+		n := part
+		if inGroup, ok := most[s.GroupOf[name]]; ok {
+			n = min(n, inGroup)
+		}
+		d.give(name, n)
+	}
+	return d.parts, 0
+}
+
+// division is the parts that owners were given so far.
+type division struct {
+	Shares
+	parts map[string]int
+	left  int            // of the total
+	room  map[string]int // left of what a group may have, by its name
+}
+
+// give gives a part to an owner that has none.
+func (d *division) give(name string, n int) {
+	if most := d.Owners[name].Max; most != nil {
+		n = min(n, *most)
+	}
+	group := d.GroupOf[name]
+	room, bounded := d.room[group]
+	if bounded {
+		n = min(n, room)
+	}
+	n = max(min(n, d.left), 0)
+	d.parts[name] = n
+	d.left -= n
+	if bounded {
+		d.room[group] -= n
+	}
+}
+
+// evenly returns the owners that have an even part if there is one for each of them: those without
+// Share.Min that may have slots, except the members of a group in which there is not one for each
+// of these. most is what each member of a group can have, by the name of the group.
+func (d *division) evenly() (owners []string, most map[string]int) {
+	members := make(map[string]int)
+	for name, x := range d.Owners {
+		if x.Min == nil && (x.Max == nil || *x.Max > 0) {
+			owners = append(owners, name)
+			members[d.GroupOf[name]]++
 		}
 	}
-	return n
+	most = make(map[string]int)
+	for group, room := range d.room {
+		most[group] = room / max(members[group], 1)
+	}
+	owners = slices.DeleteFunc(owners, func(name string) bool {
+		n, bounded := most[d.GroupOf[name]]
+		return bounded && n == 0
+	})
+	return owners, most
 }
 
 // Used returns how many slots are taken.

@@ -3,6 +3,7 @@ package quota
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"testing"
 )
@@ -14,7 +15,7 @@ func ptr[T any](v T) *T { return &v }
 func TestPool(t *testing.T) {
 	for seed := range uint64(300) {
 		random := rand.New(rand.NewPCG(seed, 1))
-		total := 1 + random.IntN(60)
+		total := 1 + random.IntN(1+random.IntN(60))
 		p := NewPool(total, Shares{})
 		have := make(map[string]int)
 		shares := Shares{}
@@ -148,6 +149,7 @@ func TestPoolParts(t *testing.T) {
 		{"a group", Shares{Owners: map[string]Share{"a": {}, "b": {}}, Groups: map[string]int{"g": 10}, GroupOf: map[string]string{"a": "g", "b": "g"}},
 			map[string]int{"a": 5, "b": 5}},
 	} {
+		checkParts(t, 100, c.s)
 		for owner, want := range c.want {
 			p := NewPool(100, c.s)
 			n := 0
@@ -158,6 +160,112 @@ func TestPoolParts(t *testing.T) {
 				t.Errorf("%s: %s took %d, want %d", c.name, owner, n, want)
 			}
 		}
+	}
+}
+
+// TestSmallPoolParts checks what is guaranteed if half the pool is less than one for each owner.
+func TestSmallPoolParts(t *testing.T) {
+	owners := func(n int, more map[string]Share) map[string]Share {
+		all := maps.Clone(more)
+		if all == nil {
+			all = make(map[string]Share)
+		}
+		for i := range n {
+			all[fmt.Sprint("p", i)] = Share{}
+		}
+		return all
+	}
+	crowded := Shares{Owners: owners(2, map[string]Share{"c": {}, "min": {Min: ptr(1)}}), Groups: map[string]int{"g": 2},
+		GroupOf: map[string]string{"p0": "g", "p1": "g", "min": "g"}}
+	for _, c := range []struct {
+		name     string
+		total    int
+		s        Shares
+		want     int // p0 has so many
+		unshared int
+	}{
+		{"half is one for each", 6, Shares{Owners: owners(3, nil)}, 1, 0},
+		{"half is less than one for each", 4, Shares{Owners: owners(3, nil)}, 1, 0},
+		{"just one for each", 100, Shares{Owners: owners(100, nil)}, 1, 0},
+		{"not one for each", 100, Shares{Owners: owners(101, nil)}, 0, 101},
+		{"one beside what is guaranteed", 4, Shares{Owners: owners(2, map[string]Share{"min": {Min: ptr(2)}})}, 1, 0},
+		{"not one beside what is guaranteed", 4, Shares{Owners: owners(2, map[string]Share{"min": {Min: ptr(3)}})}, 0, 2},
+		{"those that may have none do not count", 2, Shares{Owners: owners(2, map[string]Share{"none": {Max: ptr(0)}, "nothing": {Min: ptr(0)}})}, 1, 0},
+		{"not one for each of a group", 3, crowded, 0, 0},
+		{"nobody", 1, Shares{}, 0, 0},
+	} {
+		checkParts(t, c.total, c.s)
+		if got := c.s.Parts(c.total)["p0"]; got != c.want || c.s.Unshared(c.total) != c.unshared {
+			t.Errorf("%s: %d are guaranteed, want %d; %d have no share, want %d", c.name, got, c.want, c.s.Unshared(c.total), c.unshared)
+		}
+	}
+	if got := crowded.Parts(3); got["c"] != 1 || got["min"] != 1 {
+		t.Errorf("members of a group for which it has too few: %v", got)
+	}
+}
+
+// TestParts checks the invariants of what is guaranteed, for random shares.
+func TestParts(t *testing.T) {
+	for seed := range uint64(5000) {
+		random := rand.New(rand.NewPCG(seed, 2))
+		total := random.IntN(1 + random.IntN(40))
+		checkParts(t, total, randomShares(random, total+1))
+	}
+}
+
+// checkParts checks that what is guaranteed fits into the total, the groups and what an owner may
+// have, that Share.Min counts first, and that all others have at least one or none has any.
+func checkParts(t *testing.T, total int, s Shares) {
+	t.Helper()
+	parts := s.Parts(total)
+	sum, least, groups := 0, 0, map[string]int{}
+	with, without := 0, 0
+	for name, x := range s.Owners {
+		n := parts[name]
+		sum += n
+		groups[s.GroupOf[name]] += n
+		_, inGroup := s.Groups[s.GroupOf[name]]
+		switch {
+		case n < 0 || x.Max != nil && n > *x.Max:
+			t.Fatalf("total %d: %s has %d: %+v", total, name, n, s)
+		case x.Min != nil:
+			least += n
+			if n > *x.Min {
+				t.Fatalf("total %d: %s has %d: %+v", total, name, n, s)
+			}
+		case n > 0:
+			with++
+		case !inGroup && (x.Max == nil || *x.Max > 0):
+			without++
+		}
+	}
+	if len(parts) != len(s.Owners) || sum > total {
+		t.Fatalf("total %d: %v of %+v", total, parts, s)
+	}
+	for name, most := range s.Groups {
+		if groups[name] > most {
+			t.Fatalf("total %d: group %s has %d: %v of %+v", total, name, groups[name], parts, s)
+		}
+	}
+	if n := s.Unshared(total); with > 0 && without > 0 || without > 0 && n < without || with > 0 && n > 0 || n > 0 && n <= total-least {
+		t.Fatalf("total %d: %d with and %d without an even part, %d unshared: %v of %+v", total, with, without, n, parts, s)
+	}
+}
+
+// TestObservers checks that owners which begin no sessions have a share of connections only.
+func TestObservers(t *testing.T) {
+	c := Config{Owners: map[string]Quotas{"a": {}, "o": {MinSessions: ptr(9)}}, Observers: map[string]bool{"o": true}}
+	if err := c.Check(4); err != nil {
+		t.Error(err)
+	}
+	one := map[string]int{"a": 2}
+	for name, s := range map[string]Shares{"sessions": c.Sessions(), "queue": c.Queue(), "replay": c.Replay()} {
+		if got := s.Parts(4); !maps.Equal(got, one) {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	if got := c.Connections().Parts(4); !maps.Equal(got, map[string]int{"a": 1, "o": 1}) {
+		t.Errorf("connections: %v", got)
 	}
 }
 

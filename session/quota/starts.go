@@ -36,8 +36,9 @@ func NewStarts(perSecond float64, c *Config) *Starts {
 		bounded = bounded || groups[name] != nil
 	}
 	groupOf := c.GroupOf()
-	part := perSecond / 2 / float64(max(len(c.Owners), 1))
-	for name, q := range c.Owners {
+	owners := c.starters()
+	part := perSecond / 2 / float64(max(len(owners), 1))
+	for name, q := range owners {
 		b := &startBuckets{own: bucket(q.StartsPerSecond), group: groups[groupOf[name]]}
 		if perSecond > 0 {
 			b.part = bucket(&part)
@@ -46,7 +47,7 @@ func NewStarts(perSecond float64, c *Config) *Starts {
 		s.owners[name] = b
 	}
 	if perSecond > 0 {
-		rest := perSecond - part*float64(len(c.Owners))
+		rest := perSecond - part*float64(len(owners))
 		s.shared = bucket(&rest)
 	}
 	if !bounded {
