@@ -242,7 +242,7 @@ func TestQueueWaitsForTheRate(t *testing.T) {
 				defer mu.Unlock()
 				got = append(got, time.Since(begin).String())
 			}
-			if !s.AfterStart(note) { // it has failed already
+			if _, deferred := s.AfterStart(note); !deferred { // it has failed already
 				note()
 			}
 			if now := s.View().State; (now == Queued) != (i >= 2) {

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"syscall"
@@ -33,7 +34,7 @@ type starting struct {
 	failure      error              // why the session failed
 	failureKept  bool               // see View.FailureKept
 	slotReleased bool               // the session failed, and the start has returned
-	deferred     []func()           // for after the start, see AfterStart
+	deferred     list.List          // of func(), for after the start: see AfterStart
 	deferredDone bool               // all were called; no more are taken
 }
 
@@ -293,30 +294,37 @@ func (s *Session) releaseProgram() {
 }
 
 // AfterStart defers f until the start has succeeded or failed, after the functions that were
-// deferred before. It returns false if all of them were called already: then f is not called. f
-// must not wait.
-func (s *Session) AfterStart(f func()) (deferred bool) {
+// deferred before. remove gives f up, which may be called already; it may be called at any time. A
+// session may wait for its start without a limit, so a caller that no longer needs f must call it.
+// deferred is false if all functions were called already: then f is not called. f must not wait.
+func (s *Session) AfterStart(f func()) (remove func(), deferred bool) {
+	var e *list.Element
 	s.update(func(st *sessionStatus) {
-		if deferred = !st.start.deferredDone; deferred {
-			st.start.deferred = append(st.start.deferred, f)
+		if !st.start.deferredDone {
+			e = st.start.deferred.PushBack(f)
 		}
 	})
-	return deferred
+	if e == nil {
+		return func() {}, false
+	}
+	return func() { s.update(func(st *sessionStatus) { st.start.deferred.Remove(e) }) }, true
 }
 
 // runDeferred calls the deferred functions in order, also those that are deferred meanwhile.
 func (s *Session) runDeferred() {
 	for {
-		var all []func()
+		var f func()
 		s.update(func(st *sessionStatus) {
-			all, st.start.deferred = st.start.deferred, nil
-			st.start.deferredDone = len(all) == 0
+			first := st.start.deferred.Front()
+			if first == nil {
+				st.start.deferredDone = true
+				return
+			}
+			f = st.start.deferred.Remove(first).(func())
 		})
-		if len(all) == 0 {
+		if f == nil {
 			return
 		}
-		for _, f := range all {
-			f()
-		}
+		f()
 	}
 }

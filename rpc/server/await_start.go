@@ -52,12 +52,13 @@ func (r *request) notRunning(s *session.Session, v *session.View) error {
 	return rpc.SessionNotFound(r.conn.name(s))
 }
 
-// afterStart calls f now or, if the session is starting, after the start. Calls are in the order of
-// the requests.
+// afterStart calls f now or, if the session is queued or starting, after the start. Calls are in the
+// order of the requests. The session refers to f, and so to the params, only while the request is in
+// flight, since max_in_flight bounds only such requests.
 func (r *request) afterStart(s *session.Session, f func() (any, error)) answer {
 	var once sync.Once // f is called, or the request is canceled
 	done := make(chan answer, 1)
-	will := s.AfterStart(func() {
+	remove, will := s.AfterStart(func() {
 		once.Do(func() {
 			if v := s.View(); v.Failure != nil {
 				done <- result(nil, r.notRunning(s, &v))
@@ -77,6 +78,7 @@ func (r *request) afterStart(s *session.Session, f func() (any, error)) answer {
 		case a := <-done:
 			return a.result, a.err
 		case <-ctx.Done():
+			remove()
 			once.Do(func() { done <- result(nil, context.Cause(ctx)) })
 			a := <-done
 			return a.result, a.err

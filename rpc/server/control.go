@@ -46,6 +46,12 @@ func control(r *request, p *rpc.ControlParams) answer {
 		r.auditControl(nil, p.SessionID, audited, err)
 		return result(nil, err)
 	}
+	if p.Type == rpc.ControlSignal {
+		if err := checkSignal(p); err != nil {
+			r.auditControl(s, "", audited, err)
+			return result(nil, err)
+		}
+	}
 	return r.afterStart(s, func() (any, error) {
 		res, err := do(s, p)
 		res.SessionID = r.conn.name(s)
@@ -54,14 +60,20 @@ func control(r *request, p *rpc.ControlParams) answer {
 	})
 }
 
-func signal(s *session.Session, p *rpc.ControlParams) (res rpc.ControlResult, err error) {
+// checkSignal returns the error of a SIGNAL that can be sent to no session.
+func checkSignal(p *rpc.ControlParams) error {
 	if p.Signal == "" {
-		return res, rpc.InvalidParams("signal", "signal is required")
+		return rpc.InvalidParams("signal", "signal is required")
 	}
-	sig, bad := signalParam("signal", p.Signal)
-	if bad != nil {
-		return res, bad
+	if _, bad := signalParam("signal", p.Signal); bad != nil {
+		return bad
 	}
+	return nil
+}
+
+// signal sends a signal that checkSignal permits.
+func signal(s *session.Session, p *rpc.ControlParams) (res rpc.ControlResult, err error) {
+	sig := process.SignalByName(p.Signal)
 	res.Status = "signaled"
 	if p.To == rpc.ToLeader {
 		return res, s.SignalLeader(sig)

@@ -190,7 +190,8 @@ func (c *conversation) step(section *txtar.File) {
 func (c *conversation) awaitStarts() {
 	for _, s := range c.service.registry.ListOwnersBefore(nil, 0, math.MaxInt) {
 		eventually(c.t, "end of the start", func() bool {
-			return s.View().State != session.Running || !s.AfterStart(func() {})
+			_, deferred := s.AfterStart(func() {})
+			return s.View().State != session.Running || !deferred
 		})
 	}
 }
