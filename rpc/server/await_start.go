@@ -53,25 +53,29 @@ func (r *request) notRunning(s *session.Session, v *session.View) error {
 }
 
 // afterStart calls f now or, if the session is queued or starting, after the start. Calls are in the
-// order of the requests. The session refers to f, and so to the params, only while the request is in
-// flight, since max_in_flight bounds only such requests.
-func (r *request) afterStart(s *session.Session, f func() (any, error)) answer {
-	var once sync.Once // f is called, or the request is canceled
+// order of the requests. If the start fails, or the request is canceled or its connection ends before,
+// refused is why the request is not carried out, else nil. f is called once in any case.
+//
+// The session refers to f, and so to the params, only while the request is in flight, since
+// max_in_flight bounds only such requests.
+func (r *request) afterStart(s *session.Session, f func(refused error) (any, error)) answer {
+	var once sync.Once // after the start, or when the request is canceled
 	done := make(chan answer, 1)
+	call := func(refused error) {
+		once.Do(func() { done <- r.guard(func() answer { return result(f(refused)) }) })
+	}
 	remove, will := s.AfterStart(func() {
-		once.Do(func() {
-			if v := s.View(); v.Failure != nil {
-				done <- result(nil, r.notRunning(s, &v))
-				return
-			}
-			done <- r.guard(func() answer { return result(f()) })
-		})
+		if v := s.View(); v.Failure != nil {
+			call(r.notRunning(s, &v))
+		} else {
+			call(nil)
+		}
 	})
 	if !will {
 		if v := s.View(); v.Failure != nil {
-			return result(nil, rpc.NotRunning(v.State.String()))
+			return result(f(rpc.NotRunning(v.State.String())))
 		}
-		return result(f())
+		return result(f(nil))
 	}
 	return later(func(ctx context.Context) (any, error) {
 		select {
@@ -79,7 +83,7 @@ func (r *request) afterStart(s *session.Session, f func() (any, error)) answer {
 			return a.result, a.err
 		case <-ctx.Done():
 			remove()
-			once.Do(func() { done <- result(nil, context.Cause(ctx)) })
+			call(context.Cause(ctx))
 			a := <-done
 			return a.result, a.err
 		}

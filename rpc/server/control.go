@@ -52,7 +52,11 @@ func control(r *request, p *rpc.ControlParams) answer {
 			return result(nil, err)
 		}
 	}
-	return r.afterStart(s, func() (any, error) {
+	return r.afterStart(s, func(refused error) (any, error) {
+		if refused != nil {
+			r.auditControl(s, "", audited, refused)
+			return nil, refused
+		}
 		res, err := do(s, p)
 		res.SessionID = r.conn.name(s)
 		r.auditControl(s, "", audited, err)

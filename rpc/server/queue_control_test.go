@@ -3,11 +3,15 @@
 package server_test
 
 import (
+	"fmt"
+	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/audit"
 )
 
 // heapBytes returns how many bytes of the heap are in use.
@@ -57,4 +61,44 @@ func TestControlsOfQueuedSessionAreBounded(t *testing.T) {
 	p.event("process.started", id)
 	p.ok("status", object{"session_id": id}, nil)
 	p.ok("cancel", object{"session_id": id}, nil)
+}
+
+// TestAuditOfControlsInTheQueue: each control of a queued session has one line, also if it was canceled,
+// its connection has ended, or the session has failed.
+func TestAuditOfControlsInTheQueue(t *testing.T) {
+	a := auditTo(t, audit.Options{})
+	s := serve(t, oneSlot, a.set)
+	p := s.dial(t)
+	busy := p.start(sleeper)
+	id := p.queued(sleeper)
+	canceled := p.request("control", object{"session_id": id, "type": "PAUSE"})
+	p.send(`{"jsonrpc":"2.0","method":"$/cancelRequest","params":{"id":%s}}`, canceled)
+	p.bad(rpc.CodeRequestCanceled, p.reply(canceled))
+	other := s.dial(t)
+	other.request("control", object{"session_id": id, "type": "RESIZE"})
+	other.ok("status", object{"session_id": id}, nil)
+	other.reset()
+	eventually(t, "the line of the other connection", func() bool {
+		lines, err := os.ReadFile(a.path)
+		return err == nil && strings.Contains(string(lines), `"RESIZE"`)
+	})
+	refused := p.request("control", object{"session_id": id, "type": "RESUME"})
+	p.ok("cancel", object{"session_id": id}, nil)
+	p.bad(rpc.CodeNotRunning, p.reply(refused))
+	p.fails(rpc.CodeNotRunning, "control", object{"session_id": id, "type": "SIGNAL", "signal": "TERM"})
+	p.ok("cancel", object{"session_id": busy}, nil)
+	s.shutdown(0)
+	var got []string
+	for _, x := range of(a.lines(), "control") {
+		if x.SessionID == id && x.Action != rpc.ControlCancel {
+			code := 0
+			if x.Error != nil {
+				code = x.Error.Code
+			}
+			got = append(got, fmt.Sprint(x.Action, " ", code))
+		}
+	}
+	if want := []string{"PAUSE -32800", "RESIZE -32800", "RESUME -32005", "SIGNAL -32005"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
 }
