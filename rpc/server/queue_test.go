@@ -173,8 +173,16 @@ func TestCancelMeetsQueueTimeout(t *testing.T) {
 	busy := p.start(sleeper)
 	for i := range 100 {
 		id := uuid.NewString()
-		timeout := time.Duration(i%10) * 50 * time.Microsecond
-		p.queued(object{"command": "true", "session_id": id, "queue_timeout": (timeout + 1).Seconds()})
+		timeout := time.Duration(i%10)*300*time.Microsecond + 1
+		if i%10 == 9 {
+			timeout = time.Hour // the cancel is first
+		}
+		params := object{"command": "true", "session_id": id, "queue_timeout": timeout.Seconds()}
+		if m := p.call("execute", params); m.Error != nil { // the session has failed before the reply
+			p.bad(rpc.CodeSessionLimit, m)
+			continue
+		}
+		p.event("process.queued", id)
 		attach := other.request("attach", object{"session_id": id})
 		cancel := p.request("cancel", object{"session_id": id})
 		e := p.failed(id)
@@ -188,7 +196,7 @@ func TestCancelMeetsQueueTimeout(t *testing.T) {
 			t.Fatalf("attached: %+v, want %+v", seen, e)
 		}
 		p.fails(e.Code, "wait", object{"session_id": id})
-		p.fails(e.Code, "execute", object{"command": "true", "session_id": id, "queue_timeout": (timeout + 1).Seconds()})
+		p.fails(e.Code, "execute", params)
 	}
 	for _, c := range []*peer{p, other} {
 		for _, m := range c.pending {
