@@ -3,6 +3,7 @@
 package session
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -10,11 +11,11 @@ import (
 )
 
 // watch attaches passively and counts the calls of OnDetached.
-func watch(s *Session, detached *int) *Attachment {
+func watch(s *Session, detached *atomic.Int32) *Attachment {
 	return s.Attach(AttachOptions{
 		Cursor:     stream.CursorOptions{Ready: func() {}},
 		Passive:    true,
-		OnDetached: func() { *detached++ },
+		OnDetached: func() { detached.Add(1) },
 	})
 }
 
@@ -22,13 +23,14 @@ func watch(s *Session, detached *int) *Attachment {
 // disconnect, nor is ended by Take, nor ends others by its own Take.
 func TestPassiveAttachment(t *testing.T) {
 	s := run(t, "read x", func(spec *Spec) { spec.Program.Stdin = true })
-	detached, taken := 0, 0
+	var detached atomic.Int32
+	taken := 0
 	passive := watch(s, &detached)
 	owner := s.Attach(AttachOptions{Cursor: stream.CursorOptions{Ready: func() {}}, OnDetached: func() { taken++ }})
 	passive.Take()
 	owner.Take()
-	if detached != 0 || taken != 0 {
-		t.Errorf("the passive one was detached %d times, the other %d times", detached, taken)
+	if n := detached.Load(); n != 0 || taken != 0 {
+		t.Errorf("the passive one was detached %d times, the other %d times", n, taken)
 	}
 	passive.Disconnect()
 	if v := s.View(); v.State != Running {
@@ -44,7 +46,7 @@ func TestPassiveAttachment(t *testing.T) {
 // TestPassiveAttachmentLingers checks that a session lingers although it has a passive attachment.
 func TestPassiveAttachmentLingers(t *testing.T) {
 	s := run(t, "exec sleep 1000", func(spec *Spec) { spec.Keep, spec.Linger = true, 50*time.Millisecond })
-	detached := 0
+	var detached atomic.Int32
 	passive := watch(s, &detached)
 	a := s.Attach(AttachOptions{Cursor: stream.CursorOptions{Ready: func() {}}})
 	a.Detach()
@@ -59,9 +61,10 @@ func TestAFailedStartDetachesWatchers(t *testing.T) {
 	spec := sh("a", "")
 	spec.Program.Argv = []string{"/nonexistent"}
 	s := reserve(t, registry(t, Options{}), spec)
-	detached := 0
+	var detached atomic.Int32
 	watch(s, &detached)
-	if err := s.Start(); err == nil || detached != 1 {
-		t.Errorf("%v, detached %d times", err, detached)
+	// OnDetached may be called after Start has returned.
+	if err := s.Start(); err == nil || !poll(patience, func() bool { return detached.Load() == 1 }) {
+		t.Errorf("%v, detached %d times", err, detached.Load())
 	}
 }

@@ -62,13 +62,14 @@ func TestAFailedStartDetaches(t *testing.T) {
 	spec := sh("a", "")
 	spec.Program.Argv = []string{"/nonexistent"}
 	s := reserve(t, r, spec)
-	detached := 0
-	s.Attach(AttachOptions{Cursor: stream.CursorOptions{Ready: func() {}}, OnDetached: func() { detached++ }})
+	var detached atomic.Int32
+	s.Attach(AttachOptions{Cursor: stream.CursorOptions{Ready: func() {}}, OnDetached: func() { detached.Add(1) }})
 	var spawn *process.SpawnError
 	if err := s.Start(); !errors.As(err, &spawn) || !errors.Is(s.View().Failure, spawn) {
 		t.Errorf("%v, %v", err, s.View().Failure)
 	}
-	if detached != 1 {
-		t.Errorf("detached %d times", detached)
+	// OnDetached may be called after Start has returned.
+	if !poll(patience, func() bool { return detached.Load() == 1 }) {
+		t.Errorf("detached %d times", detached.Load())
 	}
 }
