@@ -23,10 +23,9 @@ const (
 type repeats struct {
 	log *audit.Log
 
-	mu     sync.Mutex
-	lines  map[repeatKey]*repeated
-	timer  *time.Timer // nil while the table is empty
-	closed bool
+	mu    sync.Mutex
+	lines map[repeatKey]*repeated
+	timer flushTimer
 }
 
 // repeatKey is what requests have in common whose lines are merged. It has nothing that a client can
@@ -72,7 +71,9 @@ type repeated struct {
 }
 
 func newRepeats(l *audit.Log) *repeats {
-	return &repeats{log: l, lines: make(map[repeatKey]*repeated)}
+	t := &repeats{log: l, lines: make(map[repeatKey]*repeated)}
+	t.timer = flushTimer{flush: t.flush, pause: repeatPause}
+	return t
 }
 
 // merge counts a request. It returns true if it is the first one of its kind, of which the caller
@@ -80,7 +81,7 @@ func newRepeats(l *audit.Log) *repeats {
 func (t *repeats) merge(key repeatKey, x auditedRequest) (first bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.closed {
+	if t.timer.closed {
 		return true
 	}
 	e := t.lines[key]
@@ -96,9 +97,7 @@ func (t *repeats) merge(key repeatKey, x auditedRequest) (first bool) {
 		return false
 	}
 	t.lines[key] = &repeated{}
-	if t.timer == nil {
-		t.timer = time.AfterFunc(repeatPause, t.flush)
-	}
+	t.timer.added()
 	return true
 }
 
@@ -124,22 +123,13 @@ func (t *repeats) flush() {
 		t.log.Write(e.newest.line(e.count)) // does not wait; under the lock, so that it is before the line of close's caller
 		*e = repeated{}
 	}
-	switch {
-	case t.closed:
-	case len(t.lines) == 0:
-		t.timer = nil
-	default:
-		t.timer.Reset(repeatPause)
-	}
+	t.timer.flushed(len(t.lines))
 }
 
 // close writes what was not written yet. No timer is started afterwards.
 func (t *repeats) close() {
 	t.mu.Lock()
-	t.closed = true
-	if t.timer != nil {
-		t.timer.Stop()
-	}
+	t.timer.close()
 	t.mu.Unlock()
 	t.flush()
 }

@@ -86,7 +86,7 @@ func TestRepeats(t *testing.T) {
 		}
 		time.Sleep(3 * repeatPause)
 		synctest.Wait()
-		if len(r.lines) != 0 || r.timer != nil {
+		if len(r.lines) != 0 || r.timer.timer != nil {
 			t.Errorf("%d elements are left", len(r.lines))
 		}
 		merge(3, "read", "a")

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"strconv"
 	"sync"
-	"time"
 
 	"golang.org/x/time/rate"
 
@@ -97,10 +96,9 @@ type refusedPeers struct {
 	report    func(Refused) // may be nil
 	reporting sync.Mutex    // held during flush, so that close waits for a report
 
-	mu     sync.Mutex
-	peers  map[refusedPeer]*peerRefusals
-	timer  *time.Timer // nil while the table is empty
-	closed bool
+	mu    sync.Mutex
+	peers map[refusedPeer]*peerRefusals
+	timer flushTimer
 }
 
 // peerRefusals is an element of the table. It is removed when it reports nothing and its limiter is
@@ -111,7 +109,9 @@ type peerRefusals struct {
 }
 
 func newRefusedPeers(report func(Refused)) *refusedPeers {
-	return &refusedPeers{report: report, peers: make(map[refusedPeer]*peerRefusals)}
+	t := &refusedPeers{report: report, peers: make(map[refusedPeer]*peerRefusals)}
+	t.timer = flushTimer{flush: t.flush, pause: refusalPause}
+	return t
 }
 
 // add counts a refusal. It returns false if the peer has had more than its share of answers.
@@ -147,9 +147,7 @@ func (t *refusedPeers) entry(peer refusedPeer) *peerRefusals {
 		e.refused.Peer = access.Peer{Unix: true, Known: peer.uid >= 0, UID: max(peer.uid, 0)}
 	}
 	t.peers[key] = e
-	if t.timer == nil && !t.closed {
-		t.timer = time.AfterFunc(refusalPause, t.flush)
-	}
+	t.timer.added()
 	return e
 }
 
@@ -167,13 +165,7 @@ func (t *refusedPeers) flush() {
 			delete(t.peers, key)
 		}
 	}
-	switch {
-	case t.closed:
-	case len(t.peers) == 0:
-		t.timer = nil
-	default:
-		t.timer.Reset(refusalPause)
-	}
+	t.timer.flushed(len(t.peers))
 	t.mu.Unlock()
 	if t.report == nil {
 		return
@@ -186,10 +178,7 @@ func (t *refusedPeers) flush() {
 // close reports what was not reported yet. No timer is started afterwards.
 func (t *refusedPeers) close() {
 	t.mu.Lock()
-	t.closed = true
-	if t.timer != nil {
-		t.timer.Stop()
-	}
+	t.timer.close()
 	t.mu.Unlock()
 	t.flush()
 }

@@ -97,7 +97,7 @@ func TestRefusedPeersAreLimited(t *testing.T) {
 		}
 		time.Sleep(failureBurst/failureRate*time.Second + 3*refusalPause)
 		synctest.Wait()
-		if len(p.peers) != 0 || p.timer != nil {
+		if len(p.peers) != 0 || p.timer.timer != nil {
 			t.Errorf("%d peers are left", len(p.peers))
 		}
 		if n := answered(a, 1000); n != failureBurst {
