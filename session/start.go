@@ -63,12 +63,12 @@ func (s *Session) Start() error {
 // A session without a slot joins the queue instead, and its start begins when it is given a slot. Then
 // View.Failure may also be the error that Reserve would have returned without Spec.QueueTimeout.
 func (s *Session) Begin() {
-	s.update(func(st *sessionStatus) { st.start.called = true })
-	if s.waits {
-		s.joinQueue()
-	} else {
+	if !s.waits {
 		s.begin()
+		return
 	}
+	s.update(func(st *sessionStatus) { st.start.called = true })
+	s.joinQueue()
 }
 
 // begin begins the start of a session that has a slot.
@@ -83,6 +83,7 @@ func (s *Session) begin() {
 			st.stopLinger() // setRunning starts it anew
 			st.move(Starting)
 		}
+		st.start.called = true
 		st.start.attempt, st.start.cancel, st.start.begun = attempt, cancel, time.Now()
 		ended = st.end.phase == requested
 	})
