@@ -3,10 +3,6 @@
 package main
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"encoding/base64"
 	"fmt"
 	"maps"
 	"os"
@@ -48,16 +44,10 @@ func refusals(t *testing.T, path string) map[string]int {
 func TestAuditOfRefusedCredentials(t *testing.T) {
 	t.Parallel()
 	p := newTestDir(t)
-	key, err1 := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	other, err2 := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err1 != nil || err2 != nil {
-		t.Fatal(err1, err2)
-	}
-	p.writeKeys(t, key)
-	p.replace(t, "principals.toml", []byte(aliceIsMapped))
+	key, other := p.writeIssuer(t, aliceIsMapped)
+	good, bad := signedJWTs(t, key, other)
 	alice, bob := p.newToken(t, "alice"), p.newToken(t, "bob", "--expires=1s")
-	server, url := p.serveTokens(t, "--audit="+p.path("audit"), "--jwt-jwks=jwks.json", "--jwt-issuer=https://issuer.example",
-		"--jwt-audience=runnel", "--principals=principals.toml")
+	server, url := p.serveTokens(t, append([]string{"--audit=" + p.path("audit")}, jwtFlagsOfTests...)...)
 	connected := upgrade(t, url, alice)
 	if connected.status != 101 {
 		t.Fatal(connected)
@@ -66,13 +56,6 @@ func TestAuditOfRefusedCredentials(t *testing.T) {
 	if code := connected.closedWith(t); code != 4401 {
 		t.Errorf("the connection of a revoked token was closed with %d", code)
 	}
-	claims := func(name string, value any) map[string]any {
-		all := map[string]any{"iss": "https://issuer.example", "aud": "runnel", "sub": "alice", "exp": time.Now().Add(time.Hour).Unix()}
-		all[name] = value
-		return all
-	}
-	good := signJWT(t, key, claims("sub", "alice"))
-	none := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`)) + "." + strings.Split(good, ".")[1] + "."
 	time.Sleep(time.Second) // until the token of bob has expired, which is what is tested
 	missing := upgrade(t, url, "")
 	want := map[string]int{"no credential was presented": 1}
@@ -80,13 +63,13 @@ func TestAuditOfRefusedCredentials(t *testing.T) {
 		"the token is unknown":                                   "mistaken",
 		"the token has expired":                                  bob,
 		"the token was revoked":                                  alice,
-		"the JWT is malformed, or its algorithm is not accepted": none,
-		"the signature of the JWT is wrong":                      signJWT(t, other, claims("sub", "alice")),
-		"the issuer of the JWT is not accepted":                  signJWT(t, key, claims("iss", "x")),
-		"the JWT is for another audience":                        signJWT(t, key, claims("aud", "other")),
-		"the JWT has expired":                                    signJWT(t, key, claims("exp", time.Now().Add(-time.Hour).Unix())),
-		"the JWT is not valid yet":                               signJWT(t, key, claims("nbf", time.Now().Add(time.Hour).Unix())),
-		"the subject of the JWT is not mapped to a principal":    signJWT(t, key, claims("sub", "mallory")),
+		"the JWT is malformed, or its algorithm is not accepted": bad["alg:none"],
+		"the signature of the JWT is wrong":                      bad["wrong key"],
+		"the issuer of the JWT is not accepted":                  bad["issuer"],
+		"the JWT is for another audience":                        bad["audience"],
+		"the JWT has expired":                                    bad["expired"],
+		"the JWT is not valid yet":                               bad["not yet"],
+		"the subject of the JWT is not mapped to a principal":    bad["unmapped"],
 	} {
 		want[why]++
 		if u := upgrade(t, url, token); u.status != 401 || u.body != missing.body || fmt.Sprint(u.header) != fmt.Sprint(missing.header) {

@@ -3,11 +3,7 @@
 package main
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"errors"
 	"testing"
 )
 
@@ -29,8 +25,6 @@ func (p *testDir) prepareCredentials(t *testing.T) *credentials {
 	p.newAuthority(t, "clients").sign("member", forClients("a.agents.example"))
 	p.newAuthority(t, "others").sign("stranger", forClients("a.agents.example"))
 	c := &credentials{dir: p, server: p.newAuthority(t, "ca").sign("server", forServers)}
-	key, err1 := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	other, err2 := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	right, revoked, expired := principal{"alice", "right"}, principal{"alice", "revoked"}, principal{"alice", "expired"}
 	c.revoked = revoked.token
 	c.tokens = &tokensFile{path: p.path("tokens.toml"), tokens: map[string]string{
@@ -38,11 +32,10 @@ func (p *testDir) prepareCredentials(t *testing.T) *credentials {
 		revoked.token: entryOf(revoked, "run"),
 		expired.token: entryOf(expired, "run") + "expires = 2020-01-01T00:00:00Z\n",
 	}}
-	if err := errors.Join(err1, err2, c.tokens.change(func(map[string]string) {})); err != nil {
+	if err := c.tokens.change(func(map[string]string) {}); err != nil {
 		t.Fatal(err)
 	}
-	p.writeKeys(t, key)
-	p.replace(t, "principals.toml", []byte(aliceIsMapped+agentIsMapped))
+	key, other := p.writeIssuer(t, aliceIsMapped+agentIsMapped)
 	jwt, bad := signedJWTs(t, key, other)
 	c.accepted = map[string]string{"a token": right.token, "a JWT": jwt}
 	c.refused = map[string]string{

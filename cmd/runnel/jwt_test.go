@@ -22,13 +22,7 @@ const aliceIsMapped = "[[jwt]]\nsubject = \"alice\"\nprincipal = \"alice@example
 // its mapping it is revoked.
 func TestJWT(t *testing.T) {
 	p := newTestDir(t)
-	key, err1 := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	other, err2 := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err1 != nil || err2 != nil {
-		t.Fatal(err1, err2)
-	}
-	p.writeKeys(t, key)
-	p.replace(t, "principals.toml", []byte(aliceIsMapped))
+	key, other := p.writeIssuer(t, aliceIsMapped)
 	server, ready := p.serve(t, jwtFlagsOfTests...)
 	good, bad := signedJWTs(t, key, other)
 	bad["none"] = ""
@@ -54,6 +48,20 @@ func TestJWT(t *testing.T) {
 }
 
 var jwtFlagsOfTests = []string{"--jwt-jwks=jwks.json", "--jwt-issuer=https://issuer.example", "--jwt-audience=runnel", "--principals=principals.toml"}
+
+// writeIssuer writes the files for jwtFlagsOfTests: the key of the issuer, and the mappings of its
+// subjects. other is the key of somebody else.
+func (p *testDir) writeIssuer(t *testing.T, mappings string) (key, other *ecdsa.PrivateKey) {
+	t.Helper()
+	key, err1 := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	other, err2 := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err1 != nil || err2 != nil {
+		t.Fatal(err1, err2)
+	}
+	p.writeKeys(t, key)
+	p.replace(t, "principals.toml", []byte(mappings))
+	return key, other
+}
 
 // signedJWTs returns a JWT for the server with these flags, and some that it has to refuse, if key is
 // the issuer's.
