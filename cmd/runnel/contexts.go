@@ -64,10 +64,8 @@ func readContextsFile(path string) (*contexts, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return &contexts{}, nil
-	case err != nil && !namesFile(err):
-		return nil, fmt.Errorf("%s: %w", path, err)
 	case err != nil:
-		return nil, err
+		return nil, withName(path, err)
 	}
 	all := &contexts{}
 	if _, err := tomlfile.Decode(path, text, all, nil); err != nil {

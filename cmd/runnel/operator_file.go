@@ -10,11 +10,8 @@ import (
 // belongs to this user or to root, and that nobody else may write. flag is its flag, for errors.
 func readOperatorFile(flag, path string, most int64) ([]byte, os.FileInfo, error) {
 	text, info, err := readRegular(path, most, checkOperatorFile)
-	if err != nil && !namesFile(err) {
-		err = fmt.Errorf("%s: %w", path, err)
-	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", flag, err)
+		return nil, nil, fmt.Errorf("%s: %w", flag, withName(path, err))
 	}
 	return text, info, nil
 }

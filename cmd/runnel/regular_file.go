@@ -40,3 +40,11 @@ func namesFile(err error) bool {
 	_, ok := errors.AsType[*os.PathError](err)
 	return ok
 }
+
+// withName adds the path to an error of readRegular that does not name the file.
+func withName(path string, err error) error {
+	if namesFile(err) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", path, err)
+}
