@@ -14,9 +14,8 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/mattn/go-isatty"
+	"golang.org/x/sys/unix"
 
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/client"

@@ -115,9 +115,8 @@ func environ() []string {
 	return env
 }
 
-// serve serves until ctx is done, and then shuts down, to be started again if the cause is
-// errRestart. Stop ends the notification of ctx about
-// signals.
+// serve serves until ctx is done, and then shuts down. If the cause is errRestart, clients are told
+// that the server will be started again. stop ends the notification of ctx about signals.
 func (s *service) serve(ctx context.Context, stop func(), listeners []net.Listener) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, l := range listeners {

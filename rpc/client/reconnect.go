@@ -12,10 +12,10 @@ import (
 
 // Reconnect configures how a client dials again after its connection was lost, or was closed by the
 // server with any code except 4401: with 1012 the server is restarting, and with 1001 another one may
-// take its place. It then attaches to
-// its sessions, after the last event that it received of each: no event is delivered twice, and
-// events that the server's log no longer has are reported as a gap. A session whose on_disconnect
-// is not "keep" ends when its connection is lost, and its completion record says so.
+// take its place. It then attaches to its sessions, after the last event that it received of each: no
+// event is delivered twice, and events that the server's log no longer has are reported as a gap. A
+// session whose on_disconnect is not "keep" ends when its connection is lost, and its completion
+// record says so.
 type Reconnect struct {
 	// Timeout is how long the client tries to reconnect; 0 means 5 minutes.
 	Timeout time.Duration

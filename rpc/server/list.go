@@ -12,7 +12,8 @@ import (
 )
 
 // list replies with a page of the sessions that are visible to the caller. next is the Created of
-// the last session of a page, so a page does not depend on the sessions of another one, and the server keeps no state.
+// the last session of a page, so a page does not depend on the sessions of another one, and the
+// server keeps no state.
 func list(r *request, p *rpc.ListParams) answer {
 	before, err := listBefore(p.After)
 	if err != nil {

@@ -141,8 +141,8 @@ func fingerprint(p *rpc.ExecuteParams) string {
 }
 
 // weight returns about how many bytes of the params are kept as long as the session: the command,
-// the name of its terminal, the traceparent and the labels. It includes an overhead per string and per member of a
-// map.
+// the name of its terminal, the traceparent and the labels. It includes an overhead per string and
+// per member of a map.
 func weight(p *rpc.ExecuteParams) (n int64) {
 	const perString, perLabel = 16, 48
 	n = int64(len(p.Command.Shell) + len(p.Traceparent))
