@@ -34,6 +34,7 @@ func examples() []Event {
 		&Stop{},
 		&Connection{Caller: alice, Action: ActionOpen, Path: "/ws", Expires: time.Date(2000, 2, 1, 0, 0, 0, 0, time.UTC)},
 		&Connection{Caller: user, Action: ActionClose, Duration: 12500 * time.Millisecond, Code: 1001, Reason: "shutting down"},
+		&Connection{Caller: alice, Action: ActionClose, Code: 1000, Count: 480},
 		&Refusal{
 			Peer: Peer{Address: "127.0.0.1"}, Reason: "a bearer token is needed", Detail: "the token is unknown", Status: 401, Count: 1000,
 			Reasons: map[string]int{"the token is unknown": 998, "the token was revoked": 2},
@@ -56,7 +57,7 @@ func examples() []Event {
 		&Attach{Caller: carol, Session: of, Action: "read"},
 		&Attach{Caller: carol, Session: of, Action: "read", Count: 40},
 		&Reload{What: "tokens", File: "/etc/runnel/tokens", Error: "/etc/runnel/tokens:3: token.nam: unknown field"},
-		&lost{3, 14, 16},
+		&lost{3, 15, 17},
 	}
 }
 

@@ -136,7 +136,7 @@ type Connection struct {
 	Action   string // open, close or authenticate
 	Path     string // of open
 	Expires  time.Time
-	Duration time.Duration // of close
+	Duration time.Duration // of close, without a Count
 	Code     int           // of close: that of the close frame; 0 if there was none
 	Reason   string        // of close
 	Detail   string        // of authenticate: why the credential was refused
@@ -161,7 +161,9 @@ func (e *Connection) encode(l *line) {
 		l.name("expires", e.Expires.UTC().Format(time.RFC3339))
 	}
 	if e.Action == ActionClose {
-		l.float("duration", e.Duration.Seconds())
+		if e.Count == 0 {
+			l.float("duration", e.Duration.Seconds())
+		}
 		if e.Code != 0 {
 			l.number("code", int64(e.Code))
 		}

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/coder/websocket"
+
 	"github.com/runnel-rpc/runnel/rpc/access"
 	"github.com/runnel-rpc/runnel/rpc/audit"
 )
@@ -15,9 +17,7 @@ type auditor struct {
 	peer   audit.Peer
 	opened time.Time
 
-	// These belong to the goroutine that reads.
-	uses    *repeats                   // of the right to read the sessions of others; nil at first
-	written map[audit.Session]struct{} // what firstWrite has reported
+	written map[audit.Session]struct{} // what firstWrite has reported; belongs to the goroutine that reads
 }
 
 // auditor returns the auditor of the connection of an HTTP request.
@@ -89,16 +89,16 @@ func (c *conn) auditOpen() {
 		path = "/ws/mcp"
 	}
 	c.audit.opened = time.Now()
-	c.audit.log.Write(&audit.Connection{Action: audit.ActionOpen, Caller: c.auditedCaller(), Path: path, Expires: c.identity().Expires})
+	e := &audit.Connection{Action: audit.ActionOpen, Caller: c.auditedCaller(), Path: path, Expires: c.identity().Expires}
+	if !c.merged(auditedRequest{kind: connectionLine, action: e.Action, caller: e.Caller}) {
+		c.audit.log.Write(e)
+	}
 }
 
 // auditClose writes that the connection was closed. err is that of reading it.
 func (c *conn) auditClose(err error) {
 	if c.audit.log == nil {
 		return
-	}
-	if c.audit.uses != nil {
-		c.audit.uses.close()
 	}
 	e := &audit.Connection{Action: audit.ActionClose, Caller: c.auditedCaller(), Duration: time.Since(c.audit.opened)}
 	var closing *closeError
@@ -109,18 +109,24 @@ func (c *conn) auditClose(err error) {
 	case err != nil:
 		e.Reason = err.Error()
 	}
-	c.audit.log.Write(e)
+	why := closeError{websocket.StatusCode(e.Code), e.Reason}
+	if !c.merged(auditedRequest{kind: connectionLine, action: e.Action, caller: e.Caller, closing: why}) {
+		c.audit.log.Write(e)
+	}
 }
 
 // auditRenewal writes that a credential was presented on the connection. If it was refused, detail may
 // say why.
 func (r *request) auditRenewal(err error, detail string) {
-	a, refused := &r.conn.audit, auditedError(err)
-	if a.log == nil || r.repeatedRefusal(renewalLine, "", refused) {
+	c := r.conn
+	if c.audit.log == nil {
 		return
 	}
-	a.log.Write(&audit.Connection{
-		Action: audit.ActionAuthenticate, Caller: r.conn.auditedCaller(), Expires: r.conn.identity().Expires,
-		Detail: detail, Error: refused,
-	})
+	e := &audit.Connection{
+		Action: audit.ActionAuthenticate, Caller: c.auditedCaller(), Expires: c.identity().Expires,
+		Detail: detail, Error: auditedError(err),
+	}
+	if !c.merged(auditedRequest{kind: connectionLine, action: e.Action, caller: e.Caller, err: e.Error}) {
+		c.audit.log.Write(e)
+	}
 }

@@ -13,6 +13,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/coder/websocket"
+
+	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/access"
 	"github.com/runnel-rpc/runnel/rpc/audit"
 )
@@ -54,9 +57,11 @@ func repeatsOf(t *testing.T) (*repeats, func() []string) {
 }
 
 func use(action, owner string) (repeatKey, auditedRequest) {
-	of := audit.Session{Owner: owner}
-	caller := audit.Caller{Identity: access.Identity{Principal: "root"}}
-	return repeatKey{kind: attachLine, action: action, session: of}, auditedRequest{kind: attachLine, action: action, caller: caller, session: of}
+	x := auditedRequest{
+		kind: attachLine, action: action, session: audit.Session{Owner: owner},
+		caller: audit.Caller{Identity: access.Identity{Principal: "root"}},
+	}
+	return x.key(refusedPeer{}), x
 }
 
 // TestRepeats: of requests of one kind, the first one has a line, and the others of a second are
@@ -86,8 +91,8 @@ func TestRepeats(t *testing.T) {
 		}
 		time.Sleep(3 * repeatPause)
 		synctest.Wait()
-		if len(r.lines) != 0 || r.timer.timer != nil {
-			t.Errorf("%d elements are left", len(r.lines))
+		if len(r.groups) != 0 || r.timer.timer != nil {
+			t.Errorf("%d groups are left", len(r.groups))
 		}
 		merge(3, "read", "a")
 		r.close()
@@ -105,37 +110,118 @@ func TestRepeats(t *testing.T) {
 	})
 }
 
-// TestRepeatsAreBounded: requests for which the table has no room are counted without the session.
-// Refused ones, which may be of any principal, are counted without the caller, and by code and kind.
+// TestRepeatsAreBounded: a principal that causes more lines than it may has the other requests
+// counted without what they name, and takes away no lines of its own of another class, nor of others.
 func TestRepeatsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, lines := repeatsOf(t)
 		firsts := 0
+		count := func(key repeatKey, x auditedRequest) {
+			if r.merge(key, x) {
+				firsts++
+			}
+		}
 		const more = 500
 		for i := range maxRepeats + more {
-			if r.merge(use("read", fmt.Sprint("owner", i))) {
-				firsts++
-			}
+			count(use("read", fmt.Sprint("owner", i)))
 		}
-		for i, code := range []int{-32001, -32003, -32001} {
-			name := fmt.Sprint("mallory", i)
-			x := auditedRequest{
-				kind: executeLine, caller: audit.Caller{Identity: access.Identity{Principal: name}},
-				err: audit.Error{Code: code, Kind: "kind", Rule: "rule", Field: name},
-			}
-			if r.merge(repeatKey{kind: executeLine, principal: name, code: code}, x) {
-				firsts++
-			}
+		count(use("read", "root")) // its own session
+		control := auditedRequest{
+			kind: controlLine, action: "PAUSE", session: audit.Session{Owner: "alice"},
+			caller: audit.Caller{Identity: access.Identity{Principal: "alice"}},
 		}
-		if firsts != maxRepeats || len(r.lines) != maxRepeats+3 {
-			t.Errorf("%d lines, %d elements", firsts, len(r.lines))
+		count(control.key(refusedPeer{}), control)
+		for i := range maxRepeats {
+			x := auditedRequest{kind: executeLine, caller: control.caller, err: audit.Error{Code: -32001, Kind: "kind", Rule: fmt.Sprint(i)}}
+			count(x.key(refusedPeer{}), x)
+		}
+		for _, code := range []int{-32001, -32003, -32001} {
+			x := auditedRequest{kind: executeLine, caller: control.caller, err: audit.Error{Code: code, Kind: "kind", Rule: "rule", Field: "f"}}
+			count(x.key(refusedPeer{}), x)
+		}
+		if want := 2*maxRepeats + 2; firsts != want {
+			t.Errorf("%d lines, want %d", firsts, want)
 		}
 		r.close()
 		got, want := lines(), []string{
-			fmt.Sprintf("attach read root  %d", more), `execute    1 {"code":-32003,"kind":"kind"}`,
-			`execute    2 {"code":-32001,"kind":"kind"}`,
+			fmt.Sprintf("attach read root  %d", more), `execute  alice  1 {"code":-32003,"kind":"kind"}`,
+			`execute  alice  2 {"code":-32001,"kind":"kind"}`,
 		}
 		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("lines %q, want %q", got, want)
+		}
+	})
+}
+
+// TestRepeatsOfEndlessFloods: a principal that never stops causes no more than repeatRate lines per
+// second, after maxRepeats at first. Each request is in a line.
+func TestRepeatsOfEndlessFloods(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const seconds, sessions = 20, 2000
+		r, lines := repeatsOf(t)
+		whole := 0
+		for range seconds {
+			for i := range sessions {
+				if r.merge(use("read", fmt.Sprint("owner", i))) {
+					whole++
+				}
+			}
+			time.Sleep(repeatPause)
+		}
+		r.close()
+		all, sum := lines(), whole
+		for _, line := range all {
+			var n int
+			_, _ = fmt.Sscan(line[strings.LastIndexByte(line, ' ')+1:], &n)
+			sum += n
+		}
+		if n := whole + len(all); n > maxRepeats+seconds*(repeatRate+1) || sum != seconds*sessions {
+			t.Errorf("%d lines of %d requests, want %d", n, sum, seconds*sessions)
+		}
+		time.Sleep(2 * maxRepeats / repeatRate * time.Second)
+	})
+}
+
+// TestRepeatsOfConnections: each of the first connections of a peer in a second has a line, and the
+// others are counted, by their close code, but that of clients counts as one.
+func TestRepeatsOfConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, lines := repeatsOf(t)
+		whole := map[string]int{}
+		alice := audit.Caller{Identity: access.Identity{Principal: "alice"}}
+		count := func(x auditedRequest) {
+			if r.merge(x.key(refusedPeer{}), x) {
+				whole[fmt.Sprint(x.action, " ", int(x.closing.code))]++
+			}
+		}
+		const times = 2000
+		for range 2 {
+			for i := range times {
+				count(auditedRequest{kind: connectionLine, action: audit.ActionOpen, caller: alice})
+				code := websocket.StatusCode(3000 + i%1000)
+				count(auditedRequest{kind: connectionLine, action: audit.ActionClose, caller: alice, closing: closeError{code, "bye"}})
+			}
+			count(auditedRequest{kind: connectionLine, action: audit.ActionClose, caller: alice, closing: closeError{rpc.CloseUnauthorized, "revoked"}})
+			time.Sleep(repeatPause + time.Millisecond)
+		}
+		r.close()
+		opened, closed := 0, 0
+		for what, n := range whole {
+			if strings.HasPrefix(what, "open") {
+				opened += n
+			} else {
+				closed += n
+			}
+		}
+		if want := 2*connectionLines - 1; opened != want || closed != want+2 || whole["close 4401"] != 2 {
+			t.Errorf("%d opened, %d closed: %v", opened, closed, whole)
+		}
+		got, want := lines(), []string{
+			"connection close alice  1981", "connection close alice  1980", "connection open alice  1981", "connection open alice  1980",
+		}
+		slices.Sort(got)
+		slices.Sort(want)
 		if !slices.Equal(got, want) {
 			t.Errorf("lines %q, want %q", got, want)
 		}

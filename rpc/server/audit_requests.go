@@ -72,7 +72,7 @@ func (r *request) auditExecute(p *rpc.ExecuteParams, s *session.Session, err err
 	}
 	e := &audit.Execute{Caller: r.conn.auditedCaller(), Session: audit.Session{ID: p.SessionID, Owner: r.conn.principal}}
 	e.Error = auditedError(err)
-	if r.repeatedRefusal(executeLine, "", e.Error) {
+	if err != nil && r.conn.merged(auditedRequest{kind: executeLine, caller: e.Caller, err: e.Error}) {
 		return nil
 	}
 	r.auditedParams(e, p)
@@ -147,7 +147,10 @@ func (r *request) auditControl(s *session.Session, name string, e audit.Control,
 	if controls[e.Action] == nil && e.Action != rpc.ControlCancel && e.Action != rpc.MethodWrite {
 		e.Action = "" // any text of the client
 	}
-	if !r.repeatedRefusal(controlLine, e.Action, e.Error) {
+	x := auditedRequest{
+		kind: controlLine, action: e.Action, caller: e.Caller, session: e.Session, signal: e.Signal, to: e.To, err: e.Error,
+	}
+	if !r.conn.merged(x) {
 		l.Write(&e)
 	}
 }
@@ -174,42 +177,43 @@ func (c *conn) auditedName(s *session.Session, name string) audit.Session {
 
 // auditAttach writes a request to read a session.
 func (r *request) auditAttach(s *session.Session, name, action string, err error) {
-	l, refused := r.conn.audit.log, auditedError(err)
-	if l == nil || r.repeatedRefusal(attachLine, action, refused) {
-		return
+	if r.conn.audit.log != nil {
+		r.auditRead(r.conn.auditedName(s, name), action, err)
 	}
-	l.Write(&audit.Attach{Caller: r.conn.auditedCaller(), Session: r.conn.auditedName(s, name), Action: action, Error: refused})
+}
+
+func (r *request) auditRead(of audit.Session, action string, err error) {
+	c := r.conn
+	e := &audit.Attach{Caller: c.auditedCaller(), Session: of, Action: action, Error: auditedError(err)}
+	if !c.merged(auditedRequest{kind: attachLine, action: action, caller: e.Caller, session: of, err: e.Error}) {
+		c.audit.log.Write(e)
+	}
 }
 
 // find is conn.find for a request that reads. It writes each use of the right to read the sessions of
-// others, and of an observer's; see repeats.
+// others, and of an observer's.
 func (r *request) find(name string) (*session.Session, error) {
 	c := r.conn
 	s, err := c.find(name, mayRead)
 	if c.audit.log == nil {
 		return s, err
 	}
-	switch {
-	case err != nil && strings.Contains(name, "/"):
-		r.auditAttach(nil, name, r.Method, err)
-	case err == nil && passive(c.identity(), s) && !r.repeatedUse(r.Method, auditedSession(s)):
-		r.auditAttach(s, name, r.Method, nil)
+	if err != nil && strings.Contains(name, "/") || err == nil && passive(c.identity(), s) {
+		r.auditAttach(s, name, r.Method, err)
 	}
 	return s, err
 }
 
 // auditList writes a list of a caller that may have the sessions of others.
 func (r *request) auditList(principal string) {
-	a := &r.conn.audit
-	if a.log == nil || r.conn.identity().Role == access.Run {
+	id := r.conn.identity()
+	if r.conn.audit.log == nil || id.Role == access.Run {
 		return
 	}
-	if principal != "" && !r.conn.server.visible(r.conn.identity(), principal) {
+	if principal != "" && !r.conn.server.visible(id, principal) {
 		principal = "" // the list is empty, and the client may name anybody
 	}
-	if of := (audit.Session{Owner: principal}); !r.repeatedUse(rpc.MethodList, of) {
-		a.log.Write(&audit.Attach{Caller: r.conn.auditedCaller(), Session: of, Action: rpc.MethodList})
-	}
+	r.auditRead(audit.Session{Owner: principal}, rpc.MethodList, nil)
 }
 
 // auditedAttach returns the action of an attach.

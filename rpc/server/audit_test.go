@@ -218,23 +218,13 @@ func TestAuditOfOthersSessions(t *testing.T) {
 	mallory.fails(rpc.CodeSessionNotFound, "read", object{"session_id": name})
 	admin.fails(rpc.CodeForbidden, "write", object{"session_id": name, "data": ""})
 	admin.ok("cancel", object{"session_id": name}, nil)
-	for _, p := range []*peer{admin, observer} { // what was counted is written now
-		_ = p.ws.Close(websocket.StatusNormalClosure, "")
-	}
 	s.shutdown(0)
 	var got []string
 	uses := map[string]int64{}
-	closed := map[string]bool{}
 	for _, x := range a.lines() {
-		if x.Event == "connection" && x.Action == "close" {
-			closed[x.Principal] = true
-		}
 		if repeated := x.Action == "status" || x.Action == "read" && x.Error == nil || x.Action == "list"; repeated {
 			use := x.Principal + " " + x.Action + ": " + x.Owner
 			uses[use] += max(x.Count, 1)
-			if closed[x.Principal] {
-				t.Error("after the end of its connection: ", x.text)
-			}
 			if x.Count > 0 {
 				continue
 			}
@@ -317,6 +307,97 @@ func TestAuditOfAFlood(t *testing.T) {
 		if most := 3 + int(ended.Sub(began)/time.Second); n > most {
 			t.Errorf("%s: %d lines, want at most %d", what, n, most)
 		}
+	}
+}
+
+// linesOf returns how many requests, or connections, of each action the lines of an event stand for,
+// and how many lines these are. It fails if a line with a count names what it must not.
+func linesOf(t *testing.T, all []auditLine, event string) (counts, lines map[string]int64) {
+	t.Helper()
+	counts, lines = map[string]int64{}, map[string]int64{}
+	for _, x := range of(all, event) {
+		counts[x.Action] += max(x.Count, 1)
+		lines[x.Action]++
+		if x.Principal != "user" || x.Peer.Address == "" || x.Error != nil {
+			t.Error(x.text)
+		}
+	}
+	return counts, lines
+}
+
+// wholeSeconds returns in how many seconds the lines were written.
+func wholeSeconds(all []auditLine) int64 {
+	return int64(all[len(all)-1].Time.Sub(all[0].Time)/time.Second) + 1
+}
+
+// TestAuditOfControls: controls and attachments that a client repeats do not fill the audit log, over
+// whichever connection they come, and all of them are counted.
+func TestAuditOfControls(t *testing.T) {
+	a := auditTo(t, audit.Options{})
+	s := serve(t, a.set)
+	peers := []*peer{s.dial(t), s.dial(t)}
+	id := peers[0].start(object{"command": "exec sleep 1000"})
+	const times, pauses = 1000, 5
+	for i := range times {
+		for _, p := range peers {
+			if i < pauses {
+				p.ok("control", object{"session_id": id, "type": "PAUSE"}, nil)
+				p.ok("control", object{"session_id": id, "type": "RESUME"}, nil)
+			}
+			p.request("control", object{"session_id": id, "type": "SIGNAL", "signal": "URG", "to": "leader"})
+			p.ok("attach", object{"session_id": id}, nil)
+		}
+	}
+	peers[0].ok("cancel", object{"session_id": id}, nil)
+	s.shutdown(0)
+	all := a.lines()
+	controls, lines := linesOf(t, all, "control")
+	if want := (map[string]int64{"PAUSE": 2 * pauses, "RESUME": 2 * pauses, "SIGNAL": 2 * times, "CANCEL": 1}); !maps.Equal(controls, want) {
+		t.Errorf("controls %v, want %v", controls, want)
+	}
+	attached, attachLines := linesOf(t, all, "attach")
+	if attached["attach"] != 2*times {
+		t.Errorf("attached: %v", attached)
+	}
+	maps.Copy(lines, attachLines)
+	for action, n := range lines {
+		if most := 2 + wholeSeconds(all); n > most {
+			t.Errorf("%s: %d lines, want at most %d", action, n, most)
+		}
+	}
+	for _, x := range of(all, "control") {
+		if x.SessionID != id || x.Owner != "user" || (x.Action == "SIGNAL") != (x.Signal != nil) || x.Signal != nil && *x.Signal != "URG" {
+			t.Error(x.text)
+		}
+	}
+}
+
+// TestAuditOfShortConnections: connections that are opened and closed in a loop do not fill the audit
+// log, and all of them are counted. Their requests are counted over all of them.
+func TestAuditOfShortConnections(t *testing.T) {
+	a := auditTo(t, audit.Options{})
+	s := serve(t, a.set)
+	p := s.dial(t)
+	id := p.start(object{"command": "cat", "stdin": "pipe"})
+	const times = 200
+	for i := range times {
+		p := s.dial(t)
+		p.ok("write", object{"session_id": id, "data": ""}, nil)
+		_ = p.ws.Close(websocket.StatusCode(3000+i), "")
+	}
+	s.shutdown(0)
+	all := a.lines()
+	connections, lines := linesOf(t, all, "connection")
+	if want := (map[string]int64{"open": times + 1, "close": times + 1}); !maps.Equal(connections, want) {
+		t.Errorf("connections %v, want %v", connections, want)
+	}
+	for action, n := range lines {
+		if most := 2 + 20*(1+wholeSeconds(all)); n > most { // connectionLines; and that of p
+			t.Errorf("%s: %d lines, want at most %d", action, n, most)
+		}
+	}
+	if writes, lines := linesOf(t, all, "control"); writes["write"] != times || lines["write"] > 2+wholeSeconds(all) {
+		t.Errorf("writes %v in lines %v", writes, lines)
 	}
 }
 
