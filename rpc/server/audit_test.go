@@ -349,6 +349,9 @@ func TestAuditOfControls(t *testing.T) {
 		}
 	}
 	peers[0].ok("cancel", object{"session_id": id}, nil)
+	for _, p := range peers {
+		_ = p.ws.CloseNow()
+	}
 	s.shutdown(0)
 	all := a.lines()
 	controls, lines := linesOf(t, all, "control")
@@ -385,6 +388,7 @@ func TestAuditOfShortConnections(t *testing.T) {
 		p.ok("write", object{"session_id": id, "data": ""}, nil)
 		_ = p.ws.Close(websocket.StatusCode(3000+i), "")
 	}
+	_ = p.ws.CloseNow()
 	s.shutdown(0)
 	all := a.lines()
 	connections, lines := linesOf(t, all, "connection")
