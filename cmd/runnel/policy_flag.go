@@ -55,17 +55,27 @@ func readPolicy(flag, path string) (*policy.Policy, error) {
 // refused: the client is not told.
 func logged(guard *policy.Guard, log zerolog.Logger) func(access.Identity, *rpc.ExecuteParams, *session.Spec) error {
 	return func(id access.Identity, p *rpc.ExecuteParams, spec *session.Spec) error {
+		err := guard.Restrict(id, p, spec)
+		trace := spec.TraceID // "" if the policy does not accept it
 		report := func(err error) error {
 			if r, ok := errors.AsType[*policy.Refusal](err); ok {
-				log.Debug().Str("principal", id.Principal).Str("rule", r.Rule).Str("field", r.Field).Str("reason", r.Reason).Msg("forbidden")
+				logRefusal(log.Debug(), id.Principal, trace, r)
 			}
 			return err
 		}
-		if err := guard.Restrict(id, p, spec); err != nil {
+		if err != nil {
 			return report(err)
 		}
 		check := spec.Program.Check
 		spec.Program.Check = func(o process.Opened) error { return report(check(o)) }
 		return nil
 	}
+}
+
+func logRefusal(e *zerolog.Event, principal, trace string, r *policy.Refusal) {
+	e = e.Str("principal", principal)
+	if trace != "" {
+		e = e.Str("trace_id", trace)
+	}
+	e.Str("rule", r.Rule).Str("field", r.Field).Str("reason", r.Reason).Msg("forbidden")
 }

@@ -1,9 +1,17 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/rs/zerolog"
+
+	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/access"
+	"github.com/runnel-rpc/runnel/rpc/policy"
+	"github.com/runnel-rpc/runnel/session"
 )
 
 // writePolicy writes the policy file of the directory, as an editor replaces a file.
@@ -95,4 +103,29 @@ func TestPolicyUsers(t *testing.T) {
 	}
 	p.writePolicy(t, users("nobody", "nobody"))
 	server.awaitStderr("configuration not reloaded")
+}
+
+// TestLoggedRefusals: the line about what a policy has refused has the trace id of the execute, if the
+// policy accepts its traceparent.
+func TestLoggedRefusals(t *testing.T) {
+	t.Parallel()
+	const traceID = "4bf92f3577b34da6a3ce929d0e0e4736"
+	for version, want := range map[string]string{
+		"00": `{"level":"debug","principal":"ci","trace_id":"` + traceID + `","rule":"default.shell",`,
+		"01": `{"level":"debug","principal":"ci","rule":"default.shell",`,
+	} {
+		p, err := policy.Parse("policy", []byte("[default]\ndirectories = ['/']\nenvironment = {drop = true}\n"), policy.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var log bytes.Buffer
+		params := rpc.ExecuteParams{Command: rpc.Command{Shell: "true"}, Traceparent: version + "-" + traceID + "-00f067aa0ba902b7-01"}
+		restrict := logged(policy.NewGuard(p, nil), zerolog.New(&log))
+		if err := restrict(access.Identity{Principal: "ci"}, &params, &session.Spec{TraceID: traceID}); err == nil {
+			t.Fatal("not refused")
+		}
+		if !strings.HasPrefix(log.String(), want) {
+			t.Errorf("%s, want %s", log.String(), want)
+		}
+	}
 }

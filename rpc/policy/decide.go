@@ -44,13 +44,17 @@ func noSection() *Refusal {
 
 // Decide decides whether a principal, which is in groups, may execute p. It completes spec, which
 // was made from p without a policy: the environment, limits, times, the directory, the user and the
-// check of the opened files, which is [Decision.Check]. Every error is a *Refusal. Decide uses no
-// file and does not block.
+// check of the opened files, which is [Decision.Check]. If it does not accept the traceparent, it
+// removes the trace id, also if there is an error. Every error is a *Refusal. Decide uses no file and
+// does not block.
 func (p *Policy) Decide(principal string, groups []string, params *rpc.ExecuteParams, spec *session.Spec) (*Decision, error) {
 	if err := p.Authorize(principal, groups, rpc.MethodExecute); err != nil {
 		return nil, err
 	}
 	s := p.section(principal, groups)
+	if params.Traceparent != "" && s.env.refusesTrace(params.Traceparent, s.env.set) != "" {
+		spec.TraceID = ""
+	}
 	d := &Decision{Section: s.name, policy: p, section: s}
 	for _, step := range []func(*rpc.ExecuteParams, *session.Spec) error{
 		d.user, d.terminal, d.environ, d.command, d.directory, d.limits, d.times, d.nice,

@@ -33,6 +33,7 @@ func decide(t *testing.T, p *Policy, text string) (*Decision, *session.Spec, err
 	spec.Program = process.Spec{Argv: params.Command.Argv, Dir: string(params.Cwd), Env: changed(serverEnv, params.Env)}
 	if params.Traceparent != "" {
 		spec.Program.Env = append(spec.Program.Env, "TRACEPARENT="+params.Traceparent)
+		spec.TraceID = traceID
 	}
 	if l := params.Limits; l != nil && l.MemoryBytes != nil {
 		spec.Program.Limits = process.Limits{process.MemoryBytes: *l.MemoryBytes}
@@ -259,9 +260,12 @@ func TestEnvironmentDrop(t *testing.T) {
 	}
 }
 
-// TestTraceparent: a traceparent is accepted unless the policy denies or sets its variable.
+const traceID = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+// TestTraceparent: a traceparent is accepted unless the policy denies or sets its variable. The trace
+// id is kept only if it is accepted.
 func TestTraceparent(t *testing.T) {
-	const own = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	const own = "00-" + traceID + "-00f067aa0ba902b7-01"
 	const params = `{"command":"true","traceparent":"` + own + `"}`
 	for environment, want := range map[string]string{
 		"":               own,
@@ -281,6 +285,22 @@ func TestTraceparent(t *testing.T) {
 		} else if got := valueOf(spec.Program.Env, "TRACEPARENT"); err != nil || got != want {
 			t.Errorf("%s: %v, %q", environment, err, got)
 		}
+		if (spec.TraceID != "") != (want == own) {
+			t.Errorf("%s: trace id %q", environment, spec.TraceID)
+		}
+	}
+}
+
+// TestTraceOfARefusal: an execute that is refused for another reason has the trace id, unless the policy
+// does not accept it.
+func TestTraceOfARefusal(t *testing.T) {
+	for environment, want := range map[string]string{"": traceID, "deny = ['TRACEPARENT'], drop = true": ""} {
+		p := parse(t, "[principal.ci]\ndirectories=['/']\nenvironment={"+environment+"}")
+		_, spec, err := decide(t, p, `{"command":"true","traceparent":"00-`+traceID+`-00f067aa0ba902b7-01"}`)
+		refused(t, err, "principal.ci.shell", "command")
+		if spec.TraceID != want {
+			t.Errorf("%s: trace id %q", environment, spec.TraceID)
+		}
 	}
 }
 
@@ -297,12 +317,15 @@ func TestTraceparentVersion(t *testing.T) {
 		p := parse(t, "[principal.ci]\nshell=true\ndirectories=['/']\nenvironment={"+environment+"}")
 		for _, later := range []string{"01", "fe"} {
 			for _, text := range []string{"", "-$(any,text)"} {
-				own := later + "-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01" + text
+				own := later + "-" + traceID + "-00f067aa0ba902b7-01" + text
 				_, spec, err := decide(t, p, `{"command":"true","traceparent":"`+own+`"}`)
 				if want == "refused" {
 					refused(t, err, "principal.ci.environment", "traceparent")
 				} else if got := valueOf(spec.Program.Env, "TRACEPARENT"); err != nil || got != want {
 					t.Errorf("%s, %s: %v, %q", environment, own, err, got)
+				}
+				if spec.TraceID != "" {
+					t.Errorf("%s, %s: has the trace id", environment, own)
 				}
 			}
 		}

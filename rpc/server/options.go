@@ -46,8 +46,9 @@ type Options struct {
 	// Restrict decides whether a caller may execute p, after Authorize, when the session's spec was
 	// made from the params and the server's defaults, and before a slot is reserved. It may change
 	// the spec; for the user that p names it sets Program.User, with HOME and the like in
-	// Program.Env. The error is the reply; it should be an *rpc.Error. Restrict must not block, and
-	// may be called concurrently. Nil permits everything except a user.
+	// Program.Env, and it removes TraceID if it does not accept the traceparent, which then is not in
+	// the audit log either. The error is the reply; it should be an *rpc.Error. Restrict must not
+	// block, and may be called concurrently. Nil permits everything except a user.
 	Restrict func(id access.Identity, p *rpc.ExecuteParams, spec *session.Spec) error
 	// SameGroup reports whether two different principals are in one group, so that one with the
 	// role Observe may read the sessions of the other. Nil means that there are no groups.

@@ -10,7 +10,11 @@ import (
 // it in the spec.
 func (r *request) restrict(caller access.Identity, p *rpc.ExecuteParams, spec *session.Spec) error {
 	if restrict := r.conn.server.o.Restrict; restrict != nil {
-		if err := restrict(caller, p, spec); err != nil {
+		err := restrict(caller, p, spec)
+		if spec.TraceID == "" {
+			p.Traceparent = "" // it was not accepted, and is not audited
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -3,11 +3,13 @@
 package server_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/audit"
+	"github.com/runnel-rpc/runnel/rpc/policy"
 )
 
 const (
@@ -66,6 +68,37 @@ func TestTraceInTheAudit(t *testing.T) {
 	for i, x := range of(a.lines(), "execute") {
 		if has, want := strings.Contains(x.text, ids), i%2 == 0; has != want || !want && strings.Contains(x.text, "trace_id") {
 			t.Errorf("line %d: %s", i, x.text)
+		}
+	}
+}
+
+// TestTraceUnderAPolicy: a traceparent that the policy refuses, or leaves out, is neither in the audit
+// log nor in the log. The version 01 is not accepted.
+func TestTraceUnderAPolicy(t *testing.T) {
+	later := object{"command": "true", "traceparent": "01" + traceparent[2:]}
+	for _, drop := range []bool{true, false} {
+		text := fmt.Sprint("[default]\nshell = true\ndirectories = ['/']\ndirectory = '/'\nenvironment = {drop = ", drop, "}\n")
+		p, err := policy.Parse("policy", []byte(text), policy.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		guard, a := policy.NewGuard(p, nil), auditTo(t, audit.Options{})
+		s := serve(t, a.set, func(set *settings) { set.Server.Restrict = guard.Restrict })
+		c := s.dial(t)
+		if drop {
+			c.run(later)
+		} else if e := c.fails(rpc.CodeForbidden, "execute", later); e.Data["field"] != "traceparent" {
+			t.Errorf("refused because of %v", e.Data["field"])
+		}
+		c.run(object{"command": "true", "traceparent": traceparent})
+		_ = c.ws.CloseNow()
+		s.shutdown(0)
+		lines := of(a.lines(), "execute")
+		if strings.Contains(lines[0].text, "trace_id") || strings.Contains(lines[0].text, "parent_id") {
+			t.Errorf("drop = %v: %s", drop, lines[0].text)
+		}
+		if !strings.Contains(lines[1].text, traceID) {
+			t.Errorf("drop = %v: %s", drop, lines[1].text)
 		}
 	}
 }
