@@ -37,6 +37,7 @@ type unauthenticatedConn struct {
 	answer   bool        // false if the peer is refused too often
 	refused  atomic.Bool // it is only kept open
 	hijacked atomic.Bool // net/http does not serve it any more
+	counted  atomic.Bool // as refused, after which it is closed
 }
 
 // newUnauthenticatedConn returns an accepted connection, c, which may have got TLS.
@@ -108,11 +109,18 @@ func closeWrite(c net.Conn) error {
 // It returns answer.
 func (c *unauthenticatedConn) judge(answer bool) bool {
 	c.judged, c.answer = true, answer
+	if !answer {
+		c.counted.Store(true)
+	}
 	return answer
 }
 
-// refuse counts a refusal. It returns false if the peer is refused more often than it is answered.
+// refuse counts a refusal, after which the connection is closed, once. It returns false if the peer is
+// refused more often than it is answered.
 func (c *unauthenticatedConn) refuse(why, detail string) (answer bool) {
+	if c.counted.Swap(true) {
+		return false
+	}
 	return c.refusals.refuse(c.peer, c.RemoteAddr().String(), &access.Refusal{Reason: why, Detail: detail})
 }
 

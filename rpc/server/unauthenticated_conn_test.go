@@ -5,12 +5,16 @@ package server_test
 import (
 	"bufio"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/runnel-rpc/runnel/rpc/server"
 )
 
 // notRead are requests of which the server does not read everything, and the statuses of the answers.
@@ -99,5 +103,35 @@ func TestSecondRequestIsNotRead(t *testing.T) {
 	}
 	if n := serving(); n > 3*most {
 		t.Errorf("%d goroutines serve HTTP connections", n)
+	}
+}
+
+// TestRefusedConnectionsAreCountedOnce: a connection that is refused, and then closed because another
+// one needs its place, is one refusal.
+func TestRefusedConnectionsAreCountedOnce(t *testing.T) {
+	const most, many = 4, 40 // fewer than are refused without an answer
+	for name, x := range notRead {
+		t.Run(name, func(t *testing.T) {
+			reasons := map[string]int{}
+			s := serve(t, func(set *settings) {
+				set.Server.MaxUnauthenticated = most
+				set.Server.Refused = func(r server.Refused) { // not concurrently
+					for why, n := range r.Reasons {
+						reasons[why] += n
+					}
+				}
+			})
+			for range many {
+				c := s.raw(t, x.text)
+				_, _ = io.WriteString(c, more)
+				if _, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s.shutdown(0) // reports the rest
+			if len(reasons) != 1 || slices.Max(slices.Collect(maps.Values(reasons))) != many {
+				t.Errorf("refusals %v, want %d for one reason", reasons, many)
+			}
+		})
 	}
 }
