@@ -1,9 +1,8 @@
 package session
 
 import (
+	"cmp"
 	"container/list"
-	"errors"
-	"slices"
 	"time"
 
 	"github.com/runnel-rpc/runnel/session/quota"
@@ -12,7 +11,7 @@ import (
 // This file is the queue of sessions that wait for a slot. A session has a place from Reserve on, and
 // waits from Begin on: Begin → joinQueue → giveSlots → begin. It leaves the queue without
 // a slot by leaveQueue: when its end is requested, or Spec.QueueTimeout is over. Registry.mu decides
-// which of these is first.
+// which of these is first. Whose turn it is, is in queue_order.go.
 
 // queuedBytes is how many bytes of params a session in the queue may have for one place. So
 // Options.MaxQueued bounds the memory of the queue too.
@@ -22,31 +21,26 @@ const queuedBytes = 64 << 10
 type queue struct {
 	max    int
 	places *quota.Pool // also of sessions for which Begin was not called yet
-	owners []*ownQueue // that have sessions waiting; the one that was given a slot last is last
+	slots  *quota.Pool // the registry's
+	owners map[string]*ownQueue
+	order  [quota.Classes]ownHeap
+	turns  int64       // that were given to owners so far
 	retry  *time.Timer // gives slots when the rate of starts permits it; nil if none waits for that
 }
-
-// ownQueue is the waiting sessions of one owner. It is not empty.
-type ownQueue struct {
-	owner   string
-	waiting list.List // of *place, oldest first
-}
-
-func (o *ownQueue) first() *place { return o.waiting.Front().Value.(*place) }
 
 // place is the place of one session in the queue.
 type place struct {
 	s        *Session
 	owner    string
 	cost     int           // in places of queue.places
-	why      error         // the session has no slot
+	why      error         // it had no slot when it was made
 	waiting  *list.Element // of an ownQueue; nil while the session does not wait
 	released bool
 	timeout  *time.Timer // nil without a limit
 }
 
-func newQueue(most int) *queue {
-	return &queue{max: most, places: quota.NewPool(most, quota.Shares{})}
+func newQueue(most int, slots *quota.Pool) *queue {
+	return &queue{max: most, places: quota.NewPool(most, quota.Shares{}), slots: slots, owners: make(map[string]*ownQueue)}
 }
 
 // reserve returns a place for a session that has no slot, or nil if it does not wait or the queue is
@@ -87,38 +81,28 @@ func (q *queue) release(p *place) {
 	if p.timeout != nil {
 		p.timeout.Stop()
 	}
-	i := q.index(p.owner)
-	o := q.owners[i]
+	o := q.owners[p.owner]
 	o.waiting.Remove(p.waiting)
 	p.waiting = nil
 	if o.waiting.Len() == 0 {
-		q.owners = slices.Delete(q.owners, i, i+1)
+		q.withdraw(o)
+		delete(q.owners, p.owner)
 	}
 	if len(q.owners) == 0 {
 		q.stopRetry()
 	}
 }
 
-func (q *queue) index(owner string) int {
-	return slices.IndexFunc(q.owners, func(o *ownQueue) bool { return o.owner == owner })
-}
-
-// add lets a session wait.
-func (q *queue) add(p *place) {
-	i := q.index(p.owner)
-	if i < 0 {
-		i = len(q.owners)
-		q.owners = append(q.owners, &ownQueue{owner: p.owner})
+// add appends a place to those of its owner, and returns its position, from 1.
+func (q *queue) add(p *place) (position int) {
+	o := q.owners[p.owner]
+	if o == nil {
+		o = &ownQueue{owner: p.owner, index: -1}
+		q.owners[p.owner] = o
+		q.endTurn(o)
 	}
-	p.waiting = q.owners[i].waiting.PushBack(p)
-}
-
-// waitingOf returns how many sessions of an owner wait.
-func (q *queue) waitingOf(owner string) int {
-	if i := q.index(owner); i >= 0 {
-		return q.owners[i].waiting.Len()
-	}
-	return 0
+	p.waiting = o.waiting.PushBack(p)
+	return o.waiting.Len()
 }
 
 // sessions returns all that wait.
@@ -131,12 +115,6 @@ func (q *queue) sessions() (all []*Session) {
 	return all
 }
 
-// moveLast makes an owner the last one of those with equally many slots.
-func (q *queue) moveLast(o *ownQueue) {
-	i := q.index(o.owner)
-	q.owners = append(slices.Delete(q.owners, i, i+1), o)
-}
-
 func (q *queue) stopRetry() {
 	if q.retry != nil {
 		q.retry.Stop()
@@ -144,48 +122,23 @@ func (q *queue) stopRetry() {
 	}
 }
 
-// giveSlots gives free slots to sessions that wait: each to the first one of the owner with the fewest
-// slots, of those that may take one. It is called with the registry's lock held, whenever a slot may
-// have become free. Each start begins in a goroutine, since a fork takes time.
+// giveSlots gives free slots to sessions that wait, in the order of queue.allot. It is called with the
+// registry's lock held, whenever a session that waits may have become able to take one: a slot is
+// released, the quotas change, the rate of starts permits it, or a session joins. Each start begins in a
+// goroutine, since a fork takes time.
 func (r *Registry) giveSlots(now time.Time) {
 	if len(r.queue.owners) == 0 || r.draining {
 		return
 	}
 	r.queue.stopRetry()
-	var retry time.Duration          // the shortest time until the rate permits a start
-	limited := make(map[string]bool) // owners that wait for that
-	for o := r.nextOwner(limited); o != nil; o = r.nextOwner(limited) {
-		p := o.first()
-		if err := r.takeSlot(o.owner, now); err != nil {
-			p.why, limited[o.owner] = err, true
-			var rate *quota.RateError
-			if errors.As(err, &rate) && (retry == 0 || rate.RetryAfter < retry) {
-				retry = rate.RetryAfter
-			}
-			continue
-		}
-		r.queue.moveLast(o)
-		r.queue.release(p)
+	given, retry := r.queue.allot(func(owner string) error { return r.takeSlot(owner, now) })
+	for _, p := range given {
 		p.s.place = nil
 		r.wg.Go(p.s.begin)
 	}
 	if retry > 0 {
 		r.queue.retry = time.AfterFunc(retry, r.retryStarts)
 	}
-}
-
-// nextOwner returns the waiting owner with the fewest slots of those that may take one, except some,
-// or nil. Of several it is the one whose turn is longest ago.
-func (r *Registry) nextOwner(except map[string]bool) (next *ownQueue) {
-	for _, o := range r.queue.owners {
-		if except[o.owner] || next != nil && r.slots.UsedBy(o.owner) >= r.slots.UsedBy(next.owner) {
-			continue
-		}
-		if r.slots.Check(o.owner) == nil {
-			next = o
-		}
-	}
-	return next
 }
 
 // retryStarts gives slots when the rate of starts may permit it.
@@ -210,7 +163,10 @@ func (s *Session) joinQueue() {
 func (r *Registry) nextPosition(owner string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.queue.waitingOf(owner) + 1
+	if o := r.queue.owners[owner]; o != nil {
+		return o.waiting.Len() + 1
+	}
+	return 1
 }
 
 // join lets a session wait, unless it is given a slot at once.
@@ -252,10 +208,6 @@ func (r *Registry) leave(s *Session) (left bool, why error) {
 	if p == nil || p.waiting == nil {
 		return false, nil
 	}
-	why = p.why
-	if err := r.slots.Check(p.owner); err != nil {
-		why = err
-	}
 	r.queue.release(p)
-	return true, why
+	return true, cmp.Or(r.slots.Check(p.owner), r.starts.Check(p.owner, time.Now()), p.why)
 }

@@ -87,6 +87,24 @@ func TestQueueOrder(t *testing.T) {
 	})
 }
 
+// TestQueueSaysWhyThereIsNoSlot checks the error of a session that leaves the queue, if it is another one
+// than when it was made.
+func TestQueueSaysWhyThereIsNoSlot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := NewRegistry(Options{MaxSessions: 1, StartsPerSecond: 1e-3})
+		release := slotFor(t, r, "a", "slot")
+		s := reserve(t, r, waitsFor("a", "waits", 10*seconds))
+		s.Begin()
+		release()
+		<-s.Done()
+		var rate *quota.RateError
+		if err := s.View().Failure; !errors.As(err, &rate) || rate.RetryAfter <= 0 {
+			t.Errorf("%+v", err)
+		}
+		checkEmpty(t, r)
+	})
+}
+
 // TestQueueEnds checks how a session leaves the queue without a slot.
 func TestQueueEnds(t *testing.T) {
 	for name, c := range map[string]struct {

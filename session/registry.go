@@ -98,9 +98,9 @@ func NewRegistry(o Options) *Registry {
 		slots:  quota.NewPool(o.MaxSessions, quota.Shares{}),
 		starts: quota.NewStarts(o.StartsPerSecond, &quota.Config{}),
 		turns:  newTurns(),
-		queue:  newQueue(max(o.MaxQueued, 0)),
 		idle:   make(chan struct{}),
 	}
+	r.queue = newQueue(max(o.MaxQueued, 0), r.slots)
 	if o.ReplayTotal > 0 {
 		r.budget = stream.NewBudget(o.ReplayTotal, r.evict)
 	}
@@ -124,6 +124,7 @@ func (r *Registry) SetQuotas(c quota.Config) error {
 	r.starts = quota.NewStarts(r.o.StartsPerSecond, &c)
 	r.budget.Divide(replayShares(&c, r.o.ReplayTotal))
 	r.queue.places.Divide(c.Queue())
+	r.queue.reorderAll()
 	r.giveSlots(time.Now())
 	return nil
 }
@@ -155,7 +156,9 @@ func (r *Registry) findOrAdd(spec Spec) (s *Session, created bool, err error) {
 		return nil, false, ErrShuttingDown
 	}
 	now := time.Now()
-	r.giveSlots(now) // those that wait are first
+	if r.queue.retry != nil { // those that wait are first; without it none may start
+		r.giveSlots(now)
+	}
 	var waiting *place
 	if err := r.takeSlot(spec.Owner, now); err != nil {
 		if waiting = r.queue.reserve(&spec, err); waiting == nil {
@@ -182,7 +185,9 @@ func (r *Registry) takeSlot(owner string, now time.Time) error {
 	if err := r.starts.Take(owner, now); err != nil {
 		return err
 	}
-	return r.slots.Take(owner)
+	err := r.slots.Take(owner)
+	r.queue.slotsChanged(owner)
+	return err
 }
 
 // Find returns the owner's session with that id, or ErrNotFound.
@@ -230,6 +235,7 @@ func (r *Registry) reportSurvivors(s *Session, swept *process.SweepResult) {
 // releaseSlot is called with the registry's lock held.
 func (r *Registry) releaseSlot(s *Session) {
 	r.slots.Release(s.spec.Owner)
+	r.queue.slotsChanged(s.spec.Owner)
 	if r.draining && r.slots.Used() == 0 {
 		close(r.idle)
 	}

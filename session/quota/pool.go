@@ -185,6 +185,29 @@ func (d *division) evenly() (owners []string, most map[string]int) {
 	return owners, most
 }
 
+// Class is what a pool distinguishes owners by. If one that is not Entitled cannot take a slot because
+// of the limit of [Server], no other owner of its class that has as many slots or more can.
+type Class uint8
+
+// The classes.
+const (
+	Entitled Class = iota // does not use all of the part that it has
+	Known                 // uses all of its part, or has none
+	Unknown               // is not known
+	Classes               // how many there are
+)
+
+// Class returns the class of an owner at present.
+func (p *Pool) Class(owner string) Class {
+	switch a := p.accounts[owner]; {
+	case a == nil || !a.known:
+		return Unknown
+	case a.unused() > 0:
+		return Entitled
+	}
+	return Known
+}
+
 // Used returns how many slots are taken.
 func (p *Pool) Used() int { return p.used }
 

@@ -69,19 +69,15 @@ func (s *Starts) Take(owner string, now time.Time) error {
 	if s == nil {
 		return nil
 	}
-	b := s.owners[owner]
-	if b == nil {
-		b = &startBuckets{}
+	b := s.of(owner)
+	if err := b.check(now); err != nil {
+		return err
 	}
 	switch {
-	case !has(b.own, now):
-		return rateError(Principal, b.own, b.own.Limit(), now)
-	case !has(b.group, now):
-		return rateError(InGroup, b.group, b.group.Limit(), now)
 	case s.perSecond <= 0:
 	case b.part != nil && b.part.AllowN(now, 1):
 	case !s.shared.AllowN(now, 1):
-		return rateError(Server, s.shared, rate.Limit(s.perSecond), now)
+		return s.sharedError(now)
 	}
 	for _, l := range []*rate.Limiter{b.own, b.group} {
 		if l != nil {
@@ -89,6 +85,44 @@ func (s *Starts) Take(owner string, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// Check returns the error that Take would return.
+func (s *Starts) Check(owner string, now time.Time) error {
+	if s == nil {
+		return nil
+	}
+	b := s.of(owner)
+	if err := b.check(now); err != nil {
+		return err
+	}
+	if s.perSecond <= 0 || b.part != nil && has(b.part, now) || has(s.shared, now) {
+		return nil
+	}
+	return s.sharedError(now)
+}
+
+// of returns the buckets of an owner.
+func (s *Starts) of(owner string) *startBuckets {
+	if b := s.owners[owner]; b != nil {
+		return b
+	}
+	return &startBuckets{}
+}
+
+// check returns an error if the owner, or its group, has no start left.
+func (b *startBuckets) check(now time.Time) error {
+	switch {
+	case !has(b.own, now):
+		return rateError(Principal, b.own, b.own.Limit(), now)
+	case !has(b.group, now):
+		return rateError(InGroup, b.group, b.group.Limit(), now)
+	}
+	return nil
+}
+
+func (s *Starts) sharedError(now time.Time) error {
+	return rateError(Server, s.shared, rate.Limit(s.perSecond), now)
 }
 
 // has reports whether a start is left in a bucket.

@@ -2,14 +2,20 @@ package quota
 
 import (
 	"errors"
+	"reflect"
 	"testing"
 	"time"
 )
 
-// taken returns how many starts an owner takes in a row, at most 1000, and the error that ended it.
+// taken returns how many starts an owner takes in a row, at most 1000, and the error that ended it,
+// which has to be that of Check too.
 func taken(s *Starts, owner string, now time.Time) (n int, err error) {
 	for n < 1000 && err == nil {
-		if err = s.Take(owner, now); err == nil {
+		check := s.Check(owner, now)
+		if err = s.Take(owner, now); !reflect.DeepEqual(check, err) {
+			return -1, check
+		}
+		if err == nil {
 			n++
 		}
 	}
