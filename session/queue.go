@@ -34,7 +34,8 @@ type place struct {
 	owner    string
 	cost     int           // in places of queue.places
 	why      error         // it had no slot when it was made
-	waiting  *list.Element // of an ownQueue; nil while the session does not wait
+	waiting  *list.Element // of an ownQueue; nil while the session is not in it
+	noted    bool          // the log says that the session waits: it may have a slot
 	released bool
 	timeout  *time.Timer // nil without a limit
 }
@@ -150,8 +151,9 @@ func (r *Registry) retryStarts() {
 
 // joinQueue lets a session wait that has a place. The note that it waits is in the log before the
 // session can be given a slot or leave the queue; the registry's lock is not held while it is appended.
+// So the session gets its position first. Those behind it are not given a slot before it has joined.
 func (s *Session) joinQueue() {
-	s.log.AppendNote(Waiting{s.reg.nextPosition(s.spec.Owner)})
+	s.log.AppendNote(Waiting{s.reg.enqueue(s)})
 	if err := s.reg.join(s); err != nil {
 		s.fail(err, true)
 		return
@@ -159,14 +161,11 @@ func (s *Session) joinQueue() {
 	s.update(func(*sessionStatus) {}) // leaves the queue if the end was requested before
 }
 
-// nextPosition returns the position of the next session of an owner that begins to wait, from 1.
-func (r *Registry) nextPosition(owner string) int {
+// enqueue appends a session to those of its owner that wait, and returns its position, from 1.
+func (r *Registry) enqueue(s *Session) (position int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if o := r.queue.owners[owner]; o != nil {
-		return o.waiting.Len() + 1
-	}
-	return 1
+	return r.queue.add(s.place)
 }
 
 // join lets a session wait, unless it is given a slot at once.
@@ -177,7 +176,7 @@ func (r *Registry) join(s *Session) error {
 		return ErrShuttingDown
 	}
 	p := s.place
-	r.queue.add(p)
+	p.noted = true
 	if r.giveSlots(time.Now()); s.place == nil {
 		return nil
 	}
@@ -205,7 +204,7 @@ func (r *Registry) leave(s *Session) (left bool, why error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p := s.place
-	if p == nil || p.waiting == nil {
+	if p == nil || p.waiting == nil || !p.noted {
 		return false, nil
 	}
 	r.queue.release(p)

@@ -102,6 +102,11 @@ func (q *queue) allot(take func(owner string) error) (given []*place, retry time
 	var passed []*ownQueue         // the same of these
 	for o := q.next(&closed); o != nil; o = q.next(&closed) {
 		p := o.first()
+		if !p.noted { // join will call allot again
+			q.withdraw(o)
+			passed = append(passed, o)
+			continue
+		}
 		err := take(o.owner)
 		if err == nil {
 			q.endTurn(o)

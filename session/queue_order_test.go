@@ -54,7 +54,7 @@ func (m *modelQueue) allot(now time.Time) (given []*place, retry time.Duration) 
 	for {
 		var next *modelOwner
 		for _, o := range m.owners {
-			if !limited[o.name] && m.slots.Check(o.name) == nil &&
+			if o.waiting[0].noted && !limited[o.name] && m.slots.Check(o.name) == nil &&
 				(next == nil || m.slots.UsedBy(o.name) < m.slots.UsedBy(next.name)) {
 				next = o
 			}
@@ -85,7 +85,7 @@ type queueTest struct {
 	q      *queue
 	starts *quota.Starts
 	model  *modelQueue
-	made   []*place // those that wait
+	made   []*place // those that wait, or are not noted yet
 	held   []string // an owner for each slot that is taken
 }
 
@@ -175,13 +175,18 @@ func (x *queueTest) drop(p *place) {
 func (x *queueTest) step(i int) {
 	x.Helper()
 	switch owner := queueOwners[x.rand.IntN(len(queueOwners))]; x.rand.IntN(10) {
-	case 0, 1, 2, 3: // a session begins to wait
+	case 0, 1, 2, 3: // a session begins to wait; it may get its position long before it joins
 		p := x.q.reserve(&Spec{Owner: owner, QueueTimeout: 1}, errors.New(fmt.Sprint(i)))
 		x.made = append(x.made, p)
 		if got, want := x.q.add(p), x.model.add(p); got != want {
 			x.Fatalf("position %d, want %d", got, want)
 		}
-	case 4, 5, 6:
+		p.noted = x.rand.IntN(10) > 0
+	case 4:
+		for _, p := range x.made {
+			p.noted = true
+		}
+	case 5, 6:
 		if len(x.held) == 0 {
 			return
 		}
@@ -270,6 +275,7 @@ func BenchmarkAllot(b *testing.B) {
 				wait := func(owner string) {
 					p := q.reserve(&Spec{Owner: owner, QueueTimeout: 1}, nil)
 					q.add(p)
+					p.noted = true
 				}
 				for i := range n {
 					owner := fmt.Sprint("o", i)

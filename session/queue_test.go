@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -79,6 +80,52 @@ func TestQueueOrder(t *testing.T) {
 		slots[0]()
 		synctest.Wait()
 		if want := []string{"b1", "c1", "b2", "a1", "a2", "a3"}; !slices.Equal(begun, want) {
+			t.Errorf("got %v, want %v", begun, want)
+		}
+		slots[1]()
+		slots[2]()
+		checkEmpty(t, r)
+	})
+}
+
+// TestQueueFollowsSlots checks that slots count which an owner takes or releases while its sessions wait.
+func TestQueueFollowsSlots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var begun []string
+		r := NewRegistry(Options{MaxSessions: 3})
+		reserved := func(id string) *Session {
+			spec := waitsFor(id[:1], id, time.Hour)
+			spec.Program = process.Spec{Argv: []string{"/bin/true"}, Check: func(process.Opened) error {
+				mu.Lock()
+				defer mu.Unlock()
+				begun = append(begun, id)
+				return errors.New("refused")
+			}}
+			return reserve(t, r, spec)
+		}
+		full := []func(){slotFor(t, r, "x", "1"), slotFor(t, r, "x", "2"), slotFor(t, r, "x", "3")}
+		b := reserved("b1")
+		full[0]()
+		r.enqueue(b)
+		slots := []func(){slotFor(t, r, "b", "taken"), full[1], full[2]}
+		if err := r.join(b); err != nil {
+			t.Error(err)
+		}
+		reserved("a1").Begin()
+		reserved("x1").Begin()
+		slots[1]() // a has 0, and b, whose turn is longer ago, and x have 1 each: x has released one
+		synctest.Wait()
+		if want := []string{"a1", "b1", "x1"}; !slices.Equal(begun, want) {
+			t.Errorf("got %v, want %v", begun, want)
+		}
+		begun = nil
+		slots[1] = slotFor(t, r, "y", "taken")
+		reserved("y1").Begin()
+		reserved("b2").Begin()
+		slots[0]() // b has 0, y has 1
+		synctest.Wait()
+		if want := []string{"b2", "y1"}; !slices.Equal(begun, want) {
 			t.Errorf("got %v, want %v", begun, want)
 		}
 		slots[1]()
@@ -326,6 +373,101 @@ func TestQueueIsLeftOnce(t *testing.T) {
 func (r *Registry) reserved(spec Spec) (bool, error) {
 	_, created, err := r.Reserve(spec)
 	return created, err
+}
+
+// TestConcurrentSessionsHaveTheirOwnPositions checks that each session of an owner has another position,
+// and that they are given slots in that order, if all of them begin to wait at once. The registry's lock
+// is not held while the notes with the positions are appended, since each append waits for the others.
+func TestConcurrentSessionsHaveTheirOwnPositions(t *testing.T) {
+	const sessions = 20
+	var mu sync.Mutex
+	var begun []int // positions
+	r := registry(t, Options{MaxSessions: 1})
+	release := slotFor(t, r, "a", "slot")
+	var appending atomic.Int32
+	allAppend := make(chan struct{})
+	var beginning sync.WaitGroup
+	var all []*Session
+	for i := range sessions {
+		var log *stream.Cursor
+		spec := waitsFor("a", fmt.Sprint(i), time.Hour)
+		spec.Program = process.Spec{Argv: []string{"/bin/true"}, Check: func(process.Opened) error {
+			mu.Lock()
+			defer mu.Unlock()
+			it, _ := log.Next()
+			begun = append(begun, it.Event.(Waiting).Position)
+			return errors.New("refused")
+		}}
+		s := reserve(t, r, spec)
+		all = append(all, s)
+		log = s.Cursor(stream.CursorOptions{Notes: true, Ready: func() {
+			if appending.Add(1) == sessions {
+				close(allAppend)
+			}
+			select {
+			case <-allAppend:
+			case <-time.After(patience):
+				t.Error("an append does not return while another one waits")
+			}
+		}})
+		if _, ok := log.Next(); ok {
+			t.Error("an event before the first")
+		}
+	}
+	for _, s := range all {
+		beginning.Go(s.Begin)
+	}
+	beginning.Wait()
+	release()
+	for _, s := range all {
+		<-s.Done()
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if len(begun) != sessions {
+		t.Errorf("%d sessions have begun", len(begun))
+	}
+	for i, got := range begun {
+		if got != i+1 {
+			t.Fatalf("positions %v", begun)
+		}
+	}
+}
+
+// TestSessionGetsNoSlotBeforeItsNote checks that a session which has a position, and whose log does not
+// say so yet, is given no slot and does not leave the queue, and that those behind it wait for it.
+func TestSessionGetsNoSlotBeforeItsNote(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := NewRegistry(Options{MaxSessions: 1})
+		release := slotFor(t, r, "a", "slot")
+		first, second := reserve(t, r, waitsFor("a", "first", time.Hour)), reserve(t, r, waitsFor("a", "second", time.Hour))
+		canceled := reserve(t, r, waitsFor("b", "canceled", time.Hour))
+		if n := r.enqueue(first); n != 1 {
+			t.Errorf("position %d", n)
+		}
+		r.enqueue(canceled)
+		second.Begin()
+		release()
+		canceled.End(Canceled, nil)
+		synctest.Wait()
+		for _, s := range []*Session{first, second, canceled} {
+			if s.View().State != Queued || r.Running() != 0 {
+				t.Errorf("%s is %v, %d run", s.ID(), s.View().State, r.Running())
+			}
+		}
+		for _, s := range []*Session{first, canceled} {
+			if err := r.join(s); err != nil {
+				t.Error(err)
+			}
+		}
+		for _, s := range []*Session{first, second, canceled} {
+			<-s.Done()
+		}
+		if a, b := first.View().Started, second.View().Started; a.IsZero() || b.IsZero() {
+			t.Errorf("started at %v and %v", a, b)
+		}
+		checkEmpty(t, r)
+	})
 }
 
 // TestQueueGetsNewQuotas checks that a session begins when quotas permit it.
