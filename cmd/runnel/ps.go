@@ -34,13 +34,17 @@ func (c *psCmd) Run(inv *invocation) error {
 		t := tabwriter.NewWriter(inv.stdout, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(t, "SESSION\tSTATE\tPID\tSTARTED\tEXIT\tCOMMAND")
 		for _, s := range sessions {
-			fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\n", s.SessionID, s.State, s.PID, since(s.StartedAt), exitOf(s.Completion), oneLine(s.Command.String()))
+			fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\n", s.SessionID, s.State, s.PID, since(s.StartedAt), exitOf(&s), oneLine(s.Command.String()))
 		}
 		return t.Flush()
 	})
 }
 
+// since returns how long ago a session was started, or "-" if it was not.
 func since(rfc3339 string) string {
+	if rfc3339 == "" {
+		return "-"
+	}
 	t, err := time.Parse(time.RFC3339Nano, rfc3339)
 	if err != nil {
 		return "?"
@@ -48,8 +52,12 @@ func since(rfc3339 string) string {
 	return time.Since(t).Round(time.Second).String() + " ago"
 }
 
-func exitOf(c *rpc.Completion) string {
-	switch {
+// exitOf returns the exit code or the signal of a command. If the session was queued and not started, it
+// returns the kind of the error that says why.
+func exitOf(s *rpc.SessionStatus) string {
+	switch c := s.Completion; {
+	case s.Error != nil:
+		return kindOf(s.Error)
 	case c == nil:
 		return "-"
 	case c.Signal != nil:
@@ -58,6 +66,15 @@ func exitOf(c *rpc.Completion) string {
 		return fmt.Sprint(*c.ExitCode)
 	}
 	return "?"
+}
+
+// kindOf returns the kind of an error, or its code if it has none.
+func kindOf(e *rpc.StartError) string {
+	var data struct{ Kind string }
+	if json.Unmarshal(e.Data, &data) != nil || data.Kind == "" {
+		return fmt.Sprint(e.Code)
+	}
+	return oneLine(data.Kind)
 }
 
 // oneLine returns at most 60 characters of a command on one line, with unprintable characters

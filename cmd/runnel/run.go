@@ -31,7 +31,7 @@ type runCmd struct {
 	Cwd           string            `help:"Working directory. Default: the current one."`
 	Env           map[string]string `help:"Environment variable to set; may be repeated." placeholder:"K=V" mapsep:"none"`
 	Timeout       *time.Duration    `help:"Maximum running time; 0 for none. Default: the server's." placeholder:"DURATION"`
-	QueueTimeout  time.Duration     `name:"queue-timeout" help:"How long to wait for a slot if the server's limit is reached. Default: not at all."`
+	QueueTimeout  queueTimeout      `name:"queue-timeout" help:"How long to wait for a slot if the server's limit is reached; infinity for no limit. Default: not at all." placeholder:"DURATION"`
 	StreamTimeout time.Duration     `help:"Maximum time without output. Default: none."`
 	PTY           bool              `short:"t" name:"pty" help:"Give the command a terminal, with the size of this one."`
 	Detach        bool              `help:"Print the session's id and exit; the command continues. Requires a running server."`
@@ -50,8 +50,6 @@ func (c *runCmd) Validate() error {
 		return errors.New("--timeout must not be negative")
 	case c.Detach && (c.JSON || c.PTY):
 		return errors.New("--detach excludes --json and --pty")
-	case c.QueueTimeout < 0:
-		return errors.New("--queue-timeout must not be negative")
 	case c.StreamTimeout < 0:
 		return errors.New("--stream-timeout must not be negative")
 	}
@@ -120,6 +118,7 @@ func (c *runCmd) params(inv *invocation, conn *runClient) (p rpc.ExecuteParams, 
 		Stdin:         rpc.StdinPipe,
 		Mode:          rpc.ModeRaw,
 		Encoding:      rpc.EncodingAuto,
+		QueueTimeout:  c.QueueTimeout.Seconds,
 		StreamTimeout: rpc.Seconds{Set: true, D: c.StreamTimeout},
 		Labels:        c.Label,
 	}
@@ -133,9 +132,6 @@ func (c *runCmd) params(inv *invocation, conn *runClient) (p rpc.ExecuteParams, 
 		p.Stdin = rpc.StdinNone
 	}
 	c.setLinger(&p)
-	if c.QueueTimeout > 0 {
-		p.QueueTimeout = rpc.Seconds{Set: true, D: c.QueueTimeout}
-	}
 	if c.Detach { // without a limit of the time without a client
 		p.OnDisconnect, p.Linger = rpc.OnDisconnectKeep, rpc.Seconds{Set: true}
 	}
