@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/rs/zerolog"
 
 	"github.com/runnel-rpc/runnel/rpc/access"
 	"github.com/runnel-rpc/runnel/rpc/auth"
@@ -77,19 +78,34 @@ func TestUsersOfGroupsAreNoObservers(t *testing.T) {
 	}
 }
 
-// TestTooFewSlotsAreLogged: a server with more principals than sessions or connections says so when it
-// starts, and when it reads its files again.
+// TestTooFewSlotsAreLogged: a server with more principals than sessions, connections or places in the
+// queue says so when it starts, and when it reads its files again.
 func TestTooFewSlotsAreLogged(t *testing.T) {
 	t.Parallel()
 	p := newTestDir(t)
 	p.newToken(t, "alice")
 	p.newToken(t, "bob")
-	server, _ := p.serveTokens(t, "--max-sessions=1", "--max-connections=2")
+	server, _ := p.serveTokens(t, "--max-sessions=1", "--max-connections=2", "--max-queued=1")
 	server.awaitStderr(`"flag":"--max-sessions","limit":1,"principals":2`)
+	server.awaitStderr(`"flag":"--max-queued","limit":1,"principals":2`)
 	if strings.Contains(server.stderrText(), "--max-connections") {
 		t.Error(server.stderrText())
 	}
 	p.newToken(t, "carol")
 	server.awaitStderr(`"flag":"--max-sessions","limit":1,"principals":3`)
 	server.awaitStderr(`"flag":"--max-connections","limit":2,"principals":3`)
+}
+
+// TestNoQueueNeedsNoPlaces: without a queue nobody has a place in it, which is no reason to warn.
+func TestNoQueueNeedsNoPlaces(t *testing.T) {
+	var log strings.Builder
+	config := quota.Config{Owners: map[string]quota.Quotas{"alice": {}, "bob": {}}}
+	for places, want := range map[int]bool{0: false, 1: true, 2: false} {
+		log.Reset()
+		c := serveCmd{bounds: bounds{MaxSessions: 2, MaxConnections: 2, MaxQueued: places}}
+		c.warnOfShares(&config, zerolog.New(&log))
+		if got := log.Len() > 0; got != want {
+			t.Errorf("%d places: %q", places, log.String())
+		}
+	}
 }
