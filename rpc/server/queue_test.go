@@ -3,13 +3,19 @@
 package server_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/coder/websocket"
 	"github.com/google/uuid"
 
 	"github.com/runnel-rpc/runnel/rpc"
@@ -293,7 +299,7 @@ func TestAuditOfQueuedSessions(t *testing.T) {
 	p.ok("cancel", object{"session_id": busy}, nil)
 	p.failed(missing)
 	p.completed(ran)
-	s.shutdown(0)
+	s.shutdownAfter(p)
 	all := a.lines()
 	for id, want := range map[string]string{
 		canceled: "execute end -32800", missing: "execute end -32008", late: "execute end -32003", ran: "execute started end",
@@ -313,6 +319,172 @@ func TestAuditOfQueuedSessions(t *testing.T) {
 	}
 	if refused := of(all, "execute")[4]; refused.Error == nil || refused.Error.Code != rpc.CodeSessionLimit {
 		t.Errorf("%s", refused.text)
+	}
+}
+
+// requiredLines opens an audit log that is required, and writes to a FIFO. Writes fail with EPIPE when
+// the reader is closed.
+func requiredLines(t *testing.T) (a *auditLog, fifo string, reader *os.File) {
+	t.Helper()
+	fifo = filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := os.OpenFile(fifo, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { reader.Close() })
+	w, err := os.OpenFile(fifo, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	return auditTo(t, audit.Options{Target: "-", Stdout: w, Required: true}), fifo, reader
+}
+
+// readLines reads what was written to a FIFO, and what is written from now on. The result is called after
+// the server has been shut down.
+func (a *auditLog) readLines(fifo string) (all func() []auditLine) {
+	a.t.Helper()
+	r, err := os.OpenFile(fifo, os.O_RDONLY, 0)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	read := make(chan string, 1)
+	go func() {
+		defer r.Close()
+		read <- readUntil(r, `"stop"`)
+	}()
+	return func() (lines []auditLine) {
+		a.log.Write(&audit.Stop{})
+		for line := range strings.Lines(<-read) {
+			x := auditLine{text: line}
+			if err := json.Unmarshal([]byte(strings.TrimLeft(line, "x")), &x); err != nil {
+				a.t.Fatalf("%v: %s", err, line)
+			}
+			lines = append(lines, x)
+		}
+		return lines
+	}
+}
+
+// shutdownAfter closes connections and shuts the server down, which then waits for none of them.
+func (s *service) shutdownAfter(connections ...*peer) {
+	for _, p := range connections {
+		_ = p.ws.Close(websocket.StatusNormalClosure, "")
+	}
+	s.shutdown(0)
+}
+
+// eventsOf returns the events of a session, with the kinds of their errors.
+func eventsOf(lines []auditLine, id string) string {
+	var events []string
+	for _, x := range lines {
+		if x.SessionID == id && x.Event != "control" {
+			events = append(events, x.Event)
+			if x.Error != nil {
+				events = append(events, x.Error.Kind)
+			}
+		}
+	}
+	return strings.Join(events, " ")
+}
+
+// TestQueueWhileAuditFails: while required lines cannot be written, nothing is queued. What was queued
+// before starts and ends nevertheless, and its lines are written later.
+func TestQueueWhileAuditFails(t *testing.T) {
+	a, fifo, reader := requiredLines(t)
+	s := serve(t, oneSlot, a.set, func(set *settings) { set.Session.MaxQueued = 2 })
+	p := s.dial(t)
+	busy := p.start(sleeper)
+	before := object{"command": "true", "session_id": uuid.NewString(), "queue_timeout": nil}
+	ran := p.queued(before)
+	canceled := p.queued(object{"command": "true"})
+
+	_ = reader.Close()
+	p.ok("cancel", object{"session_id": canceled}, nil)
+	p.failed(canceled)
+	eventually(t, "a line that could not be written", func() bool { return a.log.Available() != nil })
+	for _, wait := range []bool{false, true, false} { // more than there are places
+		refused := object{"command": "true", "session_id": uuid.NewString(), "queue_timeout": nil, "wait": wait}
+		if e := p.fails(rpc.CodeShuttingDown, "execute", refused); e.Data["kind"] != "audit_unavailable" {
+			t.Errorf("%+v", e)
+		}
+		p.fails(rpc.CodeSessionNotFound, "status", object{"session_id": refused["session_id"]})
+	}
+	var again rpc.QueuedResult
+	if p.ok("execute", before, &again); again.Status != "queued" || again.Created {
+		t.Errorf("%+v", again)
+	}
+	p.ok("cancel", object{"session_id": busy}, nil)
+	p.completed(ran)
+
+	lines := a.readLines(fifo)
+	eventually(t, "a line that could be written", func() bool { return a.log.Available() == nil })
+	busy = p.start(sleeper)
+	later := p.queued(object{"command": "true"})
+	p.ok("cancel", object{"session_id": busy}, nil)
+	p.completed(later)
+	s.shutdownAfter(p)
+	all := lines()
+	for id, want := range map[string]string{
+		ran: "execute attach started end", canceled: "execute end request_canceled", later: "execute started end",
+	} {
+		if got := eventsOf(all, id); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	refused := int64(0)
+	for _, x := range of(all, "execute") {
+		if x.Error != nil && x.Error.Kind == "audit_unavailable" {
+			refused += max(x.Count, 1)
+		}
+	}
+	if refused != 3 {
+		t.Errorf("%d lines of refused executes", refused)
+	}
+}
+
+// TestNothingIsQueuedBeforeItsLine: a session whose required line is not written yet is given no slot,
+// and does not delay another one that waits. It gives back its place.
+func TestNothingIsQueuedBeforeItsLine(t *testing.T) {
+	runParallel(t)
+	a, fifo, _ := requiredLines(t)
+	s := serve(t, oneSlot, a.set, func(set *settings) { set.Session.MaxQueued = 2 })
+	p, other := s.dial(t), s.dial(t)
+	busy := other.start(sleeper)
+	ran := other.queued(object{"command": "true"})
+	fill(t, fifo)
+	id := uuid.NewString()
+	refused := p.request("execute", object{"command": "true", "session_id": id, "queue_timeout": nil})
+	eventually(t, "a session that waits for its line", func() bool {
+		_, err := s.registry.Find("user", id)
+		return err == nil
+	})
+	other.ok("cancel", object{"session_id": busy}, nil)
+	other.completed(ran)
+	if e := p.bad(rpc.CodeShuttingDown, p.reply(refused)); e.Data["kind"] != "audit_unavailable" {
+		t.Errorf("%+v", e)
+	}
+	s.idle()
+	for _, m := range p.pending {
+		if strings.HasPrefix(m.Method, "process.") {
+			t.Errorf("%s", m.text)
+		}
+	}
+	p.fails(rpc.CodeSessionNotFound, "status", object{"session_id": id})
+
+	lines := a.readLines(fifo)
+	eventually(t, "a line that could be written", func() bool { return a.log.Available() == nil })
+	busy = p.start(sleeper)
+	for range 2 {
+		p.queued(object{"command": "true"}) // both places are free
+	}
+	p.fails(rpc.CodeSessionLimit, "execute", object{"command": "true", "queue_timeout": nil})
+	s.shutdownAfter(p, other)
+	if got := eventsOf(lines(), id); got != "execute end audit_unavailable" {
+		t.Error(got)
 	}
 }
 
