@@ -18,7 +18,7 @@ type unauthenticated struct {
 
 	mu     sync.Mutex
 	conns  []*unauthenticatedConn // oldest first
-	counts map[refusedPeer]int    // of conns, by the key of the peer
+	counts map[refusedPeer]int    // of conns, by key
 }
 
 func newUnauthenticated(most int, r *refusals) *unauthenticated {
@@ -48,7 +48,7 @@ func (u *unauthenticated) add(c *unauthenticatedConn) {
 	}
 	u.mu.Lock()
 	u.conns = append(u.conns, c)
-	u.counts[c.peer.key()]++
+	u.counts[c.key]++
 	full := len(u.conns) > u.most
 	u.mu.Unlock()
 	if full {
@@ -66,7 +66,7 @@ func (u *unauthenticated) remove(c *unauthenticatedConn) {
 
 // removeAt removes u.conns[i]. u.mu is held.
 func (u *unauthenticated) removeAt(i int) {
-	key := u.conns[i].peer.key()
+	key := u.conns[i].key
 	u.conns = slices.Delete(u.conns, i, i+1)
 	if u.counts[key]--; u.counts[key] == 0 {
 		delete(u.counts, key)
@@ -98,5 +98,5 @@ func (u *unauthenticated) next() int {
 	for _, n := range u.counts {
 		most = max(most, n)
 	}
-	return slices.IndexFunc(u.conns, func(c *unauthenticatedConn) bool { return u.counts[c.peer.key()] == most })
+	return slices.IndexFunc(u.conns, func(c *unauthenticatedConn) bool { return u.counts[c.key] == most })
 }

@@ -30,7 +30,8 @@ type unauthenticatedConn struct {
 	net.Conn // of the kernel, or a *tls.Conn
 	refusals *refusals
 	peer     refusedPeer
-	own      bool // of a process of the server's user
+	key      refusedPeer // of peer
+	own      bool        // of a process of the server's user
 
 	begun    bool        // something was read
 	judged   bool        // answer is for the present request; used by the goroutine of net/http
@@ -44,6 +45,7 @@ type unauthenticatedConn struct {
 func newUnauthenticatedConn(c net.Conn, list *unauthenticated) *unauthenticatedConn {
 	u := &unauthenticatedConn{Conn: c, refusals: list.refusals}
 	u.peer, u.own = peerOfConn(kernelConn(c))
+	u.key = u.peer.key()
 	return u
 }
 
