@@ -68,8 +68,8 @@ func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (id access
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, refusal *access.Refusal) {
 	c := connOf(r.Context())
 	if !c.judge(s.refusals.refuse(s.peerOf(r), r.RemoteAddr, refusal)) {
-		c.refused.Store(true)
-		delay(r.Context())
+		c.closeFirst.Store(true)
+		delay(r.Context(), refusalDelay)
 		w.Header().Set("Connection", "close")
 		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
 		http.Error(w, "too many refused requests", http.StatusTooManyRequests)

@@ -30,6 +30,13 @@ func (s *Server) takeSlot(principal string) (refused string) {
 	return ""
 }
 
+// othersConnected reports whether a principal other than this one has a slot.
+func (s *Server) othersConnected(principal string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.slots.Used() > s.slots.UsedBy(principal)
+}
+
 // releaseSlot releases a slot, at the end of the goroutine that has it.
 func (s *Server) releaseSlot(principal string) {
 	defer s.wg.Done()

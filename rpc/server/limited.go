@@ -33,14 +33,14 @@ func (r *request) refuse(err error) answer {
 		return result(nil, err)
 	}
 	return later(func(ctx context.Context) (any, error) {
-		delay(ctx)
+		delay(ctx, refusalDelay)
 		return nil, err
 	})
 }
 
-// delay waits for refusalDelay, or until ctx is done.
-func delay(ctx context.Context) {
-	timer := time.NewTimer(refusalDelay)
+// delay waits for d, or until ctx is done.
+func delay(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:

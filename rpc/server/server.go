@@ -26,6 +26,7 @@ type Server struct {
 	wg       sync.WaitGroup // connections
 
 	unauthenticated *unauthenticated
+	handshakes      *handshakes
 	onCheckpoint    func(checkpoint) // of a test, else nil
 	startInline     time.Duration    // the constant, but for a test
 
@@ -47,6 +48,7 @@ func New(sessions *session.Registry, o Options) *Server {
 		conns:    make(map[*conn]struct{}),
 		slots:    quota.NewPool(o.MaxConnections, quota.Shares{}),
 
+		handshakes:  newHandshakes(o.MaxConnections),
 		startInline: startInline,
 	}
 	s.unauthenticated = newUnauthenticated(o.MaxUnauthenticated, s.refusals)

@@ -46,6 +46,9 @@ type settings struct {
 	// StartInline is how long an execute delays the following requests of its connection; 0 is as long
 	// as in the program.
 	StartInline time.Duration
+	// HandshakeRate is how many opening handshakes a principal makes in a second without a delay; 0 is
+	// as many as in the program.
+	HandshakeRate float64
 }
 
 // serve starts a service. At the end of the test it shuts it down and checks that nothing has
@@ -93,6 +96,9 @@ func serve(t testing.TB, change ...func(*settings)) *service {
 	}
 	if set.StartInline > 0 {
 		s.server.SetStartInline(set.StartInline)
+	}
+	if set.HandshakeRate > 0 {
+		s.server.SetHandshakeRate(set.HandshakeRate)
 	}
 	go func() { s.served <- s.server.Serve(l) }()
 	t.Cleanup(func() {

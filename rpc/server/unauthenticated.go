@@ -8,10 +8,10 @@ import (
 )
 
 // unauthenticated contains the connections that are not WebSockets, or not yet. Their number is
-// bounded, because each has a descriptor and memory. One too many closes one that is refused already,
-// and otherwise the oldest one of the peer that has most, so a peer that opens connections fast closes
-// its own. Connections of processes of the server's user are not counted. The methods may be called
-// concurrently.
+// bounded, because each has a descriptor and memory. One too many closes one that is refused already
+// or whose handshake is delayed, and otherwise the oldest one of the peer that has most, so a peer
+// that opens connections fast closes its own. Connections of processes of the server's user are not
+// counted. The methods may be called concurrently.
 type unauthenticated struct {
 	most     int
 	refusals *refusals
@@ -73,8 +73,8 @@ func (u *unauthenticated) removeAt(i int) {
 	}
 }
 
-// closeOne closes a connection that is refused, or the oldest one of the peer that has most, if there
-// is one.
+// closeOne closes a connection that is to be closed first, or the oldest one of the peer that has most,
+// if there is one.
 func (u *unauthenticated) closeOne(why string) {
 	u.mu.Lock()
 	i := u.next()
@@ -91,7 +91,7 @@ func (u *unauthenticated) closeOne(why string) {
 
 // next returns the index of the connection that is closed next, or -1. u.mu is held.
 func (u *unauthenticated) next() int {
-	if i := slices.IndexFunc(u.conns, func(c *unauthenticatedConn) bool { return c.refused.Load() }); i >= 0 {
+	if i := slices.IndexFunc(u.conns, func(c *unauthenticatedConn) bool { return c.closeFirst.Load() }); i >= 0 {
 		return i
 	}
 	most := 0

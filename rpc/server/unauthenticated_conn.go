@@ -36,9 +36,11 @@ type unauthenticatedConn struct {
 	begun    bool        // something was read
 	judged   bool        // answer is for the present request; used by the goroutine of net/http
 	answer   bool        // false if the peer is refused too often
-	refused  atomic.Bool // it is only kept open
 	hijacked atomic.Bool // net/http does not serve it any more
 	counted  atomic.Bool // as refused, after which it is closed
+
+	// closeFirst is set while the connection is only kept open, or its handshake is delayed.
+	closeFirst atomic.Bool
 }
 
 // newUnauthenticatedConn returns an accepted connection, c, which may have got TLS.
@@ -128,7 +130,7 @@ func (c *unauthenticatedConn) refuse(why, detail string) (answer bool) {
 
 // hold keeps a connection that is refused open for refusedTime, or until it is closed.
 func (c *unauthenticatedConn) hold() {
-	c.refused.Store(true)
+	c.closeFirst.Store(true)
 	kernel := kernelConn(c.Conn)
 	if sc, ok := kernel.(syscall.Conn); ok {
 		if raw, err := sc.SyscallConn(); err == nil {

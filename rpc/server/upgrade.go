@@ -21,6 +21,9 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, d *dialect) {
 	if !ok {
 		return
 	}
+	if !s.awaitHandshake(r.Context(), id.Principal) {
+		return
+	}
 	if refused := s.takeSlot(id.Principal); refused != "" {
 		s.refusals.refuse(s.peerOf(r), r.RemoteAddr, &access.Refusal{Status: http.StatusServiceUnavailable, Reason: refused})
 		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
