@@ -135,3 +135,93 @@ func TestRefusedConnectionsAreCountedOnce(t *testing.T) {
 		})
 	}
 }
+
+// TestRequestsThatAreNotReadOverTLS: the answer and the end of the connection arrive over TLS, too, and
+// no goroutine is left.
+func TestRequestsThatAreNotReadOverTLS(t *testing.T) {
+	const most, many = 4, 20 // many are fewer than those that are answered at once
+	s := serve(t, func(set *settings) { set.TLS, set.Server.MaxUnauthenticated = true, most })
+	for i := range many {
+		c := s.raw(t, notRead["a body"].text)
+		_, _ = io.WriteString(c, more)
+		in := bufio.NewReader(c)
+		r, err := http.ReadResponse(in, nil)
+		if err != nil {
+			t.Fatalf("connection %d: %v", i, err)
+		}
+		if _, err := io.Copy(io.Discard, r.Body); err != nil || r.StatusCode != notRead["a body"].status {
+			t.Errorf("connection %d: %s, %v", i, r.Status, err)
+		}
+		if _, err := in.ReadByte(); err != io.EOF { // and not a reset
+			t.Errorf("connection %d ends with %v", i, err)
+		}
+	}
+	if n := serving(); n > 3*most {
+		t.Errorf("%d goroutines serve HTTP connections", n)
+	}
+}
+
+// TestCloseWriteAfterHijack: a handler that has taken the connection may shut down its writing side.
+// The handler continues, and the other side stays open.
+func TestCloseWriteAfterHijack(t *testing.T) {
+	for name, secure := range map[string]bool{"TCP": false, "TLS": true} {
+		t.Run(name, func(t *testing.T) {
+			received := make(chan string, 1)
+			s := serve(t, func(set *settings) {
+				set.TLS = secure
+				set.Server.Routes = map[string]http.Handler{"GET /own": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+					defer close(received)
+					c, _, err := http.NewResponseController(w).Hijack()
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					defer c.Close()
+					if err := c.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+						t.Error(err)
+					}
+					b := make([]byte, 4)
+					_, _ = io.ReadFull(c, b)
+					received <- string(b)
+				})}
+			})
+			c := s.raw(t, "GET /own HTTP/1.1\r\nHost: localhost\r\n\r\n")
+			if n, err := io.Copy(io.Discard, c); n != 0 || err != nil {
+				t.Errorf("%d bytes, then %v", n, err)
+			}
+			_, _ = io.WriteString(c, "more")
+			if got := <-received; got != "more" {
+				t.Errorf("the handler received %q", got)
+			}
+		})
+	}
+}
+
+// TestEachRequestOfAConnectionIsCounted: a request that is not read is a refusal, although the one
+// before on the same connection was refused, and answered.
+func TestEachRequestOfAConnectionIsCounted(t *testing.T) {
+	counts := make(map[string]int) // written by one goroutine at a time, read after the shutdown
+	s := serve(t, func(set *settings) {
+		set.Server.Auth = byHeader{}
+		set.Server.Refused = func(r server.Refused) {
+			for reason, n := range r.Reasons {
+				counts[reason] += n
+			}
+		}
+	})
+	c := s.raw(t, "GET /ws HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	in := bufio.NewReader(c)
+	r, err := http.ReadResponse(in, nil)
+	if err != nil || r.StatusCode != http.StatusTeapot {
+		t.Fatal(r, err)
+	}
+	_, _ = io.Copy(io.Discard, r.Body)
+	_, _ = io.WriteString(c, notRead["an endless field"].text+more)
+	if r, err := http.ReadResponse(in, nil); err != nil || r.StatusCode != notRead["an endless field"].status {
+		t.Error(r, err)
+	}
+	s.shutdown(0)
+	if len(counts) != 2 || counts["more data than is read"] != 1 {
+		t.Errorf("refusals: %v", counts)
+	}
+}
