@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -113,7 +114,9 @@ func pin(t *testing.T, c *Cache, p *Program) (f Pinned, opened []string) {
 	return f, opened
 }
 
-func TestCache(t *testing.T) {
+func TestCache(t *testing.T) { synctest.Test(t, testCache) }
+
+func testCache(t *testing.T) {
 	dir := t.TempDir()
 	path := dir + "/program"
 	write(t, path, "#!/bin/sh\n", 0o755)
@@ -140,6 +143,10 @@ func TestCache(t *testing.T) {
 		t.Error("PinCached has a file that was changed")
 	}
 	time.AfterFunc(2*maxIdle, f.Close)
+	time.Sleep(2*maxIdle - time.Millisecond)
+	if c.Len() == 0 {
+		t.Error("the file that is used is not in the cache")
+	}
 	for end := time.Now().Add(20 * time.Second); c.Len() > 0; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%d files stay in the cache", c.Len())
