@@ -99,6 +99,14 @@ func TestProcessesAreReserved(t *testing.T) {
 // asNobody runs the test again as an unprivileged user.
 func asNobody(t *testing.T, env ...string) {
 	t.Helper()
+	runAsNobody(t, ownCopy(t), env...)
+}
+
+// ownCopy returns a copy of this program that every user may execute. No other test may start a
+// process meanwhile: a child that has the copy open for writing until its exec prevents the
+// execution of the copy (ETXTBSY, execve(2)).
+func ownCopy(t *testing.T) string {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "rn")
 	if err != nil {
 		t.Fatal(err)
@@ -112,6 +120,11 @@ func asNobody(t *testing.T, env ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return binary
+}
+
+func runAsNobody(t *testing.T, binary string, env ...string) {
+	t.Helper()
 	cmd := exec.Command(binary, "-test.v", "-test.run=^"+t.Name()+"$")
 	cmd.Env, cmd.Dir = append([]string{"PATH=/usr/bin:/bin", "HOME=/"}, env...), "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}

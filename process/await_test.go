@@ -87,18 +87,20 @@ func checkReturns(t *testing.T, over <-chan struct{}, p *Process) {
 // TestAwaitTree checks that a tree that is awaited is checked only when one of its processes has
 // ended.
 func TestAwaitTree(t *testing.T) {
-	for name, script := range map[string]string{
+	scripts := map[string]string{
 		"one process":                     "cat <&3",
 		"one after the other":             "(cat <&3; sleep 0.1; sleep 0.1)",
 		"the first ends before the other": "(sleep 0.1 & cat <&3; wait)",
 		"one that forks all the time":     "(cat <&3 & while kill -0 $!; do sleep 0.001; done 2>/dev/null)",
 		"another session":                 "setsid sh -c 'cat <&3'",
-	} {
-		t.Run(name, func(t *testing.T) {
-			eachContainment(t, func(t *testing.T, h *Host) {
-				if name == "another session" && h.Containment() == Group {
-					return // setsid leaves the tree
-				}
+	}
+	eachContainment(t, func(t *testing.T, h *Host) {
+		for name, script := range scripts {
+			if name == "another session" && h.Containment() == Group {
+				continue // setsid leaves the tree
+			}
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
 				p, tree := startOutliving(t, h, script)
 				over := await(p, context.Background())
 				time.Sleep(400 * time.Millisecond) // in which polling would check it seven times
@@ -113,8 +115,8 @@ func TestAwaitTree(t *testing.T) {
 				_ = p.Stdin().Close()
 				checkReturns(t, over, p)
 			})
-		})
-	}
+		}
+	})
 }
 
 // TestAwaitTreeWithoutDescriptors checks that AwaitTree polls the tree if there is no free

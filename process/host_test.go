@@ -267,6 +267,7 @@ echo $$; while :; do :; done`
 // continues only those that Pause stopped.
 func TestPauseReachesAllMembers(t *testing.T) {
 	eachHost(t, func(t *testing.T, h *Host) {
+		t.Parallel()
 		p := startOn(t, h, sh(loopingTree))
 		var busy []int
 		stopped := 0
@@ -429,13 +430,14 @@ func TestSiblingsOfTheLeader(t *testing.T) {
 }
 
 func TestConcurrentTreesLeaveNoProcess(t *testing.T) {
+	trees := int64(rounds(250, 1000))
 	eachHost(t, func(t *testing.T, h *Host) {
 		before := len(descriptors())
 		var wg sync.WaitGroup
 		var next atomic.Int64
 		for range 8 {
 			wg.Go(func() {
-				for next.Add(1) <= 1000 {
+				for next.Add(1) <= trees {
 					p, err := h.Start(sh(`(setsid sleep 60 &) ; exec sleep 60`))
 					if err != nil {
 						t.Error(err)
@@ -498,8 +500,9 @@ func TestSurvivorsAreListed(t *testing.T) {
 	if freezer == "" || unix.Access(freezer, unix.W_OK) != nil {
 		t.Skip("no freezer of version 1, so no process can be made unkillable")
 	}
-	freezer = filepath.Join(freezer, "runnel-test")
 	eachHost(t, func(t *testing.T, h *Host) {
+		t.Parallel()
+		freezer := filepath.Join(freezer, "runnel-test-"+string(h.kind)+"."+strconv.Itoa(os.Getpid()))
 		if err := os.Mkdir(freezer, 0o755); err != nil {
 			t.Fatal(err)
 		}

@@ -236,7 +236,7 @@ func TestCloseEndsKeeper(t *testing.T) {
 // works waits for it, or does the work itself.
 func TestKeeperAndTheNextServer(t *testing.T) {
 	eachKeeperContainment(t, func(t *testing.T, kind Containment) {
-		for range 2 {
+		for range rounds(1, 2) {
 			dir := t.TempDir()
 			spec, tag := containedSpec(t, kind)
 			cmd := startServer(t, dir, kind, spec, tag, withKeeper)

@@ -159,6 +159,7 @@ func needs(t *testing.T, h *Host, name Limit) Mechanism {
 
 func TestMemoryBytes(t *testing.T) {
 	eachGate(t, func(t *testing.T, h *Host) {
+		t.Parallel()
 		needs(t, h, MemoryBytes)
 		const most = 48 << 20
 		const slack = 1 << 20 // the kernel exceeds the limit for pages that must not fail, and for those of a process that is being killed

@@ -31,6 +31,7 @@ const patience = proctest.Patience
 // TestMain fails if the tests leave a descriptor, a goroutine or a child behind.
 func TestMain(m *testing.M) {
 	Step()
+	_ = flag.Set("test.parallel", "8") // those that run in parallel mostly wait
 	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGHUP} {
 		if signal.Ignored(sig) { // as in the background of a script: commands would inherit that
 			signal.Notify(make(chan os.Signal, 1), sig)
@@ -88,6 +89,21 @@ var (
 )
 
 var testEnv = []string{"PATH=/usr/local/bin:/usr/bin:/bin"}
+
+// runParallel makes a test that mostly waits run in parallel with others, after all that do not. It
+// must not open a Host with marks: while that forks, this process has the mark of a tree, which the
+// processes that another test starts would inherit. Subtests of a test that does not call this may
+// run in parallel on hosts that were opened before: their forks exclude each other.
+func runParallel(t *testing.T) { t.Parallel() }
+
+// rounds returns how often a test repeats something: full with RUNNEL_TEST_FULL=1, which .ci/run
+// sets, else few.
+func rounds(few, full int) int {
+	if os.Getenv("RUNNEL_TEST_FULL") != "" {
+		return full
+	}
+	return few
+}
 
 func sh(script string) Spec { return Spec{Argv: []string{"/bin/sh", "-c", script}, Env: testEnv} }
 

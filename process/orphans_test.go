@@ -16,6 +16,7 @@ import (
 // count for the limit of processes.
 func TestZombiesDoNotUseUpTheLimit(t *testing.T) {
 	eachHost(t, func(t *testing.T, h *Host) {
+		t.Parallel()
 		needs(t, h, Processes)
 		spec := sh(`i=0; while [ $i -lt 100 ]; do (true &); sleep .01; i=$((i+1)); done`)
 		spec.Limits = Limits{Processes: 32}

@@ -33,7 +33,9 @@ func TestProcessOfAnotherUser(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		asNobody(t, variable+"="+program)
+		binary := ownCopy(t)
+		runParallel(t)
+		runAsNobody(t, binary, variable+"="+program)
 		return
 	}
 	hosts := map[string]func(*testing.T) *Host{"marker": func(t *testing.T) *Host { return openHost(t, Marker) }}

@@ -188,7 +188,9 @@ func TestSweepIgnoresZombies(t *testing.T) {
 // TestSweepReturnsForUnkillableLeader checks that a leader that does not exit, such as one that
 // hangs in the kernel, is a survivor.
 func TestSweepReturnsForUnkillableLeader(t *testing.T) {
+	runParallel(t)
 	eachKernel(t, func(t *testing.T, sys leader.Kernel) {
+		t.Parallel()
 		p := mustStart(t, sh("exec sleep 60"), sys)
 		ignoring := sys
 		ignoring.Kill = func(int, syscall.Signal) error { return nil }
@@ -212,7 +214,9 @@ func TestSweepReturnsForUnkillableLeader(t *testing.T) {
 // TestSweepWithoutProcessTable checks that Sweep sends SIGKILL if the members cannot be listed, and
 // returns that it is unknown whether any are left, unless signal 0 shows that the group is empty.
 func TestSweepWithoutProcessTable(t *testing.T) {
+	runParallel(t)
 	eachKernel(t, func(t *testing.T, sys leader.Kernel) {
+		t.Parallel()
 		sys.Members = func(int) ([]int, error) { return nil, syscall.EMFILE }
 		p := mustStart(t, sh(`(trap "" TERM; sh -c 'echo $PPID'; while :; do sleep 60; done) & exit`), sys)
 		pid := readPID(t, p.Stdout())
