@@ -43,6 +43,18 @@ func held(t *testing.T, f func(t *testing.T, s *service, h *process.Host)) {
 	}
 }
 
+// heldTogether is held with all servers at once. Tests with process groups must not run meanwhile:
+// this process is the parent of all orphans, of which each host reaps those of its trees.
+func heldTogether(t *testing.T, f func(t *testing.T, s *service, h *process.Host)) {
+	before := usedResources()
+	t.Cleanup(func() { awaitReleased(t, before) })
+	parallelTests.Store(t.Name(), true) // the resources of one server cannot be counted
+	held(t, func(t *testing.T, s *service, h *process.Host) {
+		t.Parallel()
+		f(t, s, h)
+	})
+}
+
 // runaway is a program that leaves its process group in every way; see process/testdata/runaway.
 func runaway(t *testing.T) string {
 	t.Helper()
@@ -68,7 +80,7 @@ func tagged(tag string) (pids []int) {
 // them have ended, and no other process was signaled.
 func TestNoProcessOutlivesItsSession(t *testing.T) {
 	program := runaway(t)
-	rounds := 200
+	rounds := rounds(64, 200)
 	if testing.Short() {
 		rounds = 20
 	}
@@ -141,17 +153,17 @@ func (p *peer) oneRunaway(program string, i int) {
 	}
 }
 
-// TestPausesLoseNoOutput: a thousand pauses of a busy tree, some processes of which left the
+// TestPausesLoseNoOutput: hundreds of pauses of a busy tree, some processes of which left the
 // process group, lose no output, and the deadlines do not count them.
 func TestPausesLoseNoOutput(t *testing.T) {
-	const last, pairs = 300000, 1000
+	last, pairs := rounds(100000, 300000), rounds(300, 1000)
 	var want strings.Builder
 	for n := range last {
 		want.WriteString(strconv.Itoa(n+1) + "\n")
 	}
-	held(t, func(t *testing.T, s *service, h *process.Host) {
+	heldTogether(t, func(t *testing.T, s *service, h *process.Host) {
 		p, q := s.dial(t), s.dial(t)
-		id := p.start(object{"command": fmt.Sprintf("setsid seq %d >&2 & seq %d; wait; exec sleep 1000", last, last), "stream_timeout": 5})
+		id := p.start(object{"command": fmt.Sprintf("setsid seq %d >&2 & seq %d; wait; exec sleep 1000", last, last), "stream_timeout": 2})
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
@@ -175,11 +187,11 @@ func TestPausesLoseNoOutput(t *testing.T) {
 
 // TestPausesHoldDeadlines: a deadline does not count the time of a pause.
 func TestPausesHoldDeadlines(t *testing.T) {
-	const timeout, pause = time.Second, 1500 * time.Millisecond
-	held(t, func(t *testing.T, s *service, h *process.Host) {
+	const timeout, pause = 800 * time.Millisecond, time.Second
+	heldTogether(t, func(t *testing.T, s *service, h *process.Host) {
 		p := s.dial(t)
 		id := p.start(object{"command": "exec sleep 1000", "timeout": timeout.Seconds()})
-		for range 100 {
+		for range 50 {
 			for _, c := range []string{"PAUSE", "RESUME"} {
 				p.ok("control", object{"type": c}, nil)
 			}
@@ -220,16 +232,17 @@ func TestLimits(t *testing.T) {
 	})
 }
 
-// TestConcurrentSessionsLeaveNoProcess: a thousand sessions that are started and canceled leave no
+// TestConcurrentSessionsLeaveNoProcess: hundreds of sessions that are started and canceled leave no
 // process, descriptor or goroutine.
 func TestConcurrentSessionsLeaveNoProcess(t *testing.T) {
+	sessions := int64(rounds(250, 1000))
 	held(t, func(t *testing.T, s *service, h *process.Host) {
 		var next atomic.Int64
 		var all sync.WaitGroup
 		for range 8 {
 			p := s.dial(t)
 			all.Go(func() {
-				for next.Add(1) <= 1000 {
+				for next.Add(1) <= sessions {
 					id := p.start(object{"command": "setsid sleep 1000 & exec sleep 1000", "grace": 0})
 					p.ok("cancel", object{"session_id": id}, nil)
 				}

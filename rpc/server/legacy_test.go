@@ -201,6 +201,7 @@ func TestLegacyClientGetsOneLinePerOutput(t *testing.T) {
 
 // TestLegacyClientTimeoutIsSilence: timeout bounds the silence of a command, not its running time.
 func TestLegacyClientTimeoutIsSilence(t *testing.T) {
+	runParallel(t)
 	s := serve(t)
 	c := newOldClient(t, s)
 	c.sendRequest("execute", map[string]any{"command": "for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.2; done", "timeout": 1})

@@ -31,7 +31,7 @@ const releaseTimeout = 5 * time.Second
 
 // TestMain fails if the tests leave a goroutine, a descriptor or a child behind.
 func TestMain(m *testing.M) {
-	_ = flag.Set("test.parallel", "6") // those that run in parallel mostly wait
+	_ = flag.Set("test.parallel", "10") // those that run in parallel mostly wait
 	process.Step()
 	warm := make(chan os.Signal, 1)
 	signal.Notify(warm, syscall.SIGCHLD) // starts a goroutine that never ends, once
@@ -114,6 +114,15 @@ var parallelTests sync.Map
 func runParallel(t *testing.T) {
 	parallelTests.Store(t.Name(), true)
 	t.Parallel()
+}
+
+// rounds returns how often a test repeats something: full with RUNNEL_TEST_FULL=1, which .ci/run
+// sets, else few.
+func rounds(few, full int) int {
+	if os.Getenv("RUNNEL_TEST_FULL") != "" {
+		return full
+	}
+	return few
 }
 
 // runsAlone reports whether no other test runs.

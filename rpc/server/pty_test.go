@@ -421,6 +421,7 @@ func TestPTYFloodToASlowClient(t *testing.T) {
 // TestPTYHasNoStreamDeadline: by default, since silence is normal at a terminal. A deadline of
 // the client applies.
 func TestPTYHasNoStreamDeadline(t *testing.T) {
+	runParallel(t)
 	s := serve(t, func(set *settings) { set.Server.Defaults = withSilence(set.Server.Defaults) })
 	p := s.dial(t)
 	if x := p.run(object{"command": "sleep 0.5", "pty": small}); x.record.Reason != "exited" {

@@ -255,10 +255,10 @@ func readPieces(t *testing.T, x *client.Session, want []byte, credit <-chan stru
 	}
 }
 
-// TestHundredMegabytesOfStdin: written in order and in bounded memory.
-func TestHundredMegabytesOfStdin(t *testing.T) {
+// TestManyMegabytesOfStdin: written in order and in bounded memory.
+func TestManyMegabytesOfStdin(t *testing.T) {
 	s := serve(t)
-	size := 100 << 20
+	size := rounds(30, 100) << 20
 	if raceEnabled {
 		size = 3 << 20
 	}

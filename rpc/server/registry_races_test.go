@@ -40,7 +40,7 @@ func TestConcurrentRequestsOnOneRegistry(t *testing.T) {
 			})
 		}
 		all.Go(func() {
-			time.Sleep(time.Duration(rand.IntN(2000)) * time.Millisecond)
+			time.Sleep(time.Duration(rand.IntN(1000)) * time.Millisecond)
 			if rand.IntN(2) == 0 { // some connections end during the requests, some after them
 				users.Wait()
 			}

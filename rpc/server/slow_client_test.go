@@ -37,10 +37,11 @@ func (p *peer) pings(f func()) {
 // TestClientThatDoesNotRead: a client that gets much output and reads nothing needs a bounded
 // amount of memory and has no effect on others. If it reads again after a while, and has sent
 // pings meanwhile, it has lost nothing; its connection outlasts the WebSocket library's five
-// seconds for a pong.
+// seconds for a pong, if there are as many rounds.
 func TestClientThatDoesNotRead(t *testing.T) {
+	interval := time.Duration(rounds(300, 1000)) * time.Millisecond
 	s := serve(t, func(set *settings) {
-		set.Server.PingInterval = time.Second
+		set.Server.PingInterval = interval
 		set.Server.WriteTimeout = testTimeout
 		set.Session.MaxRetained = 10
 	})
@@ -54,7 +55,7 @@ func TestClientThatDoesNotRead(t *testing.T) {
 		drops.pings(func() {
 			never.pings(func() {
 				again.pings(func() {
-					for end := time.Now().Add(5300 * time.Millisecond); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+					for end := time.Now().Add(53 * interval / 10); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 						if x := other.run(object{"command": "echo here"}); x.stdout() != "here\n" {
 							t.Errorf("%q", x.stdout())
 						}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coder/websocket"
 	"github.com/google/uuid"
 
 	"github.com/runnel-rpc/runnel/rpc"
@@ -177,7 +178,7 @@ func TestManyBlockedStartsDelayNoRequest(t *testing.T) {
 // TestStartTimeout: a start that takes too long fails, and the error names the file.
 func TestStartTimeout(t *testing.T) {
 	eachBlocked(t, func(t *testing.T, b blocked) {
-		s := serve(t, func(set *settings) { set.Session.StartTimeout = 200 * time.Millisecond })
+		s := serve(t, func(set *settings) { set.Session.StartTimeout = 100 * time.Millisecond })
 		p := s.dial(t)
 		for _, wait := range []bool{false, true} {
 			e := p.fails(-32008, "execute", object{"command": []string{b.program, "60"}, "wait": wait})
@@ -262,6 +263,7 @@ func TestShutdownDuringBlockedStart(t *testing.T) {
 			s.shutdown(0)
 		}()
 		p.bad(-32010, p.reply(execute))
+		p.closed(websocket.StatusGoingAway) // the peer closes too, or the server waits for it
 		select {
 		case <-done:
 		case <-time.After(testTimeout):
@@ -275,7 +277,7 @@ func TestShutdownDuringBlockedStart(t *testing.T) {
 func TestBlockedStartKeepsItsSlot(t *testing.T) {
 	dir, release := silentMount(t)
 	s := serve(t, func(set *settings) {
-		set.Session.StartTimeout = time.Second
+		set.Session.StartTimeout = 300 * time.Millisecond
 		set.Session.MaxSessions = 2
 	})
 	p := s.dial(t)

@@ -40,6 +40,7 @@ func (s *service) dialTCP(t *testing.T) *net.TCPConn {
 // TestTLSHandshakes: one that does not end counts as an unauthenticated connection, and is bounded
 // in time. A request without TLS is answered with an error.
 func TestTLSHandshakes(t *testing.T) {
+	runParallel(t)
 	const bound, most = 500 * time.Millisecond, 3
 	log := &errorLog{}
 	s := serveTLS(t, func(set *settings) {
@@ -115,6 +116,7 @@ func TestTLSOffersHTTP1Only(t *testing.T) {
 // TestTLSInput: what a client writes is received, in messages of all sizes, and a flood of output is
 // complete.
 func TestTLSInput(t *testing.T) {
+	runParallel(t)
 	s := serveTLS(t)
 	p := s.dial(t)
 	for _, size := range []int{1, 125, 8180, 8192, 16384, 100_000, 700_000} {
@@ -156,6 +158,7 @@ func TestTLSPeers(t *testing.T) {
 		set.Server.PingInterval, set.Server.WriteTimeout = interval, testTimeout
 	})
 	t.Run("reads slowly", func(t *testing.T) {
+		t.Parallel()
 		p := s.dial(t)
 		p.start(object{"command": "yes"})
 		sip := make([]byte, 100<<10)
@@ -167,6 +170,7 @@ func TestTLSPeers(t *testing.T) {
 		s.idle() // because it reads nothing any more
 	})
 	t.Run("sends slowly", func(t *testing.T) { // a record is no message before its end
+		t.Parallel()
 		slow := &slowConn{}
 		p, err := s.tryDial(t, dialing{path: "/ws", below: func(c net.Conn) net.Conn { slow.Conn = c; return slow }})
 		if err != nil {
@@ -183,6 +187,7 @@ func TestTLSPeers(t *testing.T) {
 
 // TestTLSBlockedPeerTimesOut: the write timeout is on progress, as without TLS.
 func TestTLSBlockedPeerTimesOut(t *testing.T) {
+	runParallel(t)
 	log := &errorLog{}
 	s := serveTLS(t, func(set *settings) {
 		set.Server.WriteTimeout = 500 * time.Millisecond
@@ -199,6 +204,7 @@ func TestTLSBlockedPeerTimesOut(t *testing.T) {
 // TestTLSClose: the last frame and close_notify arrive although the peer's input is not read, and
 // the connection is not reset.
 func TestTLSClose(t *testing.T) {
+	runParallel(t)
 	s := serveTLS(t)
 	p := s.dial(t)
 	_, _ = p.conn.Write([]byte{0x81, 0xff, 0x7f, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4})

@@ -63,6 +63,7 @@ func TestTraceInTheAudit(t *testing.T) {
 	p.run(object{"command": "true"})
 	p.fails(rpc.CodeInvalidParams, "execute", object{"command": "true", "traceparent": traceparent, "capture_bytes": 1 << 40})
 	p.fails(rpc.CodeInvalidParams, "execute", object{"command": "true", "traceparent": strings.ToUpper(traceparent)})
+	p.reset()
 	s.shutdown(0)
 	const ids = `"trace_id":"` + traceID + `","parent_id":"` + parentID + `"`
 	for i, x := range of(a.lines(), "execute") {

@@ -199,7 +199,8 @@ func TestWindowWithDrop(t *testing.T) {
 // reaches the bound of attached sessions.
 func TestAttachedSessionsAreBounded(t *testing.T) {
 	runParallel(t)
-	s := serve(t, func(set *settings) { set.Session.MaxRetained = 10 })
+	const slots = 20
+	s := serve(t, func(set *settings) { set.Session.MaxRetained, set.Session.MaxSessions = 10, slots })
 	p := s.dial(t)
 	shut := object{"command": []string{"true"}, "window": 1} // its record is never sent
 	var first string
@@ -210,7 +211,9 @@ func TestAttachedSessionsAreBounded(t *testing.T) {
 			p.decode(m.Result, &r)
 			first = r.SessionID
 		}
-		s.idle()
+		if i%slots == slots-1 {
+			s.idle()
+		}
 	}
 	if e := p.fails(-32009, "execute", shut); e.Data["limit"] != "max_attached" {
 		t.Errorf("%+v", e)
