@@ -30,6 +30,7 @@ type Attachment struct {
 
 // Attach attaches a connection to the session. The caller must call Detach or Disconnect.
 func (s *Session) Attach(o AttachOptions) *Attachment {
+	o.Cursor.Watch = o.Passive // whoever only watches does not slow down the output
 	a := &Attachment{session: s, passive: o.Passive, onDetached: o.OnDetached, cursor: s.log.NewCursor(o.Cursor)}
 	s.update(func(st *sessionStatus) {
 		if a.passive {

@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 )
 
-// Account is what the logs of one owner hold of a budget. A nil Account bounds nothing. All methods
-// may be called concurrently.
+// Account is what the logs of one owner hold of a budget, and the order of the work on its output. A
+// nil Account bounds nothing. All methods may be called concurrently.
 type Account struct {
 	budget *Budget
 	owner  string
@@ -16,6 +16,10 @@ type Account struct {
 	group  atomic.Pointer[groupAccount]
 	logs   int  // protected by Budget.mu, like kept
 	kept   bool // also without a log
+
+	activeAt      atomic.Int64 // when the owner was active last, by Budget.now
+	active        atomic.Bool  // is in activity.owners
+	output, watch turnLine     // turns of its readers and cursors, and of the cursors that only watch
 }
 
 // groupAccount is what bounds the logs of a group of owners together. It does not change.

@@ -2,8 +2,10 @@ package stream
 
 import (
 	"container/list"
+	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // minShare is how many charged bytes a log may hold even if the budget is exceeded, so that every
@@ -11,7 +13,8 @@ import (
 const minShare = 128 << 10
 
 // Budget bounds the charged bytes of the logs of many owners together, each of which has an
-// [Account]. A nil Budget bounds nothing. All methods may be called concurrently.
+// [Account], and divides the processors among those that have output. A nil Budget bounds nothing.
+// All methods may be called concurrently.
 type Budget struct {
 	limit   int64
 	used    atomic.Int64
@@ -22,6 +25,10 @@ type Budget struct {
 	mu       sync.Mutex // may be locked while a log's lock is held; no other lock is taken under it
 	waiting  list.List  // of *budgetWaiter, first in, first out
 	accounts map[string]*Account
+
+	begin      time.Time // of now
+	processors int64
+	activity   activity
 }
 
 // budgetParts are the accounts for which a part of the budget is kept. They do not change.
@@ -48,7 +55,13 @@ type budgetWaiter struct {
 // NewBudget returns a budget of limit bytes. An append that finds its account exceeded calls
 // reclaim, without any lock of this package; reclaim may evict what is not needed.
 func NewBudget(limit int64, reclaim func(*Account)) *Budget {
-	return &Budget{limit: limit, reclaim: reclaim, accounts: make(map[string]*Account)}
+	return &Budget{
+		limit:      limit,
+		reclaim:    reclaim,
+		accounts:   make(map[string]*Account),
+		begin:      time.Now(),
+		processors: int64(runtime.GOMAXPROCS(0)),
+	}
 }
 
 // BudgetShares say how a budget is divided among owners.
@@ -117,9 +130,10 @@ func (b *Budget) Open(owner string) *Account {
 		return nil
 	}
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	a := b.account(owner)
 	a.logs++
+	b.mu.Unlock()
+	a.activeOwners()
 	return a
 }
 
@@ -127,10 +141,13 @@ func (b *Budget) Open(owner string) *Account {
 func (b *Budget) account(owner string) *Account {
 	a := b.accounts[owner]
 	if a == nil {
+		a = b.activity.find(owner)
+	}
+	if a == nil {
 		a = &Account{budget: b, owner: owner}
 		a.limit.Store(noLimit)
-		b.accounts[owner] = a
 	}
+	b.accounts[owner] = a
 	return a
 }
 

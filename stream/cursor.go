@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math"
 	"slices"
+	"time"
 	"unicode/utf8"
 )
 
@@ -21,6 +22,8 @@ type CursorOptions struct {
 	EventsOnly bool
 	// Window is how far the cursor may read beyond the acknowledged position; 0 is no limit.
 	Window int64
+	// Watch makes the turns of this cursor (see Next) delay no other work on the output of the owner.
+	Watch bool
 	// Ready is called once after Next has found nothing, as soon as there is something. It is
 	// called with the log's lock held and must neither block nor call the log.
 	Ready func()
@@ -35,6 +38,7 @@ type Cursor struct {
 	eventsOnly bool
 	window     int64
 	lent       *segment // of the newest item; belongs to the goroutine that calls Next
+	turn       turn     // belongs to it too
 
 	// The log's lock protects the fields below.
 	at           position
@@ -45,6 +49,7 @@ type Cursor struct {
 	notify       bool // call ready when there is something to read
 	windowClosed bool // call ready when the window opens
 	closed       bool
+	timer        *time.Timer // calls callReady; nil if Next never had to wait for a turn
 }
 
 // Item is what Next returns: an event, output of one kind, or a gap.
@@ -65,6 +70,9 @@ func (l *Log) NewCursor(o CursorOptions) *Cursor {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c := &Cursor{log: l, ready: o.Ready, block: o.Block, eventsOnly: o.EventsOnly}
+	if o.Ready != nil {
+		c.turn = newTurn(l.account, o.Watch)
+	}
 	if !o.EventsOnly {
 		c.window = o.Window
 	}
@@ -101,7 +109,25 @@ func (c *Cursor) seek(seq int64) {
 // Next returns the next item, with at most MaxPiece bytes of output. If there is nothing to read or
 // the window is closed, it returns false, and Ready is called later. The data of the previous item
 // is invalid from then on.
-func (c *Cursor) Next() (Item, bool) { return c.NextUpTo(MaxPiece) }
+//
+// While several owners of the budget are active, output is an item only in a turn: before, Next
+// returns false, and Ready is called when the turn begins.
+func (c *Cursor) Next() (Item, bool) {
+	c.Release()
+	c.log.mu.Lock()
+	defer c.log.mu.Unlock()
+	if !c.seekNext() {
+		c.turn.leave()
+		return Item{}, false
+	}
+	if c.atOutput() {
+		if wait := c.turn.enter(); wait > 0 {
+			c.readyAfter(wait)
+			return Item{}, false
+		}
+	}
+	return c.next(MaxPiece), true
+}
 
 // NextUpTo is Next with at most n bytes of output, n > 0. Longer output is cut after a line if
 // possible, and never inside a character, so a single character may be longer than n.
@@ -112,13 +138,41 @@ func (c *Cursor) NextUpTo(n int64) (Item, bool) {
 	if !c.seekNext() {
 		return Item{}, false
 	}
+	return c.next(n), true
+}
+
+// next returns the next item, which seekNext has found.
+func (c *Cursor) next(n int64) Item {
 	if it, ok := c.takeNote(); ok {
-		return it, true
+		return it
 	}
 	if it, ok := c.takeGap(); ok {
-		return it, true
+		return it
 	}
-	return c.take(min(n, c.windowLeft())), true
+	return c.take(min(n, c.windowLeft()))
+}
+
+// atOutput reports whether the next item, which seekNext has found, is output.
+func (c *Cursor) atOutput() bool {
+	l := c.log
+	return c.number >= l.base && !c.atNote() && l.entries.at(int(c.number-l.base)).kind != Event
+}
+
+// readyAfter calls ready after a wait.
+func (c *Cursor) readyAfter(wait time.Duration) {
+	if c.timer == nil {
+		c.timer = time.AfterFunc(wait, c.callReady)
+	} else {
+		c.timer.Reset(wait)
+	}
+}
+
+func (c *Cursor) callReady() {
+	c.log.mu.Lock()
+	defer c.log.mu.Unlock()
+	if !c.closed {
+		c.ready()
+	}
 }
 
 // NextNote returns the next item if it is a note at the cursor's position, which Next would return too.
@@ -308,6 +362,9 @@ func (c *Cursor) Close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c.closed, c.notify, c.windowClosed = true, false, false
+	if c.timer != nil {
+		c.timer.Stop()
+	}
 	l.cursors = slices.DeleteFunc(l.cursors, func(x *Cursor) bool { return x == c })
 	l.releaseUnread()
 	l.wakeAppenders()

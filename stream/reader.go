@@ -67,13 +67,15 @@ type Reader struct {
 	partialRune [utf8.UTFMax - 1]byte
 	partialLen  int  // bytes in partialRune: an incomplete character, while buf is nil
 	deadlineSet bool // the read deadline is that of the partial line
+	turn        turn
 
 	lineBytes int64 // bytes of the current line that are in the log
 	dropping  bool  // the rest of the current line is dropped
 	dropped   int64
 
 	mu       sync.Mutex
-	finished bool // Finish was called
+	finished bool          // Finish was called
+	wakeup   chan struct{} // closed by Finish; nil if Run does not wait for a turn
 
 	lendFunc func() []byte
 }
@@ -83,7 +85,7 @@ func NewReader(src Source, log *Log, o ReaderOptions) *Reader {
 	if o.MaxLine <= 0 {
 		o.MaxLine = DefaultMaxLine
 	}
-	r := &Reader{o: o, src: src, log: log}
+	r := &Reader{o: o, src: src, log: log, turn: newTurn(log.account, false)}
 	r.lendFunc = r.lend
 	return r
 }
@@ -94,6 +96,10 @@ func (r *Reader) Finish() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.finished = true
+	if r.wakeup != nil {
+		close(r.wakeup)
+		r.wakeup = nil
+	}
 	r.src.SetReadDeadline(time.Unix(1, 0))
 }
 
@@ -103,7 +109,9 @@ func (r *Reader) Finish() {
 // If the source has nothing to read, the error is EAGAIN, and Run is to be called again when it has
 // something, or its read deadline has passed.
 func (r *Reader) Run() error {
+	defer r.turn.leave()
 	for {
+		r.awaitTurn()
 		n, err := r.src.ReadNow(r.lendFunc)
 		if n > 0 {
 			r.process(n)
@@ -127,6 +135,30 @@ func (r *Reader) Run() error {
 			}
 			return err
 		}
+	}
+}
+
+// awaitTurn waits for a turn of the log's owner, or for Finish.
+func (r *Reader) awaitTurn() {
+	for {
+		wait := r.turn.enter()
+		if wait == 0 {
+			return
+		}
+		r.mu.Lock()
+		if r.finished {
+			r.mu.Unlock()
+			return
+		}
+		wakeup := make(chan struct{})
+		r.wakeup = wakeup
+		r.mu.Unlock()
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-wakeup:
+		}
+		timer.Stop()
 	}
 }
 
