@@ -166,3 +166,23 @@ func TestBudgetUnderConcurrentUse(t *testing.T) {
 		t.Errorf("%d bytes are used, %d appends wait", b.Used(), b.waiting.Len())
 	}
 }
+
+// TestReclaimBeforeEviction checks that an append that exceeds the budget lets reclaim make room, before
+// its own log loses anything.
+func TestReclaimBeforeEviction(t *testing.T) {
+	var others *Log
+	b := NewBudget(8*minShare, func(*Account) { others.Evict() })
+	others = NewLog(LogOptions{Bound: 1 << 20, Account: b.Open("")})
+	l := NewLog(LogOptions{Bound: 1 << 20, Account: b.Open("")})
+	for _, x := range []*Log{others, l} {
+		for range 5 * minShare / pageSize {
+			x.Append(Piece{Kind: Stdout, Data: make([]byte, pageSize), Sealed: true})
+		}
+	}
+	if oldest, _ := l.Bounds(); oldest != 0 {
+		t.Errorf("the log begins at %d", oldest)
+	}
+	if oldest, _ := others.Bounds(); oldest == 0 {
+		t.Error("nothing was reclaimed")
+	}
+}

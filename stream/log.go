@@ -146,7 +146,8 @@ func NewLog(o LogOptions) *Log {
 // Append appends output. It waits when the slowest blocking cursor is a whole bound behind, while
 // output is delayed (DelayOutput), and for its share of the budget.
 func (l *Log) Append(p Piece) {
-	if l.account.Exceeded() {
+	reclaimed := l.account.Exceeded()
+	if reclaimed {
 		l.account.budget.reclaim(l.account)
 	}
 	l.mu.Lock()
@@ -164,6 +165,11 @@ func (l *Log) Append(p Piece) {
 				sealed:    p.Sealed || p.Truncated || p.Dropped > 0,
 				dropped:   p.Dropped,
 			})
+		}
+		if !reclaimed && l.account.Exceeded() { // because of this append
+			l.mu.Unlock()
+			l.account.budget.reclaim(l.account)
+			l.mu.Lock()
 		}
 		l.trim(0)
 		l.wakeCursors(p.Kind)
