@@ -5,6 +5,7 @@ package session
 import (
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/runnel-rpc/runnel/stream"
@@ -67,4 +68,34 @@ func TestAFailedStartDetachesWatchers(t *testing.T) {
 	if err := s.Start(); err == nil || !poll(patience, func() bool { return detached.Load() == 1 }) {
 		t.Errorf("%v, detached %d times", err, detached.Load())
 	}
+}
+
+// TestWatchingTakesNoTurns checks that the output of a session is not slowed down by passive
+// attachments, while another owner is active too.
+func TestWatchingTakesNoTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := NewRegistry(Options{ReplayTotal: 1 << 30})
+		s, f := fakeSession(t, r, "id", nil)
+		r.budget.Open("other")
+		s.log.Append(stream.Piece{Kind: stream.Stdout, Data: []byte("output")})
+		received := func(passive bool) bool {
+			a := s.Attach(AttachOptions{Passive: passive, Cursor: stream.CursorOptions{Ready: func() {}}})
+			defer a.Detach()
+			for {
+				it, ok := a.Next()
+				if !ok || it.Kind == stream.Stdout {
+					return ok
+				}
+			}
+		}
+		if !received(true) || received(true) {
+			t.Error("passive attachments do not take turns")
+		}
+		if !received(false) {
+			t.Error("the output waits for passive attachments")
+		}
+		f.end()
+		<-s.Done()
+		r.Shutdown(t.Context())
+	})
 }
