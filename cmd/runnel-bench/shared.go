@@ -3,221 +3,180 @@
 package main
 
 import (
-	"bufio"
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"time"
 )
 
 const (
-	crowdConnections = 75 // as many as one of two principals may have by default
-	sharedEach       = 100
-	sharedWarmUp     = 300 * time.Millisecond
+	sharedEach   = 100
+	sharedWarmUp = 300 * time.Millisecond
+	// sharedIdle is longer than the server counts a principal as active after its last output.
+	sharedIdle = 1200 * time.Millisecond
 )
 
-// shared compares the time of `true` beside another principal that executes `true` on all its
-// connections with the same without.
+// shared measures what a principal gets beside another one that uses all that it may: the time of
+// `true`, and the throughput of lines.
 func shared(b *bench) (r report, err error) {
-	f := figure{
-		what:   fmt.Sprintf("execute of true, p99, beside %d connections of another principal", crowdConnections),
-		versus: "alone", goal: atMost(3), timing: true,
+	figures := []figure{
+		{what: fmt.Sprintf("execute of true, p99, beside %d connections of another principal", crowdConnections), goal: atMost(3)},
+		{what: fmt.Sprintf("execute of true, p99, beside %d sessions of another one whose logs are full", crowdConnections-1), goal: atMost(3)},
+		{what: fmt.Sprintf("100-byte lines, throughput beside the output of %d sessions of another one", floodStreams), goal: atLeast(0.5)},
 	}
-	var with, without []float64
+	units := []string{"ms", "ms", "MB/s"}
+	beside, alone := make([][]float64, len(figures)), make([][]float64, len(figures))
 	for _, p := range b.programs {
 		if !p.hasFlags(b, "--tokens", "--shared-user") {
 			return r, nil // an older program of -against
 		}
-		times, err := b.timeShared(p)
+		all, err := b.measureShared(p)
 		if err != nil {
 			return r, err
 		}
-		f.values = append(f.values, times.beside.ratios(times.alone).median())
-		with, without = append(with, times.beside.median()), append(without, times.alone.median())
+		for i, v := range all {
+			figures[i].values = append(figures[i].values, v.beside.ratios(v.alone).median())
+			beside[i], alone[i] = append(beside[i], v.beside.median()), append(alone[i], v.alone.median())
+		}
 	}
-	f.detail = fmt.Sprintf("%s ms / %s ms", join(with, "%.2f"), join(without, "%.2f"))
-	return report{figures: []figure{f}}, nil
+	for i := range figures {
+		f := &figures[i]
+		f.versus, f.timing = "alone", true
+		f.detail = fmt.Sprintf("%s %s / %s %s", join(beside[i], "%.3g"), units[i], join(alone[i], "%.3g"), units[i])
+	}
+	return report{figures: figures}, nil
 }
 
-// sharedTimes are the p99 of each round in milliseconds.
-type sharedTimes struct{ alone, beside samples }
+// sharedValues are those of each round.
+type sharedValues struct{ alone, beside samples }
 
-func (b *bench) timeShared(p program) (times sharedTimes, err error) {
+// measureShared returns the values of the figures of shared.
+func (b *bench) measureShared(p program) (all [3]sharedValues, err error) {
 	var undo cleanup
 	defer undo.run(&err)
-	crowd, s, err := b.startShared(&undo, p)
+	file, err := b.lines(100, b.megabytes(128, 64))
 	if err != nil {
-		return times, err
+		return all, err
 	}
-	c, err := s.dialUntil(&undo, smallBuffer)
+	s, err := b.startShared(&undo, p)
 	if err != nil {
-		return times, err
+		return all, err
 	}
-	for round := range b.rounds(15, 3) + 1 {
-		alone, err := b.p99(c)
+	throughput := func() (float64, error) {
+		begin := time.Now()
+		err := s.conn.stream(file)
+		return float64(file.size) / 1e6 / time.Since(begin).Seconds(), err
+	}
+	if all[0], err = s.compare(b.rounds(15, 3), crowdExecutes, s.p99); err != nil {
+		return all, err
+	}
+	if all[1], err = s.besideFullLogs(); err != nil {
+		return all, err
+	}
+	time.Sleep(sharedIdle)
+	all[2], err = s.compare(b.rounds(9, 3), crowdStreams, throughput)
+	return all, err
+}
+
+// besideFullLogs returns the p99 of `true`, and checks that the other principal has evicted no log of
+// this one.
+func (s *sharedServer) besideFullLogs() (v sharedValues, err error) {
+	own, err := s.conn.executeFill()
+	if err != nil {
+		return v, err
+	}
+	if err := s.crowd.tell("fill"); err != nil {
+		return v, err
+	}
+	if v, err = s.compare(s.b.rounds(9, 3), crowdFloods, s.p99); err != nil {
+		return v, err
+	}
+	kept, err := s.conn.keeps(own)
+	if err == nil && !kept {
+		err = errors.New("another principal has evicted a log")
+	}
+	return v, err
+}
+
+// compare measures something alone and beside what the crowd does, in turns.
+func (s *sharedServer) compare(rounds int, what string, measure func() (float64, error)) (v sharedValues, err error) {
+	for round := range rounds + 1 {
+		alone, err := measure()
 		if err != nil {
-			return times, err
+			return v, err
 		}
-		if err := crowd.tell("start"); err != nil {
-			return times, err
+		if err := s.crowd.tell(what); err != nil {
+			return v, err
 		}
 		time.Sleep(sharedWarmUp)
-		beside, err := b.p99(c)
+		beside, err := measure()
 		if err != nil {
-			return times, err
+			return v, err
 		}
-		if err := crowd.tell("stop"); err != nil {
-			return times, err
+		if err := s.crowd.tell("stop"); err != nil {
+			return v, err
+		}
+		if what == crowdStreams {
+			time.Sleep(sharedIdle)
 		}
 		if round > 0 {
-			times.alone, times.beside = append(times.alone, alone), append(times.beside, beside)
+			v.alone, v.beside = append(v.alone, alone), append(v.beside, beside)
 		}
 	}
-	return times, nil
+	return v, nil
 }
 
 // p99 returns that of sharedEach executions of true in milliseconds.
-func (b *bench) p99(c *conn) (float64, error) {
+func (s *sharedServer) p99() (float64, error) {
 	var times samples
 	for range sharedEach {
 		begin := time.Now()
-		if _, err := c.execute(nil, "true"); err != nil {
+		if _, err := s.conn.execute(nil, "true"); err != nil {
 			return 0, err
 		}
 		times.add(time.Since(begin), time.Millisecond)
-		if b.ctx.Err() != nil {
-			return 0, b.ctx.Err()
+		if s.b.ctx.Err() != nil {
+			return 0, s.b.ctx.Err()
 		}
 	}
 	return times.quantile(0.99), nil
 }
 
-// startShared starts a server with two principals, and the crowd, which is one of them. The clients
-// of the server are the other one.
-func (b *bench) startShared(undo *cleanup, p program) (*crowd, *server, error) {
+// sharedServer has what the two principals of a server do: the crowd, and a connection of the other
+// one.
+type sharedServer struct {
+	b     *bench
+	crowd *crowd
+	conn  *conn
+}
+
+// startShared starts a server with two principals.
+func (b *bench) startShared(undo *cleanup, p program) (*sharedServer, error) {
 	dir, err := os.MkdirTemp(b.dir, "shared")
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	tokens, text := filepath.Join(dir, "tokens"), ""
 	for _, name := range []string{"one", "crowd"} {
 		text += fmt.Sprintf("[[token]]\nname = %q\nsha256 = \"%x\"\n\n", name, sha256.Sum256([]byte(dir+name)))
 	}
 	if err := os.WriteFile(tokens, []byte(text), 0o600); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	s, err := b.startSecured(undo, p, dir+"one", "--tokens="+tokens, "--shared-user")
+	s, err := b.startSecured(undo, p, dir+"one", "--tokens="+tokens, "--shared-user", "--max-retained=10000")
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	c, err := b.startCrowd(s.address, dir+"crowd")
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	undo.add(c.stop)
-	return c, s, c.expect()
-}
-
-// crowd is a child in the role crowd. It has nice 19, so that the clients of the other principal do
-// not wait for a processor because of it.
-type crowd struct {
-	*child
-	in    io.WriteCloser
-	lines *bufio.Scanner
-}
-
-func (b *bench) startCrowd(address, token string) (*crowd, error) {
-	child, err := b.role("crowd", address, token)
-	if err != nil {
+	if err := c.expect(); err != nil {
 		return nil, err
 	}
-	niced := exec.Command("nice", append([]string{"-n", "19"}, child.cmd.Args...)...)
-	niced.Env, niced.Stderr = child.cmd.Env, child.cmd.Stderr
-	child.cmd = niced
-	in, err := niced.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	out, err := niced.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	return &crowd{child: child, in: in, lines: bufio.NewScanner(out)}, niced.Start()
-}
-
-// tell lets the crowd start or stop, and waits until it has.
-func (c *crowd) tell(what string) error {
-	if _, err := io.WriteString(c.in, what+"\n"); err != nil {
-		return err
-	}
-	return c.expect()
-}
-
-func (c *crowd) expect() error {
-	if !c.lines.Scan() {
-		return fmt.Errorf("crowd: %w", unexpected(io.EOF))
-	}
-	return nil
-}
-
-func (c *crowd) stop() error {
-	_ = c.in.Close()
-	return c.wait()
-}
-
-// crowdRole has crowdConnections connections to the server at an address. It writes a line when they
-// are there. Each executes true in a loop between the lines start and stop of stdin, both of which are
-// answered by a line.
-func crowdRole(args []string) error {
-	if len(args) != 2 {
-		return errors.New("the arguments are an address and a token")
-	}
-	s := &server{address: args[0], token: args[1]}
-	var conns []*conn
-	for range crowdConnections {
-		c, err := s.dial(smallBuffer)
-		if err != nil {
-			return err
-		}
-		defer c.Close()
-		conns = append(conns, c)
-	}
-	fmt.Println("ready")
-	stop := make(chan struct{})
-	errs := make(chan error, crowdConnections)
-	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
-		if lines.Text() == "start" {
-			stop = make(chan struct{})
-			for _, c := range conns {
-				go func() { errs <- executeUntil(c, stop) }()
-			}
-		} else {
-			close(stop)
-			for range conns {
-				if err := <-errs; err != nil {
-					return err
-				}
-			}
-		}
-		fmt.Println(lines.Text())
-	}
-	return nil
-}
-
-// executeUntil executes true in a loop.
-func executeUntil(c *conn, stop <-chan struct{}) error {
-	for {
-		select {
-		case <-stop:
-			return nil
-		default:
-		}
-		if _, err := c.execute(nil, "true"); err != nil {
-			return err
-		}
-	}
+	own, err := s.dialUntil(undo, bulkBuffer)
+	return &sharedServer{b: b, crowd: c, conn: own}, err
 }
