@@ -49,6 +49,7 @@ type conn struct {
 	refusals    *rate.Limiter   // of executes because of a limit; nil at first
 	slowStart   <-chan struct{} // Ready of the last start that took longer than startInline, or nil
 	wrongTokens int             // that the peer has presented to authenticate
+	turn        *connTurn
 }
 
 // newConn returns a connection whose handshake is done. before is what was read from the socket
@@ -62,10 +63,12 @@ func newConn(s *Server, id access.Identity, remote string, d *dialect, sock *soc
 		remote:    remote,
 		dialect:   d,
 		replying:  make(chan struct{}, 1),
+		turn:      newConnTurn(s.turns, id.Principal),
 	}
+	sock.turn = c.turn
 	c.outbox = newOutbox(c.state, sock, s.o.PingInterval, c)
 	c.messages = messageReader{
-		in:      newInbound(sock, sock.watch(s.idle()), before),
+		in:      newInbound(sock, sock.watch(s.idle()), before, c.turn),
 		most:    s.o.MaxMessageBytes,
 		control: c.outbox,
 	}
@@ -88,6 +91,8 @@ func newConn(s *Server, id access.Identity, remote string, d *dialect, sock *soc
 func (c *conn) serve() {
 	c.log().Debug().Msg("connected")
 	c.auditOpen()
+	c.server.turns.connect(c.principal)
+	defer c.server.turns.disconnect(c.principal)
 	go func() {
 		c.outbox.run()
 		c.cancel()
@@ -114,6 +119,7 @@ func (c *conn) readMessages() (err error) {
 			err = &closeError{websocket.StatusInternalError, "internal error"}
 		}
 	}()
+	defer c.turn.leave()
 	for c.waitRoom() {
 		text, err := c.messages.next()
 		if err != nil {
@@ -123,6 +129,7 @@ func (c *conn) readMessages() (err error) {
 			break
 		}
 		c.handleMessage(text)
+		c.turn.leave()
 	}
 	return io.EOF
 }
@@ -143,6 +150,10 @@ func (c *conn) handleMessage(text []byte) {
 		defer c.update(func(st *connStatus) { st.doneItem(b) })
 	}
 	for i := range calls {
+		if i > 0 { // a long batch is not one turn
+			c.turn.leave()
+			c.turn.enter()
+		}
 		if isBatch && c.closing() { // since an earlier item: the credential was revoked
 			break
 		}

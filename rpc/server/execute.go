@@ -34,6 +34,7 @@ func execute(r *request, p *rpc.ExecuteParams) answer {
 	r.conn.server.reached(checkpointAttach)
 	sub, attached := r.conn.subscribe(s, o)
 	if created {
+		r.conn.turn.leave() // the start has turns of its own
 		r.conn.server.reached(checkpointBegin)
 		if r.conn.server.endsRevoked(s) { // since the request was read
 			s.End(session.Canceled, nil)

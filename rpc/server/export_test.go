@@ -33,3 +33,36 @@ func (s *Server) ClosedFirst() (n int) {
 	}
 	return n
 }
+
+// HoldTurns takes all turns of a principal until release is called. No turn is overdue from then on.
+func (s *Server) HoldTurns(principal string) (release func()) {
+	t := s.turns
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.longest = time.Hour
+	share := t.shares[principal]
+	held := make([]*turn, t.processors)
+	for i := range held {
+		held[i] = &turn{turns: t, share: share, begun: time.Now()}
+	}
+	share.running = append(share.running, held...)
+	return func() {
+		for _, w := range held {
+			w.leave()
+		}
+	}
+}
+
+// TurnsRunning returns how many turns of a principal have begun and not ended.
+func (s *Server) TurnsRunning(principal string) int {
+	s.turns.mu.Lock()
+	defer s.turns.mu.Unlock()
+	return len(s.turns.shares[principal].running)
+}
+
+// TurnsWaiting returns how many turns of a principal wait.
+func (s *Server) TurnsWaiting(principal string) int {
+	s.turns.mu.Lock()
+	defer s.turns.mu.Unlock()
+	return len(s.turns.shares[principal].waiting)
+}

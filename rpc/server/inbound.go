@@ -20,6 +20,7 @@ var inputBuffers = sync.Pool{New: func() any { return new(inputBuffer) }}
 type inbound struct {
 	sock *socket
 	peer *liveness
+	turn *connTurn // left while fill waits; nil outside of a server
 
 	buf  *inputBuffer // nil if it is not borrowed
 	r, w int          // buf[r:w] was read ahead
@@ -34,8 +35,8 @@ type inbound struct {
 
 // newInbound returns the input of a socket, which begins with bytes that were read from it before:
 // at most inputBytes.
-func newInbound(sock *socket, peer *liveness, before []byte) *inbound {
-	in := &inbound{sock: sock, peer: peer}
+func newInbound(sock *socket, peer *liveness, before []byte, turn *connTurn) *inbound {
+	in := &inbound{sock: sock, peer: peer, turn: turn}
 	in.callback = in.readSome
 	if len(before) > 0 {
 		in.borrow()
@@ -96,12 +97,15 @@ func (in *inbound) compact() {
 	}
 }
 
-// fill waits for the socket and reads once, to dst, or if that is nil to the rest of the buffer.
+// fill waits for the socket and reads once, to dst, or if that is nil to the rest of the buffer. The
+// caller has a turn afterwards.
 func (in *inbound) fill(dst []byte) error {
 	in.dst, in.n, in.err = dst, 0, nil
+	in.turn.leave()
 	in.peer.begin()
 	err := in.wait()
 	in.peer.end()
+	in.turn.enter()
 	in.dst = nil
 	if err == nil {
 		err = in.err
@@ -156,10 +160,12 @@ func (in *inbound) room() []byte {
 // readSome is the function that raw.Read calls at once, and again each time the socket is readable,
 // until it returns true.
 func (in *inbound) readSome(fd uintptr) bool {
+	begun := in.turn.now()
 	n, err := syscall.Read(int(fd), in.room())
 	for err == syscall.EINTR {
 		n, err = syscall.Read(int(fd), in.room())
 	}
+	in.turn.spent(begun)
 	switch {
 	case err == syscall.EAGAIN:
 		in.release()

@@ -26,11 +26,15 @@ type controlHandler interface {
 }
 
 // next returns the text of the next message, which is valid UTF-8 (§5.6) and may be changed. It
-// stays valid until the next call, if it is not handed over. A *closeError says how the connection
+// stays valid until the next call, if it is not handed over. The caller has a turn, and leaves it
+// when the message is handled. A *closeError says how the connection
 // is to be closed; any other error is one of the connection.
 func (m *messageReader) next() ([]byte, error) {
 	m.message.recycle()
 	m.message = nil
+	if m.in.r < m.in.w { // else fill enters
+		m.in.turn.enter()
+	}
 	text, err := m.read()
 	if err != nil {
 		m.message.recycle()

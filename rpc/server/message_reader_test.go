@@ -83,7 +83,7 @@ const mostInTest = 300 << 10
 
 // readAll reads the messages of a connection.
 func readAll(c net.Conn, before []byte) (all received) {
-	m := messageReader{in: newInbound(newSocket(c, time.Minute), &liveness{}, before), most: mostInTest, control: &all}
+	m := messageReader{in: newInbound(newSocket(c, time.Minute), &liveness{}, before, nil), most: mostInTest, control: &all}
 	for {
 		text, err := m.next()
 		var closing *closeError
@@ -183,7 +183,7 @@ func TestMessagesFromSocket(t *testing.T) {
 // TestIdleInputHasNoBuffer: an input that waits for the next message has returned its buffers.
 func TestIdleInputHasNoBuffer(t *testing.T) {
 	writes, reads := loopback(t)
-	in := newInbound(newSocket(reads, time.Minute), &liveness{}, nil)
+	in := newInbound(newSocket(reads, time.Minute), &liveness{}, nil, nil)
 	m := messageReader{in: in, most: mostInTest, control: &received{}}
 	for _, size := range []int{10, 100_000} {
 		_, _ = writes.Write(clientFrame(frameText, make([]byte, size), [4]byte{}))
@@ -205,7 +205,7 @@ func TestIdleInputHasNoBuffer(t *testing.T) {
 func TestMemoryOfAnnouncedFrame(t *testing.T) {
 	m := messageReader{most: 1 << 30, control: &received{}}
 	header := binary.BigEndian.AppendUint64([]byte{frameText, maskBit | length64}, 1<<29)
-	m.in = newInbound(newSocket(&parts{bytes: append(header, make([]byte, 4+1000)...), size: 1 << 20}, time.Minute), &liveness{}, nil)
+	m.in = newInbound(newSocket(&parts{bytes: append(header, make([]byte, 4+1000)...), size: 1 << 20}, time.Minute), &liveness{}, nil, nil)
 	h, err := m.header()
 	if err != nil {
 		t.Fatal(err)

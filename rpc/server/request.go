@@ -117,6 +117,8 @@ func (r *request) finishLater(res any, err error) {
 	c.replying <- struct{}{}
 	defer func() { <-c.replying }()
 	c.waitRoom()
+	turn := c.server.turns.enter(c.principal, 0)
+	defer turn.leave()
 	r.finish(res, err)
 }
 

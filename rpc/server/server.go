@@ -22,7 +22,8 @@ type Server struct {
 	sessions *session.Registry
 	http     *http.Server
 	refusals *refusals
-	audited  *repeats       // refused requests of all connections
+	audited  *repeats // refused requests of all connections
+	turns    *turns
 	wg       sync.WaitGroup // connections
 
 	unauthenticated *unauthenticated
@@ -45,6 +46,7 @@ func New(sessions *session.Registry, o Options) *Server {
 		sessions: sessions,
 		refusals: newRefusals(o.Log, auditRefusals(o.Audit, o.Refused)),
 		audited:  newRepeats(o.Audit),
+		turns:    newTurns(),
 		conns:    make(map[*conn]struct{}),
 		slots:    quota.NewPool(o.MaxConnections, quota.Shares{}),
 

@@ -39,6 +39,7 @@ type socket struct {
 	check    time.Time // when progress is checked next
 	queued   int       // bytes in the kernel's buffer at the last check
 	limit    unsentLimit
+	turn     *connTurn             // to which the time of writes counts, or nil
 	callback func(fd uintptr) bool // writeSome, for raw.Write
 }
 
@@ -96,6 +97,8 @@ func (s *socket) writePlain(b []byte) error {
 // reports whether the write has ended. A write that never blocks sets no deadline.
 func (s *socket) writeSome(fd uintptr) bool {
 	progress := false
+	begun := s.turn.now()
+	defer s.turn.spent(begun)
 	for len(s.rest) > 0 {
 		n, err := syscall.Write(int(fd), s.rest)
 		switch {
