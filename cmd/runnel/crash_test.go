@@ -56,6 +56,7 @@ func tagged(tag string) (n int) {
 // TestCleanupAfterACrash: if a server is killed together with its keeper, the next server ends its
 // trees before it listens.
 func TestCleanupAfterACrash(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("needs control groups or marks")
 	}

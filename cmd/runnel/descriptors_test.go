@@ -104,6 +104,7 @@ func TestCancelWithoutFreeDescriptors(t *testing.T) {
 // TestSurvivors: a process that SIGKILL does not end is reported by cancel, and the exit status of
 // the server is 1.
 func TestSurvivors(t *testing.T) {
+	t.Parallel()
 	dir := "/sys/fs/cgroup/freezer/runnel-test." + strconv.Itoa(os.Getpid())
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Skip("SKIPPED: no freezer controller of version 1: ", err)

@@ -100,6 +100,7 @@ func TestCtrlZPausesTheCommand(t *testing.T) {
 // TestCtrlZWithALostConnection: the server closes the connection of a stopped client. The command
 // is still paused when the client continues.
 func TestCtrlZWithALostConnection(t *testing.T) {
+	t.Parallel()
 	for _, to := range []string{"socket", "url"} {
 		t.Run(to, func(t *testing.T) {
 			t.Parallel()

@@ -86,7 +86,9 @@ func eachContainment(t *testing.T, f func(t *testing.T, kind process.Containment
 
 // TestKeeperOfAKilledServer: when a server is killed, its keeper ends its sessions.
 func TestKeeperOfAKilledServer(t *testing.T) {
+	t.Parallel()
 	eachContainment(t, func(t *testing.T, kind process.Containment, script string) {
+		t.Parallel()
 		p := newTestDir(t)
 		server, _ := p.serve(t, "--containment="+string(kind))
 		x := p.runnel(t, "run", "-c", script)
@@ -137,6 +139,7 @@ func TestNoKeeperOutlivesItsServer(t *testing.T) {
 
 // TestKeeperIsSmall: the anonymous memory of a keeper is less than 3 MiB.
 func TestKeeperIsSmall(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("keepers exist on Linux only")
 	}

@@ -42,6 +42,7 @@ func fullPipe(t *testing.T) (reader, writer *os.File) {
 // TestLogWithABlockedSink: logging does not block. Lines that are not dropped are written in order,
 // and the number of the dropped ones is written when the sink accepts data again.
 func TestLogWithABlockedSink(t *testing.T) {
+	t.Parallel()
 	r, w := fullPipe(t)
 	log, flush := newLog(w, "info", "json")
 	const lines = 10_000

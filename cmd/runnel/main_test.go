@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	stdflag "flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -18,11 +19,21 @@ import (
 // not run the tests.
 func TestMain(m *testing.M) {
 	process.Step()
+	_ = stdflag.Set("test.parallel", "6") // those that run in parallel mostly wait
 	environMark = fmt.Sprintf("STARTED_BY_TEST=%d", os.Getpid())
 	testscript.Main(leakCheck{m}, map[string]func(){
 		"runnel": main, "runnel-short-timeouts": mainWithShortTimeouts, "runnel-with-figures": mainWithFigures,
 		"runnel-storm": stormMain,
 	})
+}
+
+// rounds returns how often a test repeats something: full with RUNNEL_TEST_FULL=1, which .ci/run
+// sets, else few.
+func rounds(few, full int) int {
+	if os.Getenv("RUNNEL_TEST_FULL") != "" {
+		return full
+	}
+	return few
 }
 
 // environMark is in the environment of all processes that tests start.

@@ -71,6 +71,7 @@ func expectEqual(t *testing.T, got, want string) {
 }
 
 func TestOutputOverLostConnections(t *testing.T) {
+	t.Parallel()
 	for _, verb := range []string{"run", "attach"} {
 		t.Run(verb, func(t *testing.T) {
 			t.Parallel()

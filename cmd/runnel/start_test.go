@@ -44,6 +44,7 @@ func fifo(t *testing.T, path string) {
 // TestBlockedStartFails: a server or a client that would block on a lock or a FIFO fails with an
 // error.
 func TestBlockedStartFails(t *testing.T) {
+	t.Parallel()
 	serve := []string{"serve", "--listen=127.0.0.1:0"}
 	for name, c := range map[string]struct {
 		block   func(*testing.T, *testDir)

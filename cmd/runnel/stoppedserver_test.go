@@ -34,6 +34,7 @@ func (x *program) stopProcess(t *testing.T) {
 // TestStoppedServer: run and attach fail if the server is stopped, after they have tried to
 // reconnect.
 func TestStoppedServer(t *testing.T) {
+	t.Parallel()
 	for _, verb := range []string{"run", "run --url", "attach"} {
 		t.Run(verb, func(t *testing.T) {
 			t.Parallel()
@@ -81,6 +82,7 @@ func TestContinuedServer(t *testing.T) {
 // TestStalledNetwork: run and attach replace a connection that is open but does not transfer
 // anything.
 func TestStalledNetwork(t *testing.T) {
+	t.Parallel()
 	for _, verb := range []string{"run", "attach"} {
 		t.Run(verb, func(t *testing.T) {
 			t.Parallel()

@@ -71,15 +71,16 @@ func (p *testDir) withstand(t *testing.T, name string, server *program, url stri
 		t.Fatal(err)
 	}
 	defer c.Close()
-	latencies(t, c, 50)
-	quietMedian, quietP99 := latencies(t, c, 300)
+	times := rounds(100, 300)
+	latencies(t, c, times/6)
+	quietMedian, quietP99 := latencies(t, c, times)
 	before := ownMemory(server.Process.Pid)
 	x := p.start(t, "runnel-storm", name, hostOf(url))
 	x.expectLine("begun")
 	var median, p99 time.Duration
 	var failed int
 	peak := peakOf(server.Process.Pid, func() {
-		median, p99 = latencies(t, c, 300)
+		median, p99 = latencies(t, c, times)
 		failed = connectRepeatedly(t, dial)
 	})
 	run := p.runnel(t, "run", "echo", "hello") // over the Unix socket

@@ -19,6 +19,7 @@ import (
 // suspension. If it was suspended alone, it first processes what commands and clients have written;
 // if they were suspended with it, it does not count the time.
 func TestSuspendedServer(t *testing.T) {
+	t.Parallel()
 	p := newTestDir(t)
 	server, ready := p.serve(t, "--auth=none", "--stream-timeout=1.5s", "--ping-interval=500ms", "--linger=2s")
 	sends, answers := dialRaw(t, ready.URL), dialRaw(t, ready.URL)

@@ -31,6 +31,7 @@ func TestBuildVersion(t *testing.T) {
 
 // TestVersionOfARelease builds the program with a tag, as docs/contributing.md describes it.
 func TestVersionOfARelease(t *testing.T) {
+	t.Parallel()
 	program := newTestDir(t).path("runnel")
 	if out, err := exec.Command("go", "build", "-ldflags", "-X main.tag=v1.2.3", "-o", program, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)

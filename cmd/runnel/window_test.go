@@ -31,6 +31,7 @@ func allChunks() string {
 // TestBlockedStdoutBlocksTheCommand: a stdout that is not read, as with `| less`, blocks the
 // command for any time, longer than the timeouts of client and server. No output is lost.
 func TestBlockedStdoutBlocksTheCommand(t *testing.T) {
+	t.Parallel()
 	for _, verb := range []string{"run in process", "run", "run --url", "attach"} {
 		t.Run(verb, func(t *testing.T) {
 			t.Parallel()
