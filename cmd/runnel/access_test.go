@@ -223,7 +223,7 @@ func TestHangupStorm(t *testing.T) {
 	if err := os.WriteFile(p.path("alice"), []byte(p.newToken(t, "alice")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	server := p.prepare(t, "runnel", "serve", "--listen=127.0.0.1:0", "--ready-file=ready", "--tokens=tokens.toml")
+	server := p.prepare(t, "runnel", "serve", "--listen=127.0.0.1:0", "--ready-file=ready", "--tokens=tokens.toml", "--shared-user")
 	server.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // no controlling terminal
 	server.startPrepared()
 	t.Cleanup(func() { server.signalUntilExit(syscall.SIGTERM) })
