@@ -38,7 +38,6 @@ type Cursor struct {
 	eventsOnly bool
 	window     int64
 	lent       *segment // of the newest item; belongs to the goroutine that calls Next
-	turn       turn     // belongs to it too
 
 	// The log's lock protects the fields below.
 	at           position
@@ -49,6 +48,7 @@ type Cursor struct {
 	notify       bool // call ready when there is something to read
 	windowClosed bool // call ready when the window opens
 	closed       bool
+	turn         turn
 	timer        *time.Timer // calls callReady; nil if Next never had to wait for a turn
 }
 
@@ -362,6 +362,7 @@ func (c *Cursor) Close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c.closed, c.notify, c.windowClosed = true, false, false
+	c.turn.leave()
 	if c.timer != nil {
 		c.timer.Stop()
 	}

@@ -85,16 +85,17 @@ func (l *turnLine) reserve(now, distance int64) (begin int64) {
 	}
 }
 
-// leave ends the turn before its time, because there is nothing more to do. The next turns in the line
-// begin earlier by what is left of it.
+// leave ends the turn before its time, or before it begins, because there is nothing more to do. The
+// next turns in the line begin earlier by what is left of it.
 func (t *turn) leave() {
 	if t.end == 0 {
 		return
 	}
+	left := int64(outputTurn)
 	if !t.waiting {
-		left := max(t.end-t.account.budget.now(), 0)
-		t.line.next.Add(-t.distance * left / int64(outputTurn))
+		left = max(t.end-t.account.budget.now(), 0)
 	}
+	t.line.next.Add(-t.distance * left / int64(outputTurn))
 	t.reset()
 }
 

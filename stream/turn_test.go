@@ -121,6 +121,27 @@ func TestTurnGivenBack(t *testing.T) {
 	})
 }
 
+// TestUnusedTurnsAreGivenBack checks that cursors that are closed before their turns begin do not delay
+// the next ones, neither of the owner nor of those that only watch.
+func TestUnusedTurnsAreGivenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, watch := range []bool{false, true} {
+			_, one, _ := newOwners()
+			l := NewLog(LogOptions{Bound: 1 << 20, Account: one})
+			l.Append(Piece{Kind: Stdout, Data: []byte("output")})
+			for range 100 {
+				c := l.NewCursor(CursorOptions{Ready: func() {}, Watch: watch})
+				c.Next()
+				c.Close()
+			}
+			next := newTurn(one, watch)
+			if wait := next.enter(); wait > 2*outputTurn {
+				t.Errorf("watch %v: the next turn waits %v", watch, wait)
+			}
+		}
+	})
+}
+
 // TestCursorWaitsForItsTurn checks that a cursor has no output before its turn, calls Ready then, and
 // loses nothing; and that events do not wait.
 func TestCursorWaitsForItsTurn(t *testing.T) {
