@@ -21,7 +21,8 @@ func execute(r *request, p *rpc.ExecuteParams) answer {
 		stream = *p.Stream
 	}
 	if created {
-		defer s.Discard() // without effect after Begin
+		r.conn.turn.leave() // what follows may wait; starts have turns of their own
+		defer s.Discard()   // without effect after Begin
 		if err := r.auditExecute(p, s, nil); err != nil {
 			s.Refuse(err)
 			return result(nil, err)
@@ -34,7 +35,6 @@ func execute(r *request, p *rpc.ExecuteParams) answer {
 	r.conn.server.reached(checkpointAttach)
 	sub, attached := r.conn.subscribe(s, o)
 	if created {
-		r.conn.turn.leave() // the start has turns of its own
 		r.conn.server.reached(checkpointBegin)
 		if r.conn.server.endsRevoked(s) { // since the request was read
 			s.End(session.Canceled, nil)

@@ -21,7 +21,8 @@ import (
 // the processors. If further ones wait, it pauses after turnsTime of them for as long as they took: the
 // kernel and the garbage collector work for it too.
 //
-// A handler may wait in its turn, as for a file system, so others begin after maxTurn. Starts of
+// A handler may wait in its turn, as for a file system, so others begin after maxTurn, which is longer
+// than any message takes the processor. Starts of
 // processes have turns of their own in the package session, and output in the package stream.
 type turns struct {
 	processors int
@@ -58,9 +59,9 @@ const (
 	// turnsTime is how long the turns of a principal take in all before it pauses.
 	turnsTime = 500 * time.Microsecond
 	// maxPause is the longest pause.
-	maxPause = 10 * time.Millisecond
+	maxPause = 100 * time.Millisecond
 	// maxTurn is after what time a turn does not count any more, in a range up to twice of that.
-	maxTurn = 10 * time.Millisecond
+	maxTurn = 500 * time.Millisecond
 	// activeTime is how long a principal is active after a turn, in a range up to twice of that.
 	activeTime = 100 * time.Millisecond
 )
