@@ -68,9 +68,15 @@ func TestQueueTimeoutParam(t *testing.T) {
 	for _, long := range []any{nil, 1e9} {
 		p.queued(object{"command": "true", "queue_timeout": long})
 	}
-	shortest := p.queued(object{"command": "true", "queue_timeout": 1e-300})
-	if e := p.failed(shortest); e.Code != rpc.CodeSessionLimit {
-		t.Errorf("%+v", e)
+	shortest := p.call("execute", object{"command": "true", "queue_timeout": 1e-300})
+	if shortest.Error == nil { // else the time was over before the reply
+		var r rpc.QueuedResult
+		p.decode(shortest.Result, &r)
+		if e := p.failed(r.SessionID); e.Code != rpc.CodeSessionLimit {
+			t.Errorf("%+v", e)
+		}
+	} else {
+		p.bad(rpc.CodeSessionLimit, shortest)
 	}
 	p.ok("cancel", object{"session_id": busy}, nil)
 	s.idle()
