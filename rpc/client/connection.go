@@ -92,12 +92,25 @@ func (c *Client) dial(ctx context.Context) (*connection, error) {
 	case <-conn.ready:
 		return conn, nil
 	case <-conn.done:
+		if conn.isReady() { // it has ended since, and why decides whether the client reconnects
+			return conn, nil
+		}
 		err = conn.closedError()
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
 	_ = conn.abort()
 	return nil, err
+}
+
+// isReady reports whether connected was received.
+func (conn *connection) isReady() bool {
+	select {
+	case <-conn.ready:
+		return true
+	default:
+		return false
+	}
 }
 
 // dialPlain makes the connection for ws://.
