@@ -78,9 +78,10 @@ func TestWatchingTakesNoTurns(t *testing.T) {
 		s, f := fakeSession(t, r, "id", nil)
 		r.budget.Open("other")
 		s.log.Append(stream.Piece{Kind: stream.Stdout, Data: []byte("output")})
+		var detach []func()
 		received := func(passive bool) bool {
 			a := s.Attach(AttachOptions{Passive: passive, Cursor: stream.CursorOptions{Ready: func() {}}})
-			defer a.Detach()
+			detach = append(detach, func() { a.Detach() }) // not before, since it gives back the turn
 			for {
 				it, ok := a.Next()
 				if !ok || it.Kind == stream.Stdout {
@@ -93,6 +94,9 @@ func TestWatchingTakesNoTurns(t *testing.T) {
 		}
 		if !received(false) {
 			t.Error("the output waits for passive attachments")
+		}
+		for _, f := range detach {
+			f()
 		}
 		f.end()
 		<-s.Done()
