@@ -125,10 +125,11 @@ func (m *crowdMembers) do(what string) error {
 	case "fill":
 		return m.fill()
 	case crowdExecutes:
-		m.stop = make(chan struct{})
+		stop := make(chan struct{})
 		for _, c := range m.conns {
-			m.run(func() error { return executeUntil(c, m.stop) })
+			m.run(func() error { return executeUntil(c, stop) })
 		}
+		m.stop = stop
 		return nil
 	case crowdFloods:
 		return m.flood(m.conns[1:], false)
