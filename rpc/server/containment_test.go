@@ -163,7 +163,7 @@ func TestPausesLoseNoOutput(t *testing.T) {
 	}
 	heldTogether(t, func(t *testing.T, s *service, h *process.Host) {
 		p, q := s.dial(t), s.dial(t)
-		id := p.start(object{"command": fmt.Sprintf("setsid seq %d >&2 & seq %d; wait; exec sleep 1000", last, last), "stream_timeout": 2})
+		id := p.start(object{"command": fmt.Sprintf("setsid seq %d >&2 & seq %d; wait; exec sleep 1000", last, last), "stream_timeout": rounds(4, 15)})
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
