@@ -170,7 +170,7 @@ func TestCursorWaitsForItsTurn(t *testing.T) {
 		if synctest.Wait(); ready.Load() != 0 {
 			t.Error("ready before the turn")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if synctest.Wait(); ready.Load() != 1 {
 			t.Errorf("ready %d times", ready.Load())
 		}

@@ -100,7 +100,7 @@ func TestTurnsPause(t *testing.T) {
 		b()
 		time.Sleep(turnsTime + turnsTime/2 - 1)
 		hasBegun(t, of, 0)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		last := hasBegun(t, of, 1)[0]
 		time.Sleep(turnsTime / 2)
 		last.leave() // no turn waits, so what was used before does not count
@@ -145,7 +145,7 @@ func TestTurnsCountSystemCalls(t *testing.T) {
 		w.leave()
 		time.Sleep(maxPause - 1)
 		hasBegun(t, of, 0)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		hasBegun(t, of, 1)[0].leave()
 	})
 }
@@ -160,7 +160,7 @@ func TestTurnsOverdue(t *testing.T) {
 		for range 2 {
 			time.Sleep(maxTurn - 1)
 			hasBegun(t, of, 0)
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			hasBegun(t, of, 1) // and is not left either
 		}
 		stuck.leave()
