@@ -483,7 +483,7 @@ func TestNothingIsQueuedBeforeItsLine(t *testing.T) {
 
 	lines := a.readLines(fifo)
 	eventually(t, "a line that could be written", func() bool { return a.log.Available() == nil })
-	busy = p.start(sleeper)
+	p.start(sleeper)
 	for range 2 {
 		p.queued(object{"command": "true"}) // both places are free
 	}
