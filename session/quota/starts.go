@@ -66,18 +66,12 @@ func bucket(perSecond *float64) *rate.Limiter {
 
 // Take counts a start of an owner. It returns a *RateError if the owner has to wait.
 func (s *Starts) Take(owner string, now time.Time) error {
-	if s == nil {
-		return nil
-	}
-	b := s.of(owner)
-	if err := b.check(now); err != nil {
+	if err := s.Check(owner, now); s == nil || err != nil {
 		return err
 	}
-	switch {
-	case s.perSecond <= 0:
-	case b.part != nil && b.part.AllowN(now, 1):
-	case !s.shared.AllowN(now, 1):
-		return s.sharedError(now)
+	b := s.of(owner)
+	if s.perSecond > 0 && (b.part == nil || !b.part.AllowN(now, 1)) {
+		s.shared.AllowN(now, 1)
 	}
 	for _, l := range []*rate.Limiter{b.own, b.group} {
 		if l != nil {
