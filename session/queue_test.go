@@ -26,6 +26,41 @@ func waitsFor(owner, id string, d time.Duration) Spec {
 	return Spec{ID: id, Owner: owner, QueueTimeout: d}
 }
 
+// refusedAtStart returns a program whose start calls begins and fails, which gives its slot to the next
+// session.
+func refusedAtStart(begins func()) process.Spec {
+	return process.Spec{Argv: []string{"/bin/true"}, Check: func(process.Opened) error {
+		begins()
+		return errors.New("refused")
+	}}
+}
+
+// startOrder is the order in which sessions begin. It may be used concurrently.
+type startOrder struct {
+	mu    sync.Mutex
+	begun []string
+}
+
+// waitsFor returns a session that waits for a slot, and whose start is noted and fails. Its owner is the
+// first character of the id.
+func (o *startOrder) waitsFor(id string) Spec {
+	spec := waitsFor(id[:1], id, time.Hour)
+	spec.Program = refusedAtStart(func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.begun = append(o.begun, id)
+	})
+	return spec
+}
+
+// next returns the sessions that have begun since the last call.
+func (o *startOrder) next() (begun []string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	begun, o.begun = o.begun, nil
+	return begun
+}
+
 // slotFor takes a slot that release gives back.
 func slotFor(t *testing.T, r *Registry, owner, id string) (release func()) {
 	t.Helper()
@@ -52,23 +87,14 @@ func checkEmpty(t *testing.T, r *Registry) {
 // owner.
 func TestQueueOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var mu sync.Mutex
-		var begun []string
+		var order startOrder
 		r := NewRegistry(Options{MaxSessions: 3})
 		var slots []func()
 		for i := range 3 {
 			slots = append(slots, slotFor(t, r, "a", fmt.Sprint("slot", i)))
 		}
 		for _, id := range []string{"a1", "a2", "a3", "b1", "c1", "b2"} {
-			spec := waitsFor(id[:1], id, time.Hour)
-			// The start fails at once, which gives its slot to the next. Its order is noted before.
-			spec.Program = process.Spec{Argv: []string{"/bin/true"}, Check: func(process.Opened) error {
-				mu.Lock()
-				defer mu.Unlock()
-				begun = append(begun, id)
-				return errors.New("refused")
-			}}
-			s := reserve(t, r, spec)
+			s := reserve(t, r, order.waitsFor(id))
 			s.Begin()
 			if v := s.View(); v.State != Queued || !v.Started.IsZero() {
 				t.Fatalf("%+v", v)
@@ -79,7 +105,7 @@ func TestQueueOrder(t *testing.T) {
 		}
 		slots[0]()
 		synctest.Wait()
-		if want := []string{"b1", "c1", "b2", "a1", "a2", "a3"}; !slices.Equal(begun, want) {
+		if begun, want := order.next(), []string{"b1", "c1", "b2", "a1", "a2", "a3"}; !slices.Equal(begun, want) {
 			t.Errorf("got %v, want %v", begun, want)
 		}
 		slots[1]()
@@ -91,18 +117,10 @@ func TestQueueOrder(t *testing.T) {
 // TestQueueFollowsSlots checks that slots count which an owner takes or releases while its sessions wait.
 func TestQueueFollowsSlots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var mu sync.Mutex
-		var begun []string
+		var order startOrder
 		r := NewRegistry(Options{MaxSessions: 3})
 		reserved := func(id string) *Session {
-			spec := waitsFor(id[:1], id, time.Hour)
-			spec.Program = process.Spec{Argv: []string{"/bin/true"}, Check: func(process.Opened) error {
-				mu.Lock()
-				defer mu.Unlock()
-				begun = append(begun, id)
-				return errors.New("refused")
-			}}
-			return reserve(t, r, spec)
+			return reserve(t, r, order.waitsFor(id))
 		}
 		full := []func(){slotFor(t, r, "x", "1"), slotFor(t, r, "x", "2"), slotFor(t, r, "x", "3")}
 		b := reserved("b1")
@@ -116,16 +134,15 @@ func TestQueueFollowsSlots(t *testing.T) {
 		reserved("x1").Begin()
 		slots[1]() // a has 0, and b, whose turn is longer ago, and x have 1 each: x has released one
 		synctest.Wait()
-		if want := []string{"a1", "b1", "x1"}; !slices.Equal(begun, want) {
+		if begun, want := order.next(), []string{"a1", "b1", "x1"}; !slices.Equal(begun, want) {
 			t.Errorf("got %v, want %v", begun, want)
 		}
-		begun = nil
 		slots[1] = slotFor(t, r, "y", "taken")
 		reserved("y1").Begin()
 		reserved("b2").Begin()
 		slots[0]() // b has 0, y has 1
 		synctest.Wait()
-		if want := []string{"b2", "y1"}; !slices.Equal(begun, want) {
+		if begun, want := order.next(), []string{"b2", "y1"}; !slices.Equal(begun, want) {
 			t.Errorf("got %v, want %v", begun, want)
 		}
 		slots[1]()
@@ -391,13 +408,12 @@ func TestConcurrentSessionsHaveTheirOwnPositions(t *testing.T) {
 	for i := range sessions {
 		var log *stream.Cursor
 		spec := waitsFor("a", fmt.Sprint(i), time.Hour)
-		spec.Program = process.Spec{Argv: []string{"/bin/true"}, Check: func(process.Opened) error {
+		spec.Program = refusedAtStart(func() {
 			mu.Lock()
 			defer mu.Unlock()
 			it, _ := log.Next()
 			begun = append(begun, it.Event.(Waiting).Position)
-			return errors.New("refused")
-		}}
+		})
 		s := reserve(t, r, spec)
 		all = append(all, s)
 		log = s.Cursor(stream.CursorOptions{Notes: true, Ready: func() {
