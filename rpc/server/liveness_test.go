@@ -113,6 +113,7 @@ func TestSlowReaderIsAlive(t *testing.T) {
 		t.Errorf("logged: %s", text)
 	}
 	s.idle()
+	eventually(t, "the connection ends", func() bool { return strings.Contains(log.text(), `"disconnected"`) })
 	if text := log.text(); !strings.Contains(text, "nothing was received for 1.5s") {
 		t.Errorf("logged: %s", text)
 	}

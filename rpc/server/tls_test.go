@@ -196,6 +196,7 @@ func TestTLSBlockedPeerTimesOut(t *testing.T) {
 	p := s.dial(t)
 	p.start(object{"command": "yes"})
 	p.pings(s.idle)
+	eventually(t, "the connection ends", func() bool { return strings.Contains(log.text(), `"disconnected"`) })
 	if text := log.text(); !strings.Contains(text, "connection aborted") || !strings.Contains(text, "i/o timeout") {
 		t.Errorf("logged: %s", text)
 	}
