@@ -1,0 +1,73 @@
+package sandbox
+
+import "fmt"
+
+// Mechanism is what enforces a part of a sandbox. Several are joined by "+".
+type Mechanism string
+
+// The mechanisms.
+const (
+	Bubblewrap         Mechanism = "bubblewrap" // a mount namespace that bubblewrap has made
+	Landlock           Mechanism = "landlock"   // landlock(7)
+	BubblewrapLandlock Mechanism = "bubblewrap+landlock"
+	Namespace          Mechanism = "namespace" // a network or PID namespace that bubblewrap has made
+	Seccomp            Mechanism = "seccomp"   // seccomp(2)
+	NotEnforced        Mechanism = ""          // nothing, because everything is permitted
+)
+
+// Part is a part of a sandbox that is enforced by itself.
+type Part string
+
+// The parts. Their names are those of the fields of an execute.
+const (
+	FilesPart     Part = "files"
+	NetworkPart   Part = "network" // modes none and full
+	AllowPart     Part = "allow"   // mode allow
+	ProcessesPart Part = "processes"
+	TmpPart       Part = "tmp"
+)
+
+// Parts is the list of all parts.
+var Parts = []Part{FilesPart, NetworkPart, AllowPart, ProcessesPart, TmpPart}
+
+// Support is what a machine can enforce. It does not change while a host is open.
+type Support struct {
+	// By has the mechanism of each part that can be enforced.
+	By map[Part]Mechanism
+	// Why says why a part cannot be enforced, for operators.
+	Why map[Part]string
+}
+
+// Report is what was enforced for one command, and by what.
+type Report struct {
+	Config    Config
+	Files     Mechanism
+	Network   Mechanism
+	Processes Mechanism
+	Tmp       Mechanism
+}
+
+// NotEnforceableError means that this machine cannot enforce a field of a Config.
+type NotEnforceableError struct {
+	// Field is the name of the field in an execute, below sandbox: "files", "files[2]", "network",
+	// "processes", "tmp".
+	Field string
+	// Why says what is missing. It names no path of the server.
+	Why string
+}
+
+func (e *NotEnforceableError) Error() string {
+	return fmt.Sprintf("sandbox.%s cannot be enforced on this machine: %s", e.Field, e.Why)
+}
+
+// PathError means that the path of a rule cannot be used: it does not exist, and Missing is Refuse,
+// or it cannot be opened.
+type PathError struct {
+	Path string
+	Err  error // an errno
+}
+
+func (e *PathError) Error() string { return fmt.Sprintf("sandbox: %s: %v", e.Path, e.Err) }
+
+// Unwrap returns Err.
+func (e *PathError) Unwrap() error { return e.Err }
