@@ -26,7 +26,7 @@ func shared(b *bench) (r report, err error) {
 		{what: fmt.Sprintf("execute of true, p99, beside %d sessions of another one whose logs are full", crowdConnections-1), goal: atMost(3)},
 		{what: fmt.Sprintf("100-byte lines, throughput beside the output of %d sessions of another one", floodStreams), goal: atLeast(0.5)},
 	}
-	units := []string{"ms", "ms", "MB/s"}
+	units, verbs := []string{"ms", "ms", "MB/s"}, []string{"%.2f", "%.2f", "%.0f"}
 	beside, alone := make([][]float64, len(figures)), make([][]float64, len(figures))
 	for _, p := range b.programs {
 		if !p.hasFlags(b, "--tokens", "--shared-user") {
@@ -44,7 +44,7 @@ func shared(b *bench) (r report, err error) {
 	for i := range figures {
 		f := &figures[i]
 		f.versus, f.timing = "alone", true
-		f.detail = fmt.Sprintf("%s %s / %s %s", join(beside[i], "%.3g"), units[i], join(alone[i], "%.3g"), units[i])
+		f.detail = fmt.Sprintf("%s %s / %s %s", join(beside[i], verbs[i]), units[i], join(alone[i], verbs[i]), units[i])
 	}
 	return report{figures: figures}, nil
 }
