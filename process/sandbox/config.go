@@ -23,7 +23,9 @@ const (
 // Rule is the access to a path and to everything below it. Of several rules the one with the longest
 // path applies.
 type Rule struct {
-	Path    string // absolute and clean (filepath.Clean); symbolic links in it are followed
+	// Path is absolute and clean (filepath.Clean), and has at most MaxPath bytes. Symbolic links in
+	// it are followed: see [Config.Resolved].
+	Path    string
 	Access  Access
 	Missing Missing
 }
@@ -41,13 +43,7 @@ const (
 // Network is which destinations a command may connect to.
 type Network struct {
 	Mode  Mode
-	Allow []Destination // with AllowList only
-}
-
-// Destination is a host and port that a command may connect to.
-type Destination struct {
-	Host string // a name in lower case, "*." and a name for all names below it, or an IP address
-	Port uint16 // 0 is every port
+	Allow []Destination // with AllowList only, at most MaxDestinations
 }
 
 // Scope is whether something is shared with the server or the command's own.
@@ -55,8 +51,10 @@ type Scope string
 
 // The scopes, the least first.
 const (
-	Own     Scope = "own"     // of processes: others are invisible, and cannot be reached
-	Private Scope = "private" // of /tmp: empty at the start, and removed with the session
+	Own Scope = "own" // of processes: others are invisible, and cannot be reached
+	// Private is of /tmp and /var/tmp: they are empty at the start, and removed with the session. A rule
+	// for one of them then has no effect. Rules for paths below them apply.
+	Private Scope = "private"
 	Shared  Scope = "shared"
 )
 
@@ -81,11 +79,18 @@ const (
 // privileges, changing mounts and namespaces, keyrings, and other interfaces of the kernel that no
 // ordinary program needs (docs/sandbox.md lists them).
 type Config struct {
-	Files        []Rule // in any order; no path is there twice
+	Files        []Rule // in any order, at most MaxRules; no path is there twice
 	FilesDefault Access // None or Read: of paths below no rule
 	Network      Network
 	Processes    Scope // Own or Shared
 	Tmp          Scope // Private or Shared; Shared means that Files decides about /tmp
 	Devices      Devices
 	UnixSockets  UnixSockets
+
+	// Hidden are absolute and clean paths to which, and below which, the access is None, whatever Files
+	// says: files of the server, and what its operator denies to everybody.
+	Hidden []string
+	// Floor, if not nil, is what Files must be within when symbolic links are resolved: see
+	// [Config.Resolved]. Its own Floor is ignored.
+	Floor *Config
 }

@@ -1,0 +1,174 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Complete returns what a request asks for. What it leaves out is as in its profile, and in the floor
+// if it names none; without a floor, which is nil then, as in the profile read-only. Rules of the
+// request are added to those of the profile or the floor, and replace those with the same path.
+//
+// The result is nil if there is no sandbox. An error is a *FieldError, or an *ExceedsError if the
+// request asks for more than floor permits.
+func (p *Profiles) Complete(r *Request, floor *Config, at Place) (*Config, error) {
+	if r.Profile == Off && r.empty() {
+		if floor != nil {
+			return nil, &ExceedsError{"profile"}
+		}
+		return nil, nil
+	}
+	c, err := p.base(r.Profile, floor, &at)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.overlay(&r.Partial, Refuse, &at); err != nil {
+		return nil, err
+	}
+	c.Hidden, c.Floor = p.hidden(&at), floor
+	if err := c.Check(); err != nil {
+		return nil, r.ofRequest(err)
+	}
+	if err := c.checkOwn(len(r.Files)); err != nil {
+		return nil, err
+	}
+	if floor != nil {
+		if err := c.Within(floor); err != nil {
+			return nil, r.ofRequest(err)
+		}
+	}
+	return c, nil
+}
+
+// checkOwn checks the first n rules, which are those of the request: none may be without effect.
+func (c *Config) checkOwn(n int) error {
+	for i, r := range c.Files[:n] {
+		field := fmt.Sprintf("files[%d]", i)
+		if c.hides(r.Path) && (r.Access != None || r.Missing == Create) {
+			return &ExceedsError{field}
+		}
+		if c.Tmp == Private && (r.Path == "/tmp" || r.Path == "/var/tmp") {
+			return invalid(field+".path", `must not be %s, unless tmp is "shared"`, r.Path)
+		}
+	}
+	return nil
+}
+
+// Floor returns the Config of a profile; nil is that of Off.
+func (p *Profiles) Floor(name string, at Place) (*Config, error) {
+	return p.Complete(&Request{Profile: name}, nil, at)
+}
+
+// base returns what a request gets for what it leaves out.
+func (p *Profiles) base(name string, floor *Config, at *Place) (*Config, error) {
+	c := readOnly
+	if name == "" {
+		if floor != nil {
+			c = *floor
+		}
+		return &c, nil
+	}
+	profile, ok := p.find(name)
+	if !ok {
+		return nil, &FieldError{"profile", "is not the name of a profile of this server", p.Names()}
+	}
+	if err := c.overlay(&profile, Skip, at); err != nil {
+		field := err.(*FieldError)
+		return nil, invalid("profile", "cannot be used here: its %s", field)
+	}
+	return &c, nil
+}
+
+// overlay puts a Partial over c. Its rules come first, in their order. If several rules of a profile
+// have the same path here, the least access applies. The error is a *FieldError.
+func (c *Config) overlay(p *Partial, missing Missing, at *Place) error {
+	rules := make([]Rule, 0, len(p.Files)+len(c.Files))
+	for i := range p.Files {
+		r, err := at.rule(p.Files[i], missing)
+		if err != nil {
+			return invalid(fmt.Sprintf("files[%d].path", i), "%v", err)
+		}
+		if missing == Refuse || !merge(rules, r) {
+			rules = append(rules, r)
+		}
+	}
+	own := paths(rules)
+	for _, r := range c.Files {
+		if !slices.Contains(own, r.Path) {
+			rules = append(rules, r)
+		}
+	}
+	c.Files = rules
+	set(&c.FilesDefault, p.FilesDefault)
+	if p.Network.Mode != "" {
+		c.Network = p.Network
+	}
+	set(&c.Processes, p.Processes)
+	set(&c.Tmp, p.Tmp)
+	set(&c.Devices, p.Devices)
+	set(&c.UnixSockets, p.UnixSockets)
+	return nil
+}
+
+// merge makes the access of a rule the lesser one if rules has its path already.
+func merge(rules []Rule, r Rule) bool {
+	i := slices.IndexFunc(rules, func(o Rule) bool { return o.Path == r.Path })
+	if i < 0 {
+		return false
+	}
+	rules[i].Access = least(accesses, rules[i].Access, r.Access)
+	return true
+}
+
+func set[T ~string](field *T, v T) {
+	if v != "" {
+		*field = v
+	}
+}
+
+// ofRequest returns an error about a Config as one about the request that it was made of.
+func (r *Request) ofRequest(err error) error {
+	if e, ok := errors.AsType[*ExceedsError](err); ok {
+		return &ExceedsError{r.FieldOf(e.Field)}
+	}
+	if e, ok := errors.AsType[*FieldError](err); ok {
+		return &FieldError{r.FieldOf(e.Field), e.Text, e.Known}
+	}
+	return err
+}
+
+// FieldOf returns the field of a request from which a field of its Config comes: the same one if the
+// request has it, else "profile", or "" if it names no profile, and what it left out is that of the
+// floor.
+func (r *Request) FieldOf(field string) string {
+	own := true
+	name, _, _ := strings.Cut(field, ".")
+	name, index, _ := strings.Cut(strings.TrimSuffix(name, "]"), "[")
+	switch name {
+	case "files":
+		i, err := strconv.Atoi(index)
+		own = err != nil && len(r.Files) > 0 || err == nil && i < len(r.Files)
+	case "files_default":
+		own = r.FilesDefault != ""
+	case "network":
+		own = r.Network.Mode != ""
+	case "processes":
+		own = r.Processes != ""
+	case "tmp":
+		own = r.Tmp != ""
+	case "devices":
+		own = r.Devices != ""
+	case "unix_sockets":
+		own = r.UnixSockets != ""
+	}
+	switch {
+	case own:
+		return field
+	case r.Profile != "":
+		return "profile"
+	}
+	return ""
+}
