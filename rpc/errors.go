@@ -83,10 +83,14 @@ func InvalidParams(field, format string, args ...any) *Error {
 	return &Error{CodeInvalidParams, fmt.Sprintf(format, args...), Data{"kind": "invalid_params", "field": field}}
 }
 
-// NotEnforceable is the error of a limit that the server's machine cannot enforce.
-func NotEnforceable(limit string) *Error {
-	return &Error{CodeInvalidParams, fmt.Sprintf("limits.%s cannot be enforced on this machine", limit),
-		Data{"kind": "not_enforceable", "field": "limits." + limit}}
+// NotEnforceable is the error of a field that the server's machine cannot enforce, such as
+// limits.memory_bytes. why may be empty.
+func NotEnforceable(field, why string) *Error {
+	text := field + " cannot be enforced on this machine"
+	if why != "" {
+		text += ": " + why
+	}
+	return &Error{CodeInvalidParams, text, Data{"kind": "not_enforceable", "field": field}}
 }
 
 // OverCeiling is the error of a limit that is larger than the server allows.

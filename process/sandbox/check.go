@@ -32,8 +32,8 @@ func invalid(field, format string, args ...any) *FieldError {
 
 // Check returns a *FieldError unless c is a valid Config.
 func (c *Config) Check() error {
-	if len(c.Files) > MaxRules {
-		return invalid("files", "must have at most %d elements, and has %d", MaxRules, len(c.Files))
+	if err := checkCount(len(c.Files)); err != nil {
+		return err
 	}
 	seen := make(map[string]bool, len(c.Files))
 	for i := range c.Files {
@@ -56,6 +56,13 @@ func (c *Config) Check() error {
 		}
 	}
 	return c.checkScalars()
+}
+
+func checkCount(rules int) error {
+	if rules > MaxRules {
+		return invalid("files", "must have at most %d elements, and has %d with those of its profile or floor", MaxRules, rules)
+	}
+	return nil
 }
 
 // checkPath returns an error unless a rule may have a path.

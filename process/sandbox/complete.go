@@ -76,8 +76,7 @@ func (p *Profiles) base(name string, floor *Config, at *Place) (*Config, error) 
 		return nil, &FieldError{"profile", "is not the name of a profile of this server", p.Names()}
 	}
 	if err := c.overlay(&profile, Skip, at); err != nil {
-		field := err.(*FieldError)
-		return nil, invalid("profile", "cannot be used here: its %s", field)
+		return nil, invalid("profile", "cannot be used here: its %v", err)
 	}
 	return &c, nil
 }
@@ -85,6 +84,9 @@ func (p *Profiles) base(name string, floor *Config, at *Place) (*Config, error) 
 // overlay puts a Partial over c. Its rules come first, in their order. If several rules of a profile
 // have the same path here, the least access applies. The error is a *FieldError.
 func (c *Config) overlay(p *Partial, missing Missing, at *Place) error {
+	if err := checkCount(len(p.Files)); err != nil {
+		return err
+	}
 	rules := make([]Rule, 0, len(p.Files)+len(c.Files))
 	for i := range p.Files {
 		r, err := at.rule(p.Files[i], missing)

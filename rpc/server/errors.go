@@ -64,7 +64,7 @@ func rpcError(err error, sessionID string) (e *rpc.Error, ok bool) {
 	case errors.As(err, &spawn):
 		return rpc.SpawnFailed(spawn.Path, unix.ErrnoName(spawn.Errno), spawn.Errno.Error()), true
 	case errors.As(err, &bound) && bound.Most < 0:
-		return rpc.NotEnforceable(string(bound.Limit)), true
+		return rpc.NotEnforceable("limits."+string(bound.Limit), ""), true
 	case errors.As(err, &bound):
 		return rpc.OverCeiling(string(bound.Limit), bound.Most), true
 	case errors.As(err, &attr):
