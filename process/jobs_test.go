@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"syscall"
@@ -137,6 +138,32 @@ func TestTerminateSendsSIGHUP(t *testing.T) {
 			t.Errorf("exit %+v, %v", exit, err)
 		}
 	})
+}
+
+// TestTerminateOfShellThatForks checks that a shell gets SIGHUP if it blocks SIGTERM when it is sent
+// and ignores it afterwards, as bash does during a fork.
+func TestTerminateOfShellThatForks(t *testing.T) {
+	const script = `echo ready
+until [ "$pending" ]; do
+	while read -r name mask; do
+		case $name$mask in ShdPnd:*4000) pending=1;; esac
+	done </proc/$$/status
+done
+exec env --ignore-signal=TERM sleep 1009`
+	if err := exec.Command("env", "--block-signal=TERM", "true").Run(); err != nil {
+		t.Skip("NOT TESTED: env cannot block signals")
+	}
+	p := mustStart(t, onTerminal(Spec{Argv: []string{"env", "--block-signal=TERM", "sh", "-c", script}, Env: testEnv}), leader.System())
+	readUntil(t, p.Stdout(), "ready\r\n")
+	if err := p.Terminate(); err != nil {
+		t.Fatal(err)
+	}
+	if !poll(func() bool { return state(p.PID()) == 'Z' }) {
+		t.Error("the shell does not end")
+	}
+	if exit := finish(p); exit.Signal != syscall.SIGHUP {
+		t.Errorf("exit %+v", exit)
+	}
 }
 
 // TestTerminateOfHandler checks that a program which handles SIGTERM gets no SIGHUP and can finish.

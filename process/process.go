@@ -153,7 +153,8 @@ func (p *Process) Resume() error {
 
 // Terminate sends the stop signal of the Spec, then SIGCONT, since a signal to a stopped process
 // remains pending. On a terminal, a leader that ignores the stop signal, as interactive shells
-// ignore SIGTERM, gets SIGHUP too.
+// ignore SIGTERM, gets SIGHUP too. If that leader blocks the signal at first, Terminate waits for at
+// most 100 ms.
 func (p *Process) Terminate() error { return p.TerminateBy(p.stop) }
 
 // TerminateBy is Terminate with another signal.

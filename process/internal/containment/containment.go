@@ -75,7 +75,7 @@ func (NoLimits) Limit(string, int64) error { return syscall.ENOTSUP }
 func (NoLimits) OOMKills() uint64 { return 0 }
 
 // Tree is the processes of one tree: its members. Methods may be called from any goroutine. None
-// waits for a process but Pause, which waits for at most 100 ms.
+// waits for a process but Pause and Terminate, which wait for at most 100 ms.
 type Tree interface {
 	// Signal sends sig to every member. The error is os.ErrProcessDone if there is none, or none
 	// that can still be named.

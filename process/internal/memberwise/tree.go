@@ -23,6 +23,10 @@ const (
 	// QuietScans is how many scans in a row must find no new member. One scan can miss a process
 	// that forks and exits.
 	QuietScans = 2
+	// hangUpTries is how often a leader that blocks the stop signal is looked at again, and
+	// hangUpDelay the time between two looks. So a hang-up takes at most 100 ms.
+	hangUpTries = 100
+	hangUpDelay = time.Millisecond
 )
 
 // Tree is a tree of which Lister lists the members. Everything is done under the leader's lock.
@@ -201,11 +205,24 @@ func (t *Tree) TerminateWith(tree containment.Signaler, sig syscall.Signal) erro
 	return nil
 }
 
+// hangUp sends SIGHUP to a leader that ignores sig. bash blocks SIGTERM and gives it its default
+// action while it forks, and ignores it again before it unblocks it, which discards a pending one.
+// So a leader that blocks sig is looked at again.
 func (t *Tree) hangUp(sig syscall.Signal) {
-	_ = t.Do(func(_ int, reaped bool) error {
-		if !reaped && t.PID > 1 && proctable.IgnoresSignal(t.PID, sig) {
-			return t.Kernel.Kill(t.PID, syscall.SIGHUP)
+	for range hangUpTries {
+		var ignored, blocked bool
+		_ = t.Do(func(_ int, reaped bool) error {
+			if reaped || t.PID <= 1 {
+				return nil
+			}
+			if ignored, blocked = proctable.Disposition(t.PID, sig); ignored {
+				return t.Kernel.Kill(t.PID, syscall.SIGHUP)
+			}
+			return nil
+		})
+		if ignored || !blocked {
+			return
 		}
-		return nil
-	})
+		time.Sleep(hangUpDelay)
+	}
 }

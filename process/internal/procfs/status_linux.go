@@ -13,21 +13,38 @@ import (
 // statusField returns the value of a field of /proc/PID/status (proc_pid_status(5)); ok is false if
 // there is no such field.
 func statusField(pid, name string) (value string, ok bool, err error) {
-	text, err := fdreserve.ReadFile("/proc/" + pid + "/status")
+	text, err := readStatus(pid)
 	if err != nil {
 		return "", false, err
 	}
-	for line := range bytes.Lines(text) {
-		if value, ok := bytes.CutPrefix(line, []byte(name+":")); ok {
-			return string(bytes.TrimSpace(value)), true, nil
-		}
-	}
-	return "", false, nil
+	value, ok = fieldOf(text, name)
+	return value, ok, nil
 }
 
-// IgnoresSignal reports whether a process ignores a signal. It is false if that cannot be known.
-func IgnoresSignal(pid int, sig syscall.Signal) bool {
-	hex, _, _ := statusField(strconv.Itoa(pid), "SigIgn")
+func readStatus(pid string) ([]byte, error) { return fdreserve.ReadFile("/proc/" + pid + "/status") }
+
+// fieldOf returns the value of a field in the text of a status file.
+func fieldOf(status []byte, name string) (value string, ok bool) {
+	for line := range bytes.Lines(status) {
+		if value, ok := bytes.CutPrefix(line, []byte(name+":")); ok {
+			return string(bytes.TrimSpace(value)), true
+		}
+	}
+	return "", false
+}
+
+// Disposition reports whether a process ignores a signal, and whether its first thread blocks it.
+// The kernel reads both at the same time. Both are false if that cannot be known.
+func Disposition(pid int, sig syscall.Signal) (ignored, blocked bool) {
+	text, err := readStatus(strconv.Itoa(pid))
+	if err != nil {
+		return false, false
+	}
+	return hasSignal(text, "SigIgn", sig), hasSignal(text, "SigBlk", sig)
+}
+
+func hasSignal(status []byte, field string, sig syscall.Signal) bool {
+	hex, _ := fieldOf(status, field)
 	mask, err := strconv.ParseUint(hex, 16, 64)
 	return err == nil && mask>>(sig-1)&1 == 1
 }

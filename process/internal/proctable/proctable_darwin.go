@@ -84,10 +84,11 @@ func Stopped(pid int) bool {
 	return err != nil || p.Proc.P_stat == stateStopped || p.Proc.P_stat == stateZombie
 }
 
-// IgnoresSignal reports whether a process ignores a signal. It is false if that cannot be known.
-func IgnoresSignal(pid int, sig syscall.Signal) bool {
+// Disposition reports whether a process ignores a signal. It is false if that cannot be known.
+// Whether the process blocks the signal is not known on Darwin.
+func Disposition(pid int, sig syscall.Signal) (ignored, blocked bool) {
 	p, err := unix.SysctlKinfoProc("kern.proc.pid", pid)
-	return err == nil && p.Proc.P_sigignore>>(sig-1)&1 == 1
+	return err == nil && p.Proc.P_sigignore>>(sig-1)&1 == 1, false
 }
 
 // Signal sends sig to e if that is still the same process and isMember returns true for its present

@@ -71,8 +71,11 @@ func Stopped(pid int) bool {
 	return err != nil || s.State == 'T' || !s.Alive()
 }
 
-// IgnoresSignal reports whether a process ignores a signal. It is false if that cannot be known.
-func IgnoresSignal(pid int, sig syscall.Signal) bool { return procfs.IgnoresSignal(pid, sig) }
+// Disposition reports whether a process ignores a signal, and whether its first thread blocks it, at
+// the same time. Both are false if that cannot be known.
+func Disposition(pid int, sig syscall.Signal) (ignored, blocked bool) {
+	return procfs.Disposition(pid, sig)
+}
 
 // Signal sends sig to e if that is still the same process and isMember returns true for its present
 // entry. Otherwise the error is ESRCH. The pidfd is opened first and the process table is read
