@@ -30,6 +30,25 @@ func Discard(pid int) {
 	_, _ = syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
 }
 
+// DiscardGroup is Discard for the process group of a child that leads it and is not reaped, and all of
+// whose members are children of this process. It waits for the exit of all of them.
+//
+// The children that are not reaped yet keep the number of the group from being used again. After the
+// last one it could be used, but numbers are given out in ascending order, so not at once.
+func DiscardGroup(pid int) {
+	_ = unix.Kill(-pid, unix.SIGKILL)
+	for {
+		var info unix.Siginfo
+		err := unix.Waitid(unix.P_PGID, pid, &info, unix.WEXITED|unix.WNOWAIT, nil)
+		if err != nil && err != unix.EINTR {
+			return
+		}
+		Reaping.Lock()
+		_, _ = syscall.Wait4(-pid, nil, syscall.WNOHANG, nil)
+		Reaping.Unlock()
+	}
+}
+
 // hasExited reports whether a child that no goroutine reaps meanwhile has exited with all its
 // threads.
 func hasExited(pid int) bool {

@@ -36,6 +36,8 @@ type Setup struct {
 	Untraced bool                // the program is not started as a tracee
 	// NoNewPrivileges sets no_new_privs (PR_SET_NO_NEW_PRIVS).
 	NoNewPrivileges bool
+	// Sandbox, if not nil, is applied after everything else. It requires Command.Opened.
+	Sandbox *Sandbox
 }
 
 // NeedsStep reports whether the setup needs the exec step. Without Untraced it does for three parts:
@@ -43,5 +45,5 @@ type Setup struct {
 // soft limit.
 func (s *Setup) NeedsStep() bool {
 	_, stack := s.Soft[unix.RLIMIT_STACK]
-	return s.Untraced || s.Umask != nil || stack || s.NoNewPrivileges
+	return s.Untraced || s.Umask != nil || stack || s.NoNewPrivileges || s.Sandbox != nil
 }

@@ -12,4 +12,6 @@
 //   - [StartStep] starts the exec step: the executable of this process once more, which waits for
 //     an order and then executes the program (see [RunStep]). Only the step can set a umask, and it
 //     executes what may wait for a file system.
+//
+// With a [Sandbox] the exec step makes the process that executes the program: see [Step.Enter].
 package spawn

@@ -26,6 +26,8 @@ const (
 	SetNice       // setpriority(2)
 	SetUser       // setresuid(2), and what belongs to it
 	SetPrivileges // PR_SET_NO_NEW_PRIVS
+	SetTerminal   // TIOCSCTTY, and setsid(2), in a sandbox
+	SetSandbox    // entering or applying a Setup.Sandbox
 )
 
 func (e *Error) Error() string { return e.Errno.Error() }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strings"
 	"syscall"
@@ -19,6 +20,7 @@ import (
 
 func TestMain(m *testing.M) {
 	RunStep()
+	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) // descriptors that this process has inherited
 	os.Exit(m.Run())
 }
 

@@ -29,6 +29,9 @@ var ErrNoStep = errors.New("process: Step was not called")
 // follow: the working directory and the program. The environment of the program is then part of the
 // order: the step itself has none, since it may have other rights than the program, and a dynamic
 // linker or the Go runtime would follow some variables.
+//
+// With Setup.Sandbox, the first descriptor is a socket. The order and then these descriptors and those
+// of the sandbox come through it, since they may not exist when the step starts: see Step.Enter.
 const stepName = "runnel-step"
 
 var stepReady atomic.Bool
@@ -59,6 +62,9 @@ func RunStep() {
 	if !o.read(orderFD) {
 		os.Exit(1)
 	}
+	if o.flags&sandboxed != 0 {
+		o.execSandboxed(orderFD, statusFD)
+	}
 	o.apply(statusFD)
 	if o.flags&byDescriptor != 0 {
 		o.execOpened(statusFD)
@@ -75,7 +81,8 @@ func RunStep() {
 }
 
 func failStep(statusFD int, op Op, errno syscall.Errno) {
-	b := binary.NativeEndian.AppendUint32(nil, uint32(op))
+	b := binary.NativeEndian.AppendUint32(nil, failed)
+	b = binary.NativeEndian.AppendUint32(b, uint32(op))
 	_, _ = unix.Write(statusFD, binary.NativeEndian.AppendUint32(b, uint32(errno)))
 	os.Exit(1)
 }
@@ -85,12 +92,16 @@ type Step struct {
 	command *Command
 	order   *os.File
 	status  *os.File
+	entered bool // Enter was successful
 }
 
 // StartStep starts the exec step for a program. It does not wait for the step. The caller passes
-// the setup of the program to Continue.
+// the setup of the program to Continue. With Setup.Sandbox, only the presence of Command.Opened and
+// of the sandbox matters at this time; what they contain is used by Enter and Continue, so that the
+// step can start meanwhile.
 func StartStep(c *Command) (pid int, s *Step, err error) {
-	orderRead, orderWrite, err := os.Pipe()
+	sandboxed := c.sandbox() != nil
+	orderRead, orderWrite, err := openOrder(sandboxed)
 	if err != nil {
 		return -1, nil, err
 	}
@@ -104,8 +115,15 @@ func StartStep(c *Command) (pid int, s *Step, err error) {
 	step.Dir = ""
 	step.Files = append(step.Files[:len(step.Files):len(step.Files)], orderRead.Fd(), statusWrite.Fd())
 	if c.Opened != nil {
-		step.Files = append(step.Files, uintptr(c.Opened.Dir), uintptr(c.Opened.Program))
 		step.Env = []string{}
+	}
+	switch {
+	case sandboxed: // its end must not take the terminal from the command
+		sys := *step.Sys
+		sys.Setctty = false
+		step.Sys = &sys
+	case c.Opened != nil:
+		step.Files = append(step.Files, uintptr(c.Opened.Dir), uintptr(c.Opened.Program))
 	}
 	pid, err = syscall.ForkExec("/proc/self/exe", append([]string{stepName, strconv.Itoa(len(c.Attr.Files)), c.Attr.Dir, c.Path}, c.Argv...), &step)
 	_, _ = orderRead.Close(), statusWrite.Close()
@@ -116,20 +134,49 @@ func StartStep(c *Command) (pid int, s *Step, err error) {
 	return pid, s, nil
 }
 
+// openOrder opens what carries the order: a pipe or, with a sandbox, a socket.
+func openOrder(sandboxed bool) (child, own *os.File, err error) {
+	if sandboxed {
+		return openSocket()
+	}
+	return os.Pipe()
+}
+
+// sandbox returns the sandbox of a command, or nil.
+func (c *Command) sandbox() *Sandbox {
+	if c.Setup == nil {
+		return nil
+	}
+	return c.Setup.Sandbox
+}
+
 func (s *Step) close() { _, _ = s.order.Close(), s.status.Close() }
 
 // Continue applies the setup of the command to the step, and returns when the step has executed the
 // program or has ended. The end of ctx kills it. After an error it has not executed an instruction
 // of the program, and the caller kills and reaps it. An *Error is what failed in the step. The
-// caller does not reap the step meanwhile.
+// caller does not reap the step meanwhile. After Enter all this is about the process that becomes the
+// command, pid.
 func (s *Step) Continue(ctx context.Context, pid int) error {
 	defer s.close()
+	if s.entered {
+		return s.unlessDone(ctx, pid, func() error { return s.proceedEntered(pid) })
+	}
+	return s.unlessDone(ctx, pid, func() error { return s.proceed(pid) })
+}
+
+// Close is called instead of Continue.
+func (s *Step) Close() { s.close() }
+
+// unlessDone calls f. The end of ctx kills a process, or a process group if pid is negative. Its
+// number is not reused, since the step is not reaped.
+func (s *Step) unlessDone(ctx context.Context, pid int, f func() error) error {
 	killed := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(killed)
-		_ = unix.Kill(pid, unix.SIGKILL) // the pid is not reused, since the step is not reaped
+		_ = unix.Kill(pid, unix.SIGKILL)
 	})
-	err := s.proceed(pid)
+	err := f()
 	if !stop() {
 		<-killed
 	}
@@ -137,11 +184,7 @@ func (s *Step) Continue(ctx context.Context, pid int) error {
 }
 
 func (s *Step) proceed(pid int) error {
-	switch _, err := io.ReadFull(s.status, make([]byte, 1)); err {
-	case nil:
-	case io.EOF: // it has ended: the Go runtime exits if it gets no thread or no memory
-		return syscall.EAGAIN
-	default:
+	if err := s.awaitReady(); err != nil {
 		return err
 	}
 	if setup := s.command.Setup; setup != nil {
@@ -149,16 +192,36 @@ func (s *Step) proceed(pid int) error {
 			return err
 		}
 	}
-	if _, err := s.order.Write(s.command.order()); err != nil && !errors.Is(err, syscall.EPIPE) {
+	if err := s.sendOrder(); err != nil {
 		return err
 	}
-	var status [8]byte
-	switch _, err := io.ReadFull(s.status, status[:]); err {
-	case io.EOF: // closed by the exec, or the step was killed, and its exit status is taken like that of any other
-		return nil
-	case nil:
-		return &Error{Op(binary.NativeEndian.Uint32(status[:])), syscall.Errno(binary.NativeEndian.Uint32(status[4:]))}
+	return statusError(s.status)
+}
+
+// awaitReady waits until the step reads its order.
+func (s *Step) awaitReady() error {
+	switch _, err := io.ReadFull(s.status, make([]byte, 1)); err {
+	case io.EOF: // it has ended: the Go runtime exits if it gets no thread or no memory
+		return syscall.EAGAIN
 	default:
 		return err
 	}
+}
+
+// sendOrder sends the order, unless the step has ended.
+func (s *Step) sendOrder() error {
+	_, err := s.order.Write(s.command.order())
+	if err == nil && s.command.sandbox() != nil {
+		err = s.sendDescriptors()
+	}
+	if isGone(err) {
+		return nil
+	}
+	return err
+}
+
+// isGone reports whether an error means that the process at the other end of a pipe or socket has
+// closed it. A socket reports ECONNRESET if something that was sent was not read.
+func isGone(err error) bool {
+	return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
 }
