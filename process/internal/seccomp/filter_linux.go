@@ -1,0 +1,116 @@
+package seccomp
+
+import (
+	"runtime"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/sandbox"
+)
+
+// Options is what else enforces the sandbox, and what the filter adds to it. The zero value is the
+// strictest filter, apart from RefuseBareOpen and ReadOnly.
+type Options struct {
+	// Network is that of the sandbox. Without a network namespace of its own a command gets no
+	// sockets unless it is sandbox.FullNetwork.
+	Network    sandbox.Mode
+	OwnNetwork bool // the command has a network namespace of its own
+	// OwnProcesses is that the command has a PID namespace of its own, and Landlock that it is in a
+	// Landlock domain. Either one prevents it from tracing other processes, so that it may trace its
+	// own. With neither, ptrace(2) and what has the same permission is refused.
+	OwnProcesses, Landlock bool
+	// UnixSockets is that of the sandbox. Without Unix sockets socketpair(2) makes streams and
+	// SOCK_SEQPACKET only: a pair of datagram sockets can be connected to any other.
+	UnixSockets sandbox.UnixSockets
+	// RefuseBareOpen refuses open(2) with the access mode 3, which opens a device for ioctl(2) alone,
+	// and openat2(2). landlock.BareOpen says whether that is needed.
+	RefuseBareOpen bool
+	// ReadOnly refuses all changes of modes, owners, times and extended attributes. It is for commands
+	// that may not write any file where nothing else can refuse that: Landlock alone.
+	ReadOnly bool
+}
+
+// Supported reports whether this machine can enforce the filter.
+func Supported() bool {
+	if _, known := archOf(runtime.GOARCH); !known {
+		return false
+	}
+	action := uint32(unix.SECCOMP_RET_ERRNO)
+	return available(&action) == 0
+}
+
+// Filter returns the filter for this machine as a program for Install, or nil if there is none for
+// its architecture. It is a new one at each call.
+func Filter(o Options) []unix.SockFilter {
+	a, known := archOf(runtime.GOARCH)
+	if !known {
+		return nil
+	}
+	return a.filter(o)
+}
+
+// arch is an architecture as the filter sees it.
+type arch struct {
+	audit  uint32 // AUDIT_ARCH_…
+	number func(*call) int
+}
+
+func archOf(goarch string) (a arch, known bool) {
+	switch goarch {
+	case "amd64":
+		return arch{unix.AUDIT_ARCH_X86_64, func(c *call) int { return c.amd64 }}, true
+	case "arm64":
+		return arch{unix.AUDIT_ARCH_AARCH64, func(c *call) int { return c.arm64 }}, true
+	}
+	return arch{}, false
+}
+
+// filter assembles the program: the architecture, then the calls whose arguments count, then the
+// others. The kernel executes it for the former only, if it is Linux 5.11 or newer: it remembers
+// which calls are allowed whatever their arguments are.
+func (a arch) filter(o Options) []unix.SockFilter {
+	p := program{
+		load(offsetArch),
+		jump(unix.BPF_JEQ, a.audit, 1, 0),
+		fail(unix.ENOSYS),
+		load(offsetNumber),
+		jump(unix.BPF_JGT, lastCall, 0, 1), // later calls, and those of x32, whose numbers begin at 1<<30
+		fail(unix.ENOSYS),
+	}
+	for _, d := range []decision{ioctlCommand, socketFamily, socketpairType, cloneFlags, unshareFlags, openMode} {
+		for _, c := range a.calls(d) {
+			p.check(uint32(a.number(c)), o.arguments(c))
+		}
+	}
+	p.refuse(a.numbers(absent), unix.ENOSYS)
+	p.refuse(a.numbers(refuse), unix.EPERM)
+	if o.RefuseBareOpen {
+		p.refuse(a.numbers(openStruct), unix.ENOSYS)
+	}
+	if !o.OwnProcesses && !o.Landlock {
+		p.refuse(a.numbers(memory), unix.EPERM)
+	}
+	if o.ReadOnly {
+		p.refuse(a.numbers(metadata), unix.EROFS)
+	}
+	return append(p, ret(unix.SECCOMP_RET_ALLOW))
+}
+
+// calls returns the calls of the architecture with a decision.
+func (a arch) calls(d decision) (found []*call) {
+	for i := range calls {
+		if c := &calls[i]; c.decision == d && a.number(c) >= 0 {
+			found = append(found, c)
+		}
+	}
+	return found
+}
+
+func (a arch) numbers(d decision) (numbers []uint32) {
+	for _, c := range a.calls(d) {
+		numbers = append(numbers, uint32(a.number(c)))
+	}
+	slices.Sort(numbers)
+	return numbers
+}
