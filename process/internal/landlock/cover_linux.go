@@ -1,0 +1,210 @@
+package landlock
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// place is a path of a plan, or a directory on the way to one.
+type place struct {
+	path  string
+	below map[string]*place // by name
+	// What follows is of a path of the plan, for which set is true.
+	set    bool
+	file   file
+	access uint64
+	rule   int // its index in Config.Files, -1 if it is not of a rule of the sandbox
+}
+
+// next returns the place below n on the way to a path, nil if there is none.
+func (n *place) next(path string) *place {
+	rest := strings.Trim(strings.TrimPrefix(path, n.path), "/")
+	name, _, _ := strings.Cut(rest, "/")
+	return n.below[name]
+}
+
+// at returns the place of a path, which it adds if there is none.
+func (n *place) at(path string) *place {
+	for n.path != path {
+		next := n.next(path)
+		if next == nil {
+			rest := strings.Trim(strings.TrimPrefix(path, n.path), "/")
+			name, _, _ := strings.Cut(rest, "/")
+			next = &place{path: filepath.Join(n.path, name), rule: -1}
+			if n.below == nil {
+				n.below = map[string]*place{}
+			}
+			n.below[name] = next
+		}
+		n = next
+	}
+	return n
+}
+
+// put sets the access to a path and all that is below it. A later call for the same path replaces an
+// earlier one. The plan closes the file.
+func (p *plan) put(f file, access uint64, rule int) {
+	n := p.root.at(f.path)
+	if n.set {
+		_ = unix.Close(n.file.fd)
+	}
+	n.set, n.file, n.access, n.rule = true, f, access, rule
+}
+
+func (n *place) close() {
+	if n.set {
+		_ = unix.Close(n.file.fd)
+	}
+	for _, below := range n.below {
+		below.close()
+	}
+}
+
+// governing is what decides about a place that has no access of its own: the nearest one above it.
+type governing struct {
+	access uint64
+	rule   int
+}
+
+// cover adds the rules for a place, of which fd is a descriptor, and for all that is below it. given
+// is the access that rules for directories above it give already, which is at most that of every
+// place in it.
+func (p *plan) cover(n *place, fd int, given uint64, by governing) error {
+	dir := true
+	if n.set {
+		by, dir = governing{n.access, n.rule}, n.file.dir
+	}
+	common, least := n.common(by.access)
+	if err := p.allow(fd, dir, common&^given); err != nil {
+		return p.limit(err, by, least)
+	}
+	given |= common
+	if rest := by.access &^ given; rest != 0 {
+		if err := p.allowSiblings(n, fd, rest); err != nil {
+			return p.limit(err, by, least)
+		}
+	}
+	for name, below := range n.below {
+		if err := p.coverBelow(fd, name, below, given, by); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// coverBelow covers an entry of the directory that dir is a descriptor of. Each step is made from a
+// descriptor, so that no symbolic link which is put there meanwhile is followed.
+func (p *plan) coverBelow(dir int, name string, n *place, given uint64, by governing) error {
+	if n.set {
+		return p.cover(n, n.file.fd, given, by)
+	}
+	fd, err := unix.Openat(dir, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return os.NewSyscallError("openat", err)
+	}
+	defer unix.Close(fd)
+	return p.cover(n, fd, given, by)
+}
+
+// errBelowWritable is an error of plan.cover.
+var errBelowWritable = errors.New("not writable below a writable directory")
+
+// limit makes the error for the client of an error of a place. It is that of the rule which asks for
+// less than what is above it, or of the rule that is above.
+func (p *plan) limit(err error, above governing, least *place) error {
+	rule := above.rule
+	if least != nil && least.rule >= 0 {
+		rule = least.rule
+	}
+	switch {
+	case errors.Is(err, errBelowWritable) && rule == above.rule:
+		return notEnforceable(rule, "something below it must not be accessible")
+	case errors.Is(err, errBelowWritable):
+		return notEnforceable(rule, "it is below a writable directory")
+	case errors.Is(err, errTooMany):
+		return notEnforceable(rule, "there are too many files beside it")
+	}
+	return err
+}
+
+// common returns the part of an access that all places below n have, too, and one of those that do
+// not have all of it. What only directories have does not count for other files.
+func (n *place) common(access uint64) (common uint64, least *place) {
+	common = access
+	for _, below := range n.below {
+		theirs, inner := access, (*place)(nil)
+		if below.set {
+			theirs, inner = below.access, below
+			if !below.file.dir {
+				theirs |= ^uint64(ofFiles)
+			}
+		}
+		deeper, found := below.common(access & theirs)
+		if access&^theirs == 0 {
+			inner = found
+		}
+		if access&^deeper != 0 && (least == nil || least.rule < 0) {
+			least = inner
+		}
+		common &= deeper
+	}
+	return common, least
+}
+
+// allowSiblings adds rules for all entries of a directory except those that are places. An entry that
+// is a symbolic link needs none: the access to what it leads to counts.
+func (p *plan) allowSiblings(n *place, fd int, access uint64) error {
+	if access&^read != 0 {
+		return errBelowWritable
+	}
+	listing, err := unix.Openat(fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err == unix.EACCES {
+		return nil // then nothing is given: only what has a rule of its own is accessible
+	}
+	if err != nil {
+		return os.NewSyscallError("openat", err)
+	}
+	dir := os.NewFile(uintptr(listing), n.path)
+	defer dir.Close()
+	for {
+		const some = 128
+		entries, err := dir.ReadDir(some)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if p.entries += len(entries); p.entries > maxRules {
+			return errTooMany
+		}
+		for _, e := range entries {
+			if n.below[e.Name()] != nil || e.Type()&(fs.ModeSymlink|fs.ModeDevice) != 0 {
+				continue
+			}
+			if err := p.allowEntry(listing, e, access); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// allowEntry adds a rule for an entry of a directory. It asks no file system about the entry, which
+// may be the root of one that does not answer.
+func (p *plan) allowEntry(dir int, e fs.DirEntry, access uint64) error {
+	fd, err := unix.Openat(dir, e.Name(), unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err == unix.ENOENT || err == unix.EACCES {
+		return nil // it was removed, or cannot be reached
+	}
+	if err != nil {
+		return os.NewSyscallError("openat", err)
+	}
+	defer unix.Close(fd)
+	return p.allow(fd, e.IsDir(), access)
+}

@@ -1,0 +1,69 @@
+package landlock
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/sandbox"
+)
+
+// Why something cannot be enforced without namespaces.
+const (
+	noNetworkNamespace = "an allow-list needs a network namespace, and Landlock cannot limit all protocols"
+	noPIDNamespace     = "other processes are hidden by a PID namespace only"
+	noMountNamespace   = "a private /tmp needs a mount namespace"
+	noScopes           = "abstract Unix sockets need a network namespace, or Linux 6.12 (Landlock ABI 6)"
+	existingTerminals  = "Landlock cannot distinguish terminals of the command from others of the same user"
+)
+
+// Support returns what Landlock alone can enforce on this machine. The network is not its part: see
+// seccomp.Supported.
+func Support() sandbox.Support {
+	s := sandbox.Support{By: map[sandbox.Part]sandbox.Mechanism{}, Why: map[sandbox.Part]string{
+		sandbox.AllowPart:     noNetworkNamespace,
+		sandbox.ProcessesPart: noPIDNamespace,
+		sandbox.TmpPart:       noMountNamespace,
+	}}
+	if ABI() < MinAlone {
+		s.Why[sandbox.FilesPart] = whyNot(ABI())
+	} else {
+		s.By[sandbox.FilesPart] = sandbox.Landlock
+	}
+	return s
+}
+
+// InsideSupported reports whether Landlock can add to the mounts of a mount namespace.
+func InsideSupported() bool { return ABI() >= MinInside }
+
+// whyNot says why an ABI is not sufficient.
+func whyNot(abi int) string {
+	switch {
+	case abi >= MinInside:
+		return fmt.Sprintf("Landlock has ABI %d here, which does not refuse truncate(2); ABI %d (Linux 6.2) does", abi, MinAlone)
+	case abi == 1:
+		return "Landlock has ABI 1 here, with which no file can be moved to another directory, and which does not refuse truncate(2)"
+	case probe().errno == unix.ENOSYS:
+		return "this kernel has no Landlock (Linux 5.13, CONFIG_SECURITY_LANDLOCK), or a seccomp filter hides it"
+	case probe().errno == unix.EOPNOTSUPP:
+		return "Landlock is not enabled on this kernel (add landlock to the boot parameter lsm=)"
+	case probe().errno == unix.EPERM || probe().errno == unix.EACCES:
+		return "a seccomp filter, such as that of a container, refuses Landlock"
+	}
+	return "Landlock is not available: " + probe().errno.Error()
+}
+
+// Limits returns what Landlock alone does not refuse on this machine although files are enforced, for
+// operators.
+func Limits() []string {
+	limits := []string{
+		"the attributes of all files can be read, and their owner can change modes, times and extended attributes, unless no file is writable",
+		"a directory with something below it that may not be listed cannot be listed itself, and what is made there later is not accessible",
+		"commands cannot make terminals: " + existingTerminals,
+		"message queues, semaphores and shared memory of System V are those of the machine",
+	}
+	if BareOpen() {
+		limits = append(limits, "openat2(2) is refused, since this kernel cannot refuse ioctl(2) of devices (Landlock ABI 5, Linux 6.10)")
+	}
+	return limits
+}
