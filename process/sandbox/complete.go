@@ -28,7 +28,7 @@ func (p *Profiles) Complete(r *Request, floor *Config, at Place) (*Config, error
 	if err := c.overlay(&r.Partial, Refuse, &at); err != nil {
 		return nil, err
 	}
-	c.Hidden, c.Floor = p.hidden(&at), floor
+	c.Hidden, c.Floor, c.request = p.hidden(&at), floor, r
 	if err := c.Check(); err != nil {
 		return nil, r.ofRequest(err)
 	}
@@ -134,18 +134,39 @@ func set[T ~string](field *T, v T) {
 // ofRequest returns an error about a Config as one about the request that it was made of.
 func (r *Request) ofRequest(err error) error {
 	if e, ok := errors.AsType[*ExceedsError](err); ok {
-		return &ExceedsError{r.FieldOf(e.Field)}
+		return &ExceedsError{r.fieldOf(e.Field)}
 	}
 	if e, ok := errors.AsType[*FieldError](err); ok {
-		return &FieldError{r.FieldOf(e.Field), e.Text, e.Known}
+		return &FieldError{r.fieldOf(e.Field), e.Text, e.Known}
 	}
 	return err
 }
 
-// FieldOf returns the field of a request from which a field of its Config comes: the same one if the
+// Locate returns an error about c, of this package, as one about the request that c was made of: its
+// Field is one of the request. Other errors are returned as they are.
+func (c *Config) Locate(err error) error {
+	if c.request == nil {
+		return err
+	}
+	if e, ok := errors.AsType[*NotEnforceableError](err); ok {
+		return &NotEnforceableError{c.request.fieldOf(e.Field), e.Why}
+	}
+	if e, ok := errors.AsType[*PathError](err); ok {
+		located := *e
+		for i := range c.Files {
+			if c.Files[i].Path == e.Path {
+				located.Field = c.request.fieldOf(fmt.Sprintf("files[%d].path", i))
+			}
+		}
+		return &located
+	}
+	return c.request.ofRequest(err)
+}
+
+// fieldOf returns the field of a request from which a field of its Config comes: the same one if the
 // request has it, else "profile", or "" if it names no profile, and what it left out is that of the
 // floor.
-func (r *Request) FieldOf(field string) string {
+func (r *Request) fieldOf(field string) string {
 	own := true
 	name, _, _ := strings.Cut(field, ".")
 	name, index, _ := strings.Cut(strings.TrimSuffix(name, "]"), "[")

@@ -245,3 +245,41 @@ func TestCheckName(t *testing.T) {
 		}
 	}
 }
+
+// TestLocate: an error about a Config names the field of the request, or its profile.
+func TestLocate(t *testing.T) {
+	profiles := NewProfiles(nil, map[string]Partial{"p": {Files: []Rule{{Path: "/p", Access: Write}}, Tmp: Shared}})
+	request := Request{"p", Partial{Files: []Rule{{Path: "/r", Access: Read}}, Network: Network{Mode: NoNetwork}}}
+	c, err := profiles.Complete(&request, nil, home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for field, want := range map[string]string{
+		"files[0]": "files[0]", "files[1]": "profile", "files": "files", "files_default": "profile", "network": "network",
+		"network.allow[3]": "network.allow[3]", "tmp": "profile", "processes": "profile", "unix_sockets": "profile", "devices": "profile",
+	} {
+		e, ok := errors.AsType[*NotEnforceableError](c.Locate(fmt.Errorf("x: %w", &NotEnforceableError{field, "why"})))
+		if !ok || e.Field != want || e.Why != "why" {
+			t.Errorf("%s is %+v, want %s", field, e, want)
+		}
+	}
+	for path, want := range map[string]string{"/r": "files[0].path", "/p": "profile", "/other": ""} {
+		e, ok := errors.AsType[*PathError](c.Locate(&PathError{Path: path, Err: syscall.ENOENT}))
+		if !ok || e.Field != want || !errors.Is(e, syscall.ENOENT) {
+			t.Errorf("%s is %+v, want %s", path, e, want)
+		}
+	}
+	if err := c.Locate(&ExceedsError{"files[1]"}); err.Error() != "sandbox.profile asks for more than is permitted" {
+		t.Error(err)
+	}
+	floor, err := profiles.Complete(&Request{}, c, home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := floor.Locate(&NotEnforceableError{"tmp", "why"}); err.Error() != "sandbox cannot be enforced on this machine: why" {
+		t.Error(err)
+	}
+	if err := c.Locate(syscall.EIO); err != syscall.EIO {
+		t.Error(err)
+	}
+}

@@ -93,4 +93,6 @@ type Config struct {
 	// Floor, if not nil, is what Files must be within when symbolic links are resolved: see
 	// [Config.Resolved]. Its own Floor is ignored.
 	Floor *Config
+
+	request *Request // that it was made of, for errors; nil if it was not made by Complete
 }

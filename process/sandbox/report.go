@@ -50,21 +50,24 @@ type Report struct {
 // NotEnforceableError means that this machine cannot enforce a field of a Config.
 type NotEnforceableError struct {
 	// Field is the name of the field in an execute, below sandbox: "files", "files[2]", "network",
-	// "processes", "tmp".
+	// "processes", "tmp". After Config.Locate it is a field of the request.
 	Field string
 	// Why says what is missing. It names no path of the server.
 	Why string
 }
 
 func (e *NotEnforceableError) Error() string {
-	return fmt.Sprintf("sandbox.%s cannot be enforced on this machine: %s", e.Field, e.Why)
+	return fmt.Sprintf("%s cannot be enforced on this machine: %s", inSandbox(e.Field), e.Why)
 }
 
 // PathError means that the path of a rule cannot be used: it does not exist, and Missing is Refuse,
 // or it cannot be opened.
 type PathError struct {
-	Path string
-	Err  error // an errno
+	Path string // as in the Config
+	Err  error  // an errno
+	// Field is the name of the field of the request that has the path, as in NotEnforceableError;
+	// "profile" if that is a path of its profile, "" if the request has none. Config.Locate sets it.
+	Field string
 }
 
 func (e *PathError) Error() string { return fmt.Sprintf("sandbox: %s: %v", e.Path, e.Err) }

@@ -42,7 +42,7 @@ func (c *Config) resolved(real func(path string) string) (*Config, error) {
 	for i, rule := range c.Files {
 		file := or(rule.Path)
 		if reserved(file) {
-			return nil, &PathError{rule.Path, syscall.EACCES}
+			return nil, &PathError{Path: rule.Path, Err: syscall.EACCES}
 		}
 		if r.hides(file) {
 			rule.Access = None

@@ -12,7 +12,15 @@ type ExceedsError struct {
 }
 
 func (e *ExceedsError) Error() string {
-	return fmt.Sprintf("sandbox.%s asks for more than is permitted", e.Field)
+	return inSandbox(e.Field) + " asks for more than is permitted"
+}
+
+// inSandbox returns the path of a field in an execute.
+func inSandbox(field string) string {
+	if field == "" {
+		return "sandbox"
+	}
+	return "sandbox." + field
 }
 
 // Within returns an *ExceedsError unless c permits no more than floor: at every path, to every
