@@ -181,7 +181,7 @@ func (p *plan) allowSiblings(n *place, fd int, access uint64) error {
 		if err != nil {
 			return err
 		}
-		if p.entries += len(entries); p.entries > maxRules {
+		if p.entries += len(entries); p.entries > p.most {
 			return errTooMany
 		}
 		for _, e := range entries {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -71,15 +72,20 @@ func run(t *testing.T, user *runas.User, ruleset func(*tree) (int, error), attem
 	}
 }
 
-// enter makes the calling thread that of a user, without capabilities, and restricts it.
+// enter makes the calling thread one of a user, without capabilities, which would permit root more
+// than a command gets, and restricts it.
 func enter(user *runas.User, ruleset int) error {
+	if errno := runas.NoNewPrivileges(); errno != 0 { // so that an exec as root restores no capability
+		return errno
+	}
 	if user != nil {
 		if errno := user.Become(); errno != 0 {
 			return fmt.Errorf("become user %d: %w", user.UID, errno)
 		}
 	}
-	if errno := runas.NoNewPrivileges(); errno != 0 {
-		return errno
+	head, none := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, [2]unix.CapUserData{}
+	if err := unix.Capset(&head, &none[0]); err != nil {
+		return err
 	}
 	if ruleset >= 0 {
 		if errno := Restrict(ruleset); errno != 0 {
@@ -114,7 +120,7 @@ func newTree(t *testing.T, user *runas.User) *tree {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	tr := &tree{dir: dir}
+	tr := &tree{dir: dir, child: outside(t, user)}
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -138,6 +144,30 @@ func newTree(t *testing.T, user *runas.User) *tree {
 		must(filepath.WalkDir(dir, func(path string, _ os.DirEntry, _ error) error { return os.Lchown(path, int(user.UID), int(user.GID)) }))
 	}
 	return tr
+}
+
+// outside starts a process of a user that is not restricted and returns its id. It ends with the
+// test.
+func outside(t *testing.T, user *runas.User) int {
+	t.Helper()
+	cmd := exec.Command("cat")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	proctest.OnThread(func() {
+		if err = enter(user, -1); err == nil {
+			err = cmd.Start()
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = in.Close()
+		_ = cmd.Wait()
+	})
+	return cmd.Process.Pid
 }
 
 // alone is the ruleset of the sandbox without namespaces.

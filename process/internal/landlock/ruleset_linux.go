@@ -32,6 +32,8 @@ type Options struct {
 	// Unreadable is like Always, but the names of what is below may be listed. A directory in Always
 	// prevents all directories above it from being listed; one in Unreadable does not.
 	Unreadable []string
+
+	bound int // in place of maxRules, for tests
 }
 
 // Ruleset makes a ruleset and returns its descriptor, which is closed at an exec. The process that
@@ -57,6 +59,9 @@ func makeRuleset(c *sandbox.Config, o *Options, abi int) (fd int, err error) {
 	r, err := create(handled, scopes(c, abi))
 	if err != nil {
 		return -1, err
+	}
+	if o.bound > 0 {
+		r.most = o.bound
 	}
 	if o.Inside {
 		err = r.allowInside(c, o)
@@ -108,6 +113,7 @@ type ruleset struct {
 	fd      int
 	handled uint64
 	rules   int
+	most    int // of rules, and of directory entries
 }
 
 func create(handled, scoped uint64) (*ruleset, error) {
@@ -117,7 +123,7 @@ func create(handled, scoped uint64) (*ruleset, error) {
 	if errno != 0 {
 		return nil, os.NewSyscallError("landlock_create_ruleset", errno)
 	}
-	return &ruleset{fd: int(fd), handled: handled}, nil
+	return &ruleset{fd: int(fd), handled: handled, most: maxRules}, nil
 }
 
 // allow adds a rule for a file, or for a directory and all that is below it.
@@ -129,7 +135,7 @@ func (r *ruleset) allow(fd int, dir bool, access uint64) error {
 	if access == 0 {
 		return nil
 	}
-	if r.rules == maxRules {
+	if r.rules >= r.most {
 		return errTooMany
 	}
 	r.rules++
