@@ -1,0 +1,237 @@
+package egress
+
+import (
+	"bytes"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestTunnels uses real clients with both protocols.
+func TestTunnels(t *testing.T) {
+	checkLeaks(t)
+	secure := serveTLS(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "secure ", r.TLS.ServerName) })
+	w := newWorld(t, "site.example:"+secure, "*.site.example:"+secure, "127.0.0.1:"+secure)
+	for _, scheme := range []string{"http", "socks5h"} {
+		c := w.client(t, scheme)
+		for host, want := range map[string]string{
+			"site.example": "secure site.example", "www.site.example": "secure www.site.example", "127.0.0.1": "secure ",
+		} {
+			if status, body := get(t, c, "https://"+host+":"+secure); status != 200 || body != want {
+				t.Errorf("%s by %s: %d %q", host, scheme, status, body)
+			}
+		}
+		_, err := c.Get("https://other.example:" + secure)
+		want := "other.example:" + secure + " is not in network.allow of the sandbox"
+		if scheme != "http" {
+			want = "connection not allowed by ruleset"
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("other.example by %s: %v", scheme, err)
+		}
+		c.CloseIdleConnections()
+	}
+}
+
+// TestRebinding refuses addresses that are not public, although the name is listed, and takes the
+// public ones of a name that has both.
+func TestRebinding(t *testing.T) {
+	checkLeaks(t)
+	port := serveTCP(t, func(conn net.Conn) { io.WriteString(conn, "inside") })
+	w := newWorld(t, "mixed.example:"+port, "inner.example:"+port, "bound.example:"+port, "[::1]:1", "meta.example:80")
+	w.resolver.hosts["inner.example"] = []string{"127.0.0.1", "::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1"}
+	w.resolver.hosts["mixed.example"] = []string{"127.0.0.1", "fd00::1", site}
+	w.resolver.hosts["meta.example"] = []string{"169.254.169.254"}
+	for request, want := range map[string]string{
+		"CONNECT inner.example:" + port: "HTTP/1.1 403 inner.example:" + port + " has no public address",
+		"CONNECT meta.example:80":       "HTTP/1.1 403 ",
+		"GET http://meta.example/":      "HTTP/1.1 403 ",
+		"CONNECT mixed.example:" + port: "HTTP/1.1 200 ",
+	} {
+		got := w.ask(t, request+" HTTP/1.1\r\n\r\n")
+		if !strings.HasPrefix(got, want) || strings.Contains(got, "127.0.0.1") || strings.Contains(got, "169.254") {
+			t.Errorf("%s: %q", request, got)
+		}
+	}
+	w.mu.Lock()
+	for _, addr := range w.dialed {
+		if addr.Addr() != netip.MustParseAddr(site) {
+			t.Errorf("connected to %v", addr)
+		}
+	}
+	w.mu.Unlock()
+	var denied []string
+	for _, e := range w.eventsAfterClose() {
+		if !e.Allowed() {
+			denied = append(denied, fmt.Sprintf("%s %t %v %s %d", e.Host, e.Port == 80, e.Address, e.Reason, e.Count))
+		}
+	}
+	for _, want := range []string{"meta.example true 169.254.169.254 not_public 2", "inner.example false 127.0.0.1 not_public 1"} {
+		if !strings.Contains(strings.Join(denied, ", "), want) {
+			t.Errorf("%s is not in %v", want, denied)
+		}
+	}
+}
+
+// TestListedAddress connects a name to an address that is not public if that is listed with its port.
+func TestListedAddress(t *testing.T) {
+	checkLeaks(t)
+	port := serveTCP(t, func(conn net.Conn) { io.WriteString(conn, "inside") })
+	w := newWorld(t, "inner.example:*", "127.0.0.1:"+port)
+	w.resolver.hosts["inner.example"] = []string{"127.0.0.1"}
+	for request, want := range map[string]string{
+		"CONNECT inner.example:" + port + " HTTP/1.1\r\n\r\n": "HTTP/1.1 200 Connection established\r\n\r\ninside",
+		"CONNECT 127.0.0.1:" + port + " HTTP/1.1\r\n\r\n":     "HTTP/1.1 200 Connection established\r\n\r\ninside",
+		"CONNECT inner.example:1 HTTP/1.1\r\n\r\n":            "HTTP/1.1 403 ",
+	} {
+		if got := w.ask(t, request); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %q", request, got)
+		}
+	}
+}
+
+// TestServerNameOfTunnel ends a tunnel to a name whose handshake is for another one.
+func TestServerNameOfTunnel(t *testing.T) {
+	checkLeaks(t)
+	port := serveTLS(t, func(w http.ResponseWriter, r *http.Request) {})
+	w := newWorld(t, "site.example:"+port, "other.example:"+port, "127.0.0.1:"+port)
+	handshake := func(host, name string) error {
+		conn := w.dial(t)
+		converse(t, conn, ">CONNECT "+host+":"+port+" HTTP/1.1\r\n\r\n", "<HTTP/1.1 200 Connection established\r\n\r\n")
+		defer conn.Close()
+		return tls.Client(conn, &tls.Config{ServerName: name, InsecureSkipVerify: true}).Handshake()
+	}
+	for _, test := range []struct {
+		host, name string
+		permitted  bool
+	}{
+		{"site.example", "site.example", true}, {"site.example", "other.example", true}, {"site.example", "", true},
+		{"site.example", "SITE.example", true}, {"127.0.0.1", "secret.example", true}, {"site.example", "secret.example", false},
+	} {
+		err := handshake(test.host, test.name)
+		if test.permitted && err != nil || !test.permitted && (err == nil || !strings.Contains(err.Error(), "unrecognized name")) {
+			t.Errorf("%+v: %v", test, err)
+		}
+	}
+	for _, e := range w.eventsAfterClose() {
+		if !e.Allowed() && (e.Host != "secret.example" || e.Reason != ServerName || e.Count != 1 || e.Address.String() != site) {
+			t.Errorf("%+v", e)
+		}
+	}
+	if r := w.Report(); len(r.Refused) != 1 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestHelloIsHeldBack sends nothing of a handshake that is not complete.
+func TestHelloIsHeldBack(t *testing.T) {
+	checkLeaks(t)
+	got := make(chan []byte, 1)
+	port := serveTCP(t, func(conn net.Conn) {
+		b, _ := io.ReadAll(conn)
+		got <- b
+	})
+	hello := makeHello(t, &tls.Config{ServerName: "secret.example"})
+	w := newWorld(t, "site.example:"+port)
+	for _, part := range []int{1, 2, 6, len(hello) - 1, len(hello)} {
+		conn := w.dial(t)
+		converse(t, conn, ">CONNECT site.example:"+port+" HTTP/1.1\r\n\r\n"+string(hello[:1]), "<HTTP/1.1 200 Connection established\r\n\r\n")
+		for _, b := range hello[1:part] {
+			conn.Write([]byte{b})
+		}
+		want := part // what is not complete is sent with its end, for the server to refuse
+		if part == len(hello) {
+			converse(t, conn, "<"+string(unrecognizedName))
+			want = 0
+		}
+		select {
+		case b := <-got:
+			if want > 0 {
+				t.Errorf("the server got %d bytes before the end", len(b))
+			}
+			continue
+		default:
+			closeWrite(conn)
+		}
+		if b := <-got; len(b) != want {
+			t.Errorf("the server got %d bytes of %d, not %d", len(b), part, want)
+		}
+	}
+}
+
+// TestTunnelEnds passes on the end of each direction by itself.
+func TestTunnelEnds(t *testing.T) {
+	checkLeaks(t)
+	port := serveTCP(t, func(conn net.Conn) {
+		io.WriteString(conn, "first") // before the client has sent anything
+		b, _ := io.ReadAll(conn)
+		conn.Write(bytes.ToUpper(b))
+	})
+	w := newWorld(t, "site.example:"+port)
+	for _, prologue := range [][]string{
+		{">CONNECT site.example:" + port + " HTTP/1.1\r\n\r\n", "<HTTP/1.1 200 Connection established\r\n\r\n"},
+		{">\x05\x01\x00", "<\x05\x00", ">\x05\x01\x00\x03\x0csite.example" + portBytes(port), "<\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00"},
+		// All at once, with what is for the server.
+		{">CONNECT site.example:" + port + " HTTP/1.0\r\n\r\nahead ", "<HTTP/1.1 200 Connection established\r\n\r\n"},
+		{">\x05\x01\x00\x05\x01\x00\x03\x0csite.example" + portBytes(port) + "ahead ", "<\x05\x00\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00"},
+	} {
+		conn := w.dial(t)
+		converse(t, conn, append(prologue, "<first", ">last")...)
+		closeWrite(conn)
+		want := "LAST"
+		if strings.HasSuffix(prologue[0], "ahead ") {
+			want = "AHEAD LAST"
+		}
+		converse(t, conn, "<"+want)
+		expectEnd(t, conn)
+	}
+	last := w.eventsAfterClose()
+	if len(last) != 1 || last[0].Count != 4 || last[0].Up != 4*4+2*6 || last[0].Down != 4*9+2*6 {
+		t.Errorf("%+v", last)
+	}
+}
+
+func portBytes(port string) string {
+	a := netip.MustParseAddrPort("0.0.0.0:" + port)
+	return string([]byte{byte(a.Port() >> 8), byte(a.Port())})
+}
+
+// TestCloseEndsAll closes a proxy with connections in every state.
+func TestCloseEndsAll(t *testing.T) {
+	checkLeaks(t)
+	accepted := make(chan struct{}, 10)
+	port := serveTCP(t, func(conn net.Conn) {
+		accepted <- struct{}{}
+		io.Copy(io.Discard, conn)
+	})
+	w := newWorld(t, "site.example:"+port)
+	target := "site.example:" + port
+	conns := []net.Conn{}
+	for _, text := range []string{
+		"", "G", "\x05", "\x05\x01\x00\x05", "GET http://" + target + "/ HTTP/1.1\r\n\r\n", "CONNECT " + target + " HTTP/1.1\r\n\r\n",
+		"CONNECT " + target + " HTTP/1.1\r\n\r\n\x16\x03", "POST http://" + target + "/ HTTP/1.1\r\nContent-Length: 5\r\n\r\nx",
+	} {
+		conn := w.dial(t)
+		io.WriteString(conn, text)
+		conns = append(conns, conn)
+	}
+	for range 4 {
+		<-accepted
+	}
+	waitFor(t, "all connections", func() bool { return len(w.slots) == len(conns) })
+	w.Close()
+	w.Close()
+	for _, conn := range conns {
+		io.Copy(io.Discard, conn) // ends
+		conn.Close()
+	}
+	if _, err := net.DialTimeout("tcp", w.addr, time.Second); err == nil {
+		t.Error("the proxy still listens")
+	}
+}
