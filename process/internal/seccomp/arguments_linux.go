@@ -26,26 +26,6 @@ var fileAttributes = []uint32{
 	0x800c6613, // FS_IOC_SET_ENCRYPTION_POLICY
 }
 
-// arguments returns the part of the filter that decides about a call by its arguments. All of its
-// paths return.
-func (o *Options) arguments(c *call) program {
-	switch c.decision {
-	case ioctlCommand:
-		return o.ioctl()
-	case socketFamily:
-		return o.socket()
-	case socketpairType:
-		return o.socketpair()
-	case cloneFlags:
-		return program{loadArg(0), jump(unix.BPF_JSET, newNamespaces, 0, 1), fail(unix.EPERM), ret(unix.SECCOMP_RET_ALLOW)}
-	case unshareFlags:
-		return program{loadArg(0), jump(unix.BPF_JSET, ^uint32(sharedByThreads), 0, 1), fail(unix.EPERM), ret(unix.SECCOMP_RET_ALLOW)}
-	case openMode:
-		return o.open(c)
-	}
-	panic("seccomp: " + c.name + " has no arguments that count")
-}
-
 func (o *Options) ioctl() program {
 	p := program{loadArg(1)}
 	for _, command := range []uint32{unix.TIOCSTI, unix.TIOCLINUX} {

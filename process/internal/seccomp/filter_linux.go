@@ -1,6 +1,7 @@
 package seccomp
 
 import (
+	"cmp"
 	"runtime"
 	"slices"
 
@@ -66,9 +67,9 @@ func archOf(goarch string) (a arch, known bool) {
 	return arch{}, false
 }
 
-// filter assembles the program: the architecture, then the calls whose arguments count, then the
-// others. The kernel executes it for the former only, if it is Linux 5.11 or newer: it remembers
-// which calls are allowed whatever their arguments are.
+// filter assembles the program: the architecture, then a search for the number of the call. Linux 5.11
+// and newer execute it only for calls whose arguments count: the kernel finds out which calls are
+// allowed whatever their arguments are when the filter is installed.
 func (a arch) filter(o Options) []unix.SockFilter {
 	p := program{
 		load(offsetArch),
@@ -78,39 +79,50 @@ func (a arch) filter(o Options) []unix.SockFilter {
 		jump(unix.BPF_JGT, lastCall, 0, 1), // later calls, and those of x32, whose numbers begin at 1<<30
 		fail(unix.ENOSYS),
 	}
-	for _, d := range []decision{ioctlCommand, socketFamily, socketpairType, cloneFlags, unshareFlags, openMode} {
-		for _, c := range a.calls(d) {
-			p.check(uint32(a.number(c)), o.arguments(c))
-		}
-	}
-	p.refuse(a.numbers(absent), unix.ENOSYS)
-	p.refuse(a.numbers(refuse), unix.EPERM)
-	if o.RefuseBareOpen {
-		p.refuse(a.numbers(openStruct), unix.ENOSYS)
-	}
-	if !o.OwnProcesses && !o.Landlock {
-		p.refuse(a.numbers(memory), unix.EPERM)
-	}
-	if o.ReadOnly {
-		p.refuse(a.numbers(metadata), unix.EROFS)
-	}
-	return append(p, ret(unix.SECCOMP_RET_ALLOW))
-}
-
-// calls returns the calls of the architecture with a decision.
-func (a arch) calls(d decision) (found []*call) {
+	var parts []part
 	for i := range calls {
-		if c := &calls[i]; c.decision == d && a.number(c) >= 0 {
-			found = append(found, c)
+		c := &calls[i]
+		if number := a.number(c); number >= 0 {
+			if then := o.decide(c); then != nil {
+				parts = append(parts, part{uint32(number), then})
+			}
 		}
 	}
-	return found
+	slices.SortFunc(parts, func(a, b part) int { return cmp.Compare(a.number, b.number) })
+	return append(p, search(parts)...)
 }
 
-func (a arch) numbers(d decision) (numbers []uint32) {
-	for _, c := range a.calls(d) {
-		numbers = append(numbers, uint32(a.number(c)))
+// decide returns the part of the filter for a call, all of whose paths return; nil to allow it.
+func (o *Options) decide(c *call) program {
+	switch c.decision {
+	case refuse:
+		return program{fail(unix.EPERM)}
+	case absent:
+		return program{fail(unix.ENOSYS)}
+	case openStruct:
+		if o.RefuseBareOpen {
+			return program{fail(unix.ENOSYS)}
+		}
+	case memory:
+		if !o.OwnProcesses && !o.Landlock {
+			return program{fail(unix.EPERM)}
+		}
+	case metadata:
+		if o.ReadOnly {
+			return program{fail(unix.EROFS)}
+		}
+	case ioctlCommand:
+		return o.ioctl()
+	case socketFamily:
+		return o.socket()
+	case socketpairType:
+		return o.socketpair()
+	case cloneFlags:
+		return program{loadArg(0), jump(unix.BPF_JSET, newNamespaces, 0, 1), fail(unix.EPERM), ret(unix.SECCOMP_RET_ALLOW)}
+	case unshareFlags:
+		return program{loadArg(0), jump(unix.BPF_JSET, ^uint32(sharedByThreads), 0, 1), fail(unix.EPERM), ret(unix.SECCOMP_RET_ALLOW)}
+	case openMode:
+		return o.open(c)
 	}
-	slices.Sort(numbers)
-	return numbers
+	return nil
 }

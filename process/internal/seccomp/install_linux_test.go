@@ -3,6 +3,7 @@ package seccomp
 import (
 	"os"
 	"runtime"
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -65,8 +66,11 @@ func TestRefusedCalls(t *testing.T) {
 	needsFilter(t)
 	a, _ := archOf(runtime.GOARCH)
 	var refused []*call
-	for _, d := range []decision{refuse, absent, openStruct, memory, metadata} {
-		refused = append(refused, a.calls(d)...)
+	for i := range calls {
+		c := &calls[i]
+		if slices.Contains([]decision{refuse, absent, openStruct, memory, metadata}, c.decision) && a.number(c) >= 0 {
+			refused = append(refused, c)
+		}
 	}
 	eachUser(t, func(t *testing.T, user *runas.User) {
 		filtered(t, user, Filter(strictest), func() {

@@ -1,6 +1,10 @@
 package seccomp
 
-import "golang.org/x/sys/unix"
+import (
+	"math"
+
+	"golang.org/x/sys/unix"
+)
 
 // program is a filter, or a part of one, in the classic BPF of the kernel
 // (Documentation/networking/filter.rst).
@@ -37,19 +41,26 @@ func (p *program) when(k uint32, then unix.SockFilter) {
 	*p = append(*p, jump(unix.BPF_JEQ, k, 0, 1), then)
 }
 
-// check executes a part for one system call, whose number is in the accumulator.
-func (p *program) check(number uint32, part program) {
-	if part == nil {
-		return
-	}
-	*p = append(append(*p, jump(unix.BPF_JEQ, number, 0, uint8(len(part)))), part...)
+// part is what a filter does with one system call.
+type part struct {
+	number uint32
+	then   program
 }
 
-// refuse fails the system calls with the numbers, of which there are at most 255: a jump cannot be
-// longer.
-func (p *program) refuse(numbers []uint32, errno unix.Errno) {
-	for i, n := range numbers {
-		*p = append(*p, jump(unix.BPF_JEQ, n, uint8(len(numbers)-i), 0))
+// search finds the part of the call whose number is in the accumulator. The parts are in the order
+// of their numbers. A call without a part is allowed.
+func search(parts []part) (p program) {
+	const few = 4
+	if len(parts) <= few {
+		for _, part := range parts {
+			p = append(append(p, jump(unix.BPF_JEQ, part.number, 0, uint8(len(part.then)))), part.then...)
+		}
+		return append(p, ret(unix.SECCOMP_RET_ALLOW))
 	}
-	*p = append(*p, jump(unix.BPF_JA, 1, 0, 0), fail(errno))
+	half := len(parts) / 2
+	lower, upper := search(parts[:half]), search(parts[half:])
+	if len(lower) > math.MaxUint8 {
+		panic("seccomp: a jump is too long")
+	}
+	return append(append(append(p, jump(unix.BPF_JGE, parts[half].number, uint8(len(lower)), 0)), lower...), upper...)
 }

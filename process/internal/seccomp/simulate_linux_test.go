@@ -35,12 +35,12 @@ func simulate(filter []unix.SockFilter, audit uint32, number int, args ...uint64
 			a = data[in.K/4]
 		case unix.BPF_ALU | unix.BPF_AND | unix.BPF_K:
 			a &= in.K
-		case unix.BPF_JMP | unix.BPF_JA:
-			pc += int(in.K)
 		case unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K:
 			jump(a == in.K)
 		case unix.BPF_JMP | unix.BPF_JGT | unix.BPF_K:
 			jump(a > in.K)
+		case unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K:
+			jump(a >= in.K)
 		case unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K:
 			jump(a&in.K != 0)
 		case unix.BPF_RET | unix.BPF_K:
