@@ -123,12 +123,21 @@ func (p *plan) addRule(c *sandbox.Config, i int, openRule func(string) (int, err
 		_ = unix.Close(f.fd)
 		return nil
 	}
+	if f.path == terminals && access != 0 {
+		if err := p.addPath("/dev/ptmx", device); err != nil {
+			return err
+		}
+	}
 	if at := p.root.at(f.path); at.set && at.rule >= 0 { // another name of the same file
 		access &= at.access
 	}
 	p.put(f, access, i)
 	return nil
 }
+
+// terminals is the directory of all terminals. Those of one user may open each other, so a command
+// may open none of them by its path, except for its own (AllowTerminal), unless a rule is for it.
+const terminals = "/dev/pts"
 
 // ignored is the access of a rule that gives nothing that is not there.
 const ignored = ^uint64(0)
@@ -149,8 +158,8 @@ func (p *plan) accessOf(rule *sandbox.Rule, f file) (access uint64, why string) 
 		return 0, "below /proc nothing can be hidden without a mount namespace"
 	case within(f.path, "/sys") && access == write:
 		return 0, "below /sys nothing can be made writable"
-	case f.path == "/dev/pts" && access == write:
-		return write | device, "" // asked for by its name: the terminals of the user
+	case f.path == terminals && access == write:
+		return write | device, "" // asked for by its name
 	case f.path == "/dev" && access == read:
 		return ignored, ""
 	case access != 0 && (f.device || p.dev == f.dev && within(f.path, "/dev")) && !isDevice(f.path):

@@ -2,6 +2,7 @@ package landlock
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"testing"
@@ -68,6 +69,11 @@ func TestChange(t *testing.T) {
 			{"execute", change(execute, "r/prog"), 0},
 			{"execute in w", change(execute, "w/prog"), 0},
 
+			// What Landlock cannot refuse.
+			{"attributes of a secret", change(func(p ...string) error { return unix.Stat(p[0], &unix.Stat_t{}) }, "secret/file"), 0},
+			{"mode of a secret", change(func(p ...string) error { return unix.Chmod(p[0], 0o600) }, "secret/file"), 0},
+			{"times of a secret", change(func(p ...string) error { return unix.UtimesNanoAt(unix.AT_FDCWD, p[0], nil, 0) }, "secret/file"), 0},
+
 			{"mkdir outside", change(mkdir, "r/d"), unix.EACCES},
 			{"rmdir outside", change(rmdir, "r/empty"), unix.EACCES},
 			{"mkfifo outside", change(mkfifo, "r/f"), unix.EACCES},
@@ -109,15 +115,7 @@ func TestKernelFiles(t *testing.T) {
 	if disk != "" {
 		attempts = append(attempts,
 			attempt{"disk", opens(disk, unix.O_RDONLY), unix.EACCES},
-			attempt{"ioctl of a disk", func(*tree) error {
-				fd, err := unix.Open(disk, unix.O_ACCMODE|unix.O_CLOEXEC, 0)
-				if err != nil {
-					return err
-				}
-				defer unix.Close(fd)
-				_, err = unix.IoctlGetInt(fd, unix.BLKSSZGET)
-				return err
-			}, unix.EACCES})
+			attempt{"ioctl of a disk", bareIoctl(disk), unix.EACCES})
 	}
 	var present []attempt
 	for _, a := range attempts {
@@ -126,6 +124,35 @@ func TestKernelFiles(t *testing.T) {
 		}
 	}
 	run(t, nil, alone, present)
+}
+
+// bareIoctl opens a block device without a right to read or write it, and asks for something.
+func bareIoctl(disk string) func(*tree) error {
+	return func(*tree) error {
+		fd, err := unix.Open(disk, unix.O_ACCMODE|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		_, err = unix.IoctlGetInt(fd, unix.BLKSSZGET)
+		return err
+	}
+}
+
+// TestBareOpen shows why BareOpen is needed: without ABI 5 a device can be opened for ioctl(2).
+func TestBareOpen(t *testing.T) {
+	needs(t, MinAlone)
+	disk := block(t)
+	if disk == "" {
+		t.Skip("SKIPPED: there is no block device that this user may open")
+	}
+	for abi, want := range map[int]unix.Errno{ioctlABI - 1: 0, ioctlABI: unix.EACCES} {
+		if abi > ABI() {
+			continue
+		}
+		ruleset := func(*tree) (int, error) { return makeRuleset(shared(), &Options{}, abi) }
+		run(t, nil, ruleset, []attempt{{fmt.Sprintf("ioctl with ABI %d", abi), bareIoctl(disk), want}})
+	}
 }
 
 // block returns a block device, "" if there is none.

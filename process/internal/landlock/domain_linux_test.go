@@ -1,8 +1,11 @@
 package landlock
 
 import (
+	"bytes"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -132,6 +135,7 @@ func TestInside(t *testing.T) {
 			{"null", opens("/dev/null", rw), 0},
 			{"zero", opens("/dev/zero", wr), 0},
 			{"own name", opens("/proc/thread-self/comm", wr), 0},
+			{"make a terminal", makeTerminal, 0},
 			{"shared memory", opens("/dev/shm/rn-test", wr|unix.O_CREAT), 0},
 			{"unlink it", func(*tree) error { return unix.Unlink("/dev/shm/rn-test") }, 0},
 			{"of the mounts: secret", opens("secret/file", unix.O_RDONLY), 0},
@@ -148,42 +152,100 @@ func TestInside(t *testing.T) {
 	})
 }
 
-// TestTerminal opens a terminal by its path, which only AllowTerminal permits.
+// TestInsideBubblewrap runs TestInside in the mount, PID and IPC namespaces that bubblewrap makes.
+func TestInsideBubblewrap(t *testing.T) {
+	needs(t, scopeABI)
+	bwrap, err := exec.LookPath("bwrap")
+	if err != nil {
+		t.Skip("SKIPPED: there is no bubblewrap")
+	}
+	if os.Getenv("RUNNEL_TEST_INSIDE") != "" {
+		t.Skip("SKIPPED: this is the test inside")
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for path := dir; path != os.TempDir() && path != "/"; path = filepath.Dir(path) {
+		_ = os.Chmod(path, 0o777) // for the test as another user
+	}
+	options := []string{"--ro-bind", "/", "/", "--bind", dir, dir, "--dev", "/dev", "--perms", "1777", "--tmpfs", "/dev/shm", "--proc", "/proc", "--unshare-pid", "--unshare-ipc", "--die-with-parent"}
+	if err := exec.Command(bwrap, append(options, "true")...).Run(); err != nil {
+		t.Skipf("SKIPPED: bubblewrap does not work here: %v", err)
+	}
+	cmd := exec.Command(bwrap, append(options, self, "-test.v", "-test.run", "^TestInside$")...)
+	cmd.Env = append(os.Environ(), "TMPDIR="+dir, "RUNNEL_TEST_INSIDE=1")
+	out, err := cmd.CombinedOutput()
+	if err != nil || !bytes.Contains(out, []byte("--- PASS: TestInside ")) {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// makeTerminal makes a terminal, opens it by its path, and asks for its size.
+func makeTerminal(*tree) error {
+	master, path, err := terminal()
+	if err != nil {
+		return err
+	}
+	defer unix.Close(master)
+	return sizeOf(path)
+}
+
+// terminal makes a terminal and returns its master and the path of the other side.
+func terminal() (master int, path string, err error) {
+	master, err = unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, "", err
+	}
+	n, err := unix.IoctlGetInt(master, unix.TIOCGPTN)
+	if err == nil {
+		err = unix.IoctlSetPointerInt(master, unix.TIOCSPTLCK, 0)
+	}
+	if err != nil {
+		_ = unix.Close(master)
+	}
+	return master, fmt.Sprintf("/dev/pts/%d", n), err
+}
+
+func sizeOf(path string) error {
+	fd, err := unix.Open(path, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	_, err = unix.IoctlGetWinsize(fd, unix.TIOCGWINSZ)
+	return err
+}
+
+// TestTerminal opens a terminal by its path, which with Landlock alone only AllowTerminal permits.
 func TestTerminal(t *testing.T) {
 	needs(t, ioctlABI)
-	master, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	master, path, err := terminal()
 	if err != nil {
 		t.Skipf("SKIPPED: no terminal can be made: %v", err)
 	}
 	defer unix.Close(master)
-	if err := unix.IoctlSetPointerInt(master, unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	n, err := unix.IoctlGetInt(master, unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := fmt.Sprintf("/dev/pts/%d", n)
 	slave, err := unix.Open(path, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer unix.Close(slave)
-	size := func(*tree) error {
-		fd, err := unix.Open(path, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return err
-		}
-		defer unix.Close(fd)
-		_, err = unix.IoctlGetWinsize(fd, unix.TIOCGWINSZ)
-		return err
-	}
-	run(t, nil, alone, []attempt{{"without AllowTerminal", size, unix.EACCES}})
-	run(t, nil, func(tr *tree) (int, error) {
+	size := func(*tree) error { return sizeOf(path) }
+	run(t, nil, alone, []attempt{
+		{"make a terminal", makeTerminal, unix.EACCES},
+		{"without AllowTerminal", size, unix.EACCES},
+	})
+	allow := func(tr *tree) (int, error) {
 		fd, err := alone(tr)
 		if err == nil {
 			err = AllowTerminal(fd, slave)
 		}
 		return fd, err
-	}, []attempt{{"with AllowTerminal", size, 0}})
+	}
+	run(t, nil, allow, []attempt{{"with AllowTerminal", size, 0}})
+	named := func(tr *tree) (int, error) {
+		return Ruleset(shared(sandbox.Rule{Path: "/dev/pts", Access: sandbox.Write}), Options{})
+	}
+	run(t, nil, named, []attempt{{"make a terminal with a rule for all", makeTerminal, 0}})
 }

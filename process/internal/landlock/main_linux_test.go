@@ -100,7 +100,7 @@ func enter(user *runas.User, ruleset int) error {
 //	w        writable, by a rule
 //	r        readable, by the default
 //	secret   not accessible, by a rule
-//	deny     not accessible, always
+//	deny     not accessible, always, whatever the rules say
 //	state    not readable, always
 //
 // Each has file, prog, fifo, sub/file, sub/x/file, and links to files of the others.
@@ -176,6 +176,7 @@ func alone(tr *tree) (int, error) {
 		Files: []sandbox.Rule{
 			{Path: tr.path("w"), Access: sandbox.Write, Missing: sandbox.Refuse},
 			{Path: tr.path("secret"), Access: sandbox.None, Missing: sandbox.Refuse},
+			{Path: tr.path("deny/sub"), Access: sandbox.Write, Missing: sandbox.Refuse}, // which does not count
 		},
 		FilesDefault: sandbox.Read,
 		Network:      sandbox.Network{Mode: sandbox.FullNetwork},
