@@ -75,11 +75,15 @@ func (p *plan) addPath(path string, access uint64) error {
 	return nil
 }
 
-// exclude takes the access away, except for some of it.
+// exclude takes the access away, except for some of it. The error does not name the path, which the
+// client must not see.
 func (p *plan) exclude(path string, except uint64) error {
 	f, err := open(path, openPath)
+	if ignoreMissing(path, err) != nil {
+		return fmt.Errorf("open a path that is never accessible: %w", err)
+	}
 	if err != nil {
-		return ignoreMissing(path, err)
+		return nil
 	}
 	without := uint64(0)
 	for n := &p.root; n != nil; n = n.next(f.path) {
@@ -98,7 +102,7 @@ func (p *plan) exclude(path string, except uint64) error {
 }
 
 func ignoreMissing(path string, err error) error {
-	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
+	if err == nil || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
 		return nil
 	}
 	return pathError(path, err)

@@ -112,8 +112,11 @@ func (p *plan) coverBelow(dir int, name string, n *place, given uint64, by gover
 	return p.cover(n, fd, given, by)
 }
 
-// errBelowWritable is an error of plan.cover.
-var errBelowWritable = errors.New("not writable below a writable directory")
+// Errors of plan.cover that the client gets as a sandbox.NotEnforceableError.
+var (
+	errBelowWritable = errors.New("not writable below a writable directory")
+	errRootNotListed = errors.New("the root directory cannot be listed")
+)
 
 // limit makes the error for the client of an error of a place. It is that of the rule which asks for
 // less than what is above it, or of the rule that is above.
@@ -129,6 +132,8 @@ func (p *plan) limit(err error, above governing, least *place) error {
 		return notEnforceable(rule, "it is below a writable directory")
 	case errors.Is(err, errTooMany):
 		return notEnforceable(rule, "there are too many files beside it")
+	case errors.Is(err, errRootNotListed): // the server is in such a sandbox itself
+		return notEnforceable(-1, "the server may not list the root directory")
 	}
 	return err
 }
@@ -164,8 +169,11 @@ func (p *plan) allowSiblings(n *place, fd int, access uint64) error {
 		return errBelowWritable
 	}
 	listing, err := unix.Openat(fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err == unix.EACCES {
+	if err == unix.EACCES && n != &p.root {
 		return nil // then nothing is given: only what has a rule of its own is accessible
+	}
+	if err == unix.EACCES {
+		return errRootNotListed
 	}
 	if err != nil {
 		return os.NewSyscallError("openat", err)

@@ -10,6 +10,9 @@
 // entry that is made later is not accessible, and a directory on the way can be passed but not
 // listed. Below a writable directory this is not possible, since files are made and removed there.
 //
+// What may not be read under one path may be reachable under another one, by a hard link or another
+// mount of the same directory. There the access of that path counts, as it does with mounts.
+//
 // Landlock alone does not refuse to read the attributes of a file, nor to change its mode, owner,
 // times and extended attributes, which the owner may do; seccomp.Options.ReadOnly does the latter if
 // no file may be written. It does not refuse inotify(7) and the IPC objects of System V and of

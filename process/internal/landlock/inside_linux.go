@@ -40,6 +40,9 @@ func (r *ruleset) allowInside(c *sandbox.Config, o *Options) error {
 			err = errors.Join(err, r.allowPath(rule.Path, unix.LANDLOCK_ACCESS_FS_WRITE_FILE, o.open))
 		}
 	}
+	if errors.Is(err, errTooMany) {
+		return &sandbox.NotEnforceableError{Field: string(sandbox.FilesPart), Why: "there are too many writable paths"}
+	}
 	return err
 }
 

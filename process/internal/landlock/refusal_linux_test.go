@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/runnel-rpc/runnel/process/internal/proctest"
 	"github.com/runnel-rpc/runnel/process/sandbox"
 )
 
@@ -135,6 +136,37 @@ func TestLowerABI(t *testing.T) {
 			t.Errorf("ABI %d, %+v, %+v: %s, want %s", test.abi, test.c, test.o, got, test.want)
 		}
 	}
+}
+
+// TestNested makes a ruleset in a process that is restricted itself. There "/" cannot be listed.
+func TestNested(t *testing.T) {
+	needs(t, MinAlone)
+	tr := newTree(t, nil)
+	outer, err := alone(tr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(outer)
+	proctest.OnThread(func() {
+		if err := enter(nil, outer); err != nil {
+			t.Error(err)
+			return
+		}
+		if fd, err := Ruleset(shared(), Options{}); field(err) != "files" {
+			t.Errorf("descriptor %d, %v", fd, err)
+		}
+		c := shared(sandbox.Rule{Path: tr.path("w"), Access: sandbox.Write, Missing: sandbox.Refuse})
+		c.FilesDefault = sandbox.None
+		fd, err := Ruleset(c, Options{})
+		defer unix.Close(fd)
+		if err != nil || Restrict(fd) != 0 {
+			t.Error(err)
+			return
+		}
+		if err, inner := opens("w/file", unix.O_RDWR)(tr), opens("r/file", unix.O_RDONLY)(tr); err != nil || inner != unix.EACCES {
+			t.Errorf("what both permit: %v; what only the outer one permits: %v", err, inner)
+		}
+	})
 }
 
 func TestSupport(t *testing.T) {
