@@ -17,13 +17,13 @@ const handledInside = unix.LANDLOCK_ACCESS_FS_WRITE_FILE | unix.LANDLOCK_ACCESS_
 // refused.
 func (r *ruleset) allowInside(c *sandbox.Config, o *Options) error {
 	// A ruleset always refuses to move files between directories, unless a rule permits it.
-	err := r.allowPath("/", unix.LANDLOCK_ACCESS_FS_REFER, openPath)
+	err := r.allowPath("/", unix.LANDLOCK_ACCESS_FS_REFER, o.open)
 	for _, name := range devices {
-		err = errors.Join(err, r.allowPath("/dev/"+name, device, openPath))
+		err = errors.Join(err, r.allowPath("/dev/"+name, device, o.open))
 	}
 	// The terminals, and the shared memory, are the sandbox's own.
 	for _, path := range []string{"/dev/pts", "/dev/ptmx"} {
-		err = errors.Join(err, r.allowPath(path, device, openPath))
+		err = errors.Join(err, r.allowPath(path, device, o.open))
 	}
 	writable := []string{"/dev/shm"}
 	if c.Tmp == sandbox.Private {
@@ -33,7 +33,7 @@ func (r *ruleset) allowInside(c *sandbox.Config, o *Options) error {
 		writable = append(writable, "/proc") // of the PID namespace; bubblewrap covers what is not of processes
 	}
 	for _, path := range writable {
-		err = errors.Join(err, r.allowPath(path, unix.LANDLOCK_ACCESS_FS_WRITE_FILE, openPath))
+		err = errors.Join(err, r.allowPath(path, unix.LANDLOCK_ACCESS_FS_WRITE_FILE, o.open))
 	}
 	for _, rule := range c.Files {
 		if rule.Access == sandbox.Write {

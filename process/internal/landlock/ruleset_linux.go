@@ -18,13 +18,13 @@ var errTooMany = errors.New("too many rules")
 
 // Options is how a ruleset is made.
 type Options struct {
-	// Inside is that the command runs in a mount namespace that bubblewrap has made, and that
-	// Ruleset is called in it.
+	// Inside is that the command runs in a mount namespace that bubblewrap has made.
 	Inside bool
-	// Open opens the path of a rule with O_PATH and O_CLOEXEC, and follows symbolic links; nil for
-	// open(2). It is called for the paths of Config.Files only. Everything else is opened with the
-	// rights of the caller. It finds names, which the command never gets to see, and Landlock does not
-	// replace the permission of the file system.
+	// Open opens a path with O_PATH and O_CLOEXEC, and follows symbolic links; nil for open(2).
+	// Inside it opens every path, in that mount namespace. Otherwise it is called for the paths of
+	// Config.Files only, and everything else is opened with the rights of the caller. It finds names,
+	// which the command never gets to see, and Landlock does not replace the permission of the file
+	// system.
 	Open func(path string) (fd int, err error)
 	// Always has paths that are not accessible, whatever the rules say. Those that do not exist do not
 	// count. It is not used inside, where mounts cover them.
