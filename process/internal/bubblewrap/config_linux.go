@@ -1,0 +1,63 @@
+package bubblewrap
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/internal/leader"
+	"github.com/runnel-rpc/runnel/process/internal/poller"
+	"github.com/runnel-rpc/runnel/process/sandbox"
+)
+
+// Config is one sandbox. All paths are absolute and clean and contain no symbolic links, except
+// those of Links. Nothing of it is kept after Start has returned.
+type Config struct {
+	// Program is the path of bwrap.
+	Program string
+	// UserNS makes a user namespace. Without it this process needs CAP_SYS_ADMIN and more, see
+	// Probe. A process that is not root cannot leave it out.
+	UserNS bool
+	// Sandbox says what is shared. Its Files are not used: Binds are what they became.
+	Sandbox *sandbox.Config
+	Binds   []Bind
+	// Links are made if FilesDefault is None, for rules whose paths contain symbolic links.
+	Links []Link
+	// Hidden are the server's own files and directories and the operator's deny list. They and all
+	// below them cannot be opened; a Bind there with an access fails the start. Those that do not
+	// exist are left out.
+	//
+	// The kernel removes the cover of a file that is replaced by rename(2), removed and made again
+	// from outside of the sandbox, as the server does with some of its own. So directories should be
+	// hidden and not files. This holds for Binds of files, too.
+	Hidden []string
+	// Dir and Programs are opened inside. They have to be the same files there.
+	Dir      File
+	Programs []File
+	// Ruleset makes the Landlock ruleset, if it is not nil. It opens paths inside (O_PATH), follows
+	// symbolic links inside, and closes the descriptors that open returns.
+	Ruleset func(open func(path string) (fd int, err error)) (fd int, err error)
+	// Filter is for the holder, which needs it less than a command: it takes no input. It has to
+	// permit what a holder does.
+	Filter []unix.SockFilter
+
+	// Observer is notified when bwrap was reaped; Poller waits for its exit. Both may be nil.
+	Observer leader.Observer
+	Poller   *poller.Poller
+}
+
+// File is a file by its path and its identity (stat(2)).
+type File struct {
+	Path     string
+	Dev, Ino uint64
+}
+
+// Bind is the access to a file, or to a directory and everything below it. Of several the longest
+// path applies.
+type Bind struct {
+	Path   string
+	FD     int // O_PATH, of what was opened at Path; -1 if Access is None
+	Access sandbox.Access
+	Dir    bool // a directory
+}
+
+// Link is a symbolic link.
+type Link struct{ Path, Target string }

@@ -1,0 +1,287 @@
+package bubblewrap
+
+import (
+	"cmp"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/sandbox"
+)
+
+// kind is what is mounted at a path.
+type kind int
+
+const (
+	bindRead   kind = iota // a file or directory of the server, read-only
+	bindWrite              // the same, writable
+	coverDir               // an empty directory that cannot be read
+	coverFile              // a device file that cannot be opened
+	scratch                // an empty directory for everybody
+	devices                // /dev
+	processes              // /proc
+	outerProc              // /proc of the server, read-only
+	kernelFile             // a file or directory in /proc, read-only
+	symlink
+)
+
+// mount is one operation of bwrap.
+type mount struct {
+	path   string
+	kind   kind
+	fd     int    // of a bind; -1 for none, then the path itself is the source
+	target string // of a symlink
+	below  bool   // of coverDir: something below it is visible
+	rule   bool   // it is that of a Bind
+}
+
+// empty reports whether below a mount only what is mounted there is visible.
+func (m *mount) empty() bool {
+	switch m.kind {
+	case coverDir, coverFile, scratch, devices:
+		return true
+	}
+	return false
+}
+
+// tmpDirs are the directories of which a sandbox has its own, if its scope is Private.
+var tmpDirs = []string{"/tmp", "/var/tmp"}
+
+// shm is where POSIX shared memory is, which belongs to the IPC namespace.
+const shm = "/dev/shm"
+
+// kernelFiles are in /proc and writable by root even without capabilities. bwrap makes others
+// read-only, but leaves out /proc/sys, where access(2) says that it is.
+var kernelFiles = []string{"/proc/sys", "/proc/fs", "/proc/acpi", "/proc/scsi", "/proc/driver", "/proc/mtrr"}
+
+// layout returns the mounts of a sandbox in the order in which they are made: each after those above
+// it. The mount of a path is the last one at that path.
+func (c *Config) layout() ([]mount, error) {
+	var list []mount
+	if c.Sandbox.FilesDefault != sandbox.None {
+		list = append(list, mount{path: "/", kind: bindRead, fd: -1})
+	}
+	for _, b := range c.Binds {
+		if err := c.refuse(&b); err != nil {
+			return nil, err
+		}
+		list = append(list, b.mount())
+	}
+	list = append(list, c.system(list)...)
+	list = append(list, c.hidden()...)
+	if c.Sandbox.FilesDefault == sandbox.None {
+		for _, l := range c.Links {
+			list = append(list, mount{path: l.Path, kind: symlink, target: l.Target})
+		}
+	}
+	slices.SortStableFunc(list, func(a, b mount) int { return cmp.Compare(len(a.path), len(b.path)) })
+	return effective(list), nil
+}
+
+// refuse returns why a bind cannot be enforced.
+func (c *Config) refuse(b *Bind) error {
+	switch {
+	case b.Access == sandbox.None && (b.Path == "/" || b.Path == "/proc" || b.Path == "/dev"):
+		return &sandbox.PathError{Path: b.Path, Err: unix.ENOTSUP}
+	case b.Access == sandbox.None:
+		return nil
+	case b.Access == sandbox.Write && (below("/proc", b.Path) || below("/sys", b.Path)):
+		return &sandbox.PathError{Path: b.Path, Err: unix.EPERM}
+	}
+	for _, h := range c.Hidden {
+		if below(h, b.Path) {
+			return &sandbox.PathError{Path: b.Path, Err: unix.EACCES}
+		}
+	}
+	return nil
+}
+
+func (b *Bind) mount() mount {
+	m := mount{path: b.Path, fd: b.FD, rule: true}
+	switch {
+	case b.Access == sandbox.Write:
+		m.kind = bindWrite
+	case b.Access == sandbox.Read:
+		m.kind = bindRead
+	case b.Dir:
+		m.kind, m.fd = coverDir, -1
+	default:
+		m.kind, m.fd = coverFile, -1
+	}
+	return m
+}
+
+// system returns the mounts that do not depend on rules, except that a rule None for a temporary
+// directory is stronger. list are the mounts for the rules.
+func (c *Config) system(list []mount) []mount {
+	none := func(path string) bool {
+		return slices.ContainsFunc(list, func(m mount) bool { return m.path == path && m.empty() })
+	}
+	more := []mount{{path: "/dev", kind: devices}}
+	if c.Sandbox.Processes == sandbox.Own {
+		more = append(more, mount{path: "/proc", kind: processes})
+		more = append(more, protectedKernelFiles()...)
+	} else {
+		more = append(more, mount{path: "/proc", kind: outerProc})
+	}
+	if !none(shm) {
+		more = append(more, mount{path: shm, kind: scratch})
+	}
+	if c.Sandbox.Tmp == sandbox.Private {
+		for _, dir := range tmpDirs {
+			if !none(dir) && (c.Sandbox.FilesDefault == sandbox.None || isDir(dir)) {
+				more = append(more, mount{path: dir, kind: scratch})
+			}
+		}
+	}
+	if slices.ContainsFunc(list, func(m mount) bool { return m.path == "/" && m.kind == bindWrite }) && isDir("/sys") {
+		more = append(more, mount{path: "/sys", kind: bindRead, fd: -1})
+	}
+	return more
+}
+
+// protectedKernelFiles binds files of the /proc of this process, which are the same in all.
+func protectedKernelFiles() (list []mount) {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	for _, path := range kernelFiles {
+		if exists(path) {
+			list = append(list, mount{path: path, kind: kernelFile, fd: -1})
+		}
+	}
+	return list
+}
+
+// exists is false for an empty directory, too.
+func exists(path string) bool {
+	file, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	if info, err := file.Stat(); err != nil || !info.IsDir() {
+		return err == nil
+	}
+	_, err = file.Readdirnames(1)
+	return err == nil
+}
+
+// isDir is false for a symbolic link to a directory, too: what it leads to has its own rules.
+func isDir(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.IsDir()
+}
+
+func (c *Config) hidden() (list []mount) {
+	for _, path := range c.Hidden {
+		info, err := os.Lstat(path)
+		switch {
+		case err != nil:
+		case info.IsDir():
+			list = append(list, mount{path: path, kind: coverDir})
+		default:
+			list = append(list, mount{path: path, kind: coverFile})
+		}
+	}
+	return list
+}
+
+// effective removes the mounts that would have no effect or no mount point. list is sorted by the
+// length of the paths.
+func effective(list []mount) (kept []mount) {
+	for i := range list {
+		m := list[i]
+		if slices.ContainsFunc(list[i+1:], func(later mount) bool { return later.path == m.path && later.kind != symlink }) {
+			continue // covered
+		}
+		above := lastAbove(kept, m.path)
+		nothing := above == nil || above.empty()
+		switch {
+		case nothing && (m.kind == coverDir || m.kind == coverFile): // there is nothing to cover
+			continue
+		case m.kind == symlink && !nothing: // it exists already
+			continue
+		case m.kind == bindRead && above != nil && (above.kind == processes || above.kind == outerProc):
+			continue // what is readable there is decided by the kernel
+		}
+		kept = append(kept, m)
+	}
+	for i := range kept {
+		if m := &kept[i]; m.kind == coverDir {
+			m.below = slices.ContainsFunc(kept[i+1:], func(later mount) bool { return below(m.path, later.path) })
+		}
+	}
+	return kept
+}
+
+// lastAbove returns the mount that a path is in, nil for the empty root directory.
+func lastAbove(list []mount, path string) *mount {
+	for i := len(list) - 1; i >= 0; i-- {
+		if list[i].path != path && below(list[i].path, path) {
+			return &list[i]
+		}
+	}
+	return nil
+}
+
+// below reports whether path is dir or below it.
+func below(dir, path string) bool {
+	return path == dir || dir == "/" || strings.HasPrefix(path, dir) && path[len(dir)] == '/'
+}
+
+// arguments returns the arguments of bwrap for the mounts. number returns which descriptor bwrap has
+// for a descriptor of this process.
+func arguments(mounts []mount, number func(fd int) int) (args []string) {
+	var readOnly []string
+	for i := range mounts {
+		m := &mounts[i]
+		args = append(args, m.arguments(number)...)
+		if m.kind == coverDir || m.kind == devices {
+			readOnly = append(readOnly, m.path)
+		}
+	}
+	if len(mounts) == 0 || mounts[0].path != "/" {
+		readOnly = append(readOnly, "/")
+	}
+	for _, path := range readOnly { // at the end, since bwrap makes mount points there
+		args = append(args, "--remount-ro", path)
+	}
+	return args
+}
+
+func (m *mount) arguments(number func(fd int) int) []string {
+	switch m.kind {
+	case bindRead, bindWrite:
+		flag, source := "--ro-bind", m.path
+		if m.kind == bindWrite {
+			flag = "--bind"
+		}
+		if m.fd >= 0 {
+			flag, source = flag+"-fd", strconv.Itoa(number(m.fd))
+		}
+		return []string{flag, source, m.path}
+	case coverDir:
+		mode := "0000"
+		if m.below {
+			mode = "0111"
+		}
+		return []string{"--perms", mode, "--tmpfs", m.path}
+	case coverFile: // without nodev it could be opened
+		return []string{"--ro-bind", "/dev/null", m.path}
+	case scratch:
+		return []string{"--perms", "1777", "--tmpfs", m.path}
+	case devices:
+		return []string{"--dev", m.path}
+	case processes:
+		return []string{"--proc", m.path}
+	case outerProc, kernelFile:
+		return []string{"--ro-bind", m.path, m.path}
+	case symlink:
+		return []string{"--symlink", m.target, m.path}
+	}
+	return nil
+}

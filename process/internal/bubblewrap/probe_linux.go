@@ -1,0 +1,161 @@
+package bubblewrap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/internal/execfile"
+	"github.com/runnel-rpc/runnel/process/internal/leader"
+	"github.com/runnel-rpc/runnel/process/sandbox"
+)
+
+// Support is what a machine can do.
+type Support struct {
+	// Program is the path of bwrap, "" if it was not found.
+	Program string
+	// Plain and UserNS say whether a sandbox can be made without and with a user namespace. Only
+	// without one can a command have another user than this process.
+	Plain, UserNS bool
+	// Why says for operators why neither works.
+	Why string
+}
+
+// Works reports whether sandboxes can be made.
+func (s *Support) Works() bool { return s.Plain || s.UserNS }
+
+// Probe makes a sandbox with all namespaces, enters it, and ends it, in at most twice startWait. It
+// does so without a user namespace if this process is root, and with one. program is the path of
+// bwrap, "" to look for it in PATH. observer, which may be nil, is notified of the reap of each child.
+func Probe(ctx context.Context, program string, fork Forker, observer leader.Observer) Support {
+	if program == "" {
+		var err error
+		if program, err = exec.LookPath("bwrap"); err != nil || !filepath.IsAbs(program) {
+			return Support{Why: "bubblewrap is not installed: there is no bwrap in PATH"}
+		}
+	}
+	s := Support{Program: program}
+	var err error
+	if os.Geteuid() == 0 {
+		err = probe(ctx, program, false, fork, observer)
+		s.Plain = err == nil
+	}
+	if userErr := probe(ctx, program, true, fork, observer); userErr == nil {
+		s.UserNS = true
+	} else if err == nil {
+		err = userErr
+	}
+	if !s.Works() {
+		s.Why = explain(err)
+	}
+	return s
+}
+
+// errEnter means that the namespaces were made, but cannot be entered.
+type errEnter struct{ error }
+
+// probe makes one sandbox. It has a bind, and bwrap itself as the program.
+func probe(ctx context.Context, program string, userNS bool, fork Forker, observer leader.Observer) error {
+	opened, err := execfile.Open(ctx, &execfile.Program{Name: program, Dir: "/"}, func(string) {})
+	if err != nil {
+		opened.Close()
+		return &Error{Step: "open " + program, Err: err}
+	}
+	defer opened.Close()
+	c := &Config{
+		Program:  program,
+		UserNS:   userNS,
+		Observer: observer,
+		Sandbox: &sandbox.Config{
+			FilesDefault: sandbox.Read,
+			Network:      sandbox.Network{Mode: sandbox.NoNetwork},
+			Processes:    sandbox.Own,
+			Tmp:          sandbox.Private,
+		},
+		Dir:      identityOf(&opened.Dir),
+		Programs: []File{identityOf(&opened.Programs[0])},
+		Binds:    []Bind{{Path: opened.Programs[0].Path, FD: opened.Programs[0].FD, Access: sandbox.Read}},
+	}
+	n, err := Start(ctx, c, fork)
+	if err != nil {
+		return err
+	}
+	defer n.Close()
+	if err := n.tryEnter(fork, observer); err != nil {
+		return errEnter{fmt.Errorf("setns: %w", err)}
+	}
+	return nil
+}
+
+func identityOf(f *execfile.File) File {
+	return File{Path: f.Path, Dev: uint64(f.Info.Dev), Ino: f.Info.Ino}
+}
+
+// explain says in words of an operator why a probe failed. err is not nil.
+func explain(err error) string {
+	if entered, ok := errors.AsType[errEnter](err); ok {
+		return "bwrap makes namespaces, but this server cannot enter them (is bwrap set-user-ID, or does a container lack CAP_SYS_PTRACE?): " + entered.Error()
+	}
+	text := err.Error()
+	if errors.Is(err, syscall.ENOSYS) {
+		return "the kernel is older than Linux 5.8: " + text
+	}
+	for _, cause := range causes {
+		for _, sign := range cause.signs {
+			if strings.Contains(text, sign) {
+				return cause.why() + ": " + text
+			}
+		}
+	}
+	return text
+}
+
+// causes are what bwrap prints, and what it means.
+var causes = []struct {
+	signs []string
+	why   func() string
+}{
+	{[]string{"Unknown option"}, func() string {
+		return "bwrap is too old: it needs --bind-fd (0.10, or an older one with the correction of CVE-2024-42472)"
+	}},
+	{[]string{"No permissions to creat", "Creating new namespace failed", "setting up uid map", "Failed RTM_NEWADDR", "setting up gid map"}, whyNoNamespaces},
+	{[]string{"Can't mount proc"}, func() string {
+		return "/proc cannot be mounted, usually because this server runs in a container that hides parts of /proc"
+	}},
+	{[]string{"Failed to make / slave", "Failed to mount tmpfs", "pivot_root"}, func() string {
+		return "mounts are refused, usually by the security profile of a container"
+	}},
+}
+
+// whyNoNamespaces looks for what may forbid namespaces.
+func whyNoNamespaces() string {
+	switch {
+	case setting("/proc/sys/user/max_user_namespaces") == "0":
+		return "user namespaces are disabled (sysctl user.max_user_namespaces is 0)"
+	case setting("/proc/sys/kernel/unprivileged_userns_clone") == "0":
+		return "user namespaces are disabled for users (sysctl kernel.unprivileged_userns_clone is 0)"
+	case setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1":
+		return "AppArmor restricts user namespaces (sysctl kernel.apparmor_restrict_unprivileged_userns is 1)"
+	case inFilter():
+		return "this server runs in a container or service whose seccomp filter refuses namespaces"
+	}
+	return "the kernel or a security module refuses namespaces"
+}
+
+func setting(path string) string {
+	text, _ := os.ReadFile(path)
+	return strings.TrimSpace(string(text))
+}
+
+// inFilter reports whether this thread has a seccomp filter.
+func inFilter() bool {
+	mode, err := unix.PrctlRetInt(unix.PR_GET_SECCOMP, 0, 0, 0, 0)
+	return err == nil && mode == 2
+}

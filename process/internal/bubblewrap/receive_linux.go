@@ -1,0 +1,114 @@
+package bubblewrap
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/internal/bubblewrap/holder"
+	"github.com/runnel-rpc/runnel/process/sandbox"
+)
+
+// maxRights is how many descriptors a holder sends.
+const maxRights = 3
+
+var errUnexpected = errors.New("unexpected message")
+
+// receive waits for the reply of the holder and takes its descriptors.
+func (s *starter) receive(ctx context.Context, n *Namespaces) error {
+	message, rights, err := receiveMessage(ctx, n.socket)
+	if ctx.Err() != nil && err != nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		closeAll(rights)
+		if ctx.Err() != nil {
+			return err
+		}
+		return &Error{Step: "start bwrap", Err: err}
+	}
+	reply, ok := holder.ParseReply(message)
+	if ok && reply.Step != holder.Done {
+		closeAll(rights)
+		return &Error{Step: reply.Step.String(), Err: syscall.Errno(reply.Errno)}
+	}
+	want := 2
+	if s.config.Sandbox.Network.Mode == sandbox.AllowList {
+		want++
+	}
+	if !ok || len(rights) != want {
+		closeAll(rights)
+		return &Error{Step: "start the holder", Err: errUnexpected}
+	}
+	n.PIDFD, n.root = rights[0], root(rights[1])
+	if want == 3 {
+		file := os.NewFile(uintptr(rights[2]), "listener")
+		defer file.Close()
+		if n.Listener, err = net.FileListener(file); err != nil {
+			return &Error{Step: "listen", Err: err}
+		}
+	}
+	return nil
+}
+
+// receiveMessage receives one message. The end of ctx ends the wait. The error is nil only for a
+// complete message; its descriptors are valid after an error, too.
+func receiveMessage(ctx context.Context, socket *os.File) (message []byte, rights []int, err error) {
+	conn, err := socket.SyscallConn()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer context.AfterFunc(ctx, func() { _ = socket.SetReadDeadline(time.Unix(1, 0)) })()
+	data, control := make([]byte, 64), make([]byte, unix.CmsgSpace(maxRights*int(unsafe.Sizeof(int32(0)))))
+	var size, controlSize, flags int
+	var failed error
+	err = conn.Read(func(fd uintptr) bool {
+		size, controlSize, flags, _, failed = unix.Recvmsg(int(fd), data, control, unix.MSG_CMSG_CLOEXEC)
+		return failed != unix.EAGAIN && failed != unix.EINTR
+	})
+	if err == nil {
+		err = failed
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	rights = parseRights(control[:controlSize])
+	switch {
+	case size == 0 && len(rights) == 0:
+		return nil, nil, errors.New("bwrap has exited")
+	case flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0:
+		return nil, rights, errUnexpected
+	}
+	return data[:size], rights, nil
+}
+
+func parseRights(control []byte) (fds []int) {
+	messages, err := unix.ParseSocketControlMessage(control)
+	if err != nil {
+		return nil
+	}
+	for i := range messages {
+		if more, err := unix.ParseUnixRights(&messages[i]); err == nil {
+			fds = append(fds, more...)
+		}
+	}
+	return fds
+}
+
+func closeAll(fds []int) {
+	for _, fd := range fds {
+		_ = unix.Close(fd)
+	}
+}
+
+// encodeFilter is the format of --seccomp: an array of struct sock_filter.
+func encodeFilter(filter []unix.SockFilter) []byte {
+	size := len(filter) * int(unsafe.Sizeof(filter[0]))
+	return unsafe.Slice((*byte)(unsafe.Pointer(&filter[0])), size)
+}

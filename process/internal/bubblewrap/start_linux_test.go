@@ -1,0 +1,97 @@
+package bubblewrap
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestProbe(t *testing.T) {
+	s := Probe(context.Background(), "", noMarks, nil)
+	t.Logf("%+v", s)
+	if !s.Works() {
+		skipUnlessRequired(t, "bubblewrap", s.Why)
+	}
+}
+
+// TestAsNobody runs tests of the real bwrap as a user without privileges.
+func TestAsNobody(t *testing.T) {
+	if os.Geteuid() != 0 {
+		skipUnlessRequired(t, "root", "not root")
+	}
+	program(t)
+	text, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("", "runnel-nobody-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	if err := errors.Join(os.Chmod(dir, 0o777), os.WriteFile(dir+"/test", text, 0o755), os.Chmod(dir+"/test", 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(dir+"/test", "-test.v", "-test.run=^Test(Files|System|Nothing|Ruleset|Landlock|Holder|Orphans|Network|Listener|Flags|Setns|Probe|End)")
+	cmd.Dir = dir
+	cmd.Env = []string{"PATH=/usr/bin:/bin", "HOME=" + dir, "TMPDIR=" + dir}
+	if required("bubblewrap") {
+		cmd.Env = append(cmd.Env, "RUNNEL_TEST_REQUIRE=bubblewrap")
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	out, err := cmd.CombinedOutput()
+	if err != nil || !bytes.Contains(out, []byte("--- PASS: TestSetns")) {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func TestExplain(t *testing.T) {
+	for message, want := range map[string]string{
+		"bwrap: Unknown option --bind-fd":                         "too old",
+		"bwrap: No permissions to creating new namespace, likely": "namespaces",
+		"bwrap: Can't mount proc on /newroot/proc: Permission":    "/proc",
+		"bwrap: something else":                                   "something else",
+	} {
+		c := fake(t, "echo \""+message+"\" >&2; exit 1")
+		s := Probe(context.Background(), c.Program, noMarks, nil)
+		if s.Works() || !strings.Contains(s.Why, want) || !strings.Contains(s.Why, message) {
+			t.Errorf("%s: %+v", message, s)
+		}
+	}
+	t.Setenv("PATH", t.TempDir())
+	if s := Probe(context.Background(), "", noMarks, nil); s.Works() || !strings.Contains(s.Why, "not installed") {
+		t.Errorf("%+v", s)
+	}
+}
+
+// BenchmarkStart measures the time until a sandbox is made, and until it has ended.
+func BenchmarkStart(b *testing.B) {
+	c := basic(b)
+	var starts, closes []time.Duration
+	for b.Loop() {
+		begin := time.Now()
+		n, err := Start(context.Background(), c, noMarks)
+		if err != nil {
+			b.Fatal(err)
+		}
+		starts = append(starts, time.Since(begin))
+		begin = time.Now()
+		n.Close()
+		closes = append(closes, time.Since(begin))
+	}
+	b.ReportMetric(median(starts), "start-ms")
+	b.ReportMetric(median(closes), "close-ms")
+	b.ReportMetric(float64(starts[len(starts)/10].Microseconds())/1000, "start-p10-ms")
+}
+
+func median(list []time.Duration) float64 {
+	slices.Sort(list)
+	return float64(list[len(list)/2].Microseconds()) / 1000
+}
