@@ -4,11 +4,17 @@ import "time"
 
 // The bounds of one proxy, which serves one command.
 const (
-	// maxConnections is the number of connections from the command. Each has at most one to a server.
+	// maxConnections is the number of connections from the command. Each has at most one to a
+	// server.
 	maxConnections = 64
 	// connectionWait is how long a further connection waits for one of them to end. After it was
 	// refused, others are refused at once until one has ended.
 	connectionWait = 5 * time.Second
+
+	// requestBurst and requestRate bound the connections and the requests in each second. Further
+	// ones are delayed: what the server does for them counts as nobody's processor time.
+	requestBurst = 1000
+	requestRate  = 500
 
 	// headBytes is the longest head of a request or response: all bytes up to the empty line. It is
 	// also what is read ahead of a connection.
@@ -24,7 +30,8 @@ const (
 	// bodyBytes is the buffer with which a body is copied.
 	bodyBytes = 32 << 10
 
-	// maxHello is the longest ClientHello, and maxHelloRaw the same with the headers of its records.
+	// maxHello is the longest ClientHello, and maxHelloRaw the same with the headers of its
+	// records.
 	maxHello    = 16 << 10
 	maxHelloRaw = 32 << 10
 

@@ -47,7 +47,7 @@ func (stuck) LookupNetIP(ctx context.Context, _, _ string) ([]netip.Addr, error)
 	return nil, ctx.Err()
 }
 
-func (stuck) dial(ctx context.Context, _ netip.AddrPort) (*net.TCPConn, error) {
+func (stuck) dial(ctx context.Context, _ netip.AddrPort) (net.Conn, error) {
 	<-ctx.Done()
 	return nil, ctx.Err()
 }
@@ -178,7 +178,7 @@ func TestDialsInTurn(t *testing.T) {
 		var mu sync.Mutex
 		var tried []string
 		ended := 0
-		p := &Proxy{ctx: t.Context(), dialAddr: func(ctx context.Context, a netip.AddrPort) (*net.TCPConn, error) {
+		p := &Proxy{ctx: t.Context(), dialAddr: func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
 			mu.Lock()
 			defer mu.Unlock()
 			tried = append(tried, fmt.Sprint(a.Addr(), " ", time.Since(begin)))
@@ -192,7 +192,8 @@ func TestDialsInTurn(t *testing.T) {
 			case 2:
 				return nil, io.ErrUnexpectedEOF
 			}
-			return &net.TCPConn{}, nil
+			conn, _ := net.Pipe()
+			return conn, nil
 		}}
 		addrs := []netip.Addr{}
 		for _, text := range []string{"1.0.0.1", "1.0.0.2", "1.0.0.3", "1.0.0.4"} {
@@ -206,6 +207,44 @@ func TestDialsInTurn(t *testing.T) {
 			t.Error(got)
 		}
 	})
+}
+
+// TestDialsTogether closes the second of two connections.
+func TestDialsTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var theirs []net.Conn
+		var mu sync.Mutex
+		p := &Proxy{ctx: t.Context(), dialAddr: func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
+			conn, other := net.Pipe()
+			mu.Lock()
+			theirs = append(theirs, other)
+			mu.Unlock()
+			time.Sleep(time.Second) // both are on their way
+			return conn, nil
+		}}
+		conn, _, err := p.dial([]netip.Addr{netip.MustParseAddr("1.0.0.1"), netip.MustParseAddr("1.0.0.2")}, 1)
+		if err != nil || len(theirs) != 2 {
+			t.Fatal(err, len(theirs))
+		}
+		expectEnd(t, theirs[1])
+		conn.Close()
+	})
+}
+
+// TestMaxAddresses tries no more addresses of a name than permitted.
+func TestMaxAddresses(t *testing.T) {
+	var list []string
+	for i := range 2 * maxAddresses {
+		list = append(list, fmt.Sprint("1.0.0.", i))
+	}
+	p := &Proxy{
+		ctx: t.Context(), allow: parseList(t, "a.example:1"),
+		resolver: &resolver{hosts: map[string][]string{"a.example": list}},
+	}
+	got, err := p.addresses(target{host: "a.example", port: 1})
+	if err != nil || len(got) != maxAddresses {
+		t.Error(got, err)
+	}
 }
 
 // TestRecordBounds uses more destinations than are told apart.

@@ -8,16 +8,12 @@ import (
 )
 
 // connect connects to an address. It involves no resolver and no other proxy.
-func connect(ctx context.Context, addr netip.AddrPort) (*net.TCPConn, error) {
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr.String())
-	if err != nil {
-		return nil, err
-	}
-	return conn.(*net.TCPConn), nil
+func connect(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
+	return new(net.Dialer).DialContext(ctx, "tcp", addr.String())
 }
 
-// reach checks a target, resolves its name, and connects to one of the addresses that are permitted.
-// The error is a *refusal or *failure, which is recorded, or errClosed.
+// reach checks a target, resolves its name, and connects to one of the addresses that are
+// permitted. The error is a *refusal or *failure, which is recorded, or errClosed.
 func (p *Proxy) reach(t target) (*link, error) {
 	if !p.allow.permits(t.host, t.port) {
 		return nil, p.refuse(&refusal{target: t, reason: NotListed})
@@ -34,7 +30,7 @@ func (p *Proxy) reach(t target) (*link, error) {
 		return nil, errClosed
 	}
 	p.record.connected(t, addr)
-	return &link{TCPConn: conn, proxy: p, target: t, addr: addr}, nil
+	return &link{Conn: conn, proxy: p, target: t, addr: addr}, nil
 }
 
 func (p *Proxy) refuse(e *refusal) error {
@@ -78,7 +74,7 @@ func (p *Proxy) addresses(t target) ([]netip.Addr, error) {
 }
 
 type attempt struct {
-	conn *net.TCPConn
+	conn net.Conn
 	addr netip.Addr
 	err  error
 }
@@ -86,7 +82,7 @@ type attempt struct {
 // dial connects to the first address that accepts. Each is tried when the one before has failed, or
 // is not decided after a short time (RFC 8305). It waits for all attempts. The error is that of the
 // first address that failed.
-func (p *Proxy) dial(addrs []netip.Addr, port uint16) (*net.TCPConn, netip.Addr, error) {
+func (p *Proxy) dial(addrs []netip.Addr, port uint16) (net.Conn, netip.Addr, error) {
 	ctx, cancel := context.WithTimeout(p.ctx, dialTime)
 	defer cancel()
 	results := make(chan attempt)

@@ -1,6 +1,6 @@
 // Package egress is the proxy through which a sandboxed command reaches the destinations that were
-// listed for it, and nothing else. It listens in the network namespace of the command, where nothing
-// but loopback exists, and connects from that of the server.
+// listed for it, and nothing else. It listens in the network namespace of the command, where
+// nothing but loopback exists, and connects from that of the server.
 //
 // One port speaks three protocols, told apart by the first byte of a connection: HTTP CONNECT and
 // requests for http URLs in absolute form (RFC 9110, section 9.3.6; RFC 9112, section 3.2.2), and
@@ -17,9 +17,10 @@
 // server name (RFC 6066, section 3) that is not permitted with the port of the tunnel, the tunnel
 // ends with the alert unrecognized_name. A handshake that cannot be parsed ends it too. All else in
 // a tunnel is opaque: a handshake without a server name is permitted, the inner server name of an
-// encrypted ClientHello is not visible (its outer one is checked like any other), a handshake that begins
-// later (STARTTLS, renegotiation) is not examined, and a server may serve other hosts than the one
-// it was connected to as. So an entry of the list should not name a server that relays to others.
+// encrypted ClientHello is not visible (its outer one is checked like any other), a handshake that
+// begins later (STARTTLS, renegotiation) is not examined, and a server may serve other hosts than
+// the one it was connected to as. So an entry of the list should not name a server that relays to
+// others.
 //
 // # HTTP
 //

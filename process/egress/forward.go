@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// forward sends a request to the host of its URL, and the response to the client. It reports whether
-// another request may follow.
+// forward sends a request to the host of its URL, and the response to the client. It reports
+// whether another request may follow.
 func (c *httpConn) forward(req *http.Request) bool {
 	t, err := urlTarget(req.URL)
 	if err != nil {
@@ -95,9 +95,10 @@ func (e *exchange) run() (again bool, err error) {
 	return all && keepClient, nil
 }
 
-// send writes the request and reports whether all of it was written. Then it closes the connection to
-// the server as soon as the client closes its own, so that nobody waits for a response in vain. A
-// client that only shuts down its side for writing is taken for one that has closed, as by net/http.
+// send writes the request and reports whether all of it was written. Then it closes the connection
+// to the server as soon as the client closes its own, so that nobody waits for a response in vain.
+// A client that only shuts down its side for writing is taken for one that has closed, as by
+// net/http.
 func (e *exchange) send() bool {
 	err := e.request().write(linkWriter{e.link})
 	var body *bodyError
@@ -117,7 +118,7 @@ func (e *exchange) send() bool {
 func (e *exchange) abandon(err error) {
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		e.gone = true
-		e.link.TCPConn.Close()
+		e.link.Conn.Close()
 	}
 }
 

@@ -16,8 +16,8 @@ var (
 	errHosts       = errors.New("more than one field is Host")
 )
 
-// peekHead waits for the complete head of a message: everything up to the first empty line. The head
-// stays in r, whose size is the longest head.
+// peekHead waits for the complete head of a message: everything up to the first empty line. The
+// head stays in r, whose size is the longest head.
 func peekHead(r *bufio.Reader) ([]byte, error) {
 	for seen := 0; ; {
 		b, _ := r.Peek(r.Buffered())

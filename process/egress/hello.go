@@ -26,8 +26,8 @@ const (
 	clientHello     = 1
 )
 
-// complete reports whether nothing more has to be read: raw has the whole ClientHello, or begins with
-// no TLS record. Records before the ClientHello, and any that a server might understand
+// complete reports whether nothing more has to be read: raw has the whole ClientHello, or begins
+// with no TLS record. Records before the ClientHello, and any that a server might understand
 // differently, are an error.
 func (h *hello) complete() (bool, error) {
 	if len(h.raw) == 0 {
@@ -72,8 +72,8 @@ func (h *hello) complete() (bool, error) {
 	}
 }
 
-// serverName returns the server name of a complete ClientHello (RFC 8446, section 4.1.2), or "" if it
-// has none.
+// serverName returns the server name of a complete ClientHello (RFC 8446, section 4.1.2), or "" if
+// it has none.
 func serverName(message []byte) (string, error) {
 	s := octets(message)
 	var session, suites, compressions, extensions octets
@@ -108,8 +108,8 @@ func serverName(message []byte) (string, error) {
 	return name, nil
 }
 
-// hostName parses the extension server_name (RFC 6066, section 3). There is one type of name, and at
-// most one name of a type.
+// hostName parses the extension server_name (RFC 6066, section 3). There is one type of name, and
+// at most one name of a type.
 func hostName(data octets) (string, error) {
 	var list, name octets
 	if !data.vector(2, &list) || len(data) > 0 || len(list) == 0 || list[0] != 0 {

@@ -39,6 +39,7 @@ func (c *httpConn) serveRequest() bool {
 			return false
 		}
 	}
+	c.proxy.rate.Wait(c.proxy.ctx)
 	c.SetReadDeadline(time.Now().Add(headTime))
 	req, code, err := c.readRequest()
 	if err != nil {
@@ -55,8 +56,8 @@ func (c *httpConn) serveRequest() bool {
 	return c.forward(req)
 }
 
-// readRequest reads the head of a request. With an error it returns the status code of the response,
-// or 0 if there is nobody to answer.
+// readRequest reads the head of a request. With an error it returns the status code of the
+// response, or 0 if there is nobody to answer.
 func (c *httpConn) readRequest() (*http.Request, int, error) {
 	head, err := peekHead(c.r)
 	switch {

@@ -218,7 +218,8 @@ func TestResponses(t *testing.T) {
 	}
 }
 
-// TestConnectionUsedAgain uses a connection to a server for several requests, until the server closes it.
+// TestConnectionUsedAgain uses a connection to a server for several requests, until the server
+// closes it.
 func TestConnectionUsedAgain(t *testing.T) {
 	checkLeaks(t)
 	const answer = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"
@@ -239,8 +240,20 @@ func TestConnectionUsedAgain(t *testing.T) {
 	}
 }
 
-// TestRepeatedRequest repeats a GET, and no POST, when the server closes a connection that is used again
-// instead of answering.
+// TestUnaskedResponse does not give a client a response that was sent before its request.
+func TestUnaskedResponse(t *testing.T) {
+	checkLeaks(t)
+	const answer = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n"
+	port := rawServer(t, answer+"a"+answer+"b", answer+"c")
+	w := newWorld(t, "site.example:"+port)
+	conn := w.dial(t)
+	for range 2 {
+		converse(t, conn, ">GET http://site.example:"+port+"/ HTTP/1.1\r\n\r\n", "<"+answer+"a")
+	}
+}
+
+// TestRepeatedRequest repeats a GET, and no POST, when the server closes a connection that is used
+// again instead of answering.
 func TestRepeatedRequest(t *testing.T) {
 	checkLeaks(t)
 	port := serveTCP(t, func(conn net.Conn) {

@@ -4,13 +4,14 @@ import (
 	"bufio"
 	"net"
 	"net/netip"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
 // link is a connection to a server. It is used by one connection of a client.
 type link struct {
-	*net.TCPConn
+	net.Conn // a *net.TCPConn, except in tests
 	proxy    *Proxy
 	target   target
 	addr     netip.Addr
@@ -25,7 +26,7 @@ func (l *link) end() {
 		l.responses.Reset(nil)
 		readers.Put(l.responses)
 	}
-	l.proxy.drop(l.TCPConn)
+	l.proxy.drop(l.Conn)
 	l.proxy.record.disconnected(l.target, l.addr, l.up, l.down)
 }
 
@@ -42,7 +43,7 @@ func (l *link) receive() *bufio.Reader {
 type linkReader struct{ link *link }
 
 func (r linkReader) Read(b []byte) (int, error) {
-	n, err := r.link.TCPConn.Read(b)
+	n, err := r.link.Conn.Read(b)
 	r.link.down += int64(n)
 	return n, err
 }
@@ -51,18 +52,22 @@ func (r linkReader) Read(b []byte) (int, error) {
 type linkWriter struct{ link *link }
 
 func (w linkWriter) Write(b []byte) (int, error) {
-	n, err := w.link.TCPConn.Write(b)
+	n, err := w.link.Conn.Write(b)
 	w.link.up += int64(n)
 	return n, err
 }
 
-// idle reports whether the connection can be used for another request: the server has neither closed
-// it nor sent anything that nobody asked for.
+// idle reports whether the connection can be used for another request: the server has neither
+// closed it nor sent anything that nobody asked for.
 func (l *link) idle() bool {
 	if l.responses != nil && l.responses.Buffered() > 0 {
 		return false
 	}
-	raw, err := l.SyscallConn()
+	conn, ok := l.Conn.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := conn.SyscallConn()
 	if err != nil {
 		return false
 	}

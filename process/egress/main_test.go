@@ -43,7 +43,8 @@ func (r *resolver) LookupNetIP(_ context.Context, _, host string) (addrs []netip
 // site is the address that names of tests have. It is public; connections to it go to 127.0.0.1.
 const site = "93.184.215.14"
 
-// world is a proxy with names that it can resolve, whose public addresses are those of this machine.
+// world is a proxy with names that it can resolve, whose public addresses are those of this
+// machine.
 type world struct {
 	*Proxy
 	addr     string
@@ -53,7 +54,8 @@ type world struct {
 	events   []Event
 }
 
-// newWorld starts a proxy with a list. It ends with the test, after which nothing of it may be left.
+// newWorld starts a proxy with a list. It ends with the test, after which nothing of it may be
+// left.
 func newWorld(t testing.TB, allow ...string) *world {
 	t.Helper()
 	w := &world{resolver: &resolver{hosts: map[string][]string{"site.example": {site}, "www.site.example": {site}, "other.example": {site}}}}
@@ -69,7 +71,7 @@ func newWorld(t testing.TB, allow ...string) *world {
 		}
 		o.Allow = append(o.Allow, d)
 	}
-	o.dial = func(ctx context.Context, a netip.AddrPort) (*net.TCPConn, error) {
+	o.dial = func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
 		w.mu.Lock()
 		w.dialed = append(w.dialed, a)
 		w.mu.Unlock()

@@ -92,8 +92,8 @@ func copyBody(w io.Writer, body io.Reader, chunked bool) error {
 	}
 }
 
-// hopByHop are the fields that are about one connection (RFC 9110, section 7.6.1), besides those that
-// Connection names.
+// hopByHop are the fields that are about one connection (RFC 9110, section 7.6.1), besides those
+// that Connection names.
 var hopByHop = []string{
 	"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
 	"Te", "Trailer", "Transfer-Encoding", "Upgrade", "Http2-Settings",

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/runnel-rpc/runnel/process/sandbox"
 )
 
@@ -24,17 +26,18 @@ type Options struct {
 	// Allow is what may be connected to. It is not changed by the proxy, and must not be changed by
 	// others.
 	Allow []sandbox.Destination
-	// Event is called for the first use of each destination, and with the complete numbers of each in
-	// Close, which waits for it. Calls are made one after the other, in a goroutine of their own: one
-	// that takes long delays no connection. There are at most two for each destination of a Report.
+	// Event is called for the first use of each destination, and with the complete numbers of each
+	// in Close, which waits for it. Calls are made one after the other, in a goroutine of their
+	// own: one that takes long delays no connection. There are at most two for each destination of
+	// a Report.
 	Event func(Event)
 	// Resolver resolves names, nil as the machine of the server does without calling libc: from the
-	// hosts file and by DNS. It may be called for at most 64 names at once, with a context that ends
-	// after 10 s, which it has to respect.
+	// hosts file and by DNS. It may be called for at most 64 names at once, with a context that
+	// ends after 10 s, which it has to respect.
 	Resolver Resolver
 
 	// dial connects to an address, nil by connect(2). Tests replace it.
-	dial func(ctx context.Context, addr netip.AddrPort) (*net.TCPConn, error)
+	dial func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
 }
 
 // Proxy is a proxy for one command. Its methods may be called at the same time.
@@ -42,12 +45,13 @@ type Proxy struct {
 	listener net.Listener
 	allow    allowList
 	resolver Resolver
-	dialAddr func(ctx context.Context, addr netip.AddrPort) (*net.TCPConn, error)
+	dialAddr func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
 	record   *record
 
 	ctx    context.Context // of look-ups and connects, ends with Close
 	cancel context.CancelFunc
 	slots  chan struct{} // has a value for each connection of a client
+	rate   *rate.Limiter // of connections and requests
 	wg     sync.WaitGroup
 	closed func()
 
@@ -64,6 +68,7 @@ func Start(l net.Listener, o Options) *Proxy {
 		listener: l, allow: o.Allow, resolver: o.Resolver, dialAddr: o.dial,
 		record: newRecord(o.Event),
 		slots:  make(chan struct{}, maxConnections),
+		rate:   rate.NewLimiter(requestRate, requestBurst),
 		open:   map[net.Conn]struct{}{},
 	}
 	if p.resolver == nil {
@@ -98,8 +103,8 @@ func (p *Proxy) close() {
 // Report returns what was permitted and refused so far. After Close it is complete.
 func (p *Proxy) Report() Report { return p.record.snapshot() }
 
-// track lets Close close a connection. If the proxy is closed already, it closes the connection, and
-// the result is false.
+// track lets Close close a connection. If the proxy is closed already, it closes the connection,
+// and the result is false.
 func (p *Proxy) track(conn net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -141,8 +146,8 @@ func (p *Proxy) accept() {
 	}
 }
 
-// admit serves a connection if there are less than 64, and otherwise refuses it: at once if the last
-// one was refused, too.
+// admit serves a connection if there are less than 64, and otherwise refuses it: at once if the
+// last one was refused, too.
 func (p *Proxy) admit(conn net.Conn, full bool) bool {
 	if !p.track(conn) {
 		return false
@@ -208,6 +213,7 @@ func (p *Proxy) serve(conn net.Conn) {
 		return
 	}
 	if first[0] == socksVersion {
+		p.rate.Wait(p.ctx)
 		p.serveSOCKS(c)
 		return
 	}

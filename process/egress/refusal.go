@@ -17,7 +17,8 @@ const (
 	NotListed Reason = "not_listed"
 	// NotPublic: the name is listed, but no address of it is public or listed itself.
 	NotPublic Reason = "not_public"
-	// ServerName: the server name of a TLS handshake is not listed, or the handshake cannot be parsed.
+	// ServerName: the server name of a TLS handshake is not listed, or the handshake cannot be
+	// parsed.
 	ServerName Reason = "server_name"
 )
 

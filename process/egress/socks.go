@@ -137,7 +137,8 @@ func socksMessage(code byte) []byte {
 	return []byte{socksVersion, code, 0, socksIPv4, 0, 0, 0, 0, 0, 0}
 }
 
-// socksReply returns the code of the reply to a request with an error; ok is false if there is none.
+// socksReply returns the code of the reply to a request with an error; ok is false if there is
+// none.
 func socksReply(err error) (code byte, ok bool) {
 	var invalid socksError
 	var refused *refusal

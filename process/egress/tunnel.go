@@ -10,7 +10,7 @@ import (
 // tunnel copies bytes both ways until both directions have ended, or one has failed. What was read
 // ahead of the client is sent first. The copies are splice(2) where the kernel has it.
 func (p *Proxy) tunnel(client net.Conn, ahead []byte, l *link) {
-	server := l.TCPConn
+	server := l.Conn
 	client.SetReadDeadline(time.Time{})
 	down := make(chan int64, 1)
 	go func() {
@@ -35,7 +35,7 @@ func (p *Proxy) tunnel(client net.Conn, ahead []byte, l *link) {
 		client.Close()
 		server.Close()
 	default:
-		server.CloseWrite()
+		closeWrite(server)
 	}
 	l.up += up
 	l.down += <-down
@@ -53,13 +53,13 @@ func (p *Proxy) sendUp(client net.Conn, ahead []byte, l *link) (sent int64, err 
 		}
 	}
 	if len(ahead) > 0 {
-		n, err := l.TCPConn.Write(ahead)
+		n, err := l.Conn.Write(ahead)
 		if err != nil {
 			return int64(n), err
 		}
 		sent = int64(n)
 	}
-	n, err := io.Copy(l.TCPConn, client)
+	n, err := io.Copy(l.Conn, client)
 	return sent + n, err
 }
 

@@ -79,7 +79,8 @@ func TestRebinding(t *testing.T) {
 	}
 }
 
-// TestListedAddress connects a name to an address that is not public if that is listed with its port.
+// TestListedAddress connects a name to an address that is not public if that is listed with its
+// port.
 func TestListedAddress(t *testing.T) {
 	checkLeaks(t)
 	port := serveTCP(t, func(conn net.Conn) { io.WriteString(conn, "inside") })
