@@ -115,6 +115,7 @@ func (p *Proxy) dial(addrs []netip.Addr, port uint16) (net.Conn, netip.Addr, err
 			default:
 				won = a
 				addrs = addrs[:begun]
+				cancel()
 			}
 		}
 	}
