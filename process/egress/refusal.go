@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"os"
 	"syscall"
 )
 
@@ -57,7 +56,6 @@ const (
 	connectionTimeout
 	noSuchHost
 	resolverFailed
-	resolverTimeout
 	connectionLost
 	invalidResponse
 )
@@ -70,33 +68,25 @@ var failureTexts = [...]string{
 	connectionTimeout:  "connection timed out",
 	noSuchHost:         "no such host",
 	resolverFailed:     "cannot resolve the name",
-	resolverTimeout:    "resolving the name timed out",
 	connectionLost:     "the connection was lost before the response",
 	invalidResponse:    "invalid response",
 }
 
-// lookupCause returns what an error of the resolver means.
-func lookupCause(err error) failureCause {
+// causeOf returns what an error of the resolver or of connect(2) means.
+func causeOf(err error) failureCause {
 	var dns *net.DNSError
 	switch {
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &dns) && dns.IsTimeout:
-		return resolverTimeout
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return noSuchHost
-	}
-	return resolverFailed
-}
-
-// connectCause returns what an error of connect(2) means.
-func connectCause(err error) failureCause {
-	switch {
+	case errors.As(err, &dns):
+		return resolverFailed
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return connectionRefused
 	case errors.Is(err, syscall.ENETUNREACH):
 		return networkUnreachable
 	case errors.Is(err, syscall.EHOSTUNREACH):
 		return hostUnreachable
-	case errors.Is(err, syscall.ETIMEDOUT), errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+	case errors.Is(err, syscall.ETIMEDOUT), errors.Is(err, context.DeadlineExceeded):
 		return connectionTimeout
 	}
 	return cannotConnect

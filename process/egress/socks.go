@@ -162,7 +162,6 @@ var failureReplies = [...]byte{
 	connectionTimeout:  socksExpired,
 	noSuchHost:         socksHostUnreachable,
 	resolverFailed:     socksHostUnreachable,
-	resolverTimeout:    socksHostUnreachable,
 	connectionLost:     socksFailure,
 	invalidResponse:    socksFailure,
 }

@@ -10,7 +10,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/runnel-rpc/runnel/process/internal/proctest"
 	"github.com/runnel-rpc/runnel/process/internal/runas"
 	"github.com/runnel-rpc/runnel/process/sandbox"
 )
@@ -158,7 +157,7 @@ func TestInsideBubblewrap(t *testing.T) {
 	needs(t, scopeABI)
 	bwrap, err := exec.LookPath("bwrap")
 	if err != nil {
-		proctest.SkipUnlessRequired(t, "bubblewrap", "it is not installed")
+		t.Skip("SKIPPED: there is no bubblewrap")
 	}
 	if os.Getenv("RUNNEL_TEST_INSIDE") != "" {
 		t.Skip("SKIPPED: this is the test inside")
@@ -173,7 +172,7 @@ func TestInsideBubblewrap(t *testing.T) {
 	}
 	options := []string{"--ro-bind", "/", "/", "--bind", dir, dir, "--dev", "/dev", "--perms", "1777", "--tmpfs", "/dev/shm", "--proc", "/proc", "--unshare-pid", "--unshare-ipc", "--die-with-parent"}
 	if err := exec.Command(bwrap, append(options, "true")...).Run(); err != nil {
-		proctest.SkipUnlessRequired(t, "bubblewrap", fmt.Sprint("it does not work here: ", err))
+		t.Skipf("SKIPPED: bubblewrap does not work here: %v", err)
 	}
 	cmd := exec.Command(bwrap, append(options, self, "-test.v", "-test.run", "^TestInside$")...)
 	cmd.Env = append(os.Environ(), "TMPDIR="+dir, "RUNNEL_TEST_INSIDE=1")

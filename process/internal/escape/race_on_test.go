@@ -1,0 +1,6 @@
+//go:build race
+
+package escape
+
+// raceDetector reports that the race detector is enabled.
+const raceDetector = true
