@@ -158,6 +158,7 @@ func TestFailures(t *testing.T) {
 		"exit 0":                                "bwrap has exited",
 		"echo one >&2; echo two >&2":            "bwrap has exited: one two",
 		"kill -9 $$":                            "bwrap has exited",
+		"sleep 1000 & echo failed >&2; exit 1":  "bwrap has exited: failed", // the child has the socket
 		"head -c 9999 /dev/zero >&2":            "bwrap has exited: " + strings.Repeat("\x00", maxMessage),
 		`printf '\001\004\015\000\000\000' >&3`: "listen on 127.0.0.1: permission denied",
 		`printf '\001\000\000\000\000\000' >&3`: "unexpected message",

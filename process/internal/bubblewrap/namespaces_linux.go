@@ -43,7 +43,8 @@ type Namespaces struct {
 
 	root   root // closed once the sandbox is made
 	bwrap  *leader.Leader
-	socket *os.File // its end ends the holder
+	exited chan struct{} // closed when bwrap was reaped
+	socket *os.File      // its end ends the holder
 
 	ending sync.Once
 	closed sync.Once
@@ -93,9 +94,8 @@ func (n *Namespaces) End() { n.ending.Do(func() { _ = n.socket.Close() }) }
 func (n *Namespaces) Close() {
 	n.closed.Do(func() {
 		n.End()
-		exited := n.reaped()
-		if !n.await(exited, closeWait) {
-			n.kill(exited)
+		if !n.await(closeWait) {
+			n.kill()
 		}
 		n.closeFiles()
 	})
@@ -105,34 +105,34 @@ func (n *Namespaces) Close() {
 func (n *Namespaces) abort() {
 	n.closed.Do(func() {
 		n.End()
-		n.kill(n.reaped())
+		n.kill()
 		n.closeFiles()
 	})
 }
 
-// reaped returns a channel that is closed when bwrap was reaped. It is called once.
-func (n *Namespaces) reaped() chan struct{} {
-	exited := make(chan struct{})
-	n.bwrap.OnExit(func(error) { // in a goroutine of its own, which exists from the exit on
-		_, _ = n.bwrap.Reap()
-		n.bwrap.CloseHandle()
-		close(exited)
-	})
-	return exited
+// reap is called when bwrap has exited. If it has failed, its child may still wait for it, and would
+// do so forever (bwrap uses an eventfd, which has no end): it is in the same process group, whose
+// number is not reused before bwrap is reaped.
+func (n *Namespaces) reap() {
+	n.signal(func() { _ = unix.Kill(-n.bwrap.PID, unix.SIGKILL) })
+	_ = n.socket.SetReadDeadline(time.Unix(1, 0)) // of the start
+	_, _ = n.bwrap.Reap()
+	n.bwrap.CloseHandle()
+	close(n.exited)
 }
 
 // kill kills the child of bwrap, so that bwrap reaps it and exits, and then both.
-func (n *Namespaces) kill(exited chan struct{}) {
+func (n *Namespaces) kill() {
 	n.signal(func() {
 		if children, err := procfs.ThreadChildren(n.bwrap.PID, n.bwrap.PID); err == nil && len(children) > 0 {
 			_ = unix.Kill(children[0], unix.SIGKILL)
 		}
 	})
-	if n.await(exited, killWait) {
+	if n.await(killWait) {
 		return
 	}
 	n.signal(func() { _ = unix.Kill(-n.bwrap.PID, unix.SIGKILL) }) // with a child that is forked meanwhile
-	n.await(exited, closeWait)
+	n.await(closeWait)
 }
 
 // signal calls f while bwrap is not reaped, so that its process id and its group are not reused.
@@ -146,11 +146,11 @@ func (n *Namespaces) signal(f func()) {
 }
 
 // await waits for both exits. It returns false after that time.
-func (n *Namespaces) await(exited chan struct{}, limit time.Duration) bool {
+func (n *Namespaces) await(limit time.Duration) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	select {
-	case <-exited:
+	case <-n.exited:
 	case <-ctx.Done():
 		return false
 	}

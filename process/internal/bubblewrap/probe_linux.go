@@ -42,20 +42,31 @@ func Probe(ctx context.Context, program string, fork Forker, observer leader.Obs
 		}
 	}
 	s := Support{Program: program}
-	var err error
+	if s.Why = setUserID(program); s.Why != "" {
+		return s
+	}
+	var why string
 	if os.Geteuid() == 0 {
-		err = probe(ctx, program, false, fork, observer)
-		s.Plain = err == nil
+		err := probe(ctx, program, false, fork, observer)
+		if s.Plain = err == nil; !s.Plain {
+			why = "without a user namespace: " + explain(err) + "; with one: "
+		}
 	}
-	if userErr := probe(ctx, program, true, fork, observer); userErr == nil {
-		s.UserNS = true
-	} else if err == nil {
-		err = userErr
-	}
-	if !s.Works() {
-		s.Why = explain(err)
+	err := probe(ctx, program, true, fork, observer)
+	if s.UserNS = err == nil; !s.Works() {
+		s.Why = why + explain(err)
 	}
 	return s
+}
+
+// setUserID returns why a set-user-ID bwrap cannot be used, "" for another one. Its namespaces belong
+// to root, so that this process could not enter them, nor kill what fails.
+func setUserID(program string) string {
+	info, err := os.Stat(program)
+	if err == nil && info.Mode()&os.ModeSetuid != 0 {
+		return program + " is set-user-ID, as for kernels without user namespaces; install it without"
+	}
+	return ""
 }
 
 // errEnter means that the namespaces were made, but cannot be entered.
@@ -101,7 +112,7 @@ func identityOf(f *execfile.File) File {
 // explain says in words of an operator why a probe failed. err is not nil.
 func explain(err error) string {
 	if entered, ok := errors.AsType[errEnter](err); ok {
-		return "bwrap makes namespaces, but this server cannot enter them (is bwrap set-user-ID, or does a container lack CAP_SYS_PTRACE?): " + entered.Error()
+		return "bwrap makes namespaces, but this server cannot enter them (does a container lack CAP_SYS_PTRACE?): " + entered.Error()
 	}
 	text := err.Error()
 	if errors.Is(err, syscall.ENOSYS) {

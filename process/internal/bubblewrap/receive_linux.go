@@ -18,7 +18,10 @@ import (
 // maxRights is how many descriptors a holder sends.
 const maxRights = 3
 
-var errUnexpected = errors.New("unexpected message")
+var (
+	errUnexpected = errors.New("unexpected message")
+	errExited     = errors.New("bwrap has exited")
+)
 
 // receive waits for the reply of the holder and takes its descriptors.
 func (s *starter) receive(ctx context.Context, n *Namespaces) error {
@@ -57,7 +60,7 @@ func (s *starter) receive(ctx context.Context, n *Namespaces) error {
 	return nil
 }
 
-// receiveMessage receives one message. The end of ctx ends the wait. The error is nil only for a
+// receiveMessage receives one message. The end of ctx and that of bwrap end the wait. The error is nil only for a
 // complete message; its descriptors are valid after an error, too.
 func receiveMessage(ctx context.Context, socket *os.File) (message []byte, rights []int, err error) {
 	conn, err := socket.SyscallConn()
@@ -72,16 +75,18 @@ func receiveMessage(ctx context.Context, socket *os.File) (message []byte, right
 		size, controlSize, flags, _, failed = unix.Recvmsg(int(fd), data, control, unix.MSG_CMSG_CLOEXEC)
 		return failed != unix.EAGAIN && failed != unix.EINTR
 	})
-	if err == nil {
-		err = failed
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded): // see Namespaces.reap
+		return nil, nil, errExited
+	case err != nil:
 		return nil, nil, err
+	case failed != nil:
+		return nil, nil, failed
 	}
 	rights = parseRights(control[:controlSize])
 	switch {
 	case size == 0 && len(rights) == 0:
-		return nil, nil, errors.New("bwrap has exited")
+		return nil, nil, errExited
 	case flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0:
 		return nil, rights, errUnexpected
 	}

@@ -223,11 +223,12 @@ func (s *starter) run(ctx context.Context, fork Forker) (*Namespaces, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	n := &Namespaces{PIDFD: -1, Flags: s.config.flags(), Dir: -1, Ruleset: -1, root: -1}
+	n := &Namespaces{PIDFD: -1, Flags: s.config.flags(), Dir: -1, Ruleset: -1, root: -1, exited: make(chan struct{})}
 	if err := s.fork(n, fork); err != nil {
 		return nil, &Error{Step: "execute " + s.config.Program, Err: err}
 	}
 	n.socket, s.socket = s.socket, nil
+	n.bwrap.OnExit(func(error) { n.reap() })
 	for _, fd := range []int{s.inherit[2], s.inherit[holder.Socket]} { // of bwrap now
 		_ = unix.Close(fd)
 	}

@@ -65,6 +65,13 @@ func TestExplain(t *testing.T) {
 			t.Errorf("%s: %+v", message, s)
 		}
 	}
+	c := fake(t, "exit 0")
+	if err := os.Chmod(c.Program, 0o755|os.ModeSetuid); err != nil {
+		t.Fatal(err)
+	}
+	if s := Probe(context.Background(), c.Program, noMarks, nil); s.Works() || !strings.Contains(s.Why, "set-user-ID") {
+		t.Errorf("%+v", s)
+	}
 	t.Setenv("PATH", t.TempDir())
 	if s := Probe(context.Background(), "", noMarks, nil); s.Works() || !strings.Contains(s.Why, "not installed") {
 		t.Errorf("%+v", s)
