@@ -184,7 +184,7 @@ func TestFilesDefaultNone(t *testing.T) {
 			},
 			FilesDefault: sandbox.None, Network: sandbox.Network{Mode: sandbox.FullNetwork},
 			Processes: sandbox.Shared, Tmp: sandbox.Shared, Devices: sandbox.MinimalDevices,
-		}, Options{})
+		}, Options{Unreadable: []string{tr.path("state"), tr.path("w/missing")}})
 	}
 	const rd, rw = unix.O_RDONLY, unix.O_RDWR
 	eachUser(t, func(t *testing.T, user *runas.User) {
@@ -196,6 +196,7 @@ func TestFilesDefaultNone(t *testing.T) {
 			{"write what may be read", opens("r/sub/file", rw), unix.EACCES},
 			{"list what has a secret below", opens("r/sub", rd), unix.EACCES},
 			{"secret", opens("r/sub/x/file", rd), unix.EACCES},
+			{"list state", opens("state", rd), unix.EACCES},
 			{"beside", opens("r/file2", rd), unix.EACCES},
 			{"no rule", opens("/etc/passwd", rd), unix.EACCES},
 			{"list the root", opens("/", rd), unix.EACCES},

@@ -176,7 +176,8 @@ func alone(tr *tree) (int, error) {
 		Files: []sandbox.Rule{
 			{Path: tr.path("w"), Access: sandbox.Write, Missing: sandbox.Refuse},
 			{Path: tr.path("secret"), Access: sandbox.None, Missing: sandbox.Refuse},
-			{Path: tr.path("deny/sub"), Access: sandbox.Write, Missing: sandbox.Refuse}, // which does not count
+			{Path: tr.path("r/dir-secret"), Access: sandbox.Read, Missing: sandbox.Refuse}, // the same directory
+			{Path: tr.path("deny/sub"), Access: sandbox.Write, Missing: sandbox.Refuse},    // which does not count
 		},
 		FilesDefault: sandbox.Read,
 		Network:      sandbox.Network{Mode: sandbox.FullNetwork},

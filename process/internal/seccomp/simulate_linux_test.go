@@ -2,6 +2,7 @@ package seccomp
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -118,6 +119,30 @@ func TestEveryCall(t *testing.T) {
 	}
 }
 
+// TestAlwaysRefused has the list of what every sandbox refuses, independent of the table.
+func TestAlwaysRefused(t *testing.T) {
+	const eperm = `mount umount2 pivot_root chroot move_mount open_tree open_tree_attr fsopen fsconfig fsmount fspick
+		mount_setattr setns keyctl add_key request_key bpf userfaultfd perf_event_open io_uring_setup io_uring_enter
+		io_uring_register kexec_load kexec_file_load init_module finit_module delete_module open_by_handle_at swapon
+		swapoff reboot acct quotactl quotactl_fd settimeofday clock_settime adjtimex clock_adjtime syslog fanotify_init`
+	decisions := map[string]decision{}
+	for _, c := range calls {
+		decisions[c.name] = c.decision
+	}
+	for name := range strings.FieldsSeq(eperm) {
+		if decisions[name] != refuse {
+			t.Errorf("%s is not refused", name)
+		}
+	}
+	for name, want := range map[string]decision{"clone3": absent, "clone": cloneFlags, "unshare": unshareFlags, "ioctl": ioctlCommand,
+		"socket": socketFamily, "socketpair": socketpairType, "ptrace": memory, "process_vm_readv": memory, "process_vm_writev": memory,
+		"pidfd_getfd": memory, "open": openMode, "openat": openMode, "openat2": openStruct} {
+		if decisions[name] != want {
+			t.Errorf("the decision about %s is %d, want %d", name, decisions[name], want)
+		}
+	}
+}
+
 // TestArguments simulates the calls whose arguments count.
 func TestArguments(t *testing.T) {
 	const high = 1 << 32 // a bit that the kernel ignores
@@ -166,6 +191,7 @@ func TestArguments(t *testing.T) {
 		{Options{Network: sandbox.AllowList}, "socket", []uint64{unix.AF_INET}, unix.EACCES},
 		{Options{Network: sandbox.FullNetwork}, "socket", []uint64{unix.AF_INET}, 0},
 		{strictest, "socketpair", []uint64{unix.AF_UNIX, unix.SOCK_STREAM | unix.SOCK_CLOEXEC}, 0},
+		{strictest, "socketpair", []uint64{unix.AF_UNIX, unix.SOCK_STREAM | unix.SOCK_NONBLOCK}, 0},
 		{strictest, "socketpair", []uint64{unix.AF_UNIX, unix.SOCK_SEQPACKET}, 0},
 		{strictest, "socketpair", []uint64{unix.AF_UNIX, unix.SOCK_DGRAM}, unix.EACCES},
 		{strictest, "socketpair", []uint64{unix.AF_UNIX, high | unix.SOCK_RAW | unix.SOCK_NONBLOCK}, unix.EACCES},
