@@ -27,8 +27,10 @@ const (
 	idleTime = 2 * time.Minute
 	// maxInformational is the number of responses 1xx to one request.
 	maxInformational = 16
-	// bodyBytes is the buffer with which a body is copied.
+	// bodyBytes is the buffer with which a body, or a direction of a tunnel, is copied.
 	bodyBytes = 32 << 10
+	// tunnelBytes is the buffer of a direction of a tunnel in which little is sent.
+	tunnelBytes = 2 << 10
 
 	// maxHello is the longest ClientHello, and maxHelloRaw the same with the headers of its
 	// records.

@@ -97,7 +97,7 @@ func checkLeaks(t testing.TB) {
 	goroutines, descriptors := runtime.NumGoroutine(), countDescriptors(t)
 	t.Cleanup(func() {
 		waitFor(t, "the end of goroutines and descriptors", func() bool {
-			runtime.GC() // ends the pipes that package net keeps for splice(2)
+			runtime.GC() // ends the pipes that package net keeps for splice(2) of servers here
 			return runtime.NumGoroutine() <= goroutines && countDescriptors(t) <= descriptors
 		})
 	})

@@ -8,13 +8,13 @@ import (
 )
 
 // tunnel copies bytes both ways until both directions have ended, or one has failed. What was read
-// ahead of the client is sent first. The copies are splice(2) where the kernel has it.
+// ahead of the client is sent first.
 func (p *Proxy) tunnel(client net.Conn, ahead []byte, l *link) {
 	server := l.Conn
 	client.SetReadDeadline(time.Time{})
 	down := make(chan int64, 1)
 	go func() {
-		n, err := io.Copy(client, server)
+		n, err := copyStream(client, server)
 		if err != nil {
 			client.Close()
 			server.Close()
@@ -59,7 +59,7 @@ func (p *Proxy) sendUp(client net.Conn, ahead []byte, l *link) (sent int64, err 
 		}
 		sent = int64(n)
 	}
-	n, err := io.Copy(l.Conn, client)
+	n, err := copyStream(l.Conn, client)
 	return sent + n, err
 }
 
@@ -114,4 +114,41 @@ func (h *hello) read(client net.Conn) (int, error) {
 	n, err := client.Read(h.raw[len(h.raw):cap(h.raw)])
 	h.raw = h.raw[:len(h.raw)+n]
 	return n, err
+}
+
+// copyStream copies all that src has until its end. While that is little, it needs little memory.
+//
+// It does not use splice(2), as io.Copy does: package net holds a pipe of 1 MiB for each copy, also
+// while nothing is sent. If the server has no privileges, 64 such pipes make all further pipes of
+// its user small (pipe-user-pages-soft in proc(5)), those of other commands included.
+func copyStream(dst io.Writer, src io.Reader) (copied int64, err error) {
+	small := make([]byte, tunnelBytes)
+	var large *[bodyBytes]byte
+	defer func() {
+		if large != nil {
+			bodies.Put(large)
+		}
+	}()
+	for b := small; ; {
+		n, err := src.Read(b)
+		if n > 0 {
+			written, err := dst.Write(b[:n])
+			copied += int64(written)
+			if err != nil {
+				return copied, err
+			}
+		}
+		switch {
+		case err == io.EOF:
+			return copied, nil
+		case err != nil:
+			return copied, err
+		case n == len(small) && large == nil:
+			large = bodies.Get().(*[bodyBytes]byte)
+			b = large[:]
+		case n < len(small) && large != nil:
+			bodies.Put(large)
+			large, b = nil, small
+		}
+	}
 }

@@ -2,6 +2,7 @@ package egress
 
 import (
 	"bytes"
+	"crypto/rand"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -195,6 +196,47 @@ func TestTunnelEnds(t *testing.T) {
 	last := w.eventsAfterClose()
 	if len(last) != 1 || last[0].Count != 4 || last[0].Up != 4*4+2*6 || last[0].Down != 4*9+2*6 {
 		t.Errorf("%+v", last)
+	}
+}
+
+// TestTunnelSizes sends pieces of different sizes, and expects the same bytes.
+func TestTunnelSizes(t *testing.T) {
+	checkLeaks(t)
+	port := serveTCP(t, func(conn net.Conn) { io.Copy(conn, conn) })
+	w := newWorld(t, "site.example:"+port)
+	conn := w.dial(t)
+	converse(t, conn, ">CONNECT site.example:"+port+" HTTP/1.1\r\n\r\n", "<HTTP/1.1 200 Connection established\r\n\r\n")
+	total := 0
+	for _, size := range []int{1, tunnelBytes - 1, tunnelBytes, tunnelBytes + 1, 2 * tunnelBytes, bodyBytes, 1, 3*bodyBytes + 1, 1 << 20, 5} {
+		text := make([]byte, size)
+		rand.Read(text)
+		go conn.Write(text)
+		got := make([]byte, size)
+		if n, err := io.ReadFull(conn, got); err != nil || !bytes.Equal(got, text) {
+			t.Fatalf("%d bytes of %d came back, %v", n, size, err)
+		}
+		total += size
+	}
+	conn.Close()
+	waitFor(t, "the end of the tunnel", func() bool { return len(w.slots) == 0 })
+	if r := w.Report(); r.Up != int64(total) || r.Down != int64(total) {
+		t.Errorf("%d and %d bytes, not %d", r.Up, r.Down, total)
+	}
+}
+
+// TestPipesOfUser leaves pipes to others: 64 idle tunnels need descriptors for their sockets only.
+func TestPipesOfUser(t *testing.T) {
+	checkLeaks(t)
+	port := serveTCP(t, func(conn net.Conn) { io.Copy(io.Discard, conn) })
+	w := newWorld(t, "site.example:"+port)
+	before := countDescriptors(t)
+	for range maxConnections {
+		conn := w.dial(t)
+		converse(t, conn, ">CONNECT site.example:"+port+" HTTP/1.1\r\n\r\n", "<HTTP/1.1 200 Connection established\r\n\r\n")
+	}
+	// Two connections have two ends each here.
+	if n := countDescriptors(t) - before; n > 4*maxConnections+4 {
+		t.Errorf("%d descriptors", n)
 	}
 }
 
