@@ -157,7 +157,7 @@ func (a *actor) idles(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	time.Sleep(time.Duration(a.random.IntN(2000)) * time.Millisecond) // idle
+	time.Sleep(time.Duration(a.random.Int64N(int64(2 * soakPings)))) // idle
 	if err := s.WriteBytes(ctx, []byte("line\n"), true); err != nil {
 		return err
 	}

@@ -153,7 +153,7 @@ func (a *actor) stoppedReader(ctx context.Context) error {
 	}()
 	select {
 	case err = <-ended:
-	case <-time.After(time.Duration(a.random.IntN(2500)) * time.Millisecond): // or the client goes first
+	case <-time.After(time.Duration(a.random.Int64N(int64(2 * soakWriteTimeout)))): // or the client goes first
 		c.link.reset()
 		err = <-ended
 	}

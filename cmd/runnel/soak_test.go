@@ -25,6 +25,10 @@ const (
 	soakConnections = 20 // --max-connections
 	soakActors      = 16 // which have up to four sessions and two connections each: more than the limits
 	soakRetain      = time.Second
+	// A client is disconnected if it sends nothing for three intervals, or takes nothing for the
+	// timeout: longer than a busy machine keeps this process from running.
+	soakPings        = 2 * time.Second
+	soakWriteTimeout = 3 * time.Second
 	// soakRound is after how much load the server has to be as it was at the beginning.
 	soakRound = time.Minute
 	// soakActionTimeout bounds an action. One takes some seconds at most, unless the server or the
@@ -107,7 +111,7 @@ func startSoak(t *testing.T, access bool) *soak {
 		"--tokens=tokens", "--principals=principals", "--shared-user", "--audit="+auditFile,
 		"--max-unauthenticated=32", "--max-in-flight=128", "--max-retained=500", "--retain="+soakRetain.String(),
 		"--replay-bytes=256KiB", "--replay-total=4MiB", "--max-message-bytes=256KiB",
-		"--grace=300ms", "--linger=2s", "--ping-interval=1s", "--write-timeout=1s")...)
+		"--grace=300ms", "--linger=2s", "--ping-interval="+soakPings.String(), "--write-timeout="+soakWriteTimeout.String())...)
 	ready, err := readReady(s.dir.path("ready"))
 	if err != nil {
 		t.Fatal(err)
