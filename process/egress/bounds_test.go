@@ -206,6 +206,9 @@ func TestDialsInTurn(t *testing.T) {
 		if got := strings.Join(tried, ", "); got != "1.0.0.1 0s, 1.0.0.2 250ms, 1.0.0.3 250ms" {
 			t.Error(got)
 		}
+		if took := time.Since(begin); took != dialDelay {
+			t.Errorf("after %v", took)
+		}
 	})
 }
 

@@ -24,7 +24,7 @@ func (p *Proxy) reach(t target) (*link, error) {
 	}
 	conn, addr, err := p.dial(addrs, t.port)
 	if err != nil {
-		return nil, p.fail(t, err)
+		return nil, p.fail(t, connectCause(err))
 	}
 	if !p.track(conn) {
 		return nil, errClosed
@@ -38,12 +38,12 @@ func (p *Proxy) refuse(e *refusal) error {
 	return e
 }
 
-func (p *Proxy) fail(t target, err error) error {
+func (p *Proxy) fail(t target, cause failureCause) error {
 	if p.ctx.Err() != nil {
 		return errClosed
 	}
 	p.record.failed(t)
-	return &failure{target: t, cause: causeOf(err)}
+	return &failure{target: t, cause: cause}
 }
 
 // addresses returns the addresses of a listed target that may be connected to.
@@ -54,11 +54,11 @@ func (p *Proxy) addresses(t target) ([]netip.Addr, error) {
 	ctx, cancel := context.WithTimeout(p.ctx, resolveTime)
 	defer cancel()
 	found, err := p.resolver.LookupNetIP(ctx, "ip", t.host)
-	if err == nil && len(found) == 0 {
-		err = &net.DNSError{Err: "no address", Name: t.host, IsNotFound: true}
-	}
 	if err != nil {
-		return nil, p.fail(t, err)
+		return nil, p.fail(t, lookupCause(err))
+	}
+	if len(found) == 0 {
+		return nil, p.fail(t, noSuchHost)
 	}
 	var permitted []netip.Addr
 	for _, addr := range found {
@@ -115,6 +115,7 @@ func (p *Proxy) dial(addrs []netip.Addr, port uint16) (net.Conn, netip.Addr, err
 			default:
 				won = a
 				addrs = addrs[:begun]
+				cancel()
 			}
 		}
 	}

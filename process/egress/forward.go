@@ -80,9 +80,12 @@ func (e *exchange) run() (again bool, err error) {
 	sent := make(chan bool, 1)
 	go func() { sent <- e.send() }()
 	keepClient, keepLink, err := e.receive()
-	e.conn.SetReadDeadline(time.Unix(1, 0)) // interrupts the goroutine
+	past := time.Unix(1, 0) // interrupts the goroutine
+	e.conn.SetReadDeadline(past)
+	e.link.SetWriteDeadline(past)
 	all := <-sent
 	e.conn.SetReadDeadline(time.Time{})
+	e.link.SetWriteDeadline(time.Time{})
 	if err != nil {
 		return false, err
 	}

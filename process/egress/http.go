@@ -135,7 +135,7 @@ func (c *httpConn) respondUnreached(err error) {
 		c.respondError(http.StatusForbidden, err.Error(), kind)
 	case errors.As(err, &failed):
 		code := http.StatusBadGateway
-		if failed.cause == connectionTimeout {
+		if failed.cause == connectionTimeout || failed.cause == resolverTimeout {
 			code = http.StatusGatewayTimeout
 		}
 		c.respondError(code, err.Error(), failureKinds[failed.cause])
@@ -151,6 +151,7 @@ var failureKinds = [...]string{
 	connectionTimeout:  "connection_timeout",
 	noSuchHost:         "dns_error",
 	resolverFailed:     "dns_error",
+	resolverTimeout:    "dns_timeout",
 	connectionLost:     "connection_terminated",
 	invalidResponse:    "http_protocol_error",
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -121,6 +122,26 @@ func TestSlowBody(t *testing.T) {
 		converse(t, conn, ">POST http://a.example:1/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n")
 		time.Sleep(time.Hour)
 		converse(t, conn, ">x\r\n0\r\n\r\n", "<HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nx true")
+	})
+}
+
+// TestBodyNotRead ends a connection whose server has answered, and reads no more of the body, in fake
+// time.
+func TestBodyNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		l, end := pipeWorld(t, func(conn net.Conn) {
+			http.ReadRequest(bufio.NewReader(conn))
+			io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx")
+			<-release
+		})
+		defer end()
+		defer close(release)
+		conn := l.dial()
+		defer conn.Close()
+		go io.WriteString(conn, "POST http://a.example:1/ HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n"+strings.Repeat("x", 1000000))
+		converse(t, conn, "<HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx")
+		expectEnd(t, conn)
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"syscall"
 )
 
@@ -56,6 +57,7 @@ const (
 	connectionTimeout
 	noSuchHost
 	resolverFailed
+	resolverTimeout
 	connectionLost
 	invalidResponse
 )
@@ -68,25 +70,33 @@ var failureTexts = [...]string{
 	connectionTimeout:  "connection timed out",
 	noSuchHost:         "no such host",
 	resolverFailed:     "cannot resolve the name",
+	resolverTimeout:    "resolving the name timed out",
 	connectionLost:     "the connection was lost before the response",
 	invalidResponse:    "invalid response",
 }
 
-// causeOf returns what an error of the resolver or of connect(2) means.
-func causeOf(err error) failureCause {
+// lookupCause returns what an error of the resolver means.
+func lookupCause(err error) failureCause {
 	var dns *net.DNSError
 	switch {
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &dns) && dns.IsTimeout:
+		return resolverTimeout
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return noSuchHost
-	case errors.As(err, &dns):
-		return resolverFailed
+	}
+	return resolverFailed
+}
+
+// connectCause returns what an error of connect(2) means.
+func connectCause(err error) failureCause {
+	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return connectionRefused
 	case errors.Is(err, syscall.ENETUNREACH):
 		return networkUnreachable
 	case errors.Is(err, syscall.EHOSTUNREACH):
 		return hostUnreachable
-	case errors.Is(err, syscall.ETIMEDOUT), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, syscall.ETIMEDOUT), errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		return connectionTimeout
 	}
 	return cannotConnect

@@ -162,6 +162,7 @@ var failureReplies = [...]byte{
 	connectionTimeout:  socksExpired,
 	noSuchHost:         socksHostUnreachable,
 	resolverFailed:     socksHostUnreachable,
+	resolverTimeout:    socksHostUnreachable,
 	connectionLost:     socksFailure,
 	invalidResponse:    socksFailure,
 }

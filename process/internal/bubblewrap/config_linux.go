@@ -29,6 +29,9 @@ type Config struct {
 	// from outside of the sandbox, as the server does with some of its own. So directories should be
 	// hidden and not files. This holds for Binds of files, too.
 	Hidden []string
+	// TmpBytes bounds each temporary directory of the sandbox's own (/tmp, /var/tmp, /dev/shm). 0 is
+	// half of the memory of the machine, the default of tmpfs(5).
+	TmpBytes int64
 	// Dir and Programs are opened inside. They have to be the same files there.
 	Dir      File
 	Programs []File

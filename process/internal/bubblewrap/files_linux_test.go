@@ -277,3 +277,19 @@ func TestLandlock(t *testing.T) {
 		}
 	})
 }
+
+// TestRenamedParents checks that a command cannot move what is hidden to another path.
+func TestRenamedParents(t *testing.T) {
+	eachKind(t, func(t *testing.T, c *Config) {
+		dir := tree(t, c, "w/a/b/state/token")
+		c.Binds = []Bind{bind(t, dir+"/w", sandbox.Write)}
+		c.Hidden = []string{dir + "/w/a/b/state"}
+		c.TmpBytes = 1 << 20
+		n := mustStart(t, c)
+		for _, script := range []string{"mv a x", "mv a/b x", "mv a/b/state x", "rm -rf a/b/state", "ls a/b/state/token"} {
+			check(t, n, "cd "+dir+"/w; "+script, "fails")
+		}
+		check(t, n, "cd "+dir+"/w; echo x >a/b/f && mv a/b/f a/b/g && cat a/b/g", "x")
+		check(t, n, "stat -f -c %b /dev/shm", "256") // pages
+	})
+}

@@ -3,6 +3,7 @@ package bubblewrap
 import (
 	"cmp"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,6 +19,7 @@ type kind int
 const (
 	bindRead   kind = iota // a file or directory of the server, read-only
 	bindWrite              // the same, writable
+	anchor                 // a directory that is writable anyway: as a mount point it cannot be renamed
 	coverDir               // an empty directory that cannot be read
 	coverFile              // a device file that cannot be opened
 	scratch                // an empty directory for everybody
@@ -36,6 +38,8 @@ type mount struct {
 	target string // of a symlink
 	below  bool   // of coverDir: something below it is visible
 	rule   bool   // it is that of a Bind
+	hidden bool   // it is that of Hidden
+	size   int64  // of scratch, in bytes; 0 for the default
 }
 
 // empty reports whether below a mount only what is mounted there is visible.
@@ -78,7 +82,28 @@ func (c *Config) layout() ([]mount, error) {
 		}
 	}
 	slices.SortStableFunc(list, func(a, b mount) int { return cmp.Compare(len(a.path), len(b.path)) })
-	return effective(list), nil
+	return anchored(effective(list)), nil
+}
+
+// anchored adds anchors for the directories between a writable one and what is hidden below it. If a
+// command could rename them, the next sandbox would not hide what is at another path then. It does
+// not do so for rules: files cannot be renamed or linked from one mount to another.
+func anchored(list []mount) []mount {
+	all := slices.Clone(list)
+	for i := range list {
+		m := &list[i]
+		above := lastAbove(list, m.path)
+		if !m.hidden || above == nil || above.kind != bindWrite {
+			continue
+		}
+		for dir := filepath.Dir(m.path); dir != above.path; dir = filepath.Dir(dir) {
+			if !slices.ContainsFunc(all, func(other mount) bool { return other.path == dir }) {
+				all = append(all, mount{path: dir, kind: anchor, fd: -1})
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b mount) int { return cmp.Compare(len(a.path), len(b.path)) })
+	return all
 }
 
 // refuse returns why a bind cannot be enforced.
@@ -128,12 +153,12 @@ func (c *Config) system(list []mount) []mount {
 		more = append(more, mount{path: "/proc", kind: outerProc})
 	}
 	if !none(shm) {
-		more = append(more, mount{path: shm, kind: scratch})
+		more = append(more, mount{path: shm, kind: scratch, size: c.TmpBytes})
 	}
 	if c.Sandbox.Tmp == sandbox.Private {
 		for _, dir := range tmpDirs {
 			if !none(dir) && (c.Sandbox.FilesDefault == sandbox.None || isDir(dir)) {
-				more = append(more, mount{path: dir, kind: scratch})
+				more = append(more, mount{path: dir, kind: scratch, size: c.TmpBytes})
 			}
 		}
 	}
@@ -182,9 +207,9 @@ func (c *Config) hidden() (list []mount) {
 		switch {
 		case err != nil:
 		case info.IsDir():
-			list = append(list, mount{path: path, kind: coverDir})
+			list = append(list, mount{path: path, kind: coverDir, hidden: true})
 		default:
-			list = append(list, mount{path: path, kind: coverFile})
+			list = append(list, mount{path: path, kind: coverFile, hidden: true})
 		}
 	}
 	return list
@@ -255,9 +280,9 @@ func arguments(mounts []mount, number func(fd int) int) (args []string) {
 
 func (m *mount) arguments(number func(fd int) int) []string {
 	switch m.kind {
-	case bindRead, bindWrite:
+	case bindRead, bindWrite, anchor:
 		flag, source := "--ro-bind", m.path
-		if m.kind == bindWrite {
+		if m.kind != bindRead {
 			flag = "--bind"
 		}
 		if m.fd >= 0 {
@@ -273,7 +298,11 @@ func (m *mount) arguments(number func(fd int) int) []string {
 	case coverFile: // without nodev it could be opened
 		return []string{"--ro-bind", "/dev/null", m.path}
 	case scratch:
-		return []string{"--perms", "1777", "--tmpfs", m.path}
+		args := []string{"--perms", "1777", "--tmpfs", m.path}
+		if m.size > 0 {
+			args = append([]string{"--size", strconv.FormatInt(m.size, 10)}, args...)
+		}
+		return args
 	case devices:
 		return []string{"--dev", m.path}
 	case processes:

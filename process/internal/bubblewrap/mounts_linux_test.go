@@ -2,6 +2,7 @@ package bubblewrap
 
 import (
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +15,10 @@ import (
 func TestLayout(t *testing.T) {
 	dir := t.TempDir() // for Hidden, which has to exist
 	if err := os.WriteFile(dir+"/file", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	beside := dir + ".beside"
+	if err := os.WriteFile(beside, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	read := func(path string) Bind { return Bind{Path: path, FD: 7, Access: sandbox.Read, Dir: true} }
@@ -36,6 +41,8 @@ func TestLayout(t *testing.T) {
 		"no tmp":      {Config{Sandbox: &sandbox.Config{Tmp: sandbox.Private}, Binds: []Bind{none("/tmp")}}, "--ro-bind / / --perms 0000 --tmpfs /tmp --remount-ro /tmp"},
 		"hidden": {Config{Sandbox: &sandbox.Config{}, Hidden: []string{dir, dir + "/file", "/nonexistent"}, Binds: []Bind{none(dir + "/x")}},
 			"--ro-bind / / --perms 0000 --tmpfs DIR --remount-ro DIR"},
+		"anchors": {Config{Sandbox: &sandbox.Config{}, Hidden: []string{dir, beside}, Binds: []Bind{write("/")}},
+			"--bind-fd 108 / --ro-bind /sys /sys ANCHORS --perms 0000 --tmpfs DIR --ro-bind /dev/null DIR.beside --remount-ro DIR"},
 		"hidden file": {Config{Sandbox: &sandbox.Config{}, Hidden: []string{dir + "/file"}}, "--ro-bind / / --ro-bind /dev/null DIR/file"},
 	} {
 		mounts, err := test.c.layout()
@@ -47,7 +54,12 @@ func TestLayout(t *testing.T) {
 			return m.kind == scratch || m.kind == devices || m.kind == processes || m.kind == outerProc || m.kind == kernelFile
 		})
 		got := strings.Join(arguments(mounts, func(fd int) int { return 100 + fd }), " ")
-		if want := strings.ReplaceAll(test.want, "DIR", dir); got != want {
+		var anchors []string
+		for parent := filepath.Dir(dir); parent != "/"; parent = filepath.Dir(parent) {
+			anchors = append([]string{"--bind " + parent + " " + parent}, anchors...)
+		}
+		want := strings.ReplaceAll(test.want, "ANCHORS", strings.Join(anchors, " "))
+		if want = strings.ReplaceAll(want, "DIR", dir); got != want {
 			t.Errorf("%s:\n%s, want\n%s", name, got, want)
 		}
 	}

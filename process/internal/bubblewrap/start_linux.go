@@ -135,6 +135,9 @@ func (s *starter) open() error {
 	_ = unix.SetNonblock(pair[0], true)
 	s.socket = os.NewFile(uintptr(pair[0]), "holder") // in the runtime's poller
 	s.inherit = []int{null, null, pipe[1], pair[1]}   // the last one is holder.Socket
+	if err := s.openAnchors(); err != nil {
+		return err
+	}
 	command, err := s.command()
 	if err != nil {
 		return err
@@ -144,6 +147,18 @@ func (s *starter) open() error {
 		return err
 	}
 	s.argv = append(append([]string{"bwrap"}, options...), command...)
+	return nil
+}
+
+func (s *starter) openAnchors() (err error) {
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS}
+	for i := range s.mounts {
+		if m := &s.mounts[i]; m.kind == anchor {
+			if m.fd, err = s.own(unix.Openat2(unix.AT_FDCWD, m.path, &how)); err != nil {
+				return &os.PathError{Op: "open", Path: m.path, Err: err}
+			}
+		}
+	}
 	return nil
 }
 

@@ -104,7 +104,7 @@ func (m *mount) is(f *found) (bool, error) {
 		return false, nil
 	}
 	switch m.kind {
-	case bindRead, bindWrite:
+	case bindRead, bindWrite, anchor:
 		if m.kind == bindRead && !f.readOnly {
 			return false, nil
 		}

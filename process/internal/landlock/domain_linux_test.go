@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/runnel-rpc/runnel/process/internal/proctest"
 	"github.com/runnel-rpc/runnel/process/internal/runas"
 	"github.com/runnel-rpc/runnel/process/sandbox"
 )
@@ -157,7 +158,7 @@ func TestInsideBubblewrap(t *testing.T) {
 	needs(t, scopeABI)
 	bwrap, err := exec.LookPath("bwrap")
 	if err != nil {
-		t.Skip("SKIPPED: there is no bubblewrap")
+		proctest.SkipUnlessRequired(t, "bubblewrap", "it is not installed")
 	}
 	if os.Getenv("RUNNEL_TEST_INSIDE") != "" {
 		t.Skip("SKIPPED: this is the test inside")
@@ -172,7 +173,7 @@ func TestInsideBubblewrap(t *testing.T) {
 	}
 	options := []string{"--ro-bind", "/", "/", "--bind", dir, dir, "--dev", "/dev", "--perms", "1777", "--tmpfs", "/dev/shm", "--proc", "/proc", "--unshare-pid", "--unshare-ipc", "--die-with-parent"}
 	if err := exec.Command(bwrap, append(options, "true")...).Run(); err != nil {
-		t.Skipf("SKIPPED: bubblewrap does not work here: %v", err)
+		proctest.SkipUnlessRequired(t, "bubblewrap", fmt.Sprint("it does not work here: ", err))
 	}
 	cmd := exec.Command(bwrap, append(options, self, "-test.v", "-test.run", "^TestInside$")...)
 	cmd.Env = append(os.Environ(), "TMPDIR="+dir, "RUNNEL_TEST_INSIDE=1")

@@ -20,6 +20,9 @@ var nobody = &runas.User{UID: 65534, GID: 65534}
 
 func needs(t *testing.T, abi int) {
 	t.Helper()
+	if ABI() == 0 {
+		proctest.SkipUnlessRequired(t, "landlock", whyNot(0))
+	}
 	if ABI() < abi {
 		t.Skipf("SKIPPED: Landlock has ABI %d here, not %d", ABI(), abi)
 	}

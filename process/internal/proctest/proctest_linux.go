@@ -34,6 +34,16 @@ func Poll(ok func() bool) bool {
 	return false
 }
 
+// SkipUnlessRequired skips a test that needs what this machine does not have, or fails it if
+// RUNNEL_TEST_REQUIRE says that the machine has it (.ci/run).
+func SkipUnlessRequired(t testing.TB, what, why string) {
+	t.Helper()
+	if slices.Contains(strings.Split(os.Getenv("RUNNEL_TEST_REQUIRE"), ","), what) {
+		t.Fatalf("%s is required: %s", what, why)
+	}
+	t.Skip("SKIPPED: ", why)
+}
+
 // State returns the state letter of /proc/PID/stat, 0 if there is no such process.
 func State(pid int) byte {
 	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))

@@ -17,7 +17,7 @@ var nobody = &runas.User{UID: 65534, GID: 65534}
 func needsFilter(t testing.TB) {
 	t.Helper()
 	if !Supported() {
-		t.Skip("SKIPPED: seccomp filters are not available")
+		proctest.SkipUnlessRequired(t, "seccomp", "filters are not available")
 	}
 }
 
