@@ -42,5 +42,5 @@ func (c *Config) mayCreate(file string) bool {
 
 // below reports whether a clean path is that of a directory, or is in it.
 func below(file, dir string) bool {
-	return file == dir || dir == "/" || strings.HasPrefix(file, dir+"/")
+	return strings.HasPrefix(file, dir) && (len(file) == len(dir) || dir == "/" || file[len(dir)] == '/')
 }

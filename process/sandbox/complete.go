@@ -29,6 +29,7 @@ func (p *Profiles) Complete(r *Request, floor *Config, at Place) (*Config, error
 		return nil, err
 	}
 	c.Hidden, c.Floor, c.request = p.hidden(&at), floor, r
+	c.showDir(at.Dir)
 	if err := c.Check(); err != nil {
 		return nil, r.ofRequest(err)
 	}
@@ -41,6 +42,16 @@ func (p *Profiles) Complete(r *Request, floor *Config, at Place) (*Config, error
 		}
 	}
 	return c, nil
+}
+
+// showDir adds a rule for the working directory if it would be covered by a private /tmp. No access
+// changes by that.
+func (c *Config) showDir(dir string) {
+	covered := dir != "/tmp" && below(dir, "/tmp") || dir != "/var/tmp" && below(dir, "/var/tmp")
+	if !covered || c.Tmp != Private || len(c.Files) >= MaxRules || c.At(dir) == None || slices.Contains(paths(c.Files), dir) {
+		return
+	}
+	c.Files = append(c.Files, Rule{dir, c.At(dir), Skip})
 }
 
 // checkOwn checks the first n rules, which are those of the request: none may be without effect.

@@ -72,6 +72,25 @@ func TestComplete(t *testing.T) {
 	}
 }
 
+// TestDirInTmp: a working directory below /tmp is visible, with the access that it has.
+func TestDirInTmp(t *testing.T) {
+	var none *Profiles
+	shared := Request{"", Partial{Tmp: Shared}}
+	hidden := Request{"", Partial{FilesDefault: None}}
+	for dir, rules := range map[string][4]int{"/tmp/x/y": {1, 1, 0, 0}, "/var/tmp/x": {1, 1, 0, 0}, "/tmp": {0, 1, 0, 0}, "/tmpx": {0, 1, 0, 0}} {
+		for i, r := range []Request{{}, {Profile: Workspace}, shared, hidden} {
+			c, err := none.Complete(&r, nil, Place{Dir: dir})
+			if err != nil || len(c.Files) != rules[i] {
+				t.Errorf("%s %+v: %+v, %v", dir, r, c, err)
+				continue
+			}
+			if want := [4]Access{Read, Write, Read, None}[i]; c.At(dir) != want {
+				t.Errorf("%s %+v: %s, want %s", dir, r, c.At(dir), want)
+			}
+		}
+	}
+}
+
 // TestCompleteRefuses: an error names the field of the request, also if the value is that of its
 // profile.
 func TestCompleteRefuses(t *testing.T) {
