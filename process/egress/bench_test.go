@@ -4,6 +4,8 @@ import (
 	"io"
 	"net"
 	"testing"
+
+	"golang.org/x/time/rate"
 )
 
 // BenchmarkTunnel copies 64 MiB from a server to a client: directly, and through a tunnel.
@@ -75,6 +77,7 @@ func BenchmarkConnect(b *testing.B) {
 	b.Run("direct", func(b *testing.B) { open(b, "127.0.0.1:"+port, "", "") })
 	b.Run("tunnel", func(b *testing.B) {
 		w := newWorld(b, "site.example:"+port)
+		w.rate.SetLimit(rate.Inf)
 		open(b, w.addr, "CONNECT site.example:"+port+" HTTP/1.1\r\n\r\n", "HTTP/1.1 200 Connection established\r\n\r\n")
 	})
 }

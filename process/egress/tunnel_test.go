@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -94,6 +95,31 @@ func TestListedAddress(t *testing.T) {
 	} {
 		if got := w.ask(t, request); !strings.HasPrefix(got, want) {
 			t.Errorf("%s: %q", request, got)
+		}
+	}
+}
+
+// TestResolver uses the resolver of this machine, and its hosts file.
+func TestResolver(t *testing.T) {
+	checkLeaks(t)
+	t.Setenv("HTTP_PROXY", "http://127.0.0.1:1") // is for others
+	t.Setenv("ALL_PROXY", "http://127.0.0.1:1")
+	port := serveTCP(t, func(conn net.Conn) { io.WriteString(conn, "inside") })
+	for _, test := range []struct {
+		allow []string
+		want  string
+	}{
+		{[]string{"localhost:" + port}, "HTTP/1.1 403 localhost:" + port + " has no public address"},
+		{[]string{"localhost:" + port, "127.0.0.1:" + port}, "HTTP/1.1 200 Connection established\r\n\r\ninside"},
+	} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := &world{Proxy: Start(l, Options{Allow: parseList(t, test.allow...)}), addr: l.Addr().String()}
+		defer w.Close()
+		if got := w.ask(t, "CONNECT localhost:"+port+" HTTP/1.1\r\n\r\n"); !strings.HasPrefix(got, test.want) {
+			t.Errorf("%q", got)
 		}
 	}
 }
@@ -243,6 +269,40 @@ func TestPipesOfUser(t *testing.T) {
 func portBytes(port string) string {
 	a := netip.MustParseAddrPort("0.0.0.0:" + port)
 	return string([]byte{byte(a.Port() >> 8), byte(a.Port())})
+}
+
+// TestCloseAtAnyTime closes proxies while clients connect, ask and are answered.
+func TestCloseAtAnyTime(t *testing.T) {
+	checkLeaks(t)
+	port := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello") })
+	target := "site.example:" + port
+	var wg sync.WaitGroup
+	for i := range 10 {
+		w := newWorld(t, target)
+		for j := range 3 {
+			wg.Go(func() {
+				for {
+					conn, err := net.Dial("tcp", w.addr)
+					if err != nil {
+						return
+					}
+					io.WriteString(conn, []string{
+						"GET http://" + target + "/ HTTP/1.0\r\n\r\n", "CONNECT " + target + " HTTP/1.1\r\n\r\nGET / HTTP/1.0\r\n\r\n",
+						"\x05\x01\x00\x05\x01\x00\x03\x0csite.example" + portBytes(port) + "GET / HTTP/1.0\r\n\r\n",
+					}[j])
+					io.Copy(io.Discard, conn)
+					conn.Close()
+				}
+			})
+		}
+		waitFor(t, "connections", func() bool { return w.connections() > i })
+		w.Close()
+		r := w.Report()
+		if len(r.Refused) > 0 || len(r.Allowed) > 0 && !r.Allowed[0].Final {
+			t.Errorf("%+v", r)
+		}
+	}
+	wg.Wait()
 }
 
 // TestCloseEndsAll closes a proxy with connections in every state.
