@@ -11,7 +11,9 @@ import (
 	"testing"
 )
 
-// part is what a sandbox promises. An attempt is made only under mechanisms that promise its part.
+// part is what a sandbox promises. An attempt is made only under mechanisms that promise its part. No
+// mechanism promises nestedReplaced, nestedParent, nestedPipes and setUserID, and only Landlock alone
+// replaced.
 type part string
 
 const (
@@ -25,6 +27,7 @@ const (
 	pipes          part = "pipes"           // writing to FIFOs
 	devices        part = "devices"         // device files that the host has made in the workspace
 	setUserID      part = "set-user-ID"     // making set-user-ID files in the workspace
+	server         part = "server"          // files of the server
 	holder         part = "holder"          // process 1 of the sandbox
 	metadata       part = "metadata"        // modes, owners, times and attributes of files
 	processes      part = "processes"       // processes: own
@@ -47,6 +50,10 @@ type attempt struct {
 	maybe string
 	// terminal is true if the command runs on a terminal.
 	terminal bool
+	// ownProgram is true if the program belongs to the command's user.
+	ownProgram bool
+	// mayRefuse is true if the start may be refused because of the rules.
+	mayRefuse bool
 	// rules changes the sandbox.
 	rules func(w *world)
 	// prepare makes what is outside, before the start.
@@ -65,12 +72,14 @@ type attempt struct {
 // attempts returns all attempts.
 func attempts() []attempt {
 	return slices.Concat(fileAttempts(), linkAttempts(), changeAttempts(), metadataAttempts(), replaceAttempts(),
-		procAttempts(), deviceAttempts(), mountAttempts(), socketAttempts(), networkAttempts(),
+		procAttempts(), deviceAttempts(), mountAttempts(), socketAttempts(), networkAttempts(), allowListAttempts(),
 		signalAttempts(), inspectAttempts(), privilegeAttempts(), kernelAttempts(), filterAttempts(),
-		ipcAttempts(), terminalAttempts(), inheritAttempts(), cgroupAttempts())
+		ipcAttempts(), terminalAttempts(), inheritAttempts(), serverAttempts(), cgroupAttempts())
 }
 
 // finished is the last line of an attempt whose try returned no error.
+const startFailed = "escape: start: " // before the error of a start
+
 const finished = "escape: finished"
 
 func done(_ *world, out string) bool { return strings.Contains(out, finished) }

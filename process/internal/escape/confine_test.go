@@ -68,7 +68,7 @@ func confine(argv []string) {
 	if err == nil {
 		err = unix.Exec(name, argv, append(r.Env, environment()...))
 	}
-	exitWith(fmt.Errorf("escape: start: %w", err))
+	exitWith(fmt.Errorf("%s%w", startFailed, err))
 }
 
 // apply restricts the thread, which the command will have.

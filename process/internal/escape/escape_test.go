@@ -4,6 +4,7 @@ package escape
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"os"
 	"slices"
@@ -23,12 +24,14 @@ func users() map[string]int {
 	return map[string]int{"root": 0, "user": nobody}
 }
 
-// TestEscape makes each attempt without a sandbox, where it succeeds, and then in each jail.
+// TestEscape makes each attempt without a sandbox, where it succeeds, and then in each jail that
+// promises to refuse it.
 func TestEscape(t *testing.T) {
-	jails := availableJails(t)
+	available := availableJails(t)
 	for _, a := range attempts() {
+		jails := slices.DeleteFunc(slices.Clone(available), func(j jail) bool { return !j.supports(a.part) })
 		for name, uid := range users() {
-			if !a.madeBy(uid) {
+			if len(jails) == 0 || !a.madeBy(uid) {
 				continue
 			}
 			t.Run(a.name+"/"+name, func(t *testing.T) {
@@ -39,9 +42,7 @@ func TestEscape(t *testing.T) {
 					}
 				}
 				for _, j := range jails {
-					if j.supports(a.part) {
-						t.Run(j.name, func(t *testing.T) { a.refused(t, j, uid) })
-					}
+					t.Run(j.name, func(t *testing.T) { a.refused(t, j, uid) })
 				}
 			})
 		}
@@ -116,7 +117,8 @@ func (a *attempt) refused(t *testing.T, j jail, uid int) {
 	switch {
 	case escaped:
 		t.Errorf("it succeeds: %s", out)
-	case !strings.Contains(out, "escape: refused: ") && !done(nil, out):
+	case a.mayRefuse && strings.Contains(out, startFailed):
+	case !strings.Contains(out, "escape: refused: ") && !done(nil, out) && !a.ownProgram:
 		t.Errorf("it was not made: %s", out)
 	}
 	t.Logf("%v: %s", time.Since(start).Round(time.Millisecond), strings.TrimSpace(out))
@@ -132,7 +134,14 @@ func (a *attempt) escapes(t *testing.T, j jail, uid int) (out string, escaped bo
 	if a.prepare != nil {
 		a.prepare(t, w)
 	}
-	c := command{argv: []string{program, attemptMode, a.name}, env: []string{w.env(t)}, terminal: a.terminal}
+	name := program
+	if a.ownProgram {
+		name = w.Readable + "/program"
+		if err := errors.Join(copySelf(name, 0o755), w.own(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := command{argv: []string{name, attemptMode, a.name}, env: []string{w.env(t)}, terminal: a.terminal}
 	if a.variables != nil {
 		c.env = append(c.env, a.variables(w)...)
 	}

@@ -203,6 +203,15 @@ func changeAttempts() []attempt {
 	return []attempt{
 		{name: "make a file outside", part: files, escaped: exists("outside/new"),
 			try: func(w *world) error { return os.WriteFile(w.Outside+"/new", nil, 0o644) }},
+		{name: "make a file outside without a name", part: files, escaped: exists("outside/new"), maybe: "O_TMPFILE",
+			try: func(w *world) error {
+				fd, err := unix.Open(w.Outside, unix.O_TMPFILE|unix.O_WRONLY, 0o644)
+				if err != nil {
+					return err
+				}
+				name := "/proc/self/fd/" + strconv.Itoa(fd)
+				return unix.Linkat(unix.AT_FDCWD, name, unix.AT_FDCWD, w.Outside+"/new", unix.AT_SYMLINK_FOLLOW)
+			}},
 		{name: "make a directory outside", part: files, escaped: exists("outside/new"),
 			try: func(w *world) error { return os.Mkdir(w.Outside+"/new", 0o755) }},
 		{name: "make a symbolic link outside", part: files, escaped: exists("outside/new"),

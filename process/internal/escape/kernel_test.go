@@ -33,7 +33,7 @@ func kernelAttempts() []attempt {
 			return sys(number, buffer(value), uintptr(len(unix.ByteSliceToString(value)))).try()
 		}}
 	}
-	list := []attempt{
+	return []attempt{
 		{name: "read a key of the user", part: always, maybe: "keyrings", prepare: withKey, escaped: leaked, try: readKey},
 		{name: "add a key", part: always, maybe: "keyrings", try: func(*world) error {
 			_, err := unix.AddKey("user", "escape", []byte("x"), unix.KEY_SPEC_PROCESS_KEYRING)
@@ -85,9 +85,7 @@ func kernelAttempts() []attempt {
 		harmless("watch all files of a mount", true, func() call { return sys(unix.SYS_FANOTIFY_INIT, 0, 0) }),
 		uts("set the hostname", unix.SYS_SETHOSTNAME, func(n *unix.Utsname) []byte { return n.Nodename[:] }),
 		uts("set the domain name", unix.SYS_SETDOMAINNAME, func(n *unix.Utsname) []byte { return n.Domainname[:] }),
-		harmless("make a secret memory area", false, func() call { return sys(unix.SYS_MEMFD_SECRET, 0) }),
 	}
-	return list[:len(list)-1] // memfd_secret(2) gives nothing away
 }
 
 // loadProgram loads the program "return 0" as a socket filter (bpf(2)).

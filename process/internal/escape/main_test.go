@@ -26,6 +26,10 @@ func init() { runtime.LockOSThread() } // attempts change the attributes of thei
 // base is a directory that every user may enter, and program a copy of this program in it.
 var base, program string
 
+// serverDir is a directory of the server, which is hidden from all sandboxes. Everything in it would
+// be readable for the users of the commands.
+func serverDir() string { return filepath.Join(base, "server") }
+
 func TestMain(m *testing.M) {
 	process.Step()
 	if len(os.Args) > 2 {
@@ -58,6 +62,9 @@ func runTests(m *testing.M) (code int, err error) {
 	}
 	program = filepath.Join(base, "bin", "escape.test")
 	if err := copySelf(program, 0o755); err != nil {
+		return 0, err
+	}
+	if err := os.Mkdir(serverDir(), 0o755); err != nil {
 		return 0, err
 	}
 	return m.Run(), nil

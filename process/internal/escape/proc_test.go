@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"unsafe"
@@ -65,6 +66,20 @@ func procAttempts() []attempt {
 			try: func(w *world) error { return read(w.ofVictim("maps")) }},
 		{name: "read everything that any process in proc leads to", part: always, escaped: leaked, prepare: withVictim,
 			try: func(w *world) error { return readAnyProcess(w) }},
+		{name: "write to the own program", part: files, ownProgram: true,
+			try: func(*world) error {
+				fd, err := unix.Open("/proc/self/exe", unix.O_PATH, 0)
+				if err != nil {
+					return err
+				}
+				// The file can be written to when it is not executed any more.
+				script := fmt.Sprintf("echo escaped 1<>/proc/self/fd/%d", fd)
+				return unix.Exec("/bin/sh", []string{"sh", "-c", script}, os.Environ())
+			},
+			escaped: func(w *world, _ string) bool {
+				text, err := os.ReadFile(w.Readable + "/program")
+				return err != nil || strings.HasPrefix(string(text), "escaped")
+			}},
 		{name: "see another process in proc", part: processes, prepare: withVictim,
 			try: func(w *world) error {
 				comm, err := os.ReadFile(w.ofVictim("comm"))
@@ -97,6 +112,7 @@ func procAttempts() []attempt {
 		openForWriting("open drop_caches for writing", "/proc/sys/vm/drop_caches"),
 		openForWriting("open the SysRq trigger for writing", "/proc/sysrq-trigger"),
 		openForWriting("open an interrupt's affinity for writing", "/proc/irq/default_smp_affinity"),
+		openForWriting("open the register of executable formats for writing", "/proc/sys/fs/binfmt_misc/register"),
 		openForWriting("open the power state for writing", "/sys/power/state"),
 		openForWriting("open the uevent helper for writing", "/sys/kernel/uevent_helper"),
 		openForWriting("open a device's uevent for writing", "/sys/devices/virtual/mem/null/uevent"),
@@ -294,7 +310,7 @@ func mountAttempts() []attempt {
 		name string
 		flag uintptr
 	}{{"mount", unix.CLONE_NEWNS}, {"PID", unix.CLONE_NEWPID}, {"network", unix.CLONE_NEWNET}, {"IPC", unix.CLONE_NEWIPC},
-		{"UTS", unix.CLONE_NEWUTS}, {"cgroup", unix.CLONE_NEWCGROUP}} {
+		{"UTS", unix.CLONE_NEWUTS}, {"cgroup", unix.CLONE_NEWCGROUP}, {"time", unix.CLONE_NEWTIME}} {
 		list = append(list, asRoot("make a "+kind.name+" namespace", nil,
 			func(*world) error { return inChild(sys(unix.SYS_UNSHARE, kind.flag)) }))
 	}
