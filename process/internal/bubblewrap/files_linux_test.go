@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -93,6 +94,11 @@ func TestFilesDefaultNone(t *testing.T) {
 		n := mustStart(t, c)
 		check(t, n, "cat "+dir+"/w/f", "w/f")
 		check(t, n, "ls "+dir, "w")
+		for parent := dir; parent != "/"; parent = filepath.Dir(parent) {
+			if parent != "/tmp" {
+				check(t, n, "stat -c %a "+parent, "755")
+			}
+		}
 		check(t, n, "ls /etc", "fails")
 		check(t, n, "mkdir /x", "fails")
 		check(t, n, "mkdir "+dir+"/x", "fails")
@@ -278,18 +284,20 @@ func TestLandlock(t *testing.T) {
 	})
 }
 
-// TestRenamedParents checks that a command cannot move what is hidden to another path.
+// TestRenamedParents checks that a command cannot move what is hidden or read-only to another path.
 func TestRenamedParents(t *testing.T) {
 	eachKind(t, func(t *testing.T, c *Config) {
-		dir := tree(t, c, "w/a/b/state/token")
-		c.Binds = []Bind{bind(t, dir+"/w", sandbox.Write)}
+		dir := tree(t, c, "w/a/b/state/token", "w/p/.git/config")
+		c.Binds = []Bind{bind(t, dir+"/w", sandbox.Write), bind(t, dir+"/w/p/.git", sandbox.Read)}
 		c.Hidden = []string{dir + "/w/a/b/state"}
 		c.TmpBytes = 1 << 20
 		n := mustStart(t, c)
-		for _, script := range []string{"mv a x", "mv a/b x", "mv a/b/state x", "rm -rf a/b/state", "ls a/b/state/token"} {
+		for _, script := range []string{"mv a x", "mv a/b x", "mv a/b/state x", "rm -rf a/b/state", "ls a/b/state/token",
+			"mv p x", "mv p/.git x", "echo >p/.git/config", "rm -rf p/.git"} {
 			check(t, n, "cd "+dir+"/w; "+script, "fails")
 		}
 		check(t, n, "cd "+dir+"/w; echo x >a/b/f && mv a/b/f a/b/g && cat a/b/g", "x")
-		check(t, n, "stat -f -c %b /dev/shm", "256") // pages
+		check(t, n, "cd "+dir+"/w; mkdir d && mv d e && mv e p/e && ls p", "e") // copied
+		check(t, n, "stat -f -c %b /dev/shm", "256")                            // pages
 	})
 }

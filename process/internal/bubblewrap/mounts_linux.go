@@ -27,6 +27,7 @@ const (
 	processes              // /proc
 	outerProc              // /proc of the server, read-only
 	kernelFile             // a file or directory in /proc, read-only
+	directory              // made in an empty directory
 	symlink
 )
 
@@ -38,7 +39,6 @@ type mount struct {
 	target string // of a symlink
 	below  bool   // of coverDir: something below it is visible
 	rule   bool   // it is that of a Bind
-	hidden bool   // it is that of Hidden
 	size   int64  // of scratch, in bytes; 0 for the default
 }
 
@@ -82,23 +82,42 @@ func (c *Config) layout() ([]mount, error) {
 		}
 	}
 	slices.SortStableFunc(list, func(a, b mount) int { return cmp.Compare(len(a.path), len(b.path)) })
-	return anchored(effective(list)), nil
+	return reachable(anchored(effective(list))), nil
 }
 
-// anchored adds anchors for the directories between a writable one and what is hidden below it. If a
-// command could rename them, the next sandbox would not hide what is at another path then. It does
-// not do so for rules: files cannot be renamed or linked from one mount to another.
+// anchored adds anchors for the directories between a writable one and what is mounted below it. If
+// a command could rename them, it could make other files at the path of a rule, and the next
+// sandbox would not hide what is at another path then. The price is that files cannot be renamed or
+// linked across them.
 func anchored(list []mount) []mount {
+	return withParents(list, func(m, above *mount) bool {
+		protects := m.kind == bindRead || m.kind == coverDir || m.kind == coverFile
+		return protects && above != nil && above.kind == bindWrite
+	}, anchor)
+}
+
+// reachable adds the directories between an empty one and what is mounted below it. bwrap would make
+// them too, but so that only their owner can search them.
+func reachable(list []mount) []mount {
+	return withParents(list, func(_, above *mount) bool { return above == nil || above.empty() }, directory)
+}
+
+// withParents adds mounts of a kind between some mounts and those above them.
+func withParents(list []mount, which func(m, above *mount) bool, kind kind) []mount {
 	all := slices.Clone(list)
 	for i := range list {
 		m := &list[i]
 		above := lastAbove(list, m.path)
-		if !m.hidden || above == nil || above.kind != bindWrite {
+		if m.path == "/" || !which(m, above) {
 			continue
 		}
-		for dir := filepath.Dir(m.path); dir != above.path; dir = filepath.Dir(dir) {
+		top := "/"
+		if above != nil {
+			top = above.path
+		}
+		for dir := filepath.Dir(m.path); dir != top; dir = filepath.Dir(dir) {
 			if !slices.ContainsFunc(all, func(other mount) bool { return other.path == dir }) {
-				all = append(all, mount{path: dir, kind: anchor, fd: -1})
+				all = append(all, mount{path: dir, kind: kind, fd: -1})
 			}
 		}
 	}
@@ -207,9 +226,9 @@ func (c *Config) hidden() (list []mount) {
 		switch {
 		case err != nil:
 		case info.IsDir():
-			list = append(list, mount{path: path, kind: coverDir, hidden: true})
+			list = append(list, mount{path: path, kind: coverDir})
 		default:
-			list = append(list, mount{path: path, kind: coverFile, hidden: true})
+			list = append(list, mount{path: path, kind: coverFile})
 		}
 	}
 	return list
@@ -309,6 +328,8 @@ func (m *mount) arguments(number func(fd int) int) []string {
 		return []string{"--proc", m.path}
 	case outerProc, kernelFile:
 		return []string{"--ro-bind", m.path, m.path}
+	case directory:
+		return []string{"--perms", "0755", "--dir", m.path}
 	case symlink:
 		return []string{"--symlink", m.target, m.path}
 	}

@@ -34,7 +34,8 @@ func TestLayout(t *testing.T) {
 		"none file":   {Config{Sandbox: &sandbox.Config{}, Binds: []Bind{{Path: "/a/f", FD: -1, Access: sandbox.None}}}, "--ro-bind / / --ro-bind /dev/null /a/f"},
 		"none twice":  {Config{Sandbox: &sandbox.Config{}, Binds: []Bind{none("/a"), none("/a/b")}}, "--ro-bind / / --perms 0000 --tmpfs /a --remount-ro /a"},
 		"not below":   {Config{Sandbox: &sandbox.Config{}, Binds: []Bind{none("/a"), read("/ab")}}, "--ro-bind / / --perms 0000 --tmpfs /a --ro-bind-fd 107 /ab --remount-ro /a"},
-		"only rules":  {Config{Sandbox: &sandbox.Config{FilesDefault: sandbox.None}, Binds: []Bind{none("/a"), read("/a/b")}, Links: []Link{{"/l", "a/b"}, {"/a/b/l", "x"}}}, "--symlink a/b /l --ro-bind-fd 107 /a/b --remount-ro /"},
+		"only rules":  {Config{Sandbox: &sandbox.Config{FilesDefault: sandbox.None}, Binds: []Bind{none("/a"), read("/a/b")}, Links: []Link{{"/l", "a/b"}, {"/a/b/l", "x"}}}, "--symlink a/b /l --perms 0755 --dir /a --ro-bind-fd 107 /a/b --remount-ro /"},
+		"protected":   {Config{Sandbox: &sandbox.Config{}, Binds: []Bind{write("/a"), read("/a/b/c"), none("/a/b/d/e"), write("/a/x/y")}}, "--ro-bind / / --bind-fd 108 /a --bind /a/b /a/b --ro-bind-fd 107 /a/b/c --bind-fd 108 /a/x/y --bind /a/b/d /a/b/d --perms 0000 --tmpfs /a/b/d/e --remount-ro /a/b/d/e"},
 		"root":        {Config{Sandbox: &sandbox.Config{}, Binds: []Bind{write("/")}}, "--bind-fd 108 / --ro-bind /sys /sys"},
 		"below /proc": {Config{Sandbox: &sandbox.Config{}, Binds: []Bind{read("/proc/x"), none("/proc/y")}}, "--ro-bind / / --perms 0000 --tmpfs /proc/y --remount-ro /proc/y"},
 		"tmp":         {Config{Sandbox: &sandbox.Config{Tmp: sandbox.Private}, Binds: []Bind{read("/tmp"), write("/tmp/x"), none("/tmp/y"), none("/tmp/x/y")}}, "--ro-bind / / --bind-fd 108 /tmp/x --perms 0000 --tmpfs /tmp/x/y --remount-ro /tmp/x/y"},
@@ -71,7 +72,7 @@ func TestSystemMounts(t *testing.T) {
 		want           string
 	}{
 		{sandbox.Own, sandbox.Shared, "--dev /dev --proc /proc --perms 1777 --tmpfs /dev/shm --remount-ro /dev --remount-ro /"},
-		{sandbox.Shared, sandbox.Private, "--dev /dev --perms 1777 --tmpfs /tmp --ro-bind /proc /proc --perms 1777 --tmpfs /dev/shm --perms 1777 --tmpfs /var/tmp --remount-ro /dev --remount-ro /"},
+		{sandbox.Shared, sandbox.Private, "--dev /dev --perms 1777 --tmpfs /tmp --perms 0755 --dir /var --ro-bind /proc /proc --perms 1777 --tmpfs /dev/shm --perms 1777 --tmpfs /var/tmp --remount-ro /dev --remount-ro /"},
 	} {
 		c := Config{Sandbox: &sandbox.Config{FilesDefault: sandbox.None, Processes: test.processes, Tmp: test.tmp}}
 		mounts, err := c.layout()

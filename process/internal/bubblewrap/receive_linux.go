@@ -71,13 +71,17 @@ func receiveMessage(ctx context.Context, socket *os.File) (message []byte, right
 	data, control := make([]byte, 64), make([]byte, unix.CmsgSpace(maxRights*int(unsafe.Sizeof(int32(0)))))
 	var size, controlSize, flags int
 	var failed error
-	err = conn.Read(func(fd uintptr) bool {
+	receive := func(fd uintptr) bool {
 		size, controlSize, flags, _, failed = unix.Recvmsg(int(fd), data, control, unix.MSG_CMSG_CLOEXEC)
 		return failed != unix.EAGAIN && failed != unix.EINTR
-	})
+	}
+	err = conn.Read(receive)
+	if errors.Is(err, os.ErrDeadlineExceeded) { // the message may have been sent before
+		if err = conn.Control(func(fd uintptr) { receive(fd) }); err == nil && failed == unix.EAGAIN {
+			err = errExited // see Namespaces.reap
+		}
+	}
 	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded): // see Namespaces.reap
-		return nil, nil, errExited
 	case err != nil:
 		return nil, nil, err
 	case failed != nil:

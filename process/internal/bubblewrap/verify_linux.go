@@ -77,7 +77,7 @@ func (r root) find(path string) (f found, err error) {
 func (r root) verify(mounts []mount) error {
 	for i := range mounts {
 		m := &mounts[i]
-		if m.kind == symlink {
+		if m.kind == symlink || m.kind == directory {
 			continue
 		}
 		f, err := r.find(m.path)
