@@ -32,6 +32,7 @@ func newTarget(host string, port uint16) (target, error) {
 	if port == 0 {
 		return target{}, errPort
 	}
+	host = strings.TrimSuffix(host, ".")
 	if addr, err := netip.ParseAddr(host); err == nil {
 		if addr.Zone() != "" {
 			return target{}, errHost
@@ -39,7 +40,7 @@ func newTarget(host string, port uint16) (target, error) {
 		addr = addr.Unmap()
 		return target{host: addr.String(), port: port, addr: addr}, nil
 	}
-	name := strings.ToLower(strings.TrimSuffix(host, "."))
+	name := strings.ToLower(host)
 	if len(name) > maxHost || slices.Contains(strings.Split(name, "."), "") {
 		return target{}, errHost
 	}

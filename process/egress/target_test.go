@@ -11,7 +11,7 @@ func TestParseTarget(t *testing.T) {
 	for text, want := range map[string]string{
 		"example.org:443": "example.org:443", "EXAMPLE.org.:1": "example.org:1", "example.org": "example.org:80",
 		"example.org:": "example.org:80", "[2001:DB8::1]:443": "[2001:db8::1]:443", "[::1]": "[::1]:80",
-		"[::ffff:10.0.0.1]:1": "10.0.0.1:1", "10.0.0.1:65535": "10.0.0.1:65535", "xn--bcher-kva.example": "xn--bcher-kva.example:80",
+		"[::ffff:10.0.0.1]:1": "10.0.0.1:1", "10.0.0.1:65535": "10.0.0.1:65535", "10.0.0.1.:1": "10.0.0.1:1", "xn--bcher-kva.example": "xn--bcher-kva.example:80",
 		"a_b.example:1": "a_b.example:1",
 
 		"": "", ":1": "", ".:1": "", "..:1": "", ".a:1": "", "a..b:1": "", "example.org:0": "", "example.org:65536": "", "example.org:+1": "", "example.org:a": "",
@@ -56,7 +56,7 @@ func parseList(t testing.TB, texts ...string) (list allowList) {
 // FuzzTarget checks that nothing but the listed hosts is permitted, however they are written.
 func FuzzTarget(f *testing.F) {
 	list := parseList(f, "example.org:443", "*.site.example:443", "10.0.0.1:80")
-	for _, s := range []string{"example.org:443", "a.site.example.:443", "[::ffff:a00:1]:80", "127.1:443", "[fe80::1%25lo]:443"} {
+	for _, s := range []string{"example.org:443", "a.site.example.:443", "[::ffff:a00:1]:80", "127.1:443", "8.0.0.8.", "[fe80::1%25lo]:443"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -66,7 +66,7 @@ func FuzzTarget(f *testing.F) {
 		}
 		again, err := parseTarget(got.String(), 0)
 		if err != nil || again != got {
-			t.Errorf("%q is %q, which is %q, %v", text, got, again, err)
+			t.Errorf("%q is %+v, which is %+v, %v", text, got, again, err)
 		}
 		if !list.permits(got.host, got.port) {
 			return
