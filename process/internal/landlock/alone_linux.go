@@ -23,15 +23,8 @@ func (r *ruleset) allowAlone(c *sandbox.Config, o *Options) error {
 			return err
 		}
 	}
-	for _, path := range o.Always {
-		if err := p.exclude(path, 0); err != nil {
-			return err
-		}
-	}
-	for _, path := range o.Unreadable {
-		if err := p.exclude(path, list); err != nil {
-			return err
-		}
+	if err := p.excludeAll(o); err != nil {
+		return err
 	}
 	return p.cover(&p.root, p.root.file.fd, 0, governing{rule: -1})
 }
@@ -72,32 +65,6 @@ func (p *plan) addPath(path string, access uint64) error {
 		return ignoreMissing(path, err)
 	}
 	p.put(f, access, -1)
-	return nil
-}
-
-// exclude takes the access away, except for some of it. The error does not name the path, which the
-// client must not see.
-func (p *plan) exclude(path string, except uint64) error {
-	f, err := open(path, openPath)
-	if ignoreMissing(path, err) != nil {
-		return fmt.Errorf("open a path that is never accessible: %w", err)
-	}
-	if err != nil {
-		return nil
-	}
-	without := uint64(0)
-	for n := &p.root; n != nil; n = n.next(f.path) {
-		if n.set {
-			without = n.access
-		}
-	}
-	except &= without
-	n := p.root.at(f.path)
-	for _, below := range n.below { // a rule for something below does not count either
-		below.close()
-	}
-	n.below = nil
-	p.put(f, except, -1)
 	return nil
 }
 

@@ -10,8 +10,8 @@
 // entry that is made later is not accessible, and a directory on the way can be passed but not
 // listed. Below a writable directory this is not possible, since files are made and removed there.
 //
-// What may not be read under one path may be reachable under another one, by a hard link or another
-// mount of the same directory. There the access of that path counts, as it does with mounts.
+// What may not be read is not accessible by another mount of the same directory either, but it is by a
+// hard link, or as a part of an overlay.
 //
 // Landlock alone does not refuse to read the attributes of a file, nor to change its mode, owner,
 // times and extended attributes, which the owner may do; seccomp.Options.ReadOnly does the latter if

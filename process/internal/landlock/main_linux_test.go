@@ -56,23 +56,29 @@ func run(t *testing.T, user *runas.User, ruleset func(*tree) (int, error), attem
 				t.Fatal(err)
 			}
 		}
-		proctest.OnThread(func() {
-			if err := enter(user, fd); err != nil {
-				t.Error(err)
-				return
-			}
-			for _, a := range attempts {
-				err := a.do(tree)
-				switch {
-				case !restricted && err != nil:
-					t.Errorf("%s without a restriction: %v", a.name, err)
-				case restricted && a.want == 0 && err != nil, restricted && a.want != 0 && !errors.Is(err, a.want):
-					t.Errorf("%s: %v, want %v", a.name, err, a.want)
-				}
-			}
-		})
+		tryAll(t, user, fd, tree, attempts)
 		_ = unix.Close(fd)
 	}
+}
+
+// tryAll makes the attempts on a thread with a ruleset, or on one that is not restricted if it is -1.
+func tryAll(t *testing.T, user *runas.User, ruleset int, tree *tree, attempts []attempt) {
+	t.Helper()
+	proctest.OnThread(func() {
+		if err := enter(user, ruleset); err != nil {
+			t.Error(err)
+			return
+		}
+		for _, a := range attempts {
+			err := a.do(tree)
+			switch {
+			case ruleset < 0 && err != nil:
+				t.Errorf("%s without a restriction: %v", a.name, err)
+			case ruleset >= 0 && a.want == 0 && err != nil, ruleset >= 0 && a.want != 0 && !errors.Is(err, a.want):
+				t.Errorf("%s: %v, want %v", a.name, err, a.want)
+			}
+		}
+	})
 }
 
 // enter makes the calling thread one of a user, without capabilities, which would permit root more

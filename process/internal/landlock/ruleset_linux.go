@@ -164,7 +164,8 @@ func AllowTerminal(ruleset, terminal int) error {
 // Restrict restricts the calling thread and all processes that descend from it. It needs no_new_privs
 // (PR_SET_NO_NEW_PRIVS), or CAP_SYS_ADMIN in the user namespace of the thread. The command must not
 // keep capabilities: with CAP_PERFMON or CAP_SYS_ADMIN it could read the environment of processes
-// outside of the domain (seen on Linux 6.18). Restrict makes a raw system call only and does not allocate, so it may be called between a raw clone(2) and the exec.
+// outside of the domain (seen on Linux 6.18). Restrict makes a raw system call only and does not
+// allocate, so it may be called between a raw clone(2) and the exec.
 //
 //go:norace
 //go:nosplit

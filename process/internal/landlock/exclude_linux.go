@@ -1,0 +1,149 @@
+package landlock
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/internal/procfs"
+)
+
+// A rule of Landlock is for a directory, whatever the path by which it was found. So if another mount
+// shows a directory above what is not accessible, a rule for it there would give access here, too.
+// Therefore what is excluded is excluded under all of its paths.
+
+// maxPaths bounds the paths of what is excluded.
+const maxPaths = 64
+
+// excludeAll takes the access away from what is never accessible, and from the other paths of what
+// the rules exclude.
+func (p *plan) excludeAll(o *Options) error {
+	byRules := p.root.excluded(nil)
+	if len(byRules)+len(o.Unreadable)+len(o.Always) == 0 {
+		return nil
+	}
+	mounts, err := procfs.OwnMounts()
+	if err != nil {
+		return err
+	}
+	if err := p.excludeOthers(mounts, byRules); err != nil {
+		return err
+	}
+	for _, path := range o.Unreadable {
+		if err := p.exclude(mounts, path, list); err != nil {
+			return err
+		}
+	}
+	for _, path := range o.Always { // after the others, since an exclusion replaces those below it
+		if err := p.exclude(mounts, path, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// excludeOthers excludes the other paths of what a rule excludes, unless a rule is for one of them.
+func (p *plan) excludeOthers(mounts []procfs.Mount, byRules []*place) error {
+	for _, n := range byRules {
+		paths, err := otherPaths(mounts, n.file.path)
+		if err != nil {
+			return notEnforceable(n.rule, err.Error())
+		}
+		for _, path := range paths {
+			f, err := open(path, openPath)
+			if err != nil {
+				continue
+			}
+			if at := p.root.at(f.path); at.set && at.rule >= 0 {
+				_ = unix.Close(f.fd)
+				continue
+			}
+			p.put(f, 0, n.rule)
+		}
+	}
+	return nil
+}
+
+// excluded appends the places that a rule excludes.
+func (n *place) excluded(places []*place) []*place {
+	if n.set && n.rule >= 0 && n.access == 0 {
+		places = append(places, n)
+	}
+	for _, below := range n.below {
+		places = below.excluded(places)
+	}
+	return places
+}
+
+// exclude takes the access away from a path, except for some of it. The error does not name the path,
+// which the client must not see.
+func (p *plan) exclude(mounts []procfs.Mount, path string, except uint64) error {
+	f, err := open(path, openPath)
+	if ignoreMissing(path, err) != nil {
+		return fmt.Errorf("open a path that is never accessible: %w", err)
+	}
+	if err != nil {
+		return nil
+	}
+	paths, err := otherPaths(mounts, f.path)
+	p.excludeFile(f, except)
+	if err != nil {
+		return notEnforceable(-1, err.Error())
+	}
+	for _, other := range paths {
+		if f, err := open(other, openPath); err == nil {
+			p.excludeFile(f, except)
+		}
+	}
+	return nil
+}
+
+func (p *plan) excludeFile(f file, except uint64) {
+	without := uint64(0)
+	for n := &p.root; n != nil; n = n.next(f.path) {
+		if n.set {
+			without = n.access
+		}
+	}
+	n := p.root.at(f.path)
+	for _, below := range n.below { // a rule for something below does not count either
+		below.close()
+	}
+	n.below = nil
+	p.put(f, except&without, -1)
+}
+
+// otherPaths returns all other paths of a file, and of the directories that are covered by the mounts
+// on the way to it.
+func otherPaths(mounts []procfs.Mount, path string) ([]string, error) {
+	paths := []string{path}
+	for i := 0; i < len(paths); i++ {
+		fd, err := openPath(paths[i])
+		if err != nil {
+			continue
+		}
+		id, err := procfs.MountID(fd)
+		_ = unix.Close(fd)
+		if err != nil {
+			return nil, err
+		}
+		for at := paths[i]; at != "/"; {
+			for _, other := range procfs.OtherPaths(mounts, id, at) {
+				if !slices.Contains(paths, other) {
+					paths = append(paths, other)
+				}
+			}
+			m := slices.IndexFunc(mounts, func(m procfs.Mount) bool { return m.ID == id })
+			if m < 0 {
+				break
+			}
+			at, id = mounts[m].Point, mounts[m].Parent
+		}
+		if len(paths) > maxPaths {
+			return nil, errors.New("too many mounts show what is not accessible")
+		}
+	}
+	return paths[1:], nil
+}
