@@ -145,34 +145,33 @@ func (a *actor) repeatedExecute(ctx context.Context) error {
 		return err
 	}
 	defer second.Close()
-	p := shell("sleep 0.05; echo done")
-	p.SessionID = a.newID()
-	type outcome struct {
-		created bool
-		err     error
-	}
-	outcomes := make([]outcome, 2)
+	p := shell("read line; echo $line")
+	p.SessionID, p.Stdin = a.newID(), rpc.StdinPipe
+	sessions, errs := make([]*client.Session, 2), make([]error, 2)
 	var calls sync.WaitGroup
 	for i, c := range []*soakClient{first, second} {
-		calls.Go(func() {
-			s, err := c.execute(ctx, p, client.Events{})
-			if err == nil {
-				outcomes[i].created = s.Started().Created
-				_, err = s.Wait(ctx)
-			}
-			outcomes[i].err = err
-		})
+		calls.Go(func() { sessions[i], errs[i] = c.execute(ctx, p, client.Events{}) })
 	}
 	calls.Wait()
-	if err := errors.Join(outcomes[0].err, outcomes[1].err); err != nil {
+	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	if outcomes[0].created == outcomes[1].created {
-		return fmt.Errorf("created by both connections: %v", outcomes[0].created)
+	if created := sessions[0].Started().Created; created == sessions[1].Started().Created {
+		return fmt.Errorf("created by both connections: %v", created)
 	}
-	p.Command.Shell = "echo other"
-	if err := second.Call(ctx, rpc.MethodExecute, p, nil); !errors.Is(err, &rpc.Error{Code: rpc.CodeSessionExists}) && !notFound(err) {
-		return fmt.Errorf("another execute with the same id: %w", err)
+	other := p
+	other.Command.Shell = "echo other"
+	if err := second.Call(ctx, rpc.MethodExecute, other, nil); !errors.Is(err, &rpc.Error{Code: rpc.CodeSessionExists}) {
+		return fmt.Errorf("another execute with the same id: %v", err)
+	}
+	if err := sessions[0].WriteBytes(ctx, []byte("line\n"), true); err != nil {
+		return err
+	}
+	for _, s := range sessions {
+		rec, err := s.Wait(ctx)
+		if err := expectRecord(rec, err, rpc.ReasonExited, 0); err != nil {
+			return err
+		}
 	}
 	return nil
 }
