@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -91,9 +92,11 @@ func either(list ...error) error {
 	return errors.Join(list...)
 }
 
-// make makes a file of the command's user.
+// make makes a file of the command's user, which may be executed.
 func (w *world) make(t testing.TB, name, text string) {
 	t.Helper()
+	syscall.ForkLock.RLock() // see copySelf
+	defer syscall.ForkLock.RUnlock()
 	path := w.path(name)
 	temporary := path + ".new"
 	if err := errors.Join(os.WriteFile(temporary, []byte(text), 0o644), w.own(temporary), os.Rename(temporary, path)); err != nil {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"syscall"
 	"testing"
 
 	"github.com/runnel-rpc/runnel/process"
@@ -70,8 +71,11 @@ func runTests(m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-// copySelf copies this program.
+// copySelf copies this program. A process that is forked meanwhile would have the file open for
+// writing, so that it could not be executed.
 func copySelf(path string, mode os.FileMode) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}

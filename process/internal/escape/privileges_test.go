@@ -39,10 +39,10 @@ func withPrivileged(grant func(path string) error) func(t testing.TB, w *world) 
 		if err != nil {
 			t.Fatal(err)
 		}
+		w.make(t, "readable/cat", string(text))
 		w.Str["cat"] = filepath.Join(w.Readable, "cat")
 		private := filepath.Join(w.Readable, "private")
-		err = errors.Join(os.WriteFile(w.Str["cat"], text, 0o755), os.WriteFile(private, []byte(w.secret), 0o640),
-			os.Chmod(w.Str["cat"], 0o755))
+		err = errors.Join(os.Chown(w.Str["cat"], 0, 0), os.Chmod(w.Str["cat"], 0o755), os.WriteFile(private, []byte(w.secret), 0o640))
 		if err = errors.Join(err, grant(w.Str["cat"])); err != nil {
 			t.Fatal(err)
 		}
