@@ -152,11 +152,11 @@ func addRule(ruleset, fd int, access uint64) error {
 }
 
 // AllowTerminal lets the command open its own terminal by its path, such as /dev/stdout. terminal is
-// a descriptor of the side that is the command's.
-func AllowTerminal(ruleset, terminal int) error {
-	access := uint64(device)
-	if ABI() < ioctlABI {
-		access &^= unix.LANDLOCK_ACCESS_FS_IOCTL_DEV
+// a descriptor of the side that is the command's. inside is Options.Inside of the ruleset.
+func AllowTerminal(ruleset, terminal int, inside bool) error {
+	access := device & known(ABI())
+	if inside {
+		access &= handledInside
 	}
 	return addRule(ruleset, terminal, access)
 }
