@@ -61,6 +61,14 @@ func (p *Provider) NewStart(attr *syscall.ProcAttr, tag any, fresh bool) (contai
 	return &start{provider: p, leaf: l, tag: tag}, nil
 }
 
+// ForkHelper forks a child without a mark and outside of all leaves.
+func (p *Provider) ForkHelper(fork func() (pid int, err error)) (pid int, err error) {
+	return p.table.ForkUnmarked(fork)
+}
+
+// Observer is notified when a child of ForkHelper is reaped.
+func (p *Provider) Observer() leader.Observer { return p.table }
+
 // Controls reports whether a controller limits the leaves.
 func (p *Provider) Controls(controller string) bool { return p.subtree.controls(controller) }
 
@@ -98,6 +106,10 @@ func (s *start) RetryFresh(err error) bool {
 		return true
 	}
 	return s.leaf.removed()
+}
+
+func (s *start) Replace(pid int) (replaced func(leader, helper int)) {
+	return s.provider.table.Replace(s.mark, pid)
 }
 
 // Limit sets memory.max or pids.max of the leaf.

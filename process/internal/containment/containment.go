@@ -24,6 +24,10 @@ type Provider interface {
 	// can still be found, from before the first instruction of the leader until the tree is closed.
 	// The error is that it may belong to a tree, but not to which.
 	TagOf(a *proctable.Ancestry) (tag any, m Membership, err error)
+	// ForkHelper calls fork, whose child belongs to no tree and is not taken for an orphan. Observer
+	// is notified when it is reaped; it may be nil.
+	ForkHelper(fork func() (pid int, err error)) (pid int, err error)
+	Observer() leader.Observer
 	// Controls reports whether a controller of cgroup version 2, such as "memory", can limit each
 	// tree.
 	Controls(controller string) bool
@@ -52,6 +56,12 @@ type Start interface {
 	Fork(fork func() (pid int, err error)) (pid int, err error)
 	// RetryFresh reports whether Fork failed with err since a reused resource is unusable.
 	RetryFresh(err error) bool
+	// Replace is called before the child of Fork may make other children of this process
+	// (CLONE_PARENT), which are not taken for orphans from then on. The caller reaps all but one of
+	// them and then calls replaced with that one, which is the leader, or reaps all and calls it with
+	// 0. helper is a child of ForkHelper, whose only child is the first process of a PID namespace in
+	// which the tree is; 0 for none.
+	Replace(pid int) (replaced func(leader, helper int))
 	// Limit sets the limit of a controller for which Controls is true.
 	Limit(controller string, max int64) error
 	// OOMKills returns how many processes of the tree the kernel has killed at a memory limit set

@@ -13,8 +13,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/runnel-rpc/runnel/process/internal/fdreserve"
 	"github.com/runnel-rpc/runnel/process/internal/leader"
 	"github.com/runnel-rpc/runnel/process/internal/procfs"
+	"github.com/runnel-rpc/runnel/process/internal/proctable"
 )
 
 const (
@@ -205,7 +207,7 @@ type orphan struct {
 	mark    uint64
 	inTree  bool // it has the mark of a tree that was not released
 	owned   bool // this table reaps it
-	certain bool // it is not a leader whose fork has not returned yet
+	certain bool // it is not a leader whose fork or replacement is not done yet
 }
 
 // classify returns what a child is. t.mu is held.
@@ -219,7 +221,11 @@ func (t *Table) classify(pid int) (o orphan, err error) {
 	}
 	e, ok := t.trees[o.mark]
 	o.inTree = ok
-	o.certain = !t.forkPending || ok && e.leader != 0 // a new leader may have removed its mark already
+	if ok {
+		o.certain = e.leader != 0 && !e.replacing
+	} else {
+		o.certain = !t.forkPending && t.replacing == 0 // a new leader may have removed its mark already
+	}
 	o.owned = t.owns(o.mark)
 	return o, nil
 }
@@ -247,9 +253,29 @@ func (t *Table) Orphans(mark uint64) (pids []int, certain bool, err error) {
 				pids = append(pids, o.pid)
 			}
 		}
-		return pids, certain, nil
+		nested, err := e.orphansInNamespace()
+		return append(pids, nested...), certain && err == nil, nil
 	}
 	return nil, false, ErrForkingTooFast
+}
+
+// orphansInNamespace lists the living children of the first process of the PID namespace of a tree.
+// Some may be missing if one exits meanwhile; when the tree is closed, the kernel kills all of them.
+func (e *treeEntry) orphansInNamespace() (living []int, err error) {
+	if e.helper == 0 {
+		return nil, nil
+	}
+	first, err := procfs.StableChildren(e.helper)
+	if err != nil || len(first) == 0 {
+		return nil, err
+	}
+	pids, err := procfs.StableChildren(first[0])
+	for _, pid := range pids {
+		if _, alive, err := proctable.LookupAlive(pid); alive || fdreserve.Exhausted(err) {
+			living = append(living, pid)
+		}
+	}
+	return living, err
 }
 
 // orphansOf lists the living orphans among the children of the thread that has forked a leader and

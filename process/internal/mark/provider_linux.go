@@ -29,6 +29,14 @@ func (p *Provider) TagOf(a *proctable.Ancestry) (tag any, m containment.Membersh
 	return p.table.TagOf(a)
 }
 
+// ForkHelper forks a child without a mark.
+func (p *Provider) ForkHelper(fork func() (pid int, err error)) (pid int, err error) {
+	return p.table.ForkUnmarked(fork)
+}
+
+// Observer is notified when a child of ForkHelper is reaped.
+func (p *Provider) Observer() leader.Observer { return p.table }
+
 // Controls returns false.
 func (p *Provider) Controls(string) bool { return false }
 
@@ -57,6 +65,10 @@ func (s *start) Fork(fork func() (pid int, err error)) (pid int, err error) {
 }
 
 func (s *start) RetryFresh(error) bool { return false }
+
+func (s *start) Replace(pid int) (replaced func(leader, helper int)) {
+	return s.provider.table.Replace(s.mark, pid)
+}
 
 func (s *start) Cancel(int) { s.provider.table.Release(s.mark) }
 

@@ -40,6 +40,7 @@ type Table struct {
 	threads     map[int]bool         // ids of threads that have forked, and of the first one
 	next        uint64               // number of the last tree
 	forkPending bool                 // a child may exist that is not in forked yet
+	replacing   int                  // trees without a mark whose leader is being replaced: see Replace
 
 	lists *procfs.ChildLists // under leader.Reaping
 
@@ -52,6 +53,11 @@ type treeEntry struct {
 	thread int // id of the thread that has forked the leader
 	number uint64
 	tag    any // see containment.Provider
+	// replacing is true from Replace on until it is known which child the leader is.
+	replacing bool
+	// helper is the parent of the first process of the PID namespace of the tree, which orphans in it
+	// are reparented to; 0 for none.
+	helper int
 }
 
 // ErrMarked means that this process is a member of another server's tree, whose mark its children
@@ -199,6 +205,46 @@ func (t *Table) ForkUnmarked(f func() (pid int, err error)) (pid int, err error)
 	return pid, err
 }
 
+// Replace is containment.Start.Replace for the leader pid of the tree with a mark, 0 for none.
+func (t *Table) Replace(mark uint64, pid int) (replaced func(leader, helper int)) {
+	if !t.enabled {
+		return func(int, int) {}
+	}
+	t.setReplacing(mark, true)
+	return func(leader, helper int) {
+		t.mu.Lock()
+		delete(t.forked, pid)
+		if leader != 0 {
+			t.forked[leader] = mark
+		}
+		e, ok := t.trees[mark]
+		if ok {
+			e.leader, e.helper = leader, helper
+			t.trees[mark] = e
+		}
+		if ok && helper != 0 {
+			t.forked[helper] = mark // so that TagOf finds the tree
+		}
+		t.mu.Unlock()
+		t.setReplacing(mark, false)
+	}
+}
+
+func (t *Table) setReplacing(mark uint64, on bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if e, ok := t.trees[mark]; ok {
+		e.replacing = on
+		t.trees[mark] = e
+		return
+	}
+	if on {
+		t.replacing++
+	} else {
+		t.replacing--
+	}
+}
+
 func (t *Table) newMark(thread int, tag any) uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -240,6 +286,9 @@ func (t *Table) Release(mark uint64) {
 	if leader := t.trees[mark].leader; t.forked[leader] == mark { // otherwise the process id was reused
 		delete(t.forked, leader)
 		t.wakeReaper()
+	}
+	if helper := t.trees[mark].helper; t.forked[helper] == mark {
+		t.forked[helper] = 0
 	}
 	delete(t.trees, mark)
 	if len(t.trees) == 0 && t.reaper.listening.Load() {

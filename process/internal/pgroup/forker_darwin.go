@@ -20,6 +20,12 @@ func (forker) prepare(*syscall.ProcAttr) {}
 
 func (forker) fork(fork func() (pid int, err error)) (int, error) { return fork() }
 
+func (forker) forkHelper(fork func() (pid int, err error)) (int, error) { return fork() }
+
+func (forker) observer() leader.Observer { return nil }
+
+func (forker) replace(int) (replaced func(leader, helper int)) { return func(int, int) {} }
+
 func (forker) observe(*leader.Leader) {}
 
 func (forker) reaped(int) {}

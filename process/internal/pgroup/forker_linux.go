@@ -53,6 +53,14 @@ func (f *forker) fork(fork func() (pid int, err error)) (pid int, err error) {
 	return pid, err
 }
 
+func (f *forker) forkHelper(fork func() (pid int, err error)) (int, error) {
+	return f.table.ForkUnmarked(fork)
+}
+
+func (f *forker) observer() leader.Observer { return f.table }
+
+func (f *forker) replace(pid int) (replaced func(leader, helper int)) { return f.table.Replace(0, pid) }
+
 // do runs fn on the thread and returns after it. It is not called after close.
 func (f *forker) do(fn func()) {
 	done := make(chan struct{})
@@ -63,7 +71,7 @@ func (f *forker) do(fn func()) {
 	<-done
 }
 
-func (f *forker) observe(l *leader.Leader) { l.Observer = f.table }
+func (f *forker) observe(l *leader.Leader) { l.Observer = f.observer() }
 
 func (f *forker) reaped(pid int) { f.table.Reaped(pid) }
 

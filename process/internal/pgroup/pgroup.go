@@ -38,6 +38,14 @@ func (p *Provider) NewStart(attr *syscall.ProcAttr, tag any, _ bool) (containmen
 	return &start{provider: p, tag: tag}, nil
 }
 
+// ForkHelper forks a child that is in no group of a tree.
+func (p *Provider) ForkHelper(fork func() (pid int, err error)) (pid int, err error) {
+	return p.forker.forkHelper(fork)
+}
+
+// Observer is notified when a child of ForkHelper is reaped.
+func (p *Provider) Observer() leader.Observer { return p.forker.observer() }
+
 // Controls returns false.
 func (p *Provider) Controls(string) bool { return false }
 
@@ -59,6 +67,7 @@ type start struct {
 	containment.NoLimits
 	provider *Provider
 	tag      any
+	helper   int // see Replace
 }
 
 func (s *start) Fork(fork func() (pid int, err error)) (pid int, err error) {
@@ -70,7 +79,22 @@ func (s *start) Fork(fork func() (pid int, err error)) (pid int, err error) {
 
 func (s *start) RetryFresh(error) bool { return false }
 
+func (s *start) Replace(pid int) (replaced func(leader, helper int)) {
+	inTable := s.provider.forker.replace(pid)
+	return func(leader, helper int) {
+		inTable(leader, helper)
+		s.helper = helper
+		s.provider.tags.remove(pid)
+		for _, pid := range []int{leader, helper} {
+			if pid != 0 {
+				s.provider.tags.set(pid, s.tag)
+			}
+		}
+	}
+}
+
 func (s *start) Cancel(pid int) {
+	s.provider.tags.remove(s.helper)
 	if pid != 0 {
 		s.provider.tags.remove(pid)
 		s.provider.forker.reaped(pid)
@@ -83,17 +107,19 @@ func (s *start) Tree(l *leader.Leader, terminal bool) containment.Tree {
 	group := leader.Group{Leader: l, Kernel: p.kernel}
 	p.tracker.Add(l.PID, terminal)
 	if !terminal {
-		return &Tree{Group: group, provider: p}
+		return &Tree{Group: group, provider: p, helper: s.helper}
 	}
 	return &SessionTree{
 		Tree:     memberwise.Tree{Group: group, Lister: session(l.PID), ByNumber: true, Terminal: true},
 		provider: p,
+		helper:   s.helper,
 	}
 }
 
 // closed is called when the tree of a leader is closed.
-func (p *Provider) closed(pid int) {
+func (p *Provider) closed(pid, helper int) {
 	p.tags.remove(pid)
+	p.tags.remove(helper)
 	p.tracker.Remove(pid)
 }
 
@@ -101,19 +127,21 @@ func (p *Provider) closed(pid int) {
 type Tree struct {
 	leader.Group
 	provider *Provider
+	helper   int
 }
 
 // Usage returns nothing: the tree is not counted.
 func (t *Tree) Usage(bool) containment.Usage { return containment.Usage{} }
 
 // Close ends the tracking.
-func (t *Tree) Close() { t.provider.closed(t.PID) }
+func (t *Tree) Close() { t.provider.closed(t.PID, t.helper) }
 
 // SessionTree is the kernel session of a leader (setsid(2)): its group, and those that a shell with
 // job control makes for its jobs. A process leaves it by setsid(2).
 type SessionTree struct {
 	memberwise.Tree
 	provider *Provider
+	helper   int
 }
 
 // Usage returns nothing: the tree is not counted.
@@ -122,7 +150,7 @@ func (t *SessionTree) Usage(bool) containment.Usage { return containment.Usage{}
 // Close ends the tracking.
 func (t *SessionTree) Close() {
 	t.CloseTree()
-	t.provider.closed(t.PID)
+	t.provider.closed(t.PID, t.helper)
 }
 
 // session lists the processes of a kernel session. It is the number of the session, and of its

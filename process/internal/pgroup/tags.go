@@ -28,9 +28,20 @@ func (t *tags) forked(pid int, tag any, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.pending--
-	if err != nil {
-		return
+	if err == nil {
+		t.setLocked(pid, tag)
 	}
+}
+
+// set sets the tag of a process that the leader replaces, or that is an ancestor of processes of the
+// tree.
+func (t *tags) set(pid int, tag any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.setLocked(pid, tag)
+}
+
+func (t *tags) setLocked(pid int, tag any) {
 	if t.leaders == nil {
 		t.leaders = make(map[int]any)
 	}

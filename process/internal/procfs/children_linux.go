@@ -21,14 +21,26 @@ const maxReadings = 16
 
 // ThreadChildren returns the children of a thread of a process (proc_pid_children(5)). Some may be
 // missing if one is reaped meanwhile.
-func ThreadChildren(pid, tid int) ([]int, error) {
+func ThreadChildren(pid, tid int) ([]int, error) { return childrenOfOther(pid, tid, readChildren) }
+
+// StableChildren returns the children of the first thread of a process, as two readings agree on them.
+// A process that does not exist has none.
+func StableChildren(pid int) ([]int, error) {
+	pids, err := childrenOfOther(pid, pid, readStable)
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH) {
+		return nil, nil
+	}
+	return pids, err
+}
+
+func childrenOfOther(pid, tid int, read func(fd int, buf []byte) ([]int, error)) ([]int, error) {
 	return fdreserve.Do(func() ([]int, error) {
 		fd, err := unix.Open("/proc/"+strconv.Itoa(pid)+"/task/"+strconv.Itoa(tid)+"/children", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err != nil {
 			return nil, err
 		}
 		defer unix.Close(fd)
-		return readChildren(fd, make([]byte, childrenBuffer))
+		return read(fd, make([]byte, childrenBuffer))
 	})
 }
 
