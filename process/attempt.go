@@ -62,8 +62,9 @@ func (a *Attempt) Path() string {
 func (a *Attempt) MayWait() bool { return !a.cannotBlock.Load() }
 
 // Start runs the command as the leader of a new session (setsid(2)) and process group. It is called
-// once. Every error is a *SpawnError, a *LimitError, an *AttributeError, that of Spec.Check or, if
-// ctx ended first, its cause, and leaves neither a process nor a descriptor. The caller calls
+// once. Every error is a *SpawnError, a *LimitError, an *AttributeError, that of Spec.Check, one of
+// package sandbox about Spec.Sandbox (*NotEnforceableError, *PathError, *ExceedsError) or, if ctx ended
+// first, its cause, and leaves neither a process nor a descriptor. The caller calls
 // WaitExit, Sweep, Reap and Close of the Process.
 //
 // The end of ctx ends a wait for a lease (fcntl(2), F_SETLEASE) and for a program that is not
@@ -98,6 +99,8 @@ type executable struct {
 	argv     []string
 	mayBlock bool          // the exec may wait for a file system
 	opened   *spawn.Opened // nil unless Spec.opens
+
+	confinement *confinement // nil without a sandbox
 }
 
 // launch forks the command.

@@ -39,6 +39,12 @@ type Options struct {
 	// OOMScoreAdj, 0 to 1000, is the oom_score_adj of commands, if it is higher than that of this
 	// process (proc_pid_oom_score_adj(5)). Then the kernel kills them first if memory is exhausted.
 	OOMScoreAdj int
+	// Bubblewrap is the path of bwrap(1), with which sandboxes are made; "" looks for it in PATH.
+	Bubblewrap string
+	// HideFromSandboxes are files and directories that no sandboxed command can access, whatever its
+	// sandbox says, besides StateDir. If such a file is replaced (rename(2)), a running command may
+	// see the new one, so directories should be hidden.
+	HideFromSandboxes []string
 }
 
 // Host starts trees on this machine and contains them. Its methods may be called from any

@@ -28,6 +28,8 @@ type hostParts struct {
 	adjuster adjust.Adjuster
 	pinned   *execfile.Cache
 	reserved bool // fdreserve.Acquire succeeded
+
+	sandboxes sandboxes
 }
 
 // limiting are the controllers that limit trees.
@@ -42,6 +44,7 @@ func newHost(sys leader.Kernel) *Host {
 
 func (h *Host) open(o Options) error {
 	h.pinned = &execfile.Cache{}
+	h.sandboxes.program, h.sandboxes.hidden = o.Bubblewrap, o.hiddenPaths()
 	h.reserved = fdreserve.Acquire() == nil
 	recovered, err := leftover.Recover(o.StateDir)
 	h.recovered = Recovery(recovered)
@@ -132,6 +135,7 @@ func (h *Host) startKeeper(o *Options, s selection) error {
 }
 
 func (h *Host) close() error {
+	h.sandboxes.close()
 	errs := []error{h.endLeftovers()}
 	h.keeper.Stop()
 	h.adjuster.Close()

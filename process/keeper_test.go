@@ -123,6 +123,30 @@ func TestKeeperEndsTreesOfKilledServer(t *testing.T) {
 	})
 }
 
+// TestSandboxesOfKilledServer is TestKeeperEndsTreesOfKilledServer in sandboxes, which end even without
+// a keeper.
+func TestSandboxesOfKilledServer(t *testing.T) {
+	eachKeeperContainment(t, func(t *testing.T, kind Containment) {
+		needNamespaces(t, openHost(t, kind))
+		dir := t.TempDir()
+		spec, tag := runawaySpec(t, "fork", "double", "setsid", "close", "ignore", "clearenv", "stay")
+		cmd := startServer(t, dir, kind, spec, tag, withKeeper, "RUNNEL_TEST_SANDBOX=1")
+		keeper, groups := awaitKeeper(t, cmd.Process.Pid), groupsIn(t, dir)
+		kill(cmd)
+		checkKeeperEnds(t, keeper, tag, groups, dir)
+	})
+	t.Run("no keeper", func(t *testing.T) {
+		needNamespaces(t, openHost(t, Group))
+		bystander(t)
+		spec, tag := runawaySpec(t, "fork", "double", "setsid", "close", "ignore", "clearenv", "stay")
+		kill(startServer(t, t.TempDir(), Group, spec, tag, "RUNNEL_TEST_SANDBOX=1", "RUNNEL_TEST_STATE=none"))
+		if !poll(func() bool { return len(tagged(tag)) == 0 }) {
+			t.Errorf("%v are left", tagged(tag))
+		}
+		reapAdopted(1)
+	})
+}
+
 func TestKeeperWithoutStateDirectory(t *testing.T) {
 	eachKeeperContainment(t, func(t *testing.T, kind Containment) {
 		dir := t.TempDir()

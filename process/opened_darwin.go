@@ -15,6 +15,10 @@ func (a *Attempt) Check(context.Context) error {
 	if err := a.spec.check(); err != nil {
 		return err
 	}
+	if a.spec.Sandbox != nil {
+		_, err := a.host.enforceSandbox(a.spec.Sandbox)
+		return err
+	}
 	return a.spec.userError(syscall.ENOTSUP)
 }
 

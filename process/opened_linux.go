@@ -11,7 +11,7 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/spawn"
 )
 
-// startOpened is Start for a command with a user or a check. The files are opened with the rights of
+// startOpened is Start for a command with a user, a check or a sandbox. The files are opened with the rights of
 // the user for the file system. The exec step then becomes the user, enters the directory and
 // executes the program by their descriptors: so both are what was checked, and the kernel checks
 // once more whether the user may do that.
@@ -26,18 +26,32 @@ func (a *Attempt) startOpened(ctx context.Context) (*Process, error) {
 	defer files.Close()
 	n, argv := files.Exec(a.spec.Argv)
 	program := files.Programs[n]
-	return a.launch(ctx, executable{
+	e := executable{
 		path: program.Path, argv: argv, mayBlock: true,
 		opened: &spawn.Opened{Dir: files.Dir.FD, Program: program.FD, User: user},
-	})
+	}
+	if a.spec.Sandbox != nil {
+		if e.confinement, err = a.confine(ctx, user, &files); err != nil {
+			if ctx.Err() != nil {
+				err = context.Cause(ctx)
+			}
+			return nil, err
+		}
+		defer e.confinement.rules.close()
+		e.confinement.program = n
+	}
+	return a.launch(ctx, e)
 }
 
 // Check opens the files of the command as Start does, calls Spec.Check, and starts nothing. Its
-// errors are those of Start.
+// errors are those of Start. Of a sandbox it checks only what does not depend on files.
 func (a *Attempt) Check(ctx context.Context) error {
 	files, _, err := a.checked(ctx)
 	if err == nil {
 		files.Close()
+	}
+	if err == nil && a.spec.Sandbox != nil {
+		_, err = a.host.EnforceSandbox(a.spec.Sandbox)
 	}
 	return err
 }

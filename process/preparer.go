@@ -13,13 +13,10 @@ import (
 // limiter, sets limits and attributes. A Host has one from the beginning, and selects it together
 // with its provider. The methods may be called from any goroutine.
 //
-// A sandbox is another preparer, which calls the limiter and then adds its part:
-//
-//   - Before the fork it puts a helper in front of the argv of the spawn.Command, changes its
-//     environment, and opens files and sockets and adds them to its descriptors.
-//   - What a process applies to itself just before the exec (no_new_privs, Landlock, seccomp) is a
-//     field of spawn.Setup, for which Setup.NeedsStep is true; the exec step gets it in its order.
-//   - The preparation reports what is enforced, and closes the files and sockets at its release.
+// A sandbox is no preparer: it is decided before, when the files of the command are opened
+// (Attempt.confine), and its preparation wraps that of the limiter (confined). It adds a
+// spawn.Sandbox to the Setup, which the exec step gets in its order, makes namespaces while the step
+// starts, and ends them when it is released.
 type preparer interface {
 	// enforce returns the mechanism for each of the limits. The error is a *LimitError.
 	enforce(Limits) ([]EnforcedLimit, error)

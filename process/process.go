@@ -38,6 +38,7 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/containment"
 	"github.com/runnel-rpc/runnel/process/internal/inputwait"
 	"github.com/runnel-rpc/runnel/process/internal/leader"
+	"github.com/runnel-rpc/runnel/process/sandbox"
 )
 
 // Process is a started tree. Its methods may be called from any goroutine at any time unless their
@@ -47,6 +48,7 @@ type Process struct {
 	leader      *leader.Leader
 	tree        containment.Tree
 	preparation preparation
+	sandbox     *sandbox.Report
 	stdin       *os.File
 	stdout      *Pipe
 	stderr      *Pipe // nil on a terminal, and if it is merged into stdout

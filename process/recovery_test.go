@@ -18,6 +18,7 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/identity"
 	"github.com/runnel-rpc/runnel/process/internal/leftover"
 	"github.com/runnel-rpc/runnel/process/internal/memberwise"
+	"github.com/runnel-rpc/runnel/process/sandbox"
 )
 
 // runServer is a server that will be killed. It starts trees, prints "ready", and waits.
@@ -39,6 +40,10 @@ func runServer(dir string) {
 	}
 	if uid, _ := strconv.ParseUint(os.Getenv("RUNNEL_TEST_USER"), 10, 32); uid > 0 {
 		spec.User, spec.Dir = &User{UID: uint32(uid), GID: uint32(uid)}, "/"
+	}
+	if os.Getenv("RUNNEL_TEST_SANDBOX") != "" {
+		spec.Sandbox, spec.Dir = readOnly(), "/"
+		spec.Sandbox.Tmp = sandbox.Shared
 	}
 	for range 50 {
 		if _, err := h.Start(spec); err != nil {

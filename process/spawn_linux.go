@@ -32,6 +32,7 @@ type spawnRequest struct {
 	command     spawn.Command     // of the last fork
 	start       containment.Start // nil before prepare
 	preparation preparation       // nil if start is
+	confined    *confined         // nil without a sandbox; it is the preparation then
 	step        *spawn.Step       // after exec, if the child is the exec step
 }
 
@@ -40,14 +41,20 @@ type spawnRequest struct {
 func (h *Host) spawn(ctx context.Context, e executable, spec *Spec, stdio [3]int) (*Process, error) {
 	h.keeper.AwaitFirst()
 	r := &spawnRequest{host: h, executable: e, spec: spec, stdio: stdio}
-	pid, err := r.fork(false)
+	pid, err := r.fork(ctx, false)
 	if err != nil && r.start != nil && r.start.RetryFresh(err) {
 		r.cancel(0)
-		pid, err = r.fork(true)
+		pid, err = r.fork(ctx, true)
 	}
 	if err != nil {
 		r.cancel(0)
 		return nil, err
+	}
+	if r.confined != nil {
+		if pid, err = r.enterSandbox(ctx, pid); err != nil {
+			r.cancel(pid)
+			return nil, err
+		}
 	}
 	if err := r.passStep(ctx, pid); err != nil {
 		r.cancel(pid)
@@ -58,8 +65,8 @@ func (h *Host) spawn(ctx context.Context, e executable, spec *Spec, stdio [3]int
 
 // fork prepares the start and forks the child. If fresh is true, it reuses no resource of another
 // tree.
-func (r *spawnRequest) fork(fresh bool) (pid int, err error) {
-	if err := r.prepare(fresh); err != nil {
+func (r *spawnRequest) fork(ctx context.Context, fresh bool) (pid int, err error) {
+	if err := r.prepare(ctx, fresh); err != nil {
 		return 0, err
 	}
 	pid, err = r.start.Fork(r.exec) // the provider calls exec so that the child is contained
@@ -71,7 +78,7 @@ func (r *spawnRequest) fork(fresh bool) (pid int, err error) {
 
 // prepare prepares the containment and the command. It makes a new command, since an earlier call
 // may have changed the last one.
-func (r *spawnRequest) prepare(fresh bool) error {
+func (r *spawnRequest) prepare(ctx context.Context, fresh bool) error {
 	r.command = spawn.Command{Path: r.path, Argv: r.argv, Attr: r.spec.attr(r.stdio), Opened: r.opened}
 	leader.RequestPidfd(r.command.Attr.Sys, &r.pidfd)
 	start, err := r.host.provider.NewStart(r.command.Attr, r.spec.treeTag(), fresh)
@@ -82,6 +89,10 @@ func (r *spawnRequest) prepare(fresh bool) error {
 	if err != nil {
 		start.Cancel(0)
 		return err
+	}
+	if r.confinement != nil {
+		r.confined = r.confinement.begin(ctx, &r.command, r.stdio, prepared)
+		prepared = r.confined
 	}
 	r.start, r.preparation = start, prepared
 	return nil
@@ -101,7 +112,7 @@ func (r *spawnRequest) cancel(pid int) {
 	}
 	r.preparation.release()
 	r.start.Cancel(pid)
-	r.start, r.preparation = nil, nil
+	r.start, r.preparation, r.confined = nil, nil, nil
 }
 
 // exec forks the child that becomes the program, or the exec step.
@@ -141,6 +152,40 @@ func (r *spawnRequest) startStep() (pid int, err error) {
 	return pid, err
 }
 
+// enterSandbox passes the sandbox to the step. If it has namespaces, another child enters them, which
+// becomes the command. After an error the child is reaped.
+func (r *spawnRequest) enterSandbox(ctx context.Context, step int) (command int, err error) {
+	if err := r.confined.await(&r.command); err != nil {
+		r.step.Close()
+		r.discard(step)
+		return step, err
+	}
+	if r.confined.namespaces == nil {
+		return step, nil
+	}
+	replaced := r.start.Replace(step)
+	entered, err := r.step.Enter(ctx, step)
+	if err != nil {
+		leader.DiscardGroup(step)
+		replaced(0, 0)
+		r.closePidfd()
+		return 0, r.startError(err)
+	}
+	r.discard(step)
+	leader.Discard(entered.Helper)
+	if fd, err := unix.PidfdOpen(entered.PID, 0); err == nil {
+		r.pidfd = fd
+	}
+	replaced(entered.PID, r.confined.helper)
+	return entered.PID, nil
+}
+
+// discard kills and reaps the child.
+func (r *spawnRequest) discard(pid int) {
+	leader.Discard(pid)
+	r.closePidfd()
+}
+
 // passStep lets the exec step execute the program, if the child is one. It holds no lock: the exec
 // may block for any time.
 func (r *spawnRequest) passStep(ctx context.Context, pid int) error {
@@ -151,8 +196,7 @@ func (r *spawnRequest) passStep(ctx context.Context, pid int) error {
 	if err == nil {
 		return nil
 	}
-	leader.Discard(pid)
-	r.closePidfd()
+	r.discard(pid)
 	return r.startError(err)
 }
 
@@ -168,6 +212,10 @@ func (r *spawnRequest) startError(err error) error {
 		return &AttributeError{NoNewPrivilegesAttribute, failed.Errno}
 	case ok && failed.Op == spawn.SetUser:
 		return r.spec.userError(failed.Errno)
+	case ok && failed.Op == spawn.SetTerminal:
+		return &SpawnError{Path: "/dev/ptmx", Op: "pty", Errno: failed.Errno}
+	case ok && failed.Op == spawn.SetSandbox:
+		return &SpawnError{Path: r.spec.Argv[0], Op: "sandbox", Errno: failed.Errno}
 	case ok && r.opened != nil: // Spec.refusal would look at the directory with other rights
 		return &SpawnError{Path: r.spec.Argv[0], Op: "exec", Errno: failed.Errno}
 	}
@@ -177,5 +225,9 @@ func (r *spawnRequest) startError(err error) error {
 func (r *spawnRequest) process(l *leader.Leader) *Process {
 	_, l.Timed = r.spec.Limits[CPUSeconds]
 	tree := r.start.Tree(l, r.spec.Terminal != nil)
-	return &Process{host: r.host, leader: l, tree: tree, preparation: r.preparation}
+	p := &Process{host: r.host, leader: l, tree: tree, preparation: r.preparation}
+	if r.confined != nil {
+		p.sandbox = &r.confined.report
+	}
+	return p
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"strings"
 	"syscall"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/runnel-rpc/runnel/process/internal/poller"
 	"github.com/runnel-rpc/runnel/process/internal/spawn"
+	"github.com/runnel-rpc/runnel/process/sandbox"
 )
 
 // Spec is a command to run. It does not inherit the environment of this process.
@@ -59,18 +61,34 @@ type Spec struct {
 	// links (proc(5)) are not followed, a script gets its resolved path as $0, and handlers of
 	// binfmt_misc are not used.
 	Check func(Opened) error
+	// Sandbox, if not nil, is what the command may reach; nil is everything. It is complete and valid
+	// (sandbox.Config.Check, apart from the number of rules) and is not changed from Start on. The files
+	// of the command are opened as with a Check, and have to be visible in the sandbox. A sandboxed
+	// command has no capabilities, also as root, and no_new_privs is set. It requires Linux and a
+	// program that calls Step.
+	Sandbox *sandbox.Config
+	// Connections, if not nil, is called if the network of the Sandbox is sandbox.AllowList, before the
+	// first instruction of the program. The listener accepts what processes in the sandbox connect to,
+	// on an address that is loopback there. The result, as name=value, is added to the environment of
+	// the command, and replaces variables. It does not block. Process.Close closes the listener, and so
+	// does Start if it fails after this.
+	Connections func(net.Listener) (env []string)
 }
 
 // SpawnError says why a command did not start. It contains no argument and no environment value.
 type SpawnError struct {
 	// Path is the directory for "chdir", /dev/ptmx for "pty", a file of a cgroup for an operation
-	// there, and otherwise the program as in Argv.
+	// there, a file of the command that is not visible in its sandbox, and otherwise the program as in
+	// Argv.
 	Path string
 	// Op is "chdir", "exec" (with the fork), "pty", "pipe" (no descriptors were available), "user"
-	// (this process may not run the program as Spec.User), or an operation in a cgroup: "mkdir",
-	// "open", "write".
+	// (this process may not run the program as Spec.User), "sandbox" (the sandbox could not be made, or
+	// Path is not visible in it, which is ENOENT), or an operation in a cgroup: "mkdir", "open",
+	// "write".
 	Op    string
 	Errno syscall.Errno // EINVAL for a NUL byte, which paths, arguments and variables cannot contain
+	// Why, if not nil, says more about "sandbox" to the operator. It may name paths of the server.
+	Why error
 }
 
 func (e *SpawnError) Error() string { return fmt.Sprintf("%s %q: %v", e.Op, e.Path, e.Errno) }
@@ -141,6 +159,9 @@ func (s *Spec) refusal(err error) error {
 	}
 	if spawn, ok := errors.AsType[*SpawnError](err); ok {
 		return spawn
+	}
+	if isSandboxError(err) {
+		return err
 	}
 	if file, ok := errors.AsType[*fs.PathError](err); ok { // of a cgroup
 		return &SpawnError{Path: file.Path, Op: file.Op, Errno: errnoOf(err)}

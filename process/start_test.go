@@ -29,21 +29,21 @@ func TestStartRefused(t *testing.T) {
 		spec Spec
 		want SpawnError
 	}{
-		"no argv":              {Spec{}, SpawnError{"", "exec", syscall.EINVAL}},
-		"empty program":        {Spec{Argv: []string{""}}, SpawnError{"", "exec", syscall.ENOENT}},
-		"not found":            {Spec{Argv: []string{missing}}, SpawnError{missing, "exec", syscall.ENOENT}},
-		"not in PATH":          {Spec{Argv: []string{"sh"}, Env: []string{path}}, SpawnError{"sh", "exec", syscall.ENOENT}},
-		"not executable":       {Spec{Argv: []string{plain}}, SpawnError{plain, "exec", syscall.EACCES}},
-		"not executable, PATH": {Spec{Argv: []string{"plain"}, Env: []string{path}}, SpawnError{"plain", "exec", syscall.EACCES}},
-		"a directory":          {Spec{Argv: []string{dir}}, SpawnError{dir, "exec", syscall.EACCES}},
-		"no interpreter":       {Spec{Argv: []string{badInterpreter}}, SpawnError{badInterpreter, "exec", syscall.ENOENT}},
-		"cwd missing":          {Spec{Argv: []string{"/bin/true"}, Dir: missing}, SpawnError{missing, "chdir", syscall.ENOENT}},
-		"cwd is a file":        {Spec{Argv: []string{"/bin/true"}, Dir: plain}, SpawnError{plain, "chdir", syscall.ENOTDIR}},
-		"cwd before program":   {Spec{Argv: []string{"./x"}, Dir: missing}, SpawnError{missing, "chdir", syscall.ENOENT}},
-		"NUL in program":       {Spec{Argv: []string{"a\x00b"}}, SpawnError{"a\x00b", "exec", syscall.EINVAL}},
-		"NUL in argument":      {Spec{Argv: []string{"true", "a\x00b"}}, SpawnError{"true", "exec", syscall.EINVAL}},
-		"NUL in env":           {Spec{Argv: []string{"true"}, Env: []string{"A=se\x00cret"}}, SpawnError{"true", "exec", syscall.EINVAL}},
-		"NUL in cwd":           {Spec{Argv: []string{"true"}, Dir: "/\x00"}, SpawnError{"/\x00", "chdir", syscall.EINVAL}},
+		"no argv":              {Spec{}, SpawnError{Path: "", Op: "exec", Errno: syscall.EINVAL}},
+		"empty program":        {Spec{Argv: []string{""}}, SpawnError{Path: "", Op: "exec", Errno: syscall.ENOENT}},
+		"not found":            {Spec{Argv: []string{missing}}, SpawnError{Path: missing, Op: "exec", Errno: syscall.ENOENT}},
+		"not in PATH":          {Spec{Argv: []string{"sh"}, Env: []string{path}}, SpawnError{Path: "sh", Op: "exec", Errno: syscall.ENOENT}},
+		"not executable":       {Spec{Argv: []string{plain}}, SpawnError{Path: plain, Op: "exec", Errno: syscall.EACCES}},
+		"not executable, PATH": {Spec{Argv: []string{"plain"}, Env: []string{path}}, SpawnError{Path: "plain", Op: "exec", Errno: syscall.EACCES}},
+		"a directory":          {Spec{Argv: []string{dir}}, SpawnError{Path: dir, Op: "exec", Errno: syscall.EACCES}},
+		"no interpreter":       {Spec{Argv: []string{badInterpreter}}, SpawnError{Path: badInterpreter, Op: "exec", Errno: syscall.ENOENT}},
+		"cwd missing":          {Spec{Argv: []string{"/bin/true"}, Dir: missing}, SpawnError{Path: missing, Op: "chdir", Errno: syscall.ENOENT}},
+		"cwd is a file":        {Spec{Argv: []string{"/bin/true"}, Dir: plain}, SpawnError{Path: plain, Op: "chdir", Errno: syscall.ENOTDIR}},
+		"cwd before program":   {Spec{Argv: []string{"./x"}, Dir: missing}, SpawnError{Path: missing, Op: "chdir", Errno: syscall.ENOENT}},
+		"NUL in program":       {Spec{Argv: []string{"a\x00b"}}, SpawnError{Path: "a\x00b", Op: "exec", Errno: syscall.EINVAL}},
+		"NUL in argument":      {Spec{Argv: []string{"true", "a\x00b"}}, SpawnError{Path: "true", Op: "exec", Errno: syscall.EINVAL}},
+		"NUL in env":           {Spec{Argv: []string{"true"}, Env: []string{"A=se\x00cret"}}, SpawnError{Path: "true", Op: "exec", Errno: syscall.EINVAL}},
+		"NUL in cwd":           {Spec{Argv: []string{"true"}, Dir: "/\x00"}, SpawnError{Path: "/\x00", Op: "chdir", Errno: syscall.EINVAL}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, err := (*Host)(nil).Start(c.spec)

@@ -42,7 +42,7 @@ type File struct {
 
 // opens reports whether the start opens the files of the command before the fork, and makes it from
 // their descriptors.
-func (s *Spec) opens() bool { return s.User != nil || s.Check != nil }
+func (s *Spec) opens() bool { return s.User != nil || s.Check != nil || s.Sandbox != nil }
 
 // Account is a user of this machine.
 type Account struct {

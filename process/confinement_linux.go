@@ -1,0 +1,190 @@
+package process
+
+import (
+	"context"
+	"errors"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/internal/bubblewrap"
+	"github.com/runnel-rpc/runnel/process/internal/execfile"
+	"github.com/runnel-rpc/runnel/process/internal/landlock"
+	"github.com/runnel-rpc/runnel/process/internal/seccomp"
+	"github.com/runnel-rpc/runnel/process/internal/spawn"
+	"github.com/runnel-rpc/runnel/process/sandbox"
+)
+
+// confinement is the sandbox of one start: what is known before the fork.
+type confinement struct {
+	host    *Host
+	spec    *Spec
+	how     method
+	report  sandbox.Report
+	rules   ruleFiles
+	files   *execfile.Opened
+	program int // index in files.Programs of what is executed
+}
+
+// confine decides how the sandbox of a command is enforced, and opens what its rules name. The caller
+// closes the rules.
+func (a *Attempt) confine(ctx context.Context, user *User, files *execfile.Opened) (c *confinement, err error) {
+	m, err := a.host.sandboxes.probe(ctx, a.host.provider)
+	if err != nil {
+		return nil, err
+	}
+	c = &confinement{host: a.host, spec: &a.spec, files: files}
+	if c.how, c.report, err = m.choose(a.spec.Sandbox, user != nil && int(user.UID) != unix.Geteuid()); err != nil {
+		return nil, err
+	}
+	if c.rules, err = a.openRules(ctx, user, a.spec.Sandbox); err != nil {
+		c.rules.close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// confined is a confinement whose start has begun, and its preparation.
+type confined struct {
+	preparation
+	*confinement
+	cancel context.CancelFunc
+
+	done       chan struct{}          // is closed when the rest is valid
+	namespaces *bubblewrap.Namespaces // nil with Landlock alone
+	helper     int                    // the process of bubblewrap, 0 for none
+	ruleset    int                    // -1 for none
+	err        error
+}
+
+// begin begins to make namespaces and the ruleset, and requests the exec step, which starts at the same
+// time. The end of ctx ends this. What it returns replaces the preparation p.
+func (c *confinement) begin(ctx context.Context, command *spawn.Command, stdio [3]int, p preparation) *confined {
+	if command.Setup == nil {
+		command.Setup = &spawn.Setup{}
+	}
+	command.Setup.Sandbox = &spawn.Sandbox{PIDFD: -1, Ruleset: -1, Filter: seccomp.Filter(c.filter()), CoreLimit: true}
+	terminal := -1
+	if c.spec.Terminal != nil {
+		terminal = stdio[0]
+	}
+	d := &confined{preparation: p, confinement: c, done: make(chan struct{}), ruleset: -1}
+	ctx, d.cancel = context.WithCancel(ctx)
+	go func() {
+		defer close(d.done)
+		d.err = d.make(ctx, terminal)
+	}()
+	return d
+}
+
+// filter returns what the filter has to refuse.
+func (c *confinement) filter() seccomp.Options {
+	s := c.rules.config
+	o := seccomp.Options{
+		Network: s.Network.Mode, OwnNetwork: c.how.namespaces && s.Network.Mode != sandbox.FullNetwork,
+		OwnProcesses: c.how.namespaces && s.Processes == sandbox.Own, Landlock: c.how.landlock,
+		UnixSockets: s.UnixSockets,
+	}
+	if !c.how.namespaces {
+		o.RefuseBareOpen = landlock.BareOpen()
+		o.ReadOnly = true
+		for _, rule := range s.Files {
+			o.ReadOnly = o.ReadOnly && rule.Access != sandbox.Write
+		}
+	}
+	return o
+}
+
+// make makes the namespaces and the ruleset.
+func (d *confined) make(ctx context.Context, terminal int) (err error) {
+	if d.how.namespaces {
+		d.namespaces, err = bubblewrap.Start(ctx, d.bubblewrap(), d.forkHelper)
+		if err == nil {
+			d.ruleset = d.namespaces.Ruleset
+		}
+	} else {
+		d.ruleset, err = landlock.Ruleset(d.rules.config, landlock.Options{Open: d.rules.open, Always: d.rules.config.Hidden})
+	}
+	if err == nil && d.ruleset >= 0 && terminal >= 0 {
+		err = landlock.AllowTerminal(d.ruleset, terminal, d.how.namespaces)
+	}
+	return err
+}
+
+// forkHelper forks bwrap, and keeps its process id.
+func (d *confined) forkHelper(fork func() (pid int, err error)) (pid int, err error) {
+	pid, err = d.host.provider.ForkHelper(fork)
+	if err == nil && d.rules.config.Processes == sandbox.Own {
+		d.helper = pid
+	}
+	return pid, err
+}
+
+func (d *confined) bubblewrap() *bubblewrap.Config {
+	c := d.rules.config
+	b := &bubblewrap.Config{
+		Program: d.host.sandboxes.bwrap.Program, UserNS: d.how.userNS,
+		Sandbox: c, Binds: d.rules.binds(), Links: d.rules.links(), Hidden: c.Hidden,
+		Dir:      fileIn(&d.files.Dir),
+		Observer: d.host.provider.Observer(), Poller: d.host.poller,
+	}
+	for i := range d.files.Programs {
+		b.Programs = append(b.Programs, fileIn(&d.files.Programs[i]))
+	}
+	if d.how.landlock {
+		b.Ruleset = func(open func(path string) (int, error)) (int, error) {
+			return landlock.Ruleset(c, landlock.Options{Inside: true, Open: open})
+		}
+	}
+	return b
+}
+
+func fileIn(f *execfile.File) bubblewrap.File {
+	return bubblewrap.File{Path: f.Path, Dev: uint64(f.Info.Dev), Ino: f.Info.Ino}
+}
+
+// await waits until the sandbox is made, and passes it to the command.
+func (d *confined) await(command *spawn.Command) error {
+	<-d.done
+	if d.err != nil {
+		return d.failure(d.err)
+	}
+	s := command.Setup.Sandbox
+	s.Ruleset = d.ruleset
+	n := d.namespaces
+	if n == nil {
+		return nil
+	}
+	s.PIDFD, s.Flags = n.PIDFD, n.Flags
+	command.Opened.Dir, command.Opened.Program = n.Dir, n.Programs[d.program]
+	if n.Listener != nil && d.spec.Connections != nil {
+		attr := *command.Attr
+		attr.Env = withVariables(attr.Env, d.spec.Connections(n.Listener))
+		command.Attr = &attr
+	}
+	return nil
+}
+
+// failure is the error of Start for a sandbox that could not be made.
+func (d *confined) failure(err error) error {
+	if e, ok := errors.AsType[*bubblewrap.NotVisibleError](err); ok {
+		return &SpawnError{Path: e.Path, Op: "sandbox", Errno: unix.ENOENT, Why: err}
+	}
+	err = d.rules.asAsked(err)
+	if isSandboxError(err) {
+		return err
+	}
+	return &SpawnError{Path: d.spec.Argv[0], Op: "sandbox", Errno: errnoOf(err), Why: err}
+}
+
+// release ends the sandbox: the kernel kills all that is left in its PID namespace. The leader was
+// reaped, or it takes up to 4 s, since the namespace ends after all of its processes were reaped.
+func (d *confined) release() {
+	d.cancel()
+	<-d.done
+	if d.namespaces != nil {
+		d.namespaces.Close() // with its ruleset
+	} else if d.ruleset >= 0 {
+		_ = unix.Close(d.ruleset)
+	}
+	d.preparation.release()
+}

@@ -1,0 +1,223 @@
+package process
+
+import (
+	"context"
+	"sync"
+
+	"github.com/runnel-rpc/runnel/process/internal/bubblewrap"
+	"github.com/runnel-rpc/runnel/process/internal/containment"
+	"github.com/runnel-rpc/runnel/process/internal/landlock"
+	"github.com/runnel-rpc/runnel/process/internal/seccomp"
+	"github.com/runnel-rpc/runnel/process/sandbox"
+)
+
+// sandboxes is what a Host knows about sandboxes. The zero value looks for bwrap in PATH and hides
+// nothing.
+type sandboxes struct {
+	program string   // the path of bwrap, "" to look for it
+	hidden  []string // in every sandbox
+
+	mu     sync.Mutex // for the next two
+	cancel context.CancelFunc
+	done   chan struct{} // is closed when machine is valid; nil before the first probe
+	machine
+}
+
+// machine is what this machine can do.
+type machine struct {
+	bwrap          bubblewrap.Support
+	inside         bool // Landlock can add to namespaces
+	seccomp        bool
+	landlockAlone  sandbox.Support
+	landlockScopes bool // Landlock can refuse connections to abstract Unix sockets
+}
+
+// scopeABI is the version of Landlock that has scopes.
+const scopeABI = 6
+
+// probe returns what the machine can do. It tries that once.
+func (s *sandboxes) probe(ctx context.Context, p containment.Provider) (*machine, error) {
+	s.mu.Lock()
+	if s.done == nil {
+		probing, cancel := context.WithCancel(context.Background())
+		s.cancel, s.done = cancel, make(chan struct{})
+		go s.try(probing, p, s.done)
+	}
+	done := s.done
+	s.mu.Unlock()
+	select {
+	case <-done:
+		return &s.machine, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+func (s *sandboxes) try(ctx context.Context, p containment.Provider, done chan struct{}) {
+	defer close(done)
+	s.machine = machine{
+		bwrap:          bubblewrap.Probe(ctx, s.program, p.ForkHelper, p.Observer()),
+		inside:         landlock.InsideSupported(),
+		seccomp:        seccomp.Supported(),
+		landlockAlone:  landlock.Support(),
+		landlockScopes: landlock.ABI() >= scopeABI,
+	}
+}
+
+// close ends a probe that is running. The host of a nil Host may be used again, and then probes again.
+func (s *sandboxes) close() {
+	s.mu.Lock()
+	cancel, done := s.cancel, s.done
+	s.done = nil
+	s.mu.Unlock()
+	if done != nil {
+		cancel()
+		<-done
+	}
+}
+
+func (h *Host) sandboxSupport(ctx context.Context) sandbox.Support {
+	m, err := h.sandboxes.probe(ctx, h.provider)
+	if err != nil {
+		s := sandbox.Support{Why: make(map[sandbox.Part]string)}
+		for _, part := range sandbox.Parts {
+			s.Why[part] = err.Error()
+		}
+		return s
+	}
+	return m.support()
+}
+
+const noSeccomp = "this kernel or this architecture has no filter of system calls (seccomp(2))"
+
+// support returns what can be enforced. Without a filter nothing can: it is a part of every sandbox.
+func (m *machine) support() sandbox.Support {
+	s := sandbox.Support{By: make(map[sandbox.Part]sandbox.Mechanism), Why: make(map[sandbox.Part]string)}
+	for _, part := range sandbox.Parts {
+		switch {
+		case !m.seccomp:
+			s.Why[part] = noSeccomp
+		case m.bwrap.Works():
+			s.By[part] = m.byNamespaces(part)
+		default:
+			if by := m.byLandlock(part); by != "" {
+				s.By[part] = by
+			} else {
+				s.Why[part] = m.why(part)
+			}
+		}
+	}
+	return s
+}
+
+// byNamespaces returns what enforces a part that is not shared.
+func (m *machine) byNamespaces(part sandbox.Part) sandbox.Mechanism {
+	switch {
+	case part == sandbox.FilesPart && m.inside:
+		return sandbox.BubblewrapLandlock
+	case part == sandbox.FilesPart || part == sandbox.TmpPart:
+		return sandbox.Bubblewrap
+	}
+	return sandbox.Namespace
+}
+
+// byLandlock is byNamespaces without namespaces; "" is nothing.
+func (m *machine) byLandlock(part sandbox.Part) sandbox.Mechanism {
+	if part == sandbox.NetworkPart && m.landlockAlone.By[sandbox.FilesPart] != "" {
+		return sandbox.Seccomp
+	}
+	return m.landlockAlone.By[part]
+}
+
+// why says why a part cannot be enforced.
+func (m *machine) why(part sandbox.Part) string {
+	why := m.landlockAlone.Why[part]
+	if why == "" {
+		why = m.landlockAlone.Why[sandbox.FilesPart]
+	}
+	if m.bwrap.Why == "" {
+		return why
+	}
+	return m.bwrap.Why + "; " + why
+}
+
+func (h *Host) enforceSandbox(c *sandbox.Config) (sandbox.Report, error) {
+	m, err := h.sandboxes.probe(context.Background(), h.provider)
+	if err != nil {
+		return sandbox.Report{}, err
+	}
+	_, report, err := m.choose(c, false)
+	return report, err
+}
+
+// method is how a sandbox is enforced.
+type method struct {
+	namespaces bool
+	userNS     bool
+	landlock   bool // adds to namespaces, or enforces all
+}
+
+// choose returns how a sandbox is enforced for a command, which has another user if otherUser is true.
+// The error is a *sandbox.NotEnforceableError.
+func (m *machine) choose(c *sandbox.Config, otherUser bool) (how method, r sandbox.Report, err error) {
+	switch {
+	case !m.seccomp:
+		return how, r, notEnforceable(sandbox.FilesPart, noSeccomp)
+	case m.bwrap.Plain || m.bwrap.UserNS && !otherUser:
+		how = method{namespaces: true, userNS: !m.bwrap.Plain, landlock: m.inside}
+		// /proc/PID/root of another process of the user leads out of the mount namespace.
+		if c.Processes == sandbox.Shared && !how.landlock && !how.userNS {
+			if !m.bwrap.UserNS || otherUser {
+				return how, r, notEnforceable(sandbox.ProcessesPart, "to share them is possible with Landlock or a user namespace only")
+			}
+			how.userNS = true
+		}
+		return how, m.report(c, m.byNamespaces), nil
+	}
+	if err := m.landlockOnly(c); err != nil {
+		return how, r, err
+	}
+	return method{landlock: true}, m.report(c, m.byLandlock), nil
+}
+
+// landlockOnly returns an error for what Landlock and the filter cannot enforce.
+func (m *machine) landlockOnly(c *sandbox.Config) error {
+	asked := map[sandbox.Part]bool{
+		sandbox.FilesPart:     true,
+		sandbox.AllowPart:     c.Network.Mode == sandbox.AllowList,
+		sandbox.ProcessesPart: c.Processes == sandbox.Own,
+		sandbox.TmpPart:       c.Tmp == sandbox.Private,
+	}
+	for _, part := range sandbox.Parts {
+		if asked[part] && m.byLandlock(part) == "" {
+			return notEnforceable(part, m.why(part))
+		}
+	}
+	if c.UnixSockets == sandbox.FullUnixSockets && c.Network.Mode != sandbox.FullNetwork && !m.landlockScopes {
+		return &sandbox.NotEnforceableError{Field: "unix_sockets", Why: "without a network namespace this needs Landlock ABI 6 (Linux 6.12)"}
+	}
+	return nil
+}
+
+func notEnforceable(part sandbox.Part, why string) error {
+	field := string(part)
+	if part == sandbox.AllowPart {
+		field = string(sandbox.NetworkPart)
+	}
+	return &sandbox.NotEnforceableError{Field: field, Why: why}
+}
+
+// report says what enforces a sandbox.
+func (m *machine) report(c *sandbox.Config, by func(sandbox.Part) sandbox.Mechanism) sandbox.Report {
+	r := sandbox.Report{Config: *c, Files: by(sandbox.FilesPart)}
+	if c.Network.Mode != sandbox.FullNetwork {
+		r.Network = by(sandbox.NetworkPart)
+	}
+	if c.Processes == sandbox.Own {
+		r.Processes = by(sandbox.ProcessesPart)
+	}
+	if c.Tmp == sandbox.Private {
+		r.Tmp = by(sandbox.TmpPart)
+	}
+	return r
+}

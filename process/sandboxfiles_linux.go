@@ -1,0 +1,200 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/internal/bubblewrap"
+	"github.com/runnel-rpc/runnel/process/sandbox"
+)
+
+// ruleFiles are what the rules of a sandbox name.
+type ruleFiles struct {
+	asked  *sandbox.Config
+	config *sandbox.Config // with paths without symbolic links, in the same order
+	files  []ruleFile      // of the rules
+}
+
+// ruleFile is what a rule names. A rule that has no effect, since its path does not exist, has none.
+type ruleFile struct {
+	fd     int // O_PATH, -1 for none
+	dir    bool
+	exists bool
+}
+
+// openRules resolves the rules of a sandbox with the rights of this process, and then opens what they
+// give access to with those of the user. It makes missing directories. The caller closes the result,
+// also after an error.
+func (a *Attempt) openRules(ctx context.Context, user *User, c *sandbox.Config) (r ruleFiles, err error) {
+	r.asked = c
+	hiding := *c
+	hiding.Hidden = append(hiding.Hidden[:len(hiding.Hidden):len(hiding.Hidden)], a.host.sandboxes.hidden...)
+	r.config, err = hiding.Resolved(func(path string) string {
+		a.path.Store(&path)
+		return realPath(path)
+	})
+	if err != nil {
+		return r, err
+	}
+	r.files = make([]ruleFile, len(r.config.Files))
+	for i := range r.files {
+		r.files[i].fd = -1
+	}
+	for i, rule := range r.config.Files {
+		if ctx.Err() != nil {
+			return r, context.Cause(ctx)
+		}
+		open := func() { err = r.files[i].open(&rule) }
+		if rule.Access == sandbox.None { // also what the user may make accessible later
+			open()
+		} else if userErr := user.Files(open); userErr != nil {
+			return r, a.spec.userError(errnoOf(userErr))
+		}
+		if err != nil {
+			return r, &sandbox.PathError{Path: c.Files[i].Path, Err: err}
+		}
+	}
+	return r, nil
+}
+
+func (r *ruleFiles) close() {
+	for i := range r.files {
+		if f := &r.files[i]; f.fd >= 0 {
+			_ = unix.Close(f.fd)
+			f.fd = -1
+		}
+	}
+}
+
+// open opens the path of a rule, which has no symbolic links.
+func (f *ruleFile) open(rule *sandbox.Rule) (err error) {
+	f.fd, err = openPath(rule.Path, unix.RESOLVE_NO_SYMLINKS)
+	if err == unix.ENOENT || err == unix.ENOTDIR {
+		switch rule.Missing {
+		case sandbox.Skip:
+			return nil
+		case sandbox.Create:
+			if err = unix.Mkdir(rule.Path, 0o777); err == nil || err == unix.EEXIST {
+				f.fd, err = openPath(rule.Path, unix.RESOLVE_NO_SYMLINKS)
+			}
+		}
+	}
+	if err != nil {
+		f.fd = -1
+		return err
+	}
+	var st unix.Stat_t
+	if err = unix.Fstat(f.fd, &st); err != nil {
+		return err
+	}
+	f.exists, f.dir = true, st.Mode&unix.S_IFMT == unix.S_IFDIR
+	return nil
+}
+
+// openPath opens a file (O_PATH), not following magic links.
+func openPath(path string, resolve uint64) (fd int, err error) {
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_MAGICLINKS | resolve}
+	for {
+		if fd, err = unix.Openat2(unix.AT_FDCWD, path, &how); err != unix.EINTR {
+			return fd, err
+		}
+	}
+}
+
+// realPath returns the absolute path without symbolic links to which a path leads. The last component
+// may be missing; "" is that it cannot be resolved.
+func realPath(path string) string {
+	fd, err := openPath(path, 0)
+	if err == unix.ENOENT {
+		var st unix.Stat_t
+		if dir := filepath.Dir(path); dir != path && unix.Lstat(path, &st) == unix.ENOENT {
+			if fd, err = openPath(dir, 0); err == nil {
+				defer unix.Close(fd)
+				if dir = pathOf(fd); dir != "" {
+					return filepath.Join(dir, filepath.Base(path))
+				}
+			}
+		}
+		return ""
+	}
+	if err != nil {
+		return ""
+	}
+	defer unix.Close(fd)
+	return pathOf(fd)
+}
+
+// pathOf returns the path of an open file, "" if it has none that leads to it.
+func pathOf(fd int) string {
+	path, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
+	if err != nil || !strings.HasPrefix(path, "/") {
+		return ""
+	}
+	var opened, named unix.Stat_t
+	if unix.Fstat(fd, &opened) != nil || unix.Lstat(path, &named) != nil || opened.Dev != named.Dev || opened.Ino != named.Ino {
+		return ""
+	}
+	return path
+}
+
+// binds returns the rules for bubblewrap.
+func (r *ruleFiles) binds() (binds []bubblewrap.Bind) {
+	seen := make(map[string]bool)
+	for i, rule := range r.config.Files {
+		f := r.files[i]
+		if !f.exists || seen[rule.Path] {
+			continue
+		}
+		seen[rule.Path] = true
+		b := bubblewrap.Bind{Path: rule.Path, FD: f.fd, Access: rule.Access, Dir: f.dir}
+		if rule.Access == sandbox.None {
+			b.FD = -1
+		}
+		binds = append(binds, b)
+	}
+	return binds
+}
+
+// links returns the names of rules that lead to their files by symbolic links.
+func (r *ruleFiles) links() (links []bubblewrap.Link) {
+	for i, rule := range r.config.Files {
+		if name := r.asked.Files[i].Path; r.files[i].exists && name != rule.Path && rule.Access != sandbox.None {
+			links = append(links, bubblewrap.Link{Path: name, Target: rule.Path})
+		}
+	}
+	return links
+}
+
+// open returns a descriptor for the path of a rule.
+func (r *ruleFiles) open(path string) (int, error) {
+	for i, rule := range r.config.Files {
+		if rule.Path == path {
+			if !r.files[i].exists {
+				return -1, unix.ENOENT
+			}
+			return unix.FcntlInt(uintptr(r.files[i].fd), unix.F_DUPFD_CLOEXEC, 0)
+		}
+	}
+	return -1, unix.ENOENT
+}
+
+// asAsked returns an error with the path as it was asked for. It does not say where a symbolic link
+// leads.
+func (r *ruleFiles) asAsked(err error) error {
+	e, ok := errors.AsType[*sandbox.PathError](err)
+	if !ok {
+		return err
+	}
+	for i, rule := range r.config.Files {
+		if rule.Path == e.Path {
+			return &sandbox.PathError{Path: r.asked.Files[i].Path, Err: e.Err}
+		}
+	}
+	return err
+}
