@@ -111,11 +111,11 @@ func (n *Namespaces) abort() {
 }
 
 // reap is called when bwrap has exited. If it has failed, its child may still wait for it, and would
-// do so forever (bwrap uses an eventfd, which has no end): it is in the same process group, whose
-// number is not reused before bwrap is reaped.
+// do so forever (bwrap uses an eventfd, which has no end). It is in the same process group, and may have
+// become a child of this process.
 func (n *Namespaces) reap() {
-	n.signal(func() { _ = unix.Kill(-n.bwrap.PID, unix.SIGKILL) })
 	_ = n.socket.SetReadDeadline(time.Unix(1, 0)) // of the start
+	leader.DiscardGroup(n.bwrap.PID)
 	_, _ = n.bwrap.Reap()
 	n.bwrap.CloseHandle()
 	close(n.exited)
