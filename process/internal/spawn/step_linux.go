@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"math"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -51,8 +52,7 @@ func RunStep() {
 		os.Exit(1)
 	}
 	statusFD := orderFD + 1
-	unix.CloseOnExec(orderFD)
-	unix.CloseOnExec(statusFD)
+	closeOnExecFrom(orderFD)
 	debug.SetGCPercent(-1)
 	runtime.LockOSThread() // the nice value and the user belong to a thread
 	_, _ = unix.Write(statusFD, []byte{1})
@@ -78,6 +78,22 @@ func RunStep() {
 	err = syscall.Exec(os.Args[3], os.Args[4:], os.Environ())
 	errno, _ := errors.AsType[syscall.Errno](err)
 	failStep(statusFD, Exec, errno)
+}
+
+// closeOnExecFrom makes an exec close all descriptors from one on, also those that the server has
+// inherited itself or opened without O_CLOEXEC.
+func closeOnExecFrom(first int) {
+	if unix.CloseRange(uint(first), math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) == nil { // Linux 5.11
+		return
+	}
+	entries, _ := os.ReadDir("/proc/self/fd")
+	for _, e := range entries {
+		if fd, err := strconv.Atoi(e.Name()); err == nil && fd >= first {
+			unix.CloseOnExec(fd)
+		}
+	}
+	unix.CloseOnExec(first)
+	unix.CloseOnExec(first + 1)
 }
 
 func failStep(statusFD int, op Op, errno syscall.Errno) {
