@@ -12,8 +12,7 @@ import (
 )
 
 // part is what a sandbox promises. An attempt is made only under mechanisms that promise its part. No
-// mechanism promises nestedReplaced, nestedParent, nestedPipes and setUserID, and only Landlock alone
-// replaced.
+// mechanism promises nestedReplaced, nestedPipes and setUserID, and only Landlock alone replaced.
 type part string
 
 const (

@@ -79,7 +79,7 @@ func (r *restriction) apply() error {
 		if ruleset, err = landlock.Ruleset(r.Config, landlock.Options{Inside: r.Inside}); err != nil {
 			return err
 		}
-		if _, err := unix.IoctlGetTermios(0, unix.TCGETS); err == nil && !r.Inside {
+		if _, err := unix.IoctlGetTermios(0, unix.TCGETS); err == nil {
 			if err := landlock.AllowTerminal(ruleset, 0, false); err != nil {
 				return err
 			}

@@ -68,7 +68,7 @@ func runTests(m *testing.M) (code int, err error) {
 	if err := os.Mkdir(serverDir(), 0o755); err != nil {
 		return 0, err
 	}
-	return m.Run(), nil
+	return m.Run(), closeHosts()
 }
 
 // copySelf copies this program. A process that is forked meanwhile would have the file open for
