@@ -23,6 +23,10 @@ func (h *Host) EnforceSandbox(c *sandbox.Config) (sandbox.Report, error) {
 	return h.orPlain().enforceSandbox(c)
 }
 
+// HiddenFromSandboxes returns Options.HideFromSandboxes and Options.StateDir, as absolute paths. Every
+// start hides them; a caller that knows them can refuse a request for one of them.
+func (h *Host) HiddenFromSandboxes() []string { return h.orPlain().hiddenFromSandboxes() }
+
 // Sandbox returns what the command may reach and what enforces that, or nil without a sandbox.
 func (p *Process) Sandbox() *sandbox.Report { return p.sandbox }
 

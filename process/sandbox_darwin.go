@@ -22,3 +22,5 @@ func (h *Host) enforceSandbox(*sandbox.Config) (sandbox.Report, error) {
 
 // confinement does not exist on Darwin.
 type confinement struct{}
+
+func (h *Host) hiddenFromSandboxes() []string { return nil }

@@ -76,6 +76,8 @@ func (s *sandboxes) close() {
 	}
 }
 
+func (h *Host) hiddenFromSandboxes() []string { return h.sandboxes.hidden }
+
 func (h *Host) sandboxSupport(ctx context.Context) sandbox.Support {
 	m, err := h.sandboxes.probe(ctx, h.provider)
 	if err != nil {

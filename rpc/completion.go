@@ -64,6 +64,8 @@ type Completion struct {
 	Usage Usage `json:"usage"`
 	// The output of the session.
 	Output OutputCounts `json:"output"`
+	// The sandbox of the command, if it had one.
+	Sandbox *SandboxReport `json:"sandbox,omitempty"`
 }
 
 // Usage is what the kernel accounted to the command and to the children that it waited for; with

@@ -121,6 +121,10 @@ type ExecuteParams struct {
 	Nice *int64 `json:"nice,omitempty" min:"-20" max:"19"`
 	// Soft limits of the command. The default of each is the server's own.
 	SoftLimits *SoftLimits `json:"soft_limits,omitempty"`
+	// What the command may reach: the name of a profile, or an object. What the server requires
+	// cannot be exceeded. The default is that, and no sandbox if it requires none. With a sandbox the
+	// command can gain no privileges, and `cwd` must not contain `..`.
+	Sandbox *Sandbox `json:"sandbox,omitempty"`
 	// Where the caller is in a trace: a traceparent of W3C Trace Context. The command gets it as
 	// TRACEPARENT, whatever `env` has, and the trace id is in the server's logs. An execute that is
 	// repeated may have another one.
@@ -151,6 +155,8 @@ type ExecuteResult struct {
 	PGID int `json:"pgid"`
 	// How the processes of the session are found and ended.
 	Containment string `json:"containment" enum:"cgroup,marker,group"`
+	// The sandbox of the command, if it has one.
+	Sandbox *SandboxReport `json:"sandbox,omitempty"`
 	// False if an earlier execute with the same id and params created the session.
 	Created bool `json:"created"`
 }

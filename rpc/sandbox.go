@@ -156,8 +156,6 @@ func (n SandboxNetwork) IsZero() bool { return n.Mode == "" }
 
 // SandboxReport is what a sandbox enforces, and by what.
 type SandboxReport struct {
-	// The profile that the request named, if it named one.
-	Profile string `json:"profile,omitempty"`
 	// The files.
 	Files SandboxFiles `json:"files"`
 	// The network.
@@ -168,7 +166,7 @@ type SandboxReport struct {
 	Tmp SandboxPart `json:"tmp"`
 	// The Unix sockets.
 	UnixSockets SandboxPart `json:"unix_sockets"`
-	// With the network `allow`: destinations that the proxy refused, at most 64.
+	// With the network `allow`: destinations that the proxy refused, at most 32.
 	Denied []SandboxDenial `json:"denied,omitempty"`
 	// How many attempts at further destinations the proxy refused.
 	DeniedMore int64 `json:"denied_more,omitempty"`

@@ -56,6 +56,8 @@ type SessionStatus struct {
 	Containment string `json:"containment" enum:"cgroup,marker,group"`
 	// The limits of the session, including those that the server sets.
 	Limits []HeldLimit `json:"limits,omitempty"`
+	// The sandbox of the command, if it has one and runs.
+	Sandbox *SandboxReport `json:"sandbox,omitempty"`
 	// When the start of the session began (RFC 3339, UTC). It is left out while the session is queued.
 	StartedAt string `json:"started_at,omitempty"`
 	// The labels of the session.

@@ -318,6 +318,7 @@ func (s *Session) afterExit(p tree, readers *readers, err error) {
 	readers.finish()
 	s.stdin.shut("the session has ended")
 	exit, _ := p.Reap() // if the exit status cannot be read, exit.Known is false
+	s.connections.close()
 	s.complete(exit, swept, took)
 	runtime.Gosched() // the record is sent before the descriptors are closed, which takes 20 µs
 	p.Close()
@@ -440,6 +441,8 @@ func (s *Session) complete(exit process.Exit, swept process.SweepResult, took ti
 			PID:           st.proc.PID(),
 			PGID:          st.proc.PGID(),
 			ExecutionTime: took,
+			Sandbox:       st.proc.Sandbox(),
+			Denied:        s.connections.denied(),
 		}
 		s.log.AppendEvent(func(seq int64, counts stream.Counts) any {
 			rec.Seq, rec.Counts = seq, counts

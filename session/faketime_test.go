@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/runnel-rpc/runnel/process"
+	"github.com/runnel-rpc/runnel/process/sandbox"
 	"github.com/runnel-rpc/runnel/stream"
 )
 
@@ -91,6 +92,7 @@ func isClosed(c <-chan struct{}) bool {
 }
 
 func (f *fakeTree) PID() int                                { return 1234 }
+func (f *fakeTree) Sandbox() *sandbox.Report                { return nil }
 func (f *fakeTree) PGID() int                               { return 1234 }
 func (f *fakeTree) Containment() process.Containment        { return process.Group }
 func (f *fakeTree) EnforcedLimits() []process.EnforcedLimit { return nil }

@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/runnel-rpc/runnel/process"
+	"github.com/runnel-rpc/runnel/process/egress"
 	"github.com/runnel-rpc/runnel/session/quota"
 	"github.com/runnel-rpc/runnel/stream"
 )
@@ -38,6 +39,10 @@ type Options struct {
 	// could not be run, which View tells apart. They are called without locks, and must not block.
 	// When Shutdown has returned, there are no further calls.
 	OnRunning, OnEnded func(*Session)
+	// OnDestination, if not nil, is called for each destination that a command in a sandbox uses
+	// through its proxy, or is refused: at the first use, and before OnEnded with the final numbers. It
+	// must not block.
+	OnDestination func(*Session, egress.Event)
 	// MaxQueued is how many sessions may wait for a slot, each with up to queuedBytes of params; one
 	// with more counts as several. 0 is 1000, negative is none.
 	MaxQueued int

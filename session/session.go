@@ -21,6 +21,8 @@ type Session struct {
 	log   *stream.Log
 	stdin stdin
 
+	connections *connections // nil unless the sandbox permits some destinations
+
 	// signaling is held while signals are sent to the tree, which takes time: the processes of the
 	// tree are listed, and a pause waits until they have stopped. mu is not held during that time.
 	// Where both are locked, signaling is locked first.
@@ -55,6 +57,7 @@ func newSession(r *Registry, spec Spec, account *stream.Account) *Session {
 		OnBlocked: s.blocked.set, // pauses deadlines; called with the log's lock held
 	})
 	s.status.state, s.status.end.grace = Starting, spec.Grace
+	s.connections = newConnections(s)
 	return s
 }
 

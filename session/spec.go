@@ -28,7 +28,12 @@ type Spec struct {
 	Command  any
 	Encoding string
 	Program  process.Spec
-	Weight   int64 // about how many bytes Command and Labels take
+	Weight   int64 // about how many bytes Command, Labels and Program.Sandbox take
+
+	// Floor is what a policy requires of the sandbox of Program, and Home is the home directory of
+	// Program.User. They are for who makes that sandbox, and not used by this package.
+	Floor Floor
+	Home  string
 
 	// QueueTimeout is how long the session waits for a slot; 0 is not at all, negative is no limit.
 	QueueTimeout time.Duration
@@ -45,6 +50,12 @@ type Spec struct {
 	Capture int64
 	// CaptureHead is how many of the oldest bytes of each stream are kept.
 	CaptureHead int64
+}
+
+// Floor is the profile that the sandbox of a command must be within.
+type Floor struct {
+	Profile string // "" is none
+	Rule    string // that requires it
 }
 
 func (s *Spec) sameParams(other *Spec) bool { return s.params() == other.params() }

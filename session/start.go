@@ -76,6 +76,9 @@ func (s *Session) begin() {
 	ctx, cancel := context.WithCancel(context.Background())
 	program := s.spec.Program
 	program.Tag = s
+	if s.connections != nil {
+		program.Connections = s.connections.serve
+	}
 	attempt := s.reg.o.Host.Attempt(program)
 	ended := false
 	s.update(func(st *sessionStatus) {
@@ -128,9 +131,14 @@ func (s *Session) StartMayWait() (may bool) {
 func (s *Session) start(ctx context.Context, cancel context.CancelFunc, attempt *process.Attempt) {
 	defer cancel()
 	p, err := attempt.Start(ctx)
+	if c := s.spec.Program.Sandbox; c != nil && err != nil {
+		s.logSandboxFailure(err)
+		err = c.Locate(err)
+	}
 	s.releaseProgram()
 	switch {
 	case err != nil:
+		s.connections.close()
 		s.turn.end()
 		if errors.Is(err, context.Canceled) {
 			err = errEndRequested
@@ -139,8 +147,16 @@ func (s *Session) start(ctx context.Context, cancel context.CancelFunc, attempt 
 	case s.accept():
 		s.run(p)
 	default: // the session has failed before
+		s.connections.close()
 		p.Discard()
 		s.fail(errEndRequested, true)
+	}
+}
+
+// logSandboxFailure logs why a sandbox could not be made, which the client is not told.
+func (s *Session) logSandboxFailure(err error) {
+	if spawn, ok := errors.AsType[*process.SpawnError](err); ok && spawn.Why != nil {
+		s.logged(s.reg.o.Log.Warn()).Err(spawn.Why).Msg("sandbox not made")
 	}
 }
 
@@ -291,7 +307,7 @@ func (start *starting) mayFail(state State) bool {
 // releaseProgram releases the memory of what only the start needs.
 func (s *Session) releaseProgram() {
 	p := &s.spec.Program
-	p.Argv, p.Env, p.Attributes.Soft, p.Check = nil, nil, nil, nil
+	p.Argv, p.Env, p.Attributes.Soft, p.Check, p.Sandbox = nil, nil, nil, nil, nil
 }
 
 // AfterStart defers f until the start has succeeded or failed, after the functions that were

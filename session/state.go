@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/runnel-rpc/runnel/process"
+	"github.com/runnel-rpc/runnel/process/sandbox"
 	"github.com/runnel-rpc/runnel/stream"
 )
 
@@ -90,6 +91,8 @@ type Record struct {
 	PID, PGID     int
 	ExecutionTime time.Duration // from the fork to the exit of the command
 	Counts        stream.Counts
+	Sandbox       *sandbox.Report // nil without one
+	Denied        *Denied         // nil if nothing was
 }
 
 // sessionStatus is the data of a session that changes. Session.mu protects it, and only

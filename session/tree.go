@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/runnel-rpc/runnel/process"
+	"github.com/runnel-rpc/runnel/process/sandbox"
 )
 
 // tree is what a session that runs needs of its [process.Process]. It is an interface so that the
@@ -15,6 +16,7 @@ type tree interface {
 	PGID() int
 	Containment() process.Containment
 	EnforcedLimits() []process.EnforcedLimit
+	Sandbox() *sandbox.Report
 
 	TerminateBy(syscall.Signal) error
 	Kill() error

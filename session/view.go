@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/runnel-rpc/runnel/process"
+	"github.com/runnel-rpc/runnel/process/sandbox"
 	"github.com/runnel-rpc/runnel/stream"
 )
 
@@ -13,6 +14,8 @@ type View struct {
 	PID, PGID   int // 0 until the command runs
 	Containment process.Containment
 	Limits      []process.EnforcedLimit // the limits in force, and how each is enforced
+	Sandbox     *sandbox.Report         // nil without one, and until the command runs
+	Denied      *Denied                 // what its proxy has refused; nil if nothing was
 	Started     time.Time               // when the start began; zero before, and in the queue
 	StdinBytes  int64                   // bytes of stdin accepted
 	Counts      stream.Counts
@@ -45,10 +48,12 @@ func (s *Session) View() View {
 	}
 	if p := st.proc; p != nil {
 		v.PID, v.PGID, v.Containment, v.Limits = p.PID(), p.PGID(), p.Containment(), p.EnforcedLimits()
+		v.Sandbox = p.Sandbox()
 	} else {
 		v.Containment = s.reg.o.Host.Containment()
 	}
 	s.mu.Unlock()
+	v.Denied = s.connections.denied()
 	v.StdinBytes = s.stdin.accepted()
 	v.Counts = s.log.Counts()
 	v.Oldest, v.Last = s.log.Bounds()

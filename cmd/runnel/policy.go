@@ -179,6 +179,9 @@ func printDecision(w io.Writer, d *policy.Decision, spec *session.Spec) {
 			fmt.Fprintf(w, "%s: %v\n", t.name, t.value)
 		}
 	}
+	if spec.Floor.Profile != "" {
+		fmt.Fprintf(w, "sandbox: %s\n", spec.Floor.Profile)
+	}
 	if n := spec.Program.Attributes.Nice; n != nil {
 		fmt.Fprintf(w, "nice: %d\n", *n)
 	}

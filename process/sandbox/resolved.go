@@ -1,6 +1,9 @@
 package sandbox
 
-import "syscall"
+import (
+	"slices"
+	"syscall"
+)
 
 // Resolved returns c with the paths that its names lead to. A name that is within the floor may lead
 // beyond it: a command that may write to a directory can make a symbolic link there, and the next
@@ -37,6 +40,8 @@ func (c *Config) resolved(real func(path string) string) (*Config, error) {
 	for i, file := range c.Hidden {
 		r.Hidden[i] = or(file)
 	}
+	slices.Sort(r.Hidden)
+	r.Hidden = slices.Compact(r.Hidden)
 	r.Files = make([]Rule, len(c.Files))
 	access := make(map[string]Access, len(c.Files))
 	for i, rule := range c.Files {

@@ -1,10 +1,12 @@
 package policy
 
 import (
+	"fmt"
 	"path"
 	"strings"
 
 	"github.com/runnel-rpc/runnel/process"
+	"github.com/runnel-rpc/runnel/process/sandbox"
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/wire"
 	"github.com/runnel-rpc/runnel/session"
@@ -57,7 +59,7 @@ func (p *Policy) Decide(principal string, groups []string, params *rpc.ExecutePa
 	}
 	d := &Decision{Section: s.name, policy: p, section: s}
 	for _, step := range []func(*rpc.ExecuteParams, *session.Spec) error{
-		d.user, d.terminal, d.environ, d.command, d.directory, d.limits, d.times, d.nice,
+		d.user, d.terminal, d.environ, d.command, d.directory, d.limits, d.times, d.nice, d.sandbox,
 	} {
 		if err := step(params, spec); err != nil {
 			return nil, err
@@ -105,6 +107,27 @@ func (d *Decision) environ(params *rpc.ExecuteParams, spec *session.Spec) error 
 		return err
 	}
 	spec.Program.Env = env
+	return nil
+}
+
+// sandbox sets what the server makes the sandbox of: the floor, and the home directory. Without a
+// floor a request may ask for any sandbox, except for directories that are made.
+func (d *Decision) sandbox(params *rpc.ExecuteParams, spec *session.Spec) error {
+	if d.Account != nil {
+		spec.Home = d.Account.Home
+	}
+	if d.section.sandbox != "" {
+		spec.Floor = session.Floor{Profile: d.section.sandbox, Rule: d.section.rule("sandbox")}
+	}
+	if params.Sandbox == nil || d.section.sandbox != "" && d.section.sandbox != sandbox.Off {
+		return nil
+	}
+	for i, rule := range params.Sandbox.Files {
+		if rule.Missing == rpc.MissingCreate {
+			return d.section.refuse("sandbox", fmt.Sprintf("sandbox.files[%d].missing", i),
+				"without a profile here no request may make directories")
+		}
+	}
 	return nil
 }
 

@@ -33,6 +33,7 @@ type sectionText struct {
 	Max         amountsText     `toml:"max"`
 	Defaults    amountsText     `toml:"defaults"`
 	MinNice     *int64          `toml:"min_nice"`
+	Sandbox     string          `toml:"sandbox"`
 }
 
 type programText struct {

@@ -56,6 +56,7 @@ func TestParseErrors(t *testing.T) {
 		{"[default.environment]\npass = ['A*B']", `may have one * and only at its end`},
 		{"[default.environment]\ndeny = ['']", `must not be empty`},
 		{"[default.environment.set]\nPATH = '/bin:'", `policy.toml:2: default.environment.set.PATH: "" must be absolute`},
+		{"[default]\nsandbox = 'build'", `policy.toml:2: default.sandbox: "build" is not a profile of sandboxes`},
 		{"[default]\nuser = 'nobody-here'", `policy.toml:2: default.user: unknown user nobody-here`},
 		{"[default]\nusers = ['build', 'x']", `policy.toml:2: default.users[1]: unknown user x`},
 		{"[default]\ngroups = []", `default.groups: needs user or users`},

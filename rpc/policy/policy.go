@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/runnel-rpc/runnel/process"
+	"github.com/runnel-rpc/runnel/process/sandbox"
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/access"
 )
@@ -14,6 +15,9 @@ import (
 type Options struct {
 	// Account returns a user of the machine; nil is [process.LookupAccount].
 	Account func(name string) (process.Account, error)
+	// HasProfile reports whether the server has a profile of sandboxes; nil is that it has the built-in
+	// ones.
+	HasProfile func(name string) bool
 	// Server is the effective user id of the server; the zero Options have that of this process.
 	Server *int
 	// Directory is the working directory of the server; "" is that of this process.
@@ -23,6 +27,9 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	if o.Account == nil {
 		o.Account = process.LookupAccount
+	}
+	if o.HasProfile == nil {
+		o.HasProfile = func(name string) bool { return slices.Contains(sandbox.BuiltIn, name) }
 	}
 	if o.Server == nil {
 		uid := os.Geteuid()

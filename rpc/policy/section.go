@@ -28,7 +28,8 @@ type section struct {
 	max         amounts
 	defaults    amounts
 	minNice     *int
-	setUserID   bool // set-user-ID programs have an effect
+	setUserID   bool   // set-user-ID programs have an effect
+	sandbox     string // the profile that no command may exceed; "" is none
 }
 
 // rule returns the name of a key of the section, which a refusal names.
@@ -73,6 +74,9 @@ func (c *compiler) section(name string, text *sectionText) *section {
 		}
 		nice := int(*n)
 		s.minNice = &nice
+	}
+	if s.sandbox = text.Sandbox; s.sandbox != "" && !c.options.HasProfile(s.sandbox) {
+		c.bad(s.rule("sandbox"), fmt.Errorf("%q is not a profile of sandboxes", s.sandbox))
 	}
 	return s
 }

@@ -332,6 +332,14 @@ func (c *conversation) configure(set *settings, list []string) {
 			c.path = value
 			continue
 		}
+		if name == "needs" {
+			needsSandbox(c.t, value)
+			continue
+		}
+		if name == "sandbox_default" {
+			set.Server.Sandboxes.Default = value
+			continue
+		}
 		if name == "caller" {
 			set.Server.Auth, set.Server.SameGroup = &callers{}, sameTeam
 			number, caller, _ := strings.Cut(value, ":")

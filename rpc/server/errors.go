@@ -34,6 +34,9 @@ func rpcError(err error, sessionID string) (e *rpc.Error, ok bool) {
 		attr  *process.AttributeError
 		other *jsonrpc2.Error
 	)
+	if e, ok := sandboxError(err); ok {
+		return e, true
+	}
 	switch {
 	case errors.As(err, &e):
 		return e, true
@@ -61,6 +64,10 @@ func rpcError(err error, sessionID string) (e *rpc.Error, ok bool) {
 		return rpc.InvalidParams("offset", "%v", place), true
 	case errors.As(err, &spawn) && spawn.Op == "user":
 		return rpc.SpawnFailed(spawn.Path, unix.ErrnoName(spawn.Errno), "the server cannot run it as this user: "+spawn.Errno.Error()), true
+	case errors.As(err, &spawn) && spawn.Op == "sandbox" && spawn.Errno == unix.ENOENT:
+		return rpc.SpawnFailed(spawn.Path, unix.ErrnoName(spawn.Errno), "it is not visible in the sandbox"), true
+	case errors.As(err, &spawn) && spawn.Op == "sandbox":
+		return rpc.SpawnFailed(spawn.Path, unix.ErrnoName(spawn.Errno), "its sandbox cannot be made: "+spawn.Errno.Error()), true
 	case errors.As(err, &spawn):
 		return rpc.SpawnFailed(spawn.Path, unix.ErrnoName(spawn.Errno), spawn.Errno.Error()), true
 	case errors.As(err, &bound) && bound.Most < 0:

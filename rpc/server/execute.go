@@ -71,6 +71,10 @@ func (r *request) reserve(p *rpc.ExecuteParams) (s *session.Session, created boo
 	if err := r.restrict(caller, p, &spec); err != nil {
 		return nil, false, err
 	}
+	if err := r.sandbox(p, &spec); err != nil {
+		e, _ := rpcError(err, spec.ID)
+		return nil, false, e
+	}
 	if bad := r.conn.mayAttach(spec.ID); bad != nil {
 		return nil, false, bad
 	}
@@ -115,6 +119,7 @@ func replyStarted(r *request, s *session.Session, sub *subscription, created, at
 			PID:         v.PID,
 			PGID:        v.PGID,
 			Containment: string(v.Containment),
+			Sandbox:     sandboxReport(v.Sandbox, v.Denied),
 			Created:     created,
 		}, nil
 	}

@@ -94,6 +94,9 @@ type Options struct {
 	WriteTimeout time.Duration // longest time in which the peer takes no byte; 0 is 30 s
 	Drain        time.Duration // that a shutdown leaves to running sessions, for Announce
 
+	// Sandboxes configures the sandboxes of commands.
+	Sandboxes Sandboxes
+
 	// Capabilities are those of the machine, reported by connected with the server's own.
 	Capabilities []string
 	// Audit is the audit log; nil is none. [AuditSessions] returns what the registry of the sessions

@@ -33,6 +33,7 @@ func completion(of named, r *session.Record) rpc.Completion {
 		PGID:              r.PGID,
 		ExecutionTime:     r.ExecutionTime.Seconds(),
 		Output:            counts(r.Counts),
+		Sandbox:           sandboxReport(r.Sandbox, r.Denied),
 	}
 	if r.Cause == session.Exited {
 		switch {
@@ -118,6 +119,7 @@ func (c *conn) status(s *session.Session, v *session.View) rpc.SessionStatus {
 		PGID:        v.PGID,
 		Containment: string(v.Containment),
 		Limits:      heldLimits(v.Limits),
+		Sandbox:     sandboxReport(v.Sandbox, v.Denied),
 		Labels:      spec.Labels,
 		StdinBytes:  v.StdinBytes,
 		Output:      counts(v.Counts),

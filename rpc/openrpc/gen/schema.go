@@ -94,6 +94,19 @@ func base64Schema() *schema {
 	}
 }
 
+// networkSchema returns the schema of the forms of rpc.SandboxNetwork.
+func networkSchema() *schema {
+	return &schema{OneOf: []*schema{
+		{Type: "string", Enum: []string{rpc.NetworkFull, rpc.NetworkNone}},
+		{
+			Type:       "object",
+			Required:   []string{"allow"},
+			Properties: properties{{"allow", &schema{Type: "array", Items: &schema{Type: "string"}, Description: "HOST:PORT; HOST may be a name, *. and a name, an IPv4 address or an IPv6 address in brackets, PORT may be *"}}},
+			Additional: false,
+		},
+	}}
+}
+
 // secondsSchema returns the schema of rpc.Seconds.
 func secondsSchema() *schema {
 	return &schema{
@@ -126,6 +139,12 @@ func (s schemas) of(t reflect.Type, input bool) *schema {
 		return s.shared(t, func() *schema { return commandSchema(s.of(typeOf[rpc.Bytes](), input)) })
 	case t == typeOf[rpc.Command](), t == typeOf[rpc.Base64Command]():
 		return textCommandSchema()
+	case t == typeOf[rpc.Sandbox]():
+		return s.shared(t, func() *schema {
+			return &schema{OneOf: []*schema{{Type: "string", MinLength: 1, Description: "the name of a profile"}, s.object(t, input)}}
+		})
+	case t == typeOf[rpc.SandboxNetwork]():
+		return s.shared(t, networkSchema)
 	case t == typeOf[rpc.Seconds]():
 		return secondsSchema()
 	case t == typeOf[rpc.SoftLimit]():

@@ -1,0 +1,35 @@
+package server
+
+import (
+	"github.com/runnel-rpc/runnel/process/sandbox"
+	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/session"
+)
+
+// sandboxReport returns what a sandbox enforces and what its proxy has refused, or nil without a
+// sandbox.
+func sandboxReport(r *sandbox.Report, denied *session.Denied) *rpc.SandboxReport {
+	if r == nil {
+		return nil
+	}
+	c := &r.Config
+	report := &rpc.SandboxReport{
+		Files:       rpc.SandboxFiles{By: string(r.Files), Default: string(c.FilesDefault)},
+		Network:     rpc.SandboxPart{By: string(r.Network), Mode: string(c.Network.Mode)},
+		Processes:   rpc.SandboxPart{By: string(r.Processes), Mode: string(c.Processes)},
+		Tmp:         rpc.SandboxPart{By: string(r.Tmp), Mode: string(c.Tmp)},
+		UnixSockets: rpc.SandboxPart{Mode: string(c.UnixSockets)},
+	}
+	if c.UnixSockets == sandbox.NoUnixSockets {
+		report.UnixSockets.By = string(sandbox.Seccomp)
+	}
+	if denied != nil {
+		report.DeniedMore = denied.More
+		for _, e := range denied.Destinations {
+			report.Denied = append(report.Denied, rpc.SandboxDenial{
+				Host: e.Host, Port: int(e.Port), Reason: string(e.Reason), Count: e.Count,
+			})
+		}
+	}
+	return report
+}

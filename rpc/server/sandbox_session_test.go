@@ -1,0 +1,111 @@
+//go:build linux
+
+package server_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/runnel-rpc/runnel/process"
+	"github.com/runnel-rpc/runnel/process/sandbox"
+	"github.com/runnel-rpc/runnel/rpc"
+)
+
+// needsSandbox skips a test unless files can be enforced by a mechanism, "" for any.
+func needsSandbox(t *testing.T, by string) {
+	t.Helper()
+	s := host.SandboxSupport(t.Context())
+	if has := string(s.By[sandbox.FilesPart]); has != "" && (by == "" || has == by) {
+		return
+	}
+	why := fmt.Sprintf("needs sandboxes %s, not %s%s", by, s.By[sandbox.FilesPart], s.Why[sandbox.FilesPart])
+	if slices.Contains(strings.Split(os.Getenv("RUNNEL_TEST_REQUIRE"), ","), "bubblewrap") {
+		t.Fatal(why)
+	}
+	t.Skip(why)
+}
+
+// TestSandboxFloorAndLinks: a command may write below its directory, and make a symbolic link there.
+// The next request that names the link asks for more than the floor.
+func TestSandboxFloorAndLinks(t *testing.T) {
+	needsSandbox(t, "")
+	inside, outside := t.TempDir(), t.TempDir()
+	s := serve(t, func(set *settings) { set.Server.Sandboxes.Default = sandbox.Workspace })
+	p := s.dial(t)
+	var made rpc.Captured
+	p.ok("execute", object{"command": []string{"ln", "-s", outside, "link"}, "cwd": inside, "wait": true}, &made)
+	if made.Status != rpc.StatusCompleted || made.Sandbox == nil || made.Sandbox.Files.By == "" {
+		t.Fatalf("%+v", made)
+	}
+	for _, rule := range []object{
+		{"path": "link", "access": "write"},
+		{"path": "link/new", "access": "write", "missing": "create"},
+		{"path": "link/new", "access": "read", "missing": "create"},
+	} {
+		e := p.fails(rpc.CodeInvalidParams, "execute", object{
+			"command": "touch link/file", "cwd": inside, "sandbox": object{"files": []object{rule}}, "wait": true,
+		})
+		if e.Data["field"] != "sandbox.files[0]" {
+			t.Errorf("%v: %+v", rule, e)
+		}
+	}
+	if files, err := os.ReadDir(outside); err != nil || len(files) != 0 {
+		t.Errorf("%v, %v", files, err)
+	}
+	p.ok("execute", object{
+		"command": "touch file", "cwd": inside, "wait": true, "sandbox": object{"files": []object{{"path": ".", "access": "write"}}},
+	}, &made)
+	if _, err := os.Stat(filepath.Join(inside, "file")); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSandboxHidden: what the host hides cannot be asked for by its name, and is not reached by
+// another one. What such a directory has is not visible.
+func TestSandboxHidden(t *testing.T) {
+	needsSandbox(t, "")
+	dir, hidden := t.TempDir(), t.TempDir()
+	if err := errors.Join(os.WriteFile(filepath.Join(hidden, "token"), []byte("secret"), 0o600), os.Symlink(hidden, filepath.Join(dir, "link"))); err != nil {
+		t.Fatal(err)
+	}
+	h, err := process.Open(process.Options{Containment: process.Group, HideFromSandboxes: []string{hidden}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	s := serve(t, func(set *settings) { set.Session.Host = h })
+	p := s.dial(t)
+	const script = `cat "$0"/token "$1"/token; echo "status $?"`
+	run := func(rules ...object) string {
+		t.Helper()
+		var done rpc.Captured
+		p.ok("execute", object{
+			"command": []string{"sh", "-c", script, hidden, filepath.Join(dir, "link")}, "cwd": "/", "wait": true,
+			"sandbox": object{"profile": "off", "files": rules},
+		}, &done)
+		return *done.Stdout
+	}
+	if got := run(object{"path": filepath.Join(dir, "link"), "access": "write"}); got != "status 1\n" {
+		t.Errorf("%q", got)
+	}
+	for _, path := range []string{hidden, filepath.Join(hidden, "token"), hidden + "/../" + filepath.Base(hidden)} {
+		e := p.fails(rpc.CodeInvalidParams, "execute", object{"command": "true", "cwd": "/", "sandbox": object{"files": []object{{"path": path, "access": "read"}}}})
+		if e.Data["field"] != "sandbox.files[0]" {
+			t.Errorf("%s: %+v", path, e)
+		}
+	}
+	var open rpc.Captured
+	p.ok("execute", object{"command": []string{"sh", "-c", script, hidden, dir + "/link"}, "wait": true, "cwd": "/"}, &open)
+	if *open.Stdout != "secretsecretstatus 0\n" {
+		t.Errorf("without a sandbox: %q", *open.Stdout)
+	}
+}
