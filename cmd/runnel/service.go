@@ -30,17 +30,20 @@ type service struct {
 // newService returns a server whose sessions run on host, with options to which it adds the bounds.
 // The caller closes the host after the service has shut down.
 func newService(b *bounds, o server.Options, host *process.Host, log zerolog.Logger) *service {
-	onRunning, onEnded := server.AuditSessions(o.Audit)
+	onRunning, onEnded, onDestination := server.AuditSessions(o.Audit)
 	registry := session.NewRegistry(session.Options{
-		MaxSessions:  b.MaxSessions,
-		MaxQueued:    noneIfZero(b.MaxQueued),
-		MaxRetained:  noneIfZero(b.MaxRetained),
-		Retain:       noneIfZero(b.Retain),
-		ReplayBytes:  b.ReplayBytes,
-		ReplayTotal:  b.ReplayTotal,
-		Log:          log,
-		OnRunning:    onRunning,
-		OnEnded:      onEnded,
+		MaxSessions: b.MaxSessions,
+		MaxQueued:   noneIfZero(b.MaxQueued),
+		MaxRetained: noneIfZero(b.MaxRetained),
+		Retain:      noneIfZero(b.Retain),
+		ReplayBytes: b.ReplayBytes,
+		ReplayTotal: b.ReplayTotal,
+		Log:         log,
+		OnRunning:   onRunning,
+		OnEnded:     onEnded,
+
+		OnDestination: onDestination,
+
 		Host:         host,
 		StartTimeout: noneIfZero(b.StartTimeout),
 

@@ -42,9 +42,12 @@ func examples() []Event {
 		&Execute{
 			Caller: alice, Session: of, Program: "make", Argv: []string{"make", "TOKEN=secret"}, Dir: "/home/alice/caf\xe9",
 			Set: []string{"CFLAGS", "TOKEN"}, Unset: []string{"LANG"}, Limits: []Limit{{"memory_bytes", 1 << 30}},
+			Sandbox: &AskedSandbox{Profile: "build", Files: []string{"none .git"}},
 			TraceID: "4bf92f3577b34da6a3ce929d0e0e4736", ParentID: "00f067aa0ba902b7",
 		},
-		&Started{of, 4811, "cgroup"},
+		&Started{of, 4811, "cgroup", &Sandbox{
+			"bubblewrap+landlock", "read", "namespace", "allow", "namespace", "own", "bubblewrap", "private", "seccomp", "none",
+		}},
 		&End{Session: of, Record: &Record{
 			Status: "failed", Reason: "exited", ExitCode: &code, PID: 4811, SurvivorsVerified: true, ExecutionTime: 1.25,
 			UserTime: &userTime, SystemTime: &systemTime, Stdout: 100, Stderr: 20,
@@ -57,7 +60,12 @@ func examples() []Event {
 		&Attach{Caller: carol, Session: of, Action: "read"},
 		&Attach{Caller: carol, Session: of, Action: "read", Count: 40},
 		&Reload{What: "tokens", File: "/etc/runnel/tokens", Error: "/etc/runnel/tokens:3: token.nam: unknown field"},
-		&lost{3, 15, 17},
+		&Destination{Session: of, Host: "proxy.example.org", Port: 443, Address: "203.0.113.9"},
+		&Destination{
+			Session: of, Host: "proxy.example.org", Port: 443, Address: "203.0.113.9", Final: true, Count: 3, Failed: 0, Up: 1200, Down: 48000,
+		},
+		&Destination{Session: of, Host: "example.com", Port: 80, Reason: "not_listed", Final: true, Count: 2},
+		&lost{3, 18, 20},
 	}
 }
 

@@ -15,8 +15,9 @@ type Execute struct {
 	User     string // that was asked for
 	Limits   []Limit
 	Terminal bool
-	TraceID  string // of the caller's trace
-	ParentID string // of its span
+	Sandbox  *AskedSandbox // nil if it asks for none
+	TraceID  string        // of the caller's trace
+	ParentID string        // of its span
 	Error    Error
 	Count    int // see [Control]
 }
@@ -55,6 +56,7 @@ func (e *Execute) encode(l *line) {
 	if e.Terminal {
 		l.flag("pty", true)
 	}
+	e.Sandbox.encode(l)
 	l.name("trace_id", e.TraceID)
 	l.name("parent_id", e.ParentID)
 	e.Error.encode(l)
@@ -78,6 +80,7 @@ type Started struct {
 	Session
 	PID         int
 	Containment string
+	Sandbox     *Sandbox // nil without one
 }
 
 func (*Started) event() string { return "started" }
@@ -87,6 +90,7 @@ func (e *Started) encode(l *line) {
 	e.Session.encode(l)
 	l.number("pid", int64(e.PID))
 	l.name("containment", e.Containment)
+	e.Sandbox.encode(l)
 }
 
 // End is the end of a session. Its members are those of the completion record, or if the command

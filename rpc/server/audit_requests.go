@@ -113,6 +113,7 @@ func (r *request) auditedParams(e *audit.Execute, p *rpc.ExecuteParams) {
 	slices.Sort(e.Set)
 	slices.Sort(e.Unset)
 	e.Limits = auditedLimits(p.Limits)
+	e.Sandbox = auditedAsk(p.Sandbox)
 	if t, err := rpc.ParseTraceparent(p.Traceparent); err == nil {
 		e.TraceID, e.ParentID = t.TraceID, t.ParentID
 	}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"github.com/runnel-rpc/runnel/process/egress"
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/audit"
 	"github.com/runnel-rpc/runnel/session"
@@ -8,16 +9,19 @@ import (
 
 // AuditSessions returns the functions for session.Options that write what happens to sessions to
 // the audit log, or nil without one.
-func AuditSessions(l *audit.Log) (onRunning, onEnded func(*session.Session)) {
+func AuditSessions(l *audit.Log) (onRunning, onEnded func(*session.Session), onDestination func(*session.Session, egress.Event)) {
 	if l == nil {
-		return nil, nil
+		return nil, nil, nil
 	}
 	onRunning = func(s *session.Session) {
 		v := s.View()
-		l.Write(&audit.Started{Session: auditedSession(s), PID: v.PID, Containment: string(v.Containment)})
+		l.Write(&audit.Started{
+			Session: auditedSession(s), PID: v.PID, Containment: string(v.Containment), Sandbox: auditedSandbox(v.Sandbox),
+		})
 	}
 	onEnded = func(s *session.Session) { l.Write(auditedEnd(s)) }
-	return onRunning, onEnded
+	onDestination = func(s *session.Session, e egress.Event) { l.Write(auditedDestination(s, &e)) }
+	return onRunning, onEnded, onDestination
 }
 
 func auditedSession(s *session.Session) audit.Session {

@@ -51,7 +51,7 @@ func auditTo(t testing.TB, o audit.Options) *auditLog {
 
 func (a *auditLog) set(s *settings) {
 	s.Server.Audit = a.log
-	s.Session.OnRunning, s.Session.OnEnded = server.AuditSessions(a.log)
+	s.Session.OnRunning, s.Session.OnEnded, s.Session.OnDestination = server.AuditSessions(a.log)
 }
 
 // auditLine is a line of the audit log.
