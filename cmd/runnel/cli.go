@@ -35,6 +35,7 @@ type cli struct {
 	Cancel     cancelCmd     `cmd:"" help:"Cancel a session and wait until all its processes have ended."`
 	Token      tokenCmd      `cmd:"" help:"Manage the tokens file of a server."`
 	Policy     policyCmd     `cmd:"" help:"Check a policy file."`
+	Sandbox    sandboxCmd    `cmd:"" help:"Check what this machine can enforce of a sandbox, and list profiles."`
 	Context    contextCmd    `cmd:"" help:"Name servers, and choose the one to use."`
 	Openrpc    openrpcCmd    `cmd:"" name:"openrpc" help:"Print the OpenRPC document of the protocol."`
 	Completion completionCmd `cmd:"" help:"Print a completion script for a shell."`

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,14 +26,15 @@ type policyCmd struct {
 }
 
 type policyCheckCmd struct {
-	File       string            `arg:"" help:"Policy file."`
-	As         string            `help:"Principal that executes the command." placeholder:"NAME"`
-	Shell      string            `short:"c" name:"command" help:"Command string for the shell, instead of a command and its arguments." placeholder:"STRING"`
-	Cwd        string            `help:"Working directory of the command."`
-	Env        map[string]string `help:"Environment variable that the request sets; may be repeated." placeholder:"K=V" mapsep:"none"`
-	User       string            `help:"User that the request asks for."`
-	Principals string            `help:"Principals file, for the groups." placeholder:"FILE"`
-	Args       []string          `arg:"" optional:"" passthrough:"" help:"The command and its arguments."`
+	File         string            `arg:"" help:"Policy file."`
+	As           string            `help:"Principal that executes the command." placeholder:"NAME"`
+	Shell        string            `short:"c" name:"command" help:"Command string for the shell, instead of a command and its arguments." placeholder:"STRING"`
+	Cwd          string            `help:"Working directory of the command."`
+	Env          map[string]string `help:"Environment variable that the request sets; may be repeated." placeholder:"K=V" mapsep:"none"`
+	User         string            `help:"User that the request asks for."`
+	Principals   string            `help:"Principals file, for the groups." placeholder:"FILE"`
+	profileFlags `embed:""`
+	Args         []string `arg:"" optional:"" passthrough:"" help:"The command and its arguments."`
 }
 
 // Validate implements kong's check of values.
@@ -63,7 +65,12 @@ const policyCheckTimeout = 10 * time.Second
 // Run prints the warnings about the file, or the decision about the command. The exit status is 1
 // for a command that is refused or cannot be started, and 2 for an invalid file.
 func (c *policyCheckCmd) Run(inv *invocation) error {
-	p, err := readPolicy("policy", c.File)
+	profiles, err := c.readProfiles()
+	if err != nil {
+		return &statusError{exitUsage, err}
+	}
+	hasProfile := func(name string) bool { return slices.Contains(profiles.Names(), name) }
+	p, err := readPolicy("policy", c.File, hasProfile)
 	if err != nil {
 		return &statusError{exitUsage, err}
 	}

@@ -13,15 +13,16 @@ import (
 )
 
 // openPolicy reads the policy of a server, registers it for reloading, and makes the
-// authentication know the users of its principals. It returns nil if there is none.
-func (a *authentication) openPolicy(path string, r *reloader, log zerolog.Logger) (*policy.Guard, error) {
+// authentication know the users of its principals. It returns nil if there is none. hasProfile reports
+// whether the server has a profile of sandboxes.
+func (a *authentication) openPolicy(path string, hasProfile func(string) bool, r *reloader, log zerolog.Logger) (*policy.Guard, error) {
 	if path == "" {
 		return nil, nil
 	}
 	var guard *policy.Guard
 	groups := func(principal string) []string { return groupsIn(a.principals.Load())(principal) }
 	err := r.begin("policy", func() error {
-		p, err := readPolicy("--policy", path)
+		p, err := readPolicy("--policy", path, hasProfile)
 		if err != nil {
 			return err
 		}
@@ -42,13 +43,14 @@ func (a *authentication) openPolicy(path string, r *reloader, log zerolog.Logger
 	return guard, err
 }
 
-// readPolicy reads a policy file. flag is its flag or argument, for errors.
-func readPolicy(flag, path string) (*policy.Policy, error) {
+// readPolicy reads a policy file. flag is its flag or argument, for errors; hasProfile reports whether
+// there is a profile of sandboxes.
+func readPolicy(flag, path string, hasProfile func(string) bool) (*policy.Policy, error) {
 	text, _, err := readOperatorFile(flag, path, policy.MaxFileBytes)
 	if err != nil {
 		return nil, err
 	}
-	return policy.Parse(path, text, policy.Options{})
+	return policy.Parse(path, text, policy.Options{HasProfile: hasProfile})
 }
 
 // logged returns the restriction of a policy, which logs at the level debug why an execute is

@@ -63,10 +63,11 @@ func serveInProcess(ctx context.Context, o client.Options) (*runClient, error) {
 func inProcessHost() (*process.Host, error) {
 	b := inProcessBounds
 	b.StateDir = defaultStateDir()
-	host, err := b.openHost(zerolog.Nop())
+	sandboxes := sandboxOptions{hidden: absolutePaths(ownFiles())}
+	host, err := b.openHost(sandboxes, zerolog.Nop())
 	if err != nil && b.StateDir != "" {
 		b.StateDir = ""
-		host, err = b.openHost(zerolog.Nop())
+		host, err = b.openHost(sandboxes, zerolog.Nop())
 	}
 	return host, err
 }

@@ -6,8 +6,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -21,10 +23,18 @@ import (
 //	ready FILE              wait for the ready file of a server, and set URL and TOKEN_FILE
 //	mode N FILE             the permissions of the file must be N (octal)
 //	sessions STATE          wait until `runnel ps` lists a session in that state
+//
+// The condition [sandbox] is true if the machine can enforce the built-in profiles of sandboxes.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:   "testdata/script",
 		Setup: setUpScript,
+		Condition: func(name string) (bool, error) {
+			if name != "sandbox" {
+				return false, fmt.Errorf("unknown condition %q", name)
+			}
+			return canSandbox()
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":    exits,
 			"fails":    fails,
@@ -34,6 +44,16 @@ func TestScripts(t *testing.T) {
 		},
 	})
 }
+
+// canSandbox reports whether the machine can enforce the built-in profiles. It fails if it cannot, and
+// RUNNEL_TEST_REQUIRE says that it has bubblewrap.
+var canSandbox = sync.OnceValues(func() (bool, error) {
+	text, err := exec.Command("runnel", "sandbox", "check").CombinedOutput()
+	if err != nil && slices.Contains(strings.Split(os.Getenv("RUNNEL_TEST_REQUIRE"), ","), "bubblewrap") {
+		return false, fmt.Errorf("%w: %s", err, text)
+	}
+	return err == nil, nil
+})
 
 // setUpScript sets the environment of a script, and writes a file of 300,000 bytes.
 func setUpScript(e *testscript.Env) error {

@@ -13,16 +13,17 @@ import (
 )
 
 type serveCmd struct {
-	Listen      []string `help:"Address to listen on; may be repeated; port 0 chooses a free port; empty for none. unix:PATH is a socket for proxies, which requires a credential." default:"127.0.0.1:8003" placeholder:"HOST:PORT|unix:PATH" env:"RUNNEL_LISTEN"`
-	Socket      string   `help:"Unix socket for processes of this user; empty for none." default:"${socket}" env:"RUNNEL_SOCKET"`
-	ReadyFile   string   `help:"File to write when the server listens: url, pid and token_file as JSON." env:"RUNNEL_READY_FILE"`
-	LogLevel    string   `help:"trace, debug, info, warn or error." enum:"trace,debug,info,warn,error" default:"info" env:"RUNNEL_LOG_LEVEL"`
-	LogFormat   string   `help:"console, json, or auto." enum:"auto,console,json" default:"auto" env:"RUNNEL_LOG_FORMAT"`
-	jwtFlags    `embed:""`
-	tlsFlags    `embed:""`
-	accessFlags `embed:""`
-	auditFlags  `embed:""`
-	bounds      `embed:""`
+	Listen            []string `help:"Address to listen on; may be repeated; port 0 chooses a free port; empty for none. unix:PATH is a socket for proxies, which requires a credential." default:"127.0.0.1:8003" placeholder:"HOST:PORT|unix:PATH" env:"RUNNEL_LISTEN"`
+	Socket            string   `help:"Unix socket for processes of this user; empty for none." default:"${socket}" env:"RUNNEL_SOCKET"`
+	ReadyFile         string   `help:"File to write when the server listens: url, pid and token_file as JSON." env:"RUNNEL_READY_FILE"`
+	LogLevel          string   `help:"trace, debug, info, warn or error." enum:"trace,debug,info,warn,error" default:"info" env:"RUNNEL_LOG_LEVEL"`
+	LogFormat         string   `help:"console, json, or auto." enum:"auto,console,json" default:"auto" env:"RUNNEL_LOG_FORMAT"`
+	jwtFlags          `embed:""`
+	tlsFlags          `embed:""`
+	accessFlags       `embed:""`
+	auditFlags        `embed:""`
+	serveSandboxFlags `embed:""`
+	bounds            `embed:""`
 }
 
 // Validate implements kong's check of values.
@@ -86,6 +87,7 @@ func (c *serveCmd) serverOptions(s *startedServer) server.Options {
 		SameGroup:  func(a, b string) bool { return s.auth.principals.Load().SameGroup(a, b) },
 		TLS:        s.certificates.configuration(),
 		Audit:      s.audit,
+		Sandboxes:  s.sandboxes.options(),
 	}
 	if s.policy != nil {
 		o.Authorize, o.Restrict = s.policy.Authorize, logged(s.policy, s.log)

@@ -20,6 +20,7 @@ const startEnd = 2 * time.Second
 // startedServer has the resources that a server acquires before it serves.
 type startedServer struct {
 	auth            *authentication
+	sandboxes       *sandboxes
 	policy          *policy.Guard // nil without a policy
 	certificates    *certificates // nil without TLS
 	reload          *reloader
@@ -68,7 +69,10 @@ func (c *serveCmd) start(ctx context.Context, log zerolog.Logger) (_ *startedSer
 	if s.auth, err = c.authenticate(ctx, s.reload, log); err != nil {
 		return nil, err
 	}
-	if s.policy, err = s.auth.openPolicy(c.Policy, s.reload, log); err != nil {
+	if s.sandboxes, err = c.openSandboxes(s.reload); err != nil {
+		return nil, err
+	}
+	if s.policy, err = s.auth.openPolicy(c.Policy, s.sandboxes.has, s.reload, log); err != nil {
 		return nil, err
 	}
 	if err = s.auth.finish(); err != nil {
@@ -80,7 +84,10 @@ func (c *serveCmd) start(ctx context.Context, log zerolog.Logger) (_ *startedSer
 	if s.audit, err = c.openAudit(s.reload, log); err != nil {
 		return nil, err
 	}
-	if s.host, err = c.openHost(log); err != nil {
+	if s.host, err = c.openHost(sandboxOptions{s.sandboxes.bubblewrap, c.hiddenFiles()}, log); err != nil {
+		return nil, err
+	}
+	if err = s.sandboxes.enforce(ctx, s.host); err != nil {
 		return nil, err
 	}
 	if s.listeners, err = c.listen(ctx); err != nil {
@@ -111,5 +118,6 @@ func (s *startedServer) close() error {
 	if s.host == nil {
 		return nil
 	}
+	s.sandboxes.probing.Wait()
 	return closeHost(s.host, s.log)
 }

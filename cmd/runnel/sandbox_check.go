@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/runnel-rpc/runnel/process"
+	"github.com/runnel-rpc/runnel/process/sandbox"
+)
+
+type sandboxCheckCmd struct {
+	profileFlags    `embed:""`
+	bubblewrapFlags `embed:""`
+	JSON            bool `name:"json" help:"Print JSON."`
+}
+
+// sandboxCheck is what `runnel sandbox check` prints, as JSON with --json.
+type sandboxCheck struct {
+	Enforceable bool           `json:"enforceable"` // every profile
+	Profiles    []profileCheck `json:"profiles"`
+	Parts       []partCheck    `json:"parts"`
+	Machine     machine        `json:"machine"`
+	Findings    []finding      `json:"findings"`
+}
+
+// profileCheck is whether the machine can enforce a profile.
+type profileCheck struct {
+	Name        string `json:"name"`
+	Enforceable bool   `json:"enforceable"`
+	Field       string `json:"field,omitempty"` // that it cannot enforce
+	Why         string `json:"why,omitempty"`
+}
+
+// partCheck is what enforces a part of a sandbox, or why nothing does.
+type partCheck struct {
+	Part sandbox.Part      `json:"part"`
+	By   sandbox.Mechanism `json:"by,omitempty"`
+	Why  string            `json:"why,omitempty"`
+}
+
+// Run prints what the machine can enforce for this user. The exit status is 1 if it cannot enforce a
+// profile.
+func (c *sandboxCheckCmd) Run(inv *invocation) error {
+	profiles, err := c.readProfiles()
+	if err != nil {
+		return err
+	}
+	program, err := c.program()
+	if err != nil {
+		return err
+	}
+	host, err := process.Open(process.Options{Containment: process.Group, Bubblewrap: program})
+	if err != nil {
+		return err
+	}
+	r := checkSandboxes(inv.ctx, host, profiles)
+	if err := host.Close(); err != nil {
+		return err
+	}
+	complete := r.partsEnforced()
+	r.Machine = examineMachine(inv.ctx, program, !complete)
+	r.Findings = r.Machine.diagnose(complete)
+	if err := r.print(inv.stdout, c.JSON); err != nil {
+		return err
+	}
+	if !r.Enforceable {
+		return &statusError{exitFailure, nil}
+	}
+	return nil
+}
+
+// checkSandboxes asks the host what it can enforce.
+func checkSandboxes(ctx context.Context, h *process.Host, p *sandbox.Profiles) *sandboxCheck {
+	support := h.SandboxSupport(ctx)
+	r := &sandboxCheck{Enforceable: true}
+	for _, part := range sandbox.Parts {
+		r.Parts = append(r.Parts, partCheck{part, support.By[part], support.Why[part]})
+	}
+	for _, name := range p.Names() {
+		if name == sandbox.Off {
+			continue
+		}
+		check := profileCheck{Name: name, Enforceable: true}
+		if err := enforceable(h, p, name); err != nil {
+			check.Enforceable, check.Why, r.Enforceable = false, err.Error(), false
+			if not, ok := errors.AsType[*sandbox.NotEnforceableError](err); ok {
+				check.Field, check.Why = not.Field, not.Why
+			}
+		}
+		r.Profiles = append(r.Profiles, check)
+	}
+	return r
+}
+
+// partsEnforced reports whether each part of a sandbox can be enforced.
+func (r *sandboxCheck) partsEnforced() bool {
+	for _, p := range r.Parts {
+		if p.By == "" {
+			return false
+		}
+	}
+	return true
+}
+
+// reasonEnd is what ends the first of several reasons.
+const reasonEnd = "; "
+
+// sharedReason returns the first reason, with its end, if it is that of all parts that cannot be
+// enforced: why there are no namespaces. The others follow from it.
+func (r *sandboxCheck) sharedReason() (shared string) {
+	for _, p := range r.Parts {
+		if p.By != "" {
+			continue
+		}
+		first, _, ok := strings.Cut(p.Why, reasonEnd)
+		if first += reasonEnd; !ok || shared != "" && first != shared {
+			return ""
+		}
+		shared = first
+	}
+	return shared
+}
+
+func (r *sandboxCheck) print(w io.Writer, asJSON bool) error {
+	if asJSON {
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		return e.Encode(r)
+	}
+	var b strings.Builder
+	shared := r.sharedReason()
+	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "PROFILE\tENFORCED")
+	for _, p := range r.Profiles {
+		answer := "yes"
+		if !p.Enforceable {
+			answer = "no: " + strings.TrimPrefix(p.Field+": ", ": ") + strings.TrimPrefix(p.Why, shared)
+		}
+		fmt.Fprintf(t, "%s\t%s\n", p.Name, answer)
+	}
+	fmt.Fprintln(t, "\nPART\tENFORCED BY")
+	for _, p := range r.Parts {
+		by := string(p.By)
+		if by == "" {
+			by = "nothing: " + strings.TrimPrefix(p.Why, shared)
+		}
+		fmt.Fprintf(t, "%s\t%s\n", p.Part, by)
+	}
+	_ = t.Flush() // to memory
+	if shared != "" {
+		fmt.Fprintf(&b, "\nNo namespaces: %s\n", strings.TrimSuffix(shared, reasonEnd))
+	}
+	fmt.Fprintf(&b, "\n%s\n", r.Machine.describe())
+	for _, f := range r.Findings {
+		kind := "To change"
+		if f.Optional {
+			kind = "Optional"
+		}
+		fmt.Fprintf(&b, "\n%s: %s\n", kind, f.Problem)
+		for line := range strings.SplitSeq(f.Remedy, "\n") {
+			fmt.Fprintln(&b, strings.TrimRight("  "+line, " "))
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}

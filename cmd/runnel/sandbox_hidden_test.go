@@ -1,0 +1,32 @@
+package main
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestHiddenPaths: what the server keeps secret is hidden, by absolute paths.
+func TestHiddenPaths(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("XDG_RUNTIME_DIR", dir)
+	t.Setenv("RUNNEL_SOCKET", "")
+	t.Chdir(dir)
+	c := &serveCmd{Listen: []string{"127.0.0.1:1", "unix:proxy.sock"}, Socket: dir + "/s/own.sock"}
+	c.TokenFile, c.Tokens, c.Principals, c.Policy, c.TLSKey = dir+"/s/token", "tokens", "principals", "policy", "key"
+	c.Audit, c.StateDir, c.SandboxProfiles = "audit", defaultStateDir(), "profiles"
+	var want []string
+	for _, name := range []string{"audit", "key", "policy", "principals", "profiles", "proxy.sock", "runnel", "s/own.sock", "s/token", "tokens"} {
+		want = append(want, filepath.Join(dir, name))
+	}
+	if got := c.hiddenFiles(); strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("%q, want %q", got, want)
+	}
+	c.Audit = "syslog"
+	if got := strings.Join(c.hiddenFiles(), "\n"); strings.Contains(got, "syslog") {
+		t.Errorf("%q", got)
+	}
+	if got := absolutePaths([]string{"/a/b", "", "/a-b", "/a", "/a/"}); strings.Join(got, " ") != "/a /a-b" {
+		t.Errorf("%q", got)
+	}
+}

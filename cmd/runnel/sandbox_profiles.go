@@ -1,0 +1,77 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/runnel-rpc/runnel/process/sandbox"
+)
+
+type sandboxProfilesCmd struct {
+	profileFlags `embed:""`
+}
+
+// Run prints what each profile permits. The exit status is 2 for an invalid file.
+func (c *sandboxProfilesCmd) Run(inv *invocation) error {
+	p, err := c.readProfiles()
+	if err != nil {
+		return &statusError{exitUsage, err}
+	}
+	var b strings.Builder
+	for i, name := range p.Names() {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		describeProfile(&b, p, name)
+	}
+	_, err = io.WriteString(inv.stdout, b.String())
+	return err
+}
+
+// describeProfile prints a profile. Paths in the directory of the command, and in the home directory
+// of its user, are printed relative to these.
+func describeProfile(b *strings.Builder, p *sandbox.Profiles, name string) {
+	fmt.Fprintf(b, "%s:\n", name)
+	c, err := p.Floor(name, sandbox.Place{Dir: exampleDir, Home: exampleHome})
+	switch {
+	case err != nil:
+		fmt.Fprintf(b, "  %v\n", err)
+		return
+	case c == nil:
+		b.WriteString("  no sandbox\n")
+		return
+	}
+	fmt.Fprintf(b, "  files: %s\n", c.FilesDefault)
+	for _, r := range c.Files {
+		fmt.Fprintf(b, "    %s: %s", ofCommand(r.Path), r.Access)
+		if r.Missing != sandbox.Skip {
+			fmt.Fprintf(b, ", %s if missing", r.Missing)
+		}
+		b.WriteByte('\n')
+	}
+	for _, path := range c.Hidden {
+		fmt.Fprintf(b, "    %s: none, always\n", ofCommand(path))
+	}
+	fmt.Fprintf(b, "  network: %s\n", c.Network.Mode)
+	for _, d := range c.Network.Allow {
+		fmt.Fprintf(b, "    %v\n", d)
+	}
+	fmt.Fprintf(b, "  processes: %s\n  tmp: %s\n  devices: %s\n  unix_sockets: %s\n", c.Processes, c.Tmp, c.Devices, c.UnixSockets)
+}
+
+// ofCommand replaces the directories that stand for those of a command.
+func ofCommand(path string) string {
+	for _, dir := range []struct{ name, short string }{{exampleDir, "."}, {exampleHome, "~"}} {
+		if path == dir.name {
+			return dir.short
+		}
+		if rest, ok := strings.CutPrefix(path, dir.name+"/"); ok {
+			if dir.short == "." {
+				return rest
+			}
+			return dir.short + "/" + rest
+		}
+	}
+	return path
+}
