@@ -40,6 +40,7 @@ func (c *attachCmd) Run(inv *invocation) error {
 	}
 	e := newExecution(inv, c.Stdin)
 	e.conn = conn
+	defer e.reportSandbox(false)
 	return e.attach(rpc.AttachParams{SessionID: id, AfterSeq: c.AfterSeq})
 }
 

@@ -48,8 +48,10 @@ func (c *runCmd) unescape() {
 	for _, s := range []*string{&c.Shell, &c.Cwd, &c.TokenFile} {
 		*s = unescapeBytes(*s)
 	}
-	for i := range c.Args {
-		c.Args[i] = unescapeBytes(c.Args[i])
+	for _, list := range [][]string{c.Args, c.AllowRead, c.AllowWrite, c.Deny} {
+		for i := range list {
+			list[i] = unescapeBytes(list[i])
+		}
 	}
 	c.Env, c.Label = unescapeMap(c.Env), unescapeMap(c.Label)
 }

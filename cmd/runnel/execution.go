@@ -14,7 +14,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/mattn/go-isatty"
 	"golang.org/x/sys/unix"
 
 	"github.com/runnel-rpc/runnel/rpc"
@@ -42,7 +41,8 @@ type execution struct {
 	events     client.Events
 	controls   chan rpc.ControlParams // requests because of writeErr: at most two
 	jobControl jobControl
-	queued     atomic.Bool // the session waits for a slot
+	queued     atomic.Bool        // the session waits for a slot
+	sandbox    *rpc.SandboxReport // of the completion record, or nil
 
 	// Used by the goroutine that delivers events, and by run after the last event.
 	writeErr   error // of the first failed write to stdout or stderr
@@ -97,6 +97,7 @@ func (e *execution) wait(ctx context.Context, s *client.Session, p *rpc.ExecuteP
 	case err != nil:
 		return &statusError{exitRunnelFailed, fmt.Errorf("lost the server: %w", err)}
 	}
+	e.sandbox = rec.Sandbox
 	return e.status(rec)
 }
 
@@ -174,8 +175,8 @@ func (e *execution) reportQueued(rpc.Queued) {
 	if e.queued.Swap(true) {
 		return
 	}
-	if f, ok := e.inv.stderr.(*os.File); ok && isatty.IsTerminal(f.Fd()) {
-		fmt.Fprintln(f, "runnel: waiting for a slot")
+	if e.stderrIsTerminal() {
+		fmt.Fprintln(e.inv.stderr, "runnel: waiting for a slot")
 	}
 }
 

@@ -36,6 +36,7 @@ type runCmd struct {
 	PTY           bool              `short:"t" name:"pty" help:"Give the command a terminal, with the size of this one."`
 	Detach        bool              `help:"Print the session's id and exit; the command continues. Requires a running server."`
 	traceFlags    `embed:""`
+	sandboxFlags  `embed:""`
 	Label         map[string]string `help:"Label of the session; may be repeated." placeholder:"K=V" mapsep:"none"`
 	JSON          bool              `name:"json" help:"Print each notification as a line of JSON instead of the output."`
 	Args          []string          `arg:"" optional:"" passthrough:"" help:"The command and its arguments."`
@@ -54,6 +55,9 @@ func (c *runCmd) Validate() error {
 		return errors.New("--stream-timeout must not be negative")
 	}
 	if err := c.traceFlags.check(); err != nil {
+		return err
+	}
+	if err := c.sandboxFlags.check(); err != nil {
 		return err
 	}
 	return c.target.Validate()
@@ -86,10 +90,12 @@ func (c *runCmd) Run(inv *invocation) error {
 		conn.close()
 		return &statusError{exitRunnelFailed, err}
 	}
+	local := conn.server != nil
 	if c.Detach {
 		defer conn.close()
-		return e.detach(params)
+		return c.explain(e.detach(params), local)
 	}
+	defer func() { e.reportSandbox(c.Verbose) }() // when the terminal is restored
 	if c.PTY {
 		restore, err := e.useTerminal(&params)
 		if err != nil {
@@ -104,7 +110,7 @@ func (c *runCmd) Run(inv *invocation) error {
 	} else {
 		conn.close()
 	}
-	return err
+	return c.explain(err, local)
 }
 
 // params returns the params of a command that behaves as if it ran here. A server in this process
@@ -138,7 +144,7 @@ func (c *runCmd) params(inv *invocation, conn *runClient) (p rpc.ExecuteParams, 
 	if c.Timeout != nil {
 		p.Timeout = rpc.Seconds{Set: true, D: *c.Timeout}
 	}
-	if c.Cwd != "" || !inProcess {
+	if c.Cwd != "" || !inProcess || c.sandboxFlags.given() {
 		dir, err := filepath.Abs(c.Cwd)
 		if err != nil {
 			return p, err
@@ -151,6 +157,9 @@ func (c *runCmd) params(inv *invocation, conn *runClient) (p rpc.ExecuteParams, 
 	}
 	for name, value := range c.Env {
 		p.Env[name] = &value
+	}
+	if p.Sandbox, err = c.sandboxFlags.param(string(p.Cwd)); err != nil {
+		return p, err
 	}
 	c.traceFlags.addTo(&p, !inProcess && hasCapability(conn.Connected(), "traceparent"))
 	return p, checkText(&p, hasCapability(conn.Connected(), "base64"))
@@ -190,6 +199,11 @@ func checkText(p *rpc.ExecuteParams, bytes bool) error {
 	for name, value := range p.Env {
 		err = cmp.Or(err, check("name of an environment variable", name, false),
 			check(fmt.Sprintf("value of the environment variable %q", name), *value, bytes))
+	}
+	if p.Sandbox != nil {
+		for _, rule := range p.Sandbox.Files {
+			err = cmp.Or(err, check("path of the sandbox", string(rule.Path), bytes))
+		}
 	}
 	for name, value := range p.Labels {
 		err = cmp.Or(err, check("label", name+"="+value, false))
