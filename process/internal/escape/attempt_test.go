@@ -12,7 +12,7 @@ import (
 )
 
 // part is what a sandbox promises. An attempt is made only under mechanisms that promise its part. No
-// mechanism promises nestedReplaced, nestedPipes and setUserID, and only Landlock alone replaced.
+// mechanism promises nestedReplaced and nestedPipes, and only Landlock alone replaced.
 type part string
 
 const (
@@ -25,7 +25,6 @@ const (
 	nestedPipes    part = "nested pipes"    // writing to FIFOs that are read-only below a writable directory
 	pipes          part = "pipes"           // writing to FIFOs
 	devices        part = "devices"         // device files that the host has made in the workspace
-	setUserID      part = "set-user-ID"     // making set-user-ID files in the workspace
 	server         part = "server"          // files of the server
 	holder         part = "holder"          // process 1 of the sandbox
 	metadata       part = "metadata"        // modes, owners, times and attributes of files

@@ -61,6 +61,18 @@ func setCapability(path string) error {
 	return unix.Setxattr(path, "security.capability", data, 0)
 }
 
+// makeFile makes a file in the working directory.
+func makeFile(name string, flags int, mode uint32) error {
+	fd, err := unix.Open(name, flags|unix.O_WRONLY|unix.O_CLOEXEC, mode)
+	return errors.Join(err, unix.Close(fd))
+}
+
+// setIDFile reports whether the command has made the file "run" set-user-ID or set-group-ID.
+func setIDFile(w *world, _ string) bool {
+	info, err := os.Stat(w.Work + "/run")
+	return err == nil && info.Mode()&(os.ModeSetuid|os.ModeSetgid) != 0
+}
+
 // privilegeAttempts gain privileges, or use those of root.
 func privilegeAttempts() []attempt {
 	setid := func(mode uint32) func(string) error {
@@ -79,21 +91,22 @@ func privilegeAttempts() []attempt {
 			}, escaped: leaked, maybe: "set-user-ID programs in the temporary directory"},
 		{name: "make a program with file capabilities", part: always, root: true, maybe: "file capabilities in the temporary directory",
 			try: func(*world) error { return setCapability("own") }},
-		{name: "make a program set-user-ID for the host", part: setUserID, maybe: "another user",
-			prepare: func(t testing.TB, w *world) {
-				if os.Geteuid() != 0 {
-					t.Skip("SKIPPED: only root is another user")
-				}
-				w.make(t, "work/run", "#!/bin/sh\n")
-				if err := os.Chmod(w.Work+"/run", 0o755); err != nil {
-					t.Fatal(err)
-				}
-			},
-			try: func(*world) error { return unix.Chmod("run", 0o6755) },
-			escaped: func(w *world, _ string) bool {
-				info, err := os.Stat(w.Work + "/run")
-				return err != nil || info.Mode()&(os.ModeSetuid|os.ModeSetgid) != 0
-			}},
+		{name: "make a program set-user-ID for the host", part: always,
+			prepare: func(t testing.TB, w *world) { w.make(t, "work/run", "#!/bin/sh\n") },
+			try:     func(*world) error { return unix.Chmod("run", 0o6755) }, escaped: setIDFile},
+		{name: "make a new file that is set-user-ID for the host", part: always, escaped: setIDFile, try: func(*world) error {
+			return either(makeFile("run", unix.O_CREAT, 0o4755), makeFile("run", unix.O_CREAT|unix.O_EXCL, 0o2755))
+		}},
+		{name: "make a set-user-ID file by mknod", part: always, escaped: setIDFile,
+			try: func(*world) error { return unix.Mknod("run", unix.S_IFREG|0o4755, 0) }},
+		{name: "make a set-user-ID file by openat2", part: always, escaped: setIDFile, try: func(*world) error {
+			fd, err := unix.Openat2(unix.AT_FDCWD, "run", &unix.OpenHow{Flags: unix.O_CREAT | unix.O_WRONLY | unix.O_CLOEXEC, Mode: 0o4755})
+			return errors.Join(err, unix.Close(fd))
+		}},
+		{name: "make a set-user-ID file by fchmodat2", part: always, escaped: setIDFile, maybe: "fchmodat2(2)", try: func(*world) error {
+			return errors.Join(makeFile("run", unix.O_CREAT, 0o755),
+				inChild(sys(unix.SYS_FCHMODAT2, atCwd, path("run"), 0o4755, 0)))
+		}},
 		{name: "read a file of another user as root", part: always, root: true, escaped: leaked,
 			prepare: func(t testing.TB, w *world) {
 				w.make(t, "readable/foreign", w.secret)

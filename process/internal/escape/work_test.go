@@ -20,6 +20,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/runnel-rpc/runnel/process/sandbox"
 )
 
@@ -50,6 +52,16 @@ func workList() []work {
 			script: commit + "git log --format=%s", want: "first"},
 		{name: "git clone", tools: []string{"git"},
 			script: "mkdir a && cp own a && cd a && " + commit + "cd .. && git clone -q a b && cat b/own", want: "original"},
+		{name: "tar", tools: []string{"tar"},
+			script: "mkdir -p a/b && install -m 750 own a/b/own && tar cf a.tar a && rm -r a && tar xpf a.tar && cat a/b/own", want: "original"},
+		{name: "a set-group-ID workspace", tools: []string{"git", "python3"},
+			prepare: func(t testing.TB, w *world) {
+				if err := unix.Chmod(w.Work, 0o2775); err != nil {
+					t.Fatal(err)
+				}
+			},
+			script: "umask 002; mkdir a && cp own a && cd a && " + commit + "cd .. && git clone -q a b && git init -q --shared c && " +
+				"cp -r a d && install -d -m 775 e && python3 -m venv --without-pip v && cat b/own", want: "original"},
 		{name: "python -m venv", tools: []string{"python3"},
 			script: `python3 -m venv --without-pip v && v/bin/python -c 'import sys; print(sys.prefix)'`, want: "/v"},
 		{name: "a test suite", tools: []string{"python3"},

@@ -56,14 +56,10 @@ func whyNot(abi int) string {
 // Limits returns what Landlock alone does not refuse on this machine although files are enforced, for
 // operators.
 func Limits() []string {
-	limits := []string{
+	return []string{
 		"the attributes of all files can be read, and their owner can change modes, times and extended attributes, unless no file is writable",
 		"a directory with something below it that may not be listed cannot be listed itself, and what is made there later is not accessible",
 		"commands cannot make terminals: " + existingTerminals,
 		"message queues, semaphores and shared memory of System V are those of the machine",
 	}
-	if BareOpen() {
-		limits = append(limits, "openat2(2) is refused, since this kernel cannot refuse ioctl(2) of devices (Landlock ABI 5, Linux 6.10)")
-	}
-	return limits
 }

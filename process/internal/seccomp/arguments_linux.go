@@ -70,20 +70,32 @@ func (o *Options) socketpair() program {
 	return append(p, ret(unix.SECCOMP_RET_ALLOW))
 }
 
-// open decides about open(2) and openat(2), whose flags are the second or the third argument.
+// setID are the bits that make a program run as the owner or the group of its file. The command runs
+// programs without them, but everybody else on the machine does not. The kernel ignores the bits in
+// mkdir(2).
+const setID = unix.S_ISUID | unix.S_ISGID
+
+// makesFile are the flags of open(2) with which its mode counts.
+const makesFile = unix.O_CREAT | unix.O_TMPFILE&^unix.O_DIRECTORY
+
+// modeArgument is which argument of a call is the mode of a file.
+var modeArgument = map[string]int{
+	"open": 2, "openat": 3, "creat": 1, "chmod": 1, "fchmod": 1, "fchmodat": 2, "fchmodat2": 2, "mknod": 1, "mknodat": 2,
+}
+
+// refuseSetID is the beginning of the decision about a call that has a mode.
+func refuseSetID(c *call) program {
+	return program{loadArg(modeArgument[c.name]), jump(unix.BPF_JSET, setID, 0, 1), fail(unix.EPERM)}
+}
+
+// open decides about open(2) and openat(2), whose flags are the argument before the mode.
 func (o *Options) open(c *call) program {
-	if !o.RefuseBareOpen {
-		return nil
+	flags, refuse := loadArg(modeArgument[c.name]-1), refuseSetID(c)
+	p := program{flags, jump(unix.BPF_JSET, makesFile, 0, uint8(len(refuse)))}
+	p = append(p, refuse...)
+	if o.RefuseBareOpen {
+		p = append(p, flags, unix.SockFilter{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: unix.O_ACCMODE},
+			jump(unix.BPF_JEQ, unix.O_ACCMODE, 0, 1), fail(unix.EACCES))
 	}
-	flags := 2
-	if c.name == "open" {
-		flags = 1
-	}
-	return program{
-		loadArg(flags),
-		{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: unix.O_ACCMODE},
-		jump(unix.BPF_JEQ, unix.O_ACCMODE, 0, 1),
-		fail(unix.EACCES),
-		ret(unix.SECCOMP_RET_ALLOW),
-	}
+	return append(p, ret(unix.SECCOMP_RET_ALLOW))
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 	"unsafe"
@@ -117,7 +118,53 @@ func TestReadOnly(t *testing.T) {
 		}
 		return err
 	}
-	compare(t, nil, Options{RefuseBareOpen: true}, []attempt{{"open", bare, unix.EACCES}, {"openat2", how, unix.ENOSYS}})
+	compare(t, nil, Options{RefuseBareOpen: true}, []attempt{{"open", bare, unix.EACCES}})
+	compare(t, nil, permissive, []attempt{{"openat2", how, unix.ENOSYS}})
+}
+
+// TestSetID makes set-user-ID and set-group-ID files in all ways.
+func TestSetID(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "file")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	n := 0
+	open := func(flags int, mode uint32) func() error {
+		return func() error {
+			n++
+			name := filepath.Join(dir, strconv.Itoa(n))
+			if flags&unix.O_TMPFILE == unix.O_TMPFILE {
+				name = dir
+			}
+			fd, err := unix.Openat(unix.AT_FDCWD, name, flags|unix.O_RDWR, mode)
+			if err == nil {
+				_ = unix.Close(fd)
+			}
+			return err
+		}
+	}
+	attempts := []attempt{
+		{"make a file", open(unix.O_CREAT, 0o755), 0},
+		{"make a set-user-ID file", open(unix.O_CREAT, 0o4755), unix.EPERM},
+		{"make a set-group-ID file", open(unix.O_CREAT, 0o2755), unix.EPERM},
+		{"make a set-user-ID file without a name", open(unix.O_TMPFILE, 0o4755), unix.EPERM},
+		{"mknod", func() error { n++; return unix.Mknod(filepath.Join(dir, strconv.Itoa(n)), unix.S_IFREG|0o4755, 0) }, unix.EPERM},
+		{"mkdir", func() error { n++; return unix.Mkdir(filepath.Join(dir, strconv.Itoa(n)), 0o2755) }, 0},
+		{"chmod", func() error { return unix.Chmod(path, 0o755) }, 0},
+		{"chmod u+s", func() error { return unix.Chmod(path, 0o4755) }, unix.EPERM},
+		{"chmod g+s", func() error { return unix.Fchmodat(unix.AT_FDCWD, path, 0o2755, 0) }, unix.EPERM},
+		{"fchmod u+s", func() error { return unix.Fchmod(int(f.Fd()), 0o4755) }, unix.EPERM},
+	}
+	compare(t, nil, permissive, attempts)
 }
 
 // TestPrograms runs programs that use threads, pipes, and files with the strictest filter that

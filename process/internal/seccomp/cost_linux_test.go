@@ -33,6 +33,19 @@ func BenchmarkIoctl(b *testing.B) {
 	})
 }
 
+// BenchmarkOpen makes the most frequent call whose arguments count.
+func BenchmarkOpen(b *testing.B) {
+	withAndWithout(b, func(b *testing.B) {
+		for b.Loop() {
+			fd, err := unix.Openat(unix.AT_FDCWD, "/", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+			if err != nil {
+				b.Fatal(err)
+			}
+			_ = unix.Close(fd)
+		}
+	})
+}
+
 // BenchmarkTrue runs a program.
 func BenchmarkTrue(b *testing.B) {
 	withAndWithout(b, func(b *testing.B) {

@@ -21,12 +21,13 @@ const (
 	ioctlCommand   // EPERM for input into terminals
 	socketFamily   // see Options.Network and Options.UnixSockets
 	socketpairType // see Options.UnixSockets
-	openMode       // see Options.RefuseBareOpen
+	openMode       // EPERM if it makes a set-user-ID or set-group-ID file; see also Options.RefuseBareOpen
+	newMode        // EPERM if it makes such a file
+	changedMode    // the same; EROFS with Options.ReadOnly
 
 	// The decision depends on the options alone.
-	openStruct // ENOSYS with Options.RefuseBareOpen, else allow
-	memory     // reaches into other processes: EPERM unless Options.OwnProcesses or Options.Landlock
-	metadata   // EROFS with Options.ReadOnly, else allow
+	memory   // reaches into other processes: EPERM unless Options.OwnProcesses or Options.Landlock
+	metadata // EROFS with Options.ReadOnly, else allow
 )
 
 // lastCall is the highest number in the table. The same calls have the same numbers from 424 on, on

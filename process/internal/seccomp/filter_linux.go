@@ -24,8 +24,8 @@ type Options struct {
 	// UnixSockets is that of the sandbox. Without Unix sockets socketpair(2) makes streams and
 	// SOCK_SEQPACKET only: a pair of datagram sockets can be connected to any other.
 	UnixSockets sandbox.UnixSockets
-	// RefuseBareOpen refuses open(2) with the access mode 3, which opens a device for ioctl(2) alone,
-	// and openat2(2). landlock.BareOpen says whether that is needed.
+	// RefuseBareOpen refuses open(2) with the access mode 3, which opens a device for ioctl(2) alone.
+	// landlock.BareOpen says whether that is needed.
 	RefuseBareOpen bool
 	// ReadOnly refuses all changes of modes, owners, times and extended attributes. It is for commands
 	// that may not write any file where nothing else can refuse that: Landlock alone.
@@ -99,10 +99,6 @@ func (o *Options) decide(c *call) program {
 		return program{fail(unix.EPERM)}
 	case absent:
 		return program{fail(unix.ENOSYS)}
-	case openStruct:
-		if o.RefuseBareOpen {
-			return program{fail(unix.ENOSYS)}
-		}
 	case memory:
 		if !o.OwnProcesses && !o.Landlock {
 			return program{fail(unix.EPERM)}
@@ -123,6 +119,13 @@ func (o *Options) decide(c *call) program {
 		return program{loadArg(0), jump(unix.BPF_JSET, ^uint32(sharedByThreads), 0, 1), fail(unix.EPERM), ret(unix.SECCOMP_RET_ALLOW)}
 	case openMode:
 		return o.open(c)
+	case newMode:
+		return append(refuseSetID(c), ret(unix.SECCOMP_RET_ALLOW))
+	case changedMode:
+		if o.ReadOnly {
+			return program{fail(unix.EROFS)}
+		}
+		return append(refuseSetID(c), ret(unix.SECCOMP_RET_ALLOW))
 	}
 	return nil
 }

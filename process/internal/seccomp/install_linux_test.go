@@ -68,7 +68,7 @@ func TestRefusedCalls(t *testing.T) {
 	var refused []*call
 	for i := range calls {
 		c := &calls[i]
-		if slices.Contains([]decision{refuse, absent, openStruct, memory, metadata}, c.decision) && a.number(c) >= 0 {
+		if slices.Contains([]decision{refuse, absent, memory, metadata, changedMode}, c.decision) && a.number(c) >= 0 {
 			refused = append(refused, c)
 		}
 	}

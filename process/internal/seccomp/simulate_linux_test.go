@@ -70,11 +70,11 @@ func action(errno unix.Errno) uint32 {
 func expected(c *call, o Options) unix.Errno {
 	strict := o == strictest
 	switch d := c.decision; {
-	case d == absent, d == openStruct && strict:
+	case d == absent:
 		return unix.ENOSYS
 	case d == refuse, d == memory && strict:
 		return unix.EPERM
-	case d == metadata && strict:
+	case (d == metadata || d == changedMode) && strict:
 		return unix.EROFS
 	case d == socketFamily, d == socketpairType:
 		return unix.EAFNOSUPPORT // AF_UNSPEC
@@ -136,7 +136,9 @@ func TestAlwaysRefused(t *testing.T) {
 	}
 	for name, want := range map[string]decision{"clone3": absent, "clone": cloneFlags, "unshare": unshareFlags, "ioctl": ioctlCommand,
 		"socket": socketFamily, "socketpair": socketpairType, "ptrace": memory, "process_vm_readv": memory, "process_vm_writev": memory,
-		"pidfd_getfd": memory, "open": openMode, "openat": openMode, "openat2": openStruct} {
+		"pidfd_getfd": memory, "open": openMode, "openat": openMode, "openat2": absent,
+		"chmod": changedMode, "fchmod": changedMode, "fchmodat": changedMode, "fchmodat2": changedMode, "creat": newMode,
+		"mknod": newMode, "mknodat": newMode} {
 		if decisions[name] != want {
 			t.Errorf("the decision about %s is %d, want %d", name, decisions[name], want)
 		}
@@ -202,6 +204,29 @@ func TestArguments(t *testing.T) {
 		{permissive, "openat", []uint64{0, 0, unix.O_ACCMODE}, 0},
 		{strictest, "open", []uint64{0, unix.O_ACCMODE}, unix.EACCES},
 		{strictest, "open", []uint64{0, unix.O_WRONLY, unix.O_ACCMODE}, 0},
+		{permissive, "open", []uint64{0, unix.O_CREAT | unix.O_WRONLY, 0o1777}, 0},
+		{permissive, "open", []uint64{0, unix.O_CREAT | unix.O_WRONLY, unix.S_ISUID | 0o755}, unix.EPERM},
+		{permissive, "open", []uint64{0, unix.O_WRONLY, unix.S_ISUID | 0o755}, 0},
+		{permissive, "openat", []uint64{0, 0, unix.O_CREAT, 0o666}, 0},
+		{permissive, "openat", []uint64{0, 0, unix.O_RDONLY, unix.S_ISUID}, 0},
+		{permissive, "openat", []uint64{0, 0, unix.O_DIRECTORY | unix.O_CLOEXEC, unix.S_ISUID}, 0},
+		{permissive, "openat", []uint64{0, 0, high | unix.O_CREAT, high | unix.S_ISGID}, unix.EPERM},
+		{permissive, "openat", []uint64{0, 0, 0o20000000 | unix.O_RDWR, unix.S_ISUID | 0o700}, unix.EPERM}, // __O_TMPFILE
+		{strictest, "openat", []uint64{0, 0, unix.O_CREAT, unix.S_ISUID}, unix.EPERM},
+		{strictest, "openat", []uint64{0, 0, unix.O_CREAT | unix.O_ACCMODE, 0o600}, unix.EACCES},
+		{permissive, "creat", []uint64{0, 0o755}, 0},
+		{permissive, "creat", []uint64{0, unix.S_ISGID | 0o755}, unix.EPERM},
+		{permissive, "mknod", []uint64{0, unix.S_IFIFO | 0o644}, 0},
+		{permissive, "mknod", []uint64{0, unix.S_IFREG | unix.S_ISUID | 0o755}, unix.EPERM},
+		{permissive, "mknodat", []uint64{0, 0, unix.S_IFREG | unix.S_ISUID | 0o755}, unix.EPERM},
+		{permissive, "mkdirat", []uint64{0, 0, unix.S_ISGID | 0o755}, 0},
+		{permissive, "chmod", []uint64{0, 0o1777}, 0},
+		{permissive, "chmod", []uint64{0, unix.S_ISUID | 0o755}, unix.EPERM},
+		{permissive, "fchmod", []uint64{0, high | unix.S_ISGID | 0o755}, unix.EPERM},
+		{permissive, "fchmodat", []uint64{0, 0, 0o755}, 0},
+		{permissive, "fchmodat", []uint64{0, 0, unix.S_ISUID | 0o755}, unix.EPERM},
+		{permissive, "fchmodat2", []uint64{0, 0, unix.S_ISUID | 0o755}, unix.EPERM},
+		{strictest, "fchmodat2", []uint64{0, 0, 0o755}, unix.EROFS},
 		{Options{Landlock: true}, "ptrace", nil, 0},
 		{Options{OwnProcesses: true}, "process_vm_readv", nil, 0},
 		{Options{OwnNetwork: true}, "pidfd_getfd", nil, unix.EPERM},
@@ -215,7 +240,7 @@ func TestArguments(t *testing.T) {
 					number = a.number(&calls[i])
 				}
 			}
-			if number < 0 && test.name == "open" && goarch == "arm64" {
+			if number < 0 && goarch == "arm64" && (test.name == "open" || test.name == "creat" || test.name == "mknod" || test.name == "chmod") {
 				continue
 			}
 			if got, err := simulate(a.filter(test.o), a.audit, number, test.args...); err != nil || got != action(test.want) {
