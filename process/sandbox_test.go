@@ -352,6 +352,17 @@ func TestSandboxFiles(t *testing.T) {
 	}
 }
 
+// TestSandboxInPrivateTmp checks that a command whose directory is /tmp is in its own.
+func TestSandboxInPrivateTmp(t *testing.T) {
+	h := openHost(t, Marker)
+	needNamespaces(t, h)
+	s := within(readOnly(), sh("pwd; ls -A; touch file && ls -A /tmp"))
+	s.Dir = "/tmp"
+	if out, exit := runOn(t, h, s); out != "/tmp\nfile\n" || exit.Code != 0 {
+		t.Errorf("%q, %+v", out, exit)
+	}
+}
+
 // TestSandboxConnections checks that connections from inside are accepted, and the variables are set.
 func TestSandboxConnections(t *testing.T) {
 	h := openHost(t, Marker)

@@ -36,6 +36,9 @@ func (p *Profiles) Complete(r *Request, floor *Config, at Place) (*Config, error
 	if err := c.checkOwn(len(r.Files)); err != nil {
 		return nil, err
 	}
+	if err := c.checkDir(at.Dir); err != nil {
+		return nil, err
+	}
 	if floor != nil {
 		if err := c.Within(floor); err != nil {
 			return nil, r.ofRequest(err)
@@ -63,6 +66,20 @@ func (c *Config) checkOwn(n int) error {
 		}
 		if c.Tmp == Private && (r.Path == "/tmp" || r.Path == "/var/tmp") {
 			return invalid(field+".path", `must not be %s, unless tmp is "shared"`, r.Path)
+		}
+	}
+	return nil
+}
+
+// checkDir refuses a private /tmp if it is the working directory and has to be writable: what the
+// command makes there would be lost.
+func (c *Config) checkDir(dir string) error {
+	if c.Tmp != Private || dir != "/tmp" && dir != "/var/tmp" {
+		return nil
+	}
+	for _, r := range c.Files {
+		if r.Path == dir && r.Access == Write {
+			return invalid("profile", "cannot be used in %s, which is its own and removed with the session", dir)
 		}
 	}
 	return nil

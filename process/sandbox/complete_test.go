@@ -77,7 +77,7 @@ func TestDirInTmp(t *testing.T) {
 	var none *Profiles
 	shared := Request{"", Partial{Tmp: Shared}}
 	hidden := Request{"", Partial{FilesDefault: None}}
-	for dir, rules := range map[string][4]int{"/tmp/x/y": {1, 1, 0, 0}, "/var/tmp/x": {1, 1, 0, 0}, "/tmp": {0, 1, 0, 0}, "/tmpx": {0, 1, 0, 0}} {
+	for dir, rules := range map[string][4]int{"/tmp/x/y": {1, 1, 0, 0}, "/var/tmp/x": {1, 1, 0, 0}, "/tmpx": {0, 1, 0, 0}} {
 		for i, r := range []Request{{}, {Profile: Workspace}, shared, hidden} {
 			c, err := none.Complete(&r, nil, Place{Dir: dir})
 			if err != nil || len(c.Files) != rules[i] {
@@ -107,7 +107,7 @@ func TestCompleteRefuses(t *testing.T) {
 	for i := range many {
 		many[i] = Rule{Path: fmt.Sprint("/f", i), Access: Read}
 	}
-	noHome := Place{Dir: "/"}
+	noHome, tmp := Place{Dir: "/"}, Place{Dir: "/tmp"}
 	for _, c := range []struct {
 		request Request
 		floor   *Config
@@ -128,6 +128,7 @@ func TestCompleteRefuses(t *testing.T) {
 		{Request{"", files(Rule{Path: strings.Repeat("a", 4095), Access: Read})}, nil, home, "files[0].path must be at most"},
 		{Request{"", files(Rule{Path: "/work/p", Access: Read}, Rule{Path: ".", Access: Read})}, nil, home, "files[1].path is there twice"},
 		{Request{"", files(Rule{Path: "/tmp", Access: Write})}, nil, home, "files[0].path must not be /tmp"},
+		{Request{Profile: Workspace}, nil, tmp, "profile cannot be used in /tmp"},
 		{Request{"", files(Rule{Path: "/a", Access: "rw"})}, nil, home, "files[0].access must be one of"},
 		{Request{"", files(Rule{Path: "/a"})}, nil, home, "files[0].access must be one of"},
 		{Request{"", files(Rule{Path: "/a", Access: Read, Missing: "x"})}, nil, home, "files[0].missing must be one of"},

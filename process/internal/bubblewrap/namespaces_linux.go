@@ -60,7 +60,7 @@ func (s *starter) enter(n *Namespaces) error {
 		return err
 	}
 	var err error
-	if n.Dir, err = n.root.openSame(s.config.Dir); err != nil {
+	if n.Dir, err = n.root.openDir(s.config); err != nil {
 		return err
 	}
 	for _, f := range s.config.Programs {

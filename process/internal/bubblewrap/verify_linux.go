@@ -1,6 +1,8 @@
 package bubblewrap
 
 import (
+	"slices"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/runnel-rpc/runnel/process/sandbox"
@@ -38,6 +40,14 @@ func (r root) openSame(f File) (fd int, err error) {
 		return -1, &NotVisibleError{f.Path}
 	}
 	return fd, nil
+}
+
+// openDir opens the working directory. If it is /tmp and the sandbox has its own, it is that one.
+func (r root) openDir(c *Config) (fd int, err error) {
+	if c.Sandbox.Tmp == sandbox.Private && slices.Contains(tmpDirs, c.Dir.Path) {
+		return r.open(c.Dir.Path, unix.RESOLVE_NO_SYMLINKS)
+	}
+	return r.openSame(c.Dir)
 }
 
 // found is what is mounted at a path inside.
