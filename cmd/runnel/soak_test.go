@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -82,8 +83,24 @@ func soakServer(t *testing.T, access bool, duration time.Duration) {
 	s.tally.check(t, duration >= 30*time.Second)
 	s.checkSlots()
 	if t.Failed() {
+		s.logAborted()
 		t.Logf("repeat with: go test ./cmd/runnel -run %s -timeout 0 -soak %v -soak-seed %d", t.Name(), *soakDuration, s.seed)
 	}
+}
+
+// logAborted logs the last connections that the server has closed, and why.
+func (s *soak) logAborted() {
+	text, err := os.ReadFile(s.server.stderr)
+	if err != nil {
+		s.t.Error(err)
+	}
+	var lines []string
+	for line := range strings.Lines(string(text)) {
+		if strings.Contains(line, "connection aborted") {
+			lines = append(lines, line)
+		}
+	}
+	s.t.Logf("%d connections were aborted, the last ones:\n%s", len(lines), strings.Join(lines[max(0, len(lines)-30):], ""))
 }
 
 // round loads the server and checks all sessions.
