@@ -26,8 +26,9 @@ type Config struct {
 	// exist are left out.
 	//
 	// The kernel removes the cover of a file that is replaced by rename(2), removed and made again
-	// from outside of the sandbox, as the server does with some of its own. So directories should be
-	// hidden and not files. This holds for Binds of files, too.
+	// from outside of the sandbox, as the server does with some of its own. A replica of its
+	// directory keeps it hidden, but not every directory can be replaced: see withReplicas. So
+	// directories should be hidden and not files. This holds for Binds of files, too.
 	Hidden []string
 	// TmpBytes bounds each temporary directory of the sandbox's own (/tmp, /var/tmp, /dev/shm). 0 is
 	// half of the memory of the machine, the default of tmpfs(5).

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -208,24 +209,76 @@ func TestRefusedBinds(t *testing.T) {
 	}
 }
 
-// TestReplacedFile shows what Config.Hidden warns of: the cover of a file is lost if the file is
-// replaced outside, that of its directory is not.
+// TestReplacedFile replaces hidden files from outside. What is visible beside them stays visible, with
+// what is mounted there.
 func TestReplacedFile(t *testing.T) {
-	c := basic(t)
-	dir := tree(t, c, "file/token", "directory/token")
-	c.Hidden = []string{dir + "/file/token", dir + "/directory"}
-	n := mustStart(t, c)
-	for _, path := range []string{dir + "/file/token", dir + "/directory/token"} {
-		check(t, n, "cat "+path, "fails")
-		if err := os.WriteFile(path+".new", []byte("new"), 0o644); err != nil {
+	eachKind(t, func(t *testing.T, c *Config) {
+		dir := tree(t, c, "d/token", "d/rule", "d/beside", "d/sub/f", "d/sub/token", "d/sub/w/f", "private/token", "private/f", "r/token", "r/f", "hidden/token")
+		if err := errors.Join(os.Symlink("beside", dir+"/d/link"), os.Chmod(dir+"/private", 0o700)); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Rename(path+".new", path); err != nil {
+		c.Hidden = []string{dir + "/d/token", dir + "/d/sub/token", dir + "/private/token", dir + "/hidden", dir + "/hidden/token"}
+		c.Binds = []Bind{bind(t, dir+"/d/rule", sandbox.None), bind(t, dir+"/d/sub/w", sandbox.Write),
+			bind(t, dir+"/r", sandbox.Read), bind(t, dir+"/r/token", sandbox.None)}
+		n := mustStart(t, c)
+		hidden := []string{"d/token", "d/rule", "d/sub/token", "private/token", "r/token", "hidden/token"}
+		for _, name := range hidden {
+			check(t, n, "cat "+dir+"/"+name, "fails")
+			if err := errors.Join(os.WriteFile(dir+"/new", []byte("new"), 0o644), os.Rename(dir+"/new", dir+"/"+name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, name := range hidden {
+			check(t, n, "cat "+dir+"/"+name, "fails")
+		}
+		check(t, n, "cd "+dir+"/d && ls && cat link sub/f ../r/f", "beside\nlink\nrule\nsub\ntoken\nd/besided/sub/fr/f")
+		check(t, n, "stat -c %a "+dir+"/d "+dir+"/private", "755\n700")
+		check(t, n, "cat "+dir+"/private/f", "private/f")
+		check(t, n, "echo y >"+dir+"/d/sub/w/f && cat "+dir+"/d/sub/w/f", "y")
+		for _, name := range []string{"d/new", "d/beside", "d/sub/f", "r/new"} {
+			check(t, n, "echo >"+dir+"/"+name, "fails")
+		}
+	})
+}
+
+// TestNoReplica hides files in directories that cannot be replaced.
+func TestNoReplica(t *testing.T) {
+	eachKind(t, func(t *testing.T, c *Config) {
+		dir := tree(t, c, "cwd/token", "cwd/f", "w/token", "many/token", "group/token", "d/token", "d/sub/w/deep/token")
+		for i := range maxBeside + 1 {
+			if err := os.WriteFile(dir+"/many/"+strconv.Itoa(i), nil, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.Chmod(dir+"/group", 0o705); err != nil {
 			t.Fatal(err)
 		}
-	}
-	check(t, n, "cat "+dir+"/file/token", "new")
-	check(t, n, "cat "+dir+"/directory/token", "fails")
+		c.Dir = identity(t, dir+"/cwd")
+		c.Binds = []Bind{bind(t, dir+"/w", sandbox.Write), bind(t, dir+"/d/sub/w", sandbox.Write)}
+		c.Hidden = []string{dir + "/d/token", dir + "/d/sub/w/deep/token", dir + "/cwd/token", dir + "/w/token", dir + "/many/token", dir + "/group/token"}
+		mounts, err := c.layout(func(fd int, err error) (int, error) {
+			if err == nil {
+				t.Cleanup(func() { _ = unix.Close(fd) })
+			}
+			return fd, err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range mounts {
+			allowed := m.path == dir+"/d" || m.path == dir+"/d/sub" || m.path == dir+"/group" && c.UserNS
+			if (m.kind == replica || m.kind == beside) && !allowed {
+				t.Errorf("mount %+v", m)
+			}
+		}
+		n := mustStart(t, c)
+		for _, path := range c.Hidden {
+			check(t, n, "cat "+path, "fails")
+		}
+		for _, path := range []string{dir + "/w/new", dir + "/d/sub/w/deep/new"} {
+			check(t, n, "echo x >"+path+" && cat "+path, "x")
+		}
+	})
 }
 
 func TestRuleset(t *testing.T) {

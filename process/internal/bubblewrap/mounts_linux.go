@@ -2,6 +2,7 @@ package bubblewrap
 
 import (
 	"cmp"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,6 +22,8 @@ const (
 	bindWrite              // the same, writable
 	anchor                 // a directory that is writable anyway: as a mount point it cannot be renamed
 	coverDir               // an empty directory that cannot be read
+	replica                // a directory where only what is mounted is visible, see withReplicas
+	beside                 // a file or directory of the server in a replica, read-only
 	coverFile              // a device file that cannot be opened
 	scratch                // an empty directory for everybody
 	devices                // /dev
@@ -39,6 +42,7 @@ type mount struct {
 	target string // of a symlink
 	below  bool   // of coverDir: something below it is visible
 	rule   bool   // it is that of a Bind
+	mode   uint32 // of replica
 	size   int64  // of scratch, in bytes; 0 for the default
 }
 
@@ -63,7 +67,7 @@ var kernelFiles = []string{"/proc/sys", "/proc/fs", "/proc/acpi", "/proc/scsi", 
 
 // layout returns the mounts of a sandbox in the order in which they are made: each after those above
 // it. The mount of a path is the last one at that path.
-func (c *Config) layout() ([]mount, error) {
+func (c *Config) layout(own owner) ([]mount, error) {
 	var list []mount
 	if c.Sandbox.FilesDefault != sandbox.None {
 		list = append(list, mount{path: "/", kind: bindRead, fd: -1})
@@ -82,7 +86,7 @@ func (c *Config) layout() ([]mount, error) {
 		}
 	}
 	slices.SortStableFunc(list, func(a, b mount) int { return cmp.Compare(len(a.path), len(b.path)) })
-	return reachable(anchored(effective(list))), nil
+	return reachable(anchored(c.withReplicas(effective(list), own))), nil
 }
 
 // anchored adds anchors for the directories between a writable one and what is mounted below it. If
@@ -91,7 +95,7 @@ func (c *Config) layout() ([]mount, error) {
 // linked across them.
 func anchored(list []mount) []mount {
 	return withParents(list, func(m, above *mount) bool {
-		protects := m.kind == bindRead || m.kind == coverDir || m.kind == coverFile
+		protects := m.readOnly() || m.kind == replica || m.kind == coverDir || m.kind == coverFile
 		return protects && above != nil && above.kind == bindWrite
 	}, anchor)
 }
@@ -284,7 +288,7 @@ func arguments(mounts []mount, number func(fd int) int) (args []string) {
 	for i := range mounts {
 		m := &mounts[i]
 		args = append(args, m.arguments(number)...)
-		if m.kind == coverDir || m.kind == devices {
+		if m.kind == coverDir || m.kind == devices || m.kind == replica {
 			readOnly = append(readOnly, m.path)
 		}
 	}
@@ -299,9 +303,9 @@ func arguments(mounts []mount, number func(fd int) int) (args []string) {
 
 func (m *mount) arguments(number func(fd int) int) []string {
 	switch m.kind {
-	case bindRead, bindWrite, anchor:
+	case bindRead, bindWrite, anchor, beside:
 		flag, source := "--ro-bind", m.path
-		if m.kind != bindRead {
+		if m.kind == bindWrite || m.kind == anchor {
 			flag = "--bind"
 		}
 		if m.fd >= 0 {
@@ -314,6 +318,8 @@ func (m *mount) arguments(number func(fd int) int) []string {
 			mode = "0111"
 		}
 		return []string{"--perms", mode, "--tmpfs", m.path}
+	case replica:
+		return []string{"--perms", fmt.Sprintf("%04o", m.mode), "--tmpfs", m.path}
 	case coverFile: // without nodev it could be opened
 		return []string{"--ro-bind", "/dev/null", m.path}
 	case scratch:

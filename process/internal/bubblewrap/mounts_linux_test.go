@@ -21,6 +21,12 @@ func TestLayout(t *testing.T) {
 	if err := os.WriteFile(beside, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	keep := func(fd int, err error) (int, error) {
+		if err == nil {
+			t.Cleanup(func() { _ = unix.Close(fd) })
+		}
+		return fd, err
+	}
 	read := func(path string) Bind { return Bind{Path: path, FD: 7, Access: sandbox.Read, Dir: true} }
 	write := func(path string) Bind { return Bind{Path: path, FD: 8, Access: sandbox.Write, Dir: true} }
 	none := func(path string) Bind { return Bind{Path: path, FD: -1, Access: sandbox.None, Dir: true} }
@@ -44,9 +50,10 @@ func TestLayout(t *testing.T) {
 			"--ro-bind / / --perms 0000 --tmpfs DIR --remount-ro DIR"},
 		"anchors": {Config{Sandbox: &sandbox.Config{}, Hidden: []string{dir, beside}, Binds: []Bind{write("/")}},
 			"--bind-fd 108 / --ro-bind /sys /sys ANCHORS --perms 0000 --tmpfs DIR --ro-bind /dev/null DIR.beside --remount-ro DIR"},
-		"hidden file": {Config{Sandbox: &sandbox.Config{}, Hidden: []string{dir + "/file"}}, "--ro-bind / / --ro-bind /dev/null DIR/file"},
+		"hidden file": {Config{Sandbox: &sandbox.Config{}, Hidden: []string{dir + "/file"}},
+			"--ro-bind / / --perms 0755 --tmpfs DIR --ro-bind /dev/null DIR/file --remount-ro DIR"},
 	} {
-		mounts, err := test.c.layout()
+		mounts, err := test.c.layout(keep)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -75,7 +82,7 @@ func TestSystemMounts(t *testing.T) {
 		{sandbox.Shared, sandbox.Private, "--dev /dev --perms 1777 --tmpfs /tmp --perms 0755 --dir /var --ro-bind /proc /proc --perms 1777 --tmpfs /dev/shm --perms 1777 --tmpfs /var/tmp --remount-ro /dev --remount-ro /"},
 	} {
 		c := Config{Sandbox: &sandbox.Config{FilesDefault: sandbox.None, Processes: test.processes, Tmp: test.tmp}}
-		mounts, err := c.layout()
+		mounts, err := c.layout(nil)
 		if err != nil {
 			t.Fatal(err)
 		}

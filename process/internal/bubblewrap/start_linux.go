@@ -57,12 +57,12 @@ func Start(ctx context.Context, c *Config, fork Forker) (*Namespaces, error) {
 		// /proc/PID/root of another process of the user leads out of the mount namespace.
 		return nil, &sandbox.NotEnforceableError{Field: "processes", Why: "without Landlock or a user namespace a command could leave the sandbox through /proc"}
 	}
-	mounts, err := c.layout()
-	if err != nil {
+	s := &starter{config: c}
+	defer s.release()
+	var err error
+	if s.mounts, err = c.layout(s.own); err != nil {
 		return nil, err
 	}
-	s := &starter{config: c, mounts: mounts}
-	defer s.release()
 	if err := s.open(); err != nil {
 		return nil, &Error{Step: "prepare", Err: err}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"slices"
@@ -101,4 +102,31 @@ func BenchmarkStart(b *testing.B) {
 func median(list []time.Duration) float64 {
 	slices.Sort(list)
 	return float64(list[len(list)/2].Microseconds()) / 1000
+}
+
+// BenchmarkReplica makes a sandbox with a number of files beside a hidden one.
+func BenchmarkReplica(b *testing.B) {
+	for _, beside := range []int{-1, 0, 8, maxBeside} {
+		b.Run(fmt.Sprintf("beside=%d", beside), func(b *testing.B) {
+			c := basic(b)
+			dir := tree(b, c, "d/token")
+			for i := range beside {
+				if err := os.WriteFile(fmt.Sprintf("%s/d/%d", dir, i), nil, 0o644); err != nil {
+					b.Fatal(err)
+				}
+			}
+			if beside >= 0 {
+				c.Hidden = []string{dir + "/d/token"}
+			}
+			for b.Loop() {
+				n, err := Start(context.Background(), c, noMarks)
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.StopTimer()
+				n.Close()
+				b.StartTimer()
+			}
+		})
+	}
 }

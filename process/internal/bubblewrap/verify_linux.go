@@ -114,8 +114,8 @@ func (m *mount) is(f *found) (bool, error) {
 		return false, nil
 	}
 	switch m.kind {
-	case bindRead, bindWrite, anchor:
-		if m.kind == bindRead && !f.readOnly {
+	case bindRead, bindWrite, anchor, beside:
+		if m.readOnly() && !f.readOnly {
 			return false, nil
 		}
 		if m.fd < 0 {
@@ -126,7 +126,7 @@ func (m *mount) is(f *found) (bool, error) {
 		return st.Dev == f.stat.Dev && st.Ino == f.stat.Ino, err
 	case coverFile:
 		return f.stat.Mode&unix.S_IFMT == unix.S_IFCHR && f.fs.Flags&unix.ST_NODEV != 0, nil
-	case coverDir, devices:
+	case coverDir, replica, devices:
 		return f.fs.Type == unix.TMPFS_MAGIC && f.readOnly, nil
 	case scratch:
 		return f.fs.Type == unix.TMPFS_MAGIC && !f.readOnly, nil

@@ -12,7 +12,7 @@ import (
 )
 
 // part is what a sandbox promises. An attempt is made only under mechanisms that promise its part. No
-// mechanism promises nestedReplaced and nestedPipes, and only Landlock alone replaced.
+// mechanism promises nestedReplaced and nestedPipes, and only Landlock alone replacedDir.
 type part string
 
 const (
@@ -20,6 +20,7 @@ const (
 	files          part = "files"           // rules about files
 	nested         part = "nested"          // rules about files below writable directories
 	replaced       part = "replaced"        // rules about files that the host replaces after the start
+	replacedDir    part = "replaced dir"    // the same for directories
 	nestedReplaced part = "nested replaced" // the same for rules below writable directories
 	nestedParent   part = "nested parent"   // rules below a writable directory whose parent is renamed
 	nestedPipes    part = "nested pipes"    // writing to FIFOs that are read-only below a writable directory

@@ -179,12 +179,12 @@ func (a *attempt) follow(t *testing.T, w *world, r *running) string {
 var jails = []jail{
 	bySpec("landlock", noBubblewrap, []string{"landlock"}, append(byLandlock, server)...),
 	bySpec("bubblewrap+landlock", "", []string{"bubblewrap", "landlock"},
-		append(byNamespaces, nestedParent, server, pipes, holder, allowList)...),
+		append(byNamespaces, nestedParent, replaced, server, pipes, holder, allowList)...),
 	assembled("bubblewrap", restriction{Inside: true}, byNamespaces...),
 }
 
 // What each mechanism promises. Mounts do not refuse to write to a FIFO.
 var (
-	byLandlock   = []part{files, pipes, replaced, network, sockets}
+	byLandlock   = []part{files, pipes, replaced, replacedDir, network, sockets}
 	byNamespaces = []part{files, nested, devices, metadata, processes, network, sockets, ipc}
 )

@@ -347,7 +347,17 @@ func replaceAttempts() []attempt {
 				_ = os.Remove(w.Readable + "/token")
 				w.make(t, "readable/token", w.secret)
 			}},
-		{name: "read a hidden directory after the host has replaced it", part: replaced, escaped: leaked,
+		{name: "read hidden files after the host has rotated them", part: replaced, escaped: leaked,
+			rules:   func(w *world) { w.hide("readable/token") },
+			prepare: hideFile,
+			try: func(w *world) error {
+				return errors.Join(w.await(), either(read(w.Readable+"/token"), read(w.Readable+"/token.1")))
+			},
+			during: func(t testing.TB, w *world) {
+				_ = os.Rename(w.Readable+"/token", w.Readable+"/token.1")
+				w.make(t, "readable/token", w.secret)
+			}},
+		{name: "read a hidden directory after the host has replaced it", part: replacedDir, escaped: leaked,
 			try:    func(w *world) error { return errors.Join(w.await(), read(w.Hidden+"/secret")) },
 			during: func(t testing.TB, w *world) { w.swap(t, "hidden", "secret", w.secret) }},
 		{name: "write to a nested file after the host has replaced it", part: nestedReplaced, escaped: changed("work/config"),
