@@ -203,6 +203,16 @@ func TestFlags(t *testing.T) {
 	}
 }
 
+// TestSandboxFlags checks that the flags that sandbox.md names exist.
+func TestSandboxFlags(t *testing.T) {
+	known := declared(t).flags
+	for _, flag := range regexp.MustCompile(`--[a-z][a-z-]*[a-z]`).FindAllString(read(t, "docs/sandbox.md"), -1) {
+		if !known[flag] {
+			t.Errorf("docs/sandbox.md names the flag %s, which does not exist", flag)
+		}
+	}
+}
+
 // TestVerbs checks that README.md lists every verb of the command line.
 func TestVerbs(t *testing.T) {
 	verbs := declared(t).verbs
