@@ -149,19 +149,21 @@ func (m *mount) open() (*os.File, error) {
 // replicaMode returns the mode of a replica of a directory, 0 if there is none that permits the same:
 // a replica belongs to this process.
 func (c *Config) replicaMode(dir int) uint32 {
-	const everybody, notOwner = 0o055, 0o077
+	const everybody, owner, notOwner = 0o055, 0o700, 0o077
 	var st unix.Stat_t
 	if unix.Fstat(dir, &st) != nil {
 		return 0
 	}
 	_, err := unix.Fgetxattr(dir, "system.posix_acl_access", nil)
-	switch {
-	case err == nil:
-		return 0
-	case st.Mode&everybody == everybody:
+	switch hasList, own := err == nil, int(st.Uid) == os.Geteuid(); {
+	case !hasList && st.Mode&everybody == everybody:
 		return 0o755
-	case int(st.Uid) == os.Geteuid() && (c.UserNS || st.Mode&notOwner == 0): // then only the owner matters
-		return st.Mode & 0o700
+	case c.UserNS && os.Geteuid() != 0: // the command has the same user and groups
+		if unix.Faccessat(dir, ".", unix.R_OK|unix.X_OK, unix.AT_EACCESS) == nil {
+			return owner
+		}
+	case !hasList && own && (c.UserNS || st.Mode&notOwner == 0):
+		return st.Mode & owner
 	}
 	return 0
 }
