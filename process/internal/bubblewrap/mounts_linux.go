@@ -68,18 +68,24 @@ var kernelFiles = []string{"/proc/sys", "/proc/fs", "/proc/acpi", "/proc/scsi", 
 // layout returns the mounts of a sandbox in the order in which they are made: each after those above
 // it. The mount of a path is the last one at that path.
 func (c *Config) layout(own owner) ([]mount, error) {
+	hidden, none, err := c.aliases()
+	if err != nil {
+		return nil, err
+	}
+	hidden = append(hidden, c.Hidden...)
 	var list []mount
 	if c.Sandbox.FilesDefault != sandbox.None {
 		list = append(list, mount{path: "/", kind: bindRead, fd: -1})
 	}
 	for _, b := range c.Binds {
-		if err := c.refuse(&b); err != nil {
+		if err := refuse(&b, hidden); err != nil {
 			return nil, err
 		}
 		list = append(list, b.mount())
 	}
 	list = append(list, c.system(list)...)
-	list = append(list, c.hidden()...)
+	list = append(list, covers(none)...)
+	list = append(list, covers(hidden)...)
 	if c.Sandbox.FilesDefault == sandbox.None {
 		for _, l := range c.Links {
 			list = append(list, mount{path: l.Path, kind: symlink, target: l.Target})
@@ -130,16 +136,16 @@ func withParents(list []mount, which func(m, above *mount) bool, kind kind) []mo
 }
 
 // refuse returns why a bind cannot be enforced.
-func (c *Config) refuse(b *Bind) error {
+func refuse(b *Bind, hidden []string) error {
 	switch {
-	case b.Access == sandbox.None && (b.Path == "/" || b.Path == "/proc" || b.Path == "/dev"):
+	case b.Access == sandbox.None && neverCovered(b.Path):
 		return &sandbox.PathError{Path: b.Path, Err: unix.ENOTSUP}
 	case b.Access == sandbox.None:
 		return nil
 	case b.Access == sandbox.Write && (below("/proc", b.Path) || below("/sys", b.Path)):
 		return &sandbox.PathError{Path: b.Path, Err: unix.EPERM}
 	}
-	for _, h := range c.Hidden {
+	for _, h := range hidden {
 		if below(h, b.Path) {
 			return &sandbox.PathError{Path: b.Path, Err: unix.EACCES}
 		}
@@ -224,8 +230,9 @@ func isDir(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-func (c *Config) hidden() (list []mount) {
-	for _, path := range c.Hidden {
+// covers returns what is mounted over paths that are hidden.
+func covers(paths []string) (list []mount) {
+	for _, path := range paths {
 		info, err := os.Lstat(path)
 		switch {
 		case err != nil:

@@ -1,0 +1,82 @@
+package bubblewrap
+
+import (
+	"errors"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/internal/procfs"
+	"github.com/runnel-rpc/runnel/process/sandbox"
+)
+
+// A cover is at one path. If another mount shows the same file, or a part of the same directory, that
+// is visible there. So what is hidden is covered under all of its paths.
+
+// maxPaths bounds the other paths of one file.
+const maxPaths = 64
+
+var errPaths = errors.New("too many mounts show what is not accessible")
+
+// otherPaths returns the other paths at which mounts show a file, or a part of a directory.
+func otherPaths(mounts []procfs.Mount, path string) ([]string, error) {
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS}
+	fd, err := unix.Openat2(unix.AT_FDCWD, path, &how)
+	if err != nil {
+		return nil, nil // it is not there, or not to be reached
+	}
+	defer unix.Close(fd)
+	id, err := procfs.MountID(fd)
+	if err != nil {
+		return nil, err
+	}
+	paths := procfs.OtherPaths(mounts, id, path)
+	if len(paths) > maxPaths {
+		return nil, errPaths
+	}
+	return paths, nil
+}
+
+// aliases returns the other paths of what is hidden, and of what a rule makes inaccessible unless
+// another rule is for that path.
+func (c *Config) aliases() (hidden, none []string, err error) {
+	byRules := slices.ContainsFunc(c.Binds, func(b Bind) bool { return b.Access == sandbox.None })
+	if len(c.Hidden) == 0 && !byRules {
+		return nil, nil, nil
+	}
+	mounts, err := procfs.OwnMounts()
+	if err != nil {
+		return nil, nil, &Error{Step: "read the mounts", Err: err}
+	}
+	for _, path := range c.Hidden {
+		paths, err := otherPaths(mounts, path)
+		if err == nil && slices.ContainsFunc(paths, neverCovered) {
+			err = errors.New("it is the root directory of another mount")
+		}
+		if err != nil { // the path is not that of a client
+			return nil, nil, &sandbox.NotEnforceableError{Field: "files", Why: "what is never accessible: " + err.Error()}
+		}
+		hidden = append(hidden, paths...)
+	}
+	for _, b := range c.Binds {
+		if b.Access != sandbox.None {
+			continue
+		}
+		paths, err := otherPaths(mounts, b.Path)
+		if err == nil && slices.ContainsFunc(paths, neverCovered) {
+			err = unix.ENOTSUP
+		}
+		if err != nil {
+			return nil, nil, &sandbox.PathError{Path: b.Path, Err: err}
+		}
+		for _, path := range paths {
+			if !slices.ContainsFunc(c.Binds, func(other Bind) bool { return other.Path == path }) {
+				none = append(none, path)
+			}
+		}
+	}
+	return hidden, none, nil
+}
+
+// neverCovered reports whether a directory cannot be covered, since nothing would work without it.
+func neverCovered(path string) bool { return path == "/" || path == "/proc" || path == "/dev" }
