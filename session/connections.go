@@ -20,8 +20,9 @@ type Denied struct {
 // connections is the proxy of a session whose sandbox permits some destinations. A nil one has none.
 // Its methods may be called at the same time.
 type connections struct {
-	allow []sandbox.Destination
-	event func(egress.Event)
+	allow  []sandbox.Destination
+	event  func(egress.Event)
+	budget egress.Budget
 
 	mu     sync.Mutex
 	proxy  *egress.Proxy // nil until the command is about to run, and after close
@@ -35,7 +36,7 @@ func newConnections(s *Session) *connections {
 	if c == nil || c.Network.Mode != sandbox.AllowList {
 		return nil
 	}
-	return &connections{allow: c.Network.Allow, event: s.reportDestination}
+	return &connections{allow: c.Network.Allow, event: s.reportDestination, budget: s.reg.proxied.of(s.spec.Owner)}
 }
 
 // reportDestination logs what the command connects to, and calls OnDestination.
@@ -59,7 +60,7 @@ func (c *connections) serve(l net.Listener) (env []string) {
 		earlier = nil
 		l.Close()
 	} else {
-		c.proxy = egress.Start(l, egress.Options{Allow: c.allow, Event: c.event})
+		c.proxy = egress.Start(l, egress.Options{Allow: c.allow, Event: c.event, Budget: c.budget})
 	}
 	c.mu.Unlock()
 	if earlier != nil {

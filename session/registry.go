@@ -43,6 +43,9 @@ type Options struct {
 	// through its proxy, or is refused: at the first use, and before OnEnded with the final numbers. It
 	// must not block.
 	OnDestination func(*Session, egress.Event)
+	// MaxProxied is how many connections the commands in sandboxes may have to their proxies, all
+	// together. Each has at most two descriptors. 0 is 1024.
+	MaxProxied int
 	// MaxQueued is how many sessions may wait for a slot, each with up to queuedBytes of params; one
 	// with more counts as several. 0 is 1000, negative is none.
 	MaxQueued int
@@ -59,6 +62,7 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	o.MaxSessions = cmp.Or(o.MaxSessions, 100)
 	o.MaxRetained = cmp.Or(o.MaxRetained, 1000)
+	o.MaxProxied = cmp.Or(o.MaxProxied, 1024)
 	o.MaxQueued = cmp.Or(o.MaxQueued, 1000)
 	o.Retain = cmp.Or(o.Retain, 5*time.Minute)
 	o.ReplayBytes = cmp.Or(o.ReplayBytes, 1<<20)
@@ -72,10 +76,11 @@ func (o Options) withDefaults() Options {
 // started. The slot is released once: when the ended session is retained, or when a failed start has
 // returned. All methods may be called concurrently.
 type Registry struct {
-	o      Options
-	wg     sync.WaitGroup // sessions that have not ended, and supervisors
-	budget *stream.Budget // of all logs
-	turns  *turns         // of starts
+	o       Options
+	wg      sync.WaitGroup // sessions that have not ended, and supervisors
+	budget  *stream.Budget // of all logs
+	turns   *turns         // of starts
+	proxied *proxied       // connections of the commands of all sessions
 
 	mu        sync.Mutex
 	owners    map[string]*owner // those that have sessions
@@ -98,12 +103,13 @@ type Registry struct {
 func NewRegistry(o Options) *Registry {
 	o = o.withDefaults()
 	r := &Registry{
-		o:      o,
-		owners: make(map[string]*owner),
-		slots:  quota.NewPool(o.MaxSessions, quota.Shares{}),
-		starts: quota.NewStarts(o.StartsPerSecond, &quota.Config{}),
-		turns:  newTurns(),
-		idle:   make(chan struct{}),
+		o:       o,
+		owners:  make(map[string]*owner),
+		slots:   quota.NewPool(o.MaxSessions, quota.Shares{}),
+		starts:  quota.NewStarts(o.StartsPerSecond, &quota.Config{}),
+		turns:   newTurns(),
+		proxied: newProxied(o.MaxProxied),
+		idle:    make(chan struct{}),
 	}
 	r.queue = newQueue(max(o.MaxQueued, 0), r.slots)
 	if o.ReplayTotal > 0 {
@@ -122,6 +128,7 @@ func (r *Registry) SetQuotas(c quota.Config) error {
 	if err := c.Check(r.o.MaxSessions); err != nil {
 		return err
 	}
+	r.proxied.divide(c.Proxied())
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.quotas, r.groupOf = c, c.GroupOf()

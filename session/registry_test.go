@@ -392,7 +392,7 @@ func TestZeroOptions(t *testing.T) {
 	want := Options{
 		MaxSessions: 100, MaxRetained: 1000, Retain: 5 * time.Minute,
 		ReplayBytes: 1 << 20, ReplayTotal: 256 << 20, StartTimeout: 10 * time.Second,
-		MaxQueued: 1000,
+		MaxQueued: 1000, MaxProxied: 1024,
 	}
 	if !reflect.DeepEqual(o, want) {
 		t.Errorf("options %+v, want %+v", o, want)

@@ -13,6 +13,7 @@ type bounds struct {
 	MaxStartsPerSecond float64       `help:"Maximum number of sessions that begin in a second; 0 for no limit." default:"10000" env:"RUNNEL_MAX_STARTS_PER_SECOND"`
 	MaxConnections     int           `help:"Maximum number of connections." default:"100" env:"RUNNEL_MAX_CONNECTIONS"`
 	MaxUnauthenticated int           `help:"Maximum number of TCP connections without a WebSocket, at most a quarter of RLIMIT_NOFILE; another one closes the oldest." default:"128" env:"RUNNEL_MAX_UNAUTHENTICATED"`
+	MaxProxied         int           `help:"Maximum number of connections that commands in sandboxes have to their proxies, at most an eighth of RLIMIT_NOFILE; each has two descriptors." name:"max-proxy-connections" default:"1024" env:"RUNNEL_MAX_PROXY_CONNECTIONS"`
 	MaxInFlight        int           `help:"Maximum number of requests in flight on a connection." default:"1024" env:"RUNNEL_MAX_IN_FLIGHT"`
 	MaxRetained        int           `help:"Maximum number of ended sessions whose record and log are kept." default:"1000" env:"RUNNEL_MAX_RETAINED"`
 	Retain             time.Duration `help:"How long the record and log of an ended session are kept." default:"5m" env:"RUNNEL_RETAIN"`
@@ -39,7 +40,8 @@ type bounds struct {
 // Validate implements kong's check of values.
 func (b *bounds) Validate() error {
 	for name, v := range map[string]int64{
-		"max-sessions": int64(b.MaxSessions), "max-connections": int64(b.MaxConnections), "max-unauthenticated": int64(b.MaxUnauthenticated), "max-in-flight": int64(b.MaxInFlight),
+		"max-sessions": int64(b.MaxSessions), "max-connections": int64(b.MaxConnections), "max-unauthenticated": int64(b.MaxUnauthenticated),
+		"max-proxy-connections": int64(b.MaxProxied), "max-in-flight": int64(b.MaxInFlight),
 		"replay-bytes": b.ReplayBytes, "replay-total": b.ReplayTotal, "max-message-bytes": b.MaxMessageBytes,
 		"ping-interval": int64(b.PingInterval), "write-timeout": int64(b.WriteTimeout),
 	} {
@@ -84,6 +86,7 @@ var inProcessBounds = bounds{
 	MaxSessions:        1,
 	MaxConnections:     1,
 	MaxUnauthenticated: 1,
+	MaxProxied:         64,
 	MaxInFlight:        1024,
 	ReplayBytes:        1 << 20,
 	ReplayTotal:        1 << 20,

@@ -71,6 +71,7 @@ func (c *serveCmd) warnOfShares(config *quota.Config, log zerolog.Logger) {
 	}
 	warn("--max-sessions", c.MaxSessions, config.Sessions())
 	warn("--max-connections", c.MaxConnections, config.Connections())
+	warn("--max-proxy-connections", proxiedLimit(c.MaxProxied), config.Proxied())
 	if c.MaxQueued > 0 { // else nobody waits
 		warn("--max-queued", c.MaxQueued, config.Queue())
 	}

@@ -102,7 +102,7 @@ func TestNoQueueNeedsNoPlaces(t *testing.T) {
 	config := quota.Config{Owners: map[string]quota.Quotas{"alice": {}, "bob": {}}}
 	for places, want := range map[int]bool{0: false, 1: true, 2: false} {
 		log.Reset()
-		c := serveCmd{bounds: bounds{MaxSessions: 2, MaxConnections: 2, MaxQueued: places}}
+		c := serveCmd{bounds: bounds{MaxSessions: 2, MaxConnections: 2, MaxProxied: 2, MaxQueued: places}}
 		c.warnOfShares(&config, zerolog.New(&log))
 		if got := log.Len() > 0; got != want {
 			t.Errorf("%d places: %q", places, log.String())

@@ -33,6 +33,7 @@ func newService(b *bounds, o server.Options, host *process.Host, log zerolog.Log
 	onRunning, onEnded, onDestination := server.AuditSessions(o.Audit)
 	registry := session.NewRegistry(session.Options{
 		MaxSessions: b.MaxSessions,
+		MaxProxied:  proxiedLimit(b.MaxProxied),
 		MaxQueued:   noneIfZero(b.MaxQueued),
 		MaxRetained: noneIfZero(b.MaxRetained),
 		Retain:      noneIfZero(b.Retain),
@@ -61,7 +62,7 @@ func newService(b *bounds, o server.Options, host *process.Host, log zerolog.Log
 		MaxLimits:     process.Limits(b.MaxLimit),
 	}
 	o.MaxConnections = b.MaxConnections
-	o.MaxUnauthenticated = unauthenticatedLimit(b.MaxUnauthenticated)
+	o.MaxUnauthenticated = partOfFiles(b.MaxUnauthenticated, 4)
 	o.RequestTimeout = requestTimeout
 	o.MaxInFlight = b.MaxInFlight
 	o.MaxMessageBytes = b.MaxMessageBytes
@@ -85,15 +86,20 @@ func noneIfZero[T int | time.Duration](v T) T {
 // request.
 const requestTimeout = 10 * time.Second
 
-// unauthenticatedLimit returns how many unauthenticated connections to allow: at most a quarter of
-// the descriptors, so that the others are left for authenticated connections and their sessions.
-func unauthenticatedLimit(requested int) int {
+// partOfFiles returns how many unauthenticated connections, or connections of commands to their
+// proxies, to allow: at most a part of the descriptors, so that the others are left for authenticated
+// connections and for sessions.
+func partOfFiles(requested int, divisor uint64) int {
 	var files syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil || files.Cur/4 > uint64(requested) {
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil || files.Cur/divisor > uint64(requested) {
 		return requested
 	}
-	return int(max(files.Cur/4, 1))
+	return int(max(files.Cur/divisor, 1))
 }
+
+// proxiedLimit returns how many connections commands may have to their proxies. Each has two
+// descriptors.
+func proxiedLimit(requested int) int { return partOfFiles(requested, 8) }
 
 // capabilities returns the capabilities that depend on the machine.
 func capabilities(h *process.Host) []string {

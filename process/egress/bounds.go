@@ -7,8 +7,9 @@ const (
 	// maxConnections is the number of connections from the command. Each has at most one to a
 	// server.
 	maxConnections = 64
-	// connectionWait is how long a further connection waits for one of them to end. After it was
-	// refused, others are refused at once until one has ended.
+	// connectionWait is how long a further connection waits for one of them to end, and a connection
+	// for room of Options.Budget. After it was refused, others are refused at once until there is
+	// room.
 	connectionWait = 5 * time.Second
 
 	// requestBurst and requestRate bound the connections and the requests in each second. Further

@@ -178,7 +178,7 @@ func TestDialsInTurn(t *testing.T) {
 		var mu sync.Mutex
 		var tried []string
 		ended := 0
-		p := &Proxy{ctx: t.Context(), dialAddr: func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
+		p := &Proxy{ctx: t.Context(), budget: unbounded{}, dialAddr: func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
 			mu.Lock()
 			defer mu.Unlock()
 			tried = append(tried, fmt.Sprint(a.Addr(), " ", time.Since(begin)))
@@ -217,7 +217,7 @@ func TestDialsTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var theirs []net.Conn
 		var mu sync.Mutex
-		p := &Proxy{ctx: t.Context(), dialAddr: func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
+		p := &Proxy{ctx: t.Context(), budget: unbounded{}, dialAddr: func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
 			conn, other := net.Pipe()
 			mu.Lock()
 			theirs = append(theirs, other)

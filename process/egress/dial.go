@@ -81,7 +81,7 @@ type attempt struct {
 
 // dial connects to the first address that accepts. Each is tried when the one before has failed, or
 // is not decided after a short time (RFC 8305). It waits for all attempts. The error is that of the
-// first address that failed.
+// first address that failed. An attempt at the same time as another one needs room of the budget.
 func (p *Proxy) dial(addrs []netip.Addr, port uint16) (net.Conn, netip.Addr, error) {
 	ctx, cancel := context.WithTimeout(p.ctx, dialTime)
 	defer cancel()
@@ -89,11 +89,19 @@ func (p *Proxy) dial(addrs []netip.Addr, port uint16) (net.Conn, netip.Addr, err
 	next := time.NewTimer(0)
 	defer next.Stop()
 	var won attempt
+	room := 0 // that was taken from the budget
 	for begun, ended := 0, 0; begun < len(addrs) || ended < begun; {
 		select {
 		case <-next.C:
 			if won.conn != nil || begun == len(addrs) {
 				break
+			}
+			if begun-ended > room {
+				if !p.budget.TryTake() {
+					next.Reset(dialDelay)
+					break
+				}
+				room++
 			}
 			addr := addrs[begun]
 			begun++
@@ -116,6 +124,14 @@ func (p *Proxy) dial(addrs []netip.Addr, port uint16) (net.Conn, netip.Addr, err
 				won = a
 				addrs = addrs[:begun]
 				cancel()
+			}
+			open := begun - ended
+			if won.conn != nil {
+				open++
+			}
+			if room > 0 && room >= open { // one of them needs none
+				p.budget.Release()
+				room--
 			}
 		}
 	}

@@ -37,6 +37,7 @@ type Report struct {
 	MoreAllowed, MoreRefused int64
 	// Up and Down are the bytes of all connections that have ended.
 	Up, Down int64
-	// Excess is the number of connections from the command that were refused because it had 64.
+	// Excess is the number of connections from the command that were refused because it had 64, or
+	// Options.Budget had no room.
 	Excess int64
 }

@@ -35,6 +35,10 @@ type Options struct {
 	// hosts file and by DNS. It may be called for at most 64 names at once, with a context that
 	// ends after 10 s, which it has to respect.
 	Resolver Resolver
+	// Budget has room for the connections from the command, which wait for it, and for attempts to
+	// connect at the same time as another one. So a connection has at most two descriptors for each
+	// that was taken, and those of the resolver. Nil has room for all.
+	Budget Budget
 
 	// dial connects to an address, nil by connect(2). Tests replace it.
 	dial func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
@@ -51,6 +55,7 @@ type Proxy struct {
 	ctx    context.Context // of look-ups and connects, ends with Close
 	cancel context.CancelFunc
 	slots  chan struct{} // has a value for each connection of a client
+	budget Budget
 	rate   *rate.Limiter // of connections and requests
 	wg     sync.WaitGroup
 	closed func()
@@ -69,7 +74,11 @@ func Start(l net.Listener, o Options) *Proxy {
 		record: newRecord(o.Event),
 		slots:  make(chan struct{}, maxConnections),
 		rate:   rate.NewLimiter(requestRate, requestBurst),
+		budget: o.Budget,
 		open:   map[net.Conn]struct{}{},
+	}
+	if p.budget == nil {
+		p.budget = unbounded{}
 	}
 	if p.resolver == nil {
 		p.resolver = &net.Resolver{PreferGo: true}
@@ -144,62 +153,6 @@ func (p *Proxy) accept() {
 			}
 		}
 	}
-}
-
-// admit serves a connection if there are less than 64, and otherwise refuses it: at once if the
-// last one was refused, too.
-func (p *Proxy) admit(conn net.Conn, full bool) bool {
-	if !p.track(conn) {
-		return false
-	}
-	if !p.takeSlot(full) {
-		if p.ctx.Err() == nil {
-			p.record.refuseExcess()
-		}
-		refuseExcess(conn)
-		p.drop(conn)
-		return false
-	}
-	p.wg.Go(func() {
-		defer func() { <-p.slots }()
-		defer p.drop(conn)
-		p.serve(conn)
-	})
-	return true
-}
-
-// takeSlot waits for a slot, unless full is set.
-func (p *Proxy) takeSlot(full bool) bool {
-	select {
-	case p.slots <- struct{}{}:
-		return true
-	default:
-	}
-	if full {
-		return false
-	}
-	timer := time.NewTimer(connectionWait)
-	defer timer.Stop()
-	select {
-	case p.slots <- struct{}{}:
-		return true
-	case <-timer.C:
-		return false
-	case <-p.ctx.Done():
-		return false
-	}
-}
-
-// refuseExcess answers a connection that is not served. Its first bytes have mostly arrived by now;
-// what has not is not waited for.
-func refuseExcess(conn net.Conn) {
-	conn.SetDeadline(time.Now().Add(10 * time.Millisecond))
-	first := make([]byte, 1)
-	if n, _ := conn.Read(first); n == 1 && first[0] == socksVersion {
-		conn.Write([]byte{socksVersion, socksNoMethod})
-		return
-	}
-	io.WriteString(conn, errorResponse(503, "the command has 64 connections to its proxy already", ""))
 }
 
 // serve serves one connection.

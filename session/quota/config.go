@@ -73,6 +73,9 @@ func (c *Config) Queue() Shares {
 	return c.shares(c.starters(), func(Quotas) Share { return Share{} })
 }
 
+// Proxied returns how the connections of commands to their proxies are divided.
+func (c *Config) Proxied() Shares { return c.Queue() }
+
 // Connections returns how the slots of connections are divided.
 func (c *Config) Connections() Shares {
 	return c.shares(c.Owners, func(q Quotas) Share { return Share{Max: q.MaxConnections} })
