@@ -46,12 +46,16 @@ func (a *Attempt) openRules(ctx context.Context, user *User, c *sandbox.Config) 
 	for i := range r.files {
 		r.files[i].fd = -1
 	}
+	umask := 0
+	if a.spec.Attributes.Umask != nil {
+		umask = *a.spec.Attributes.Umask
+	}
 	for i, rule := range r.config.Files {
 		if ctx.Err() != nil {
 			return r, context.Cause(ctx)
 		}
-		open := func() { err = r.files[i].open(&rule) }
-		if rule.Access == sandbox.None { // also what the user may make accessible later
+		open := func() { err = r.files[i].open(&rule, umask) }
+		if rule.Access == sandbox.None && rule.Missing != sandbox.Create { // also what the user may make accessible later
 			open()
 		} else if userErr := user.Files(open); userErr != nil {
 			return r, a.spec.userError(errnoOf(userErr))
@@ -72,15 +76,16 @@ func (r *ruleFiles) close() {
 	}
 }
 
-// open opens the path of a rule, which has no symbolic links.
-func (f *ruleFile) open(rule *sandbox.Rule) (err error) {
+// open opens the path of a rule, which has no symbolic links. A directory that it makes has the umask
+// of the command and that of this process.
+func (f *ruleFile) open(rule *sandbox.Rule, umask int) (err error) {
 	f.fd, err = openPath(rule.Path, unix.RESOLVE_NO_SYMLINKS)
 	if err == unix.ENOENT || err == unix.ENOTDIR {
 		switch rule.Missing {
 		case sandbox.Skip:
 			return nil
 		case sandbox.Create:
-			if err = unix.Mkdir(rule.Path, 0o777); err == nil || err == unix.EEXIST {
+			if err = makeDir(rule.Path, 0o777&^uint32(umask)); err == nil || err == unix.EEXIST {
 				f.fd, err = openPath(rule.Path, unix.RESOLVE_NO_SYMLINKS)
 			}
 		}
@@ -95,6 +100,16 @@ func (f *ruleFile) open(rule *sandbox.Rule) (err error) {
 	}
 	f.exists, f.dir = true, st.Mode&unix.S_IFMT == unix.S_IFDIR
 	return nil
+}
+
+// makeDir makes a directory. Unlike mkdir(2), it follows no symbolic links.
+func makeDir(path string, mode uint32) error {
+	dir, err := openPath(filepath.Dir(path), unix.RESOLVE_NO_SYMLINKS)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(dir)
+	return unix.Mkdirat(dir, filepath.Base(path), mode)
 }
 
 // openPath opens a file (O_PATH), not following magic links.
