@@ -54,6 +54,7 @@ func TestMain(m *testing.M) {
 	signal.Stop(warm)
 	fds, goroutines := descriptors(), runtime.NumGoroutine()
 	code := m.Run()
+	_ = (*Host)(nil).Close() // it keeps the program of sandboxes open
 	left := func() string {
 		return fmt.Sprintf("descriptors %d → %v, goroutines %d → %d, children %v",
 			len(fds), descriptors(), goroutines, runtime.NumGoroutine(), children())

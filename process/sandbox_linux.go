@@ -73,6 +73,7 @@ func (s *sandboxes) close() {
 	if done != nil {
 		cancel()
 		<-done
+		s.bwrap.Close()
 	}
 }
 

@@ -53,6 +53,7 @@ func needNamespaces(t testing.TB, h *Host) {
 func withoutNamespaces(t testing.TB, h *Host) {
 	t.Helper()
 	_ = h.SandboxSupport(t.Context())
+	h.sandboxes.bwrap.Close()
 	h.sandboxes.bwrap = bubblewrap.Support{Why: "a test has no bubblewrap"}
 	if s := h.SandboxSupport(t.Context()); s.By[sandbox.FilesPart] != sandbox.Landlock {
 		skipUnlessRequired(t, "landlock", s.Why[sandbox.FilesPart])

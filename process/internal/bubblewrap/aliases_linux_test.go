@@ -141,7 +141,7 @@ func keeper(t testing.TB) owner {
 
 // BenchmarkLayout has what a server hides.
 func BenchmarkLayout(b *testing.B) {
-	c := newConfig("", false)
+	c := everything(false)
 	dir := tree(b, c, "state/x", "tokens", "policy", "key", "principals", "w/x")
 	for _, name := range []string{"state", "tokens", "policy", "key", "principals"} {
 		c.Hidden = append(c.Hidden, dir+"/"+name)

@@ -11,8 +11,8 @@ import (
 // Config is one sandbox. All paths are absolute and clean and contain no symbolic links, except
 // those of Links. Nothing of it is kept after Start has returned.
 type Config struct {
-	// Program is the path of bwrap.
-	Program string
+	// Program is bwrap. It is not closed before Start has returned.
+	Program *Program
 	// UserNS makes a user namespace. Without it this process needs CAP_SYS_ADMIN and more, see
 	// Probe. A process that is not root cannot leave it out.
 	UserNS bool

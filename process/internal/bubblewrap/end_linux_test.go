@@ -147,7 +147,7 @@ func fake(t *testing.T, script string) *Config {
 	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	return newConfig(path, true)
+	return newConfig(t, path, true)
 }
 
 func TestFailures(t *testing.T) {
@@ -170,10 +170,7 @@ func TestFailures(t *testing.T) {
 			}
 		})
 	}
-	c := fake(t, "")
-	c.Program = "/nonexistent"
-	noneLeft(t)
-	if _, err := Start(context.Background(), c, noMarks); !errors.Is(err, syscall.ENOENT) {
+	if _, err := OpenProgram("/nonexistent"); !errors.Is(err, syscall.ENOENT) {
 		t.Errorf("no bwrap: %v", err)
 	}
 }

@@ -152,7 +152,13 @@ func holderOf(pidfd int) int {
 const serverVariable = "RUNNEL_TEST_SERVER"
 
 func runServer() {
-	n, err := Start(context.Background(), newConfig(os.Getenv(serverVariable), os.Geteuid() != 0), noMarks)
+	c := everything(os.Geteuid() != 0)
+	var err error
+	if c.Program, err = OpenProgram(os.Getenv(serverVariable)); err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	n, err := Start(context.Background(), c, noMarks)
 	if err != nil {
 		fmt.Println(err)
 		os.Exit(1)

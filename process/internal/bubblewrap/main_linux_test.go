@@ -115,7 +115,9 @@ var probed = map[string]Support{}
 
 func support(path string) Support {
 	if _, ok := probed[path]; !ok {
-		probed[path] = Probe(context.Background(), path, noMarks, nil)
+		s := Probe(context.Background(), path, noMarks, nil)
+		s.Close()
+		probed[path] = s
 	}
 	return probed[path]
 }
@@ -123,15 +125,28 @@ func support(path string) Support {
 // basic is everything readable, with all namespaces.
 func basic(t testing.TB) *Config {
 	path := program(t)
-	return newConfig(path, !support(path).Plain)
+	return newConfig(t, path, !support(path).Plain)
 }
 
-func newConfig(path string, userNS bool) *Config {
+// newConfig is that of a program, which is open until the test ends.
+func newConfig(t testing.TB, path string, userNS bool) *Config {
+	t.Helper()
+	p, err := OpenProgram(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	c := everything(userNS)
+	c.Program = p
+	return c
+}
+
+// everything is readable, with all namespaces.
+func everything(userNS bool) *Config {
 	var st unix.Stat_t
 	_ = unix.Stat("/", &st)
 	return &Config{
-		Program: path,
-		UserNS:  userNS,
+		UserNS: userNS,
 		Sandbox: &sandbox.Config{
 			FilesDefault: sandbox.Read,
 			Network:      sandbox.Network{Mode: sandbox.NoNetwork},
@@ -147,10 +162,10 @@ func eachKind(t *testing.T, f func(t *testing.T, c *Config)) {
 	path := program(t)
 	s := support(path)
 	if s.Plain {
-		t.Run("plain", func(t *testing.T) { f(t, newConfig(path, false)) })
+		t.Run("plain", func(t *testing.T) { f(t, newConfig(t, path, false)) })
 	}
 	if s.UserNS {
-		t.Run("user namespace", func(t *testing.T) { f(t, newConfig(path, true)) })
+		t.Run("user namespace", func(t *testing.T) { f(t, newConfig(t, path, true)) })
 	}
 }
 

@@ -19,8 +19,8 @@ import (
 
 // Support is what a machine can do.
 type Support struct {
-	// Program is the path of bwrap, "" if it was not found.
-	Program string
+	// Program is bwrap, nil if it cannot be used.
+	Program *Program
 	// Plain and UserNS say whether a sandbox can be made without and with a user namespace. Only
 	// without one can a command have another user than this process.
 	Plain, UserNS bool
@@ -31,53 +31,62 @@ type Support struct {
 // Works reports whether sandboxes can be made.
 func (s *Support) Works() bool { return s.Plain || s.UserNS }
 
+// Close closes the program.
+func (s *Support) Close() {
+	if s.Program != nil {
+		s.Program.Close()
+	}
+}
+
 // Probe makes a sandbox with all namespaces, enters it, and ends it, in at most twice startWait. It
-// does so without a user namespace if this process is root, and with one. program is the path of
-// bwrap, "" to look for it in PATH. observer, which may be nil, is notified of the reap of each child.
-func Probe(ctx context.Context, program string, fork Forker, observer leader.Observer) Support {
-	if program == "" {
+// does so without a user namespace if this process is root, and with one. path is that of bwrap, ""
+// to look for it in PATH. observer, which may be nil, is notified of the reap of each child. The
+// caller closes the result.
+func Probe(ctx context.Context, path string, fork Forker, observer leader.Observer) Support {
+	if path == "" {
 		var err error
-		if program, err = exec.LookPath("bwrap"); err != nil || !filepath.IsAbs(program) {
+		if path, err = exec.LookPath("bwrap"); err != nil || !filepath.IsAbs(path) {
 			return Support{Why: "bubblewrap is not installed: there is no bwrap in PATH"}
 		}
 	}
-	s := Support{Program: program}
-	if s.Why = setUserID(program); s.Why != "" {
-		return s
+	program, err := OpenProgram(path)
+	if err != nil {
+		return Support{Why: err.Error()}
 	}
-	var why string
-	if os.Geteuid() == 0 {
-		err := probe(ctx, program, false, fork, observer)
-		if s.Plain = err == nil; !s.Plain {
-			why = "without a user namespace: " + explain(err) + "; with one: "
-		}
+	s := Support{Program: program, Why: program.setUserID()}
+	if s.Why == "" {
+		s.try(ctx, fork, observer)
 	}
-	err := probe(ctx, program, true, fork, observer)
-	if s.UserNS = err == nil; !s.Works() {
-		s.Why = why + explain(err)
+	if !s.Works() {
+		s.Close()
+		s.Program = nil
 	}
 	return s
 }
 
-// setUserID returns why a set-user-ID bwrap cannot be used, "" for another one. Its namespaces belong
-// to root, so that this process could not enter them, nor kill what fails.
-func setUserID(program string) string {
-	info, err := os.Stat(program)
-	if err == nil && info.Mode()&os.ModeSetuid != 0 {
-		return program + " is set-user-ID, as for kernels without user namespaces; install it without"
+func (s *Support) try(ctx context.Context, fork Forker, observer leader.Observer) {
+	var why string
+	if os.Geteuid() == 0 {
+		err := probe(ctx, s.Program, false, fork, observer)
+		if s.Plain = err == nil; !s.Plain {
+			why = "without a user namespace: " + explain(err) + "; with one: "
+		}
 	}
-	return ""
+	err := probe(ctx, s.Program, true, fork, observer)
+	if s.UserNS = err == nil; !s.Works() {
+		s.Why = why + explain(err)
+	}
 }
 
 // errEnter means that the namespaces were made, but cannot be entered.
 type errEnter struct{ error }
 
 // probe makes one sandbox. It has a bind, and bwrap itself as the program.
-func probe(ctx context.Context, program string, userNS bool, fork Forker, observer leader.Observer) error {
-	opened, err := execfile.Open(ctx, &execfile.Program{Name: program, Dir: "/"}, func(string) {})
+func probe(ctx context.Context, program *Program, userNS bool, fork Forker, observer leader.Observer) error {
+	opened, err := execfile.Open(ctx, &execfile.Program{Name: program.Path, Dir: "/"}, func(string) {})
 	if err != nil {
 		opened.Close()
-		return &Error{Step: "open " + program, Err: err}
+		return &Error{Step: "open " + program.Path, Err: err}
 	}
 	defer opened.Close()
 	c := &Config{

@@ -85,6 +85,7 @@ type starter struct {
 	stderr  int      // the own end of the pipe, non-blocking
 	owned   []int    // descriptors that release closes
 	inherit []int    // descriptors of bwrap
+	program string   // the path by which its child executes bwrap
 	argv    []string
 }
 
@@ -135,6 +136,11 @@ func (s *starter) open() error {
 	_ = unix.SetNonblock(pair[0], true)
 	s.socket = os.NewFile(uintptr(pair[0]), "holder") // in the runtime's poller
 	s.inherit = []int{null, null, pipe[1], pair[1]}   // the last one is holder.Socket
+	program, err := s.own(s.config.Program.open())
+	if err != nil {
+		return &os.PathError{Op: "execute", Path: s.config.Program.Path, Err: err}
+	}
+	s.program = s.descriptor(program)
 	if err := s.openAnchors(); err != nil {
 		return err
 	}
@@ -192,7 +198,8 @@ func (s *starter) command() (argv []string, err error) {
 	return append(argv, s.descriptor(exe), name), nil
 }
 
-// descriptor passes a descriptor and returns its path in the holder.
+// descriptor passes a descriptor and returns its path in the child that executes bwrap, and in the
+// holder.
 func (s *starter) descriptor(fd int) string { return holder.Program + strconv.Itoa(s.pass(fd)) }
 
 // options returns the arguments of bwrap before the command. All but a few are in a file, so that
@@ -240,7 +247,7 @@ func (s *starter) run(ctx context.Context, fork Forker) (*Namespaces, error) {
 	}
 	n := &Namespaces{PIDFD: -1, Flags: s.config.flags(), Dir: -1, Ruleset: -1, root: -1, exited: make(chan struct{})}
 	if err := s.fork(n, fork); err != nil {
-		return nil, &Error{Step: "execute " + s.config.Program, Err: err}
+		return nil, &Error{Step: "execute " + s.config.Program.Path, Err: err}
 	}
 	n.socket, s.socket = s.socket, nil
 	n.bwrap.OnExit(func(error) { n.reap() })
@@ -295,7 +302,7 @@ func (s *starter) fork(n *Namespaces, fork Forker) error {
 		attr.Files[i] = uintptr(fd)
 	}
 	leader.RequestPidfd(attr.Sys, &pidfd)
-	pid, err := fork(func() (int, error) { return syscall.ForkExec(s.config.Program, s.argv, attr) })
+	pid, err := fork(func() (int, error) { return syscall.ForkExec(s.program, s.argv, attr) })
 	if err != nil {
 		if pidfd >= 0 {
 			_ = unix.Close(pidfd)

@@ -16,6 +16,7 @@ import (
 
 func TestProbe(t *testing.T) {
 	s := Probe(context.Background(), "", noMarks, nil)
+	defer s.Close()
 	t.Logf("%+v", s)
 	if !s.Works() {
 		skipUnlessRequired(t, "bubblewrap", s.Why)
@@ -61,16 +62,16 @@ func TestExplain(t *testing.T) {
 		"bwrap: something else":                                   "something else",
 	} {
 		c := fake(t, "echo \""+message+"\" >&2; exit 1")
-		s := Probe(context.Background(), c.Program, noMarks, nil)
+		s := Probe(context.Background(), c.Program.Path, noMarks, nil)
 		if s.Works() || !strings.Contains(s.Why, want) || !strings.Contains(s.Why, message) {
 			t.Errorf("%s: %+v", message, s)
 		}
 	}
 	c := fake(t, "exit 0")
-	if err := os.Chmod(c.Program, 0o755|os.ModeSetuid); err != nil {
+	if err := os.Chmod(c.Program.Path, 0o755|os.ModeSetuid); err != nil {
 		t.Fatal(err)
 	}
-	if s := Probe(context.Background(), c.Program, noMarks, nil); s.Works() || !strings.Contains(s.Why, "set-user-ID") {
+	if s := Probe(context.Background(), c.Program.Path, noMarks, nil); s.Works() || !strings.Contains(s.Why, "set-user-ID") {
 		t.Errorf("%+v", s)
 	}
 	t.Setenv("PATH", t.TempDir())
