@@ -20,8 +20,7 @@ var errPaths = errors.New("too many mounts show what is not accessible")
 
 // otherPaths returns the other paths at which mounts show a file, or a part of a directory.
 func otherPaths(mounts []procfs.Mount, path string) ([]string, error) {
-	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS}
-	fd, err := unix.Openat2(unix.AT_FDCWD, path, &how)
+	fd, err := openNoLinks(path)
 	if err != nil {
 		return nil, nil // it is not there, or not to be reached
 	}
@@ -37,17 +36,22 @@ func otherPaths(mounts []procfs.Mount, path string) ([]string, error) {
 	return paths, nil
 }
 
-// aliases returns the other paths of what is hidden, and of what a rule makes inaccessible unless
-// another rule is for that path.
-func (c *Config) aliases() (hidden, none []string, err error) {
+// mounts reads which mounts there are if something depends on that.
+func (c *Config) mounts() ([]procfs.Mount, error) {
 	byRules := slices.ContainsFunc(c.Binds, func(b Bind) bool { return b.Access == sandbox.None })
-	if len(c.Hidden) == 0 && !byRules {
-		return nil, nil, nil
+	if len(c.Hidden) == 0 && !byRules && !c.writable() {
+		return nil, nil
 	}
 	mounts, err := procfs.OwnMounts()
 	if err != nil {
-		return nil, nil, &Error{Step: "read the mounts", Err: err}
+		return nil, &Error{Step: "read the mounts", Err: err}
 	}
+	return mounts, nil
+}
+
+// aliases returns the other paths of what is hidden, and of what a rule makes inaccessible unless
+// another rule is for that path.
+func (c *Config) aliases(mounts []procfs.Mount) (hidden, none []string, err error) {
 	for _, path := range c.Hidden {
 		paths, err := otherPaths(mounts, path)
 		if err == nil && slices.ContainsFunc(paths, neverCovered) {

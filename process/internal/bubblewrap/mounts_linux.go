@@ -66,9 +66,13 @@ const shm = "/dev/shm"
 var kernelFiles = []string{"/proc/sys", "/proc/fs", "/proc/acpi", "/proc/scsi", "/proc/driver", "/proc/mtrr"}
 
 // layout returns the mounts of a sandbox in the order in which they are made: each after those above
-// it. The mount of a path is the last one at that path.
-func (c *Config) layout(own owner) ([]mount, error) {
-	hidden, none, err := c.aliases()
+// it. The mount of a path is the last one at that path. Nothing makes what is protected writable.
+func (c *Config) layout(protected []string, own owner) ([]mount, error) {
+	mounts, err := c.mounts()
+	if err != nil {
+		return nil, err
+	}
+	hidden, none, err := c.aliases(mounts)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +96,10 @@ func (c *Config) layout(own owner) ([]mount, error) {
 		}
 	}
 	slices.SortStableFunc(list, func(a, b mount) int { return cmp.Compare(len(a.path), len(b.path)) })
-	return reachable(anchored(c.withReplicas(effective(list), own))), nil
+	if list, err = c.withProtected(effective(list), protected, mounts, own); err != nil {
+		return nil, err
+	}
+	return reachable(anchored(c.withReplicas(list, own))), nil
 }
 
 // anchored adds anchors for the directories between a writable one and what is mounted below it. If

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -63,6 +64,16 @@ func (p *Program) open() (fd int, err error) {
 	}
 	fd, err = unix.FcntlInt(uintptr(p.fd), unix.F_DUPFD_CLOEXEC, 0)
 	return fd, os.NewSyscallError("fcntl", err)
+}
+
+// link returns the name of a symbolic link to the program, "" if it is closed.
+func (p *Program) link() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fd < 0 {
+		return ""
+	}
+	return "/proc/self/fd/" + strconv.Itoa(p.fd)
 }
 
 // setUserID returns why a set-user-ID bwrap cannot be used, "" for another one. Its namespaces belong

@@ -60,7 +60,7 @@ func Start(ctx context.Context, c *Config, fork Forker) (*Namespaces, error) {
 	s := &starter{config: c}
 	defer s.release()
 	var err error
-	if s.mounts, err = c.layout(s.own); err != nil {
+	if s.mounts, err = c.layout(c.protected(), s.own); err != nil {
 		return nil, err
 	}
 	if err := s.open(); err != nil {

@@ -1,0 +1,78 @@
+package bubblewrap
+
+import (
+	"cmp"
+	"os"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/internal/procfs"
+	"github.com/runnel-rpc/runnel/process/sandbox"
+)
+
+// loaderFiles decide what is loaded into bwrap and other programs, outside of the sandbox (ld.so(8)).
+var loaderFiles = []string{"/etc/ld.so.preload", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d"}
+
+// protected returns what nobody in a sandbox may change: bwrap, this program, and what decides what is
+// loaded into them. They are executed outside of the sandbox.
+func (c *Config) protected() (paths []string) {
+	paths = slices.Clone(loaderFiles)
+	for _, link := range []string{c.Program.link(), "/proc/self/exe"} {
+		if path, err := os.Readlink(link); err == nil && strings.HasPrefix(path, "/") {
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
+
+// withProtected adds read-only mounts for what is protected, where a command could write to it. What a
+// rule makes inaccessible remains so. A file that does not exist cannot be protected. list is sorted
+// by the length of the paths. mounts may be nil if nothing is writable.
+func (c *Config) withProtected(list []mount, protected []string, mounts []procfs.Mount, own owner) ([]mount, error) {
+	if !c.writable() {
+		return list, nil
+	}
+	for _, path := range protected {
+		others, err := otherPaths(mounts, path)
+		if err != nil {
+			return nil, &Error{Step: "protect " + path, Err: err}
+		}
+		for _, at := range append([]string{path}, others...) {
+			if above := lastAt(list, at); above == nil || above.kind != bindWrite {
+				continue
+			}
+			fd, err := own(openNoLinks(at))
+			switch {
+			case err == unix.ENOENT || err == unix.ENOTDIR || err == unix.ELOOP:
+				continue
+			case err != nil:
+				return nil, &Error{Step: "protect " + at, Err: err}
+			case slices.ContainsFunc(c.Binds, func(b Bind) bool { return b.Path == at }):
+				return nil, &sandbox.PathError{Path: at, Err: unix.EPERM}
+			}
+			list = append(list, mount{path: at, kind: bindRead, fd: fd})
+		}
+	}
+	slices.SortStableFunc(list, func(a, b mount) int { return cmp.Compare(len(a.path), len(b.path)) })
+	return list, nil
+}
+
+// writable reports whether a rule permits to write.
+func (c *Config) writable() bool {
+	return slices.ContainsFunc(c.Binds, func(b Bind) bool { return b.Access == sandbox.Write })
+}
+
+// lastAt is lastAbove, or the mount at the path itself.
+func lastAt(list []mount, path string) *mount {
+	if i := slices.IndexFunc(list, func(m mount) bool { return m.path == path }); i >= 0 {
+		return &list[i]
+	}
+	return lastAbove(list, path)
+}
+
+func openNoLinks(path string) (fd int, err error) {
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS}
+	return unix.Openat2(unix.AT_FDCWD, path, &how)
+}
