@@ -315,6 +315,9 @@ func TestSandboxErrors(t *testing.T) {
 		"processes": func(c *sandbox.Config) { c.Processes = sandbox.Own },
 		"tmp":       func(c *sandbox.Config) { c.Tmp = sandbox.Private },
 		"network":   func(c *sandbox.Config) { c.Network.Mode = sandbox.AllowList },
+		"unix_sockets": func(c *sandbox.Config) { // the sockets of this server could be reached
+			c.UnixSockets, c.Network.Mode = sandbox.FullUnixSockets, sandbox.FullNetwork
+		},
 	} {
 		s := within(sharing(), sh("true"))
 		change(s.Sandbox)
