@@ -171,6 +171,15 @@ func TestSandboxedUser(t *testing.T) {
 		if e, ok := errors.AsType[*sandbox.PathError](err); !ok || e.Err != unix.EACCES || e.Path != dir+"/private/below" {
 			t.Errorf("%v", err)
 		}
+		made := dir + "/private/made" // with the rights of the user, although None is opened with those of this process
+		s.Sandbox.Files = []sandbox.Rule{{Path: made, Access: sandbox.None, Missing: sandbox.Create}}
+		_, err = h.Start(s)
+		if e, ok := errors.AsType[*sandbox.PathError](err); !ok || e.Err != unix.EACCES || e.Path != made {
+			t.Errorf("%v", err)
+		}
+		if _, err := os.Lstat(made); !errors.Is(err, os.ErrNotExist) {
+			t.Error(err)
+		}
 	})
 }
 
