@@ -3,10 +3,7 @@ package process
 import (
 	"context"
 	"errors"
-	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -16,8 +13,8 @@ import (
 
 // ruleFiles are what the rules of a sandbox name.
 type ruleFiles struct {
-	asked  *sandbox.Config
-	config *sandbox.Config // with paths without symbolic links, in the same order
+	names  []string        // the paths of the rules as they were asked for
+	config *sandbox.Config // with paths without symbolic links
 	files  []ruleFile      // of the rules
 }
 
@@ -32,17 +29,18 @@ type ruleFile struct {
 // give access to with those of the user. It makes missing directories. The caller closes the result,
 // also after an error.
 func (a *Attempt) openRules(ctx context.Context, user *User, c *sandbox.Config) (r ruleFiles, err error) {
-	r.asked = c
 	hiding := *c
 	hiding.Hidden = append(hiding.Hidden[:len(hiding.Hidden):len(hiding.Hidden)], a.host.sandboxes.hidden...)
-	r.config, err = hiding.Resolved(func(path string) string {
+	f := finder{make(map[string]sandbox.Found)}
+	resolution, err := hiding.Resolved(func(path string) sandbox.Found {
 		a.path.Store(&path)
-		return realPath(path)
+		return f.find(path)
 	})
 	if err != nil {
 		return r, err
 	}
-	r.files = make([]ruleFile, len(r.config.Files))
+	r.config, r.names = &resolution.Config, resolution.Names
+	r.files = make([]ruleFile, len(r.names))
 	for i := range r.files {
 		r.files[i].fd = -1
 	}
@@ -61,7 +59,7 @@ func (a *Attempt) openRules(ctx context.Context, user *User, c *sandbox.Config) 
 			return r, a.spec.userError(errnoOf(userErr))
 		}
 		if err != nil {
-			return r, &sandbox.PathError{Path: c.Files[i].Path, Err: err}
+			return r, &sandbox.PathError{Path: r.names[i], Err: err}
 		}
 	}
 	return r, nil
@@ -122,42 +120,6 @@ func openPath(path string, resolve uint64) (fd int, err error) {
 	}
 }
 
-// realPath returns the absolute path without symbolic links to which a path leads. The last component
-// may be missing; "" is that it cannot be resolved.
-func realPath(path string) string {
-	fd, err := openPath(path, 0)
-	if err == unix.ENOENT {
-		var st unix.Stat_t
-		if dir := filepath.Dir(path); dir != path && unix.Lstat(path, &st) == unix.ENOENT {
-			if fd, err = openPath(dir, 0); err == nil {
-				defer unix.Close(fd)
-				if dir = pathOf(fd); dir != "" {
-					return filepath.Join(dir, filepath.Base(path))
-				}
-			}
-		}
-		return ""
-	}
-	if err != nil {
-		return ""
-	}
-	defer unix.Close(fd)
-	return pathOf(fd)
-}
-
-// pathOf returns the path of an open file, "" if it has none that leads to it.
-func pathOf(fd int) string {
-	path, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
-	if err != nil || !strings.HasPrefix(path, "/") {
-		return ""
-	}
-	var opened, named unix.Stat_t
-	if unix.Fstat(fd, &opened) != nil || unix.Lstat(path, &named) != nil || opened.Dev != named.Dev || opened.Ino != named.Ino {
-		return ""
-	}
-	return path
-}
-
 // binds returns the rules for bubblewrap.
 func (r *ruleFiles) binds() (binds []bubblewrap.Bind) {
 	seen := make(map[string]bool)
@@ -179,7 +141,7 @@ func (r *ruleFiles) binds() (binds []bubblewrap.Bind) {
 // links returns the names of rules that lead to their files by symbolic links.
 func (r *ruleFiles) links() (links []bubblewrap.Link) {
 	for i, rule := range r.config.Files {
-		if name := r.asked.Files[i].Path; r.files[i].exists && name != rule.Path && rule.Access != sandbox.None {
+		if name := r.names[i]; r.files[i].exists && name != rule.Path && rule.Access != sandbox.None {
 			links = append(links, bubblewrap.Link{Path: name, Target: rule.Path})
 		}
 	}
@@ -208,7 +170,7 @@ func (r *ruleFiles) asAsked(err error) error {
 	}
 	for i, rule := range r.config.Files {
 		if rule.Path == e.Path {
-			return &sandbox.PathError{Path: r.asked.Files[i].Path, Err: e.Err}
+			return &sandbox.PathError{Path: r.names[i], Err: e.Err}
 		}
 	}
 	return err

@@ -12,6 +12,40 @@ import (
 	"github.com/runnel-rpc/runnel/process/sandbox"
 )
 
+// fromProfile returns a function that completes a request in a directory as a server does whose floor
+// is a profile. It needs no namespaces.
+func fromProfile(t *testing.T, dir string, p sandbox.Partial) func(files ...sandbox.Rule) *sandbox.Config {
+	t.Helper()
+	p.Processes, p.Tmp = sandbox.Shared, sandbox.Shared
+	profiles := sandbox.NewProfiles(nil, map[string]sandbox.Partial{"p": p})
+	at := sandbox.Place{Dir: dir, Home: dir}
+	floor, err := profiles.Floor("p", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(files ...sandbox.Rule) *sandbox.Config {
+		c, err := profiles.Complete(&sandbox.Request{Partial: sandbox.Partial{Files: files}}, floor, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+}
+
+// eachMechanism runs f with namespaces, and with Landlock alone.
+func eachMechanism(t *testing.T, f func(t *testing.T, h *Host)) {
+	t.Run("namespaces", func(t *testing.T) {
+		h := openHost(t, Marker)
+		needNamespaces(t, h)
+		f(t, h)
+	})
+	t.Run("landlock", func(t *testing.T) {
+		h := openHost(t, Marker)
+		withoutNamespaces(t, h)
+		f(t, h)
+	})
+}
+
 // makeDirs makes directories of everybody in a new one.
 func makeDirs(t *testing.T, names ...string) string {
 	t.Helper()
@@ -22,6 +56,47 @@ func makeDirs(t *testing.T, names ...string) string {
 		}
 	}
 	return dir
+}
+
+// TestSandboxFloorFollowsNoLinks checks that a command that makes a link at the path of a rule of the
+// floor gets no access to where that leads. Links elsewhere, as /bin may be, are followed.
+func TestSandboxFloorFollowsNoLinks(t *testing.T) {
+	system := []sandbox.Rule{{Path: "/usr", Access: sandbox.Read}, {Path: "/etc", Access: sandbox.Read},
+		{Path: "/bin", Access: sandbox.Read}, {Path: "/lib", Access: sandbox.Read}, {Path: "/lib64", Access: sandbox.Read}}
+	eachMechanism(t, func(t *testing.T, h *Host) {
+		dir := makeDirs(t, "work/sub", "victim", "other")
+		work := dir + "/work"
+		if err := os.WriteFile(dir+"/other/secret", []byte("secret\n"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		box := fromProfile(t, work, sandbox.Partial{FilesDefault: sandbox.None, Files: append(system,
+			sandbox.Rule{Path: ".", Access: sandbox.Write}, sandbox.Rule{Path: "~/cache", Access: sandbox.Write}, sandbox.Rule{Path: "lib", Access: sandbox.Read})})
+		run := func(command string, files ...sandbox.Rule) (string, error) {
+			s := within(box(files...), sh(command))
+			s.Dir = work
+			p, err := h.Start(s)
+			if err != nil {
+				return "", err
+			}
+			out, _ := readAll(p.Stdout())
+			finish(p)
+			return out, nil
+		}
+		if out, err := run("ln -s " + dir + "/victim cache && ln -s " + dir + "/other lib && ln -s sub link && /bin/echo made"); out != "made\n" || err != nil {
+			t.Fatalf("%q, %v", out, err)
+		}
+		out, err := run("echo x >cache/new; echo x >" + dir + "/victim/new; cat lib/secret " + dir + "/other/secret; echo own >link/file; cat sub/file")
+		if _, statErr := os.Lstat(dir + "/victim/new"); out != "own\n" || err != nil || statErr == nil {
+			t.Errorf("%q, %v; made outside: %v", out, err, statErr == nil)
+		}
+		if out, err = run("echo >link/file && echo ok", sandbox.Rule{Path: "link", Access: sandbox.Write}); out != "ok\n" || err != nil {
+			t.Errorf("a rule within the floor: %q, %v", out, err)
+		}
+		_, err = run("true", sandbox.Rule{Path: "cache", Access: sandbox.Write})
+		if e, ok := errors.AsType[*sandbox.ExceedsError](err); !ok || e.Field != "files[0]" {
+			t.Errorf("a rule beyond the floor: %v", err)
+		}
+	})
 }
 
 // TestSandboxMakesDirectories checks that a directory is not made where a link leads that was put on

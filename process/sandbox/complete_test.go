@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"path"
 	"reflect"
 	"slices"
 	"strings"
@@ -201,11 +202,11 @@ func TestRepeatedPathsOfAProfile(t *testing.T) {
 // TestResolved: a name that leads elsewhere permits nothing there that the floor does not.
 func TestResolved(t *testing.T) {
 	links := map[string]string{"/w/etc": "/etc", "/w/key": "/secret/key", "/w/dev": "/dev/sda", "/w/a": "/w/b", "/lost": "", "/link": "/w"}
-	real := func(file string) string {
+	real := func(file string) Found {
 		if to, ok := links[file]; ok {
-			return to
+			return Found{to, []string{path.Dir(file)}}
 		}
-		return file
+		return Found{Path: file}
 	}
 	floor := readOnly
 	floor.Files = []Rule{{"/link", Write, Skip}, {"/w/none", None, Skip}}
@@ -226,8 +227,8 @@ func TestResolved(t *testing.T) {
 		in.FilesDefault, in.Files, in.Floor, in.Hidden = None, c.rules, c.floor, []string{"/secret"}
 		before := summary(&in)
 		got, err := in.Resolved(real)
-		if err != nil && !strings.HasPrefix(err.Error(), c.want) || err == nil && !strings.HasPrefix(summary(got), c.want+" none ") {
-			t.Errorf("%v: %v, %v", c.rules, summary(got), err)
+		if err != nil && !strings.HasPrefix(err.Error(), c.want) || err == nil && !strings.HasPrefix(summary(&got.Config), c.want+" none ") {
+			t.Errorf("%v: %+v, %v", c.rules, got, err)
 		}
 		if summary(&in) != before {
 			t.Errorf("%v: Resolved changed it", c.rules)

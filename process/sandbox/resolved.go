@@ -5,65 +5,172 @@ import (
 	"syscall"
 )
 
+// Found is what a path leads to.
+type Found struct {
+	// Path is absolute and has no symbolic links. If its last component does not exist, it is in Path
+	// as it is. Path is "" if the path cannot be resolved: then it is taken as it is.
+	Path string
+	// Links are the directories, by their paths without symbolic links, of the links that were
+	// followed.
+	Links []string
+}
+
+// Resolution is a Config with the paths that its names lead to.
+type Resolution struct {
+	Config
+	// Names has for each of Files the path that the rule had before.
+	Names []string
+}
+
 // Resolved returns c with the paths that its names lead to. A name that is within the floor may lead
 // beyond it: a command that may write to a directory can make a symbolic link there, and the next
 // request name the link. So whoever enforces c opens the files first, and then enforces the result.
 //
-// real returns the absolute path, without symbolic links, that a path leads to. If its last component
-// does not exist, that is in the result as it is, and "" if a directory on the way does not exist.
+// A link may be made by a command if it is in a directory that the Floor makes writable, or c if it
+// has none, also if a longer rule makes it read-only: that one may have been skipped before. Such a
+// link never moves the rules of the Floor, nor those that c has of a profile or of the Floor, to where
+// they would permit more: they are left out. The other rules of c, which a request has named, are
+// moved by it as far as the Floor permits; without one, the error is a *PathError with ELOOP unless
+// the rest of c permits the same there. Commands that ran without this Floor, or in other working
+// directories, may have made other links, which are followed.
+//
 // Directories are made (Create) only after Resolved.
 //
-// The rules keep their order, so an index is that of the same rule. Rules that lead to the same file
-// have the least of their accesses, and what leads to a hidden file has None and is not made. An error is an
-// *ExceedsError if c permits more than its Floor, and a *PathError with EACCES if a rule leads into
-// /proc, /dev or /sys.
-func (c *Config) Resolved(real func(path string) string) (*Config, error) {
-	r, err := c.resolved(real)
-	if err != nil || c.Floor == nil {
-		return r, err
+// The rules keep their order, and those that a request has named their index. Rules that lead to the
+// same file have the least of their accesses, and what leads to a hidden file has None and is not
+// made. An error is an *ExceedsError if c permits more than its Floor, and a *PathError with EACCES if
+// a rule leads into /proc, /dev or /sys.
+func (c *Config) Resolved(find func(path string) Found) (*Resolution, error) {
+	own := len(c.Files)
+	if c.request != nil {
+		own = len(c.request.Files)
 	}
-	if r.Floor, err = c.Floor.resolved(real); err != nil {
+	m := c.moved(find, own)
+	if c.Floor == nil {
+		m.judge(m)
+		return m.resolve()
+	}
+	floor := c.Floor.moved(find, 0)
+	floor.judge(floor)
+	m.bounded = true
+	m.judge(floor)
+	resolvedFloor, err := floor.resolve()
+	if err != nil {
 		return nil, err
 	}
+	r, err := m.resolve()
+	if err != nil {
+		return nil, err
+	}
+	r.Floor = &resolvedFloor.Config
 	return r, r.Within(r.Floor)
 }
 
-func (c *Config) resolved(real func(path string) string) (*Config, error) {
-	or := func(file string) string {
-		if resolved := real(file); resolved != "" {
-			return resolved
+// moved is a Config and where its rules lead.
+type moved struct {
+	c       *Config
+	own     int // the first rules are those that a request has named
+	bounded bool
+	hidden  []string
+	rules   []movedRule
+}
+
+type movedRule struct {
+	Rule  // with the new path
+	name  string
+	links []string
+	loose bool // a command may have made one of the links
+}
+
+func (c *Config) moved(find func(path string) Found, own int) *moved {
+	m := &moved{c: c, own: own, rules: make([]movedRule, len(c.Files))}
+	for _, file := range c.Hidden {
+		if found := find(file).Path; found != "" {
+			file = found
 		}
-		return file
+		m.hidden = append(m.hidden, file)
 	}
-	r := *c
-	r.Hidden = make([]string, len(c.Hidden))
-	for i, file := range c.Hidden {
-		r.Hidden[i] = or(file)
-	}
-	slices.Sort(r.Hidden)
-	r.Hidden = slices.Compact(r.Hidden)
-	r.Files = make([]Rule, len(c.Files))
-	access := make(map[string]Access, len(c.Files))
+	slices.Sort(m.hidden)
+	m.hidden = slices.Compact(m.hidden)
 	for i, rule := range c.Files {
-		file := or(rule.Path)
-		if reserved(file) {
-			return nil, &PathError{Path: rule.Path, Err: syscall.EACCES}
+		found := find(rule.Path)
+		m.rules[i] = movedRule{Rule: rule, name: rule.Path}
+		if found.Path != "" {
+			m.rules[i].Path, m.rules[i].links = found.Path, found.Links
 		}
-		if r.hides(file) {
+	}
+	return m
+}
+
+// judge sets what is loose, for commands that may write what by permits. Which of its rules count
+// depends on which of them are loose: at first too many are taken for firm, and so too much for
+// writable, at the end too few.
+func (m *moved) judge(by *moved) {
+	writable := by.writable(func(r *movedRule) bool { return len(r.links) == 0 })
+	writable = by.writable(func(r *movedRule) bool { return !r.in(writable) })
+	for i := range m.rules {
+		m.rules[i].loose = m.rules[i].in(writable)
+	}
+}
+
+// writable returns the paths of the rules for writing for which f is true.
+func (m *moved) writable(f func(r *movedRule) bool) (dirs []string) {
+	for i := range m.rules {
+		if r := &m.rules[i]; r.Access == Write && f(r) {
+			dirs = append(dirs, r.Path)
+		}
+	}
+	return dirs
+}
+
+// in reports whether a link of the rule is below one of dirs.
+func (r *movedRule) in(dirs []string) bool {
+	return slices.ContainsFunc(r.links, func(link string) bool {
+		return slices.ContainsFunc(dirs, func(dir string) bool { return below(link, dir) })
+	})
+}
+
+// resolve returns the result.
+func (m *moved) resolve() (*Resolution, error) {
+	r := &Resolution{Config: *m.c}
+	r.Hidden, r.Files = m.hidden, make([]Rule, 0, len(m.rules))
+	firm := m.firm()
+	access := make(map[string]Access, len(m.rules))
+	for i := range m.rules {
+		rule := m.rules[i].Rule
+		if r.hides(rule.Path) {
 			rule.Access = None
 			if rule.Missing == Create {
 				rule.Missing = Skip
 			}
 		}
-		if other, ok := access[file]; ok {
+		switch name := m.rules[i].name; {
+		case m.rules[i].loose && i >= m.own && (reserved(rule.Path) || !exceeds(accesses, firm.At(rule.Path), rule.Access)):
+			continue
+		case reserved(rule.Path):
+			return nil, &PathError{Path: name, Err: syscall.EACCES}
+		case m.rules[i].loose && i < m.own && !m.bounded && exceeds(accesses, rule.Access, firm.At(rule.Path)):
+			return nil, &PathError{Path: name, Err: syscall.ELOOP}
+		}
+		if other, ok := access[rule.Path]; ok {
 			rule.Access = least(accesses, rule.Access, other)
 		}
-		access[file] = rule.Access
-		rule.Path = file
-		r.Files[i] = rule
+		access[rule.Path] = rule.Access
+		r.Files, r.Names = append(r.Files, rule), append(r.Names, m.rules[i].name)
 	}
 	for i := range r.Files {
 		r.Files[i].Access = access[r.Files[i].Path]
 	}
-	return &r, nil
+	return r, nil
+}
+
+// firm returns the Config of the rules that no command may have moved.
+func (m *moved) firm() *Config {
+	f := &Config{FilesDefault: m.c.FilesDefault, Hidden: m.hidden}
+	for i := range m.rules {
+		if !m.rules[i].loose {
+			f.Files = append(f.Files, m.rules[i].Rule)
+		}
+	}
+	return f
 }

@@ -1,0 +1,144 @@
+package sandbox
+
+import (
+	"errors"
+	"math/rand/v2"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// linked returns a find in which some paths are symbolic links.
+func linked(links map[string]string) func(file string) Found {
+	return func(file string) Found {
+		if to, ok := links[file]; ok {
+			return Found{to, []string{path.Dir(file)}}
+		}
+		return Found{Path: file}
+	}
+}
+
+// TestResolvedLinks: a link that a command may have made does not move a rule to where it would permit
+// more, unless a request has named it and the floor permits it.
+func TestResolvedLinks(t *testing.T) {
+	links := map[string]string{"/w/up": "/", "/w/in": "/w/b", "/w/d/x": "/v", "/bin": "/usr/bin", "/l": "/m", "/m/y": "/n", "/w/dev": "/dev/sda"}
+	for name, c := range map[string]struct {
+		own   int // rules that the request has named
+		rules []Rule
+		floor []Rule
+		want  string
+	}{
+		"link of a command":         {0, []Rule{{"/w", Write, Skip}, {"/w/up", Write, Skip}}, nil, "/w:write"},
+		"to read":                   {0, []Rule{{"/w", Write, Skip}, {"/w/up", Read, Refuse}}, nil, "/w:write"},
+		"link of the system":        {0, []Rule{{"/w", Write, Skip}, {"/bin", Read, Skip}}, nil, "/w:write /usr/bin:read"},
+		"restriction":               {0, []Rule{{"/w", Write, Skip}, {"/w/in", None, Skip}}, nil, "/w:write /w/b:none"},
+		"to a device":               {0, []Rule{{"/", Write, Skip}, {"/w/dev", Read, Skip}}, nil, "/:write"},
+		"in what was not there":     {0, []Rule{{"/w", Write, Skip}, {"/w/d", Read, Skip}, {"/w/d/x", Write, Skip}}, nil, "/w:write /w/d:read"},
+		"in what a link leads to":   {0, []Rule{{"/l", Write, Skip}, {"/m/y", Write, Skip}}, nil, "/m:write"},
+		"a link makes nothing firm": {0, []Rule{{"/w", Write, Skip}, {"/w/up", Write, Skip}, {"/bin", Read, Skip}}, nil, "/w:write /usr/bin:read"},
+		"own":                       {2, []Rule{{"/w", Write, Skip}, {"/w/up", Write, Skip}}, nil, "sandbox: /w/up: " + syscall.ELOOP.Error()},
+		"own inside":                {2, []Rule{{"/w", Write, Skip}, {"/w/in", Write, Skip}}, nil, "/w:write /w/b:write"},
+		"own beyond the floor":      {1, []Rule{{"/w/up", Write, Skip}, {"/w", Write, Skip}}, []Rule{{"/w", Write, Skip}}, "sandbox.files[0] asks"},
+		"own within the floor":      {1, []Rule{{"/w/d/x", Write, Skip}, {"/w", Write, Skip}}, []Rule{{"/w", Write, Skip}, {"/v", Write, Skip}}, "/v:write /w:write"},
+		"of the floor":              {0, []Rule{{"/w/up", Write, Skip}, {"/w", Write, Skip}}, []Rule{{"/w/up", Write, Skip}, {"/w", Write, Skip}}, "/w:write"},
+		"own of the floor":          {1, []Rule{{"/w/up", Write, Skip}, {"/w", Write, Skip}}, []Rule{{"/w/up", Write, Skip}, {"/w", Write, Skip}}, "sandbox.files[0] asks"},
+		"writable by the floor":     {0, []Rule{{"/w/up", Read, Skip}}, []Rule{{"/w", Write, Skip}, {"/w/up", Read, Skip}}, ""},
+	} {
+		in := readOnly
+		in.FilesDefault, in.Files, in.request = None, c.rules, &Request{Partial: Partial{Files: c.rules[:c.own]}}
+		if c.floor != nil {
+			floor := readOnly
+			floor.FilesDefault, floor.Files, in.Floor = None, c.floor, &floor
+		}
+		r, err := in.Resolved(linked(links))
+		if err != nil {
+			if !strings.HasPrefix(err.Error(), c.want) || c.want == "" {
+				t.Errorf("%s: %v, want %s", name, err, c.want)
+			}
+			continue
+		}
+		var got []string
+		for _, rule := range r.Files {
+			got = append(got, rule.Path+":"+string(rule.Access))
+		}
+		if strings.Join(got, " ") != c.want || len(r.Names) != len(r.Files) {
+			t.Errorf("%s: %v, want %s", name, got, c.want)
+		}
+	}
+}
+
+// TestResolvedWithin: whatever links there are, the result permits at no path more than the rules of
+// the floor do that no command can move.
+func TestResolvedWithin(t *testing.T) {
+	every := allPaths()
+	r := rand.New(rand.NewPCG(7, 8))
+	var resolved, moved int
+	for range rounds / 4 {
+		floor := randomConfig(r)
+		c := *floor
+		c.Floor, c.request = floor, &Request{}
+		if own := randomConfig(r).Files; r.IntN(2) == 0 {
+			c.request.Files = own
+			inherited := slices.DeleteFunc(slices.Clone(c.Files), func(rule Rule) bool { return slices.Contains(paths(own), rule.Path) })
+			c.Files = append(slices.Clone(own), inherited...)
+		}
+		links := map[string]string{}
+		for _, rule := range slices.Concat(c.Files, floor.Files) {
+			if rule.Path != "/" && r.IntN(3) == 0 {
+				links[rule.Path] = randomPath(r)
+			}
+		}
+		firm := *floor
+		firm.Files, firm.Hidden = nil, slices.Clone(floor.Hidden)
+		for i, file := range firm.Hidden {
+			if to, isLink := links[file]; isLink {
+				firm.Hidden[i] = to
+			}
+		}
+		for _, rule := range floor.Files {
+			to, isLink := links[rule.Path]
+			made := isLink && slices.ContainsFunc(floor.Files, func(w Rule) bool {
+				return w.Access == Write && links[w.Path] == "" && below(path.Dir(rule.Path), w.Path)
+			})
+			if isLink {
+				rule.Path = to
+			}
+			if !made {
+				firm.Files = append(firm.Files, rule)
+			} else {
+				moved++
+			}
+		}
+		got, err := c.Resolved(linked(links))
+		if err != nil {
+			if _, ok := errors.AsType[*ExceedsError](err); !ok {
+				t.Fatal(err)
+			}
+			continue
+		}
+		resolved++
+		for _, file := range every {
+			if exceeds(accesses, got.At(file), firm.most(file)) {
+				t.Fatalf("%s is %s, and %s in the floor\nfloor %+v\nconfig %+v\nlinks %v\nresult %+v", file, got.At(file), firm.most(file), floor, c, links, got)
+			}
+		}
+	}
+	if resolved < rounds/20 || moved < rounds/40 {
+		t.Errorf("%d resolved, %d moved: the generator is of no use", resolved, moved)
+	}
+}
+
+// most is At; of rules with the same path the most counts.
+func (c *Config) most(file string) Access {
+	best := c.At(file)
+	if i := c.ruleOf(file); i >= 0 && !c.hides(file) {
+		for _, r := range c.Files {
+			if r.Path == c.Files[i].Path && exceeds(accesses, r.Access, best) {
+				best = r.Access
+			}
+		}
+	}
+	return best
+}
