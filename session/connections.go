@@ -17,10 +17,9 @@ type Denied struct {
 	More         int64          // how many attempts at others were refused
 }
 
-// connections is the proxy of a session whose sandbox permits some destinations. A nil one has none.
-// Its methods may be called at the same time.
+// connections is the proxy of a session whose sandbox permits some destinations. Nil is that of a session
+// without a sandbox. Its methods may be called at the same time.
 type connections struct {
-	allow  []sandbox.Destination
 	event  func(egress.Event)
 	budget egress.Budget
 
@@ -30,13 +29,13 @@ type connections struct {
 	final  *Denied // after close
 }
 
-// newConnections returns nil unless the session needs a proxy.
+// newConnections returns nil if the session has no sandbox. A session in the queue may get another one
+// than it was made with.
 func newConnections(s *Session) *connections {
-	c := s.spec.Program.Sandbox
-	if c == nil || c.Network.Mode != sandbox.AllowList {
+	if s.spec.Program.Sandbox == nil {
 		return nil
 	}
-	return &connections{allow: c.Network.Allow, event: s.reportDestination, budget: s.reg.proxied.of(s.spec.Owner)}
+	return &connections{event: s.reportDestination, budget: s.reg.proxied.of(s.spec.Owner)}
 }
 
 // reportDestination logs what the command connects to, and calls OnDestination.
@@ -52,15 +51,20 @@ func (s *Session) reportDestination(e egress.Event) {
 	}
 }
 
-// serve is process.Spec.Connections. A start that is tried again calls it once more.
-func (c *connections) serve(l net.Listener) (env []string) {
+// serving returns process.Spec.Connections for some destinations.
+func (c *connections) serving(allow []sandbox.Destination) func(net.Listener) (env []string) {
+	return func(l net.Listener) []string { return c.serve(l, allow) }
+}
+
+// serve serves a listener. A start that is tried again calls it once more.
+func (c *connections) serve(l net.Listener, allow []sandbox.Destination) (env []string) {
 	c.mu.Lock()
 	earlier := c.proxy
 	if c.closed {
 		earlier = nil
 		l.Close()
 	} else {
-		c.proxy = egress.Start(l, egress.Options{Allow: c.allow, Event: c.event, Budget: c.budget})
+		c.proxy = egress.Start(l, egress.Options{Allow: allow, Event: c.event, Budget: c.budget})
 	}
 	c.mu.Unlock()
 	if earlier != nil {

@@ -41,8 +41,8 @@ func ask(t *testing.T, l net.Listener, destination string) string {
 func TestConnections(t *testing.T) {
 	var mu sync.Mutex
 	var final []string
+	allow := []sandbox.Destination{{Host: "a.example", Port: 1}}
 	c := &connections{
-		allow: []sandbox.Destination{{Host: "a.example", Port: 1}},
 		event: func(e egress.Event) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -55,8 +55,8 @@ func TestConnections(t *testing.T) {
 		t.Error("denied before there is a proxy")
 	}
 	first, second := listen(t), listen(t)
-	c.serve(first)
-	env := c.serve(second)
+	c.serve(first, allow)
+	env := c.serve(second, allow)
 	if !slices.Contains(env, "HTTP_PROXY=http://"+second.Addr().String()) {
 		t.Error(env)
 	}
@@ -85,7 +85,7 @@ func TestConnections(t *testing.T) {
 		t.Errorf("after the end the proxy answers %q", got)
 	}
 	third := listen(t)
-	c.serve(third) // of a start that returns after the session has failed
+	c.serve(third, allow) // of a start that returns after the session has failed
 	if got := ask(t, third, "b.example:2"); got != "" {
 		t.Errorf("after the end a new proxy answers %q", got)
 	}

@@ -97,10 +97,10 @@ func TestConnectionsOfAllSessions(t *testing.T) {
 	var conns []net.Conn
 	for range 2 {
 		spec := sh("", "true")
-		spec.Program.Sandbox = &sandbox.Config{Network: sandbox.Network{Mode: sandbox.AllowList}}
+		spec.Program.Sandbox = &sandbox.Config{}
 		c := newConnections(newSession(r, spec, nil))
 		l := listen(t)
-		c.serve(l)
+		c.serve(l, nil)
 		t.Cleanup(c.close)
 		for range 2 {
 			conn := greet(l)

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/runnel-rpc/runnel/process"
+	"github.com/runnel-rpc/runnel/process/sandbox"
 	"github.com/runnel-rpc/runnel/rpc/access"
 	"github.com/runnel-rpc/runnel/stream"
 )
@@ -34,6 +35,11 @@ type Spec struct {
 	// Program.User. They are for who makes that sandbox, and not used by this package.
 	Floor Floor
 	Home  string
+
+	// MakeSandbox, if not nil, makes the sandbox of Program anew. It is called without locks when a
+	// session that has waited for a slot is given one, since what is required may have changed
+	// meanwhile. Its error is View.Failure. It must not block.
+	MakeSandbox func() (*sandbox.Config, error)
 
 	// QueueTimeout is how long the session waits for a slot; 0 is not at all, negative is no limit.
 	QueueTimeout time.Duration

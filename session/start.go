@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/runnel-rpc/runnel/process"
+	"github.com/runnel-rpc/runnel/process/sandbox"
 	"github.com/runnel-rpc/runnel/stream"
 )
 
@@ -61,7 +62,8 @@ func (s *Session) Start() error {
 // when Attempt.Start has returned.
 //
 // A session without a slot joins the queue instead, and its start begins when it is given a slot. Then
-// View.Failure may also be the error that Reserve would have returned without Spec.QueueTimeout.
+// View.Failure may also be the error that Reserve would have returned without Spec.QueueTimeout, or that
+// of Spec.MakeSandbox.
 func (s *Session) Begin() {
 	if !s.waits {
 		s.begin()
@@ -71,13 +73,25 @@ func (s *Session) Begin() {
 	s.joinQueue()
 }
 
+// renewSandbox makes the sandbox of a session that has waited for a slot anew.
+func (s *Session) renewSandbox() (err error) {
+	if s.waits && s.spec.MakeSandbox != nil {
+		s.spec.Program.Sandbox, err = s.spec.MakeSandbox()
+	}
+	return err
+}
+
 // begin begins the start of a session that has a slot.
 func (s *Session) begin() {
+	if err := s.renewSandbox(); err != nil {
+		s.fail(err, true)
+		return
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	program := s.spec.Program
 	program.Tag = s
-	if s.connections != nil {
-		program.Connections = s.connections.serve
+	if c := program.Sandbox; c != nil && c.Network.Mode == sandbox.AllowList {
+		program.Connections = s.connections.serving(c.Network.Allow)
 	}
 	attempt := s.reg.o.Host.Attempt(program)
 	ended := false
@@ -308,6 +322,7 @@ func (start *starting) mayFail(state State) bool {
 func (s *Session) releaseProgram() {
 	p := &s.spec.Program
 	p.Argv, p.Env, p.Attributes.Soft, p.Check, p.Sandbox = nil, nil, nil, nil, nil
+	s.spec.MakeSandbox = nil
 }
 
 // AfterStart defers f until the start has succeeded or failed, after the functions that were

@@ -76,23 +76,35 @@ func (r *request) sandbox(p *rpc.ExecuteParams, spec *session.Spec) error {
 		return nil
 	}
 	host := r.conn.server.sessions.Options().Host
-	x := sandboxing{profiles: o.Sandboxes.profiles(), rule: required.Rule}
+	x := sandboxing{rule: required.Rule}
 	if err := x.locate(&o.Defaults, spec, host.HiddenFromSandboxes()); err != nil {
 		return err
 	}
-	if err := x.require(o.Sandboxes.Default, required.Profile); err != nil {
+	asked := p.Sandbox
+	again := func() (*sandbox.Config, error) { return x.make(&o.Sandboxes, required.Profile, asked, host) }
+	c, err := again()
+	if err != nil || c == nil { // without a sandbox it has none by other profiles either
 		return err
 	}
-	c, err := x.complete(p.Sandbox)
-	if err != nil || c == nil {
-		return err
-	}
-	if _, err := host.EnforceSandbox(c); err != nil {
-		return c.Locate(err)
-	}
-	spec.Program.Sandbox = c
+	spec.Program.Sandbox, spec.MakeSandbox = c, again
 	spec.Weight += sandboxWeight(c)
 	return nil
+}
+
+// make makes the sandbox of a request by the profiles that are in force. It changes only its copy of x.
+func (x sandboxing) make(o *Sandboxes, byPolicy string, p *rpc.Sandbox, host *process.Host) (*sandbox.Config, error) {
+	x.profiles = o.profiles()
+	if err := x.require(o.Default, byPolicy); err != nil {
+		return nil, err
+	}
+	c, err := x.complete(p)
+	if err != nil || c == nil {
+		return nil, err
+	}
+	if _, err := host.EnforceSandbox(c); err != nil {
+		return nil, c.Locate(err)
+	}
+	return c, nil
 }
 
 // locate sets what the paths of the sandbox are relative to.
