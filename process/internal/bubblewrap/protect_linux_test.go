@@ -57,7 +57,7 @@ func TestProtectedFiles(t *testing.T) {
 		n := mustStart(t, c)
 		for _, path := range c.protected() {
 			if _, err := os.Stat(path); err == nil {
-				check(t, n, "touch -c "+path, "fails")
+				check(t, n, "test -w "+path, "fails") // no attempt: it would change the machine
 			}
 		}
 	})
