@@ -117,7 +117,7 @@ func TestCompleteRefuses(t *testing.T) {
 	}{
 		{Request{Profile: "other"}, nil, home, "profile is not the name"},
 		{Request{Profile: "home"}, nil, noHome, "profile cannot be used here: its files[0].path is in the home directory"},
-		{Request{Profile: Workspace}, nil, noHome, `profile cannot be used here: its files[0].path is "/" here`},
+		{Request{Profile: Workspace}, nil, noHome, `profile cannot be used here: its files[0].path is the root or in a system directory here`},
 		{Request{"", files(Rule{Path: "/a", Access: Read}, Rule{Path: "", Access: Read})}, nil, home, "files[1].path must not be empty"},
 		{Request{"", files(Rule{Path: "~u/x", Access: Read})}, nil, home, "files[0].path must not begin"},
 		{Request{"", files(Rule{Path: "~/x", Access: Read})}, nil, noHome, "files[0].path is in the home"},

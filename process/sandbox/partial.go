@@ -75,9 +75,9 @@ func (at *Place) absolute(text string) (string, error) {
 	return path.Join(at.Dir, text), nil
 }
 
-// errRoot is why a relative path must not be the root: a profile with a writable "." is not meant to
-// make everything writable for a command that is started in /.
-var errRoot = errors.New(`is "/" here: only a rule that is written "/" makes everything writable`)
+// errSystem is why a relative path must not be the root or in a system directory: a profile with a
+// writable "." is not meant to make that writable for a command that is started there.
+var errSystem = errors.New("is the root or in a system directory here: only a rule with an absolute path makes that writable")
 
 // rule returns a rule with an absolute path, and with Missing set.
 func (at *Place) rule(r Rule, missing Missing) (Rule, error) {
@@ -86,8 +86,8 @@ func (at *Place) rule(r Rule, missing Missing) (Rule, error) {
 	if r.Path, err = at.absolute(text); err != nil {
 		return r, err
 	}
-	if r.Path == "/" && text[0] != '/' && r.Access == Write {
-		return r, errRoot
+	if r.Access == Write && text[0] != '/' && inSystem(r.Path) {
+		return r, errSystem
 	}
 	if r.Missing == "" {
 		r.Missing = missing
