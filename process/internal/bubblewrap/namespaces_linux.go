@@ -50,12 +50,15 @@ type Namespaces struct {
 	closed sync.Once
 }
 
-// enter verifies the mounts and opens everything inside.
+// enter verifies the namespaces and the mounts, and opens everything inside.
 func (s *starter) enter(n *Namespaces) error {
 	defer func() {
 		_ = unix.Close(int(n.root))
 		n.root = -1
 	}()
+	if err := separate(n.PIDFD, n.Flags); err != nil {
+		return &Error{Step: "verify the namespaces", Err: err}
+	}
 	if err := n.root.verify(s.mounts); err != nil {
 		return err
 	}
