@@ -359,6 +359,8 @@ func TestSandboxFiles(t *testing.T) {
 		{Path: dir + "/link", Access: sandbox.Write, Missing: sandbox.Refuse}, {Path: dir + "/real/ro", Access: sandbox.Read, Missing: sandbox.Refuse},
 		{Path: dir + "/new", Access: sandbox.Write, Missing: sandbox.Create}, {Path: dir + "/skipped", Access: sandbox.Write, Missing: sandbox.Skip},
 		{Path: dir + "/none", Access: sandbox.None, Missing: sandbox.Refuse},
+		{Path: state + "/secret", Access: sandbox.None, Missing: sandbox.Refuse}, // nobody learns whether it exists
+		{Path: state + "/missing", Access: sandbox.None, Missing: sandbox.Refuse},
 	}
 	if out, exit := runOn(t, h, s); out != "x\ny\nz\n" || exit.Code != 0 {
 		t.Errorf("%q, %+v", out, exit)

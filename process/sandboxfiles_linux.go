@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -25,17 +27,22 @@ type ruleFile struct {
 	exists bool
 }
 
-// openRules resolves the rules of a sandbox with the rights of this process, and then opens what they
-// give access to with those of the user. It makes missing directories. The caller closes the result,
-// also after an error.
+// openRules resolves the rules of a sandbox, and then opens what they give access to, with the rights
+// of the user. It makes missing directories. The caller closes the result, also after an error.
 func (a *Attempt) openRules(ctx context.Context, user *User, c *sandbox.Config) (r ruleFiles, err error) {
 	hiding := *c
 	hiding.Hidden = append(hiding.Hidden[:len(hiding.Hidden):len(hiding.Hidden)], a.host.sandboxes.hidden...)
-	f := finder{make(map[string]sandbox.Found)}
-	resolution, err := hiding.Resolved(func(path string) sandbox.Found {
-		a.path.Store(&path)
-		return f.find(path)
-	})
+	f := newFinder(user)
+	var resolution *sandbox.Resolution
+	if userErr := user.Files(func() {
+		resolution, err = hiding.Resolved(func(rule *sandbox.Rule, own bool) sandbox.Found {
+			path := rule.Path
+			a.path.Store(&path)
+			return f.find(rule, own)
+		})
+	}); userErr != nil {
+		return r, a.spec.userError(errnoOf(userErr))
+	}
 	if err != nil {
 		return r, err
 	}
@@ -52,6 +59,10 @@ func (a *Attempt) openRules(ctx context.Context, user *User, c *sandbox.Config) 
 		if ctx.Err() != nil {
 			return r, context.Cause(ctx)
 		}
+		if f.unseen[r.names[i]] && rule.Missing != sandbox.Create || isBelow(rule.Path, r.config.Hidden) {
+			r.config.Files[i].Missing = sandbox.Skip
+			continue // a mount would show whether it exists
+		}
 		open := func() { err = r.files[i].open(&rule, umask) }
 		if rule.Access == sandbox.None && rule.Missing != sandbox.Create { // also what the user may make accessible later
 			open()
@@ -63,6 +74,11 @@ func (a *Attempt) openRules(ctx context.Context, user *User, c *sandbox.Config) 
 		}
 	}
 	return r, nil
+}
+
+// isBelow reports whether a path is one of dirs or in one of them.
+func isBelow(path string, dirs []string) bool {
+	return slices.ContainsFunc(dirs, func(dir string) bool { return strings.HasPrefix(path+"/", strings.TrimSuffix(dir, "/")+"/") })
 }
 
 func (r *ruleFiles) close() {

@@ -5,6 +5,7 @@ package process
 import (
 	"errors"
 	"os"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -95,6 +96,53 @@ func TestSandboxFloorFollowsNoLinks(t *testing.T) {
 		_, err = run("true", sandbox.Rule{Path: "cache", Access: sandbox.Write})
 		if e, ok := errors.AsType[*sandbox.ExceedsError](err); !ok || e.Field != "files[0]" {
 			t.Errorf("a rule beyond the floor: %v", err)
+		}
+	})
+}
+
+// TestSandboxTellsNothing checks that a rule shows nothing of what its user must not see, and that one
+// for what the user may make accessible applies.
+func TestSandboxTellsNothing(t *testing.T) {
+	needRoot(t)
+	eachMechanism(t, func(t *testing.T, h *Host) {
+		dir := makeDirs(t, "secret", "closed", "shown")
+		if err := errors.Join(os.WriteFile(dir+"/secret/file", nil, 0o644), os.Symlink("/usr", dir+"/secret/link"), os.Chmod(dir+"/secret", 0o700),
+			os.WriteFile(dir+"/closed/file", []byte("closed\n"), 0o644), os.Chown(dir+"/closed", int(alice.UID), -1), os.Chmod(dir+"/closed", 0)); err != nil {
+			t.Fatal(err)
+		}
+		box := fromProfile(t, dir, sandbox.Partial{Files: []sandbox.Rule{{Path: ".", Access: sandbox.Write}}})
+		if h.SandboxSupport(t.Context()).By[sandbox.ProcessesPart] == "" { // no rule below a writable one
+			box = fromProfile(t, dir, sandbox.Partial{})
+		}
+		run := func(path string, a sandbox.Access) (string, error) {
+			s := within(box(sandbox.Rule{Path: path, Access: a}), as(alice, sh("grep "+path+" /proc/self/mountinfo; chmod 700 closed 2>/dev/null; cat closed/file 2>/dev/null; ls /usr >/dev/null && echo end")))
+			s.Dir = dir
+			p, err := h.Start(s)
+			if err != nil {
+				return "", err
+			}
+			out, _ := readAll(p.Stdout())
+			finish(p)
+			return out, nil
+		}
+		for _, name := range []string{"file", "link", "missing", "missing/file", "link/bin"} {
+			out, err := run(dir+"/secret/"+name, sandbox.None)
+			if strings.TrimPrefix(out, "closed\n") != "end\n" || err != nil {
+				t.Errorf("%s: %q, %v", name, out, err)
+			}
+			_, err = run(dir+"/secret/"+name, sandbox.Read)
+			if !errors.Is(err, unix.EACCES) {
+				t.Errorf("read %s: %v", name, err)
+			}
+		}
+		if err := os.Chmod(dir+"/closed", 0); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := run(dir+"/closed/file", sandbox.None); strings.Contains(out, "closed\n") || !strings.HasSuffix(out, "end\n") || err != nil {
+			t.Errorf("closed: %q, %v", out, err)
+		}
+		if _, err := run(dir+"/shown/missing", sandbox.None); !errors.Is(err, unix.ENOENT) {
+			t.Errorf("%v", err)
 		}
 	})
 }

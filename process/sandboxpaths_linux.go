@@ -15,27 +15,69 @@ import (
 // maxLinks is how many symbolic links a path may have, as in the kernel (path_resolution(7)).
 const maxLinks = 40
 
-// finder finds what the paths of rules lead to, with the rights of this process.
-type finder struct{ all map[string]sandbox.Found }
+// finder finds what the paths of rules lead to, with the rights of the thread, which are those of the
+// user. So nobody learns from a rule what the user must not know.
+//
+// A rule that permits nothing may be for what the user may make accessible later. So where the user
+// may not search a directory, the rules of the operator are followed with the rights of this process,
+// and those of a request only if the directory belongs to the user. What else they name is unseen.
+type finder struct {
+	uid    uint32 // of the user
+	all    map[finding]found
+	unseen map[string]bool // by the paths of rules
+}
 
-// find finds a path once, whoever changes links meanwhile.
-func (f *finder) find(path string) sandbox.Found {
-	result, ok := f.all[path]
-	if !ok {
-		w := walk{fd: -1}
-		w.run(path)
-		result = w.found()
-		w.close()
-		f.all[path] = result
+// finding is what is asked for: the path of a rule, whether the rule permits nothing, and whether a
+// request has named it.
+type finding struct {
+	path      string
+	none, own bool
+}
+
+type found struct {
+	sandbox.Found
+	unseen bool
+}
+
+func newFinder(user *User) *finder {
+	f := &finder{uid: uint32(unix.Geteuid()), all: make(map[finding]found), unseen: make(map[string]bool)}
+	if user != nil {
+		f.uid = user.UID
 	}
-	return result
+	return f
+}
+
+// find is for Config.Resolved. It finds a path once, whoever changes links meanwhile.
+func (f *finder) find(r *sandbox.Rule, own bool) sandbox.Found {
+	key := finding{r.Path, r.Access == sandbox.None, own}
+	result, ok := f.all[key]
+	if !ok {
+		result = f.lookup(key)
+		f.all[key] = result
+	}
+	if result.unseen {
+		f.unseen[r.Path] = true
+	}
+	return result.Found
+}
+
+// lookup finds a path.
+func (f *finder) lookup(key finding) found {
+	w := walk{finder: f, finding: key, fd: -1}
+	defer w.close()
+	w.run(key.path)
+	return w.found()
 }
 
 // walk is the resolution of one path.
 type walk struct {
-	fd      int      // what was reached, O_PATH; -1 at the beginning and after an error
-	missing string   // the name in it that does not exist
-	links   []string // the directories of the links that were followed
+	*finder
+	finding
+	fd       int      // what was reached, O_PATH; -1 at the beginning and after an error
+	missing  string   // the name in it that does not exist
+	links    []string // the directories of the links that were followed
+	elevated bool     // with the rights of this process
+	unseen   bool
 }
 
 func (w *walk) run(path string) {
@@ -69,7 +111,7 @@ func (w *walk) run(path string) {
 			continue
 		}
 		_ = unix.Close(fd)
-		dir := pathOf(w.fd)
+		dir := w.reached()
 		if links++; dir == "" || links > maxLinks || target[0] == '/' && !w.enter(openPath("/", 0)) {
 			w.close()
 			return
@@ -99,11 +141,35 @@ func (w *walk) close() {
 
 // open opens a file in the directory that was reached, and no symbolic link.
 func (w *walk) open(name string) (fd int, err error) {
-	for {
-		if fd, err = unix.Openat(w.fd, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0); err != unix.EINTR {
-			return fd, err
+	open := func() {
+		for {
+			if fd, err = unix.Openat(w.fd, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0); err != unix.EINTR {
+				return
+			}
 		}
 	}
+	open()
+	if err != unix.EACCES || !w.none {
+		return fd, err
+	}
+	var st unix.Stat_t
+	if w.own && (unix.Fstat(w.fd, &st) != nil || st.Uid != w.uid) {
+		w.unseen = true
+		return fd, err
+	}
+	w.elevated = true
+	asProcess(open)
+	return fd, err
+}
+
+// asProcess runs f with the rights of this process, on another thread.
+func asProcess(f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	<-done
 }
 
 // readLink returns where a symbolic link leads. Links of procfs, which lead elsewhere than their text
@@ -128,15 +194,24 @@ func readLink(fd int) (target string, isLink bool, err error) {
 	return string(buf[:max(n, 0)]), err == nil, err
 }
 
-func (w *walk) found() sandbox.Found {
+// reached returns the path of what was reached.
+func (w *walk) reached() (path string) {
+	if w.elevated {
+		asProcess(func() { path = pathOf(w.fd) })
+		return path
+	}
+	return pathOf(w.fd)
+}
+
+func (w *walk) found() found {
 	if w.fd < 0 {
-		return sandbox.Found{}
+		return found{unseen: w.unseen}
 	}
-	path := pathOf(w.fd)
+	path := w.reached()
 	if path == "" {
-		return sandbox.Found{}
+		return found{}
 	}
-	return sandbox.Found{Path: filepath.Join(path, w.missing), Links: w.links}
+	return found{Found: sandbox.Found{Path: filepath.Join(path, w.missing), Links: w.links}}
 }
 
 // pathOf returns the path of an open file, "" if it has none that leads to it.

@@ -202,11 +202,11 @@ func TestRepeatedPathsOfAProfile(t *testing.T) {
 // TestResolved: a name that leads elsewhere permits nothing there that the floor does not.
 func TestResolved(t *testing.T) {
 	links := map[string]string{"/w/etc": "/etc", "/w/key": "/secret/key", "/w/dev": "/dev/sda", "/w/a": "/w/b", "/lost": "", "/link": "/w"}
-	real := func(file string) Found {
-		if to, ok := links[file]; ok {
-			return Found{to, []string{path.Dir(file)}}
+	real := func(r *Rule, _ bool) Found {
+		if to, ok := links[r.Path]; ok {
+			return Found{to, []string{path.Dir(r.Path)}}
 		}
-		return Found{Path: file}
+		return Found{Path: r.Path}
 	}
 	floor := readOnly
 	floor.Files = []Rule{{"/link", Write, Skip}, {"/w/none", None, Skip}}

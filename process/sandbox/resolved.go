@@ -34,13 +34,14 @@ type Resolution struct {
 // the rest of c permits the same there. Commands that ran without this Floor, or in other working
 // directories, may have made other links, which are followed.
 //
-// Directories are made (Create) only after Resolved.
+// find is called with own for the rules that a request has named. Directories are made (Create) only
+// after Resolved.
 //
 // The rules keep their order, and those that a request has named their index. Rules that lead to the
 // same file have the least of their accesses, and what leads to a hidden file has None and is not
 // made. An error is an *ExceedsError if c permits more than its Floor, and a *PathError with EACCES if
 // a rule leads into /proc, /dev or /sys.
-func (c *Config) Resolved(find func(path string) Found) (*Resolution, error) {
+func (c *Config) Resolved(find func(r *Rule, own bool) Found) (*Resolution, error) {
 	own := len(c.Files)
 	if c.request != nil {
 		own = len(c.request.Files)
@@ -82,10 +83,10 @@ type movedRule struct {
 	loose bool // a command may have made one of the links
 }
 
-func (c *Config) moved(find func(path string) Found, own int) *moved {
+func (c *Config) moved(find func(r *Rule, own bool) Found, own int) *moved {
 	m := &moved{c: c, own: own, rules: make([]movedRule, len(c.Files))}
 	for _, file := range c.Hidden {
-		if found := find(file).Path; found != "" {
+		if found := find(&Rule{file, None, Skip}, false).Path; found != "" {
 			file = found
 		}
 		m.hidden = append(m.hidden, file)
@@ -93,7 +94,7 @@ func (c *Config) moved(find func(path string) Found, own int) *moved {
 	slices.Sort(m.hidden)
 	m.hidden = slices.Compact(m.hidden)
 	for i, rule := range c.Files {
-		found := find(rule.Path)
+		found := find(&rule, i < own)
 		m.rules[i] = movedRule{Rule: rule, name: rule.Path}
 		if found.Path != "" {
 			m.rules[i].Path, m.rules[i].links = found.Path, found.Links
@@ -139,10 +140,7 @@ func (m *moved) resolve() (*Resolution, error) {
 	for i := range m.rules {
 		rule := m.rules[i].Rule
 		if r.hides(rule.Path) {
-			rule.Access = None
-			if rule.Missing == Create {
-				rule.Missing = Skip
-			}
+			rule.Access, rule.Missing = None, Skip // nobody learns what is there
 		}
 		switch name := m.rules[i].name; {
 		case m.rules[i].loose && i >= m.own && (reserved(rule.Path) || !exceeds(accesses, firm.At(rule.Path), rule.Access)):

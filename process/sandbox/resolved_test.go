@@ -11,12 +11,12 @@ import (
 )
 
 // linked returns a find in which some paths are symbolic links.
-func linked(links map[string]string) func(file string) Found {
-	return func(file string) Found {
-		if to, ok := links[file]; ok {
-			return Found{to, []string{path.Dir(file)}}
+func linked(links map[string]string) func(r *Rule, own bool) Found {
+	return func(r *Rule, _ bool) Found {
+		if to, ok := links[r.Path]; ok {
+			return Found{to, []string{path.Dir(r.Path)}}
 		}
-		return Found{Path: file}
+		return Found{Path: r.Path}
 	}
 }
 
