@@ -36,7 +36,7 @@ func (a *Attempt) confine(ctx context.Context, user *User, files *execfile.Opene
 	if c.how, c.report, err = m.choose(a.spec.Sandbox, user != nil && int(user.UID) != unix.Geteuid()); err != nil {
 		return nil, err
 	}
-	if c.rules, err = a.openRules(ctx, user, a.spec.Sandbox); err != nil {
+	if c.rules, err = a.openRules(ctx, user, a.spec.Sandbox, &files.Dir); err != nil {
 		c.rules.close()
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/runnel-rpc/runnel/process/internal/bubblewrap"
+	"github.com/runnel-rpc/runnel/process/internal/execfile"
 	"github.com/runnel-rpc/runnel/process/sandbox"
 )
 
@@ -29,10 +30,10 @@ type ruleFile struct {
 
 // openRules resolves the rules of a sandbox, and then opens what they give access to, with the rights
 // of the user. It makes missing directories. The caller closes the result, also after an error.
-func (a *Attempt) openRules(ctx context.Context, user *User, c *sandbox.Config) (r ruleFiles, err error) {
+func (a *Attempt) openRules(ctx context.Context, user *User, c *sandbox.Config, dir *execfile.File) (r ruleFiles, err error) {
 	hiding := *c
 	hiding.Hidden = append(hiding.Hidden[:len(hiding.Hidden):len(hiding.Hidden)], a.host.sandboxes.hidden...)
-	f := newFinder(user)
+	f := newFinder(user, dir, a.spec.Dir)
 	var resolution *sandbox.Resolution
 	if userErr := user.Files(func() {
 		resolution, err = hiding.Resolved(func(rule *sandbox.Rule, own bool) sandbox.Found {
@@ -42,6 +43,9 @@ func (a *Attempt) openRules(ctx context.Context, user *User, c *sandbox.Config) 
 		})
 	}); userErr != nil {
 		return r, a.spec.userError(errnoOf(userErr))
+	}
+	if f.changed { // also if that is why the rules cannot be used
+		return r, &SpawnError{Path: a.spec.Dir, Op: "chdir", Errno: unix.EAGAIN}
 	}
 	if err != nil {
 		return r, err

@@ -100,6 +100,46 @@ func TestSandboxFloorFollowsNoLinks(t *testing.T) {
 	})
 }
 
+// TestSandboxIsOfOpenedDirectory checks that rules that are relative to the working directory are for
+// the directory that Spec.Check has seen, although its name is that of a link which is changed then.
+func TestSandboxIsOfOpenedDirectory(t *testing.T) {
+	eachMechanism(t, func(t *testing.T, h *Host) {
+		dir := makeDirs(t, "real", "victim")
+		link := dir + "/link"
+		if err := os.Symlink("real", link); err != nil {
+			t.Fatal(err)
+		}
+		s := within(fromProfile(t, link, sandbox.Partial{Files: []sandbox.Rule{{Path: ".", Access: sandbox.Write}}})(), sh("echo x >file; echo x >"+dir+"/victim/file"))
+		s.Dir = link
+		runOn(t, h, s)
+		if _, err := os.Stat(dir + "/real/file"); err != nil {
+			t.Error(err)
+		}
+		s.Check = func(Opened) error { return errors.Join(os.Remove(link), os.Symlink("victim", link)) }
+		p, err := h.Start(s)
+		if err == nil {
+			_, _ = readAll(p.Stdout())
+			finish(p)
+		}
+		if e, ok := errors.AsType[*SpawnError](err); !ok || e.Op != "chdir" || e.Errno != unix.EAGAIN {
+			t.Errorf("%v", err)
+		}
+		data := dir + "/real/data" // made by a command, and the path of a rule
+		if err := os.Symlink("../victim", data); err != nil {
+			t.Fatal(err)
+		}
+		s = within(fromProfile(t, data, sandbox.Partial{Files: []sandbox.Rule{{Path: dir + "/real", Access: sandbox.Write}, {Path: data, Access: sandbox.Write}}})(),
+			sh("echo x >file; echo ran"))
+		s.Dir = data
+		if out, _ := runOn(t, h, s); out != "ran\n" {
+			t.Errorf("%q", out)
+		}
+		if _, err := os.Stat(dir + "/victim/file"); err == nil {
+			t.Error("written elsewhere")
+		}
+	})
+}
+
 // TestSandboxTellsNothing checks that a rule shows nothing of what its user must not see, and that one
 // for what the user may make accessible applies.
 func TestSandboxTellsNothing(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/runnel-rpc/runnel/process/internal/execfile"
 	"github.com/runnel-rpc/runnel/process/sandbox"
 )
 
@@ -22,9 +23,13 @@ const maxLinks = 40
 // may not search a directory, the rules of the operator are followed with the rights of this process,
 // and those of a request only if the directory belongs to the user. What else they name is unseen.
 type finder struct {
-	uid    uint32 // of the user
-	all    map[finding]found
-	unseen map[string]bool // by the paths of rules
+	uid      uint32         // of the user
+	dir      *execfile.File // the working directory
+	dirName  string         // its absolute name, "" if it is unknown
+	dirLinks []string       // the directories of the links in dirName; nil if they are not known yet
+	changed  bool           // dirName does not lead to dir any more
+	all      map[finding]found
+	unseen   map[string]bool // by the paths of rules
 }
 
 // finding is what is asked for: the path of a rule, whether the rule permits nothing, and whether a
@@ -39,10 +44,17 @@ type found struct {
 	unseen bool
 }
 
-func newFinder(user *User) *finder {
-	f := &finder{uid: uint32(unix.Geteuid()), all: make(map[finding]found), unseen: make(map[string]bool)}
+// newFinder returns a finder for a command with a working directory, which was opened by a name.
+func newFinder(user *User, dir *execfile.File, dirName string) *finder {
+	f := &finder{uid: uint32(unix.Geteuid()), dir: dir, all: make(map[finding]found), unseen: make(map[string]bool)}
 	if user != nil {
 		f.uid = user.UID
+	}
+	if wd, err := os.Getwd(); err == nil && !filepath.IsAbs(dirName) { // the base of relative rules, too
+		dirName = wd + "/" + dirName
+	}
+	if filepath.IsAbs(dirName) && !strings.Contains(dirName+"/", "/../") {
+		f.dirName = filepath.Clean(dirName)
 	}
 	return f
 }
@@ -61,11 +73,28 @@ func (f *finder) find(r *sandbox.Rule, own bool) sandbox.Found {
 	return result.Found
 }
 
-// lookup finds a path.
+// lookup finds a path. What is in the working directory is in the one that was opened.
 func (f *finder) lookup(key finding) found {
-	w := walk{finder: f, finding: key, fd: -1}
+	rest, in := strings.CutPrefix(key.path, strings.TrimSuffix(f.dirName, "/"))
+	if f.dirName == "" || !in || rest != "" && rest[0] != '/' {
+		w := walk{finder: f, finding: key, fd: -1}
+		defer w.close()
+		w.run(key.path)
+		return w.found()
+	}
+	if f.dirLinks == nil {
+		w := walk{finder: f, fd: -1, links: []string{}}
+		defer w.close()
+		w.run(f.dirName)
+		f.dirLinks, f.changed = w.links, !w.is(f.dir)
+	}
+	fd, err := unix.FcntlInt(uintptr(f.dir.FD), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return found{}
+	}
+	w := walk{finder: f, finding: key, fd: fd, links: slices.Clip(f.dirLinks)}
 	defer w.close()
-	w.run(key.path)
+	w.run("." + rest)
 	return w.found()
 }
 
@@ -212,6 +241,12 @@ func (w *walk) found() found {
 		return found{}
 	}
 	return found{Found: sandbox.Found{Path: filepath.Join(path, w.missing), Links: w.links}}
+}
+
+// is reports whether a file was reached.
+func (w *walk) is(f *execfile.File) bool {
+	var st unix.Stat_t
+	return w.fd >= 0 && w.missing == "" && unix.Fstat(w.fd, &st) == nil && st.Dev == f.Info.Dev && st.Ino == f.Info.Ino
 }
 
 // pathOf returns the path of an open file, "" if it has none that leads to it.
