@@ -125,6 +125,7 @@ func (d *confined) bubblewrap() *bubblewrap.Config {
 		Program: d.host.sandboxes.bwrap.Program, UserNS: d.how.userNS,
 		Sandbox: c, Binds: d.rules.binds(), Links: d.rules.links(), Hidden: c.Hidden,
 		Dir:      fileIn(&d.files.Dir),
+		TmpBytes: d.host.sandboxes.tmpBytes,
 		Observer: d.host.provider.Observer(), Poller: d.host.poller,
 	}
 	for i := range d.files.Programs {

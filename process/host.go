@@ -45,6 +45,9 @@ type Options struct {
 	// sandbox says, besides StateDir. If such a file is replaced (rename(2)), a running command may
 	// see the new one, so directories should be hidden.
 	HideFromSandboxes []string
+	// SandboxTmpBytes bounds each of the private /tmp, /var/tmp and /dev/shm of a sandboxed command,
+	// which are in memory. 0 is half of the memory of the machine (tmpfs(5)).
+	SandboxTmpBytes int64
 }
 
 // Host starts trees on this machine and contains them. Its methods may be called from any

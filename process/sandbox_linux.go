@@ -14,8 +14,9 @@ import (
 // sandboxes is what a Host knows about sandboxes. The zero value looks for bwrap in PATH and hides
 // nothing.
 type sandboxes struct {
-	program string   // the path of bwrap, "" to look for it
-	hidden  []string // in every sandbox
+	program  string   // the path of bwrap, "" to look for it
+	hidden   []string // in every sandbox
+	tmpBytes int64    // see Options.SandboxTmpBytes
 
 	mu     sync.Mutex // for the next two
 	cancel context.CancelFunc

@@ -378,6 +378,16 @@ func TestSandboxInPrivateTmp(t *testing.T) {
 	}
 }
 
+// TestSandboxTmpBytes checks that the private directories are bounded.
+func TestSandboxTmpBytes(t *testing.T) {
+	h := openHostWith(t, Options{Containment: Marker, SandboxTmpBytes: 1 << 20})
+	needNamespaces(t, h)
+	s := sandboxed(sh(`for dir in /tmp /var/tmp /dev/shm; do head -c 1048576 /dev/zero >$dir/file && echo x >$dir/more 2>/dev/null && echo $dir; done; true`))
+	if out, exit := runOn(t, h, s); out != "" || exit.Code != 0 {
+		t.Errorf("%q, %+v", out, exit)
+	}
+}
+
 // TestSandboxConnections checks that connections from inside are accepted, and the variables are set.
 func TestSandboxConnections(t *testing.T) {
 	h := openHost(t, Marker)

@@ -14,6 +14,7 @@ type bounds struct {
 	MaxConnections     int           `help:"Maximum number of connections." default:"100" env:"RUNNEL_MAX_CONNECTIONS"`
 	MaxUnauthenticated int           `help:"Maximum number of TCP connections without a WebSocket, at most a quarter of RLIMIT_NOFILE; another one closes the oldest." default:"128" env:"RUNNEL_MAX_UNAUTHENTICATED"`
 	MaxProxied         int           `help:"Maximum number of connections that commands in sandboxes have to their proxies, at most an eighth of RLIMIT_NOFILE; each has two descriptors." name:"max-proxy-connections" default:"1024" env:"RUNNEL_MAX_PROXY_CONNECTIONS"`
+	SandboxTmp         int64         `help:"Size of each of the private /tmp, /var/tmp and /dev/shm of a command in a sandbox, which are in memory." name:"sandbox-tmp-bytes" default:"1GiB" type:"size" env:"RUNNEL_SANDBOX_TMP_BYTES"`
 	MaxInFlight        int           `help:"Maximum number of requests in flight on a connection." default:"1024" env:"RUNNEL_MAX_IN_FLIGHT"`
 	MaxRetained        int           `help:"Maximum number of ended sessions whose record and log are kept." default:"1000" env:"RUNNEL_MAX_RETAINED"`
 	Retain             time.Duration `help:"How long the record and log of an ended session are kept." default:"5m" env:"RUNNEL_RETAIN"`
@@ -41,7 +42,7 @@ type bounds struct {
 func (b *bounds) Validate() error {
 	for name, v := range map[string]int64{
 		"max-sessions": int64(b.MaxSessions), "max-connections": int64(b.MaxConnections), "max-unauthenticated": int64(b.MaxUnauthenticated),
-		"max-proxy-connections": int64(b.MaxProxied), "max-in-flight": int64(b.MaxInFlight),
+		"max-proxy-connections": int64(b.MaxProxied), "sandbox-tmp-bytes": b.SandboxTmp, "max-in-flight": int64(b.MaxInFlight),
 		"replay-bytes": b.ReplayBytes, "replay-total": b.ReplayTotal, "max-message-bytes": b.MaxMessageBytes,
 		"ping-interval": int64(b.PingInterval), "write-timeout": int64(b.WriteTimeout),
 	} {
@@ -87,6 +88,7 @@ var inProcessBounds = bounds{
 	MaxConnections:     1,
 	MaxUnauthenticated: 1,
 	MaxProxied:         64,
+	SandboxTmp:         1 << 30,
 	MaxInFlight:        1024,
 	ReplayBytes:        1 << 20,
 	ReplayTotal:        1 << 20,

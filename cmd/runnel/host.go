@@ -37,6 +37,7 @@ func (b *bounds) openHost(s sandboxOptions, log zerolog.Logger) (*process.Host, 
 		OOMScoreAdj:       b.OOMScoreAdj,
 		Bubblewrap:        s.bubblewrap,
 		HideFromSandboxes: s.hidden,
+		SandboxTmpBytes:   b.SandboxTmp,
 	})
 	if err != nil {
 		return nil, err
