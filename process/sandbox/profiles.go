@@ -68,7 +68,7 @@ func CheckName(name string) error {
 	}
 	for _, c := range []byte(name) {
 		if !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '.') {
-			return errors.New("must consist of letters in lower case, digits, -, _ and .")
+			return errors.New(`must consist of letters in lower case, digits, ".", "-" and "_" only`)
 		}
 	}
 	if slices.Contains(BuiltIn, name) {

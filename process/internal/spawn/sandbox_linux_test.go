@@ -90,7 +90,6 @@ type entering struct {
 	out     *os.File
 	step    *Step
 	pid     int // of the step, then of the command
-	entered Entered
 }
 
 // newEntering starts the step of a script. Without namespaces it applies only the rest of the sandbox.
