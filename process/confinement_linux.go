@@ -123,7 +123,7 @@ func (d *confined) bubblewrap() *bubblewrap.Config {
 	c := d.rules.config
 	b := &bubblewrap.Config{
 		Program: d.host.sandboxes.bwrap.Program, UserNS: d.how.userNS,
-		Sandbox: c, Binds: d.rules.binds(), Links: d.rules.links(), Hidden: c.Hidden,
+		Sandbox: c, Binds: d.rules.binds(), Links: d.rules.links(), Hidden: c.Hidden, ReadOnly: d.host.sandboxes.readOnly,
 		Dir:      fileIn(&d.files.Dir),
 		TmpBytes: d.host.sandboxes.tmpBytes,
 		Observer: d.host.provider.Observer(), Poller: d.host.poller,

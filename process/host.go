@@ -48,6 +48,10 @@ type Options struct {
 	// SandboxTmpBytes bounds each of the private /tmp, /var/tmp and /dev/shm of a sandboxed command,
 	// which are in memory. 0 is half of the memory of the machine (tmpfs(5)).
 	SandboxTmpBytes int64
+	// ReadOnlyInSandboxes are files that no command in a sandbox with namespaces can change, whatever
+	// its sandbox says, as the program of the server and bwrap. With Landlock alone those below a
+	// writable directory can be changed.
+	ReadOnlyInSandboxes []string
 }
 
 // Host starts trees on this machine and contains them. Its methods may be called from any

@@ -52,12 +52,18 @@ func (o *Options) hiddenPaths() []string {
 	if o.StateDir != "" {
 		hidden = append(hidden, o.StateDir)
 	}
-	for i, path := range hidden {
+	return absolute(hidden)
+}
+
+// absolute returns absolute and clean paths.
+func absolute(paths []string) []string {
+	all := slices.Clone(paths)
+	for i, path := range all {
 		if absolute, err := filepath.Abs(path); err == nil {
-			hidden[i] = absolute
+			all[i] = absolute
 		}
 	}
-	return hidden
+	return all
 }
 
 // isSandboxError reports whether an error of Start is about a field of Spec.Sandbox.

@@ -17,6 +17,7 @@ type sandboxes struct {
 	program  string   // the path of bwrap, "" to look for it
 	hidden   []string // in every sandbox
 	tmpBytes int64    // see Options.SandboxTmpBytes
+	readOnly []string // in every sandbox, see Options.ReadOnlyInSandboxes
 
 	mu     sync.Mutex // for the next two
 	cancel context.CancelFunc

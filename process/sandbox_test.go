@@ -348,13 +348,13 @@ func TestSandboxFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := publicDir(t)
-	if err := errors.Join(os.MkdirAll(dir+"/real/ro", 0o777), os.Symlink("real", dir+"/link"), os.Mkdir(dir+"/none", 0o777)); err != nil {
+	if err := errors.Join(os.MkdirAll(dir+"/real/ro", 0o777), os.Symlink("real", dir+"/link"), os.Mkdir(dir+"/none", 0o777), os.WriteFile(dir+"/real/keys", nil, 0o666)); err != nil {
 		t.Fatal(err)
 	}
-	h := openHostWith(t, Options{Containment: Marker, HideFromSandboxes: []string{state}})
+	h := openHostWith(t, Options{Containment: Marker, HideFromSandboxes: []string{state}, ReadOnlyInSandboxes: []string{dir + "/link/keys"}})
 	needNamespaces(t, h)
 	s := within(sharing(), sh("cd "+dir+`; echo x >link/a && echo y >real/b && cat real/a link/b; echo z >new/c && cat new/c
-		touch c link/ro/x 2>/dev/null && echo written; ls none `+state+` `+strings.Join(h.sandboxes.hidden, " ")+` 2>/dev/null; true`))
+		touch c link/ro/x 2>/dev/null && echo written; { echo >>real/keys; } 2>/dev/null && echo written; ls none `+state+` `+strings.Join(h.sandboxes.hidden, " ")+` 2>/dev/null; true`))
 	s.Sandbox.Files = []sandbox.Rule{
 		{Path: dir + "/link", Access: sandbox.Write, Missing: sandbox.Refuse}, {Path: dir + "/real/ro", Access: sandbox.Read, Missing: sandbox.Refuse},
 		{Path: dir + "/new", Access: sandbox.Write, Missing: sandbox.Create}, {Path: dir + "/skipped", Access: sandbox.Write, Missing: sandbox.Skip},

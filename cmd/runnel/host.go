@@ -22,22 +22,24 @@ func closeHost(h *process.Host, log zerolog.Logger) error {
 type sandboxOptions struct {
 	bubblewrap string   // the path of bwrap; "" is the one in PATH
 	hidden     []string // what no command in a sandbox may reach
+	readOnly   []string // what none can change
 }
 
 // openHost opens the host that runs process trees, which first ends the leftover processes of
 // crashed servers. It fails if the machine cannot enforce --limit or --max-limit.
 func (b *bounds) openHost(s sandboxOptions, log zerolog.Logger) (*process.Host, error) {
 	h, err := process.Open(process.Options{
-		Containment:       process.Containment(b.Containment),
-		StateDir:          b.StateDir,
-		OnlyParent:        true,
-		Keeper:            true,
-		KeeperEnded:       func(err error) { log.Warn().Err(err).Msg("starting the keeper again") },
-		ReserveProcesses:  b.ReserveProcesses,
-		OOMScoreAdj:       b.OOMScoreAdj,
-		Bubblewrap:        s.bubblewrap,
-		HideFromSandboxes: s.hidden,
-		SandboxTmpBytes:   b.SandboxTmp,
+		Containment:         process.Containment(b.Containment),
+		StateDir:            b.StateDir,
+		OnlyParent:          true,
+		Keeper:              true,
+		KeeperEnded:         func(err error) { log.Warn().Err(err).Msg("starting the keeper again") },
+		ReserveProcesses:    b.ReserveProcesses,
+		OOMScoreAdj:         b.OOMScoreAdj,
+		Bubblewrap:          s.bubblewrap,
+		HideFromSandboxes:   s.hidden,
+		ReadOnlyInSandboxes: s.readOnly,
+		SandboxTmpBytes:     b.SandboxTmp,
 	})
 	if err != nil {
 		return nil, err

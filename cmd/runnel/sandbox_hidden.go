@@ -21,6 +21,17 @@ func (c *serveCmd) hiddenFiles() []string {
 	return absolutePaths(all)
 }
 
+// readOnlyFiles returns the files of a server that are no secret, and that no command in a sandbox may
+// change: they decide who is let in, or tell others about the server. A command may need to read them,
+// as it does the authorities of the machine.
+func (c *serveCmd) readOnlyFiles() []string {
+	files := []string{c.TLSClientCA, c.TLSCert, c.ReadyFile}
+	if !strings.Contains(c.JWTJWKS, "://") {
+		files = append(files, c.JWTJWKS)
+	}
+	return absolutePaths(files)
+}
+
 // ownFiles returns the files of this user's servers, and others: of the default directory, everything.
 func ownFiles(others ...string) []string {
 	all := []string{defaultStateDir(), socketPath(), tokenPath(socketPath())}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -21,6 +22,13 @@ func TestHiddenPaths(t *testing.T) {
 	}
 	if got := c.hiddenFiles(); strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("%q, want %q", got, want)
+	}
+	c.TLSCert, c.TLSClientCA, c.ReadyFile, c.JWTJWKS = "cert", "ca", "ready", "https://issuer.example.org/keys"
+	if got, want := strings.Join(c.readOnlyFiles(), " "), dir+"/ca "+dir+"/cert "+dir+"/ready"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if c.JWTJWKS = "jwks"; !slices.Contains(c.readOnlyFiles(), dir+"/jwks") {
+		t.Errorf("%q", c.readOnlyFiles())
 	}
 	c.Audit = "syslog"
 	if got := strings.Join(c.hiddenFiles(), "\n"); strings.Contains(got, "syslog") {

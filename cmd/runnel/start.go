@@ -84,7 +84,7 @@ func (c *serveCmd) start(ctx context.Context, log zerolog.Logger) (_ *startedSer
 	if s.audit, err = c.openAudit(s.reload, log); err != nil {
 		return nil, err
 	}
-	if s.host, err = c.openHost(sandboxOptions{s.sandboxes.bubblewrap, c.hiddenFiles()}, log); err != nil {
+	if s.host, err = c.openHost(sandboxOptions{s.sandboxes.bubblewrap, c.hiddenFiles(), c.readOnlyFiles()}, log); err != nil {
 		return nil, err
 	}
 	if err = s.sandboxes.enforce(ctx, s.host); err != nil {

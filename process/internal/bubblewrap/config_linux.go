@@ -9,7 +9,7 @@ import (
 )
 
 // Config is one sandbox. All paths are absolute and clean and contain no symbolic links, except
-// those of Links. Nothing of it is kept after Start has returned.
+// those of Links and ReadOnly. Nothing of it is kept after Start has returned.
 type Config struct {
 	// Program is bwrap. It is not closed before Start has returned.
 	Program *Program
@@ -30,6 +30,10 @@ type Config struct {
 	// directory keeps it hidden, but not every directory can be replaced: see withReplicas. So
 	// directories should be hidden and not files. This holds for Binds of files, too.
 	Hidden []string
+	// ReadOnly are other files that a command cannot change, whatever Binds say. What does not exist
+	// is left out. Their paths may contain symbolic links, which themselves can be replaced where a
+	// command may write.
+	ReadOnly []string
 	// TmpBytes bounds each temporary directory of the sandbox's own (/tmp, /var/tmp, /dev/shm). 0 is
 	// half of the memory of the machine, the default of tmpfs(5).
 	TmpBytes int64

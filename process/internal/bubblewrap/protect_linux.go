@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -16,13 +17,22 @@ import (
 var loaderFiles = []string{"/etc/ld.so.preload", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d"}
 
 // protected returns what nobody in a sandbox may change: bwrap, this program, and what decides what is
-// loaded into them. They are executed outside of the sandbox.
+// loaded into them, since they are executed outside of the sandbox; and ReadOnly. The paths have no
+// symbolic links.
 func (c *Config) protected() (paths []string) {
-	paths = slices.Clone(loaderFiles)
-	for _, link := range []string{c.Program.link(), "/proc/self/exe"} {
-		if path, err := os.Readlink(link); err == nil && strings.HasPrefix(path, "/") {
-			paths = append(paths, path)
+	if !c.writable() {
+		return nil
+	}
+	for _, path := range slices.Concat([]string{c.Program.link(), "/proc/self/exe"}, loaderFiles, c.ReadOnly) {
+		fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+		if err != nil {
+			continue
 		}
+		real, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
+		if err == nil && strings.HasPrefix(real, "/") && !slices.Contains(paths, real) {
+			paths = append(paths, real)
+		}
+		_ = unix.Close(fd)
 	}
 	return paths
 }
@@ -31,9 +41,6 @@ func (c *Config) protected() (paths []string) {
 // rule makes inaccessible remains so. A file that does not exist cannot be protected. list is sorted
 // by the length of the paths. mounts may be nil if nothing is writable.
 func (c *Config) withProtected(list []mount, protected []string, mounts []procfs.Mount, own owner) ([]mount, error) {
-	if !c.writable() {
-		return list, nil
-	}
 	for _, path := range protected {
 		others, err := otherPaths(mounts, path)
 		if err != nil {

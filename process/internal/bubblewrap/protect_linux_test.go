@@ -49,6 +49,23 @@ func TestProtectedPrograms(t *testing.T) {
 	})
 }
 
+// TestReadOnlyFiles checks that files that are to be read-only are, by whatever name.
+func TestReadOnlyFiles(t *testing.T) {
+	eachKind(t, func(t *testing.T, c *Config) {
+		dir := tree(t, c, "w/sub/keys", "w/f")
+		if err := os.Symlink("w/sub/keys", dir+"/link"); err != nil {
+			t.Fatal(err)
+		}
+		c.Binds = []Bind{bind(t, dir+"/w", sandbox.Write)}
+		c.ReadOnly = []string{dir + "/link", dir + "/missing"}
+		n := mustStart(t, c)
+		check(t, n, "cat "+dir+"/w/sub/keys", "w/sub/keys")
+		for _, script := range []string{"echo >>sub/keys", "rm sub/keys", "mv f sub/keys", "mv sub x"} {
+			check(t, n, "cd "+dir+"/w; "+script, "fails")
+		}
+	})
+}
+
 // TestProtectedFiles has what is protected everywhere.
 func TestProtectedFiles(t *testing.T) {
 	eachKind(t, func(t *testing.T, c *Config) {
