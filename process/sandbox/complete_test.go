@@ -215,7 +215,7 @@ func TestResolved(t *testing.T) {
 		rules []Rule
 		want  string
 	}{
-		{nil, []Rule{{"/w/etc", Write, Skip}, {"/lost", Write, Refuse}}, "/etc:write:skip /lost:write:error"},
+		{nil, []Rule{{"/w/etc", Read, Skip}, {"/lost", Write, Refuse}}, "/etc:read:skip /lost:write:error"},
 		{&floor, []Rule{{"/link", Write, Skip}}, "sandbox.files[0] asks"}, // /w/none
 		{&floor, []Rule{{"/w/none", None, Skip}, {"/w/x", Write, Create}}, "/w/none:none:skip /w/x:write:create"},
 		{&floor, []Rule{{"/w/none", None, Skip}, {"/w/etc", Write, Skip}}, "sandbox.files[1] asks"},

@@ -40,7 +40,7 @@ type Resolution struct {
 // The rules keep their order, and those that a request has named their index. Rules that lead to the
 // same file have the least of their accesses, and what leads to a hidden file has None and is not
 // made. An error is an *ExceedsError if c permits more than its Floor, and a *PathError with EACCES if
-// a rule leads into /proc, /dev or /sys.
+// a rule leads into /proc, /dev or /sys, or makes a system directory writable that it does not name.
 func (c *Config) Resolved(find func(r *Rule, own bool) Found) (*Resolution, error) {
 	own := len(c.Files)
 	if c.request != nil {
@@ -49,7 +49,11 @@ func (c *Config) Resolved(find func(r *Rule, own bool) Found) (*Resolution, erro
 	m := c.moved(find, own)
 	if c.Floor == nil {
 		m.judge(m)
-		return m.resolve()
+		r, err := m.resolve()
+		if err != nil {
+			return nil, err
+		}
+		return r, r.checkSystem()
 	}
 	floor := c.Floor.moved(find, 0)
 	floor.judge(floor)
@@ -64,7 +68,21 @@ func (c *Config) Resolved(find func(r *Rule, own bool) Found) (*Resolution, erro
 		return nil, err
 	}
 	r.Floor = &resolvedFloor.Config
-	return r, r.Within(r.Floor)
+	if err := r.Within(r.Floor); err != nil {
+		return r, err
+	}
+	return r, r.checkSystem()
+}
+
+// checkSystem returns an error if a rule makes a system directory writable to which a symbolic link
+// leads, as the working directory may be one.
+func (r *Resolution) checkSystem() error {
+	for i, rule := range r.Files {
+		if rule.Access == Write && inSystem(rule.Path) && !inSystem(r.Names[i]) {
+			return &PathError{Path: r.Names[i], Err: syscall.EACCES}
+		}
+	}
+	return nil
 }
 
 // moved is a Config and where its rules lead.
