@@ -46,6 +46,7 @@ func TestBudget(t *testing.T) {
 		defer p.Close()
 		defer q.Close()
 		conns := []net.Conn{l.dial(), l.dial()}
+		synctest.Wait() // they have taken the room
 		begin := time.Now()
 		expect := func(request, want string, after time.Duration) {
 			t.Helper()
