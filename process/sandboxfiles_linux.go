@@ -5,7 +5,6 @@ import (
 	"errors"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -82,7 +81,7 @@ func (a *Attempt) openRules(ctx context.Context, user *User, c *sandbox.Config, 
 
 // isBelow reports whether a path is one of dirs or in one of them.
 func isBelow(path string, dirs []string) bool {
-	return slices.ContainsFunc(dirs, func(dir string) bool { return strings.HasPrefix(path+"/", strings.TrimSuffix(dir, "/")+"/") })
+	return slices.ContainsFunc(dirs, func(dir string) bool { return sandbox.Below(path, dir) })
 }
 
 func (r *ruleFiles) close() {

@@ -21,7 +21,7 @@ func (c *Config) At(file string) Access {
 func (c *Config) ruleOf(file string) int {
 	best := -1
 	for i := range c.Files {
-		if p := c.Files[i].Path; below(file, p) && (best < 0 || len(p) > len(c.Files[best].Path)) {
+		if p := c.Files[i].Path; Below(file, p) && (best < 0 || len(p) > len(c.Files[best].Path)) {
 			best = i
 		}
 	}
@@ -30,7 +30,7 @@ func (c *Config) ruleOf(file string) int {
 
 // hides reports whether a path is hidden, or below one that is.
 func (c *Config) hides(file string) bool {
-	return slices.ContainsFunc(c.Hidden, func(dir string) bool { return below(file, dir) })
+	return slices.ContainsFunc(c.Hidden, func(dir string) bool { return Below(file, dir) })
 }
 
 // mayCreate reports whether a directory may be made at a path that does not exist.
@@ -40,7 +40,7 @@ func (c *Config) mayCreate(file string) bool {
 	})
 }
 
-// below reports whether a clean path is that of a directory, or is in it.
-func below(file, dir string) bool {
+// Below reports whether an absolute and clean path is that of a directory, or is in it.
+func Below(file, dir string) bool {
 	return strings.HasPrefix(file, dir) && (len(file) == len(dir) || dir == "/" || file[len(dir)] == '/')
 }

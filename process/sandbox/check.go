@@ -93,7 +93,7 @@ func checkAbsolute(file string) error {
 
 // reserved reports whether what a path names does not depend on rules.
 func reserved(file string) bool {
-	return below(file, "/proc") || below(file, "/dev") || below(file, "/sys")
+	return Below(file, "/proc") || Below(file, "/dev") || Below(file, "/sys")
 }
 
 // check checks all of a rule but its path.

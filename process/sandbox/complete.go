@@ -50,7 +50,7 @@ func (p *Profiles) Complete(r *Request, floor *Config, at Place) (*Config, error
 // showDir adds a rule for the working directory if it would be covered by a private /tmp. No access
 // changes by that.
 func (c *Config) showDir(dir string) {
-	covered := dir != "/tmp" && below(dir, "/tmp") || dir != "/var/tmp" && below(dir, "/var/tmp")
+	covered := dir != "/tmp" && Below(dir, "/tmp") || dir != "/var/tmp" && Below(dir, "/var/tmp")
 	if !covered || c.Tmp != Private || len(c.Files) >= MaxRules || c.At(dir) == None || slices.Contains(paths(c.Files), dir) {
 		return
 	}

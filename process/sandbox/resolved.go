@@ -145,7 +145,7 @@ func (m *moved) writable(f func(r *movedRule) bool) (dirs []string) {
 // in reports whether a link of the rule is below one of dirs.
 func (r *movedRule) in(dirs []string) bool {
 	return slices.ContainsFunc(r.links, func(link string) bool {
-		return slices.ContainsFunc(dirs, func(dir string) bool { return below(link, dir) })
+		return slices.ContainsFunc(dirs, func(dir string) bool { return Below(link, dir) })
 	})
 }
 

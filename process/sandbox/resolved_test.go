@@ -104,7 +104,7 @@ func TestResolvedWithin(t *testing.T) {
 		for _, rule := range floor.Files {
 			to, isLink := links[rule.Path]
 			made := isLink && slices.ContainsFunc(floor.Files, func(w Rule) bool {
-				return w.Access == Write && links[w.Path] == "" && below(path.Dir(rule.Path), w.Path)
+				return w.Access == Write && links[w.Path] == "" && Below(path.Dir(rule.Path), w.Path)
 			})
 			if isLink {
 				rule.Path = to

@@ -15,7 +15,7 @@ var sources = []string{"/usr/src", "/usr/local/src"}
 
 // inSystem reports whether a path is the root, a system directory, or in one.
 func inSystem(file string) bool {
-	in := func(dir string) bool { return below(file, dir) }
-	inside := func(dir string) bool { return file != dir && below(file, dir) }
+	in := func(dir string) bool { return Below(file, dir) }
+	inside := func(dir string) bool { return file != dir && Below(file, dir) }
 	return file == "/" || slices.ContainsFunc(systemDirs, in) && !slices.ContainsFunc(sources, inside)
 }

@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/runnel-rpc/runnel/process"
+	"github.com/runnel-rpc/runnel/process/sandbox"
 )
 
 // Check decides whether the files that were opened are those that the policy permits. It may wait
@@ -33,7 +34,7 @@ func (d *Decision) checkDirectory(f process.File) error {
 		return d.section.refuse("directories", "cwd", "%q was exchanged", f.Path)
 	}
 	for _, root := range d.roots {
-		if real, _, err := openDirectory(root, 0); err == nil && below(dir, real) {
+		if real, _, err := openDirectory(root, 0); err == nil && sandbox.Below(dir, real) {
 			return nil
 		}
 	}

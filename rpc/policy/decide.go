@@ -155,16 +155,11 @@ func (d *Decision) directory(params *rpc.ExecuteParams, spec *session.Spec) erro
 		absolute = path.Join("/", d.policy.options.Directory, spec.Program.Dir)
 	}
 	for _, root := range d.roots {
-		if below(absolute, root) {
+		if sandbox.Below(absolute, root) {
 			return nil
 		}
 	}
 	return d.section.refuse("directories", "cwd", "%q is not in a directory of the list", absolute)
-}
-
-// below reports whether a path, in its shortest form, is that of a directory or is in it.
-func below(file, dir string) bool {
-	return file == dir || dir == "/" || strings.HasPrefix(file, dir+"/")
 }
 
 // setPWD returns an environment with PWD for a directory, unless the request has set or unset it.

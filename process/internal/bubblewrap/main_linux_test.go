@@ -203,7 +203,7 @@ func tree(t testing.TB, c *Config, names ...string) string {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	_ = os.Chmod(dir, 0o755)
 	for _, tmp := range tmpDirs {
-		if below(tmp, dir) {
+		if sandbox.Below(dir, tmp) {
 			c.Sandbox.Tmp = sandbox.Shared
 		}
 	}

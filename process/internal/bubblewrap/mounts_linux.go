@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -149,11 +148,11 @@ func refuse(b *Bind, hidden []string) error {
 		return &sandbox.PathError{Path: b.Path, Err: unix.ENOTSUP}
 	case b.Access == sandbox.None:
 		return nil
-	case b.Access == sandbox.Write && (below("/proc", b.Path) || below("/sys", b.Path)):
+	case b.Access == sandbox.Write && (sandbox.Below(b.Path, "/proc") || sandbox.Below(b.Path, "/sys")):
 		return &sandbox.PathError{Path: b.Path, Err: unix.EPERM}
 	}
 	for _, h := range hidden {
-		if below(h, b.Path) {
+		if sandbox.Below(b.Path, h) {
 			return &sandbox.PathError{Path: b.Path, Err: unix.EACCES}
 		}
 	}
@@ -274,7 +273,7 @@ func effective(list []mount) (kept []mount) {
 	}
 	for i := range kept {
 		if m := &kept[i]; m.kind == coverDir {
-			m.below = slices.ContainsFunc(kept[i+1:], func(later mount) bool { return below(m.path, later.path) })
+			m.below = slices.ContainsFunc(kept[i+1:], func(later mount) bool { return sandbox.Below(later.path, m.path) })
 		}
 	}
 	return kept
@@ -283,16 +282,11 @@ func effective(list []mount) (kept []mount) {
 // lastAbove returns the mount that a path is in, nil for the empty root directory.
 func lastAbove(list []mount, path string) *mount {
 	for i := len(list) - 1; i >= 0; i-- {
-		if list[i].path != path && below(list[i].path, path) {
+		if list[i].path != path && sandbox.Below(path, list[i].path) {
 			return &list[i]
 		}
 	}
 	return nil
-}
-
-// below reports whether path is dir or below it.
-func below(dir, path string) bool {
-	return path == dir || dir == "/" || strings.HasPrefix(path, dir) && path[len(dir)] == '/'
 }
 
 // arguments returns the arguments of bwrap for the mounts. number returns which descriptor bwrap has

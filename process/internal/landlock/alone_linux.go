@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -117,7 +116,7 @@ const ignored = ^uint64(0)
 func (p *plan) accessOf(rule *sandbox.Rule, f file) (access uint64, why string) {
 	access = rights(rule.Access)
 	switch {
-	case within(f.path, "/proc"):
+	case sandbox.Below(f.path, "/proc"):
 		switch {
 		case access == write:
 			return 0, "below /proc nothing can be made writable"
@@ -127,13 +126,13 @@ func (p *plan) accessOf(rule *sandbox.Rule, f file) (access uint64, why string) 
 			return ignored, ""
 		}
 		return 0, "below /proc nothing can be hidden without a mount namespace"
-	case within(f.path, "/sys") && access == write:
+	case sandbox.Below(f.path, "/sys") && access == write:
 		return 0, "below /sys nothing can be made writable"
 	case f.path == terminals && access == write:
 		return write | device, "" // asked for by its name
 	case f.path == "/dev" && access == read:
 		return ignored, ""
-	case access != 0 && (f.device || p.dev == f.dev && within(f.path, "/dev")) && !isDevice(f.path):
+	case access != 0 && (f.device || p.dev == f.dev && sandbox.Below(f.path, "/dev")) && !isDevice(f.path):
 		return 0, "it is a device file or has some, of which a command gets only a few"
 	case f.device && access != 0:
 		return ignored, ""
@@ -149,12 +148,6 @@ func isDevice(path string) bool {
 		}
 	}
 	return false
-}
-
-// within reports whether a path is dir or below it.
-func within(path, dir string) bool {
-	rest, ok := strings.CutPrefix(path, dir)
-	return ok && (rest == "" || rest[0] == '/' || dir == "/")
 }
 
 func notEnforceable(rule int, why string) error {

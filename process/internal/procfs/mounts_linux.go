@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/runnel-rpc/runnel/process/internal/fdreserve"
+	"github.com/runnel-rpc/runnel/process/sandbox"
 )
 
 // Mount is a line of /proc/PID/mountinfo (proc_pid_mountinfo(5)).
@@ -94,18 +95,17 @@ func OtherPaths(mounts []Mount, id int, path string) (paths []string) {
 	if i < 0 {
 		return nil
 	}
-	rest, ok := below(path, mounts[i].Point)
-	if !ok {
+	if !sandbox.Below(path, mounts[i].Point) {
 		return nil
 	}
-	file := filepath.Join(mounts[i].Root, rest)
+	file := filepath.Join(mounts[i].Root, strings.TrimPrefix(path, mounts[i].Point))
 	for j := range mounts {
 		m := &mounts[j]
 		if j == i || m.Device != mounts[i].Device {
 			continue
 		}
 		other := m.PathOf(file)
-		if _, part := below(m.Root, file); part {
+		if sandbox.Below(m.Root, file) {
 			other = m.Point
 		}
 		if other != "" && m.shows(other) {
@@ -124,10 +124,4 @@ func (m *Mount) shows(path string) bool {
 	defer unix.Close(fd)
 	id, err := MountID(fd)
 	return err == nil && id == m.ID
-}
-
-// below returns the rest of a path that is dir or below it.
-func below(path, dir string) (rest string, ok bool) {
-	rest, ok = strings.CutPrefix(path, strings.TrimRight(dir, "/"))
-	return rest, ok && (rest == "" || rest[0] == '/')
 }
