@@ -3,6 +3,7 @@ package landlock
 import (
 	"errors"
 	"os"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -170,6 +171,6 @@ func AllowTerminal(ruleset, terminal int, inside bool) error {
 //go:norace
 //go:nosplit
 func Restrict(ruleset int) unix.Errno {
-	_, _, errno := unix.RawSyscall(unix.SYS_LANDLOCK_RESTRICT_SELF, uintptr(ruleset), 0, 0)
+	_, _, errno := syscall.RawSyscall6(unix.SYS_LANDLOCK_RESTRICT_SELF, uintptr(ruleset), 0, 0, 0, 0, 0)
 	return errno
 }

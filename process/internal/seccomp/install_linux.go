@@ -1,6 +1,7 @@
 package seccomp
 
 import (
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -11,7 +12,7 @@ import (
 // filter is not empty.
 //
 // It makes raw system calls only and does not allocate, so it may be called between a raw clone(2)
-// and the exec.
+// and the exec. Those of package unix go through a wrapper that the race detector instruments.
 //
 //go:norace
 //go:nosplit
@@ -19,9 +20,9 @@ func Install(filter []unix.SockFilter) unix.Errno {
 	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
 	// Before Linux 5.16 a filter turns on a mitigation (spec_store_bypass_disable) that slows programs
 	// down, unless this flag is set. Linux 4.17 has it.
-	_, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW, uintptr(unsafe.Pointer(&program)))
+	_, _, errno := syscall.RawSyscall6(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW, uintptr(unsafe.Pointer(&program)), 0, 0, 0)
 	if errno == unix.EINVAL {
-		_, _, errno = unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&program)))
+		_, _, errno = syscall.RawSyscall6(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&program)), 0, 0, 0)
 	}
 	return errno
 }

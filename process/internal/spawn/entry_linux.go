@@ -8,7 +8,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/runnel-rpc/runnel/process/internal/landlock"
 	"github.com/runnel-rpc/runnel/process/internal/runas"
+	"github.com/runnel-rpc/runnel/process/internal/seccomp"
 )
 
 // entry is an order with a sandbox, prepared for processes that are between a fork and the exec of the
@@ -26,7 +28,7 @@ type entry struct {
 	order       uintptr // the socket
 	status      uintptr // where failures and Entered are written
 	fds         received
-	filter      unix.SockFprog
+	filter      []unix.SockFilter
 	core        unix.Rlimit
 	argv, env   []*byte
 	blocked     bool      // all signals are blocked, and the mask before that is in mask
@@ -45,13 +47,10 @@ func (o *order) execSandboxed(orderFD, statusFD int) {
 	e := &entry{
 		flags: o.flags, umask: uintptr(o.umask), nice: uintptr(o.nice), deathSignal: uintptr(o.deathSignal),
 		namespaces: uintptr(o.namespaces), order: uintptr(orderFD), status: uintptr(statusFD), fds: fds,
-		core: unix.Rlimit{Cur: 1, Max: 1}, all: ^uint64(0),
+		filter: o.filter, core: unix.Rlimit{Cur: 1, Max: 1}, all: ^uint64(0),
 	}
 	if o.flags&setUser != 0 {
 		e.user = &o.user
-	}
-	if len(o.filter) > 0 {
-		e.filter = unix.SockFprog{Len: uint16(len(o.filter)), Filter: &o.filter[0]}
 	}
 	e.argv, e.env = o.program(statusFD)
 	if o.flags&enterNamespaces != 0 {
@@ -172,10 +171,14 @@ func (e *entry) restrict() {
 	}
 	e.call(SetPrivileges, unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 	if e.flags&restrict != 0 {
-		e.call(SetSandbox, unix.SYS_LANDLOCK_RESTRICT_SELF, uintptr(e.fds.ruleset), 0, 0, 0, 0)
+		if errno := landlock.Restrict(e.fds.ruleset); errno != 0 {
+			e.fail(SetSandbox, errno)
+		}
 	}
-	if e.filter.Len > 0 {
-		e.call(SetSandbox, unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&e.filter)), 0, 0)
+	if len(e.filter) > 0 {
+		if errno := seccomp.Install(e.filter); errno != 0 {
+			e.fail(SetSandbox, errno)
+		}
 	}
 }
 
