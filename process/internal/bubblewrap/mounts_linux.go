@@ -94,11 +94,16 @@ func (c *Config) layout(protected []string, own owner) ([]mount, error) {
 			list = append(list, mount{path: l.Path, kind: symlink, target: l.Target})
 		}
 	}
-	slices.SortStableFunc(list, func(a, b mount) int { return cmp.Compare(len(a.path), len(b.path)) })
+	sortByLength(list)
 	if list, err = c.withProtected(effective(list), protected, mounts, own); err != nil {
 		return nil, err
 	}
 	return reachable(anchored(c.withReplicas(list, own))), nil
+}
+
+// sortByLength sorts mounts so that each is after those above it.
+func sortByLength(list []mount) {
+	slices.SortStableFunc(list, func(a, b mount) int { return cmp.Compare(len(a.path), len(b.path)) })
 }
 
 // anchored adds anchors for the directories between a writable one and what is mounted below it. If
@@ -137,7 +142,7 @@ func withParents(list []mount, which func(m, above *mount) bool, kind kind) []mo
 			}
 		}
 	}
-	slices.SortStableFunc(all, func(a, b mount) int { return cmp.Compare(len(a.path), len(b.path)) })
+	sortByLength(all)
 	return all
 }
 

@@ -1,7 +1,6 @@
 package bubblewrap
 
 import (
-	"cmp"
 	"os"
 	"slices"
 	"strconv"
@@ -62,7 +61,7 @@ func (c *Config) withProtected(list []mount, protected []string, mounts []procfs
 			list = append(list, mount{path: at, kind: bindRead, fd: fd})
 		}
 	}
-	slices.SortStableFunc(list, func(a, b mount) int { return cmp.Compare(len(a.path), len(b.path)) })
+	sortByLength(list)
 	return list, nil
 }
 

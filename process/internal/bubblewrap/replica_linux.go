@@ -1,7 +1,6 @@
 package bubblewrap
 
 import (
-	"cmp"
 	"io"
 	"io/fs"
 	"os"
@@ -43,7 +42,7 @@ func (c *Config) withReplicas(list []mount, own owner) []mount {
 		above.kind, above.mode = replica, mode
 		list = slices.DeleteFunc(list, func(m mount) bool { return m.path == dir })
 		list = append(append(list, above), entries...)
-		slices.SortStableFunc(list, func(a, b mount) int { return cmp.Compare(len(a.path), len(b.path)) })
+		sortByLength(list)
 		left -= len(entries)
 	}
 	return list

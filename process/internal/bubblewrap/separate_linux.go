@@ -1,7 +1,6 @@
 package bubblewrap
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"strconv"
@@ -9,8 +8,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/runnel-rpc/runnel/process/internal/fdreserve"
 	"github.com/runnel-rpc/runnel/process/internal/poller"
+	"github.com/runnel-rpc/runnel/process/internal/procfs"
 )
 
 // namespaces are the flags of setns(2) and the names in /proc/PID/ns (namespaces(7)).
@@ -52,7 +51,7 @@ func separate(pidfd, flags int) error {
 	if err != nil {
 		return err
 	}
-	pid, err := pidOf(pidfd)
+	pid, err := procfs.PIDOf(pidfd)
 	if err != nil {
 		return err
 	}
@@ -72,20 +71,4 @@ func separate(pidfd, flags int) error {
 		return unix.ESRCH
 	}
 	return nil
-}
-
-// pidOf returns the process id of a pidfd (pidfd_open(2)).
-func pidOf(pidfd int) (int, error) {
-	text, err := fdreserve.ReadFile("/proc/self/fdinfo/" + strconv.Itoa(pidfd))
-	if err != nil {
-		return 0, err
-	}
-	for line := range bytes.Lines(text) {
-		if value, ok := bytes.CutPrefix(line, []byte("Pid:")); ok {
-			if pid, err := strconv.Atoi(string(bytes.TrimSpace(value))); err == nil && pid > 0 {
-				return pid, nil
-			}
-		}
-	}
-	return 0, unix.ESRCH
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -251,10 +252,11 @@ func (s *starter) run(ctx context.Context, fork Forker) (*Namespaces, error) {
 	}
 	n.socket, s.socket = s.socket, nil
 	n.bwrap.OnExit(func(error) { n.reap() })
-	for _, fd := range []int{s.inherit[2], s.inherit[holder.Socket]} { // of bwrap now
+	ofBwrap := []int{s.inherit[2], s.inherit[holder.Socket]}
+	for _, fd := range ofBwrap {
 		_ = unix.Close(fd)
 	}
-	s.owned = removed(s.owned, s.inherit[2], s.inherit[holder.Socket])
+	s.owned = slices.DeleteFunc(s.owned, func(fd int) bool { return slices.Contains(ofBwrap, fd) })
 	err := s.receive(ctx, n)
 	if err == nil {
 		err = s.enter(n)
@@ -273,19 +275,6 @@ func (s *starter) run(ctx context.Context, fork Forker) (*Namespaces, error) {
 		return nil, err
 	}
 	return n, nil
-}
-
-func removed(list []int, values ...int) (left []int) {
-	for _, v := range list {
-		keep := true
-		for _, w := range values {
-			keep = keep && v != w
-		}
-		if keep {
-			left = append(left, v)
-		}
-	}
-	return left
 }
 
 // fork executes bwrap, in a session of its own: one signal to its process group reaches its child

@@ -23,9 +23,9 @@ func statusField(pid, name string) (value string, ok bool, err error) {
 
 func readStatus(pid string) ([]byte, error) { return fdreserve.ReadFile("/proc/" + pid + "/status") }
 
-// fieldOf returns the value of a field in the text of a status file.
-func fieldOf(status []byte, name string) (value string, ok bool) {
-	for line := range bytes.Lines(status) {
+// fieldOf returns the value of a field in the text of a status or fdinfo file.
+func fieldOf(text []byte, name string) (value string, ok bool) {
+	for line := range bytes.Lines(text) {
 		if value, ok := bytes.CutPrefix(line, []byte(name+":")); ok {
 			return string(bytes.TrimSpace(value)), true
 		}
@@ -57,6 +57,19 @@ func ThreadGroup(tid int) (pid int, err error) {
 		return 0, err
 	}
 	if pid, err = strconv.Atoi(value); err != nil {
+		return 0, unix.ESRCH
+	}
+	return pid, nil
+}
+
+// PIDOf returns the process id of a pidfd (pidfd_open(2)). The error is ESRCH if the process was reaped.
+func PIDOf(pidfd int) (pid int, err error) {
+	text, err := fdreserve.ReadFile("/proc/self/fdinfo/" + strconv.Itoa(pidfd))
+	if err != nil {
+		return 0, err
+	}
+	value, _ := fieldOf(text, "Pid")
+	if pid, err = strconv.Atoi(value); err != nil || pid <= 0 {
 		return 0, unix.ESRCH
 	}
 	return pid, nil
