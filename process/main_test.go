@@ -70,23 +70,14 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// descriptors lists the descriptors of this process as fd:target, except the one that lists them.
-func descriptors() (list []string) {
-	entries, _ := os.ReadDir("/proc/self/fd")
-	for _, e := range entries {
-		if target, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil {
-			list = append(list, e.Name()+":"+target)
-		}
-	}
-	return list
-}
-
 // Shared with the tests of other packages.
 var (
 	poll     = proctest.Poll
 	state    = proctest.State
 	alive    = proctest.Alive
 	children = proctest.Children
+
+	descriptors = proctest.Descriptors
 )
 
 var testEnv = []string{"PATH=/usr/local/bin:/usr/bin:/bin"}

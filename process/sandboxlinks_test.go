@@ -33,6 +33,17 @@ func fromProfile(t *testing.T, dir string, p sandbox.Partial) func(files ...sand
 	}
 }
 
+// outputOn starts a command, and returns its output or the error of the start.
+func outputOn(h *Host, s Spec) (string, error) {
+	p, err := h.Start(s)
+	if err != nil {
+		return "", err
+	}
+	out, _ := readAll(p.Stdout())
+	finish(p)
+	return out, nil
+}
+
 // eachMechanism runs f with namespaces, and with Landlock alone.
 func eachMechanism(t *testing.T, f func(t *testing.T, h *Host)) {
 	t.Run("namespaces", func(t *testing.T) {
@@ -75,13 +86,7 @@ func TestSandboxFloorFollowsNoLinks(t *testing.T) {
 		run := func(command string, files ...sandbox.Rule) (string, error) {
 			s := within(box(files...), sh(command))
 			s.Dir = work
-			p, err := h.Start(s)
-			if err != nil {
-				return "", err
-			}
-			out, _ := readAll(p.Stdout())
-			finish(p)
-			return out, nil
+			return outputOn(h, s)
 		}
 		if out, err := run("ln -s " + dir + "/victim cache && ln -s " + dir + "/other lib && ln -s sub link && /bin/echo made"); out != "made\n" || err != nil {
 			t.Fatalf("%q, %v", out, err)
@@ -157,13 +162,7 @@ func TestSandboxTellsNothing(t *testing.T) {
 		run := func(path string, a sandbox.Access) (string, error) {
 			s := within(box(sandbox.Rule{Path: path, Access: a}), as(alice, sh("grep "+path+" /proc/self/mountinfo; chmod 700 closed 2>/dev/null; cat closed/file 2>/dev/null; ls /usr >/dev/null && echo end")))
 			s.Dir = dir
-			p, err := h.Start(s)
-			if err != nil {
-				return "", err
-			}
-			out, _ := readAll(p.Stdout())
-			finish(p)
-			return out, nil
+			return outputOn(h, s)
 		}
 		for _, name := range []string{"file", "link", "missing", "missing/file", "link/bin"} {
 			out, err := run(dir+"/secret/"+name, sandbox.None)

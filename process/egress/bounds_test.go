@@ -111,6 +111,14 @@ func TestTimes(t *testing.T) {
 	}
 }
 
+// dialAll makes as many connections as are permitted.
+func (l *pipes) dialAll() (conns []net.Conn) {
+	for range maxConnections {
+		conns = append(conns, l.dial())
+	}
+	return conns
+}
+
 // TestMaxConnections has as many connections as are permitted: a further one waits, then it is
 // refused, and further ones are refused at once.
 func TestMaxConnections(t *testing.T) {
@@ -118,10 +126,7 @@ func TestMaxConnections(t *testing.T) {
 		l := newPipes()
 		p := Start(l, Options{})
 		defer p.Close()
-		var conns []net.Conn
-		for range maxConnections {
-			conns = append(conns, l.dial())
-		}
+		conns := l.dialAll()
 		begin := time.Now()
 		expect := func(request, want string, after time.Duration) {
 			t.Helper()
@@ -156,10 +161,7 @@ func TestConnectionWaits(t *testing.T) {
 		l := newPipes()
 		p := Start(l, Options{})
 		defer p.Close()
-		var conns []net.Conn
-		for range maxConnections {
-			conns = append(conns, l.dial())
-		}
+		conns := l.dialAll()
 		last := l.dial()
 		time.Sleep(connectionWait - time.Second)
 		conns[0].Close()

@@ -23,10 +23,10 @@ import (
 // noneLeft checks that this process has no more descriptors and children than before.
 func noneLeft(t *testing.T) {
 	t.Helper()
-	before := len(descriptors())
+	before := len(proctest.Descriptors())
 	t.Cleanup(func() {
-		if !proctest.Poll(func() bool { return len(proctest.Children()) == 0 && len(descriptors()) <= before }) {
-			t.Errorf("left: children %v, descriptors %v", proctest.Children(), descriptors())
+		if !proctest.Poll(func() bool { return len(proctest.Children()) == 0 && len(proctest.Descriptors()) <= before }) {
+			t.Errorf("left: children %v, descriptors %v", proctest.Children(), proctest.Descriptors())
 		}
 	})
 }

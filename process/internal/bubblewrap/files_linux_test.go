@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/runnel-rpc/runnel/process/internal/landlock"
+	"github.com/runnel-rpc/runnel/process/internal/proctest"
 	"github.com/runnel-rpc/runnel/process/sandbox"
 )
 
@@ -312,7 +313,7 @@ func TestRuleset(t *testing.T) {
 // TestLandlock has a ruleset that is made for the files inside.
 func TestLandlock(t *testing.T) {
 	if landlock.ABI() < landlock.MinInside {
-		skipUnlessRequired(t, "landlock", "there is no Landlock")
+		proctest.SkipUnlessRequired(t, "landlock", "there is no Landlock")
 	}
 	eachKind(t, func(t *testing.T, c *Config) {
 		dir := tree(t, c, "w/f", "r/f")

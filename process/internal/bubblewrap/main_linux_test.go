@@ -10,8 +10,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
-	"slices"
-	"strings"
 	"syscall"
 	"testing"
 
@@ -42,15 +40,15 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	fds, goroutines := descriptors(), runtime.NumGoroutine()
+	fds, goroutines := proctest.Descriptors(), runtime.NumGoroutine()
 	code := m.Run()
 	clean := proctest.Poll(func() bool {
-		return len(descriptors()) <= len(fds) && runtime.NumGoroutine() <= goroutines && len(proctest.Children()) == 0
+		return len(proctest.Descriptors()) <= len(fds) && runtime.NumGoroutine() <= goroutines && len(proctest.Children()) == 0
 	})
 	fuzzes := flag.Lookup("test.fuzz").Value.String() != "" // which keeps goroutines of its own
 	if code == 0 && !clean && !fuzzes {
 		fmt.Fprintf(os.Stderr, "left behind: descriptors %v → %v, goroutines %d → %d, children %v\n",
-			fds, descriptors(), goroutines, runtime.NumGoroutine(), proctest.Children())
+			fds, proctest.Descriptors(), goroutines, runtime.NumGoroutine(), proctest.Children())
 		code = 1
 	}
 	os.Exit(code)
@@ -71,30 +69,6 @@ func warmUp() error {
 	return err
 }
 
-// descriptors lists the descriptors of this process as fd:target, except the one that lists them.
-func descriptors() (list []string) {
-	entries, _ := os.ReadDir("/proc/self/fd")
-	for _, e := range entries {
-		if target, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil {
-			list = append(list, e.Name()+":"+target)
-		}
-	}
-	return list
-}
-
-// required reports whether a test that needs something must not be skipped.
-func required(what string) bool {
-	return slices.Contains(strings.Split(os.Getenv("RUNNEL_TEST_REQUIRE"), ","), what)
-}
-
-func skipUnlessRequired(t testing.TB, what, why string) {
-	t.Helper()
-	if required(what) {
-		t.Fatalf("%s is required: %s", what, why)
-	}
-	t.Skip(why)
-}
-
 // noMarks is a Forker.
 func noMarks(f func() (int, error)) (int, error) { return f() }
 
@@ -103,10 +77,10 @@ func program(t testing.TB) string {
 	t.Helper()
 	path, err := exec.LookPath("bwrap")
 	if err != nil {
-		skipUnlessRequired(t, "bubblewrap", "bwrap is not installed")
+		proctest.SkipUnlessRequired(t, "bubblewrap", "bwrap is not installed")
 	}
 	if s := support(path); !s.Works() {
-		skipUnlessRequired(t, "bubblewrap", s.Why)
+		proctest.SkipUnlessRequired(t, "bubblewrap", s.Why)
 	}
 	return path
 }

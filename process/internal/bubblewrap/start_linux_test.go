@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/runnel-rpc/runnel/process/internal/proctest"
 )
 
 func TestProbe(t *testing.T) {
@@ -19,14 +21,14 @@ func TestProbe(t *testing.T) {
 	defer s.Close()
 	t.Logf("%+v", s)
 	if !s.Works() {
-		skipUnlessRequired(t, "bubblewrap", s.Why)
+		proctest.SkipUnlessRequired(t, "bubblewrap", s.Why)
 	}
 }
 
 // TestAsNobody runs tests of the real bwrap as a user without privileges.
 func TestAsNobody(t *testing.T) {
 	if os.Geteuid() != 0 {
-		skipUnlessRequired(t, "root", "not root")
+		proctest.SkipUnlessRequired(t, "root", "not root")
 	}
 	program(t)
 	text, err := os.ReadFile("/proc/self/exe")
@@ -44,7 +46,7 @@ func TestAsNobody(t *testing.T) {
 	cmd := exec.Command(dir+"/test", "-test.v", "-test.run=^Test(Files|System|Nothing|Ruleset|Landlock|Holder|Orphans|Network|Listener|Flags|Setns|Probe|End)")
 	cmd.Dir = dir
 	cmd.Env = []string{"PATH=/usr/bin:/bin", "HOME=" + dir, "TMPDIR=" + dir}
-	if required("bubblewrap") {
+	if proctest.Required("bubblewrap") {
 		cmd.Env = append(cmd.Env, "RUNNEL_TEST_REQUIRE=bubblewrap")
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/runnel-rpc/runnel/process/internal/proctest"
 )
 
 // nobody has no account, and nothing else runs as it.
@@ -68,7 +70,7 @@ func availableJails(t *testing.T) (list []jail) {
 	}
 	for _, j := range jails {
 		if why := j.unavailable(); why != "" {
-			if slices.ContainsFunc(j.needs, func(what string) bool { return !required(what) }) {
+			if slices.ContainsFunc(j.needs, func(what string) bool { return !proctest.Required(what) }) {
 				t.Logf("no jail %q: %s", j.name, why)
 			} else {
 				t.Errorf("the jail %q is required: %s", j.name, why)
@@ -81,11 +83,6 @@ func availableJails(t *testing.T) (list []jail) {
 		t.Skip("SKIPPED: this machine has no mechanism of a sandbox")
 	}
 	return list
-}
-
-// required reports whether RUNNEL_TEST_REQUIRE says that this machine has something.
-func required(what string) bool {
-	return slices.Contains(strings.Split(os.Getenv("RUNNEL_TEST_REQUIRE"), ","), what)
 }
 
 // skip skips an attempt that fails without a sandbox, which is a failure unless machines may lack what

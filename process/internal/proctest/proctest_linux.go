@@ -34,14 +34,30 @@ func Poll(ok func() bool) bool {
 	return false
 }
 
+// Required reports whether RUNNEL_TEST_REQUIRE says that this machine has something (.ci/run).
+func Required(what string) bool {
+	return slices.Contains(strings.Split(os.Getenv("RUNNEL_TEST_REQUIRE"), ","), what)
+}
+
 // SkipUnlessRequired skips a test that needs what this machine does not have, or fails it if
-// RUNNEL_TEST_REQUIRE says that the machine has it (.ci/run).
+// it is Required.
 func SkipUnlessRequired(t testing.TB, what, why string) {
 	t.Helper()
-	if slices.Contains(strings.Split(os.Getenv("RUNNEL_TEST_REQUIRE"), ","), what) {
+	if Required(what) {
 		t.Fatalf("%s is required: %s", what, why)
 	}
 	t.Skip("SKIPPED: ", why)
+}
+
+// Descriptors lists the descriptors of this process as fd:target, except the one that lists them.
+func Descriptors() (list []string) {
+	entries, _ := os.ReadDir("/proc/self/fd")
+	for _, e := range entries {
+		if target, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil {
+			list = append(list, e.Name()+":"+target)
+		}
+	}
+	return list
 }
 
 // State returns the state letter of /proc/PID/stat, 0 if there is no such process.
