@@ -3,6 +3,7 @@ package process
 import (
 	"cmp"
 	"context"
+	"errors"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -16,7 +17,7 @@ import (
 type Attempt struct {
 	host        *Host
 	spec        Spec
-	path        atomic.Pointer[string] // see Path
+	waits       atomic.Pointer[waited] // nil is nothing
 	cannotBlock atomic.Bool            // all files are pinned
 
 	program  execfile.Program
@@ -28,7 +29,7 @@ type Attempt struct {
 func (h *Host) Attempt(spec Spec) *Attempt {
 	a := &Attempt{host: h.orPlain(), spec: spec}
 	if len(spec.Argv) > 0 {
-		a.path.Store(&spec.Argv[0])
+		a.waitForPath(spec.Argv[0])
 		a.program = execfile.Program{Name: spec.Argv[0], Dir: spec.Dir, Path: execfile.PathOf(spec.Env)}
 	}
 	return a
@@ -48,13 +49,27 @@ func (a *Attempt) Prepare() bool {
 	return a.prepared
 }
 
-// Path returns the file or directory for which the start waits, or has waited last. It may be
-// called from any goroutine.
-func (a *Attempt) Path() string {
-	if path := a.path.Load(); path != nil {
-		return *path
+// waited is what a start waits for, or has waited for last.
+type waited struct {
+	path string // of a file or directory of the command
+	step string // otherwise: of the making of its sandbox
+}
+
+func (a *Attempt) waitForPath(path string) { a.waits.Store(&waited{path: path}) }
+func (a *Attempt) waitForStep(step string) { a.waits.Store(&waited{step: step}) }
+
+// TimedOut returns the error, with ETIMEDOUT, of a caller that gives the start up because it takes too
+// long: a *SpawnError with the file or directory for which the start waits, or has waited last, or a
+// *SandboxError. It may be called from any goroutine.
+func (a *Attempt) TimedOut() error {
+	w := waited{}
+	if last := a.waits.Load(); last != nil {
+		w = *last
 	}
-	return ""
+	if w.step != "" {
+		return &SandboxError{Step: w.step, Errno: syscall.ETIMEDOUT}
+	}
+	return &SpawnError{Path: w.path, Op: "exec", Errno: syscall.ETIMEDOUT}
 }
 
 // MayWait reports whether the start may still wait for a file system. It may be called from any
@@ -63,8 +78,8 @@ func (a *Attempt) MayWait() bool { return !a.cannotBlock.Load() }
 
 // Start runs the command as the leader of a new session (setsid(2)) and process group. It is called
 // once. Every error is a *SpawnError, a *LimitError, an *AttributeError, that of Spec.Check, one of
-// package sandbox about Spec.Sandbox (*NotEnforceableError, *PathError, *ExceedsError) or, if ctx ended
-// first, its cause, and leaves neither a process nor a descriptor. The caller calls
+// package sandbox about Spec.Sandbox (*NotEnforceableError, *PathError, *ExceedsError), a *SandboxError
+// or, if ctx ended first, its cause or a *SandboxError that wraps it, and leaves neither a process nor a descriptor. The caller calls
 // WaitExit, Sweep, Reap and Close of the Process.
 //
 // The end of ctx ends a wait for a lease (fcntl(2), F_SETLEASE) and for a program that is not
@@ -80,7 +95,7 @@ func (a *Attempt) Start(ctx context.Context) (*Process, error) {
 		if err := spec.check(); err != nil {
 			return nil, err
 		}
-		a.pinned, err = a.host.pinned.Pin(ctx, &a.program, func(path string) { a.path.Store(&path) })
+		a.pinned, err = a.host.pinned.Pin(ctx, &a.program, a.waitForPath)
 	}
 	defer a.pinned.Close()
 	if ctx.Err() != nil {
@@ -115,6 +130,9 @@ func (a *Attempt) launch(ctx context.Context, e executable) (*Process, error) {
 	ends.closeChild()
 	if err != nil {
 		ends.closeParent()
+		if failed, ok := errors.AsType[*SandboxError](err); ok && errors.Is(failed, context.Cause(ctx)) {
+			return nil, failed
+		}
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}

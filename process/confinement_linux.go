@@ -14,10 +14,12 @@ import (
 	"github.com/runnel-rpc/runnel/process/sandbox"
 )
 
+// stepRuleset is a SandboxError.Step.
+const stepRuleset = "making the Landlock ruleset"
+
 // confinement is the sandbox of one start: what is known before the fork.
 type confinement struct {
-	host    *Host
-	spec    *Spec
+	*Attempt
 	how     method
 	report  sandbox.Report
 	rules   ruleFiles
@@ -28,11 +30,12 @@ type confinement struct {
 // confine decides how the sandbox of a command is enforced, and opens what its rules name. The caller
 // closes the rules.
 func (a *Attempt) confine(ctx context.Context, user *User, files *execfile.Opened) (c *confinement, err error) {
+	a.waitForStep("finding out what this machine can enforce")
 	m, err := a.host.sandboxes.probe(ctx, a.host.provider)
 	if err != nil {
 		return nil, err
 	}
-	c = &confinement{host: a.host, spec: &a.spec, files: files}
+	c = &confinement{Attempt: a, files: files}
 	if c.how, c.report, err = m.choose(a.spec.Sandbox, user != nil && int(user.UID) != unix.Geteuid()); err != nil {
 		return nil, err
 	}
@@ -69,6 +72,9 @@ func (c *confinement) begin(ctx context.Context, command *spawn.Command, stdio [
 	}
 	d := &confined{preparation: p, confinement: c, done: make(chan struct{}), ruleset: -1}
 	ctx, d.cancel = context.WithCancel(ctx)
+	if c.waitForStep(stepRuleset); c.how.namespaces {
+		c.waitForStep("making the namespaces")
+	}
 	go func() {
 		defer close(d.done)
 		d.err = d.make(ctx, terminal)
@@ -149,6 +155,7 @@ func (d *confined) await(command *spawn.Command) error {
 	if d.err != nil {
 		return d.failure(d.err)
 	}
+	d.waitForPath(d.spec.Argv[0])
 	s := command.Setup.Sandbox
 	s.Ruleset = d.ruleset
 	n := d.namespaces
@@ -168,13 +175,22 @@ func (d *confined) await(command *spawn.Command) error {
 // failure is the error of Start for a sandbox that could not be made.
 func (d *confined) failure(err error) error {
 	if e, ok := errors.AsType[*bubblewrap.NotVisibleError](err); ok {
-		return &SpawnError{Path: e.Path, Op: "sandbox", Errno: unix.ENOENT, Why: err}
+		path := e.Path
+		if path == d.files.Dir.Path && d.spec.Dir != "" {
+			path = d.spec.Dir // as it was asked for
+		}
+		return &SpawnError{Path: path, Op: "sandbox", Errno: unix.ENOENT}
 	}
 	err = d.rules.asAsked(err)
 	if isSandboxError(err) {
 		return err
 	}
-	return &SpawnError{Path: d.spec.Argv[0], Op: "sandbox", Errno: errnoOf(err), Why: err}
+	failed := &SandboxError{Step: stepRuleset, Why: err}
+	if e, ok := errors.AsType[*bubblewrap.Error](err); ok {
+		failed.Step = string(e.Step)
+	}
+	_ = errors.As(err, &failed.Errno)
+	return failed
 }
 
 // release ends the sandbox: the kernel kills all that is left in its PID namespace. The leader was

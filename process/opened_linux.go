@@ -98,7 +98,7 @@ func (s *Spec) runAs() (*User, error) {
 func (a *Attempt) open(ctx context.Context, user *User) (files execfile.Opened, err error) {
 	spec := &a.spec
 	if enterErr := user.Files(func() {
-		files, err = execfile.Open(ctx, &a.program, func(path string) { a.path.Store(&path) })
+		files, err = execfile.Open(ctx, &a.program, a.waitForPath)
 	}); enterErr != nil {
 		return files, spec.userError(errnoOf(enterErr))
 	}

@@ -36,8 +36,9 @@ func (a *Attempt) openRules(ctx context.Context, user *User, c *sandbox.Config, 
 	var resolution *sandbox.Resolution
 	if userErr := user.Files(func() {
 		resolution, err = hiding.Resolved(func(rule *sandbox.Rule, own bool) sandbox.Found {
-			path := rule.Path
-			a.path.Store(&path)
+			if a.waitForStep("resolving the paths of its profile"); own {
+				a.waitForPath(rule.Path)
+			}
 			return f.find(rule, own)
 		})
 	}); userErr != nil {
@@ -49,6 +50,7 @@ func (a *Attempt) openRules(ctx context.Context, user *User, c *sandbox.Config, 
 	if err != nil {
 		return r, err
 	}
+	a.waitForStep("opening the files of its rules")
 	r.config, r.names = &resolution.Config, resolution.Names
 	r.files = make([]ruleFile, len(r.names))
 	for i := range r.files {

@@ -215,7 +215,7 @@ func (r *spawnRequest) startError(err error) error {
 	case ok && failed.Op == spawn.SetTerminal:
 		return &SpawnError{Path: "/dev/ptmx", Op: "pty", Errno: failed.Errno}
 	case ok && failed.Op == spawn.SetSandbox:
-		return &SpawnError{Path: r.spec.Argv[0], Op: "sandbox", Errno: failed.Errno}
+		return &SandboxError{Step: "entering it", Errno: failed.Errno}
 	case ok && r.opened != nil: // Spec.refusal would look at the directory with other rights
 		return &SpawnError{Path: r.spec.Argv[0], Op: "exec", Errno: failed.Errno}
 	}

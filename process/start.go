@@ -82,13 +82,10 @@ type SpawnError struct {
 	// Argv.
 	Path string
 	// Op is "chdir", "exec" (with the fork), "pty", "pipe" (no descriptors were available), "user"
-	// (this process may not run the program as Spec.User), "sandbox" (the sandbox could not be made, or
-	// Path is not visible in it, which is ENOENT), or an operation in a cgroup: "mkdir", "open",
-	// "write".
+	// (this process may not run the program as Spec.User), "sandbox" (Path is not visible in the
+	// sandbox, which is ENOENT), or an operation in a cgroup: "mkdir", "open", "write".
 	Op    string
 	Errno syscall.Errno // EINVAL for a NUL byte, which paths, arguments and variables cannot contain
-	// Why, if not nil, says more about "sandbox" to the operator. It may name paths of the server.
-	Why error
 }
 
 func (e *SpawnError) Error() string { return fmt.Sprintf("%s %q: %v", e.Op, e.Path, e.Errno) }
@@ -159,6 +156,9 @@ func (s *Spec) refusal(err error) error {
 	}
 	if spawn, ok := errors.AsType[*SpawnError](err); ok {
 		return spawn
+	}
+	if failed, ok := errors.AsType[*SandboxError](err); ok {
+		return failed
 	}
 	if isSandboxError(err) {
 		return err

@@ -195,6 +195,17 @@ func SpawnFailed(path, errno, why string) *Error {
 		Data{"kind": "spawn_failed", "errno": errno, "path": wire.Clip(path, 4096)}}
 }
 
+// SandboxFailed is the error of execute if the sandbox of its command could not be made, whatever the
+// command is. step is what failed, in words; errno the name of the error number, "" if no system call
+// has failed.
+func SandboxFailed(step, errno, why string) *Error {
+	d := Data{"kind": "sandbox_failed", "step": step}
+	if errno != "" {
+		d["errno"] = errno
+	}
+	return &Error{CodeSpawnFailed, fmt.Sprintf("The sandbox cannot be made: %s %s", step, why), d}
+}
+
 // Overloaded is the error of a request that would exceed a limit of its connection.
 func Overloaded(limit string, value int64) *Error {
 	return &Error{CodeOverloaded, fmt.Sprintf("Overloaded: %s is %d on a connection", limit, value),

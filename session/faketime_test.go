@@ -58,7 +58,7 @@ func fakeSession(t *testing.T, r *Registry, id string, change func(*Spec, *fakeT
 		t.Fatal(err)
 	}
 	s.update(func(st *sessionStatus) {
-		st.start.called, st.start.begun, st.start.cancel = true, time.Now(), func() {}
+		st.start.called, st.start.begun, st.start.cancel = true, time.Now(), func(error) {}
 	})
 	s.accept()
 	s.startDeadlines(func() bool { return false })

@@ -4,7 +4,6 @@ import (
 	"container/list"
 	"context"
 	"errors"
-	"syscall"
 	"time"
 
 	"github.com/runnel-rpc/runnel/process"
@@ -25,18 +24,18 @@ const cancelWait = 100 * time.Millisecond
 
 // starting is the start of a session. It is part of the status, so Session.update protects it.
 type starting struct {
-	called       bool               // Begin was called
-	begun        time.Time          // when the start began: at Begin, or when a slot was given; zero before
-	attempt      *process.Attempt   // nil before the start begins, and from accept on
-	cancel       context.CancelFunc // of the attempt
-	timeout      *time.Timer        // fails the session; nil without Options.StartTimeout
-	cancelTimer  *time.Timer        // fails the session cancelWait after cancel
-	accepted     bool               // the command runs, and the start can no longer fail
-	failure      error              // why the session failed
-	failureKept  bool               // see View.FailureKept
-	slotReleased bool               // the session failed, and the start has returned
-	deferred     list.List          // of func(), for after the start: see AfterStart
-	deferredDone bool               // all were called; no more are taken
+	called       bool                    // Begin was called
+	begun        time.Time               // when the start began: at Begin, or when a slot was given; zero before
+	attempt      *process.Attempt        // nil before the start begins, and from accept on
+	cancel       context.CancelCauseFunc // of the attempt
+	timeout      *time.Timer             // fails the session; nil without Options.StartTimeout
+	cancelTimer  *time.Timer             // fails the session cancelWait after cancel
+	accepted     bool                    // the command runs, and the start can no longer fail
+	failure      error                   // why the session failed
+	failureKept  bool                    // see View.FailureKept
+	slotReleased bool                    // the session failed, and the start has returned
+	deferred     list.List               // of func(), for after the start: see AfterStart
+	deferredDone bool                    // all were called; no more are taken
 }
 
 func (start *starting) stopTimers() {
@@ -87,7 +86,7 @@ func (s *Session) begin() {
 		s.fail(err, true)
 		return
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancelCause(context.Background())
 	program := s.spec.Program
 	program.Tag = s
 	if c := program.Sandbox; c != nil && c.Network.Mode == sandbox.AllowList {
@@ -106,7 +105,7 @@ func (s *Session) begin() {
 	})
 	switch {
 	case ended:
-		cancel()
+		cancel(nil)
 		s.fail(errEndRequested, true)
 	case attempt.Prepare(): // a goroutine would cost 2 % of a short command's time
 		if s.byTurns {
@@ -142,8 +141,8 @@ func (s *Session) StartMayWait() (may bool) {
 }
 
 // start starts the process, for as long as a file system takes.
-func (s *Session) start(ctx context.Context, cancel context.CancelFunc, attempt *process.Attempt) {
-	defer cancel()
+func (s *Session) start(ctx context.Context, cancel context.CancelCauseFunc, attempt *process.Attempt) {
+	defer cancel(nil)
 	p, err := attempt.Start(ctx)
 	if c := s.spec.Program.Sandbox; c != nil && err != nil {
 		s.logSandboxFailure(err)
@@ -169,8 +168,8 @@ func (s *Session) start(ctx context.Context, cancel context.CancelFunc, attempt 
 
 // logSandboxFailure logs why a sandbox could not be made, which the client is not told.
 func (s *Session) logSandboxFailure(err error) {
-	if spawn, ok := errors.AsType[*process.SpawnError](err); ok && spawn.Why != nil {
-		s.logged(s.reg.o.Log.Warn()).Err(spawn.Why).Msg("sandbox not made")
+	if failed, ok := errors.AsType[*process.SandboxError](err); ok && !errors.Is(failed, context.Canceled) {
+		s.logged(s.reg.o.Log.Warn()).Err(failed).Msg("sandbox not made")
 	}
 }
 
@@ -227,18 +226,18 @@ func hasUnread(p *process.Process) bool {
 	return p.Stdout().Unread() || p.Stderr() != nil && p.Stderr().Unread()
 }
 
+// errStartTimeout is why a start was canceled. Only the log has it: the session has failed before.
+var errStartTimeout = errors.New("the start has taken too long")
+
 // startTimedOut fails a session whose start takes too long.
 func (s *Session) startTimedOut() {
-	var path string
-	var cancel context.CancelFunc
-	s.update(func(st *sessionStatus) {
-		cancel = st.start.cancel
-		if a := st.start.attempt; a != nil {
-			path = a.Path()
-		}
-	})
-	s.fail(&process.SpawnError{Path: path, Op: "exec", Errno: syscall.ETIMEDOUT}, false)
-	cancel()
+	var attempt *process.Attempt
+	var cancel context.CancelCauseFunc
+	s.update(func(st *sessionStatus) { attempt, cancel = st.start.attempt, st.start.cancel })
+	if attempt != nil {
+		s.fail(attempt.TimedOut(), false)
+	}
+	cancel(errStartTimeout)
 }
 
 // cancelStart cancels the start of a session, if it has begun and the command does not run yet.
@@ -246,7 +245,7 @@ func (s *Session) cancelStart(start *starting) {
 	if start.begun.IsZero() || start.accepted {
 		return
 	}
-	start.cancel()
+	start.cancel(nil)
 	start.cancelTimer = time.AfterFunc(cancelWait, func() { s.fail(errEndRequested, false) })
 }
 

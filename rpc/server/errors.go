@@ -29,6 +29,7 @@ func rpcError(err error, sessionID string) (e *rpc.Error, ok bool) {
 		stdin *session.StdinError
 		place *session.OffsetError
 		spawn *process.SpawnError
+		boxed *process.SandboxError
 		bound *process.LimitError
 		perm  *process.NotPermittedError
 		attr  *process.AttributeError
@@ -64,10 +65,10 @@ func rpcError(err error, sessionID string) (e *rpc.Error, ok bool) {
 		return rpc.InvalidParams("offset", "%v", place), true
 	case errors.As(err, &spawn) && spawn.Op == "user":
 		return rpc.SpawnFailed(spawn.Path, unix.ErrnoName(spawn.Errno), "the server cannot run it as this user: "+spawn.Errno.Error()), true
-	case errors.As(err, &spawn) && spawn.Op == "sandbox" && spawn.Errno == unix.ENOENT:
-		return rpc.SpawnFailed(spawn.Path, unix.ErrnoName(spawn.Errno), "it is not visible in the sandbox"), true
+	case errors.As(err, &boxed):
+		return sandboxFailed(boxed), true
 	case errors.As(err, &spawn) && spawn.Op == "sandbox":
-		return rpc.SpawnFailed(spawn.Path, unix.ErrnoName(spawn.Errno), "its sandbox cannot be made: "+spawn.Errno.Error()), true
+		return rpc.SpawnFailed(spawn.Path, unix.ErrnoName(spawn.Errno), "it is not visible in the sandbox"), true
 	case errors.As(err, &spawn):
 		return rpc.SpawnFailed(spawn.Path, unix.ErrnoName(spawn.Errno), spawn.Errno.Error()), true
 	case errors.As(err, &bound) && bound.Most < 0:

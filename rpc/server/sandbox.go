@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/process/sandbox"
 	"github.com/runnel-rpc/runnel/rpc"
@@ -264,6 +266,17 @@ func sandboxWeight(c *sandbox.Config) (n int64) {
 		n += deniedWeight
 	}
 	return n
+}
+
+// sandboxFailed converts the error of a sandbox that could not be made.
+func sandboxFailed(e *process.SandboxError) *rpc.Error {
+	switch e.Errno {
+	case 0:
+		return rpc.SandboxFailed(e.Step, "", "failed")
+	case unix.ETIMEDOUT:
+		return rpc.SandboxFailed(e.Step, "ETIMEDOUT", "took too long")
+	}
+	return rpc.SandboxFailed(e.Step, unix.ErrnoName(e.Errno), "failed: "+e.Errno.Error())
 }
 
 // sandboxError converts an error about a sandbox; ok is false if it is another one.

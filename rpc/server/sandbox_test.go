@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"syscall"
 	"testing"
 
+	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/process/sandbox"
 	"github.com/runnel-rpc/runnel/rpc"
 )
@@ -117,6 +119,9 @@ func TestErrorsOfStarts(t *testing.T) {
 		{&sandbox.PathError{Path: "/p", Err: errors.New("gone"), Field: "files[2].path"}, "sandbox.files[2].path cannot be used: gone (-32602)"},
 		{&sandbox.PathError{Path: "/p", Err: errors.New("gone"), Field: "profile"}, "sandbox.profile has a path that cannot be used: gone (-32602)"},
 		{&sandbox.PathError{Path: "/p", Err: errors.New("gone")}, "sandbox has a path that cannot be used: gone (-32602)"},
+		{&process.SandboxError{Step: "making it", Why: errors.New("/usr/bin/bwrap failed")}, "The sandbox cannot be made: making it failed (-32008)"},
+		{&process.SandboxError{Step: "making it", Errno: syscall.EPERM}, "The sandbox cannot be made: making it failed: operation not permitted (-32008)"},
+		{&process.SandboxError{Step: "making it", Errno: syscall.ETIMEDOUT}, "The sandbox cannot be made: making it took too long (-32008)"},
 		{&sandbox.ExceedsError{Field: "files[0]"}, "sandbox.files[0] asks for more than the server permits (-32602)"},
 	} {
 		if e, known := rpcError(fmt.Errorf("start: %w", c.err), ""); !known || e.Error() != c.want {

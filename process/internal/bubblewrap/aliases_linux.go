@@ -44,7 +44,7 @@ func (c *Config) mounts() ([]procfs.Mount, error) {
 	}
 	mounts, err := procfs.OwnMounts()
 	if err != nil {
-		return nil, &Error{Step: "read the mounts", Err: err}
+		return nil, &Error{Step: stepPrepare, Err: err}
 	}
 	return mounts, nil
 }

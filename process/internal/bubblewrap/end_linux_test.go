@@ -181,10 +181,10 @@ func TestCanceled(t *testing.T) {
 	c := fake(t, "sleep 1000 & exec sleep 1000")
 	ctx, cancel := context.WithCancel(context.Background())
 	time.AfterFunc(20*time.Millisecond, cancel) // bwrap hangs
-	if _, err := Start(ctx, c, noMarks); err != context.Canceled {
+	if _, err := Start(ctx, c, noMarks); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
-	if _, err := Start(ctx, basic(t), noMarks); err != context.Canceled {
+	if _, err := Start(ctx, basic(t), noMarks); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
 	c = basic(t)
@@ -194,7 +194,7 @@ func TestCanceled(t *testing.T) {
 		cancel()
 		if err == nil {
 			n.Close()
-		} else if err != context.DeadlineExceeded {
+		} else if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("after %v: %v", wait, err)
 		}
 	}

@@ -57,7 +57,7 @@ func (s *starter) enter(n *Namespaces) error {
 		n.root = -1
 	}()
 	if err := separate(n.PIDFD, n.Flags); err != nil {
-		return &Error{Step: "verify the namespaces", Err: err}
+		return &Error{Step: stepNamespaces, Err: err}
 	}
 	if err := n.root.verify(s.mounts); err != nil {
 		return err
@@ -79,7 +79,7 @@ func (s *starter) enter(n *Namespaces) error {
 	n.Ruleset, err = s.config.Ruleset(func(path string) (int, error) { return n.root.open(path, 0) })
 	if err != nil {
 		n.Ruleset = -1
-		return &Error{Step: "make the Landlock ruleset", Err: err}
+		return &Error{Step: stepRuleset, Err: err}
 	}
 	return nil
 }

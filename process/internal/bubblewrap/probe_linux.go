@@ -86,7 +86,7 @@ func probe(ctx context.Context, program *Program, userNS bool, fork Forker, obse
 	opened, err := execfile.Open(ctx, &execfile.Program{Name: program.Path, Dir: "/"}, func(string) {})
 	if err != nil {
 		opened.Close()
-		return &Error{Step: "open " + program.Path, Err: err}
+		return &Error{Step: stepPrepare, Program: program.Path, Err: err}
 	}
 	defer opened.Close()
 	c := &Config{

@@ -1,6 +1,7 @@
 package bubblewrap
 
 import (
+	"fmt"
 	"os"
 	"slices"
 	"strconv"
@@ -43,7 +44,7 @@ func (c *Config) withProtected(list []mount, protected []string, mounts []procfs
 	for _, path := range protected {
 		others, err := otherPaths(mounts, path)
 		if err != nil {
-			return nil, &Error{Step: "protect " + path, Err: err}
+			return nil, &Error{Step: stepPrepare, Err: fmt.Errorf("protect %s: %w", path, err)}
 		}
 		for _, at := range append([]string{path}, others...) {
 			if above := lastAt(list, at); above == nil || above.kind != bindWrite {
@@ -54,7 +55,7 @@ func (c *Config) withProtected(list []mount, protected []string, mounts []procfs
 			case err == unix.ENOENT || err == unix.ENOTDIR || err == unix.ELOOP:
 				continue
 			case err != nil:
-				return nil, &Error{Step: "protect " + at, Err: err}
+				return nil, &Error{Step: stepPrepare, Err: fmt.Errorf("protect %s: %w", at, err)}
 			case slices.ContainsFunc(c.Binds, func(b Bind) bool { return b.Path == at }):
 				return nil, &sandbox.PathError{Path: at, Err: unix.EPERM}
 			}

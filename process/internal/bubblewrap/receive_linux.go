@@ -3,6 +3,7 @@ package bubblewrap
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"syscall"
@@ -26,20 +27,17 @@ var (
 // receive waits for the reply of the holder and takes its descriptors.
 func (s *starter) receive(ctx context.Context, n *Namespaces) error {
 	message, rights, err := receiveMessage(ctx, n.socket)
-	if ctx.Err() != nil && err != nil {
-		err = ctx.Err()
-	}
 	if err != nil {
 		closeAll(rights)
 		if ctx.Err() != nil {
-			return err
+			err = context.Cause(ctx)
 		}
-		return &Error{Step: "start bwrap", Err: err}
+		return &Error{Step: stepMake, Err: err}
 	}
 	reply, ok := holder.ParseReply(message)
 	if ok && reply.Step != holder.Done {
 		closeAll(rights)
-		return &Error{Step: reply.Step.String(), Err: syscall.Errno(reply.Errno)}
+		return &Error{Step: stepHolder, Err: fmt.Errorf("%v: %w", reply.Step, syscall.Errno(reply.Errno))}
 	}
 	want := 2
 	if s.config.Sandbox.Network.Mode == sandbox.AllowList {
@@ -47,14 +45,14 @@ func (s *starter) receive(ctx context.Context, n *Namespaces) error {
 	}
 	if !ok || len(rights) != want {
 		closeAll(rights)
-		return &Error{Step: "start the holder", Err: errUnexpected}
+		return &Error{Step: stepHolder, Err: errUnexpected}
 	}
 	n.PIDFD, n.root = rights[0], root(rights[1])
 	if want == 3 {
 		file := os.NewFile(uintptr(rights[2]), "listener")
 		defer file.Close()
 		if n.Listener, err = net.FileListener(file); err != nil {
-			return &Error{Step: "listen", Err: err}
+			return &Error{Step: stepListen, Err: err}
 		}
 	}
 	return nil

@@ -26,18 +26,36 @@ const (
 	maxMessage = 1 << 10
 )
 
-// Error means that bwrap or the holder failed. It may name paths of the server.
+// Step is a part of a start, in words for clients. It names no path.
+type Step string
+
+const (
+	stepUnchanged  Step = "checking that bubblewrap is unchanged"
+	stepPrepare    Step = "preparing the namespaces"
+	stepExecute    Step = "executing bubblewrap"
+	stepMake       Step = "making the namespaces"
+	stepHolder     Step = "starting the holder of the namespaces"
+	stepListen     Step = "listening for the proxy"
+	stepNamespaces Step = "verifying the namespaces"
+	stepMounts     Step = "verifying the mounts"
+	stepRuleset    Step = "making the Landlock ruleset"
+)
+
+// Error means that bwrap or the holder failed. Its text is for operators: it may name paths of the
+// server.
 type Error struct {
-	Step    string // what failed
+	Step    Step   // what failed
+	Program string // the path of bwrap; may be empty
 	Message string // the error output of bwrap, in one line; may be empty
-	Err     error  // may be nil
+	Err     error
 }
 
 func (e *Error) Error() string {
-	text := "sandbox: " + e.Step
-	if e.Err != nil {
-		text += ": " + e.Err.Error()
+	text := "sandbox: " + string(e.Step)
+	if e.Program != "" {
+		text += " by " + e.Program
 	}
+	text += ": " + e.Err.Error()
 	if e.Message != "" {
 		text += ": " + e.Message
 	}
@@ -50,9 +68,12 @@ func (e *Error) Unwrap() error { return e.Err }
 // Forker forks a child without a mark (mark.Table.ForkUnmarked).
 type Forker func(f func() (pid int, err error)) (pid int, err error)
 
+// errTooLong is the cause of the end of a start after startWait.
+var errTooLong = fmt.Errorf("not done after %v: %w", startWait, unix.ETIMEDOUT)
+
 // Start makes a sandbox, in at most startWait. The error is a *sandbox.PathError or a
-// *NotVisibleError, whose paths are those of the config, a *sandbox.NotEnforceableError, an *Error,
-// or that of ctx.
+// *NotVisibleError, whose paths are those of the config, a *sandbox.NotEnforceableError, or an *Error.
+// If ctx ends first, it wraps the cause of that.
 func Start(ctx context.Context, c *Config, fork Forker) (*Namespaces, error) {
 	if c.Sandbox.Processes == sandbox.Shared && !c.UserNS && c.Ruleset == nil {
 		// /proc/PID/root of another process of the user leads out of the mount namespace.
@@ -64,14 +85,14 @@ func Start(ctx context.Context, c *Config, fork Forker) (*Namespaces, error) {
 	if s.mounts, err = c.layout(c.protected(), s.own); err != nil {
 		return nil, err
 	}
-	if err := s.open(); err != nil {
-		return nil, &Error{Step: "prepare", Err: err}
-	}
-	bounded, cancel := context.WithTimeout(ctx, startWait)
+	bounded, cancel := context.WithTimeoutCause(ctx, startWait, errTooLong)
 	defer cancel()
-	n, err := s.run(bounded, fork)
-	if err != nil && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
-		err = &Error{Step: "start", Err: fmt.Errorf("not done after %v", startWait)}
+	var n *Namespaces
+	if err = s.open(); err == nil {
+		n, err = s.run(bounded, fork)
+	}
+	if failed, ok := errors.AsType[*Error](err); ok {
+		failed.Program = c.Program.Path
 	}
 	return n, err
 }
@@ -116,6 +137,22 @@ func (s *starter) pass(fd int) int {
 
 // open opens all descriptors and makes the arguments.
 func (s *starter) open() error {
+	program, err := s.own(s.config.Program.open())
+	if err == nil {
+		err = s.openRest(program)
+	}
+	switch {
+	case errors.Is(err, errChanged):
+		return &Error{Step: stepUnchanged, Err: err}
+	case err != nil:
+		return &Error{Step: stepPrepare, Err: err}
+	}
+	return nil
+}
+
+// openRest opens what bwrap, which is open, has to inherit.
+
+func (s *starter) openRest(program int) error {
 	null, err := s.own(unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0))
 	if err != nil {
 		return &os.PathError{Op: "open", Path: os.DevNull, Err: err}
@@ -137,10 +174,6 @@ func (s *starter) open() error {
 	_ = unix.SetNonblock(pair[0], true)
 	s.socket = os.NewFile(uintptr(pair[0]), "holder") // in the runtime's poller
 	s.inherit = []int{null, null, pipe[1], pair[1]}   // the last one is holder.Socket
-	program, err := s.own(s.config.Program.open())
-	if err != nil {
-		return &os.PathError{Op: "execute", Path: s.config.Program.Path, Err: err}
-	}
 	s.program = s.descriptor(program)
 	if err := s.openAnchors(); err != nil {
 		return err
@@ -243,12 +276,12 @@ func (s *starter) memory(name string, content []byte) (int, error) {
 
 // run starts bwrap and waits until the sandbox is made.
 func (s *starter) run(ctx context.Context, fork Forker) (*Namespaces, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
+	if ctx.Err() != nil {
+		return nil, &Error{Step: stepMake, Err: context.Cause(ctx)}
 	}
 	n := &Namespaces{PIDFD: -1, Flags: s.config.flags(), Dir: -1, Ruleset: -1, root: -1, exited: make(chan struct{})}
 	if err := s.fork(n, fork); err != nil {
-		return nil, &Error{Step: "execute " + s.config.Program.Path, Err: err}
+		return nil, &Error{Step: stepExecute, Err: err}
 	}
 	n.socket, s.socket = s.socket, nil
 	n.bwrap.OnExit(func(error) { n.reap() })
@@ -261,8 +294,8 @@ func (s *starter) run(ctx context.Context, fork Forker) (*Namespaces, error) {
 	if err == nil {
 		err = s.enter(n)
 	}
-	if err == nil {
-		err = ctx.Err()
+	if err == nil && ctx.Err() != nil {
+		err = &Error{Step: stepMake, Err: context.Cause(ctx)}
 	}
 	if err != nil {
 		if ctx.Err() != nil {

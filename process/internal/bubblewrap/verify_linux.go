@@ -1,6 +1,7 @@
 package bubblewrap
 
 import (
+	"fmt"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -102,7 +103,7 @@ func (r root) verify(mounts []mount) error {
 		case err != nil && m.rule:
 			return &sandbox.PathError{Path: m.path, Err: err}
 		case err != nil:
-			return &Error{Step: "verify " + m.path, Err: err}
+			return &Error{Step: stepMounts, Err: fmt.Errorf("%s: %w", m.path, err)}
 		}
 	}
 	return nil

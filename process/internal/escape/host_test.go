@@ -137,7 +137,7 @@ func (c resumed) Resume() { close(c) }
 
 // why returns what only operators get to know about a failed start.
 func why(err error) string {
-	if failed, ok := errors.AsType[*process.SpawnError](err); ok && failed.Why != nil {
+	if failed, ok := errors.AsType[*process.SandboxError](err); ok && failed.Why != nil {
 		return ": " + failed.Why.Error()
 	}
 	return ""
