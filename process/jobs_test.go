@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -66,6 +67,13 @@ func startJobs(t *testing.T, argv []string) (p *Process, tag string, pids []int)
 	if !poll(func() bool { pids = aliveWithTag(tag); return len(pids) == jobProcesses && countStopped(pids) == 1 }) {
 		t.Fatalf("%d processes are alive, %d of them stopped", len(pids), countStopped(pids))
 	}
+	// A shell makes a job the foreground process group before the exec, and one that uses vfork(2)
+	// cannot be stopped before it.
+	for n := 1001; n <= 1008; n++ {
+		if n != 1005 { // it may have been stopped before the exec
+			awaitSleep(t, p, strconv.Itoa(n))
+		}
+	}
 	return p, tag, pids
 }
 
@@ -76,6 +84,15 @@ func countStopped(pids []int) (n int) {
 		}
 	}
 	return n
+}
+
+// states returns the state of each process (proc_pid_stat(5)).
+func states(pids []int) string {
+	var text strings.Builder
+	for _, pid := range pids {
+		fmt.Fprintf(&text, "%d %c ", pid, state(pid))
+	}
+	return text.String()
 }
 
 func eachShell(t *testing.T, f func(t *testing.T, argv []string)) {
@@ -242,7 +259,7 @@ func TestPauseOfShell(t *testing.T) {
 			}
 			late = late || time.Since(begin) > memberwise.PauseWait
 			if !poll(func() bool { return countStopped(pids) == len(pids) }) {
-				t.Fatalf("%d of %d processes are stopped after Pause", countStopped(pids), len(pids))
+				t.Fatalf("not all processes are stopped after Pause: %s", states(pids))
 			}
 			for range 2 {
 				if err := p.Resume(); err != nil {
