@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"sync"
@@ -96,6 +97,43 @@ func TestListedAddress(t *testing.T) {
 		if got := w.ask(t, request); !strings.HasPrefix(got, want) {
 			t.Errorf("%s: %q", request, got)
 		}
+	}
+}
+
+// TestIPv6 reaches an IPv6 address by each protocol, if it is listed with its port.
+func TestIPv6(t *testing.T) {
+	checkLeaks(t)
+	l, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Skip("there is no IPv6 on loopback: ", err)
+	}
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Host) }))
+	s.Listener.Close()
+	s.Listener = l
+	s.Start()
+	t.Cleanup(s.Close)
+	listed := l.Addr().String()
+	other := "[::2]:" + portOf(listed)
+	w := newWorld(t, listed)
+	const request = "GET / HTTP/1.0\r\n\r\n"
+	toPort := func(last byte) string {
+		return "\x05\x01\x00\x04" + strings.Repeat("\x00", 15) + string(last) + portBytes(portOf(listed))
+	}
+	for _, test := range []struct{ ask, want, end string }{
+		{"CONNECT " + listed + " HTTP/1.1\r\n\r\n" + request, "HTTP/1.1 200 ", "\r\n\r\n"},
+		{"GET http://" + listed + "/ HTTP/1.0\r\nHost: a\r\n\r\n", "HTTP/1.1 200 ", listed},
+		{"\x05\x01\x00" + toPort(1) + request, "\x05\x00\x05\x00\x00\x01", "\r\n\r\n"},
+		{"CONNECT " + other + " HTTP/1.1\r\n\r\n", "HTTP/1.1 403 ", ""},
+		{"GET http://" + other + "/ HTTP/1.1\r\n\r\n", "HTTP/1.1 403 ", ""},
+		{"\x05\x01\x00" + toPort(2), "\x05\x00\x05\x02", ""},
+	} {
+		if got := w.ask(t, test.ask); !strings.HasPrefix(got, test.want) || !strings.HasSuffix(got, test.end) {
+			t.Errorf("%q: %q", test.ask, got)
+		}
+	}
+	w.Close()
+	if r := w.Report(); len(r.Allowed) != 1 || r.Allowed[0].Count != 3 || len(r.Refused) != 1 || r.Refused[0].Count != 3 {
+		t.Errorf("%+v", r)
 	}
 }
 
