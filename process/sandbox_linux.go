@@ -103,7 +103,7 @@ func (m *machine) support() sandbox.Support {
 			if by := m.byLandlock(part); by != "" {
 				s.By[part] = by
 			} else {
-				s.Why[part] = m.why(part)
+				s.Why[part] = m.why(part, m.bwrap.Why)
 			}
 		}
 	}
@@ -129,16 +129,16 @@ func (m *machine) byLandlock(part sandbox.Part) sandbox.Mechanism {
 	return m.landlockAlone.By[part]
 }
 
-// why says why a part cannot be enforced.
-func (m *machine) why(part sandbox.Part) string {
+// why says why a part cannot be enforced. noNamespaces is why there are no namespaces.
+func (m *machine) why(part sandbox.Part, noNamespaces string) string {
 	why := m.landlockAlone.Why[part]
 	if why == "" {
 		why = m.landlockAlone.Why[sandbox.FilesPart]
 	}
-	if m.bwrap.Why == "" {
+	if noNamespaces == "" {
 		return why
 	}
-	return m.bwrap.Why + "; " + why
+	return noNamespaces + "; " + why
 }
 
 func (h *Host) enforceSandbox(c *sandbox.Config) (sandbox.Report, error) {
@@ -174,14 +174,19 @@ func (m *machine) choose(c *sandbox.Config, otherUser bool) (how method, r sandb
 		}
 		return how, m.report(c, m.byNamespaces), nil
 	}
-	if err := m.landlockOnly(c); err != nil {
+	noNamespaces := m.bwrap.Why
+	if m.bwrap.UserNS {
+		noNamespaces = "a command of another user than the server's has no user namespace, and without one: " + m.bwrap.WhyNotPlain
+	}
+	if err := m.landlockOnly(c, noNamespaces); err != nil {
 		return how, r, err
 	}
 	return method{landlock: true}, m.report(c, m.byLandlock), nil
 }
 
-// landlockOnly returns an error for what Landlock and the filter cannot enforce.
-func (m *machine) landlockOnly(c *sandbox.Config) error {
+// landlockOnly returns an error for what Landlock and the filter cannot enforce. noNamespaces is why
+// there are no namespaces.
+func (m *machine) landlockOnly(c *sandbox.Config, noNamespaces string) error {
 	asked := map[sandbox.Part]bool{
 		sandbox.FilesPart:     true,
 		sandbox.AllowPart:     c.Network.Mode == sandbox.AllowList,
@@ -190,7 +195,7 @@ func (m *machine) landlockOnly(c *sandbox.Config) error {
 	}
 	for _, part := range sandbox.Parts {
 		if asked[part] && m.byLandlock(part) == "" {
-			return notEnforceable(part, m.why(part))
+			return notEnforceable(part, m.why(part, noNamespaces))
 		}
 	}
 	// Landlock does not refuse to connect to a socket that is hidden, such as the server's own, which

@@ -156,6 +156,11 @@ func (m *machine) mounts() []finding {
 	switch {
 	case text == "", m.appArmor() != nil:
 		return nil
+	case m.UID == 0 && !m.SetFCap && strings.Contains(text, "uid map"):
+		return []finding{{
+			Problem: "Root lacks CAP_SETFCAP here, without which it can have no user namespace (" + text + ").",
+			Remedy:  "Run the server as another user, or add the capability: Docker, Podman: --cap-add SETFCAP.\nKubernetes: securityContext.capabilities.add: [SETFCAP]. systemd: CapabilityBoundingSet=.",
+		}}
 	case m.Seccomp:
 		return []finding{m.filtered("namespaces or mounts (" + text + ")")}
 	case !containsAny(text, "mount", "slave", "pivot_root"):
@@ -250,8 +255,12 @@ const minLandlock = 3
 func (m *machine) unknown() []finding {
 	problem := "Something refuses sandboxes that this check does not know."
 	if b := m.Bubblewrap; b != nil {
-		if text := cmp.Or(b.Errors.Mount, b.Errors.Network, b.Errors.Processes); text != "" {
+		text := cmp.Or(b.Errors.Mount, b.Errors.Network, b.Errors.Processes)
+		switch {
+		case text != "":
 			problem = "bwrap fails: " + text
+		case m.Seccomp: // bwrap alone works, so the server cannot enter what it makes
+			return []finding{m.filtered("something, probably to enter namespaces (setns(2))")}
 		}
 	}
 	return []finding{{Problem: problem, Remedy: "Look for a denial in the log of the kernel (dmesg, ausearch -m avc)."}}

@@ -44,7 +44,9 @@ func TestSandboxFindings(t *testing.T) {
 		"service's proc":   {func(m *machine) { m.Bubblewrap.Errors, m.Unit = noProc, "a.service" }, "/proc of its own", "ProtectKernelTunables="},
 		"read-only proc":   {func(m *machine) { m.Bubblewrap.Errors.Mount, m.ReadOnlyProc = "bwrap: x: Read-only file system", true }, "/proc is mounted read-only", "unmask=ALL"},
 		"something":        {func(m *machine) { m.Bubblewrap.Errors.Network = "bwrap: what" }, "bwrap fails: bwrap: what", "dmesg"},
+		"setns":            {func(m *machine) { m.Seccomp = true }, "setns(2)", "clone, unshare and setns"},
 		"nothing":          {func(*machine) {}, "does not know", "dmesg"},
+		"no CAP_SETFCAP":   {func(m *machine) { m.UID, m.Bubblewrap.Errors.Mount = 0, "bwrap: setting up uid map: x" }, "CAP_SETFCAP", "--cap-add SETFCAP"},
 		"root of a container": {func(m *machine) { m.UID, m.UserNamespaces, m.Seccomp, m.Container = 0, "EPERM", true, "podman" },
 			"seccomp filter", "--security-opt seccomp="},
 		"root": {func(m *machine) {

@@ -12,6 +12,7 @@ type machine struct {
 	System     string          `json:"system"` // name and release of the kernel
 	UID        int             `json:"uid"`
 	SysAdmin   bool            `json:"cap_sys_admin"`
+	SetFCap    bool            `json:"cap_setfcap"`
 	Bubblewrap *bubblewrapInfo `json:"bubblewrap"` // nil if there is none
 	Landlock   landlockInfo    `json:"landlock"`
 	// UserNamespaces is why the kernel makes no user namespace, "" if it makes them: EPERM, ENOSPC, …

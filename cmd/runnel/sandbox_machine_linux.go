@@ -92,6 +92,7 @@ func (m *machine) readStatus(lines []string) {
 				caps = caps<<4 | uint64(strings.IndexRune("0123456789abcdef", digit))
 			}
 			m.SysAdmin = caps&(1<<unix.CAP_SYS_ADMIN) != 0
+			m.SetFCap = caps&(1<<unix.CAP_SETFCAP) != 0
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 func TestMachineFiles(t *testing.T) {
 	t.Parallel()
 	var m machine
-	m.readStatus([]string{"Name:\trunnel", "CapEff:\t0000000000200000", "Seccomp:\t2", "Seccomp_filters:\t1"})
+	m.readStatus([]string{"Name:\trunnel", "CapEff:\t0000000080200000", "Seccomp:\t2", "Seccomp_filters:\t1"})
 	m.readMounts([]string{
 		"22 1 0:20 / / rw - ext4 /dev/sda rw",
 		"23 22 0:21 / /proc ro,nosuid - proc proc rw",
@@ -21,12 +21,12 @@ func TestMachineFiles(t *testing.T) {
 		"26 22 0:24 / /process rw - tmpfs tmpfs rw",
 		"short",
 	})
-	want := machine{SysAdmin: true, Seccomp: true, ReadOnlyProc: true, CoveredProc: []string{"/proc/kcore"}}
+	want := machine{SysAdmin: true, SetFCap: true, Seccomp: true, ReadOnlyProc: true, CoveredProc: []string{"/proc/kcore"}}
 	if !reflect.DeepEqual(m, want) {
 		t.Errorf("%+v, want %+v", m, want)
 	}
 	m = machine{}
-	m.readStatus([]string{"CapEff:\t00000000ffdfffff", "Seccomp:\t0"})
+	m.readStatus([]string{"CapEff:\t000000007fdfffff", "Seccomp:\t0"})
 	m.readMounts([]string{"23 22 0:21 / /proc rw,nosuid - proc proc rw"})
 	if want := (machine{Chroot: true}); !reflect.DeepEqual(m, want) {
 		t.Errorf("%+v, want %+v", m, want)

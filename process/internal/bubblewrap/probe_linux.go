@@ -14,6 +14,7 @@ import (
 
 	"github.com/runnel-rpc/runnel/process/internal/execfile"
 	"github.com/runnel-rpc/runnel/process/internal/leader"
+	"github.com/runnel-rpc/runnel/process/internal/runas"
 	"github.com/runnel-rpc/runnel/process/sandbox"
 )
 
@@ -24,8 +25,8 @@ type Support struct {
 	// Plain and UserNS say whether a sandbox can be made without and with a user namespace. Only
 	// without one can a command have another user than this process.
 	Plain, UserNS bool
-	// Why says for operators why neither works.
-	Why string
+	// Why says for operators why neither works, and WhyNotPlain why the first does not.
+	Why, WhyNotPlain string
 }
 
 // Works reports whether sandboxes can be made.
@@ -65,17 +66,46 @@ func Probe(ctx context.Context, path string, fork Forker, observer leader.Observ
 }
 
 func (s *Support) try(ctx context.Context, fork Forker, observer leader.Observer) {
-	var why string
-	if os.Geteuid() == 0 {
+	if os.Geteuid() != 0 {
+		s.WhyNotPlain = "this server is not root"
+	} else if s.WhyNotPlain = lacking(); s.WhyNotPlain == "" {
 		err := probe(ctx, s.Program, false, fork, observer)
 		if s.Plain = err == nil; !s.Plain {
-			why = "without a user namespace: " + explain(err) + "; with one: "
+			s.WhyNotPlain = explain(err)
+			s.Why = "without a user namespace: " + s.WhyNotPlain + ", and with one: "
 		}
 	}
 	err := probe(ctx, s.Program, true, fork, observer)
-	if s.UserNS = err == nil; !s.Works() {
-		s.Why = why + explain(err)
+	if s.UserNS = err == nil; s.Works() {
+		s.Why = ""
+	} else {
+		s.Why += explain(err)
 	}
+}
+
+// plainCapabilities are what is needed to make namespaces without a user namespace, and to enter them.
+var plainCapabilities = []struct {
+	number int
+	name   string
+}{
+	{unix.CAP_SYS_ADMIN, "CAP_SYS_ADMIN"},   // clone(2), mount(2)
+	{unix.CAP_NET_ADMIN, "CAP_NET_ADMIN"},   // for the loopback interface
+	{unix.CAP_SYS_PTRACE, "CAP_SYS_PTRACE"}, // to look at the holder, which is not dumpable
+	{unix.CAP_SYS_CHROOT, "CAP_SYS_CHROOT"}, // setns(2)
+}
+
+// lacking says which of the plainCapabilities root does not have here, "" if it has all.
+func lacking() string {
+	var names []string
+	for _, c := range plainCapabilities {
+		if !runas.HasCapability(c.number) {
+			names = append(names, c.name)
+		}
+	}
+	if names == nil {
+		return ""
+	}
+	return "root lacks " + strings.Join(names, ", ") + " here"
 }
 
 // errEnter means that the namespaces were made, but cannot be entered.
@@ -121,10 +151,14 @@ func identityOf(f *execfile.File) File {
 // explain says in words of an operator why a probe failed. err is not nil.
 func explain(err error) string {
 	if entered, ok := errors.AsType[errEnter](err); ok {
-		return "bwrap makes namespaces, but this server cannot enter them (does a container lack CAP_SYS_PTRACE?): " + entered.Error()
+		why := "bwrap makes namespaces, but this server cannot enter them"
+		if inFilter() {
+			why += " (does a seccomp filter refuse setns(2)?)"
+		}
+		return why + ": " + entered.Error()
 	}
 	text := err.Error()
-	if errors.Is(err, syscall.ENOSYS) {
+	if errors.Is(err, syscall.ENOSYS) && !inFilter() {
 		return "the kernel is older than Linux 5.8: " + text
 	}
 	for _, cause := range causes {
@@ -145,13 +179,23 @@ var causes = []struct {
 	{[]string{"Unknown option"}, func() string {
 		return "bwrap is too old: it needs --bind-fd (0.10, or an older one with the correction of CVE-2024-42472)"
 	}},
-	{[]string{"No permissions to creat", "Creating new namespace failed", "setting up uid map", "Failed RTM_NEWADDR", "setting up gid map"}, whyNoNamespaces},
+	{[]string{"setting up uid map"}, whyNoMap},
+	{[]string{"No permissions to creat", "Creating new namespace failed", "unshare user ns", "Failed RTM_NEWADDR", "setting up gid map"}, whyNoNamespaces},
 	{[]string{"Can't mount proc"}, func() string {
 		return "/proc cannot be mounted, usually because this server runs in a container that hides parts of /proc"
 	}},
-	{[]string{"Failed to make / slave", "Failed to mount tmpfs", "pivot_root"}, func() string {
+	{[]string{"Failed to make / slave", "Failed to mount tmpfs", "pivot_root", "unmount old root"}, func() string {
 		return "mounts are refused, usually by the security profile of a container"
 	}},
+}
+
+// whyNoMap says why the user cannot be mapped. Since Linux 5.12 root cannot be without CAP_SETFCAP
+// (user_namespaces(7)).
+func whyNoMap() string {
+	if os.Geteuid() == 0 && !runas.HasCapability(unix.CAP_SETFCAP) {
+		return "root lacks CAP_SETFCAP here, without which it can have no user namespace"
+	}
+	return whyNoNamespaces()
 }
 
 // whyNoNamespaces looks for what may forbid namespaces.

@@ -26,6 +26,12 @@ func (c *capabilities) effective(capability int) bool {
 	return c[capability/32].Effective>>(capability%32)&1 != 0
 }
 
+// HasCapability reports whether the calling thread has a capability (capabilities(7)) in effect.
+func HasCapability(capability int) bool {
+	c, err := ownCapabilities()
+	return err == nil && c.effective(capability)
+}
+
 // needed are the capabilities to run commands as other users: to set the ids, and to signal the
 // processes, without which their tree could not be ended.
 var needed = []int{unix.CAP_SETUID, unix.CAP_SETGID, unix.CAP_KILL}
@@ -33,12 +39,7 @@ var needed = []int{unix.CAP_SETUID, unix.CAP_SETGID, unix.CAP_KILL}
 // Permitted reports whether this process may run a command as u. It may if it has the needed
 // capabilities, or if u is what it is itself, which changes is false for.
 func (u *User) Permitted() (changes, permitted bool) {
-	c, err := ownCapabilities()
-	capable := err == nil
-	for _, capability := range needed {
-		capable = capable && c.effective(capability)
-	}
-	if capable {
+	if !slices.ContainsFunc(needed, func(capability int) bool { return !HasCapability(capability) }) {
 		return true, true
 	}
 	own, err := os.Getgroups()
