@@ -32,7 +32,7 @@ type ruleFile struct {
 func (a *Attempt) openRules(ctx context.Context, user *User, c *sandbox.Config, dir *execfile.File) (r ruleFiles, err error) {
 	hiding := *c
 	hiding.Hidden = append(hiding.Hidden[:len(hiding.Hidden):len(hiding.Hidden)], a.host.sandboxes.hidden...)
-	f := newFinder(user, dir, a.spec.Dir)
+	f := newFinder(ctx, user, dir, a.spec.Dir)
 	var resolution *sandbox.Resolution
 	if userErr := user.Files(func() {
 		resolution, err = hiding.Resolved(func(rule *sandbox.Rule, own bool) sandbox.Found {
@@ -43,6 +43,9 @@ func (a *Attempt) openRules(ctx context.Context, user *User, c *sandbox.Config, 
 		})
 	}); userErr != nil {
 		return r, a.spec.userError(errnoOf(userErr))
+	}
+	if ctx.Err() != nil {
+		return r, context.Cause(ctx)
 	}
 	if f.changed { // also if that is why the rules cannot be used
 		return r, &SpawnError{Path: a.spec.Dir, Op: "chdir", Errno: unix.EAGAIN}
@@ -133,9 +136,14 @@ func makeDir(path string, mode uint32) error {
 
 // openPath opens a file (O_PATH), not following magic links.
 func openPath(path string, resolve uint64) (fd int, err error) {
+	return openPathAt(unix.AT_FDCWD, path, resolve)
+}
+
+// openPathAt is openPath for a path that may be relative to a directory.
+func openPathAt(dir int, path string, resolve uint64) (fd int, err error) {
 	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_MAGICLINKS | resolve}
 	for {
-		if fd, err = unix.Openat2(unix.AT_FDCWD, path, &how); err != unix.EINTR {
+		if fd, err = unix.Openat2(dir, path, &how); err != unix.EINTR {
 			return fd, err
 		}
 	}

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,7 +23,10 @@ const maxLinks = 40
 // A rule that permits nothing may be for what the user may make accessible later. So where the user
 // may not search a directory, the rules of the operator are followed with the rights of this process,
 // and those of a request only if the directory belongs to the user. What else they name is unseen.
+//
+// The end of ctx ends the search: then nothing is found.
 type finder struct {
+	ctx      context.Context
 	uid      uint32         // of the user
 	dir      *execfile.File // the working directory
 	dirName  string         // its absolute name, "" if it is unknown
@@ -45,8 +49,8 @@ type found struct {
 }
 
 // newFinder returns a finder for a command with a working directory, which was opened by a name.
-func newFinder(user *User, dir *execfile.File, dirName string) *finder {
-	f := &finder{uid: uint32(unix.Geteuid()), dir: dir, all: make(map[finding]found), unseen: make(map[string]bool)}
+func newFinder(ctx context.Context, user *User, dir *execfile.File, dirName string) *finder {
+	f := &finder{ctx: ctx, uid: uint32(unix.Geteuid()), dir: dir, all: make(map[finding]found), unseen: make(map[string]bool)}
 	if user != nil {
 		f.uid = user.UID
 	}
@@ -110,11 +114,22 @@ type walk struct {
 }
 
 func (w *walk) run(path string) {
+	if w.ctx.Err() != nil {
+		w.close()
+		return
+	}
+	if w.direct(path) {
+		return
+	}
 	if path[0] == '/' && !w.enter(openPath("/", 0)) {
 		return
 	}
 	todo := strings.Split(path, "/")
 	for links := 0; len(todo) > 0; {
+		if w.ctx.Err() != nil {
+			w.close()
+			return
+		}
 		name := todo[0]
 		todo = todo[1:]
 		if name == "" || name == "." {
@@ -148,6 +163,16 @@ func (w *walk) run(path string) {
 		w.links = append(w.links, dir)
 		todo = slices.Concat(strings.Split(target, "/"), todo)
 	}
+}
+
+// direct is run for a path that has no symbolic links, which most have not, and exists.
+func (w *walk) direct(path string) bool {
+	at := w.fd
+	if at < 0 {
+		at = unix.AT_FDCWD
+	}
+	fd, err := openPathAt(at, path, unix.RESOLVE_NO_SYMLINKS)
+	return err == nil && w.enter(fd, nil)
 }
 
 // enter replaces what was reached, and reports whether there was no error.

@@ -1,6 +1,7 @@
 package bubblewrap
 
 import (
+	"context"
 	"errors"
 	"slices"
 
@@ -51,8 +52,11 @@ func (c *Config) mounts() ([]procfs.Mount, error) {
 
 // aliases returns the other paths of what is hidden, and of what a rule makes inaccessible unless
 // another rule is for that path.
-func (c *Config) aliases(mounts []procfs.Mount) (hidden, none []string, err error) {
+func (c *Config) aliases(ctx context.Context, mounts []procfs.Mount) (hidden, none []string, err error) {
 	for _, path := range c.Hidden {
+		if err := ended(ctx, stepPrepare); err != nil {
+			return nil, nil, err
+		}
 		paths, err := otherPaths(mounts, path)
 		if err == nil && slices.ContainsFunc(paths, neverCovered) {
 			err = errors.New("it is the root directory of another mount")
@@ -63,6 +67,9 @@ func (c *Config) aliases(mounts []procfs.Mount) (hidden, none []string, err erro
 		hidden = append(hidden, paths...)
 	}
 	for _, b := range c.Binds {
+		if err := ended(ctx, stepPrepare); err != nil {
+			return nil, nil, err
+		}
 		if b.Access != sandbox.None {
 			continue
 		}

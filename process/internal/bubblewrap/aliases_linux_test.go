@@ -77,7 +77,7 @@ func TestOtherMounts(t *testing.T) {
 			check(t, n, "echo >"+dir+"/w/state/new", "fails")
 
 			c.Binds = []Bind{bind(t, m+"/state/sub", sandbox.Read)}
-			if _, err := c.layout(nil, keeper(t)); !errors.Is(err, unix.EACCES) {
+			if _, err := c.layout(t.Context(), nil, keeper(t)); !errors.Is(err, unix.EACCES) {
 				t.Errorf("a rule for what is hidden: %v", err)
 			}
 		})
@@ -97,11 +97,11 @@ func TestTooManyMounts(t *testing.T) {
 			mountAt(t, dir+"/state", target)
 		}
 		c.Hidden = []string{dir + "/state"}
-		if _, err := c.layout(nil, keeper(t)); !isNotEnforceable(err) {
+		if _, err := c.layout(t.Context(), nil, keeper(t)); !isNotEnforceable(err) {
 			t.Errorf("hidden: %v", err)
 		}
 		c.Hidden, c.Binds = nil, []Bind{bind(t, dir+"/state", sandbox.None)}
-		if _, err := c.layout(nil, keeper(t)); !errors.Is(err, errPaths) {
+		if _, err := c.layout(t.Context(), nil, keeper(t)); !errors.Is(err, errPaths) {
 			t.Errorf("a rule: %v", err)
 		}
 	})
@@ -114,11 +114,11 @@ func TestHiddenRoot(t *testing.T) {
 		dir := tree(t, c, "root/x")
 		mountAt(t, "/", dir+"/root")
 		c.Hidden = []string{dir + "/root"}
-		if _, err := c.layout(nil, keeper(t)); !isNotEnforceable(err) {
+		if _, err := c.layout(t.Context(), nil, keeper(t)); !isNotEnforceable(err) {
 			t.Errorf("hidden: %v", err)
 		}
 		c.Hidden, c.Binds = nil, []Bind{bind(t, dir+"/root", sandbox.None)}
-		if _, err := c.layout(nil, keeper(t)); !errors.Is(err, unix.ENOTSUP) {
+		if _, err := c.layout(t.Context(), nil, keeper(t)); !errors.Is(err, unix.ENOTSUP) {
 			t.Errorf("a rule: %v", err)
 		}
 	})
@@ -148,7 +148,7 @@ func BenchmarkLayout(b *testing.B) {
 	}
 	c.Binds = []Bind{bind(b, dir+"/w", sandbox.Write)}
 	for b.Loop() {
-		if _, err := c.layout(nil, func(fd int, err error) (int, error) { _ = unix.Close(fd); return -1, unix.EXDEV }); err != nil {
+		if _, err := c.layout(b.Context(), nil, func(fd int, err error) (int, error) { _ = unix.Close(fd); return -1, unix.EXDEV }); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -9,9 +9,6 @@ import (
 	"github.com/runnel-rpc/runnel/process/sandbox"
 )
 
-// maxArguments is how many arguments bwrap accepts (MAX_ARGS is 9000).
-const maxArguments = 8900
-
 // flags returns the namespaces that a sandbox has, as flags of setns(2).
 func (c *Config) flags() int {
 	flags := unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS
@@ -46,9 +43,6 @@ func (c *Config) options() []string {
 
 // encode joins arguments for --args.
 func encode(args []string) ([]byte, error) {
-	if len(args) > maxArguments {
-		return nil, fmt.Errorf("%d arguments for bwrap, at most %d are possible: too many rules", len(args), maxArguments)
-	}
 	for _, arg := range args {
 		if strings.ContainsRune(arg, 0) {
 			return nil, fmt.Errorf("%q contains NUL", arg)

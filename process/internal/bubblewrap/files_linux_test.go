@@ -257,7 +257,7 @@ func TestNoReplica(t *testing.T) {
 		c.Dir = identity(t, dir+"/cwd")
 		c.Binds = []Bind{bind(t, dir+"/w", sandbox.Write), bind(t, dir+"/d/sub/w", sandbox.Write)}
 		c.Hidden = []string{dir + "/d/token", dir + "/d/sub/w/deep/token", dir + "/cwd/token", dir + "/w/token", dir + "/many/token", dir + "/group/token"}
-		mounts, err := c.layout(nil, func(fd int, err error) (int, error) {
+		mounts, err := c.layout(t.Context(), nil, func(fd int, err error) (int, error) {
 			if err == nil {
 				t.Cleanup(func() { _ = unix.Close(fd) })
 			}

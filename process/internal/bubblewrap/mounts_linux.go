@@ -2,9 +2,9 @@ package bubblewrap
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 
@@ -39,7 +39,7 @@ type mount struct {
 	kind   kind
 	fd     int    // of a bind; -1 for none, then the path itself is the source
 	target string // of a symlink
-	below  bool   // of coverDir: something below it is visible
+	below  bool   // something below it is visible
 	rule   bool   // it is that of a Bind
 	mode   uint32 // of replica
 	size   int64  // of scratch, in bytes; 0 for the default
@@ -65,13 +65,14 @@ const shm = "/dev/shm"
 var kernelFiles = []string{"/proc/sys", "/proc/fs", "/proc/acpi", "/proc/scsi", "/proc/driver", "/proc/mtrr"}
 
 // layout returns the mounts of a sandbox in the order in which they are made: each after those above
-// it. The mount of a path is the last one at that path. Nothing makes what is protected writable.
-func (c *Config) layout(protected []string, own owner) ([]mount, error) {
+// it. The mount of a path is the last one at that path. Nothing makes what is protected writable. The
+// end of ctx ends it.
+func (c *Config) layout(ctx context.Context, protected []string, own owner) ([]mount, error) {
 	mounts, err := c.mounts()
 	if err != nil {
 		return nil, err
 	}
-	hidden, none, err := c.aliases(mounts)
+	hidden, none, err := c.aliases(ctx, mounts)
 	if err != nil {
 		return nil, err
 	}
@@ -94,56 +95,25 @@ func (c *Config) layout(protected []string, own owner) ([]mount, error) {
 			list = append(list, mount{path: l.Path, kind: symlink, target: l.Target})
 		}
 	}
+	if len(list) > maxMounts {
+		return nil, errTooMany()
+	}
 	sortByLength(list)
-	if list, err = c.withProtected(effective(list), protected, mounts, own); err != nil {
+	if list, err = c.withProtected(ctx, effective(list), protected, mounts, own); err != nil {
 		return nil, err
 	}
-	return reachable(anchored(c.withReplicas(list, own))), nil
+	if list, err = c.withReplicas(ctx, list, own); err != nil {
+		return nil, err
+	}
+	if list, err = anchored(list); err != nil {
+		return nil, err
+	}
+	return reachable(list)
 }
 
 // sortByLength sorts mounts so that each is after those above it.
 func sortByLength(list []mount) {
 	slices.SortStableFunc(list, func(a, b mount) int { return cmp.Compare(len(a.path), len(b.path)) })
-}
-
-// anchored adds anchors for the directories between a writable one and what is mounted below it. If
-// a command could rename them, it could make other files at the path of a rule, and the next
-// sandbox would not hide what is at another path then. The price is that files cannot be renamed or
-// linked across them.
-func anchored(list []mount) []mount {
-	return withParents(list, func(m, above *mount) bool {
-		protects := m.readOnly() || m.kind == replica || m.kind == coverDir || m.kind == coverFile
-		return protects && above != nil && above.kind == bindWrite
-	}, anchor)
-}
-
-// reachable adds the directories between an empty one and what is mounted below it. bwrap would make
-// them too, but so that only their owner can search them.
-func reachable(list []mount) []mount {
-	return withParents(list, func(_, above *mount) bool { return above == nil || above.empty() }, directory)
-}
-
-// withParents adds mounts of a kind between some mounts and those above them.
-func withParents(list []mount, which func(m, above *mount) bool, kind kind) []mount {
-	all := slices.Clone(list)
-	for i := range list {
-		m := &list[i]
-		above := lastAbove(list, m.path)
-		if m.path == "/" || !which(m, above) {
-			continue
-		}
-		top := "/"
-		if above != nil {
-			top = above.path
-		}
-		for dir := filepath.Dir(m.path); dir != top; dir = filepath.Dir(dir) {
-			if !slices.ContainsFunc(all, func(other mount) bool { return other.path == dir }) {
-				all = append(all, mount{path: dir, kind: kind, fd: -1})
-			}
-		}
-	}
-	sortByLength(all)
-	return all
 }
 
 // refuse returns why a bind cannot be enforced.
@@ -208,7 +178,8 @@ func (c *Config) system(list []mount) []mount {
 	return more
 }
 
-// protectedKernelFiles binds files of the /proc of this process, which are the same in all.
+// protectedKernelFiles binds files of the /proc of this process, which are the same in all. They are
+// looked up at each start (40 µs for all), since a kernel module that is loaded later makes some.
 func protectedKernelFiles() (list []mount) {
 	if os.Geteuid() != 0 {
 		return nil
@@ -259,9 +230,15 @@ func covers(paths []string) (list []mount) {
 // effective removes the mounts that would have no effect or no mount point. list is sorted by the
 // length of the paths.
 func effective(list []mount) (kept []mount) {
+	last := make(map[string]int, len(list)) // the last mount at a path
+	for i := range list {
+		if list[i].kind != symlink {
+			last[list[i].path] = i
+		}
+	}
 	for i := range list {
 		m := list[i]
-		if slices.ContainsFunc(list[i+1:], func(later mount) bool { return later.path == m.path && later.kind != symlink }) {
+		if j, ok := last[m.path]; ok && j > i {
 			continue // covered
 		}
 		above := lastAbove(kept, m.path)
@@ -274,24 +251,12 @@ func effective(list []mount) (kept []mount) {
 		case m.kind == bindRead && above != nil && (above.kind == processes || above.kind == outerProc):
 			continue // what is readable there is decided by the kernel
 		}
+		if above != nil {
+			above.below = true
+		}
 		kept = append(kept, m)
 	}
-	for i := range kept {
-		if m := &kept[i]; m.kind == coverDir {
-			m.below = slices.ContainsFunc(kept[i+1:], func(later mount) bool { return sandbox.Below(later.path, m.path) })
-		}
-	}
 	return kept
-}
-
-// lastAbove returns the mount that a path is in, nil for the empty root directory.
-func lastAbove(list []mount, path string) *mount {
-	for i := len(list) - 1; i >= 0; i-- {
-		if list[i].path != path && sandbox.Below(path, list[i].path) {
-			return &list[i]
-		}
-	}
-	return nil
 }
 
 // arguments returns the arguments of bwrap for the mounts. number returns which descriptor bwrap has

@@ -53,7 +53,7 @@ func TestLayout(t *testing.T) {
 		"hidden file": {Config{Sandbox: &sandbox.Config{}, Hidden: []string{dir + "/file"}},
 			"--ro-bind / / --perms 0755 --tmpfs DIR --ro-bind /dev/null DIR/file --remount-ro DIR"},
 	} {
-		mounts, err := test.c.layout(nil, keep)
+		mounts, err := test.c.layout(t.Context(), nil, keep)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -82,7 +82,7 @@ func TestSystemMounts(t *testing.T) {
 		{sandbox.Shared, sandbox.Private, "--dev /dev --perms 1777 --tmpfs /tmp --perms 0755 --dir /var --ro-bind /proc /proc --perms 1777 --tmpfs /dev/shm --perms 1777 --tmpfs /var/tmp --remount-ro /dev --remount-ro /"},
 	} {
 		c := Config{Sandbox: &sandbox.Config{FilesDefault: sandbox.None, Processes: test.processes, Tmp: test.tmp}}
-		mounts, err := c.layout(nil, nil)
+		mounts, err := c.layout(t.Context(), nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -119,8 +119,5 @@ func TestEncode(t *testing.T) {
 	}
 	if _, err := encode([]string{"a\x00b"}); err == nil {
 		t.Error("NUL")
-	}
-	if _, err := encode(make([]string, maxArguments+1)); err == nil {
-		t.Error("too many")
 	}
 }

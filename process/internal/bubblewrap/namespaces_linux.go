@@ -51,7 +51,7 @@ type Namespaces struct {
 }
 
 // enter verifies the namespaces and the mounts, and opens everything inside.
-func (s *starter) enter(n *Namespaces) error {
+func (s *starter) enter(ctx context.Context, n *Namespaces) error {
 	defer func() {
 		_ = unix.Close(int(n.root))
 		n.root = -1
@@ -59,7 +59,7 @@ func (s *starter) enter(n *Namespaces) error {
 	if err := separate(n.PIDFD, n.Flags); err != nil {
 		return &Error{Step: stepNamespaces, Err: err}
 	}
-	if err := n.root.verify(s.mounts); err != nil {
+	if err := n.root.verify(ctx, s.mounts); err != nil {
 		return err
 	}
 	var err error

@@ -1,6 +1,7 @@
 package bubblewrap
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"slices"
@@ -40,8 +41,11 @@ func (c *Config) protected() (paths []string) {
 // withProtected adds read-only mounts for what is protected, where a command could write to it. What a
 // rule makes inaccessible remains so. A file that does not exist cannot be protected. list is sorted
 // by the length of the paths. mounts may be nil if nothing is writable.
-func (c *Config) withProtected(list []mount, protected []string, mounts []procfs.Mount, own owner) ([]mount, error) {
+func (c *Config) withProtected(ctx context.Context, list []mount, protected []string, mounts []procfs.Mount, own owner) ([]mount, error) {
 	for _, path := range protected {
+		if err := ended(ctx, stepPrepare); err != nil {
+			return nil, err
+		}
 		others, err := otherPaths(mounts, path)
 		if err != nil {
 			return nil, &Error{Step: stepPrepare, Err: fmt.Errorf("protect %s: %w", path, err)}

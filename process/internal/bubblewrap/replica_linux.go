@@ -1,6 +1,7 @@
 package bubblewrap
 
 import (
+	"context"
 	"io"
 	"io/fs"
 	"os"
@@ -24,9 +25,12 @@ type owner func(fd int, err error) (int, error)
 //
 // A directory is not replaced if the command may write there, if it is the working directory, if it
 // has too many files, or if something is mounted in it. list is sorted by the length of the paths.
-func (c *Config) withReplicas(list []mount, own owner) []mount {
+func (c *Config) withReplicas(ctx context.Context, list []mount, own owner) ([]mount, error) {
 	left := maxBeside
 	for _, hidden := range slices.Clone(list) {
+		if err := ended(ctx, stepPrepare); err != nil {
+			return nil, err
+		}
 		dir := filepath.Dir(hidden.path)
 		if hidden.kind != coverFile || !isFile(hidden.path) {
 			continue
@@ -45,7 +49,7 @@ func (c *Config) withReplicas(list []mount, own owner) []mount {
 		sortByLength(list)
 		left -= len(entries)
 	}
-	return list
+	return list, nil
 }
 
 // isFile is false for a socket, which the server does not replace.

@@ -81,16 +81,9 @@ func Start(ctx context.Context, c *Config, fork Forker) (*Namespaces, error) {
 	}
 	s := &starter{config: c}
 	defer s.release()
-	var err error
-	if s.mounts, err = c.layout(c.protected(), s.own); err != nil {
-		return nil, err
-	}
 	bounded, cancel := context.WithTimeoutCause(ctx, startWait, errTooLong)
 	defer cancel()
-	var n *Namespaces
-	if err = s.open(); err == nil {
-		n, err = s.run(bounded, fork)
-	}
+	n, err := s.start(bounded, fork)
 	if failed, ok := errors.AsType[*Error](err); ok {
 		failed.Program = c.Program.Path
 	}
@@ -109,6 +102,24 @@ type starter struct {
 	inherit []int    // descriptors of bwrap
 	program string   // the path by which its child executes bwrap
 	argv    []string
+}
+
+func (s *starter) start(ctx context.Context, fork Forker) (n *Namespaces, err error) {
+	if s.mounts, err = s.config.layout(ctx, s.config.protected(), s.own); err != nil {
+		return nil, err
+	}
+	if err := s.open(ctx); err != nil {
+		return nil, err
+	}
+	return s.run(ctx, fork)
+}
+
+// ended returns an error if ctx has ended.
+func ended(ctx context.Context, step Step) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	return &Error{Step: step, Err: context.Cause(ctx)}
 }
 
 // release closes what is not passed on.
@@ -136,10 +147,10 @@ func (s *starter) pass(fd int) int {
 }
 
 // open opens all descriptors and makes the arguments.
-func (s *starter) open() error {
+func (s *starter) open(ctx context.Context) error {
 	program, err := s.own(s.config.Program.open())
 	if err == nil {
-		err = s.openRest(program)
+		err = s.openRest(ctx, program)
 	}
 	switch {
 	case errors.Is(err, errChanged):
@@ -151,8 +162,7 @@ func (s *starter) open() error {
 }
 
 // openRest opens what bwrap, which is open, has to inherit.
-
-func (s *starter) openRest(program int) error {
+func (s *starter) openRest(ctx context.Context, program int) error {
 	null, err := s.own(unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0))
 	if err != nil {
 		return &os.PathError{Op: "open", Path: os.DevNull, Err: err}
@@ -175,7 +185,7 @@ func (s *starter) openRest(program int) error {
 	s.socket = os.NewFile(uintptr(pair[0]), "holder") // in the runtime's poller
 	s.inherit = []int{null, null, pipe[1], pair[1]}   // the last one is holder.Socket
 	s.program = s.descriptor(program)
-	if err := s.openAnchors(); err != nil {
+	if err := s.openAnchors(ctx); err != nil {
 		return err
 	}
 	command, err := s.command()
@@ -190,9 +200,12 @@ func (s *starter) openRest(program int) error {
 	return nil
 }
 
-func (s *starter) openAnchors() (err error) {
+func (s *starter) openAnchors(ctx context.Context) (err error) {
 	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS}
 	for i := range s.mounts {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		if m := &s.mounts[i]; m.kind == anchor {
 			if m.fd, err = s.own(unix.Openat2(unix.AT_FDCWD, m.path, &how)); err != nil {
 				return &os.PathError{Op: "open", Path: m.path, Err: err}
@@ -276,8 +289,8 @@ func (s *starter) memory(name string, content []byte) (int, error) {
 
 // run starts bwrap and waits until the sandbox is made.
 func (s *starter) run(ctx context.Context, fork Forker) (*Namespaces, error) {
-	if ctx.Err() != nil {
-		return nil, &Error{Step: stepMake, Err: context.Cause(ctx)}
+	if err := ended(ctx, stepMake); err != nil {
+		return nil, err
 	}
 	n := &Namespaces{PIDFD: -1, Flags: s.config.flags(), Dir: -1, Ruleset: -1, root: -1, exited: make(chan struct{})}
 	if err := s.fork(n, fork); err != nil {
@@ -292,10 +305,10 @@ func (s *starter) run(ctx context.Context, fork Forker) (*Namespaces, error) {
 	s.owned = slices.DeleteFunc(s.owned, func(fd int) bool { return slices.Contains(ofBwrap, fd) })
 	err := s.receive(ctx, n)
 	if err == nil {
-		err = s.enter(n)
+		err = s.enter(ctx, n)
 	}
-	if err == nil && ctx.Err() != nil {
-		err = &Error{Step: stepMake, Err: context.Cause(ctx)}
+	if err == nil {
+		err = ended(ctx, stepMake)
 	}
 	if err != nil {
 		if ctx.Err() != nil {

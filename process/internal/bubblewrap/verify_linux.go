@@ -1,6 +1,7 @@
 package bubblewrap
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -84,9 +85,12 @@ func (r root) find(path string) (f found, err error) {
 }
 
 // verify checks that bwrap has mounted everything where it was to be, and as it was to be: bwrap
-// follows symbolic links in the paths where it mounts.
-func (r root) verify(mounts []mount) error {
+// follows symbolic links in the paths where it mounts. The end of ctx ends it.
+func (r root) verify(ctx context.Context, mounts []mount) error {
 	for i := range mounts {
+		if err := ended(ctx, stepMounts); err != nil {
+			return err
+		}
 		m := &mounts[i]
 		if m.kind == symlink || m.kind == directory {
 			continue

@@ -33,6 +33,7 @@ type plan struct {
 	*ruleset
 	root    place
 	dev     uint64 // the file system of /dev, 0 if there is none
+	places  int    // below the root
 	entries int    // of directories, that were read
 }
 
@@ -63,8 +64,7 @@ func (p *plan) addPath(path string, access uint64) error {
 	if err != nil {
 		return ignoreMissing(path, err)
 	}
-	p.put(f, access, -1)
-	return nil
+	return p.put(f, access, -1)
 }
 
 func ignoreMissing(path string, err error) error {
@@ -98,11 +98,10 @@ func (p *plan) addRule(c *sandbox.Config, i int, openRule func(string) (int, err
 			return err
 		}
 	}
-	if at := p.root.at(f.path); at.set && at.rule >= 0 { // another name of the same file
+	if at := p.root.find(f.path); at != nil && at.set && at.rule >= 0 { // another name of the same file
 		access &= at.access
 	}
-	p.put(f, access, i)
-	return nil
+	return p.put(f, access, i)
 }
 
 // terminals is the directory of all terminals. Those of one user may open each other, so a command

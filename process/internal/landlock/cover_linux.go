@@ -2,6 +2,7 @@ package landlock
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -29,11 +30,28 @@ func (n *place) next(path string) *place {
 	return n.below[name]
 }
 
+// find returns the place of a path, nil if there is none.
+func (n *place) find(path string) *place {
+	for n != nil && n.path != path {
+		n = n.next(path)
+	}
+	return n
+}
+
+// maxPlaces bounds the places of a plan: the paths of rules and of what is never accessible, and the
+// directories above them. Those above one another have a descriptor at the same time.
+const maxPlaces = 512
+
 // at returns the place of a path, which it adds if there is none.
-func (n *place) at(path string) *place {
+func (p *plan) at(path string) (*place, error) {
+	n := &p.root
 	for n.path != path {
 		next := n.next(path)
 		if next == nil {
+			if p.places >= maxPlaces {
+				return nil, notEnforceable(-1, fmt.Sprintf("it has more than %d paths, with the directories above them", maxPlaces))
+			}
+			p.places++
 			rest := strings.Trim(strings.TrimPrefix(path, n.path), "/")
 			name, _, _ := strings.Cut(rest, "/")
 			next = &place{path: filepath.Join(n.path, name), rule: -1}
@@ -44,17 +62,22 @@ func (n *place) at(path string) *place {
 		}
 		n = next
 	}
-	return n
+	return n, nil
 }
 
 // put sets the access to a path and all that is below it. A later call for the same path replaces an
-// earlier one. The plan closes the file.
-func (p *plan) put(f file, access uint64, rule int) {
-	n := p.root.at(f.path)
+// earlier one. The plan closes the file, also after an error.
+func (p *plan) put(f file, access uint64, rule int) error {
+	n, err := p.at(f.path)
+	if err != nil {
+		_ = unix.Close(f.fd)
+		return err
+	}
 	if n.set {
 		_ = unix.Close(n.file.fd)
 	}
 	n.set, n.file, n.access, n.rule = true, f, access, rule
+	return nil
 }
 
 func (n *place) close() {

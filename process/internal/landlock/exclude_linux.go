@@ -56,11 +56,13 @@ func (p *plan) excludeOthers(mounts []procfs.Mount, byRules []*place) error {
 			if err != nil {
 				continue
 			}
-			if at := p.root.at(f.path); at.set && at.rule >= 0 {
+			if at := p.root.find(f.path); at != nil && at.set && at.rule >= 0 {
 				_ = unix.Close(f.fd)
 				continue
 			}
-			p.put(f, 0, n.rule)
+			if err := p.put(f, 0, n.rule); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -88,31 +90,39 @@ func (p *plan) exclude(mounts []procfs.Mount, path string, except uint64) error 
 		return nil
 	}
 	paths, err := otherPaths(mounts, f.path)
-	p.excludeFile(f, except)
+	if excluded := p.excludeFile(f, except); excluded != nil {
+		return excluded
+	}
 	if err != nil {
 		return notEnforceable(-1, err.Error())
 	}
 	for _, other := range paths {
-		if f, err := open(other, openPath); err == nil {
-			p.excludeFile(f, except)
+		f, err := open(other, openPath)
+		if err != nil {
+			continue
+		}
+		if err := p.excludeFile(f, except); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (p *plan) excludeFile(f file, except uint64) {
+// excludeFile closes the file, also after an error.
+func (p *plan) excludeFile(f file, except uint64) error {
 	without := uint64(0)
 	for n := &p.root; n != nil; n = n.next(f.path) {
 		if n.set {
 			without = n.access
 		}
 	}
-	n := p.root.at(f.path)
-	for _, below := range n.below { // a rule for something below does not count either
-		below.close()
+	if n := p.root.find(f.path); n != nil { // a rule for something below does not count either
+		for _, below := range n.below {
+			below.close()
+		}
+		n.below = nil
 	}
-	n.below = nil
-	p.put(f, except&without, -1)
+	return p.put(f, except&without, -1)
 }
 
 // otherPaths returns all other paths of a file, and of the directories that are covered by the mounts

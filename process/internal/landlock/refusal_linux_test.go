@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -34,7 +35,7 @@ func TestNotEnforceable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"w/git/x", "r/secret", "many/secret"} {
+	for _, name := range []string{"w/git/x", "r/secret", "many/secret", "deep" + strings.Repeat("/d", maxPlaces)} {
 		if err := os.MkdirAll(filepath.Join(dir, name), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -77,6 +78,9 @@ func TestNotEnforceable(t *testing.T) {
 		{"two names of one directory", []sandbox.Rule{rule("w/git", rd), rule("link", none)}, Options{}, "<nil>"},
 		{"too many siblings", []sandbox.Rule{rule("r", rd), rule("many/secret", none)}, Options{bound: bound}, "files[1]"},
 		{"too many siblings of always", nil, Options{Always: []string{dir + "/many/secret"}, bound: bound}, "files"},
+		{"deep", []sandbox.Rule{rule("deep"+strings.Repeat("/d", maxPlaces/2), wr)}, Options{}, "<nil>"},
+		{"too deep", []sandbox.Rule{rule("deep"+strings.Repeat("/d", maxPlaces), wr)}, Options{}, "files"},
+		{"always too deep", nil, Options{Always: []string{dir + "/deep" + strings.Repeat("/d", maxPlaces)}}, "files"},
 		{"/dev", []sandbox.Rule{rule("/dev", wr)}, Options{}, "files[0]"},
 		{"/dev readable", []sandbox.Rule{rule("/dev", rd)}, Options{}, "<nil>"},
 		{"/dev/null", []sandbox.Rule{rule("/dev/null", wr)}, Options{}, "<nil>"},
