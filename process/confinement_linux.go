@@ -92,10 +92,7 @@ func (c *confinement) filter() seccomp.Options {
 	}
 	if !c.how.namespaces {
 		o.RefuseBareOpen = landlock.BareOpen()
-		o.ReadOnly = true
-		for _, rule := range s.Files {
-			o.ReadOnly = o.ReadOnly && rule.Access != sandbox.Write
-		}
+		o.ReadOnly = s.Metadata != sandbox.FullMetadata // no file is writable then: see machine.landlockOnly
 	}
 	return o
 }

@@ -2,6 +2,7 @@ package process
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/runnel-rpc/runnel/process/internal/bubblewrap"
@@ -105,6 +106,9 @@ func (m *machine) support() sandbox.Support {
 			} else {
 				s.Why[part] = m.why(part, m.bwrap.Why)
 			}
+			if part == sandbox.MetadataPart && s.By[part] != "" {
+				s.Why[part] = m.landlockAlone.Why[part] // it is enforced only if no file is writable
+			}
 		}
 	}
 	return s
@@ -115,7 +119,7 @@ func (m *machine) byNamespaces(part sandbox.Part) sandbox.Mechanism {
 	switch {
 	case part == sandbox.FilesPart && m.inside:
 		return sandbox.BubblewrapLandlock
-	case part == sandbox.FilesPart || part == sandbox.TmpPart:
+	case part == sandbox.FilesPart || part == sandbox.TmpPart || part == sandbox.MetadataPart:
 		return sandbox.Bubblewrap
 	}
 	return sandbox.Namespace
@@ -123,7 +127,7 @@ func (m *machine) byNamespaces(part sandbox.Part) sandbox.Mechanism {
 
 // byLandlock is byNamespaces without namespaces; "" is nothing.
 func (m *machine) byLandlock(part sandbox.Part) sandbox.Mechanism {
-	if part == sandbox.NetworkPart && m.landlockAlone.By[sandbox.FilesPart] != "" {
+	if (part == sandbox.NetworkPart || part == sandbox.MetadataPart) && m.landlockAlone.By[sandbox.FilesPart] != "" {
 		return sandbox.Seccomp
 	}
 	return m.landlockAlone.By[part]
@@ -198,6 +202,9 @@ func (m *machine) landlockOnly(c *sandbox.Config, noNamespaces string) error {
 			return notEnforceable(part, m.why(part, noNamespaces))
 		}
 	}
+	if c.Metadata != sandbox.FullMetadata && slices.ContainsFunc(c.Files, func(r sandbox.Rule) bool { return r.Access == sandbox.Write }) {
+		return notEnforceable(sandbox.MetadataPart, m.why(sandbox.MetadataPart, noNamespaces))
+	}
 	// Landlock does not refuse to connect to a socket that is hidden, such as the server's own, which
 	// executes commands without a sandbox.
 	if c.UnixSockets == sandbox.FullUnixSockets {
@@ -225,6 +232,9 @@ func (m *machine) report(c *sandbox.Config, by func(sandbox.Part) sandbox.Mechan
 	}
 	if c.Tmp == sandbox.Private {
 		r.Tmp = by(sandbox.TmpPart)
+	}
+	if how := by(sandbox.MetadataPart); c.Metadata != sandbox.FullMetadata || how == sandbox.Bubblewrap { // mounts refuse it in any case
+		r.Metadata = how
 	}
 	return r
 }

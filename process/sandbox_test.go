@@ -29,14 +29,14 @@ import (
 func readOnly() *sandbox.Config {
 	return &sandbox.Config{
 		FilesDefault: sandbox.Read, Network: sandbox.Network{Mode: sandbox.NoNetwork}, Processes: sandbox.Own, Tmp: sandbox.Private,
-		Devices: sandbox.MinimalDevices, UnixSockets: sandbox.NoUnixSockets,
+		Devices: sandbox.MinimalDevices, UnixSockets: sandbox.NoUnixSockets, Metadata: sandbox.WritableMetadata,
 	}
 }
 
 // sharing is a sandbox that needs no namespaces.
 func sharing() *sandbox.Config {
 	c := readOnly()
-	c.Processes, c.Tmp = sandbox.Shared, sandbox.Shared
+	c.Processes, c.Tmp, c.Metadata = sandbox.Shared, sandbox.Shared, sandbox.FullMetadata
 	return c
 }
 
@@ -326,6 +326,10 @@ func TestSandboxErrors(t *testing.T) {
 		"network":   func(c *sandbox.Config) { c.Network.Mode = sandbox.AllowList },
 		"unix_sockets": func(c *sandbox.Config) { // the sockets of this server could be reached
 			c.UnixSockets, c.Network.Mode = sandbox.FullUnixSockets, sandbox.FullNetwork
+		},
+		"metadata": func(c *sandbox.Config) {
+			rule(dir, sandbox.Write, sandbox.Refuse)(c)
+			c.Metadata = sandbox.WritableMetadata
 		},
 	} {
 		s := within(sharing(), sh("true"))

@@ -17,7 +17,7 @@ import (
 // is a profile. It needs no namespaces.
 func fromProfile(t *testing.T, dir string, p sandbox.Partial) func(files ...sandbox.Rule) *sandbox.Config {
 	t.Helper()
-	p.Processes, p.Tmp = sandbox.Shared, sandbox.Shared
+	p.Processes, p.Tmp, p.Metadata = sandbox.Shared, sandbox.Shared, sandbox.FullMetadata
 	profiles := sandbox.NewProfiles(nil, map[string]sandbox.Partial{"p": p})
 	at := sandbox.Place{Dir: dir, Home: dir}
 	floor, err := profiles.Floor("p", at)

@@ -31,6 +31,9 @@ const (
 
 	UnixSocketsNone = "none"
 	UnixSocketsFull = "full"
+
+	MetadataFiles = "files"
+	MetadataFull  = "full"
 )
 
 // Sandbox is what a command may reach: the name of a profile, or an object. What the object leaves
@@ -57,6 +60,9 @@ type Sandbox struct {
 	Devices string `json:"devices,omitempty" enum:"minimal"`
 	// Whether Unix sockets can be made. socketpair(2) is always possible.
 	UnixSockets string `json:"unix_sockets,omitempty" enum:"none,full"`
+	// Of which files the command may change mode, owner, times and attributes, as far as its user may.
+	// `files`: of those that `files` makes writable. `full`: of all, also those that it cannot open.
+	Metadata string `json:"metadata,omitempty" enum:"files,full"`
 }
 
 // SandboxRule is the access to a path and to everything below it.
@@ -110,7 +116,7 @@ func (s Sandbox) MarshalJSON() ([]byte, error) {
 
 func (s *Sandbox) onlyProfile() bool {
 	return len(s.Files) == 0 && s.FilesDefault == "" && s.Network.IsZero() && s.Processes == "" && s.Tmp == "" &&
-		s.Devices == "" && s.UnixSockets == ""
+		s.Devices == "" && s.UnixSockets == "" && s.Metadata == ""
 }
 
 var errNotNetwork = &wire.FieldError{Text: `must be full, none or {"allow": […]}`, Known: []string{NetworkFull, NetworkNone}}
@@ -166,6 +172,9 @@ type SandboxReport struct {
 	Tmp SandboxPart `json:"tmp"`
 	// The Unix sockets.
 	UnixSockets SandboxPart `json:"unix_sockets"`
+	// The modes, owners, times and attributes of files. It is `files` also where `full` was permitted, if
+	// something refuses the rest.
+	Metadata SandboxPart `json:"metadata"`
 	// With the network `allow`: destinations that the proxy refused, at most 32.
 	Denied []SandboxDenial `json:"denied,omitempty"`
 	// How many attempts at further destinations the proxy refused.

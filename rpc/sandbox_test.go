@@ -16,13 +16,14 @@ func TestSandbox(t *testing.T) {
 		`{}`:                      nil,
 		`{"sandbox":"read-only"}`: {Profile: "read-only"},
 		`{"sandbox":{}}`:          {},
+		`{"sandbox":{"profile":"off","metadata":"files"}}`:     {Profile: "off", Metadata: MetadataFiles},
 		`{"sandbox":{"profile":"workspace","network":"none"}}`: {Profile: "workspace", Network: SandboxNetwork{Mode: NetworkNone}},
 		`{"sandbox":{"network":{"allow":[]}}}`:                 {Network: SandboxNetwork{Mode: NetworkAllow, Allow: []string{}}},
 		`{"sandbox":{"files":[{"path":".","access":"write"},{"path":{"base64":"L/8="},"access":"none","missing":"skip"}],"files_default":"none",` +
-			`"network":{"allow":["a.org:443"]},"processes":"shared","tmp":"shared","devices":"minimal","unix_sockets":"full"}}`: {
+			`"network":{"allow":["a.org:443"]},"processes":"shared","tmp":"shared","devices":"minimal","unix_sockets":"full","metadata":"full"}}`: {
 			Files:        []SandboxRule{{Path: ".", Access: AccessWrite}, {"/\xff", AccessNone, MissingSkip}},
 			FilesDefault: AccessNone, Network: SandboxNetwork{NetworkAllow, []string{"a.org:443"}},
-			Processes: ProcessesShared, Tmp: TmpShared, Devices: DevicesMinimal, UnixSockets: UnixSocketsFull,
+			Processes: ProcessesShared, Tmp: TmpShared, Devices: DevicesMinimal, UnixSockets: UnixSocketsFull, Metadata: MetadataFull,
 		},
 	} {
 		var p sandboxParams
@@ -75,6 +76,7 @@ func TestSandboxErrors(t *testing.T) {
 		`{"sandbox":{"tmp":"own"}}`:                                        "sandbox.tmp",
 		`{"sandbox":{"devices":"all"}}`:                                    "sandbox.devices",
 		`{"sandbox":{"unix_sockets":"abstract"}}`:                          "sandbox.unix_sockets",
+		`{"sandbox":{"metadata":"none"}}`:                                  "sandbox.metadata",
 	} {
 		for range 2 { // an error does not change the next one
 			err := DecodeParams([]byte(text), &sandboxParams{}, false)

@@ -36,7 +36,7 @@ type profileCheck struct {
 	Why         string `json:"why,omitempty"`
 }
 
-// partCheck is what enforces a part of a sandbox, or why nothing does.
+// partCheck is what enforces a part of a sandbox, and why nothing does, or not in every sandbox.
 type partCheck struct {
 	Part sandbox.Part      `json:"part"`
 	By   sandbox.Mechanism `json:"by,omitempty"`
@@ -146,8 +146,11 @@ func (r *sandboxCheck) print(w io.Writer, asJSON bool) error {
 	fmt.Fprintln(t, "\nPART\tENFORCED BY")
 	for _, p := range r.Parts {
 		by := string(p.By)
-		if by == "" {
+		switch {
+		case by == "":
 			by = "nothing: " + strings.TrimPrefix(p.Why, shared)
+		case p.Why != "":
+			by += ", not always: " + p.Why
 		}
 		fmt.Fprintf(t, "%s\t%s\n", p.Part, by)
 	}

@@ -10,7 +10,7 @@ func TestSandboxCheckText(t *testing.T) {
 	t.Parallel()
 	r := &sandboxCheck{
 		Profiles: []profileCheck{{Name: "a", Field: "tmp", Why: "no bwrap; no mounts"}, {Name: "b", Enforceable: true}, {Name: "c", Why: "wrong"}},
-		Parts:    []partCheck{{Part: "files", By: "landlock"}, {Part: "allow", Why: "no bwrap; no network"}, {Part: "tmp", Why: "no bwrap; no mounts"}},
+		Parts:    []partCheck{{Part: "files", By: "landlock"}, {Part: "allow", Why: "no bwrap; no network"}, {Part: "tmp", Why: "no bwrap; no mounts"}, {Part: "metadata", By: "seccomp", Why: "if read-only"}},
 		Machine:  machine{System: "Linux 1", OnlyLinux: true},
 		Findings: []finding{{Problem: "P.", Remedy: "one\n\n  two"}, {Problem: "Q.", Remedy: "three", Optional: true}},
 	}
@@ -19,10 +19,11 @@ a        no: tmp: no mounts
 b        yes
 c        no: wrong
 
-PART   ENFORCED BY
-files  landlock
-allow  nothing: no network
-tmp    nothing: no mounts
+PART      ENFORCED BY
+files     landlock
+allow     nothing: no network
+tmp       nothing: no mounts
+metadata  seccomp, not always: if read-only
 
 No namespaces: no bwrap
 

@@ -57,7 +57,8 @@ func describeProfile(b *strings.Builder, p *sandbox.Profiles, name string) {
 	for _, d := range c.Network.Allow {
 		fmt.Fprintf(b, "    %v\n", d)
 	}
-	fmt.Fprintf(b, "  processes: %s\n  tmp: %s\n  devices: %s\n  unix_sockets: %s\n", c.Processes, c.Tmp, c.Devices, c.UnixSockets)
+	fmt.Fprintf(b, "  processes: %s\n  tmp: %s\n  devices: %s\n  unix_sockets: %s\n  metadata: %s\n",
+		c.Processes, c.Tmp, c.Devices, c.UnixSockets, c.Metadata)
 }
 
 // ofCommand replaces the directories that stand for those of a command.

@@ -53,6 +53,7 @@ func enforcement(r *rpc.SandboxReport) (all []string) {
 		{"processes", r.Processes.Mode, r.Processes.By},
 		{"tmp", r.Tmp.Mode, r.Tmp.By},
 		{"unix_sockets", r.UnixSockets.Mode, r.UnixSockets.By},
+		{"metadata", r.Metadata.Mode, r.Metadata.By},
 	} {
 		text := part.name
 		if part.mode != "" {

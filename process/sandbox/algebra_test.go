@@ -140,7 +140,7 @@ func TestWithin(t *testing.T) {
 		}
 		want := reflect.DeepEqual(a.Tighten(b).Network, (&Config{Network: a.Network}).Tighten(&Config{Network: a.Network}).Network) &&
 			!exceeds(processScope, a.Processes, b.Processes) && !exceeds(tmpScope, a.Tmp, b.Tmp) &&
-			!exceeds(unixSockets, a.UnixSockets, b.UnixSockets)
+			!exceeds(unixSockets, a.UnixSockets, b.UnixSockets) && !exceeds(metadata, a.Metadata, b.Metadata)
 		for _, file := range every {
 			want = want && !exceeds(accesses, a.At(file), b.At(file))
 		}
@@ -179,6 +179,7 @@ func TestWithinNamesTheField(t *testing.T) {
 		"processes":        func(c *Config) { c.Processes = Shared },
 		"tmp":              func(c *Config) { c.Tmp = Shared },
 		"unix_sockets":     func(c *Config) { c.UnixSockets = FullUnixSockets },
+		"metadata":         func(c *Config) { c.Metadata = FullMetadata },
 	} {
 		c := floor
 		change(&c)

@@ -132,7 +132,10 @@ func (c *Config) checkScalars() error {
 	if err := oneOf("devices", c.Devices, []Devices{MinimalDevices}); err != nil {
 		return err
 	}
-	return oneOf("unix_sockets", c.UnixSockets, unixSockets)
+	if err := oneOf("unix_sockets", c.UnixSockets, unixSockets); err != nil {
+		return err
+	}
+	return oneOf("metadata", c.Metadata, metadata)
 }
 
 func (n *Network) check() error {

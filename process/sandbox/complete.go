@@ -140,6 +140,7 @@ func (c *Config) overlay(p *Partial, missing Missing, at *Place) error {
 	set(&c.Tmp, p.Tmp)
 	set(&c.Devices, p.Devices)
 	set(&c.UnixSockets, p.UnixSockets)
+	set(&c.Metadata, p.Metadata)
 	return nil
 }
 
@@ -171,13 +172,18 @@ func (r *Request) ofRequest(err error) error {
 }
 
 // Locate returns an error about c, of this package, as one about the request that c was made of: its
-// Field is one of the request. Other errors are returned as they are.
+// Field is one of the request, or one that the request can set so that it can be enforced. Other errors
+// are returned as they are.
 func (c *Config) Locate(err error) error {
 	if c.request == nil {
 		return err
 	}
 	if e, ok := errors.AsType[*NotEnforceableError](err); ok {
-		return &NotEnforceableError{c.request.fieldOf(e.Field), e.Why}
+		field := e.Field
+		if strings.HasPrefix(field, string(FilesPart)) { // the others have one value, which the request can replace
+			field = c.request.fieldOf(field)
+		}
+		return &NotEnforceableError{field, e.Why}
 	}
 	if e, ok := errors.AsType[*PathError](err); ok {
 		located := *e
@@ -214,6 +220,8 @@ func (r *Request) fieldOf(field string) string {
 		own = r.Devices != ""
 	case "unix_sockets":
 		own = r.UnixSockets != ""
+	case "metadata":
+		own = r.Metadata != ""
 	}
 	switch {
 	case own:

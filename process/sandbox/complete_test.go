@@ -23,7 +23,7 @@ func summary(c *Config) string {
 	for _, r := range c.Files {
 		fmt.Fprintf(&b, "%s:%s:%s ", r.Path, r.Access, r.Missing)
 	}
-	fmt.Fprintf(&b, "%s %s%v %s %s %s", c.FilesDefault, c.Network.Mode, c.Network.Allow, c.Processes, c.Tmp, c.UnixSockets)
+	fmt.Fprintf(&b, "%s %s%v %s %s %s %s", c.FilesDefault, c.Network.Mode, c.Network.Allow, c.Processes, c.Tmp, c.UnixSockets, c.Metadata)
 	return b.String()
 }
 
@@ -48,20 +48,21 @@ func TestComplete(t *testing.T) {
 		floor   *Config
 		want    string
 	}{
-		{Request{}, nil, "read none[] own private none"},
-		{Request{Profile: ReadOnly}, nil, "read none[] own private none"},
-		{Request{Profile: Workspace}, nil, base + "read none[] own private none"},
+		{Request{}, nil, "read none[] own private none files"},
+		{Request{Profile: ReadOnly}, nil, "read none[] own private none files"},
+		{Request{Profile: Workspace}, nil, base + "read none[] own private none files"},
 		{Request{Profile: Off}, nil, "nil"},
-		{Request{Off, Partial{Network: Network{Mode: NoNetwork}}}, nil, "/:write:skip read none[] shared shared full"},
-		{Request{Profile: "build"}, nil, "/home/u/.cache:write:create /work/p:write:skip /work/p/.git:read:skip none allow[a.org:443] own private full"},
+		{Request{Off, Partial{Network: Network{Mode: NoNetwork}}}, nil, "/:write:skip read none[] shared shared full full"},
+		{Request{Off, Partial{Metadata: WritableMetadata}}, nil, "/:write:skip read full[] shared shared full files"},
+		{Request{Profile: "build"}, nil, "/home/u/.cache:write:create /work/p:write:skip /work/p/.git:read:skip none allow[a.org:443] own private full files"},
 		{Request{"build", Partial{FilesDefault: Read, Network: Network{Mode: FullNetwork}, Files: []Rule{{Path: "/work/p/.git", Access: None}}}}, nil,
-			"/work/p/.git:none:error /home/u/.cache:write:create /work/p:write:skip read full[] own private full"},
-		{Request{}, floor, base + "read none[] own private none"},
+			"/work/p/.git:none:error /home/u/.cache:write:create /work/p:write:skip read full[] own private full files"},
+		{Request{}, floor, base + "read none[] own private none files"},
 		{Request{"", Partial{Files: []Rule{{Path: "out/../x", Access: Write, Missing: Create}}}}, floor,
-			"/work/p/x:write:create " + base + "read none[] own private none"},
+			"/work/p/x:write:create " + base + "read none[] own private none files"},
 		{Request{"", Partial{Files: []Rule{{Path: "~", Access: None, Missing: Skip}}}}, floor,
-			"/home/u:none:skip " + base + "read none[] own private none"},
-		{Request{Profile: ReadOnly}, floor, "read none[] own private none"},
+			"/home/u:none:skip " + base + "read none[] own private none files"},
+		{Request{Profile: ReadOnly}, floor, "read none[] own private none files"},
 	} {
 		got, err := profiles.Complete(&c.request, c.floor, home)
 		if err != nil || summary(got) != c.want {
@@ -143,6 +144,7 @@ func TestCompleteRefuses(t *testing.T) {
 		{Request{"", Partial{Tmp: Own}}, nil, home, "tmp must be one of"},
 		{Request{"", Partial{Devices: "all"}}, nil, home, "devices must be one of"},
 		{Request{"", Partial{UnixSockets: "x"}}, nil, home, "unix_sockets must be one of"},
+		{Request{"", Partial{Metadata: "all"}}, nil, home, "metadata must be one of files, full"},
 
 		{Request{"", files(Rule{Path: "/secret/x", Access: Read})}, nil, home, "sandbox.files[0] asks for more"},
 		{Request{"", files(Rule{Path: "~/.ssh", Access: None, Missing: Create})}, nil, home, "sandbox.files[0] asks for more"},
@@ -277,7 +279,7 @@ func TestLocate(t *testing.T) {
 	}
 	for field, want := range map[string]string{
 		"files[0]": "files[0]", "files[1]": "profile", "files": "files", "files_default": "profile", "network": "network",
-		"network.allow[3]": "network.allow[3]", "tmp": "profile", "processes": "profile", "unix_sockets": "profile", "devices": "profile",
+		"network.allow[3]": "network.allow[3]", "tmp": "tmp", "processes": "processes", "unix_sockets": "unix_sockets", "metadata": "metadata",
 	} {
 		e, ok := errors.AsType[*NotEnforceableError](c.Locate(fmt.Errorf("x: %w", &NotEnforceableError{field, "why"})))
 		if !ok || e.Field != want || e.Why != "why" {
@@ -290,15 +292,19 @@ func TestLocate(t *testing.T) {
 			t.Errorf("%s is %+v, want %s", path, e, want)
 		}
 	}
-	if err := c.Locate(&ExceedsError{"files[1]"}); err.Error() != "sandbox.profile asks for more than is permitted" {
-		t.Error(err)
+	for _, field := range []string{"files[1]", "files_default", "tmp", "processes", "unix_sockets", "metadata", "devices"} {
+		if err := c.Locate(&ExceedsError{field}); err.Error() != "sandbox.profile asks for more than is permitted" {
+			t.Error(field, err)
+		}
 	}
 	floor, err := profiles.Complete(&Request{}, c, home)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := floor.Locate(&NotEnforceableError{"tmp", "why"}); err.Error() != "sandbox cannot be enforced on this machine: why" {
-		t.Error(err)
+	for field, want := range map[string]string{"tmp": "sandbox.tmp", "files[0]": "sandbox"} {
+		if err := floor.Locate(&NotEnforceableError{field, "why"}); err.Error() != want+" cannot be enforced on this machine: why" {
+			t.Error(field, err)
+		}
 	}
 	if err := c.Locate(syscall.EIO); err != syscall.EIO {
 		t.Error(err)

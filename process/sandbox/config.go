@@ -75,6 +75,16 @@ const (
 	FullUnixSockets UnixSockets = "full"
 )
 
+// Metadata is of which files a command may change the mode, the owner, the times, the extended
+// attributes and the inode flags, as far as its user may.
+type Metadata string
+
+// The values of Metadata, the least first.
+const (
+	WritableMetadata Metadata = "files" // of those that Files makes writable
+	FullMetadata     Metadata = "full"  // of all, hidden ones included, unless something else prevents it
+)
+
 // Config is what one command may reach. What it does not mention is always refused: gaining
 // privileges, changing mounts and namespaces, keyrings, and other interfaces of the kernel that no
 // ordinary program needs (docs/sandbox.md lists them).
@@ -86,6 +96,7 @@ type Config struct {
 	Tmp          Scope // Private or Shared; Shared means that Files decides about /tmp
 	Devices      Devices
 	UnixSockets  UnixSockets
+	Metadata     Metadata
 
 	// Hidden are absolute and clean paths to which, and below which, the access is None, whatever Files
 	// says: files of the server, and what its operator denies to everybody.

@@ -37,6 +37,7 @@ func randomConfig(r *rand.Rand) *Config {
 		Tmp:          pick(r, Private, Shared),
 		Devices:      MinimalDevices,
 		UnixSockets:  pick(r, NoUnixSockets, FullUnixSockets),
+		Metadata:     pick(r, WritableMetadata, FullMetadata),
 	}
 	for range r.IntN(6) {
 		rule := Rule{randomPath(r), pick(r, accesses...), pick(r, Skip, Skip, Create, Refuse)}

@@ -9,6 +9,7 @@ var (
 	processScope = []Scope{Own, Shared}
 	tmpScope     = []Scope{Private, Shared}
 	unixSockets  = []UnixSockets{NoUnixSockets, FullUnixSockets}
+	metadata     = []Metadata{WritableMetadata, FullMetadata}
 )
 
 // exceeds reports whether a comes after b.

@@ -20,6 +20,7 @@ type Partial struct {
 	Tmp          Scope
 	Devices      Devices
 	UnixSockets  UnixSockets
+	Metadata     Metadata
 }
 
 // Request is what an execute has of a sandbox.
@@ -31,7 +32,7 @@ type Request struct {
 // empty reports whether everything is left out.
 func (p *Partial) empty() bool {
 	return len(p.Files) == 0 && p.FilesDefault == "" && p.Network.Mode == "" && p.Processes == "" &&
-		p.Tmp == "" && p.Devices == "" && p.UnixSockets == ""
+		p.Tmp == "" && p.Devices == "" && p.UnixSockets == "" && p.Metadata == ""
 }
 
 // Place is what the paths of a Partial are relative to.

@@ -35,7 +35,7 @@ var BuiltIn = []string{Off, ReadOnly, Workspace}
 // readOnly is what a profile, or a request without a floor, gets for what it leaves out.
 var readOnly = Config{
 	FilesDefault: Read, Network: Network{Mode: NoNetwork}, Processes: Own, Tmp: Private,
-	Devices: MinimalDevices, UnixSockets: NoUnixSockets,
+	Devices: MinimalDevices, UnixSockets: NoUnixSockets, Metadata: WritableMetadata,
 }
 
 var builtIn = map[string]Partial{
@@ -43,7 +43,7 @@ var builtIn = map[string]Partial{
 	Workspace: {Files: []Rule{{Path: ".", Access: Write}}},
 	Off: {
 		Files: []Rule{{Path: "/", Access: Write}}, Network: Network{Mode: FullNetwork},
-		Processes: Shared, Tmp: Shared, UnixSockets: FullUnixSockets,
+		Processes: Shared, Tmp: Shared, UnixSockets: FullUnixSockets, Metadata: FullMetadata,
 	},
 }
 

@@ -25,16 +25,17 @@ const (
 	AllowPart     Part = "allow"   // mode allow
 	ProcessesPart Part = "processes"
 	TmpPart       Part = "tmp"
+	MetadataPart  Part = "metadata"
 )
 
 // Parts is the list of all parts.
-var Parts = []Part{FilesPart, NetworkPart, AllowPart, ProcessesPart, TmpPart}
+var Parts = []Part{FilesPart, NetworkPart, AllowPart, ProcessesPart, TmpPart, MetadataPart}
 
 // Support is what a machine can enforce. It does not change while a host is open.
 type Support struct {
 	// By has the mechanism of each part that can be enforced.
 	By map[Part]Mechanism
-	// Why says why a part cannot be enforced, for operators.
+	// Why says why a part cannot be enforced, or not in every sandbox, for operators.
 	Why map[Part]string
 }
 
@@ -45,12 +46,13 @@ type Report struct {
 	Network   Mechanism
 	Processes Mechanism
 	Tmp       Mechanism
+	Metadata  Mechanism // also where Config permits FullMetadata, if it is refused nevertheless
 }
 
 // NotEnforceableError means that this machine cannot enforce a field of a Config.
 type NotEnforceableError struct {
 	// Field is the name of the field in an execute, below sandbox: "files", "files[2]", "network",
-	// "processes", "tmp". After Config.Locate it is a field of the request.
+	// "processes", "tmp", "unix_sockets", "metadata". After Config.Locate it is a field of the request.
 	Field string
 	// Why says what is missing. It names no path of the server.
 	Why string

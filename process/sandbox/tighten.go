@@ -16,6 +16,7 @@ func (c *Config) Tighten(o *Config) *Config {
 		Tmp:          least(tmpScope, c.Tmp, o.Tmp),
 		Devices:      MinimalDevices,
 		UnixSockets:  least(unixSockets, c.UnixSockets, o.UnixSockets),
+		Metadata:     least(metadata, c.Metadata, o.Metadata),
 		Hidden:       slices.Compact(hidden),
 	}
 }

@@ -42,6 +42,8 @@ func (c *Config) Within(floor *Config) error {
 		return &ExceedsError{"tmp"}
 	case exceeds(unixSockets, c.UnixSockets, floor.UnixSockets):
 		return &ExceedsError{"unix_sockets"}
+	case exceeds(metadata, c.Metadata, floor.Metadata):
+		return &ExceedsError{"metadata"}
 	}
 	return nil
 }

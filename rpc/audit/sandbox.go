@@ -10,6 +10,7 @@ type AskedSandbox struct {
 	Processes    string
 	Tmp          string
 	UnixSockets  string
+	Metadata     string
 }
 
 func (s *AskedSandbox) encode(l *line) {
@@ -29,6 +30,7 @@ func (s *AskedSandbox) encode(l *line) {
 		l.word("processes", s.Processes)
 		l.word("tmp", s.Tmp)
 		l.word("unix_sockets", s.UnixSockets)
+		l.word("metadata", s.Metadata)
 	})
 }
 
@@ -39,6 +41,7 @@ type Sandbox struct {
 	ProcessesBy, ProcessesMode     string
 	TmpBy, TmpMode                 string
 	UnixSocketsBy, UnixSocketsMode string
+	MetadataBy, MetadataMode       string
 }
 
 func (s *Sandbox) encode(l *line) {
@@ -55,6 +58,7 @@ func (s *Sandbox) encode(l *line) {
 			{"processes", s.ProcessesBy, s.ProcessesMode},
 			{"tmp", s.TmpBy, s.TmpMode},
 			{"unix_sockets", s.UnixSocketsBy, s.UnixSocketsMode},
+			{"metadata", s.MetadataBy, s.MetadataMode},
 		} {
 			l.object(part.name, func() {
 				l.word("by", part.by)

@@ -28,6 +28,7 @@ type profileText struct {
 	Tmp          string     `toml:"tmp"`
 	Devices      string     `toml:"devices"`
 	UnixSockets  string     `toml:"unix_sockets"`
+	Metadata     string     `toml:"metadata"`
 }
 
 type ruleText struct {
@@ -107,6 +108,7 @@ func (c *compiler) profile(text *profileText, key string) sandbox.Partial {
 		Tmp:          sandbox.Scope(text.Tmp),
 		Devices:      sandbox.Devices(text.Devices),
 		UnixSockets:  sandbox.UnixSockets(text.UnixSockets),
+		Metadata:     sandbox.Metadata(text.Metadata),
 	}
 	for _, r := range text.Files {
 		p.Files = append(p.Files, sandbox.Rule{Path: r.Path, Access: sandbox.Access(r.Access), Missing: sandbox.Missing(r.Missing)})

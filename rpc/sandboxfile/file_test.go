@@ -39,6 +39,7 @@ processes = "own"
 tmp = "private"
 devices = "minimal"
 unix_sockets = "none"
+metadata = "full"
 `
 
 func TestParse(t *testing.T) {
@@ -106,6 +107,7 @@ func TestParseErrors(t *testing.T) {
 		named + "tmp = 'own'":                                                             "f:3: profile[0].tmp: must be one of private, shared",
 		named + "devices = 'all'":                                                         "f:3: profile[0].devices: must be one of minimal",
 		named + "unix_sockets = 'all'":                                                    "f:3: profile[0].unix_sockets: must be one of none, full",
+		named + "metadata = 'none'":                                                       "f:3: profile[0].metadata: must be one of files, full",
 
 		named + "files = [" + repeat(sandbox.MaxRules+1, "{path='/%d', access='read'},") + "]": "f:3: profile[0].files: must have at most 256 elements, and has 257",
 		named + "allow = [" + repeat(sandbox.MaxDestinations+1, "'a%d.org:1',") + "]":          "f:3: profile[0].allow: at most 256 elements, not 257",

@@ -15,7 +15,7 @@ func auditedAsk(p *rpc.Sandbox) *audit.AskedSandbox {
 	}
 	a := &audit.AskedSandbox{
 		Profile: p.Profile, FilesDefault: p.FilesDefault, Network: p.Network.Mode, Allow: p.Network.Allow,
-		Processes: p.Processes, Tmp: p.Tmp, UnixSockets: p.UnixSockets,
+		Processes: p.Processes, Tmp: p.Tmp, UnixSockets: p.UnixSockets, Metadata: p.Metadata,
 	}
 	for _, rule := range p.Files[:min(len(p.Files), sandbox.MaxRules)] {
 		a.Files = append(a.Files, rule.Access+" "+string(rule.Path))
@@ -35,6 +35,7 @@ func auditedSandbox(r *sandbox.Report) *audit.Sandbox {
 		ProcessesBy: s.Processes.By, ProcessesMode: s.Processes.Mode,
 		TmpBy: s.Tmp.By, TmpMode: s.Tmp.Mode,
 		UnixSocketsBy: s.UnixSockets.By, UnixSocketsMode: s.UnixSockets.Mode,
+		MetadataBy: s.Metadata.By, MetadataMode: s.Metadata.Mode,
 	}
 }
 

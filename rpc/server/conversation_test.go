@@ -22,6 +22,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/runnel-rpc/runnel/process"
+	"github.com/runnel-rpc/runnel/process/sandbox"
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/policy"
 	"github.com/runnel-rpc/runnel/session"
@@ -330,6 +331,10 @@ func (c *conversation) configure(set *settings, list []string) {
 		name, value, _ := strings.Cut(line, "=")
 		if name == "path" {
 			c.path = value
+			continue
+		}
+		if name == "needs" && value == string(sandbox.Landlock) {
+			set.Session.Host = hostWithoutBubblewrap(c.t)
 			continue
 		}
 		if name == "needs" {

@@ -232,6 +232,7 @@ func sandboxRequest(p *rpc.Sandbox) (*sandbox.Request, *rpc.Error) {
 		Tmp:          sandbox.Scope(p.Tmp),
 		Devices:      sandbox.Devices(p.Devices),
 		UnixSockets:  sandbox.UnixSockets(p.UnixSockets),
+		Metadata:     sandbox.Metadata(p.Metadata),
 	}}
 	for _, rule := range p.Files {
 		r.Files = append(r.Files, sandbox.Rule{

@@ -48,7 +48,7 @@ func TestSandboxDestinations(t *testing.T) {
 	p.ok("execute", object{
 		"command": []string{"bash", "-c", connect + "connect " + l.Addr().String() + "; connect example.net:1; connect example.net:1"},
 		"cwd":     "/usr", "env": object{"HTTPS_PROXY": "x"}, "wait": true,
-		"sandbox": object{"profile": "read-only", "network": object{"allow": []string{l.Addr().String()}}},
+		"sandbox": object{"profile": "read-only", "network": object{"allow": []string{l.Addr().String()}}, "metadata": "files"},
 	}, &done)
 	if !strings.Contains(*done.Stdout, "hello\n") {
 		t.Errorf("%q %q", *done.Stdout, *done.Stderr)
@@ -67,7 +67,10 @@ func TestSandboxDestinations(t *testing.T) {
 		if first := strings.Contains(line.text, `"final":false}`); line.Event == "destination" && first == final {
 			t.Error(line.text)
 		}
-		if asked := line.Event == "execute" && !strings.Contains(line.text, `"sandbox":{"profile":"read-only","network":"allow","allow":["`+l.Addr().String()+`"]}`); asked {
+		if asked := line.Event == "execute" && !strings.Contains(line.text, `"sandbox":{"profile":"read-only","network":"allow","allow":["`+l.Addr().String()+`"],"metadata":"files"}`); asked {
+			t.Error(line.text)
+		}
+		if line.Event == "started" && !strings.Contains(line.text, `"metadata":{"by":"bubblewrap","mode":"files"}`) {
 			t.Error(line.text)
 		}
 		if line.Event == "end" && count["destination"] != 4 {

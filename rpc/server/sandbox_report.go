@@ -19,9 +19,13 @@ func sandboxReport(r *sandbox.Report, denied *session.Denied) *rpc.SandboxReport
 		Processes:   rpc.SandboxPart{By: string(r.Processes), Mode: string(c.Processes)},
 		Tmp:         rpc.SandboxPart{By: string(r.Tmp), Mode: string(c.Tmp)},
 		UnixSockets: rpc.SandboxPart{Mode: string(c.UnixSockets)},
+		Metadata:    rpc.SandboxPart{By: string(r.Metadata), Mode: string(c.Metadata)},
 	}
 	if c.UnixSockets == sandbox.NoUnixSockets {
 		report.UnixSockets.By = string(sandbox.Seccomp)
+	}
+	if r.Metadata != sandbox.NotEnforced {
+		report.Metadata.Mode = string(sandbox.WritableMetadata)
 	}
 	if denied != nil {
 		report.DeniedMore = denied.More

@@ -19,12 +19,46 @@ import (
 // needsSandbox skips a test unless files can be enforced by a mechanism, "" for any.
 func needsSandbox(t *testing.T, by string) {
 	t.Helper()
-	s := host.SandboxSupport(t.Context())
+	needsSandboxOf(t, host, by)
+}
+
+// hostWithoutBubblewrap returns a host that makes sandboxes with Landlock alone, and skips a test if
+// that is not possible.
+func hostWithoutBubblewrap(t *testing.T) *process.Host {
+	t.Helper()
+	h := hostWith(t, process.Options{Bubblewrap: "/nonexistent/bwrap"})
+	needsSandboxOf(t, h, string(sandbox.Landlock))
+	return h
+}
+
+// hostWith opens a host that contains trees by process groups, and closes it after the test.
+func hostWith(t *testing.T, o process.Options) *process.Host {
+	t.Helper()
+	o.Containment = process.Group
+	h, err := process.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return h
+}
+
+func needsSandboxOf(t *testing.T, h *process.Host, by string) {
+	t.Helper()
+	s := h.SandboxSupport(t.Context())
 	if has := string(s.By[sandbox.FilesPart]); has != "" && (by == "" || has == by) {
 		return
 	}
 	why := fmt.Sprintf("needs sandboxes %s, not %s%s", by, s.By[sandbox.FilesPart], s.Why[sandbox.FilesPart])
-	if slices.Contains(strings.Split(os.Getenv("RUNNEL_TEST_REQUIRE"), ","), "bubblewrap") {
+	required := "bubblewrap"
+	if by == string(sandbox.Landlock) {
+		required = "landlock"
+	}
+	if slices.Contains(strings.Split(os.Getenv("RUNNEL_TEST_REQUIRE"), ","), required) {
 		t.Fatal(why)
 	}
 	t.Skip(why)
@@ -73,15 +107,7 @@ func TestSandboxHidden(t *testing.T) {
 	if err := errors.Join(os.WriteFile(filepath.Join(hidden, "token"), []byte("secret"), 0o600), os.Symlink(hidden, filepath.Join(dir, "link"))); err != nil {
 		t.Fatal(err)
 	}
-	h, err := process.Open(process.Options{Containment: process.Group, HideFromSandboxes: []string{hidden}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := h.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	h := hostWith(t, process.Options{HideFromSandboxes: []string{hidden}})
 	s := serve(t, func(set *settings) { set.Session.Host = h })
 	p := s.dial(t)
 	const script = `cat "$0"/token "$1"/token; echo "status $?"`

@@ -278,7 +278,7 @@ func metadataAttempts() []attempt {
 				info, err := os.Stat(w.Outside + "/file")
 				return err != nil || info.Mode() != 0o644
 			}},
-		{name: "make an outside file set-user-ID", part: metadata,
+		{name: "make an outside file set-user-ID", part: always,
 			try: func(w *world) error { return unix.Chmod(w.Outside+"/file", 0o4755) },
 			escaped: func(w *world, _ string) bool {
 				info, err := os.Stat(w.Outside + "/file")
@@ -300,11 +300,24 @@ func metadataAttempts() []attempt {
 			}},
 		{name: "change the owner of an outside file", part: metadata, root: true,
 			try: func(w *world) error { return os.Chown(w.Outside+"/file", nobody, nobody) }},
+		{name: "change the owner of an outside file to the same one", part: metadata,
+			try: func(w *world) error { return os.Chown(w.Outside+"/file", os.Geteuid(), -1) }},
 		{name: "change the times of an outside file", part: metadata,
 			try: func(w *world) error { return unix.Utimes(w.Outside+"/file", []unix.Timeval{{Sec: 1}, {Sec: 1}}) },
 			escaped: func(w *world, _ string) bool {
 				info, err := os.Stat(w.Outside + "/file")
 				return err != nil || info.ModTime().Unix() == 1
+			}},
+		{name: "change the times of a hidden file", part: metadata,
+			try: func(w *world) error {
+				return unix.UtimesNanoAt(unix.AT_FDCWD, w.Hidden+"/secret", []unix.Timespec{{Sec: 1}, {Sec: 1}}, unix.AT_SYMLINK_NOFOLLOW)
+			}},
+		{name: "change the mode of a file of the server", part: metadata, prepare: withToken,
+			rules: func(w *world) { w.Str["token"] = tokenOf(w) },
+			try:   func(w *world) error { return os.Chmod(w.Str["token"], 0o666) },
+			escaped: func(w *world, _ string) bool {
+				info, err := os.Stat(w.Str["token"])
+				return err != nil || info.Mode() != 0o644
 			}},
 		{name: "set an extended attribute of an outside file", part: metadata, maybe: "extended attributes",
 			try: func(w *world) error { return unix.Setxattr(w.Outside+"/file", "user.escape", []byte("x"), 0) },

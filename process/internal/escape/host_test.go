@@ -70,7 +70,7 @@ func bySpec(name, bubblewrap string, needs []string, promises ...part) jail {
 		},
 		start: func(t testing.TB, w *world, c command) *running {
 			if bubblewrap == noBubblewrap {
-				w.config.Processes = sandbox.Shared // the others cannot be enforced
+				w.config.Processes, w.config.Metadata = sandbox.Shared, sandbox.FullMetadata // the others cannot be enforced
 			}
 			return startSpec(t, w, c, bubblewrap)
 		},

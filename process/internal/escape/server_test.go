@@ -16,7 +16,7 @@ func serverAttempts() []attempt {
 	withRule := func(name string, path func(w *world) string, access sandbox.Access) attempt {
 		return attempt{name: name, part: server, prepare: withToken, mayRefuse: true, escaped: leaked,
 			rules: func(w *world) {
-				w.Str["token"] = filepath.Join(serverDir(), filepath.Base(filepath.Dir(w.Work)))
+				w.Str["token"] = tokenOf(w)
 				if path != nil {
 					w.config.Files = append(w.config.Files, sandbox.Rule{Path: path(w), Access: access, Missing: sandbox.Skip})
 				}
@@ -41,6 +41,9 @@ func serverAttempts() []attempt {
 		moved,
 	}
 }
+
+// tokenOf returns the path of a file in the directory of the server, which is another one in each world.
+func tokenOf(w *world) string { return filepath.Join(serverDir(), filepath.Base(filepath.Dir(w.Work))) }
 
 // withToken makes a file in the directory of the server.
 func withToken(t testing.TB, w *world) {

@@ -167,7 +167,7 @@ func (k *work) drive(r *running) string {
 // returns the environment.
 func (w *world) workspace(j jail) []string {
 	w.config.Devices = sandbox.MinimalDevices
-	if j.supports(metadata) { // mounts
+	if j.supports(nested) { // by mounts
 		w.config.Tmp = sandbox.Private
 		w.config.Files = append(w.config.Files, // of this program
 			sandbox.Rule{Path: filepath.Dir(program), Access: sandbox.Read, Missing: sandbox.Refuse})

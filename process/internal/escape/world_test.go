@@ -82,7 +82,7 @@ func (w *world) defaults() *sandbox.Config {
 	c := &sandbox.Config{
 		FilesDefault: sandbox.Read, Network: sandbox.Network{Mode: sandbox.NoNetwork},
 		Processes: sandbox.Own, Tmp: sandbox.Shared, Devices: sandbox.MinimalDevices,
-		UnixSockets: sandbox.NoUnixSockets, Files: []sandbox.Rule{
+		UnixSockets: sandbox.NoUnixSockets, Metadata: sandbox.WritableMetadata, Files: []sandbox.Rule{
 			{Path: w.Work, Access: sandbox.Write, Missing: sandbox.Refuse},
 			{Path: w.Readable, Access: sandbox.Read, Missing: sandbox.Refuse},
 			{Path: w.Hidden, Access: sandbox.None, Missing: sandbox.Refuse},

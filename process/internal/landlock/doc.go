@@ -14,7 +14,7 @@
 // hard link, or as a part of an overlay.
 //
 // Landlock alone does not refuse to read the attributes of a file, nor to change its mode, owner,
-// times and extended attributes, which the owner may do; seccomp.Options.ReadOnly does the latter if
-// no file may be written. It does not refuse inotify(7) and the IPC objects of System V and of
+// times and extended attributes, which the owner may do; seccomp.Options.ReadOnly does the latter
+// where no file may be written. It does not refuse inotify(7) and the IPC objects of System V and of
 // mq_overview(7) either.
 package landlock

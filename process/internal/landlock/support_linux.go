@@ -13,6 +13,7 @@ const (
 	noNetworkNamespace = "an allow-list needs a network namespace, and Landlock cannot limit all protocols"
 	noPIDNamespace     = "other processes are hidden by a PID namespace only"
 	noMountNamespace   = "a private /tmp needs a mount namespace"
+	noMetadata         = "Landlock cannot keep the owner of a file from changing its mode, times and attributes; if anything is writable, metadata has to be \"full\""
 	noScopes           = "abstract Unix sockets need a network namespace, or Linux 6.12 (Landlock ABI 6)"
 	existingTerminals  = "Landlock cannot distinguish terminals of the command from others of the same user"
 )
@@ -24,6 +25,7 @@ func Support() sandbox.Support {
 		sandbox.AllowPart:     noNetworkNamespace,
 		sandbox.ProcessesPart: noPIDNamespace,
 		sandbox.TmpPart:       noMountNamespace,
+		sandbox.MetadataPart:  noMetadata,
 	}}
 	if ABI() < MinAlone {
 		s.Why[sandbox.FilesPart] = whyNot(ABI())
@@ -57,7 +59,7 @@ func whyNot(abi int) string {
 // operators.
 func Limits() []string {
 	return []string{
-		"the attributes of all files can be read, and their owner can change modes, times and extended attributes, unless no file is writable",
+		"the attributes of all files can be read, and with metadata full their owner can change modes, times and extended attributes",
 		"a directory with something below it that may not be listed cannot be listed itself, and what is made there later is not accessible",
 		"commands cannot make terminals: " + existingTerminals,
 		"message queues, semaphores and shared memory of System V are those of the machine",
