@@ -121,12 +121,12 @@ type executable struct {
 // launch forks the command.
 func (a *Attempt) launch(ctx context.Context, e executable) (*Process, error) {
 	spec := &a.spec
-	ends, err := spec.openStdio(e.opened)
+	ends, err := spec.openStdio(&e)
 	if err != nil {
 		return nil, err
 	}
 	began := time.Now() // before the fork, since the command may have ended when spawn returns
-	p, err := a.host.spawn(ctx, e, spec, ends.child)
+	p, err := a.host.spawn(ctx, e, spec, &ends)
 	ends.closeChild()
 	if err != nil {
 		ends.closeParent()

@@ -11,6 +11,7 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/landlock"
 	"github.com/runnel-rpc/runnel/process/internal/seccomp"
 	"github.com/runnel-rpc/runnel/process/internal/spawn"
+	"github.com/runnel-rpc/runnel/process/internal/terminal"
 	"github.com/runnel-rpc/runnel/process/sandbox"
 )
 
@@ -56,6 +57,7 @@ type confined struct {
 	namespaces *bubblewrap.Namespaces // nil with Landlock alone
 	helper     int                    // the process of bubblewrap, 0 for none
 	ruleset    int                    // -1 for none
+	terminal   *stdio                 // nil unless the terminal is that of the sandbox
 	err        error
 }
 
@@ -65,22 +67,22 @@ func (c *confinement) begin(ctx context.Context, command *spawn.Command, stdio [
 	if command.Setup == nil {
 		command.Setup = &spawn.Setup{}
 	}
-	command.Setup.Sandbox = &spawn.Sandbox{PIDFD: -1, Ruleset: -1, Filter: seccomp.Filter(c.filter()), CoreLimit: true}
-	terminal := -1
-	if c.spec.Terminal != nil {
-		terminal = stdio[0]
-	}
+	command.Setup.Sandbox = &spawn.Sandbox{PIDFD: -1, Ruleset: -1, Terminal: -1, Filter: seccomp.Filter(c.filter()), CoreLimit: true}
 	d := &confined{preparation: p, confinement: c, done: make(chan struct{}), ruleset: -1}
 	ctx, d.cancel = context.WithCancel(ctx)
 	if c.waitForStep(stepRuleset); c.how.namespaces {
 		c.waitForStep("making the namespaces")
 	}
+	user := command.Opened.User
 	go func() {
 		defer close(d.done)
-		d.err = d.make(ctx, terminal)
+		d.err = d.make(ctx, user, stdio[0])
 	}()
 	return d
 }
+
+// hasTerminals reports whether the sandbox has terminals of its own. A nil confinement has none.
+func (c *confinement) hasTerminals() bool { return c != nil && c.how.namespaces }
 
 // filter returns what the filter has to refuse.
 func (c *confinement) filter() seccomp.Options {
@@ -97,20 +99,38 @@ func (c *confinement) filter() seccomp.Options {
 	return o
 }
 
-// make makes the namespaces and the ruleset.
-func (d *confined) make(ctx context.Context, terminal int) (err error) {
+// make makes the namespaces and the ruleset for a command with that standard input.
+func (d *confined) make(ctx context.Context, user *User, stdin int) (err error) {
 	if d.how.namespaces {
-		d.namespaces, err = bubblewrap.Start(ctx, d.bubblewrap(), d.forkHelper)
-		if err == nil {
+		c := d.bubblewrap()
+		if d.spec.Terminal != nil {
+			c.Terminal = func(ptmx int) error { return d.openTerminal(ptmx, user) }
+		}
+		if d.namespaces, err = bubblewrap.Start(ctx, c, d.forkHelper); err == nil {
 			d.ruleset = d.namespaces.Ruleset
 		}
-	} else {
-		d.ruleset, err = landlock.Ruleset(d.rules.config, landlock.Options{Open: d.rules.open, Always: d.rules.config.Hidden})
+		return err
 	}
-	if err == nil && d.ruleset >= 0 && terminal >= 0 {
-		err = landlock.AllowTerminal(d.ruleset, terminal, d.how.namespaces)
+	d.ruleset, err = landlock.Ruleset(d.rules.config, landlock.Options{Open: d.rules.open, Always: d.rules.config.Hidden})
+	if err == nil && d.spec.Terminal != nil {
+		err = landlock.AllowTerminal(d.ruleset, stdin)
 	}
 	return err
+}
+
+// openTerminal opens the terminal of the command in the sandbox. So it has a name there, and none
+// outside.
+func (d *confined) openTerminal(ptmx int, user *User) error {
+	p, err := terminal.OpenIn(ptmx, d.spec.Terminal.Rows, d.spec.Terminal.Cols)
+	ends := onPair(p)
+	if err == nil {
+		err = ends.give(user)
+	}
+	if err != nil {
+		return terminalError(err)
+	}
+	d.terminal = &ends
+	return nil
 }
 
 // forkHelper forks bwrap, and keeps its process id.
@@ -146,8 +166,9 @@ func fileIn(f *execfile.File) bubblewrap.File {
 	return bubblewrap.File{Path: f.Path, Dev: uint64(f.Info.Dev), Ino: f.Info.Ino}
 }
 
-// await waits until the sandbox is made, and passes it to the command.
-func (d *confined) await(command *spawn.Command) error {
+// await waits until the sandbox is made, and passes it to the command. A terminal of the sandbox
+// replaces ends.
+func (d *confined) await(command *spawn.Command, ends *stdio) error {
 	<-d.done
 	if d.err != nil {
 		return d.failure(d.err)
@@ -160,6 +181,11 @@ func (d *confined) await(command *spawn.Command) error {
 		return nil
 	}
 	s.PIDFD, s.Flags = n.PIDFD, n.Flags
+	if d.terminal != nil {
+		ends.closeChild()
+		*ends, d.terminal = *d.terminal, nil
+		s.Terminal = ends.child[0]
+	}
 	command.Opened.Dir, command.Opened.Program = n.Dir, n.Programs[d.program]
 	if n.Listener != nil && d.spec.Connections != nil {
 		attr := *command.Attr
@@ -178,6 +204,9 @@ func (d *confined) failure(err error) error {
 		}
 		return &SpawnError{Path: path, Op: "sandbox", Errno: unix.ENOENT}
 	}
+	if e, ok := errors.AsType[*SpawnError](err); ok {
+		return e
+	}
 	err = d.rules.asAsked(err)
 	if isSandboxError(err) {
 		return err
@@ -195,6 +224,10 @@ func (d *confined) failure(err error) error {
 func (d *confined) release() {
 	d.cancel()
 	<-d.done
+	if d.terminal != nil {
+		d.terminal.closeChild()
+		d.terminal.closeParent()
+	}
 	if d.namespaces != nil {
 		d.namespaces.Close() // with its ruleset
 	} else if d.ruleset >= 0 {

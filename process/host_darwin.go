@@ -59,8 +59,8 @@ func (noGate) close() error                { return nil }
 
 // spawn starts the executable of a spec with the given standard descriptors. It returns once the
 // exec is done.
-func (h *Host) spawn(_ context.Context, e executable, spec *Spec, stdio [3]int) (*Process, error) {
-	c := spawn.Command{Path: e.path, Argv: e.argv, Attr: spec.attr(stdio)}
+func (h *Host) spawn(_ context.Context, e executable, spec *Spec, ends *stdio) (*Process, error) {
+	c := spawn.Command{Path: e.path, Argv: e.argv, Attr: spec.attr(ends.child)}
 	start, err := h.provider.NewStart(c.Attr, spec.treeTag(), false)
 	if err != nil {
 		return nil, err

@@ -22,4 +22,4 @@ func (a *Attempt) Check(context.Context) error {
 	return a.spec.userError(syscall.ENOTSUP)
 }
 
-func (s *stdio) give(*User, bool) error { return nil }
+func (s *stdio) give(*User) error { return nil }

@@ -128,18 +128,30 @@ func fileOf(f *execfile.File) File {
 
 // give makes the standard descriptors of a child belong to its user, who may then open them by name
 // (/dev/stdout, /dev/tty). The group of a terminal is that which the mount of devpts sets or, as
-// after login(1), tty.
-func (s *stdio) give(u *User, terminal bool) error {
+// after login(1), tty. After an error none is open. A nil User changes nothing.
+func (s *stdio) give(u *User) error {
+	if u == nil {
+		return nil
+	}
+	err := s.chown(u)
+	if err != nil {
+		s.closeChild()
+		s.closeParent()
+	}
+	return err
+}
+
+func (s *stdio) chown(u *User) error {
 	for i, fd := range s.child {
 		var st unix.Stat_t
 		if err := unix.Fstat(fd, &st); err != nil {
 			return err
 		}
-		if i > 0 && fd == s.child[i-1] || st.Mode&unix.S_IFMT == unix.S_IFCHR && !terminal { // /dev/null
+		if i > 0 && fd == s.child[i-1] || st.Mode&unix.S_IFMT == unix.S_IFCHR && !s.terminal { // /dev/null
 			continue
 		}
 		gid := int(u.GID)
-		if terminal {
+		if s.terminal {
 			gid = terminalGroup(&st)
 		}
 		if err := unix.Fchown(fd, int(u.UID), gid); err != nil {

@@ -23,4 +23,6 @@ func (h *Host) enforceSandbox(*sandbox.Config) (sandbox.Report, error) {
 // confinement does not exist on Darwin.
 type confinement struct{}
 
+func (*confinement) hasTerminals() bool { return false }
+
 func (h *Host) hiddenFromSandboxes() []string { return nil }

@@ -197,6 +197,9 @@ func TestSandboxedTerminal(t *testing.T) {
 		readUntil(t, p.Stdout(), "interrupted\r\n")
 		finish(p)
 		p = startOn(t, h, box(onTerminal(Spec{Argv: []string{"/bin/bash", "--norc", "-i"}, Env: append([]string{"PS1=prompt "}, testEnv...)})))
+		if !poll(p.WaitsForInput) {
+			t.Error("a shell at its prompt does not wait for input")
+		}
 		typeText(t, p, "sleep 50 &\nsleep 51\n")
 		awaitSleep(t, p, "51")
 		typeText(t, p, "\x1a")
@@ -481,7 +484,11 @@ func TestSandboxStorm(t *testing.T) {
 			if i%2 == 1 { // at any time of the start, which takes longest with the race detector
 				defer time.AfterFunc(time.Duration(i*i%997)*time.Millisecond, cancel).Stop()
 			}
-			p, err := h.Attempt(sandboxed(sh("sleep 0.01; exit 7"))).Start(ctx)
+			spec := sandboxed(sh("sleep 0.01; exit 7"))
+			if i%3 == 0 {
+				spec = onTerminal(spec)
+			}
+			p, err := h.Attempt(spec).Start(ctx)
 			result := "canceled"
 			switch {
 			case err == nil:
@@ -540,7 +547,11 @@ func TestSandboxKilled(t *testing.T) {
 					_ = unix.Kill(mine[i%len(mine)], unix.SIGKILL)
 				}
 			})
-			p, err := h.Start(sandboxed(sh("sleep 0.01; exit 7")))
+			spec := sandboxed(sh("sleep 0.01; exit 7"))
+			if i%3 == 0 {
+				spec = onTerminal(spec)
+			}
+			p, err := h.Start(spec)
 			result := fmt.Sprintf("%T", err)
 			if err == nil {
 				exit := finishGently(p)

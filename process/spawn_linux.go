@@ -26,7 +26,7 @@ type spawnRequest struct {
 	host       *Host
 	executable // if its exec may block, it is left to the exec step
 	spec       *Spec
-	stdio      [3]int
+	stdio      *stdio
 	pidfd      int
 
 	command     spawn.Command     // of the last fork
@@ -36,11 +36,12 @@ type spawnRequest struct {
 	step        *spawn.Step       // after exec, if the child is the exec step
 }
 
-// spawn starts the executable of a spec with the given standard descriptors. It returns once the
-// exec is done, or when the child was killed since ctx ended.
-func (h *Host) spawn(ctx context.Context, e executable, spec *Spec, stdio [3]int) (*Process, error) {
+// spawn starts the executable of a spec with the given standard descriptors, which it replaces if the
+// terminal is that of a sandbox. It returns once the exec is done, or when the child was killed since
+// ctx ended.
+func (h *Host) spawn(ctx context.Context, e executable, spec *Spec, ends *stdio) (*Process, error) {
 	h.keeper.AwaitFirst()
-	r := &spawnRequest{host: h, executable: e, spec: spec, stdio: stdio}
+	r := &spawnRequest{host: h, executable: e, spec: spec, stdio: ends}
 	pid, err := r.fork(ctx, false)
 	if err != nil && r.start != nil && r.start.RetryFresh(err) {
 		r.cancel(0)
@@ -79,7 +80,7 @@ func (r *spawnRequest) fork(ctx context.Context, fresh bool) (pid int, err error
 // prepare prepares the containment and the command. It makes a new command, since an earlier call
 // may have changed the last one.
 func (r *spawnRequest) prepare(ctx context.Context, fresh bool) error {
-	r.command = spawn.Command{Path: r.path, Argv: r.argv, Attr: r.spec.attr(r.stdio), Opened: r.opened}
+	r.command = spawn.Command{Path: r.path, Argv: r.argv, Attr: r.spec.attr(r.stdio.child), Opened: r.opened}
 	leader.RequestPidfd(r.command.Attr.Sys, &r.pidfd)
 	start, err := r.host.provider.NewStart(r.command.Attr, r.spec.treeTag(), fresh)
 	if err != nil {
@@ -91,7 +92,7 @@ func (r *spawnRequest) prepare(ctx context.Context, fresh bool) error {
 		return err
 	}
 	if r.confinement != nil {
-		r.confined = r.confinement.begin(ctx, &r.command, r.stdio, prepared)
+		r.confined = r.confinement.begin(ctx, &r.command, r.stdio.child, prepared)
 		prepared = r.confined
 	}
 	r.start, r.preparation = start, prepared
@@ -155,7 +156,7 @@ func (r *spawnRequest) startStep() (pid int, err error) {
 // enterSandbox passes the sandbox to the step. If it has namespaces, another child enters them, which
 // becomes the command. After an error the child is reaped.
 func (r *spawnRequest) enterSandbox(ctx context.Context, step int) (command int, err error) {
-	if err := r.confined.await(&r.command); err != nil {
+	if err := r.confined.await(&r.command, r.stdio); err != nil {
 		r.step.Close()
 		r.discard(step)
 		return step, err
@@ -213,7 +214,7 @@ func (r *spawnRequest) startError(err error) error {
 	case ok && failed.Op == spawn.SetUser:
 		return r.spec.userError(failed.Errno)
 	case ok && failed.Op == spawn.SetTerminal:
-		return &SpawnError{Path: "/dev/ptmx", Op: "pty", Errno: failed.Errno}
+		return terminalError(failed)
 	case ok && failed.Op == spawn.SetSandbox:
 		return &SandboxError{Step: "entering it", Errno: failed.Errno}
 	case ok && r.opened != nil: // Spec.refusal would look at the directory with other rights

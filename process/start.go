@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/runnel-rpc/runnel/process/internal/poller"
-	"github.com/runnel-rpc/runnel/process/internal/spawn"
 	"github.com/runnel-rpc/runnel/process/sandbox"
 )
 
@@ -188,29 +187,41 @@ func errnoOf(err error) syscall.Errno {
 type stdio struct {
 	child  [3]int // blocking, as programs expect
 	parent [3]int // non-blocking, for the poller: the write end of stdin and two read ends
+
+	terminal bool // child is the slave
 }
 
 // openStdio opens the standard descriptors, which belong to the user of the command. After an error
-// none is open.
-func (s *Spec) openStdio(opened *spawn.Opened) (ends stdio, err error) {
-	if s.Terminal != nil {
-		ends, err = s.Terminal.open()
-	} else {
+// none is open. If the terminal is that of a sandbox, they are /dev/null until that is made.
+func (s *Spec) openStdio(e *executable) (ends stdio, err error) {
+	switch {
+	case s.Terminal == nil:
 		ends, err = openPipes(s.Stdin, s.MergeStderr)
+	case e.confinement.hasTerminals():
+		ends, err = openNull()
+	default:
+		ends, err = s.Terminal.open()
 	}
-	if err == nil && opened != nil && opened.User != nil {
-		if err = ends.give(opened.User, s.Terminal != nil); err != nil {
-			ends.closeChild()
-			ends.closeParent()
-		}
+	if err == nil && e.opened != nil {
+		err = ends.give(e.opened.User)
 	}
 	switch {
 	case err == nil:
 		return ends, nil
-	case s.Terminal != nil:
-		return ends, &SpawnError{Path: "/dev/ptmx", Op: "pty", Errno: errnoOf(err)}
+	case ends.terminal:
+		return ends, terminalError(err)
 	}
 	return ends, &SpawnError{Path: s.Argv[0], Op: "pipe", Errno: errnoOf(err)}
+}
+
+// terminalError is the error of a terminal that could not be opened.
+func terminalError(err error) error {
+	return &SpawnError{Path: "/dev/ptmx", Op: "pty", Errno: errnoOf(err)}
+}
+
+func openNull() (stdio, error) {
+	fd, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	return stdio{child: [3]int{fd, fd, fd}, parent: [3]int{-1, -1, -1}}, err
 }
 
 func openPipes(stdin, merge bool) (s stdio, err error) {

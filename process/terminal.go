@@ -26,7 +26,12 @@ func (t *Terminal) env(env []string) []string { return terminal.Env(env, cmp.Or(
 // open opens the terminal.
 func (t *Terminal) open() (stdio, error) {
 	p, err := terminal.Open(t.Rows, t.Cols)
-	return stdio{child: [3]int{p.Slave, p.Slave, p.Slave}, parent: [3]int{p.Write, p.Read, -1}}, err
+	return onPair(p), err
+}
+
+// onPair returns the descriptors of a terminal.
+func onPair(p terminal.Pair) stdio {
+	return stdio{child: [3]int{p.Slave, p.Slave, p.Slave}, parent: [3]int{p.Write, p.Read, -1}, terminal: true}
 }
 
 // Resize sets the size of the terminal in characters, 1 to 65535 each. If it differs, the kernel

@@ -43,6 +43,9 @@ type Config struct {
 	// Ruleset makes the Landlock ruleset, if it is not nil. It opens paths inside (O_PATH), follows
 	// symbolic links inside, and closes the descriptors that open returns.
 	Ruleset func(open func(path string) (fd int, err error)) (fd int, err error)
+	// Terminal opens the terminal of the command, if it is not nil, given the file ptmx of the /dev/pts
+	// inside (O_PATH), which is closed afterwards. Start returns its error unchanged.
+	Terminal func(ptmx int) error
 	// Filter is for the holder, which needs it less than a command: it takes no input. It has to
 	// permit what a holder does.
 	Filter []unix.SockFilter

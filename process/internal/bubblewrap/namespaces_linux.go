@@ -73,6 +73,11 @@ func (s *starter) enter(ctx context.Context, n *Namespaces) error {
 		}
 		n.Programs = append(n.Programs, fd)
 	}
+	if s.config.Terminal != nil {
+		if err := n.root.openTerminal(s.config.Terminal); err != nil {
+			return err
+		}
+	}
 	if s.config.Ruleset == nil {
 		return nil
 	}

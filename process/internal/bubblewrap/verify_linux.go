@@ -2,6 +2,7 @@ package bubblewrap
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -51,6 +52,29 @@ func (r root) openDir(c *Config) (fd int, err error) {
 	}
 	return r.openSame(c.Dir)
 }
+
+// openTerminal calls open with the file ptmx of the instance of devpts that bwrap has made. If it is
+// that of this process, its terminals are not those of the sandbox alone.
+func (r root) openTerminal(open func(ptmx int) error) error {
+	var own unix.Stat_t
+	_ = unix.Stat(devpts, &own)
+	f, err := r.find(devpts)
+	if err == nil && (!f.isRoot || f.fs.Type != unix.DEVPTS_SUPER_MAGIC || f.stat.Dev == own.Dev) {
+		err = errors.New("bwrap has mounted no instance of devpts of its own")
+	}
+	var ptmx int
+	if err == nil {
+		ptmx, err = r.open(devpts+"/ptmx", unix.RESOLVE_NO_SYMLINKS)
+	}
+	if err != nil {
+		return &Error{Step: stepMounts, Err: fmt.Errorf("%s: %w", devpts, err)}
+	}
+	defer unix.Close(ptmx)
+	return open(ptmx)
+}
+
+// devpts is where the terminals are (pts(4)).
+const devpts = "/dev/pts"
 
 // found is what is mounted at a path inside.
 type found struct {

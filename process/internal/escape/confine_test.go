@@ -80,7 +80,7 @@ func (r *restriction) apply() error {
 			return err
 		}
 		if _, err := unix.IoctlGetTermios(0, unix.TCGETS); err == nil {
-			if err := landlock.AllowTerminal(ruleset, 0, false); err != nil {
+			if err := landlock.AllowTerminal(ruleset, 0); err != nil {
 				return err
 			}
 		}

@@ -240,7 +240,7 @@ func TestTerminal(t *testing.T) {
 	allow := func(tr *tree) (int, error) {
 		fd, err := alone(tr)
 		if err == nil {
-			err = AllowTerminal(fd, slave, false)
+			err = AllowTerminal(fd, slave)
 		}
 		return fd, err
 	}

@@ -153,13 +153,10 @@ func addRule(ruleset, fd int, access uint64) error {
 }
 
 // AllowTerminal lets the command open its own terminal by its path, such as /dev/stdout. terminal is
-// a descriptor of the side that is the command's. inside is Options.Inside of the ruleset.
-func AllowTerminal(ruleset, terminal int, inside bool) error {
-	access := device & known(ABI())
-	if inside {
-		access &= handledInside
-	}
-	return addRule(ruleset, terminal, access)
+// a descriptor of the side that is the command's. Options.Inside of the ruleset is false: otherwise
+// all terminals in /dev/pts are the command's own.
+func AllowTerminal(ruleset, terminal int) error {
+	return addRule(ruleset, terminal, device&known(ABI()))
 }
 
 // Restrict restricts the calling thread and all processes that descend from it. It needs no_new_privs

@@ -81,6 +81,9 @@ func (e *entry) enter() {
 	// If the processes before end without a report, the server notices this by the end of file.
 	syscall.RawSyscall6(unix.SYS_CLOSE, e.status, 0, 0, 0, 0, 0)
 	e.status = e.order
+	if e.flags&ownTerminal != 0 {
+		e.moveToTerminal()
+	}
 	if !e.awaitLimits() {
 		exit(1)
 	}
@@ -94,6 +97,16 @@ func (e *entry) enter() {
 //go:nosplit
 func (e *entry) fork() (pid uintptr) {
 	return e.call(SetSandbox, unix.SYS_CLONE, unix.CLONE_PARENT|uintptr(unix.SIGCHLD), 0, 0, 0, 0)
+}
+
+// moveToTerminal replaces the standard descriptors. It comes before the limit of open files.
+//
+//go:norace
+//go:nosplit
+func (e *entry) moveToTerminal() {
+	for fd := uintptr(0); fd <= 2; fd++ {
+		e.call(SetTerminal, unix.SYS_DUP3, uintptr(e.fds.terminal), fd, 0, 0, 0)
+	}
 }
 
 // awaitLimits waits until the server has set the limits of this process, which is the only one in the

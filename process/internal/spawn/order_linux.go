@@ -39,6 +39,7 @@ const (
 	restrict // by a ruleset of Landlock
 	limitCore
 	takeTerminal // standard input becomes the controlling terminal
+	ownTerminal  // Sandbox.Terminal is set
 )
 
 const (
@@ -120,6 +121,9 @@ func (s *Sandbox) order(h *orderHead) {
 	}
 	if s.Ruleset >= 0 {
 		h.flags |= restrict
+	}
+	if s.Terminal >= 0 {
+		h.flags |= ownTerminal
 	}
 	if s.CoreLimit {
 		h.flags |= limitCore

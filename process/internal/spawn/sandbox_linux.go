@@ -18,8 +18,11 @@ type Sandbox struct {
 	// PIDFD is of a process whose namespaces the command enters, -1 for none. Flags says which
 	// (setns(2)). The descriptors of Command.Opened are then of files in its mount namespace.
 	PIDFD, Flags int
-	Ruleset      int               // of landlock(7), -1 for none
-	Filter       []unix.SockFilter // for seccomp(2), at most 4096 instructions; nil for none
+	Ruleset      int // of landlock(7), -1 for none
+	// Terminal is the slave of a terminal that replaces the standard descriptors of the command when it
+	// has entered the namespaces, since its name exists only there; -1 for none.
+	Terminal int
+	Filter   []unix.SockFilter // for seccomp(2), at most 4096 instructions; nil for none
 	// CoreLimit sets a hard RLIMIT_CORE of 1 byte. With that the kernel starts no program for a core
 	// dump (core(5)), which it does outside of all namespaces, even with a limit of 0.
 	CoreLimit bool
@@ -94,7 +97,7 @@ func openSocket() (child, own *os.File, err error) {
 func (s *Step) sendDescriptors() error {
 	opened, sandbox := s.command.Opened, s.command.Setup.Sandbox
 	fds := []int{opened.Dir, opened.Program}
-	for _, fd := range []int{sandbox.Ruleset, sandbox.PIDFD} {
+	for _, fd := range []int{sandbox.Ruleset, sandbox.PIDFD, sandbox.Terminal} {
 		if fd >= 0 {
 			fds = append(fds, fd)
 		}
@@ -114,11 +117,11 @@ func (s *Step) sendDescriptors() error {
 }
 
 // received are the descriptors of a sandbox in the step, -1 for none.
-type received struct{ dir, program, ruleset, pidfd int }
+type received struct{ dir, program, ruleset, pidfd, terminal int }
 
 // receive receives what sendDescriptors has sent. It bypasses the runtime: see RunStep.
 func (o *order) receive(socket int) (r received, ok bool) {
-	const maxFDs = 4
+	const maxFDs = 5
 	one, control := [1]byte{}, [maxFDs + 4]uint64{}
 	part := unix.Iovec{Base: &one[0], Len: 1}
 	message := unix.Msghdr{Iov: &part, Iovlen: 1, Control: (*byte)(unsafe.Pointer(&control[0]))}
@@ -144,8 +147,10 @@ func (o *order) receive(socket int) (r received, ok bool) {
 		fds = fds[1:]
 		return fd
 	}
-	r = received{next(true), next(true), next(o.flags&restrict != 0), next(o.flags&enterNamespaces != 0)}
-	return r, r.dir >= 0 && r.program >= 0 && (r.ruleset >= 0 || o.flags&restrict == 0) && (r.pidfd >= 0 || o.flags&enterNamespaces == 0)
+	has := func(flag uint32) bool { return o.flags&flag != 0 }
+	r = received{next(true), next(true), next(has(restrict)), next(has(enterNamespaces)), next(has(ownTerminal))}
+	return r, r.dir >= 0 && r.program >= 0 && r.ruleset >= 0 == has(restrict) && r.pidfd >= 0 == has(enterNamespaces) &&
+		r.terminal >= 0 == has(ownTerminal)
 }
 
 // The kinds of what a child writes to the status pipe after it is ready.

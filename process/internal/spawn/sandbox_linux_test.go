@@ -111,7 +111,7 @@ func newEntering(t *testing.T, n *namespaces, script string, setup *Setup, user 
 		e.command.Opened.User = user[0]
 	}
 	if setup.Sandbox == nil {
-		setup.Sandbox = &Sandbox{PIDFD: -1, Ruleset: -1}
+		setup.Sandbox = &Sandbox{PIDFD: -1, Ruleset: -1, Terminal: -1}
 	}
 	if e.pid, e.step, err = StartStep(&e.command); err != nil {
 		t.Fatal(err)
@@ -202,7 +202,7 @@ func TestSandbox(t *testing.T) {
 			Enter: func(pid int) error { entered = pid; return nil },
 			Hard:  map[int]unix.Rlimit{unix.RLIMIT_NOFILE: {Cur: 50, Max: 60}},
 			Nice:  &nice, Umask: &umask,
-			Sandbox: &Sandbox{PIDFD: -1, Ruleset: -1, CoreLimit: true, Filter: refusing(unix.SYS_MKDIRAT, unix.SYS_MKDIR)},
+			Sandbox: &Sandbox{PIDFD: -1, Ruleset: -1, Terminal: -1, CoreLimit: true, Filter: refusing(unix.SYS_MKDIRAT, unix.SYS_MKDIR)},
 		}
 		out, status, err := run(t, `pwd; echo $(ulimit -Sn) $(ulimit -Hn) $(nice); umask; prlimit --core --raw --noheadings -o HARD
 			grep -E "^(Cap|NoNewPrivs|SigBlk|SigIgn|SigCgt|Seccomp:)" /proc/self/status; mkdir /dev/shm/none 2>&1; ls /proc/self/fd; exit 3`, s)
@@ -287,13 +287,13 @@ func TestSandboxFailures(t *testing.T) {
 		}
 	}
 	eachSandbox(t, func(t *testing.T, run runner) {
-		_, _, err := run(t, "true", &Setup{Sandbox: &Sandbox{PIDFD: -1, Ruleset: wrong}})
+		_, _, err := run(t, "true", &Setup{Sandbox: &Sandbox{PIDFD: -1, Ruleset: wrong, Terminal: -1}})
 		check(t, err, SetSandbox, 0)
-		_, _, err = run(t, "true", &Setup{Sandbox: &Sandbox{PIDFD: -1, Ruleset: -1, Filter: []unix.SockFilter{{Code: 0xffff}}}})
+		_, _, err = run(t, "true", &Setup{Sandbox: &Sandbox{PIDFD: -1, Ruleset: -1, Terminal: -1, Filter: []unix.SockFilter{{Code: 0xffff}}}})
 		check(t, err, SetSandbox, unix.EINVAL)
-		_, _, err = run(t, "true", &Setup{Sandbox: &Sandbox{PIDFD: -1, Ruleset: -1, Filter: refusing(unix.SYS_EXECVEAT)}})
+		_, _, err = run(t, "true", &Setup{Sandbox: &Sandbox{PIDFD: -1, Ruleset: -1, Terminal: -1, Filter: refusing(unix.SYS_EXECVEAT)}})
 		check(t, err, Exec, unix.EPERM)
-		_, _, err = run(t, "true", &Setup{Sandbox: &Sandbox{PIDFD: -1, Ruleset: -1, Filter: refusing(unix.SYS_FCHDIR)}})
+		_, _, err = run(t, "true", &Setup{Sandbox: &Sandbox{PIDFD: -1, Ruleset: -1, Terminal: -1, Filter: refusing(unix.SYS_FCHDIR)}})
 		check(t, err, Chdir, unix.EPERM)
 		failure := errors.New("failure")
 		if out, _, err := run(t, "echo executed", &Setup{Enter: func(int) error { return failure }}); out != "" || err != failure {

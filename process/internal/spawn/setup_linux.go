@@ -26,7 +26,7 @@ const (
 	SetNice       // setpriority(2)
 	SetUser       // setresuid(2), and what belongs to it
 	SetPrivileges // PR_SET_NO_NEW_PRIVS
-	SetTerminal   // TIOCSCTTY, and setsid(2), in a sandbox
+	SetTerminal   // in a sandbox: a terminal as the standard descriptors, setsid(2), TIOCSCTTY
 	SetSandbox    // entering or applying a Setup.Sandbox
 )
 

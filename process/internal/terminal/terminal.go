@@ -22,19 +22,24 @@ type Pair struct {
 }
 
 // Open opens a pseudo-terminal of a size in characters, 1 to 65535 each.
-func Open(rows, cols int) (p Pair, err error) {
+func Open(rows, cols int) (Pair, error) {
+	master, slave, err := pty.Open()
+	if err != nil {
+		return Pair{-1, -1, -1}, err
+	}
+	return newPair(master, slave, rows, cols)
+}
+
+// newPair closes both files.
+func newPair(master, slave *os.File, rows, cols int) (p Pair, err error) {
+	defer master.Close()
+	defer slave.Close()
 	p = Pair{-1, -1, -1}
 	defer func() {
 		if err != nil {
 			p.Close()
 		}
 	}()
-	master, slave, err := pty.Open()
-	if err != nil {
-		return p, err
-	}
-	defer master.Close()
-	defer slave.Close()
 	if err = setUp(master, rows, cols); err != nil {
 		return p, err
 	}

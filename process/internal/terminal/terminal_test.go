@@ -13,6 +13,12 @@ func TestOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.Close()
+	check(t, p)
+}
+
+// check checks a pair that was opened with 24 rows and 65535 columns.
+func check(t *testing.T, p Pair) {
+	t.Helper()
 	for fd, nonblock := range map[int]bool{p.Slave: false, p.Write: true, p.Read: true} {
 		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
 		closed, err2 := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
