@@ -86,9 +86,7 @@ func startSpec(t testing.TB, w *world, c command, bubblewrap string) *running {
 	}
 	spec := process.Spec{
 		Argv: c.argv, Dir: w.Work, Env: append(environment(), c.env...), Stdin: true, MergeStderr: true, Sandbox: w.config,
-	}
-	if os.Geteuid() == 0 && w.uid != 0 {
-		spec.User = &process.User{UID: uint32(w.uid), GID: uint32(w.uid)}
+		User: userOf(w),
 	}
 	var proxy *egress.Proxy
 	if w.config.Network.Mode == sandbox.AllowList {
@@ -113,6 +111,14 @@ func startSpec(t testing.TB, w *world, c command, bubblewrap string) *running {
 			proxy.Close()
 		}
 	}}
+}
+
+// userOf returns the user of a command, nil for that of this process.
+func userOf(w *world) *process.User {
+	if os.Geteuid() != 0 || w.uid == 0 {
+		return nil
+	}
+	return &process.User{UID: uint32(w.uid), GID: uint32(w.uid)}
 }
 
 // pipeReader reads a pipe and waits for what comes.

@@ -9,6 +9,8 @@ import (
 
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process"
 )
 
 // terminalAttempts use terminals.
@@ -34,6 +36,29 @@ func terminalAttempts() []attempt {
 			try: func(w *world) error { return writeTerminal(w.Str["terminal"]) }},
 		{name: "write to the terminal of another session from a terminal", part: files, terminal: true, prepare: withTerminal, escaped: printed,
 			try: func(w *world) error { return writeTerminal(w.Str["terminal"]) }},
+		{name: "write to a terminal through an inherited master", part: always, prepare: withInheritedMaster, escaped: printed,
+			try: func(*world) error {
+				var list []error
+				for fd := uintptr(0); fd < 256; fd++ {
+					slave, _, errno := unix.Syscall(unix.SYS_IOCTL, fd, unix.TIOCGPTPEER, unix.O_WRONLY|unix.O_NOCTTY|unix.O_NONBLOCK)
+					if errno == 0 {
+						_, err := unix.Write(int(slave), []byte("escaped"))
+						list = append(list, err)
+					}
+				}
+				if len(list) == 0 {
+					return unix.ENOTTY
+				}
+				return errors.Join(list...)
+			}},
+		{name: "write to the terminal of another sandbox", part: always, prepare: withOtherSandbox, maybe: "other sandbox",
+			escaped: func(w *world, _ string) bool {
+				n, err := w.other.Stdout().TryRead(func() []byte { return make([]byte, 16) })
+				return err == nil && n > 0
+			},
+			try: func(w *world) error {
+				return errors.Join(writeTerminal(w.ofVictim("root/dev/pts/0")), writeTerminal(w.ofVictim("fd/0")))
+			}},
 		{name: "push input to the terminal of another session", part: always, root: true, prepare: withTerminal,
 			try: func(w *world) error {
 				fd, err := unix.Open(w.Str["terminal"], unix.O_RDONLY|unix.O_NOCTTY, 0)
@@ -63,6 +88,39 @@ func withTerminal(t testing.TB, w *world) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// withInheritedMaster is withTerminal with a master that is not closed on exec.
+func withInheritedMaster(t testing.TB, w *world) {
+	t.Helper()
+	withTerminal(t, w)
+	fd, err := unix.Dup(w.Num["master"])
+	if err == nil {
+		w.fd["inherited"] = fd
+		err = unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// withOtherSandbox starts a command in another sandbox with a terminal. Its process id is that of the
+// victim.
+func withOtherSandbox(t testing.TB, w *world) {
+	t.Helper()
+	h, err := hostWith("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec := process.Spec{
+		Argv: []string{"sleep", "60"}, Dir: w.Work, Env: environment(), Sandbox: w.defaults(), User: userOf(w),
+		Terminal: &process.Terminal{Rows: 24, Cols: 80},
+	}
+	if w.other, err = h.Start(spec); err != nil {
+		t.Skip("SKIPPED: ", err)
+	}
+	w.cleanup(w.other.Discard)
+	w.Num["victim"] = w.other.PID()
 }
 
 func writeTerminal(path string) error {

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/process/sandbox"
 )
 
@@ -36,7 +37,8 @@ type world struct {
 	config   *sandbox.Config
 	cleanups []func()
 	victim   *victim
-	fd       map[string]int // sockets of servers, FIFOs
+	other    *process.Process // in another sandbox
+	fd       map[string]int   // sockets of servers, FIFOs
 }
 
 const firstUser, manyUsers = 50000, 10000
