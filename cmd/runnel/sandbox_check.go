@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -107,6 +108,11 @@ func (r *sandboxCheck) partsEnforced() bool {
 	return true
 }
 
+// landlockAlone reports whether files are enforced, and without namespaces.
+func (r *sandboxCheck) landlockAlone() bool {
+	return slices.ContainsFunc(r.Parts, func(p partCheck) bool { return p.By == sandbox.Landlock })
+}
+
 // reasonEnd is what ends the first of several reasons.
 const reasonEnd = "; "
 
@@ -155,6 +161,9 @@ func (r *sandboxCheck) print(w io.Writer, asJSON bool) error {
 		fmt.Fprintf(t, "%s\t%s\n", p.Part, by)
 	}
 	_ = t.Flush() // to memory
+	if r.landlockAlone() {
+		b.WriteString("\nWithout namespaces there can be sandboxes with processes shared, tmp shared,\nand metadata full if anything is writable.\n")
+	}
 	if shared != "" {
 		fmt.Fprintf(&b, "\nNo namespaces: %s\n", strings.TrimSuffix(shared, reasonEnd))
 	}

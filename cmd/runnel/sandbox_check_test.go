@@ -25,6 +25,9 @@ allow     nothing: no network
 tmp       nothing: no mounts
 metadata  seccomp, not always: if read-only
 
+Without namespaces there can be sandboxes with processes shared, tmp shared,
+and metadata full if anything is writable.
+
 No namespaces: no bwrap
 
 Linux 1, user 0

@@ -13,13 +13,17 @@ import (
 
 // sandboxFlags are the flags of run for the sandbox of its command.
 type sandboxFlags struct {
-	Sandbox    *string  `help:"Sandbox of the command: off, read-only, workspace, or another profile of the server. Default: workspace if another flag asks for a sandbox, else what the server requires." placeholder:"PROFILE"`
-	AllowRead  []string `sep:"none" help:"File or directory that the command may read, and not change; may be repeated." placeholder:"PATH"`
-	AllowWrite []string `sep:"none" help:"File or directory that the command may change; may be repeated." placeholder:"PATH"`
-	Deny       []string `sep:"none" help:"File or directory that the command can neither read nor change; may be repeated." placeholder:"PATH"`
-	AllowNet   []string `sep:"none" help:"Host and port that the command may connect to, as in *.example.org:443; may be repeated." placeholder:"HOST:PORT"`
-	NoNet      bool     `help:"Give the command no network."`
-	Verbose    bool     `short:"v" help:"Report to stderr what enforced the sandbox, and what it refused."`
+	Sandbox     *string  `help:"Sandbox of the command: off, read-only, workspace, or another profile of the server. Default: workspace if another flag asks for a sandbox, else what the server requires." placeholder:"PROFILE"`
+	AllowRead   []string `sep:"none" help:"File or directory that the command may read, and not change; may be repeated." placeholder:"PATH"`
+	AllowWrite  []string `sep:"none" help:"File or directory that the command may change; may be repeated." placeholder:"PATH"`
+	Deny        []string `sep:"none" help:"File or directory that the command can neither read nor change; may be repeated." placeholder:"PATH"`
+	AllowNet    []string `sep:"none" help:"Host and port that the command may connect to, as in *.example.org:443; may be repeated." placeholder:"HOST:PORT"`
+	NoNet       bool     `help:"Give the command no network."`
+	Processes   *string  `help:"Processes that the command can reach: own, or shared for those of its user. Default: that of the sandbox." enum:"own,shared" placeholder:"own|shared"`
+	Tmp         *string  `help:"/tmp and /var/tmp of the command: private, or shared for those of the machine. Default: that of the sandbox." enum:"private,shared" placeholder:"private|shared"`
+	UnixSockets *string  `help:"Unix sockets of the command: none, or full. Default: that of the sandbox." enum:"none,full" placeholder:"none|full"`
+	Metadata    *string  `help:"Files whose mode, owner, times and attributes the command may change: files for writable ones, or full for all of its user. Default: that of the sandbox." enum:"files,full" placeholder:"files|full"`
+	Verbose     bool     `short:"v" help:"Report to stderr what enforced the sandbox, and what it refused."`
 }
 
 // pathFlag is a value of --allow-read, --allow-write or --deny.
@@ -40,9 +44,44 @@ func (f *sandboxFlags) pathFlags() (all []pathFlag) {
 	return all
 }
 
+// choice is a flag with one of two values, which is that of a member of the param.
+type choice struct {
+	name  string
+	value *string // nil if it is not given
+	most  string  // the value that permits more
+	field func(p *rpc.Sandbox) *string
+}
+
+func (c *choice) String() string { return "--" + c.name + " " + *c.value }
+
+// member returns the name of the member of the param.
+func (c *choice) member() string { return strings.ReplaceAll(c.name, "-", "_") }
+
+// choices returns all choices.
+func (f *sandboxFlags) choices() []choice {
+	return []choice{
+		{"processes", f.Processes, rpc.ProcessesShared, func(p *rpc.Sandbox) *string { return &p.Processes }},
+		{"tmp", f.Tmp, rpc.TmpShared, func(p *rpc.Sandbox) *string { return &p.Tmp }},
+		{"unix-sockets", f.UnixSockets, rpc.UnixSocketsFull, func(p *rpc.Sandbox) *string { return &p.UnixSockets }},
+		{"metadata", f.Metadata, rpc.MetadataFull, func(p *rpc.Sandbox) *string { return &p.Metadata }},
+	}
+}
+
+// choiceOf returns the choice from which a field of the params comes, or could come; nil if there is
+// none.
+func (f *sandboxFlags) choiceOf(field string) *choice {
+	all := f.choices()
+	i := slices.IndexFunc(all, func(c choice) bool { return field == "sandbox."+c.member() })
+	if i < 0 {
+		return nil
+	}
+	return &all[i]
+}
+
 // given reports whether a flag asks for a sandbox.
 func (f *sandboxFlags) given() bool {
-	return f.Sandbox != nil || f.NoNet || len(f.AllowNet) > 0 || len(f.pathFlags()) > 0
+	return f.Sandbox != nil || f.NoNet || len(f.AllowNet) > 0 || len(f.pathFlags()) > 0 ||
+		slices.ContainsFunc(f.choices(), func(c choice) bool { return c.value != nil })
 }
 
 // check checks the values as far as they do not depend on the server.
@@ -75,6 +114,11 @@ func (f *sandboxFlags) param(dir string) (*rpc.Sandbox, error) {
 		return nil, nil
 	}
 	p := &rpc.Sandbox{}
+	for _, c := range f.choices() {
+		if c.value != nil {
+			*c.field(p) = *c.value
+		}
+	}
 	flags := f.pathFlags()
 	for i, flag := range flags {
 		path, err := sandboxPath(flag.value)
@@ -85,7 +129,7 @@ func (f *sandboxFlags) param(dir string) (*rpc.Sandbox, error) {
 			return nil, fmt.Errorf("%v: %v has the same path", flags[i], flags[other])
 		}
 		p.Files = append(p.Files, rpc.SandboxRule{Path: rpc.Bytes(path), Access: flag.access})
-		if isTmp(path) { // the one of the machine is meant
+		if isTmp(path) && f.Tmp == nil { // the one of the machine is meant
 			p.Tmp = rpc.TmpShared
 		}
 	}
@@ -144,12 +188,22 @@ func (f *sandboxFlags) explain(err error, local bool) error {
 	switch known, _ := data["known"].([]any); {
 	case field == "sandbox.profile" && len(known) > 0:
 		text += "; it has " + commas(known)
-	case data["kind"] == "not_enforceable" && local:
-		text += `; see "runnel sandbox check"`
 	case data["kind"] == "not_enforceable":
-		text += `; see "runnel sandbox check" on the machine of the server`
+		text += f.remedy(field, local)
 	}
 	return &statusError{exitRunnelFailed, errors.New(flag + text)}
+}
+
+// remedy says what to do about a field that the machine cannot enforce.
+func (f *sandboxFlags) remedy(field string, local bool) string {
+	check := `see "runnel sandbox check"`
+	if !local {
+		check += " on the machine of the server"
+	}
+	if c := f.choiceOf(field); c != nil && (c.value == nil || *c.value != c.most) {
+		return fmt.Sprintf("; use --%s %s, or %s", c.name, c.most, check)
+	}
+	return "; " + check
 }
 
 // commas returns a list with commas.
@@ -174,7 +228,10 @@ func (f *sandboxFlags) flagOf(field string) string {
 		return "--allow-net " + f.AllowNet[i]
 	}
 	isShared := func(flag pathFlag) bool { return isTmp(filepath.Clean(flag.value)) }
+	c := f.choiceOf(field)
 	switch all := f.pathFlags(); {
+	case c != nil && c.value != nil:
+		return c.String()
 	case field == "sandbox.tmp" && slices.ContainsFunc(all, isShared):
 		return all[slices.IndexFunc(all, isShared)].String()
 	case strings.HasPrefix(field, "sandbox.network") && f.NoNet:
@@ -184,8 +241,12 @@ func (f *sandboxFlags) flagOf(field string) string {
 	case strings.HasPrefix(field, "sandbox.network") && len(f.AllowNet) > 0:
 		return "--allow-net"
 	}
-	if f.Sandbox == nil {
-		return "the sandbox (by default the working directory is writable)"
+	origin := "the sandbox (by default the working directory is writable)"
+	if f.Sandbox != nil {
+		origin = "--sandbox " + *f.Sandbox
 	}
-	return "--sandbox " + *f.Sandbox
+	if c != nil { // it was left out
+		origin += ": " + c.member()
+	}
+	return origin
 }

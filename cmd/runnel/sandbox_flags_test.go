@@ -38,6 +38,10 @@ func TestSandboxParam(t *testing.T) {
 			`{"profile":"workspace","files":[{"path":"/tmp","access":"write"}],"tmp":"shared"}`},
 		{sandboxFlags{Sandbox: profile("workspace"), AllowWrite: []string{"/tmp/x"}},
 			`{"profile":"workspace","files":[{"path":"/tmp/x","access":"write"}]}`},
+		{sandboxFlags{Sandbox: profile("workspace"), AllowWrite: []string{"/tmp"}, Tmp: profile("private")},
+			`{"profile":"workspace","files":[{"path":"/tmp","access":"write"}],"tmp":"private"}`},
+		{sandboxFlags{Processes: profile("shared"), Tmp: profile("shared"), UnixSockets: profile("none"), Metadata: profile("full")},
+			`{"files":[{"path":".","access":"write"}],"processes":"shared","tmp":"shared","unix_sockets":"none","metadata":"full"}`},
 	} {
 		if err := c.flags.check(); err != nil {
 			t.Errorf("%+v: %v", c.flags, err)
@@ -82,6 +86,8 @@ func TestSandboxErrors(t *testing.T) {
 	build := "build"
 	flags := sandboxFlags{Sandbox: &build, AllowRead: []string{"/a"}, Deny: []string{"/b"}, AllowWrite: []string{"/var/tmp"}, AllowNet: []string{"a:1", "b:1"}}
 	implicit := sandboxFlags{NoNet: true}
+	own, full := "own", "full"
+	chosen := sandboxFlags{Sandbox: &build, Processes: &own, UnixSockets: &full}
 	invalid := func(field, text string) *rpc.Error { return rpc.InvalidParams(field, "%s %s", field, text) }
 	unknown := invalid("sandbox.profile", "is unknown")
 	unknown.Data.(rpc.Data)["known"] = []any{"off", "workspace"}
@@ -102,6 +108,15 @@ func TestSandboxErrors(t *testing.T) {
 		{flags, rpc.NotEnforceable("sandbox.network", "no bwrap"), true, `--allow-net cannot be enforced on this machine: no bwrap; see "runnel sandbox check"`},
 		{flags, rpc.NotEnforceable("sandbox.profile", "no bwrap"), false, `--sandbox build cannot be enforced on this machine: no bwrap; see "runnel sandbox check" on the machine of the server`},
 		{flags, rpc.Forbidden("default.sandbox", "sandbox.profile"), false, "--sandbox build: Forbidden: default.sandbox does not permit this sandbox.profile"},
+		{chosen, rpc.NotEnforceable("sandbox.processes", "no bwrap"), true,
+			`--processes own cannot be enforced on this machine: no bwrap; use --processes shared, or see "runnel sandbox check"`},
+		{chosen, rpc.NotEnforceable("sandbox.unix_sockets", "no bwrap"), true,
+			`--unix-sockets full cannot be enforced on this machine: no bwrap; see "runnel sandbox check"`},
+		{chosen, rpc.NotEnforceable("sandbox.metadata", "no bwrap"), false,
+			`--sandbox build: metadata cannot be enforced on this machine: no bwrap; use --metadata full, or see "runnel sandbox check" on the machine of the server`},
+		{chosen, invalid("sandbox.unix_sockets", "asks for more"), true, "--unix-sockets full asks for more"},
+		{implicit, rpc.NotEnforceable("sandbox.tmp", "no bwrap"), true,
+			`the sandbox (by default the working directory is writable): tmp cannot be enforced on this machine: no bwrap; use --tmp shared, or see "runnel sandbox check"`},
 		{implicit, invalid("sandbox.network", "is wrong"), true, "--no-net is wrong"},
 		{implicit, invalid("sandbox.files[0]", "asks for more"), true, "the sandbox (by default the working directory is writable) asks for more"},
 	} {

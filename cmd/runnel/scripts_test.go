@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -24,16 +25,20 @@ import (
 //	mode N FILE             the permissions of the file must be N (octal)
 //	sessions STATE          wait until `runnel ps` lists a session in that state
 //
-// The condition [sandbox] is true if the machine can enforce the built-in profiles of sandboxes.
+// The condition [sandbox] is true if the machine can enforce the built-in profiles of sandboxes, and
+// [landlock] if it can enforce some without namespaces.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:   "testdata/script",
 		Setup: setUpScript,
 		Condition: func(name string) (bool, error) {
-			if name != "sandbox" {
-				return false, fmt.Errorf("unknown condition %q", name)
+			switch name {
+			case "sandbox":
+				return canSandbox()
+			case "landlock":
+				return hasLandlock()
 			}
-			return canSandbox()
+			return false, fmt.Errorf("unknown condition %q", name)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":    exits,
@@ -53,6 +58,19 @@ var canSandbox = sync.OnceValues(func() (bool, error) {
 		return false, fmt.Errorf("%w: %s", err, text)
 	}
 	return err == nil, nil
+})
+
+// hasLandlock reports whether the machine can enforce some sandboxes without namespaces. It fails if it
+// cannot, and RUNNEL_TEST_REQUIRE says that it has Landlock.
+var hasLandlock = sync.OnceValues(func() (bool, error) {
+	check := exec.Command("runnel", "sandbox", "check", "--json")
+	check.Env = append(os.Environ(), "PATH=") // without bwrap
+	text, _ := check.CombinedOutput()
+	has := bytes.Contains(text, []byte(`"by": "landlock"`))
+	if !has && slices.Contains(strings.Split(os.Getenv("RUNNEL_TEST_REQUIRE"), ","), "landlock") {
+		return false, fmt.Errorf("%s", text)
+	}
+	return has, nil
 })
 
 // setUpScript sets the environment of a script, and writes a file of 300,000 bytes.
