@@ -9,12 +9,13 @@ import (
 )
 
 type sandboxProfilesCmd struct {
+	File         string `arg:"" optional:"" help:"File with profiles of sandboxes. Default: that of --sandbox-profiles, or none."`
 	profileFlags `embed:""`
 }
 
 // Run prints what each profile permits. The exit status is 2 for an invalid file.
 func (c *sandboxProfilesCmd) Run(inv *invocation) error {
-	p, err := c.readProfiles()
+	p, err := c.read()
 	if err != nil {
 		return &statusError{exitUsage, err}
 	}
@@ -27,6 +28,13 @@ func (c *sandboxProfilesCmd) Run(inv *invocation) error {
 	}
 	_, err = io.WriteString(inv.stdout, b.String())
 	return err
+}
+
+func (c *sandboxProfilesCmd) read() (*sandbox.Profiles, error) {
+	if c.File != "" {
+		return readProfiles("profiles", c.File)
+	}
+	return c.readProfiles()
 }
 
 // describeProfile prints a profile. Paths in the directory of the command, and in the home directory
@@ -59,6 +67,9 @@ func describeProfile(b *strings.Builder, p *sandbox.Profiles, name string) {
 	}
 	fmt.Fprintf(b, "  processes: %s\n  tmp: %s\n  devices: %s\n  unix_sockets: %s\n  metadata: %s\n",
 		c.Processes, c.Tmp, c.Devices, c.UnixSockets, c.Metadata)
+	if c.At(exampleDir) == sandbox.None {
+		b.WriteString("  warning: a command can be started only in a directory that is listed here, or below one\n")
+	}
 }
 
 // ofCommand replaces the directories that stand for those of a command.

@@ -61,11 +61,16 @@ func (f *profileFlags) readProfiles() (*sandbox.Profiles, error) {
 	if f.SandboxProfiles == "" {
 		return nil, nil
 	}
-	text, _, err := readOperatorFile("--sandbox-profiles", f.SandboxProfiles, sandboxfile.MaxFileBytes)
+	return readProfiles("--sandbox-profiles", f.SandboxProfiles)
+}
+
+// readProfiles reads a file with profiles. flag is its flag, for errors.
+func readProfiles(flag, path string) (*sandbox.Profiles, error) {
+	text, _, err := readOperatorFile(flag, path, sandboxfile.MaxFileBytes)
 	if err != nil {
 		return nil, err
 	}
-	return sandboxfile.Parse(f.SandboxProfiles, text)
+	return sandboxfile.Parse(path, text)
 }
 
 // sandboxes are the profiles of a server. The file is read again by the reloader.

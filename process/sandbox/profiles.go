@@ -93,7 +93,7 @@ func CheckDeny(file string) error {
 	return nil
 }
 
-// Check returns a *FieldError unless p may be a profile.
+// Check returns a *FieldError unless p may be a profile, with which something can be started.
 func (p *Partial) Check() error {
 	names := paths(p.Files)
 	for i := range names {
@@ -101,11 +101,27 @@ func (p *Partial) Check() error {
 			return invalid(fmt.Sprintf("files[%d].path", i), "is there twice")
 		}
 	}
-	c := readOnly
-	if err := c.overlay(p, Skip, &Place{Dir: "/dir", Home: "/home"}); err != nil {
+	c, at := readOnly, Place{Dir: "/dir", Home: "/home"}
+	if err := c.overlay(p, Skip, &at); err != nil {
 		return err
 	}
-	return c.Check()
+	if err := c.Check(); err != nil {
+		return err
+	}
+	return c.checkStart(&at)
+}
+
+// checkStart returns a *FieldError if no command can be started, wherever it is and whatever files
+// there are.
+func (c *Config) checkStart(at *Place) error {
+	if i := c.ruleOf(at.Dir); i >= 0 && c.Files[i].Path == at.Dir && c.Files[i].Access == None {
+		return invalid(fmt.Sprintf("files[%d].access", i), "hides the working directory, so that no command can be started")
+	}
+	visible := func(r Rule) bool { return r.Access != None }
+	if c.FilesDefault == None && !slices.ContainsFunc(c.Files, visible) {
+		return invalid("files_default", "leaves nothing visible without a rule for a program and one for the working directory, so that no command can be started")
+	}
+	return nil
 }
 
 // Names returns the names of all profiles: the built-in ones, and then the others, sorted.
