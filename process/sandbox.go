@@ -23,8 +23,9 @@ func (h *Host) EnforceSandbox(c *sandbox.Config) (sandbox.Report, error) {
 	return h.orPlain().enforceSandbox(c)
 }
 
-// HiddenFromSandboxes returns Options.HideFromSandboxes and Options.StateDir, as absolute paths. Every
-// start hides them; a caller that knows them can refuse a request for one of them.
+// HiddenFromSandboxes returns Options.HideFromSandboxes and Options.StateDir, as absolute paths, and
+// what they led to when the Host was opened. Every start hides them; a caller that knows them can refuse
+// a request for one of them.
 func (h *Host) HiddenFromSandboxes() []string { return h.orPlain().hiddenFromSandboxes() }
 
 // Sandbox returns what the command may reach and what enforces that, or nil without a sandbox.
@@ -46,13 +47,20 @@ func withVariables(env, variables []string) []string {
 	return append(kept, variables...)
 }
 
-// hiddenPaths returns the paths of the Options that are hidden in every sandbox.
+// hiddenPaths returns the paths of the Options that are hidden in every sandbox. What they lead to now
+// remains hidden if a command replaces a symbolic link on the way.
 func (o *Options) hiddenPaths() []string {
 	hidden := slices.Clone(o.HideFromSandboxes)
 	if o.StateDir != "" {
 		hidden = append(hidden, o.StateDir)
 	}
-	return absolute(hidden)
+	hidden = absolute(hidden)
+	for _, path := range slices.Clone(hidden) {
+		if real, err := filepath.EvalSymlinks(path); err == nil && !slices.Contains(hidden, real) {
+			hidden = append(hidden, real)
+		}
+	}
+	return hidden
 }
 
 // absolute returns absolute and clean paths.

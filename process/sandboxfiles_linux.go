@@ -47,6 +47,9 @@ func (a *Attempt) openRules(ctx context.Context, user *User, c *sandbox.Config, 
 	if ctx.Err() != nil {
 		return r, context.Cause(ctx)
 	}
+	if f.failed != nil {
+		return r, &SandboxError{Step: "finding the paths of the rules", Errno: errnoOf(f.failed), Why: f.failed}
+	}
 	if f.changed { // also if that is why the rules cannot be used
 		return r, &SpawnError{Path: a.spec.Dir, Op: "chdir", Errno: unix.EAGAIN}
 	}

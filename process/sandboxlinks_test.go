@@ -14,11 +14,11 @@ import (
 )
 
 // fromProfile returns a function that completes a request in a directory as a server does whose floor
-// is a profile. It needs no namespaces.
-func fromProfile(t *testing.T, dir string, p sandbox.Partial) func(files ...sandbox.Rule) *sandbox.Config {
+// is a profile, and whose operator denies paths. It needs no namespaces.
+func fromProfile(t *testing.T, dir string, p sandbox.Partial, deny ...string) func(files ...sandbox.Rule) *sandbox.Config {
 	t.Helper()
 	p.Processes, p.Tmp, p.Metadata = sandbox.Shared, sandbox.Shared, sandbox.FullMetadata
-	profiles := sandbox.NewProfiles(nil, map[string]sandbox.Partial{"p": p})
+	profiles := sandbox.NewProfiles(deny, map[string]sandbox.Partial{"p": p})
 	at := sandbox.Place{Dir: dir, Home: dir}
 	floor, err := profiles.Floor("p", at)
 	if err != nil {
@@ -103,6 +103,64 @@ func TestSandboxFloorFollowsNoLinks(t *testing.T) {
 			t.Errorf("a rule beyond the floor: %v", err)
 		}
 	})
+}
+
+// TestSandboxHidesNothingNeeded checks that a command that makes a link at a path that is denied, or that
+// a profile makes inaccessible, keeps no later command from running. What such a link leads to is hidden
+// if others do not need it.
+func TestSandboxHidesNothingNeeded(t *testing.T) {
+	eachMechanism(t, func(t *testing.T, h *Host) {
+		dir := makeDirs(t, "home/sub", "other/aws")
+		home := dir + "/home"
+		if err := os.WriteFile(dir+"/other/aws/key", []byte("key\n"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		box := fromProfile(t, home, sandbox.Partial{Files: []sandbox.Rule{{Path: ".", Access: sandbox.Write},
+			{Path: "none", Access: sandbox.None}, {Path: "cache", Access: sandbox.Write}}}, "~/.aws")
+		// Commands in another directory may not write where the link is.
+		other := fromProfile(t, home, sandbox.Partial{Files: []sandbox.Rule{{Path: "none", Access: sandbox.None}}}, "~/.aws")
+		run := func(box func(...sandbox.Rule) *sandbox.Config, command, want string) {
+			t.Helper()
+			s := within(box(), sh(command))
+			s.Dir = home
+			if out, err := outputOn(h, s); out != want || err != nil {
+				t.Errorf("%s: %q, %v, want %q", command, out, err, want)
+			}
+		}
+		for _, to := range []string{"/", "/usr", "/etc", "/bin/sh", "/proc", "/dev", "/dev/null", "/tmp", "/var", dir, home, ".", "sub/..", "/no/such/file", "$l"} {
+			run(box, "for l in .aws none cache; do ln -s "+to+" $l; done && echo made", "made\n")
+			run(other, "ls /usr /dev/null >/dev/null && echo ran", "ran\n")
+			run(box, "ls /usr /dev/null >/dev/null && rm .aws none cache && echo ran", "ran\n")
+		}
+		for _, link := range []string{".aws", "none"} {
+			run(box, "ln -s ../other/aws "+link+" && cat "+link+"/key", "key\n")
+			run(other, "cat "+link+"/key ../other/aws/key 2>/dev/null", "")
+			run(box, "cat "+link+"/key ../other/aws/key 2>/dev/null; rm "+link, "")
+		}
+	})
+}
+
+// TestSandboxHidesWhereLinkLed checks that what is never accessible remains so if a command replaces a
+// symbolic link that leads there.
+func TestSandboxHidesWhereLinkLed(t *testing.T) {
+	dir := makeDirs(t, "work", "state")
+	link := dir + "/work/link"
+	if err := errors.Join(os.WriteFile(dir+"/state/token", []byte("token\n"), 0o666), os.Symlink("../state", link)); err != nil {
+		t.Fatal(err)
+	}
+	h := openHostWith(t, Options{Containment: Marker, HideFromSandboxes: []string{link}})
+	needNamespaces(t, h)
+	run := func(command, want string) {
+		t.Helper()
+		s := within(sharing(), sh(command))
+		s.Sandbox.Files = []sandbox.Rule{{Path: dir + "/work", Access: sandbox.Write, Missing: sandbox.Refuse}}
+		s.Dir = dir + "/work"
+		if out, _ := runOn(t, h, s); out != want {
+			t.Errorf("%s: %q, want %q", command, out, want)
+		}
+	}
+	run("rm link && ln -s /usr link && echo made", "made\n")
+	run("ls /usr >/dev/null && cat ../state/token || echo hidden", "hidden\n")
 }
 
 // TestSandboxIsOfOpenedDirectory checks that rules that are relative to the working directory are for

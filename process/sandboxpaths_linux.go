@@ -32,6 +32,7 @@ type finder struct {
 	dirName  string         // its absolute name, "" if it is unknown
 	dirLinks []string       // the directories of the links in dirName; nil if they are not known yet
 	changed  bool           // dirName does not lead to dir any more
+	failed   error          // the system could not open a file, whatever it is
 	all      map[finding]found
 	unseen   map[string]bool // by the paths of rules
 }
@@ -94,6 +95,7 @@ func (f *finder) lookup(key finding) found {
 	}
 	fd, err := unix.FcntlInt(uintptr(f.dir.FD), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
+		f.failed = err
 		return found{}
 	}
 	w := walk{finder: f, finding: key, fd: fd, links: slices.Clip(f.dirLinks)}
@@ -178,9 +180,12 @@ func (w *walk) direct(path string) bool {
 // enter replaces what was reached, and reports whether there was no error.
 func (w *walk) enter(fd int, err error) bool {
 	w.close()
-	if err == nil {
+	switch {
+	case err == nil:
 		w.fd = fd
-	} else if fd >= 0 {
+	case err == unix.EMFILE || err == unix.ENFILE || err == unix.ENOMEM:
+		w.failed = err
+	case fd >= 0:
 		_ = unix.Close(fd)
 	}
 	return err == nil
@@ -258,12 +263,12 @@ func (w *walk) reached() (path string) {
 }
 
 func (w *walk) found() found {
-	if w.fd < 0 {
-		return found{unseen: w.unseen}
+	path := ""
+	if w.fd >= 0 {
+		path = w.reached()
 	}
-	path := w.reached()
 	if path == "" {
-		return found{}
+		return found{Found: sandbox.Found{Links: w.links}, unseen: w.unseen}
 	}
 	return found{Found: sandbox.Found{Path: filepath.Join(path, w.missing), Links: w.links}}
 }

@@ -28,7 +28,7 @@ func (p *Profiles) Complete(r *Request, floor *Config, at Place) (*Config, error
 	if err := c.overlay(&r.Partial, Refuse, &at); err != nil {
 		return nil, err
 	}
-	c.Hidden, c.Floor, c.request = p.hidden(&at), floor, r
+	c.Hidden, c.Floor, c.request, c.home = p.hidden(&at), floor, r, at.Home
 	c.showDir(at.Dir)
 	if err := c.Check(); err != nil {
 		return nil, r.ofRequest(err)

@@ -106,4 +106,5 @@ type Config struct {
 	Floor *Config
 
 	request *Request // that it was made of, for errors; nil if it was not made by Complete
+	home    string   // that of the Place; "" if it is unknown
 }

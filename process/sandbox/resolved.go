@@ -11,7 +11,7 @@ type Found struct {
 	// as it is. Path is "" if the path cannot be resolved: then it is taken as it is.
 	Path string
 	// Links are the directories, by their paths without symbolic links, of the links that were
-	// followed.
+	// followed, also if the path cannot be resolved.
 	Links []string
 }
 
@@ -33,6 +33,13 @@ type Resolution struct {
 // moved by it as far as the Floor permits; without one, the error is a *PathError with ELOOP unless
 // the rest of c permits the same there. Commands that ran without this Floor, or in other working
 // directories, may have made other links, which are followed.
+//
+// No link in a directory that is no system directory makes inaccessible what all commands need, since
+// one that was started there may have made it: a path of Hidden, or a rule with None that a request has
+// not named, has no effect if it leads to the root, to programs and libraries of the system, to /etc, to
+// a directory that has /tmp, /var/tmp or the link itself in it, to /proc, /dev or /sys, or, by a link
+// that the Floor permits to make, to one with the home directory. Nor has a rule that leads nowhere by
+// such a link. What else it leads to is inaccessible.
 //
 // find is called with own for the rules that a request has named. Directories are made (Create) only
 // after Resolved.
@@ -56,6 +63,7 @@ func (c *Config) Resolved(find func(r *Rule, own bool) Found) (*Resolution, erro
 		return r, r.checkSystem()
 	}
 	floor := c.Floor.moved(find, 0)
+	floor.home = m.home
 	floor.judge(floor)
 	m.bounded = true
 	m.judge(floor)
@@ -90,7 +98,9 @@ type moved struct {
 	c       *Config
 	own     int // the first rules are those that a request has named
 	bounded bool
-	hidden  []string
+	home    string // the home directory, "" if it is unknown
+	covers  []movedRule
+	hidden  []string // the paths of covers that have an effect
 	rules   []movedRule
 }
 
@@ -98,27 +108,32 @@ type movedRule struct {
 	Rule  // with the new path
 	name  string
 	links []string
+	lost  bool // the path cannot be resolved
 	loose bool // a command may have made one of the links
+	made  bool // also if the rules that are loose have no effect
 }
 
 func (c *Config) moved(find func(r *Rule, own bool) Found, own int) *moved {
 	m := &moved{c: c, own: own, rules: make([]movedRule, len(c.Files))}
-	for _, file := range c.Hidden {
-		if found := find(&Rule{file, None, Skip}, false).Path; found != "" {
-			file = found
-		}
-		m.hidden = append(m.hidden, file)
+	if c.home != "" {
+		m.home = find(&Rule{c.home, Read, Skip}, false).Path
 	}
-	slices.Sort(m.hidden)
-	m.hidden = slices.Compact(m.hidden)
+	for _, file := range c.Hidden {
+		m.covers = append(m.covers, move(Rule{file, None, Skip}, find, false))
+	}
 	for i, rule := range c.Files {
-		found := find(&rule, i < own)
-		m.rules[i] = movedRule{Rule: rule, name: rule.Path}
-		if found.Path != "" {
-			m.rules[i].Path, m.rules[i].links = found.Path, found.Links
-		}
+		m.rules[i] = move(rule, find, i < own)
 	}
 	return m
+}
+
+func move(r Rule, find func(r *Rule, own bool) Found, own bool) movedRule {
+	found := find(&r, own)
+	moved := movedRule{Rule: r, name: r.Path, links: found.Links, lost: found.Path == ""}
+	if !moved.lost {
+		moved.Path = found.Path
+	}
+	return moved
 }
 
 // judge sets what is loose, for commands that may write what by permits. Which of its rules count
@@ -130,7 +145,40 @@ func (m *moved) judge(by *moved) {
 	for i := range m.rules {
 		m.rules[i].loose = m.rules[i].in(writable)
 	}
+	writable = by.writable(func(r *movedRule) bool { return !r.loose })
+	for i := range m.rules {
+		m.rules[i].made = m.rules[i].in(writable)
+	}
+	m.hidden = nil
+	for i := range m.covers {
+		r := &m.covers[i]
+		if r.made = r.in(writable); !m.spares(r) {
+			m.hidden = append(m.hidden, r.Path)
+		}
+	}
+	slices.Sort(m.hidden)
+	m.hidden = slices.Compact(m.hidden)
 }
+
+// spares reports whether a rule has no effect since a command may have made a link to what all need, or
+// to nothing.
+func (m *moved) spares(r *movedRule) bool {
+	has := func(dir string) bool { return Below(dir, r.Path) }
+	switch {
+	case !slices.ContainsFunc(r.links, func(dir string) bool { return !inSystem(dir) }):
+		return false
+	case r.lost:
+		return r.Missing != Refuse
+	case r.Access != None:
+		return false
+	case reserved(r.Path) || isNeeded(r.Path) || has("/tmp") || has("/var/tmp") || slices.ContainsFunc(r.links, has):
+		return true
+	}
+	return r.made && has(m.home)
+}
+
+// spared is spares for a rule that a request may have named.
+func (m *moved) spared(i int) bool { return i >= m.own && m.spares(&m.rules[i]) }
 
 // writable returns the paths of the rules for writing for which f is true.
 func (m *moved) writable(f func(r *movedRule) bool) (dirs []string) {
@@ -161,6 +209,8 @@ func (m *moved) resolve() (*Resolution, error) {
 			rule.Access, rule.Missing = None, Skip // nobody learns what is there
 		}
 		switch name := m.rules[i].name; {
+		case m.spared(i):
+			continue
 		case m.rules[i].loose && i >= m.own && (reserved(rule.Path) || !exceeds(accesses, firm.At(rule.Path), rule.Access)):
 			continue
 		case reserved(rule.Path):
@@ -180,11 +230,11 @@ func (m *moved) resolve() (*Resolution, error) {
 	return r, nil
 }
 
-// firm returns the Config of the rules that no command may have moved.
+// firm returns the Config of the rules that have an effect and that no command may have moved.
 func (m *moved) firm() *Config {
 	f := &Config{FilesDefault: m.c.FilesDefault, Hidden: m.hidden}
 	for i := range m.rules {
-		if !m.rules[i].loose {
+		if !m.rules[i].loose && !m.spared(i) {
 			f.Files = append(f.Files, m.rules[i].Rule)
 		}
 	}

@@ -73,6 +73,53 @@ func TestResolvedLinks(t *testing.T) {
 	}
 }
 
+// TestResolvedSpares: a link that a command may have made hides nothing that others need, and other
+// files.
+func TestResolvedSpares(t *testing.T) {
+	for name, test := range map[string]struct {
+		link, to string
+		spared   bool
+	}{
+		"system": {"/w/a", "/usr", true}, "programs": {"/w/a", "/usr/bin", true}, "root": {"/w/a", "/", true}, "configuration": {"/w/a", "/etc", true},
+		"proc": {"/w/a", "/proc", true}, "device": {"/w/a", "/dev/null", true}, "tmp": {"/w/a", "/tmp", true}, "above tmp": {"/w/a", "/var", true},
+		"the directory of the link": {"/w/d/a", "/w/d", true}, "above it": {"/w/d/a", "/w", true}, "home": {"/w/a", "/users/u", true}, "above home": {"/w/a", "/users", true},
+		"nowhere": {"/w/a", "", true}, "system from elsewhere": {"/x/a", "/usr", true}, "nowhere from elsewhere": {"/x/a", "", true}, "itself from elsewhere": {"/x/a", "/x", true},
+		"beside": {"/w/a", "/w/d", false}, "in home": {"/w/a", "/users/u/dotfiles", false}, "elsewhere": {"/w/a", "/srv/a", false}, "below tmp": {"/w/a", "/tmp/a", false},
+		"in the configuration": {"/w/a", "/etc/a", false}, "home from elsewhere": {"/x/a", "/users/u", false},
+		"of the system": {"/lib/a", "/usr/lib/a", false}, "of the system to nowhere": {"/lib/a", "", false},
+	} {
+		find := linked(map[string]string{test.link: test.to, "/home/u": "/users/u"})
+		want := test.to
+		if want == "" {
+			want = test.link
+		}
+		for _, floored := range []bool{false, true} {
+			c := readOnly
+			c.home, c.request, c.Files, c.Hidden = "/home/u", &Request{}, []Rule{{"/w", Write, Skip}}, []string{test.link}
+			if floored {
+				floor := c
+				c.Floor, c.Files = &floor, []Rule{{"/w", Read, Skip}}
+			}
+			r, err := c.Resolved(find)
+			if err != nil || slices.Contains(r.Hidden, want) == test.spared || floored && !slices.Equal(r.Hidden, r.Floor.Hidden) {
+				t.Errorf("hidden, %s: %+v, %v", name, r, err)
+			}
+			c.Hidden, c.Files = nil, append(c.Files, Rule{test.link, None, Skip})
+			r, err = c.Resolved(find)
+			none := func(r Rule) bool { return r.Path == want && r.Access == None }
+			if err != nil || slices.ContainsFunc(r.Files, none) == test.spared {
+				t.Errorf("a rule, %s: %+v, %v", name, r, err)
+			}
+		}
+		c := readOnly
+		c.Files = []Rule{{test.link, None, Refuse}, {"/w", Write, Skip}}
+		c.request = &Request{Partial: Partial{Files: c.Files[:1]}}
+		if r, err := c.Resolved(find); err == nil && r.Files[0].Path != want || err != nil && !reserved(test.to) {
+			t.Errorf("a rule of a request, %s: %+v, %v", name, r, err)
+		}
+	}
+}
+
 // TestResolvedWithin: whatever links there are, the result permits at no path more than the rules of
 // the floor do that no command can move.
 func TestResolvedWithin(t *testing.T) {
@@ -95,10 +142,14 @@ func TestResolvedWithin(t *testing.T) {
 			}
 		}
 		firm := *floor
-		firm.Files, firm.Hidden = nil, slices.Clone(floor.Hidden)
-		for i, file := range firm.Hidden {
-			if to, isLink := links[file]; isLink {
-				firm.Hidden[i] = to
+		firm.Files, firm.Hidden = nil, nil
+		for _, file := range floor.Hidden {
+			to, isLink := links[file]
+			switch {
+			case !isLink:
+				firm.Hidden = append(firm.Hidden, file)
+			case !Below(path.Dir(file), to): // else it may have no effect
+				firm.Hidden = append(firm.Hidden, to)
 			}
 		}
 		for _, rule := range floor.Files {
@@ -106,6 +157,9 @@ func TestResolvedWithin(t *testing.T) {
 			made := isLink && slices.ContainsFunc(floor.Files, func(w Rule) bool {
 				return w.Access == Write && links[w.Path] == "" && Below(path.Dir(rule.Path), w.Path)
 			})
+			if isLink && rule.Access == None && Below(path.Dir(rule.Path), to) {
+				continue // it may have no effect
+			}
 			if isLink {
 				rule.Path = to
 			}

@@ -19,3 +19,9 @@ func inSystem(file string) bool {
 	inside := func(dir string) bool { return file != dir && Below(file, dir) }
 	return file == "/" || slices.ContainsFunc(systemDirs, in) && !slices.ContainsFunc(sources, inside)
 }
+
+// isNeeded reports whether a path is one that programs need to run: the root, or a system directory and
+// what is in it, but not single files of the configuration, which may be secrets.
+func isNeeded(file string) bool {
+	return inSystem(file) && (file == "/etc" || !Below(file, "/etc"))
+}
