@@ -5,8 +5,11 @@ import (
 	"slices"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/runnel-rpc/runnel/process/internal/bubblewrap"
 	"github.com/runnel-rpc/runnel/process/internal/containment"
+	"github.com/runnel-rpc/runnel/process/internal/kernel"
 	"github.com/runnel-rpc/runnel/process/internal/landlock"
 	"github.com/runnel-rpc/runnel/process/internal/seccomp"
 	"github.com/runnel-rpc/runnel/process/sandbox"
@@ -29,8 +32,8 @@ type sandboxes struct {
 // machine is what this machine can do.
 type machine struct {
 	bwrap         bubblewrap.Support
-	inside        bool // Landlock can add to namespaces
-	seccomp       bool
+	inside        bool   // Landlock can add to namespaces
+	nothing       string // why no sandbox can be made, "" if some can
 	landlockAlone sandbox.Support
 }
 
@@ -54,10 +57,13 @@ func (s *sandboxes) probe(ctx context.Context, p containment.Provider) (*machine
 
 func (s *sandboxes) try(ctx context.Context, p containment.Provider, done chan struct{}) {
 	defer close(done)
+	s.machine = machine{nothing: whyNothing()}
+	if s.nothing != "" {
+		return
+	}
 	s.machine = machine{
 		bwrap:         bubblewrap.Probe(ctx, s.program, p.ForkHelper, p.Observer()),
 		inside:        landlock.InsideSupported(),
-		seccomp:       seccomp.Supported(),
 		landlockAlone: landlock.Support(),
 	}
 }
@@ -89,15 +95,30 @@ func (h *Host) sandboxSupport(ctx context.Context) sandbox.Support {
 	return m.support()
 }
 
-const noSeccomp = "this kernel or this architecture has no filter of system calls (seccomp(2))"
+// whyNothing says why no sandbox can be made, "" if that is not so. The filter is a part of every
+// sandbox, and the files of a command are opened by openat2(2).
+func whyNothing() string {
+	if why := seccomp.WhyNot(); why != "" {
+		return why
+	}
+	fd, err := openPath("/", 0)
+	switch {
+	case err == unix.ENOSYS:
+		return kernel.Absent("openat2(2)", 5, 6)
+	case err != nil:
+		return "openat2(2) fails: " + err.Error()
+	}
+	_ = unix.Close(fd)
+	return ""
+}
 
-// support returns what can be enforced. Without a filter nothing can: it is a part of every sandbox.
+// support returns what can be enforced.
 func (m *machine) support() sandbox.Support {
-	s := sandbox.Support{By: make(map[sandbox.Part]sandbox.Mechanism), Why: make(map[sandbox.Part]string)}
+	s := sandbox.Support{By: make(map[sandbox.Part]sandbox.Mechanism), Why: make(map[sandbox.Part]string), Detail: m.bwrap.Detail}
 	for _, part := range sandbox.Parts {
 		switch {
-		case !m.seccomp:
-			s.Why[part] = noSeccomp
+		case m.nothing != "":
+			s.Why[part] = m.nothing
 		case m.bwrap.Works():
 			s.By[part] = m.byNamespaces(part)
 		default:
@@ -165,8 +186,8 @@ type method struct {
 // The error is a *sandbox.NotEnforceableError.
 func (m *machine) choose(c *sandbox.Config, otherUser bool) (how method, r sandbox.Report, err error) {
 	switch {
-	case !m.seccomp:
-		return how, r, notEnforceable(sandbox.FilesPart, noSeccomp)
+	case m.nothing != "":
+		return how, r, notEnforceable(sandbox.FilesPart, m.nothing)
 	case m.bwrap.Plain || m.bwrap.UserNS && !otherUser:
 		how = method{namespaces: true, userNS: !m.bwrap.Plain, landlock: m.inside}
 		// /proc/PID/root of another process of the user leads out of the mount namespace.

@@ -15,7 +15,7 @@ import (
 // TestOtherUserInContainer checks that a root without privileges, as that of a container, refuses a
 // command of another user for the true reason, and makes the same sandbox for its own user.
 func TestOtherUserInContainer(t *testing.T) {
-	m := machine{seccomp: true, landlockAlone: landlock.Support()}
+	m := machine{landlockAlone: landlock.Support()}
 	m.bwrap = bubblewrap.Support{UserNS: true, WhyNotPlain: "root lacks CAP_SYS_ADMIN here"}
 	if how, _, err := m.choose(readOnly(), false); err != nil || !how.userNS {
 		t.Errorf("%+v, %v", how, err)

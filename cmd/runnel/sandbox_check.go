@@ -25,8 +25,10 @@ type sandboxCheck struct {
 	Enforceable bool           `json:"enforceable"` // every profile
 	Profiles    []profileCheck `json:"profiles"`
 	Parts       []partCheck    `json:"parts"`
-	Machine     machine        `json:"machine"`
-	Findings    []finding      `json:"findings"`
+	// NoNamespaces is why there are none, with what was tried, "" if there are some.
+	NoNamespaces string    `json:"no_namespaces,omitempty"`
+	Machine      machine   `json:"machine"`
+	Findings     []finding `json:"findings"`
 }
 
 // profileCheck is whether the machine can enforce a profile.
@@ -78,7 +80,7 @@ func (c *sandboxCheckCmd) Run(inv *invocation) error {
 // checkSandboxes asks the host what it can enforce.
 func checkSandboxes(ctx context.Context, h *process.Host, p *sandbox.Profiles) *sandboxCheck {
 	support := h.SandboxSupport(ctx)
-	r := &sandboxCheck{Enforceable: true}
+	r := &sandboxCheck{Enforceable: true, NoNamespaces: support.Detail}
 	for _, part := range sandbox.Parts {
 		r.Parts = append(r.Parts, partCheck{part, support.By[part], support.Why[part]})
 	}
@@ -164,8 +166,8 @@ func (r *sandboxCheck) print(w io.Writer, asJSON bool) error {
 	if r.landlockAlone() {
 		b.WriteString("\nWithout namespaces there can be sandboxes with processes shared, tmp shared,\nand metadata full if anything is writable.\n")
 	}
-	if shared != "" {
-		fmt.Fprintf(&b, "\nNo namespaces: %s\n", strings.TrimSuffix(shared, reasonEnd))
+	if r.NoNamespaces != "" {
+		fmt.Fprintf(&b, "\nNo namespaces: %s\n", r.NoNamespaces)
 	}
 	fmt.Fprintf(&b, "\n%s\n", r.Machine.describe())
 	for _, f := range r.Findings {

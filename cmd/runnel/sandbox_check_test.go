@@ -12,7 +12,9 @@ func TestSandboxCheckText(t *testing.T) {
 		Profiles: []profileCheck{{Name: "a", Field: "tmp", Why: "no bwrap; no mounts"}, {Name: "b", Enforceable: true}, {Name: "c", Why: "wrong"}},
 		Parts:    []partCheck{{Part: "files", By: "landlock"}, {Part: "allow", Why: "no bwrap; no network"}, {Part: "tmp", Why: "no bwrap; no mounts"}, {Part: "metadata", By: "seccomp", Why: "if read-only"}},
 		Machine:  machine{System: "Linux 1", OnlyLinux: true},
-		Findings: []finding{{Problem: "P.", Remedy: "one\n\n  two"}, {Problem: "Q.", Remedy: "three", Optional: true}},
+
+		NoNamespaces: "no bwrap: /b cannot be opened",
+		Findings:     []finding{{Problem: "P.", Remedy: "one\n\n  two"}, {Problem: "Q.", Remedy: "three", Optional: true}},
 	}
 	const want = `PROFILE  ENFORCED
 a        no: tmp: no mounts
@@ -28,7 +30,7 @@ metadata  seccomp, not always: if read-only
 Without namespaces there can be sandboxes with processes shared, tmp shared,
 and metadata full if anything is writable.
 
-No namespaces: no bwrap
+No namespaces: no bwrap: /b cannot be opened
 
 Linux 1, user 0
 
@@ -49,5 +51,5 @@ Optional: Q.
 	}
 	expect(want)
 	r.Parts[2].Why = "no mounts"
-	expect(strings.NewReplacer("no mounts\nb", "no bwrap; no mounts\nb", "no network", "no bwrap; no network", "No namespaces: no bwrap\n\n", "").Replace(want))
+	expect(strings.NewReplacer("no mounts\nb", "no bwrap; no mounts\nb", "no network", "no bwrap; no network").Replace(want))
 }

@@ -23,11 +23,25 @@ func (m *machine) diagnose(complete bool) []finding {
 	if complete {
 		return m.landlock(true)
 	}
+	if m.OpenAt2 != "" { // whatever else is wrong
+		return m.noOpenAt2()
+	}
 	all := slices.Concat(m.bubblewrap(), m.userNamespaces(), m.otherNamespaces(), m.mounts(), m.proc())
 	if len(all) == 0 {
 		all = m.unknown()
 	}
 	return append(all, m.landlock(false)...)
+}
+
+// noOpenAt2 finds out why a system call is missing without which no file can be opened for a command.
+func (m *machine) noOpenAt2() []finding {
+	if !m.Seccomp {
+		return []finding{{Problem: "The kernel has no openat2(2) (" + m.OpenAt2 + ").", Remedy: "Use Linux 5.6 or later."}}
+	}
+	f := m.filtered("openat2(2), which every sandbox needs,")
+	f.Problem += " That of a sandbox of Runnel does: no other one can be made in it."
+	f.Remedy = "In a sandbox of Runnel, start the command without one of its own. Elsewhere, permit openat2 in the filter.\n" + f.Remedy
+	return []finding{f}
 }
 
 // bubblewrap finds what is wrong with the program.
@@ -74,6 +88,13 @@ func (m *machine) userNamespaces() []finding {
 		}}
 	case m.UserNamespaces == "ENOSPC" || m.UserNamespaces == "EUSERS":
 		return m.namespaceLimit("user")
+	case m.RefusesNamespaces:
+		return []finding{m.filtered("user namespaces")}
+	case m.Unmapped:
+		return []finding{{
+			Problem: fmt.Sprintf("This process is in a user namespace that has no id for its user or group (shown as %d): the kernel makes no other one in it.", m.UID),
+			Remedy:  "Give it ids: unshare --map-current-user or --map-root-user, or the ranges of /etc/subuid and /etc/subgid\n(newuidmap(1)).",
+		}}
 	case m.Sysctls["kernel.unprivileged_userns_clone"] == "0":
 		return []finding{{
 			Problem: "Users may not make user namespaces: sysctl kernel.unprivileged_userns_clone is 0.",
@@ -84,11 +105,14 @@ func (m *machine) userNamespaces() []finding {
 			Problem: "This process is in a chroot(2), in which the kernel refuses user namespaces.",
 			Remedy:  "Start the server with another root by a mount namespace and pivot_root(2), as RootDirectory= of systemd\nand containers do.",
 		}}
-	case m.Seccomp:
-		return []finding{m.filtered("user namespaces")}
 	}
 	if found := m.appArmor(); found != nil {
 		return found
+	}
+	if m.Seccomp {
+		f := m.filtered("")
+		f.Problem = "The kernel or a seccomp filter of this process refuses user namespaces (" + m.UserNamespaces + ")."
+		return []finding{f}
 	}
 	return []finding{{
 		Problem: "The kernel refuses user namespaces (" + m.UserNamespaces + "), probably because of a security module.",
@@ -161,8 +185,10 @@ func (m *machine) mounts() []finding {
 			Problem: "Root lacks CAP_SETFCAP here, without which it can have no user namespace (" + text + ").",
 			Remedy:  "Run the server as another user, or add the capability: Docker, Podman: --cap-add SETFCAP.\nKubernetes: securityContext.capabilities.add: [SETFCAP]. systemd: CapabilityBoundingSet=.",
 		}}
-	case m.Seccomp:
-		return []finding{m.filtered("namespaces or mounts (" + text + ")")}
+	case m.RefusesMounts:
+		return []finding{m.filtered("mounts (" + text + ")")}
+	case m.Seccomp && strings.Contains(text, "namespace"):
+		return []finding{m.filtered("namespaces (" + text + ")")}
 	case !containsAny(text, "mount", "slave", "pivot_root"):
 		return nil
 	}
@@ -179,7 +205,7 @@ func (m *machine) proc() []finding {
 	if b == nil {
 		return nil
 	}
-	readOnly := m.ReadOnlyProc && b.Errors.Mount != "" // bwrap writes to it
+	readOnly := m.ReadOnlyProc && strings.Contains(b.Errors.Mount, "Read-only file system") // bwrap writes to it
 	if !readOnly && (b.Errors.Mount != "" || !strings.Contains(b.Errors.Processes, "proc")) {
 		return nil
 	}
@@ -234,9 +260,12 @@ func (m *machine) landlock(bubblewrap bool) []finding {
 			modules = strings.Join(slices.Concat([]string{"landlock"}, l.LSMs), ",")
 		}
 		f.Remedy = "Add it to the list of security modules in the command line of the kernel: lsm=" + modules
-	case l.Error == "EPERM":
-		f.Problem = "Landlock is refused, usually by the seccomp filter of a container"
-		f.Remedy = "Permit landlock_create_ruleset, landlock_add_rule and landlock_restrict_self, see above."
+	case l.Error == "EPERM" || m.Seccomp && slices.Contains(l.LSMs, "landlock"):
+		f.Problem = "A seccomp filter of this process refuses Landlock, as that of a container"
+		f.Remedy = "Permit landlock_create_ruleset, landlock_add_rule and landlock_restrict_self in the filter."
+	case m.Seccomp:
+		f.Problem = "A seccomp filter of this process refuses Landlock, or the kernel has none (" + l.Error + ")"
+		f.Remedy = "Permit landlock_create_ruleset, landlock_add_rule and landlock_restrict_self in the filter, or use Linux 6.2\nor later, built with CONFIG_SECURITY_LANDLOCK."
 	default:
 		f.Remedy = "Use Linux 6.2 or later, built with CONFIG_SECURITY_LANDLOCK."
 	}
@@ -259,6 +288,8 @@ func (m *machine) unknown() []finding {
 		switch {
 		case text != "":
 			problem = "bwrap fails: " + text
+		case m.RefusesNamespaces: // bwrap alone works, so only unshare(2) is refused
+			return []finding{m.filtered("unshare(2) of namespaces")}
 		case m.Seccomp: // bwrap alone works, so the server cannot enter what it makes
 			return []finding{m.filtered("something, probably to enter namespaces (setns(2))")}
 		}

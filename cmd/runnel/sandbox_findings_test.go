@@ -35,19 +35,33 @@ func TestSandboxFindings(t *testing.T) {
 		"AppArmor":         {restricted, "AppArmor restricts", "profile bwrap /usr/bin/bwrap flags=(unconfined)"},
 		"AppArmor refuses": {func(m *machine) { restricted(m); m.UserNamespaces = "EACCES" }, "AppArmor restricts", "userns,"},
 		"chroot":           {func(m *machine) { m.UserNamespaces, m.Chroot = "EPERM", true }, "chroot(2)", "RootDirectory="},
-		"filter":           {func(m *machine) { m.UserNamespaces, m.Seccomp = "EPERM", true }, "seccomp filter", "RestrictNamespaces="},
-		"service":          {func(m *machine) { m.UserNamespaces, m.Seccomp, m.Unit = "EPERM", true, "a.service" }, "seccomp filter", "SystemCallFilter="},
-		"container":        {func(m *machine) { m.UserNamespaces, m.Seccomp, m.Container = "EPERM", true, "docker" }, "seccomp filter", "--security-opt seccomp="},
-		"module":           {func(m *machine) { m.UserNamespaces = "EACCES" }, "security module", "user_namespace"},
-		"mounts":           {func(m *machine) { m.Bubblewrap.Errors.Mount = "bwrap: Failed to make / slave: Permission denied" }, "Mounts are refused", "apparmor=unconfined"},
-		"covered proc":     {func(m *machine) { m.Bubblewrap.Errors, m.CoveredProc = noProc, []string{"/proc/kcore"} }, "/proc/kcore", "systempaths=unconfined"},
-		"service's proc":   {func(m *machine) { m.Bubblewrap.Errors, m.Unit = noProc, "a.service" }, "/proc of its own", "ProtectKernelTunables="},
-		"read-only proc":   {func(m *machine) { m.Bubblewrap.Errors.Mount, m.ReadOnlyProc = "bwrap: x: Read-only file system", true }, "/proc is mounted read-only", "unmask=ALL"},
-		"something":        {func(m *machine) { m.Bubblewrap.Errors.Network = "bwrap: what" }, "bwrap fails: bwrap: what", "dmesg"},
-		"setns":            {func(m *machine) { m.Seccomp = true }, "setns(2)", "clone, unshare and setns"},
-		"nothing":          {func(*machine) {}, "does not know", "dmesg"},
-		"no CAP_SETFCAP":   {func(m *machine) { m.UID, m.Bubblewrap.Errors.Mount = 0, "bwrap: setting up uid map: x" }, "CAP_SETFCAP", "--cap-add SETFCAP"},
-		"root of a container": {func(m *machine) { m.UID, m.UserNamespaces, m.Seccomp, m.Container = 0, "EPERM", true, "podman" },
+		"filter":           {func(m *machine) { m.UserNamespaces, m.Seccomp = "EPERM", true }, "kernel or a seccomp filter", "RestrictNamespaces="},
+		"no openat2":       {func(m *machine) { m.OpenAt2, m.UserNamespaces = "ENOSYS", "EPERM" }, "no openat2(2)", "5.6"},
+		"in a sandbox": {func(m *machine) {
+			m.OpenAt2, m.Seccomp, m.RefusesNamespaces, m.UserNamespaces = "ENOSYS", true, true, "EPERM"
+		}, "sandbox of Runnel", "without one of its own"},
+		"no ids": {func(m *machine) { m.UserNamespaces, m.Unmapped, m.UID = "EPERM", true, 65534 }, "no id for its user", "--map-current-user"},
+		"filter of mounts": {func(m *machine) {
+			m.Seccomp, m.RefusesMounts, m.Bubblewrap.Errors.Mount = true, true, "bwrap: Failed to make / slave: x"
+		}, "refuses mounts", "mount"},
+		"module in filter": {func(m *machine) { m.Seccomp, m.Bubblewrap.Errors.Mount = true, "bwrap: Failed to make / slave: x" }, "Mounts are refused", "apparmor"},
+		"proc is not it": {func(m *machine) {
+			m.ReadOnlyProc, m.Bubblewrap.Errors.Mount = true, "bwrap: Creating new namespace failed: x"
+		}, "bwrap fails", "dmesg"},
+		"service":        {func(m *machine) { m.UserNamespaces, m.RefusesNamespaces, m.Unit = "EPERM", true, "a.service" }, "seccomp filter", "SystemCallFilter="},
+		"container":      {func(m *machine) { m.UserNamespaces, m.RefusesNamespaces, m.Container = "EPERM", true, "docker" }, "seccomp filter", "--security-opt seccomp="},
+		"module":         {func(m *machine) { m.UserNamespaces = "EACCES" }, "security module", "user_namespace"},
+		"mounts":         {func(m *machine) { m.Bubblewrap.Errors.Mount = "bwrap: Failed to make / slave: Permission denied" }, "Mounts are refused", "apparmor=unconfined"},
+		"covered proc":   {func(m *machine) { m.Bubblewrap.Errors, m.CoveredProc = noProc, []string{"/proc/kcore"} }, "/proc/kcore", "systempaths=unconfined"},
+		"service's proc": {func(m *machine) { m.Bubblewrap.Errors, m.Unit = noProc, "a.service" }, "/proc of its own", "ProtectKernelTunables="},
+		"read-only proc": {func(m *machine) { m.Bubblewrap.Errors.Mount, m.ReadOnlyProc = "bwrap: x: Read-only file system", true }, "/proc is mounted read-only", "unmask=ALL"},
+		"something":      {func(m *machine) { m.Bubblewrap.Errors.Network = "bwrap: what" }, "bwrap fails: bwrap: what", "dmesg"},
+		"setns":          {func(m *machine) { m.Seccomp = true }, "setns(2)", "clone, unshare and setns"},
+		"nothing":        {func(*machine) {}, "does not know", "dmesg"},
+		"no CAP_SETFCAP": {func(m *machine) { m.UID, m.Bubblewrap.Errors.Mount = 0, "bwrap: setting up uid map: x" }, "CAP_SETFCAP", "--cap-add SETFCAP"},
+		"root of a container": {func(m *machine) {
+			m.UID, m.UserNamespaces, m.RefusesNamespaces, m.Container = 0, "EPERM", true, "podman"
+		},
 			"seccomp filter", "--security-opt seccomp="},
 		"root": {func(m *machine) {
 			m.UID, m.SysAdmin, m.UserNamespaces = 0, true, "ENOSPC"
@@ -67,9 +81,11 @@ func TestSandboxFindings(t *testing.T) {
 		"old":      {landlockInfo{Error: "ENOSYS"}, "has no Landlock", "CONFIG_SECURITY_LANDLOCK"},
 		"first":    {landlockInfo{ABI: 1}, "ABI 1", "6.2"},
 		"disabled": {landlockInfo{Error: "EOPNOTSUPP", LSMs: []string{"capability", "yama"}}, "not enabled", "lsm=landlock,capability,yama"},
-		"refused":  {landlockInfo{Error: "EPERM"}, "refused", "landlock_restrict_self"},
+		"refused":  {landlockInfo{Error: "EPERM"}, "filter of this process refuses Landlock, as", "landlock_restrict_self"},
+		"filter":   {landlockInfo{Error: "ENOSYS"}, "or the kernel has none", "landlock_restrict_self"},
+		"filter 2": {landlockInfo{Error: "ENOSYS", LSMs: []string{"landlock"}}, "refuses Landlock, as", "landlock_restrict_self"},
 	} {
-		m := working(func(m *machine) { m.Landlock = c.landlock })
+		m := working(func(m *machine) { m.Landlock, m.Seccomp = c.landlock, strings.HasPrefix(name, "filter") })
 		found := m.diagnose(true)
 		if len(found) != 1 || !strings.Contains(found[0].Problem, c.problem) || !strings.Contains(found[0].Remedy, c.remedy) || !found[0].Optional {
 			t.Errorf("%s: %+v", name, found)

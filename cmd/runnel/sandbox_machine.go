@@ -21,7 +21,13 @@ type machine struct {
 	// left out.
 	Sysctls map[string]string `json:"sysctls,omitempty"`
 	Seccomp bool              `json:"seccomp"` // a filter applies to this process
-	Chroot  bool              `json:"chroot"`
+	// RefusesNamespaces and RefusesMounts are what that filter is known to refuse.
+	RefusesNamespaces bool   `json:"filter_refuses_namespaces,omitempty"`
+	RefusesMounts     bool   `json:"filter_refuses_mounts,omitempty"`
+	OpenAt2           string `json:"openat2_error,omitempty"` // why openat2(2) fails
+	// Unmapped is that the user or group of this process has no id in its user namespace.
+	Unmapped bool `json:"unmapped,omitempty"`
+	Chroot   bool `json:"chroot"`
 	// CoveredProc are the places below /proc that are covered by other mounts.
 	CoveredProc  []string `json:"covered_proc,omitempty"`
 	ReadOnlyProc bool     `json:"read_only_proc,omitempty"`

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -45,6 +46,8 @@ func examineMachine(ctx context.Context, program string, try bool) machine {
 			m.Sysctls[name] = strings.TrimSpace(string(value))
 		}
 	}
+	m.tryCalls()
+	m.Unmapped = !mapped(readLines("/proc/self/uid_map"), os.Geteuid()) || !mapped(readLines("/proc/self/gid_map"), os.Getegid())
 	if err := makeUserNamespace(ctx); err != nil {
 		m.UserNamespaces = errnoName(err)
 	}
@@ -52,6 +55,32 @@ func examineMachine(ctx context.Context, program string, try bool) machine {
 		m.Bubblewrap.try(ctx, m.UserNamespaces == "")
 	}
 	return m
+}
+
+// tryCalls makes system calls that have no effect, to see whether a filter refuses them: the kernel
+// refuses these with other errors, before it asks whether the caller may make them.
+func (m *machine) tryCalls() {
+	fd, err := unix.Openat2(unix.AT_FDCWD, "/", &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC})
+	if err == nil {
+		_ = unix.Close(fd)
+	} else {
+		m.OpenAt2 = errnoName(err)
+	}
+	if !m.Seccomp {
+		return
+	}
+	m.RefusesNamespaces = unix.Unshare(unix.CLONE_NEWUSER|unix.CLONE_PARENT_SETTID) != unix.EINVAL
+	_, _, errno := unix.RawSyscall6(unix.SYS_MOUNT, 0, 0, 0, 0, 0, 0)
+	m.RefusesMounts = errno != unix.EFAULT
+}
+
+// mapped reports whether the lines of /proc/self/uid_map or gid_map (user_namespaces(7)) have an id.
+func mapped(lines []string, id int) bool {
+	return slices.ContainsFunc(lines, func(line string) bool {
+		var inside, outside, count int64
+		n, _ := fmt.Sscan(line, &inside, &outside, &count)
+		return n == 3 && int64(id) >= inside && int64(id) < inside+count
+	})
 }
 
 func kernel() string {

@@ -40,6 +40,11 @@ func TestMachineFiles(t *testing.T) {
 			t.Errorf("%s: %q", lines, got)
 		}
 	}
+	for id, want := range map[int]bool{0: true, 9: true, 10: false, 1000: true, 65534: false} {
+		if mapped([]string{"         0     100000         10", "      1000       1000          1", ""}, id) != want {
+			t.Error(id)
+		}
+	}
 	if got := errnoName(&os.PathError{Op: "fork", Err: syscall.EOPNOTSUPP}); got != "EOPNOTSUPP" {
 		t.Error(got)
 	}

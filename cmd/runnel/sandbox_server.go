@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/rs/zerolog"
+
 	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/process/sandbox"
 	"github.com/runnel-rpc/runnel/rpc/sandboxfile"
@@ -159,12 +161,16 @@ const (
 )
 
 // enforce makes the machine's host known. It fails if that cannot enforce --sandbox-default.
-func (s *sandboxes) enforce(ctx context.Context, h *process.Host) error {
+func (s *sandboxes) enforce(ctx context.Context, h *process.Host, log zerolog.Logger) error {
 	s.host = h
 	if err := s.check(s.profiles.Load()); err != nil {
 		return err
 	}
-	s.probing.Go(func() { h.SandboxSupport(ctx) }) // connections wait for it
+	s.probing.Go(func() { // connections wait for it
+		if support := h.SandboxSupport(ctx); support.Detail != "" {
+			log.Info().Str("why", support.Detail).Msg("no namespaces for sandboxes")
+		}
+	})
 	return nil
 }
 

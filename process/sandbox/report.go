@@ -37,6 +37,9 @@ type Support struct {
 	By map[Part]Mechanism
 	// Why says why a part cannot be enforced, or not in every sandbox, for operators.
 	Why map[Part]string
+	// Detail says why there are no namespaces, "" if there are some. It is for operators alone: it may
+	// name paths of the server, which Why does not.
+	Detail string
 }
 
 // Report is what was enforced for one command, and by what.

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/runnel-rpc/runnel/process/internal/execfile"
+	"github.com/runnel-rpc/runnel/process/internal/kernel"
 	"github.com/runnel-rpc/runnel/process/internal/leader"
 	"github.com/runnel-rpc/runnel/process/internal/runas"
 	"github.com/runnel-rpc/runnel/process/sandbox"
@@ -25,8 +26,11 @@ type Support struct {
 	// Plain and UserNS say whether a sandbox can be made without and with a user namespace. Only
 	// without one can a command have another user than this process.
 	Plain, UserNS bool
-	// Why says for operators why neither works, and WhyNotPlain why the first does not.
+	// Why says why neither works, and WhyNotPlain why the first does not, in general terms: they name
+	// no path of the server.
 	Why, WhyNotPlain string
+	// Detail is Why with what was tried, for operators.
+	Detail string
 }
 
 // Works reports whether sandboxes can be made.
@@ -47,23 +51,28 @@ func Probe(ctx context.Context, path string, fork Forker, observer leader.Observ
 	if path == "" {
 		var err error
 		if path, err = exec.LookPath("bwrap"); err != nil || !filepath.IsAbs(path) {
-			return Support{Why: "bubblewrap is not installed: there is no bwrap in PATH"}
+			return unsupported("bubblewrap is not installed", "there is no bwrap in PATH")
 		}
 	}
 	program, err := OpenProgram(path)
 	if err != nil {
-		return Support{Why: err.Error()}
+		return unsupported("bubblewrap cannot be opened", err.Error())
 	}
-	s := Support{Program: program, Why: program.setUserID()}
-	if s.Why == "" {
+	s := Support{}
+	if why := program.setUserID(); why != "" {
+		s = unsupported("bubblewrap is set-user-ID", why)
+	} else {
+		s.Program = program
 		s.try(ctx, fork, observer)
 	}
 	if !s.Works() {
-		s.Close()
+		program.Close()
 		s.Program = nil
 	}
 	return s
 }
+
+func unsupported(why, detail string) Support { return Support{Why: why, Detail: why + ": " + detail} }
 
 func (s *Support) try(ctx context.Context, fork Forker, observer leader.Observer) {
 	if os.Geteuid() != 0 {
@@ -72,14 +81,19 @@ func (s *Support) try(ctx context.Context, fork Forker, observer leader.Observer
 		err := probe(ctx, s.Program, false, fork, observer)
 		if s.Plain = err == nil; !s.Plain {
 			s.WhyNotPlain = explain(err)
-			s.Why = "without a user namespace: " + s.WhyNotPlain + ", and with one: "
+			s.Detail = "without a user namespace: " + s.WhyNotPlain + ": " + err.Error() + ", and with one: "
 		}
 	}
 	err := probe(ctx, s.Program, true, fork, observer)
 	if s.UserNS = err == nil; s.Works() {
-		s.Why = ""
-	} else {
-		s.Why += explain(err)
+		s.Detail = ""
+		return
+	}
+	s.Why = explain(err)
+	tried := s.Detail != ""
+	s.Detail += s.Why + ": " + err.Error()
+	if tried && s.Why != s.WhyNotPlain {
+		s.Why = "without a user namespace: " + s.WhyNotPlain + ", and with one: " + s.Why
 	}
 }
 
@@ -148,27 +162,33 @@ func identityOf(f *execfile.File) File {
 	return File{Path: f.Path, Dev: uint64(f.Info.Dev), Ino: f.Info.Ino}
 }
 
-// explain says in words of an operator why a probe failed. err is not nil.
+// explain says in general terms why a probe failed. err is not nil.
 func explain(err error) string {
-	if entered, ok := errors.AsType[errEnter](err); ok {
+	if _, ok := errors.AsType[errEnter](err); ok {
 		why := "bwrap makes namespaces, but this server cannot enter them"
-		if inFilter() {
+		if kernel.Filtered() {
 			why += " (does a seccomp filter refuse setns(2)?)"
 		}
-		return why + ": " + entered.Error()
+		return why
+	}
+	switch {
+	case errors.Is(err, syscall.ENOSYS):
+		return kernel.Absent("system calls that are needed", 5, 8)
+	case errors.Is(err, syscall.ETIMEDOUT):
+		return "bwrap does not finish"
 	}
 	text := err.Error()
-	if errors.Is(err, syscall.ENOSYS) && !inFilter() {
-		return "the kernel is older than Linux 5.8: " + text
-	}
 	for _, cause := range causes {
 		for _, sign := range cause.signs {
 			if strings.Contains(text, sign) {
-				return cause.why() + ": " + text
+				return cause.why()
 			}
 		}
 	}
-	return text
+	if failed, ok := errors.AsType[*Error](err); ok {
+		return string(failed.Step) + " failed"
+	}
+	return "a sandbox was not made"
 }
 
 // causes are what bwrap prints, and what it means.
@@ -180,11 +200,15 @@ var causes = []struct {
 		return "bwrap is too old: it needs --bind-fd (0.10, or an older one with the correction of CVE-2024-42472)"
 	}},
 	{[]string{"setting up uid map"}, whyNoMap},
+	{[]string{"ENOSPC"}, whyNoMore},
 	{[]string{"No permissions to creat", "Creating new namespace failed", "unshare user ns", "Failed RTM_NEWADDR", "setting up gid map"}, whyNoNamespaces},
 	{[]string{"Can't mount proc"}, func() string {
 		return "/proc cannot be mounted, usually because this server runs in a container that hides parts of /proc"
 	}},
 	{[]string{"Failed to make / slave", "Failed to mount tmpfs", "pivot_root", "unmount old root"}, func() string {
+		if kernel.RefusesMounts() {
+			return "a seccomp filter refuses mounts"
+		}
 		return "mounts are refused, usually by the security profile of a container"
 	}},
 }
@@ -198,17 +222,30 @@ func whyNoMap() string {
 	return whyNoNamespaces()
 }
 
+// whyNoMore says which limit for the number of namespaces is reached. It may also be one of a user
+// namespace above that of this process, which cannot be seen here.
+func whyNoMore() string {
+	for _, kind := range []string{"user", "mnt", "pid", "net", "ipc", "uts"} {
+		if setting("/proc/sys/user/max_"+kind+"_namespaces") == "0" {
+			return "no namespaces may be made (sysctl user.max_" + kind + "_namespaces is 0)"
+		}
+	}
+	return "no more namespaces may be made (sysctls user.max_user_namespaces and the like, here or outside of a container)"
+}
+
 // whyNoNamespaces looks for what may forbid namespaces.
 func whyNoNamespaces() string {
 	switch {
-	case setting("/proc/sys/user/max_user_namespaces") == "0":
-		return "user namespaces are disabled (sysctl user.max_user_namespaces is 0)"
+	case kernel.RefusesNamespaces():
+		return "a seccomp filter refuses namespaces, as that of a container, a service or a sandbox of Runnel does"
+	case !mapped(os.Geteuid(), "/proc/self/uid_map") || !mapped(os.Getegid(), "/proc/self/gid_map"):
+		return "the user or group of this server has no id in its user namespace"
 	case setting("/proc/sys/kernel/unprivileged_userns_clone") == "0":
 		return "user namespaces are disabled for users (sysctl kernel.unprivileged_userns_clone is 0)"
 	case setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1":
 		return "AppArmor restricts user namespaces (sysctl kernel.apparmor_restrict_unprivileged_userns is 1)"
-	case inFilter():
-		return "this server runs in a container or service whose seccomp filter refuses namespaces"
+	case kernel.Filtered():
+		return "the kernel, a security module or a seccomp filter refuses namespaces"
 	}
 	return "the kernel or a security module refuses namespaces"
 }
@@ -218,8 +255,18 @@ func setting(path string) string {
 	return strings.TrimSpace(string(text))
 }
 
-// inFilter reports whether this thread has a seccomp filter.
-func inFilter() bool {
-	mode, err := unix.PrctlRetInt(unix.PR_GET_SECCOMP, 0, 0, 0, 0)
-	return err == nil && mode == 2
+// mapped reports whether a file with the ids of a user namespace (user_namespaces(7)) has an id. It
+// has all if it cannot be read.
+func mapped(id int, path string) bool {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return true
+	}
+	for line := range strings.Lines(string(text)) {
+		var inside, outside, count int64
+		if n, _ := fmt.Sscan(line, &inside, &outside, &count); n == 3 && int64(id) >= inside && int64(id) < inside+count {
+			return true
+		}
+	}
+	return false
 }

@@ -31,7 +31,7 @@ func TestMissingNamespace(t *testing.T) {
 		}
 		want := "bwrap has made no " + name + " namespace"
 		s := Probe(context.Background(), path, noMarks, nil)
-		if s.Close(); s.Works() || !strings.Contains(s.Why, want) {
+		if s.Close(); s.Works() || !strings.Contains(s.Detail, want) {
 			t.Errorf("%s: %+v", option, s)
 		}
 		n, err := Start(context.Background(), newConfig(t, path, !support(bwrap).Plain), noMarks)

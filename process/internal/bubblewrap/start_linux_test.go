@@ -61,19 +61,26 @@ func TestExplain(t *testing.T) {
 		"bwrap: Unknown option --bind-fd":                         "too old",
 		"bwrap: No permissions to creating new namespace, likely": "namespaces",
 		"bwrap: Can't mount proc on /newroot/proc: Permission":    "/proc",
-		"bwrap: something else":                                   "something else",
+		"bwrap: nesting depth exceeded (ENOSPC)":                  "namespaces may be made",
+		"bwrap: something else":                                   "making the namespaces failed",
 	} {
 		c := fake(t, "echo \""+message+"\" >&2; exit 1")
 		s := Probe(context.Background(), c.Program.Path, noMarks, nil)
-		if s.Works() || !strings.Contains(s.Why, want) || !strings.Contains(s.Why, message) {
+		if s.Works() || !strings.Contains(s.Why, want) || !strings.Contains(s.Detail, want) || !strings.Contains(s.Detail, message) {
 			t.Errorf("%s: %+v", message, s)
 		}
+		if strings.Contains(s.Why, c.Program.Path) || strings.Contains(s.Why, message) || !strings.Contains(s.Detail, c.Program.Path) {
+			t.Errorf("%s: the path and the output of bwrap are in the wrong place: %+v", message, s)
+		}
+	}
+	if s := Probe(context.Background(), "/none/bwrap", noMarks, nil); s.Works() || strings.Contains(s.Why, "/") || !strings.Contains(s.Detail, "/none/bwrap") {
+		t.Errorf("%+v", s)
 	}
 	c := fake(t, "exit 0")
 	if err := os.Chmod(c.Program.Path, 0o755|os.ModeSetuid); err != nil {
 		t.Fatal(err)
 	}
-	if s := Probe(context.Background(), c.Program.Path, noMarks, nil); s.Works() || !strings.Contains(s.Why, "set-user-ID") {
+	if s := Probe(context.Background(), c.Program.Path, noMarks, nil); s.Works() || !strings.Contains(s.Why, "set-user-ID") || strings.Contains(s.Why, c.Program.Path) {
 		t.Errorf("%+v", s)
 	}
 	t.Setenv("PATH", t.TempDir())

@@ -44,8 +44,8 @@ func confined(t testing.TB, w *world, c command, r restriction) command {
 // lacks says why this machine has no such restriction, "" if it has.
 func (r restriction) lacks() string {
 	switch {
-	case !seccomp.Supported():
-		return "no seccomp"
+	case seccomp.WhyNot() != "":
+		return seccomp.WhyNot()
 	case r.Landlock && r.Inside && !landlock.InsideSupported():
 		return "no Landlock"
 	case r.Landlock && !r.Inside:

@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/runnel-rpc/runnel/process/internal/kernel"
 	"github.com/runnel-rpc/runnel/process/sandbox"
 )
 
@@ -19,7 +20,7 @@ const (
 )
 
 // Support returns what Landlock alone can enforce on this machine. The network is not its part: see
-// seccomp.Supported.
+// package seccomp.
 func Support() sandbox.Support {
 	s := sandbox.Support{By: map[sandbox.Part]sandbox.Mechanism{}, Why: map[sandbox.Part]string{
 		sandbox.AllowPart:     noNetworkNamespace,
@@ -45,8 +46,10 @@ func whyNot(abi int) string {
 		return fmt.Sprintf("Landlock has ABI %d here, which does not refuse truncate(2); ABI %d (Linux 6.2) does", abi, MinAlone)
 	case abi == 1:
 		return "Landlock has ABI 1 here, with which no file can be moved to another directory, and which does not refuse truncate(2)"
+	case probe().errno == unix.ENOSYS && kernel.AtLeast(5, 13) && kernel.Filtered():
+		return "a seccomp filter hides Landlock, or this kernel has none (CONFIG_SECURITY_LANDLOCK)"
 	case probe().errno == unix.ENOSYS:
-		return "this kernel has no Landlock (Linux 5.13, CONFIG_SECURITY_LANDLOCK), or a seccomp filter hides it"
+		return "this kernel has no Landlock (Linux 5.13, CONFIG_SECURITY_LANDLOCK)"
 	case probe().errno == unix.EOPNOTSUPP:
 		return "Landlock is not enabled on this kernel (add landlock to the boot parameter lsm=)"
 	case probe().errno == unix.EPERM || probe().errno == unix.EACCES:

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/runnel-rpc/runnel/process/internal/kernel"
 	"github.com/runnel-rpc/runnel/process/sandbox"
 )
 
@@ -32,13 +33,20 @@ type Options struct {
 	ReadOnly bool
 }
 
-// Supported reports whether this machine can enforce the filter.
-func Supported() bool {
+// WhyNot says why this machine cannot enforce the filter, "" if it can.
+func WhyNot() string {
 	if _, known := archOf(runtime.GOARCH); !known {
-		return false
+		return "there is no filter of system calls for the architecture " + runtime.GOARCH
 	}
 	action := uint32(unix.SECCOMP_RET_ERRNO)
-	return available(&action) == 0
+	switch errno := available(&action); errno {
+	case 0:
+		return ""
+	case unix.ENOSYS, unix.EINVAL: // EINVAL before Linux 4.14
+		return kernel.Absent("filters of system calls (seccomp(2))", 4, 14)
+	default:
+		return "seccomp(2) is refused: " + errno.Error()
+	}
 }
 
 // Filter returns the filter for this machine as a program for Install, or nil if there is none for

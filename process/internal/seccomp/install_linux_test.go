@@ -16,7 +16,7 @@ var nobody = &runas.User{UID: 65534, GID: 65534}
 
 func needsFilter(t testing.TB) {
 	t.Helper()
-	if !Supported() {
+	if WhyNot() != "" {
 		proctest.SkipUnlessRequired(t, "seccomp", "filters are not available")
 	}
 }
