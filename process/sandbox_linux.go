@@ -2,6 +2,7 @@ package process
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 
@@ -160,6 +161,11 @@ func (m *machine) why(part sandbox.Part, noNamespaces string) string {
 	if why == "" {
 		why = m.landlockAlone.Why[sandbox.FilesPart]
 	}
+	return reasons(noNamespaces, why)
+}
+
+// reasons joins the reason why there are no namespaces, "" for none, with what follows from it.
+func reasons(noNamespaces, why string) string {
 	if noNamespaces == "" {
 		return why
 	}
@@ -212,34 +218,17 @@ func (m *machine) choose(c *sandbox.Config, otherUser bool) (how method, r sandb
 // landlockOnly returns an error for what Landlock and the filter cannot enforce. noNamespaces is why
 // there are no namespaces.
 func (m *machine) landlockOnly(c *sandbox.Config, noNamespaces string) error {
-	asked := map[sandbox.Part]bool{
-		sandbox.FilesPart:     true,
-		sandbox.AllowPart:     c.Network.Mode == sandbox.AllowList,
-		sandbox.ProcessesPart: c.Processes == sandbox.Own,
-		sandbox.TmpPart:       c.Tmp == sandbox.Private,
-	}
-	for _, part := range sandbox.Parts {
-		if asked[part] && m.byLandlock(part) == "" {
-			return notEnforceable(part, m.why(part, noNamespaces))
-		}
+	if err, ok := errors.AsType[*sandbox.NotEnforceableError](landlock.AloneEnforces(c)); ok {
+		return &sandbox.NotEnforceableError{Field: err.Field, Why: reasons(noNamespaces, err.Why)}
 	}
 	if c.Metadata != sandbox.FullMetadata && slices.ContainsFunc(c.Files, func(r sandbox.Rule) bool { return r.Access == sandbox.Write }) {
 		return notEnforceable(sandbox.MetadataPart, m.why(sandbox.MetadataPart, noNamespaces))
-	}
-	// Landlock does not refuse to connect to a socket that is hidden, such as the server's own, which
-	// executes commands without a sandbox.
-	if c.UnixSockets == sandbox.FullUnixSockets {
-		return &sandbox.NotEnforceableError{Field: "unix_sockets", Why: "without a mount namespace the server's own sockets could be reached"}
 	}
 	return nil
 }
 
 func notEnforceable(part sandbox.Part, why string) error {
-	field := string(part)
-	if part == sandbox.AllowPart {
-		field = string(sandbox.NetworkPart)
-	}
-	return &sandbox.NotEnforceableError{Field: field, Why: why}
+	return &sandbox.NotEnforceableError{Field: string(part), Why: why}
 }
 
 // report says what enforces a sandbox.

@@ -128,10 +128,8 @@ func TestLowerABI(t *testing.T) {
 		{with(func(c *sandbox.Config) { c.Network.Mode = sandbox.NoNetwork }), Options{}, 7, "<nil>"},
 		{with(func(c *sandbox.Config) { c.Processes = sandbox.Own }), Options{}, 7, "processes"},
 		{with(func(c *sandbox.Config) { c.Tmp = sandbox.Private }), Options{}, 7, "tmp"},
-		{with(func(c *sandbox.Config) { c.UnixSockets = sandbox.FullUnixSockets }), Options{}, scopeABI - 1, "<nil>"},
-		{with(func(c *sandbox.Config) {
-			c.UnixSockets, c.Network.Mode = sandbox.FullUnixSockets, sandbox.NoNetwork
-		}), Options{}, scopeABI - 1, "unix_sockets"},
+		{with(func(c *sandbox.Config) { c.UnixSockets = sandbox.FullUnixSockets }), Options{}, resolveABI, "unix_sockets"},
+		{with(func(c *sandbox.Config) { c.UnixSockets = sandbox.FullUnixSockets }), Options{Inside: true}, ioctlABI, "<nil>"},
 	}
 	for _, test := range tests {
 		fd, err := makeRuleset(test.c, &test.o, test.abi)

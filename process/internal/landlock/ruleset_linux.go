@@ -79,18 +79,30 @@ func makeRuleset(c *sandbox.Config, o *Options, abi int) (fd int, err error) {
 // enforceable checks what does not depend on the files.
 func enforceable(c *sandbox.Config, o *Options, abi int) error {
 	switch {
-	case o.Inside && abi < MinInside, !o.Inside && abi < MinAlone:
+	case !o.Inside:
+		return aloneEnforces(c, abi)
+	case abi < MinInside:
 		return &sandbox.NotEnforceableError{Field: string(sandbox.FilesPart), Why: whyNot(abi)}
-	case o.Inside:
-		return nil
+	}
+	return nil
+}
+
+// AloneEnforces returns a *sandbox.NotEnforceableError for what a ruleset cannot enforce without
+// namespaces, apart from what depends on the files.
+func AloneEnforces(c *sandbox.Config) error { return aloneEnforces(c, ABI()) }
+
+func aloneEnforces(c *sandbox.Config, abi int) error {
+	switch {
+	case abi < MinAlone:
+		return &sandbox.NotEnforceableError{Field: string(sandbox.FilesPart), Why: whyNot(abi)}
 	case c.Network.Mode == sandbox.AllowList:
 		return &sandbox.NotEnforceableError{Field: string(sandbox.NetworkPart), Why: noNetworkNamespace}
 	case c.Processes == sandbox.Own:
 		return &sandbox.NotEnforceableError{Field: string(sandbox.ProcessesPart), Why: noPIDNamespace}
 	case c.Tmp == sandbox.Private:
 		return &sandbox.NotEnforceableError{Field: string(sandbox.TmpPart), Why: noMountNamespace}
-	case abi < scopeABI && c.UnixSockets == sandbox.FullUnixSockets && c.Network.Mode != sandbox.FullNetwork:
-		return &sandbox.NotEnforceableError{Field: "unix_sockets", Why: noScopes}
+	case c.UnixSockets == sandbox.FullUnixSockets:
+		return &sandbox.NotEnforceableError{Field: "unix_sockets", Why: noHiddenSockets}
 	}
 	return nil
 }

@@ -15,8 +15,9 @@ const (
 	noPIDNamespace     = "other processes are hidden by a PID namespace only"
 	noMountNamespace   = "a private /tmp needs a mount namespace"
 	noMetadata         = "Landlock cannot keep the owner of a file from changing its mode, times and attributes; if anything is writable, metadata has to be \"full\""
-	noScopes           = "abstract Unix sockets need a network namespace, or Linux 6.12 (Landlock ABI 6)"
-	existingTerminals  = "Landlock cannot distinguish terminals of the command from others of the same user"
+	// A command that reaches the server's own socket executes others without a sandbox.
+	noHiddenSockets   = "Landlock does not refuse to connect to a socket that is hidden, such as the server's own"
+	existingTerminals = "Landlock cannot distinguish terminals of the command from others of the same user"
 )
 
 // Support returns what Landlock alone can enforce on this machine. The network is not its part: see
