@@ -70,7 +70,7 @@ type attempt struct {
 
 // attempts returns all attempts.
 func attempts() []attempt {
-	return slices.Concat(fileAttempts(), linkAttempts(), changeAttempts(), metadataAttempts(), replaceAttempts(),
+	return slices.Concat(fileAttempts(), linkAttempts(), changeAttempts(), metadataAttempts(), replaceAttempts(), subvolumeAttempts(),
 		procAttempts(), deviceAttempts(), mountAttempts(), socketAttempts(), networkAttempts(), allowListAttempts(),
 		signalAttempts(), inspectAttempts(), privilegeAttempts(), kernelAttempts(), filterAttempts(),
 		ipcAttempts(), terminalAttempts(), inheritAttempts(), serverAttempts(), cgroupAttempts())

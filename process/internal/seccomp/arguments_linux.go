@@ -24,6 +24,43 @@ var fileAttributes = []uint32{
 	0x40087602, // FS_IOC_SETVERSION
 	0x40806685, // FS_IOC_ENABLE_VERITY
 	0x800c6613, // FS_IOC_SET_ENCRYPTION_POLICY
+	0x40086604, // EXT4_IOC_SETVERSION
+	0x6609,     // EXT4_IOC_MIGRATE
+	0x40047211, // FAT_IOCTL_SET_ATTRIBUTES
+}
+
+// The parts of an ioctl(2) command (ioctl(2), linux/ioctl.h).
+const (
+	ioctlType      = 0xff00
+	ioctlDirection = 0xc0000000
+	ioctlRead      = 0x80000000 // it only returns something
+	btrfsType      = 0x9400
+	bcachefsType   = 0xbc00
+)
+
+// harmlessOfBtrfs are the commands of the type of btrfs that are permitted although they do not only
+// return something. The first three are those of all file systems, and need a file that is open for
+// writing, or one with the same content.
+var harmlessOfBtrfs = []uint32{
+	unix.FICLONE, unix.FICLONERANGE, unix.FIDEDUPERANGE,
+	0xd0009412, // BTRFS_IOC_INO_LOOKUP
+}
+
+// ioctlMakesFiles refuses the commands that make subvolumes and snapshots. They need directories that are
+// open for reading only. Landlock does not see where they make files, and a snapshot shows what mounts
+// hide in its original.
+func ioctlMakesFiles() (p program) {
+	allow := ret(unix.SECCOMP_RET_ALLOW)
+	for _, command := range harmlessOfBtrfs {
+		p.when(command, allow)
+	}
+	p.when(0x40186f04, fail(unix.EPERM)) // OCFS2_IOC_REFLINK
+	p = append(p, and(ioctlType|ioctlDirection))
+	p.when(btrfsType|ioctlRead, allow)
+	p = append(p, and(ioctlType))
+	p.when(btrfsType, fail(unix.EPERM))
+	p.when(bcachefsType, fail(unix.EPERM))
+	return p
 }
 
 func (o *Options) ioctl() program {
@@ -36,6 +73,7 @@ func (o *Options) ioctl() program {
 			p.when(command, fail(unix.EROFS))
 		}
 	}
+	p = append(p, ioctlMakesFiles()...)
 	return append(p, ret(unix.SECCOMP_RET_ALLOW))
 }
 
@@ -64,7 +102,7 @@ func (o *Options) socketpair() program {
 	p := program{loadArg(0), jump(unix.BPF_JEQ, unix.AF_UNIX, 1, 0), fail(unix.EAFNOSUPPORT)}
 	if o.UnixSockets != sandbox.FullUnixSockets {
 		const typeMask = 0xf // the rest are SOCK_CLOEXEC and SOCK_NONBLOCK
-		p = append(p, loadArg(1), unix.SockFilter{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: typeMask},
+		p = append(p, loadArg(1), and(typeMask),
 			jump(unix.BPF_JEQ, unix.SOCK_STREAM, 2, 0), jump(unix.BPF_JEQ, unix.SOCK_SEQPACKET, 1, 0), fail(unix.EACCES))
 	}
 	return append(p, ret(unix.SECCOMP_RET_ALLOW))
@@ -94,7 +132,7 @@ func (o *Options) open(c *call) program {
 	p := program{flags, jump(unix.BPF_JSET, makesFile, 0, uint8(len(refuse)))}
 	p = append(p, refuse...)
 	if o.RefuseBareOpen {
-		p = append(p, flags, unix.SockFilter{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: unix.O_ACCMODE},
+		p = append(p, flags, and(unix.O_ACCMODE),
 			jump(unix.BPF_JEQ, unix.O_ACCMODE, 0, 1), fail(unix.EACCES))
 	}
 	return append(p, ret(unix.SECCOMP_RET_ALLOW))

@@ -177,6 +177,24 @@ func TestArguments(t *testing.T) {
 		{strictest, "ioctl", []uint64{0, unix.FS_IOC_ENABLE_VERITY}, unix.EROFS},
 		{strictest, "ioctl", []uint64{0, unix.FS_IOC_SET_ENCRYPTION_POLICY}, unix.EROFS},
 		{strictest, "ioctl", []uint64{0, unix.FS_IOC_GETFLAGS}, 0},
+		{strictest, "ioctl", []uint64{0, 0x40086604}, unix.EROFS}, // EXT4_IOC_SETVERSION
+		{strictest, "ioctl", []uint64{0, 0x6609}, unix.EROFS},     // EXT4_IOC_MIGRATE
+		{strictest, "ioctl", []uint64{0, 0x40047211}, unix.EROFS}, // FAT_IOCTL_SET_ATTRIBUTES
+		{permissive, "ioctl", []uint64{0, 0x40086604}, 0},
+		{permissive, "ioctl", []uint64{0, unix.TCGETS}, 0},
+		{permissive, "ioctl", []uint64{0, unix.FICLONE}, 0},
+		{permissive, "ioctl", []uint64{0, unix.FICLONERANGE}, 0},
+		{permissive, "ioctl", []uint64{0, unix.FIDEDUPERANGE}, 0},
+		{permissive, "ioctl", []uint64{0, 0x80089419}, 0},                 // BTRFS_IOC_SUBVOL_GETFLAGS
+		{permissive, "ioctl", []uint64{0, 0x50009401}, unix.EPERM},        // BTRFS_IOC_SNAP_CREATE
+		{permissive, "ioctl", []uint64{0, high | 0x5000940e}, unix.EPERM}, // BTRFS_IOC_SUBVOL_CREATE
+		{permissive, "ioctl", []uint64{0, 0x5000940f}, unix.EPERM},        // BTRFS_IOC_SNAP_DESTROY
+		{permissive, "ioctl", []uint64{0, 0x50009417}, unix.EPERM},        // BTRFS_IOC_SNAP_CREATE_V2
+		{permissive, "ioctl", []uint64{0, 0x4008941a}, unix.EPERM},        // BTRFS_IOC_SUBVOL_SETFLAGS
+		{permissive, "ioctl", []uint64{0, 0xc0c89425}, unix.EPERM},        // BTRFS_IOC_SET_RECEIVED_SUBVOL
+		{permissive, "ioctl", []uint64{0, 0x4020bc10}, unix.EPERM},        // BCH_IOCTL_SUBVOLUME_CREATE
+		{permissive, "ioctl", []uint64{0, 0x8008bc40}, unix.EPERM},        // BCHFS_IOC_REINHERIT_ATTRS
+		{permissive, "ioctl", []uint64{0, high | 0x40186f04}, unix.EPERM}, // OCFS2_IOC_REFLINK
 		{permissive, "socket", []uint64{unix.AF_UNIX, unix.SOCK_STREAM}, 0},
 		{permissive, "socket", []uint64{unix.AF_INET, unix.SOCK_STREAM}, 0},
 		{permissive, "socket", []uint64{unix.AF_INET6, unix.SOCK_DGRAM}, 0},
