@@ -26,3 +26,26 @@ func TestOtherUserInContainer(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestSharedProcessesNeedMore checks that processes are shared only if something else keeps the command
+// from the root directories of other processes.
+func TestSharedProcessesNeedMore(t *testing.T) {
+	both := bubblewrap.Support{Plain: true, UserNS: true}
+	for _, test := range []struct {
+		m         machine
+		otherUser bool
+		want      method // the zero value is that it cannot be enforced
+	}{
+		{machine{bwrap: both, inside: true}, true, method{namespaces: true, landlock: true}},
+		{machine{bwrap: both}, false, method{namespaces: true, userNS: true}},
+		{machine{bwrap: both}, true, method{}},
+		{machine{bwrap: bubblewrap.Support{Plain: true}}, false, method{}},
+		{machine{bwrap: bubblewrap.Support{UserNS: true}}, false, method{namespaces: true, userNS: true}},
+	} {
+		how, _, err := test.m.choose(sharing(), test.otherUser)
+		e, refused := errors.AsType[*sandbox.NotEnforceableError](err)
+		if refused != (test.want == method{}) || refused && e.Field != "processes" || !refused && how != test.want {
+			t.Errorf("%+v, another user %v: %+v, %v", test.m.bwrap, test.otherUser, how, err)
+		}
+	}
+}

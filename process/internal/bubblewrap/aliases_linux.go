@@ -14,29 +14,6 @@ import (
 // A cover is at one path. If another mount shows the same file, or a part of the same directory, that
 // is visible there. So what is hidden is covered under all of its paths.
 
-// maxPaths bounds the other paths of one file.
-const maxPaths = 64
-
-var errPaths = errors.New("too many mounts show what is not accessible")
-
-// otherPaths returns the other paths at which mounts show a file, or a part of a directory.
-func otherPaths(mounts []procfs.Mount, path string) ([]string, error) {
-	fd, err := openNoLinks(path)
-	if err != nil {
-		return nil, nil // it is not there, or not to be reached
-	}
-	defer unix.Close(fd)
-	id, err := procfs.MountID(fd)
-	if err != nil {
-		return nil, err
-	}
-	paths := procfs.OtherPaths(mounts, id, path)
-	if len(paths) > maxPaths {
-		return nil, errPaths
-	}
-	return paths, nil
-}
-
 // mounts reads which mounts there are if something depends on that.
 func (c *Config) mounts() ([]procfs.Mount, error) {
 	byRules := slices.ContainsFunc(c.Binds, func(b Bind) bool { return b.Access == sandbox.None })
@@ -57,7 +34,7 @@ func (c *Config) aliases(ctx context.Context, mounts []procfs.Mount) (hidden, no
 		if err := ended(ctx, stepPrepare); err != nil {
 			return nil, nil, err
 		}
-		paths, err := otherPaths(mounts, path)
+		paths, err := procfs.OtherPaths(mounts, path)
 		if err == nil && slices.ContainsFunc(paths, neverCovered) {
 			err = errors.New("it is the root directory of another mount")
 		}
@@ -73,7 +50,7 @@ func (c *Config) aliases(ctx context.Context, mounts []procfs.Mount) (hidden, no
 		if b.Access != sandbox.None {
 			continue
 		}
-		paths, err := otherPaths(mounts, b.Path)
+		paths, err := procfs.OtherPaths(mounts, b.Path)
 		if err == nil && slices.ContainsFunc(paths, neverCovered) {
 			err = unix.ENOTSUP
 		}

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/runnel-rpc/runnel/process/internal/procfs"
 	"github.com/runnel-rpc/runnel/process/sandbox"
 )
 
@@ -89,7 +90,7 @@ func TestTooManyMounts(t *testing.T) {
 	inOwnMounts(t, func(t *testing.T) {
 		c := basic(t)
 		dir := tree(t, c, "state/token")
-		for i := range maxPaths + 1 {
+		for i := range procfs.MaxPaths + 1 {
 			target := fmt.Sprintf("%s/m%d", dir, i)
 			if err := os.Mkdir(target, 0o755); err != nil {
 				t.Fatal(err)
@@ -101,7 +102,7 @@ func TestTooManyMounts(t *testing.T) {
 			t.Errorf("hidden: %v", err)
 		}
 		c.Hidden, c.Binds = nil, []Bind{bind(t, dir+"/state", sandbox.None)}
-		if _, err := c.layout(t.Context(), nil, keeper(t)); !errors.Is(err, errPaths) {
+		if _, err := c.layout(t.Context(), nil, keeper(t)); !errors.Is(err, procfs.ErrPaths) {
 			t.Errorf("a rule: %v", err)
 		}
 	})

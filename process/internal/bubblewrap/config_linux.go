@@ -16,7 +16,9 @@ type Config struct {
 	// UserNS makes a user namespace. Without it this process needs CAP_SYS_ADMIN and more, see
 	// Probe. A process that is not root cannot leave it out.
 	UserNS bool
-	// Sandbox says what is shared. Its Files are not used: Binds are what they became.
+	// Sandbox says what is shared. Its Files are not used: Binds are what they became. With shared
+	// Processes, UserNS or Ruleset is needed: /proc/PID/root of another process of the user leads out
+	// of the mount namespace.
 	Sandbox *sandbox.Config
 	Binds   []Bind
 	// Links are made if FilesDefault is None, for rules whose paths contain symbolic links.

@@ -17,7 +17,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/runnel-rpc/runnel/process/internal/proctest"
-	"github.com/runnel-rpc/runnel/process/sandbox"
 )
 
 // noneLeft checks that this process has no more descriptors and children than before.
@@ -209,15 +208,5 @@ func TestNoDescriptors(t *testing.T) {
 		if _, err := Start(context.Background(), c, noMarks); !errors.Is(err, unix.EMFILE) {
 			t.Errorf("error %v", err)
 		}
-	}
-}
-
-func TestSharedProcessesNeedMore(t *testing.T) {
-	c := fake(t, "")
-	c.UserNS = false
-	c.Sandbox.Processes = sandbox.Shared
-	_, err := Start(context.Background(), c, noMarks)
-	if e, ok := errors.AsType[*sandbox.NotEnforceableError](err); !ok || e.Field != "processes" {
-		t.Errorf("error %v", err)
 	}
 }

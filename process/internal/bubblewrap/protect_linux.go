@@ -46,7 +46,7 @@ func (c *Config) withProtected(ctx context.Context, list []mount, protected []st
 		if err := ended(ctx, stepPrepare); err != nil {
 			return nil, err
 		}
-		others, err := otherPaths(mounts, path)
+		others, err := procfs.OtherPaths(mounts, path)
 		if err != nil {
 			return nil, &Error{Step: stepPrepare, Err: fmt.Errorf("protect %s: %w", path, err)}
 		}

@@ -75,10 +75,6 @@ var errTooLong = fmt.Errorf("not done after %v: %w", startWait, unix.ETIMEDOUT)
 // *NotVisibleError, whose paths are those of the config, a *sandbox.NotEnforceableError, or an *Error.
 // If ctx ends first, it wraps the cause of that.
 func Start(ctx context.Context, c *Config, fork Forker) (*Namespaces, error) {
-	if c.Sandbox.Processes == sandbox.Shared && !c.UserNS && c.Ruleset == nil {
-		// /proc/PID/root of another process of the user leads out of the mount namespace.
-		return nil, &sandbox.NotEnforceableError{Field: "processes", Why: "without Landlock or a user namespace a command could leave the sandbox through /proc"}
-	}
 	s := &starter{config: c}
 	defer s.release()
 	bounded, cancel := context.WithTimeoutCause(ctx, startWait, errTooLong)

@@ -1,9 +1,7 @@
 package landlock
 
 import (
-	"errors"
 	"fmt"
-	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -13,9 +11,6 @@ import (
 // A rule of Landlock is for a directory, whatever the path by which it was found. So if another mount
 // shows a directory above what is not accessible, a rule for it there would give access here, too.
 // Therefore what is excluded is excluded under all of its paths.
-
-// maxPaths bounds the paths of what is excluded.
-const maxPaths = 64
 
 // excludeAll takes the access away from what is never accessible, and from the other paths of what
 // the rules exclude.
@@ -47,7 +42,7 @@ func (p *plan) excludeAll(o *Options) error {
 // excludeOthers excludes the other paths of what a rule excludes, unless a rule is for one of them.
 func (p *plan) excludeOthers(mounts []procfs.Mount, byRules []*place) error {
 	for _, n := range byRules {
-		paths, err := otherPaths(mounts, n.file.path)
+		paths, err := procfs.OtherPaths(mounts, n.file.path)
 		if err != nil {
 			return notEnforceable(n.rule, err.Error())
 		}
@@ -89,7 +84,7 @@ func (p *plan) exclude(mounts []procfs.Mount, path string, except uint64) error 
 	if err != nil {
 		return nil
 	}
-	paths, err := otherPaths(mounts, f.path)
+	paths, err := procfs.OtherPaths(mounts, f.path)
 	if excluded := p.excludeFile(f, except); excluded != nil {
 		return excluded
 	}
@@ -123,37 +118,4 @@ func (p *plan) excludeFile(f file, except uint64) error {
 		n.below = nil
 	}
 	return p.put(f, except&without, -1)
-}
-
-// otherPaths returns all other paths of a file, and of the directories that are covered by the mounts
-// on the way to it.
-func otherPaths(mounts []procfs.Mount, path string) ([]string, error) {
-	paths := []string{path}
-	for i := 0; i < len(paths); i++ {
-		fd, err := openPath(paths[i])
-		if err != nil {
-			continue
-		}
-		id, err := procfs.MountID(fd)
-		_ = unix.Close(fd)
-		if err != nil {
-			return nil, err
-		}
-		for at := paths[i]; at != "/"; {
-			for _, other := range procfs.OtherPaths(mounts, id, at) {
-				if !slices.Contains(paths, other) {
-					paths = append(paths, other)
-				}
-			}
-			m := slices.IndexFunc(mounts, func(m procfs.Mount) bool { return m.ID == id })
-			if m < 0 {
-				break
-			}
-			at, id = mounts[m].Point, mounts[m].Parent
-		}
-		if len(paths) > maxPaths {
-			return nil, errors.New("too many mounts show what is not accessible")
-		}
-	}
-	return paths[1:], nil
 }

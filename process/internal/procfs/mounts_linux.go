@@ -1,16 +1,10 @@
 package procfs
 
 import (
-	"os"
-	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/runnel-rpc/runnel/process/internal/fdreserve"
-	"github.com/runnel-rpc/runnel/process/sandbox"
 )
 
 // Mount is a line of /proc/PID/mountinfo (proc_pid_mountinfo(5)).
@@ -66,62 +60,4 @@ func unescape(s string) string {
 		}
 	}
 	return s
-}
-
-// PathOf returns the path at which the mount shows a file of its file system, or "" if it does not.
-func (m *Mount) PathOf(file string) string {
-	rest, ok := strings.CutPrefix(file, strings.TrimRight(m.Root, "/"))
-	if file == "" || !ok || rest != "" && rest[0] != '/' || strings.HasPrefix(rest, "/..") {
-		return ""
-	}
-	return filepath.Join(m.Point, rest)
-}
-
-// MountID returns the ID of the mount that an open file was reached by (Linux 5.8).
-func MountID(fd int) (int, error) {
-	var st unix.Statx_t
-	err := unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, unix.STATX_MNT_ID, &st)
-	if err == nil && st.Mask&unix.STATX_MNT_ID == 0 {
-		err = unix.ENOSYS
-	}
-	return int(st.Mnt_id), os.NewSyscallError("statx", err)
-}
-
-// OtherPaths returns the other paths at which mounts show a file of the mount with the given ID, and
-// if it is a directory, those of mounts that show a part of it. Those that another mount hides are
-// left out.
-func OtherPaths(mounts []Mount, id int, path string) (paths []string) {
-	i := slices.IndexFunc(mounts, func(m Mount) bool { return m.ID == id })
-	if i < 0 {
-		return nil
-	}
-	if !sandbox.Below(path, mounts[i].Point) {
-		return nil
-	}
-	file := filepath.Join(mounts[i].Root, strings.TrimPrefix(path, mounts[i].Point))
-	for j := range mounts {
-		m := &mounts[j]
-		if j == i || m.Device != mounts[i].Device {
-			continue
-		}
-		other := m.PathOf(file)
-		if sandbox.Below(m.Root, file) {
-			other = m.Point
-		}
-		if other != "" && m.shows(other) {
-			paths = append(paths, other)
-		}
-	}
-	return paths
-}
-
-// shows reports whether a path leads to a file of the mount.
-func (m *Mount) shows(path string) bool {
-	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return false
-	}
-	defer unix.Close(fd)
-	id, err := MountID(fd)
-	return err == nil && id == m.ID
 }
