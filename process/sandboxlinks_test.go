@@ -5,7 +5,9 @@ package process
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -274,4 +276,44 @@ func TestSandboxMakesDirectories(t *testing.T) {
 	if _, err := h.Start(s); !errors.Is(err, unix.EACCES) {
 		t.Errorf("a directory of root is made: %v", err)
 	}
+}
+
+// aliasVariable is set in the process that has a mount namespace of its own for a test.
+const aliasVariable = "RUNNEL_TEST_ALIAS"
+
+// TestSandboxKnowsOtherMounts checks that a link is known as one that a command may have made if the
+// path of a rule has it in another mount of a writable directory.
+func TestSandboxKnowsOtherMounts(t *testing.T) {
+	if os.Getenv(aliasVariable) == "" {
+		needRoot(t)
+		cmd := exec.Command("/proc/self/exe", "-test.v", "-test.run", "^"+t.Name()+"$")
+		cmd.Env = append(os.Environ(), aliasVariable+"=1")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS} // private, too
+		out, err := cmd.CombinedOutput()
+		if errors.Is(err, unix.EPERM) {
+			t.Skip("this process may not mount")
+		}
+		if err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	dir := makeDirs(t, "work", "alias", "victim")
+	if err := unix.Mount(dir+"/work", dir+"/alias", "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(dir+"/alias", unix.MNT_DETACH) })
+	eachMechanism(t, func(t *testing.T, h *Host) {
+		box := fromProfile(t, dir+"/work", sandbox.Partial{Files: []sandbox.Rule{{Path: ".", Access: sandbox.Write}, {Path: dir + "/alias/link", Access: sandbox.Write}}})
+		for _, command := range []string{"ln -s ../victim link; echo ran", "rm link; echo x >../victim/new; echo ran"} {
+			s := within(box(), sh(command))
+			s.Dir = dir + "/work"
+			if out, err := outputOn(h, s); out != "ran\n" || err != nil {
+				t.Errorf("%s: %q, %v", command, out, err)
+			}
+		}
+		if _, err := os.Lstat(dir + "/victim/new"); err == nil {
+			t.Error("a command has moved a rule of its floor")
+		}
+	})
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/runnel-rpc/runnel/process/internal/execfile"
+	"github.com/runnel-rpc/runnel/process/internal/procfs"
 	"github.com/runnel-rpc/runnel/process/sandbox"
 )
 
@@ -30,9 +31,10 @@ type finder struct {
 	uid      uint32         // of the user
 	dir      *execfile.File // the working directory
 	dirName  string         // its absolute name, "" if it is unknown
-	dirLinks []string       // the directories of the links in dirName; nil if they are not known yet
+	dirLinks *followed      // the links in dirName; nil if they are not known yet
 	changed  bool           // dirName does not lead to dir any more
-	failed   error          // the system could not open a file, whatever it is
+	failed   error          // of the system, and not of a path
+	mounts   []procfs.Mount // nil if they were not read yet
 	all      map[finding]found
 	unseen   map[string]bool // by the paths of rules
 }
@@ -48,6 +50,9 @@ type found struct {
 	sandbox.Found
 	unseen bool
 }
+
+// followed are the directories of symbolic links, and their other paths by mounts.
+type followed struct{ links, aliases []string }
 
 // newFinder returns a finder for a command with a working directory, which was opened by a name.
 func newFinder(ctx context.Context, user *User, dir *execfile.File, dirName string) *finder {
@@ -88,17 +93,17 @@ func (f *finder) lookup(key finding) found {
 		return w.found()
 	}
 	if f.dirLinks == nil {
-		w := walk{finder: f, fd: -1, links: []string{}}
+		w := walk{finder: f, fd: -1}
 		defer w.close()
 		w.run(f.dirName)
-		f.dirLinks, f.changed = w.links, !w.is(f.dir)
+		f.dirLinks, f.changed = &w.followed, !w.is(f.dir)
 	}
 	fd, err := unix.FcntlInt(uintptr(f.dir.FD), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		f.failed = err
 		return found{}
 	}
-	w := walk{finder: f, finding: key, fd: fd, links: slices.Clip(f.dirLinks)}
+	w := walk{finder: f, finding: key, fd: fd, followed: followed{slices.Clip(f.dirLinks.links), slices.Clip(f.dirLinks.aliases)}}
 	defer w.close()
 	w.run("." + rest)
 	return w.found()
@@ -108,10 +113,10 @@ func (f *finder) lookup(key finding) found {
 type walk struct {
 	*finder
 	finding
-	fd       int      // what was reached, O_PATH; -1 at the beginning and after an error
-	missing  string   // the name in it that does not exist
-	links    []string // the directories of the links that were followed
-	elevated bool     // with the rights of this process
+	followed
+	fd       int    // what was reached, O_PATH; -1 at the beginning and after an error
+	missing  string // the name in it that does not exist
+	elevated bool   // with the rights of this process
 	unseen   bool
 }
 
@@ -157,14 +162,33 @@ func (w *walk) run(path string) {
 			continue
 		}
 		_ = unix.Close(fd)
-		dir := w.reached()
-		if links++; dir == "" || links > maxLinks || target[0] == '/' && !w.enter(openPath("/", 0)) {
+		if links++; links > maxLinks || !w.follow() || target[0] == '/' && !w.enter(openPath("/", 0)) {
 			w.close()
 			return
 		}
-		w.links = append(w.links, dir)
 		todo = slices.Concat(strings.Split(target, "/"), todo)
 	}
+}
+
+// follow adds the directory that was reached to those of the links.
+func (w *walk) follow() bool {
+	dir := w.reached()
+	if dir == "" {
+		return false
+	}
+	var aliases []string
+	var err error
+	if w.mounts == nil {
+		asProcess(func() { w.mounts, err = procfs.OwnMounts() })
+	}
+	if err == nil {
+		aliases, err = procfs.Aliases(w.mounts, w.fd, dir)
+	}
+	if err != nil {
+		w.failed = err
+	}
+	w.links, w.aliases = append(w.links, dir), append(w.aliases, aliases...)
+	return err == nil
 }
 
 // direct is run for a path that has no symbolic links, which most have not, and exists.
@@ -268,9 +292,9 @@ func (w *walk) found() found {
 		path = w.reached()
 	}
 	if path == "" {
-		return found{Found: sandbox.Found{Links: w.links}, unseen: w.unseen}
+		return found{Found: sandbox.Found{Links: w.links, Aliases: w.aliases}, unseen: w.unseen}
 	}
-	return found{Found: sandbox.Found{Path: filepath.Join(path, w.missing), Links: w.links}}
+	return found{Found: sandbox.Found{Path: filepath.Join(path, w.missing), Links: w.links, Aliases: w.aliases}}
 }
 
 // is reports whether a file was reached.

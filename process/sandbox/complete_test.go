@@ -206,7 +206,7 @@ func TestResolved(t *testing.T) {
 	links := map[string]string{"/w/etc": "/etc", "/w/key": "/secret/key", "/w/dev": "/dev/sda", "/w/a": "/w/b", "/lost": "", "/link": "/w"}
 	real := func(r *Rule, _ bool) Found {
 		if to, ok := links[r.Path]; ok {
-			return Found{to, []string{path.Dir(r.Path)}}
+			return Found{Path: to, Links: []string{path.Dir(r.Path)}}
 		}
 		return Found{Path: r.Path}
 	}

@@ -13,6 +13,8 @@ type Found struct {
 	// Links are the directories, by their paths without symbolic links, of the links that were
 	// followed, also if the path cannot be resolved.
 	Links []string
+	// Aliases are other paths of these directories, by mounts.
+	Aliases []string
 }
 
 // Resolution is a Config with the paths that its names lead to.
@@ -27,7 +29,7 @@ type Resolution struct {
 // request name the link. So whoever enforces c opens the files first, and then enforces the result.
 //
 // A link may be made by a command if it is in a directory that the Floor makes writable, or c if it
-// has none, also if a longer rule makes it read-only: that one may have been skipped before. Such a
+// has none, under one of its paths, also if a longer rule makes it read-only: that one may have been skipped before. Such a
 // link never moves the rules of the Floor, nor those that c has of a profile or of the Floor, to where
 // they would permit more: they are left out. The other rules of c, which a request has named, are
 // moved by it as far as the Floor permits; without one, the error is a *PathError with ELOOP unless
@@ -108,9 +110,10 @@ type movedRule struct {
 	Rule  // with the new path
 	name  string
 	links []string
-	lost  bool // the path cannot be resolved
-	loose bool // a command may have made one of the links
-	made  bool // also if the rules that are loose have no effect
+	alias []string // other paths of links
+	lost  bool     // the path cannot be resolved
+	loose bool     // a command may have made one of the links
+	made  bool     // also if the rules that are loose have no effect
 }
 
 func (c *Config) moved(find func(r *Rule, own bool) Found, own int) *moved {
@@ -129,7 +132,7 @@ func (c *Config) moved(find func(r *Rule, own bool) Found, own int) *moved {
 
 func move(r Rule, find func(r *Rule, own bool) Found, own bool) movedRule {
 	found := find(&r, own)
-	moved := movedRule{Rule: r, name: r.Path, links: found.Links, lost: found.Path == ""}
+	moved := movedRule{Rule: r, name: r.Path, links: found.Links, alias: found.Aliases, lost: found.Path == ""}
 	if !moved.lost {
 		moved.Path = found.Path
 	}
@@ -192,7 +195,7 @@ func (m *moved) writable(f func(r *movedRule) bool) (dirs []string) {
 
 // in reports whether a link of the rule is below one of dirs.
 func (r *movedRule) in(dirs []string) bool {
-	return slices.ContainsFunc(r.links, func(link string) bool {
+	return slices.ContainsFunc(slices.Concat(r.links, r.alias), func(link string) bool {
 		return slices.ContainsFunc(dirs, func(dir string) bool { return Below(link, dir) })
 	})
 }

@@ -14,7 +14,7 @@ import (
 func linked(links map[string]string) func(r *Rule, own bool) Found {
 	return func(r *Rule, _ bool) Found {
 		if to, ok := links[r.Path]; ok {
-			return Found{to, []string{path.Dir(r.Path)}}
+			return Found{Path: to, Links: []string{path.Dir(r.Path)}}
 		}
 		return Found{Path: r.Path}
 	}

@@ -69,6 +69,26 @@ func OtherPaths(mounts []Mount, path string) ([]string, error) {
 	return paths[1:], nil
 }
 
+// Aliases returns the other paths that an open file has by mounts, also those that another mount hides.
+// path is one that it has.
+func Aliases(mounts []Mount, fd int, path string) (paths []string, err error) {
+	id, err := MountID(fd)
+	if err != nil {
+		return nil, err
+	}
+	m, file := locate(mounts, id, path)
+	if m == nil {
+		return nil, nil
+	}
+	for i := range mounts {
+		other := mounts[i].PathOf(file)
+		if mounts[i].Device == m.Device && other != "" && other != path && !slices.Contains(paths, other) {
+			paths = append(paths, other)
+		}
+	}
+	return paths, nil
+}
+
 // locate returns the mount with an ID, and where in its file system a path of the mount is.
 func locate(mounts []Mount, id int, path string) (m *Mount, file string) {
 	i := slices.IndexFunc(mounts, func(m Mount) bool { return m.ID == id })
