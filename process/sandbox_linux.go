@@ -113,6 +113,22 @@ func whyNothing() string {
 	return ""
 }
 
+// LandlockABI returns the version of Landlock that this process can use, or 0 and why it can use none:
+// ENOSYS, EOPNOTSUPP, or EPERM if a filter of system calls refuses it.
+func LandlockABI() (int, error) {
+	abi, errno := landlock.Version()
+	if errno != 0 {
+		return 0, errno
+	}
+	return abi, nil
+}
+
+// FilterRefuses reports whether a filter of system calls, such as that of a container, refuses to make
+// user namespaces and mounts.
+func FilterRefuses() (namespaces, mounts bool) {
+	return kernel.RefusesNamespaces(), kernel.RefusesMounts()
+}
+
 // support returns what can be enforced.
 func (m *machine) support() sandbox.Support {
 	s := sandbox.Support{By: make(map[sandbox.Part]sandbox.Mechanism), Why: make(map[sandbox.Part]string), Detail: m.bwrap.Detail}

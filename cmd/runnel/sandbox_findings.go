@@ -26,7 +26,7 @@ func (m *machine) diagnose(complete bool) []finding {
 	if m.OpenAt2 != "" { // whatever else is wrong
 		return m.noOpenAt2()
 	}
-	all := slices.Concat(m.bubblewrap(), m.userNamespaces(), m.otherNamespaces(), m.mounts(), m.proc())
+	all := slices.Concat(m.bubblewrap(), m.userNamespaces(), m.otherNamespaces(), m.mounts(), m.proc(), m.netlink())
 	if len(all) == 0 {
 		all = m.unknown()
 	}
@@ -40,7 +40,7 @@ func (m *machine) noOpenAt2() []finding {
 	}
 	f := m.filtered("openat2(2), which every sandbox needs,")
 	f.Problem += " That of a sandbox of Runnel does: no other one can be made in it."
-	f.Remedy = "In a sandbox of Runnel, start the command without one of its own. Elsewhere, permit openat2 in the filter.\n" + f.Remedy
+	f.Remedy = "In a sandbox of Runnel, start the command without one of its own. In a unit of systemd leave out RestrictSUIDSGID=.\nElsewhere, permit openat2 in the filter."
 	return []finding{f}
 }
 
@@ -101,10 +101,7 @@ func (m *machine) userNamespaces() []finding {
 			Remedy:  permanently("kernel.unprivileged_userns_clone=1"),
 		}}
 	case m.Chroot:
-		return []finding{{
-			Problem: "This process is in a chroot(2), in which the kernel refuses user namespaces.",
-			Remedy:  "Start the server with another root by a mount namespace and pivot_root(2), as RootDirectory= of systemd\nand containers do.",
-		}}
+		return []finding{chrooted}
 	}
 	if found := m.appArmor(); found != nil {
 		return found
@@ -118,6 +115,11 @@ func (m *machine) userNamespaces() []finding {
 		Problem: "The kernel refuses user namespaces (" + m.UserNamespaces + "), probably because of a security module.",
 		Remedy:  "Look for a denial in the log of the kernel (dmesg, ausearch -m avc). With SELinux the class\nuser_namespace decides, with AppArmor the rule userns.",
 	}}
+}
+
+var chrooted = finding{
+	Problem: "This process is in a chroot(2), in which the kernel refuses user namespaces and changes of the root.",
+	Remedy:  "Start the server with another root by a mount namespace and pivot_root(2), as RootDirectory= of systemd\nand containers do.",
 }
 
 // appArmor finds the restriction of user namespaces that Ubuntu has. They can be made then, but give
@@ -180,6 +182,8 @@ func (m *machine) mounts() []finding {
 	switch {
 	case text == "", m.appArmor() != nil:
 		return nil
+	case m.Chroot:
+		return []finding{chrooted}
 	case m.UID == 0 && !m.SetFCap && strings.Contains(text, "uid map"):
 		return []finding{{
 			Problem: "Root lacks CAP_SETFCAP here, without which it can have no user namespace (" + text + ").",
@@ -206,11 +210,14 @@ func (m *machine) proc() []finding {
 		return nil
 	}
 	readOnly := m.ReadOnlyProc && strings.Contains(b.Errors.Mount, "Read-only file system") // bwrap writes to it
-	if !readOnly && (b.Errors.Mount != "" || !strings.Contains(b.Errors.Processes, "proc")) {
+	subset := strings.Contains(b.Errors.Mount, "/proc/sys")
+	if !readOnly && !subset && (b.Errors.Mount != "" || !strings.Contains(b.Errors.Processes, "proc")) {
 		return nil
 	}
 	problem := "A PID namespace cannot have a /proc of its own (" + cmp.Or(b.Errors.Mount, b.Errors.Processes) + ")."
 	switch {
+	case subset:
+		problem = "/proc shows processes only (" + b.Errors.Mount + ")."
 	case readOnly:
 		problem = "/proc is mounted read-only (" + b.Errors.Mount + ")."
 	case len(m.CoveredProc) > 0:
@@ -228,7 +235,7 @@ func (m *machine) proc() []finding {
 // filtered is the finding that a seccomp filter refuses something.
 func (m *machine) filtered(what string) finding {
 	f := finding{Problem: "A seccomp filter of this process refuses " + what + "."}
-	service := "In a unit of systemd leave out RestrictNamespaces=, and SystemCallFilter= or add @mount and\n@process to it. NoNewPrivileges= does not matter."
+	service := "In a unit of systemd leave out RestrictNamespaces=, and SystemCallFilter= or add to it\n@process @mount seccomp landlock_create_ruleset landlock_add_rule landlock_restrict_self."
 	container := "Docker, Podman: --security-opt seccomp=FILE, with a profile that permits clone, unshare and setns with\nCLONE_NEW*, mount, umount2 and pivot_root; seccomp=unconfined permits everything.\nKubernetes: securityContext.seccompProfile."
 	switch {
 	case m.Unit != "":
@@ -280,6 +287,17 @@ func (m *machine) landlock(bubblewrap bool) []finding {
 // minLandlock is the oldest ABI of Landlock that can enforce files alone.
 const minLandlock = 3
 
+// netlink finds out whether the netlink sockets are refused with which bwrap makes a network.
+func (m *machine) netlink() []finding {
+	if m.Bubblewrap == nil || !strings.Contains(m.Bubblewrap.Errors.Network, "NETLINK_ROUTE") {
+		return nil
+	}
+	return []finding{{
+		Problem: "Netlink sockets are refused (" + m.Bubblewrap.Errors.Network + ").",
+		Remedy:  "In a unit of systemd add AF_NETLINK to RestrictAddressFamilies=. In a container permit socket(2) with\nAF_NETLINK.",
+	}}
+}
+
 // unknown is the finding if nothing else was found.
 func (m *machine) unknown() []finding {
 	problem := "Something refuses sandboxes that this check does not know."
@@ -290,8 +308,8 @@ func (m *machine) unknown() []finding {
 			problem = "bwrap fails: " + text
 		case m.RefusesNamespaces: // bwrap alone works, so only unshare(2) is refused
 			return []finding{m.filtered("unshare(2) of namespaces")}
-		case m.Seccomp: // bwrap alone works, so the server cannot enter what it makes
-			return []finding{m.filtered("something, probably to enter namespaces (setns(2))")}
+		case m.Seccomp: // bwrap alone works
+			return []finding{m.filtered("something that bwrap does not need, such as setns(2) or seccomp(2)")}
 		}
 	}
 	return []finding{{Problem: problem, Remedy: "Look for a denial in the log of the kernel (dmesg, ausearch -m avc)."}}

@@ -48,15 +48,21 @@ func TestSandboxFindings(t *testing.T) {
 		"proc is not it": {func(m *machine) {
 			m.ReadOnlyProc, m.Bubblewrap.Errors.Mount = true, "bwrap: Creating new namespace failed: x"
 		}, "bwrap fails", "dmesg"},
-		"service":        {func(m *machine) { m.UserNamespaces, m.RefusesNamespaces, m.Unit = "EPERM", true, "a.service" }, "seccomp filter", "SystemCallFilter="},
-		"container":      {func(m *machine) { m.UserNamespaces, m.RefusesNamespaces, m.Container = "EPERM", true, "docker" }, "seccomp filter", "--security-opt seccomp="},
-		"module":         {func(m *machine) { m.UserNamespaces = "EACCES" }, "security module", "user_namespace"},
-		"mounts":         {func(m *machine) { m.Bubblewrap.Errors.Mount = "bwrap: Failed to make / slave: Permission denied" }, "Mounts are refused", "apparmor=unconfined"},
-		"covered proc":   {func(m *machine) { m.Bubblewrap.Errors, m.CoveredProc = noProc, []string{"/proc/kcore"} }, "/proc/kcore", "systempaths=unconfined"},
-		"service's proc": {func(m *machine) { m.Bubblewrap.Errors, m.Unit = noProc, "a.service" }, "/proc of its own", "ProtectKernelTunables="},
-		"read-only proc": {func(m *machine) { m.Bubblewrap.Errors.Mount, m.ReadOnlyProc = "bwrap: x: Read-only file system", true }, "/proc is mounted read-only", "unmask=ALL"},
-		"something":      {func(m *machine) { m.Bubblewrap.Errors.Network = "bwrap: what" }, "bwrap fails: bwrap: what", "dmesg"},
-		"setns":          {func(m *machine) { m.Seccomp = true }, "setns(2)", "clone, unshare and setns"},
+		"service":          {func(m *machine) { m.UserNamespaces, m.RefusesNamespaces, m.Unit = "EPERM", true, "a.service" }, "seccomp filter", "SystemCallFilter="},
+		"container":        {func(m *machine) { m.UserNamespaces, m.RefusesNamespaces, m.Container = "EPERM", true, "docker" }, "seccomp filter", "--security-opt seccomp="},
+		"module":           {func(m *machine) { m.UserNamespaces = "EACCES" }, "security module", "user_namespace"},
+		"mounts":           {func(m *machine) { m.Bubblewrap.Errors.Mount = "bwrap: Failed to make / slave: Permission denied" }, "Mounts are refused", "apparmor=unconfined"},
+		"covered proc":     {func(m *machine) { m.Bubblewrap.Errors, m.CoveredProc = noProc, []string{"/proc/kcore"} }, "/proc/kcore", "systempaths=unconfined"},
+		"service's proc":   {func(m *machine) { m.Bubblewrap.Errors, m.Unit = noProc, "a.service" }, "/proc of its own", "ProtectKernelTunables="},
+		"read-only proc":   {func(m *machine) { m.Bubblewrap.Errors.Mount, m.ReadOnlyProc = "bwrap: x: Read-only file system", true }, "/proc is mounted read-only", "unmask=ALL"},
+		"something":        {func(m *machine) { m.Bubblewrap.Errors.Network = "bwrap: what" }, "bwrap fails: bwrap: what", "dmesg"},
+		"setns":            {func(m *machine) { m.Seccomp = true }, "setns(2)", "clone, unshare and setns"},
+		"root of a chroot": {func(m *machine) { m.UID, m.SysAdmin, m.Chroot, m.Bubblewrap.Errors.Mount = 0, true, true, "bwrap: x" }, "chroot(2)", "pivot_root"},
+		"no set-user-ID":   {func(m *machine) { m.Seccomp, m.OpenAt2 = true, "ENOSYS" }, "openat2(2)", "RestrictSUIDSGID="},
+		"no netlink": {func(m *machine) {
+			m.Bubblewrap.Errors.Network = "bwrap: loopback: Failed to create NETLINK_ROUTE socket"
+		}, "Netlink", "AF_NETLINK"},
+		"only processes": {func(m *machine) { m.Bubblewrap.Errors.Mount, m.Unit = "bwrap: Can't read /proc/sys/x", "a.service" }, "processes only", "ProcSubset="},
 		"nothing":        {func(*machine) {}, "does not know", "dmesg"},
 		"no CAP_SETFCAP": {func(m *machine) { m.UID, m.Bubblewrap.Errors.Mount = 0, "bwrap: setting up uid map: x" }, "CAP_SETFCAP", "--cap-add SETFCAP"},
 		"root of a container": {func(m *machine) {

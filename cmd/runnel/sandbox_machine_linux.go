@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process"
 )
 
 // sandboxTryTimeout is how long each program may take that `runnel sandbox check` runs.
@@ -57,8 +59,7 @@ func examineMachine(ctx context.Context, program string, try bool) machine {
 	return m
 }
 
-// tryCalls makes system calls that have no effect, to see whether a filter refuses them: the kernel
-// refuses these with other errors, before it asks whether the caller may make them.
+// tryCalls makes system calls that have no effect, to see whether they are refused.
 func (m *machine) tryCalls() {
 	fd, err := unix.Openat2(unix.AT_FDCWD, "/", &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC})
 	if err == nil {
@@ -66,12 +67,7 @@ func (m *machine) tryCalls() {
 	} else {
 		m.OpenAt2 = errnoName(err)
 	}
-	if !m.Seccomp {
-		return
-	}
-	m.RefusesNamespaces = unix.Unshare(unix.CLONE_NEWUSER|unix.CLONE_PARENT_SETTID) != unix.EINVAL
-	_, _, errno := unix.RawSyscall6(unix.SYS_MOUNT, 0, 0, 0, 0, 0, 0)
-	m.RefusesMounts = errno != unix.EFAULT
+	m.RefusesNamespaces, m.RefusesMounts = process.FilterRefuses()
 }
 
 // mapped reports whether the lines of /proc/self/uid_map or gid_map (user_namespaces(7)) have an id.
@@ -176,13 +172,11 @@ func containerOf() string {
 	return cmp.Or(strings.TrimSpace(string(manager)), os.Getenv("container"))
 }
 
-// examineLandlock asks the kernel for its version of Landlock (landlock_create_ruleset(2)).
-func examineLandlock() landlockInfo {
-	const version = 1 // LANDLOCK_CREATE_RULESET_VERSION
-	abi, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, version)
-	l := landlockInfo{ABI: int(abi)}
-	if errno != 0 {
-		l = landlockInfo{Error: errnoName(errno)}
+// examineLandlock finds out which Landlock this process can use.
+func examineLandlock() (l landlockInfo) {
+	var err error
+	if l.ABI, err = process.LandlockABI(); err != nil {
+		l.Error = errnoName(err)
 	}
 	if text, err := os.ReadFile("/sys/kernel/security/lsm"); err == nil {
 		l.LSMs = strings.Split(strings.TrimSpace(string(text)), ",")
@@ -220,8 +214,8 @@ func examineBubblewrap(ctx context.Context, program string) *bubblewrapInfo {
 		return b
 	}
 	_, b.Version, _ = strings.Cut(text, " ")
-	help, _ := outputOf(ctx, program, "--help")
-	b.BindFD = strings.Contains(help, "--bind-fd")
+	help, err := outputOf(ctx, program, "--help")
+	b.BindFD = err != nil || strings.Contains(help, "--bind-fd") // it fails where sandboxes fail, too
 	return b
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/runnel-rpc/runnel/process/internal/execfile"
 	"github.com/runnel-rpc/runnel/process/internal/kernel"
 	"github.com/runnel-rpc/runnel/process/internal/leader"
+	"github.com/runnel-rpc/runnel/process/internal/procfs"
 	"github.com/runnel-rpc/runnel/process/internal/runas"
 	"github.com/runnel-rpc/runnel/process/sandbox"
 )
@@ -174,6 +176,8 @@ func explain(err error) string {
 	switch {
 	case errors.Is(err, syscall.ENOSYS):
 		return kernel.Absent("system calls that are needed", 5, 8)
+	case chrooted():
+		return "this server is in a chroot(2), in which the kernel refuses namespaces"
 	case errors.Is(err, syscall.ETIMEDOUT):
 		return "bwrap does not finish"
 	}
@@ -191,6 +195,12 @@ func explain(err error) string {
 	return "a sandbox was not made"
 }
 
+// chrooted reports whether this process is in a chroot(2): no mount is at its root directory.
+func chrooted() bool {
+	mounts, err := procfs.OwnMounts()
+	return err == nil && !slices.ContainsFunc(mounts, func(m procfs.Mount) bool { return m.Point == "/" })
+}
+
 // causes are what bwrap prints, and what it means.
 var causes = []struct {
 	signs []string
@@ -198,6 +208,14 @@ var causes = []struct {
 }{
 	{[]string{"Unknown option"}, func() string {
 		return "bwrap is too old: it needs --bind-fd (0.10, or an older one with the correction of CVE-2024-42472)"
+	}},
+	{[]string{"uid map: Read-only file system"}, func() string { return "/proc is read-only" }},
+	{[]string{"Can't read /proc/sys"}, func() string { return "/proc shows processes only, as by ProcSubset= of systemd" }},
+	{[]string{"NETLINK_ROUTE"}, func() string {
+		return "netlink sockets are refused, as by RestrictAddressFamilies= of systemd without AF_NETLINK"
+	}},
+	{[]string{"bad system call"}, func() string {
+		return "a seccomp filter kills bwrap, as SystemCallFilter= of systemd without @mount does"
 	}},
 	{[]string{"setting up uid map"}, whyNoMap},
 	{[]string{"ENOSPC"}, whyNoMore},

@@ -46,7 +46,8 @@ func Absent(call string, major, minor int) string {
 // RefusesNamespaces reports whether a filter refuses to make a user namespace. The kernel refuses these
 // flags with EINVAL before it asks whether the caller may make one.
 func RefusesNamespaces() bool {
-	return Filtered() && unix.Unshare(unix.CLONE_NEWUSER|unix.CLONE_PARENT_SETTID) != unix.EINVAL
+	const flags = unix.CLONE_NEWUSER | unix.CLONE_PARENT_SETTID
+	return Filtered() && (Killed(unix.SYS_UNSHARE, flags, 0, 0) || unix.Unshare(flags) != unix.EINVAL)
 }
 
 // RefusesMounts reports whether a filter refuses mount(2). The kernel refuses a null pointer with EFAULT
@@ -54,6 +55,9 @@ func RefusesNamespaces() bool {
 func RefusesMounts() bool {
 	if !Filtered() {
 		return false
+	}
+	if Killed(unix.SYS_MOUNT, 0, 0, 0) {
+		return true
 	}
 	_, _, errno := unix.RawSyscall6(unix.SYS_MOUNT, 0, 0, 0, 0, 0, 0)
 	return errno != unix.EFAULT

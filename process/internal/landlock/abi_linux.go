@@ -4,6 +4,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/internal/kernel"
 )
 
 // The lowest ABI for each use.
@@ -27,12 +29,18 @@ const (
 // asks once.
 func ABI() int { return probe().abi }
 
+// Version is ABI with the error of the kernel if there is none.
+func Version() (abi int, errno unix.Errno) { return probe().abi, probe().errno }
+
 type probed struct {
 	abi   int
 	errno unix.Errno
 }
 
 var probe = sync.OnceValue(func() probed {
+	if kernel.Killed(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION) {
+		return probed{0, unix.EPERM}
+	}
 	abi, _, errno := unix.RawSyscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
 	if errno != 0 {
 		return probed{0, errno}

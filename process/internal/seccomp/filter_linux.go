@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"runtime"
 	"slices"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -39,6 +40,9 @@ func WhyNot() string {
 		return "there is no filter of system calls for the architecture " + runtime.GOARCH
 	}
 	action := uint32(unix.SECCOMP_RET_ERRNO)
+	if kernel.Killed(unix.SYS_SECCOMP, unix.SECCOMP_GET_ACTION_AVAIL, 0, uintptr(unsafe.Pointer(&action))) {
+		return "a seccomp filter kills what calls seccomp(2), as SystemCallFilter= of systemd does"
+	}
 	switch errno := available(&action); errno {
 	case 0:
 		return ""
