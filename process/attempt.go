@@ -88,7 +88,11 @@ func (a *Attempt) MayWait() bool { return !a.cannotBlock.Load() }
 func (a *Attempt) Start(ctx context.Context) (*Process, error) {
 	spec := &a.spec
 	if spec.opens() {
-		return a.startOpened(ctx)
+		p, err := a.startOpened(ctx)
+		if err != nil {
+			a.reportRefused(err)
+		}
+		return p, err
 	}
 	var err error
 	if !a.prepared {

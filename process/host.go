@@ -52,6 +52,9 @@ type Options struct {
 	// its sandbox says, as the program of the server and bwrap. With Landlock alone those below a
 	// writable directory can be changed.
 	ReadOnlyInSandboxes []string
+	// SandboxRuleUnused, if not nil, is called for each rule of a profile that a start could not use. It
+	// may be called from any goroutine, and must not block.
+	SandboxRuleUnused func(UnusedRule)
 }
 
 // Host starts trees on this machine and contains them. Its methods may be called from any
@@ -69,6 +72,7 @@ type Host struct {
 	recovered  Recovery
 	unverified atomic.Bool // a tree was closed that may have living processes
 	poller     *poller.Poller
+	ruleUnused func(UnusedRule) // nil for nothing
 	hostParts
 }
 
@@ -94,7 +98,7 @@ func (e *UnavailableError) Unwrap() error { return e.Why }
 // no descriptor is free. The caller closes the Host.
 func Open(o Options) (*Host, error) {
 	h := newHost(leader.System())
-	h.kind = cmp.Or(o.Containment, Auto)
+	h.kind, h.ruleUnused = cmp.Or(o.Containment, Auto), o.SandboxRuleUnused
 	var err error
 	if h.poller, err = poller.Open(); err != nil {
 		return nil, err

@@ -62,6 +62,9 @@ func (a *Attempt) openRules(ctx context.Context, user *User, c *sandbox.Config, 
 	for i := range r.files {
 		r.files[i].fd = -1
 	}
+	for _, path := range resolution.Dropped {
+		a.reportUnused(UnusedRule{Path: path, Err: sandbox.ErrLink})
+	}
 	umask := 0
 	if a.spec.Attributes.Umask != nil {
 		umask = *a.spec.Attributes.Umask
@@ -82,6 +85,9 @@ func (a *Attempt) openRules(ctx context.Context, user *User, c *sandbox.Config, 
 		}
 		if err != nil {
 			return r, &sandbox.PathError{Path: r.names[i], Err: err}
+		}
+		if !r.files[i].exists && i >= c.Named() {
+			a.reportUnused(UnusedRule{Path: r.names[i], Err: unix.ENOENT})
 		}
 	}
 	return r, nil

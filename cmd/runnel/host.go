@@ -40,6 +40,7 @@ func (b *bounds) openHost(s sandboxOptions, log zerolog.Logger) (*process.Host, 
 		HideFromSandboxes:   s.hidden,
 		ReadOnlyInSandboxes: s.readOnly,
 		SandboxTmpBytes:     b.SandboxTmp,
+		SandboxRuleUnused:   (&ruleLog{log: log}).report,
 	})
 	if err != nil {
 		return nil, err

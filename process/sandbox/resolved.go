@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"errors"
 	"slices"
 	"syscall"
 )
@@ -22,6 +23,20 @@ type Resolution struct {
 	Config
 	// Names has for each of Files the path that the rule had before.
 	Names []string
+	// Dropped are the paths, as before, of rules that were left out because of a link.
+	Dropped []string
+}
+
+// ErrLink is why a rule has no effect that was left out by Resolved.
+var ErrLink = errors.New("it leads through a symbolic link that a command may have made")
+
+// Named returns how many of Files, which are the first, a request has named. The others are those of a
+// profile or floor. All are named if c was not made from a request.
+func (c *Config) Named() int {
+	if c.request == nil {
+		return len(c.Files)
+	}
+	return len(c.request.Files)
 }
 
 // Resolved returns c with the paths that its names lead to. A name that is within the floor may lead
@@ -51,11 +66,7 @@ type Resolution struct {
 // made. An error is an *ExceedsError if c permits more than its Floor, and a *PathError with EACCES if
 // a rule leads into /proc, /dev or /sys, or makes a system directory writable that it does not name.
 func (c *Config) Resolved(find func(r *Rule, own bool) Found) (*Resolution, error) {
-	own := len(c.Files)
-	if c.request != nil {
-		own = len(c.request.Files)
-	}
-	m := c.moved(find, own)
+	m := c.moved(find, c.Named())
 	if c.Floor == nil {
 		m.judge(m)
 		r, err := m.resolve()
@@ -213,8 +224,10 @@ func (m *moved) resolve() (*Resolution, error) {
 		}
 		switch name := m.rules[i].name; {
 		case m.spared(i):
+			r.Dropped = append(r.Dropped, name)
 			continue
 		case m.rules[i].loose && i >= m.own && (reserved(rule.Path) || !exceeds(accesses, firm.At(rule.Path), rule.Access)):
+			r.Dropped = append(r.Dropped, name)
 			continue
 		case reserved(rule.Path):
 			return nil, &PathError{Path: name, Err: syscall.EACCES}
