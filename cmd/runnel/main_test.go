@@ -21,10 +21,13 @@ func TestMain(m *testing.M) {
 	process.Step()
 	_ = stdflag.Set("test.parallel", "6") // those that run in parallel mostly wait
 	environMark = fmt.Sprintf("STARTED_BY_TEST=%d", os.Getpid())
-	testscript.Main(leakCheck{m}, map[string]func(){
-		"runnel": main, "runnel-short-timeouts": mainWithShortTimeouts, "runnel-with-figures": mainWithFigures,
-		"runnel-storm": stormMain,
-	})
+	testscript.Main(leakCheck{m}, programs)
+}
+
+// programs are what the test binary is, by its name.
+var programs = map[string]func(){
+	"runnel": main, "runnel-short-timeouts": mainWithShortTimeouts, "runnel-with-figures": mainWithFigures,
+	"runnel-storm": stormMain,
 }
 
 // rounds returns how often a test repeats something: full with RUNNEL_TEST_FULL=1, which .ci/run

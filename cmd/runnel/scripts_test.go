@@ -25,8 +25,9 @@ import (
 //	mode N FILE             the permissions of the file must be N (octal)
 //	sessions STATE          wait until `runnel ps` lists a session in that state
 //
-// The condition [sandbox] is true if the machine can enforce the built-in profiles of sandboxes, and
-// [landlock] if it can enforce some without namespaces.
+// The condition [sandbox] is true if the machine can enforce the built-in profiles of sandboxes,
+// [landlock] if it can enforce some without namespaces, [userns] if unshare(1) makes user namespaces,
+// and [root] for root.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:   "testdata/script",
@@ -37,6 +38,10 @@ func TestScripts(t *testing.T) {
 				return canSandbox()
 			case "landlock":
 				return hasLandlock()
+			case "userns":
+				return exec.Command("unshare", "-Ur", "true").Run() == nil, nil
+			case "root":
+				return os.Geteuid() == 0, nil
 			}
 			return false, fmt.Errorf("unknown condition %q", name)
 		},
