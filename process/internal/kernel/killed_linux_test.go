@@ -13,6 +13,9 @@ import (
 
 // TestKilled makes system calls of which one ends the process, as in a unit with SystemCallFilter=.
 func TestKilled(t *testing.T) {
+	if why := seccomp.WhyNot(); why != "" {
+		proctest.SkipUnlessRequired(t, "seccomp", why)
+	}
 	if kernel.Killed(unix.SYS_GETPPID, 0, 0, 0) {
 		t.Error("killed without such a filter")
 	}

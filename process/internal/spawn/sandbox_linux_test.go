@@ -193,6 +193,9 @@ func eachSandbox(t *testing.T, f func(t *testing.T, run runner)) {
 	})
 }
 
+// mkdirCalls are the system calls that mkdir(1) makes.
+var mkdirCalls = []uint32{unix.SYS_MKDIRAT}
+
 // TestSandbox checks what a command has in a sandbox: limits, attributes, no capabilities, a filter, its
 // exit status, and that it is a child of this process.
 func TestSandbox(t *testing.T) {
@@ -202,7 +205,7 @@ func TestSandbox(t *testing.T) {
 			Enter: func(pid int) error { entered = pid; return nil },
 			Hard:  map[int]unix.Rlimit{unix.RLIMIT_NOFILE: {Cur: 50, Max: 60}},
 			Nice:  &nice, Umask: &umask,
-			Sandbox: &Sandbox{PIDFD: -1, Ruleset: -1, Terminal: -1, CoreLimit: true, Filter: refusing(unix.SYS_MKDIRAT, unix.SYS_MKDIR)},
+			Sandbox: &Sandbox{PIDFD: -1, Ruleset: -1, Terminal: -1, CoreLimit: true, Filter: refusing(mkdirCalls...)},
 		}
 		out, status, err := run(t, `pwd; echo $(ulimit -Sn) $(ulimit -Hn) $(nice); umask; prlimit --core --raw --noheadings -o HARD
 			grep -E "^(Cap|NoNewPrivs|SigBlk|SigIgn|SigCgt|Seccomp:)" /proc/self/status; mkdir /dev/shm/none 2>&1; ls /proc/self/fd; exit 3`, s)
