@@ -122,7 +122,9 @@ func startError(err error, p *rpc.ExecuteParams) error {
 	data, _ := e.Data.(rpc.Data)
 	status := exitNotExecutable
 	switch errno := data["errno"]; {
-	case data["kind"] == "sandbox_failed", data["path"] == string([]rune(string(p.Cwd))), errno == "EAGAIN", errno == "ENOMEM", errno == "EMFILE", errno == "ENFILE":
+	case data["kind"] == "sandbox_failed":
+		return &statusError{exitRunnelFailed, errors.New(e.Message + `; see the log of the server, and "runnel sandbox check" on its machine`)}
+	case data["path"] == string([]rune(string(p.Cwd))), errno == "EAGAIN", errno == "ENOMEM", errno == "EMFILE", errno == "ENFILE":
 		status = exitRunnelFailed
 	case errno == "ENOENT":
 		status = exitNotFound

@@ -35,17 +35,17 @@ func (c *Config) Check() error {
 	if err := checkCount(len(c.Files)); err != nil {
 		return err
 	}
-	seen := make(map[string]bool, len(c.Files))
+	first := make(map[string]int, len(c.Files)) // by path
 	for i := range c.Files {
 		r := &c.Files[i]
 		field := fmt.Sprintf("files[%d]", i)
 		if err := checkPath(r.Path); err != nil {
 			return invalid(field+".path", "%v", err)
 		}
-		if seen[r.Path] {
-			return invalid(field+".path", "is there twice")
+		if other, ok := first[r.Path]; ok {
+			return invalid(field+".path", "is the same as that of files[%d]", other)
 		}
-		seen[r.Path] = true
+		first[r.Path] = i
 		if err := r.check(field); err != nil {
 			return err
 		}

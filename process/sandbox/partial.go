@@ -50,8 +50,8 @@ const maxRelative = MaxPath
 var (
 	errEmpty  = errors.New("must not be empty")
 	errUser   = errors.New(`must not begin with "~" and the name of a user: write "./~name" for a file of this name`)
-	errNoHome = errors.New("is in the home directory, which is unknown")
-	errNoDir  = errors.New("is relative to the working directory, which is unknown")
+	errNoHome = errors.New("is in the home directory, which is unknown: use an absolute path")
+	errNoDir  = errors.New("is relative to the working directory, which is unknown: use an absolute path")
 )
 
 // absolute returns the absolute path of one of a Partial.

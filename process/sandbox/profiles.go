@@ -97,8 +97,8 @@ func CheckDeny(file string) error {
 func (p *Partial) Check() error {
 	names := paths(p.Files)
 	for i := range names {
-		if slices.Contains(names[:i], names[i]) {
-			return invalid(fmt.Sprintf("files[%d].path", i), "is there twice")
+		if other := slices.Index(names[:i], names[i]); other >= 0 {
+			return invalid(fmt.Sprintf("files[%d].path", i), "is the same as that of files[%d]", other)
 		}
 	}
 	c, at := readOnly, Place{Dir: "/dir", Home: "/home"}

@@ -1,6 +1,9 @@
 package sandbox
 
-import "fmt"
+import (
+	"fmt"
+	"syscall"
+)
 
 // Mechanism is what enforces a part of a sandbox. Several are joined by "+".
 type Mechanism string
@@ -69,11 +72,22 @@ func (e *NotEnforceableError) Error() string {
 // or it cannot be opened.
 type PathError struct {
 	Path string // as in the Config
-	Err  error  // an errno
+	Err  error  // an errno, or a *Reason
 	// Field is the name of the field of the request that has the path, as in NotEnforceableError;
 	// "profile" if that is a path of its profile, "" if the request has none. Config.Locate sets it.
 	Field string
 }
+
+// Reason is an errno of a PathError in other words, for a client: they name no path.
+type Reason struct {
+	Errno syscall.Errno
+	Text  string
+}
+
+func (r *Reason) Error() string { return r.Text }
+
+// Unwrap returns Errno.
+func (r *Reason) Unwrap() error { return r.Errno }
 
 func (e *PathError) Error() string { return fmt.Sprintf("sandbox: %s: %v", e.Path, e.Err) }
 

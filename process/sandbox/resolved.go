@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"errors"
 	"slices"
 	"syscall"
 )
@@ -27,8 +26,13 @@ type Resolution struct {
 	Dropped []string
 }
 
-// ErrLink is why a rule has no effect that was left out by Resolved.
-var ErrLink = errors.New("it leads through a symbolic link that a command may have made")
+// ErrLink is why Resolved has left a rule out, or has refused it.
+var ErrLink error = &Reason{syscall.ELOOP, "it leads through a symbolic link that a command may have made: name what the link leads to"}
+
+var (
+	errIntoReserved error = &Reason{syscall.EACCES, "it leads into /proc, /dev or /sys, which have the same content in every sandbox"}
+	errIntoSystem   error = &Reason{syscall.EACCES, "it leads to the root or into a system directory, which only a rule with that path makes writable"}
+)
 
 // Named returns how many of Files, which are the first, a request has named. The others are those of a
 // profile or floor. All are named if c was not made from a request.
@@ -100,7 +104,7 @@ func (c *Config) Resolved(find func(r *Rule, own bool) Found) (*Resolution, erro
 func (r *Resolution) checkSystem() error {
 	for i, rule := range r.Files {
 		if rule.Access == Write && inSystem(rule.Path) && !inSystem(r.Names[i]) {
-			return &PathError{Path: r.Names[i], Err: syscall.EACCES}
+			return &PathError{Path: r.Names[i], Err: errIntoSystem}
 		}
 	}
 	return nil
@@ -230,9 +234,9 @@ func (m *moved) resolve() (*Resolution, error) {
 			r.Dropped = append(r.Dropped, name)
 			continue
 		case reserved(rule.Path):
-			return nil, &PathError{Path: name, Err: syscall.EACCES}
+			return nil, &PathError{Path: name, Err: errIntoReserved}
 		case m.rules[i].loose && i < m.own && !m.bounded && exceeds(accesses, rule.Access, firm.At(rule.Path)):
-			return nil, &PathError{Path: name, Err: syscall.ELOOP}
+			return nil, &PathError{Path: name, Err: ErrLink}
 		}
 		if other, ok := access[rule.Path]; ok {
 			rule.Access = least(accesses, rule.Access, other)

@@ -91,7 +91,7 @@ func TestParseErrors(t *testing.T) {
 		named + "[[profile.files]]\npath = '/a'":                                           "f:3: profile[0].files[0].access: must be one of",
 		named + "[[profile.files]]\naccess = 'read'":                                       "f:3: profile[0].files[0].path: must not be empty",
 		named + "files = [{path = '/a', access = 'read', mode = 1}]":                       "f:3: profile.mode: unknown field",
-		named + "files = [{path = '/a', access = 'read'},\n{path = '/a', access='none'}]":  "f:4: profile[0].files[1].path: is there twice",
+		named + "files = [{path = '/a', access = 'read'},\n{path = '/a', access='none'}]":  "f:4: profile[0].files[1].path: is the same as that of files[0]",
 		named + "files = [{path = '/proc', access = 'read'}]":                              "f:3: profile[0].files[0].path: must not be in /proc",
 		named + "files = [{path = '~x', access = 'read'}]":                                 "f:3: profile[0].files[0].path: must not begin with",
 		named + "files = [{path = '/a', access = 'read', missing = ''}]":                   "",

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"slices"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/runnel-rpc/runnel/process/internal/procfs"
 	"github.com/runnel-rpc/runnel/process/sandbox"
 )
@@ -52,7 +50,7 @@ func (c *Config) aliases(ctx context.Context, mounts []procfs.Mount) (hidden, no
 		}
 		paths, err := procfs.OtherPaths(mounts, b.Path)
 		if err == nil && slices.ContainsFunc(paths, neverCovered) {
-			err = unix.ENOTSUP
+			err = errNeeded
 		}
 		if err != nil {
 			return nil, nil, &sandbox.PathError{Path: b.Path, Err: err}

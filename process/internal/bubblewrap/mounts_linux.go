@@ -120,11 +120,11 @@ func sortByLength(list []mount) {
 func refuse(b *Bind, hidden []string) error {
 	switch {
 	case b.Access == sandbox.None && neverCovered(b.Path):
-		return &sandbox.PathError{Path: b.Path, Err: unix.ENOTSUP}
+		return &sandbox.PathError{Path: b.Path, Err: errNeeded}
 	case b.Access == sandbox.None:
 		return nil
 	case b.Access == sandbox.Write && (sandbox.Below(b.Path, "/proc") || sandbox.Below(b.Path, "/sys")):
-		return &sandbox.PathError{Path: b.Path, Err: unix.EPERM}
+		return &sandbox.PathError{Path: b.Path, Err: errReadOnly}
 	}
 	for _, h := range hidden {
 		if sandbox.Below(b.Path, h) {

@@ -61,7 +61,7 @@ func (c *Config) withProtected(ctx context.Context, list []mount, protected []st
 			case err != nil:
 				return nil, &Error{Step: stepPrepare, Err: fmt.Errorf("protect %s: %w", at, err)}
 			case slices.ContainsFunc(c.Binds, func(b Bind) bool { return b.Path == at }):
-				return nil, &sandbox.PathError{Path: at, Err: unix.EPERM}
+				return nil, &sandbox.PathError{Path: at, Err: errProtected}
 			}
 			list = append(list, mount{path: at, kind: bindRead, fd: fd})
 		}

@@ -40,7 +40,7 @@ func TestProtectedPrograms(t *testing.T) {
 
 			c.Binds = []Bind{write, bind(t, path, sandbox.Write)}
 			_, err := Start(context.Background(), c, noMarks)
-			if e, ok := errors.AsType[*sandbox.PathError](err); !ok || e.Path != path || e.Err != unix.EPERM {
+			if e, ok := errors.AsType[*sandbox.PathError](err); !ok || e.Path != path || !errors.Is(e, unix.EPERM) {
 				t.Errorf("a rule for it: %v", err)
 			}
 			c.Binds = []Bind{write, bind(t, dir+"/w/bin", sandbox.None)}

@@ -11,6 +11,15 @@ import (
 	"github.com/runnel-rpc/runnel/process/sandbox"
 )
 
+// Why the path of a rule cannot be used.
+var (
+	errNeeded    error = &sandbox.Reason{Errno: unix.ENOTSUP, Text: "it is /, /proc or /dev here, which every command needs"}
+	errReadOnly  error = &sandbox.Reason{Errno: unix.EPERM, Text: "nothing in /proc or /sys can be made writable"}
+	errProtected error = &sandbox.Reason{Errno: unix.EPERM, Text: "it is a file that no command in a sandbox may change"}
+	// The usual cause is a symbolic link that was there in between.
+	errReplaced error = &sandbox.Reason{Errno: unix.ELOOP, Text: "it, or a directory above it, was replaced while the sandbox was made"}
+)
+
 // NotVisibleError means that a path is not the same file inside the sandbox.
 type NotVisibleError struct{ Path string }
 
@@ -125,7 +134,7 @@ func (r root) verify(ctx context.Context, mounts []mount) error {
 			ok, err = m.is(&f)
 		}
 		if err == nil && !ok {
-			err = unix.ELOOP // the usual cause: a symbolic link that was there in between
+			err = errReplaced
 		}
 		switch {
 		case err != nil && m.rule:

@@ -154,7 +154,7 @@ func (p *plan) limit(err error, above governing, least *place) error {
 	case errors.Is(err, errBelowWritable):
 		return notEnforceable(rule, "it is below a writable directory")
 	case errors.Is(err, errTooMany):
-		return notEnforceable(rule, "there are too many files beside it")
+		return notEnforceable(rule, fmt.Sprintf("it has too many files beside it and its parents: a ruleset has at most %d rules", maxRules))
 	case errors.Is(err, errRootNotListed): // the server is in such a sandbox itself
 		return notEnforceable(-1, "the server may not list the root directory")
 	}

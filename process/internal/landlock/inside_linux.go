@@ -2,6 +2,7 @@ package landlock
 
 import (
 	"errors"
+	"fmt"
 
 	"golang.org/x/sys/unix"
 
@@ -41,7 +42,7 @@ func (r *ruleset) allowInside(c *sandbox.Config, o *Options) error {
 		}
 	}
 	if errors.Is(err, errTooMany) {
-		return &sandbox.NotEnforceableError{Field: string(sandbox.FilesPart), Why: "there are too many writable paths"}
+		return &sandbox.NotEnforceableError{Field: string(sandbox.FilesPart), Why: fmt.Sprintf("there are more than %d writable paths", maxRules)}
 	}
 	return err
 }
