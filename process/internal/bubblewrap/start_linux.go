@@ -53,7 +53,7 @@ type Error struct {
 func (e *Error) Error() string {
 	text := "sandbox: " + string(e.Step)
 	if e.Program != "" {
-		text += " by " + e.Program
+		text += " (" + e.Program + ")"
 	}
 	text += ": " + e.Err.Error()
 	if e.Message != "" {
