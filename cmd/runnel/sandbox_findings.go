@@ -227,7 +227,7 @@ func (m *machine) proc() []finding {
 	if m.Unit != "" {
 		f.Remedy = "In the unit " + m.Unit + " of systemd leave out ProtectKernelTunables=, ProtectKernelLogs=, ProcSubset=,\nInaccessiblePaths= and ReadOnlyPaths= below /proc."
 	} else {
-		f.Remedy = "Docker: --security-opt systempaths=unconfined. Podman: --security-opt unmask=ALL.\nKubernetes: hostUsers: false, with securityContext.procMount: Unmasked."
+		f.Remedy = "Docker: --security-opt systempaths=unconfined. Podman: --security-opt unmask=/proc/*.\nKubernetes: hostUsers: false, with securityContext.procMount: Unmasked."
 	}
 	return []finding{f}
 }
