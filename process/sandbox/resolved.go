@@ -22,7 +22,7 @@ type Resolution struct {
 	Config
 	// Names has for each of Files the path that the rule had before.
 	Names []string
-	// Dropped are the paths, as before, of rules that were left out because of a link.
+	// Dropped are the paths, as before, of rules and of Hidden that were left out because of a link.
 	Dropped []string
 }
 
@@ -219,6 +219,11 @@ func (r *movedRule) in(dirs []string) bool {
 func (m *moved) resolve() (*Resolution, error) {
 	r := &Resolution{Config: *m.c}
 	r.Hidden, r.Files = m.hidden, make([]Rule, 0, len(m.rules))
+	for i := range m.covers {
+		if m.spares(&m.covers[i]) {
+			r.Dropped = append(r.Dropped, m.covers[i].name)
+		}
+	}
 	firm := m.firm()
 	access := make(map[string]Access, len(m.rules))
 	for i := range m.rules {
