@@ -3,6 +3,7 @@ package process
 import (
 	"context"
 	"errors"
+	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -67,18 +68,28 @@ func (c *confinement) begin(ctx context.Context, command *spawn.Command, stdio [
 	if command.Setup == nil {
 		command.Setup = &spawn.Setup{}
 	}
+	user := command.Opened.User
 	command.Setup.Sandbox = &spawn.Sandbox{PIDFD: -1, Ruleset: -1, Terminal: -1, Filter: seccomp.Filter(c.filter()), CoreLimit: true}
+	command.Setup.Sandbox.ProtectDevices = c.how.namespaces && isSuperuser(user)
 	d := &confined{preparation: p, confinement: c, done: make(chan struct{}), ruleset: -1}
 	ctx, d.cancel = context.WithCancel(ctx)
 	if c.waitForStep(stepRuleset); c.how.namespaces {
 		c.waitForStep("making the namespaces")
 	}
-	user := command.Opened.User
 	go func() {
 		defer close(d.done)
 		d.err = d.make(ctx, user, stdio[0])
 	}()
 	return d
+}
+
+// isSuperuser reports whether a command has the user id 0, which owns the devices of the machine and
+// files in /proc.
+func isSuperuser(user *User) bool {
+	if user == nil {
+		return os.Geteuid() == 0
+	}
+	return user.UID == 0
 }
 
 // hasTerminals reports whether the sandbox has terminals of its own. A nil confinement has none.
@@ -103,6 +114,7 @@ func (c *confinement) filter() seccomp.Options {
 func (d *confined) make(ctx context.Context, user *User, stdin int) (err error) {
 	if d.how.namespaces {
 		c := d.bubblewrap()
+		c.Superuser = isSuperuser(user)
 		if d.spec.Terminal != nil {
 			c.Terminal = func(ptmx int) error { return d.openTerminal(ptmx, user) }
 		}

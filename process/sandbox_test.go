@@ -375,6 +375,32 @@ func TestSandboxFiles(t *testing.T) {
 }
 
 // TestSandboxInPrivateTmp checks that a command whose directory is /tmp is in its own.
+// TestSandboxedDevices checks that devices can be used, and that nobody can change their mode and times,
+// nor those of the standard input.
+func TestSandboxedDevices(t *testing.T) {
+	const script = `cat; echo x >/dev/null && head -c 4 /dev/zero | od -An -tx1 && head -c 3 /dev/urandom | wc -c
+		for f in null zero full random urandom tty; do chmod 666 /dev/$f || touch -cd 2001-01-01 /dev/$f || echo $f is refused; done 2>&1 | grep refused
+		chmod 666 /proc/self/fd/0 2>/dev/null || echo stdin is refused
+		readlink /proc/self/fd/0`
+	const want = " 00 00 00 00\n3\nnull is refused\nzero is refused\nfull is refused\nrandom is refused\nurandom is refused\ntty is refused\nstdin is refused\n/dev/null\n"
+	allHosts(t, func(t *testing.T, h *Host) {
+		needNamespaces(t, h)
+		for name, spec := range map[string]Spec{"own user": sh(script), "root": sh(script), "another user": sh(script)} {
+			switch {
+			case name != "own user" && os.Geteuid() != 0:
+				continue
+			case name == "root":
+				spec.User = &User{}
+			case name == "another user":
+				spec.User = &User{UID: 12345, GID: 12345}
+			}
+			if out, exit := runOn(t, h, sandboxed(spec)); out != want || exit.Code != 0 {
+				t.Errorf("%s: %q, %+v", name, out, exit)
+			}
+		}
+	})
+}
+
 func TestSandboxInPrivateTmp(t *testing.T) {
 	h := openHost(t, Marker)
 	needNamespaces(t, h)

@@ -16,6 +16,8 @@ type Config struct {
 	// UserNS makes a user namespace. Without it this process needs CAP_SYS_ADMIN and more, see
 	// Probe. A process that is not root cannot leave it out.
 	UserNS bool
+	// Superuser makes /proc read-only, for a command with the user id 0, which may be that of the machine.
+	Superuser bool
 	// Sandbox says what is shared. Its Files are not used: Binds are what they became. With shared
 	// Processes, UserNS or Ruleset is needed: /proc/PID/root of another process of the user leads out
 	// of the mount namespace.

@@ -120,7 +120,8 @@ func everything(userNS bool) *Config {
 	var st unix.Stat_t
 	_ = unix.Stat("/", &st)
 	return &Config{
-		UserNS: userNS,
+		UserNS:    userNS,
+		Superuser: os.Geteuid() == 0,
 		Sandbox: &sandbox.Config{
 			FilesDefault: sandbox.Read,
 			Network:      sandbox.Network{Mode: sandbox.NoNetwork},

@@ -17,19 +17,19 @@ import (
 type kind int
 
 const (
-	bindRead   kind = iota // a file or directory of the server, read-only
-	bindWrite              // the same, writable
-	anchor                 // a directory that is writable anyway: as a mount point it cannot be renamed
-	coverDir               // an empty directory that cannot be read
-	replica                // a directory where only what is mounted is visible, see withReplicas
-	beside                 // a file or directory of the server in a replica, read-only
-	coverFile              // a device file that cannot be opened
-	scratch                // an empty directory for everybody
-	devices                // /dev
-	processes              // /proc
-	outerProc              // /proc of the server, read-only
-	kernelFile             // a file or directory in /proc, read-only
-	directory              // made in an empty directory
+	bindRead      kind = iota // a file or directory of the server, read-only
+	bindWrite                 // the same, writable
+	anchor                    // a directory that is writable anyway: as a mount point it cannot be renamed
+	coverDir                  // an empty directory that cannot be read
+	replica                   // a directory where only what is mounted is visible, see withReplicas
+	beside                    // a file or directory of the server in a replica, read-only
+	coverFile                 // a device file that cannot be opened
+	scratch                   // an empty directory for everybody
+	devices                   // /dev
+	processes                 // /proc
+	processesRead             // the same, read-only
+	outerProc                 // /proc of the server, read-only
+	directory                 // made in an empty directory
 	symlink
 )
 
@@ -59,10 +59,6 @@ var tmpDirs = []string{"/tmp", "/var/tmp"}
 
 // shm is where POSIX shared memory is, which belongs to the IPC namespace.
 const shm = "/dev/shm"
-
-// kernelFiles are in /proc and writable by root even without capabilities. bwrap makes others
-// read-only, but leaves out /proc/sys, where access(2) says that it is.
-var kernelFiles = []string{"/proc/sys", "/proc/fs", "/proc/acpi", "/proc/scsi", "/proc/driver", "/proc/mtrr"}
 
 // layout returns the mounts of a sandbox in the order in which they are made: each after those above
 // it. The mount of a path is the last one at that path. Nothing makes what is protected writable. The
@@ -156,11 +152,13 @@ func (c *Config) system(list []mount) []mount {
 		return slices.ContainsFunc(list, func(m mount) bool { return m.path == path && m.empty() })
 	}
 	more := []mount{{path: "/dev", kind: devices}}
-	if c.Sandbox.Processes == sandbox.Own {
-		more = append(more, mount{path: "/proc", kind: processes})
-		more = append(more, protectedKernelFiles()...)
-	} else {
+	switch {
+	case c.Sandbox.Processes == sandbox.Shared:
 		more = append(more, mount{path: "/proc", kind: outerProc})
+	case c.Superuser: // it owns files there, and their modes are those of all mounts of proc
+		more = append(more, mount{path: "/proc", kind: processesRead})
+	default:
+		more = append(more, mount{path: "/proc", kind: processes})
 	}
 	if !none(shm) {
 		more = append(more, mount{path: shm, kind: scratch, size: c.TmpBytes})
@@ -176,34 +174,6 @@ func (c *Config) system(list []mount) []mount {
 		more = append(more, mount{path: "/sys", kind: bindRead, fd: -1})
 	}
 	return more
-}
-
-// protectedKernelFiles binds files of the /proc of this process, which are the same in all. They are
-// looked up at each start (40 µs for all), since a kernel module that is loaded later makes some.
-func protectedKernelFiles() (list []mount) {
-	if os.Geteuid() != 0 {
-		return nil
-	}
-	for _, path := range kernelFiles {
-		if exists(path) {
-			list = append(list, mount{path: path, kind: kernelFile, fd: -1})
-		}
-	}
-	return list
-}
-
-// exists is false for an empty directory, too.
-func exists(path string) bool {
-	file, err := os.Open(path)
-	if err != nil {
-		return false
-	}
-	defer file.Close()
-	if info, err := file.Stat(); err != nil || !info.IsDir() {
-		return err == nil
-	}
-	_, err = file.Readdirnames(1)
-	return err == nil
 }
 
 // isDir is false for a symbolic link to a directory, too: what it leads to has its own rules.
@@ -248,7 +218,7 @@ func effective(list []mount) (kept []mount) {
 			continue
 		case m.kind == symlink && !nothing: // it exists already
 			continue
-		case m.kind == bindRead && above != nil && (above.kind == processes || above.kind == outerProc):
+		case m.kind == bindRead && above != nil && (above.kind == processes || above.kind == processesRead || above.kind == outerProc):
 			continue // what is readable there is decided by the kernel
 		}
 		if above != nil {
@@ -266,7 +236,8 @@ func arguments(mounts []mount, number func(fd int) int) (args []string) {
 	for i := range mounts {
 		m := &mounts[i]
 		args = append(args, m.arguments(number)...)
-		if m.kind == coverDir || m.kind == devices || m.kind == replica {
+		switch m.kind {
+		case coverDir, devices, replica, processesRead:
 			readOnly = append(readOnly, m.path)
 		}
 	}
@@ -308,9 +279,9 @@ func (m *mount) arguments(number func(fd int) int) []string {
 		return args
 	case devices:
 		return []string{"--dev", m.path}
-	case processes:
+	case processes, processesRead:
 		return []string{"--proc", m.path}
-	case outerProc, kernelFile:
+	case outerProc:
 		return []string{"--ro-bind", m.path, m.path}
 	case directory:
 		return []string{"--perms", "0755", "--dir", m.path}

@@ -59,7 +59,7 @@ func TestLayout(t *testing.T) {
 			continue
 		}
 		mounts = slices.DeleteFunc(mounts, func(m mount) bool {
-			return m.kind == scratch || m.kind == devices || m.kind == processes || m.kind == outerProc || m.kind == kernelFile
+			return m.kind == scratch || m.kind == devices || m.kind == processes || m.kind == outerProc
 		})
 		got := strings.Join(arguments(mounts, func(fd int) int { return 100 + fd }), " ")
 		var anchors []string
@@ -76,17 +76,18 @@ func TestLayout(t *testing.T) {
 func TestSystemMounts(t *testing.T) {
 	for _, test := range []struct {
 		processes, tmp sandbox.Scope
+		superuser      bool
 		want           string
 	}{
-		{sandbox.Own, sandbox.Shared, "--dev /dev --proc /proc --perms 1777 --tmpfs /dev/shm --remount-ro /dev --remount-ro /"},
-		{sandbox.Shared, sandbox.Private, "--dev /dev --perms 1777 --tmpfs /tmp --perms 0755 --dir /var --ro-bind /proc /proc --perms 1777 --tmpfs /dev/shm --perms 1777 --tmpfs /var/tmp --remount-ro /dev --remount-ro /"},
+		{sandbox.Own, sandbox.Shared, false, "--dev /dev --proc /proc --perms 1777 --tmpfs /dev/shm --remount-ro /dev --remount-ro /"},
+		{sandbox.Own, sandbox.Shared, true, "--dev /dev --proc /proc --perms 1777 --tmpfs /dev/shm --remount-ro /dev --remount-ro /proc --remount-ro /"},
+		{sandbox.Shared, sandbox.Private, true, "--dev /dev --perms 1777 --tmpfs /tmp --perms 0755 --dir /var --ro-bind /proc /proc --perms 1777 --tmpfs /dev/shm --perms 1777 --tmpfs /var/tmp --remount-ro /dev --remount-ro /"},
 	} {
-		c := Config{Sandbox: &sandbox.Config{FilesDefault: sandbox.None, Processes: test.processes, Tmp: test.tmp}}
+		c := Config{Superuser: test.superuser, Sandbox: &sandbox.Config{FilesDefault: sandbox.None, Processes: test.processes, Tmp: test.tmp}}
 		mounts, err := c.layout(t.Context(), nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		mounts = slices.DeleteFunc(mounts, func(m mount) bool { return m.kind == kernelFile })
 		if got := strings.Join(arguments(mounts, nil), " "); got != test.want {
 			t.Errorf("%s, want\n%s", got, test.want)
 		}

@@ -170,7 +170,7 @@ func (m *mount) is(f *found) (bool, error) {
 		return f.fs.Type == unix.TMPFS_MAGIC && !f.readOnly, nil
 	case processes:
 		return f.fs.Type == unix.PROC_SUPER_MAGIC, nil
-	case outerProc, kernelFile:
+	case processesRead, outerProc:
 		return f.fs.Type == unix.PROC_SUPER_MAGIC && f.readOnly, nil
 	}
 	return false, nil

@@ -29,6 +29,7 @@ const (
 	server         part = "server"          // files of the server
 	holder         part = "holder"          // process 1 of the sandbox
 	metadata       part = "metadata"        // modes, owners, times and attributes of files
+	machine        part = "machine"         // device files and files in /proc, which root owns
 	processes      part = "processes"       // processes: own
 	allowList      part = "allow-list"      // network: allow
 	network        part = "network"         // network: none

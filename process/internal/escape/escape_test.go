@@ -176,7 +176,7 @@ func (a *attempt) follow(t *testing.T, w *world, r *running) string {
 var jails = []jail{
 	bySpec("landlock", noBubblewrap, []string{"landlock"}, append(byLandlock, server)...),
 	bySpec("bubblewrap+landlock", "", []string{"bubblewrap", "landlock"},
-		append(byNamespaces, nestedParent, replaced, server, pipes, holder, allowList)...),
+		append(byNamespaces, nestedParent, replaced, server, pipes, holder, machine, allowList)...),
 	assembled("bubblewrap", restriction{Inside: true}, byNamespaces...),
 }
 

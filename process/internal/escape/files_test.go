@@ -269,6 +269,15 @@ func changeAttempts() []attempt {
 	}
 }
 
+// sameMode changes the mode of a file to the one that it has.
+func sameMode(path string) error {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return err
+	}
+	return unix.Chmod(path, st.Mode&0o7777)
+}
+
 // metadataAttempts change what is not the content of a file.
 func metadataAttempts() []attempt {
 	return []attempt{
@@ -319,6 +328,14 @@ func metadataAttempts() []attempt {
 				info, err := os.Stat(w.Str["token"])
 				return err != nil || info.Mode() != 0o644
 			}},
+		{name: "change the mode of a device", part: machine, root: true,
+			try: func(*world) error { return sameMode("/dev/full") }},
+		{name: "change the times of a device", part: machine, root: true,
+			try: func(*world) error {
+				return unix.UtimesNanoAt(unix.AT_FDCWD, "/dev/full", []unix.Timespec{{Nsec: unix.UTIME_NOW}, {Nsec: unix.UTIME_OMIT}}, 0)
+			}},
+		{name: "change the mode of a file in proc", part: machine, root: true,
+			try: func(*world) error { return sameMode("/proc/version") }},
 		{name: "set an extended attribute of an outside file", part: metadata, maybe: "extended attributes",
 			try: func(w *world) error { return unix.Setxattr(w.Outside+"/file", "user.escape", []byte("x"), 0) },
 			escaped: func(w *world, _ string) bool {

@@ -30,6 +30,8 @@ type entry struct {
 	fds         received
 	filter      []unix.SockFilter
 	core        unix.Rlimit
+	devices     [len(devices)]*byte // paths
+	nullInput   bool                // the standard input is /dev/null
 	argv, env   []*byte
 	blocked     bool      // all signals are blocked, and the mask before that is in mask
 	mask, all   uint64    // sets of signals
@@ -54,6 +56,9 @@ func (o *order) execSandboxed(orderFD, statusFD int) {
 	}
 	e.argv, e.env = o.program(statusFD)
 	if o.flags&enterNamespaces != 0 {
+		if o.flags&protectDevices != 0 {
+			e.prepareDevices()
+		}
 		e.enter()
 	}
 	e.become()
@@ -81,6 +86,9 @@ func (e *entry) enter() {
 	// If the processes before end without a report, the server notices this by the end of file.
 	syscall.RawSyscall6(unix.SYS_CLOSE, e.status, 0, 0, 0, 0, 0)
 	e.status = e.order
+	if e.flags&protectDevices != 0 {
+		e.protectDevices()
+	}
 	if e.flags&ownTerminal != 0 {
 		e.moveToTerminal()
 	}
@@ -90,6 +98,42 @@ func (e *entry) enter() {
 	e.call(SetTerminal, unix.SYS_SETSID, 0, 0, 0, 0, 0)
 	e.become()
 }
+
+// devices are those of the machine which are in the /dev of a sandbox. The first one is the standard
+// input of commands that have none.
+var devices = [...]string{os.DevNull, "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"}
+
+// prepareDevices prepares protectDevices.
+func (e *entry) prepareDevices() {
+	for i, path := range devices {
+		e.devices[i], _ = unix.BytePtrFromString(path) // it contains no NUL
+	}
+	var input, null unix.Stat_t
+	e.nullInput = unix.Fstat(0, &input) == nil && unix.Stat(os.DevNull, &null) == nil && input.Rdev == null.Rdev &&
+		input.Mode&unix.S_IFMT == unix.S_IFCHR
+}
+
+// protectDevices makes the mounts of devices read-only, so that a command whose user owns them cannot
+// change their mode and times. They can still be written to, and remain usable: bwrap would make them
+// nodev, too. The standard input was opened outside, on another mount.
+//
+//go:norace
+//go:nosplit
+func (e *entry) protectDevices() {
+	for i := range e.devices {
+		path := uintptr(unsafe.Pointer(e.devices[i]))
+		e.call(SetSandbox, unix.SYS_MOUNT, path, path, 0, unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NOEXEC, 0)
+	}
+	if !e.nullInput {
+		return
+	}
+	fd := e.call(SetSandbox, unix.SYS_OPENAT, atFDCWD, uintptr(unsafe.Pointer(e.devices[0])), unix.O_RDONLY|unix.O_CLOEXEC, 0, 0)
+	e.call(SetSandbox, unix.SYS_DUP3, fd, 0, 0, 0, 0)
+	syscall.RawSyscall6(unix.SYS_CLOSE, fd, 0, 0, 0, 0, 0)
+}
+
+// atFDCWD is unix.AT_FDCWD, which is negative.
+const atFDCWD = ^uintptr(-unix.AT_FDCWD - 1)
 
 // fork makes a sibling of this process, whose memory is a copy. It returns 0 in the new process.
 //

@@ -40,6 +40,7 @@ const (
 	limitCore
 	takeTerminal // standard input becomes the controlling terminal
 	ownTerminal  // Sandbox.Terminal is set
+	protectDevices
 )
 
 const (
@@ -124,6 +125,9 @@ func (s *Sandbox) order(h *orderHead) {
 	}
 	if s.Terminal >= 0 {
 		h.flags |= ownTerminal
+	}
+	if s.ProtectDevices {
+		h.flags |= protectDevices
 	}
 	if s.CoreLimit {
 		h.flags |= limitCore

@@ -22,7 +22,11 @@ type Sandbox struct {
 	// Terminal is the slave of a terminal that replaces the standard descriptors of the command when it
 	// has entered the namespaces, since its name exists only there; -1 for none.
 	Terminal int
-	Filter   []unix.SockFilter // for seccomp(2), at most 4096 instructions; nil for none
+	// ProtectDevices makes the mounts of /dev/null and the like read-only in the mount namespace of
+	// PIDFD, where each has to be a mount, and replaces a standard input that is /dev/null. It is for
+	// commands with the user id 0: what others enter may have namespaces in which they cannot mount.
+	ProtectDevices bool
+	Filter         []unix.SockFilter // for seccomp(2), at most 4096 instructions; nil for none
 	// CoreLimit sets a hard RLIMIT_CORE of 1 byte. With that the kernel starts no program for a core
 	// dump (core(5)), which it does outside of all namespaces, even with a limit of 0.
 	CoreLimit bool
