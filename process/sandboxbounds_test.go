@@ -48,6 +48,92 @@ func TestSandboxOfManyDirectories(t *testing.T) {
 	})
 }
 
+// makeLinks makes n symbolic links l0, l1, … in a directory to its directory sub. Each leads through that
+// many names, in the targets of several links.
+func makeLinks(t *testing.T, dir string, n, names int) {
+	t.Helper()
+	const links = 5
+	pad := strings.Repeat("sub/../", names/links/2)
+	for i := range links {
+		to := fmt.Sprintf("c%d", i+1)
+		if i == links-1 {
+			to = "sub"
+		}
+		if err := os.Symlink(pad+to, fmt.Sprintf("%s/c%d", dir, i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range n {
+		if err := os.Symlink("c0", fmt.Sprintf("%s/l%d", dir, i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// linkRules returns rules for the links of makeLinks.
+func linkRules(n int, a sandbox.Access) (rules []sandbox.Rule) {
+	for i := range n {
+		rules = append(rules, sandbox.Rule{Path: fmt.Sprintf("l%d", i), Access: a, Missing: sandbox.Skip})
+	}
+	return rules
+}
+
+// TestSandboxOfLongLinks checks that a path that leads through too many names is refused if a request
+// has named it, and leads nowhere otherwise: a command must not stop all starts by such a link.
+func TestSandboxOfLongLinks(t *testing.T) {
+	var unused []UnusedRule
+	h := openHostWith(t, Options{Containment: Marker, SandboxRuleUnused: func(u UnusedRule) { unused = append(unused, u) }})
+	needNamespaces(t, h)
+	dir := makeDirs(t, "sub")
+	makeLinks(t, dir, 3, 2*maxLinkNames)
+	profile := sandbox.Partial{Files: []sandbox.Rule{{Path: ".", Access: sandbox.Write}, {Path: "l0", Access: sandbox.Write},
+		{Path: "l1", Access: sandbox.None}, {Path: "l2", Access: sandbox.Read}}}
+	run := func(rules ...sandbox.Rule) (string, error) {
+		s := within(fromProfile(t, dir, profile)(rules...), sh("echo ran"))
+		s.Dir = dir
+		return outputOn(h, s)
+	}
+	if out, err := run(); out != "ran\n" || err != nil || len(unused) != 3 {
+		t.Errorf("%q, %v, %v", out, err, unused)
+	}
+	_, err := run(linkRules(1, sandbox.Read)...)
+	if e, ok := errors.AsType[*sandbox.PathError](err); !ok || e.Path != dir+"/l0" || !strings.Contains(e.Error(), "256 for one path") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestSandboxOfManyLinks checks that all paths of a start together lead through a bounded number of
+// names, and that a rule of a profile, which may hide something, does not vanish then.
+func TestSandboxOfManyLinks(t *testing.T) {
+	const n = 100
+	h := openHost(t, Marker)
+	needNamespaces(t, h)
+	dir := makeDirs(t, "sub")
+	makeLinks(t, dir, n, maxLinkNames-20)
+	for name, test := range map[string]struct {
+		profile, own int
+		refused      bool
+	}{
+		"a request": {0, n, true}, "a part": {0, n / 2, false}, "a profile": {n, 0, true}, "a part of a profile": {n / 2, 0, false}, "both": {n / 2, n / 2, true},
+	} {
+		profile := sandbox.Partial{Files: append(linkRules(test.profile, sandbox.None), sandbox.Rule{Path: "sub", Access: sandbox.None})}
+		s := within(fromProfile(t, dir, profile)(linkRules(test.own, sandbox.None)...), sh("ls sub || echo hidden"))
+		s.Dir = dir
+		out, err := outputOn(h, s)
+		e, refused := errors.AsType[*sandbox.PathError](err)
+		if refused != test.refused || refused && !errors.Is(e.Err, errTooManyNames) || !refused && out != "hidden\n" {
+			t.Errorf("%s: %q, %v", name, out, err)
+		}
+	}
+	f := newFinder(t.Context(), nil, &execfile.File{}, "")
+	for _, rule := range linkRules(n, sandbox.Read) {
+		f.find(&sandbox.Rule{Path: dir + "/" + rule.Path}, false)
+	}
+	if f.steps < maxSteps || f.steps > maxSteps+n || f.refused == nil {
+		t.Errorf("%d steps, %v", f.steps, f.refused)
+	}
+}
+
 // TestFinderEnds checks that the end of a start ends the search for its paths.
 func TestFinderEnds(t *testing.T) {
 	dir := makeDirs(t, "sub")

@@ -53,6 +53,9 @@ func (a *Attempt) openRules(ctx context.Context, user *User, c *sandbox.Config, 
 	if f.changed { // also if that is why the rules cannot be used
 		return r, &SpawnError{Path: a.spec.Dir, Op: "chdir", Errno: unix.EAGAIN}
 	}
+	if f.refused != nil {
+		return r, f.refused
+	}
 	if err != nil {
 		return r, err
 	}

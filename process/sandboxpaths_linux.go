@@ -2,6 +2,7 @@ package process
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,8 +16,19 @@ import (
 	"github.com/runnel-rpc/runnel/process/sandbox"
 )
 
-// maxLinks is how many symbolic links a path may have, as in the kernel (path_resolution(7)).
-const maxLinks = 40
+const (
+	// maxLinks is how many symbolic links a path may have, as in the kernel (path_resolution(7)).
+	maxLinks = 40
+	// maxLinkNames bounds the names in the targets of the links of one path, each of which may have 2048. So
+	// a command that makes links reaches maxSteps only with 78 paths of a profile.
+	maxLinkNames = 256
+	// maxSteps bounds the names that are looked up for all paths of a start together.
+	maxSteps = 20_000
+)
+
+// errTooManyNames is why a path is not searched any more.
+var errTooManyNames error = &sandbox.Reason{Errno: unix.ELOOP, Text: fmt.Sprintf(
+	"its symbolic links lead through too many names: at most %d for one path, and %d for all paths of a start", maxLinkNames, maxSteps)}
 
 // finder finds what the paths of rules lead to, with the rights of the thread, which are those of the
 // user. So nobody learns from a rule what the user must not know.
@@ -25,7 +37,9 @@ const maxLinks = 40
 // may not search a directory, the rules of the operator are followed with the rights of this process,
 // and those of a request only if the directory belongs to the user. What else they name is unseen.
 //
-// The end of ctx ends the search: then nothing is found.
+// The end of ctx ends the search: then nothing is found. So does maxSteps, which refuses the start. A path
+// with more than maxLinkNames leads nowhere, and refuses the start only if a request has named it: a
+// command may have made the links at a path of a profile, and must not stop all starts.
 type finder struct {
 	ctx      context.Context
 	uid      uint32         // of the user
@@ -34,6 +48,8 @@ type finder struct {
 	dirLinks *followed      // the links in dirName; nil if they are not known yet
 	changed  bool           // dirName does not lead to dir any more
 	failed   error          // of the system, and not of a path
+	steps    int            // names that were looked up
+	refused  error          // a *sandbox.PathError with errTooManyNames, nil for none
 	mounts   []procfs.Mount // nil if they were not read yet
 	all      map[finding]found
 	unseen   map[string]bool // by the paths of rules
@@ -132,9 +148,13 @@ func (w *walk) run(path string) {
 		return
 	}
 	todo := strings.Split(path, "/")
-	for links := 0; len(todo) > 0; {
+	for links, names := 0, 0; len(todo) > 0; {
 		if w.ctx.Err() != nil {
 			w.close()
+			return
+		}
+		if w.steps++; w.steps > maxSteps {
+			w.refuse()
 			return
 		}
 		name := todo[0]
@@ -162,11 +182,29 @@ func (w *walk) run(path string) {
 			continue
 		}
 		_ = unix.Close(fd)
-		if links++; links > maxLinks || !w.follow() || target[0] == '/' && !w.enter(openPath("/", 0)) {
+		if links++; links > maxLinks || !w.follow() {
 			w.close()
 			return
 		}
-		todo = slices.Concat(strings.Split(target, "/"), todo)
+		next := strings.Split(target, "/")
+		if names += len(next); names > maxLinkNames {
+			if w.close(); w.own {
+				w.refuse()
+			}
+			return
+		}
+		if target[0] == '/' && !w.enter(openPath("/", 0)) {
+			w.close()
+			return
+		}
+		todo = slices.Concat(next, todo)
+	}
+}
+
+// refuse ends the walk, and refuses the start if it is the first one that does.
+func (w *walk) refuse() {
+	if w.close(); w.refused == nil {
+		w.refused = &sandbox.PathError{Path: w.path, Err: errTooManyNames}
 	}
 }
 
