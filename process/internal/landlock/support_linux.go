@@ -16,8 +16,7 @@ const (
 	noMountNamespace   = "a private /tmp needs a mount namespace"
 	noMetadata         = "Landlock cannot keep the owner of a file from changing its mode, times and attributes; if anything is writable, metadata has to be \"full\""
 	// A command that reaches the server's own socket executes others without a sandbox.
-	noHiddenSockets   = "Landlock does not refuse to connect to a socket that is hidden, such as the server's own"
-	existingTerminals = "Landlock cannot distinguish terminals of the command from others of the same user"
+	noHiddenSockets = "Landlock does not refuse to connect to a socket that is hidden, such as the server's own"
 )
 
 // Support returns what Landlock alone can enforce on this machine. The network is not its part: see
@@ -57,15 +56,4 @@ func whyNot(abi int) string {
 		return "a seccomp filter, such as that of a container, refuses Landlock"
 	}
 	return "Landlock is not available: " + probe().errno.Error()
-}
-
-// Limits returns what Landlock alone does not refuse on this machine although files are enforced, for
-// operators.
-func Limits() []string {
-	return []string{
-		"the attributes of all files can be read, and with metadata full their owner can change modes, times and extended attributes",
-		"a directory with something below it that may not be listed cannot be listed itself, and what is made there later is not accessible",
-		"commands cannot make terminals: " + existingTerminals,
-		"message queues, semaphores and shared memory of System V are those of the machine",
-	}
 }
