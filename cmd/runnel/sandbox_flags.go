@@ -190,8 +190,18 @@ func (f *sandboxFlags) explain(err error, local bool) error {
 		text += "; it has " + commas(known)
 	case data["kind"] == "not_enforceable":
 		text += f.remedy(field, local)
+	case f.isDefaultRule(field):
+		text += "; use --sandbox read-only, or --allow-write PATH"
 	}
 	return &statusError{exitRunnelFailed, errors.New(flag + text)}
+}
+
+// isDefaultRule reports whether a field of the params is the rule that makes the working directory
+// writable since there is no --sandbox.
+func (f *sandboxFlags) isDefaultRule(field string) bool {
+	var i int
+	n, _ := fmt.Sscanf(field, "sandbox.files[%d]", &i)
+	return n == 1 && f.Sandbox == nil && i == len(f.pathFlags())
 }
 
 // remedy says what to do about a field that the machine cannot enforce.
@@ -226,6 +236,9 @@ func (f *sandboxFlags) flagOf(field string) string {
 	}
 	if n, _ := fmt.Sscanf(field, "sandbox.network.allow[%d]", &i); n == 1 && i >= 0 && i < len(f.AllowNet) {
 		return "--allow-net " + f.AllowNet[i]
+	}
+	if f.isDefaultRule(field) {
+		return "the working directory (writable without --sandbox)"
 	}
 	isShared := func(flag pathFlag) bool { return isTmp(filepath.Clean(flag.value)) }
 	c := f.choiceOf(field)

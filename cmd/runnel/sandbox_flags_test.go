@@ -118,7 +118,10 @@ func TestSandboxErrors(t *testing.T) {
 		{implicit, rpc.NotEnforceable("sandbox.tmp", "no bwrap"), true,
 			`the sandbox (by default the working directory is writable): tmp cannot be enforced on this machine: no bwrap; use --tmp shared, or see "runnel sandbox check"`},
 		{implicit, invalid("sandbox.network", "is wrong"), true, "--no-net is wrong"},
-		{implicit, invalid("sandbox.files[0]", "asks for more"), true, "the sandbox (by default the working directory is writable) asks for more"},
+		{implicit, invalid("sandbox.files[0].path", "must not be /tmp"), true,
+			"the working directory (writable without --sandbox) must not be /tmp; use --sandbox read-only, or --allow-write PATH"},
+		{implicit, rpc.NotEnforceable("sandbox.files[0]", "no bwrap"), true,
+			`the working directory (writable without --sandbox) cannot be enforced on this machine: no bwrap; see "runnel sandbox check"`},
 	} {
 		err := c.flags.explain(&statusError{exitNotFound, c.err}, c.local)
 		if s, ok := errors.AsType[*statusError](err); !ok || s.status != exitRunnelFailed || err.Error() != c.want {
