@@ -38,8 +38,8 @@ func (m *machine) noOpenAt2() []finding {
 	if !m.Seccomp {
 		return []finding{{Problem: "The kernel has no openat2(2) (" + m.OpenAt2 + ").", Remedy: "Use Linux 5.6 or later."}}
 	}
-	f := m.filtered("openat2(2), which every sandbox needs,")
-	f.Problem += " That of a sandbox of Runnel does: no other one can be made in it."
+	f := m.filtered("openat2(2)")
+	f.Problem += " Every sandbox needs it. That of a sandbox of Runnel does so: no other one can be made in it."
 	f.Remedy = "In a sandbox of Runnel, start the command without one of its own. In a unit of systemd leave out RestrictSUIDSGID=.\nElsewhere, permit openat2 in the filter."
 	return []finding{f}
 }

@@ -39,7 +39,7 @@ func TestSandboxFindings(t *testing.T) {
 		"no openat2":       {func(m *machine) { m.OpenAt2, m.UserNamespaces = "ENOSYS", "EPERM" }, "no openat2(2)", "5.6"},
 		"in a sandbox": {func(m *machine) {
 			m.OpenAt2, m.Seccomp, m.RefusesNamespaces, m.UserNamespaces = "ENOSYS", true, true, "EPERM"
-		}, "sandbox of Runnel", "without one of its own"},
+		}, "refuses openat2(2). Every sandbox needs it. That of a sandbox of Runnel", "without one of its own"},
 		"no ids": {func(m *machine) { m.UserNamespaces, m.Unmapped, m.UID = "EPERM", true, 65534 }, "no id for its user", "--map-current-user"},
 		"filter of mounts": {func(m *machine) {
 			m.Seccomp, m.RefusesMounts, m.Bubblewrap.Errors.Mount = true, true, "bwrap: Failed to make / slave: x"
