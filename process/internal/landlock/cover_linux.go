@@ -150,7 +150,7 @@ func (p *plan) limit(err error, above governing, least *place) error {
 	}
 	switch {
 	case errors.Is(err, errBelowWritable) && rule == above.rule:
-		return notEnforceable(rule, "something below it must not be accessible")
+		return notEnforceable(rule, "something below it must not be accessible, such as the state directory of Runnel, by default ~/.local/state/runnel")
 	case errors.Is(err, errBelowWritable):
 		return notEnforceable(rule, "it is below a writable directory")
 	case errors.Is(err, errTooMany):
