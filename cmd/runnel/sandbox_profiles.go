@@ -3,7 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/runnel-rpc/runnel/process/sandbox"
 )
@@ -80,10 +83,18 @@ func ofCommand(path string) string {
 		}
 		if rest, ok := strings.CutPrefix(path, dir.name+"/"); ok {
 			if dir.short == "." {
-				return rest
+				return printable(rest)
 			}
-			return dir.short + "/" + rest
+			return printable(dir.short + "/" + rest)
 		}
+	}
+	return printable(path)
+}
+
+// printable returns a path in quotes if a terminal might not print it as it is.
+func printable(path string) string {
+	if strings.ContainsFunc(path, func(r rune) bool { return !unicode.IsPrint(r) }) || !utf8.ValidString(path) {
+		return strconv.Quote(path)
 	}
 	return path
 }
