@@ -78,8 +78,7 @@ type SandboxRule struct {
 	Missing string `json:"missing,omitempty" enum:"skip,create,error" default:"error"`
 }
 
-// SandboxNetwork is the network of a sandbox. To leave out the zero SandboxNetwork in JSON, tag the
-// field omitzero.
+// SandboxNetwork is the network of a sandbox.
 type SandboxNetwork struct {
 	Mode  string   // NetworkNone, NetworkAllow or NetworkFull; "" is left out
 	Allow []string // with NetworkAllow: HOST:PORT
@@ -157,7 +156,7 @@ func (n SandboxNetwork) MarshalJSON() ([]byte, error) {
 	return nil, errors.New("the network of a sandbox must be none, allow or full")
 }
 
-// IsZero reports whether the network is left out.
+// IsZero reports whether the network is left out, for a field with the tag omitzero.
 func (n SandboxNetwork) IsZero() bool { return n.Mode == "" }
 
 // SandboxReport is what a sandbox enforces, and by what.
