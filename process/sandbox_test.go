@@ -374,6 +374,52 @@ func TestSandboxFiles(t *testing.T) {
 	}
 }
 
+// TestSandboxUnreachable checks that a command does not make accessible what the next one may not
+// access, by making a directory above it unsearchable for the server.
+func TestSandboxUnreachable(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("SKIPPED: root may search all directories")
+	}
+	home := t.TempDir()
+	for _, file := range []string{"denied/key", "state/server/token", "none/key", "etc/cert", "link/key"} {
+		if err := errors.Join(os.MkdirAll(home+"/"+filepath.Dir(file), 0o700), os.WriteFile(home+"/"+file, []byte("original\n"), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("link", home+"/linked"); err != nil {
+		t.Fatal(err)
+	}
+	h := openHostWith(t, Options{Containment: Marker, HideFromSandboxes: []string{home + "/state/server"}, ReadOnlyInSandboxes: []string{home + "/etc/cert"}})
+	needNamespaces(t, h)
+	run := func(script string) string {
+		s := within(readOnly(), sh(script))
+		s.Dir = home
+		s.Sandbox.Hidden = []string{home + "/denied/key", home + "/linked/key"}
+		s.Sandbox.Files = []sandbox.Rule{{Path: home, Access: sandbox.Write, Missing: sandbox.Refuse}, {Path: home + "/none/key", Access: sandbox.None, Missing: sandbox.Skip}}
+		out, _ := runOn(t, h, s)
+		return out
+	}
+	const dirs = "denied state none etc link"
+	restore := func() {
+		for _, dir := range strings.Fields(dirs) {
+			_ = os.Chmod(home+"/"+dir, 0o700)
+		}
+	}
+	t.Cleanup(restore)
+	const use = "chmod 700 " + dirs + " 2>/dev/null; for f in denied/key state/server/token none/key link/key linked/key; do cat $f; echo x >>$f; done 2>/dev/null; { echo x >>etc/cert; } 2>/dev/null; echo end"
+	for _, script := range []string{use, "chmod 0 " + dirs + "; echo end", use} {
+		if out := run(script); out != "end\n" {
+			t.Errorf("%q prints %q", script, out)
+		}
+	}
+	restore()
+	for _, file := range []string{"denied/key", "state/server/token", "none/key", "etc/cert", "link/key"} {
+		if text, err := os.ReadFile(home + "/" + file); string(text) != "original\n" || err != nil {
+			t.Errorf("%s: %q, %v", file, text, err)
+		}
+	}
+}
+
 // TestSandboxInPrivateTmp checks that a command whose directory is /tmp is in its own.
 // TestSandboxedDevices checks that devices can be used, and that nobody can change their mode and times,
 // nor those of the standard input.

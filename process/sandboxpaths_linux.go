@@ -132,6 +132,7 @@ type walk struct {
 	followed
 	fd       int    // what was reached, O_PATH; -1 at the beginning and after an error
 	missing  string // the name in it that does not exist
+	above    string // the directory that was reached, if what is in it cannot be
 	elevated bool   // with the rights of this process
 	unseen   bool
 }
@@ -170,6 +171,9 @@ func (w *walk) run(path string) {
 		if err == unix.ENOENT {
 			w.missing = name
 			continue
+		}
+		if err != nil && err != unix.ENOTDIR && !w.unseen {
+			w.above = w.reached()
 		}
 		target, isLink := "", false
 		if err == nil {
@@ -330,7 +334,7 @@ func (w *walk) found() found {
 		path = w.reached()
 	}
 	if path == "" {
-		return found{Found: sandbox.Found{Links: w.links, Aliases: w.aliases}, unseen: w.unseen}
+		return found{Found: sandbox.Found{Above: w.above, Links: w.links, Aliases: w.aliases}, unseen: w.unseen}
 	}
 	return found{Found: sandbox.Found{Path: filepath.Join(path, w.missing), Links: w.links, Aliases: w.aliases}}
 }

@@ -10,6 +10,9 @@ type Found struct {
 	// Path is absolute and has no symbolic links. If its last component does not exist, it is in Path
 	// as it is. Path is "" if the path cannot be resolved: then it is taken as it is.
 	Path string
+	// Above is the last directory on the way that can be reached, if the path cannot be resolved for
+	// another reason than that something does not exist: usually it may not be searched.
+	Above string
 	// Links are the directories, by their paths without symbolic links, of the links that were
 	// followed, also if the path cannot be resolved.
 	Links []string
@@ -61,6 +64,11 @@ func (c *Config) Named() int {
 // a directory that has /tmp, /var/tmp or the link itself in it, to /proc, /dev or /sys, or, by a link
 // that the Floor permits to make, to one with the home directory. Nor has a rule that leads nowhere by
 // such a link. What else it leads to is inaccessible.
+//
+// What cannot be reached now may be reachable for the command: its user may own a directory on the way
+// and permit to search it. So a rule that permits nothing, and one of a profile or floor that permits to
+// read, makes the last directory that can be reached inaccessible, as a path of Hidden does; one of a
+// profile or floor that permits to write has no effect.
 //
 // find is called with own for the rules that a request has named. Directories are made (Create) only
 // after Resolved.
@@ -127,6 +135,7 @@ type movedRule struct {
 	links []string
 	alias []string // other paths of links
 	lost  bool     // the path cannot be resolved
+	shut  bool     // it cannot be reached, and has no effect
 	loose bool     // a command may have made one of the links
 	made  bool     // also if the rules that are loose have no effect
 }
@@ -148,8 +157,14 @@ func (c *Config) moved(find func(r *Rule, own bool) Found, own int) *moved {
 func move(r Rule, find func(r *Rule, own bool) Found, own bool) movedRule {
 	found := find(&r, own)
 	moved := movedRule{Rule: r, name: r.Path, links: found.Links, alias: found.Aliases, lost: found.Path == ""}
-	if !moved.lost {
+	switch {
+	case !moved.lost:
 		moved.Path = found.Path
+	case found.Above == "" || own && r.Access != None:
+	case r.Access == Write:
+		moved.shut = true
+	default:
+		moved.Path, moved.Access, moved.lost = found.Above, None, false
 	}
 	return moved
 }
@@ -201,7 +216,7 @@ func (m *moved) spared(i int) bool { return i >= m.own && m.spares(&m.rules[i]) 
 // writable returns the paths of the rules for writing for which f is true.
 func (m *moved) writable(f func(r *movedRule) bool) (dirs []string) {
 	for i := range m.rules {
-		if r := &m.rules[i]; r.Access == Write && f(r) {
+		if r := &m.rules[i]; r.Access == Write && !r.shut && f(r) {
 			dirs = append(dirs, r.Path)
 		}
 	}
@@ -232,7 +247,7 @@ func (m *moved) resolve() (*Resolution, error) {
 			rule.Access, rule.Missing = None, Skip // nobody learns what is there
 		}
 		switch name := m.rules[i].name; {
-		case m.spared(i):
+		case m.rules[i].shut || m.spared(i):
 			r.Dropped = append(r.Dropped, name)
 			continue
 		case m.rules[i].loose && i >= m.own && (reserved(rule.Path) || !exceeds(accesses, firm.At(rule.Path), rule.Access)):
@@ -259,7 +274,7 @@ func (m *moved) resolve() (*Resolution, error) {
 func (m *moved) firm() *Config {
 	f := &Config{FilesDefault: m.c.FilesDefault, Hidden: m.hidden}
 	for i := range m.rules {
-		if !m.rules[i].loose && !m.spared(i) {
+		if !m.rules[i].loose && !m.rules[i].shut && !m.spared(i) {
 			f.Files = append(f.Files, m.rules[i].Rule)
 		}
 	}

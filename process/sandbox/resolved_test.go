@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"path"
 	"slices"
@@ -199,4 +200,56 @@ func (c *Config) most(file string) Access {
 		}
 	}
 	return best
+}
+
+// TestResolvedUnreachable checks that what cannot be reached hides the directory that it is in, or has no
+// effect if it would permit to write there, and that a request is told.
+func TestResolvedUnreachable(t *testing.T) {
+	find := func(r *Rule, own bool) Found {
+		if strings.HasPrefix(r.Path, "/w/shut/") {
+			return Found{Above: "/w/shut"}
+		}
+		return Found{Path: r.Path}
+	}
+	for name, test := range map[string]struct {
+		own    int
+		rules  []Rule
+		hidden string
+		want   string
+	}{
+		"hidden":             {0, []Rule{{"/w", Write, Skip}}, "/w/shut/key", "hidden [/w/shut] dropped [] /w:write"},
+		"hidden to write":    {0, []Rule{{"/w", Write, Skip}, {"/w/shut", Write, Skip}}, "/w/shut/a/key", "hidden [/w/shut] dropped [] /w:write /w/shut:none"},
+		"none":               {0, []Rule{{"/w", Write, Skip}, {"/w/shut/a", None, Skip}}, "", "hidden [] dropped [] /w:write /w/shut:none"},
+		"none of a request":  {2, []Rule{{"/w", Write, Skip}, {"/w/shut/a", None, Refuse}}, "", "hidden [] dropped [] /w:write /w/shut:none"},
+		"read":               {0, []Rule{{"/w", Write, Skip}, {"/w/shut/a", Read, Skip}}, "", "hidden [] dropped [] /w:write /w/shut:none"},
+		"read and write":     {0, []Rule{{"/w/shut", Write, Skip}, {"/w/shut/a", Read, Skip}}, "", "hidden [] dropped [] /w/shut:none /w/shut:none"},
+		"write":              {0, []Rule{{"/w", Read, Skip}, {"/w/shut/a", Write, Create}}, "", "hidden [] dropped [/w/shut/a] /w:read"},
+		"write of a request": {2, []Rule{{"/w", Read, Skip}, {"/w/shut/a", Write, Refuse}}, "", "hidden [] dropped [] /w:read /w/shut/a:write"}, // its open fails
+	} {
+		for _, floored := range []bool{false, true} {
+			c := readOnly
+			c.FilesDefault, c.Files, c.request = None, test.rules, &Request{Partial: Partial{Files: test.rules[:test.own]}}
+			if test.hidden != "" {
+				c.Hidden = []string{test.hidden}
+			}
+			if floored {
+				floor := c
+				c.Floor = &floor
+			}
+			r, err := c.Resolved(find)
+			if err != nil {
+				if !floored || test.own == 0 { // the rule of a request exceeds a floor that has no effect
+					t.Errorf("%s: %v", name, err)
+				}
+				continue
+			}
+			got := fmt.Sprintf("hidden %v dropped %v", r.Hidden, r.Dropped)
+			for _, rule := range r.Files {
+				got += fmt.Sprintf(" %s:%s", rule.Path, rule.Access)
+			}
+			if got != test.want {
+				t.Errorf("%s: %s, want %s", name, got, test.want)
+			}
+		}
+	}
 }

@@ -3,8 +3,10 @@ package bubblewrap
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 
@@ -84,8 +86,11 @@ func (c *Config) layout(ctx context.Context, protected []string, own owner) ([]m
 		list = append(list, b.mount())
 	}
 	list = append(list, c.system(list)...)
-	list = append(list, covers(none)...)
-	list = append(list, covers(hidden)...)
+	covered, err := covers(append(none, hidden...))
+	if err != nil {
+		return nil, err
+	}
+	list = append(list, covered...)
 	if c.Sandbox.FilesDefault == sandbox.None {
 		for _, l := range c.Links {
 			list = append(list, mount{path: l.Path, kind: symlink, target: l.Target})
@@ -182,20 +187,34 @@ func isDir(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-// covers returns what is mounted over paths that are hidden.
-func covers(paths []string) (list []mount) {
+// covers returns what is mounted over paths that are hidden. For a path that cannot be reached it is
+// the last directory that can be: the command may be able to change that.
+func covers(paths []string) (list []mount, err error) {
 	for _, path := range paths {
 		info, err := os.Lstat(path)
+		for err != nil && !isMissing(err) && path != "/" {
+			path = filepath.Dir(path)
+			info, err = os.Lstat(path)
+		}
 		switch {
-		case err != nil:
+		case isMissing(err):
+		case err != nil || neverCovered(path):
+			return nil, &Error{Step: stepPrepare, Err: errUnreachable}
 		case info.IsDir():
 			list = append(list, mount{path: path, kind: coverDir})
 		default:
 			list = append(list, mount{path: path, kind: coverFile})
 		}
 	}
-	return list
+	return list, nil
 }
+
+// isMissing reports whether an error means that there is nothing at a path.
+func isMissing(err error) bool {
+	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP)
+}
+
+var errUnreachable = errors.New("something that is never accessible cannot be reached, nor a directory above it")
 
 // effective removes the mounts that would have no effect or no mount point. list is sorted by the
 // length of the paths.

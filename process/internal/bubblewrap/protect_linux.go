@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,6 +27,10 @@ func (c *Config) protected() (paths []string) {
 	}
 	for _, path := range slices.Concat([]string{c.Program.link(), "/proc/self/exe"}, loaderFiles, c.ReadOnly) {
 		fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+		for err == unix.EACCES { // the command may be able to change that
+			path = filepath.Dir(path)
+			fd, err = unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+		}
 		if err != nil {
 			continue
 		}
@@ -56,7 +61,7 @@ func (c *Config) withProtected(ctx context.Context, list []mount, protected []st
 			}
 			fd, err := own(openNoLinks(at))
 			switch {
-			case err == unix.ENOENT || err == unix.ENOTDIR || err == unix.ELOOP:
+			case isMissing(err):
 				continue
 			case err != nil:
 				return nil, &Error{Step: stepPrepare, Err: fmt.Errorf("protect %s: %w", at, err)}

@@ -48,6 +48,9 @@ func (p *plan) excludeOthers(mounts []procfs.Mount, byRules []*place) error {
 		}
 		for _, path := range paths {
 			f, err := open(path, openPath)
+			if ignoreMissing(path, err) != nil {
+				return fmt.Errorf("open another path of what is not accessible: %w", err)
+			}
 			if err != nil {
 				continue
 			}
@@ -93,6 +96,9 @@ func (p *plan) exclude(mounts []procfs.Mount, path string, except uint64) error 
 	}
 	for _, other := range paths {
 		f, err := open(other, openPath)
+		if ignoreMissing(other, err) != nil {
+			return fmt.Errorf("open another path of what is never accessible: %w", err)
+		}
 		if err != nil {
 			continue
 		}

@@ -116,10 +116,11 @@ func shown(mounts []Mount, but *Mount, file string) (paths []string) {
 	return paths
 }
 
-// shows reports whether a path leads to a file of the mount.
+// shows reports whether a path leads to a file of the mount, or may do so: a directory on the way may not
+// be searched now.
 func (m *Mount) shows(path string) bool {
 	id, err := mountAt(path, 0)
-	return err == nil && id == m.ID
+	return err == nil && id == m.ID || err == unix.EACCES
 }
 
 // mountAt returns the ID of the mount that a path leads to. The last component is not followed. The error
