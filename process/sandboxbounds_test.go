@@ -143,7 +143,7 @@ func TestFinderEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	for _, want := range []string{dir + "/sub", ""} {
-		f := newFinder(ctx, nil, &execfile.File{}, "")
+		f := newFinder(ctx, nil, &execfile.File{}, "/elsewhere")
 		for _, path := range []string{dir + "/link", dir + "/sub"} {
 			if got := f.find(&sandbox.Rule{Path: path}, true); got.Path != want {
 				t.Errorf("%s: %+v, want %q", path, got, want)
