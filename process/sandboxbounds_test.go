@@ -125,7 +125,7 @@ func TestSandboxOfManyLinks(t *testing.T) {
 			t.Errorf("%s: %q, %v", name, out, err)
 		}
 	}
-	f := newFinder(t.Context(), nil, &execfile.File{}, "")
+	f := newFinder(t.Context(), nil, &execfile.File{}, "/elsewhere")
 	for _, rule := range linkRules(n, sandbox.Read) {
 		f.find(&sandbox.Rule{Path: dir + "/" + rule.Path}, false)
 	}
