@@ -159,8 +159,14 @@ func (n SandboxNetwork) MarshalJSON() ([]byte, error) {
 // IsZero reports whether the network is left out, for a field with the tag omitzero.
 func (n SandboxNetwork) IsZero() bool { return n.Mode == "" }
 
-// SandboxReport is what a sandbox enforces, and by what.
+// SandboxReport is of what a sandbox was made, what it enforces, and by what. It has neither the rules
+// of files nor the list of destinations.
 type SandboxReport struct {
+	// The profile that the request named, or `read-only` if it named none and there is no floor. It is
+	// left out if the sandbox was made of the floor.
+	Profile string `json:"profile,omitempty"`
+	// The profiles that the server and its policy require, none twice.
+	Floor []string `json:"floor,omitempty"`
 	// The files.
 	Files SandboxFiles `json:"files"`
 	// The network.

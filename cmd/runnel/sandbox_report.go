@@ -45,8 +45,14 @@ func (e *execution) stderrIsTerminal() bool {
 	return ok && isatty.IsTerminal(f.Fd())
 }
 
-// enforcement describes what enforced the parts of a sandbox.
+// enforcement describes of what a sandbox was made, and what enforced its parts.
 func enforcement(r *rpc.SandboxReport) (all []string) {
+	if r.Profile != "" {
+		all = append(all, "profile "+r.Profile)
+	}
+	for _, name := range r.Floor {
+		all = append(all, "floor "+name)
+	}
 	for _, part := range []struct{ name, mode, by string }{
 		{"files", "", r.Files.By},
 		{"network", r.Network.Mode, r.Network.By},

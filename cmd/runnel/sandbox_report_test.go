@@ -17,7 +17,7 @@ import (
 func TestSandboxReport(t *testing.T) {
 	t.Parallel()
 	report := &rpc.SandboxReport{
-		Files:   rpc.SandboxFiles{By: "bubblewrap+landlock", Default: "read"},
+		Profile: "build", Floor: []string{"workspace", "ci"}, Files: rpc.SandboxFiles{By: "bubblewrap+landlock", Default: "read"},
 		Network: rpc.SandboxPart{Mode: "allow", By: "namespace"}, Processes: rpc.SandboxPart{Mode: "shared"},
 		Tmp: rpc.SandboxPart{Mode: "private", By: "bubblewrap"}, UnixSockets: rpc.SandboxPart{Mode: "none", By: "seccomp"},
 		Metadata: rpc.SandboxPart{Mode: "files", By: "bubblewrap"},
@@ -35,7 +35,7 @@ func TestSandboxReport(t *testing.T) {
 		e.reportSandbox(verbose)
 		return out.String()
 	}
-	want := `runnel: sandbox: files by bubblewrap+landlock, network allow by namespace, processes shared, tmp private by bubblewrap, unix_sockets none by seccomp, metadata files by bubblewrap
+	want := `runnel: sandbox: profile build, floor workspace, floor ci, files by bubblewrap+landlock, network allow by namespace, processes shared, tmp private by bubblewrap, unix_sockets none by seccomp, metadata files by bubblewrap
 runnel: sandbox: refused example.org:443 (3 times): it is not listed
 runnel: sandbox: refused 10.0.0.1:80: its address is not public, and not listed
 runnel: sandbox: refused [::1]:80

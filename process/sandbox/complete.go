@@ -29,6 +29,9 @@ func (p *Profiles) Complete(r *Request, floor *Config, at Place) (*Config, error
 		return nil, err
 	}
 	c.Hidden, c.Floor, c.request, c.home = p.hidden(&at), floor, r, at.Home
+	if c.Profile = r.Profile; c.Profile == "" && floor == nil {
+		c.Profile = ReadOnly
+	}
 	c.showDir(at.Dir)
 	if err := c.Check(); err != nil {
 		return nil, r.ofRequest(err)

@@ -104,6 +104,10 @@ type Config struct {
 	// Floor, if not nil, is what Files must be within when symbolic links are resolved: see
 	// [Config.Resolved]. Its own Floor is ignored.
 	Floor *Config
+	// Profile is the name of the profile of which it was made, "" if it was made of the floor, and
+	// Required are the names of the profiles that are the floor. They are for reports, and enforce nothing.
+	Profile  string
+	Required []string
 
 	request *Request // that it was made of, for errors; nil if it was not made by Complete
 	home    string   // that of the Place; "" if it is unknown

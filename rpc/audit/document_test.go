@@ -46,7 +46,7 @@ func examples() []Event {
 			TraceID: "4bf92f3577b34da6a3ce929d0e0e4736", ParentID: "00f067aa0ba902b7",
 		},
 		&Started{of, 4811, "cgroup", &Sandbox{
-			"bubblewrap+landlock", "read", "namespace", "allow", "namespace", "own", "bubblewrap", "private", "seccomp", "none", "bubblewrap", "files",
+			"build", []string{"workspace"}, "bubblewrap+landlock", "read", "namespace", "allow", "namespace", "own", "bubblewrap", "private", "seccomp", "none", "bubblewrap", "files",
 		}},
 		&End{Session: of, Record: &Record{
 			Status: "failed", Reason: "exited", ExitCode: &code, PID: 4811, SurvivorsVerified: true, ExecutionTime: 1.25,

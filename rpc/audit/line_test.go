@@ -71,7 +71,7 @@ func FuzzLine(f *testing.F) {
 			&Refusal{Peer: caller.Peer, Reason: a, Detail: b, Status: 401, Count: 1 << 40, Reasons: map[string]int{"one": 1, "two": 2}},
 			&Control{caller, Session{a, b}, a, b, dir, problem, 1 << 40},
 			&Attach{caller, Session{a, b}, a, problem, 1 << 40},
-			&Started{Session{a, b}, 1 << 30, dir, &Sandbox{a, b, a, b, a, b, a, b, a, b, a, b}},
+			&Started{Session{a, b}, 1 << 30, dir, &Sandbox{a, named, a, b, a, b, a, b, a, b, a, b, a, b}},
 			&Destination{Session{a, b}, a, 1, b, dir, true, 1 << 40, 1 << 40, 1 << 40, 1 << 40},
 			&End{Session{a, b}, problem, &Record{Status: a, Reason: b, Limit: dir, Signal: &a, Survivors: make([]int, 1000)}},
 			&Execute{Caller: caller, Session: Session{a, b}, Program: program, ByShell: true, Shell: a, Dir: dir, Set: named, Unset: named, User: a, Error: problem, Sandbox: &AskedSandbox{a, named, b, a, named, b, a, b, a}},

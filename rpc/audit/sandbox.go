@@ -34,8 +34,10 @@ func (s *AskedSandbox) encode(l *line) {
 	})
 }
 
-// Sandbox is what a sandbox enforces. By is the mechanism, "" if there is nothing to enforce.
+// Sandbox is of what a sandbox was made, and what it enforces. By is the mechanism, "" if there is nothing to enforce.
 type Sandbox struct {
+	Profile                        string   // that was asked for, or read-only
+	Floor                          []string // profiles that are required
 	FilesBy, FilesDefault          string
 	NetworkBy, NetworkMode         string
 	ProcessesBy, ProcessesMode     string
@@ -49,6 +51,10 @@ func (s *Sandbox) encode(l *line) {
 		return
 	}
 	l.object("sandbox", func() {
+		l.word("profile", s.Profile)
+		if len(s.Floor) > 0 {
+			l.list("floor", s.Floor, l.room()/16)
+		}
 		l.object("files", func() {
 			l.word("by", s.FilesBy)
 			l.word("default", s.FilesDefault)

@@ -30,6 +30,7 @@ func auditedSandbox(r *sandbox.Report) *audit.Sandbox {
 		return nil
 	}
 	return &audit.Sandbox{
+		Profile: s.Profile, Floor: s.Floor,
 		FilesBy: s.Files.By, FilesDefault: s.Files.Default,
 		NetworkBy: s.Network.By, NetworkMode: s.Network.Mode,
 		ProcessesBy: s.Processes.By, ProcessesMode: s.Processes.Mode,

@@ -84,7 +84,11 @@ type auditLine struct {
 	Limits       map[string]float64
 	Output       rpc.OutputCounts
 	Count        int64
-	Error        *struct {
+	Sandbox      struct {
+		Profile string
+		Floor   []string
+	}
+	Error *struct {
 		Code              int
 		Kind, Rule, Field string
 	}

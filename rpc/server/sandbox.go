@@ -66,7 +66,8 @@ type sandboxing struct {
 	at       sandbox.Place
 	byServer *sandbox.Config // the floor of the server; nil is none
 	byPolicy *sandbox.Config // the floor of a policy; nil is none
-	rule     string          // that requires it
+	required []string        // the names of their profiles
+	rule     string          // of the policy, that requires byPolicy
 }
 
 // sandbox sets the sandbox of a command in its spec, which a policy has completed.
@@ -157,7 +158,9 @@ func (x *sandboxing) require(byServer, byPolicy string) error {
 		if err != nil {
 			return errNoFloor(err)
 		}
-		*floor.set = c
+		if *floor.set = c; c != nil && !slices.Contains(x.required, floor.name) {
+			x.required = append(x.required, floor.name)
+		}
 	}
 	return nil
 }
@@ -199,6 +202,9 @@ func (x *sandboxing) complete(p *rpc.Sandbox) (*sandbox.Config, error) {
 	c, err := x.profiles.Complete(asked, floor, x.at)
 	if exceeds, ok := errors.AsType[*sandbox.ExceedsError](err); ok && x.policyRefuses(asked) {
 		return nil, rpc.Forbidden(x.rule, sandboxField(exceeds.Field))
+	}
+	if c != nil {
+		c.Required = x.required
 	}
 	return c, err
 }

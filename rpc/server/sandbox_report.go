@@ -14,6 +14,8 @@ func sandboxReport(r *sandbox.Report, denied *session.Denied) *rpc.SandboxReport
 	}
 	c := &r.Config
 	report := &rpc.SandboxReport{
+		Profile:     c.Profile,
+		Floor:       c.Required,
 		Files:       rpc.SandboxFiles{By: string(r.Files), Default: string(c.FilesDefault)},
 		Network:     rpc.SandboxPart{By: string(r.Network), Mode: string(c.Network.Mode)},
 		Processes:   rpc.SandboxPart{By: string(r.Processes), Mode: string(c.Processes)},

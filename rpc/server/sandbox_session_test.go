@@ -14,6 +14,9 @@ import (
 	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/process/sandbox"
 	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/access"
+	"github.com/runnel-rpc/runnel/rpc/audit"
+	"github.com/runnel-rpc/runnel/session"
 )
 
 // needsSandbox skips a test unless files can be enforced by a mechanism, "" for any.
@@ -133,5 +136,55 @@ func TestSandboxHidden(t *testing.T) {
 	p.ok("execute", object{"command": []string{"sh", "-c", script, hidden, dir + "/link"}, "wait": true, "cwd": "/"}, &open)
 	if *open.Stdout != "secretsecretstatus 0\n" {
 		t.Errorf("without a sandbox: %q", *open.Stdout)
+	}
+}
+
+// TestSandboxNames: the reply, the status, the record and the audit log say which profile a sandbox is
+// made of, and which ones were required.
+func TestSandboxNames(t *testing.T) {
+	needsSandbox(t, "")
+	for _, c := range []struct {
+		byServer, byPolicy string
+		asked              any
+		want               string // the profile, and the floor
+	}{
+		{"", "", object{}, "read-only []"},
+		{"", "", object{"profile": "workspace", "network": "none"}, "workspace []"},
+		{"workspace", "", nil, " [workspace]"},
+		{"workspace", "workspace", object{}, " [workspace]"},
+		{"workspace", "read-only", "read-only", "read-only [workspace read-only]"},
+		{"off", "read-only", nil, " [read-only]"},
+	} {
+		a := auditTo(t, audit.Options{})
+		p := serve(t, func(set *settings) {
+			a.set(set)
+			set.Server.Sandboxes.Default = c.byServer
+			set.Server.Restrict = func(_ access.Identity, _ *rpc.ExecuteParams, spec *session.Spec) error {
+				spec.Floor = session.Floor{Profile: c.byPolicy, Rule: "default.sandbox"}
+				return nil
+			}
+		}).dial(t)
+		params := object{"command": "read x", "cwd": t.TempDir(), "stdin": "pipe"}
+		if c.asked != nil {
+			params["sandbox"] = c.asked
+		}
+		names := func(what string, r *rpc.SandboxReport) {
+			t.Helper()
+			if got := fmt.Sprint(r.Profile, " ", r.Floor); got != c.want {
+				t.Errorf("%q %q %v: %s: %s, want %s", c.byServer, c.byPolicy, c.asked, what, got, c.want)
+			}
+		}
+		var started rpc.ExecuteResult
+		p.ok("execute", params, &started)
+		names("reply", started.Sandbox)
+		var status rpc.SessionStatus
+		p.ok("status", object{"session_id": started.SessionID}, &status)
+		names("status", status.Sandbox)
+		p.ok("write", object{"session_id": started.SessionID, "eof": true}, nil)
+		var record rpc.Completion
+		p.ok("wait", object{"session_id": started.SessionID}, &record)
+		names("record", record.Sandbox)
+		audited := of(a.lines(), "started")[0].Sandbox
+		names("audit log", &rpc.SandboxReport{Profile: audited.Profile, Floor: audited.Floor})
 	}
 }
