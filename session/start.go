@@ -190,6 +190,7 @@ func (s *Session) run(p *process.Process) {
 	s.startDeadlines(func() bool { return hasUnread(p) })
 	s.openStdin(p)
 	s.setRunning(p, p.Started())
+	s.logSandbox(p.Sandbox())
 	if f := s.reg.o.OnRunning; f != nil {
 		f(s)
 	}

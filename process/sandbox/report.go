@@ -55,6 +55,38 @@ type Report struct {
 	Metadata  Mechanism // also where Config permits FullMetadata, if it is refused nevertheless
 }
 
+// Enforced is what is in force for a part of a sandbox, and by what.
+type Enforced struct {
+	Mode string    // the value of the field
+	By   Mechanism // NotEnforced if there is nothing to enforce
+}
+
+func (e Enforced) String() string {
+	if e.By == NotEnforced {
+		return e.Mode
+	}
+	return e.Mode + " by " + string(e.By)
+}
+
+// EnforcedUnixSockets returns what is in force for Unix sockets. Every mechanism has the filter.
+func (r *Report) EnforcedUnixSockets() Enforced {
+	e := Enforced{Mode: string(r.Config.UnixSockets)}
+	if r.Config.UnixSockets == NoUnixSockets {
+		e.By = Seccomp
+	}
+	return e
+}
+
+// EnforcedMetadata returns what is in force for metadata: WritableMetadata also where Config permits
+// FullMetadata, if it is refused nevertheless.
+func (r *Report) EnforcedMetadata() Enforced {
+	e := Enforced{Mode: string(r.Config.Metadata), By: r.Metadata}
+	if r.Metadata != NotEnforced {
+		e.Mode = string(WritableMetadata)
+	}
+	return e
+}
+
 // NotEnforceableError means that this machine cannot enforce a field of a Config.
 type NotEnforceableError struct {
 	// Field is the name of the field in an execute, below sandbox: "files", "files[2]", "network",

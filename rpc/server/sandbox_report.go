@@ -20,14 +20,8 @@ func sandboxReport(r *sandbox.Report, denied *session.Denied) *rpc.SandboxReport
 		Network:     rpc.SandboxPart{By: string(r.Network), Mode: string(c.Network.Mode)},
 		Processes:   rpc.SandboxPart{By: string(r.Processes), Mode: string(c.Processes)},
 		Tmp:         rpc.SandboxPart{By: string(r.Tmp), Mode: string(c.Tmp)},
-		UnixSockets: rpc.SandboxPart{Mode: string(c.UnixSockets)},
-		Metadata:    rpc.SandboxPart{By: string(r.Metadata), Mode: string(c.Metadata)},
-	}
-	if c.UnixSockets == sandbox.NoUnixSockets {
-		report.UnixSockets.By = string(sandbox.Seccomp)
-	}
-	if r.Metadata != sandbox.NotEnforced {
-		report.Metadata.Mode = string(sandbox.WritableMetadata)
+		UnixSockets: sandboxPart(r.EnforcedUnixSockets()),
+		Metadata:    sandboxPart(r.EnforcedMetadata()),
 	}
 	if denied != nil {
 		report.DeniedMore = denied.More
@@ -38,4 +32,8 @@ func sandboxReport(r *sandbox.Report, denied *session.Denied) *rpc.SandboxReport
 		}
 	}
 	return report
+}
+
+func sandboxPart(e sandbox.Enforced) rpc.SandboxPart {
+	return rpc.SandboxPart{By: string(e.By), Mode: e.Mode}
 }

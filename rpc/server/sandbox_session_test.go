@@ -3,6 +3,7 @@
 package server_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/rs/zerolog"
 
 	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/process/sandbox"
@@ -139,8 +142,8 @@ func TestSandboxHidden(t *testing.T) {
 	}
 }
 
-// TestSandboxNames: the reply, the status, the record and the audit log say which profile a sandbox is
-// made of, and which ones were required.
+// TestSandboxNames: the reply, the status, the record, the audit log and the log say which profile a
+// sandbox is made of, and which ones were required.
 func TestSandboxNames(t *testing.T) {
 	needsSandbox(t, "")
 	for _, c := range []struct {
@@ -155,9 +158,10 @@ func TestSandboxNames(t *testing.T) {
 		{"workspace", "read-only", "read-only", "read-only [workspace read-only]"},
 		{"off", "read-only", nil, " [read-only]"},
 	} {
-		a := auditTo(t, audit.Options{})
+		a, log := auditTo(t, audit.Options{}), &errorLog{}
 		p := serve(t, func(set *settings) {
 			a.set(set)
+			set.Session.Log = zerolog.New(log)
 			set.Server.Sandboxes.Default = c.byServer
 			set.Server.Restrict = func(_ access.Identity, _ *rpc.ExecuteParams, spec *session.Spec) error {
 				spec.Floor = session.Floor{Profile: c.byPolicy, Rule: "default.sandbox"}
@@ -186,5 +190,14 @@ func TestSandboxNames(t *testing.T) {
 		names("record", record.Sandbox)
 		audited := of(a.lines(), "started")[0].Sandbox
 		names("audit log", &rpc.SandboxReport{Profile: audited.Profile, Floor: audited.Floor})
+		var logged struct {
+			Message, Profile, Session, Files, Network, Metadata string
+			Floor                                               []string
+		}
+		if err := json.Unmarshal([]byte(log.text()), &logged); err != nil || logged.Message != "sandbox" || logged.Session != started.SessionID ||
+			logged.Files != "read by "+started.Sandbox.Files.By || logged.Network != "none by "+started.Sandbox.Network.By || logged.Metadata != "files by "+started.Sandbox.Metadata.By {
+			t.Errorf("logged: %v, %s", err, log.text())
+		}
+		names("log", &rpc.SandboxReport{Profile: logged.Profile, Floor: logged.Floor})
 	}
 }
