@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
 
 	"github.com/runnel-rpc/runnel/process"
@@ -64,10 +65,11 @@ func (o *Sandboxes) capabilities() (all []string) {
 type sandboxing struct {
 	profiles *sandbox.Profiles
 	at       sandbox.Place
-	byServer *sandbox.Config // the floor of the server; nil is none
-	byPolicy *sandbox.Config // the floor of a policy; nil is none
-	required []string        // the names of their profiles
-	rule     string          // of the policy, that requires byPolicy
+	byServer *sandbox.Config    // the floor of the server; nil is none
+	byPolicy *sandbox.Config    // the floor of a policy; nil is none
+	required []string           // the names of their profiles
+	rule     string             // of the policy, that requires byPolicy
+	refused  func(field string) // logs that the policy forbids a field; nil does not
 }
 
 // sandbox sets the sandbox of a command in its spec, which a policy has completed.
@@ -79,7 +81,7 @@ func (r *request) sandbox(p *rpc.ExecuteParams, spec *session.Spec) error {
 		return nil
 	}
 	host := r.conn.server.sessions.Options().Host
-	x := sandboxing{rule: required.Rule}
+	x := sandboxing{rule: required.Rule, refused: refusedSandbox(o.Log, spec, required)}
 	if err := x.locate(&o.Defaults, spec, host.HiddenFromSandboxes()); err != nil {
 		return err
 	}
@@ -92,6 +94,18 @@ func (r *request) sandbox(p *rpc.ExecuteParams, spec *session.Spec) error {
 	spec.Program.Sandbox, spec.MakeSandbox = c, again
 	spec.Weight += sandboxWeight(c)
 	return nil
+}
+
+// refusedSandbox returns the function that logs what the policy forbids, as what else it forbids.
+func refusedSandbox(log zerolog.Logger, spec *session.Spec, by session.Floor) func(field string) {
+	principal, trace := spec.Owner, spec.TraceID
+	return func(field string) {
+		e := log.Debug().Str("principal", principal)
+		if trace != "" {
+			e = e.Str("trace_id", trace)
+		}
+		e.Str("rule", by.Rule).Str("field", field).Str("reason", "the profile "+by.Profile+" permits less").Msg("forbidden")
+	}
 }
 
 // make makes the sandbox of a request by the profiles that are in force. It changes only its copy of x.
@@ -201,7 +215,11 @@ func (x *sandboxing) complete(p *rpc.Sandbox) (*sandbox.Config, error) {
 	}
 	c, err := x.profiles.Complete(asked, floor, x.at)
 	if exceeds, ok := errors.AsType[*sandbox.ExceedsError](err); ok && x.policyRefuses(asked) {
-		return nil, rpc.Forbidden(x.rule, sandboxField(exceeds.Field))
+		field := sandboxField(exceeds.Field)
+		if x.refused != nil {
+			x.refused(field)
+		}
+		return nil, rpc.Forbidden(x.rule, field)
 	}
 	if c != nil {
 		c.Required = x.required

@@ -201,3 +201,24 @@ func TestSandboxNames(t *testing.T) {
 		names("log", &rpc.SandboxReport{Profile: logged.Profile, Floor: logged.Floor})
 	}
 }
+
+// TestSandboxForbiddenIsLogged: the log says which profile of a policy forbids a sandbox, as it says of
+// everything else that a policy forbids.
+func TestSandboxForbiddenIsLogged(t *testing.T) {
+	const traceID = "4bf92f3577b34da6a3ce929d0e0e4736"
+	log := &errorLog{}
+	p := serve(t, func(set *settings) {
+		set.Server.Log = zerolog.New(log)
+		set.Server.Restrict = func(_ access.Identity, _ *rpc.ExecuteParams, spec *session.Spec) error {
+			spec.Floor = session.Floor{Profile: "workspace", Rule: "default.sandbox"}
+			return nil
+		}
+	}).dial(t)
+	params := object{"command": "true", "cwd": "/var", "traceparent": "00-" + traceID + "-00f067aa0ba902b7-01", "sandbox": object{"network": "full"}}
+	p.fails(rpc.CodeForbidden, "execute", params)
+	want := `{"level":"debug","principal":"user","trace_id":"` + traceID + `","rule":"default.sandbox","field":"sandbox.network",` +
+		`"reason":"the profile workspace permits less","message":"forbidden"}` + "\n"
+	if !strings.HasSuffix(log.text(), want) {
+		t.Errorf("logged: %s, want %s", log.text(), want)
+	}
+}
