@@ -41,7 +41,7 @@ type profileCheck struct {
 
 // partCheck is what enforces a part of a sandbox, and why nothing does, or not in every sandbox.
 type partCheck struct {
-	Part sandbox.Part      `json:"part"`
+	Part string            `json:"part"`
 	By   sandbox.Mechanism `json:"by,omitempty"`
 	Why  string            `json:"why,omitempty"`
 }
@@ -67,7 +67,7 @@ func (c *sandboxCheckCmd) Run(inv *invocation) error {
 	}
 	complete := r.partsEnforced()
 	r.Machine = examineMachine(inv.ctx, program, !complete)
-	r.Findings = r.Machine.diagnose(complete)
+	r.Findings = append([]finding{}, r.Machine.diagnose(complete)...) // a list in JSON, also if it is empty
 	if err := r.print(inv.stdout, c.JSON); err != nil {
 		return err
 	}
@@ -82,8 +82,9 @@ func checkSandboxes(ctx context.Context, h *process.Host, p *sandbox.Profiles) *
 	support := h.SandboxSupport(ctx)
 	r := &sandboxCheck{Enforceable: true, NoNamespaces: support.Detail}
 	for _, part := range sandbox.Parts {
-		r.Parts = append(r.Parts, partCheck{part, support.By[part], support.Why[part]})
+		r.Parts = append(r.Parts, partCheck{string(part), support.By[part], support.Why[part]})
 	}
+	r.Parts = append(r.Parts, checkUnixSockets(&support))
 	for _, name := range p.Names() {
 		if name == sandbox.Off {
 			continue
@@ -98,6 +99,15 @@ func checkSandboxes(ctx context.Context, h *process.Host, p *sandbox.Profiles) *
 		r.Profiles = append(r.Profiles, check)
 	}
 	return r
+}
+
+// checkUnixSockets says what enforces that there are none: the filter, which each sandbox has.
+func checkUnixSockets(s *sandbox.Support) partCheck {
+	c := partCheck{Part: "unix_sockets", Why: s.Why[sandbox.FilesPart]}
+	if s.By[sandbox.FilesPart] != "" {
+		c.By, c.Why = sandbox.Seccomp, ""
+	}
+	return c
 }
 
 // partsEnforced reports whether each part of a sandbox can be enforced.
