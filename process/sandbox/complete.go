@@ -82,7 +82,7 @@ func (c *Config) checkDir(dir string) error {
 	}
 	for _, r := range c.Files {
 		if r.Path == dir && r.Access == Write {
-			return invalid("profile", "cannot be used in %s, which is its own and removed with the session", dir)
+			return invalid("profile", `makes the working directory writable, and %s is private: what the command makes there is removed with the session; set tmp to "shared", or start it elsewhere`, dir)
 		}
 	}
 	return nil

@@ -130,7 +130,7 @@ func TestCompleteRefuses(t *testing.T) {
 		{Request{"", files(Rule{Path: strings.Repeat("a", 4095), Access: Read})}, nil, home, "files[0].path must be at most"},
 		{Request{"", files(Rule{Path: "/work/p", Access: Read}, Rule{Path: ".", Access: Read})}, nil, home, "files[1].path is the same as that of files[0]"},
 		{Request{"", files(Rule{Path: "/tmp", Access: Write})}, nil, home, "files[0].path must not be /tmp"},
-		{Request{Profile: Workspace}, nil, tmp, "profile cannot be used in /tmp"},
+		{Request{Profile: Workspace}, nil, tmp, "profile makes the working directory writable, and /tmp is private: "},
 		{Request{"", files(Rule{Path: "/a", Access: "rw"})}, nil, home, "files[0].access must be one of"},
 		{Request{"", files(Rule{Path: "/a"})}, nil, home, "files[0].access must be one of"},
 		{Request{"", files(Rule{Path: "/a", Access: Read, Missing: "x"})}, nil, home, "files[0].missing must be one of"},
