@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/runnel-rpc/runnel/process/sandbox"
 )
 
 // finding is something that prevents sandboxes, or makes them weaker.
@@ -252,7 +254,7 @@ func (m *machine) filtered(what string) finding {
 // enforces files alone.
 func (m *machine) landlock(bubblewrap bool) []finding {
 	l := &m.Landlock
-	if l.ABI >= minLandlock {
+	if l.ABI >= sandbox.MinLandlockABI {
 		return nil
 	}
 	f := finding{Optional: true, Problem: "The kernel has no Landlock"}
@@ -283,9 +285,6 @@ func (m *machine) landlock(bubblewrap bool) []finding {
 	}
 	return []finding{f}
 }
-
-// minLandlock is the oldest ABI of Landlock that can enforce files alone.
-const minLandlock = 3
 
 // netlink finds out whether the netlink sockets are refused with which bwrap makes a network.
 func (m *machine) netlink() []finding {

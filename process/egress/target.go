@@ -23,11 +23,9 @@ var (
 	errPort = errors.New("not a port")
 )
 
-// maxHost is the longest name of a host (RFC 1035, section 2.3.4).
-const maxHost = 253
-
 // newTarget checks what a client sent. Names are ASCII: what is to be converted from other
-// characters (IDNA) is converted by the client.
+// characters (IDNA) is converted by the client. Names that can be in no list, such as 127.1, are
+// targets all the same, and refused as not listed.
 func newTarget(host string, port uint16) (target, error) {
 	if port == 0 {
 		return target{}, errPort
@@ -41,7 +39,7 @@ func newTarget(host string, port uint16) (target, error) {
 		return target{host: addr.String(), port: port, addr: addr}, nil
 	}
 	name := strings.ToLower(host)
-	if len(name) > maxHost || slices.Contains(strings.Split(name, "."), "") {
+	if len(name) > sandbox.MaxHost || slices.Contains(strings.Split(name, "."), "") {
 		return target{}, errHost
 	}
 	for _, c := range []byte(name) {

@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// maxHost is the longest name of a host in bytes, and maxLabel the longest part of one (RFC 1035,
+// MaxHost is the longest name of a host in bytes, and maxLabel the longest part of one (RFC 1035,
 // section 2.3.4).
 const (
-	maxHost  = 253
+	MaxHost  = 253
 	maxLabel = 63
 )
 
@@ -80,7 +80,7 @@ func canonicalHost(host string) (string, error) {
 // checkName returns an error unless a text in lower case is the name of a host. A name whose last
 // part is a number is none: inet_aton(3) takes 127.1 and 0x7f000001 for addresses.
 func checkName(name string) error {
-	if len(name) > maxHost {
+	if len(name) > MaxHost {
 		return errHost
 	}
 	var last string

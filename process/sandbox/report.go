@@ -18,6 +18,11 @@ const (
 	NotEnforced        Mechanism = ""          // nothing, because everything is permitted
 )
 
+// MinLandlockABI is the oldest ABI of Landlock that can enforce files alone, that of Linux 6.2. Before it
+// truncate(2) empties every file that its owner may write, and so does open(2) with O_TRUNC for reading,
+// so a file that may only be read is not protected.
+const MinLandlockABI = 3
+
 // Part is a part of a sandbox that is enforced by itself.
 type Part string
 

@@ -6,13 +6,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/runnel-rpc/runnel/process/internal/kernel"
+	"github.com/runnel-rpc/runnel/process/sandbox"
 )
 
 // The lowest ABI for each use.
 const (
-	// MinAlone is that of Linux 6.2. Before it truncate(2) empties every file that its owner may write,
-	// and so does open(2) with O_TRUNC for reading, so a file that may only be read is not protected.
-	MinAlone = 3
+	// MinAlone is for a ruleset without a mount namespace.
+	MinAlone = sandbox.MinLandlockABI
 	// MinInside is that of Linux 5.19. Before it every ruleset prevents that files are moved from one
 	// directory to another, in writable directories too.
 	MinInside = 2
