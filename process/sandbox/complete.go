@@ -25,6 +25,9 @@ func (p *Profiles) Complete(r *Request, floor *Config, at Place) (*Config, error
 	if err != nil {
 		return nil, err
 	}
+	if r.Profile == Off && r.FilesDefault != "" {
+		c.Files = nil // the rule for /, with which there would be nothing else
+	}
 	if err := c.overlay(&r.Partial, Refuse, &at); err != nil {
 		return nil, err
 	}

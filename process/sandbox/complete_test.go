@@ -53,6 +53,8 @@ func TestComplete(t *testing.T) {
 		{Request{Profile: Workspace}, nil, base + "read none[] own private none files"},
 		{Request{Profile: Off}, nil, "nil"},
 		{Request{Off, Partial{Network: Network{Mode: NoNetwork}}}, nil, "/:write:skip read none[] shared shared full full"},
+		{Request{Off, Partial{FilesDefault: Read}}, nil, "read full[] shared shared full full"},
+		{Request{Off, Partial{FilesDefault: None, Files: []Rule{{Path: "/usr", Access: Read}}}}, nil, "/usr:read:error none full[] shared shared full full"},
 		{Request{Off, Partial{Metadata: WritableMetadata}}, nil, "/:write:skip read full[] shared shared full files"},
 		{Request{Profile: "build"}, nil, "/home/u/.cache:write:create /work/p:write:skip /work/p/.git:read:skip none allow[a.org:443] own private full files"},
 		{Request{"build", Partial{FilesDefault: Read, Network: Network{Mode: FullNetwork}, Files: []Rule{{Path: "/work/p/.git", Access: None}}}}, nil,
