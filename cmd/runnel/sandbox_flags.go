@@ -13,17 +13,18 @@ import (
 
 // sandboxFlags are the flags of run for the sandbox of its command.
 type sandboxFlags struct {
-	Sandbox     *string  `help:"Sandbox of the command: off, read-only, workspace, or another profile of the server. Default: workspace if another flag asks for a sandbox, else what the server requires." placeholder:"PROFILE"`
-	AllowRead   []string `sep:"none" help:"File or directory that the command may read, and not change; may be repeated." placeholder:"PATH"`
-	AllowWrite  []string `sep:"none" help:"File or directory that the command may change; may be repeated." placeholder:"PATH"`
-	Deny        []string `sep:"none" help:"File or directory that the command can neither read nor change; may be repeated." placeholder:"PATH"`
-	AllowNet    []string `sep:"none" help:"Host and port that the command may connect to, as in *.example.org:443; may be repeated." placeholder:"HOST:PORT"`
-	NoNet       bool     `help:"Give the command no network."`
-	Processes   *string  `help:"Processes that the command can reach: own, or shared for those of its user. Default: that of the sandbox." enum:"own,shared" placeholder:"own|shared"`
-	Tmp         *string  `help:"/tmp and /var/tmp of the command: private, or shared for those of the machine. Default: that of the sandbox." enum:"private,shared" placeholder:"private|shared"`
-	UnixSockets *string  `help:"Unix sockets of the command: none, or full. Default: that of the sandbox." enum:"none,full" placeholder:"none|full"`
-	Metadata    *string  `help:"Files whose mode, owner, times and attributes the command may change: files for writable ones, or full for all of its user. Default: that of the sandbox." enum:"files,full" placeholder:"files|full"`
-	Verbose     bool     `short:"v" help:"Report to stderr what enforced the sandbox, and what it refused."`
+	Sandbox      *string  `help:"Sandbox of the command: off, read-only, workspace, or another profile of the server. Default: workspace if another flag asks for a sandbox, else what the server requires." placeholder:"PROFILE"`
+	AllowRead    []string `sep:"none" help:"File or directory that the command may read, and not change; may be repeated." placeholder:"PATH"`
+	AllowWrite   []string `sep:"none" help:"File or directory that the command may change; may be repeated." placeholder:"PATH"`
+	Deny         []string `sep:"none" help:"File or directory that the command can neither read nor change; may be repeated." placeholder:"PATH"`
+	FilesDefault *string  `help:"Access to files and directories that no other flag and no rule of the sandbox names: none, or read. Default: that of the sandbox." enum:"none,read" placeholder:"none|read"`
+	AllowNet     []string `sep:"none" help:"Host and port that the command may connect to, as in *.example.org:443; may be repeated." placeholder:"HOST:PORT"`
+	NoNet        bool     `help:"Give the command no network."`
+	Processes    *string  `help:"Processes that the command can reach: own, or shared for those of its user. Default: that of the sandbox." enum:"own,shared" placeholder:"own|shared"`
+	Tmp          *string  `help:"/tmp and /var/tmp of the command: private, or shared for those of the machine. Default: that of the sandbox." enum:"private,shared" placeholder:"private|shared"`
+	UnixSockets  *string  `help:"Unix sockets of the command: none, or full. Default: that of the sandbox." enum:"none,full" placeholder:"none|full"`
+	Metadata     *string  `help:"Files whose mode, owner, times and attributes the command may change: files for writable ones, or full for all of its user. Default: that of the sandbox." enum:"files,full" placeholder:"files|full"`
+	Verbose      bool     `short:"v" help:"Report to stderr what enforced the sandbox, and what it refused."`
 }
 
 // pathFlag is a value of --allow-read, --allow-write or --deny.
@@ -60,6 +61,7 @@ func (c *choice) member() string { return strings.ReplaceAll(c.name, "-", "_") }
 // choices returns all choices.
 func (f *sandboxFlags) choices() []choice {
 	return []choice{
+		{"files-default", f.FilesDefault, rpc.AccessRead, func(p *rpc.Sandbox) *string { return &p.FilesDefault }},
 		{"processes", f.Processes, rpc.ProcessesShared, func(p *rpc.Sandbox) *string { return &p.Processes }},
 		{"tmp", f.Tmp, rpc.TmpShared, func(p *rpc.Sandbox) *string { return &p.Tmp }},
 		{"unix-sockets", f.UnixSockets, rpc.UnixSocketsFull, func(p *rpc.Sandbox) *string { return &p.UnixSockets }},

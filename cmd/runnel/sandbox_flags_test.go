@@ -40,6 +40,8 @@ func TestSandboxParam(t *testing.T) {
 			`{"profile":"workspace","files":[{"path":"/tmp/x","access":"write"}]}`},
 		{sandboxFlags{Sandbox: profile("workspace"), AllowWrite: []string{"/tmp"}, Tmp: profile("private")},
 			`{"profile":"workspace","files":[{"path":"/tmp","access":"write"}],"tmp":"private"}`},
+		{sandboxFlags{FilesDefault: profile("none"), AllowRead: []string{"/usr"}},
+			`{"files":[{"path":"/usr","access":"read"},{"path":".","access":"write"}],"files_default":"none"}`},
 		{sandboxFlags{Processes: profile("shared"), Tmp: profile("shared"), UnixSockets: profile("none"), Metadata: profile("full")},
 			`{"files":[{"path":".","access":"write"}],"processes":"shared","tmp":"shared","unix_sockets":"none","metadata":"full"}`},
 	} {
@@ -86,7 +88,7 @@ func TestSandboxErrors(t *testing.T) {
 	build := "build"
 	flags := sandboxFlags{Sandbox: &build, AllowRead: []string{"/a"}, Deny: []string{"/b"}, AllowWrite: []string{"/var/tmp"}, AllowNet: []string{"a:1", "b:1"}}
 	implicit := sandboxFlags{NoNet: true}
-	own, full := "own", "full"
+	own, full, read := "own", "full", "read"
 	chosen := sandboxFlags{Sandbox: &build, Processes: &own, UnixSockets: &full}
 	invalid := func(field, text string) *rpc.Error { return rpc.InvalidParams(field, "%s %s", field, text) }
 	unknown := invalid("sandbox.profile", "is unknown")
@@ -114,6 +116,7 @@ func TestSandboxErrors(t *testing.T) {
 			`--unix-sockets full cannot be enforced on this machine: no bwrap; see "runnel sandbox check"`},
 		{chosen, rpc.NotEnforceable("sandbox.metadata", "no bwrap"), false,
 			`--sandbox build: metadata cannot be enforced on this machine: no bwrap; use --metadata full, or see "runnel sandbox check" on the machine of the server`},
+		{sandboxFlags{FilesDefault: &read}, invalid("sandbox.files_default", "asks for more"), true, "--files-default read asks for more"},
 		{chosen, invalid("sandbox.unix_sockets", "asks for more"), true, "--unix-sockets full asks for more"},
 		{implicit, rpc.NotEnforceable("sandbox.tmp", "no bwrap"), true,
 			`the sandbox (by default the working directory is writable): tmp cannot be enforced on this machine: no bwrap; use --tmp shared, or see "runnel sandbox check"`},
