@@ -161,6 +161,7 @@ func (d *confined) bubblewrap() *bubblewrap.Config {
 		Sandbox: c, Binds: d.rules.binds(), Links: d.rules.links(), Hidden: c.Hidden, ReadOnly: d.host.sandboxes.readOnly,
 		Dir:      fileIn(&d.files.Dir),
 		TmpBytes: d.host.sandboxes.tmpBytes,
+		Anchors:  d.host.sandboxes.anchors.acquire,
 		Observer: d.host.provider.Observer(), Poller: d.host.poller,
 	}
 	for i := range d.files.Programs {

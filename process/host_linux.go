@@ -39,7 +39,9 @@ var limiting = []string{"memory", "pids"}
 // starts.
 func newHost(sys leader.Kernel) *Host {
 	p := pgroup.NewPlain(sys)
-	return &Host{kind: Group, provider: p, preparer: &limiter{provider: p}}
+	h := &Host{kind: Group, provider: p, preparer: &limiter{provider: p}}
+	h.sandboxes.ruleFiles, h.sandboxes.anchors = newDescriptorBound(), newDescriptorBound()
+	return h
 }
 
 func (h *Host) open(o Options) error {

@@ -24,6 +24,10 @@ type sandboxes struct {
 	tmpBytes int64    // see Options.SandboxTmpBytes
 	readOnly []string // in every sandbox, see Options.ReadOnlyInSandboxes
 
+	// ruleFiles and anchors bound what all starts have open together. A start that has some of the
+	// second waits for nothing, so those of the first may be kept while it waits for the second.
+	ruleFiles, anchors descriptorBound
+
 	mu     sync.Mutex // for the next two
 	cancel context.CancelFunc
 	done   chan struct{} // is closed when machine is valid; nil before the first probe

@@ -9,6 +9,9 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"github.com/runnel-rpc/runnel/process/internal/execfile"
 	"github.com/runnel-rpc/runnel/process/sandbox"
@@ -20,9 +23,9 @@ func TestSandboxOfManyDirectories(t *testing.T) {
 	const branches, depth = 20, 60
 	eachMechanism(t, func(t *testing.T, h *Host) {
 		dir := makeDirs(t)
-		access := sandbox.Read
+		access, bound := sandbox.Read, "than 128 "
 		if h.SandboxSupport(t.Context()).By[sandbox.ProcessesPart] == "" { // no rule below a writable one
-			access = sandbox.Write
+			access, bound = sandbox.Write, "than 512 "
 		}
 		rules := []sandbox.Rule{{Path: ".", Access: sandbox.Write}}
 		for i := range branches {
@@ -39,10 +42,10 @@ func TestSandboxOfManyDirectories(t *testing.T) {
 			return outputOn(h, s)
 		}
 		_, err := run(rules)
-		if e, ok := errors.AsType[*sandbox.NotEnforceableError](err); !ok || e.Field != "files" || !strings.Contains(e.Why, "than 512 ") {
+		if e, ok := errors.AsType[*sandbox.NotEnforceableError](err); !ok || e.Field != "files" || !strings.Contains(e.Why, bound) {
 			t.Errorf("%v", err)
 		}
-		if out, err := run(rules[:4]); out != "ran\n" || err != nil {
+		if out, err := run(rules[:3]); out != "ran\n" || err != nil {
 			t.Errorf("%q, %v", out, err)
 		}
 	})
@@ -131,6 +134,68 @@ func TestSandboxOfManyLinks(t *testing.T) {
 	}
 	if f.steps < maxSteps || f.steps > maxSteps+n || f.refused == nil {
 		t.Errorf("%d steps, %v", f.steps, f.refused)
+	}
+}
+
+// TestSandboxesShareDescriptors checks that starts wait for descriptors that others have, and end that
+// with their context, that starts that need none do not wait, and that all starts return what they had.
+func TestSandboxesShareDescriptors(t *testing.T) {
+	h := openHost(t, Marker)
+	needNamespaces(t, h)
+	h.sandboxes.ruleFiles, h.sandboxes.anchors = descriptorBound{3, semaphore.NewWeighted(3)}, descriptorBound{2, semaphore.NewWeighted(2)}
+	dir := makeDirs(t, "a/b/c/d")
+	command := func(dirs ...string) Spec {
+		var rules []sandbox.Rule
+		for _, name := range dirs {
+			rules = append(rules, sandbox.Rule{Path: name, Access: sandbox.Read})
+		}
+		s := within(fromProfile(t, dir, sandbox.Partial{Files: []sandbox.Rule{{Path: ".", Access: sandbox.Write}}})(rules...), sh("true"))
+		s.Dir = dir
+		return s
+	}
+	plain, deep := command("a"), command("a/b/c/d") // the second one has three anchors
+	errEnded := errors.New("ended")
+	for name, test := range map[string]struct {
+		bound *descriptorBound
+		waits map[bool]Spec
+	}{
+		"anchors": {&h.sandboxes.anchors, map[bool]Spec{true: deep, false: plain}},
+		"rules":   {&h.sandboxes.ruleFiles, map[bool]Spec{true: deep, false: within(readOnly(), sh("true"))}},
+	} {
+		release, err := test.bound.acquire(t.Context(), int(test.bound.all))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := outputOn(h, test.waits[false]); err != nil {
+			t.Errorf("%s: a start that needs none: %v", name, err)
+		}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		failed := make(chan error)
+		go func() {
+			_, err := h.Attempt(test.waits[true]).Start(ctx)
+			failed <- err
+		}()
+		select {
+		case err := <-failed:
+			t.Fatalf("%s: does not wait: %v", name, err)
+		case <-time.After(50 * time.Millisecond):
+		}
+		cancel(errEnded)
+		if err := <-failed; !errors.Is(err, errEnded) {
+			t.Errorf("%s: %v", name, err)
+		}
+		release()
+		if _, err := outputOn(h, test.waits[true]); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := h.Start(command("a", "missing")); err == nil {
+		t.Error("a missing directory is no error")
+	}
+	for _, d := range []descriptorBound{h.sandboxes.ruleFiles, h.sandboxes.anchors} {
+		if !d.free.TryAcquire(d.all) {
+			t.Error("a start has not returned what it had")
+		}
 	}
 }
 

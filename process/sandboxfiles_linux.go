@@ -15,9 +15,10 @@ import (
 
 // ruleFiles are what the rules of a sandbox name.
 type ruleFiles struct {
-	names  []string        // the paths of the rules as they were asked for
-	config *sandbox.Config // with paths without symbolic links
-	files  []ruleFile      // of the rules
+	names   []string        // the paths of the rules as they were asked for
+	config  *sandbox.Config // with paths without symbolic links
+	files   []ruleFile      // of the rules
+	release func()          // permits others to open files; nil for nothing
 }
 
 // ruleFile is what a rule names. A rule that has no effect, since its path does not exist, has none.
@@ -59,8 +60,12 @@ func (a *Attempt) openRules(ctx context.Context, user *User, c *sandbox.Config, 
 	if err != nil {
 		return r, err
 	}
-	a.waitForStep("opening the files of its rules")
 	r.config, r.names = &resolution.Config, resolution.Names
+	a.waitForStep("waiting for descriptors that other starts have")
+	if r.release, err = a.host.sandboxes.ruleFiles.acquire(ctx, len(r.names)); err != nil {
+		return r, err
+	}
+	a.waitForStep("opening the files of its rules")
 	r.files = make([]ruleFile, len(r.names))
 	for i := range r.files {
 		r.files[i].fd = -1
@@ -107,6 +112,10 @@ func (r *ruleFiles) close() {
 			_ = unix.Close(f.fd)
 			f.fd = -1
 		}
+	}
+	if r.release != nil {
+		r.release()
+		r.release = nil
 	}
 }
 

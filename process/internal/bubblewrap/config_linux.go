@@ -1,6 +1,8 @@
 package bubblewrap
 
 import (
+	"context"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/runnel-rpc/runnel/process/internal/leader"
@@ -54,6 +56,9 @@ type Config struct {
 	// permit what a holder does.
 	Filter []unix.SockFilter
 
+	// Anchors, if it is not nil, waits until that many directories in writable ones may be opened. What it
+	// returns is called when they are closed.
+	Anchors func(ctx context.Context, n int) (release func(), err error)
 	// Observer is notified when bwrap was reaped; Poller waits for its exit. Both may be nil.
 	Observer leader.Observer
 	Poller   *poller.Poller

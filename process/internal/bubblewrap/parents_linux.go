@@ -12,8 +12,9 @@ const (
 	// maxMounts bounds the mounts of a sandbox. bwrap accepts 9000 arguments (MAX_ARGS), and a mount has
 	// at most 6 of them.
 	maxMounts = 1000
-	// maxAnchors bounds the anchors of a sandbox. Each has a descriptor until the sandbox is made.
-	maxAnchors = 512
+	// maxAnchors bounds the anchors of a sandbox. Each has a descriptor until the sandbox is made. bwrap
+	// needs 0.4 s for 128 that are in each other, and 10 s for 400.
+	maxAnchors = 128
 )
 
 // anchored adds anchors for the directories between a writable one and what is mounted below it. If

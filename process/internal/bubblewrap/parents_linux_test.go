@@ -54,7 +54,7 @@ func TestBounds(t *testing.T) {
 		"too many directories": {only(nested(8, 150)), false},
 		"mounts":               {hiding(900), true},
 		"too many mounts":      {hiding(maxMounts), false},
-		"mounts and anchors":   {&Config{Sandbox: &sandbox.Config{}, Binds: append(hiding(600).Binds, nested(1, 450).Binds...)}, false},
+		"mounts and anchors":   {&Config{Sandbox: &sandbox.Config{}, Binds: append(hiding(maxMounts-maxAnchors).Binds, nested(1, maxAnchors).Binds...)}, false},
 	} {
 		mounts, err := test.c.layout(t.Context(), nil, func(int, error) (int, error) {
 			t.Errorf("%s: something is opened", name)
@@ -78,7 +78,7 @@ func TestLayoutEnds(t *testing.T) {
 	if err := root(-1).verify(ended, []mount{{path: "/", kind: bindRead, fd: -1}}); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	s := &starter{mounts: []mount{{path: "/", kind: anchor, fd: -1}}}
+	s := &starter{config: c, mounts: []mount{{path: "/", kind: anchor, fd: -1}}}
 	if err := s.openAnchors(ended); !errors.Is(err, context.Canceled) || s.mounts[0].fd >= 0 {
 		t.Error(err)
 	}

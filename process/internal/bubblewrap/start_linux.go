@@ -95,6 +95,7 @@ type starter struct {
 	socket  *os.File // the own end
 	stderr  int      // the own end of the pipe, non-blocking
 	owned   []int    // descriptors that release closes
+	anchors func()   // permits others to open anchors; nil for nothing
 	inherit []int    // descriptors of bwrap
 	program string   // the path by which its child executes bwrap
 	argv    []string
@@ -124,6 +125,10 @@ func (s *starter) release() {
 		_ = unix.Close(fd)
 	}
 	s.owned = nil
+	if s.anchors != nil {
+		s.anchors()
+		s.anchors = nil
+	}
 	if s.socket != nil {
 		_ = s.socket.Close()
 	}
@@ -197,6 +202,17 @@ func (s *starter) openRest(ctx context.Context, program int) error {
 }
 
 func (s *starter) openAnchors(ctx context.Context) (err error) {
+	n := 0
+	for i := range s.mounts {
+		if s.mounts[i].kind == anchor {
+			n++
+		}
+	}
+	if n > 0 && s.config.Anchors != nil {
+		if s.anchors, err = s.config.Anchors(ctx, n); err != nil {
+			return err
+		}
+	}
 	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS}
 	for i := range s.mounts {
 		if ctx.Err() != nil {
