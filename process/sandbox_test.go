@@ -531,12 +531,29 @@ func mounts() int {
 	return strings.Count(string(text), "\n")
 }
 
+// inMounts counts the processes of the machine in whose mount namespace something is mounted at a path.
+func inMounts(path string) (n int) {
+	files, _ := filepath.Glob("/proc/[0-9]*/mountinfo")
+	for _, file := range files {
+		if text, _ := os.ReadFile(file); strings.Contains(string(text), " "+path+" ") {
+			n++
+		}
+	}
+	return n
+}
+
 // TestSandboxStorm starts many sandboxes at once, and cancels half of them at any time. Nothing may be
 // left.
 func TestSandboxStorm(t *testing.T) {
 	h := openHost(t, Auto)
 	needNamespaces(t, h)
-	settle := func() (int, int, int) { // namespaces last as long as processes in them, or descriptors
+	dir := publicDir(t)
+	if err := os.Mkdir(dir+"/kept", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	config := readOnly()
+	config.Files = []sandbox.Rule{{Path: dir, Access: sandbox.Write}, {Path: dir + "/kept", Access: sandbox.Read}}
+	settle := func() (int, int, int) {
 		files := slices.DeleteFunc(descriptors(), func(d string) bool { // leaves and lists that are kept for the next start
 			return strings.Contains(d, ":/sys/fs/cgroup/") || strings.HasSuffix(d, "/children")
 		})
@@ -556,7 +573,7 @@ func TestSandboxStorm(t *testing.T) {
 			if i%2 == 1 { // at any time of the start, which takes longest with the race detector
 				defer time.AfterFunc(time.Duration(i*i%997)*time.Millisecond, cancel).Stop()
 			}
-			spec := sandboxed(sh("sleep 0.01; exit 7"))
+			spec := within(config, sh("sleep 0.01; exit 7"))
 			if i%3 == 0 {
 				spec = onTerminal(spec)
 			}
@@ -582,6 +599,13 @@ func TestSandboxStorm(t *testing.T) {
 	if !poll(func() bool { c, d, m := settle(); return c <= c0 && d <= d0 && m <= m0 }) {
 		c, d, m := settle()
 		t.Errorf("children %d → %d, descriptors %d → %d, mounts %d → %d", c0, c, d0, d, m0, m)
+	}
+	// Namespaces last as long as processes in them, or descriptors and mounts of them.
+	if !poll(func() bool { return inMounts(dir) == 0 }) {
+		t.Errorf("%d processes are left in namespaces of sandboxes", inMounts(dir))
+	}
+	if left, err := os.ReadDir(dir); len(left) != 1 || err != nil {
+		t.Errorf("the workspace has %v, %v", left, err)
 	}
 }
 
