@@ -656,6 +656,10 @@ func TestSandboxKilled(t *testing.T) {
 			ended[result]++
 			<-killed
 			if !poll(func() bool { return len(children()) <= len(before) }) {
+				for _, pid := range children() {
+					status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+					t.Logf("%d: %s", pid, status)
+				}
 				t.Fatalf("%v are left after %v", children(), err)
 			}
 		}

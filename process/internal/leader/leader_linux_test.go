@@ -167,16 +167,23 @@ func TestMethodsAfterReap(t *testing.T) {
 }
 
 func TestDiscard(t *testing.T) {
-	cmd := exec.Command("sleep", "60")
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+	for name, test := range map[string]struct {
+		discard func(pid int)
+		leads   bool // a process group
+	}{"a child": {Discard, false}, "a group": {DiscardGroup, true}, "a child that has made no group": {DiscardGroup, false}} {
+		cmd := exec.Command("sleep", "60")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: test.leads}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		test.discard(cmd.Process.Pid)
+		if _, err := waitid(cmd.Process.Pid, unix.WNOHANG); !errors.Is(err, syscall.ECHILD) || time.Since(began) > 30*time.Second {
+			t.Errorf("%s is not reaped: %v", name, err)
+		}
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
 	}
-	began := time.Now()
-	Discard(cmd.Process.Pid)
-	if err := AwaitChild(cmd.Process.Pid); !errors.Is(err, syscall.ECHILD) || time.Since(began) > 30*time.Second {
-		t.Errorf("the child is not reaped: %v", err)
-	}
-	_ = cmd.Wait()
 }
 
 func TestNotPermitted(t *testing.T) {

@@ -31,12 +31,18 @@ func Discard(pid int) {
 }
 
 // DiscardGroup is Discard for the process group of a child that leads it and is not reaped, and all of
-// whose members are children of this process. It waits for the exit of all of them.
+// whose members are children of this process. It waits for the exit of all of them. A child that was
+// killed before it could make the group is reaped, too.
 //
 // The children that are not reaped yet keep the number of the group from being used again. After the
 // last one it could be used, but numbers are given out in ascending order, so not at once.
 func DiscardGroup(pid int) {
 	_ = unix.Kill(-pid, unix.SIGKILL)
+	_ = unix.Kill(pid, unix.SIGKILL)
+	_ = AwaitChild(pid)
+	if group, err := unix.Getpgid(pid); err == nil && group != pid {
+		Discard(pid)
+	}
 	for {
 		var info unix.Siginfo
 		err := unix.Waitid(unix.P_PGID, pid, &info, unix.WEXITED|unix.WNOWAIT, nil)
