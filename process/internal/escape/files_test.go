@@ -227,6 +227,15 @@ func changeAttempts() []attempt {
 			try: func(w *world) error { return os.WriteFile("ro/new", nil, 0o644) }},
 		{name: "make a file next to the directories of all rules", part: files, escaped: exists("new"),
 			try: func(w *world) error { return os.WriteFile("../new", nil, 0o644) }},
+		{name: "take a lease on a file that may be read", part: always, maybe: "leases", try: func(w *world) error {
+			f, err := os.Open(w.Readable + "/file")
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			_, err = unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_RDLCK)
+			return err
+		}},
 		{name: "remove an outside file", part: files, escaped: changed("outside/file"),
 			try: func(w *world) error { return os.Remove(w.Outside + "/file") }},
 		{name: "remove a hidden directory", part: files,

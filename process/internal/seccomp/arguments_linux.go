@@ -77,6 +77,19 @@ func (o *Options) ioctl() program {
 	return append(p, ret(unix.SECCOMP_RET_ALLOW))
 }
 
+// setDelegation is F_SETDELEG (linux/fcntl.h, Linux 6.19).
+const setDelegation = 1040
+
+// refuseLeases refuses the fcntl(2) commands that take a lease on a file, or a delegation, which is a
+// lease that a directory may have, too. It may be open for reading only, and whoever opens it for writing
+// then waits for the holder (/proc/sys/fs/lease-break-time, 45 s).
+func refuseLeases() program {
+	p := program{loadArg(1)}
+	p.when(unix.F_SETLEASE, fail(unix.EPERM))
+	p.when(setDelegation, fail(unix.EPERM))
+	return append(p, ret(unix.SECCOMP_RET_ALLOW))
+}
+
 func (o *Options) socket() program {
 	p := program{loadArg(0)}
 	local, network := fail(unix.EACCES), fail(unix.EACCES)

@@ -19,6 +19,7 @@ const (
 	cloneFlags     // EPERM if it makes a namespace
 	unshareFlags   // EPERM unless it only separates what the threads of a process share
 	ioctlCommand   // EPERM for input into terminals, and for subvolumes; see also Options.ReadOnly
+	fcntlCommand   // EPERM for leases
 	socketFamily   // see Options.Network and Options.UnixSockets
 	socketpairType // see Options.UnixSockets
 	openMode       // EPERM if it makes a set-user-ID or set-group-ID file; see also Options.RefuseBareOpen

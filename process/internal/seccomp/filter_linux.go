@@ -121,6 +121,8 @@ func (o *Options) decide(c *call) program {
 		}
 	case ioctlCommand:
 		return o.ioctl()
+	case fcntlCommand:
+		return refuseLeases()
 	case socketFamily:
 		return o.socket()
 	case socketpairType:

@@ -134,7 +134,7 @@ func TestAlwaysRefused(t *testing.T) {
 			t.Errorf("%s is not refused", name)
 		}
 	}
-	for name, want := range map[string]decision{"clone3": absent, "clone": cloneFlags, "unshare": unshareFlags, "ioctl": ioctlCommand,
+	for name, want := range map[string]decision{"clone3": absent, "clone": cloneFlags, "unshare": unshareFlags, "ioctl": ioctlCommand, "fcntl": fcntlCommand,
 		"socket": socketFamily, "socketpair": socketpairType, "ptrace": memory, "process_vm_readv": memory, "process_vm_writev": memory,
 		"pidfd_getfd": memory, "open": openMode, "openat": openMode, "openat2": absent,
 		"chmod": changedMode, "fchmod": changedMode, "fchmodat": changedMode, "fchmodat2": changedMode, "creat": newMode,
@@ -195,6 +195,11 @@ func TestArguments(t *testing.T) {
 		{permissive, "ioctl", []uint64{0, 0x4020bc10}, unix.EPERM},        // BCH_IOCTL_SUBVOLUME_CREATE
 		{permissive, "ioctl", []uint64{0, 0x8008bc40}, unix.EPERM},        // BCHFS_IOC_REINHERIT_ATTRS
 		{permissive, "ioctl", []uint64{0, high | 0x40186f04}, unix.EPERM}, // OCFS2_IOC_REFLINK
+		{permissive, "fcntl", []uint64{0, unix.F_DUPFD_CLOEXEC, unix.F_SETLEASE}, 0},
+		{permissive, "fcntl", []uint64{0, unix.F_GETLEASE}, 0},
+		{permissive, "fcntl", []uint64{0, unix.F_SETLEASE, unix.F_RDLCK}, unix.EPERM},
+		{permissive, "fcntl", []uint64{0, high | unix.F_SETLEASE, unix.F_WRLCK}, unix.EPERM},
+		{strictest, "fcntl", []uint64{0, 1024 + 16}, unix.EPERM}, // F_SETDELEG
 		{permissive, "socket", []uint64{unix.AF_UNIX, unix.SOCK_STREAM}, 0},
 		{permissive, "socket", []uint64{unix.AF_INET, unix.SOCK_STREAM}, 0},
 		{permissive, "socket", []uint64{unix.AF_INET6, unix.SOCK_DGRAM}, 0},

@@ -75,7 +75,7 @@ var calls = []call{
 	{"msgsnd", 69, 189, allow},
 	{"msgrcv", 70, 188, allow},
 	{"msgctl", 71, 187, allow},
-	{"fcntl", 72, 25, allow},
+	{"fcntl", 72, 25, fcntlCommand},
 	{"flock", 73, 32, allow},
 	{"fsync", 74, 82, allow},
 	{"fdatasync", 75, 83, allow},
