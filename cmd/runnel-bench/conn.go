@@ -29,6 +29,8 @@ type conn struct {
 	frames *frameReader
 	text   []byte // of the message that was read last
 	id     int    // of the last request
+	// sandbox is that of the commands which execute and stream start, nil for none.
+	sandbox any
 
 	mu  sync.Mutex // held during a write
 	out []byte     // the frame that is written
@@ -230,7 +232,11 @@ func (c *conn) start(argv ...string) (string, error) {
 // execute executes a command, and calls first, if it is not nil, at its first output. It returns
 // the completion record. It fails if output was lost, or if the command failed.
 func (c *conn) execute(first func(), argv ...string) (*rpc.Completion, error) {
-	if err := c.request(rpc.MethodExecute, map[string]any{"command": argv}); err != nil {
+	params := map[string]any{"command": argv}
+	if c.sandbox != nil {
+		params["sandbox"] = c.sandbox
+	}
+	if err := c.request(rpc.MethodExecute, params); err != nil {
 		return nil, err
 	}
 	return c.awaitCompletion(first)

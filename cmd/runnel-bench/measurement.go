@@ -23,6 +23,7 @@ var measurements = []measurement{
 	{"stdin", stdin},
 	{"true", startTrue},
 	{"secured", secured},
+	{"sandbox", sandboxed},
 	{"shared", shared},
 	{"parallel", parallel},
 	{"idle", idleMemory},

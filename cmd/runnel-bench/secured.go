@@ -30,7 +30,7 @@ func secured(b *bench) (r report, err error) {
 	if err != nil {
 		return r, err
 	}
-	rates, err := b.compareStreaming(pairs)
+	rates, err := b.compareStreaming(pairs, b.megabytes(256, 64))
 	if err != nil {
 		return r, err
 	}
@@ -52,7 +52,8 @@ func (p program) hasFlags(b *bench, flags ...string) bool {
 	return true
 }
 
-// pair has connections to a secured server of a program and to another one.
+// pair has a connection whose commands are secured, by the server or a sandbox, and another one, of a
+// program.
 type pair struct{ secured, open *conn }
 
 func (b *bench) startPairs(undo *cleanup) (pairs []pair, err error) {
@@ -138,10 +139,10 @@ func (b *bench) compareTrue(pairs []pair) (comparison, error) {
 	return times, b.repeat(b.rounds(1500, 300), turns, &times.secured, &times.open)
 }
 
-// compareStreaming measures rates in MB/s.
-func (b *bench) compareStreaming(pairs []pair) (comparison, error) {
+// compareStreaming measures rates in MB/s, with a file of a size in bytes.
+func (b *bench) compareStreaming(pairs []pair, size int) (comparison, error) {
 	rates := newComparison(len(pairs))
-	file, err := b.lines(100, b.megabytes(256, 64))
+	file, err := b.lines(100, size)
 	if err != nil {
 		return rates, err
 	}
