@@ -116,6 +116,7 @@ type Record struct {
 	Stdout, Stderr, PTY     int64 // bytes
 	TruncatedLines          int64
 	DroppedBytes, LostBytes int64
+	DeniedMore              int64 // attempts at destinations that are not in the record; Destinations have the others
 }
 
 func (*End) event() string { return "end" }
@@ -153,6 +154,9 @@ func (r *Record) encode(l *line) {
 		l.number("dropped_bytes", r.DroppedBytes)
 		l.number("lost_bytes", r.LostBytes)
 	})
+	if r.DeniedMore > 0 {
+		l.object("sandbox", func() { l.number("denied_more", r.DeniedMore) })
+	}
 }
 
 // orNull adds a value, or null.

@@ -57,6 +57,9 @@ func auditedEnd(s *session.Session) *audit.End {
 		DroppedBytes:      c.Output.DroppedBytes,
 		LostBytes:         c.Output.LostBytes,
 	}
+	if c.Sandbox != nil {
+		e.Record.DeniedMore = c.Sandbox.DeniedMore
+	}
 	return e
 }
 

@@ -14,6 +14,15 @@ import (
 	"github.com/runnel-rpc/runnel/rpc/audit"
 )
 
+// connectByProxy is a function of bash that connects to a destination.
+const connectByProxy = `connect() {
+	p=${HTTPS_PROXY#http://}
+	exec 3<>/dev/tcp/${p%:*}/${p#*:}
+	printf "CONNECT $1 HTTP/1.1\r\nHost: $1\r\n\r\n" >&3
+	cat <&3
+}
+`
+
 // TestSandboxDestinations: what the command connects to through the proxy is in the audit log at its
 // first use, and with its numbers before the end. Environment variables of the request do not replace
 // those that lead to the proxy.
@@ -37,16 +46,9 @@ func TestSandboxDestinations(t *testing.T) {
 	a := auditTo(t, audit.Options{})
 	s := serve(t, a.set)
 	p := s.dial(t)
-	const connect = `connect() {
-	p=${HTTPS_PROXY#http://}
-	exec 3<>/dev/tcp/${p%:*}/${p#*:}
-	printf "CONNECT $1 HTTP/1.1\r\nHost: $1\r\n\r\n" >&3
-	cat <&3
-}
-`
 	var done rpc.Captured
 	p.ok("execute", object{
-		"command": []string{"bash", "-c", connect + "connect " + l.Addr().String() + "; connect example.net:1; connect example.net:1"},
+		"command": []string{"bash", "-c", connectByProxy + "connect " + l.Addr().String() + "; connect example.net:1; connect example.net:1"},
 		"cwd":     "/usr", "env": object{"HTTPS_PROXY": "x"}, "wait": true,
 		"sandbox": object{"profile": "read-only", "network": object{"allow": []string{l.Addr().String()}}, "metadata": "files"},
 	}, &done)
@@ -79,5 +81,24 @@ func TestSandboxDestinations(t *testing.T) {
 	}
 	if count["execute"] != 1 || count["started"] != 1 || count["end"] != 1 {
 		t.Errorf("%v", count)
+	}
+}
+
+// TestSandboxDeniedMore: attempts that are not in the record one by one are counted at the end in the
+// audit log, too.
+func TestSandboxDeniedMore(t *testing.T) {
+	needsSandbox(t, string(sandbox.BubblewrapLandlock))
+	a := auditTo(t, audit.Options{})
+	p := serve(t, a.set).dial(t)
+	var done rpc.Captured
+	p.ok("execute", object{
+		"command": []string{"bash", "-c", connectByProxy + "for i in {1..34}; do connect example.net:$i; done"}, "cwd": "/usr", "wait": true,
+		"sandbox": object{"network": object{"allow": []string{"example.org:443"}}},
+	}, &done)
+	if s := done.Sandbox; len(s.Denied) != 32 || s.DeniedMore != 2 {
+		t.Errorf("%+v", s)
+	}
+	if end := of(a.lines(), "end"); len(end) != 1 || !strings.Contains(end[0].text, `"sandbox":{"denied_more":2}`) {
+		t.Errorf("%+v", end)
 	}
 }
