@@ -253,6 +253,7 @@ func TestCheckDeny(t *testing.T) {
 	for file, ok := range map[string]bool{
 		"/etc/shadow": true, "~/.ssh": true, "/": false, "~": false, "~/": false, "etc": false, "": false, "./x": false,
 		"~u/x": false, "/a/": false, "/a/../b": false, "/a\x00": false, "~/a/..": false,
+		"/proc": false, "/dev": false, "/proc/kcore": true, "/sys": true, "~/dev": true,
 	} {
 		if err := CheckDeny(file); (err == nil) != ok {
 			t.Errorf("%q: %v", file, err)

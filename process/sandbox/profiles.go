@@ -78,7 +78,7 @@ func CheckName(name string) error {
 }
 
 // CheckDeny returns an error unless a path may be denied: an absolute and clean one, or one below
-// "~/".
+// "~/", that is nothing without which no command can be started.
 func CheckDeny(file string) error {
 	below, home := strings.CutPrefix(file, "~")
 	if home {
@@ -86,6 +86,9 @@ func CheckDeny(file string) error {
 	}
 	if file == "/" || home && file == "" {
 		return errors.New("must not be a whole file system or home directory")
+	}
+	if !home && (file == "/proc" || file == "/dev") {
+		return errors.New("is in every sandbox: only what is in it can be denied")
 	}
 	if err := checkAbsolute(file); err != nil {
 		return fmt.Errorf(`%w, or begin with "~/"`, err)
@@ -116,6 +119,9 @@ func (p *Partial) Check() error {
 func (c *Config) checkStart(at *Place) error {
 	if i := c.ruleOf(at.Dir); i >= 0 && c.Files[i].Path == at.Dir && c.Files[i].Access == None {
 		return invalid(fmt.Sprintf("files[%d].access", i), "hides the working directory, so that no command can be started")
+	}
+	if i := slices.IndexFunc(c.Files, func(r Rule) bool { return r.Path == "/" && r.Access == None }); i >= 0 {
+		return invalid(fmt.Sprintf("files[%d].access", i), `hides the root directory, so that no command can be started: set files_default to "none" instead`)
 	}
 	visible := func(r Rule) bool { return r.Access != None }
 	if c.FilesDefault == None && !slices.ContainsFunc(c.Files, visible) {

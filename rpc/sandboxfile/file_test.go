@@ -110,6 +110,7 @@ func TestParseErrors(t *testing.T) {
 		named + "metadata = 'none'":                                                        "f:3: profile[0].metadata: must be one of files, full",
 		named + "files_default = 'none'":                                                   "f:3: profile[0].files_default: leaves nothing visible",
 		named + "files_default = 'none'\nfiles = [{path = '/a', access = 'none'}]":         "f:3: profile[0].files_default: leaves nothing visible",
+		named + "files = [{path = '.', access = 'read'}, {path = '/', access = 'none'}]":   "f:3: profile[0].files[1].access: hides the root directory",
 		named + "files = [{path = '/a', access = 'read'}, {path = './', access = 'none'}]": "f:3: profile[0].files[1].access: hides the working directory",
 
 		named + "files = [" + repeat(sandbox.MaxRules+1, "{path='/%d', access='read'},") + "]": "f:3: profile[0].files: must have at most 256 elements, and has 257",
