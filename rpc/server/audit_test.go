@@ -660,7 +660,7 @@ func TestAuditRequired(t *testing.T) {
 
 // fill fills the buffer of a FIFO.
 func fill(t *testing.T, fifo string) {
-	fd, err := syscall.Open(fifo, syscall.O_WRONLY|syscall.O_NONBLOCK, 0)
+	fd, err := syscall.Open(fifo, syscall.O_WRONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
