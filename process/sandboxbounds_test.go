@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sync/semaphore"
+	"golang.org/x/sys/unix"
 
 	"github.com/runnel-rpc/runnel/process/internal/execfile"
 	"github.com/runnel-rpc/runnel/process/sandbox"
@@ -215,5 +217,69 @@ func TestFinderEnds(t *testing.T) {
 			}
 		}
 		cancel()
+	}
+}
+
+// TestLongPath checks that a path which is too long to be mounted stands for a directory above it.
+func TestLongPath(t *testing.T) {
+	dir := makeDirs(t)
+	fd, err := unix.Open(dir, unix.O_PATH|unix.O_CLOEXEC, 0)
+	var link string
+	for name := strings.Repeat("d", 200); err == nil && len(dir)+len(link) <= maxPath; {
+		var next int
+		if err = unix.Mkdirat(fd, name, 0o755); err == nil {
+			next, err = unix.Openat(fd, name, unix.O_PATH|unix.O_CLOEXEC, 0)
+		}
+		_ = unix.Close(fd)
+		fd, link = next, filepath.Join(link, name)
+	}
+	defer unix.Close(fd)
+	if err := errors.Join(err, os.Symlink(link, dir+"/link")); err != nil {
+		t.Fatal(err)
+	}
+	f := newFinder(t.Context(), nil, &execfile.File{}, "/elsewhere")
+	got := f.find(&sandbox.Rule{Path: dir + "/link", Access: sandbox.None}, false)
+	if got.Path != "" || len(got.Above) > maxPath || len(got.Above) < maxPath-201 || !strings.HasPrefix(dir+"/"+link, got.Above+"/") {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestPathOfUnsearchable checks that a file which was reached has its path also if a directory above it
+// may not be searched any more.
+func TestPathOfUnsearchable(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("SKIPPED: root may search all directories")
+	}
+	dir := makeDirs(t, "shut/sub")
+	fd, err := unix.Open(dir+"/shut/sub", unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	t.Cleanup(func() { _ = os.Chmod(dir+"/shut", 0o700) })
+	if err := os.Chmod(dir+"/shut", 0); err != nil {
+		t.Fatal(err)
+	}
+	if got := pathOf(fd); got != dir+"/shut/sub" {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestRuleOfAProfileThatCannotBeMade checks that a command cannot stop others by what it puts where a
+// profile has a directory made.
+func TestRuleOfAProfileThatCannotBeMade(t *testing.T) {
+	var unused []UnusedRule
+	h := openHostWith(t, Options{Containment: Marker, SandboxRuleUnused: func(u UnusedRule) { unused = append(unused, u) }})
+	needNamespaces(t, h)
+	dir := makeDirs(t)
+	if err := errors.Join(os.WriteFile(dir+"/file", nil, 0o600), os.Symlink("/etc", dir+"/system")); err != nil {
+		t.Fatal(err)
+	}
+	profile := sandbox.Partial{Files: []sandbox.Rule{{Path: ".", Access: sandbox.Write}, {Path: "file/x", Access: sandbox.Write, Missing: sandbox.Create},
+		{Path: "missing/x", Access: sandbox.Write, Missing: sandbox.Create}, {Path: "system", Access: sandbox.Write, Missing: sandbox.Skip}}}
+	s := within(fromProfile(t, dir, profile)(), sh("echo ran; echo x 2>/dev/null >>/etc/passwd && echo written"))
+	s.Dir = dir
+	if out, err := outputOn(h, s); out != "ran\n" || err != nil || len(unused) != 3 {
+		t.Errorf("%q, %v, %v", out, err, unused)
 	}
 }

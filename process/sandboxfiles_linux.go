@@ -91,10 +91,14 @@ func (a *Attempt) openRules(ctx context.Context, user *User, c *sandbox.Config, 
 		} else if userErr := user.Files(open); userErr != nil {
 			return r, a.spec.userError(errnoOf(userErr))
 		}
-		if err != nil {
+		profile := i >= c.Named()
+		switch {
+		case err != nil && profile && rule.Missing == sandbox.Create && rule.Access == sandbox.Write:
+			r.config.Files[i].Missing = sandbox.Skip // a command may have made this impossible
+			a.reportUnused(UnusedRule{Path: r.names[i], Err: err})
+		case err != nil:
 			return r, &sandbox.PathError{Path: r.names[i], Err: err}
-		}
-		if !r.files[i].exists && i >= c.Named() {
+		case !r.files[i].exists && profile:
 			a.reportUnused(UnusedRule{Path: r.names[i], Err: unix.ENOENT})
 		}
 	}

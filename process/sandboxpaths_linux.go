@@ -24,6 +24,9 @@ const (
 	maxLinkNames = 256
 	// maxSteps bounds the names that are looked up for all paths of a start together.
 	maxSteps = 20_000
+	// maxPath is the longest path of something that is mounted: bwrap puts another one before it, and
+	// PATH_MAX is 4096.
+	maxPath = 4000
 )
 
 // errTooManyNames is why a path is not searched any more.
@@ -319,13 +322,18 @@ func readLink(fd int) (target string, isLink bool, err error) {
 	return string(buf[:max(n, 0)]), err == nil, err
 }
 
-// reached returns the path of what was reached.
+// reached returns the path of what was reached. There is none if it was moved or removed meanwhile: then
+// the start fails, since a command can do that for a moment.
 func (w *walk) reached() (path string) {
 	if w.elevated {
 		asProcess(func() { path = pathOf(w.fd) })
-		return path
+	} else {
+		path = pathOf(w.fd)
 	}
-	return pathOf(w.fd)
+	if path == "" && w.failed == nil {
+		w.failed = unix.EAGAIN
+	}
+	return path
 }
 
 func (w *walk) found() found {
@@ -336,7 +344,19 @@ func (w *walk) found() found {
 	if path == "" {
 		return found{Found: sandbox.Found{Above: w.above, Links: w.links, Aliases: w.aliases}, unseen: w.unseen}
 	}
-	return found{Found: sandbox.Found{Path: filepath.Join(path, w.missing), Links: w.links, Aliases: w.aliases}}
+	path = filepath.Join(path, w.missing)
+	if len(path) > maxPath {
+		return found{Found: sandbox.Found{Above: shortened(path), Links: w.links, Aliases: w.aliases}}
+	}
+	return found{Found: sandbox.Found{Path: path, Links: w.links, Aliases: w.aliases}}
+}
+
+// shortened returns the last directory above a path that is not longer than maxPath.
+func shortened(path string) string {
+	for len(path) > maxPath {
+		path = filepath.Dir(path)
+	}
+	return path
 }
 
 // is reports whether a file was reached.
@@ -352,7 +372,9 @@ func pathOf(fd int) string {
 		return ""
 	}
 	var opened, named unix.Stat_t
-	if unix.Fstat(fd, &opened) != nil || unix.Lstat(path, &named) != nil || opened.Dev != named.Dev || opened.Ino != named.Ino {
+	switch err := unix.Lstat(path, &named); {
+	case err == unix.EACCES: // it was reached, but a directory above it may not be searched any more
+	case err != nil || unix.Fstat(fd, &opened) != nil || opened.Dev != named.Dev || opened.Ino != named.Ino:
 		return ""
 	}
 	return path

@@ -11,7 +11,8 @@ type Found struct {
 	// as it is. Path is "" if the path cannot be resolved: then it is taken as it is.
 	Path string
 	// Above is the last directory on the way that can be reached, if the path cannot be resolved for
-	// another reason than that something does not exist: usually it may not be searched.
+	// another reason than that something does not exist: usually it may not be searched. It is also set
+	// if the path is too long to be mounted.
 	Above string
 	// Links are the directories, by their paths without symbolic links, of the links that were
 	// followed, also if the path cannot be resolved.
@@ -251,6 +252,9 @@ func (m *moved) resolve() (*Resolution, error) {
 			r.Dropped = append(r.Dropped, name)
 			continue
 		case m.rules[i].loose && i >= m.own && (reserved(rule.Path) || !exceeds(accesses, firm.At(rule.Path), rule.Access)):
+			r.Dropped = append(r.Dropped, name)
+			continue
+		case m.rules[i].loose && i >= m.own && rule.Access == Write && inSystem(rule.Path) && !inSystem(name):
 			r.Dropped = append(r.Dropped, name)
 			continue
 		case reserved(rule.Path):
