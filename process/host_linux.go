@@ -47,7 +47,7 @@ func newHost(sys leader.Kernel) *Host {
 func (h *Host) open(o Options) error {
 	h.pinned = &execfile.Cache{}
 	h.sandboxes.program, h.sandboxes.hidden, h.sandboxes.tmpBytes = o.Bubblewrap, o.hiddenPaths(), o.SandboxTmpBytes
-	h.sandboxes.readOnly = absolute(o.ReadOnlyInSandboxes)
+	h.sandboxes.readOnly = withTargets(o.ReadOnlyInSandboxes)
 	h.reserved = fdreserve.Acquire() == nil
 	recovered, err := leftover.Recover(o.StateDir)
 	h.recovered = Recovery(recovered)

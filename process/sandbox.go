@@ -47,28 +47,27 @@ func withVariables(env, variables []string) []string {
 	return append(kept, variables...)
 }
 
-// hiddenPaths returns the paths of the Options that are hidden in every sandbox. What they lead to now
-// remains hidden if a command replaces a symbolic link on the way.
+// hiddenPaths returns the paths of the Options that are hidden in every sandbox.
 func (o *Options) hiddenPaths() []string {
 	hidden := slices.Clone(o.HideFromSandboxes)
 	if o.StateDir != "" {
 		hidden = append(hidden, o.StateDir)
 	}
-	hidden = absolute(hidden)
-	for _, path := range slices.Clone(hidden) {
-		if real, err := filepath.EvalSymlinks(path); err == nil && !slices.Contains(hidden, real) {
-			hidden = append(hidden, real)
-		}
-	}
-	return hidden
+	return withTargets(hidden)
 }
 
-// absolute returns absolute and clean paths.
-func absolute(paths []string) []string {
+// withTargets returns absolute and clean paths, and what they lead to now: a command may replace a
+// symbolic link on the way, or keep the server from following it.
+func withTargets(paths []string) []string {
 	all := slices.Clone(paths)
 	for i, path := range all {
 		if absolute, err := filepath.Abs(path); err == nil {
 			all[i] = absolute
+		}
+	}
+	for _, path := range slices.Clone(all) {
+		if real, err := filepath.EvalSymlinks(path); err == nil && !slices.Contains(all, real) {
+			all = append(all, real)
 		}
 	}
 	return all

@@ -386,10 +386,10 @@ func TestSandboxUnreachable(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Symlink("link", home+"/linked"); err != nil {
+	if err := errors.Join(os.Symlink("link", home+"/linked"), os.Symlink("../etc/cert", home+"/state/cert")); err != nil {
 		t.Fatal(err)
 	}
-	h := openHostWith(t, Options{Containment: Marker, HideFromSandboxes: []string{home + "/state/server"}, ReadOnlyInSandboxes: []string{home + "/etc/cert"}})
+	h := openHostWith(t, Options{Containment: Marker, HideFromSandboxes: []string{home + "/state/server"}, ReadOnlyInSandboxes: []string{home + "/state/cert"}})
 	needNamespaces(t, h)
 	run := func(script string) string {
 		s := within(readOnly(), sh(script))
@@ -420,7 +420,6 @@ func TestSandboxUnreachable(t *testing.T) {
 	}
 }
 
-// TestSandboxInPrivateTmp checks that a command whose directory is /tmp is in its own.
 // TestSandboxedDevices checks that devices can be used, and that nobody can change their mode and times,
 // nor those of the standard input.
 func TestSandboxedDevices(t *testing.T) {
@@ -447,6 +446,7 @@ func TestSandboxedDevices(t *testing.T) {
 	})
 }
 
+// TestSandboxInPrivateTmp checks that a command whose directory is /tmp is in its own.
 func TestSandboxInPrivateTmp(t *testing.T) {
 	h := openHost(t, Marker)
 	needNamespaces(t, h)
