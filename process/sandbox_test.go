@@ -446,6 +446,57 @@ func TestSandboxedDevices(t *testing.T) {
 	})
 }
 
+// TestSandboxUnreachableAtTimes checks that no rule loses its effect if the permission to search a
+// directory is taken and given while sandboxes are made, also in a working directory that is a link.
+func TestSandboxUnreachableAtTimes(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("SKIPPED: root may search all directories")
+	}
+	home := makeDirs(t, "shut", "keys")
+	for _, file := range []string{"shut/read", "shut/none", "keys/denied"} {
+		if err := os.WriteFile(home+"/"+file, []byte("original\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.Symlink(".", home+"/self"), os.Symlink("keys/denied", home+"/denied")); err != nil {
+		t.Fatal(err)
+	}
+	h := openHost(t, Marker)
+	needNamespaces(t, h)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for mode := os.FileMode(0); ; mode ^= 0o700 {
+			_ = errors.Join(os.Chmod(home+"/shut", mode), os.Chmod(home+"/keys", mode))
+			select {
+			case <-stop:
+				_ = errors.Join(os.Chmod(home+"/shut", 0o700), os.Chmod(home+"/keys", 0o700))
+				return
+			default:
+			}
+		}
+	}()
+	profile := sandbox.Partial{Files: []sandbox.Rule{{Path: ".", Access: sandbox.Write}, {Path: "shut/read", Access: sandbox.Read}, {Path: "shut/none", Access: sandbox.None}}}
+	started := 0
+	for range rounds(30, 300) {
+		s := within(fromProfile(t, home+"/self", profile)(), sh("for i in 1 2 3 4 5; do cat shut/none keys/denied; echo x >>shut/read; done 2>/dev/null; echo end"))
+		s.Dir, s.Sandbox.Hidden = home+"/self", []string{home + "/denied"}
+		out, err := outputOn(h, s)
+		if err == nil && out != "end\n" {
+			t.Errorf("%q", out)
+		}
+		if err == nil {
+			started++
+		}
+	}
+	close(stop)
+	<-stopped
+	if text, err := os.ReadFile(home + "/shut/read"); string(text) != "original\n" || err != nil {
+		t.Errorf("%q, %v", text, err)
+	}
+	t.Logf("%d started", started)
+}
+
 // TestSandboxInPrivateTmp checks that a command whose directory is /tmp is in its own.
 func TestSandboxInPrivateTmp(t *testing.T) {
 	h := openHost(t, Marker)
