@@ -75,6 +75,7 @@ func startProcess(t testing.TB, w *world, c command, attr *syscall.SysProcAttr) 
 	cmd := exec.CommandContext(ctx, c.argv[0], c.argv[1:]...)
 	cmd.Dir, cmd.Env, cmd.SysProcAttr = w.Work, slices.Concat(environment(), c.env), attr
 	attr.Setsid = true
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) } // with what bwrap has forked
 	asUser(attr, w.uid)
 	var (
 		r     *running
@@ -140,9 +141,10 @@ func closeAll(list []*os.File) {
 }
 
 // bubblewrapArgs are the arguments of bwrap for the sandbox of a world. The command has the path
-// that it has outside.
+// that it has outside. It is not killed with its parent (--die-with-parent): that is a thread, and package
+// process has threads that end (PR_SET_PDEATHSIG).
 func bubblewrapArgs(w *world) []string {
-	args := []string{"--unshare-pid", "--unshare-ipc", "--unshare-uts", "--cap-drop", "ALL", "--die-with-parent"}
+	args := []string{"--unshare-pid", "--unshare-ipc", "--unshare-uts", "--cap-drop", "ALL"}
 	if w.config.Network.Mode != sandbox.FullNetwork {
 		args = append(args, "--unshare-net")
 	}
