@@ -50,7 +50,7 @@ func (b *bench) allocated(p program, file textFile) (perByte float64, err error)
 	}
 	var total [2]uint64
 	for i := range total {
-		if err := c.streamRepeated(file, allocationsRepeated); err != nil {
+		if err := c.streamRepeated(nil, file, allocationsRepeated); err != nil {
 			return 0, err
 		}
 		if total[i], err = counter.read(s.pid); err != nil {

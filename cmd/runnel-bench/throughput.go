@@ -102,11 +102,12 @@ func (t *throughputRun) measure(length, size, rounds int) (rates, cpu series, er
 }
 
 // stream executes `cat` of a file and receives its output.
-func (c *conn) stream(f textFile) error { return c.streamRepeated(f, 1) }
+func (c *conn) stream(f textFile) error { return c.streamRepeated(nil, f, 1) }
 
-// streamRepeated executes `cat` of a file that is given some times, and receives its output.
-func (c *conn) streamRepeated(f textFile, times int) error {
-	r, err := c.execute(nil, append([]string{"cat"}, slices.Repeat([]string{f.path}, times)...)...)
+// streamRepeated executes `cat` of a file that is given some times, and receives its output. It calls
+// first, if it is not nil, at the first output.
+func (c *conn) streamRepeated(first func(), f textFile, times int) error {
+	r, err := c.execute(first, append([]string{"cat"}, slices.Repeat([]string{f.path}, times)...)...)
 	if want := f.size * int64(times); err == nil && r.Output.StdoutBytes != want {
 		err = fmt.Errorf("%d bytes of output instead of %d", r.Output.StdoutBytes, want)
 	}
