@@ -55,17 +55,22 @@ func (b *bench) timeTrue(containment string, rounds int) (times series, err erro
 		if err != nil {
 			return times, err
 		}
-		turns = append(turns, func() error {
-			begin := time.Now()
-			_, err := c.execute(nil, "true")
-			times.programs[i].add(time.Since(begin), time.Microsecond)
-			return err
-		})
+		turns = append(turns, c.timeTrue(&times.programs[i], time.Microsecond))
 	}
 	if err := b.repeat(rounds, turns, &times); err != nil {
 		return times, err
 	}
 	return times, nil
+}
+
+// timeTrue returns a function that executes true and adds the time in a unit.
+func (c *conn) timeTrue(times *samples, unit time.Duration) func() error {
+	return func() error {
+		begin := time.Now()
+		_, err := c.execute(nil, "true")
+		times.add(time.Since(begin), unit)
+		return err
+	}
 }
 
 // timeRun returns a function that runs true without the server.

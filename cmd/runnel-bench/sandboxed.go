@@ -66,12 +66,7 @@ func (b *bench) timeSandboxed(sandbox any, flags ...string) (p50 []float64, err 
 		if _, err := c.execute(nil, "true"); err != nil && strings.Contains(err.Error(), "not_enforceable") {
 			return nil, nil
 		}
-		turns = append(turns, func() error {
-			begin := time.Now()
-			_, err := c.execute(nil, "true")
-			times.programs[i].add(time.Since(begin), time.Millisecond)
-			return err
-		})
+		turns = append(turns, c.timeTrue(&times.programs[i], time.Millisecond))
 	}
 	if err := b.repeat(b.rounds(300, 50), turns, &times); err != nil {
 		return nil, err

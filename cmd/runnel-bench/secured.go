@@ -125,16 +125,8 @@ func (c comparison) figure(what, unit string, statistic func(samples) float64, t
 func (b *bench) compareTrue(pairs []pair) (comparison, error) {
 	times := newComparison(len(pairs))
 	var turns []func() error
-	turn := func(c *conn, to *samples) func() error {
-		return func() error {
-			begin := time.Now()
-			_, err := c.execute(nil, "true")
-			to.add(time.Since(begin), time.Microsecond)
-			return err
-		}
-	}
 	for i, p := range pairs {
-		turns = append(turns, turn(p.secured, &times.secured.programs[i]), turn(p.open, &times.open.programs[i]))
+		turns = append(turns, p.secured.timeTrue(&times.secured.programs[i], time.Microsecond), p.open.timeTrue(&times.open.programs[i], time.Microsecond))
 	}
 	return times, b.repeat(b.rounds(1500, 300), turns, &times.secured, &times.open)
 }
