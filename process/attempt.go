@@ -79,8 +79,8 @@ func (a *Attempt) MayWait() bool { return !a.cannotBlock.Load() }
 // Start runs the command as the leader of a new session (setsid(2)) and process group. It is called
 // once. Every error is a *SpawnError, a *LimitError, an *AttributeError, that of Spec.Check, one of
 // package sandbox about Spec.Sandbox (*NotEnforceableError, *PathError, *ExceedsError), a *SandboxError
-// or, if ctx ended first, its cause or a *SandboxError that wraps it, and leaves neither a process nor a descriptor. The caller calls
-// WaitExit, Sweep, Reap and Close of the Process.
+// or, if ctx ended first, its cause or a *SandboxError that wraps it, and leaves neither a process nor a
+// descriptor. The caller calls WaitExit, Sweep, Reap and Close of the Process.
 //
 // The end of ctx ends a wait for a lease (fcntl(2), F_SETLEASE) and for a program that is not
 // executed yet. It does not end a system call that waits for a file system: Start returns after

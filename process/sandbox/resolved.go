@@ -111,12 +111,17 @@ func (c *Config) Resolved(find func(r *Rule, own bool) Found) (*Resolution, erro
 // checkSystem returns an error if a rule makes a system directory writable to which a symbolic link
 // leads, as the working directory may be one.
 func (r *Resolution) checkSystem() error {
-	for i, rule := range r.Files {
-		if rule.Access == Write && inSystem(rule.Path) && !inSystem(r.Names[i]) {
+	for i := range r.Files {
+		if writesToSystem(&r.Files[i], r.Names[i]) {
 			return &PathError{Path: r.Names[i], Err: errIntoSystem}
 		}
 	}
 	return nil
+}
+
+// writesToSystem reports whether a rule makes a system directory writable that its name does not name.
+func writesToSystem(r *Rule, name string) bool {
+	return r.Access == Write && inSystem(r.Path) && !inSystem(name)
 }
 
 // moved is a Config and where its rules lead.
@@ -254,7 +259,7 @@ func (m *moved) resolve() (*Resolution, error) {
 		case m.rules[i].loose && i >= m.own && (reserved(rule.Path) || !exceeds(accesses, firm.At(rule.Path), rule.Access)):
 			r.Dropped = append(r.Dropped, name)
 			continue
-		case m.rules[i].loose && i >= m.own && rule.Access == Write && inSystem(rule.Path) && !inSystem(name):
+		case m.rules[i].loose && i >= m.own && writesToSystem(&rule, name):
 			r.Dropped = append(r.Dropped, name)
 			continue
 		case reserved(rule.Path):
