@@ -25,11 +25,11 @@ const (
 	maxRest = 1 << 20
 )
 
-// Source is the read end of a pipe. ReadNow returns EAGAIN if there is nothing to read and
-// os.ErrDeadlineExceeded once the read deadline has passed; a source in fake time may wait for data
+// Pipe is the read end of a pipe. ReadNow returns EAGAIN if there is nothing to read and
+// os.ErrDeadlineExceeded once the read deadline has passed; a pipe in fake time may wait for data
 // instead. TryRead does not wait and ignores the deadline. Both call lend for a buffer only if there
 // is data, and return io.EOF at the end.
-type Source interface {
+type Pipe interface {
 	ReadNow(lend func() []byte) (int, error)
 	TryRead(lend func() []byte) (int, error)
 	SetReadDeadline(time.Time) error
@@ -58,7 +58,7 @@ type ReaderOptions struct {
 // ago.
 type Reader struct {
 	o   ReaderOptions
-	src Source
+	src Pipe
 	log *Log
 
 	buf         *segment // of ReadSize bytes, while it contains data
@@ -81,7 +81,7 @@ type Reader struct {
 }
 
 // NewReader returns a reader that copies src to log. Run does the work.
-func NewReader(src Source, log *Log, o ReaderOptions) *Reader {
+func NewReader(src Pipe, log *Log, o ReaderOptions) *Reader {
 	if o.MaxLine <= 0 {
 		o.MaxLine = DefaultMaxLine
 	}
