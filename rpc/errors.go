@@ -165,6 +165,11 @@ func NotRunning(state string) *Error {
 	return &Error{CodeNotRunning, "Session is not running: " + state, Data{"kind": "not_running", "state": state}}
 }
 
+// NotEnded is the error of forget if the session has not ended.
+func NotEnded(state string) *Error {
+	return &Error{CodeNotRunning, "Session has not ended: " + state, Data{"kind": "still_running", "state": state}}
+}
+
 // CommandExited is the error of a signal to a command that has exited while its session continues.
 func CommandExited() *Error {
 	return &Error{CodeNotRunning, "The command itself has exited", Data{"kind": "command_exited"}}

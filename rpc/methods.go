@@ -13,6 +13,7 @@ const (
 	MethodAttach        = "attach"
 	MethodAck           = "ack"
 	MethodDetach        = "detach"
+	MethodForget        = "forget"
 	MethodStatus        = "status"
 	MethodList          = "list"
 	MethodAuthenticate  = "authenticate"

@@ -26,6 +26,11 @@ type StateError struct{ State State }
 
 func (e *StateError) Error() string { return "session is " + e.State.String() }
 
+// NotEndedError means that a session has not ended.
+type NotEndedError struct{ State State }
+
+func (e *NotEndedError) Error() string { return "session has not ended: it is " + e.State.String() }
+
 // StdinError means that stdin accepts no more input.
 type StdinError struct{ Why string }
 

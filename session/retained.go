@@ -68,6 +68,7 @@ func (r *Registry) keep(s *Session) (removed []*Session) {
 	o := r.owners[s.spec.Owner]
 	x := &retained{s: s, until: time.Now().Add(r.o.Retain), evictable: o.evictable.PushBack(s)}
 	x.all, x.ofOwner = r.ended.PushBack(x), o.ended.PushBack(x)
+	s.kept = x
 	o.weight += s.spec.Weight
 	r.weight += s.spec.Weight
 	for x := r.surplus(s, o); x != nil; x = r.surplus(s, o) {
@@ -157,6 +158,7 @@ func (r *Registry) removeRetained(x *retained) *Session {
 	o.evictable.Remove(x.evictable)
 	o.weight -= x.s.spec.Weight
 	r.weight -= x.s.spec.Weight
+	x.s.kept = nil
 	r.remove(x.s)
 	return x.s
 }

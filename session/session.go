@@ -18,6 +18,7 @@ type Session struct {
 	// place is the session's place in the queue, nil from when it has a slot. The registry's lock
 	// protects it.
 	place *place
+	kept  *retained // nil until the session is retained; the registry's lock protects it
 	log   *stream.Log
 	stdin stdin
 

@@ -205,7 +205,7 @@ func (e *Refusal) encode(l *line) {
 type Control struct {
 	Caller
 	Session
-	Action string // PAUSE, RESUME, SIGNAL, RESIZE, CANCEL, write
+	Action string // PAUSE, RESUME, SIGNAL, RESIZE, CANCEL, write, forget
 	Signal string
 	To     string // of SIGNAL: leader or tree
 	Error  Error

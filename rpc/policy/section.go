@@ -38,7 +38,7 @@ func (s *section) rule(key string) string { return s.name + "." + key }
 // restrictable are the methods that a section may permit. All others are permitted to everybody:
 // they only concern the connection and its requests.
 var restrictable = []string{rpc.MethodExecute, rpc.MethodControl, rpc.MethodCancel, rpc.MethodWrite, rpc.MethodWait,
-	rpc.MethodRead, rpc.MethodAttach, rpc.MethodStatus, rpc.MethodList}
+	rpc.MethodRead, rpc.MethodAttach, rpc.MethodStatus, rpc.MethodList, rpc.MethodForget}
 
 // mayCall reports whether the section permits a method.
 func (s *section) mayCall(method string) bool {

@@ -24,6 +24,8 @@ func (r *request) auditRefused(params any, err error) {
 		r.auditControl(nil, p.SessionID, audit.Control{Action: rpc.ControlCancel, Signal: p.Signal}, err)
 	case *rpc.WriteParams:
 		r.auditWrite(nil, p.SessionID, err)
+	case *rpc.ForgetParams:
+		r.auditControl(nil, p.SessionID, audit.Control{Action: rpc.MethodForget}, err)
 	default:
 		if e := auditedError(err); e.Code == rpc.CodeForbidden {
 			r.auditAttach(nil, namedIn(params), r.Method, err)
@@ -45,6 +47,8 @@ func (r *request) auditNotAdmitted(err error) {
 		r.auditControl(nil, "", audit.Control{Action: rpc.ControlCancel}, err)
 	case rpc.MethodWrite:
 		r.auditWrite(nil, "", err)
+	case rpc.MethodForget:
+		r.auditControl(nil, "", audit.Control{Action: rpc.MethodForget}, err)
 	}
 }
 
@@ -137,6 +141,9 @@ func auditedLimits(p *rpc.Limits) (all []audit.Limit) {
 	return all
 }
 
+// otherControls are the actions of auditControl besides controls.
+var otherControls = []string{rpc.ControlCancel, rpc.MethodWrite, rpc.MethodForget}
+
 // auditControl writes a request to change a session. If the session was not found, it is nil, and
 // name is what the request has.
 func (r *request) auditControl(s *session.Session, name string, e audit.Control, err error) {
@@ -145,7 +152,7 @@ func (r *request) auditControl(s *session.Session, name string, e audit.Control,
 		return
 	}
 	e.Caller, e.Session, e.Error = r.conn.auditedCaller(), r.conn.auditedName(s, name), auditedError(err)
-	if controls[e.Action] == nil && e.Action != rpc.ControlCancel && e.Action != rpc.MethodWrite {
+	if controls[e.Action] == nil && !slices.Contains(otherControls, e.Action) {
 		e.Action = "" // any text of the client
 	}
 	x := auditedRequest{

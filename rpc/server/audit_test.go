@@ -142,6 +142,8 @@ func TestAudit(t *testing.T) {
 	p.ok("wait", object{"session_id": id}, nil)
 	p.ok("cancel", object{"session_id": id, "signal": "INT"}, nil)
 	p.fails(rpc.CodeSessionNotFound, "cancel", object{"session_id": uuid.NewString()})
+	p.ok("forget", object{"session_id": id}, nil)
+	p.fails(rpc.CodeSessionNotFound, "forget", object{"session_id": id})
 	_ = p.ws.Close(4000, "done")
 	s.shutdown(0)
 	all := a.lines()
@@ -163,7 +165,7 @@ func TestAudit(t *testing.T) {
 	want := []string{
 		"connection open", "execute", "started", "end", "execute -32602", "execute", "end -32008", "execute", "started",
 		"control PAUSE", "control RESIZE -32602", "control RESUME", "control write", "attach attach", "end", "control CANCEL",
-		"control CANCEL -32002", "connection close",
+		"control CANCEL -32002", "control forget", "control forget -32002", "connection close",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("lines\n%q, want\n%q", got, want)

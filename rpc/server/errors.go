@@ -26,6 +26,7 @@ func rpcError(err error, sessionID string) (e *rpc.Error, ok bool) {
 		limit *quota.LimitError
 		rate  *quota.RateError
 		state *session.StateError
+		alive *session.NotEndedError
 		stdin *session.StdinError
 		place *session.OffsetError
 		spawn *process.SpawnError
@@ -55,6 +56,8 @@ func rpcError(err error, sessionID string) (e *rpc.Error, ok bool) {
 		return rpc.StartRate(string(rate.Scope), rate.PerSecond, rate.RetryAfter.Seconds()), true
 	case errors.As(err, &state):
 		return rpc.NotRunning(state.State.String()), true
+	case errors.As(err, &alive):
+		return rpc.NotEnded(alive.State.String()), true
 	case errors.Is(err, session.ErrLeaderExited):
 		return rpc.CommandExited(), true
 	case errors.As(err, &perm):

@@ -154,6 +154,12 @@ var methods = []*method{
 		results:     types(rpc.DetachResult{}),
 		errors:      []int{rpc.CodeSessionNotFound},
 	}),
+	define(rpc.MethodForget, "Delete the record and the output of an ended session.", forget, details{
+		description: "Its id may be used again. Connections that are attached to it still get the rest of its events.",
+		results:     types(rpc.ForgetResult{}),
+		errors:      []int{rpc.CodeForbidden, rpc.CodeSessionNotFound, rpc.CodeNotRunning},
+		capability:  true,
+	}),
 	define(rpc.MethodStatus, "Get a session's state.", status, details{
 		results:    types(rpc.StatusResult{}),
 		errors:     []int{rpc.CodeForbidden, rpc.CodeSessionNotFound},

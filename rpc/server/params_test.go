@@ -30,6 +30,7 @@ func TestWrongParams(t *testing.T) {
 		"attach":          {"session_id": uuid.NewString()},
 		"ack":             {"session_id": uuid.NewString(), "seq": 1},
 		"detach":          {"session_id": uuid.NewString()},
+		"forget":          {"session_id": uuid.NewString()},
 		"list":            {},
 		"authenticate":    {"token": "x"},
 		"rpc.discover":    {},

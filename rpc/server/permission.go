@@ -13,7 +13,7 @@ type permission uint8
 
 const (
 	mayRead   permission = iota // its state, record and output
-	mayEnd                      // end it, or signal it
+	mayEnd                      // end it, signal it, or forget it
 	mayChange                   // anything else
 )
 

@@ -86,6 +86,9 @@ var examples = map[string][]example{
 	rpc.MethodDetach: {
 		{"detach", ofRunning + `}`, `{}`},
 	},
+	rpc.MethodForget: {
+		{"delete what is kept of a session", ofEnded + `}`, `{}`},
+	},
 	rpc.MethodStatus: {
 		{"a running session", ofRunning + `}`, runningStatus[:len(runningStatus)-1] + `,"waiting_for_input":true}`},
 	},
