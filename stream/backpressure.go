@@ -25,6 +25,9 @@ func (l *Log) wait() (waited bool) {
 	if !l.full() {
 		return false
 	}
+	if l.saver != nil {
+		l.saver.notify() // the share may be less than when something was appended last
+	}
 	l.appenders++
 	if l.appenders == 1 && l.onBlocked != nil {
 		l.onBlocked(true)
@@ -48,14 +51,14 @@ func (l *Log) waitOnce() (granted bool) {
 		l.wakeup = make(chan struct{})
 	}
 	wakeup := l.wakeup
-	if l.delays > 0 || l.unread() >= l.bound { // the budget makes no difference
-		l.resumeAt = max(l.resumeAt, l.bound-l.bound/resumeShare)
+	if l.delays > 0 || l.behind(l.bound) { // the budget makes no difference
+		l.resumeBelow(l.bound)
 		l.mu.Unlock()
 		<-wakeup
 		l.mu.Lock()
 		return false
 	}
-	l.resumeAt = max(l.resumeAt, minShare-minShare/resumeShare)
+	l.resumeBelow(minShare)
 	w := l.account.enqueue()
 	l.mu.Unlock()
 	select {
@@ -67,11 +70,22 @@ func (l *Log) waitOnce() (granted bool) {
 	return granted
 }
 
+// resumeBelow makes the appends wait until a log that may hold share has room for several.
+func (l *Log) resumeBelow(share int64) {
+	l.resumeAt = max(l.resumeAt, share-share/resumeShare)
+	if v := l.saver; v != nil {
+		v.resumeAt = max(v.resumeAt, maxBacklog(share)-block(share)/2)
+	}
+}
+
 // wakeAppenders makes waiting appends check again whether the log is full.
 func (l *Log) wakeAppenders() {
 	if l.wakeup != nil {
 		close(l.wakeup)
 		l.wakeup, l.resumeAt = nil, 0
+		if l.saver != nil {
+			l.saver.resumeAt = 0
+		}
 	}
 }
 
@@ -84,7 +98,13 @@ func (l *Log) cursorMoved() {
 
 // full reports whether an append has to wait.
 func (l *Log) full() bool {
-	return !l.unblocked && (l.delays > 0 || l.unread() >= l.share())
+	return !l.unblocked && (l.delays > 0 || l.behind(l.share()))
+}
+
+// behind reports whether a blocking cursor or the saver is too far behind, for a log that may hold
+// share.
+func (l *Log) behind(share int64) bool {
+	return l.unread() >= share || l.saver.active() && l.saver.backlogCharge() >= maxBacklog(share)
 }
 
 // share returns how many charged bytes the log may hold now.

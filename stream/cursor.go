@@ -22,6 +22,10 @@ type CursorOptions struct {
 	EventsOnly bool
 	// Window is how far the cursor may read beyond the acknowledged position; 0 is no limit.
 	Window int64
+	// Spool reads what the log has evicted from its Source, at all times. Without it, a cursor reads
+	// from the source if it blocks, or while it has not reached what was in memory since it began
+	// with something older; later it has a gap when it falls behind.
+	Spool bool
 	// Watch makes the turns of this cursor (see Next) delay no other work on the output of the owner.
 	Watch bool
 	// Ready is called once after Next has found nothing, as soon as there is something. It is
@@ -36,6 +40,7 @@ type Cursor struct {
 	ready      func()
 	block      bool
 	eventsOnly bool
+	spool      bool
 	window     int64
 	lent       *segment // of the newest item; belongs to the goroutine that calls Next
 
@@ -44,12 +49,18 @@ type Cursor struct {
 	number       int64 // number of the entry that contains at, or of the next one
 	acked        int64
 	notesRead    int  // how many of log.notes were returned or skipped
-	late         bool // began before the oldest position of the log, and has not moved since
+	late         bool // began before the oldest readable position, and has not moved since
+	history      bool // began before the oldest position in memory, and has not reached it
 	notify       bool // call ready when there is something to read
 	windowClosed bool // call ready when the window opens
 	closed       bool
 	turn         turn
 	timer        *time.Timer // calls callReady; nil if Next never had to wait for a turn
+
+	// Before the oldest position in memory:
+	reading *reading // from the source; nil if nothing is loaded
+	atGap   bool     // seekNext has found a gap, up to gap
+	gap     position
 }
 
 // Item is what Next returns: an event, output of one kind, or a gap.
@@ -62,6 +73,7 @@ type Item struct {
 	Event     any
 	Gap       bool  // what was between From and To has been evicted
 	Lost      int64 // bytes of output in a gap
+	Spool     bool  // the gap is there because the source does not have that part
 	Late      bool  // the gap existed when the cursor was created
 }
 
@@ -69,7 +81,7 @@ type Item struct {
 func (l *Log) NewCursor(o CursorOptions) *Cursor {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c := &Cursor{log: l, ready: o.Ready, block: o.Block, eventsOnly: o.EventsOnly}
+	c := &Cursor{log: l, ready: o.Ready, block: o.Block, eventsOnly: o.EventsOnly, spool: o.Spool}
 	if o.Ready != nil {
 		c.turn = newTurn(l.account, o.Watch)
 	}
@@ -80,15 +92,18 @@ func (l *Log) NewCursor(o CursorOptions) *Cursor {
 	for c.notesRead < len(l.notes) && l.notes[c.notesRead].precedes(c.at.seq, !o.Notes) {
 		c.notesRead++
 	}
-	c.late = c.number < l.base
+	c.history = c.number < l.base
+	c.late = c.history && c.startsWithGap()
 	c.acked = c.at.seq
 	l.cursors = append(l.cursors, c)
 	return c
 }
 
-// seek sets the cursor's position, which may be inside an entry or before the oldest one.
+// seek sets the cursor's position, which may be inside an entry or before the oldest one. It is not
+// beyond what is visible.
 func (c *Cursor) seek(seq int64) {
 	l := c.log
+	seq = min(seq, l.shown)
 	if seq >= l.end.seq {
 		c.at, c.number = l.end, l.base+int64(max(l.entries.len()-1, 0)) // the newest entry may grow
 		return
@@ -149,13 +164,23 @@ func (c *Cursor) next(n int64) Item {
 	if it, ok := c.takeGap(); ok {
 		return it
 	}
-	return c.take(min(n, c.windowLeft()))
+	n = min(n, c.windowLeft())
+	if c.number < c.log.base {
+		return c.takeLoaded(n)
+	}
+	return c.take(n)
 }
 
 // atOutput reports whether the next item, which seekNext has found, is output.
 func (c *Cursor) atOutput() bool {
-	l := c.log
-	return c.number >= l.base && !c.atNote() && l.entries.at(int(c.number-l.base)).kind != Event
+	switch l := c.log; {
+	case c.atNote():
+		return false
+	case c.number < l.base:
+		return !c.atGap && c.reading.item().Kind != Event
+	default:
+		return l.entries.at(int(c.number-l.base)).kind != Event
+	}
 }
 
 // readyAfter calls ready after a wait.
@@ -213,8 +238,10 @@ func (c *Cursor) Advance(seq int64) {
 	l := c.log
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if seq > c.at.seq && !c.closed {
+	if min(seq, l.shown) > c.at.seq && !c.closed {
+		c.stopReading()
 		c.seek(seq)
+		c.history = c.history && c.number < l.base
 		c.moveTo(c.at, c.number)
 	}
 }
@@ -239,22 +266,31 @@ func (c *Cursor) seekNext() bool {
 	}
 	l := c.log
 	if c.number < l.base {
-		if c.atGap() {
+		switch c.seekStored() {
+		case foundItem:
 			return true
+		case foundNothing:
+			return false
 		}
-		c.moveTo(l.oldest, l.base)
 	}
 	for c.number < l.base+int64(l.entries.len()) {
 		if c.atNote() {
 			return true
 		}
 		e := l.entries.at(int(c.number - l.base))
+		end := e.end()
+		if end.seq > l.shown {
+			if c.at.seq >= l.shown {
+				break
+			}
+			end = e.inside(l.shown)
+		}
 		if c.eventsOnly && e.kind != Event {
-			c.moveTo(e.end(), c.number)
-		} else if c.at.seq < e.end().seq {
+			c.moveTo(end, c.number)
+		} else if c.at.seq < end.seq {
 			return true
 		}
-		if !c.complete(e) {
+		if !c.complete(e) || end.seq == l.shown {
 			break
 		}
 		c.number++
@@ -284,15 +320,19 @@ func (c *Cursor) takeNote() (Item, bool) {
 func (c *Cursor) take(n int64) Item {
 	e := c.log.entries.at(int(c.number - c.log.base))
 	from, end, number := c.at.seq, e.end(), c.number
+	visible := min(end.seq, c.log.shown)
 	it := Item{From: from, To: end.seq, Kind: e.kind, Event: e.event, Truncated: e.truncated, Dropped: e.dropped}
 	if e.kind != Event {
 		it.Data = e.data[from-e.at.seq:]
 		c.lent = e.segment.retain()
 	}
 	switch {
-	case int64(len(it.Data)) > n:
-		it.Data = it.Data[:cutLength(it.Data, int(n))]
-		it.To, it.Truncated = from+int64(len(it.Data)), false
+	case visible < end.seq || int64(len(it.Data)) > n:
+		it.Data = it.Data[:visible-from]
+		if int64(len(it.Data)) > n {
+			it.Data = it.Data[:cutLength(it.Data, int(n))]
+		}
+		it.To, it.Truncated, it.Dropped = from+int64(len(it.Data)), false, 0
 		end = e.inside(it.To)
 	case c.complete(e):
 		number++
@@ -318,22 +358,14 @@ func (c *Cursor) complete(e *entry) bool {
 	return e.sealed || c.number < c.log.base+int64(c.log.entries.len())-1
 }
 
-// atGap reports whether something that the cursor reads has been evicted. A cursor that skips
-// output misses only events.
-func (c *Cursor) atGap() bool {
-	l := c.log
-	return c.at.seq < l.oldest.seq && (!c.eventsOnly || c.at.events < l.oldest.events)
-}
-
-// takeGap moves a cursor that is before the oldest position to it, and returns the gap.
+// takeGap moves a cursor at a gap after it, and returns the gap.
 func (c *Cursor) takeGap() (Item, bool) {
-	l := c.log
-	if c.number >= l.base {
+	if !c.atGap {
 		return Item{}, false
 	}
-	it := Item{From: c.at.seq, To: l.oldest.seq, Gap: true, Late: c.late}
-	it.Lost = it.To - it.From - (l.oldest.events - c.at.events)
-	c.moveTo(l.oldest, l.base)
+	it := Item{From: c.at.seq, To: c.gap.seq, Gap: true, Late: c.late, Spool: c.readsSource()}
+	it.Lost = min(max(it.To-it.From-(c.gap.events-c.at.events), 0), it.To-it.From)
+	c.skipTo(c.gap)
 	return it, true
 }
 
@@ -362,6 +394,7 @@ func (c *Cursor) Close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c.closed, c.notify, c.windowClosed = true, false, false
+	c.stopReading()
 	c.turn.leave()
 	if c.timer != nil {
 		c.timer.Stop()

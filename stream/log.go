@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"math"
 	"slices"
 	"sort"
 	"sync"
@@ -28,6 +29,9 @@ const (
 	// wait.
 	maxOverrun = 1 << 20
 
+	// everything is Log.shown if no end of what is visible was set.
+	everything = math.MaxInt64
+
 	// maxEventRuns is how many runs of evicted events a log remembers, so that gaps are exact.
 	maxEventRuns = 16 << 10
 
@@ -50,10 +54,15 @@ const (
 // blocking cursor (see [CursorOptions]), [Log.Append] waits instead when that cursor is a whole
 // bound behind, until a quarter of the bound is free. While the budget is exceeded, the bound is
 // minShare. All methods may be called concurrently.
+//
+// With a [Saver], cursors read only what was saved, only what was stored is evicted, and cursors read
+// from the [Source] what was evicted.
 type Log struct {
 	bound     int64
 	onBlocked func(bool)
 	account   *Account
+	saver     *Saver // nil if nothing saves the log
+	source    Source // nil if there is none
 
 	mu        sync.Mutex
 	appenders int           // appends that wait for room
@@ -77,6 +86,8 @@ type Log struct {
 	counts       Counts
 	appended     [kinds]int64 // bytes of output appended, with markers
 	furthestRead int64        // the furthest position of any cursor that reads output
+	shown        int64        // cursors return no output and no event beyond it
+	timeline     *timeline    // nil without LogOptions.Timeline
 }
 
 // position is a position in the log, in three measures that grow together.
@@ -86,12 +97,14 @@ type position struct {
 	charge int64 // bytes of output, and entryOverhead for each entry
 }
 
+func (p position) mark() Mark { return Mark{p.seq, p.events} }
+
 // Counts are sums over the life of a log, in bytes except TruncatedLines.
 type Counts struct {
 	Written        [kinds]int64 // what the process wrote, by kind, with what truncation dropped
 	TruncatedLines int64
 	Dropped        int64 // by truncation
-	Lost           int64 // evicted before any cursor had read it
+	Lost           int64 // evicted, and not stored, before any cursor had read it
 }
 
 // Piece is output to append.
@@ -123,11 +136,31 @@ type LogOptions struct {
 	// false when no append waits any more. It is called with the log's lock held and must neither
 	// block nor call the log.
 	OnBlocked func(bool)
+	// Save, if not nil, saves what is appended: see [Saver].
+	Save *SaveOptions
+	// Timeline records when output was appended, for [Log.PositionAt].
+	Timeline bool
 }
 
 // NewLog returns an empty log.
 func NewLog(o LogOptions) *Log {
-	l := &Log{bound: o.Bound, onBlocked: o.OnBlocked, account: o.Account}
+	l := newLog(o)
+	if o.Save != nil {
+		l.saver = newSaver(l, o.Save)
+		l.shown = 0
+	}
+	return l
+}
+
+// newLog returns a log without a saver.
+func newLog(o LogOptions) *Log {
+	l := &Log{bound: o.Bound, onBlocked: o.OnBlocked, account: o.Account, shown: everything}
+	if o.Save != nil {
+		l.source = o.Save.Source
+	}
+	if o.Timeline {
+		l.timeline = new(timeline)
+	}
 	if o.Keep > 0 {
 		l.tails = new([kinds]captureTail)
 		for kind := range l.tails {
@@ -143,8 +176,8 @@ func NewLog(o LogOptions) *Log {
 	return l
 }
 
-// Append appends output. It waits when the slowest blocking cursor is a whole bound behind, while
-// output is delayed (DelayOutput), and for its share of the budget.
+// Append appends output. It waits when the slowest blocking cursor is a whole bound behind, when too
+// much is not stored ([Saver]), while output is delayed (DelayOutput), and for its share of the budget.
 func (l *Log) Append(p Piece) {
 	reclaimed := l.account.Exceeded()
 	if reclaimed {
@@ -155,6 +188,7 @@ func (l *Log) Append(p Piece) {
 	waited := l.wait()
 	l.count(p)
 	if len(p.Data)+len(p.Marker) > 0 {
+		l.timeline.add(l.end.seq, int64(len(p.Data)+len(p.Marker)))
 		if !l.join(p) {
 			data, s := l.store(p)
 			l.push(entry{
@@ -172,7 +206,7 @@ func (l *Log) Append(p Piece) {
 			l.mu.Lock()
 		}
 		l.trim(0)
-		l.wakeCursors(p.Kind)
+		l.announce(p.Kind)
 	}
 	if waited {
 		l.account.grantNext()
@@ -192,8 +226,20 @@ func (l *Log) AppendEvent(event func(seq int64, counts Counts) any) int64 {
 		return l.end.seq
 	}
 	l.push(entry{kind: Event, sealed: true, event: made})
-	l.wakeCursors(Event)
+	if seq == 1 && l.saver != nil {
+		l.saver.show(l.end) // a process without output costs nothing to save
+	}
+	l.announce(Event)
 	return seq
+}
+
+// Next returns the position and the counts that the next AppendEvent passes to its function, if
+// nothing else is appended before.
+func (l *Log) Next() (seq int64, counts Counts) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.trim(entryOverhead)
+	return l.end.seq + 1, l.counts
 }
 
 // note is an event that does not advance the position.
@@ -244,11 +290,18 @@ func (l *Log) Counts() Counts {
 	return l.counts
 }
 
-// Bounds returns the oldest position that is kept and the end of the log.
+// Bounds returns the oldest position that can be read without a gap after it, and the end of what is
+// visible.
 func (l *Log) Bounds() (oldest, end int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.oldest.seq, l.end.seq
+	oldest = l.oldest.seq
+	if l.source != nil {
+		if from, to := l.source.Bounds(); from.Seq < to.Seq && to.Seq >= oldest {
+			oldest = min(oldest, from.Seq)
+		}
+	}
+	return oldest, min(l.end.seq, l.shown)
 }
 
 // Tail returns a copy of the newest output of one kind, at most n bytes, and whether there was more
@@ -349,19 +402,22 @@ func (l *Log) push(e entry) {
 	l.account.add(l.end.charge - e.at.charge)
 }
 
-// trim evicts the oldest entries beyond the bound, but not what a blocking cursor has not read, up
-// to maxOverrun. more is the charge of the entry that is appended next, 0 if it is in the log
+// trim evicts the oldest entries beyond the bound, but not what a blocking cursor has not read, or
+// what is not stored, up to maxOverrun. more is the charge of the entry that is appended next, 0 if it is in the log
 // already.
 func (l *Log) trim(more int64) {
 	share := l.share()
 	if l.end.charge+more-l.oldest.charge <= share {
 		return
 	}
-	needed := l.slowest()
+	needed, most := l.slowest(), l.bound+maxOverrun
+	if l.saver.active() {
+		needed, most = min(needed, l.saver.stored.charge), maxBacklog(l.bound)+maxOverrun
+	}
 	for n := l.entries.len(); n > 1 || n > 0 && more > 0; n = l.entries.len() {
 		end := l.entries.at(0).end()
 		kept := l.end.charge + more - end.charge
-		if kept < share || end.charge > needed && kept < l.bound+maxOverrun {
+		if kept < share || end.charge > needed && kept < most {
 			return
 		}
 		l.evictOldest(end)
@@ -369,8 +425,8 @@ func (l *Log) trim(more int64) {
 	}
 }
 
-// Evict evicts all but the newest entry and what a blocking cursor has not read, and releases what
-// is kept for Tail and Capture. It reports whether nothing more can be evicted. Nothing may be
+// Evict evicts all but the newest entry, what a blocking cursor has not read, and what is not stored
+// yet, and releases what is kept for Tail and Capture. It reports whether nothing more can be evicted. Nothing may be
 // appended later.
 func (l *Log) Evict() (done bool) {
 	l.mu.Lock()
@@ -379,6 +435,9 @@ func (l *Log) Evict() (done bool) {
 	l.segment.release()
 	l.segment = nil
 	needed := l.slowest()
+	if l.saver.active() {
+		needed = min(needed, l.saver.stored.charge)
+	}
 	for l.entries.len() > 1 {
 		end := l.entries.at(0).end()
 		if end.charge > needed {
@@ -429,7 +488,7 @@ func (l *Log) releaseUnread() {
 func (l *Log) evictOldest(end position) {
 	e := l.entries.at(0)
 	if e.kind != Event {
-		l.counts.Lost += max(0, end.seq-max(e.at.seq, l.furthestRead))
+		l.counts.Lost += l.lost(e.at.seq, end.seq)
 		if l.tails != nil {
 			l.account.add(l.tails[e.kind].add(e.data, e.truncated))
 		}
@@ -441,6 +500,20 @@ func (l *Log) evictOldest(end position) {
 	e.segment.release()
 	l.entries.pop()
 	l.base++
+	if end.seq > l.shown { // before it was saved
+		l.saver.show(end)
+	}
+}
+
+// lost returns how much of the output between two positions is lost with its eviction: no cursor has
+// read it, and the source does not have it.
+func (l *Log) lost(from, to int64) int64 {
+	from = max(from, l.furthestRead)
+	lost := max(0, to-from)
+	if v := l.saver; v != nil {
+		lost -= max(0, min(to, v.stored.seq)-max(from, v.removed.Seq))
+	}
+	return lost
 }
 
 // eventRun is a run of evicted events without output between them.
@@ -475,6 +548,16 @@ func (l *Log) eventsBefore(seq int64) int64 {
 		return min(next, seq)
 	}
 	return min(next, l.evicted[i-1].before+seq-l.evicted[i-1].seq)
+}
+
+// announce tells those who wait for it that something was appended. With a saver, the cursors do not
+// get it before it is saved.
+func (l *Log) announce(kind Kind) {
+	if l.saver.active() {
+		l.saver.notify()
+		return
+	}
+	l.wakeCursors(kind)
 }
 
 // wakeCursors calls CursorOptions.Ready of each waiting cursor that reads the kind, or has to skip

@@ -1,0 +1,80 @@
+package stream
+
+import (
+	"slices"
+	"sort"
+	"time"
+)
+
+const (
+	// maxTimeMarks is how many marks a timeline has at most.
+	maxTimeMarks = 256
+	// minTimeInterval is the least time between two marks; it doubles when there are too many.
+	minTimeInterval = 100 * time.Millisecond
+)
+
+// TimeMark says that all output before Seq was appended at Time or earlier.
+type TimeMark struct {
+	Time time.Time
+	Seq  int64
+}
+
+// timeline is when the output of a log was appended, in at most maxTimeMarks marks.
+type timeline struct {
+	marks    []TimeMark
+	interval time.Duration
+	newest   TimeMark // after the newest output; zero if there was none
+}
+
+// add records that n bytes of output are appended after seq. It reads the clock once. A nil timeline
+// records nothing.
+func (t *timeline) add(seq, n int64) {
+	if t == nil {
+		return
+	}
+	now := time.Now()
+	t.newest = TimeMark{now, seq + n}
+	have := len(t.marks)
+	if have > 0 && now.Sub(t.marks[have-1].Time) < t.interval {
+		return
+	}
+	if have == maxTimeMarks {
+		for i := range have / 2 {
+			t.marks[i] = t.marks[2*i]
+		}
+		t.marks, t.interval = t.marks[:have/2], 2*t.interval
+	}
+	t.interval = max(t.interval, minTimeInterval)
+	t.marks = append(t.marks, TimeMark{now, seq})
+}
+
+// all returns a copy of the marks, with the one after the newest output.
+func (t *timeline) all() []TimeMark {
+	if t == nil {
+		return nil
+	}
+	marks := slices.Clone(t.marks)
+	if t.newest.Seq > 0 {
+		marks = append(marks, t.newest)
+	}
+	return marks
+}
+
+// Timeline returns when output was appended, in at most 257 marks, ordered by time. It is empty
+// without [LogOptions.Timeline].
+func (l *Log) Timeline() []TimeMark {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.timeline.all()
+}
+
+// PositionAt returns a position at or before the first output that was appended after t, or after the
+// newest output if there is none. Without [LogOptions.Timeline] it returns 0.
+func (l *Log) PositionAt(t time.Time) int64 {
+	marks := l.Timeline()
+	i := sort.Search(len(marks), func(i int) bool { return marks[i].Time.After(t) })
+	if i == 0 {
+		return 0
+	}
+	return marks[i-1].Seq
+}
