@@ -1,0 +1,13 @@
+//go:build !linux
+
+package disk
+
+const direct = 0
+
+func (file) PunchHole(offset, n int64) error { return ErrNoHoles }
+
+func (file) SkipHole(offset int64) (int64, error) { return offset, nil }
+
+func (file) StartWriting(offset, n int64) error { return nil }
+
+func (file) DropCache(offset, n int64) error { return nil }
