@@ -203,3 +203,16 @@ func TestReportIsBounded(t *testing.T) {
 		t.Errorf("%d entries, %d damaged, %d omitted", len(got), len(r.Damage), r.Omitted)
 	}
 }
+
+// TestHeaderBounds checks that a header beyond the bounds is not accepted, although its checksum fits.
+func TestHeaderBounds(t *testing.T) {
+	for _, at := range []int{24, 28} {
+		h := header{typ: Start, meta: 10, blob: 10}
+		b := h.encode(tag{}, align)
+		binary.LittleEndian.PutUint32(b[at:], MaxMeta+1)
+		seal(&b)
+		if h, ok := parseHeader(b[:], tag{}, align); ok {
+			t.Errorf("accepted %+v", h)
+		}
+	}
+}
