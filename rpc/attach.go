@@ -2,7 +2,7 @@ package rpc
 
 // AttachParams are the params of attach.
 type AttachParams struct {
-	// The session.
+	// The session, by its id or its name.
 	SessionID string `json:"session_id" rpc:"required,nonempty"`
 	// The position after which the events begin. Any position is allowed.
 	AfterSeq int64 `json:"after_seq,omitempty" min:"0" default:"0"`
@@ -31,7 +31,7 @@ type AttachResult struct {
 
 // AckParams are the params of ack.
 type AckParams struct {
-	// The session.
+	// The session, by its id or its name.
 	SessionID string `json:"session_id" rpc:"required,nonempty"`
 	// All output up to this position is consumed.
 	Seq int64 `json:"seq" rpc:"required" min:"0"`

@@ -99,7 +99,7 @@ type OutputCounts struct {
 
 // WaitParams are the params of wait.
 type WaitParams struct {
-	// The session.
+	// The session, by its id or its name.
 	SessionID string `json:"session_id" rpc:"required,nonempty"`
 	// The longest wait in seconds, after which the error is -32004; 0 does not wait. Null is no
 	// limit, which is the default.

@@ -22,7 +22,7 @@ const (
 
 // ControlParams are the params of control.
 type ControlParams struct {
-	// The session. The default is the connection's only session that has not ended.
+	// The session, by its id or its name. The default is the connection's only session that has not ended.
 	SessionID string `json:"session_id,omitempty" rpc:"nonempty"`
 	// PAUSE stops the whole tree and its deadlines, RESUME continues it, CANCEL ends it, SIGNAL
 	// sends it a signal, RESIZE sets the size of its terminal.
@@ -56,7 +56,7 @@ type ControlResult struct {
 
 // CancelParams are the params of cancel.
 type CancelParams struct {
-	// The session. The default is the connection's only session that has not ended.
+	// The session, by its id or its name. The default is the connection's only session that has not ended.
 	SessionID string `json:"session_id,omitempty" rpc:"nonempty"`
 	// The time in seconds between the first signal and SIGKILL; null or 0 is SIGKILL at once. The
 	// default is the session's.

@@ -193,6 +193,12 @@ func SessionExists(id string) *Error {
 		Data{"kind": "session_exists", "session_id": id}}
 }
 
+// NameInUse is the error of execute if the session with this id, which has not ended, has the name.
+func NameInUse(name, id string) *Error {
+	return &Error{CodeSessionExists, fmt.Sprintf("The name %s is in use by the session %s", name, id),
+		Data{"kind": "session_exists", "session_id": id, "name": name}}
+}
+
 // SpawnFailed is the error of execute if path, a program or a directory, could not be run or
 // entered. errno is the name of the error number, as in ENOENT.
 func SpawnFailed(path, errno, why string) *Error {

@@ -44,6 +44,10 @@ type ExecuteParams struct {
 	// while the session is kept, is answered with `created:false`, so it is safe to retry after a
 	// lost reply. Other params with the same id are -32007.
 	SessionID string `json:"session_id,omitempty" rpc:"nonempty"`
+	// A name, by which requests may refer to the session instead of its id: a letter from a to z, and at
+	// most 62 of a-z, 0-9, `_`, `.` and `-`, but not a UUID. If another session of the caller that has not
+	// ended has it, the error is -32007 with the id of that session.
+	Name string `json:"name,omitempty" rpc:"nonempty"`
 	// `pipe` for a stdin that `write` feeds.
 	Stdin string `json:"stdin,omitempty" enum:"none,pipe" default:"none"`
 	// Makes stderr the same pipe as stdout, so that what is written to both keeps its order. All of

@@ -2,7 +2,7 @@ package rpc
 
 // ForgetParams are the params of forget.
 type ForgetParams struct {
-	// The session, which must have ended.
+	// The session, by its id or its name. It must have ended.
 	SessionID string `json:"session_id" rpc:"required,nonempty"`
 }
 

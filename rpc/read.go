@@ -4,7 +4,7 @@ import "encoding/json"
 
 // ReadParams are the params of read.
 type ReadParams struct {
-	// The session.
+	// The session, by its id or its name.
 	SessionID string `json:"session_id" rpc:"required,nonempty"`
 	// The position after which the events begin. Any position is allowed.
 	AfterSeq int64 `json:"after_seq,omitempty" min:"0" default:"0"`

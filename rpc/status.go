@@ -2,7 +2,7 @@ package rpc
 
 // SessionParams are the params of status and detach.
 type SessionParams struct {
-	// The session.
+	// The session, by its id or its name.
 	SessionID string `json:"session_id" rpc:"required,nonempty"`
 }
 
@@ -37,6 +37,8 @@ type ListResult struct {
 type SessionStatus struct {
 	// The id of the session.
 	SessionID string `json:"session_id"`
+	// The name of the session, if it has one.
+	Name string `json:"name,omitempty"`
 	// The principal that the session belongs to.
 	Principal string `json:"principal"`
 	// The state of the session.

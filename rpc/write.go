@@ -2,7 +2,7 @@ package rpc
 
 // WriteParams are the params of write.
 type WriteParams struct {
-	// The session. The default is the connection's only session that has not ended.
+	// The session, by its id or its name. The default is the connection's only session that has not ended.
 	SessionID string `json:"session_id,omitempty" rpc:"nonempty"`
 	// What to write to stdin, encoded as `encoding`.
 	Data *string `json:"data,omitempty"`

@@ -21,6 +21,11 @@ var (
 	ErrShuttingDown = errors.New("shutting down")
 )
 
+// NameError means that a session of the owner which has not ended has the name of a new one.
+type NameError struct{ Name, ID string }
+
+func (e *NameError) Error() string { return "the session " + e.ID + " has the name " + e.Name }
+
 // StateError means that the state of a session does not permit an operation.
 type StateError struct{ State State }
 

@@ -6,9 +6,12 @@ import (
 	"github.com/runnel-rpc/runnel/process/sandbox"
 )
 
-// logged adds the session to a line of the log, and the trace that it belongs to.
+// logged adds the session to a line of the log, with its name and the trace that it belongs to.
 func (s *Session) logged(e *zerolog.Event) *zerolog.Event {
 	e = e.Str("session", s.spec.ID)
+	if s.spec.Name != "" {
+		e = e.Str("name", s.spec.Name)
+	}
 	if s.spec.TraceID != "" {
 		e = e.Str("trace_id", s.spec.TraceID)
 	}

@@ -11,6 +11,7 @@ type owner struct {
 	name     string
 	sessions map[string]*Session // by id
 	index    index               // the same sessions by creation time
+	names    names               // those of them that have a name
 	account  *stream.Account     // of their logs; nil without a budget
 
 	ended     list.List // of *retained, oldest first
@@ -22,7 +23,7 @@ type owner struct {
 func (r *Registry) owner(name string) *owner {
 	o := r.owners[name]
 	if o == nil {
-		o = &owner{name: name, sessions: make(map[string]*Session)}
+		o = &owner{name: name, sessions: make(map[string]*Session), names: make(names)}
 		r.owners[name] = o
 	}
 	return o
@@ -44,6 +45,9 @@ func (r *Registry) add(s *Session, now int64) {
 	o := r.owner(s.spec.Owner)
 	o.sessions[s.spec.ID] = s
 	o.index.add(s)
+	if s.spec.Name != "" {
+		o.names.add(s)
+	}
 }
 
 // remove removes a session, and its owner if that was the last one.
@@ -51,6 +55,9 @@ func (r *Registry) remove(s *Session) {
 	o := r.owners[s.spec.Owner]
 	delete(o.sessions, s.spec.ID)
 	o.index.remove(s)
+	if s.spec.Name != "" {
+		o.names.remove(s)
+	}
 	if len(o.sessions) == 0 {
 		delete(r.owners, s.spec.Owner)
 	}

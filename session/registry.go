@@ -144,8 +144,8 @@ func (r *Registry) SetQuotas(c quota.Config) error {
 // Reserve takes a slot for a new session, or if there is none and Spec.QueueTimeout is set, a place in
 // the queue. The caller then calls Start, Begin or Discard. If the owner has a session with that id and
 // the same params, Reserve returns that one and created is false. Errors: ErrShuttingDown,
-// *quota.LimitError, *quota.RateError, and ErrExists if the owner uses the id with other params. The ids
-// of other owners make no difference.
+// *quota.LimitError, *quota.RateError, ErrExists if the owner uses the id with other params, and
+// *NameError if the name is in use. The ids and names of other owners make no difference.
 func (r *Registry) Reserve(spec Spec) (s *Session, created bool, err error) {
 	s, created, err = r.findOrAdd(spec)
 	if err != nil || created {
@@ -166,6 +166,9 @@ func (r *Registry) findOrAdd(spec Spec) (s *Session, created bool, err error) {
 	}
 	if r.draining {
 		return nil, false, ErrShuttingDown
+	}
+	if err := r.checkName(&spec); err != nil {
+		return nil, false, err
 	}
 	now := time.Now()
 	if r.queue.retry != nil { // those that wait are first; without it none may start

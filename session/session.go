@@ -1,6 +1,7 @@
 package session
 
 import (
+	"container/list"
 	"sync"
 	"syscall"
 
@@ -18,7 +19,8 @@ type Session struct {
 	// place is the session's place in the queue, nil from when it has a slot. The registry's lock
 	// protects it.
 	place *place
-	kept  *retained // nil until the session is retained; the registry's lock protects it
+	kept  *retained     // nil until the session is retained; the registry's lock protects it
+	named *list.Element // in a list of owner.names; nil without a name
 	log   *stream.Log
 	stdin stdin
 

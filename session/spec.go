@@ -14,6 +14,7 @@ import (
 type Spec struct {
 	ID    string
 	Owner string // the principal to which the session belongs
+	Name  string // of all sessions of the owner that have not ended, only this one has it; "" is none
 	// Role is that of the caller who started the session: its processes have at most this role.
 	Role access.Role
 	// Credential names the credential of that caller: see [access.Identity].

@@ -37,6 +37,7 @@ type runCmd struct {
 	Detach        bool              `help:"Print the session's id and exit; the command continues. Requires a running server."`
 	traceFlags    `embed:""`
 	sandboxFlags  `embed:""`
+	Name          string            `help:"Name of the session, by which it can be referred to instead of its id."`
 	Label         map[string]string `help:"Label of the session; may be repeated." placeholder:"K=V" mapsep:"none"`
 	JSON          bool              `name:"json" help:"Print each notification as a line of JSON instead of the output."`
 	Args          []string          `arg:"" optional:"" passthrough:"" help:"The command and its arguments."`
@@ -51,6 +52,8 @@ func (c *runCmd) Validate() error {
 		return errors.New("--timeout must not be negative")
 	case c.Detach && (c.JSON || c.PTY):
 		return errors.New("--detach excludes --json and --pty")
+	case c.Name != "" && !rpc.ValidName(c.Name):
+		return fmt.Errorf("--name must have at most %d characters of a-z, 0-9, _, . and -, begin with a letter, and not be a UUID", rpc.MaxNameBytes)
 	case c.StreamTimeout < 0:
 		return errors.New("--stream-timeout must not be negative")
 	}
@@ -126,6 +129,7 @@ func (c *runCmd) params(inv *invocation, conn *runClient) (p rpc.ExecuteParams, 
 		Encoding:      rpc.EncodingAuto,
 		QueueTimeout:  c.QueueTimeout.Seconds,
 		StreamTimeout: rpc.Seconds{Set: true, D: c.StreamTimeout},
+		Name:          c.Name,
 		Labels:        c.Label,
 	}
 	if c.Shell != "" {

@@ -5,6 +5,7 @@ package audit
 type Execute struct {
 	Caller
 	Session
+	Name     string   // that the session has, or would have got; "" is none
 	Program  string   // "" if the params could not be decoded
 	Argv     []string // with the program; only with Options.FullCommands
 	Shell    string   // what the shell runs, instead of Argv
@@ -33,6 +34,7 @@ func (e *Execute) vital() bool { return e.Error.Code == 0 }
 func (e *Execute) encode(l *line) {
 	e.Caller.encode(l)
 	e.Session.encode(l)
+	l.name("name", e.Name)
 	if e.Program != "" {
 		e.encodeCommand(l)
 	}

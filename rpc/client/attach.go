@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -32,9 +33,13 @@ func (c *Client) Execute(ctx context.Context, p rpc.ExecuteParams, events Events
 	return s, nil
 }
 
-// Attach attaches to a session, and delivers its events after p.AfterSeq.
+// Attach attaches to a session, and delivers its events after p.AfterSeq. If p.SessionID is a name,
+// Attach asks for the id first.
 func (c *Client) Attach(ctx context.Context, p rpc.AttachParams, events Events) (*Session, rpc.AttachResult, error) {
 	var result rpc.AttachResult
+	if err := c.resolveName(ctx, &p.SessionID); err != nil {
+		return nil, result, err
+	}
 	s := newSession(c, p.SessionID, events, p.SlowClient)
 	s.seq = p.AfterSeq
 	if s.queue != nil {
@@ -85,6 +90,19 @@ func newSession(c *Client, id string, events Events, slowClient string) *Session
 		c.wantRaw.Store(true)
 	}
 	return s
+}
+
+// resolveName replaces the name of a session, NAME or PRINCIPAL/NAME, by the id that events have.
+func (c *Client) resolveName(ctx context.Context, id *string) error {
+	if !rpc.ValidName((*id)[strings.LastIndexByte(*id, '/')+1:]) {
+		return nil
+	}
+	var st rpc.StatusResult
+	err := c.CallIdempotent(ctx, rpc.MethodStatus, rpc.SessionParams{SessionID: *id}, &st)
+	if err == nil {
+		*id = st.SessionID
+	}
+	return err
 }
 
 // canonicalID returns the form of a session id that the server uses in events, which is lower case.

@@ -189,6 +189,22 @@ func TestUpperCaseID(t *testing.T) {
 	}
 }
 
+// TestAttachByName: events have the id of a session, also if it is attached to by its name.
+func TestAttachByName(t *testing.T) {
+	record := fmt.Sprintf(`{"jsonrpc":"2.0","method":"process.completed","params":{"session_id":"alice/%s","seq":4,"exit_code":0}}`, session1)
+	c := dialScripted(t, []string{connected},
+		fmt.Sprintf(`{"jsonrpc":"2.0","id":"%%s","result":{"session_id":"alice/%s","name":"build","state":"running"}}`, session1),
+		`{"jsonrpc":"2.0","id":"%s","result":{}}`+"\n"+record)
+	s, _, err := c.Attach(t.Context(), rpc.AttachParams{SessionID: "alice/build"}, Events{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	within(t, "the record", func() { <-s.Done() })
+	if s.ID() != "alice/"+session1 {
+		t.Error(s.ID())
+	}
+}
+
 // TestEventsAfterABlockedCallback: events that are received while a callback blocks are delivered
 // in order.
 func TestEventsAfterABlockedCallback(t *testing.T) {

@@ -109,13 +109,11 @@ func detach(r *request, p *rpc.SessionParams) answer {
 // attachedTo returns the connection's subscription of a session, or nil if the connection is not
 // attached. It fails if the session does not exist.
 func (r *request) attachedTo(name string) (sub *subscription, err error) {
-	c := r.conn
-	principal, id, bad := c.parseName(name)
+	ref, bad := r.conn.parseReference(name)
 	if bad != nil {
 		return nil, bad
 	}
-	c.update(func(st *connStatus) { sub = st.subscriptions[c.nameOf(principal, id)] })
-	if sub == nil {
+	if sub = r.conn.attachedTo(ref); sub == nil {
 		_, err = r.find(name)
 	}
 	return sub, err

@@ -106,7 +106,7 @@ func (r *request) auditedParams(e *audit.Execute, p *rpc.ExecuteParams) {
 	case p.Command.Shell != "":
 		e.Program, e.ByShell, e.Shell = r.conn.server.o.Defaults.Shell, true, p.Command.Shell
 	}
-	e.Dir, e.User, e.Terminal = string(p.Cwd), p.User, p.PTY != nil
+	e.Name, e.Dir, e.User, e.Terminal = p.Name, string(p.Cwd), p.User, p.PTY != nil
 	for name, value := range p.Env {
 		if value != nil {
 			e.Set = append(e.Set, name)

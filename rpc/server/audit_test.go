@@ -65,6 +65,7 @@ type auditLine struct {
 	Credential   string
 	ConnectionID string `json:"connection_id"`
 	SessionID    string `json:"session_id"`
+	Name         string
 	Owner        string
 	Action       string
 	Code         int
@@ -127,7 +128,7 @@ func TestAudit(t *testing.T) {
 	a := auditTo(t, audit.Options{})
 	s := serve(t, a.set)
 	p := s.dial(t)
-	record := p.run(object{"command": []string{"sh", "-c", "exit 3"}, "cwd": "/tmp", "env": object{"B": "1", "A": "2", "C": nil},
+	record := p.run(object{"command": []string{"sh", "-c", "exit 3"}, "name": "build", "cwd": "/tmp", "env": object{"B": "1", "A": "2", "C": nil},
 		"limits": object{"cpu_seconds": 9.5}}).record
 	p.fails(rpc.CodeInvalidParams, "execute", object{"command": "true", "secret": "x"})
 	p.fails(rpc.CodeSpawnFailed, "execute", object{"command": []string{"/nonexistent"}})
@@ -172,7 +173,7 @@ func TestAudit(t *testing.T) {
 	}
 	x := of(all, "execute")[0]
 	if x.Program != "sh" || x.Shell || x.Argv != nil || x.CWD != "/tmp" || !slices.Equal(x.Env, []string{"A", "B"}) ||
-		!slices.Equal(x.Unset, []string{"C"}) || x.Limits["cpu_seconds"] != 9.5 || x.SessionID != record.SessionID {
+		!slices.Equal(x.Unset, []string{"C"}) || x.Limits["cpu_seconds"] != 9.5 || x.SessionID != record.SessionID || x.Name != "build" {
 		t.Error(x.text)
 	}
 	if e := of(all, "end")[0]; *e.ExitCode != 3 || e.PID != record.PID || e.Status != "failed" || e.SessionID != record.SessionID {

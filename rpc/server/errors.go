@@ -25,6 +25,7 @@ func rpcError(err error, sessionID string) (e *rpc.Error, ok bool) {
 	var (
 		limit *quota.LimitError
 		rate  *quota.RateError
+		named *session.NameError
 		state *session.StateError
 		alive *session.NotEndedError
 		stdin *session.StdinError
@@ -48,6 +49,8 @@ func rpcError(err error, sessionID string) (e *rpc.Error, ok bool) {
 		return rpc.SessionNotFound(sessionID), true
 	case errors.Is(err, session.ErrExists):
 		return rpc.SessionExists(sessionID), true
+	case errors.As(err, &named):
+		return rpc.NameInUse(named.Name, named.ID), true
 	case errors.Is(err, session.ErrShuttingDown):
 		return rpc.ShuttingDown(), true
 	case errors.As(err, &limit):

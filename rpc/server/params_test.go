@@ -36,7 +36,7 @@ func TestWrongParams(t *testing.T) {
 		"rpc.discover":    {},
 		"$/cancelRequest": {"id": 1},
 	}
-	values := []string{`1`, `-1`, `1.5`, `1e999`, `-1e999`, `99999999999999999999`, `"x"`, `""`, `true`, `[]`, `[1]`, `["a",null]`, `{}`, `{"a":1}`, `{"a":null}`,
+	values := []string{`1`, `-1`, `1.5`, `1e999`, `-1e999`, `99999999999999999999`, `"X"`, `""`, `true`, `[]`, `[1]`, `["a",null]`, `{}`, `{"a":1}`, `{"a":null}`,
 		`null`, `"\u0000"`, `"\ud800"`, `[[[[]]]]`, `{"":{"":{}}}`}
 	wrong := 0
 	for _, m := range server.Methods() {

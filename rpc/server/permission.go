@@ -1,8 +1,6 @@
 package server
 
 import (
-	"strings"
-
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/access"
 	"github.com/runnel-rpc/runnel/session"
@@ -92,19 +90,6 @@ func (c *conn) hold(s *session.Session) (release func()) {
 	return s.Hold()
 }
 
-// parseName splits the session_id of a request into the principal and the canonical id.
-func (c *conn) parseName(name string) (principal, id string, err *rpc.Error) {
-	principal = c.principal
-	if before, after, ok := strings.Cut(name, "/"); ok {
-		if access.ValidPrincipal(before) != nil {
-			return "", "", rpc.InvalidParams("session_id", "session_id must be a UUID, or PRINCIPAL/UUID")
-		}
-		principal, name = before, after
-	}
-	id, err = sessionID(name)
-	return principal, id, err
-}
-
 // mayStillRead returns the error of a request that has found a session if that is not visible to the
 // caller any more: its role or its group is another one since.
 func (c *conn) mayStillRead(s *session.Session) error {
@@ -134,14 +119,14 @@ func (c *conn) lookUp(caller access.Identity, name string) (*session.Session, er
 	if name == "" {
 		return c.onlySession()
 	}
-	principal, id, bad := c.parseName(name)
+	ref, bad := c.parseReference(name)
 	if bad != nil {
 		return nil, bad
 	}
-	if !c.server.visible(caller, principal) {
+	if !c.server.visible(caller, ref.principal) {
 		return nil, rpc.SessionNotFound(name)
 	}
-	s, err := c.server.sessions.Find(principal, id)
+	s, err := c.server.findReferenced(ref)
 	if err != nil {
 		e, _ := rpcError(err, name)
 		return nil, e

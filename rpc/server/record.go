@@ -112,6 +112,7 @@ func (c *conn) status(s *session.Session, v *session.View) rpc.SessionStatus {
 	command := spec.Command.(rpc.Command)
 	st := rpc.SessionStatus{
 		SessionID:   of.name,
+		Name:        spec.Name,
 		Principal:   of.principal,
 		State:       v.State.String(),
 		Command:     command.Text(),

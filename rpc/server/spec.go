@@ -24,6 +24,9 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 		return session.Spec{}, err
 	}
 	p.SessionID = id // a retry with another spelling has the same fingerprint
+	if err := checkName(p.Name); err != nil {
+		return session.Spec{}, err
+	}
 	trace, err := traceparent(p)
 	if err != nil {
 		return session.Spec{}, err
@@ -46,6 +49,7 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 	return session.Spec{
 		ID:            id,
 		Owner:         owner,
+		Name:          p.Name,
 		Params:        sync.OnceValue(func() string { return fingerprint(p) }),
 		Labels:        p.Labels,
 		TraceID:       trace.TraceID,
@@ -141,11 +145,11 @@ func fingerprint(p *rpc.ExecuteParams) string {
 }
 
 // weight returns about how many bytes of the params are kept as long as the session: the command,
-// the name of its terminal, the traceparent and the labels. It includes an overhead per string and
+// the name of its terminal, the traceparent, the name and the labels. It includes an overhead per string and
 // per member of a map.
 func weight(p *rpc.ExecuteParams) (n int64) {
 	const perString, perLabel = 16, 48
-	n = int64(len(p.Command.Shell) + len(p.Traceparent))
+	n = int64(len(p.Command.Shell) + len(p.Traceparent) + len(p.Name))
 	for _, arg := range p.Command.Argv {
 		n += int64(len(arg)) + perString
 	}
@@ -251,9 +255,18 @@ func sessionID(id string) (string, *rpc.Error) {
 	if id == "" {
 		return uuid.NewString(), nil
 	}
-	u, err := uuid.Parse(id)
-	if err != nil || len(id) != 36 {
+	canonical, ok := canonicalID(id)
+	if !ok {
 		return "", rpc.InvalidParams("session_id", "session_id must be a UUID")
 	}
-	return u.String(), nil
+	return canonical, nil
+}
+
+// checkName checks the name of a session, which may be left out.
+func checkName(name string) *rpc.Error {
+	if name == "" || rpc.ValidName(name) {
+		return nil
+	}
+	return rpc.InvalidParams("name", "name must have at most %d characters of a-z, 0-9, _, . and -, begin with a letter, and not be a UUID",
+		rpc.MaxNameBytes)
 }

@@ -52,9 +52,9 @@ var errorForms = []errorForm{
 			{"rule", typeOf[string](), "The name of the rule, as in role.observe.", false},
 			{"field", typeOf[string](), "The path of the param that the rule refuses; `method` is the method itself.", false},
 		}, rpc.Forbidden("role.observe", "method")},
-	{rpc.CodeSessionNotFound, "SessionNotFound", "The caller has no session with this id, or the connection has no running session.",
+	{rpc.CodeSessionNotFound, "SessionNotFound", "The caller has no session with this id or name, or the connection has no running session.",
 		"Session not found: {session_id}", []string{"session_not_found"},
-		[]dataMember{{"session_id", typeOf[*string](), "The id in the request, or null if it had none.", false}}, rpc.SessionNotFound(exampleRunning)},
+		[]dataMember{{"session_id", typeOf[*string](), "The id or the name in the request, or null if it had none.", false}}, rpc.SessionNotFound(exampleRunning)},
 	{rpc.CodeSessionLimit, "SessionLimit", "The largest number of sessions is running, or too many have begun in this second.",
 		"Session limit reached: {running} of {limit} run", []string{"session_limit", "start_rate"},
 		[]dataMember{
@@ -74,9 +74,12 @@ var errorForms = []errorForm{
 		}, rpc.NotRunning("ended")},
 	{rpc.CodeStdinClosed, "StdinClosed", "The stdin of the session was never open or is closed.",
 		"Stdin is closed: {why}", []string{"stdin_closed"}, nil, rpc.StdinClosed("eof was written")},
-	{rpc.CodeSessionExists, "SessionExists", "A session with this id has other params.",
+	{rpc.CodeSessionExists, "SessionExists", "A session with this id has other params, or one that has not ended has the name.",
 		"Session exists with other params: {session_id}", []string{"session_exists"},
-		[]dataMember{{"session_id", typeOf[string](), "The id of the session.", false}}, rpc.SessionExists(exampleRunning)},
+		[]dataMember{
+			{"session_id", typeOf[string](), "The id of the session.", false},
+			{"name", typeOf[string](), "The name that is in use, if that is the reason.", true},
+		}, rpc.SessionExists(exampleRunning)},
 	{rpc.CodeSpawnFailed, "SpawnFailed", "A program could not be run, a directory could not be entered, or the sandbox could not be made.",
 		"{why}", []string{"spawn_failed", "sandbox_failed"},
 		[]dataMember{
