@@ -55,11 +55,9 @@ func parseHeader(b []byte) (h header, ok bool) {
 	return h, block.ValidMark(h.first)
 }
 
-// seed returns the checksum of a generation, with which those of the entries begin. What an earlier use
-// of the block has left behind the newest entry is therefore not valid.
-func seed(generation uint64) uint32 {
-	return crc32.Checksum(binary.LittleEndian.AppendUint64(nil, generation), castagnoli)
-}
+// seed returns the checksum of the generation in a header, with which those of the entries begin. What
+// an earlier use of the block has left behind the newest entry is therefore not valid.
+func seed(header []byte) uint32 { return crc32.Checksum(header[8:16], castagnoli) }
 
 // appendEntry appends the checksum and the entry of an item.
 func appendEntry(b []byte, seed uint32, it *stream.Item, data []byte) []byte {
@@ -69,10 +67,10 @@ func appendEntry(b []byte, seed uint32, it *stream.Item, data []byte) []byte {
 	return b
 }
 
-// entries calls yield with the items of a block, as far as they are valid, and returns the end. data is
-// the output or the encoded event, in b.
+// entries calls yield with the items of the block b, as far as they are valid, and returns the end. data
+// is the output or the encoded event, in b.
 func (h header) entries(b []byte, yield func(it stream.Item, data []byte)) (end stream.Mark) {
-	end, seed := h.first, seed(h.generation)
+	end, seed := h.first, seed(b)
 	for b = b[headerBytes:]; len(b) > checksumBytes; {
 		it, data, next, n, err := block.ParseEntry(b[checksumBytes:], end)
 		if err != nil || crc32.Update(seed, castagnoli, b[checksumBytes:checksumBytes+n]) != binary.LittleEndian.Uint32(b) {

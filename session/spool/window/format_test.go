@@ -13,8 +13,8 @@ import (
 // FuzzBlock parses a block. The checksums of the header and of the first entries are made correct.
 func FuzzBlock(f *testing.F) {
 	b := appendHeader(nil, header{7, 1, stream.Mark{Seq: 5, Events: 2}})
-	b = appendEntry(b, seed(7), &stream.Item{}, []byte("event"))
-	b = appendEntry(b, seed(7), &stream.Item{Kind: stream.Stderr, Data: []byte("x"), Dropped: 3}, []byte("x"))
+	b = appendEntry(b, seed(b), &stream.Item{}, []byte("event"))
+	b = appendEntry(b, seed(b), &stream.Item{Kind: stream.Stderr, Data: []byte("x"), Dropped: 3}, []byte("x"))
 	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if len(b) < headerBytes {
@@ -33,7 +33,7 @@ func FuzzBlock(f *testing.F) {
 			if b[at+5]&2 != 0 {
 				n = min(n+8, len(b)-at-checksumBytes)
 			}
-			binary.LittleEndian.PutUint32(b[at:], crc32.Update(seed(h.generation), castagnoli, b[at+checksumBytes:][:n]))
+			binary.LittleEndian.PutUint32(b[at:], crc32.Update(seed(b), castagnoli, b[at+checksumBytes:][:n]))
 			at += checksumBytes + n
 		}
 		at, events := h.first.Seq, h.first.Events

@@ -49,11 +49,15 @@ func (p *Part) Add(it *stream.Item, event []byte) error {
 		return fmt.Errorf("%w: from %d to %d at %d", ErrItem, it.From, it.To, p.end.Seq)
 	case it.Kind == stream.Event && len(data) > MaxEvent:
 		return ErrTooLarge
-	case p.blocksFor(*it, data) > w.Free():
+	case len(data) > p.room(it) && p.blocksFor(*it, data) > w.Free():
 		return ErrFull
 	}
 	if w.pending != p {
 		_ = w.flush() // the other part has the error
+	}
+	if len(data) <= p.room(it) { // as usual
+		p.append(it, data)
+		return nil
 	}
 	return p.add(*it, data)
 }
@@ -117,7 +121,7 @@ func (p *Part) begin() error {
 	number := w.take(p)
 	p.blocks = append(p.blocks, held{number, p.end})
 	w.pending, w.buffer = p, appendHeader(w.buffer[:0], header{w.generation, p.key, p.end})
-	p.used, p.seed = headerBytes, seed(w.generation)
+	p.used, p.seed = headerBytes, seed(w.buffer)
 	return nil
 }
 

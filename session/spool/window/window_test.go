@@ -405,13 +405,13 @@ func checkCrash(t *testing.T, path string, sessions map[int64]*session, released
 func TestSteadyState(t *testing.T) {
 	w, _ := open(t, disk.OS{}, filepath.Join(t.TempDir(), "window"), 20)
 	p := w.Session(1, stream.Mark{})
-	data, at := make([]byte, 30_000), int64(0)
+	data, at := make([]byte, 70_000), int64(0) // begins a block each time
 	step := func() {
 		it := stream.Item{From: at, To: at + int64(len(data)), Kind: stream.Stdout, Data: data}
 		must(t, p.Add(&it, nil))
 		must(t, p.Flush())
 		at = it.To
-		p.ReleaseBefore(at - 200_000)
+		p.ReleaseBefore(at - 500_000)
 	}
 	for range 50 {
 		step()
