@@ -160,6 +160,13 @@ func (v *Saver) Release() {
 	v.unstored.release()
 }
 
+// UnsavedAt returns where NextUnsaved continues.
+func (v *Saver) UnsavedAt() Mark {
+	v.log.mu.Lock()
+	defer v.log.mu.Unlock()
+	return v.unsaved.at.mark()
+}
+
 // UnstoredAt returns where NextUnstored continues.
 func (v *Saver) UnstoredAt() Mark {
 	v.log.mu.Lock()

@@ -138,6 +138,13 @@ func (c *Cursor) read() {
 	r.load = c.log.source.Load(c.at.seq, c.eventsOnly, r.done, r.revoked)
 }
 
+// Loading reports whether the cursor waits for what it reads from the source.
+func (c *Cursor) Loading() bool {
+	c.log.mu.Lock()
+	defer c.log.mu.Unlock()
+	return c.reading != nil && !c.reading.loaded
+}
+
 // stopReading forgets what is loaded, or cancels the load.
 func (c *Cursor) stopReading() {
 	r := c.reading
