@@ -154,3 +154,6 @@ func parseHeader(b []byte, t tag, at int64) (header, bool) {
 	}
 	return header{}, false
 }
+
+// Size returns how many bytes of a segment an entry with so many bytes of meta and blob takes.
+func Size(meta, blob int) int64 { return aligned(headerSize + int64(meta) + int64(blob)) }

@@ -217,3 +217,13 @@ func (j *Journal) Close() error {
 	}
 	return err
 }
+
+// Bytes returns the size of all segments together.
+func (j *Journal) Bytes() (sum int64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, s := range j.segments {
+		sum += s.size
+	}
+	return sum
+}
