@@ -1,0 +1,204 @@
+package spool
+
+import (
+	"container/heap"
+	"slices"
+	"time"
+
+	"github.com/runnel-rpc/runnel/stream"
+)
+
+// Kept is a session in the spool that has ended and that this server no longer has in memory, or never
+// had. It may be removed at any time.
+type Kept struct {
+	spool *Spool
+	entry *entry
+}
+
+// Key returns the session's key, by which sessions are ordered.
+func (k Kept) Key() int64 { return k.entry.key }
+
+// Owner returns the owner of the session.
+func (k Kept) Owner() string { return k.entry.owner.name }
+
+// SameParams reports whether the session was started with these params.
+func (k Kept) SameParams(params string) bool { return k.entry.params == k.spool.hash.Sum(params) }
+
+// Options returns the options, with the bounds in force; the zero value for a nil spool.
+func (sp *Spool) Options() (o Options) {
+	if sp != nil {
+		o = sp.o
+	}
+	return o
+}
+
+// Find returns the owner's session with that id.
+func (sp *Spool) Find(ownerName, id string) (k Kept, ok bool) {
+	if sp == nil {
+		return Kept{}, false
+	}
+	sp.mu.Lock()
+	defer sp.mu.Unlock()
+	if o := sp.index.owners[ownerName]; o != nil {
+		if e := o.byID[id]; e != nil && !e.open {
+			return Kept{sp, e}, true
+		}
+	}
+	return Kept{}, false
+}
+
+// FindNamed returns the owner's newest session with that name.
+func (sp *Spool) FindNamed(ownerName, name string) (k Kept, ok bool) {
+	if sp == nil {
+		return Kept{}, false
+	}
+	sp.mu.Lock()
+	defer sp.mu.Unlock()
+	if o := sp.index.owners[ownerName]; o != nil {
+		for _, e := range slices.Backward(o.byName[name]) {
+			if !e.open {
+				return Kept{sp, e}, true
+			}
+		}
+	}
+	return Kept{}, false
+}
+
+// Owners returns the names of all owners that have sessions.
+func (sp *Spool) Owners() (names []string) {
+	if sp == nil {
+		return nil
+	}
+	sp.mu.Lock()
+	defer sp.mu.Unlock()
+	for name := range sp.index.owners {
+		names = append(names, name)
+	}
+	return names
+}
+
+// ListBefore returns at most n of the sessions of some owners whose key is below key, newest first; 0 is
+// no limit of the key. They were not opened by this server, or have ended.
+func (sp *Spool) ListBefore(owners []string, key int64, n int) (list []Kept) {
+	if sp == nil {
+		return nil
+	}
+	sp.mu.Lock()
+	defer sp.mu.Unlock()
+	var m merge
+	for _, name := range owners {
+		if o := sp.index.owners[name]; o != nil {
+			if c := o.before(key); c.skip() {
+				m = append(m, c)
+			}
+		}
+	}
+	heap.Init(&m)
+	for len(m) > 0 && len(list) < n {
+		list = append(list, Kept{sp, m[0].newest()})
+		if m[0].rest = m[0].rest[:len(m[0].rest)-1]; m[0].skip() {
+			heap.Fix(&m, 0)
+		} else {
+			heap.Pop(&m)
+		}
+	}
+	return list
+}
+
+// Loaded is what the spool has of a session.
+type Loaded struct {
+	Owner, ID, Name string
+	Start           []byte        // Start.Meta
+	Record          []byte        // that of Session.Complete
+	End             stream.Mark   // of the output and the events that were saved
+	Source          stream.Source // of these
+	Bytes           int64         // of the disk that the output takes
+}
+
+// maxReading is how many calls of Load read at once. Others wait.
+const maxReading = 16
+
+// Load reads sessions from the disk. An element of the result is nil if the session was removed, or cannot be
+// read, which is logged. decode converts the events of their logs. It returns ErrStalled if the disk
+// does not respond.
+func (sp *Spool) Load(list []Kept, decode func([]byte) (any, error)) ([]*Loaded, error) {
+	timer := time.NewTimer(stallAfter)
+	defer timer.Stop()
+	select {
+	case sp.reading <- struct{}{}:
+	case <-timer.C:
+		return nil, ErrStalled
+	}
+	loaded := make(chan []*Loaded, 1)
+	go func() { // it may never return
+		defer func() { <-sp.reading }()
+		all := make([]*Loaded, len(list))
+		for i, k := range list {
+			l, err := k.load(decode)
+			if err != nil && !k.gone() {
+				sp.warn(err, "session not readable")
+			}
+			all[i] = l
+			timer.Reset(stallAfter)
+		}
+		loaded <- all
+	}()
+	select {
+	case all := <-loaded:
+		return all, nil
+	case <-timer.C:
+		return nil, ErrStalled
+	}
+}
+
+func (k Kept) gone() bool {
+	k.spool.mu.Lock()
+	defer k.spool.mu.Unlock()
+	return k.entry.gone
+}
+
+// load reads the session from the journal.
+func (k Kept) load(decode func([]byte) (any, error)) (*Loaded, error) {
+	sp := k.spool
+	sp.mu.Lock()
+	e := *k.entry
+	sp.mu.Unlock()
+	if e.gone {
+		return nil, ErrRemoved
+	}
+	text, err := sp.journal.ReadMeta(e.start)
+	if err != nil {
+		return nil, err
+	}
+	start, err := parseStart(text)
+	if err != nil {
+		return nil, err
+	}
+	if text, err = sp.journal.ReadMeta(e.record); err != nil {
+		return nil, err
+	}
+	record, err := parseRecord(text)
+	if err != nil {
+		return nil, err
+	}
+	o := &output{spool: sp, entry: k.entry, decode: decode, end: record.End, inJournal: record.InJournal}
+	switch o.oldest = record.Oldest; {
+	case record.InJournal:
+		o.record = e.record
+	case e.output == 0:
+		o.oldest = record.End
+	}
+	return &Loaded{
+		Owner: start.Owner, ID: e.id, Name: e.name, Start: start.Session, Record: record.Session,
+		End: record.End, Source: o, Bytes: e.output + e.blob,
+	}, nil
+}
+
+// Forget removes a session that has ended, with its output.
+func (k Kept) Forget() error {
+	var err error
+	if !k.spool.storers[0].call(func() { err = k.spool.remove(k.entry, true) }) {
+		return ErrStalled
+	}
+	return err
+}

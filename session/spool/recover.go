@@ -1,0 +1,324 @@
+package spool
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/runnel-rpc/runnel/session/spool/block"
+	"github.com/runnel-rpc/runnel/session/spool/disk"
+	"github.com/runnel-rpc/runnel/session/spool/journal"
+	"github.com/runnel-rpc/runnel/session/spool/outputfile"
+	"github.com/runnel-rpc/runnel/session/spool/paramhash"
+	"github.com/runnel-rpc/runnel/session/spool/window"
+)
+
+// Open opens the spool in a directory, which it makes if it does not exist. Sessions that ran when the
+// last server ended get a record that says so. What is damaged, and files that are not those of a
+// spool, are reported in the log and skipped. The caller calls Close.
+func Open(dir string, o Options) (sp *Spool, err error) {
+	if o.Files == nil {
+		o.Files = disk.OS{}
+	}
+	sp = &Spool{
+		dir: dir, o: o, disk: o.Files, index: newIndex(), segments: make(map[uint32]int64),
+		open: make(map[int64]*Session), untidy: make(chan struct{}, 1), reading: make(chan struct{}, maxReading),
+	}
+	sp.files = newFileCache(sp)
+	sp.small = block.NewBuilder(block.MaxBytes)
+	for _, d := range []string{dir, filepath.Join(dir, outputDir)} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return nil, err
+		}
+	}
+	if err := os.Chmod(dir, 0o700); err != nil {
+		return nil, err
+	}
+	if sp.unlock, err = lock(filepath.Join(dir, "lock")); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			sp.closeFiles()
+		}
+	}()
+	if sp.hash, err = paramhash.Open(filepath.Join(dir, "key"), o.Files); err != nil {
+		return nil, err
+	}
+	if sp.journal, err = journal.Open(dir, o.Files, journal.Options{}); err != nil {
+		return nil, err
+	}
+	if err = sp.readJournal(); err != nil {
+		return nil, err
+	}
+	if err = sp.readOutputDir(); err != nil {
+		return nil, err
+	}
+	if err = sp.recoverWindow(); err != nil {
+		return nil, err
+	}
+	sp.boundByFree()
+	sp.start()
+	return sp, nil
+}
+
+// freeShare divides the free space: the spool takes at most that part of it.
+const freeShare = 10
+
+// boundByFree lowers the bound of all sessions to what may be used of the free space.
+func (sp *Spool) boundByFree() {
+	if sp.o.FreeBytes > 0 {
+		sp.o.TotalBytes = min(sp.o.TotalBytes, (sp.output+sp.journal.Bytes()+sp.o.FreeBytes)/freeShare)
+	}
+	sp.o.SessionBytes = min(sp.o.SessionBytes, sp.o.TotalBytes)
+}
+
+// start starts the goroutines.
+func (sp *Spool) start() {
+	sp.writer = newWorker(0, sp.write, (*Session).stalled)
+	for range storers {
+		w := newWorker(1, sp.storeAll(block.NewBuilder(block.MaxBytes)), (*Session).stalled)
+		sp.storers = append(sp.storers, w)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	sp.cancel = cancel
+	sp.wg.Go(func() { sp.sync(ctx) })
+	sp.wg.Go(func() { sp.tidy(ctx) })
+}
+
+// storers is how many goroutines write output files.
+const storers = 2
+
+// Close ends the use of the spool. No session may be open. It takes little more than a few times
+// stallAfter, also if the disk does not respond.
+func (sp *Spool) Close() {
+	if sp == nil {
+		return
+	}
+	sp.cancel()
+	for _, w := range sp.storers {
+		w.close()
+	}
+	sp.writer.close()
+	sp.loader.close()
+	waitFor(&sp.wg, stallAfter)
+	sp.closeFiles()
+}
+
+// closeFiles closes what Open has opened.
+func (sp *Spool) closeFiles() {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		sp.files.close()
+		if sp.window != nil {
+			_ = sp.window.Close()
+		}
+		if sp.journal != nil {
+			_ = sp.journal.Sync()
+			_ = sp.journal.Close()
+		}
+		sp.unlock()
+	}()
+	select {
+	case <-done:
+	case <-time.After(stallAfter):
+	}
+}
+
+// readJournal fills the index.
+func (sp *Spool) readJournal() error {
+	now := time.Now()
+	limit := now.Add(-sp.o.Retain).UnixNano()
+	var expired []*entry
+	report, err := sp.journal.Scan(func(at journal.Position, t journal.Type, key int64, meta []byte, blob int) error {
+		size := journal.Size(len(meta), blob)
+		switch t {
+		case journal.Start:
+			m, err := parseStart(meta)
+			if err != nil || len(m.Params) != len(entry{}.params) {
+				sp.o.Log.Warn().Int64("key", key).Msg("start in the journal skipped: not valid")
+				return nil
+			}
+			e := sp.index.byKey[key]
+			if e == nil {
+				e = &entry{key: key, id: m.ID, name: m.Name, params: [32]byte(m.Params)}
+				sp.index.add(e, m.Owner)
+			}
+			sp.update(e, func(e *entry) { e.start, e.startBytes = at, size })
+		case journal.Record:
+			m, err := parseRecord(meta)
+			e := sp.index.byKey[key]
+			if err != nil || e == nil {
+				return nil // its start was erased
+			}
+			sp.update(e, func(e *entry) { e.record, e.recordBytes, e.blob, e.ended = at, size, int64(blob), m.Ended })
+			if m.Ended <= limit {
+				expired = append(expired, e)
+			}
+		case journal.Removed:
+			if e := sp.index.byKey[key]; e != nil {
+				sp.drop(e)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	sp.logReport(report)
+	for _, e := range expired { // their files are removed by readOutputDir
+		if !e.gone {
+			sp.drop(e)
+		}
+	}
+	return nil
+}
+
+// logReport logs what is damaged in the journal.
+func (sp *Spool) logReport(r *journal.Report) {
+	for _, d := range r.Damage {
+		sp.o.Log.Warn().Err(d.Err).Uint32("segment", d.Segment).Int64("offset", d.Offset).Int64("bytes", d.Bytes).Msg("part of the journal skipped: not readable")
+	}
+	for _, name := range r.Foreign {
+		sp.o.Log.Warn().Str("file", filepath.Join(sp.dir, name)).Msg("not a file of the spool: skipped")
+	}
+	if r.Omitted > 0 {
+		sp.o.Log.Warn().Int("count", r.Omitted).Msg("more of the journal skipped")
+	}
+}
+
+// readOutputDir notes the sizes of the output files, and removes those of sessions that are not kept.
+func (sp *Spool) readOutputDir() error {
+	dir := filepath.Join(sp.dir, outputDir)
+	list, err := sp.disk.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, d := range list {
+		path := filepath.Join(dir, d.Name())
+		hex, rest, _ := strings.Cut(d.Name(), "-")
+		key, err := strconv.ParseInt(hex, 16, 64)
+		if err != nil || len(hex) != 16 || !d.Type().IsRegular() {
+			sp.o.Log.Warn().Str("file", path).Msg("not a file of the spool: skipped")
+			continue
+		}
+		e := sp.index.byKey[key]
+		if e == nil || rest != e.id+".log" {
+			sp.removeOrphan(path, key)
+			continue
+		}
+		info, err := d.Info()
+		if err != nil {
+			sp.o.Log.Warn().Err(err).Str("file", path).Msg("skipped")
+			continue
+		}
+		sp.update(e, func(e *entry) { e.output = allocated(info) })
+	}
+	return nil
+}
+
+// removeOrphan removes the output file of a session that is not kept, or a file that compression has left,
+// but none that is not an output file.
+func (sp *Spool) removeOrphan(path string, key int64) {
+	f, err := outputfile.Open(sp.disk, path)
+	if err == nil {
+		if f.Key() != key {
+			err = errors.New("not a file of the spool")
+		}
+		_ = f.Close()
+	}
+	if err == nil {
+		err = sp.disk.Remove(path)
+	}
+	if err != nil {
+		sp.o.Log.Warn().Err(err).Str("file", path).Msg("skipped")
+	}
+}
+
+// recoverWindow makes a record for each session that ran when the last server ended, and moves its newest
+// output from the window to where that of ended sessions is.
+func (sp *Spool) recoverWindow() error {
+	w, parts, err := window.Open(sp.disk, filepath.Join(sp.dir, "window"), int(sp.o.WindowBytes/window.BlockBytes))
+	if err != nil {
+		return err
+	}
+	sp.window = w
+	if n := w.Damaged(); n > 0 {
+		sp.o.Log.Warn().Int("blocks", n).Msg("blocks of the window skipped: not readable")
+	}
+	byKey := make(map[int64]*window.Recovered, len(parts))
+	for _, p := range parts {
+		byKey[p.Key] = p
+	}
+	for _, e := range sp.index.where(func(e *entry) bool { return e.ended == 0 }) {
+		if err := sp.recoverSession(e, byKey[e.key]); err != nil {
+			sp.o.Log.Warn().Err(err).Str("session", e.id).Msg("session not recovered")
+		}
+	}
+	return w.Reset()
+}
+
+// recoverSession writes the record of a session that ran when the last server ended.
+func (sp *Spool) recoverSession(e *entry, part *window.Recovered) error {
+	text, err := sp.journal.ReadMeta(e.start)
+	if err != nil {
+		return err
+	}
+	start, err := parseStart(text)
+	if err != nil {
+		return err
+	}
+	r := recovery{spool: sp, entry: e, block: sp.small}
+	if err := r.output(part); err != nil { // what was recovered before is kept
+		sp.o.Log.Warn().Err(err).Str("session", e.id).Msg("output not recovered completely")
+	}
+	record := recordMeta{Ended: time.Now().UnixNano(), Oldest: r.oldest, End: r.end, InJournal: r.blob != nil}
+	if record.Session, err = sp.o.Lost(start.Session, record.End); err != nil {
+		return err
+	}
+	meta, err := json.Marshal(record)
+	if err != nil {
+		return err
+	}
+	at, err := sp.journal.Append([]journal.Entry{{Type: journal.Record, Key: e.key, Meta: meta, Blob: r.blob}})
+	if err != nil {
+		return err
+	}
+	sp.update(e, func(e *entry) {
+		e.record, e.recordBytes, e.blob = at[0], journal.Size(len(meta), len(r.blob)), int64(len(r.blob))
+		e.ended = record.Ended
+	})
+	return nil
+}
+
+// waitFor waits for a group at most for d.
+func waitFor(wg *sync.WaitGroup, d time.Duration) {
+	done := make(chan struct{})
+	go func() {
+		wg.Wait()
+		close(done)
+	}()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+	}
+}
+
+// allocated returns how many bytes of the disk a file takes.
+func allocated(info fs.FileInfo) int64 {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return st.Blocks * 512
+	}
+	return info.Size()
+}
