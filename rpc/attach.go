@@ -7,8 +7,9 @@ type AttachParams struct {
 	// The position after which the events begin. Any position is allowed.
 	AfterSeq int64 `json:"after_seq,omitempty" min:"0" default:"0"`
 	// What is done if this connection falls behind by more than the replay window: `block` makes
-	// the process wait, `drop` loses the oldest output, which a `process.gap` reports.
-	SlowClient string `json:"slow_client,omitempty" enum:"block,drop" default:"block"`
+	// the process wait, `drop` loses the oldest output, which a `process.gap` reports, and `spool`
+	// reads from the server's disk what left the window; it is -32602 if the output is not kept there.
+	SlowClient string `json:"slow_client,omitempty" enum:"block,drop,spool" default:"block"`
 	// The most positions of the log (bytes of output, and 1 for each state event) that are sent to
 	// this connection and not acknowledged by `ack`. By
 	// default only the socket limits them.

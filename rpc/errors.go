@@ -228,6 +228,12 @@ func ShuttingDown() *Error {
 	return &Error{CodeShuttingDown, "Server is shutting down", Data{"kind": "shutting_down"}}
 }
 
+// SpoolUnavailable is the error of a request for a session that only the disk has, if that does not
+// respond. retryAfter is in seconds.
+func SpoolUnavailable(retryAfter float64) *Error {
+	return &Error{CodeShuttingDown, "The session is on the disk, which does not respond", Data{"kind": "spool_unavailable", "retry_after": retryAfter}}
+}
+
 // AuditUnavailable is the error of execute if the server has to write the session to its audit log,
 // and cannot. retryAfter is in seconds.
 func AuditUnavailable(retryAfter float64) *Error {

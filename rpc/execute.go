@@ -17,6 +17,7 @@ const (
 
 	SlowClientBlock = "block"
 	SlowClientDrop  = "drop"
+	SlowClientSpool = "spool"
 
 	OnDisconnectKill = "kill"
 	OnDisconnectKeep = "keep"
@@ -96,8 +97,9 @@ type ExecuteParams struct {
 	// events, and the process does not wait for it. The default is true, and false with `wait`.
 	Stream *bool `json:"stream,omitempty"`
 	// What is done if this connection falls behind by more than the replay window: `block` makes
-	// the process wait, `drop` loses the oldest output, which a `process.gap` reports.
-	SlowClient string `json:"slow_client,omitempty" enum:"block,drop" default:"block"`
+	// the process wait, `drop` loses the oldest output, which a `process.gap` reports, and `spool`
+	// reads from the server's disk what left the window; it is -32602 if the output is not kept there.
+	SlowClient string `json:"slow_client,omitempty" enum:"block,drop,spool" default:"block"`
 	// The most positions of the log (bytes of output, and 1 for each state event) that are sent to
 	// this connection and not acknowledged by `ack`. It
 	// has no effect with `stream:false`. By default only the socket limits them.
@@ -133,6 +135,9 @@ type ExecuteParams struct {
 	// TRACEPARENT, whatever `env` has, and the trace id is in the server's logs. An execute that is
 	// repeated may have another one.
 	Traceparent string `json:"traceparent,omitempty" rpc:"nonempty"`
+	// Keeps all output on the server's disk, within `spool_bytes` of `connected`, if it has a spool.
+	// Without it, only the record is kept there.
+	Spool *bool `json:"spool,omitempty" default:"true"`
 	// Names and values that `status` and `list` return, and by which `list` selects sessions.
 	Labels map[string]string `json:"labels,omitempty"`
 }

@@ -14,6 +14,7 @@ const (
 	NotifyResumed   = "process.resumed"
 	NotifyCanceled  = "process.canceled"
 	NotifyExited    = "process.exited"
+	NotifySpool     = "process.spool"
 	NotifyCompleted = "process.completed"
 	NotifyShutdown  = "server.shutdown"
 )
@@ -79,6 +80,13 @@ type Bounds struct {
 	ReplayTotal int64 `json:"replay_total"`
 	// The time in seconds for which an ended session is kept.
 	Retain float64 `json:"retain"`
+	// The most bytes of output that are kept on the disk of a session; 0 without a spool.
+	SpoolBytes int64 `json:"spool_bytes"`
+	// The most bytes that are kept on the disk of all sessions together.
+	SpoolTotal int64 `json:"spool_total"`
+	// The time in seconds for which an ended session is kept on the disk, beyond `retain` and
+	// `max_retained`.
+	SpoolRetain float64 `json:"spool_retain"`
 	// The most bytes that wait for a session's stdin.
 	StdinQueueBytes int64 `json:"stdin_queue_bytes"`
 	// The most output in one notification, in bytes before escaping.
@@ -196,6 +204,7 @@ type Output struct {
 const (
 	GapSlowClient   = "slow_client"
 	GapReplayWindow = "replay_window"
+	GapSpool        = "spool"
 )
 
 // Gap are the params of process.gap.
@@ -209,8 +218,21 @@ type Gap struct {
 	// The number of bytes of output in the gap.
 	LostBytes int64 `json:"lost_bytes"`
 	// `slow_client`: this connection fell too far behind; `replay_window`: the log no longer has
-	// this part.
-	Reason string `json:"reason" enum:"slow_client,replay_window"`
+	// this part; `spool`: it was removed from the disk, could not be written to it, or cannot be read.
+	Reason string `json:"reason" enum:"slow_client,replay_window,spool"`
+}
+
+// Spool are the params of process.spool: the output of a session is no longer kept on the disk.
+type Spool struct {
+	// The session.
+	SessionID string `json:"session_id"`
+	// The position in the log at which the event lies. The event does not advance the position.
+	Seq int64 `json:"seq"`
+	// What was kept before stays readable.
+	State string `json:"state" enum:"stopped"`
+	// `full`: no space is left; `read_only`: the file system is read-only; `stalled`: the disk does not
+	// respond; `failed`: another error.
+	Reason string `json:"reason" enum:"full,read_only,stalled,failed"`
 }
 
 // Shutdown are the params of server.shutdown.

@@ -29,7 +29,7 @@ type ReadResult struct {
 // Event is a notification in the result of read, as it would have been sent.
 type Event struct {
 	// The method of the notification.
-	Method string `json:"method" enum:"process.queued,process.started,process.output,process.gap,process.paused,process.resumed,process.canceled,process.failed,process.completed"`
+	Method string `json:"method" enum:"process.queued,process.started,process.output,process.gap,process.paused,process.resumed,process.canceled,process.exited,process.spool,process.failed,process.completed"`
 	// The params of the notification.
 	Params json.RawMessage `json:"params" type:"object"`
 }

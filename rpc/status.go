@@ -30,6 +30,8 @@ type ListResult struct {
 	Next string `json:"next,omitempty"`
 	// There are older sessions, which did not fit into one message.
 	Truncated bool `json:"truncated,omitempty"`
+	// There may be older sessions on the server's disk, which cannot be read at the moment.
+	Incomplete bool `json:"incomplete,omitempty"`
 }
 
 // SessionStatus is the state of a session. If it does not fit into a message, the command is
@@ -70,12 +72,26 @@ type SessionStatus struct {
 	StdinBytes int64 `json:"stdin_bytes"`
 	// The output so far.
 	Output OutputCounts `json:"output"`
+	// What is kept of the output on the server's disk. It is left out if the session has no spool.
+	Spool *SpoolStatus `json:"spool,omitempty"`
 	// Present if the command itself has exited and descendants kept the session running.
 	Exited *ExitStatus `json:"exited,omitempty"`
 	// The completion record, if the session has ended.
 	Completion *Completion `json:"completion,omitempty"`
 	// Why there is no completion record: the session was queued, and was not started.
 	Error *StartError `json:"error,omitempty"`
+}
+
+// SpoolStatus is what is kept of the output of a session on the server's disk.
+type SpoolStatus struct {
+	// How many bytes of the disk the output takes. The newest output of a session that runs is not
+	// included.
+	Bytes int64 `json:"bytes"`
+	// The oldest position in the log that can be read, from memory or the disk.
+	OldestSeq int64 `json:"oldest_seq"`
+	// `saving`: the session runs, and its output is kept; `kept`: it has ended; `stopped`: an error or
+	// a bound has ended that before the session, and later output is kept in memory only.
+	State string `json:"state" enum:"saving,kept,stopped"`
 }
 
 // ExitStatus is how a command ended.

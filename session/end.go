@@ -426,13 +426,31 @@ func (s *Session) sweep(p tree) process.SweepResult {
 // complete releases the slot and makes the record, which is the last event of the log.
 func (s *Session) complete(exit process.Exit, swept process.SweepResult, took time.Duration) {
 	s.reg.reportSurvivors(s, &swept)
-	s.reg.retain(s) // before the record, so that a client that has it finds the slot free
+	rec := s.newRecord(exit, swept, took)
+	s.completeSpooled(rec) // before anybody is told
+	s.reg.retain(s)        // before the record, so that a client that has it finds the slot free
+	s.update(func(st *sessionStatus) {
+		e := &st.end
+		s.log.AppendEvent(func(seq int64, counts stream.Counts) any {
+			rec.Seq, rec.Counts = seq, counts
+			return rec
+		})
+		st.record = rec
+		e.advance(done)
+		st.move(Ended)
+	})
+	close(s.done) // wakes those that wait for Done: requests for the record, and shutdowns
+	s.reportEnded()
+}
+
+// newRecord returns the record without its position in the log and the counts.
+func (s *Session) newRecord(exit process.Exit, swept process.SweepResult, took time.Duration) (rec *Record) {
 	s.update(func(st *sessionStatus) {
 		e := &st.end
 		if e.timer != nil {
 			e.timer.Stop()
 		}
-		rec := &Record{
+		rec = &Record{
 			Cause:         e.cause,
 			Exit:          exit,
 			Escalated:     e.escalated || swept.Escalated,
@@ -444,16 +462,8 @@ func (s *Session) complete(exit process.Exit, swept process.SweepResult, took ti
 			Sandbox:       st.proc.Sandbox(),
 			Denied:        s.connections.denied(),
 		}
-		s.log.AppendEvent(func(seq int64, counts stream.Counts) any {
-			rec.Seq, rec.Counts = seq, counts
-			return rec
-		})
-		st.record = rec
-		e.advance(done)
-		st.move(Ended)
 	})
-	close(s.done) // wakes those that wait for Done: requests for the record, and shutdowns
-	s.reportEnded()
+	return rec
 }
 
 func (s *Session) reportEnded() {

@@ -2,7 +2,8 @@ package session
 
 // Forget removes an ended session of an owner, as if its time had passed: its id may be used again.
 // Attachments and cursors may read its log to the end, and keep its memory until they are closed.
-// Errors: ErrNotFound, and *NotEndedError.
+// Errors: ErrNotFound, *NotEndedError, and ErrUnavailable if the spool has the session and the disk does not
+// respond; then it is not removed.
 func (r *Registry) Forget(owner, id string) error {
 	s, err := r.Find(owner, id)
 	if err != nil {
@@ -10,6 +11,12 @@ func (r *Registry) Forget(owner, id string) error {
 	}
 	if state := s.View().State; state != Ended {
 		return &NotEndedError{state}
+	}
+	if err := r.forgetSpooled(s); err != nil {
+		return err
+	}
+	if s.restored != nil {
+		return nil
 	}
 	if err := r.forget(s); err != nil {
 		return err
@@ -29,5 +36,18 @@ func (r *Registry) forget(s *Session) error {
 		return &NotEndedError{Starting}
 	}
 	r.removeRetained(s.kept)
+	return nil
+}
+
+// forgetSpooled removes from the spool what that has of a session which has ended.
+func (r *Registry) forgetSpooled(s *Session) error {
+	kept, ok := r.o.Spool.Find(s.spec.Owner, s.spec.ID)
+	if !ok || kept.Key() != s.created {
+		return nil
+	}
+	if err := kept.Forget(); err != nil {
+		s.logged(r.o.Log.Warn()).Err(err).Msg("session not removed from the spool")
+		return ErrUnavailable
+	}
 	return nil
 }

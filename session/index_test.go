@@ -9,8 +9,8 @@ import (
 )
 
 // begunSession makes a session that is listed, and that has no process.
-func begunSession(id, owner string) *Session {
-	s := &Session{spec: Spec{ID: id, Owner: owner}}
+func begunSession(id, owner string, created int64) *Session {
+	s := &Session{spec: Spec{ID: id, Owner: owner}, created: created}
 	s.status.start.called, s.status.start.begun = true, time.Now()
 	return s
 }
@@ -30,8 +30,8 @@ func TestIndex(t *testing.T) {
 			r.remove(all[i])
 			all = slices.Delete(all, i, i+1)
 		default:
-			s := begunSession(string(rune(i)), []string{"me", "you", "they"}[random.IntN(3)])
-			r.add(s, clock)
+			s := begunSession(string(rune(i)), []string{"me", "you", "they"}[random.IntN(3)], r.nextCreated(clock))
+			r.add(s)
 			all = slices.Insert(all, 0, s)
 		}
 		n, before := random.IntN(30), int64(0)
@@ -52,9 +52,9 @@ func TestIndex(t *testing.T) {
 		}
 		me := func(owner string) bool { return owner == "me" }
 		us := func(owner string) bool { return owner != "they" }
-		expect("me", r.ListBefore("me", before, n), me)
-		expect("me and you", r.ListOwnersBefore(us, before, n), us)
-		expect("all", r.ListOwnersBefore(nil, before, n), func(string) bool { return true })
+		expect("me", r.listOf("me", before, n), me)
+		expect("me and you", r.listOfOwners(us, before, n), us)
+		expect("all", r.listOfOwners(nil, before, n), func(string) bool { return true })
 		entries := 0
 		for _, o := range r.owners {
 			entries += len(o.index.entries)
@@ -69,7 +69,7 @@ func TestIndex(t *testing.T) {
 	if len(all) < 10 {
 		t.Errorf("only %d sessions are left", len(all))
 	}
-	if n := len(r.ListOwnersBefore(nil, 0, math.MaxInt)); n != len(all) {
+	if n := len(r.listOfOwners(nil, 0, math.MaxInt)); n != len(all) {
 		t.Errorf("%d of %d sessions", n, len(all))
 	}
 }
@@ -79,24 +79,24 @@ func TestIndex(t *testing.T) {
 func BenchmarkListBefore(b *testing.B) {
 	r := NewRegistry(Options{})
 	for i := range 10_000 {
-		r.add(begunSession(string(rune(i)), "many"), int64(i+1))
+		r.add(begunSession(string(rune(i)), "many", r.nextCreated(int64(i+1))))
 		if i%5000 == 0 {
-			r.add(begunSession(string(rune(i)), "few"), int64(i+1))
+			r.add(begunSession(string(rune(i)), "few", r.nextCreated(int64(i+1))))
 		}
 	}
 	b.Run("few", func(b *testing.B) {
 		for b.Loop() {
-			r.ListBefore("few", 0, 100)
+			_, _ = r.ListBefore("few", 0, 100)
 		}
 	})
 	b.Run("many", func(b *testing.B) {
 		for b.Loop() {
-			r.ListBefore("many", 5000, 100)
+			_, _ = r.ListBefore("many", 5000, 100)
 		}
 	})
 	b.Run("all", func(b *testing.B) {
 		for b.Loop() {
-			r.ListOwnersBefore(nil, 5000, 100)
+			_, _ = r.ListOwnersBefore(nil, 5000, 100)
 		}
 	})
 }

@@ -1,22 +1,23 @@
 package session
 
 import (
+	"cmp"
 	"container/heap"
 	"math"
 	"slices"
-)
 
-// List returns the owner's sessions for which Begin was called, newest first.
-func (r *Registry) List(owner string) []*Session { return r.ListBefore(owner, 0, math.MaxInt) }
+	"github.com/runnel-rpc/runnel/session/spool"
+)
 
 // ListBatch is how many sessions are listed at once with the registry's lock held.
 const ListBatch = 256
 
 // ListBefore returns at most n of the owner's sessions for which Begin was called and whose Created is
 // less than created, newest first; 0 is no limit. Its time depends on how many sessions of that
-// owner it examines, not on how many there are, nor on those of other owners.
-func (r *Registry) ListBefore(owner string, created int64, n int) []*Session {
-	return listBefore(created, n, func(created int64, n int) []*Session {
+// owner it examines, not on how many there are, nor on those of other owners. It includes sessions that
+// only the spool has; the error is ErrUnavailable if these cannot be read at the moment.
+func (r *Registry) ListBefore(owner string, created int64, n int) ([]*Session, error) {
+	return r.listBefore(created, n, []string{owner}, func(created int64, n int) []*Session {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		o := r.owners[owner]
@@ -31,12 +32,12 @@ func (r *Registry) ListBefore(owner string, created int64, n int) []*Session {
 // ListOwnersBefore is ListBefore for the sessions of all owners that permitted reports, in one
 // order; nil permits all. permitted is called without a lock, once for each owner that has a
 // session.
-func (r *Registry) ListOwnersBefore(permitted func(owner string) bool, created int64, n int) []*Session {
+func (r *Registry) ListOwnersBefore(permitted func(owner string) bool, created int64, n int) ([]*Session, error) {
 	names := r.ownerNames()
 	if permitted != nil {
 		names = slices.DeleteFunc(names, func(owner string) bool { return !permitted(owner) })
 	}
-	return listBefore(created, n, func(created int64, n int) []*Session {
+	return r.listBefore(created, n, names, func(created int64, n int) []*Session {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		var m indexMerge
@@ -52,26 +53,64 @@ func (r *Registry) ListOwnersBefore(permitted func(owner string) bool, created i
 	})
 }
 
+// ownerNames returns the names of all owners that have sessions, in memory or in the spool.
 func (r *Registry) ownerNames() []string {
+	names := r.o.Spool.Owners()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	names := make([]string, 0, len(r.owners))
 	for name := range r.owners {
 		names = append(names, name)
 	}
-	return names
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
-// listBefore returns the first n sessions for which Begin was called. batch returns some of those that
-// were created before a time, newest first, or nil.
-func listBefore(created int64, n int, batch func(created int64, n int) []*Session) (list []*Session) {
+// listBefore returns the first n sessions for which Begin was called. batch returns some of those in memory
+// that were created before a time, newest first, or nil. What the spool has of these owners is added.
+func (r *Registry) listBefore(created int64, n int, owners []string, batch func(created int64, n int) []*Session) (list []*Session, err error) {
 	for len(list) < n {
-		next := batch(created, min(ListBatch, n-len(list)))
-		if len(next) == 0 {
+		most := min(ListBatch, n-len(list))
+		sessions := batch(created, most)
+		kept := missing(sessions, r.o.Spool.ListBefore(owners, created, most))
+		if len(sessions)+len(kept) == 0 {
 			break
 		}
-		created = next[len(next)-1].created
+		// The newest of both are next. What follows them is listed by a later batch.
+		for len(sessions)+len(kept) > most {
+			if len(sessions) == 0 || len(kept) > 0 && kept[len(kept)-1].Key() < sessions[len(sessions)-1].created {
+				kept = kept[:len(kept)-1]
+			} else {
+				sessions = sessions[:len(sessions)-1]
+			}
+		}
+		created = math.MaxInt64
+		if i := len(sessions); i > 0 {
+			created = sessions[i-1].created
+		}
+		if i := len(kept); i > 0 {
+			created = min(created, kept[i-1].Key())
+		}
+		restored, err := r.restore(kept)
+		if err != nil {
+			return nil, err
+		}
+		next := append(sessions, restored...)
+		slices.SortFunc(next, func(a, b *Session) int { return cmp.Compare(b.created, a.created) })
 		list = append(list, slices.DeleteFunc(next, func(s *Session) bool { return !s.begun() })...)
+	}
+	return list, nil
+}
+
+// missing returns those of kept that are not among the sessions. Both are sorted, the newest first.
+func missing(sessions []*Session, kept []spool.Kept) (list []spool.Kept) {
+	i := 0
+	for _, k := range kept {
+		for i < len(sessions) && sessions[i].created > k.Key() {
+			i++
+		}
+		if i == len(sessions) || sessions[i].created != k.Key() {
+			list = append(list, k)
+		}
 	}
 	return list
 }

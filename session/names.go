@@ -49,12 +49,26 @@ func (r *Registry) checkName(spec *Spec) error {
 }
 
 // FindNamed returns the owner's session of that name which has not ended, or else the newest that is
-// retained, or ErrNotFound.
+// kept, in memory or in the spool. The error is ErrNotFound, or ErrUnavailable if only the spool has the
+// session and the disk does not respond.
 func (r *Registry) FindNamed(owner, name string) (*Session, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if s := r.findNamed(owner, name); s != nil {
+	s, ended := r.findNamedInMemory(owner, name)
+	if s != nil && !ended {
 		return s, nil
 	}
-	return nil, ErrNotFound
+	if kept, ok := r.o.Spool.FindNamed(owner, name); ok && (s == nil || kept.Key() > s.created) {
+		return r.restoreOne(kept)
+	}
+	if s == nil {
+		return nil, ErrNotFound
+	}
+	return s, nil
+}
+
+// findNamedInMemory is findNamed, and reports whether the session has ended.
+func (r *Registry) findNamedInMemory(owner, name string) (s *Session, ended bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s = r.findNamed(owner, name)
+	return s, s != nil && s.kept != nil
 }

@@ -37,11 +37,15 @@ func (r *Registry) find(name, id string) *Session {
 	return nil
 }
 
-// add adds a session and sets its created, which is unique: if the clock has not advanced, or was
-// set back, it is that of the newest session plus 1.
-func (r *Registry) add(s *Session, now int64) {
+// nextCreated returns Session.created of a new session, which is unique: if the clock has not
+// advanced, or was set back, it is that of the newest session plus 1.
+func (r *Registry) nextCreated(now int64) int64 {
 	r.newest = max(now, r.newest+1)
-	s.created = r.newest
+	return r.newest
+}
+
+// add adds a session.
+func (r *Registry) add(s *Session) {
 	o := r.owner(s.spec.Owner)
 	o.sessions[s.spec.ID] = s
 	o.index.add(s)

@@ -98,7 +98,7 @@ func TestConnectionsOfAllSessions(t *testing.T) {
 	for range 2 {
 		spec := sh("", "true")
 		spec.Program.Sandbox = &sandbox.Config{}
-		c := newConnections(newSession(r, spec, nil))
+		c := newConnections(newSession(r, spec, nil, 1))
 		l := listen(t)
 		c.serve(l, nil)
 		t.Cleanup(c.close)

@@ -8,12 +8,14 @@ import (
 	"slices"
 	"sync"
 	"time"
+	"weak"
 
 	"github.com/rs/zerolog"
 
 	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/process/egress"
 	"github.com/runnel-rpc/runnel/session/quota"
+	"github.com/runnel-rpc/runnel/session/spool"
 	"github.com/runnel-rpc/runnel/stream"
 )
 
@@ -54,6 +56,10 @@ type Options struct {
 	StartsPerSecond float64
 	// Log receives errors and warnings; the zero value discards them.
 	Log zerolog.Logger
+	// Spool, if not nil, keeps sessions on the disk: their records, and their output unless
+	// Spec.NoSpool is set. The caller closes it after Shutdown. Commands converts their commands.
+	Spool    *spool.Spool
+	Commands CommandCodec
 	// Host starts the processes. The caller closes it after Shutdown. With a nil Host, trees are
 	// process groups.
 	Host *process.Host
@@ -96,7 +102,8 @@ type Registry struct {
 	draining  bool
 	survivors int // processes that outlived their session, of all sessions
 	closed    bool
-	idle      chan struct{} // closed when draining and no session runs; Shutdown waits for it
+	restored  map[int64]weak.Pointer[Session] // sessions made of what the spool has, by Created
+	idle      chan struct{}                   // closed when draining and no session runs; Shutdown waits for it
 }
 
 // NewRegistry returns an empty registry. The caller must call Shutdown.
@@ -110,6 +117,11 @@ func NewRegistry(o Options) *Registry {
 		turns:   newTurns(),
 		proxied: newProxied(o.MaxProxied),
 		idle:    make(chan struct{}),
+
+		restored: make(map[int64]weak.Pointer[Session]),
+	}
+	if o.Spool != nil {
+		r.newest = o.Spool.Newest()
 	}
 	r.queue = newQueue(max(o.MaxQueued, 0), r.slots)
 	if o.ReplayTotal > 0 {
@@ -144,12 +156,18 @@ func (r *Registry) SetQuotas(c quota.Config) error {
 // Reserve takes a slot for a new session, or if there is none and Spec.QueueTimeout is set, a place in
 // the queue. The caller then calls Start, Begin or Discard. If the owner has a session with that id and
 // the same params, Reserve returns that one and created is false. Errors: ErrShuttingDown,
-// *quota.LimitError, *quota.RateError, ErrExists if the owner uses the id with other params, and
-// *NameError if the name is in use. The ids and names of other owners make no difference.
+// *quota.LimitError, *quota.RateError, ErrUnavailable, ErrExists if the owner uses the id with other
+// params, and *NameError if the name is in use. The ids and names of other owners make no difference.
 func (r *Registry) Reserve(spec Spec) (s *Session, created bool, err error) {
-	s, created, err = r.findOrAdd(spec)
-	if err != nil || created {
+	s, kept, created, err := r.findOrAdd(spec)
+	switch {
+	case err != nil || created:
 		return s, created, err
+	case s == nil && !kept.SameParams(spec.params()):
+		return nil, false, ErrExists
+	case s == nil:
+		s, err = r.restoreOne(kept)
+		return s, false, err
 	}
 	if !s.spec.sameParams(&spec) {
 		return nil, false, ErrExists
@@ -157,18 +175,21 @@ func (r *Registry) Reserve(spec Spec) (s *Session, created bool, err error) {
 	return s, false, nil
 }
 
-// findOrAdd returns the owner's session with that id, or a new one.
-func (r *Registry) findOrAdd(spec Spec) (s *Session, created bool, err error) {
+// findOrAdd returns the owner's session with that id, or what the spool has of it, or a new one.
+func (r *Registry) findOrAdd(spec Spec) (s *Session, kept spool.Kept, created bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if s := r.find(spec.Owner, spec.ID); s != nil {
-		return s, false, nil
+		return s, kept, false, nil
+	}
+	if kept, ok := r.o.Spool.Find(spec.Owner, spec.ID); ok {
+		return nil, kept, false, nil
 	}
 	if r.draining {
-		return nil, false, ErrShuttingDown
+		return nil, kept, false, ErrShuttingDown
 	}
 	if err := r.checkName(&spec); err != nil {
-		return nil, false, err
+		return nil, kept, false, err
 	}
 	now := time.Now()
 	if r.queue.retry != nil { // those that wait are first; without it none may start
@@ -177,19 +198,19 @@ func (r *Registry) findOrAdd(spec Spec) (s *Session, created bool, err error) {
 	var waiting *place
 	if err := r.takeSlot(spec.Owner, now); err != nil {
 		if waiting = r.queue.reserve(&spec, err); waiting == nil {
-			return nil, false, err
+			return nil, kept, false, err
 		}
 	}
 	account := r.budget.Open(spec.Owner)
-	s = newSession(r, spec, account)
+	s = newSession(r, spec, account, r.nextCreated(now.UnixNano()))
 	if waiting != nil {
 		waiting.s, s.place, s.waits, s.status.state = s, waiting, true, Queued
 	}
-	r.add(s, now.UnixNano())
+	r.add(s)
 	r.owners[spec.Owner].account = account
 	s.byTurns = len(r.quotas.Owners) > 1 || len(r.owners) > 1
 	r.wg.Add(1)
-	return s, true, nil
+	return s, kept, true, nil
 }
 
 // takeSlot takes a slot for a session that begins.
@@ -205,12 +226,17 @@ func (r *Registry) takeSlot(owner string, now time.Time) error {
 	return err
 }
 
-// Find returns the owner's session with that id, or ErrNotFound.
+// Find returns the owner's session with that id. The error is ErrNotFound, or ErrUnavailable if only the
+// spool has the session and the disk does not respond.
 func (r *Registry) Find(owner, id string) (*Session, error) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if s := r.find(owner, id); s != nil {
+	s := r.find(owner, id)
+	r.mu.Unlock()
+	if s != nil {
 		return s, nil
+	}
+	if kept, ok := r.o.Spool.Find(owner, id); ok {
+		return r.restoreOne(kept)
 	}
 	return nil, ErrNotFound
 }

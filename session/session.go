@@ -5,6 +5,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/runnel-rpc/runnel/session/spool"
 	"github.com/runnel-rpc/runnel/stream"
 )
 
@@ -12,7 +13,7 @@ import (
 type Session struct {
 	spec    Spec
 	reg     *Registry
-	created int64 // set by the registry's index
+	created int64
 	byTurns bool  // its start waits for the owner's turn
 	turn    *turn // nil before that, and without turns
 	waits   bool  // it was made without a slot
@@ -23,6 +24,9 @@ type Session struct {
 	named *list.Element // in a list of owner.names; nil without a name
 	log   *stream.Log
 	stdin stdin
+
+	spooled  *spool.Session // nil without a spool
+	restored *restored      // nil unless the session was made of what the spool has of it
 
 	connections *connections // nil unless the sandbox permits some destinations
 
@@ -45,19 +49,22 @@ type Session struct {
 }
 
 // newSession returns a session whose log charges an account.
-func newSession(r *Registry, spec Spec, account *stream.Account) *Session {
+func newSession(r *Registry, spec Spec, account *stream.Account, created int64) *Session {
 	s := &Session{
-		spec:  spec,
-		reg:   r,
-		ready: make(chan struct{}),
-		done:  make(chan struct{}),
+		spec:    spec,
+		reg:     r,
+		created: created,
+		ready:   make(chan struct{}),
+		done:    make(chan struct{}),
 	}
+	s.spooled = s.newSpooled()
 	s.log = stream.NewLog(stream.LogOptions{
 		Bound:     r.o.ReplayBytes,
 		Keep:      spec.Capture,
 		KeepHead:  spec.CaptureHead,
 		Account:   account,
 		OnBlocked: s.blocked.set, // pauses deadlines; called with the log's lock held
+		Save:      s.saveOptions(),
 	})
 	s.status.state, s.status.end.grace = Starting, spec.Grace
 	s.connections = newConnections(s)

@@ -52,6 +52,8 @@ type Spec struct {
 	Linger        time.Duration // longest time without an attachment or Hold; 0 is no limit
 	Output        stream.ReaderOptions
 	WaitForTree   bool // the session runs until all descendants have exited
+	// NoSpool is set if the output is not kept on the disk.
+	NoSpool bool
 	// Capture is how many of the newest bytes of each stream are kept regardless of the other
 	// streams.
 	Capture int64

@@ -93,16 +93,17 @@ func (s *Session) begin() {
 		program.Connections = s.connections.serving(c.Network.Allow)
 	}
 	attempt := s.reg.o.Host.Attempt(program)
-	ended := false
+	ended, begun := false, time.Now()
 	s.update(func(st *sessionStatus) {
 		if st.state == Queued {
 			st.stopLinger() // setRunning starts it anew
 			st.move(Starting)
 		}
 		st.start.called = true
-		st.start.attempt, st.start.cancel, st.start.begun = attempt, cancel, time.Now()
+		st.start.attempt, st.start.cancel, st.start.begun = attempt, cancel, begun
 		ended = st.end.phase == requested
 	})
+	s.beginSpooled(begun)
 	switch {
 	case ended:
 		cancel(nil)
@@ -143,6 +144,7 @@ func (s *Session) StartMayWait() (may bool) {
 // start starts the process, for as long as a file system takes.
 func (s *Session) start(ctx context.Context, cancel context.CancelCauseFunc, attempt *process.Attempt) {
 	defer cancel(nil)
+	s.awaitSpooled()
 	p, err := attempt.Start(ctx)
 	if c := s.spec.Program.Sandbox; c != nil && err != nil {
 		s.logSandboxFailure(err)
@@ -295,6 +297,7 @@ func (s *Session) fail(why error, returned bool) {
 		kept = st.start.failureKept
 	})
 	if release {
+		s.discardSpooled()
 		s.releaseProgram()
 		// This is before close(ready), so that a client that has the error finds the slot free.
 		s.reg.releaseFailed(s, kept)

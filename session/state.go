@@ -55,6 +55,7 @@ const (
 	StreamTimedOut
 	Disconnected
 	Shutdown
+	Lost // the server ended before the session did
 )
 
 // Change is the log's event of a change of state.

@@ -28,6 +28,7 @@ type View struct {
 	// waited for a slot, and is retained without a record. The last event of its log is Failed.
 	Failure     error
 	FailureKept bool
+	Spool       SpoolView
 }
 
 // View returns the session as it is now.
@@ -53,8 +54,13 @@ func (s *Session) View() View {
 		v.Containment = s.reg.o.Host.Containment()
 	}
 	s.mu.Unlock()
-	v.Denied = s.connections.denied()
-	v.StdinBytes = s.stdin.accepted()
+	if s.restored != nil {
+		s.restored.complete(&v)
+	} else {
+		v.Denied = s.connections.denied()
+		v.StdinBytes = s.stdin.accepted()
+		v.Spool = s.viewSpool()
+	}
 	v.Counts = s.log.Counts()
 	v.Oldest, v.Last = s.log.Bounds()
 	return v

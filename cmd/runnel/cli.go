@@ -77,7 +77,7 @@ func run(ctx context.Context, args []string, stdin *os.File, stdout, stderr io.W
 		kong.Exit(func(code int) { exited = code }),
 		kong.NamedMapper("size", sizeMapper{}),
 		kong.NamedMapper("limits", limitsMapper{}),
-		kong.Vars{"socket": defaultSocket(), "state": defaultStateDir()},
+		kong.Vars{"socket": defaultSocket(), "state": defaultStateDir(), "spool": defaultSpoolDir()},
 	)
 	if err != nil {
 		panic(err) // the tags of cli are invalid

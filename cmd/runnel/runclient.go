@@ -42,7 +42,7 @@ func serveInProcess(ctx context.Context, o client.Options) (*runClient, error) {
 		return nil, err
 	}
 	c := &runClient{
-		server:   newService(&inProcessBounds, server.Options{}, host, zerolog.Nop()),
+		server:   newService(&inProcessBounds, server.Options{}, host, nil, zerolog.Nop()),
 		listener: newPairListener(),
 		served:   make(chan struct{}),
 	}

@@ -17,7 +17,7 @@ func (c *serveCmd) hiddenFiles() []string {
 			all = append(all, socket)
 		}
 	}
-	all = append(all, c.Tokens, c.Principals, c.Policy, c.SandboxProfiles, c.TLSKey, c.auditFile())
+	all = append(all, c.Tokens, c.Principals, c.Policy, c.SandboxProfiles, c.TLSKey, c.auditFile(), c.SpoolDir)
 	return absolutePaths(all)
 }
 
@@ -34,7 +34,7 @@ func (c *serveCmd) readOnlyFiles() []string {
 
 // ownFiles returns the files of this user's servers, and others: of the default directory, everything.
 func ownFiles(others ...string) []string {
-	all := []string{defaultStateDir(), socketPath(), tokenPath(socketPath())}
+	all := []string{defaultStateDir(), defaultSpoolDir(), socketPath(), tokenPath(socketPath())}
 	if socket := defaultSocket(); socket != "" {
 		all = append(all, filepath.Dir(socket))
 	}

@@ -23,6 +23,7 @@ type serveCmd struct {
 	accessFlags       `embed:""`
 	auditFlags        `embed:""`
 	serveSandboxFlags `embed:""`
+	spoolFlags        `embed:""`
 	bounds            `embed:""`
 }
 
@@ -32,6 +33,9 @@ func (c *serveCmd) Validate() error {
 		return errors.New("--auth none accepts every caller: it cannot be used together with credentials such as --tokens")
 	}
 	if err := c.jwtFlags.check(c.Principals); err != nil {
+		return err
+	}
+	if err := c.spoolFlags.check(); err != nil {
 		return err
 	}
 	return c.bounds.Validate()
@@ -53,7 +57,7 @@ func (c *serveCmd) Run(inv *invocation) error {
 	if s == nil {
 		return err
 	}
-	service := newService(&c.bounds, c.serverOptions(s), s.host, log)
+	service := newService(&c.bounds, c.serverOptions(s), s.host, s.spool, log)
 	if c.limitsSessions() {
 		s.auth.chain.Session = service.sessionOf
 	}

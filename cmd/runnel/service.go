@@ -16,6 +16,7 @@ import (
 	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/rpc/server"
 	"github.com/runnel-rpc/runnel/session"
+	"github.com/runnel-rpc/runnel/session/spool"
 )
 
 // service is a server with its sessions.
@@ -27,9 +28,9 @@ type service struct {
 	log      zerolog.Logger
 }
 
-// newService returns a server whose sessions run on host, with options to which it adds the bounds.
-// The caller closes the host after the service has shut down.
-func newService(b *bounds, o server.Options, host *process.Host, log zerolog.Logger) *service {
+// newService returns a server whose sessions run on host and are kept in a spool, which may be nil, with
+// options to which it adds the bounds. The caller closes both after the service has shut down.
+func newService(b *bounds, o server.Options, host *process.Host, sp *spool.Spool, log zerolog.Logger) *service {
 	onRunning, onEnded, onDestination := server.AuditSessions(o.Audit)
 	registry := session.NewRegistry(session.Options{
 		MaxSessions: b.MaxSessions,
@@ -46,6 +47,8 @@ func newService(b *bounds, o server.Options, host *process.Host, log zerolog.Log
 		OnDestination: onDestination,
 
 		Host:         host,
+		Spool:        sp,
+		Commands:     server.CommandCodec,
 		StartTimeout: noneIfZero(b.StartTimeout),
 
 		StartsPerSecond: b.MaxStartsPerSecond,

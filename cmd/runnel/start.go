@@ -12,6 +12,7 @@ import (
 	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/rpc/audit"
 	"github.com/runnel-rpc/runnel/rpc/policy"
+	"github.com/runnel-rpc/runnel/session/spool"
 )
 
 // startEnd is how long a start that was canceled by a signal may take to release its resources.
@@ -26,6 +27,7 @@ type startedServer struct {
 	reload          *reloader
 	audit           *audit.Log // nil without --audit
 	host            *process.Host
+	spool           *spool.Spool // nil without one
 	listeners       []net.Listener
 	log             zerolog.Logger
 	removeReadyFile func()
@@ -87,6 +89,9 @@ func (c *serveCmd) start(ctx context.Context, log zerolog.Logger) (_ *startedSer
 	if s.host, err = c.openHost(sandboxOptions{s.sandboxes.bubblewrap, c.hiddenFiles(), c.readOnlyFiles()}, log); err != nil {
 		return nil, err
 	}
+	if s.spool, err = c.openSpool(log); err != nil {
+		return nil, err
+	}
 	if err = s.sandboxes.enforce(ctx, s.host, log); err != nil {
 		return nil, err
 	}
@@ -115,6 +120,7 @@ func (s *startedServer) close() error {
 	closeAll(s.listeners)
 	s.auth.close()
 	s.audit.Close()
+	s.spool.Close()
 	if s.host == nil {
 		return nil
 	}

@@ -15,7 +15,11 @@ func attach(r *request, p *rpc.AttachParams) answer {
 	if err != nil {
 		return result(nil, err)
 	}
-	if v := s.View(); v.Record != nil && p.AfterSeq >= v.Record.Seq {
+	v := s.View()
+	if err := mayReadSpool(p.SlowClient, &v); err != nil {
+		return result(nil, err)
+	}
+	if v.Record != nil && p.AfterSeq >= v.Record.Seq {
 		if p.Take {
 			takeEnded(s)
 		}

@@ -26,6 +26,7 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/policy"
 	"github.com/runnel-rpc/runnel/session"
+	"github.com/runnel-rpc/runnel/session/spool"
 )
 
 // A conversation is a txtar file: a comment, and sections that are processed in order. The name of
@@ -189,7 +190,11 @@ func (c *conversation) step(section *txtar.File) {
 // awaitStarts waits until what had to wait for the start of a session was done. A request that comes
 // before may be answered after those that follow it.
 func (c *conversation) awaitStarts() {
-	for _, s := range c.service.registry.ListOwnersBefore(nil, 0, math.MaxInt) {
+	all, err := c.service.registry.ListOwnersBefore(nil, 0, math.MaxInt)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for _, s := range all {
 		eventually(c.t, "end of the start", func() bool {
 			_, deferred := s.AfterStart(func() {})
 			return s.View().State != session.Running || !deferred
@@ -373,6 +378,10 @@ func (c *conversation) configure(set *settings, list []string) {
 			set.Session.MaxRetained = n
 		case "max_in_flight":
 			set.Server.MaxInFlight = n
+		case "spool":
+			set.Spool = &spool.Options{SessionBytes: int64(n)}
+		case "spool_full":
+			set.SpoolFull = int64(n)
 		case "replay_bytes":
 			set.Session.ReplayBytes = int64(n)
 		case "limit":

@@ -9,6 +9,7 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/wire"
 	"github.com/runnel-rpc/runnel/session"
+	"github.com/runnel-rpc/runnel/session/spool"
 	"github.com/runnel-rpc/runnel/stream"
 )
 
@@ -114,6 +115,8 @@ func (e *encoder) event(it *stream.Item) (method string, params any) {
 	case *session.LeaderExit:
 		how := exitStatus(ev.Code, ev.Signal, ev.Known)
 		return rpc.NotifyExited, rpc.Exited{SessionID: e.of.name, Seq: it.To, ExitCode: how.ExitCode, Signal: how.Signal}
+	case session.SpoolStopped:
+		return rpc.NotifySpool, rpc.Spool{SessionID: e.of.name, Seq: it.To, State: string(spool.StateStopped), Reason: spoolReason(ev.Err)}
 	case session.Waiting:
 		return rpc.NotifyQueued, rpc.Queued{SessionID: e.of.name, Seq: it.To, Position: ev.Position}
 	case *session.Failed:
@@ -134,10 +137,13 @@ func startError(err error) rpc.StartError {
 	return failure
 }
 
-// reason returns the reason of a gap: the log had evicted the output before the cursor was created,
-// or the connection was too slow.
+// reason returns the reason of a gap: the spool does not have the output, the log had evicted it before
+// the cursor was created, or the connection was too slow.
 func reason(it *stream.Item) string {
-	if it.Late {
+	switch {
+	case it.Spool:
+		return rpc.GapSpool
+	case it.Late:
 		return rpc.GapReplayWindow
 	}
 	return rpc.GapSlowClient

@@ -47,6 +47,8 @@ func rpcError(err error, sessionID string) (e *rpc.Error, ok bool) {
 		return routedError(other), true
 	case errors.Is(err, session.ErrNotFound):
 		return rpc.SessionNotFound(sessionID), true
+	case errors.Is(err, session.ErrUnavailable):
+		return rpc.SpoolUnavailable(retryAfter), true
 	case errors.Is(err, session.ErrExists):
 		return rpc.SessionExists(sessionID), true
 	case errors.As(err, &named):

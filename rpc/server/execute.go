@@ -30,6 +30,10 @@ func execute(r *request, p *rpc.ExecuteParams) answer {
 	} else {
 		r.auditAttach(s, "", rpc.MethodExecute, nil)
 	}
+	view := s.View()
+	if err := mayReadSpool(p.SlowClient, &view); err != nil {
+		return result(nil, err)
+	}
 	o := attachedAs(p.SlowClient, p.Window)
 	o.stream = stream
 	r.conn.server.reached(checkpointAttach)

@@ -43,8 +43,8 @@ func (c *conn) page(p *rpc.ListParams, before int64) []byte {
 	pg.conn, pg.params = c, p
 	pg.text = append(pg.text, `{"sessions":[`...)
 	for !pg.full {
-		batch := c.listBefore(p.Principal, before)
-		if len(batch) == 0 {
+		batch, err := c.listBefore(p.Principal, before)
+		if pg.incomplete = err != nil; len(batch) == 0 {
 			break
 		}
 		before = batch[len(batch)-1].Created()
@@ -60,11 +60,11 @@ func (c *conn) page(p *rpc.ListParams, before int64) []byte {
 
 // listBefore returns the next sessions that are visible to the caller, of one principal if it is not
 // "".
-func (c *conn) listBefore(principal string, before int64) []*session.Session {
+func (c *conn) listBefore(principal string, before int64) ([]*session.Session, error) {
 	caller, sessions := c.identity(), c.server.sessions
 	switch {
 	case principal != "" && !c.server.visible(caller, principal):
-		return nil
+		return nil, nil
 	case principal == "" && caller.Role == access.Run:
 		principal = caller.Principal
 	case principal == "":
@@ -87,6 +87,8 @@ type listPage struct {
 	last      int64 // the Created of the last session
 	full      bool  // there is another matching session
 	truncated bool  // it did not fit into the message
+
+	incomplete bool // sessions on the disk could not be read
 }
 
 var listPages = sync.Pool{New: func() any {
@@ -159,6 +161,9 @@ func (pg *listPage) end() {
 	}
 	if pg.truncated {
 		pg.text = append(pg.text, `,"truncated":true`...)
+	}
+	if pg.incomplete {
+		pg.text = append(pg.text, `,"incomplete":true`...)
 	}
 	pg.text = append(pg.text, '}')
 }

@@ -104,21 +104,21 @@ var methods = []*method{
 	define(rpc.MethodControl, "Pause, resume, signal, resize or cancel a session.", control, details{
 		description: "It acts on the whole process tree. Pausing a paused session is not an error.",
 		results:     types(rpc.ControlResult{}),
-		errors:      []int{rpc.CodeForbidden, rpc.CodeSessionNotFound, rpc.CodeNotRunning, rpc.CodeRequestCanceled},
+		errors:      []int{rpc.CodeForbidden, rpc.CodeSessionNotFound, rpc.CodeShuttingDown, rpc.CodeNotRunning, rpc.CodeRequestCanceled},
 		capability:  true,
 	}),
 	define(rpc.MethodCancel, "End a session's whole tree and wait until it is gone.", cancel, details{
 		description: "Sends the stop signal, and SIGKILL after `grace`. Answered when the session has ended; " +
 			"at once if it had ended before.",
 		results:    types(rpc.CancelResult{}),
-		errors:     []int{rpc.CodeForbidden, rpc.CodeSessionNotFound, rpc.CodeRequestCanceled},
+		errors:     []int{rpc.CodeForbidden, rpc.CodeSessionNotFound, rpc.CodeShuttingDown, rpc.CodeRequestCanceled},
 		capability: true,
 	}),
 	define(rpc.MethodWrite, "Write to a session's stdin.", write, details{
 		description: "Answered when the data is in the session's bounded stdin queue. " +
 			"Writes are accepted in the order in which they are sent.",
 		results: types(rpc.WriteResult{}),
-		errors: []int{rpc.CodeForbidden, rpc.CodeSessionNotFound, rpc.CodeNotRunning, rpc.CodeStdinClosed,
+		errors: []int{rpc.CodeForbidden, rpc.CodeSessionNotFound, rpc.CodeShuttingDown, rpc.CodeNotRunning, rpc.CodeStdinClosed,
 			rpc.CodeRequestCanceled},
 		capability: true,
 	}).first(writeInPlace),
@@ -142,27 +142,27 @@ var methods = []*method{
 		description: "Sends the events after `after_seq`, and then those that follow. " +
 			"Outside of a batch, the reply is ahead of them. Attaching again moves the position.",
 		results:    types(rpc.AttachResult{}),
-		errors:     []int{rpc.CodeForbidden, rpc.CodeSessionNotFound},
+		errors:     []int{rpc.CodeForbidden, rpc.CodeSessionNotFound, rpc.CodeShuttingDown},
 		capability: true,
 	}),
 	define(rpc.MethodAck, "Open the window of an attached session.", ack, details{
 		description: "Usually sent as a notification. It has no effect if the connection is not attached or has no window.",
-		errors:      []int{rpc.CodeSessionNotFound},
+		errors:      []int{rpc.CodeSessionNotFound, rpc.CodeShuttingDown},
 	}),
 	define(rpc.MethodDetach, "End the events of a session on this connection.", detach, details{
 		description: "It never ends the session, regardless of `on_disconnect`; its `linger` starts.",
 		results:     types(rpc.DetachResult{}),
-		errors:      []int{rpc.CodeSessionNotFound},
+		errors:      []int{rpc.CodeSessionNotFound, rpc.CodeShuttingDown},
 	}),
 	define(rpc.MethodForget, "Delete the record and the output of an ended session.", forget, details{
 		description: "Its id may be used again. Connections that are attached to it still get the rest of its events.",
 		results:     types(rpc.ForgetResult{}),
-		errors:      []int{rpc.CodeForbidden, rpc.CodeSessionNotFound, rpc.CodeNotRunning},
+		errors:      []int{rpc.CodeForbidden, rpc.CodeSessionNotFound, rpc.CodeShuttingDown, rpc.CodeNotRunning},
 		capability:  true,
 	}),
 	define(rpc.MethodStatus, "Get a session's state.", status, details{
 		results:    types(rpc.StatusResult{}),
-		errors:     []int{rpc.CodeForbidden, rpc.CodeSessionNotFound},
+		errors:     []int{rpc.CodeForbidden, rpc.CodeSessionNotFound, rpc.CodeShuttingDown},
 		capability: true,
 	}),
 	define(rpc.MethodList, "List sessions, newest first.", list, details{

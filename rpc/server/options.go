@@ -157,11 +157,15 @@ func (d *Defaults) complete() {
 // bounds are those of the server and its registry, as connected reports them.
 func (s *Server) bounds() rpc.Bounds {
 	registry, defaults := s.sessions.Options(), &s.o.Defaults
+	spooled := registry.Spool.Options()
 	return rpc.Bounds{
 		MaxSessions:          registry.MaxSessions,
 		MaxQueued:            max(registry.MaxQueued, 0),
 		MaxRetained:          max(registry.MaxRetained, 0),
 		Retain:               max(registry.Retain, 0).Seconds(),
+		SpoolBytes:           spooled.SessionBytes,
+		SpoolTotal:           spooled.TotalBytes,
+		SpoolRetain:          spooled.Retain.Seconds(),
 		ReplayBytes:          registry.ReplayBytes,
 		ReplayTotal:          max(registry.ReplayTotal, 0),
 		MaxConnections:       s.o.MaxConnections,

@@ -21,9 +21,13 @@ func serveEndedBeforeReply(t *testing.T) (s *service) {
 				return
 			}
 			// The log has all events before the reply is sent.
-			newest := s.registry.ListBefore("user", 0, 1)[0]
+			newest, err := s.registry.ListBefore("user", 0, 1)
+			if err != nil || len(newest) == 0 {
+				t.Error("no session", err)
+				return
+			}
 			select {
-			case <-newest.Done():
+			case <-newest[0].Done():
 			case <-time.After(testTimeout):
 				t.Error("the session does not end")
 			}

@@ -22,9 +22,9 @@ func read(r *request, p *rpc.ReadParams) answer {
 	rd := newReading(r.conn, s, p)
 	r.cleanup = rd.close
 	return later(func(ctx context.Context) (any, error) {
-		ctx, cancel := within(ctx, p.Timeout)
+		wait, cancel := within(ctx, p.Timeout)
 		defer cancel()
-		if err := rd.await(ctx); err != nil && err != error(errDeadline) {
+		if err := rd.await(ctx, wait.Done()); err != nil {
 			return nil, err
 		}
 		if err := r.conn.mayStillRead(s); err != nil {
@@ -54,7 +54,7 @@ func newReading(c *conn, s *session.Session, p *rpc.ReadParams) *reading {
 		rd.max = min(*p.MaxBytes, rd.max)
 	}
 	rd.release = c.hold(s)
-	rd.cursor = s.Cursor(stream.CursorOptions{After: p.AfterSeq, Ready: func() {
+	rd.cursor = s.Cursor(stream.CursorOptions{After: p.AfterSeq, Spool: true, Ready: func() {
 		select {
 		case rd.ready <- struct{}{}:
 		default:
@@ -68,8 +68,9 @@ func (rd *reading) close() {
 	rd.release()
 }
 
-// await waits until there is something to read, or the log has ended.
-func (rd *reading) await(ctx context.Context) error {
+// await waits until there is something to read, the log has ended, or the time of the read is over. It
+// waits longer for what is read from the disk, since that is there already.
+func (rd *reading) await(ctx context.Context, over <-chan struct{}) error {
 	done := rd.s.Done()
 	for !rd.cursor.Pending() && !rd.atEnd() {
 		select {
@@ -81,6 +82,11 @@ func (rd *reading) await(ctx context.Context) error {
 			done = nil // the last event is in the log
 		case <-ctx.Done():
 			return context.Cause(ctx)
+		case <-over:
+			if ctx.Err() != nil || !rd.cursor.Loading() {
+				return context.Cause(ctx) // nil if only the time is over
+			}
+			over = nil
 		}
 	}
 	return nil
@@ -116,12 +122,15 @@ func (rd *reading) bound(sub *subscription) (sent <-chan struct{}) {
 // addNotes makes a read from the beginning return process.queued and process.failed too, which do not
 // advance the position. The read does not return because of them, unless the session has failed:
 // otherwise a client that reads again would get them at once again.
-func (rd *reading) addNotes() {
+func (rd *reading) addNotes(add func(*stream.Item)) {
 	if rd.after > 0 || !rd.s.Waits() {
 		return
 	}
-	rd.cursor.Close()
-	rd.cursor = rd.s.Cursor(stream.CursorOptions{Notes: true})
+	notes := rd.s.Cursor(stream.CursorOptions{Notes: true})
+	defer notes.Close()
+	for it, ok := notes.NextNote(); ok; it, ok = notes.NextNote() {
+		add(&it)
+	}
 }
 
 const (
@@ -134,7 +143,6 @@ const (
 // encode returns the result: the events up to the end of the read, or as many as fit into the
 // reply.
 func (rd *reading) encode() []byte {
-	rd.addNotes()
 	e := newEventEncoder(rd.of, rd.s.Spec(), rd.dialect)
 	guess := max(0, min(rd.last-rd.cursor.Seq(), rd.max, rpc.MaxFrameBytes-maxReplyOverhead))
 	b := append(make([]byte, 0, guess*65/64+eventBytes), `{"events":[`...)
@@ -147,6 +155,7 @@ func (rd *reading) encode() []byte {
 		b = e.appendEvent(b, it)
 		done = done || isLast(it)
 	}
+	rd.addNotes(add)
 	for !done && left > 0 && rd.cursor.Seq() < rd.last {
 		room := int64(rpc.MaxFrameBytes-maxReplyOverhead-len(b))/maxExpansion - eventBytes
 		if room <= 0 {

@@ -17,6 +17,7 @@ var reasons = [...]string{
 	session.StreamTimedOut: rpc.ReasonStreamTimeout,
 	session.Disconnected:   rpc.ReasonDisconnected,
 	session.Shutdown:       rpc.ReasonShutdown,
+	session.Lost:           rpc.ReasonLost,
 }
 
 // completion converts a completion record.
@@ -130,6 +131,9 @@ func (c *conn) status(s *session.Session, v *session.View) rpc.SessionStatus {
 	}
 	if !command.IsText() {
 		st.CommandBase64 = (*rpc.Base64Command)(&command)
+	}
+	if v.Spool.State != "" {
+		st.Spool = &rpc.SpoolStatus{Bytes: v.Spool.Bytes, OldestSeq: v.Oldest, State: string(v.Spool.State)}
 	}
 	if v.LeaderExit != nil {
 		how := exitStatus(v.LeaderExit.Code, v.LeaderExit.Signal, v.LeaderExit.Known)

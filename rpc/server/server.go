@@ -147,7 +147,7 @@ func (s *Server) connected(id string, caller access.Identity) rpc.Connected {
 		Principal:    caller.Principal,
 		Role:         caller.Role.String(),
 		Expires:      expires(caller),
-		Capabilities: slices.Concat(capabilities, s.o.Capabilities, s.o.Sandboxes.capabilities()),
+		Capabilities: slices.Concat(capabilities, s.o.Capabilities, s.o.Sandboxes.capabilities(), s.spoolCapabilities()),
 		Limits:       s.bounds(),
 	}
 }

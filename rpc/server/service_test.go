@@ -19,6 +19,7 @@ import (
 
 	"github.com/runnel-rpc/runnel/rpc/server"
 	"github.com/runnel-rpc/runnel/session"
+	"github.com/runnel-rpc/runnel/session/spool"
 )
 
 // service is a whole server on a port of its own, as `runnel serve` makes it.
@@ -33,6 +34,7 @@ type service struct {
 	drain    time.Duration
 	restart  bool // what shutdown announces
 	once     sync.Once
+	spool    *spool.Spool
 }
 
 // settings of a service. Checkpoint, which may be nil, is called at the checkpoints of handlers. With
@@ -49,6 +51,11 @@ type settings struct {
 	// HandshakeRate is how many opening handshakes a principal makes in a second without a delay; 0 is
 	// as many as in the program.
 	HandshakeRate float64
+	// Spool, if not nil, are the options of a spool in SpoolDir, or else in a directory of its own. It
+	// takes SpoolFull more bytes when it is open, if that is greater than 0; then its disk is full.
+	Spool     *spool.Options
+	SpoolDir  string
+	SpoolFull int64
 }
 
 // serve starts a service. At the end of the test it shuts it down and checks that nothing has
@@ -80,6 +87,7 @@ func serve(t testing.TB, change ...func(*settings)) *service {
 	if err != nil {
 		t.Fatal(err)
 	}
+	set.openSpool(t)
 	registry := session.NewRegistry(set.Session)
 	s := &service{
 		t:        t,
@@ -90,6 +98,7 @@ func serve(t testing.TB, change ...func(*settings)) *service {
 		log:      log,
 		served:   make(chan error, 1),
 		drain:    set.Server.Drain,
+		spool:    set.Session.Spool,
 	}
 	if set.Checkpoint != nil {
 		s.server.OnCheckpoint(set.Checkpoint)
@@ -130,6 +139,7 @@ func (s *service) shutdown(drain time.Duration) {
 		s.server.Announce(s.restart)
 		s.registry.Shutdown(ctx)
 		s.server.Shutdown()
+		s.spool.Close()
 		if err := <-s.served; err != nil {
 			s.t.Errorf("Serve: %v", err)
 		}

@@ -64,6 +64,7 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 		Linger:        orDefault(p.Linger, d.Linger),
 		WaitForTree:   p.OnLeaderExit == rpc.OnLeaderExitWait,
 		Output:        output(p),
+		NoSpool:       p.Spool != nil && !*p.Spool,
 		Capture:       capture,
 		CaptureHead:   captureBytes(p.CaptureHeadBytes, 0),
 		Weight:        weight(p),

@@ -47,6 +47,7 @@ type orderedReply struct {
 type attachOptions struct {
 	stream  bool  // output too
 	drop    bool  // the connection loses output rather than block the process
+	spool   bool  // the connection reads from the disk rather than block the process
 	after   int64 // the place in the log after which the events begin
 	window  int64 // the most bytes of output without an ack; 0 is no limit
 	move    bool  // an existing subscription begins anew
@@ -56,7 +57,7 @@ type attachOptions struct {
 // attachedAs returns the options for the params slow_client and window, which is nil if it is left
 // out.
 func attachedAs(slowClient string, window *int64) attachOptions {
-	o := attachOptions{drop: slowClient == rpc.SlowClientDrop}
+	o := attachOptions{drop: slowClient == rpc.SlowClientDrop, spool: slowClient == rpc.SlowClientSpool}
 	if window != nil {
 		o.window = *window
 	}
@@ -105,7 +106,8 @@ func newSubscription(c *conn, s *session.Session, o attachOptions) *subscription
 		Cursor: stream.CursorOptions{
 			After:      o.after,
 			Notes:      true,
-			Block:      o.stream && !o.drop,
+			Block:      o.stream && !o.drop && !o.spool,
+			Spool:      !o.drop,
 			EventsOnly: !o.stream,
 			Window:     o.window,
 			// Log.Append calls it, under the lock of the log.

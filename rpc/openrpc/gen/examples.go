@@ -108,7 +108,7 @@ const (
 	connectedExample = `{"connection_id":"00000000-0000-4000-8000-000000000003","session_id":"00000000-0000-4000-8000-000000000003",` +
 		`"server":"runnel","version":"v1.0.0","protocol":1,"principal":"user","role":"run","capabilities":["execute","control","cancel","write","wait","read","attach","status","list","rpc.discover"],` +
 		`"limits":{"max_sessions":100,"max_connections":100,"max_message_bytes":1048576,"max_in_flight":1024,"max_in_flight_bytes":67108864,` +
-		`"max_batch":64,"max_attached":1000,"max_queued":1000,"max_retained":1000,"replay_bytes":1048576,"replay_total":268435456,"retain":300,"stdin_queue_bytes":1048576,"max_output_bytes":65536,` +
+		`"max_batch":64,"max_attached":1000,"max_queued":1000,"max_retained":1000,"replay_bytes":1048576,"replay_total":268435456,"retain":300,"spool_bytes":1073741824,"spool_total":8589934592,"spool_retain":86400,"stdin_queue_bytes":1048576,"max_output_bytes":65536,` +
 		`"ping_interval":20,"write_timeout":30,"stream_timeout":300,"timeout":0,"grace":2,"linger":300,"max_line_bytes":1048576,"min_nice":0}}`
 	queuedExample   = ofEnded + `,"seq":0,"position":1}`
 	failedExample   = ofEnded + `,"seq":0,"error":{"code":-32003,"message":"Session limit reached: 100 of 100 run","data":{"kind":"session_limit","limit":100,"running":100,"retry_after":1,"scope":"server"}}}`
@@ -118,5 +118,6 @@ const (
 	pausedExample   = ofRunning + `,"seq":2,"status":"paused","pid":4711,"pgid":4711}`
 	resumedExample  = ofRunning + `,"seq":3,"status":"resumed","pid":4711,"pgid":4711}`
 	exitedExample   = ofRunning + `,"seq":4,"exit_code":0,"signal":null}`
+	spoolExample    = ofRunning + `,"seq":4,"state":"stopped","reason":"full"}`
 	canceledExample = ofRunning + `,"seq":4,"status":"canceled","pid":4711,"pgid":4711}`
 )

@@ -26,6 +26,7 @@ var notifications = []notification{
 	{rpc.NotifyResumed, "A session was resumed.", typeOf[rpc.StateEvent](), resumedExample},
 	{rpc.NotifyCanceled, "A session is being canceled.", typeOf[rpc.StateEvent](), canceledExample},
 	{rpc.NotifyExited, "The command itself has exited and the session continues, because with `on_leader_exit` `wait` its descendants are running.", typeOf[rpc.Exited](), exitedExample},
+	{rpc.NotifySpool, "The output of a session is no longer kept on the disk.", typeOf[rpc.Spool](), spoolExample},
 	{rpc.NotifyCompleted, "A session has ended. This is the completion record, which is always the last event and sent exactly once.", typeOf[rpc.Completion](), endedRecord},
 	{rpc.NotifyShutdown, "The server accepts no new sessions.", typeOf[rpc.Shutdown](), `{"drain":30}`},
 }

@@ -1,0 +1,21 @@
+package main
+
+import "golang.org/x/sys/unix"
+
+// fileSystem is what is known of the file system of a directory.
+type fileSystem struct {
+	free     int64 // bytes that this user may still use
+	inMemory bool
+}
+
+func statFS(dir string) (fileSystem, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return fileSystem{}, withName(dir, err)
+	}
+	kind := uint32(st.Type)
+	return fileSystem{
+		free:     int64(st.Bavail) * st.Bsize,
+		inMemory: kind == unix.TMPFS_MAGIC || kind == unix.RAMFS_MAGIC,
+	}, nil
+}
