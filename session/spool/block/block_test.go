@@ -267,6 +267,8 @@ func TestInvalidContent(t *testing.T) {
 		"flag":              {func(b []byte) { b[5] |= 0x80 }, block.ErrVersion},
 		"payload":           {func(b []byte) { le.PutUint32(b[56:], math.MaxUint32) }, block.ErrInvalid},
 		"raw":               {func(b []byte) { le.PutUint32(b[60:], math.MaxUint32) }, block.ErrInvalid},
+		"both lengths":      {func(b []byte) { le.PutUint32(b[56:], block.MaxBytes); le.PutUint32(b[60:], block.MaxBytes) }, block.ErrInvalid},
+		"compressed length": {func(b []byte) { b[5] |= 1; le.PutUint32(b[56:], math.MaxUint32) }, block.ErrInvalid},
 		"negative position": {func(b []byte) { b[23] = 0x80 }, block.ErrInvalid},
 		"huge position":     {func(b []byte) { b[23], b[39] = 0x7f, 0x7f }, block.ErrInvalid},
 		"end before first":  {func(b []byte) { b[16], b[24] = 120, 1 }, block.ErrInvalid},

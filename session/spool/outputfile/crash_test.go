@@ -113,6 +113,9 @@ func TestDamaged(t *testing.T) {
 				must(t, os.WriteFile(path, bad, 0o600))
 				f := reopen(t, path)
 				checkDamaged(t, f, marks, i, name)
+				if _, end := f.Bounds(); length == index && i == 5 && end != marks[5] {
+					t.Errorf("%s of the newest block, without an index: the end is %v", name, end)
+				}
 				f.Close()
 			}
 		}

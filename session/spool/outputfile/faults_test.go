@@ -50,6 +50,33 @@ func TestWriteFails(t *testing.T) {
 	}
 }
 
+// TestFinishAfterFailure finishes a file in which a failed write has left more than the index is long.
+func TestFinishAfterFailure(t *testing.T) {
+	everywhere(t, func(t *testing.T, files disk.Files, dir string) {
+		faults := disk.NewFaults(files)
+		f, path := create(t, faults, dir)
+		c := newContent()
+		first := c.end
+		write(t, f, c, 3)
+		before := c.end
+		faults.Limit(20_000, syscall.ENOSPC)
+		if err := f.Append(c.next(t, 40_000)); !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("append: %v", err)
+		}
+		faults.Fail(disk.Truncate, syscall.EIO)
+		if err := f.Finish(); !errors.Is(err, syscall.EIO) {
+			t.Errorf("finish: %v", err)
+		}
+		faults.Heal()
+		must(t, f.Finish())
+		g := reopen(t, path)
+		if !g.Finished() {
+			t.Error("not finished")
+		}
+		verify(t, g, first, before)
+	})
+}
+
 func TestReadFails(t *testing.T) {
 	faults := disk.NewFaults(disk.OS{})
 	f, path := create(t, faults, t.TempDir())
