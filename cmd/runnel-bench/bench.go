@@ -63,9 +63,11 @@ func build(ctx context.Context, path string) error {
 	return nil
 }
 
-// environ is the environment of all children: no variable that configures the program or its Go
-// runtime.
-func (b *bench) environ() []string { return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + b.dir} }
+// environ is the environment of all children but servers.
+func (b *bench) environ() []string { return environ(b.dir) }
+
+// environ is the environment of a child: no variable that configures the program or its Go runtime.
+func environ(home string) []string { return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home} }
 
 // rounds returns how often to repeat a measurement.
 func (b *bench) rounds(full, quick int) int {

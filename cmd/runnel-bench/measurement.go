@@ -25,6 +25,7 @@ var measurements = []measurement{
 	{"secured", secured},
 	{"sandbox", sandboxed},
 	{"shared", shared},
+	{"spooled", spooled},
 	{"parallel", parallel},
 	{"idle", idleMemory},
 	{"first", firstOutput},

@@ -23,6 +23,7 @@ const (
 
 // server is a `runnel serve`.
 type server struct {
+	dir     string // its state and its spool
 	pid     int
 	url     string // ws://127.0.0.1:PORT/ws
 	address string // 127.0.0.1:PORT
@@ -48,8 +49,8 @@ func (b *bench) startWith(p program, token string, flags ...string) (*server, er
 		"serve", "--listen=127.0.0.1:0", "--socket=", "--state-dir=" + dir, "--ready-file=" + ready,
 		"--log-level=error", "--drain=0s",
 	}
-	s := &server{token: token, cmd: exec.Command(p.path, append(args, flags...)...), exited: make(chan struct{})}
-	s.cmd.Env = b.environ()
+	s := &server{dir: dir, token: token, cmd: exec.Command(p.path, append(args, flags...)...), exited: make(chan struct{})}
+	s.cmd.Env = environ(dir) // servers cannot share the default spool
 	s.cmd.Stderr = os.Stderr
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
@@ -99,8 +100,13 @@ func (s *server) readReady(text []byte) error {
 	return nil
 }
 
-// stop ends the server and waits for it.
+// stop ends the server, waits for it, and removes its files: the spool may have gigabytes.
 func (s *server) stop() error {
+	return errors.Join(s.end(), os.RemoveAll(s.dir))
+}
+
+// end ends the server and waits for it.
+func (s *server) end() error {
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-s.exited:

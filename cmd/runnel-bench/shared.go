@@ -165,7 +165,11 @@ func (b *bench) startShared(undo *cleanup, p program) (*sharedServer, error) {
 	if err := os.WriteFile(tokens, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	s, err := b.startSecured(undo, p, dir+"one", "--tokens="+tokens, "--shared-user", "--max-retained=10000")
+	flags := []string{"--tokens=" + tokens, "--shared-user", "--max-retained=10000"}
+	if p.hasFlags(b, "--spool-dir") {
+		flags = append(flags, "--spool-dir=") // logs fill the memory only if what is evicted is lost
+	}
+	s, err := b.startSecured(undo, p, dir+"one", flags...)
 	if err != nil {
 		return nil, err
 	}

@@ -42,7 +42,7 @@ func TestKeeps(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.close()
-	s, err := b.start(b.programs[0], "--replay-total=2MiB")
+	s, err := b.start(b.programs[0], "--replay-total=2MiB", "--spool-dir=")
 	if err != nil {
 		t.Fatal(err)
 	}
