@@ -2,9 +2,10 @@ package stream
 
 import "context"
 
-// CaptureStored is [Log.Capture] for a log whose output is no longer in memory: it reads the source. It
-// looks for the output in as much of the beginning and of the end of the log as LogOptions.Bound, or
-// newest if that is more, and returns less if there is not that much of a kind, or a part is unreadable.
+// CaptureStored is [Log.Capture] for a log whose output is no longer in memory: it reads the
+// source. It looks for the output in as much of the beginning and of the end of the log as
+// LogOptions.Bound, or newest if that is more, and returns less if there is not that much of a
+// kind, or a part is unreadable.
 func (l *Log) CaptureStored(ctx context.Context, oldest, newest int64) (Capture, error) {
 	_, end := l.Bounds()
 	span := max(l.bound, oldest, newest)

@@ -262,6 +262,16 @@ func (l *Log) AppendNote(event any) {
 	l.wakeCursors(Event)
 }
 
+// hasNote reports whether there is a note after the position from, and not after to.
+func (l *Log) hasNote(from, to int64) bool {
+	for i := len(l.notes) - 1; i >= 0 && l.notes[i].seq > from; i-- {
+		if l.notes[i].seq <= to {
+			return true
+		}
+	}
+	return false
+}
+
 // Seal prevents the next output from being joined to the newest entry.
 func (l *Log) Seal() {
 	l.mu.Lock()

@@ -8,8 +8,8 @@ type State struct {
 	End      Mark
 	Counts   Counts
 	Appended [kinds]int64 // bytes of output by kind, with the markers of truncated lines
-	// Events are the positions of the events, so that gaps are exact: one mark for each run of events
-	// without output between them, in order. There are at most 1024, the newest ones.
+	// Events are the positions of the events, so that gaps are exact: one mark for each run of
+	// events without output between them, in order. There are at most 1024, the newest ones.
 	Events   []Mark
 	Notes    []Note
 	Timeline []TimeMark
@@ -57,8 +57,8 @@ func (l *Log) eventRuns() []Mark {
 	return runs[max(0, len(runs)-maxStateRuns):]
 }
 
-// OpenLog returns a log with nothing in memory, whose content is in o.Save.Source. It has no saver. The
-// caller may append events, which are kept in memory.
+// OpenLog returns a log with nothing in memory, whose content is in o.Save.Source. It has no saver.
+// The caller may append events, which are kept in memory.
 func OpenLog(o LogOptions, s State) *Log {
 	l := newLog(o)
 	l.end = position{seq: s.End.Seq, events: s.End.Events}

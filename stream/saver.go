@@ -5,23 +5,24 @@ const maxBlock = 512 << 10
 
 // SaveOptions make a log one whose content is saved.
 type SaveOptions struct {
-	// Wake is called when [Saver.Backlog] has something to do, after it had nothing. It is called with
-	// the log's lock held and must neither block nor call the log.
+	// Wake is called when [Saver.Backlog] has something to do, after it had nothing. It is called
+	// with the log's lock held and must neither block nor call the log.
 	Wake func()
 	// Source has what was stored; nil if nothing can be read back.
 	Source Source
 }
 
 // Saver gives what is appended to a log to those who save it, twice: NextUnsaved returns everything
-// soon, and Saved makes it visible to the cursors. NextUnstored returns it for the [Source], in larger
-// blocks, and only what Stored has confirmed is evicted. What is confirmed by Stored need not be saved.
+// soon, and Saved makes it visible to the cursors. NextUnstored returns it for the [Source], in
+// larger blocks, and only what Stored has confirmed is evicted. What is confirmed by Stored need
+// not be saved.
 //
 // Cursors do not get what is neither saved nor stored, except for an event at position 0, which is
-// visible at once. Notes are not given to the saver. Append waits while too much is not stored:
-// two blocks more than the log may hold. A block is 512 KiB, or what the log may hold if that is less.
+// visible at once. Notes are not given to the saver. Append waits while too much is not stored: two
+// blocks more than the log may hold. A block is 512 KiB, or what the log may hold if that is less.
 //
-// NextUnsaved and Saved must not be called concurrently with each other, nor NextUnstored and Stored,
-// nor Release with any of them.
+// NextUnsaved and Saved must not be called concurrently with each other, nor NextUnstored and
+// Stored, nor Release with any of them.
 type Saver struct {
 	log    *Log
 	wake   func()
@@ -100,9 +101,10 @@ func (v *Saver) notify() {
 }
 
 // NextUnsaved returns what follows the newest item that it has returned, unless that was stored
-// meanwhile: an event, or output of one kind, at most n bytes, n > 0, cut like in [Cursor.NextUpTo].
-// The data is valid until the next NextUnsaved, Saved or Release. A gap is what the log had to evict
-// before it was stored; only appends that do not wait cause it, at the end of a session.
+// meanwhile: an event, or output of one kind, at most n bytes, n > 0, cut like in
+// [Cursor.NextUpTo]. The data is valid until the next NextUnsaved, Saved or Release. A gap is what
+// the log had to evict before it was stored; only appends that do not wait cause it, at the end of
+// a session.
 func (v *Saver) NextUnsaved(n int64) (Item, bool) {
 	v.log.mu.Lock()
 	defer v.log.mu.Unlock()
@@ -123,8 +125,8 @@ func (v *Saver) Saved() {
 	v.show(v.unsaved.at)
 }
 
-// NextUnstored is NextUnsaved for the source. The data is valid until the next NextUnstored, Stored or
-// Release.
+// NextUnstored is NextUnsaved for the source. The data is valid until the next NextUnstored, Stored
+// or Release.
 func (v *Saver) NextUnstored(n int64) (Item, bool) {
 	v.log.mu.Lock()
 	defer v.log.mu.Unlock()
@@ -134,8 +136,8 @@ func (v *Saver) NextUnstored(n int64) (Item, bool) {
 	return v.unstored.next(v.log, n)
 }
 
-// Stored makes everything that NextUnstored has returned visible to the cursors, and allows to evict
-// it. The source must be able to return it.
+// Stored makes everything that NextUnstored has returned visible to the cursors, and allows to
+// evict it. The source must be able to return it.
 func (v *Saver) Stored() {
 	l := v.log
 	l.mu.Lock()
@@ -174,9 +176,9 @@ func (v *Saver) UnstoredAt() Mark {
 	return v.unstored.at.mark()
 }
 
-// Stop ends the saving: everything is visible and nothing waits for the saver any more. Nothing more
-// is returned for saving. What was stored can still be read from the source. Stop may be called at any
-// time, and again.
+// Stop ends the saving: everything is visible and nothing waits for the saver any more. Nothing
+// more is returned for saving. What was stored can still be read from the source. Stop may be
+// called at any time, and again.
 func (v *Saver) Stop() {
 	l := v.log
 	l.mu.Lock()
@@ -191,8 +193,8 @@ func (v *Saver) Stop() {
 	l.wakeAppenders()
 }
 
-// Removed tells that the source has removed what is before oldest. As far as no cursor had read it, it
-// counts as lost. It may be called at any time.
+// Removed tells that the source has removed what is before oldest. As far as no cursor had read it,
+// it counts as lost. It may be called at any time.
 func (v *Saver) Removed(oldest Mark) {
 	l := v.log
 	l.mu.Lock()
@@ -218,7 +220,7 @@ func (v *Saver) show(to position) {
 		return
 	}
 	kind := Stdout
-	if to.events > v.shown.events {
+	if to.events > v.shown.events || v.log.hasNote(v.shown.seq, to.seq) {
 		kind = Event
 	}
 	v.shown = to
@@ -234,8 +236,8 @@ func (v *Saver) backlogCharge() int64 { return v.log.end.charge - v.stored.charg
 // that may hold share.
 func maxBacklog(share int64) int64 { return share + 2*block(share) }
 
-// Settled returns a channel that is closed when everything up to seq is visible to cursors, or nil if
-// it is.
+// Settled returns a channel that is closed when everything up to seq is visible to cursors, or nil
+// if it is.
 func (l *Log) Settled(seq int64) <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()

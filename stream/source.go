@@ -20,18 +20,18 @@ type Source interface {
 	Bounds() (oldest, end Mark)
 	// Load begins to read entries from seq on, which was within the bounds. done is called once,
 	// later, from another goroutine and without locks, unless the load was canceled before. If the
-	// memory is needed elsewhere, revoked may be called after done, in the same way: whoever has the
-	// part then releases it, and loads it again when that is needed.
+	// memory is needed elsewhere, revoked may be called after done, in the same way: whoever has
+	// the part then releases it, and loads it again when that is needed.
 	//
-	// Errors: ErrRemoved if the oldest position has moved beyond seq, *UnreadableError, and any other
-	// error if nothing from seq on can be read.
+	// Errors: ErrRemoved if the oldest position has moved beyond seq, *UnreadableError, and any
+	// other error if nothing from seq on can be read.
 	Load(seq int64, eventsOnly bool, done func(*Loaded, error), revoked func()) Load
 }
 
 // Load is reading that a [Source] has begun.
 type Load interface {
-	// Cancel ends the load if that is possible. It must not block. done may still be called, and if it
-	// was called, Cancel has no effect.
+	// Cancel ends the load if that is possible. It must not block. done may still be called, and if
+	// it was called, Cancel has no effect.
 	Cancel()
 }
 
@@ -41,8 +41,8 @@ type Load interface {
 type Loaded struct {
 	From, To int64
 	Items    []Item // no gaps; Event is what was appended to the log
-	// Release, if not nil, is called once, when the memory is no longer needed. It must not block and
-	// may be called with the lock of a log held.
+	// Release, if not nil, is called once, when the memory is no longer needed. It must not block
+	// and may be called with the lock of a log held.
 	Release func()
 }
 

@@ -77,8 +77,8 @@ func (c *Cursor) seekStored() found {
 	}
 }
 
-// missing reports whether what follows the cursor's position can be read neither from the source nor
-// from memory, and up to where.
+// missing reports whether what follows the cursor's position can be read neither from the source
+// nor from memory, and up to where.
 func (c *Cursor) missing() (to position, missing bool) {
 	l, r := c.log, c.reading
 	if !c.readsSource() {
@@ -109,7 +109,8 @@ func (c *Cursor) readableAfter(err error) position {
 	return l.oldest
 }
 
-// skipTo moves the cursor to a position, at most the oldest one in memory, as if nothing were before.
+// skipTo moves the cursor to a position, at most the oldest one in memory, as if nothing were
+// before.
 func (c *Cursor) skipTo(to position) {
 	c.stopReading()
 	if to.seq < c.log.oldest.seq {
@@ -208,8 +209,8 @@ func (r *reading) revoked() {
 	}
 }
 
-// seekLoaded skips what the cursor does not read, and reports whether it is at a loaded item. If not, it
-// has moved, or the part is used up, or the rest of it is unusable.
+// seekLoaded skips what the cursor does not read, and reports whether it is at a loaded item. If
+// not, it has moved, or the part is used up, or the rest of it is unusable.
 func (c *Cursor) seekLoaded() bool {
 	r := c.reading
 	for ; r.next < len(r.part.Items); r.next++ {
@@ -239,8 +240,8 @@ func (c *Cursor) seekLoaded() bool {
 	return false
 }
 
-// skipOutput moves a cursor that skips output to seq, or only to the next note or to the oldest position
-// in memory.
+// skipOutput moves a cursor that skips output to seq, or only to the next note or to the oldest
+// position in memory.
 func (c *Cursor) skipOutput(seq int64) {
 	l := c.log
 	seq = min(c.upToNote(seq), l.oldest.seq)
@@ -261,9 +262,9 @@ func (r *reading) unusable(next int64) {
 	r.err = &UnreadableError{Next: next, Err: errors.New("items are missing")}
 }
 
-// takeLoaded returns the rest of the next loaded item, at most n bytes of output, which it copies: the
-// source may need the memory at any time. Output is also cut at the next note and at the end of what is
-// visible.
+// takeLoaded returns the rest of the next loaded item, at most n bytes of output, which it copies:
+// the source may need the memory at any time. Output is also cut at the next note and at the end of
+// what is visible.
 func (c *Cursor) takeLoaded(n int64) Item {
 	l, r := c.log, c.reading
 	it, from := *r.item(), c.at.seq

@@ -26,8 +26,8 @@ type timeline struct {
 	newest   TimeMark // after the newest output; zero if there was none
 }
 
-// add records that n bytes of output are appended after seq. It reads the clock once. A nil timeline
-// records nothing.
+// add records that n bytes of output are appended after seq. It reads the clock once. A nil
+// timeline records nothing.
 func (t *timeline) add(seq, n int64) {
 	if t == nil {
 		return
@@ -68,8 +68,8 @@ func (l *Log) Timeline() []TimeMark {
 	return l.timeline.all()
 }
 
-// PositionAt returns a position at or before the first output that was appended after t, or after the
-// newest output if there is none. Without [LogOptions.Timeline] it returns 0.
+// PositionAt returns a position at or before the first output that was appended after t, or after
+// the newest output if there is none. Without [LogOptions.Timeline] it returns 0.
 func (l *Log) PositionAt(t time.Time) int64 {
 	marks := l.Timeline()
 	i := sort.Search(len(marks), func(i int) bool { return marks[i].Time.After(t) })
