@@ -429,3 +429,34 @@ func TestUnreadableErrorSaysWhere(t *testing.T) {
 		t.Error(s)
 	}
 }
+
+// TestANoteBecomesVisible checks that a cursor that skips output is woken for a note, when the
+// output before it is saved.
+func TestANoteBecomesVisible(t *testing.T) {
+	l, _ := newSavedLog(1 << 20)
+	event(l, "started")
+	calls := 0
+	c := l.NewCursor(CursorOptions{EventsOnly: true, Ready: func() { calls++ }})
+	put(l, Stdout, "ab")
+	l.AppendNote("note")
+	if got := readItems(c); got != "*1 " {
+		t.Errorf("before the output was saved: %q", got)
+	}
+	calls = 0
+	saveAll(l)
+	if got := readItems(c); got != "!3 " || calls != 1 {
+		t.Errorf("after it was saved: %q, ready was called %d times", got, calls)
+	}
+}
+
+// TestANoteInsideAStoredItem checks that notes keep their positions in a source that joins output.
+func TestANoteInsideAStoredItem(t *testing.T) {
+	s := &fakeSource{end: Mark{Seq: 4}, items: []Item{{To: 4, Kind: Stdout, Data: []byte("abcd")}}}
+	l := OpenLog(LogOptions{Save: &SaveOptions{Source: s}}, State{End: Mark{Seq: 4}, Notes: []Note{{2, "note"}}})
+	c := l.NewCursor(CursorOptions{})
+	c.Pending()
+	s.next(0).finish(0, 1)
+	if got := readItems(c); got != "ab2 !2 cd4 " {
+		t.Errorf("read %q", got)
+	}
+}
