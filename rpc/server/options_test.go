@@ -202,7 +202,7 @@ func TestLibraryAsClient(t *testing.T) {
 			t.Errorf("notification %s, want %s", method, want)
 		}
 	}
-	err = c.Call(t.Context(), "status", object{"session_id": "x"}, nil, jsonrpc2.PickID(jsonrpc2.ID{Str: "a\n", IsString: true}))
+	err = c.Call(t.Context(), "status", object{"session_id": "X"}, nil, jsonrpc2.PickID(jsonrpc2.ID{Str: "a\n", IsString: true}))
 	var e *jsonrpc2.Error
 	if !errors.As(err, &e) || e.Code != jsonrpc2.CodeInvalidParams || !strings.Contains(string(*e.Data), `"field":"session_id"`) {
 		t.Errorf("%v", err)
@@ -250,7 +250,7 @@ func TestRoute(t *testing.T) {
 	if p.ok("wait", object{"session_id": r.SessionID, "capture_bytes": 10}, &captured); *captured.Stdout != "abcd" {
 		t.Errorf("%+v", captured)
 	}
-	if e := p.fails(-32602, "status", object{"session_id": "x"}); e.Data["field"] != "session_id" {
+	if e := p.fails(-32602, "status", object{"session_id": "X"}); e.Data["field"] != "session_id" {
 		t.Errorf("%+v", e)
 	}
 	var list rpc.ListResult
