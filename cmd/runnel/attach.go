@@ -15,7 +15,7 @@ type attachCmd struct {
 	target
 	AfterSeq int64  `name:"after-seq" help:"Begin after this position in the session's log." placeholder:"N"`
 	Stdin    bool   `short:"i" help:"Forward stdin."`
-	ID       string `arg:"" help:"The session's id, or a unique prefix of it."`
+	ID       string `arg:"" help:"The session: its id, a unique prefix of it, or its name."`
 }
 
 // Validate implements kong's check of values.

@@ -29,10 +29,13 @@ type cli struct {
 	Ps         psCmd         `cmd:"" help:"List sessions."`
 	Attach     attachCmd     `cmd:"" help:"Print a session's output, from the oldest that is kept, until it ends, and exit with its status. Ctrl-C detaches."`
 	Logs       logsCmd       `cmd:"" help:"Print the output of a session that is kept."`
-	Pause      pauseCmd      `cmd:"" help:"Pause all processes of a session, and its timeouts."`
-	Resume     resumeCmd     `cmd:"" help:"Resume a paused session."`
-	Signal     signalCmd     `cmd:"" help:"Send a signal to all processes of a session."`
-	Cancel     cancelCmd     `cmd:"" help:"Cancel a session and wait until all its processes have ended."`
+	Status     statusCmd     `cmd:"" help:"Print the state of sessions."`
+	Wait       waitCmd       `cmd:"" help:"Wait until sessions have ended, and exit with their status."`
+	Pause      pauseCmd      `cmd:"" help:"Pause all processes of sessions, and their timeouts."`
+	Resume     resumeCmd     `cmd:"" help:"Resume paused sessions."`
+	Signal     signalCmd     `cmd:"" help:"Send a signal to all processes of sessions."`
+	Cancel     cancelCmd     `cmd:"" help:"Cancel sessions and wait until all their processes have ended."`
+	Rm         rmCmd         `cmd:"" help:"Delete the output and the records of ended sessions."`
 	Token      tokenCmd      `cmd:"" help:"Manage the tokens file of a server."`
 	Policy     policyCmd     `cmd:"" help:"Check a policy file."`
 	Sandbox    sandboxCmd    `cmd:"" help:"Check what this machine can enforce of a sandbox, and list profiles."`

@@ -132,11 +132,17 @@ func startError(err error, p *rpc.ExecuteParams) error {
 	return &statusError{status, errors.New(e.Message)}
 }
 
-// status returns the exit status of the command as a shell reports it, or why it has none.
+// status returns the exit status of the command, or the first error of stdout or stderr.
 func (e *execution) status(rec *rpc.Completion) error {
-	switch {
-	case e.writeErr != nil && !errors.Is(e.writeErr, syscall.EPIPE):
+	if e.writeErr != nil && !errors.Is(e.writeErr, syscall.EPIPE) {
 		return &statusError{exitRunnelFailed, e.writeErr}
+	}
+	return recordStatus(rec)
+}
+
+// recordStatus returns the exit status of a command as a shell reports it, or why it has none.
+func recordStatus(rec *rpc.Completion) error {
+	switch {
 	case rec.Reason == rpc.ReasonTimeout || rec.Reason == rpc.ReasonStreamTimeout:
 		return &statusError{exitTimeout, fmt.Errorf("ended by the %s", strings.ReplaceAll(rec.Reason, "_", " "))}
 	case rec.Reason == rpc.ReasonDisconnected:

@@ -8,22 +8,20 @@ import (
 	"github.com/runnel-rpc/runnel/rpc/client"
 )
 
-// listSessions returns all sessions, newest first, from all pages. More is true if sessions are
-// missing because the server does not support pages.
-func listSessions(ctx context.Context, conn *client.Client) (all []rpc.SessionStatus, more bool, err error) {
-	all = []rpc.SessionStatus{} // not nil, which is null in JSON
-	for after := ""; ; {
+// eachPage calls f with the pages of a list, newest first. The last page is Truncated if sessions
+// are missing because the server does not support pages.
+func eachPage(ctx context.Context, conn *client.Client, p rpc.ListParams, f func(*rpc.ListResult) error) error {
+	for {
 		var page rpc.ListResult
-		if err := conn.CallIdempotent(ctx, rpc.MethodList, rpc.ListParams{After: after}, &page); err != nil {
-			return nil, false, err
+		if err := conn.CallIdempotent(ctx, rpc.MethodList, p, &page); err != nil {
+			return err
 		}
-		all = append(all, page.Sessions...)
-		switch page.Next {
-		case "":
-			return all, page.Truncated, nil
-		case after:
-			return nil, false, errors.New("list: server returned the same page again")
+		if page.Next != "" && page.Next == p.After {
+			return errors.New("list: server returned the same page again")
 		}
-		after = page.Next
+		if err := f(&page); err != nil || page.Next == "" {
+			return err
+		}
+		p.After = page.Next
 	}
 }

@@ -4,10 +4,10 @@ import "github.com/runnel-rpc/runnel/rpc"
 
 type pauseCmd struct {
 	target
-	ID string `arg:"" help:"The session's id, or a unique prefix of it."`
+	IDs []string `arg:"" name:"id" help:"The sessions: their ids, unique prefixes of them, or names."`
 }
 
-// Run pauses the session.
+// Run pauses the sessions.
 func (c *pauseCmd) Run(inv *invocation) error {
-	return c.control(inv, c.ID, rpc.ControlParams{Type: rpc.ControlPause})
+	return c.control(inv, c.IDs, rpc.ControlParams{Type: rpc.ControlPause})
 }

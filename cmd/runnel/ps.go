@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -15,29 +17,71 @@ import (
 
 type psCmd struct {
 	target
-	JSON bool `name:"json" help:"Print the sessions as JSON."`
+	Label map[string]string `help:"Only sessions with this label; may be repeated." placeholder:"K=V" mapsep:"none"`
+	State string            `help:"Only sessions in this state: queued, starting, running, paused, ending or ended." placeholder:"STATE"`
+	JSON  bool              `name:"json" help:"Print the sessions as JSON."`
+	Quiet bool              `short:"q" help:"Print the ids only."`
 }
 
-// Run prints the sessions as a table, newest first.
+// sessionStates are the states of a session.
+var sessionStates = []string{"queued", "starting", "running", "paused", "ending", "ended"}
+
+// Validate implements kong's check of values.
+func (c *psCmd) Validate() error {
+	switch {
+	case c.State != "" && !slices.Contains(sessionStates, c.State):
+		return fmt.Errorf("--state must be one of %s", strings.Join(sessionStates, ", "))
+	case c.JSON && c.Quiet:
+		return errors.New("--json excludes --quiet")
+	}
+	return c.target.Validate()
+}
+
+// Run prints the sessions, newest first.
 func (c *psCmd) Run(inv *invocation) error {
 	return c.withClient(inv, func(ctx context.Context, conn *client.Client) error {
-		sessions, more, err := listSessions(ctx, conn)
+		all := []rpc.SessionStatus{} // not nil, which is null in JSON
+		truncated := false
+		err := eachPage(ctx, conn, rpc.ListParams{Labels: c.Label, State: c.State}, func(page *rpc.ListResult) error {
+			truncated = page.Truncated && page.Next == ""
+			if c.Quiet {
+				return printIDs(inv, page.Sessions)
+			}
+			all = append(all, page.Sessions...)
+			return nil
+		})
 		if err != nil {
 			return err
 		}
-		if more {
+		if truncated {
 			fmt.Fprintln(inv.stderr, "runnel: the list is incomplete: only the newest sessions are shown")
 		}
-		if c.JSON {
-			return json.NewEncoder(inv.stdout).Encode(sessions)
+		switch {
+		case c.Quiet:
+			return nil
+		case c.JSON:
+			return json.NewEncoder(inv.stdout).Encode(all)
 		}
-		t := tabwriter.NewWriter(inv.stdout, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(t, "SESSION\tSTATE\tPID\tSTARTED\tEXIT\tCOMMAND")
-		for _, s := range sessions {
-			fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\n", s.SessionID, s.State, s.PID, since(s.StartedAt), exitOf(&s), oneLine(s.Command.String()))
-		}
-		return t.Flush()
+		return printTable(inv, all)
 	})
+}
+
+func printIDs(inv *invocation, sessions []rpc.SessionStatus) error {
+	for _, s := range sessions {
+		if _, err := fmt.Fprintln(inv.stdout, s.SessionID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func printTable(inv *invocation, sessions []rpc.SessionStatus) error {
+	t := tabwriter.NewWriter(inv.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "SESSION\tSTATE\tPID\tSTARTED\tEXIT\tCOMMAND")
+	for _, s := range sessions {
+		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\n", s.SessionID, s.State, s.PID, since(s.StartedAt), exitOf(&s), oneLine(s.Command.String()))
+	}
+	return t.Flush()
 }
 
 // since returns how long ago a session was started, or "-" if it was not.
@@ -52,20 +96,19 @@ func since(rfc3339 string) string {
 	return time.Since(t).Round(time.Second).String() + " ago"
 }
 
-// exitOf returns the exit code or the signal of a command. If the session was queued and not started, it
-// returns the kind of the error that says why.
+// exitOf returns the exit code or the signal of a command. If the session was queued and not
+// started, it returns the kind of the error that says why.
 func exitOf(s *rpc.SessionStatus) string {
 	switch c := s.Completion; {
 	case s.Error != nil:
 		return kindOf(s.Error)
 	case c == nil:
 		return "-"
-	case c.Signal != nil:
-		return *c.Signal
-	case c.ExitCode != nil:
-		return fmt.Sprint(*c.ExitCode)
+	case c.Signal == nil && c.ExitCode == nil:
+		return "?"
+	default:
+		return exitStatus(c.ExitCode, c.Signal)
 	}
-	return "?"
 }
 
 // kindOf returns the kind of an error, or its code if it has none.
@@ -81,15 +124,19 @@ func kindOf(e *rpc.StartError) string {
 // replaced.
 func oneLine(s string) string {
 	const most = 60
-	printable := func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '·'
-		}
-		return r
-	}
-	runes := []rune(strings.Map(printable, strings.Join(strings.Fields(s), " ")))
+	runes := []rune(onOneLine(s))
 	if len(runes) > most {
 		return string(runes[:most-1]) + "…"
 	}
 	return string(runes)
+}
+
+// onOneLine returns a text on one line, with unprintable characters replaced.
+func onOneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '·'
+		}
+		return r
+	}, strings.Join(strings.Fields(s), " "))
 }

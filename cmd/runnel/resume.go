@@ -4,10 +4,10 @@ import "github.com/runnel-rpc/runnel/rpc"
 
 type resumeCmd struct {
 	target
-	ID string `arg:"" help:"The session's id, or a unique prefix of it."`
+	IDs []string `arg:"" name:"id" help:"The sessions: their ids, unique prefixes of them, or names."`
 }
 
-// Run resumes the session.
+// Run resumes the sessions.
 func (c *resumeCmd) Run(inv *invocation) error {
-	return c.control(inv, c.ID, rpc.ControlParams{Type: rpc.ControlResume})
+	return c.control(inv, c.IDs, rpc.ControlParams{Type: rpc.ControlResume})
 }

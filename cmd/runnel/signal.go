@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -11,14 +12,22 @@ import (
 
 type signalCmd struct {
 	target
-	ID     string `arg:"" help:"The session's id, or a unique prefix of it."`
-	Signal string `arg:"" help:"The signal's name, such as SIGINT or INT."`
-	To     string `help:"Recipient: tree, or leader for the command's first process." enum:"tree,leader" default:"tree"`
+	To   string   `help:"Recipient: tree, or leader for the command's first process." enum:"tree,leader" default:"tree"`
+	Args []string `arg:"" name:"id" help:"The sessions: their ids, unique prefixes of them, or names; and last the signal's name, such as SIGINT or INT."`
 }
 
-// Run sends the signal to the session's tree or leader.
+// Validate implements kong's check of values.
+func (c *signalCmd) Validate() error {
+	if len(c.Args) == 1 {
+		return errors.New("a session and the name of a signal are required")
+	}
+	return c.target.Validate()
+}
+
+// Run sends the signal to the tree or the leader of the sessions.
 func (c *signalCmd) Run(inv *invocation) error {
-	name := strings.ToUpper(c.Signal)
+	last := len(c.Args) - 1
+	name := strings.ToUpper(c.Args[last])
 	if !strings.HasPrefix(name, "SIG") {
 		name = "SIG" + name
 	}
@@ -26,24 +35,21 @@ func (c *signalCmd) Run(inv *invocation) error {
 	if c.To != rpc.ToTree { // the default is omitted, since an older server may not know the param
 		p.To = c.To
 	}
-	return c.control(inv, c.ID, p)
+	return c.control(inv, c.Args[:last], p)
 }
 
-// control sends a control request and prints its result.
-func (t *target) control(inv *invocation, prefix string, p rpc.ControlParams) error {
-	return t.withClient(inv, func(ctx context.Context, conn *client.Client) error {
-		var err error
-		if p.SessionID, err = resolveID(ctx, conn, prefix); err != nil {
-			return err
-		}
+// control sends a control request for each session and prints the results.
+func (t *target) control(inv *invocation, sessions []string, p rpc.ControlParams) error {
+	return t.each(inv, sessions, eachSession{failure: exitFailure, do: func(ctx context.Context, conn *client.Client, id string) (string, error) {
+		p := p
+		p.SessionID = id
 		var res rpc.ControlResult
 		if err := conn.Call(ctx, rpc.MethodControl, p, &res); err != nil {
-			return err
+			return "", err
 		}
 		if len(res.NotSignaled) > 0 {
-			return fmt.Errorf("%s: processes of another user were not signaled: %v", res.SessionID, res.NotSignaled)
+			return "", fmt.Errorf("%s: processes of another user were not signaled: %v", res.SessionID, res.NotSignaled)
 		}
-		_, err = fmt.Fprintf(inv.stdout, "%s %s\n", res.SessionID, res.Status)
-		return err
-	})
+		return res.SessionID + " " + res.Status, nil
+	}})
 }

@@ -45,3 +45,13 @@ func parseSize(text string) (int64, error) {
 	}
 	return 0, fmt.Errorf("invalid size %q: must be like 65536, 64KiB or 1MiB", text)
 }
+
+// formatSize returns a size in the largest unit of which it has at least one.
+func formatSize(n int64) string {
+	for i := len(units) - 3; i >= 0; i-- {
+		if u := units[i]; n >= u.factor {
+			return fmt.Sprintf("%.1f %s", float64(n)/float64(u.factor), u.suffix)
+		}
+	}
+	return fmt.Sprintf("%d bytes", n)
+}
