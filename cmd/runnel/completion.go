@@ -59,8 +59,8 @@ func (v *verb) addFlags(n *kong.Node) {
 
 var scripts = map[string]func([]verb) string{"bash": bashScript, "zsh": zshScript, "fish": fishScript}
 
-// listIDs is a shell command that prints the ids of all sessions, one per line.
-const listIDs = `runnel ps 2>/dev/null | awk 'NR > 1 { print $1 }'`
+// listIDs is a shell command that prints the ids and the names of all sessions, one per line.
+const listIDs = `runnel ps 2>/dev/null | awk 'NR == 1 { n = $2 ~ /^NAME$/ } NR > 1 { print $1; if (n && $2 !~ /^-$/) print $2 }'`
 
 func bashScript(verbs []verb) string {
 	var names, cases strings.Builder
@@ -114,7 +114,7 @@ func fishScript(verbs []verb) string {
 			fmt.Fprintf(&b, "complete -c runnel -n '__fish_seen_subcommand_from %s' -f -a '%s'\n", v.name, strings.Join(v.values, " "))
 		}
 		if v.takesID {
-			fmt.Fprintf(&b, "complete -c runnel -n '__fish_seen_subcommand_from %s' -f -a \"(%s)\"\n", v.name, strings.ReplaceAll(listIDs, "$1", `\$1`))
+			fmt.Fprintf(&b, "complete -c runnel -n '__fish_seen_subcommand_from %s' -f -a \"(%s)\"\n", v.name, strings.ReplaceAll(listIDs, "$", `\$`))
 		}
 	}
 	return b.String()

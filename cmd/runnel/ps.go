@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -75,11 +76,21 @@ func printIDs(inv *invocation, sessions []rpc.SessionStatus) error {
 	return nil
 }
 
+// printTable prints the sessions with a header. The column of names is left out if no session has
+// one.
 func printTable(inv *invocation, sessions []rpc.SessionStatus) error {
+	named := slices.ContainsFunc(sessions, func(s rpc.SessionStatus) bool { return s.Name != "" })
+	column := func(name string) string {
+		if named {
+			return "\t" + cmp.Or(name, "-")
+		}
+		return ""
+	}
 	t := tabwriter.NewWriter(inv.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "SESSION\tSTATE\tPID\tSTARTED\tEXIT\tCOMMAND")
+	fmt.Fprintf(t, "SESSION%s\tSTATE\tPID\tSTARTED\tEXIT\tCOMMAND\n", column("NAME"))
 	for _, s := range sessions {
-		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\n", s.SessionID, s.State, s.PID, since(s.StartedAt), exitOf(&s), oneLine(s.Command.String()))
+		fmt.Fprintf(t, "%s%s\t%s\t%d\t%s\t%s\t%s\n", s.SessionID, column(s.Name), s.State, s.PID, since(s.StartedAt), exitOf(&s),
+			oneLine(s.Command.String()))
 	}
 	return t.Flush()
 }

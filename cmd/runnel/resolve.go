@@ -18,10 +18,7 @@ import (
 // maxShownMatches is how many ids an error about an ambiguous prefix lists.
 const maxShownMatches = 4
 
-var (
-	sessionName = regexp.MustCompile(`^[a-z][a-z0-9_.-]{0,62}$`)
-	idPrefix    = regexp.MustCompile(`^[0-9A-Fa-f-]{1,36}$`)
-)
+var idPrefix = regexp.MustCompile(`^[0-9A-Fa-f-]{1,36}$`)
 
 // resolver finds the sessions that arguments name: by the id, by the name if the server supports
 // names, or by a prefix that only one id has; of another principal with PRINCIPAL/ before it. It
@@ -60,7 +57,7 @@ func (r *resolver) resolve(arg string) (string, error) {
 	if id, err := uuid.Parse(name); err == nil && len(name) == len(id.String()) {
 		return strings.TrimSuffix(arg, name) + id.String(), nil
 	}
-	names := sessionName.MatchString(name) && hasCapability(r.conn.Connected(), "name")
+	names := rpc.ValidName(name) && hasCapability(r.conn.Connected(), "name")
 	if names {
 		id, err := r.byName(arg)
 		if !errors.Is(err, &rpc.Error{Code: rpc.CodeSessionNotFound}) {

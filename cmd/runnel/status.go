@@ -66,6 +66,7 @@ func (l *statusList) String() string {
 func describe(s *rpc.StatusResult, caller string) string {
 	var l statusList
 	l.add("id", s.SessionID)
+	l.add("name", s.Name)
 	if s.Principal != caller {
 		l.add("principal", s.Principal)
 	}
