@@ -60,6 +60,9 @@ func (o *output) read(seq int64, eventsOnly bool) (*stream.Loaded, error) {
 	default:
 		b, err = o.readFile(seq, eventsOnly)
 	}
+	if err != nil && file != nil && o.outputFile() != file { // the session has ended, and the file was closed
+		return o.read(seq, eventsOnly)
+	}
 	if now, _ := o.Bounds(); err != nil && seq < now.Seq || errors.Is(err, stream.ErrRemoved) {
 		return nil, stream.ErrRemoved
 	}

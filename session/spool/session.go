@@ -198,6 +198,9 @@ func (s *Session) end() {
 		s.saver.Stop()
 	}
 	s.spool.closeEntry(s.entry)
+	if s.outputFile() != nil {
+		s.spool.store(s, taskClose)
+	}
 }
 
 // State returns what the spool does for the session, and how many bytes of the disk its output takes.

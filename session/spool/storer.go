@@ -24,6 +24,9 @@ func (sp *Spool) storeAll(b *block.Builder) func(*worker, []work) {
 					sp.stop(x.s, err)
 				}
 			}
+			if x.tasks&taskClose != 0 {
+				sp.closeOutput(w, x.s)
+			}
 			if x.tasks&taskFinish != 0 && !sp.writer.add(x.s, taskRecord) {
 				x.s.stalled()
 			}
@@ -157,6 +160,20 @@ func (sp *Spool) openOutput(s *Session) (*outputfile.File, error) {
 	s.file = f
 	s.mu.Unlock()
 	return f, nil
+}
+
+// closeOutput closes the output file of a session that has ended. Those that read it open it again.
+func (sp *Spool) closeOutput(w *worker, s *Session) {
+	s.mu.Lock()
+	f := s.file
+	s.file = nil
+	s.mu.Unlock()
+	if f == nil {
+		return
+	}
+	if err := w.op(f.Close); err != nil {
+		sp.warn(err, "output file not closed")
+	}
 }
 
 // shrink removes the oldest output of a running session until its file has at most that many bytes. Only

@@ -20,6 +20,7 @@ const (
 	taskFinish                   // write the rest of the output
 	taskRecord                   // write the record to the journal
 	taskRemove                   // write to the journal that the session is removed
+	taskClose                    // close the output file
 )
 
 // work is what a worker has to do for one session.
