@@ -71,7 +71,7 @@ func TestConcurrentUse(t *testing.T) {
 					_, _ = r.Find("me", s.ID())
 					r.List("me")
 					s.View()
-					s.Capture(100, 100)
+					s.Capture(t.Context(), 100, 100)
 				case 8:
 					var other *Session
 					if other, _, err = r.Reserve(sh(fmt.Sprint(worker, call), "exit")); err == nil {

@@ -2,6 +2,7 @@ package session
 
 import (
 	"container/list"
+	"context"
 	"sync"
 	"syscall"
 
@@ -65,6 +66,7 @@ func newSession(r *Registry, spec Spec, account *stream.Account, created int64) 
 		Account:   account,
 		OnBlocked: s.blocked.set, // pauses deadlines; called with the log's lock held
 		Save:      s.saveOptions(),
+		Timeline:  true,
 	})
 	s.status.state, s.status.end.grace = Starting, spec.Grace
 	s.connections = newConnections(s)
@@ -134,8 +136,27 @@ func (s *Session) Log() *stream.Log { return s.log }
 // alive.
 func (s *Session) Cursor(o stream.CursorOptions) *stream.Cursor { return s.log.NewCursor(o) }
 
-// Capture returns the oldest and the newest output of each stream: see [stream.Log.Capture].
-func (s *Session) Capture(oldest, newest int64) stream.Capture { return s.log.Capture(oldest, newest) }
+// Capture returns the oldest and the newest output of each stream: see [stream.Log.Capture]. It waits until
+// the output is saved, and reads from the disk what memory does not have, both at most until ctx is done.
+// Then it returns what memory has and is visible, with what is missing counted as omitted.
+func (s *Session) Capture(ctx context.Context, oldest, newest int64) stream.Capture {
+	c := s.log.Capture(oldest, newest)
+	if saved := s.log.Settled(c.Seq); saved != nil {
+		select {
+		case <-saved:
+		case <-ctx.Done():
+			return stream.Capture{}
+		}
+	}
+	if !c.Partial {
+		return c
+	}
+	stored, err := s.log.CaptureStored(ctx, oldest, newest)
+	if err != nil {
+		return c
+	}
+	return stored
+}
 
 // Ready returns a channel that is closed when the command runs or the start has failed.
 func (s *Session) Ready() <-chan struct{} { return s.ready }

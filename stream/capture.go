@@ -13,6 +13,8 @@ const maxLineSearch = 4 << 10
 type Capture struct {
 	Seq int64 // the end of the log
 	Of  [kinds]Ends
+	// Partial is set if memory does not have all that was asked for, and [Log.CaptureStored] may.
+	Partial bool
 }
 
 // Ends is the oldest and the newest output of one kind. Head precedes Tail, and they do not
@@ -33,8 +35,36 @@ func (l *Log) Capture(oldest, newest int64) Capture {
 	c := Capture{Seq: l.end.seq}
 	for kind := Stdout; kind < kinds; kind++ {
 		c.Of[kind] = l.ends(kind, oldest, newest)
+		c.Partial = c.Partial || l.lacks(kind, oldest, newest)
 	}
 	return c
+}
+
+// lacks reports whether memory does not have all that was asked for of a kind, and the source may.
+func (l *Log) lacks(kind Kind, oldest, newest int64) bool {
+	all := l.appended[kind]
+	switch {
+	case l.source == nil:
+		return false
+	case l.restored:
+		return l.oldest.seq > l.oldest.events
+	case l.heads != nil && int64(len(l.heads[kind].data)) < min(oldest, all) && l.newestSize(kind, all) < all:
+		return true
+	}
+	return l.newestSize(kind, newest) < min(newest, all)
+}
+
+// newestSize returns how many of the newest n bytes of one kind memory has; it may exceed n.
+func (l *Log) newestSize(kind Kind, n int64) (have int64) {
+	for i := l.entries.len(); i > 0 && have < n; i-- {
+		if e := l.entries.at(i - 1); e.kind == kind {
+			have += int64(len(e.data))
+		}
+	}
+	if have < n && l.tails != nil {
+		have += int64(len(l.tails[kind].ring))
+	}
+	return have
 }
 
 func (l *Log) ends(kind Kind, oldest, newest int64) Ends {

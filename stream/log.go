@@ -88,6 +88,7 @@ type Log struct {
 	furthestRead int64        // the furthest position of any cursor that reads output
 	shown        int64        // cursors return no output and no event beyond it
 	timeline     *timeline    // nil without LogOptions.Timeline
+	restored     bool         // by OpenLog
 }
 
 // position is a position in the log, in three measures that grow together.

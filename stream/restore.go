@@ -61,6 +61,7 @@ func (l *Log) eventRuns() []Mark {
 // The caller may append events, which are kept in memory.
 func OpenLog(o LogOptions, s State) *Log {
 	l := newLog(o)
+	l.restored = true
 	l.end = position{seq: s.End.Seq, events: s.End.Events}
 	l.oldest = l.end
 	l.counts, l.appended = s.Counts, s.Appended

@@ -9,7 +9,7 @@ import (
 const (
 	// maxTimeMarks is how many marks a timeline has at most.
 	maxTimeMarks = 256
-	// minTimeInterval is the least time between two marks; it doubles when there are too many.
+	// minTimeInterval is how near a mark may not be to both of its neighbors; it doubles when there are too many.
 	minTimeInterval = 100 * time.Millisecond
 )
 
@@ -32,20 +32,36 @@ func (t *timeline) add(seq, n int64) {
 	if t == nil {
 		return
 	}
-	now := time.Now()
-	t.newest = TimeMark{now, seq + n}
-	have := len(t.marks)
-	if have > 0 && now.Sub(t.marks[have-1].Time) < t.interval {
+	before := t.newest
+	t.newest = TimeMark{time.Now(), seq + n}
+	if before.Seq == 0 { // this is the first output
 		return
 	}
-	if have == maxTimeMarks {
-		for i := range have / 2 {
-			t.marks[i] = t.marks[2*i]
-		}
-		t.marks, t.interval = t.marks[:have/2], 2*t.interval
-	}
 	t.interval = max(t.interval, minTimeInterval)
-	t.marks = append(t.marks, TimeMark{now, seq})
+	have := len(t.marks)
+	if have > 0 && before.Time.Sub(t.marks[have-1].Time) < t.interval && t.newest.Time.Sub(before.Time) < t.interval {
+		return
+	}
+	for len(t.marks) >= maxTimeMarks {
+		t.thin()
+	}
+	t.marks = append(t.marks, before)
+}
+
+// thin doubles the interval, and removes the marks that are nearer to both of their neighbors.
+func (t *timeline) thin() {
+	t.interval *= 2
+	kept := t.marks[:1]
+	for i, m := range t.marks[1:] {
+		next := t.newest
+		if i+2 < len(t.marks) {
+			next = t.marks[i+2]
+		}
+		if m.Time.Sub(kept[len(kept)-1].Time) >= t.interval || next.Time.Sub(m.Time) >= t.interval {
+			kept = append(kept, m)
+		}
+	}
+	t.marks = kept
 }
 
 // all returns a copy of the marks, with the one after the newest output.

@@ -1,7 +1,9 @@
 package server
 
 import (
+	"context"
 	"encoding/base64"
+	"time"
 	"unicode/utf8"
 
 	"github.com/runnel-rpc/runnel/rpc"
@@ -9,12 +11,18 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
+// captureWait is how long a reply waits for captured output that is only on the disk, or is not saved yet.
+const captureWait = 5 * time.Second
+
 // captured returns the JSON of a result with the newest n bytes of each stream, and the oldest that
 // the execute asked for. The result is made by reply of the output up to seq. If its JSON does not
-// fit into a message, less output is captured and marked as truncated.
-func captured(s *session.Session, n int64, reply func(out rpc.CapturedOutput, seq int64) any) []byte {
+// fit into a message, less output is captured and marked as truncated; so it is if the disk does not
+// respond.
+func captured(ctx context.Context, s *session.Session, n int64, reply func(out rpc.CapturedOutput, seq int64) any) []byte {
+	ctx, cancel := context.WithTimeout(ctx, captureWait)
+	defer cancel()
 	for oldest := s.Spec().CaptureHead; ; oldest, n = oldest/2, n/2 {
-		c := s.Capture(oldest, n)
+		c := s.Capture(ctx, oldest, n)
 		b := mustMarshal(reply(capturedOutput(s, &c), c.Seq))
 		if len(b) <= rpc.MaxFrameBytes-maxReplyOverhead || n == 0 && oldest == 0 {
 			return b

@@ -152,7 +152,7 @@ func waitExecuted(r *request, s *session.Session, timeout rpc.Seconds, capture i
 		switch err := await(ctx, s.Done()); err {
 		case nil:
 		case errDeadline:
-			return lazyResult(func() []byte { return stillRunning(s, capture) }), nil
+			return lazyResult(func() []byte { return stillRunning(r.conn.ctx, s, capture) }), nil
 		case errCanceled:
 			r.cancelExecuted(s)
 			if err = await(r.conn.ctx, s.Done()); err != nil {
@@ -172,12 +172,12 @@ func (r *request) cancelExecuted(s *session.Session) {
 }
 
 // stillRunning returns the output so far as JSON.
-func stillRunning(s *session.Session, capture int64) []byte {
+func stillRunning(ctx context.Context, s *session.Session, capture int64) []byte {
 	status := rpc.StatusRunning
 	if s.View().State == session.Queued {
 		status = rpc.StatusQueued
 	}
-	return captured(s, capture, func(out rpc.CapturedOutput, seq int64) any {
+	return captured(ctx, s, capture, func(out rpc.CapturedOutput, seq int64) any {
 		return rpc.StillRunning{
 			Status: status, SessionID: s.ID(), Principal: s.Spec().Owner, LastSeq: seq, CapturedOutput: out,
 		}

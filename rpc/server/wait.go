@@ -49,7 +49,7 @@ func (r *request) completed(s *session.Session, capture *int64) (any, error) {
 		return r.conn.dialect.completion(of, rec), nil
 	}
 	return lazyResult(func() []byte {
-		return captured(s, *capture, func(out rpc.CapturedOutput, _ int64) any {
+		return captured(r.conn.ctx, s, *capture, func(out rpc.CapturedOutput, _ int64) any {
 			return rpc.Captured{Completion: r.conn.dialect.completion(of, rec), CapturedOutput: out}
 		})
 	}), nil
