@@ -31,7 +31,7 @@ func oldest(s *Session) int64 { return s.View().Oldest }
 // output. Removed sessions are not charged.
 func TestReplayTotal(t *testing.T) {
 	const total, size = 1 << 20, 3000000
-	r := registry(t, Options{ReplayTotal: total})
+	r := unspooled(t, Options{ReplayTotal: total})
 	most := watchBudget(t, r.budget)
 	var old []*Session
 	var readers []*follower

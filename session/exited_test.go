@@ -99,7 +99,7 @@ func TestUnnoticedExitIsTheCause(t *testing.T) {
 // newUnsupervised starts a session without a supervisor.
 func newUnsupervised(t *testing.T, spec Spec) *Session {
 	t.Helper()
-	r := registry(t, Options{})
+	r := unspooled(t, Options{})
 	s := reserve(t, r, spec)
 	p, err := r.o.Host.Start(spec.Program)
 	if err != nil {

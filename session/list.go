@@ -15,7 +15,8 @@ const ListBatch = 256
 // ListBefore returns at most n of the owner's sessions for which Begin was called and whose Created is
 // less than created, newest first; 0 is no limit. Its time depends on how many sessions of that
 // owner it examines, not on how many there are, nor on those of other owners. It includes sessions that
-// only the spool has; the error is ErrUnavailable if these cannot be read at the moment.
+// only the spool has; if these cannot be read at the moment, the error is ErrUnavailable and the list has
+// the others.
 func (r *Registry) ListBefore(owner string, created int64, n int) ([]*Session, error) {
 	return r.listBefore(created, n, []string{owner}, func(created int64, n int) []*Session {
 		r.mu.Lock()
@@ -66,39 +67,54 @@ func (r *Registry) ownerNames() []string {
 }
 
 // listBefore returns the first n sessions for which Begin was called. batch returns some of those in memory
-// that were created before a time, newest first, or nil. What the spool has of these owners is added.
+// that were created before a time, newest first, or nil. What the spool has of these owners is added, or if
+// that cannot be read, left out: then the error is ErrUnavailable.
 func (r *Registry) listBefore(created int64, n int, owners []string, batch func(created int64, n int) []*Session) (list []*Session, err error) {
 	for len(list) < n {
 		most := min(ListBatch, n-len(list))
 		sessions := batch(created, most)
-		kept := missing(sessions, r.o.Spool.ListBefore(owners, created, most))
+		var kept []spool.Kept
+		if err == nil {
+			kept = missing(sessions, r.o.Spool.ListBefore(owners, created, most))
+		}
 		if len(sessions)+len(kept) == 0 {
 			break
 		}
-		// The newest of both are next. What follows them is listed by a later batch.
-		for len(sessions)+len(kept) > most {
-			if len(sessions) == 0 || len(kept) > 0 && kept[len(kept)-1].Key() < sessions[len(sessions)-1].created {
-				kept = kept[:len(kept)-1]
-			} else {
-				sessions = sessions[:len(sessions)-1]
-			}
+		sessions, kept = newest(sessions, kept, most)
+		created = lastCreated(sessions, kept)
+		if len(kept) > 0 { // a disk that does not respond is waited for once
+			var restored []*Session
+			restored, err = r.restore(kept)
+			sessions = append(sessions, restored...)
 		}
-		created = math.MaxInt64
-		if i := len(sessions); i > 0 {
-			created = sessions[i-1].created
-		}
-		if i := len(kept); i > 0 {
-			created = min(created, kept[i-1].Key())
-		}
-		restored, err := r.restore(kept)
-		if err != nil {
-			return nil, err
-		}
-		next := append(sessions, restored...)
-		slices.SortFunc(next, func(a, b *Session) int { return cmp.Compare(b.created, a.created) })
-		list = append(list, slices.DeleteFunc(next, func(s *Session) bool { return !s.begun() })...)
+		slices.SortFunc(sessions, func(a, b *Session) int { return cmp.Compare(b.created, a.created) })
+		list = append(list, slices.DeleteFunc(sessions, func(s *Session) bool { return !s.begun() })...)
 	}
-	return list, nil
+	return list, err
+}
+
+// newest returns the newest n of the sessions in memory and in the spool. Both are sorted, the newest first.
+func newest(sessions []*Session, kept []spool.Kept, n int) ([]*Session, []spool.Kept) {
+	for len(sessions)+len(kept) > n {
+		if len(sessions) == 0 || len(kept) > 0 && kept[len(kept)-1].Key() < sessions[len(sessions)-1].created {
+			kept = kept[:len(kept)-1]
+		} else {
+			sessions = sessions[:len(sessions)-1]
+		}
+	}
+	return sessions, kept
+}
+
+// lastCreated returns when the oldest of them was created.
+func lastCreated(sessions []*Session, kept []spool.Kept) int64 {
+	created := int64(math.MaxInt64)
+	if i := len(sessions); i > 0 {
+		created = sessions[i-1].created
+	}
+	if i := len(kept); i > 0 {
+		created = min(created, kept[i-1].Key())
+	}
+	return created
 }
 
 // missing returns those of kept that are not among the sessions. Both are sorted, the newest first.

@@ -126,12 +126,23 @@ func within(t testing.TB, what string, c <-chan struct{}) {
 	}
 }
 
-// registry returns a registry that is shut down, without a grace, at the end of the test.
+// registry returns a registry that is shut down, without a grace, at the end of the test. With
+// RUNNEL_TEST_SPOOL=1 it has a spool.
 func registry(t testing.TB, o Options) *Registry {
+	t.Helper()
+	if os.Getenv("RUNNEL_TEST_SPOOL") != "" {
+		o.Spool = openSpool(t, t.TempDir())
+	}
+	return unspooled(t, o)
+}
+
+// unspooled is registry without a spool of its own, for tests of what memory keeps.
+func unspooled(t testing.TB, o Options) *Registry {
 	t.Helper()
 	if o.Host == nil {
 		o.Host = host
 	}
+	o.Commands = commands
 	r := NewRegistry(o)
 	t.Cleanup(func() {
 		for _, s := range r.all() {
@@ -139,6 +150,7 @@ func registry(t testing.TB, o Options) *Registry {
 			s.log.Unblock()
 		}
 		r.Shutdown(context.Background())
+		o.Spool.Close()
 		if n := r.Running(); n != 0 {
 			t.Errorf("%d sessions run after the shutdown", n)
 		}

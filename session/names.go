@@ -57,7 +57,9 @@ func (r *Registry) FindNamed(owner, name string) (*Session, error) {
 		return s, nil
 	}
 	if kept, ok := r.o.Spool.FindNamed(owner, name); ok && (s == nil || kept.Key() > s.created) {
-		return r.restoreOne(kept)
+		if newer, err := r.restoreOne(kept); err != ErrNotFound || s == nil {
+			return newer, err
+		}
 	}
 	if s == nil {
 		return nil, ErrNotFound

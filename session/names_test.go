@@ -115,7 +115,7 @@ func TestNamesOfFailedStarts(t *testing.T) {
 
 // TestNamesOfRetainedSessions: a name finds the newest session that is kept, whichever are removed.
 func TestNamesOfRetainedSessions(t *testing.T) {
-	r := registry(t, Options{MaxRetained: 2})
+	r := unspooled(t, Options{MaxRetained: 2})
 	var all []*Session
 	for i := range 3 {
 		s := start(t, r, shNamed(fmt.Sprint(i), "build", "true"))

@@ -26,7 +26,7 @@ func ids(list []*Session) (all []string) {
 // TestRetainedSessionsAreShared checks that what one owner retains is taken from it, as long as it
 // has more than another.
 func TestRetainedSessionsAreShared(t *testing.T) {
-	r := registry(t, Options{MaxRetained: 6, Retain: time.Hour})
+	r := unspooled(t, Options{MaxRetained: 6, Retain: time.Hour})
 	run := func(owner string, n int) {
 		t.Helper()
 		for range n {
@@ -66,7 +66,7 @@ func TestRetainedSessionsAreShared(t *testing.T) {
 
 // TestRetainedWeightIsShared checks the same for the commands of ended sessions.
 func TestRetainedWeightIsShared(t *testing.T) {
-	r := registry(t, Options{})
+	r := unspooled(t, Options{})
 	run := func(owner, id string, weight int64) {
 		t.Helper()
 		spec := sh(id, "exit 0").as(owner)
@@ -93,7 +93,7 @@ func TestRetainedWeightIsShared(t *testing.T) {
 // not those of another, which holds less than its share.
 func TestLogsAreEvictedFromWhoHasMost(t *testing.T) {
 	const total = 2 << 20
-	r := registry(t, Options{ReplayTotal: total})
+	r := unspooled(t, Options{ReplayTotal: total})
 	if err := r.SetQuotas(quota.Config{Owners: map[string]quota.Quotas{"a": {}, "b": {}}}); err != nil {
 		t.Fatal(err)
 	}

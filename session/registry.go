@@ -159,20 +159,23 @@ func (r *Registry) SetQuotas(c quota.Config) error {
 // *quota.LimitError, *quota.RateError, ErrUnavailable, ErrExists if the owner uses the id with other
 // params, and *NameError if the name is in use. The ids and names of other owners make no difference.
 func (r *Registry) Reserve(spec Spec) (s *Session, created bool, err error) {
-	s, kept, created, err := r.findOrAdd(spec)
-	switch {
-	case err != nil || created:
-		return s, created, err
-	case s == nil && !kept.SameParams(spec.params()):
-		return nil, false, ErrExists
-	case s == nil:
-		s, err = r.restoreOne(kept)
-		return s, false, err
+	for {
+		s, kept, created, err := r.findOrAdd(spec)
+		switch {
+		case err != nil || created:
+			return s, created, err
+		case s == nil && !kept.SameParams(spec.params()), s != nil && !s.spec.sameParams(&spec):
+			return nil, false, ErrExists
+		case s != nil:
+			return s, false, nil
+		}
+		if s, err = r.restoreOne(kept); err != ErrNotFound {
+			return s, false, err
+		}
+		if again, ok := r.o.Spool.Find(spec.Owner, spec.ID); ok && again.Key() == kept.Key() {
+			return nil, false, ErrUnavailable // its command has run, so that another must not
+		}
 	}
-	if !s.spec.sameParams(&spec) {
-		return nil, false, ErrExists
-	}
-	return s, false, nil
 }
 
 // findOrAdd returns the owner's session with that id, or what the spool has of it, or a new one.

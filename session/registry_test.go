@@ -213,7 +213,7 @@ func TestOwnersUseTheSameID(t *testing.T) {
 
 func TestRetainedSessionsAreBounded(t *testing.T) {
 	for _, most := range []int{-1, 1, 3} {
-		r := registry(t, Options{Retain: time.Hour, MaxRetained: most})
+		r := unspooled(t, Options{Retain: time.Hour, MaxRetained: most})
 		var ids []string
 		for i := range 6 {
 			id := fmt.Sprint(i)
@@ -233,7 +233,7 @@ func TestRetainedSessionsAreBounded(t *testing.T) {
 // TestRetainedSessionsAreBoundedByWeight checks that the newest session is kept regardless of its
 // weight.
 func TestRetainedSessionsAreBoundedByWeight(t *testing.T) {
-	r := registry(t, Options{})
+	r := unspooled(t, Options{})
 	for _, c := range []struct {
 		weight int64
 		want   []string

@@ -29,7 +29,8 @@ type restored struct {
 }
 
 // restore returns the sessions that the spool has, without those that were removed meanwhile or cannot be
-// read. It reads from the disk, but does not wait for it long.
+// read. It reads from the disk, but does not wait for it long: then the error is ErrUnavailable, and it
+// returns those that need not be read.
 func (r *Registry) restore(list []spool.Kept) (sessions []*Session, err error) {
 	sessions = make([]*Session, 0, len(list))
 	missing := list[:0:0]
@@ -47,7 +48,7 @@ func (r *Registry) restore(list []spool.Kept) (sessions []*Session, err error) {
 	}
 	loaded, err := r.o.Spool.Load(missing, decodeEvent)
 	if err != nil {
-		return nil, ErrUnavailable
+		return sessions, ErrUnavailable
 	}
 	for i, l := range loaded {
 		if l == nil {
@@ -132,6 +133,9 @@ func (x *restored) complete(v *View) {
 	v.Sandbox, v.Denied, v.StdinBytes = v.Record.Sandbox, v.Record.Denied, x.record.StdinBytes
 	if !x.start.NoOutput {
 		v.Spool = SpoolView{State: spool.StateKept, Bytes: x.bytes}
+		if x.record.Stopped {
+			v.Spool.State = spool.StateStopped
+		}
 	}
 }
 
@@ -143,8 +147,11 @@ func (s *Session) restoreLog(l *spool.Loaded) {
 		Unverified: x.Unverified, PID: x.PID, PGID: x.PGID, ExecutionTime: time.Duration(x.Execution),
 		Counts: x.Counts.counts(), Sandbox: x.Sandbox.report(), Denied: x.Denied.denied(),
 	}
-	state := x.Log.state(stream.Mark{Seq: rec.Seq - 1, Events: l.End.Events})
+	state := x.Log.state(stream.Mark{Seq: rec.Seq - 1, Events: max(x.Log.EventCount, l.End.Events)})
 	state.Counts = rec.Counts
+	if rec.Cause == Lost {
+		s.completeLost(&state)
+	}
 	st := &s.status
 	if x.LeaderExit != nil {
 		exit := x.LeaderExit.exit()
@@ -152,11 +159,26 @@ func (s *Session) restoreLog(l *spool.Loaded) {
 		state.Notes = []stream.Note{{Seq: x.LeaderSeq, Event: st.leaderExit}}
 	}
 	s.log = stream.OpenLog(stream.LogOptions{
-		Bound: s.reg.o.ReplayBytes, Save: &stream.SaveOptions{Source: l.Source},
+		Bound: s.reg.o.ReplayBytes, Save: &stream.SaveOptions{Source: l.Source}, Timeline: true,
 	}, state)
 	s.log.AppendEvent(func(int64, stream.Counts) any { return rec })
 	st.state, st.record, st.end.phase = Ended, rec, done
 	st.start.called, st.start.begun, st.start.deferredDone = true, time.Unix(0, s.restored.start.Begun), true
+}
+
+// completeLost adds to the state of the log of a session that was lost what can be known without reading the
+// output.
+func (s *Session) completeLost(state *stream.State) {
+	end := state.End
+	if end.Events > 1 { // the first event is the start; where the others are is not known
+		state.Events = []stream.Mark{{}, {Seq: end.Seq - (end.Events - 1), Events: 1}}
+	}
+	switch p := &s.spec.Program; {
+	case p.Terminal != nil:
+		state.Appended[stream.PTY] = end.Seq - end.Events
+	case p.MergeStderr:
+		state.Appended[stream.Stdout] = end.Seq - end.Events
+	}
 }
 
 // closed is a closed channel.

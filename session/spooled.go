@@ -119,6 +119,7 @@ func (s *Session) storeStart(begun time.Time) ([]byte, error) {
 // storeRecord returns the form of a record on the disk.
 func (s *Session) storeRecord(rec *Record) ([]byte, error) {
 	v, state := s.View(), s.log.State()
+	saving, _ := s.spooled.State()
 	x := storedRecord{
 		Seq:         rec.Seq,
 		Cause:       causeNames[rec.Cause],
@@ -135,6 +136,7 @@ func (s *Session) storeRecord(rec *Record) ([]byte, error) {
 		Limits:      storeLimits(v.Limits),
 		Sandbox:     storeSandbox(rec.Sandbox),
 		Denied:      storeDenied(rec.Denied),
+		Stopped:     saving == spool.StateStopped,
 		Log:         storeLog(state),
 	}
 	if e := v.LeaderExit; e != nil {

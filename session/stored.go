@@ -32,34 +32,35 @@ type storedStart struct {
 
 // storedRecord is what is kept of a session that has ended.
 type storedRecord struct {
-	Seq         int64           `json:"seq,omitempty"`
-	Cause       string          `json:"cause,omitempty"`   // of causeNames
-	Failure     json.RawMessage `json:"failure,omitempty"` // made by Options.Failures; then there is no record
-	PID         int             `json:"pid,omitempty"`
-	PGID        int             `json:"pgid,omitempty"`
-	Exit        *storedExit     `json:"exit,omitempty"` // nil if it is not known
-	Escalated   bool            `json:"escalated,omitempty"`
-	Survivors   []int           `json:"survivors,omitempty"`
-	Unverified  bool            `json:"unverified,omitempty"`
-	Execution   int64           `json:"execution,omitempty"` // in nanoseconds
-	Counts      *storedCounts   `json:"counts,omitempty"`
-	StdinBytes  int64           `json:"stdin_bytes,omitempty"`
-	LeaderExit  *storedExit     `json:"leader_exit,omitempty"`
-	LeaderSeq   int64           `json:"leader_seq,omitempty"` // its position in the log
-	Containment string          `json:"containment,omitempty"`
-	Limits      []storedLimit   `json:"limits,omitempty"`
-	Sandbox     *storedSandbox  `json:"sandbox,omitempty"`
-	Denied      *storedDenied   `json:"denied,omitempty"`
-	Log         storedLog       `json:"log"`
+	Seq         int64          `json:"seq,omitempty"`
+	Cause       string         `json:"cause,omitempty"` // of causeNames
+	PID         int            `json:"pid,omitempty"`
+	PGID        int            `json:"pgid,omitempty"`
+	Exit        *storedExit    `json:"exit,omitempty"` // nil if it is not known
+	Escalated   bool           `json:"escalated,omitempty"`
+	Survivors   []int          `json:"survivors,omitempty"`
+	Unverified  bool           `json:"unverified,omitempty"`
+	Execution   int64          `json:"execution,omitempty"` // in nanoseconds
+	Counts      *storedCounts  `json:"counts,omitempty"`
+	StdinBytes  int64          `json:"stdin_bytes,omitempty"`
+	LeaderExit  *storedExit    `json:"leader_exit,omitempty"`
+	LeaderSeq   int64          `json:"leader_seq,omitempty"` // its position in the log
+	Containment string         `json:"containment,omitempty"`
+	Limits      []storedLimit  `json:"limits,omitempty"`
+	Sandbox     *storedSandbox `json:"sandbox,omitempty"`
+	Denied      *storedDenied  `json:"denied,omitempty"`
+	Stopped     bool           `json:"stopped,omitempty"` // the saving of output ended before the session
+	Log         storedLog      `json:"log"`
 }
 
 // storedLog is a stream.State, besides its end, which the spool knows, and its notes.
 type storedLog struct {
-	Stdout int64        `json:"stdout,omitempty"` // bytes, with the markers of truncated lines
-	Stderr int64        `json:"stderr,omitempty"`
-	PTY    int64        `json:"pty,omitempty"`
-	Events []storedMark `json:"events,omitempty"`
-	Times  []storedTime `json:"times,omitempty"`
+	Stdout     int64        `json:"stdout,omitempty"` // bytes, with the markers of truncated lines
+	Stderr     int64        `json:"stderr,omitempty"`
+	PTY        int64        `json:"pty,omitempty"`
+	Events     []storedMark `json:"events,omitempty"`
+	EventCount int64        `json:"event_count,omitempty"`
+	Times      []storedTime `json:"times,omitempty"`
 }
 
 type storedMark struct {
@@ -74,6 +75,7 @@ type storedTime struct {
 
 func storeLog(s stream.State) (x storedLog) {
 	x.Stdout, x.Stderr, x.PTY = s.Appended[stream.Stdout], s.Appended[stream.Stderr], s.Appended[stream.PTY]
+	x.EventCount = s.End.Events
 	for _, m := range s.Events {
 		x.Events = append(x.Events, storedMark(m))
 	}

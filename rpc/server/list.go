@@ -44,7 +44,8 @@ func (c *conn) page(p *rpc.ListParams, before int64) []byte {
 	pg.text = append(pg.text, `{"sessions":[`...)
 	for !pg.full {
 		batch, err := c.listBefore(p.Principal, before)
-		if pg.incomplete = err != nil; len(batch) == 0 {
+		pg.incomplete = pg.incomplete || err != nil
+		if len(batch) == 0 {
 			break
 		}
 		before = batch[len(batch)-1].Created()
