@@ -8,6 +8,9 @@ type ReadParams struct {
 	SessionID string `json:"session_id" rpc:"required,nonempty"`
 	// The position after which the events begin. Any position is allowed.
 	AfterSeq int64 `json:"after_seq,omitempty" min:"0" default:"0"`
+	// Output that was written less than so many seconds ago, if that begins later than after_seq. Some that
+	// is a little older may precede it: the server knows the times of up to 256 positions.
+	Since Seconds `json:"since,omitzero"`
 	// The most output in the result, in bytes. The next read returns more.
 	MaxBytes *int64 `json:"max_bytes,omitempty" min:"1"`
 	// The longest wait for a first event in seconds, after which the result is empty; 0 does not

@@ -15,6 +15,7 @@ func read(r *request, p *rpc.ReadParams) answer {
 	if err != nil {
 		return result(nil, err)
 	}
+	p.AfterSeq = afterSince(s, p.AfterSeq, p.Since)
 	sub := r.conn.subscription(s)
 	if sub != nil {
 		sub.readFrom(p.AfterSeq)
