@@ -91,6 +91,7 @@ func TestConversations(t *testing.T) {
 func converse(t *testing.T, archive *txtar.Archive) {
 	c := &conversation{t: t, path: "/ws", places: newPlaceholders(archive), peers: map[int]*wsClient{}, callers: map[int]string{}}
 	c.service = serve(t, func(set *settings) {
+		set.Spool = nil                    // but for those that configure one
 		set.StartInline = 10 * time.Second // else the order of replies would depend on the load
 		for _, f := range archive.Files {
 			switch f.Name {

@@ -104,7 +104,7 @@ func TestDocumentedExamples(t *testing.T) {
 		for _, e := range m.Examples {
 			ran++
 			t.Run(m.Name+", "+e.Name, func(t *testing.T) {
-				p := serve(t, func(set *settings) { set.Server.Auth = &callers{everyToken: access.User} }).dial(t)
+				p := serve(t, func(set *settings) { set.Server.Auth, set.NoSpool = &callers{everyToken: access.User}, true }).dial(t)
 				if m.Name != "execute" {
 					d.make(p, e)
 				}
@@ -144,7 +144,7 @@ func TestDocumentedNotifications(t *testing.T) {
 	s.server.Announce(false)
 	for _, m := range d.Methods {
 		// No command of the examples is certain to cause these.
-		notCaused := []string{"process.gap", "process.exited", "process.queued", "process.failed"}
+		notCaused := []string{"process.gap", "process.exited", "process.queued", "process.failed", "process.spool"}
 		if m.Direction != "server-to-client" || slices.Contains(notCaused, m.Name) {
 			continue
 		}

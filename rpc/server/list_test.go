@@ -47,7 +47,7 @@ func (p *peer) finished(params object) string {
 // TestListInPages: a session that exists all the time is on exactly one page, although others
 // are created and removed between the pages.
 func TestListInPages(t *testing.T) {
-	s := serve(t, func(set *settings) { set.Session.MaxRetained = 20 })
+	s := serve(t, func(set *settings) { set.Session.MaxRetained, set.NoSpool = 20, true })
 	p := s.dial(t)
 	var want []string // newest first
 	for i := range 11 {

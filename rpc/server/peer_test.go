@@ -413,7 +413,7 @@ func (x *transcript) take(m *message) error {
 		}
 		size = g.Seq - g.FromSeq
 		x.gaps = append(x.gaps, g)
-	case "process.exited": // carries the place that the log has, and takes none
+	case "process.exited", "process.spool": // carry the place that the log has, and take none
 		size = 0
 	case "process.completed":
 		x.record = &rpc.Completion{}

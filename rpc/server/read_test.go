@@ -126,7 +126,7 @@ func (p *peer) settles(id string) (written int64) {
 // the first read.
 func TestReadsThatDoNotPace(t *testing.T) {
 	runParallel(t)
-	s := serve(t)
+	s := serve(t, func(set *settings) { set.NoSpool = true })
 	p, q := s.dial(t), s.dial(t)
 	const size = 5 << 20
 	for _, reads := range []bool{false, true} {

@@ -300,7 +300,7 @@ func TestManyMegabytesOfStdin(t *testing.T) {
 
 // TestAckOfSessionNotRetained: a connection still gets the rest of such a session.
 func TestAckOfSessionNotRetained(t *testing.T) {
-	s := serve(t, func(set *settings) { set.Session.MaxRetained = -1 })
+	s := serve(t, func(set *settings) { set.Session.MaxRetained, set.NoSpool = -1, true })
 	p := s.dial(t)
 	id := uuid.NewString()
 	p.good(p.call("execute", object{"command": "yes | head -c 5000", "session_id": id, "window": 1000}))

@@ -12,7 +12,7 @@ import (
 // stay within about the bound. All records are there, and the lost output is reported exactly.
 func TestReplayTotalBoundsMemory(t *testing.T) {
 	const size = 2000000
-	s := serve(t, func(set *settings) { set.Session.ReplayTotal = 1 << 20 })
+	s := serve(t, func(set *settings) { set.Session.ReplayTotal, set.NoSpool = 1<<20, true })
 	p := s.dial(t)
 	var ids []string
 	flat(t, 10<<20, func() {

@@ -38,7 +38,7 @@ type service struct {
 }
 
 // settings of a service. Checkpoint, which may be nil, is called at the checkpoints of handlers. With
-// RUNNEL_TEST_TLS=1 services have TLS.
+// RUNNEL_TEST_TLS=1 services have TLS, with RUNNEL_TEST_SPOOL=1 a spool.
 type settings struct {
 	TLS        bool
 	ClientCAs  *x509.CertPool // with TLS; nil if the server asks for no certificate
@@ -56,6 +56,8 @@ type settings struct {
 	Spool     *spool.Options
 	SpoolDir  string
 	SpoolFull int64
+	// NoSpool is for a test that needs sessions to be removed when memory has them no longer.
+	NoSpool bool
 }
 
 // serve starts a service. At the end of the test it shuts it down and checks that nothing has
@@ -75,6 +77,9 @@ func serve(t testing.TB, change ...func(*settings)) *service {
 		},
 		Session: session.Options{Host: host, Log: zerolog.New(log).Level(zerolog.ErrorLevel)},
 		TLS:     os.Getenv("RUNNEL_TEST_TLS") != "",
+	}
+	if os.Getenv("RUNNEL_TEST_SPOOL") != "" {
+		set.Spool = &spool.Options{}
 	}
 	for _, c := range change {
 		c(&set)

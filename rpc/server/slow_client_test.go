@@ -148,7 +148,7 @@ func TestPingsOfClientThatReadsNothing(t *testing.T) {
 // TestSlowClientDrop: with slow_client drop the process continues while the client does not read,
 // and the lost output is reported exactly.
 func TestSlowClientDrop(t *testing.T) {
-	s := serve(t)
+	s := serve(t, func(set *settings) { set.NoSpool = true })
 	p, q := s.dial(t), s.dial(t)
 	id := uuid.NewString()
 	const size = 30000000

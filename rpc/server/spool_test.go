@@ -17,7 +17,7 @@ import (
 // openSpool opens the spool of the settings, if they have one.
 func (set *settings) openSpool(t testing.TB) {
 	t.Helper()
-	if set.Spool == nil {
+	if set.Spool == nil || set.NoSpool {
 		return
 	}
 	o := *set.Spool

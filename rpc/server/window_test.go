@@ -166,7 +166,7 @@ func TestAcks(t *testing.T) {
 // gap opens it.
 func TestWindowWithDrop(t *testing.T) {
 	runParallel(t)
-	s := serve(t)
+	s := serve(t, func(set *settings) { set.NoSpool = true })
 	p, q := s.dial(t), s.dial(t)
 	const size = 5000000
 	x := &transcript{id: uuid.NewString()}
