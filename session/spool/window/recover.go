@@ -36,6 +36,7 @@ func (w *Window) recover() ([]*Recovered, error) {
 	}
 	count := int32(min((size+BlockBytes-1)/BlockBytes, MaxBlocks))
 	w.long = size > offset(w.max)
+	w.blocks = slices.Repeat([]blockState{{next: none, prev: none}}, int(min(count, w.max)))
 	sessions := map[int64]*Recovered{}
 	b := make([]byte, BlockBytes)
 	for next := int32(0); next < count; next++ {
@@ -65,10 +66,14 @@ func (w *Window) recoverBlock(number int32, b []byte, sessions map[int64]*Recove
 		return err
 	}
 	h, ok := parseHeader(b[:n])
+	if !ok && len(bytes.TrimLeft(b[:min(n, headerBytes)], "\x00")) == 0 {
+		return nil
+	}
+	if int(number) < len(w.blocks) {
+		w.blocks[number].written = BlockBytes
+	}
 	if !ok {
-		if len(bytes.TrimLeft(b[:min(n, headerBytes)], "\x00")) > 0 {
-			w.damaged++
-		}
+		w.damaged++
 		return nil
 	}
 	end := h.entries(b[:n], func(stream.Item, []byte) {})
@@ -90,7 +95,6 @@ func (w *Window) recoverBlock(number int32, b []byte, sessions map[int64]*Recove
 
 // freeOthers makes the blocks that were not recovered free, those at the beginning of the file first.
 func (w *Window) freeOthers(count int32) {
-	w.blocks = slices.Repeat([]blockState{{next: none, prev: none}}, int(count))
 	recovered := w.recovered
 	for n := count - 1; n >= 0; n-- {
 		if _, found := slices.BinarySearch(recovered, n); !found {

@@ -50,6 +50,7 @@ type Window struct {
 type blockState struct {
 	owner      *Part // nil if there is no valid header
 	next, prev int32 // none at the ends
+	written    int32 // what is not zero ends here
 }
 
 // none is the number of no block.
@@ -134,7 +135,7 @@ func (w *Window) take(p *Part) int32 {
 
 // link adds a block to the list of a part.
 func (w *Window) link(n int32, p *Part) {
-	w.blocks[n] = blockState{owner: p, next: p.headers, prev: none}
+	w.blocks[n] = blockState{owner: p, next: p.headers, prev: none, written: w.blocks[n].written}
 	if p.headers != none {
 		w.blocks[p.headers].prev = n
 	}
@@ -155,7 +156,7 @@ func (w *Window) unlink(n int32) {
 	} else {
 		b.owner.headers = b.next
 	}
-	w.blocks[n] = blockState{next: none, prev: none}
+	w.blocks[n] = blockState{next: none, prev: none, written: b.written}
 }
 
 // flush writes the buffer.
@@ -165,6 +166,8 @@ func (w *Window) flush() error {
 		return nil
 	}
 	newest := p.blocks[len(p.blocks)-1]
+	b := &w.blocks[newest.number]
+	b.written = max(b.written, int32(p.used))
 	_, err := w.file.WriteAt(w.buffer, offset(newest.number)+int64(p.used-len(w.buffer)))
 	w.buffer, w.pending = w.buffer[:0], nil
 	if err != nil {
@@ -176,10 +179,19 @@ func (w *Window) flush() error {
 // offset returns where a block begins.
 func offset(number int32) int64 { return int64(number) * BlockBytes }
 
-var noHeader [headerBytes]byte
+var zeros [BlockBytes]byte
 
-// erase makes the content of a block unrecoverable.
+// erase overwrites the content of a block with zeros.
 func (w *Window) erase(number int32) error {
-	_, err := w.file.WriteAt(noHeader[:], offset(number))
-	return err
+	n := int32(BlockBytes)
+	if int(number) < len(w.blocks) {
+		n = w.blocks[number].written
+	}
+	if _, err := w.file.WriteAt(zeros[:n], offset(number)); err != nil {
+		return err
+	}
+	if int(number) < len(w.blocks) {
+		w.blocks[number].written = 0
+	}
+	return nil
 }
