@@ -12,10 +12,12 @@ const maxOpenFiles = 16
 
 // fileCache has the output files of ended sessions that were read last.
 type fileCache struct {
-	spool *Spool
-	mu    sync.Mutex
-	byKey map[int64]*list.Element
-	all   list.List // of *cachedFile, the one that was used last first
+	spool     *Spool
+	mu        sync.Mutex
+	byKey     map[int64]*list.Element
+	all       list.List // of *cachedFile, the one that was used last first
+	forgotten uint64    // how often forget was called
+	closed    bool
 }
 
 // cachedFile is an open file. The cache's lock protects it.
@@ -40,6 +42,7 @@ func (c *fileCache) open(e *entry) (f *outputfile.File, release func(), err erro
 		c.mu.Unlock()
 		return x.file, func() { c.release(x) }, nil
 	}
+	forgotten := c.forgotten
 	c.mu.Unlock()
 	if f, err = outputfile.Open(c.spool.disk, c.spool.outputPath(e)); err != nil {
 		return nil, nil, err
@@ -47,7 +50,8 @@ func (c *fileCache) open(e *entry) (f *outputfile.File, release func(), err erro
 	x := &cachedFile{key: e.key, file: f, users: 1}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.byKey[e.key] == nil { // else another read has opened it too
+	// Otherwise another read has opened it too, or it may have been replaced or removed meanwhile.
+	if c.byKey[e.key] == nil && forgotten == c.forgotten && !c.closed {
 		x.cached = true
 		c.byKey[e.key] = c.all.PushFront(x)
 		if c.all.Len() > maxOpenFiles {
@@ -78,19 +82,21 @@ func (c *fileCache) remove(e *list.Element) {
 	}
 }
 
-// forget takes the file of a session out of the cache, because it is replaced or removed.
+// forget takes the file of a session out of the cache, because it was replaced or removed.
 func (c *fileCache) forget(key int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.forgotten++
 	if found := c.byKey[key]; found != nil {
 		c.remove(found)
 	}
 }
 
-// close closes all files that are not used.
+// close closes the files, those that are used when they are released.
 func (c *fileCache) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.closed = true
 	for c.all.Len() > 0 {
 		c.remove(c.all.Back())
 	}

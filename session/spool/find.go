@@ -126,46 +126,65 @@ func (sp *Spool) Load(list []Kept, decode func([]byte) (any, error)) ([]*Loaded,
 	defer timer.Stop()
 	select {
 	case sp.reading <- struct{}{}:
+		timer.Reset(stallAfter)
 	case <-timer.C:
 		return nil, ErrStalled
 	}
-	loaded := make(chan []*Loaded, 1)
+	loaded, givenUp := make(chan *Loaded), make(chan struct{})
+	defer close(givenUp)
 	go func() { // it may never return
 		defer func() { <-sp.reading }()
-		all := make([]*Loaded, len(list))
-		for i, k := range list {
+		for _, k := range list {
 			l, err := k.load(decode)
 			if err != nil && !k.gone() {
 				sp.warn(err, "session not readable")
 			}
-			all[i] = l
-			timer.Reset(stallAfter)
+			select {
+			case loaded <- l:
+			case <-givenUp: // nobody waits any more
+				return
+			}
 		}
-		loaded <- all
 	}()
-	select {
-	case all := <-loaded:
-		return all, nil
-	case <-timer.C:
-		return nil, ErrStalled
+	all := make([]*Loaded, 0, len(list))
+	for len(all) < len(list) {
+		select {
+		case l := <-loaded:
+			all = append(all, l)
+			timer.Reset(stallAfter)
+		case <-timer.C:
+			return nil, ErrStalled
+		}
+	}
+	return all, nil
+}
+
+func (k Kept) gone() bool { return k.now().gone }
+
+// load reads the session from the journal, again if its entries were moved meanwhile.
+func (k Kept) load(decode func([]byte) (any, error)) (*Loaded, error) {
+	for e := k.now(); ; {
+		if e.gone {
+			return nil, ErrRemoved
+		}
+		l, err := k.loadFrom(&e, decode)
+		now := k.now()
+		if err == nil || now.start == e.start && now.record == e.record {
+			return l, err
+		}
+		e = now
 	}
 }
 
-func (k Kept) gone() bool {
+// now returns a copy of the entry.
+func (k Kept) now() entry {
 	k.spool.mu.Lock()
 	defer k.spool.mu.Unlock()
-	return k.entry.gone
+	return *k.entry
 }
 
-// load reads the session from the journal.
-func (k Kept) load(decode func([]byte) (any, error)) (*Loaded, error) {
+func (k Kept) loadFrom(e *entry, decode func([]byte) (any, error)) (*Loaded, error) {
 	sp := k.spool
-	sp.mu.Lock()
-	e := *k.entry
-	sp.mu.Unlock()
-	if e.gone {
-		return nil, ErrRemoved
-	}
 	text, err := sp.journal.ReadMeta(e.start)
 	if err != nil {
 		return nil, err
@@ -182,10 +201,7 @@ func (k Kept) load(decode func([]byte) (any, error)) (*Loaded, error) {
 		return nil, err
 	}
 	o := &output{spool: sp, entry: k.entry, decode: decode, end: record.End, inJournal: record.InJournal}
-	switch o.oldest = record.Oldest; {
-	case record.InJournal:
-		o.record = e.record
-	case e.output == 0:
+	if o.oldest = record.Oldest; !record.InJournal && e.output == 0 {
 		o.oldest = record.End
 	}
 	return &Loaded{
@@ -194,11 +210,8 @@ func (k Kept) load(decode func([]byte) (any, error)) (*Loaded, error) {
 	}, nil
 }
 
-// Forget removes a session that has ended, with its output.
+// Forget removes a session that has ended, with its output. The error is ErrStalled if the disk does not
+// respond; then the session is removed later, or never.
 func (k Kept) Forget() error {
-	var err error
-	if !k.spool.storers[0].call(func() { err = k.spool.remove(k.entry, true) }) {
-		return ErrStalled
-	}
-	return err
+	return k.spool.storers[0].call(func() error { return k.spool.remove(k.entry, true) })
 }

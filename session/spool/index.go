@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"cmp"
 	"slices"
 	"sort"
 
@@ -24,6 +25,8 @@ type entry struct {
 	open          bool  // a Session of this server writes it
 	gone          bool  // was removed
 	compressed    bool  // the output file needs no compression, or no more
+	busy          bool  // the output file is compressed now
+	stuck         bool  // the output file could not be removed
 }
 
 // inJournal returns how many bytes of the journal the session takes.
@@ -45,6 +48,7 @@ type index struct {
 	owners map[string]*owner
 	byKey  map[int64]*entry
 	newest int64
+	mixed  bool // the order in owners is not right: call sort
 }
 
 func newIndex() index {
@@ -52,7 +56,7 @@ func newIndex() index {
 }
 
 // add adds a session, whose key is not in use. An older session of the owner with the same id is
-// found only by its key from then on.
+// found only by its key. If the key is not the largest one, sort must be called before anything is found.
 func (x *index) add(e *entry, ownerName string) {
 	o := x.owners[ownerName]
 	if o == nil {
@@ -60,23 +64,36 @@ func (x *index) add(e *entry, ownerName string) {
 		x.owners[ownerName] = o
 	}
 	e.owner = o
-	o.byID[e.id] = e
+	if same := o.byID[e.id]; same == nil || same.key < e.key {
+		o.byID[e.id] = e
+	}
 	if e.name != "" {
 		if o.byName == nil {
 			o.byName = make(map[string][]*entry)
 		}
 		o.byName[e.name] = append(o.byName[e.name], e)
 	}
-	if n := len(o.order); n > 0 && o.order[n-1].key > e.key { // only while the journal is read
-		at := sort.Search(n, func(i int) bool { return o.order[i].key > e.key })
-		o.order = slices.Insert(o.order, at, e)
-	} else {
-		o.order = append(o.order, e)
-	}
+	o.order = append(o.order, e)
+	x.mixed = x.mixed || e.key < x.newest
 	o.journal += e.inJournal()
 	o.output += e.output
 	x.byKey[e.key] = e
 	x.newest = max(x.newest, e.key)
+}
+
+// sort puts the sessions of each owner into the order of their keys, which is not that in the journal.
+func (x *index) sort() {
+	if !x.mixed {
+		return
+	}
+	x.mixed = false
+	byKey := func(a, b *entry) int { return cmp.Compare(a.key, b.key) }
+	for _, o := range x.owners {
+		slices.SortFunc(o.order, byKey)
+		for _, list := range o.byName {
+			slices.SortFunc(list, byKey)
+		}
+	}
 }
 
 // remove removes a session.
@@ -169,6 +186,30 @@ func (x *index) most(of func(*owner) int64) (found *owner) {
 		}
 	}
 	return found
+}
+
+// surplus returns n sessions that are removed because there are too many: each time the oldest ended one of
+// the owner that has most. There may be fewer.
+func (x *index) surplus(n int) (list []*entry) {
+	type rest struct {
+		entries []*entry // of an owner
+		count   int
+	}
+	owners := make([]*rest, 0, len(x.owners))
+	for _, o := range x.owners {
+		owners = append(owners, &rest{o.order, o.count()})
+	}
+	for len(list) < n && len(owners) > 0 {
+		o := slices.MaxFunc(owners, func(a, b *rest) int { return cmp.Compare(a.count, b.count) })
+		i := slices.IndexFunc(o.entries, func(e *entry) bool { return !e.gone && !e.open && e.ended != 0 })
+		if i < 0 {
+			owners = slices.DeleteFunc(owners, func(r *rest) bool { return r == o })
+			continue
+		}
+		list = append(list, o.entries[i])
+		o.entries, o.count = o.entries[i+1:], o.count-1
+	}
+	return list
 }
 
 // where returns the sessions that satisfy ok, in any order.

@@ -24,6 +24,7 @@ type loader struct {
 	waiting list.List // of *load
 	loading int
 	loaded  list.List // of *load, first loaded first
+	closed  bool
 	wg      sync.WaitGroup
 }
 
@@ -50,10 +51,13 @@ func (l *loader) start(x *load) stream.Load {
 	})
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.loading < maxLoading {
+	switch {
+	case l.closed:
+		x.timer.Reset(0)
+	case l.loading < maxLoading:
 		l.loading++
 		l.wg.Go(func() { l.run(x) })
-	} else {
+	default:
 		x.element = l.waiting.PushBack(x)
 	}
 	return x
@@ -81,16 +85,16 @@ func (l *loader) next() *load {
 	return x
 }
 
-// close gives up all reads that wait, and waits for the others at most for stallAfter.
+// close gives up all reads that wait or begin later. The others are waited for with wg.
 func (l *loader) close() {
 	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
 	for e := l.waiting.Front(); e != nil; e = l.waiting.Front() {
 		x := l.waiting.Remove(e).(*load)
-		x.element, x.ended = nil, true
-		x.timer.Stop()
+		x.element = nil
+		x.timer.Reset(0)
 	}
-	l.mu.Unlock()
-	waitFor(&l.wg, stallAfter)
 }
 
 // do reads, unless that was given up.

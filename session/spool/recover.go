@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -53,7 +52,7 @@ func Open(dir string, o Options) (sp *Spool, err error) {
 	if sp.hash, err = paramhash.Open(filepath.Join(dir, "key"), o.Files); err != nil {
 		return nil, err
 	}
-	if sp.journal, err = journal.Open(dir, o.Files, journal.Options{}); err != nil {
+	if sp.journal, err = journal.Open(dir, o.Files, journal.Options{SegmentBytes: o.segmentBytes()}); err != nil {
 		return nil, err
 	}
 	if err = sp.readJournal(); err != nil {
@@ -70,6 +69,22 @@ func Open(dir string, o Options) (sp *Spool, err error) {
 	return sp, nil
 }
 
+const (
+	// minSegmentBytes bounds the length of a segment of the journal from below.
+	minSegmentBytes = 64 << 10
+	// segmentShare divides the bound of the journal: only whole segments are removed.
+	segmentShare = 8
+)
+
+// segmentBytes returns the length of a segment of the journal.
+func (o *Options) segmentBytes() int64 {
+	total := o.TotalBytes
+	if o.FreeBytes > 0 {
+		total = min(total, o.FreeBytes/freeShare)
+	}
+	return max(min(total/journalShare/segmentShare, journal.DefaultSegmentBytes), minSegmentBytes)
+}
+
 // freeShare divides the free space: the spool takes at most that part of it.
 const freeShare = 10
 
@@ -84,8 +99,9 @@ func (sp *Spool) boundByFree() {
 // start starts the goroutines.
 func (sp *Spool) start() {
 	sp.writer = newWorker(0, sp.write, (*Session).stalled)
+	size := max(min(sp.o.SessionBytes/blockShare, block.MaxBytes), minBlockBytes)
 	for range storers {
-		w := newWorker(1, sp.storeAll(block.NewBuilder(block.MaxBytes)), (*Session).stalled)
+		w := newWorker(1, sp.storeAll(block.NewBuilder(int(size))), (*Session).stalled)
 		sp.storers = append(sp.storers, w)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -94,93 +110,154 @@ func (sp *Spool) start() {
 	sp.wg.Go(func() { sp.tidy(ctx) })
 }
 
-// storers is how many goroutines write output files.
-const storers = 2
+const (
+	// storers is how many goroutines write output files.
+	storers = 2
+	// blockShare divides Options.SessionBytes: only whole blocks are removed.
+	blockShare = 4
+	// minBlockBytes bounds the length of a full block of an output file from below.
+	minBlockBytes = 64 << 10
+)
 
-// Close ends the use of the spool. No session may be open. It takes little more than a few times
-// stallAfter, also if the disk does not respond.
+// closeTimeout is how long Close waits for the disk.
+const closeTimeout = 2 * stallAfter
+
+// Close ends the use of the spool. No session may be open. If the disk does not respond, Close returns
+// after closeTimeout, and the files are closed later, if ever.
 func (sp *Spool) Close() {
 	if sp == nil {
 		return
 	}
 	sp.cancel()
-	for _, w := range sp.storers {
-		w.close()
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		for _, w := range sp.storers {
+			w.close()
+			<-w.done
+		}
+		sp.writer.close()
+		<-sp.writer.done
+		sp.loader.close()
+		sp.loader.wg.Wait()
+		sp.wg.Wait()
+		sp.closeFiles()
+	}()
+	timer := time.NewTimer(closeTimeout)
+	defer timer.Stop()
+	select {
+	case <-closed:
+	case <-timer.C:
 	}
-	sp.writer.close()
-	sp.loader.close()
-	waitFor(&sp.wg, stallAfter)
-	sp.closeFiles()
 }
 
 // closeFiles closes what Open has opened.
 func (sp *Spool) closeFiles() {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		sp.files.close()
-		if sp.window != nil {
-			_ = sp.window.Close()
-		}
-		if sp.journal != nil {
-			_ = sp.journal.Sync()
-			_ = sp.journal.Close()
-		}
-		sp.unlock()
-	}()
-	select {
-	case <-done:
-	case <-time.After(stallAfter):
+	sp.files.close()
+	if sp.window != nil {
+		_ = sp.window.Close()
 	}
+	if sp.journal != nil {
+		_ = sp.journal.Close()
+	}
+	sp.unlock()
 }
 
 // readJournal fills the index.
 func (sp *Spool) readJournal() error {
-	now := time.Now()
-	limit := now.Add(-sp.o.Retain).UnixNano()
-	var expired []*entry
-	report, err := sp.journal.Scan(func(at journal.Position, t journal.Type, key int64, meta []byte, blob int) error {
-		size := journal.Size(len(meta), blob)
-		switch t {
-		case journal.Start:
-			m, err := parseStart(meta)
-			if err != nil || len(m.Params) != len(entry{}.params) {
-				sp.o.Log.Warn().Int64("key", key).Msg("start in the journal skipped: not valid")
-				return nil
-			}
-			e := sp.index.byKey[key]
-			if e == nil {
-				e = &entry{key: key, id: m.ID, name: m.Name, params: [32]byte(m.Params)}
-				sp.index.add(e, m.Owner)
-			}
-			sp.update(e, func(e *entry) { e.start, e.startBytes = at, size })
-		case journal.Record:
-			m, err := parseRecord(meta)
-			e := sp.index.byKey[key]
-			if err != nil || e == nil {
-				return nil // its start was erased
-			}
-			sp.update(e, func(e *entry) { e.record, e.recordBytes, e.blob, e.ended = at, size, int64(blob), m.Ended })
-			if m.Ended <= limit {
-				expired = append(expired, e)
-			}
-		case journal.Removed:
-			if e := sp.index.byKey[key]; e != nil {
-				sp.drop(e)
-			}
-		}
-		return nil
-	})
+	r := journalReader{spool: sp, records: make(map[int64]foundRecord)}
+	report, err := sp.journal.Scan(r.visit)
 	if err != nil {
 		return err
 	}
 	sp.logReport(report)
+	sp.index.sort()
+	limit := time.Now().Add(-sp.o.Retain).UnixNano()
+	expired := sp.index.where(func(e *entry) bool { return e.ended != 0 && e.ended <= limit })
 	for _, e := range expired { // their files are removed by readOutputDir
-		if !e.gone {
-			sp.drop(e)
+		sp.drop(e)
+		if e.start.Segment > e.record.Segment { // or it would outlive the record, as that of a session that runs
+			r.old = append(r.old, e.start)
+		}
+	}
+	for _, at := range r.old {
+		if err := sp.journal.Erase(at); err != nil {
+			sp.warn(err, "entry of the journal not erased")
 		}
 	}
 	return nil
+}
+
+// journalReader fills the index from the entries of the journal. Of two entries for the same, as a
+// compaction that was interrupted leaves them, the newer counts. A start may be after its record.
+type journalReader struct {
+	spool   *Spool
+	records map[int64]foundRecord // without a start
+	old     []journal.Position    // of entries that are not needed
+}
+
+// foundRecord is what the journal has of a record.
+type foundRecord struct {
+	at    journal.Position
+	bytes int64
+	blob  int64
+	ended int64
+}
+
+// visit takes an entry.
+func (r *journalReader) visit(at journal.Position, t journal.Type, key int64, meta []byte, blob int) error {
+	size := journal.Size(len(meta), blob)
+	switch t {
+	case journal.Start:
+		m, err := parseStart(meta)
+		if err != nil || len(m.Params) != len(entry{}.params) {
+			r.spool.o.Log.Warn().Int64("key", key).Msg("start in the journal skipped: not valid")
+			return nil
+		}
+		r.start(at, size, key, &m)
+	case journal.Record:
+		m, err := parseRecord(meta)
+		if err != nil {
+			r.spool.o.Log.Warn().Int64("key", key).Msg("record in the journal skipped: not valid")
+			return nil
+		}
+		r.record(key, foundRecord{at, size, int64(blob), m.Ended})
+	case journal.Removed:
+		delete(r.records, key)
+		if e := r.spool.index.byKey[key]; e != nil {
+			r.spool.drop(e)
+		}
+	}
+	return nil
+}
+
+func (r *journalReader) start(at journal.Position, size, key int64, m *startMeta) {
+	x := &r.spool.index
+	e := x.byKey[key]
+	if e == nil {
+		e = &entry{key: key, id: m.ID, name: m.Name, params: [32]byte(m.Params)}
+		x.add(e, m.Owner)
+	}
+	if e.startBytes > 0 {
+		r.old = append(r.old, e.start)
+	}
+	r.spool.update(e, func(e *entry) { e.start, e.startBytes = at, size })
+	if f, ok := r.records[key]; ok {
+		delete(r.records, key)
+		r.record(key, f)
+	}
+}
+
+func (r *journalReader) record(key int64, f foundRecord) {
+	e := r.spool.index.byKey[key]
+	if e == nil {
+		r.records[key] = f // the start follows, or was erased
+		return
+	}
+	if e.recordBytes > 0 {
+		r.old = append(r.old, e.record)
+	}
+	r.spool.update(e, func(e *entry) { e.record, e.recordBytes, e.blob, e.ended = f.at, f.bytes, f.blob, f.ended })
 }
 
 // logReport logs what is damaged in the journal.
@@ -231,7 +308,7 @@ func (sp *Spool) readOutputDir() error {
 func (sp *Spool) removeOrphan(path string, key int64) {
 	f, err := outputfile.Open(sp.disk, path)
 	if err == nil {
-		if f.Key() != key {
+		if f.Key() != key && f.Key() != 0 { // 0: it has no content
 			err = errors.New("not a file of the spool")
 		}
 		_ = f.Close()
@@ -259,10 +336,15 @@ func (sp *Spool) recoverWindow() error {
 	for _, p := range parts {
 		byKey[p.Key] = p
 	}
+	failed := false
 	for _, e := range sp.index.where(func(e *entry) bool { return e.ended == 0 }) {
 		if err := sp.recoverSession(e, byKey[e.key]); err != nil {
+			failed = true
 			sp.o.Log.Warn().Err(err).Str("session", e.id).Msg("session not recovered")
 		}
+	}
+	if failed { // the next server may recover it, so its blocks of the window are not used
+		return nil
 	}
 	return w.Reset()
 }
@@ -298,21 +380,6 @@ func (sp *Spool) recoverSession(e *entry, part *window.Recovered) error {
 		e.ended = record.Ended
 	})
 	return nil
-}
-
-// waitFor waits for a group at most for d.
-func waitFor(wg *sync.WaitGroup, d time.Duration) {
-	done := make(chan struct{})
-	go func() {
-		wg.Wait()
-		close(done)
-	}()
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-done:
-	case <-timer.C:
-	}
 }
 
 // allocated returns how many bytes of the disk a file takes.

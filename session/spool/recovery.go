@@ -3,6 +3,7 @@ package spool
 import (
 	"bytes"
 	"errors"
+	"io/fs"
 	"time"
 
 	"github.com/runnel-rpc/runnel/session/spool/block"
@@ -28,13 +29,14 @@ var errDamagedWindow = errors.New("output is missing in the window")
 
 // output recovers the output. After an error, what was recovered before is complete.
 func (r *recovery) output(part *window.Recovered) (err error) {
-	if r.entry.output > 0 {
-		if r.file, err = outputfile.Open(r.spool.disk, r.spool.outputPath(r.entry)); err != nil {
-			r.spool.update(r.entry, func(e *entry) { e.output = 0 })
-			return err
-		}
+	r.file, err = outputfile.Open(r.spool.disk, r.spool.outputPath(r.entry))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err == nil {
 		r.oldest, r.end = r.file.Bounds()
-	} else if part != nil {
+	}
+	if part != nil && r.end == (stream.Mark{}) { // there is no file, or it is empty
 		r.oldest, r.end = part.First, part.First
 	}
 	if part != nil {
@@ -101,6 +103,7 @@ func (r *recovery) finish(begun bool) (err error) {
 	if err == nil && !r.file.Finished() {
 		err = r.file.Finish()
 	}
+	r.oldest, r.end = r.file.Bounds()
 	r.spool.update(r.entry, func(e *entry) { e.output = r.file.Bytes() })
 	return errors.Join(err, r.file.Close())
 }

@@ -3,7 +3,9 @@ package spool
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 
+	"github.com/runnel-rpc/runnel/session/spool/journal"
 	"github.com/runnel-rpc/runnel/session/spool/window"
 	"github.com/runnel-rpc/runnel/stream"
 )
@@ -16,6 +18,9 @@ var (
 	// errClosed means that Close was called.
 	errClosed = errors.New("the spool is closed")
 )
+
+// MaxEvent is how many bytes an encoded event may have.
+const MaxEvent = 4 << 10
 
 // State says what the spool does for a session.
 type State string
@@ -36,7 +41,8 @@ type Start struct {
 	Params func() string
 	// Meta returns what else is to be kept, as JSON. It is called by another goroutine.
 	Meta func() ([]byte, error)
-	// Encode and Decode convert events of the log. Encode is called by other goroutines.
+	// Encode and Decode convert events of the log, to at most MaxEvent bytes. Encode is called by other
+	// goroutines.
 	Encode func(event any) ([]byte, error)
 	Decode func([]byte) (any, error)
 	// Stopped is called once if saving ends before the session, without locks.
@@ -46,21 +52,28 @@ type Start struct {
 // Session is a session that this server runs, in the spool. Its methods may be called concurrently.
 type Session struct {
 	output
-	start Start
-	saver *stream.Saver // nil if the output is not saved; does not change after Begin
 
-	pending [2]tasks // by worker.slot; protected by the worker's lock
+	pending [2]tasks    // by worker.slot; protected by the worker's lock
+	begun   atomic.Bool // Begin was called; set with the lock
 
 	state     sync.Mutex    // protects what follows; no other lock is taken while it is held
+	start     Start         // does not change after Begin, nor does saver
+	saver     *stream.Saver // nil if the output is not saved
 	stopped   error         // why saving has ended, nil before
 	unwritten bool          // the start could not be written: there is no record either
-	meta      []byte        // of the record, while it is written
+	meta      []byte        // of the record; nil before Complete
 	blob      []byte        // the output in the record, while it is written
-	closed    bool          // Complete or Discard has returned
+	closed    bool          // Complete or Discard has ended
+	discarded bool          // by Discard
+	recorded  bool          // the record is written
 	started   chan struct{} // closed when the start is written, or saving has ended before
-	completed chan struct{} // closed when the record is written, or could not be
+	completed chan struct{} // closed when Complete need not wait longer for the record
 
-	part *window.Part // belongs to the writer
+	// Of the writer.
+	part    *window.Part
+	startAt journal.Position // zero before the start is written
+	inGroup bool             // the record is about to be written
+	inFile  bool             // the storer stores the output
 }
 
 // SaveOptions returns the options of the session's log.
@@ -70,22 +83,28 @@ func (s *Session) SaveOptions() *stream.SaveOptions {
 
 // wake is called with the log's lock held.
 func (s *Session) wake() {
-	if !s.spool.writer.add(s, taskSave) {
+	if s.begun.Load() && !s.spool.writer.add(s, taskSave) { // before, Begin does this
 		go s.Stop(ErrStalled) // needs the log's lock; rare
 	}
 }
 
 // Begin writes the start of the session to the journal, and saves its output from then on. saver is
-// that of its log. It does not wait: see Written.
+// that of its log. It does not wait: see Written. After Discard it has no effect.
 func (s *Session) Begin(start Start, saver *stream.Saver) {
-	s.start = start
-	s.decode = start.Decode
-	if start.Output {
-		s.saver = saver
-	} else if saver != nil {
+	s.state.Lock()
+	closed := s.closed
+	if !closed {
+		s.start, s.decode = start, start.Decode
+		if start.Output {
+			s.saver = saver
+		}
+		s.begun.Store(true)
+	}
+	s.state.Unlock()
+	if saver != nil && (closed || !start.Output) {
 		saver.Stop()
 	}
-	if !s.spool.writer.add(s, taskStart) {
+	if !closed && !s.spool.writer.add(s, taskStart|taskSave) {
 		s.abandon(ErrStalled)
 	}
 }
@@ -109,19 +128,19 @@ func (s *Session) Stop(why error) {
 	if first {
 		s.stopped = why
 	}
+	saver, told := s.saver, s.start.Stopped
 	s.state.Unlock()
-	if !first {
+	if !first || saver == nil {
 		return
 	}
-	if s.saver != nil {
-		s.saver.Stop()
-	}
-	if f := s.start.Stopped; f != nil && s.saver != nil {
-		f(why)
+	saver.Stop()
+	if told != nil {
+		told(why)
 	}
 }
 
-// abandon is Stop for a session whose start is not written.
+// abandon is Stop for a session whose start is not written. It tells nobody: the session begins without
+// the spool.
 func (s *Session) abandon(why error) {
 	s.state.Lock()
 	done := isClosed(s.started)
@@ -132,23 +151,35 @@ func (s *Session) abandon(why error) {
 		}
 		close(s.started)
 	}
+	saver := s.saver
 	s.state.Unlock()
 	if done {
 		return
 	}
-	if s.saver != nil {
-		s.saver.Stop()
+	if saver != nil {
+		saver.Stop()
 	}
 	s.spool.forgetEntry(s.entry)
 }
 
-// stalled is called when a worker that the session waits for is stalled.
+// stalled is called when a worker that the session waits for is stalled. A session that has ended waits
+// for its record only if the writer can write it now.
 func (s *Session) stalled() {
 	s.abandon(ErrStalled)
 	s.Stop(ErrStalled)
 	s.state.Lock()
+	ending := s.meta != nil && !s.recorded && !s.unwritten
+	s.state.Unlock()
+	if ending && !s.spool.writer.add(s, taskRecord) {
+		s.goOn()
+	}
+}
+
+// goOn makes Complete return.
+func (s *Session) goOn() {
+	s.state.Lock()
 	defer s.state.Unlock()
-	if s.meta != nil && !isClosed(s.completed) {
+	if !isClosed(s.completed) {
 		close(s.completed)
 	}
 }
@@ -163,15 +194,20 @@ func isClosed(c chan struct{}) bool {
 }
 
 // Complete saves the rest of the output and writes the record, with meta as JSON. The log gets no more
-// output. It returns when that is done, or the disk does not respond; the record may not be kept
-// then. The saver is stopped.
+// output. It returns when that is done, or the disk does not respond; then the record, without the rest
+// of the output, is written when it responds again. The saver is stopped.
 func (s *Session) Complete(meta []byte) {
 	s.state.Lock()
 	s.meta = meta
 	unwritten := s.unwritten
 	s.state.Unlock()
-	if !unwritten && s.spool.writer.add(s, taskFinish) {
+	switch {
+	case unwritten:
+	case s.spool.writer.add(s, taskFinish):
 		<-s.completed
+	default:
+		s.Stop(ErrStalled)
+		s.spool.writer.add(s, taskRecord)
 	}
 	s.end()
 }
@@ -179,28 +215,48 @@ func (s *Session) Complete(meta []byte) {
 // Discard removes a session whose command did not run.
 func (s *Session) Discard() {
 	s.state.Lock()
-	unwritten := s.unwritten
-	begun := s.start.ID != ""
+	begun := s.begun.Load()
+	s.discarded = true
+	if !begun && !isClosed(s.started) {
+		s.unwritten, s.stopped = true, ErrRemoved
+		close(s.started)
+	}
 	s.state.Unlock()
 	s.end()
 	s.spool.forgetEntry(s.entry)
-	if begun && !unwritten {
+	if begun {
 		s.spool.writer.add(s, taskRemove)
 	}
 }
 
-// end ends the use of the session by this server.
+// end ends the use of the session by this server. If its record is still to be written, it stays open
+// until then.
 func (s *Session) end() {
 	s.state.Lock()
-	s.closed, s.meta, s.blob = true, nil, nil
+	s.closed = true
+	saver, done := s.saver, s.recorded || s.unwritten || s.discarded
 	s.state.Unlock()
-	if s.saver != nil {
-		s.saver.Stop()
+	if saver != nil {
+		saver.Stop()
 	}
-	s.spool.closeEntry(s.entry)
-	if s.outputFile() != nil {
-		s.spool.store(s, taskClose)
+	s.closeFile()
+	if done {
+		s.spool.closeEntry(s.entry)
 	}
+}
+
+// isUnrecorded reports whether the record of a session that has ended is not written.
+func (s *Session) isUnrecorded() bool {
+	s.state.Lock()
+	defer s.state.Unlock()
+	return s.closed && !s.recorded && !s.unwritten && !s.discarded
+}
+
+// isAbandoned reports whether nothing of the session is to be kept.
+func (s *Session) isAbandoned() bool {
+	s.state.Lock()
+	defer s.state.Unlock()
+	return s.unwritten || s.discarded
 }
 
 // State returns what the spool does for the session, and how many bytes of the disk its output takes.

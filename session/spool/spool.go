@@ -60,6 +60,7 @@ type Spool struct {
 	storers []*worker
 	loader  loader
 	group   group          // belongs to the writer
+	segment uint32         // belongs to the writer: the segment of the journal that it has written to
 	small   *block.Builder // belongs to the writer
 
 	untidy   chan struct{} // wakes the janitor
@@ -103,6 +104,9 @@ func (sp *Spool) NewSession(key int64, owner, id, name string) *Session {
 	defer sp.mu.Unlock()
 	sp.index.add(e, owner)
 	sp.open[key] = s
+	if len(sp.index.byKey) > sp.o.MaxSessions {
+		sp.kick()
+	}
 	return s
 }
 
@@ -113,20 +117,22 @@ func (sp *Spool) Newest() int64 {
 	return sp.index.newest
 }
 
-// update changes what is known of a session, and the sums that contain it.
+// update changes what is known of a session, and the sums that contain it, unless it was removed.
 func (sp *Spool) update(e *entry, f func(*entry)) {
 	sp.mu.Lock()
 	defer sp.mu.Unlock()
-	before := *e
-	f(e)
 	if e.gone {
 		return
 	}
+	before := *e
+	f(e)
 	e.owner.journal += e.inJournal() - before.inJournal()
 	e.owner.output += e.output - before.output
 	sp.output += e.output - before.output
-	sp.segments[e.start.Segment] += e.startBytes - before.startBytes
-	sp.segments[e.record.Segment] += e.recordBytes - before.recordBytes
+	sp.segments[before.start.Segment] -= before.startBytes
+	sp.segments[before.record.Segment] -= before.recordBytes
+	sp.segments[e.start.Segment] += e.startBytes
+	sp.segments[e.record.Segment] += e.recordBytes
 }
 
 // drop removes a session from the index, and reports whether it was there.
@@ -139,6 +145,13 @@ func (sp *Spool) drop(e *entry) bool {
 	sp.segments[e.start.Segment] -= e.startBytes
 	sp.segments[e.record.Segment] -= e.recordBytes
 	return true
+}
+
+// recordOf returns where the record of a session is. It may be moved at any time.
+func (sp *Spool) recordOf(e *entry) journal.Position {
+	sp.mu.Lock()
+	defer sp.mu.Unlock()
+	return e.record
 }
 
 // forgetEntry removes a session that leaves nothing on the disk but its start.

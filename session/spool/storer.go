@@ -18,36 +18,46 @@ func (sp *Spool) store(s *Session, t tasks) bool {
 // sessions.
 func (sp *Spool) storeAll(b *block.Builder) func(*worker, []work) {
 	return func(w *worker, batch []work) {
-		for _, x := range batch {
-			if x.s.stoppedBy() == nil {
-				if err := sp.storeOne(w, b, x); err != nil {
-					sp.stop(x.s, err)
-				}
-			}
-			if x.tasks&taskClose != 0 {
-				sp.closeOutput(w, x.s)
-			}
-			if x.tasks&taskFinish != 0 && !sp.writer.add(x.s, taskRecord) {
-				x.s.stalled()
-			}
+		for i, x := range batch {
+			x.s.use()
+			sp.storeOne(w, b, x)
+			x.s.release()
+			w.finished(i)
 		}
 	}
 }
 
-// storeOne writes a block of a session, or all the rest. If there is more, the session is in the queue
-// again, so that others have their turn.
-func (sp *Spool) storeOne(w *worker, b *block.Builder, x work) error {
+// storeOne does what is to be done for a session. An error of the disk ends its saving.
+func (sp *Spool) storeOne(w *worker, b *block.Builder, x work) {
 	s := x.s
-	if x.tasks&taskFinish != 0 {
-		return sp.storeRest(w, b, s)
-	}
-	if x.tasks&taskShrink != 0 {
-		if f := s.outputFile(); f != nil {
-			if err := w.op(func() error { return sp.shrink(s, f, f.Bytes()/2) }); err != nil {
-				return err
-			}
+	if x.tasks&taskShrink != 0 { // also if the saving has ended
+		if err := sp.halve(w, s); err != nil {
+			sp.stop(s, err)
 		}
 	}
+	if s.stoppedBy() == nil {
+		store := sp.storeNext
+		if x.tasks&taskFinish != 0 {
+			store = sp.storeRest
+		}
+		if err := store(w, b, s); err != nil {
+			sp.stop(s, err)
+		}
+	}
+	if x.tasks&taskFinish == 0 {
+		return
+	}
+	if err := sp.finishFile(w, s); err != nil {
+		sp.warn(err, "index of an output file not written")
+	}
+	if !sp.writer.add(s, taskRecord) {
+		s.goOn()
+	}
+}
+
+// storeNext writes a block of a session. If there is more, the session is in the queue again, so that
+// others have their turn.
+func (sp *Spool) storeNext(w *worker, b *block.Builder, s *Session) error {
 	backlog := s.saver.Backlog()
 	if backlog.Excess {
 		if _, err := sp.storeBlock(w, b, s); err != nil {
@@ -55,11 +65,8 @@ func (sp *Spool) storeOne(w *worker, b *block.Builder, x work) error {
 		}
 		backlog = s.saver.Backlog()
 	}
-	if backlog.Excess {
-		w.add(s, taskStore)
-	}
-	if backlog.Unsaved {
-		sp.writer.add(s, taskSave)
+	if backlog.Excess && !w.add(s, taskStore) || backlog.Unsaved && !sp.writer.add(s, taskSave) {
+		return ErrStalled
 	}
 	return nil
 }
@@ -80,8 +87,25 @@ func (sp *Spool) storeRest(w *worker, b *block.Builder, s *Session) error {
 		if more, err = sp.storeBlock(w, b, s); err != nil {
 			return err
 		}
+		if err := s.stoppedBy(); err != nil {
+			return err
+		}
 	}
-	return w.op(s.outputFile().Finish)
+	return nil
+}
+
+// finishFile writes the index of the file, or removes a file to which nothing could be written.
+func (sp *Spool) finishFile(w *worker, s *Session) error {
+	f := s.outputFile()
+	if f == nil {
+		return nil
+	}
+	if oldest, end := s.Bounds(); oldest == end {
+		return w.op(func() error { return sp.disk.Remove(sp.outputPath(s.entry)) })
+	}
+	err := w.op(f.Finish)
+	sp.update(s.entry, func(e *entry) { e.output = f.Bytes() })
+	return err
 }
 
 // storeBlock writes what is not stored, up to a block, and reports whether there is more.
@@ -97,10 +121,8 @@ func (sp *Spool) storeBlock(w *worker, b *block.Builder, s *Session) (more bool,
 // append appends a block to the file of a session.
 func (sp *Spool) append(w *worker, b *block.Builder, s *Session) error {
 	text := b.Finish()
+	sp.makeRoom(int64(len(text)), w.op)
 	err := w.op(func() error {
-		if err := sp.makeRoom(int64(len(text))); err != nil {
-			return err
-		}
 		f, err := sp.openOutput(s)
 		if err == nil {
 			err = f.Append(text)
@@ -122,7 +144,7 @@ func (sp *Spool) append(w *worker, b *block.Builder, s *Session) error {
 
 // fill adds to a block what is not stored, and reports whether there is more.
 func (s *Session) fill(b *block.Builder) (more bool, err error) {
-	for b.Room() > 0 {
+	for b.Room() > MaxEvent {
 		it, ok := s.saver.NextUnstored(int64(b.Room()))
 		if !ok {
 			return false, nil
@@ -157,23 +179,18 @@ func (sp *Spool) openOutput(s *Session) (*outputfile.File, error) {
 		return nil, err
 	}
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.file = f
-	s.mu.Unlock()
 	return f, nil
 }
 
-// closeOutput closes the output file of a session that has ended. Those that read it open it again.
-func (sp *Spool) closeOutput(w *worker, s *Session) {
-	s.mu.Lock()
-	f := s.file
-	s.file = nil
-	s.mu.Unlock()
+// halve removes the older half of the file of a session.
+func (sp *Spool) halve(w *worker, s *Session) error {
+	f := s.outputFile()
 	if f == nil {
-		return
+		return nil
 	}
-	if err := w.op(f.Close); err != nil {
-		sp.warn(err, "output file not closed")
-	}
+	return w.op(func() error { return sp.shrink(s, f, f.Bytes()/2) })
 }
 
 // shrink removes the oldest output of a running session until its file has at most that many bytes. Only

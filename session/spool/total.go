@@ -5,21 +5,21 @@ import (
 	"io/fs"
 )
 
-// makeRoom removes output until n more bytes fit into Options.TotalBytes. Output of sessions that run
-// is removed by their storers, which takes a moment, so the bound may be exceeded by a few blocks.
-func (sp *Spool) makeRoom(n int64) error {
+// makeRoom removes output until n more bytes fit into Options.TotalBytes, each with an operation on the
+// disk, which op does. Output of sessions that run is removed by their storers, which takes a moment, so
+// the bound may be exceeded by a few blocks. It is exceeded, too, by what cannot be removed.
+func (sp *Spool) makeRoom(n int64, op func(func() error) error) {
 	for {
 		ended, running := sp.victim(n)
-		switch {
-		case ended != nil:
-			if err := sp.removeOutput(ended); err != nil {
-				return err
+		if ended == nil {
+			if running != nil {
+				sp.store(running, taskShrink)
 			}
-		case running != nil:
-			sp.store(running, taskShrink)
-			return nil
-		default:
-			return nil
+			return
+		}
+		if err := op(func() error { return sp.removeOutput(ended) }); err != nil {
+			sp.warn(err, "output of an ended session not removed")
+			sp.update(ended, func(e *entry) { e.stuck = true })
 		}
 	}
 }
@@ -36,23 +36,23 @@ func (sp *Spool) victim(n int64) (ended *entry, running *Session) {
 	if o == nil {
 		return nil, nil
 	}
-	if e := o.oldestEnded(func(e *entry) bool { return e.output > 0 }); e != nil {
+	if e := o.oldestEnded(func(e *entry) bool { return e.output > 0 && !e.stuck && !e.busy }); e != nil {
 		return e, nil
 	}
 	for _, s := range sp.open {
-		if s.entry.owner == o && (running == nil || s.entry.output > running.entry.output) {
+		if s.entry.owner == o && s.entry.output > 0 && (running == nil || s.entry.output > running.entry.output) {
 			running = s
 		}
 	}
 	return nil, running
 }
 
-// removeOutput removes the output file of a session that has ended. The record stays.
+// removeOutput removes the output file of a session that has ended, if there is one. The record stays.
 func (sp *Spool) removeOutput(e *entry) error {
-	sp.files.forget(e.key)
 	if err := sp.disk.Remove(sp.outputPath(e)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	sp.files.forget(e.key)
 	sp.update(e, func(e *entry) { e.output = 0 })
 	return nil
 }

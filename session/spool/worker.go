@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -23,10 +24,20 @@ const (
 	taskClose                    // close the output file
 )
 
+// final are the tasks of sessions that nobody waits for. A worker takes them also while it is stalled:
+// they are done when the disk responds again. They are few, since no session begins meanwhile.
+const final = taskRecord | taskRemove
+
 // work is what a worker has to do for one session.
 type work struct {
-	s *Session
+	s *Session // nil in worker.working when it is done
 	tasks
+}
+
+// call is a function that a worker is to call.
+type call struct {
+	f      func() error
+	result chan error // has room for ErrStalled and for the result
 }
 
 // worker is a goroutine that writes for sessions, which wait in a queue. While one of its
@@ -38,8 +49,9 @@ type worker struct {
 
 	mu      sync.Mutex
 	queue   []*Session
-	calls   []func()
+	calls   []call
 	working []work    // that do was called for
+	calling []call    // that were taken from calls
 	began   time.Time // of the operation; zero between operations
 	stalled bool
 	closed  bool
@@ -57,11 +69,16 @@ func newWorker(slot int, do func(*worker, []work), fail func(*Session)) *worker 
 }
 
 // add gives the worker something to do for a session. It returns false if the worker is stalled or
-// closed. It does not block, and may be called with the lock of a log held.
+// closed; it takes final tasks nevertheless. It does not block, and may be called with the lock of a
+// log held.
 func (w *worker) add(s *Session, t tasks) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.stalled || w.closed {
+	refuses := w.stalled || w.closed
+	if refuses {
+		t &= final
+	}
+	if t == 0 {
 		return false
 	}
 	if s.pending[w.slot] == 0 {
@@ -69,28 +86,28 @@ func (w *worker) add(s *Session, t tasks) bool {
 	}
 	s.pending[w.slot] |= t
 	w.signal()
-	return true
+	return !refuses
 }
 
-// call makes the worker call f, and waits for that. It returns false if the worker is stalled or
-// closed; then f may be called later, or never.
-func (w *worker) call(f func()) bool {
-	done := make(chan struct{})
+// call makes the worker call f, and returns its error. If the worker is stalled, closed or too busy,
+// call returns ErrStalled; then f may be called later, or never. f is one operation on the disk.
+func (w *worker) call(f func() error) error {
+	c := call{f, make(chan error, 2)}
 	w.mu.Lock()
 	if w.stalled || w.closed {
 		w.mu.Unlock()
-		return false
+		return ErrStalled
 	}
-	w.calls = append(w.calls, func() { f(); close(done) })
+	w.calls = append(w.calls, c)
 	w.signal()
 	w.mu.Unlock()
 	timer := time.NewTimer(callTimeout)
 	defer timer.Stop()
 	select {
-	case <-done:
-		return true
+	case err := <-c.result:
+		return err
 	case <-timer.C:
-		return false
+		return ErrStalled
 	}
 }
 
@@ -120,8 +137,8 @@ func (w *worker) run() {
 		if len(batch) > 0 {
 			w.do(w, batch)
 		}
-		for _, f := range calls {
-			f()
+		for _, c := range calls {
+			c.result <- w.op(c.f)
 		}
 		if closed && len(batch)+len(calls) == 0 {
 			return
@@ -130,7 +147,7 @@ func (w *worker) run() {
 }
 
 // take returns what is to be done, and whether the worker is closed.
-func (w *worker) take() (batch []work, calls []func(), closed bool) {
+func (w *worker) take() (batch []work, calls []call, closed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	clear(w.working)
@@ -141,11 +158,18 @@ func (w *worker) take() (batch []work, calls []func(), closed bool) {
 	}
 	clear(w.queue)
 	calls, w.calls = w.calls, nil
-	w.queue, w.working = w.queue[:0], batch
+	w.queue, w.working, w.calling = w.queue[:0], batch, calls
 	if w.closed { // again, until the queue is empty
 		w.signal()
 	}
 	return batch, calls, w.closed
+}
+
+// finished tells that the i-th work of the batch is done: its session no longer waits.
+func (w *worker) finished(i int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.working[i].s = nil
 }
 
 // op does an operation on the disk. While it takes longer than stallAfter, the worker is stalled.
@@ -162,7 +186,7 @@ func (w *worker) op(f func() error) error {
 	return err
 }
 
-// stall is called when an operation takes too long. The sessions that wait are given up.
+// stall is called when an operation takes too long. The sessions and the calls that wait are given up.
 func (w *worker) stall() {
 	w.mu.Lock()
 	if w.began.IsZero() || time.Since(w.began) < stallAfter { // the timer fired for an earlier operation
@@ -172,31 +196,32 @@ func (w *worker) stall() {
 	w.stalled = true
 	waiting := make([]*Session, 0, len(w.working)+len(w.queue))
 	for _, x := range w.working {
-		waiting = append(waiting, x.s)
+		if x.s != nil {
+			waiting = append(waiting, x.s)
+		}
 	}
-	for _, s := range w.queue {
-		s.pending[w.slot] = 0
-		waiting = append(waiting, s)
+	waiting = append(waiting, w.queue...)
+	w.queue = slices.DeleteFunc(w.queue, func(s *Session) bool {
+		s.pending[w.slot] &= final
+		return s.pending[w.slot] == 0
+	})
+	for _, c := range append(w.calling, w.calls...) {
+		select {
+		case c.result <- ErrStalled:
+		default:
+		}
 	}
-	clear(w.queue)
-	w.queue = w.queue[:0]
+	w.calling, w.calls = nil, nil
 	w.mu.Unlock()
 	for _, s := range waiting {
 		w.fail(s)
 	}
 }
 
-// close makes the goroutine end when the queue is empty. It waits for that at most for stallAfter,
-// since an operation may never return.
+// close makes the goroutine end when the queue is empty: see done.
 func (w *worker) close() {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.closed = true
 	w.signal()
-	w.mu.Unlock()
-	timer := time.NewTimer(stallAfter)
-	defer timer.Stop()
-	select {
-	case <-w.done:
-	case <-timer.C:
-	}
 }
