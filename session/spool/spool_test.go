@@ -260,7 +260,7 @@ func TestSessionBytes(t *testing.T) {
 func TestKill(t *testing.T) {
 	dir := t.TempDir()
 	sp := openSpool(t, dir, testOptions())
-	const sessions = 8
+	const sessions = 4
 	fakes := make([]*fake, sessions)
 	for i := range fakes {
 		fakes[i] = startFake(t, sp, "o", fmt.Sprint(i))
@@ -269,15 +269,15 @@ func TestKill(t *testing.T) {
 	for i, f := range fakes {
 		wg.Go(func() {
 			for range 30 {
-				f.write(1 + i*i*1000)
+				f.write(1 + i*i*5000)
 				time.Sleep(time.Millisecond)
 			}
 		})
 	}
 	var copies []string
 	var shown [][]int64
-	for range 5 {
-		time.Sleep(5 * time.Millisecond) // any moment is as good
+	for range 3 {
+		time.Sleep(10 * time.Millisecond) // any moment is as good
 		var at []int64
 		for _, f := range fakes {
 			_, end := f.log.Bounds()
