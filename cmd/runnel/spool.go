@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -53,6 +54,9 @@ func defaultSpoolDir() string {
 // may be in memory, read-only, or that of another server; then the server works without a spool.
 func (c *serveCmd) openSpool(log zerolog.Logger) (*spool.Spool, error) {
 	if c.SpoolDir == "" {
+		if defaultSpoolDir() == "" {
+			log.Warn().Msg("nothing is kept on the disk: there is no home directory for the spool; set --spool-dir")
+		}
 		return nil, nil
 	}
 	s, err := c.openSpoolDir(log)
@@ -77,6 +81,9 @@ func (c *serveCmd) openSpoolDir(log zerolog.Logger) (*spool.Spool, error) {
 	if err := os.MkdirAll(c.SpoolDir, 0o700); err != nil {
 		return nil, err
 	}
+	if err := checkSpoolDir(c.SpoolDir); err != nil {
+		return nil, err
+	}
 	fs, err := statFS(c.SpoolDir)
 	if err != nil {
 		return nil, err
@@ -97,4 +104,20 @@ func (c *serveCmd) openSpoolDir(log zerolog.Logger) (*spool.Spool, error) {
 		Lost:         session.LostRecord,
 		Log:          log,
 	})
+}
+
+// checkSpoolDir checks that nobody else can have put files into the directory. Open then makes it
+// inaccessible to others.
+func checkSpoolDir(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if mode := info.Mode().Perm(); mode&0o022 != 0 {
+		return fmt.Errorf("%s: mode is %04o: only its owner may have the permission to write it", dir, mode)
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && int(st.Uid) != os.Geteuid() {
+		return fmt.Errorf("%s: it belongs to the user %d: it must belong to this user", dir, st.Uid)
+	}
+	return nil
 }

@@ -23,11 +23,11 @@ import (
 // Open opens the spool in a directory, which it makes if it does not exist. Sessions that ran when the
 // last server ended get a record that says so. What is damaged, and files that are not those of a
 // spool, are reported in the log and skipped. The caller calls Close.
-func Open(dir string, o Options) (sp *Spool, err error) {
+func Open(dir string, o Options) (_ *Spool, err error) {
 	if o.Files == nil {
 		o.Files = disk.OS{}
 	}
-	sp = &Spool{
+	sp := &Spool{
 		dir: dir, o: o, disk: o.Files, index: newIndex(), segments: make(map[uint32]int64),
 		open: make(map[int64]*Session), untidy: make(chan struct{}, 1), reading: make(chan struct{}, maxReading),
 	}
