@@ -63,6 +63,7 @@ func (s *Session) event(method string, params, raw []byte, seq int64) {
 		if !s.firstExit() {
 			return
 		}
+	case method == rpc.NotifySpool: // takes no position
 	case !s.advance(seq):
 		return
 	}
