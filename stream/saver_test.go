@@ -245,8 +245,8 @@ func TestNextIsWhatAppendEventPasses(t *testing.T) {
 	}
 }
 
-// TestCaptureStored compares it with Capture of a log that has everything in memory.
-func TestCaptureStored(t *testing.T) {
+// TestCaptureStoredRandomly compares it with Capture of a log that has everything in memory.
+func TestCaptureStoredRandomly(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for range 50 {
 		l, s := newSavedLog(1 << 20)

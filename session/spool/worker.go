@@ -21,7 +21,6 @@ const (
 	taskFinish                   // write the rest of the output
 	taskRecord                   // write the record to the journal
 	taskRemove                   // write to the journal that the session is removed
-	taskClose                    // close the output file
 )
 
 // final are the tasks of sessions that nobody waits for. A worker takes them also while it is stalled:
