@@ -213,3 +213,64 @@ func TestReadHangs(t *testing.T) {
 		}
 	})
 }
+
+// While a file cannot be removed, the storer that does it refuses sessions, which go on without it.
+func TestForgetHangs(t *testing.T) {
+	faults := disk.NewFaults(disk.OS{})
+	o := testOptions()
+	o.Files = faults
+	sp := openSpool(t, t.TempDir(), o)
+	startFake(t, sp, "o", "ended").end()
+	var both [storers]*fake
+	for i := 0; both[0] == nil || both[1] == nil; i++ {
+		f := startFake(t, sp, "o", fmt.Sprint(i))
+		both[f.s.entry.key%storers] = f
+	}
+	faults.Hang(disk.Remove)
+	k, _ := sp.Find("o", "ended")
+	forgotten := make(chan error)
+	go func() { forgotten <- k.Forget() }()
+	faults.AwaitHanging(1)
+	for _, f := range both {
+		f.write(3 << 20)
+		f.end()
+	}
+	if err := <-both[0].stopped; !errors.Is(err, ErrStalled) {
+		t.Errorf("the session that waits: %v", err)
+	}
+	if err := <-forgotten; !errors.Is(err, ErrStalled) {
+		t.Errorf("forget: %v", err)
+	}
+	if r := readKept(t, sp, "o", both[1].s.entry.id); len(r.text) != len(both[1].written) {
+		t.Errorf("the other session: %d bytes", len(r.text))
+	}
+	if r := readKept(t, sp, "o", both[0].s.entry.id); r.record != `"record"` {
+		t.Errorf("the session that waits: record %s", r.record)
+	}
+	faults.Heal()
+}
+
+// A session that is forgotten after a compaction does not come back, also if the server ends before the
+// segment is removed.
+func TestForgetMoved(t *testing.T) {
+	dir := t.TempDir()
+	sp := openSpool(t, dir, testOptions())
+	f := startFake(t, sp, "o", "s")
+	f.end()
+	k, _ := sp.Find("o", "s")
+	if err := sp.writer.call(sp.journal.NewSegment); err != nil {
+		t.Fatal(err)
+	}
+	if err := sp.writer.call(func() error { return sp.rewrite(k.entry) }); err != nil {
+		t.Fatal(err)
+	}
+	mustKeep(t, sp, f, "o", "s")
+	if err := k.Forget(); err != nil {
+		t.Fatal(err)
+	}
+	sp.Close()
+	sp = openSpool(t, dir, testOptions())
+	if _, ok := sp.Find("o", "s"); ok {
+		t.Error("the session is back")
+	}
+}
