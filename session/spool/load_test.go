@@ -20,16 +20,19 @@ func TestManySessions(t *testing.T) {
 	dir := t.TempDir()
 	sp := openSpool(t, dir, testOptions())
 	const sessions = 10_000
-	err := sp.writer.call(func() error {
-		for i := range sessions {
-			if _, err := sp.journal.Append(testEntries(t, i)); err != nil {
-				return err
-			}
+	for i := 0; i < sessions; {
+		var entries []journal.Entry
+		for range 100 {
+			entries = append(entries, testEntries(t, i)...)
+			i++
 		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
+		err := sp.writer.call(func() error {
+			_, err := sp.journal.Append(entries)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	sp.Close()
 	var before, after runtime.MemStats
@@ -231,15 +234,15 @@ func TestForgetHangs(t *testing.T) {
 	forgotten := make(chan error)
 	go func() { forgotten <- k.Forget() }()
 	faults.AwaitHanging(1)
+	if err := <-forgotten; !errors.Is(err, ErrStalled) {
+		t.Errorf("forget: %v", err)
+	}
 	for _, f := range both {
 		f.write(3 << 20)
 		f.end()
 	}
 	if err := <-both[0].stopped; !errors.Is(err, ErrStalled) {
 		t.Errorf("the session that waits: %v", err)
-	}
-	if err := <-forgotten; !errors.Is(err, ErrStalled) {
-		t.Errorf("forget: %v", err)
 	}
 	if r := readKept(t, sp, "o", both[1].s.entry.id); len(r.text) != len(both[1].written) {
 		t.Errorf("the other session: %d bytes", len(r.text))
