@@ -75,7 +75,12 @@ func (r *Registry) listBefore(created int64, n int, owners []string, batch func(
 		sessions := batch(created, most)
 		var kept []spool.Kept
 		if err == nil {
-			kept = missing(sessions, r.o.Spool.ListBefore(owners, created, most))
+			var more bool
+			if kept, more = r.o.Spool.ListBefore(owners, created, most); more { // older sessions follow later
+				oldest := kept[len(kept)-1].Key()
+				sessions = slices.DeleteFunc(sessions, func(s *Session) bool { return s.created < oldest })
+			}
+			kept = missing(sessions, kept)
 		}
 		if len(sessions)+len(kept) == 0 {
 			break

@@ -70,10 +70,13 @@ func (r *Registry) restoreOne(k spool.Kept) (*Session, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case len(list) == 0:
-		return nil, ErrNotFound
+	case len(list) > 0:
+		return list[0], nil
 	}
-	return list[0], nil
+	if again, ok := r.o.Spool.Find(k.Owner(), k.ID()); ok && again.Key() == k.Key() {
+		return nil, ErrUnavailable // it is there, but damaged, or was not recovered
+	}
+	return nil, ErrNotFound
 }
 
 // shared returns the session with the same key that was restored before, if it is still in use, else s.

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"encoding/json"
 	"time"
 
 	"github.com/runnel-rpc/runnel/process"
@@ -100,7 +99,7 @@ func (s *Session) storeStart(begun time.Time) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return json.Marshal(storedStart{
+	return spool.JSON(storedStart{
 		Command:     command,
 		Encoding:    s.spec.Encoding,
 		Labels:      s.spec.Labels,
@@ -147,11 +146,11 @@ func (s *Session) storeRecord(rec *Record) ([]byte, error) {
 			}
 		}
 	}
-	return json.Marshal(x)
+	return spool.JSON(x)
 }
 
 // LostRecord returns the form on the disk of the record of a session that ran when its server ended:
 // see spool.Options.Lost.
 func LostRecord(_ []byte, end stream.Mark) ([]byte, error) {
-	return json.Marshal(storedRecord{Seq: end.Seq + 1, Cause: causeNames[Lost], Unverified: true})
+	return spool.JSON(storedRecord{Seq: end.Seq + 1, Cause: causeNames[Lost], Unverified: true})
 }

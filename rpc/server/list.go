@@ -43,7 +43,7 @@ func (c *conn) page(p *rpc.ListParams, before int64) []byte {
 	pg.conn, pg.params = c, p
 	pg.text = append(pg.text, `{"sessions":[`...)
 	for !pg.full {
-		batch, err := c.listBefore(p.Principal, before)
+		batch, err := c.listBefore(p.Principal, before, pg.batch())
 		pg.incomplete = pg.incomplete || err != nil
 		if len(batch) == 0 {
 			break
@@ -59,9 +59,9 @@ func (c *conn) page(p *rpc.ListParams, before int64) []byte {
 	return bytes.Clone(pg.text)
 }
 
-// listBefore returns the next sessions that are visible to the caller, of one principal if it is not
+// listBefore returns the next n sessions that are visible to the caller, of one principal if it is not
 // "".
-func (c *conn) listBefore(principal string, before int64) ([]*session.Session, error) {
+func (c *conn) listBefore(principal string, before int64, n int) ([]*session.Session, error) {
 	caller, sessions := c.identity(), c.server.sessions
 	switch {
 	case principal != "" && !c.server.visible(caller, principal):
@@ -70,9 +70,9 @@ func (c *conn) listBefore(principal string, before int64) ([]*session.Session, e
 		principal = caller.Principal
 	case principal == "":
 		visible := func(owner string) bool { return c.server.visible(caller, owner) }
-		return sessions.ListOwnersBefore(visible, before, session.ListBatch)
+		return sessions.ListOwnersBefore(visible, before, n)
 	}
-	return sessions.ListBefore(principal, before, session.ListBatch)
+	return sessions.ListBefore(principal, before, n)
 }
 
 // listPage is a page that is being made. It is used again, since a page with a buffer and an
@@ -97,6 +97,16 @@ var listPages = sync.Pool{New: func() any {
 	pg.encoder = plainEncoder(pg)
 	return pg
 }}
+
+// batch returns how many sessions are taken from the registry next. Each that only the spool has is read
+// from the disk.
+func (pg *listPage) batch() int {
+	p := pg.params
+	if p.Limit == nil || p.State != "" || len(p.Labels) > 0 {
+		return session.ListBatch
+	}
+	return int(min(*p.Limit-pg.count+1, session.ListBatch)) // one more tells whether there is a next page
+}
 
 // Write implements io.Writer for the encoder.
 func (pg *listPage) Write(b []byte) (int, error) {

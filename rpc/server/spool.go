@@ -12,7 +12,7 @@ import (
 
 // CommandCodec is session.Options.Commands.
 var CommandCodec = session.CommandCodec{
-	Encode: func(command any) ([]byte, error) { return json.Marshal(command) },
+	Encode: spool.JSON,
 	Decode: func(b []byte) (any, error) {
 		var c rpc.Command
 		err := json.Unmarshal(b, &c)

@@ -21,6 +21,9 @@ func (k Kept) Key() int64 { return k.entry.key }
 // Owner returns the owner of the session.
 func (k Kept) Owner() string { return k.entry.owner.name }
 
+// ID returns the id of the session.
+func (k Kept) ID() string { return k.entry.id }
+
 // SameParams reports whether the session was started with these params.
 func (k Kept) SameParams(params string) bool { return k.entry.params == k.spool.hash.Sum(params) }
 
@@ -77,12 +80,18 @@ func (sp *Spool) Owners() (names []string) {
 	return names
 }
 
+// listBytes is how much of the journal the sessions take that ListBefore returns, apart from one: a client
+// may give each a command of a megabyte.
+const listBytes = 4 << 20
+
 // ListBefore returns at most n of the sessions of some owners whose key is below key, newest first; 0 is
-// no limit of the key. They were not opened by this server, or have ended.
-func (sp *Spool) ListBefore(owners []string, key int64, n int) (list []Kept) {
+// no limit of the key. They were not opened by this server, or have ended. There are fewer, and more is
+// set, if those together take more than listBytes of the journal.
+func (sp *Spool) ListBefore(owners []string, key int64, n int) (list []Kept, more bool) {
 	if sp == nil {
-		return nil
+		return nil, false
 	}
+	bytes := int64(0)
 	sp.mu.Lock()
 	defer sp.mu.Unlock()
 	var m merge
@@ -95,14 +104,18 @@ func (sp *Spool) ListBefore(owners []string, key int64, n int) (list []Kept) {
 	}
 	heap.Init(&m)
 	for len(m) > 0 && len(list) < n {
-		list = append(list, Kept{sp, m[0].newest()})
+		e := m[0].newest()
+		if bytes += e.startBytes + e.recordBytes - e.blob; bytes > listBytes && len(list) > 0 {
+			return list, true
+		}
+		list = append(list, Kept{sp, e})
 		if m[0].rest = m[0].rest[:len(m[0].rest)-1]; m[0].skip() {
 			heap.Fix(&m, 0)
 		} else {
 			heap.Pop(&m)
 		}
 	}
-	return list
+	return list, false
 }
 
 // Loaded is what the spool has of a session.

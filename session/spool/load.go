@@ -24,6 +24,7 @@ type loader struct {
 	waiting list.List // of *load
 	loading int
 	loaded  list.List // of *load, first loaded first
+	ended   time.Time // when the newest read ended
 	closed  bool
 	wg      sync.WaitGroup
 }
@@ -44,13 +45,9 @@ type load struct {
 // start begins a read.
 func (l *loader) start(x *load) stream.Load {
 	x.loader = l
-	x.timer = time.AfterFunc(loadTimeout, func() { // also while it waits for others
-		if x.end() {
-			x.done(nil, &stream.UnreadableError{Next: x.next, Err: ErrStalled})
-		}
-	})
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	x.timer = time.AfterFunc(loadTimeout, x.timeout)
 	switch {
 	case l.closed:
 		x.timer.Reset(0)
@@ -101,6 +98,9 @@ func (l *loader) close() {
 func (l *loader) do(x *load) {
 	loaded, err := x.read()
 	x.timer.Stop()
+	l.mu.Lock()
+	l.ended = time.Now()
+	l.mu.Unlock()
 	if err != nil {
 		if x.end() {
 			x.done(nil, err)
@@ -129,6 +129,21 @@ func (l *loader) do(x *load) {
 	x.done(loaded, nil)
 	if victim != nil {
 		victim.revoked()
+	}
+}
+
+// timeout gives up a read that takes too long. One that waits for others goes on waiting while these make
+// progress.
+func (x *load) timeout() {
+	l := x.loader
+	l.mu.Lock()
+	waits := x.element != nil && !x.loaded && !l.closed && time.Since(l.ended) < loadTimeout
+	if waits {
+		x.timer.Reset(loadTimeout)
+	}
+	l.mu.Unlock()
+	if !waits && x.end() {
+		x.done(nil, &stream.UnreadableError{Next: x.next, Err: ErrStalled})
 	}
 }
 

@@ -2,8 +2,8 @@ package spool
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -38,7 +38,7 @@ func Open(dir string, o Options) (_ *Spool, err error) {
 			return nil, err
 		}
 	}
-	if err := os.Chmod(dir, 0o700); err != nil {
+	if err := makePrivate(dir); err != nil {
 		return nil, err
 	}
 	if sp.unlock, err = lock(filepath.Join(dir, "lock")); err != nil {
@@ -83,6 +83,28 @@ func (o *Options) segmentBytes() int64 {
 		total = min(total, o.FreeBytes/freeShare)
 	}
 	return max(min(total/journalShare/segmentShare, journal.DefaultSegmentBytes), minSegmentBytes)
+}
+
+// makePrivate removes the permissions of others from the directory of a spool. The directory may be one that
+// was made for it, but not one that has something else: that may have other uses.
+func makePrivate(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil || info.Mode().Perm()&0o077 == 0 {
+		return err
+	}
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, d := range list {
+		if d.Name() == outputDir || d.Name() == "key" {
+			continue
+		}
+		if _, err := os.Lstat(filepath.Join(dir, "key")); err != nil {
+			return fmt.Errorf("%s: mode is %04o, and it has other files: a spool needs a directory of its own", dir, info.Mode().Perm())
+		}
+	}
+	return os.Chmod(dir, 0o700)
 }
 
 // freeShare divides the free space: the spool takes at most that part of it.
@@ -367,7 +389,7 @@ func (sp *Spool) recoverSession(e *entry, part *window.Recovered) error {
 	if record.Session, err = sp.o.Lost(start.Session, record.End); err != nil {
 		return err
 	}
-	meta, err := json.Marshal(record)
+	meta, err := JSON(record)
 	if err != nil {
 		return err
 	}

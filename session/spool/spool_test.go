@@ -358,7 +358,7 @@ func TestDiscard(t *testing.T) {
 	f.s.Discard()
 	sp.Close()
 	sp = openSpool(t, dir, testOptions())
-	if list := sp.ListBefore([]string{"o"}, 0, 10); len(list) != 0 {
+	if list, _ := sp.ListBefore([]string{"o"}, 0, 10); len(list) != 0 {
 		t.Errorf("%d sessions after a restart", len(list))
 	}
 }
@@ -410,7 +410,7 @@ func TestCompaction(t *testing.T) {
 		for id, f := range fakes {
 			mustKeep(t, sp, f, "o", id)
 		}
-		list := sp.ListBefore([]string{"o"}, 0, 100)
+		list, _ := sp.ListBefore([]string{"o"}, 0, 100)
 		for i := range list[1:] {
 			if list[i].Key() <= list[i+1].Key() {
 				t.Fatal("not in the order of the keys")
@@ -553,7 +553,7 @@ func TestHang(t *testing.T) {
 			t.Errorf("%s: record %s", id, r.record)
 		}
 	}
-	if list := sp.ListBefore([]string{"o"}, 0, 10); len(list) != 2 {
+	if list, _ := sp.ListBefore([]string{"o"}, 0, 10); len(list) != 2 {
 		t.Errorf("%d sessions after a restart, want 2", len(list))
 	}
 }

@@ -29,7 +29,9 @@ func (sp *Spool) makeRoom(n int64, op func(func() error) error) {
 func (sp *Spool) victim(n int64) (ended *entry, running *Session) {
 	sp.mu.Lock()
 	defer sp.mu.Unlock()
-	if sp.output+sp.journal.Bytes()+n <= sp.o.TotalBytes {
+	// The janitor bounds the journal. What it has beyond its share is not taken from the output of others.
+	inJournal := min(sp.journal.Bytes(), sp.o.TotalBytes/journalShare)
+	if sp.output+inJournal+n <= sp.o.TotalBytes {
 		return nil, nil
 	}
 	o := sp.index.most(func(o *owner) int64 { return o.output })

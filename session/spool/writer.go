@@ -34,24 +34,33 @@ type group struct {
 	of      []work // what each is
 	from    []int  // of which work of the batch
 	i       int    // of the work for which entries are added
+	bytes   int    // of the entries
 }
 
-func (g *group) add(s *Session, t tasks, e journal.Entry) {
+// groupBytes is the size of a group that is written at once, apart from its last entry.
+const groupBytes = 4 << 20
+
+// add adds an entry, unless it is one that the journal refuses: it would refuse the others, too.
+func (g *group) add(s *Session, t tasks, e journal.Entry) error {
 	e.Key = s.entry.key
+	if err := e.Check(); err != nil {
+		return err
+	}
+	g.bytes += len(e.Meta) + len(e.Blob)
 	g.entries, g.of = append(g.entries, e), append(g.of, work{s, t})
 	g.from = append(g.from, g.i)
+	return nil
 }
 
 func (g *group) reset() {
 	clear(g.entries)
 	clear(g.of)
-	g.entries, g.of, g.from = g.entries[:0], g.of[:0], g.from[:0]
+	g.entries, g.of, g.from, g.bytes = g.entries[:0], g.of[:0], g.from[:0], 0
 }
 
 // write is worker.do of the writer: output goes to the window, all else to the journal.
 func (sp *Spool) write(w *worker, batch []work) {
 	g := &sp.group
-	defer g.reset()
 	for i, x := range batch {
 		before := len(g.entries)
 		g.i = i
@@ -59,10 +68,19 @@ func (sp *Spool) write(w *worker, batch []work) {
 		if len(g.entries) == before {
 			w.finished(i)
 		}
+		if g.bytes >= groupBytes {
+			sp.writeGroup(w, g)
+		}
 	}
+	sp.writeGroup(w, g)
+}
+
+// writeGroup writes a group to the journal, and empties it.
+func (sp *Spool) writeGroup(w *worker, g *group) {
 	if len(g.entries) == 0 {
 		return
 	}
+	defer g.reset()
 	at, err := sp.appendGroup(w, g)
 	for i, x := range g.of {
 		var pos journal.Position
@@ -145,13 +163,15 @@ func (sp *Spool) addStart(g *group, s *Session) {
 	if err == nil {
 		e := s.entry
 		e.params = sp.hash.Sum(s.start.Params())
-		meta, err = json.Marshal(startMeta{Owner: s.start.Owner, ID: e.id, Name: e.name, Params: e.params[:], Session: meta})
+		meta, err = JSON(startMeta{Owner: s.start.Owner, ID: e.id, Name: e.name, Params: e.params[:], Session: meta})
+	}
+	if err == nil {
+		err = g.add(s, taskStart, journal.Entry{Type: journal.Start, Meta: meta})
 	}
 	if err != nil {
+		sp.warn(err, "start not written")
 		s.abandon(err)
-		return
 	}
-	g.add(s, taskStart, journal.Entry{Type: journal.Start, Meta: meta})
 }
 
 // addRecord adds the completion record of a session, with its output if that is small.
@@ -164,13 +184,15 @@ func (sp *Spool) addRecord(g *group, s *Session) {
 		return
 	}
 	meta, err := s.recordMeta()
+	if err == nil {
+		err = g.add(s, taskRecord, journal.Entry{Type: journal.Record, Meta: meta, Blob: blob})
+	}
 	if err != nil {
 		sp.warn(err, "record not written")
 		s.goOn()
 		return
 	}
 	s.inGroup = true
-	g.add(s, taskRecord, journal.Entry{Type: journal.Record, Meta: meta, Blob: blob})
 }
 
 // recordMeta returns the meta of the completion record.
@@ -182,7 +204,7 @@ func (s *Session) recordMeta() ([]byte, error) {
 	if inJournal {
 		oldest, end = stream.Mark{}, s.saver.UnstoredAt()
 	}
-	return json.Marshal(recordMeta{
+	return JSON(recordMeta{
 		Ended: time.Now().UnixNano(), Oldest: oldest, End: end, InJournal: inJournal, Session: meta,
 	})
 }
@@ -191,7 +213,7 @@ func (s *Session) recordMeta() ([]byte, error) {
 func (sp *Spool) addRemoved(w *worker, g *group, s *Session) {
 	sp.releaseWindow(w, s)
 	if s.startAt != (journal.Position{}) {
-		g.add(s, taskRemove, journal.Entry{Type: journal.Removed})
+		_ = g.add(s, taskRemove, journal.Entry{Type: journal.Removed}) // it is small
 	}
 }
 

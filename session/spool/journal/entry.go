@@ -60,6 +60,9 @@ type Position struct {
 	Offset  int64
 }
 
+// Check returns the error with which Append refuses an entry, and all others with it: ErrType or ErrTooLarge.
+func (e *Entry) Check() error { return e.check() }
+
 func (e *Entry) check() error {
 	if e.Type != Start && e.Type != Record && e.Type != Removed {
 		return ErrType
