@@ -38,7 +38,7 @@ const anyUUID = `[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}`
 // varying matches what hide replaces: a member of an object, or an id anywhere. The largest
 // memory size is a number or null, since the kernel does not always report it.
 var varying = regexp.MustCompile(`"(?:connection_id":"` + anyUUID + `"|next":"\d+"|pid":\d+|pgid":\d+|(?:execution|user|system)_time":[-+.e\d]+` +
-	`|started_at":"[^"]+"|max_rss_bytes":(?:\d+|null)|waiting_for_input":(?:true|null)|min_nice":-?\d+)|` + anyUUID)
+	`|started_at":"[^"]+"|max_rss_bytes":(?:\d+|null)|bytes":\d+|waiting_for_input":(?:true|null)|min_nice":-?\d+)|` + anyUUID)
 
 // hide replaces values by placeholders in a message of the server.
 func (p *placeholders) hide(text string) string {
@@ -57,7 +57,7 @@ func (p *placeholders) hide(text string) string {
 			return field + ":" + p.name("pid", session+" "+value) // a number may be used again
 		case field == `"waiting_for_input"`: // depends on how far the process is
 			return field + ":<waiting>"
-		case field == `"max_rss_bytes"`:
+		case field == `"max_rss_bytes"`, field == `"bytes"`: // on the disk, which depends on the length of a pid
 			return field + ":<bytes>"
 		case field == `"min_nice"`:
 			return field + ":<nice>"
