@@ -165,6 +165,7 @@ func (s *Session) abandon(why error) {
 // stalled is called when a worker that the session waits for is stalled. A session that has ended waits
 // for its record only if the writer can write it now.
 func (s *Session) stalled() {
+	s.spool.warn(ErrStalled, "sessions go on without the spool")
 	s.abandon(ErrStalled)
 	s.Stop(ErrStalled)
 	s.state.Lock()
