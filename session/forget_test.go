@@ -99,6 +99,9 @@ func TestForgetFailedStart(t *testing.T) {
 	if err := r.Forget("me", "id"); !errors.As(err, &alive) || alive.State != Starting {
 		t.Errorf("%v", err)
 	}
+	if err := r.forget(s); !errors.As(err, &alive) { // as if the start returned just now
+		t.Errorf("%v", err)
+	}
 	s.fail(ErrCanceled, true)
 	if err := r.Forget("me", "id"); err != ErrNotFound {
 		t.Errorf("%v", err)
