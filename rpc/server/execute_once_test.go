@@ -85,7 +85,7 @@ func TestRetryAfterALostReply(t *testing.T) {
 // is not retained any more. A new session with that id replaces it.
 func TestReusedSessionID(t *testing.T) {
 	runParallel(t)
-	s := serve(t, func(set *settings) { set.Session.MaxRetained = 1 })
+	s := serve(t, func(set *settings) { set.Session.MaxRetained, set.NoSpool = 1, true })
 	p := s.dial(t)
 	first, second := uuid.NewString(), uuid.NewString()
 	for _, id := range []string{first, second} {

@@ -58,7 +58,7 @@ func TestSessionEndedWhileDetached(t *testing.T) {
 		}
 	})
 	t.Run("forgotten", func(t *testing.T) {
-		s := serve(t, func(set *settings) { set.Session.Retain = 50 * time.Millisecond })
+		s := serve(t, func(set *settings) { set.Session.Retain, set.NoSpool = 50*time.Millisecond, true })
 		id := s.kept(t, script)
 		q := s.dial(t)
 		ended := false

@@ -51,7 +51,7 @@ func TestConcurrentExecutesWithOneName(t *testing.T) {
 // to it by its name until another one has it.
 func TestAckByName(t *testing.T) {
 	runParallel(t)
-	s := serve(t, func(set *settings) { set.Session.MaxRetained = -1 })
+	s := serve(t, func(set *settings) { set.Session.MaxRetained, set.NoSpool = -1, true })
 	p := s.dial(t)
 	id := uuid.NewString()
 	for range 2 { // the second replaces the first on this connection

@@ -142,7 +142,7 @@ func TestDetachDoesNotEndSession(t *testing.T) {
 // and get all of it, while one with slow_client drop reads nothing.
 func TestObserversAtDifferentPositions(t *testing.T) {
 	runParallel(t)
-	s := serve(t)
+	s := serve(t, func(set *settings) { set.NoSpool = true })
 	owner, slow := s.dial(t), s.dial(t)
 	const size = 4 << 20
 	x := &transcript{id: uuid.NewString(), hash: func(string, []byte) {}}

@@ -80,7 +80,7 @@ func TestReattachAfterReset(t *testing.T) {
 		"a client that keeps up": {1 << 20, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := serve(t, func(set *settings) { set.Session.ReplayBytes = c.replay })
+			s := serve(t, func(set *settings) { set.Session.ReplayBytes, set.NoSpool = c.replay, c.lossy })
 			id := uuid.NewString()
 			command := fmt.Sprintf("i=0; while read x; do dd if=%s bs=%d skip=$i count=1 status=none; i=$((i+1)); done", file, step)
 			p := s.dial(t)

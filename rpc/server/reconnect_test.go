@@ -115,7 +115,7 @@ func TestClientRetriesAfterRefusal(t *testing.T) {
 // that had arrived before.
 func TestSessionRemovedWhileDisconnected(t *testing.T) {
 	runParallel(t)
-	s := serve(t, func(set *settings) { set.Session.Retain = 50 * time.Millisecond })
+	s := serve(t, func(set *settings) { set.Session.Retain, set.NoSpool = 50*time.Millisecond, true })
 	a := s.proxiedClient(t)
 	release, received := make(chan struct{}), make(chan struct{})
 	var out strings.Builder
