@@ -126,7 +126,7 @@ func startSoak(t *testing.T, access bool) *soak {
 	s.server = s.dir.serveWithFigures(t, append(s.access.flags(),
 		fmt.Sprintf("--max-sessions=%d", soakSessions), fmt.Sprintf("--max-connections=%d", soakConnections),
 		"--tokens=tokens", "--principals=principals", "--shared-user", "--audit="+auditFile,
-		"--max-unauthenticated=32", "--max-in-flight=128", "--max-retained=500", "--retain="+soakRetain.String(),
+		"--max-unauthenticated=32", "--max-in-flight=128", "--spool-dir=", "--max-retained=500", "--retain="+soakRetain.String(),
 		"--replay-bytes=256KiB", "--replay-total=4MiB", "--max-message-bytes=256KiB",
 		"--grace=300ms", "--linger=2s", "--ping-interval="+soakPings.String(), "--write-timeout="+soakWriteTimeout.String())...)
 	ready, err := readReady(s.dir.path("ready"))

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -234,14 +235,14 @@ func checkDamaged(t *testing.T, p *testDir, ids ...string) {
 	x.expectExit(0)
 }
 
-// sequence is what seq(1) writes, up to 600000.
-var sequence = func() string {
+// sequence is what seq(1) writes, up to 600000. The programs of the tests are this one, and do not need it.
+var sequence = sync.OnceValue(func() string {
 	var b strings.Builder
 	for i := range 600000 {
 		fmt.Fprintln(&b, i+1)
 	}
 	return b.String()
-}()
+})
 
 // checkPartOfSequence checks output, whose position follows that of process.started.
 func checkPartOfSequence(t *testing.T, e rpc.Event) {
@@ -254,7 +255,8 @@ func checkPartOfSequence(t *testing.T, e rpc.Event) {
 		t.Fatal(err)
 	}
 	end := int(o.Seq) - 1
-	if begin := end - len(o.Data); begin < 0 || end > len(sequence) || sequence[begin:end] != o.Data {
+	all := sequence()
+	if begin := end - len(o.Data); begin < 0 || end > len(all) || all[begin:end] != o.Data {
 		t.Errorf("the output up to %d is not what the command wrote", o.Seq)
 	}
 }

@@ -89,13 +89,13 @@ func (c *serveCmd) start(ctx context.Context, log zerolog.Logger) (_ *startedSer
 	if s.host, err = c.openHost(sandboxOptions{s.sandboxes.bubblewrap, c.hiddenFiles(), c.readOnlyFiles()}, log); err != nil {
 		return nil, err
 	}
-	if s.spool, err = c.openSpool(log); err != nil {
-		return nil, err
-	}
 	if err = s.sandboxes.enforce(ctx, s.host, log); err != nil {
 		return nil, err
 	}
 	if s.listeners, err = c.listen(ctx); err != nil {
+		return nil, err
+	}
+	if s.spool, err = c.openSpool(log); err != nil { // after listen, which finds another server first
 		return nil, err
 	}
 	if c.ReadyFile != "" {
