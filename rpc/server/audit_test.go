@@ -96,6 +96,15 @@ type auditLine struct {
 	text string
 }
 
+// awaitEnds waits until the log has lines about the end of n sessions.
+func (a *auditLog) awaitEnds(n int) {
+	a.t.Helper()
+	eventually(a.t, "line about the end of a session", func() bool {
+		text, err := os.ReadFile(a.path)
+		return err == nil && bytes.Count(text, []byte(`"event":"end"`)) >= n
+	})
+}
+
 // lines closes the log and returns its lines.
 func (a *auditLog) lines() (all []auditLine) {
 	a.t.Helper()
@@ -130,6 +139,7 @@ func TestAudit(t *testing.T) {
 	p := s.dial(t)
 	record := p.run(object{"command": []string{"sh", "-c", "exit 3"}, "name": "build", "cwd": "/tmp", "env": object{"B": "1", "A": "2", "C": nil},
 		"limits": object{"cpu_seconds": 9.5}}).record
+	a.awaitEnds(1) // the line follows the completion record
 	p.fails(rpc.CodeInvalidParams, "execute", object{"command": "true", "secret": "x"})
 	p.fails(rpc.CodeSpawnFailed, "execute", object{"command": []string{"/nonexistent"}})
 	id := p.start(object{"command": "read x; kill -9 $$", "stdin": "pipe"})
@@ -141,6 +151,7 @@ func TestAudit(t *testing.T) {
 	p.ok("write", object{"session_id": id, "data": "\n"}, nil)
 	p.ok("status", object{"session_id": id}, nil)
 	p.ok("wait", object{"session_id": id}, nil)
+	a.awaitEnds(3)
 	p.ok("cancel", object{"session_id": id, "signal": "INT"}, nil)
 	p.fails(rpc.CodeSessionNotFound, "cancel", object{"session_id": uuid.NewString()})
 	p.ok("forget", object{"session_id": id}, nil)
