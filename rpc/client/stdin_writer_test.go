@@ -307,7 +307,7 @@ func TestStdinWriterFails(t *testing.T) {
 func TestStdinWriterOfAttachedSession(t *testing.T) {
 	s := newInputServer(t)
 	c := dial(t, s.url, Options{Reconnect: &Reconnect{MinDelay: time.Millisecond}})
-	x, _, err := c.Attach(context.Background(), rpc.AttachParams{SessionID: "x"}, Events{})
+	x, _, err := c.Attach(context.Background(), rpc.AttachParams{SessionID: "X"}, Events{})
 	if err != nil {
 		t.Fatal(err)
 	}
