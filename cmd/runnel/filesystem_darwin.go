@@ -2,12 +2,6 @@ package main
 
 import "golang.org/x/sys/unix"
 
-// fileSystem is what is known of the file system of a directory.
-type fileSystem struct {
-	free     int64 // bytes that this user may still use
-	inMemory bool
-}
-
 func statFS(dir string) (fileSystem, error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {

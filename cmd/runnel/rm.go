@@ -17,10 +17,10 @@ type rmCmd struct {
 // Run deletes the records and the output of the sessions.
 func (c *rmCmd) Run(inv *invocation) error {
 	return c.each(inv, c.IDs, eachSession{failure: exitFailure, do: func(ctx context.Context, conn *client.Client, id string) (string, error) {
-		err := forget(ctx, conn, id)
+		err := conn.Forget(ctx, id)
 		if c.Force && errors.Is(err, &rpc.Error{Code: rpc.CodeNotRunning}) {
 			if _, err = cancelSession(ctx, conn, id, rpc.CancelParams{Grace: rpc.Seconds{Set: true}}); err == nil {
-				err = forget(ctx, conn, id)
+				err = conn.Forget(ctx, id)
 			}
 		}
 		if err != nil {
@@ -28,8 +28,4 @@ func (c *rmCmd) Run(inv *invocation) error {
 		}
 		return id + " removed", nil
 	}})
-}
-
-func forget(ctx context.Context, conn *client.Client, id string) error {
-	return conn.Call(ctx, rpc.MethodForget, rpc.ForgetParams{SessionID: id}, nil)
 }
