@@ -32,6 +32,12 @@ type entry struct {
 // inJournal returns how many bytes of the journal the session takes.
 func (e *entry) inJournal() int64 { return e.startBytes + e.recordBytes }
 
+// setRecord sets where the record is, how many bytes of the journal it takes, with how many of output, and when
+// it was made.
+func (e *entry) setRecord(at journal.Position, size int64, blob int, ended int64) {
+	e.record, e.recordBytes, e.blob, e.ended = at, size, int64(blob), ended
+}
+
 // owner is what is known of one owner that has sessions in the spool.
 type owner struct {
 	name    string

@@ -3,7 +3,6 @@ package spool
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"time"
@@ -250,15 +249,4 @@ func (sp *Spool) readEntry(t journal.Type, key int64, at journal.Position) (e jo
 		e.Blob, err = sp.journal.ReadBlob(at)
 	}
 	return e, err
-}
-
-// parseStart returns the JSON of a start.
-func parseStart(meta []byte) (m startMeta, err error) {
-	err = json.Unmarshal(meta, &m)
-	return m, err
-}
-
-func parseRecord(meta []byte) (m recordMeta, err error) {
-	err = json.Unmarshal(meta, &m)
-	return m, err
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -49,7 +50,7 @@ func Open(dir string, o Options) (_ *Spool, err error) {
 			sp.closeFiles()
 		}
 	}()
-	if sp.hash, err = paramhash.Open(filepath.Join(dir, "key"), o.Files); err != nil {
+	if sp.hash, err = paramhash.Open(filepath.Join(dir, keyFile), o.Files); err != nil {
 		return nil, err
 	}
 	if sp.journal, err = journal.Open(dir, o.Files, journal.Options{SegmentBytes: o.segmentBytes()}); err != nil {
@@ -96,13 +97,12 @@ func makePrivate(dir string) error {
 	if err != nil {
 		return err
 	}
-	for _, d := range list {
-		if d.Name() == outputDir || d.Name() == "key" {
-			continue
-		}
-		if _, err := os.Lstat(filepath.Join(dir, "key")); err != nil {
-			return fmt.Errorf("%s: mode is %04o, and it has other files: a spool needs a directory of its own", dir, info.Mode().Perm())
-		}
+	named := func(name string) bool {
+		return slices.ContainsFunc(list, func(d fs.DirEntry) bool { return d.Name() == name })
+	}
+	empty := len(list) == 0 || len(list) == 1 && named(outputDir) // Open has made that one
+	if !empty && !named(keyFile) {
+		return fmt.Errorf("%s: mode is %04o, and it has other files: a spool needs a directory of its own", dir, info.Mode().Perm())
 	}
 	return os.Chmod(dir, 0o700)
 }
@@ -222,7 +222,7 @@ type journalReader struct {
 type foundRecord struct {
 	at    journal.Position
 	bytes int64
-	blob  int64
+	blob  int // bytes of output
 	ended int64
 }
 
@@ -243,7 +243,7 @@ func (r *journalReader) visit(at journal.Position, t journal.Type, key int64, me
 			r.spool.o.Log.Warn().Int64("key", key).Msg("record in the journal skipped: not valid")
 			return nil
 		}
-		r.record(key, foundRecord{at, size, int64(blob), m.Ended})
+		r.record(key, foundRecord{at, size, blob, m.Ended})
 	case journal.Removed:
 		delete(r.records, key)
 		if e := r.spool.index.byKey[key]; e != nil {
@@ -279,7 +279,7 @@ func (r *journalReader) record(key int64, f foundRecord) {
 	if e.recordBytes > 0 {
 		r.old = append(r.old, e.record)
 	}
-	r.spool.update(e, func(e *entry) { e.record, e.recordBytes, e.blob, e.ended = f.at, f.bytes, f.blob, f.ended })
+	r.spool.update(e, func(e *entry) { e.setRecord(f.at, f.bytes, f.blob, f.ended) })
 }
 
 // logReport logs what is damaged in the journal.
@@ -397,10 +397,8 @@ func (sp *Spool) recoverSession(e *entry, part *window.Recovered) error {
 	if err != nil {
 		return err
 	}
-	sp.update(e, func(e *entry) {
-		e.record, e.recordBytes, e.blob = at[0], journal.Size(len(meta), len(r.blob)), int64(len(r.blob))
-		e.ended = record.Ended
-	})
+	size := journal.Size(len(meta), len(r.blob))
+	sp.update(e, func(e *entry) { e.setRecord(at[0], size, len(r.blob), record.Ended) })
 	return nil
 }
 

@@ -15,8 +15,6 @@ var (
 	ErrStalled = errors.New("the disk does not respond")
 	// ErrRemoved means that the session was removed from the spool.
 	ErrRemoved = errors.New("removed from the spool")
-	// errClosed means that Close was called.
-	errClosed = errors.New("the spool is closed")
 )
 
 // MaxEvent is how many bytes an encoded event may have.

@@ -69,7 +69,7 @@ type Spool struct {
 	cancel   context.CancelFunc
 	wg       sync.WaitGroup // syncer and janitor
 
-	mu       sync.Mutex // taken after no other lock but that of a log
+	mu       sync.Mutex // may be taken under the lock of a log, or of a registry of sessions
 	index    index
 	output   int64            // allocated bytes of all output files
 	segments map[uint32]int64 // bytes of the entries of each segment of the journal that are needed
@@ -81,8 +81,12 @@ type Spool struct {
 // written since.
 const syncInterval = 100 * time.Millisecond
 
-// outputDir is the directory of the output files.
-const outputDir = "output"
+const (
+	// outputDir is the directory of the output files.
+	outputDir = "output"
+	// keyFile is the file with the key of the hash of params.
+	keyFile = "key"
+)
 
 func (sp *Spool) outputPath(e *entry) string {
 	return filepath.Join(sp.dir, outputDir, fmt.Sprintf("%016x-%s.log", e.key, e.id))

@@ -2,31 +2,12 @@ package spool
 
 import (
 	"bytes"
-	"encoding/json"
 	"time"
 
 	"github.com/runnel-rpc/runnel/session/spool/block"
 	"github.com/runnel-rpc/runnel/session/spool/journal"
 	"github.com/runnel-rpc/runnel/stream"
 )
-
-// startMeta is the JSON of a start in the journal.
-type startMeta struct {
-	Owner   string          `json:"owner"`
-	ID      string          `json:"id"`
-	Name    string          `json:"name,omitempty"`
-	Params  []byte          `json:"params"`  // keyed hash
-	Session json.RawMessage `json:"session"` // Start.Meta
-}
-
-// recordMeta is the JSON of a completion record in the journal.
-type recordMeta struct {
-	Ended     int64           `json:"ended"`  // in nanoseconds since 1970
-	Oldest    stream.Mark     `json:"oldest"` // of what can be read from the disk
-	End       stream.Mark     `json:"end"`
-	InJournal bool            `json:"in_journal,omitempty"` // the output is the blob of this entry, else in a file
-	Session   json.RawMessage `json:"session"`
-}
 
 // group is what is written to the journal at once.
 type group struct {
@@ -260,10 +241,8 @@ func (sp *Spool) recordWritten(w *worker, s *Session, e *journal.Entry, at journ
 		s.goOn()
 		return
 	}
-	sp.update(s.entry, func(t *entry) {
-		t.record, t.recordBytes, t.blob = at, journal.Size(len(e.Meta), len(e.Blob)), int64(len(e.Blob))
-		t.ended = time.Now().UnixNano()
-	})
+	size := journal.Size(len(e.Meta), len(e.Blob))
+	sp.update(s.entry, func(t *entry) { t.setRecord(at, size, len(e.Blob), time.Now().UnixNano()) })
 	if e.Blob != nil {
 		s.inBlob()
 	}

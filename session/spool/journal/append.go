@@ -34,7 +34,7 @@ func (o *output) Write(b []byte) (int, error) {
 func (j *Journal) Append(entries []Entry) ([]Position, error) {
 	var size int64
 	for i := range entries {
-		if err := entries[i].check(); err != nil {
+		if err := entries[i].Check(); err != nil {
 			return nil, err
 		}
 		size += entries[i].size()

@@ -61,9 +61,7 @@ type Position struct {
 }
 
 // Check returns the error with which Append refuses an entry, and all others with it: ErrType or ErrTooLarge.
-func (e *Entry) Check() error { return e.check() }
-
-func (e *Entry) check() error {
+func (e *Entry) Check() error {
 	if e.Type != Start && e.Type != Record && e.Type != Removed {
 		return ErrType
 	}

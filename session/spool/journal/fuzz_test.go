@@ -67,7 +67,7 @@ func FuzzScan(f *testing.F) {
 		_, err = j.Scan(func(at Position, typ Type, key int64, meta []byte, blob int) error {
 			n++
 			e := Entry{Type: typ, Key: key, Meta: meta, Blob: make([]byte, blob)}
-			if e.check() != nil || at.Offset < end || at.Offset+headerSize+int64(len(meta)+blob) > int64(len(b)) {
+			if e.Check() != nil || at.Offset < end || at.Offset+headerSize+int64(len(meta)+blob) > int64(len(b)) {
 				t.Errorf("entry at %v with %d and %d bytes, after %d", at, len(meta), blob, end)
 			}
 			end = at.Offset + e.size()
