@@ -7,7 +7,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"reflect"
 	"slices"
+	"strings"
 	"syscall"
 	"unicode/utf8"
 
@@ -71,9 +73,8 @@ func (e *statusError) Unwrap() error { return e.err }
 
 // run parses the arguments, runs the verb, and returns the exit status.
 func run(ctx context.Context, args []string, stdin *os.File, stdout, stderr io.Writer) int {
-	var c cli
 	exited := -1
-	parser, err := kong.New(&c,
+	parser, err := kong.New(grammar(args),
 		kong.Name("runnel"),
 		kong.Description("Run commands for remote clients: supervised process trees over JSON-RPC 2.0 on WebSocket."),
 		kong.Writers(stdout, stderr),
@@ -97,6 +98,19 @@ func run(ctx context.Context, args []string, stdin *os.File, stdout, stderr io.W
 	}
 	inv := &invocation{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr}
 	return report(stderr, k.Run(inv, parser))
+}
+
+// grammar returns a pointer to the struct that kong parses the arguments into: cli, or one that has
+// only the verb of the arguments. To build all verbs takes several times as long.
+func grammar(args []string) any {
+	all := reflect.TypeFor[cli]()
+	for i := range all.NumField() {
+		verb := all.Field(i)
+		if len(args) > 0 && args[0] == strings.ToLower(verb.Name) && verb.Type != reflect.TypeFor[completionCmd]() {
+			return reflect.New(reflect.StructOf([]reflect.StructField{verb})).Interface()
+		}
+	}
+	return new(cli)
 }
 
 // escapeArgs returns the arguments in the form in which kong can process them. Only those of run

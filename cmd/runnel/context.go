@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -28,12 +27,22 @@ type contextAddCmd struct {
 	TLSKey    string `name:"tls-key" help:"File with the key of --tls-cert (PEM)." placeholder:"FILE"`
 }
 
-// contextName is what the name of a context must match.
-var contextName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,127}$`)
+// The characters of the name of a context, and of its first character. A regular expression for it
+// would be compiled at the start of each verb.
+const (
+	alphanumeric     = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+	contextNameChars = alphanumeric + "._@-"
+	maxContextName   = 128
+)
+
+func isContextName(s string) bool {
+	return s != "" && len(s) <= maxContextName &&
+		strings.IndexByte(alphanumeric, s[0]) >= 0 && strings.Trim(s, contextNameChars) == ""
+}
 
 // Validate implements kong's check of values.
 func (c *contextAddCmd) Validate() error {
-	if !contextName.MatchString(c.Name) {
+	if !isContextName(c.Name) {
 		return errors.New("NAME must have at most 128 letters, digits and . _ @ -, and begin with a letter or a digit")
 	}
 	return (&target{URL: c.URL, TLSCert: c.TLSCert, TLSKey: c.TLSKey}).Validate()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"sync"
 
@@ -18,7 +17,12 @@ import (
 // maxShownMatches is how many ids an error about an ambiguous prefix lists.
 const maxShownMatches = 4
 
-var idPrefix = regexp.MustCompile(`^[0-9A-Fa-f-]{1,36}$`)
+// idChars are the characters of a session id.
+const idChars = "0123456789ABCDEFabcdef-"
+
+func isIDPrefix(s string) bool {
+	return s != "" && len(s) <= len(uuid.Nil.String()) && strings.Trim(s, idChars) == ""
+}
 
 // resolver finds the sessions that arguments name: by the id, by the name if the server supports
 // names, or by a prefix that only one id has; of another principal with PRINCIPAL/ before it. It
@@ -89,7 +93,7 @@ func (r *resolver) byName(name string) (string, error) {
 // byPrefix returns the ids of a principal's sessions that begin with prefix. Principal "" is the
 // caller.
 func (r *resolver) byPrefix(principal, prefix string) (found []string, err error) {
-	if !idPrefix.MatchString(prefix) {
+	if !isIDPrefix(prefix) {
 		return nil, nil
 	}
 	r.mu.Lock()
