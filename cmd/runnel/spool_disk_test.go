@@ -267,6 +267,9 @@ func TestSpooledOutput(t *testing.T) {
 	p := newTestDir(t)
 	server, _ := p.serve(t, "--spool-bytes=2GiB", "--spool-total=8GiB")
 	size := rounds(64, 1024) << 20
+	if raceDetector { // which makes it some forty times slower
+		size = 64 << 20
+	}
 	c := dialSocket(t, p.socket())
 	stream := false
 	s, err := c.Execute(t.Context(), rpc.ExecuteParams{
