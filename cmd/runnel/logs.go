@@ -9,10 +9,11 @@ import (
 
 type logsCmd struct {
 	target
-	Follow   bool   `short:"f" help:"Print what is added, too, until the session ends. The command does not wait for it."`
-	Tail     *int64 `help:"Begin with the last N lines." placeholder:"N"`
-	AfterSeq int64  `name:"after-seq" help:"Begin after this position in the session's log." placeholder:"N"`
-	ID       string `arg:"" help:"The session: its id, a unique prefix of it, or its name."`
+	Follow   bool       `short:"f" help:"Print what is added, too, until the session ends. The command does not wait for it."`
+	Tail     *int64     `help:"Begin with the last N lines." placeholder:"N"`
+	Since    *sinceTime `help:"Begin with the output of this time: a duration before now, or a time (RFC 3339)." placeholder:"TIME"`
+	AfterSeq int64      `name:"after-seq" help:"Begin after this position in the session's log." placeholder:"N"`
+	ID       string     `arg:"" help:"The session: its id, a unique prefix of it, or its name."`
 }
 
 // Validate implements kong's check of values.
@@ -53,6 +54,12 @@ func (c *logsCmd) print(ctx context.Context, inv *invocation, conn *client.Clien
 		return err
 	}
 	l := &sessionLog{conn: conn, id: id}
+	if c.Since != nil {
+		if !hasCapability(conn.Connected(), "since") {
+			return errors.New("the server does not know when output was written: --since is not possible")
+		}
+		l.since = c.Since.Time
+	}
 	end, err := l.end(ctx)
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"time"
 
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/client"
@@ -22,13 +23,17 @@ type logSource interface {
 
 // sessionLog reads the log of a session.
 type sessionLog struct {
-	conn *client.Client
-	id   string
+	conn  *client.Client
+	id    string
+	since time.Time // reads leave out what was written before; zero for nothing
 }
 
 // read implements logSource.
 func (l *sessionLog) read(ctx context.Context, after, most int64, timeout rpc.Seconds) (res rpc.ReadResult, err error) {
 	p := rpc.ReadParams{SessionID: l.id, AfterSeq: after, Timeout: timeout}
+	if !l.since.IsZero() {
+		p.Since = rpc.Seconds{Set: true, D: max(0, time.Since(l.since))}
+	}
 	if most > 0 {
 		p.MaxBytes = &most
 	}

@@ -86,6 +86,9 @@ func describe(s *rpc.StatusResult, caller string) string {
 	}
 	l.addCompletion(s.Completion)
 	l.add("output", outputCounts(&s.Output))
+	if s.Spool != nil {
+		l.add("spool", spoolOf(s.Spool))
+	}
 	if s.StdinBytes > 0 {
 		l.add("stdin", fmt.Sprintf("%d bytes", s.StdinBytes))
 	}
@@ -144,6 +147,15 @@ func (l *statusList) addBounds(s *rpc.StatusResult) {
 	for _, d := range report.Denied {
 		l.add("refused", denial(&d))
 	}
+}
+
+// spoolOf describes what is kept of the output on the server's disk.
+func spoolOf(s *rpc.SpoolStatus) string {
+	text := s.State + ", " + formatSize(s.Bytes) + " on disk"
+	if s.OldestSeq > 0 {
+		text += fmt.Sprintf(", from position %d on", s.OldestSeq)
+	}
+	return text
 }
 
 // exitStatus returns an exit code, or the name of a signal.
