@@ -59,12 +59,12 @@ func (v *Saver) active() bool { return v != nil && !v.stopped }
 
 // Backlog is what a saver is to do.
 type Backlog struct {
-	Unsaved  bool  // NextUnsaved has something
+	Unsaved  int64 // bytes of output and events that NextUnsaved has
 	Excess   bool  // memory runs short: a block is to be stored
 	Unstored int64 // bytes of output and events that NextUnstored has
 }
 
-// Backlog returns what there is to do. If that is neither Unsaved nor Excess, Wake is called later.
+// Backlog returns what there is to do. If nothing is Unsaved and there is no Excess, Wake is called later.
 func (v *Saver) Backlog() Backlog {
 	v.log.mu.Lock()
 	defer v.log.mu.Unlock()
@@ -72,7 +72,7 @@ func (v *Saver) Backlog() Backlog {
 		return Backlog{}
 	}
 	b := v.backlog()
-	v.idle = !b.Unsaved && !b.Excess
+	v.idle = b.Unsaved == 0 && !b.Excess
 	return b
 }
 
@@ -80,7 +80,7 @@ func (v *Saver) backlog() Backlog {
 	l := v.log
 	share := l.share()
 	return Backlog{
-		Unsaved:  l.end.seq > max(v.unsaved.at.seq, v.shown.seq),
+		Unsaved:  max(0, l.end.seq-max(v.unsaved.at.seq, v.shown.seq)),
 		Excess:   l.end.charge-v.unstored.at.charge >= share+block(share),
 		Unstored: l.end.seq - v.unstored.at.seq,
 	}
@@ -94,7 +94,7 @@ func (v *Saver) notify() {
 	if !v.idle || v.stopped {
 		return
 	}
-	if b := v.backlog(); b.Unsaved || b.Excess {
+	if b := v.backlog(); b.Unsaved > 0 || b.Excess {
 		v.idle = false
 		v.wake()
 	}

@@ -182,7 +182,7 @@ func (m *savedModel) event() {
 
 // save saves so many items.
 func (m *savedModel) save(items int, n int64) {
-	if b := m.log.Saver().Backlog(); !b.Unsaved && !b.Excess {
+	if b := m.log.Saver().Backlog(); b.Unsaved == 0 && !b.Excess {
 		m.idle, m.wakes = true, 0
 	} else {
 		m.idle = false
@@ -416,7 +416,7 @@ func (m *savedModel) check() {
 	}
 	if m.idle && !m.gone {
 		b := v.backlog()
-		if work := b.Unsaved || b.Excess; work && m.wakes != 1 || m.wakes > 1 {
+		if work := b.Unsaved > 0 || b.Excess; work && m.wakes != 1 || m.wakes > 1 {
 			m.t.Fatalf("wake was called %d times, backlog %+v", m.wakes, b)
 		}
 	}

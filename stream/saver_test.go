@@ -390,12 +390,12 @@ func saveUntil(l *Log, s *fakeSource, wake, stop chan struct{}) {
 		if b.Excess {
 			s.store(l, 20, 1000)
 		}
-		if b.Unsaved {
+		if b.Unsaved > 0 {
 			for it, ok := l.Saver().NextUnsaved(1000); ok && !it.Gap; it, ok = l.Saver().NextUnsaved(1000) {
 			}
 			l.Saver().Saved()
 		}
-		if !b.Excess && !b.Unsaved {
+		if !b.Excess && b.Unsaved == 0 {
 			select {
 			case <-wake:
 			case <-stop:

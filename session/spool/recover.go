@@ -31,6 +31,7 @@ func Open(dir string, o Options) (_ *Spool, err error) {
 	sp := &Spool{
 		dir: dir, o: o, disk: o.Files, index: newIndex(), segments: make(map[uint32]int64),
 		open: make(map[int64]*Session), untidy: make(chan struct{}, 1), reading: make(chan struct{}, maxReading),
+		directWithin: maxDirectWithin,
 	}
 	sp.files = newFileCache(sp)
 	sp.small = block.NewBuilder(block.MaxBytes)
@@ -66,7 +67,9 @@ func Open(dir string, o Options) (_ *Spool, err error) {
 		return nil, err
 	}
 	sp.boundByFree()
-	sp.start()
+	if err = sp.start(); err != nil {
+		return nil, err
+	}
 	return sp, nil
 }
 
@@ -119,21 +122,27 @@ func (sp *Spool) boundByFree() {
 }
 
 // start starts the goroutines.
-func (sp *Spool) start() {
+func (sp *Spool) start() error {
+	memory, free, err := disk.NewMemory()
+	if err != nil {
+		return err
+	}
+	sp.freeMemory = free
 	sp.writer = newWorker(0, sp.write, (*Session).stalled)
-	size := max(min(sp.o.SessionBytes/blockShare, block.MaxBytes), minBlockBytes)
-	for range storers {
-		w := newWorker(1, sp.storeAll(block.NewBuilder(int(size))), (*Session).stalled)
-		sp.storers = append(sp.storers, w)
+	size := block.Padded(int(max(min(sp.o.SessionBytes/blockShare, block.MaxBytes), minBlockBytes)))
+	for i := range storers {
+		b := newBlocks(memory[i*storedAtOnce*block.MaxBytes:][:storedAtOnce*block.MaxBytes], size)
+		sp.storers = append(sp.storers, newWorker(1, sp.storeAll(b), (*Session).stalled))
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	sp.cancel = cancel
 	sp.wg.Go(func() { sp.sync(ctx) })
 	sp.wg.Go(func() { sp.tidy(ctx) })
+	return nil
 }
 
 const (
-	// storers is how many goroutines write output files.
+	// storers is how many goroutines write output files. The memory for their blocks is disk.MemoryBytes.
 	storers = 2
 	// blockShare divides Options.SessionBytes: only whole blocks are removed.
 	blockShare = 4
@@ -181,6 +190,9 @@ func (sp *Spool) closeFiles() {
 	}
 	if sp.journal != nil {
 		_ = sp.journal.Close()
+	}
+	if sp.freeMemory != nil {
+		sp.freeMemory()
 	}
 	sp.unlock()
 }

@@ -59,15 +59,21 @@ type Spool struct {
 	writer  *worker
 	storers []*worker
 	loader  loader
-	group   group          // belongs to the writer
-	segment uint32         // belongs to the writer: the segment of the journal that it has written to
-	small   *block.Builder // belongs to the writer
+	// freeMemory frees the memory of the blocks of the storers.
+	freeMemory func()
+	group      group          // belongs to the writer
+	segment    uint32         // belongs to the writer: the segment of the journal that it has written to
+	small      *block.Builder // belongs to the writer
 
 	untidy   chan struct{} // wakes the janitor
 	reading  chan struct{} // holds a token for each call of Load that reads
 	unsynced atomic.Bool   // the journal has entries that are not synced
-	cancel   context.CancelFunc
-	wg       sync.WaitGroup // syncer and janitor
+	// blockTime is how many nanoseconds it took to write the newest block of an output file, and
+	// directWithin how long that may take so that new output is stored directly.
+	blockTime    atomic.Int64
+	directWithin time.Duration
+	cancel       context.CancelFunc
+	wg           sync.WaitGroup // syncer and janitor
 
 	mu       sync.Mutex // may be taken under the lock of a log, or of a registry of sessions
 	index    index

@@ -14,9 +14,23 @@ func (sp *Spool) store(s *Session, t tasks) bool {
 	return sp.storers[uint64(s.entry.key)%uint64(len(sp.storers))].add(s, t)
 }
 
-// storeAll is worker.do of a storer, with the builder of its blocks: output goes to the files of the
+// blocks makes the blocks that a storer writes at once, in memory that direct I/O can use.
+type blocks struct {
+	*block.Builder
+	memory []byte
+	size   int // of a block, at most
+}
+
+// storedAtOnce is how many blocks a storer writes at once: with larger writes it waits less often.
+const storedAtOnce = outputfile.MaxAppended
+
+func newBlocks(memory []byte, size int) *blocks {
+	return &blocks{block.NewBuilderIn(memory[:size]), memory, size}
+}
+
+// storeAll is worker.do of a storer, with the memory of its blocks: output goes to the files of the
 // sessions.
-func (sp *Spool) storeAll(b *block.Builder) func(*worker, []work) {
+func (sp *Spool) storeAll(b *blocks) func(*worker, []work) {
 	return func(w *worker, batch []work) {
 		for i, x := range batch {
 			x.s.use()
@@ -28,7 +42,7 @@ func (sp *Spool) storeAll(b *block.Builder) func(*worker, []work) {
 }
 
 // storeOne does what is to be done for a session. An error of the disk ends its saving.
-func (sp *Spool) storeOne(w *worker, b *block.Builder, x work) {
+func (sp *Spool) storeOne(w *worker, b *blocks, x work) {
 	s := x.s
 	if x.tasks&taskShrink != 0 { // also if the saving has ended
 		if err := sp.halve(w, s); err != nil {
@@ -55,36 +69,70 @@ func (sp *Spool) storeOne(w *worker, b *block.Builder, x work) {
 	}
 }
 
-// storeNext writes a block of a session. If there is more, the session is in the queue again, so that
+// storeNext writes blocks of a session. If there is more, the session is in the queue again, so that
 // others have their turn.
-func (sp *Spool) storeNext(w *worker, b *block.Builder, s *Session) error {
+func (sp *Spool) storeNext(w *worker, b *blocks, s *Session) error {
 	backlog := s.saver.Backlog()
-	if backlog.Excess {
-		if _, err := sp.storeBlock(w, b, s); err != nil {
+	if backlog.Excess || sp.storesDirectly(&backlog) {
+		if _, err := sp.storeBlocks(w, b, s); err != nil {
 			return err
 		}
 		backlog = s.saver.Backlog()
 	}
-	if backlog.Excess && !w.add(s, taskStore) || backlog.Unsaved && !sp.writer.add(s, taskSave) {
-		return ErrStalled
+	switch {
+	case backlog.Excess || sp.storesDirectly(&backlog) && backlog.Unsaved >= int64(b.size):
+		if !w.add(s, taskStore) {
+			return ErrStalled
+		}
+	case sp.storesDirectly(&backlog):
+		sp.storeLater(w, s)
+	case backlog.Unsaved > 0:
+		if !sp.writer.add(s, taskSave) {
+			return ErrStalled
+		}
 	}
 	return nil
 }
 
+// storeLater lets more output come, which is stored with the same write.
+func (sp *Spool) storeLater(w *worker, s *Session) {
+	time.AfterFunc(directDelay, func() {
+		if !w.add(s, taskStore) {
+			sp.stop(s, ErrStalled)
+		}
+	})
+}
+
+const (
+	// directBytes is how much new output of a session that has a file is stored at once, instead of
+	// being saved in the window before.
+	directBytes = 64 << 10
+	// directDelay is how long after a write the storer waits for so much output that it fills a block.
+	directDelay = 200 * time.Microsecond
+	// maxDirectWithin bounds how long a block may take for that. Cursors get nothing meanwhile.
+	maxDirectWithin = 5 * time.Millisecond
+)
+
+// storesDirectly reports whether the new output of a session that has a file is to be stored at once.
+func (sp *Spool) storesDirectly(b *stream.Backlog) bool {
+	return b.Unsaved >= directBytes && sp.blockTime.Load() < int64(sp.directWithin)
+}
+
 // storeRest writes all that is not stored of a session that has ended, to its file, or if it has none and
 // one block is enough, to the record.
-func (sp *Spool) storeRest(w *worker, b *block.Builder, s *Session) error {
+func (sp *Spool) storeRest(w *worker, b *blocks, s *Session) error {
 	if s.outputFile() == nil {
-		if fits, err := sp.fillBlob(s, b); fits || err != nil {
+		b.Use(b.memory[:b.size])
+		if fits, err := sp.fillBlob(s, b.Builder); fits || err != nil {
 			return err
 		}
-		if err := sp.append(w, b, s); err != nil {
+		if err := sp.append(w, s, b.Finish(), b.End()); err != nil {
 			return err
 		}
 	}
 	for more := true; more; {
 		var err error
-		if more, err = sp.storeBlock(w, b, s); err != nil {
+		if more, err = sp.storeBlocks(w, b, s); err != nil {
 			return err
 		}
 		if err := s.stoppedBy(); err != nil {
@@ -108,32 +156,47 @@ func (sp *Spool) finishFile(w *worker, s *Session) error {
 	return err
 }
 
-// storeBlock writes what is not stored, up to a block, and reports whether there is more.
-func (sp *Spool) storeBlock(w *worker, b *block.Builder, s *Session) (more bool, err error) {
-	b.Reset(s.saver.UnstoredAt(), s.entry.key, time.Now())
-	more, err = s.fill(b)
-	if err != nil || b.Len() == 0 {
-		return false, err
+// storeBlocks writes what is not stored, up to storedAtOnce blocks, and reports whether there is more.
+func (sp *Spool) storeBlocks(w *worker, b *blocks, s *Session) (more bool, err error) {
+	more = true
+	n := 0
+	for range storedAtOnce {
+		b.Use(b.memory[n:][:b.size])
+		b.Reset(s.saver.UnstoredAt(), s.entry.key, time.Now())
+		if more, err = s.fill(b.Builder); err != nil {
+			return false, err
+		}
+		if b.Len() > 0 {
+			n += len(b.Finish())
+		}
+		if !more {
+			break
+		}
 	}
-	return more, sp.append(w, b, s)
+	if n == 0 {
+		return false, nil
+	}
+	return more, sp.append(w, s, b.memory[:n], b.End())
 }
 
-// append appends a block to the file of a session.
-func (sp *Spool) append(w *worker, b *block.Builder, s *Session) error {
-	text := b.Finish()
+// append appends blocks, which end at a position, to the file of a session.
+func (sp *Spool) append(w *worker, s *Session, text []byte, end stream.Mark) error {
 	sp.makeRoom(int64(len(text)), w.op)
 	err := w.op(func() error {
 		f, err := sp.openOutput(s)
-		if err == nil {
-			err = f.Append(text)
+		if err != nil {
+			return err
 		}
+		began := time.Now()
+		err = f.Append(text)
+		sp.blockTime.Store(int64(time.Since(began)))
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	f := s.outputFile()
-	s.fileGrew(b.End())
+	s.fileGrew(end)
 	sp.update(s.entry, func(e *entry) { e.output = f.Bytes() })
 	s.saver.Stored()
 	if f.Bytes() <= sp.o.SessionBytes {

@@ -266,14 +266,15 @@ func (sp *Spool) save(w *worker, s *Session) {
 		return
 	}
 	b := s.saver.Backlog()
-	if b.Excess {
+	direct := s.inFile && sp.storesDirectly(&b)
+	if b.Excess || direct {
 		s.inFile = true
 		if !sp.store(s, taskStore) {
 			sp.stop(s, ErrStalled)
 			return
 		}
 	}
-	if !b.Unsaved {
+	if b.Unsaved == 0 || direct {
 		return
 	}
 	if err := w.op(func() error { return sp.saveNext(s) }); err != nil {
@@ -361,18 +362,16 @@ func (sp *Spool) saveItem(s *Session, it *stream.Item) (err error) {
 			return err
 		}
 	}
-	if s.part != nil && s.part.End().Seq != it.From { // what is in between was stored meanwhile
-		if err := s.part.Close(); err != nil {
-			return err
-		}
-		s.part = nil
-	}
-	if s.part == nil {
+	if s.part == nil || s.part.End().Seq != it.From {
 		first := stream.Mark{Seq: it.From, Events: s.saver.UnsavedAt().Events}
 		if it.Kind == stream.Event {
 			first.Events--
 		}
-		s.part = sp.window.Session(s.entry.key, first)
+		if s.part == nil {
+			s.part = sp.window.Session(s.entry.key, first)
+		} else {
+			s.part.Skip(first) // what is in between was stored meanwhile
+		}
 	}
 	return s.part.Add(it, event)
 }

@@ -23,9 +23,17 @@ type Builder struct {
 // NewBuilder returns a builder of blocks of at most size bytes, which is rounded up to a multiple of
 // disk.Align, and down to MaxBytes. Call Reset before anything else.
 func NewBuilder(size int) *Builder {
-	size = min(Padded(max(size, disk.Align)), MaxBytes)
-	return &Builder{b: Aligned(size)[:0], max: size}
+	return NewBuilderIn(disk.Aligned(min(Padded(max(size, disk.Align)), MaxBytes)))
 }
+
+// NewBuilderIn is NewBuilder with memory that direct I/O can use, whose length is the size of the blocks:
+// a multiple of disk.Align, at most MaxBytes.
+func NewBuilderIn(memory []byte) *Builder {
+	return &Builder{b: memory[:0], max: len(memory)}
+}
+
+// Use makes the next blocks in this memory, as [NewBuilderIn] does. Reset has to follow.
+func (b *Builder) Use(memory []byte) { b.b, b.max = memory[:0], len(memory) }
 
 // Reset begins a block at a position of the log of the session that has this key.
 func (b *Builder) Reset(first stream.Mark, key int64, now time.Time) {

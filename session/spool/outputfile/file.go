@@ -75,15 +75,20 @@ func (f *File) create(flag int) (disk.File, error) {
 	return f.files.OpenFile(f.path, os.O_RDWR|os.O_CREATE|os.O_EXCL|flag, 0o600)
 }
 
-// Append writes a block, which is that of [block.Builder.Finish] or [block.Compress], to the end. It
-// can be read as soon as Append has returned. After an error the file is as before, and Append can be
-// called again. What is between the end of the file and the beginning of the block is unreadable.
+// MaxAppended is how many blocks Append writes at most.
+const MaxAppended = 2
+
+// Append writes blocks, one behind the other in b, to the end with one write. Each is that of
+// [block.Builder.Finish] or [block.Compress]. They can be read as soon as Append has returned. After an
+// error the file is as before, and Append can be called again. What is between the end of the file and
+// the beginning of a block is unreadable.
 func (f *File) Append(b []byte) error {
-	h, err := block.ParseHeader(b)
+	var headers [MaxAppended]block.Header
+	n, err := parseHeaders(b, &headers)
 	if err != nil {
 		return err
 	}
-	offset, err := f.place(&h, len(b))
+	offset, err := f.place(headers[:n])
 	if err != nil {
 		return err
 	}
@@ -92,22 +97,48 @@ func (f *File) Append(b []byte) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.key = h.Key
-	f.index.add(h.First, h.End, len(b))
+	f.key = headers[0].Key
+	for _, h := range headers[:n] {
+		f.index.add(h.First, h.End, block.Padded(h.Bytes()))
+	}
 	return nil
 }
 
-// place returns where the block is written to.
-func (f *File) place(h *block.Header, n int) (offset int64, err error) {
+// parseHeaders returns how many blocks b consists of.
+func parseHeaders(b []byte, headers *[MaxAppended]block.Header) (n int, err error) {
+	for n == 0 || len(b) > 0 {
+		if n == MaxAppended {
+			return 0, fmt.Errorf("%w: more than %d", ErrBlock, MaxAppended)
+		}
+		if headers[n], err = block.ParseHeader(b); err != nil {
+			return 0, err
+		}
+		length := block.Padded(headers[n].Bytes())
+		if length > len(b) {
+			return 0, fmt.Errorf("%w: %d bytes of %d", ErrBlock, len(b), length)
+		}
+		b = b[length:]
+		n++
+	}
+	return n, nil
+}
+
+// place returns where the blocks are written to.
+func (f *File) place(headers []block.Header) (offset int64, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	switch {
-	case f.finished:
+	if f.finished {
 		return 0, ErrFinished
-	case f.key != 0 && h.Key != f.key || n != block.Padded(h.Bytes()) || !follows(f.index.end, h.First) || h.End == h.First:
-		return 0, fmt.Errorf("%w: %v to %v of %d after %v of %d", ErrBlock, h.First, h.End, h.Key, f.index.end, f.key)
-	case len(f.index.entries) == MaxBlocks:
+	}
+	if len(f.index.entries)+len(headers) > MaxBlocks {
 		return 0, ErrTooManyBlocks
+	}
+	key, end := f.key, f.index.end
+	for _, h := range headers {
+		if key != 0 && h.Key != key || !follows(end, h.First) || h.End == h.First {
+			return 0, fmt.Errorf("%w: %v to %v of %d after %v of %d", ErrBlock, h.First, h.End, h.Key, end, key)
+		}
+		key, end = h.Key, h.End
 	}
 	return f.index.bytes(), nil
 }

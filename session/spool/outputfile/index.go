@@ -88,7 +88,7 @@ var (
 // encode returns the index as it is written to the end of the file.
 func (x *index) encode(key int64, compressed bool) []byte {
 	le, n := binary.LittleEndian, len(x.entries)*entryBytes
-	b := block.Aligned(block.Padded(n + footerBytes))
+	b := disk.Aligned(block.Padded(n + footerBytes))
 	for i, e := range x.entries {
 		put := b[i*entryBytes:]
 		le.PutUint64(put, uint64(e.seq))

@@ -153,6 +153,13 @@ func (p *Part) End() stream.Mark { return p.end }
 // Blocks returns how many blocks the part has.
 func (p *Part) Blocks() int { return len(p.blocks) }
 
+// Skip releases everything, and continues the part at a position that is not before its end. What is
+// in between is stored elsewhere.
+func (p *Part) Skip(to stream.Mark) {
+	p.ReleaseBefore(p.end.Seq)
+	p.end = to
+}
+
 // ReleaseBefore frees the blocks that are entirely before a position, because their content is stored
 // elsewhere.
 func (p *Part) ReleaseBefore(seq int64) {

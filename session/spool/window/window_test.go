@@ -77,6 +77,14 @@ func (s *session) event(t testing.TB, text string) {
 	s.log = append(s.log, 0)
 }
 
+// skip continues the part n bytes later.
+func (s *session) skip(n int) {
+	s.end += int64(n)
+	s.log = append(s.log, make([]byte, n)...)
+	s.events += int64(n)
+	s.part.Skip(stream.Mark{Seq: s.end, Events: s.events})
+}
+
 // verify checks what was recovered from a position on, without gaps, up to an end.
 func (s *session) verify(t testing.TB, r *window.Recovered, from, to int64) {
 	t.Helper()
