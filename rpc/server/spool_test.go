@@ -27,8 +27,11 @@ func (set *settings) openSpool(t testing.TB) {
 	o.MaxSessions = cmp.Or(o.MaxSessions, 1000)
 	o.WindowBytes = cmp.Or(o.WindowBytes, 64<<20)
 	o.Lost, o.Log = session.LostRecord, set.Session.Log
-	faults := disk.NewFaults(disk.OS{})
-	o.Files = faults
+	faults, ok := o.Files.(*disk.Faults)
+	if !ok {
+		faults = disk.NewFaults(disk.OS{})
+		o.Files = faults
+	}
 	sp, err := spool.Open(cmp.Or(set.SpoolDir, t.TempDir()), o)
 	if err != nil {
 		t.Fatal(err)
