@@ -25,13 +25,17 @@ type SpoolView struct {
 
 // viewSpool returns what the spool has of a session that was not restored.
 func (s *Session) viewSpool() (v SpoolView) {
-	if s.spooled != nil && !s.spec.NoSpool {
+	switch {
+	case s.spec.NoSpool || s.reg.o.Spool == nil:
+	case s.spooled == nil:
+		v.State = spool.StateStopped
+	default:
 		v.State, v.Bytes = s.spooled.State()
 	}
 	return v
 }
 
-// newSpooled returns the session's part of the spool, or nil without one.
+// newSpooled returns the session's part of the spool; nil without one, or if the disk does not respond.
 func (s *Session) newSpooled() *spool.Session {
 	if s.reg.o.Spool == nil {
 		return nil
@@ -64,10 +68,21 @@ func (s *Session) beginSpooled(begun time.Time) {
 }
 
 // awaitSpooled waits until the start of the session is in the spool, so that a command that runs is known
-// after a crash. If it cannot be written, the command is started nevertheless.
-func (s *Session) awaitSpooled() {
-	if s.spooled != nil {
-		_ = s.spooled.Written() // the spool has logged why not
+// after a crash. The error is why it cannot be written; the command is started nevertheless.
+func (s *Session) awaitSpooled() error {
+	switch {
+	case s.reg.o.Spool == nil:
+		return nil
+	case s.spooled == nil:
+		return spool.ErrStalled
+	}
+	return s.spooled.Written()
+}
+
+// tellUnspooled makes the clients know that the output is not kept, unless it was not to be.
+func (s *Session) tellUnspooled(why error) {
+	if why != nil && !s.spec.NoSpool {
+		s.log.AppendNote(SpoolStopped{why})
 	}
 }
 

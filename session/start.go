@@ -144,7 +144,7 @@ func (s *Session) StartMayWait() (may bool) {
 // start starts the process, for as long as a file system takes.
 func (s *Session) start(ctx context.Context, cancel context.CancelCauseFunc, attempt *process.Attempt) {
 	defer cancel(nil)
-	s.awaitSpooled()
+	unspooled := s.awaitSpooled()
 	p, err := attempt.Start(ctx)
 	if c := s.spec.Program.Sandbox; c != nil && err != nil {
 		s.logSandboxFailure(err)
@@ -160,7 +160,7 @@ func (s *Session) start(ctx context.Context, cancel context.CancelCauseFunc, att
 		}
 		s.fail(err, true)
 	case s.accept():
-		s.run(p)
+		s.run(p, unspooled)
 	default: // the session has failed before
 		s.connections.close()
 		p.Discard()
@@ -187,11 +187,12 @@ func (s *Session) accept() (accepted bool) {
 	return accepted
 }
 
-// run makes p the session's process.
-func (s *Session) run(p *process.Process) {
+// run makes p the session's process. unspooled is why its output is not kept.
+func (s *Session) run(p *process.Process, unspooled error) {
 	s.startDeadlines(func() bool { return hasUnread(p) })
 	s.openStdin(p)
 	s.setRunning(p, p.Started())
+	s.tellUnspooled(unspooled)
 	s.logSandbox(p.Sandbox())
 	if f := s.reg.o.OnRunning; f != nil {
 		f(s)
