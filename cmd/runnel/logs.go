@@ -54,19 +54,18 @@ func (c *logsCmd) print(ctx context.Context, inv *invocation, conn *client.Clien
 		return err
 	}
 	l := &sessionLog{conn: conn, id: id}
+	p := logPrinter{log: l, inv: inv, after: c.AfterSeq}
 	if c.Since != nil {
-		if !hasCapability(conn.Connected(), "since") {
-			return errors.New("the server does not know when output was written: --since is not possible")
+		if p.after, err = l.since(ctx, c.AfterSeq, c.Since.Time); err != nil {
+			return err
 		}
-		l.since = c.Since.Time
 	}
 	end, err := l.end(ctx)
 	if err != nil {
 		return err
 	}
-	p := logPrinter{log: l, inv: inv, after: c.AfterSeq}
 	if c.Tail != nil {
-		if p.after, p.skip, err = tail(ctx, l, c.AfterSeq, end, *c.Tail); err != nil {
+		if p.after, p.skip, err = tail(ctx, l, p.after, end, *c.Tail); err != nil {
 			return err
 		}
 	}

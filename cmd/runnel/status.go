@@ -153,7 +153,7 @@ func (l *statusList) addBounds(s *rpc.StatusResult) {
 func spoolOf(s *rpc.SpoolStatus) string {
 	text := s.State + ", " + formatSize(s.Bytes) + " on disk"
 	if s.OldestSeq > 0 {
-		text += fmt.Sprintf(", from position %d on", s.OldestSeq)
+		text += fmt.Sprintf("; readable from position %d on", s.OldestSeq)
 	}
 	return text
 }

@@ -67,9 +67,7 @@ func Open(dir string, o Options) (_ *Spool, err error) {
 		return nil, err
 	}
 	sp.boundByFree()
-	if err = sp.start(); err != nil {
-		return nil, err
-	}
+	sp.start()
 	return sp, nil
 }
 
@@ -122,12 +120,9 @@ func (sp *Spool) boundByFree() {
 }
 
 // start starts the goroutines.
-func (sp *Spool) start() error {
-	memory, free, err := disk.NewMemory()
-	if err != nil {
-		return err
-	}
-	sp.freeMemory = free
+func (sp *Spool) start() {
+	var memory []byte
+	memory, sp.freeMemory = disk.NewMemory()
 	sp.writer = newWorker(0, sp.write, (*Session).stalled)
 	size := block.Padded(int(max(min(sp.o.SessionBytes/blockShare, block.MaxBytes), minBlockBytes)))
 	for i := range storers {
@@ -138,7 +133,6 @@ func (sp *Spool) start() error {
 	sp.cancel = cancel
 	sp.wg.Go(func() { sp.sync(ctx) })
 	sp.wg.Go(func() { sp.tidy(ctx) })
-	return nil
 }
 
 const (

@@ -53,6 +53,7 @@ type Session struct {
 
 	pending [2]tasks    // by worker.slot; protected by the worker's lock
 	begun   atomic.Bool // Begin was called; set with the lock
+	later   atomic.Bool // a timer of storeLater runs
 
 	state     sync.Mutex    // protects what follows; no other lock is taken while it is held
 	start     Start         // does not change after Begin, nor does saver
@@ -119,22 +120,23 @@ func (s *Session) Written() error {
 	return nil
 }
 
-// Stop ends the saving of output. What was saved is kept.
-func (s *Session) Stop(why error) {
+// Stop ends the saving of output, and reports whether it had not ended before. What was saved is kept.
+func (s *Session) Stop(why error) (first bool) {
 	s.state.Lock()
-	first := s.stopped == nil && !s.closed
+	first = s.stopped == nil && !s.closed
 	if first {
 		s.stopped = why
 	}
 	saver, told := s.saver, s.start.Stopped
 	s.state.Unlock()
 	if !first || saver == nil {
-		return
+		return first
 	}
 	saver.Stop()
 	if told != nil {
 		told(why)
 	}
+	return true
 }
 
 // abandon is Stop for a session whose start is not written. It tells nobody: the session begins without

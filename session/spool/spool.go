@@ -68,7 +68,7 @@ type Spool struct {
 	untidy   chan struct{} // wakes the janitor
 	reading  chan struct{} // holds a token for each call of Load that reads
 	unsynced atomic.Bool   // the journal has entries that are not synced
-	// blockTime is how many nanoseconds it took to write the newest block of an output file, and
+	// blockTime is how many nanoseconds the newest write to an output file took, and
 	// directWithin how long that may take so that new output is stored directly.
 	blockTime    atomic.Int64
 	directWithin time.Duration
@@ -182,8 +182,9 @@ func (sp *Spool) closeEntry(e *entry) {
 
 // stop ends the saving of a session because of an error of the disk.
 func (sp *Spool) stop(s *Session, err error) {
-	sp.warn(err, "output of a session no longer saved")
-	s.Stop(err)
+	if s.Stop(err) {
+		sp.warn(err, "output of a session no longer saved")
+	}
 }
 
 // warnInterval is the least time between two warnings about the disk.

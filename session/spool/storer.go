@@ -79,12 +79,13 @@ func (sp *Spool) storeNext(w *worker, b *blocks, s *Session) error {
 		}
 		backlog = s.saver.Backlog()
 	}
+	direct := sp.storesDirectly(&backlog)
 	switch {
-	case backlog.Excess || sp.storesDirectly(&backlog) && backlog.Unsaved >= int64(b.size):
+	case backlog.Excess || direct && backlog.Unstored >= int64(b.size):
 		if !w.add(s, taskStore) {
 			return ErrStalled
 		}
-	case sp.storesDirectly(&backlog):
+	case direct:
 		sp.storeLater(w, s)
 	case backlog.Unsaved > 0:
 		if !sp.writer.add(s, taskSave) {
@@ -96,7 +97,11 @@ func (sp *Spool) storeNext(w *worker, b *blocks, s *Session) error {
 
 // storeLater lets more output come, which is stored with the same write.
 func (sp *Spool) storeLater(w *worker, s *Session) {
+	if !s.later.CompareAndSwap(false, true) {
+		return
+	}
 	time.AfterFunc(directDelay, func() {
+		s.later.Store(false)
 		if !w.add(s, taskStore) {
 			sp.stop(s, ErrStalled)
 		}
@@ -107,14 +112,20 @@ const (
 	// directBytes is how much new output of a session that has a file is stored at once, instead of
 	// being saved in the window before.
 	directBytes = 64 << 10
+	// maxStoredBefore is how much older output, which the window has, may have to be stored before.
+	maxStoredBefore = 2 << 20
 	// directDelay is how long after a write the storer waits for so much output that it fills a block.
 	directDelay = 200 * time.Microsecond
-	// maxDirectWithin bounds how long a block may take for that. Cursors get nothing meanwhile.
+	// maxDirectWithin bounds how long a write may take for that. Cursors get nothing meanwhile.
 	maxDirectWithin = 5 * time.Millisecond
 )
 
-// storesDirectly reports whether the new output of a session that has a file is to be stored at once.
+// storesDirectly reports whether the new output of a session that has a file is to be stored at once. If
+// much else is to be stored before, it goes to the window.
 func (sp *Spool) storesDirectly(b *stream.Backlog) bool {
+	if b.Unstored-b.Unsaved >= maxStoredBefore {
+		return false
+	}
 	return b.Unsaved >= directBytes && sp.blockTime.Load() < int64(sp.directWithin)
 }
 
@@ -158,7 +169,7 @@ func (sp *Spool) finishFile(w *worker, s *Session) error {
 
 // storeBlocks writes what is not stored, up to storedAtOnce blocks, and reports whether there is more.
 func (sp *Spool) storeBlocks(w *worker, b *blocks, s *Session) (more bool, err error) {
-	more = true
+	var end stream.Mark
 	n := 0
 	for range storedAtOnce {
 		b.Use(b.memory[n:][:b.size])
@@ -167,7 +178,7 @@ func (sp *Spool) storeBlocks(w *worker, b *blocks, s *Session) (more bool, err e
 			return false, err
 		}
 		if b.Len() > 0 {
-			n += len(b.Finish())
+			n, end = n+len(b.Finish()), b.End()
 		}
 		if !more {
 			break
@@ -176,7 +187,7 @@ func (sp *Spool) storeBlocks(w *worker, b *blocks, s *Session) (more bool, err e
 	if n == 0 {
 		return false, nil
 	}
-	return more, sp.append(w, s, b.memory[:n], b.End())
+	return more, sp.append(w, s, b.memory[:n], end)
 }
 
 // append appends blocks, which end at a position, to the file of a session.

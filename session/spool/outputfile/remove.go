@@ -4,9 +4,10 @@ import (
 	"github.com/runnel-rpc/runnel/stream"
 )
 
-// RemoveUntil removes the oldest blocks until the file occupies at most this many bytes, or no block
-// is left. It returns the oldest position that is left. If the disk space cannot be freed, it returns
-// disk.ErrNoHoles or the error of the system call, and the blocks stay.
+// RemoveUntil removes the oldest blocks until the file occupies at most this many bytes, or one block
+// is left, from which Open knows where a file without an index ends. It returns the oldest position
+// that is left. If the disk space cannot be freed, it returns disk.ErrNoHoles or the error of the system
+// call, and the blocks stay.
 func (f *File) RemoveUntil(bytes int64) (oldest stream.Mark, err error) {
 	offset, n, removed := f.excess(bytes)
 	if removed == 0 {
@@ -31,7 +32,7 @@ func (f *File) excess(bytes int64) (offset, n int64, blocks int) {
 	x := &f.index
 	kept := x.kept() + f.indexBytes
 	begin := x.next(-1).offset()
-	for blocks < len(x.entries) && kept-n > bytes {
+	for blocks < len(x.entries)-1 && kept-n > bytes {
 		n = x.next(blocks).offset() - begin
 		blocks++
 	}
