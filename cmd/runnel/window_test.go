@@ -40,7 +40,7 @@ func TestBlockedStdoutBlocksTheCommand(t *testing.T) {
 				expectBlocked(t, p, p.runnel(t, "run", "-c", chunks))
 				return
 			}
-			_, ready := p.serve(t, "--ping-interval=200ms", "--write-timeout=300ms")
+			_, ready := p.serve(t, "--ping-interval=500ms", "--write-timeout=1s")
 			switch verb {
 			case "run":
 				expectBlocked(t, p, p.runnel(t, "run", "-c", chunks))
@@ -73,7 +73,7 @@ func expectBlocked(t *testing.T, p *testDir, x *program) {
 		if n := progress(); n != last {
 			last, since = n, time.Now()
 		}
-		return last > 0 && time.Since(since) > 1200*time.Millisecond
+		return last > 0 && time.Since(since) > 2500*time.Millisecond
 	})
 	const most = (256<<10 + 1<<20 + 1<<20) / (chunkLines * 8) // the window, the log, and a margin for pipes and buffers
 	if last > most {
