@@ -7,7 +7,7 @@ type AttachParams struct {
 	// The position after which the events begin. Any position is allowed.
 	AfterSeq int64 `json:"after_seq,omitempty" min:"0" default:"0"`
 	// Output that was written less than so many seconds ago, if that begins later than after_seq. Some that
-	// is a little older may precede it: the server knows the times of up to 256 positions.
+	// is a little older may precede it: the server knows the times of up to 257 positions.
 	Since Seconds `json:"since,omitzero"`
 	// What is done if this connection falls behind by more than the replay window: `block` makes
 	// the process wait, `drop` loses the oldest output, which a `process.gap` reports, and `spool`

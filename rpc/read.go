@@ -9,7 +9,7 @@ type ReadParams struct {
 	// The position after which the events begin. Any position is allowed.
 	AfterSeq int64 `json:"after_seq,omitempty" min:"0" default:"0"`
 	// Output that was written less than so many seconds ago, if that begins later than after_seq. Some that
-	// is a little older may precede it: the server knows the times of up to 256 positions.
+	// is a little older may precede it: the server knows the times of up to 257 positions.
 	Since Seconds `json:"since,omitzero"`
 	// The most output in the result, in bytes. The next read returns more.
 	MaxBytes *int64 `json:"max_bytes,omitempty" min:"1"`
