@@ -50,10 +50,9 @@ func TestMain(m *testing.M) {
 		}
 	}
 	var after resources
-	clean := pollFor(releaseTimeout, func() bool { after = usedResources(); return after.within(before) })
-	if !clean {
-		fmt.Fprintf(os.Stderr, "LEFT BEHIND\nbefore: %v\nafter:  %v\n", before, after)
+	if !poll(func() bool { after = usedResources(); return after.within(before) }) {
 		_ = pprof.Lookup("goroutine").WriteTo(os.Stderr, 1)
+		fmt.Fprintf(os.Stderr, "LEFT BEHIND\nbefore: %v\nafter:  %v\n", before, after)
 		code = max(code, 1)
 	}
 	os.Exit(code)
