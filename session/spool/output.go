@@ -74,10 +74,13 @@ func (o *output) read(seq int64, eventsOnly bool) (*stream.Loaded, error) {
 
 // isRemoved reports whether the error of a read means that the output was removed.
 func (o *output) isRemoved(seq int64, err error) bool {
+	o.spool.mu.Lock()
+	noFile := o.entry.output == 0
+	o.spool.mu.Unlock()
 	all := errors.Is(err, fs.ErrNotExist) || errors.Is(err, journal.ErrErased) || errors.Is(err, journal.ErrNotFound)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if all {
+	if all || noFile && !o.inJournal {
 		o.oldest = o.end
 	}
 	return seq < o.oldest.Seq || errors.Is(err, stream.ErrRemoved)

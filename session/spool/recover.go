@@ -31,7 +31,7 @@ func Open(dir string, o Options) (_ *Spool, err error) {
 	sp := &Spool{
 		dir: dir, o: o, disk: o.Files, index: newIndex(), segments: make(map[uint32]int64),
 		open: make(map[int64]*Session), untidy: make(chan struct{}, 1), reading: make(chan struct{}, maxReading),
-		directWithin: maxDirectWithin,
+		directWithin: maxDirectWithin, remover: newRemover(o.Files),
 	}
 	sp.files = newFileCache(sp)
 	sp.small = block.NewBuilder(block.MaxBytes)
@@ -133,6 +133,7 @@ func (sp *Spool) start() {
 	sp.cancel = cancel
 	sp.wg.Go(func() { sp.sync(ctx) })
 	sp.wg.Go(func() { sp.tidy(ctx) })
+	sp.wg.Go(func() { sp.remover.run(ctx) })
 }
 
 const (

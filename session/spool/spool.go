@@ -59,6 +59,7 @@ type Spool struct {
 	writer  *worker
 	storers []*worker
 	loader  loader
+	remover *remover
 	// freeMemory frees the memory of the blocks of the storers.
 	freeMemory func()
 	group      group          // belongs to the writer
@@ -73,7 +74,7 @@ type Spool struct {
 	blockTime    atomic.Int64
 	directWithin time.Duration
 	cancel       context.CancelFunc
-	wg           sync.WaitGroup // syncer and janitor
+	wg           sync.WaitGroup // syncer, janitor and remover
 
 	mu       sync.Mutex // may be taken under the lock of a log, or of a registry of sessions
 	index    index

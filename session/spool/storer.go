@@ -258,13 +258,22 @@ func (sp *Spool) openOutput(s *Session) (*outputfile.File, error) {
 	return f, nil
 }
 
-// halve removes the older half of the file of a session.
+// halve removes the older half of the file of a session, in steps that do not take long.
 func (sp *Spool) halve(w *worker, s *Session) error {
 	f := s.outputFile()
 	if f == nil {
 		return nil
 	}
-	return w.op(func() error { return sp.shrink(s, f, f.Bytes()/2) })
+	for now, most := f.Bytes(), f.Bytes()/2; now > most; {
+		if err := w.op(func() error { return sp.shrink(s, f, max(most, now-freeStep)) }); err != nil {
+			return err
+		}
+		before := now
+		if now = f.Bytes(); now == before { // one block is left
+			break
+		}
+	}
+	return nil
 }
 
 // shrink removes the oldest output of a running session until its file has at most that many bytes. Only

@@ -49,12 +49,18 @@ func (sp *Spool) victim(n int64) (ended *entry, running *Session) {
 	return nil, running
 }
 
-// removeOutput removes the output file of a session that has ended, if there is one. The record stays.
+// removeOutput removes the output file of a session that has ended, if there is one. The record stays. The
+// space of a large file is freed later.
 func (sp *Spool) removeOutput(e *entry) error {
-	if err := sp.disk.Remove(sp.outputPath(e)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	sp.mu.Lock()
+	bytes := e.output
+	sp.mu.Unlock()
+	f, err := sp.remover.unlink(sp.outputPath(e), bytes)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	sp.files.forget(e.key)
 	sp.update(e, func(e *entry) { e.output = 0 })
+	sp.remover.add(f) // now that readers know that the output is removed
 	return nil
 }
