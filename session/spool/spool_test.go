@@ -256,7 +256,7 @@ func TestSessionBytes(t *testing.T) {
 }
 
 // A server that is killed leaves the directory as it is at that moment. Everything that was visible is
-// recovered, also if the recovery is interrupted.
+// recovered, and found by the server after the next, too.
 func TestKill(t *testing.T) {
 	dir := t.TempDir()
 	sp := openSpool(t, dir, testOptions())
