@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/runnel-rpc/runnel/session/spool"
@@ -26,8 +27,9 @@ type Session struct {
 	log   *stream.Log
 	stdin stdin
 
-	spooled  *spool.Session // nil without a spool
-	restored *restored      // nil unless the session was made of what the spool has of it
+	spooled   *spool.Session // nil without a spool
+	unspooled atomic.Bool    // the clients know that the output is no longer kept
+	restored  *restored      // nil unless the session was made of what the spool has of it
 
 	connections *connections // nil unless the sandbox permits some destinations
 

@@ -63,7 +63,7 @@ func (s *Session) beginSpooled(begun time.Time) {
 		Meta:    func() ([]byte, error) { return s.storeStart(begun) },
 		Encode:  encodeEvent,
 		Decode:  decodeEvent,
-		Stopped: func(why error) { s.log.AppendNote(SpoolStopped{why}) },
+		Stopped: s.tellUnspooled,
 	}, s.log.Saver())
 }
 
@@ -79,9 +79,10 @@ func (s *Session) awaitSpooled() error {
 	return s.spooled.Written()
 }
 
-// tellUnspooled makes the clients know that the output is not kept, unless it was not to be.
+// tellUnspooled makes the clients know, once, why the output is not kept, unless it was not to be. A nil
+// error has no effect.
 func (s *Session) tellUnspooled(why error) {
-	if why != nil && !s.spec.NoSpool {
+	if why != nil && !s.spec.NoSpool && s.unspooled.CompareAndSwap(false, true) {
 		s.log.AppendNote(SpoolStopped{why})
 	}
 }
