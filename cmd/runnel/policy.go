@@ -34,7 +34,7 @@ type policyCheckCmd struct {
 	User         string            `help:"User that the request asks for."`
 	Principals   string            `help:"Principals file, for the groups." placeholder:"FILE"`
 	profileFlags `embed:""`
-	Args         []string `arg:"" optional:"" passthrough:"" help:"The command and its arguments."`
+	Args         []string `arg:"" optional:"" passthrough:"partial" help:"The command and its arguments."`
 }
 
 // Validate implements kong's check of values.

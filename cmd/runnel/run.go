@@ -40,7 +40,7 @@ type runCmd struct {
 	Name          string            `help:"Name of the session, by which it can be referred to instead of its id."`
 	Label         map[string]string `help:"Label of the session; may be repeated." placeholder:"K=V" mapsep:"none"`
 	JSON          bool              `name:"json" help:"Print each notification as a line of JSON instead of the output."`
-	Args          []string          `arg:"" optional:"" passthrough:"" help:"The command and its arguments."`
+	Args          []string          `arg:"" optional:"" passthrough:"partial" help:"The command and its arguments."`
 }
 
 // Validate implements kong's check of values.
