@@ -44,7 +44,18 @@ type cli struct {
 	Context    contextCmd    `cmd:"" help:"Name servers, and choose the one to use."`
 	Openrpc    openrpcCmd    `cmd:"" name:"openrpc" help:"Print the OpenRPC document of the protocol."`
 	Completion completionCmd `cmd:"" help:"Print a completion script for a shell."`
-	Version    versionCmd    `cmd:"" help:"Print the version."`
+	Version    versionCmd    `cmd:"" help:"Print the version, as --version does."`
+	Help       helpCmd       `cmd:"" help:"Print what --help prints."`
+}
+
+// helpCmd is the verb help.
+type helpCmd struct {
+	Verb []string `arg:"" optional:"" help:"Verb, and its own verb."`
+}
+
+// Run prints what --help prints.
+func (c *helpCmd) Run(inv *invocation) error {
+	return &statusError{run(inv.ctx, append(c.Verb, "--help"), inv.stdin, inv.stdout, inv.stderr), nil}
 }
 
 // invocation is the context and the standard streams of one invocation of a verb.
@@ -74,6 +85,9 @@ func (e *statusError) Unwrap() error { return e.err }
 // run parses the arguments, runs the verb, and returns the exit status.
 func run(ctx context.Context, args []string, stdin *os.File, stdout, stderr io.Writer) int {
 	exited := -1
+	if len(args) == 1 && args[0] == "--version" {
+		args = []string{"version"}
+	}
 	parser, err := kong.New(grammar(args),
 		kong.Name("runnel"),
 		kong.Description("Run commands for remote clients: supervised process trees over JSON-RPC 2.0 on WebSocket."),
