@@ -30,7 +30,7 @@ func (c *serveCmd) listenTCP(address string) (net.Listener, error) {
 	}
 	l, err := net.ListenTCP("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("%s is in use by another process", address)
+		return nil, fmt.Errorf("listen tcp %s: address already in use: choose another one with --listen", address)
 	}
 	return l, err
 }
