@@ -107,7 +107,11 @@ func (c *serveCmd) start(ctx context.Context, log zerolog.Logger) (_ *startedSer
 	}
 	for _, l := range s.listeners {
 		_, tcp := l.Addr().(*net.TCPAddr)
-		log.Info().Str("address", l.Addr().String()).Bool("tls", tcp && s.certificates != nil).Str("auth", c.Auth).Str("containment", string(s.host.Containment())).Msg("listening")
+		line := log.Info().Str("address", l.Addr().String()).Bool("tls", tcp && s.certificates != nil).Str("auth", c.Auth)
+		if tcp && c.TokenFile != "" { // it is empty without authentication
+			line.Str("token_file", c.TokenFile)
+		}
+		line.Str("containment", string(s.host.Containment())).Msg("listening")
 	}
 	auditStart(s.audit, s.listeners)
 	return s, nil
