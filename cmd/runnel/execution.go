@@ -124,12 +124,25 @@ func startError(err error, p *rpc.ExecuteParams) error {
 	switch errno := data["errno"]; {
 	case data["kind"] == "sandbox_failed":
 		return &statusError{exitRunnelFailed, errors.New(e.Message + `; see the log of the server, and "runnel sandbox check" on its machine`)}
-	case data["path"] == string([]rune(string(p.Cwd))), errno == "EAGAIN", errno == "ENOMEM", errno == "EMFILE", errno == "ENFILE":
+	case isDirectoryError(data, p):
+		return &statusError{exitRunnelFailed, errors.New("working directory " + strings.TrimPrefix(e.Message, "Cannot start "))}
+	case errno == "EAGAIN", errno == "ENOMEM", errno == "EMFILE", errno == "ENFILE":
 		status = exitRunnelFailed
 	case errno == "ENOENT":
 		status = exitNotFound
 	}
 	return &statusError{status, errors.New(e.Message)}
+}
+
+// isDirectoryError reports whether a command was not started because of its working directory. If
+// that is also the program, only an errno that a directory does not have as a program tells.
+func isDirectoryError(data rpc.Data, p *rpc.ExecuteParams) bool {
+	dir := string([]rune(string(p.Cwd))) // as the server sends it
+	if data["path"] != dir {
+		return false
+	}
+	isProgram := len(p.Command.Argv) > 0 && string([]rune(p.Command.Argv[0])) == dir
+	return !isProgram || data["errno"] == "ENOENT" || data["errno"] == "ENOTDIR"
 }
 
 // status returns the exit status of the command, or the first error of stdout or stderr.
