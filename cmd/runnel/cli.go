@@ -153,7 +153,7 @@ func report(stderr io.Writer, err error) int {
 			s = &statusError{exitSignalBase + int(syscall.SIGPIPE), nil}
 		}
 	}
-	if text := s.Error(); text != "" {
+	if text := strings.Replace(s.Error(), "write "+os.Stdout.Name()+":", "write to stdout:", 1); text != "" {
 		fmt.Fprintf(stderr, "runnel: %s\n", text)
 	}
 	return s.status
