@@ -27,7 +27,7 @@ type accessFlags struct {
 	TrustedProxy      []string `help:"Network of proxies whose Forwarded or X-Forwarded-For names the client in the log; unix for the processes at --listen unix:PATH. May be repeated." placeholder:"CIDR" env:"RUNNEL_TRUSTED_PROXY"`
 	InsecurePlaintext bool     `help:"Listen on addresses that are not loopback without TLS: credentials and output can be read on the network." env:"RUNNEL_INSECURE_PLAINTEXT"`
 	AllowHost         []string `help:"Host header to accept besides loopback." env:"RUNNEL_ALLOW_HOST"`
-	AllowOrigin       []string `help:"Origin header of browsers to accept." env:"RUNNEL_ALLOW_ORIGIN"`
+	AllowOrigin       []string `help:"Origin header of browsers to accept, as scheme://host[:port]; the host may be *, or begin with *. for all names below a domain. May be repeated." placeholder:"ORIGIN" env:"RUNNEL_ALLOW_ORIGIN"`
 }
 
 // hasCredentials reports whether callers have other credentials than the token of --token-file. Then

@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/signal"
 	"strings"
 
 	"github.com/runnel-rpc/runnel/rpc/audit"
+	"github.com/runnel-rpc/runnel/rpc/auth"
 	"github.com/runnel-rpc/runnel/rpc/server"
 )
 
@@ -37,6 +39,11 @@ func (c *serveCmd) Validate() error {
 	}
 	if err := c.spoolFlags.check(); err != nil {
 		return err
+	}
+	for _, origin := range c.AllowOrigin {
+		if err := auth.CheckOrigin(origin); err != nil {
+			return fmt.Errorf("--allow-origin: %w", err)
+		}
 	}
 	return c.bounds.Validate()
 }

@@ -15,7 +15,9 @@ import (
 // their content themselves. The zero value refuses everybody.
 type Chain struct {
 	// Hosts and Origins are accepted besides loopback hosts and requests without an Origin. A host
-	// is compared without its port, an origin as a whole (scheme://host[:port]).
+	// is compared without its port, an origin as a whole (scheme://host[:port]). The host of an
+	// origin may be *, which is every host, or begin with *., which is one or more labels. An entry
+	// that [CheckOrigin] refuses matches nothing.
 	Hosts, Origins []string
 	// Open accepts every caller over TCP as access.User, and ignores tokens. It is for loopback
 	// addresses.

@@ -60,12 +60,6 @@ func (c *Chain) classify(r *http.Request) originClass {
 	return class
 }
 
-func (c *Chain) originAllowed(u *url.URL) bool {
-	return slices.ContainsFunc(c.Origins, func(allowed string) bool {
-		return strings.EqualFold(strings.TrimSuffix(allowed, "/"), u.Scheme+"://"+u.Host)
-	})
-}
-
 // isSameOrigin reports whether an Origin has the host and the port of the request's Host. The
 // default port is that of the scheme. The schemes are not compared: the server does not know its
 // own behind a proxy that terminates TLS.

@@ -1,0 +1,79 @@
+package auth
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+const (
+	// anyHost is the host of an origin pattern that matches every host.
+	anyHost = "*"
+	// anyLabels begins the host of an origin pattern that matches the names below a domain.
+	anyLabels = "*."
+	hostChars = "abcdefghijklmnopqrstuvwxyz0123456789-_."
+)
+
+// CheckOrigin returns an error if no Origin header can match a pattern of [Chain.Origins].
+func CheckOrigin(pattern string) error {
+	bad := func(why string) error {
+		return fmt.Errorf("%q is not an origin such as https://example.org, https://*.example.org or vscode-webview://*: %s", pattern, why)
+	}
+	scheme, host, found := strings.Cut(strings.TrimSuffix(pattern, "/"), "://")
+	if !found || scheme == "" {
+		return bad("it has no scheme")
+	}
+	name := strings.TrimPrefix(host, anyLabels)
+	if portless, port, _ := strings.Cut(host, ":"); portless == anyHost {
+		name = strings.Replace(host, anyHost, "a", 1)
+		if strings.HasSuffix(host, ":") || strings.Trim(port, "0123456789") != "" {
+			return bad("its port is not a number")
+		}
+	}
+	if strings.Contains(name, "*") {
+		return bad("* has to be the host, or its first labels")
+	}
+	u, err := url.Parse(scheme + "://" + name)
+	switch {
+	case err != nil:
+		return bad("it is not a URL")
+	case u.Host == "" || strings.HasPrefix(u.Host, ".") || strings.HasPrefix(u.Host, ":"):
+		return bad("it has no host")
+	case u.User != nil || u.Path != "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.Contains(name, "#"):
+		return bad("an origin has only a scheme, a host and a port")
+	case strings.HasSuffix(u.Host, ":"):
+		return bad("its port is not a number")
+	case defaultPorts[strings.ToLower(u.Scheme)] != "" && u.Port() == defaultPorts[strings.ToLower(u.Scheme)]:
+		return bad("browsers leave out the default port")
+	}
+	return nil
+}
+
+// defaultPorts are the ports that an origin leaves out (RFC 6454 §4, §6.2).
+var defaultPorts = map[string]string{"http": "80", "https": "443", "ws": "80", "wss": "443"}
+
+func (c *Chain) originAllowed(u *url.URL) bool {
+	return slices.ContainsFunc(c.Origins, func(pattern string) bool {
+		pattern = strings.TrimSuffix(pattern, "/")
+		return strings.EqualFold(pattern, u.Scheme+"://"+u.Host) || matchesOrigin(strings.ToLower(pattern), u)
+	})
+}
+
+// matchesOrigin reports whether an origin matches a pattern whose host begins with *.
+func matchesOrigin(pattern string, u *url.URL) bool {
+	scheme, host, _ := strings.Cut(pattern, "://")
+	if !strings.HasPrefix(host, anyHost) || scheme != u.Scheme || u.Host == "" || u.User != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "" {
+		return false
+	}
+	origin := strings.ToLower(u.Host)
+	if host == anyHost {
+		return u.Port() == ""
+	}
+	if port, ok := strings.CutPrefix(host, anyHost+":"); ok {
+		return u.Port() == port
+	}
+	labels, ok := strings.CutSuffix(origin, strings.TrimPrefix(host, anyHost)) // with the dot, and the port
+	return ok && strings.HasPrefix(host, anyLabels) && labels != "" && strings.Trim(labels, hostChars) == "" &&
+		!strings.HasPrefix(labels, ".") && !strings.HasSuffix(labels, ".") && !strings.Contains(labels, "..")
+}
