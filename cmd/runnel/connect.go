@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"sync"
@@ -137,29 +138,45 @@ func (t *target) connectURL(ctx context.Context, o client.Options) (c *client.Cl
 		return nil, err
 	}
 	c, err = client.Dial(ctx, t.URL, o)
+	var refused *client.RefusedError
+	if errors.As(err, &refused) && refused.Status == http.StatusUnauthorized {
+		err = t.unauthorized()
+	}
 	return c, dialError(t.URL, err)
+}
+
+// unauthorized returns why the server at --url answers 401, in terms of the flags.
+func (t *target) unauthorized() error {
+	token, file, err := t.token()
+	switch {
+	case err == nil && token == "" && t.TLSCert != "":
+		return fmt.Errorf("the certificate of %s is not accepted, and the token is missing: --token-file names its file", t.TLSCert)
+	case err == nil && token == "":
+		return errors.New("the token is missing: --token-file names its file")
+	}
+	return fmt.Errorf("the token of %s is wrong, or not valid any more", file)
 }
 
 // token returns the token for --url: that of --token-file, or that of the user's server if there is
 // one. The latter is sent to loopback addresses only, and not beside a certificate: a token that the
-// server does not know would be refused, whatever the certificate is.
-func (t *target) token() (string, error) {
+// server does not know would be refused, whatever the certificate is. file is where the token is from.
+func (t *target) token() (token, file string, err error) {
 	if t.TokenFile != "" {
-		return readToken(t.TokenFile)
+		token, err = readToken(t.TokenFile)
+		return token, t.TokenFile, err
 	}
 	u, err := url.Parse(t.URL)
 	if err != nil || t.TLSCert != "" || !isLoopback(u.Hostname()) {
-		return "", err
+		return "", "", err
 	}
-	path := tokenPath(socketPath())
-	if path == "" {
-		return "", nil
+	if file = tokenPath(socketPath()); file == "" {
+		return "", "", nil
 	}
-	token, err := readToken(path)
+	token, err = readToken(file)
 	if errors.Is(err, fs.ErrNotExist) { // the server may not require a token
-		return "", nil
+		return "", "", nil
 	}
-	return token, err
+	return token, file, err
 }
 
 // tokenSource returns the token for each connection. The file is read again each time, because it may
@@ -176,7 +193,7 @@ type tokenSource struct {
 func (s *tokenSource) token(context.Context) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	token, err := s.target.token()
+	token, _, err := s.target.token()
 	if err != nil && s.last != nil {
 		return *s.last, nil
 	}

@@ -44,7 +44,7 @@ func TestTokenIsSentToLoopbackOnly(t *testing.T) {
 		"ws://localhost.example.com/w": "",
 		"ws://10.0.0.1:8003/ws":        "",
 	} {
-		if got, err := (&target{URL: url}).token(); got != want || err != nil {
+		if got, _, err := (&target{URL: url}).token(); got != want || err != nil {
 			t.Errorf("%s: %q, %v", url, got, err)
 		}
 	}
@@ -52,7 +52,7 @@ func TestTokenIsSentToLoopbackOnly(t *testing.T) {
 	if err := os.WriteFile(foreign, []byte("secret\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := (&target{URL: "ws://example.com/ws", TokenFile: foreign}).token(); got != "secret" || err != nil {
+	if got, file, err := (&target{URL: "ws://example.com/ws", TokenFile: foreign}).token(); got != "secret" || file != foreign || err != nil {
 		t.Errorf("--token-file: %q, %v", got, err)
 	}
 }

@@ -163,10 +163,10 @@ func TestClientCertificates(t *testing.T) {
 		t.Errorf("good: %s", out)
 	}
 	url := "--url=" + ready.URL
-	if status, out := p.output(t, "runnel", "ps", url, "--tls-ca=ca.pem"); status != 1 || !strings.Contains(out, "401") {
+	if status, out := p.output(t, "runnel", "ps", url, "--tls-ca=ca.pem"); status != 1 || !strings.Contains(out, "the token is missing") {
 		t.Errorf("no certificate: %d, %s", status, out)
 	}
-	if status, out := p.output(t, "runnel", "ps", url, "--tls-ca=ca.pem", "--tls-cert=unmapped.pem", "--tls-key=unmapped.key"); status != 1 || !strings.Contains(out, "401") {
+	if status, out := p.output(t, "runnel", "ps", url, "--tls-ca=ca.pem", "--tls-cert=unmapped.pem", "--tls-key=unmapped.key"); status != 1 || !strings.Contains(out, "the certificate of unmapped.pem is not accepted, and the token is missing") {
 		t.Errorf("unmapped: %d, %s", status, out)
 	}
 	p.replace(t, "runnel/token", []byte("stale\n")) // is not sent with the certificate
