@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -23,7 +24,7 @@ import (
 // the one on the user's socket.
 type target struct {
 	Context   string `help:"Server that \"runnel context add\" has named, in place of --url. Default: RUNNEL_CONTEXT, or the one of \"runnel context use\"." placeholder:"NAME"`
-	URL       string `help:"URL of the server, ws://host:port/ws or wss://host:port/ws. Default: the socket of this user's server." env:"RUNNEL_URL"`
+	URL       string `help:"URL of the server, ws://host:port, wss://host:port or unix:PATH. Default: the socket of this user's server." env:"RUNNEL_URL"`
 	TokenFile string `help:"File with the token. The one of the variable is for --url only. Default: the token of this user's server, if the URL is on this machine." env:"RUNNEL_TOKEN_FILE"`
 	TLSCA     string `name:"tls-ca" help:"File with the authorities that may sign the server's certificate (PEM). Default: those of the system." env:"RUNNEL_TLS_CA" placeholder:"FILE"`
 	TLSCert   string `name:"tls-cert" help:"File with the certificate to present to the server (PEM)." env:"RUNNEL_TLS_CERT" placeholder:"FILE"`
@@ -49,11 +50,41 @@ func (t *target) Validate() error {
 	if t.URL == "" {
 		return nil
 	}
-	u, err := url.Parse(t.URL)
-	if err != nil || u.Scheme != "ws" && u.Scheme != "wss" || u.Host == "" {
-		return fmt.Errorf("--url must be like ws://host:port/ws, not %q", t.URL)
+	_, _, err := parseURL(t.URL)
+	return err
+}
+
+// parseURL returns the URL to dial for a --url, whose path is /ws if it has none. For unix:PATH and
+// unix:///PATH it is socketURL, and socket is PATH.
+func parseURL(text string) (address, socket string, err error) {
+	bad := fmt.Errorf("--url must be like ws://host:port, wss://host:port/path, unix:PATH or unix:///PATH, not %q", text)
+	if path, ok := strings.CutPrefix(text, "unix:"); ok {
+		if rest, ok := strings.CutPrefix(path, "//"); ok {
+			if path = rest; !strings.HasPrefix(path, "/") {
+				return "", "", bad
+			}
+		}
+		if path == "" {
+			return "", "", bad
+		}
+		return socketURL, path, nil
 	}
-	return nil
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "ws" && u.Scheme != "wss" || u.Host == "" {
+		return "", "", bad
+	}
+	if u.Path == "" || u.Path == "/" {
+		u.Path = "/ws"
+	}
+	return u.String(), "", nil
+}
+
+// dialer returns what connects to a Unix socket.
+func dialer(socket string) func(context.Context) (net.Conn, error) {
+	return func(ctx context.Context) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", socket)
+	}
 }
 
 // AfterApply implements kong's hook after the values are set.
@@ -103,10 +134,7 @@ func (t *target) connect(ctx context.Context, o client.Options) (*client.Client,
 		}
 		o.TokenSource = tokens.token
 	}
-	o.Dial = func(ctx context.Context) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", path)
-	}
+	o.Dial = dialer(path)
 	c, err := client.Dial(ctx, socketURL, o)
 	if notListening(err) {
 		return nil, errNoServer
@@ -137,12 +165,20 @@ func (t *target) connectURL(ctx context.Context, o client.Options) (c *client.Cl
 	if o.TLS, err = t.tlsConfig(); err != nil {
 		return nil, err
 	}
-	c, err = client.Dial(ctx, t.URL, o)
+	address, socket, err := parseURL(t.URL)
+	if err != nil {
+		return nil, err
+	}
+	server := address
+	if socket != "" {
+		server, o.Dial = "unix:"+socket, dialer(socket)
+	}
+	c, err = client.Dial(ctx, address, o)
 	var refused *client.RefusedError
 	if errors.As(err, &refused) && refused.Status == http.StatusUnauthorized {
 		err = t.unauthorized()
 	}
-	return c, dialError(t.URL, err)
+	return c, dialError(server, err)
 }
 
 // unauthorized returns why the server at --url answers 401, in terms of the flags.

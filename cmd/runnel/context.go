@@ -20,7 +20,7 @@ type contextCmd struct {
 
 type contextAddCmd struct {
 	Name      string `arg:"" help:"Name of the server."`
-	URL       string `required:"" help:"URL of the server, ws://host:port/ws or wss://host:port/ws."`
+	URL       string `required:"" help:"URL of the server, ws://host:port, wss://host:port or unix:PATH."`
 	TokenFile string `help:"File with the token." placeholder:"FILE"`
 	TLSCA     string `name:"tls-ca" help:"File with the authorities that may sign the server's certificate (PEM). Default: those of the system." placeholder:"FILE"`
 	TLSCert   string `name:"tls-cert" help:"File with the certificate to present to the server (PEM)." placeholder:"FILE"`
@@ -59,6 +59,14 @@ func (c *contextAddCmd) Run(inv *invocation) error {
 		if *path, err = filepath.Abs(*path); err != nil {
 			return err
 		}
+	}
+	if _, socket, err := parseURL(c.URL); err != nil {
+		return err
+	} else if socket != "" {
+		if socket, err = filepath.Abs(socket); err != nil {
+			return err
+		}
+		added.URL = "unix:" + socket
 	}
 	return changeContexts(inv.ctx, func(all *contexts) error {
 		if old, err := all.find(c.Name); err == nil {
