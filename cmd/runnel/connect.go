@@ -37,7 +37,19 @@ type target struct {
 var dialTimeout = 10 * time.Second
 
 // errNoServer is the error of connect if no server listens on the user's socket.
-var errNoServer = errors.New("no server is running; start one with: runnel serve")
+var errNoServer = errors.New("no server is running")
+
+// noServerError is an errNoServer that names the sockets that were tried.
+type noServerError struct{ sockets []string }
+
+func (e *noServerError) Is(target error) bool { return target == errNoServer }
+func (e *noServerError) Error() string {
+	text := errNoServer.Error()
+	if len(e.sockets) > 0 {
+		text += " on " + strings.Join(e.sockets, " or ")
+	}
+	return text + "; start one with: runnel serve"
+}
 
 // socketURL is the URL that is dialed over a Unix socket. Its host is not resolved.
 const socketURL = "ws://localhost/ws"
@@ -116,16 +128,12 @@ func (t *target) withClient(inv *invocation, f func(context.Context, *client.Cli
 	return f(inv.ctx, conn)
 }
 
-// connect dials the server. It returns errNoServer if none listens on the user's socket.
+// connect dials the server. It returns an errNoServer if none listens on the user's sockets.
 func (t *target) connect(ctx context.Context, o client.Options) (*client.Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	if t.URL != "" {
 		return t.connectURL(ctx, o)
-	}
-	path := socketPath()
-	if path == "" {
-		return nil, errNoServer
 	}
 	if t.socketToken {
 		tokens := &tokenSource{target: t}
@@ -134,12 +142,24 @@ func (t *target) connect(ctx context.Context, o client.Options) (*client.Client,
 		}
 		o.TokenSource = tokens.token
 	}
-	o.Dial = dialer(path)
-	c, err := client.Dial(ctx, socketURL, o)
-	if notListening(err) {
-		return nil, errNoServer
+	sockets := userSockets()
+	for _, path := range sockets {
+		o.Dial = dialer(path)
+		c, err := client.Dial(ctx, socketURL, o)
+		if !notListening(err) {
+			return c, dialError("socket "+path, err)
+		}
 	}
-	return c, dialError("socket "+path, err)
+	return nil, &noServerError{sockets}
+}
+
+// isListening reports whether a server listens on a socket.
+func isListening(socket string) bool {
+	c, err := net.DialTimeout("unix", socket, time.Second)
+	if err == nil {
+		_ = c.Close()
+	}
+	return err == nil
 }
 
 // notListening reports whether dialing a socket failed because it does not exist or its server has
@@ -205,7 +225,7 @@ func (t *target) token() (token, file string, err error) {
 	if err != nil || t.TLSCert != "" || !isLoopback(u.Hostname()) {
 		return "", "", err
 	}
-	if file = tokenPath(socketPath()); file == "" {
+	if file = userTokenFile(); file == "" {
 		return "", "", nil
 	}
 	token, err = readToken(file)

@@ -5,6 +5,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -55,4 +57,64 @@ func TestTokenIsSentToLoopbackOnly(t *testing.T) {
 	if got, file, err := (&target{URL: "ws://example.com/ws", TokenFile: foreign}).token(); got != "secret" || file != foreign || err != nil {
 		t.Errorf("--token-file: %q, %v", got, err)
 	}
+}
+
+// TestOtherSocket: a client tries the socket of a server that was started with or without
+// XDG_RUNTIME_DIR, in contrast to the client, unless another user could have made it.
+func TestOtherSocket(t *testing.T) {
+	dir := t.TempDir()
+	runtimeDirs = filepath.Join(dir, "run")
+	t.Cleanup(func() { runtimeDirs = "/run/user" })
+	t.Setenv("HOME", filepath.Join(dir, "home"))
+	t.Setenv("RUNNEL_SOCKET", "")
+	home := filepath.Join(dir, "home/.local/state/runnel/sock")
+	runtime := filepath.Join(runtimeDirs, strconv.Itoa(os.Geteuid()), "runnel/sock")
+	check := func(want ...string) {
+		t.Helper()
+		if got := userSockets(); !slices.Equal(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	t.Setenv("XDG_RUNTIME_DIR", filepath.Join(dir, "elsewhere"))
+	check(filepath.Join(dir, "elsewhere/runnel/sock"), home)
+	t.Setenv("XDG_RUNTIME_DIR", "")
+	check(home, runtime)
+	if err := os.MkdirAll(filepath.Dir(runtime), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	check(home, runtime)
+
+	for _, path := range []string{runtime, home} {
+		if _, err := ensureToken(t.Context(), tokenPath(path)); err != nil {
+			t.Fatal(err)
+		}
+		if got := userTokenFile(); got != tokenPath(path) {
+			t.Errorf("token of %s, want that of %s", got, path)
+		}
+	}
+	if got := userTokenFile(); got != tokenPath(home) {
+		t.Errorf("token of %s, without a server", got)
+	}
+	l, err := net.Listen("unix", runtime)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if got := userTokenFile(); got != tokenPath(runtime) {
+		t.Errorf("token of %s, with a server at %s", got, runtime)
+	}
+
+	if err := os.Chmod(filepath.Dir(runtime), 0o770); err != nil {
+		t.Fatal(err)
+	}
+	check(home)
+	if err := os.RemoveAll(filepath.Dir(runtime)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(dir, filepath.Dir(runtime)); err != nil {
+		t.Fatal(err)
+	}
+	check(home)
+	t.Setenv("RUNNEL_SOCKET", "/socket")
+	check("/socket")
 }

@@ -32,11 +32,13 @@ func (c *serveCmd) readOnlyFiles() []string {
 	return absolutePaths(files)
 }
 
-// ownFiles returns the files of this user's servers, and others: of the default directory, everything.
+// ownFiles returns the files of this user's servers, and others: of the default directories, everything.
 func ownFiles(others ...string) []string {
 	all := []string{defaultStateDir(), defaultSpoolDir(), socketPath(), tokenPath(socketPath())}
-	if socket := defaultSocket(); socket != "" {
-		all = append(all, filepath.Dir(socket))
+	for _, socket := range []string{defaultSocket(), otherSocket()} {
+		if socket != "" {
+			all = append(all, filepath.Dir(socket))
+		}
 	}
 	return append(all, others...)
 }

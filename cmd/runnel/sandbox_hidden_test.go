@@ -11,6 +11,7 @@ import (
 func TestHiddenPaths(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("XDG_RUNTIME_DIR", dir)
+	t.Setenv("HOME", dir+"/home")
 	t.Setenv("RUNNEL_SOCKET", "")
 	t.Setenv("STATE_DIRECTORY", dir+"/kept")
 	t.Chdir(dir)
@@ -18,7 +19,7 @@ func TestHiddenPaths(t *testing.T) {
 	c.TokenFile, c.Tokens, c.Principals, c.Policy, c.TLSKey = dir+"/s/token", "tokens", "principals", "policy", "key"
 	c.Audit, c.StateDir, c.SandboxProfiles, c.SpoolDir = "audit", defaultStateDir(), "profiles", "output"
 	var want []string
-	for _, name := range []string{"audit", "kept/spool", "key", "output", "policy", "principals", "profiles", "proxy.sock", "runnel", "s/own.sock", "s/token", "tokens"} {
+	for _, name := range []string{"audit", "home/.local/state/runnel", "kept/spool", "key", "output", "policy", "principals", "profiles", "proxy.sock", "runnel", "s/own.sock", "s/token", "tokens"} {
 		want = append(want, filepath.Join(dir, name))
 	}
 	if got := c.hiddenFiles(); strings.Join(got, "\n") != strings.Join(want, "\n") {
