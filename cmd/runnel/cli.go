@@ -33,6 +33,7 @@ type cli struct {
 	Logs       logsCmd       `cmd:"" help:"Print the output of a session that is kept."`
 	Status     statusCmd     `cmd:"" help:"Print the state of sessions."`
 	Wait       waitCmd       `cmd:"" help:"Wait until sessions have ended, and exit with their status."`
+	Write      writeCmd      `cmd:"" help:"Write to the stdin of a session."`
 	Pause      pauseCmd      `cmd:"" help:"Pause all processes of sessions, and their timeouts."`
 	Resume     resumeCmd     `cmd:"" help:"Resume paused sessions."`
 	Signal     signalCmd     `cmd:"" help:"Send a signal to all processes of sessions."`

@@ -1,11 +1,16 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/client"
 )
+
+// errDetachedInput is the error of run --detach if there is input that the command would not get.
+var errDetachedInput = errors.New("stdin has input, which a detached command does not get: " +
+	"use --stdin and \"runnel write\", or --no-stdin to ignore it")
 
 // detach starts the command, detaches from it, and prints the session's id. If the connection is
 // lost before the reply, the request is sent again, so that no session continues whose id was not

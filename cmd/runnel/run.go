@@ -35,6 +35,7 @@ type runCmd struct {
 	StreamTimeout time.Duration     `help:"Maximum time without output. Default: none."`
 	PTY           bool              `short:"t" name:"pty" help:"Give the command a terminal, with the size of this one."`
 	Detach        bool              `help:"Print the session's id and exit; the command continues. Requires a running server."`
+	Stdin         bool              `help:"With --detach: keep the command's stdin open, for \"runnel write\"."`
 	traceFlags    `embed:""`
 	sandboxFlags  `embed:""`
 	Name          string            `help:"Name of the session, by which it can be referred to instead of its id."`
@@ -54,6 +55,8 @@ func (c *runCmd) Validate() error {
 		return errors.New("--detach excludes --json and --pty")
 	case c.Name != "" && !rpc.ValidName(c.Name):
 		return fmt.Errorf("--name must have at most %d characters of a-z, 0-9, _, . and -, begin with a letter, and not be a UUID", rpc.MaxNameBytes)
+	case c.Stdin && (!c.Detach || c.NoStdin):
+		return errors.New("--stdin requires --detach, and excludes --no-stdin")
 	case c.StreamTimeout < 0:
 		return errors.New("--stream-timeout must not be negative")
 	}
@@ -96,6 +99,9 @@ func (c *runCmd) Run(inv *invocation) error {
 	local := conn.server != nil
 	if c.Detach {
 		defer conn.close()
+		if !c.NoStdin && hasInput(inv.stdin) {
+			return &statusError{exitUsage, errDetachedInput}
+		}
 		return c.explain(e.detach(params), local)
 	}
 	defer func() { e.reportSandbox(c.Verbose) }() // when the terminal is restored
@@ -138,7 +144,7 @@ func (c *runCmd) params(inv *invocation, conn *runClient) (p rpc.ExecuteParams, 
 	switch {
 	case c.PTY:
 		p.Stdin = ""
-	case c.NoStdin || c.Detach:
+	case c.NoStdin || c.Detach && !c.Stdin:
 		p.Stdin = rpc.StdinNone
 	}
 	c.setLinger(&p)

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"golang.org/x/term"
+
+	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/client"
+)
+
+type writeCmd struct {
+	target
+	EOF  bool     `name:"eof" help:"Close the command's stdin after the input; on a terminal, write the end-of-file character. Stdin is not read if it is a terminal."`
+	ID   string   `arg:"" help:"The session: its id, a unique prefix of it, or its name."`
+	Text []string `arg:"" optional:"" help:"Words of a line to write. Default: stdin, to its end."`
+}
+
+// Run writes to the stdin of the session's command. It returns when the server has accepted the input.
+func (c *writeCmd) Run(inv *invocation) error {
+	return c.withClient(inv, func(ctx context.Context, conn *client.Client) error {
+		id, err := resolveID(ctx, conn, c.ID)
+		if err != nil {
+			return err
+		}
+		w := sessionInput{ctx: ctx, conn: conn, id: id}
+		if _, err = io.CopyBuffer(&w, c.input(inv), make([]byte, w.limit())); err == nil && c.EOF {
+			err = w.write(nil, true)
+		}
+		if err != nil && w.written > 0 {
+			err = fmt.Errorf("%w, after %d bytes", err, w.written)
+		}
+		return err
+	})
+}
+
+// input returns what is to be written.
+func (c *writeCmd) input(inv *invocation) io.Reader {
+	switch {
+	case len(c.Text) > 0:
+		return strings.NewReader(strings.Join(c.Text, " ") + "\n")
+	case c.EOF && term.IsTerminal(int(inv.stdin.Fd())):
+		return strings.NewReader("")
+	}
+	return onlyReader{inv.stdin}
+}
+
+// onlyReader hides the WriteTo of a file, which would not use the buffer of io.CopyBuffer.
+type onlyReader struct{ io.Reader }
+
+// sessionInput is the stdin of a session, as an io.Writer. Each piece is sent once, when the one before
+// was accepted: after the loss of a connection it is not known whether the last one was.
+type sessionInput struct {
+	ctx     context.Context
+	conn    *client.Client
+	id      string
+	written int64
+}
+
+// limit returns how many bytes are sent at once: what surely fits into a message.
+func (w *sessionInput) limit() int {
+	const most, envelope = 48 << 10, 1 << 10
+	return max(1, min(most, base64.StdEncoding.DecodedLen(int(w.conn.Connected().Limits.MaxMessageBytes)-envelope)))
+}
+
+// Write implements io.Writer.
+func (w *sessionInput) Write(data []byte) (n int, err error) {
+	for len(data) > 0 {
+		piece := data[:min(len(data), w.limit())]
+		if err := w.write(piece, false); err != nil {
+			return n, err
+		}
+		n += len(piece)
+		data = data[len(piece):]
+	}
+	return n, nil
+}
+
+func (w *sessionInput) write(data []byte, eof bool) error {
+	text := base64.StdEncoding.EncodeToString(data)
+	p := rpc.WriteParams{SessionID: w.id, Data: &text, Encoding: rpc.EncodingBase64, EOF: eof}
+	if len(data) == 0 {
+		p.Data, p.Encoding = nil, ""
+	}
+	err := w.conn.Call(w.ctx, rpc.MethodWrite, p, nil)
+	if refused, ok := errors.AsType[*rpc.Error](err); ok && refused.Code == rpc.CodeStdinClosed {
+		return errors.New("the command has no open stdin: a detached command has one with \"runnel run --detach --stdin\"")
+	}
+	if err == nil {
+		w.written += int64(len(data))
+	}
+	return err
+}
