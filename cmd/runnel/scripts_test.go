@@ -45,14 +45,16 @@ func TestScripts(t *testing.T) {
 			}
 			return false, fmt.Errorf("unknown condition %q", name)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":    exits,
-			"fails":    fails,
-			"ready":    awaitReadyFile,
-			"mode":     checkMode,
-			"sessions": awaitSession,
-		},
+		Cmds: scriptCommands,
 	})
+}
+
+var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
+	"exits":    exits,
+	"fails":    fails,
+	"ready":    awaitReadyFile,
+	"mode":     checkMode,
+	"sessions": awaitSession,
 }
 
 // canSandbox reports whether the machine can enforce the built-in profiles. It fails if it cannot, and
