@@ -16,7 +16,7 @@ import (
 type Chain struct {
 	// Hosts and Origins are accepted besides loopback hosts and requests without an Origin. A host
 	// is compared without its port, an origin as a whole (scheme://host[:port]). The host of an
-	// origin may be *, which is every host, or begin with *., which is one or more labels. An entry
+	// origin may be *, which is every host, unless the scheme is one of the web, or begin with *., which is one or more labels. An entry
 	// that [CheckOrigin] refuses matches nothing.
 	Hosts, Origins []string
 	// Open accepts every caller over TCP as access.User, and ignores tokens. It is for loopback

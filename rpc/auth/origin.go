@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// anyHost is the host of an origin pattern that matches every host.
+	// anyHost is the host of an origin pattern that matches every host. It is for the schemes of programs.
 	anyHost = "*"
 	// anyLabels begins the host of an origin pattern that matches the names below a domain.
 	anyLabels = "*."
@@ -25,11 +25,11 @@ func CheckOrigin(pattern string) error {
 		return bad("it has no scheme")
 	}
 	name := strings.TrimPrefix(host, anyLabels)
-	if portless, port, _ := strings.Cut(host, ":"); portless == anyHost {
-		name = strings.Replace(host, anyHost, "a", 1)
-		if strings.HasSuffix(host, ":") || strings.Trim(port, "0123456789") != "" {
-			return bad("its port is not a number")
-		}
+	if host == anyHost {
+		name = "a"
+	}
+	if host == anyHost && isWeb(scheme) {
+		return bad("every page of the web would match")
 	}
 	if strings.Contains(name, "*") {
 		return bad("* has to be the host, or its first labels")
@@ -50,6 +50,9 @@ func CheckOrigin(pattern string) error {
 	return nil
 }
 
+// isWeb reports whether anybody can have a page with a scheme.
+func isWeb(scheme string) bool { return defaultPorts[strings.ToLower(scheme)] != "" }
+
 // defaultPorts are the ports that an origin leaves out (RFC 6454 §4, §6.2).
 var defaultPorts = map[string]string{"http": "80", "https": "443", "ws": "80", "wss": "443"}
 
@@ -68,10 +71,7 @@ func matchesOrigin(pattern string, u *url.URL) bool {
 	}
 	origin := strings.ToLower(u.Host)
 	if host == anyHost {
-		return u.Port() == ""
-	}
-	if port, ok := strings.CutPrefix(host, anyHost+":"); ok {
-		return u.Port() == port
+		return u.Port() == "" && !isWeb(scheme)
 	}
 	labels, ok := strings.CutSuffix(origin, strings.TrimPrefix(host, anyHost)) // with the dot, and the port
 	return ok && strings.HasPrefix(host, anyLabels) && labels != "" && strings.Trim(labels, hostChars) == "" &&
