@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"syscall"
 )
 
 // defaultSocket returns $XDG_RUNTIME_DIR/runnel/sock, or ~/.local/state/runnel/sock if the variable
@@ -62,8 +61,7 @@ func noneElseCanWrite(dir string) bool {
 	if err != nil {
 		return errors.Is(err, fs.ErrNotExist)
 	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	return ok && info.IsDir() && int(stat.Uid) == os.Geteuid() && info.Mode().Perm()&0o022 == 0
+	return info.IsDir() && checkOwnDir(info) == nil
 }
 
 // userTokenFile returns the token file of the user's server, or "" if there is none. If there is one at

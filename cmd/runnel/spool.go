@@ -113,11 +113,19 @@ func checkSpoolDir(dir string) error {
 	if err != nil {
 		return err
 	}
+	if err := checkOwnDir(info); err != nil {
+		return fmt.Errorf("%s: %w", dir, err)
+	}
+	return nil
+}
+
+// checkOwnDir checks that a directory belongs to this user, and that nobody else may write it.
+func checkOwnDir(info os.FileInfo) error {
 	if mode := info.Mode().Perm(); mode&0o022 != 0 {
-		return fmt.Errorf("%s: mode is %04o: only its owner may have the permission to write it", dir, mode)
+		return fmt.Errorf("mode is %04o: only its owner may have the permission to write it", mode)
 	}
 	if st, ok := info.Sys().(*syscall.Stat_t); ok && int(st.Uid) != os.Geteuid() {
-		return fmt.Errorf("%s: it belongs to the user %d: it must belong to this user", dir, st.Uid)
+		return fmt.Errorf("it belongs to the user %d: it must belong to this user", st.Uid)
 	}
 	return nil
 }
