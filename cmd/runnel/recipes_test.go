@@ -108,7 +108,8 @@ func converse(t *testing.T, text string) {
 		case "→":
 			err = conn.Write(ctx, websocket.MessageText, []byte(message))
 		case "←":
-			for i := slices.IndexFunc(other, fits(t, message)); err == nil && i < 0; i = slices.IndexFunc(other, fits(t, message)) {
+			expected := fits(t, message)
+			for err == nil && !slices.ContainsFunc(other, expected) {
 				var got []byte
 				if _, got, err = conn.Read(ctx); err == nil {
 					other = append(other, string(got))
@@ -117,7 +118,7 @@ func converse(t *testing.T, text string) {
 					t.Fatalf("got %q\nwant %s", other, message)
 				}
 			}
-			other = slices.DeleteFunc(other, fits(t, message))
+			other = slices.DeleteFunc(other, expected)
 		default:
 			t.Fatalf("neither sent nor received: %s", line)
 		}

@@ -29,7 +29,8 @@ func (c *writeCmd) Run(inv *invocation) error {
 			return err
 		}
 		w := sessionInput{ctx: ctx, conn: conn, id: id}
-		if _, err = io.CopyBuffer(&w, c.input(inv), make([]byte, w.limit())); err == nil && c.EOF {
+		input := struct{ io.Reader }{c.input(inv)} // without a WriteTo, which would not use the buffer
+		if _, err = io.CopyBuffer(&w, input, make([]byte, w.limit())); err == nil && c.EOF {
 			err = w.write(nil, true)
 		}
 		if err != nil && w.written > 0 {
@@ -47,14 +48,12 @@ func (c *writeCmd) input(inv *invocation) io.Reader {
 	case c.EOF && term.IsTerminal(int(inv.stdin.Fd())):
 		return strings.NewReader("")
 	}
-	return onlyReader{inv.stdin}
+	return inv.stdin
 }
 
-// onlyReader hides the WriteTo of a file, which would not use the buffer of io.CopyBuffer.
-type onlyReader struct{ io.Reader }
-
-// sessionInput is the stdin of a session, as an io.Writer. Each piece is sent once, when the one before
-// was accepted: after the loss of a connection it is not known whether the last one was.
+// sessionInput is the stdin of a session, as an io.Writer. What is written is sent once, in a message of its
+// own, after the previous message was accepted: when a connection is lost, it is not known whether the last
+// message was accepted.
 type sessionInput struct {
 	ctx     context.Context
 	conn    *client.Client
@@ -62,23 +61,18 @@ type sessionInput struct {
 	written int64
 }
 
-// limit returns how many bytes are sent at once: what surely fits into a message.
+// limit returns how many bytes are sent in a message.
 func (w *sessionInput) limit() int {
 	const most, envelope = 48 << 10, 1 << 10
 	return max(1, min(most, base64.StdEncoding.DecodedLen(int(w.conn.Connected().Limits.MaxMessageBytes)-envelope)))
 }
 
-// Write implements io.Writer.
-func (w *sessionInput) Write(data []byte) (n int, err error) {
-	for len(data) > 0 {
-		piece := data[:min(len(data), w.limit())]
-		if err := w.write(piece, false); err != nil {
-			return n, err
-		}
-		n += len(piece)
-		data = data[len(piece):]
+// Write implements io.Writer, for at most limit bytes.
+func (w *sessionInput) Write(data []byte) (int, error) {
+	if err := w.write(data, false); err != nil {
+		return 0, err
 	}
-	return n, nil
+	return len(data), nil
 }
 
 func (w *sessionInput) write(data []byte, eof bool) error {

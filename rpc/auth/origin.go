@@ -26,10 +26,10 @@ func CheckOrigin(pattern string) error {
 	}
 	name := strings.TrimPrefix(host, anyLabels)
 	if host == anyHost {
+		if isWeb(scheme) {
+			return bad("every page of the web would match")
+		}
 		name = "a"
-	}
-	if host == anyHost && isWeb(scheme) {
-		return bad("every page of the web would match")
 	}
 	if strings.Contains(name, "*") {
 		return bad("* has to be the host, or its first labels")
@@ -44,13 +44,13 @@ func CheckOrigin(pattern string) error {
 		return bad("an origin has only a scheme, a host and a port")
 	case strings.HasSuffix(u.Host, ":"):
 		return bad("its port is not a number")
-	case defaultPorts[strings.ToLower(u.Scheme)] != "" && u.Port() == defaultPorts[strings.ToLower(u.Scheme)]:
+	case u.Port() != "" && u.Port() == defaultPorts[u.Scheme]:
 		return bad("browsers leave out the default port")
 	}
 	return nil
 }
 
-// isWeb reports whether anybody can have a page with a scheme.
+// isWeb reports whether a scheme is one of web pages, which anybody can publish.
 func isWeb(scheme string) bool { return defaultPorts[strings.ToLower(scheme)] != "" }
 
 // defaultPorts are the ports that an origin leaves out (RFC 6454 §4, §6.2).
