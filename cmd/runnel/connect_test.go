@@ -59,8 +59,8 @@ func TestTokenIsSentToLoopbackOnly(t *testing.T) {
 	}
 }
 
-// TestOtherSocket: a client tries the socket of a server that was started with or without
-// XDG_RUNTIME_DIR, in contrast to the client, unless another user could have made it.
+// TestOtherSocket: a client with XDG_RUNTIME_DIR tries the default socket of a server without it, too, and
+// the other way round, unless another user could have made it.
 func TestOtherSocket(t *testing.T) {
 	dir := t.TempDir()
 	runtimeDirs = filepath.Join(dir, "run")

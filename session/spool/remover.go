@@ -9,12 +9,12 @@ import (
 	"github.com/runnel-rpc/runnel/session/spool/disk"
 )
 
-// freeStep is how many bytes of the disk are freed at once. File systems take up to a second to free a few
-// gigabytes, in which a worker would count as stalled.
+// freeStep is how many bytes of the disk are freed at once. A file system may take more than stallAfter to
+// free a few gigabytes, and a worker that did so would count as stalled.
 const freeStep = 64 << 20
 
-// remover frees the space of large files, whose names are removed at once. It has at most one file for
-// each freeStep of what Options.TotalBytes permits.
+// remover frees the space of files of more than freeStep, whose names are removed before. Files are added
+// no faster than the disk writes them.
 type remover struct {
 	disk disk.Files
 	step int64 // freeStep
