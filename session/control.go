@@ -121,7 +121,9 @@ func (s *Session) Resize(rows, cols int) (err error) {
 		case !st.state.Live():
 			err = &StateError{st.state}
 		default:
-			err = st.proc.Resize(rows, cols)
+			if err = st.proc.Resize(rows, cols); err == nil {
+				s.addSize(st, rows, cols)
+			}
 		}
 	})
 	return err

@@ -156,6 +156,7 @@ func (s *Session) restoreLog(l *spool.Loaded) {
 		s.completeLost(&state)
 	}
 	st := &s.status
+	st.sizes = sizes(x.Sizes)
 	if x.LeaderExit != nil {
 		exit := x.LeaderExit.exit()
 		st.leaderExit = &LeaderExit{Code: exit.Code, Signal: exit.Signal, Known: exit.Known}

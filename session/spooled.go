@@ -152,6 +152,7 @@ func (s *Session) storeRecord(rec *Record) ([]byte, error) {
 		Sandbox:     storeSandbox(rec.Sandbox),
 		Denied:      storeDenied(rec.Denied),
 		Stopped:     saving == spool.StateStopped,
+		Sizes:       storeSizes(s.Sizes()),
 		Log:         storeLog(state),
 	}
 	if e := v.LeaderExit; e != nil {

@@ -218,6 +218,9 @@ func (s *Session) setRunning(p tree, forked time.Time) {
 		st.proc, st.forked = p, forked
 		st.move(Running)
 		s.appendChange(st, "started")
+		if t := s.spec.Program.Terminal; t != nil {
+			s.addSize(st, t.Rows, t.Cols)
+		}
 		s.startLinger(st)
 		if st.end.phase == requested {
 			s.signalEnd(st)

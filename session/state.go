@@ -110,6 +110,7 @@ type sessionStatus struct {
 	holds      int              // attachments and calls of Hold that were not released
 	linger     *stream.Deadline // runs while the session is live or queued and has no holds
 	record     *Record
+	sizes      []Size // see Sizes
 }
 
 // move changes the state. A step that nextStates does not list is a bug of this package.

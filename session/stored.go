@@ -50,6 +50,7 @@ type storedRecord struct {
 	Sandbox     *storedSandbox `json:"sandbox,omitempty"`
 	Denied      *storedDenied  `json:"denied,omitempty"`
 	Stopped     bool           `json:"stopped,omitempty"` // the saving of output ended before the session
+	Sizes       []storedSize   `json:"sizes,omitempty"`
 	Log         storedLog      `json:"log"`
 }
 
@@ -71,6 +72,28 @@ type storedMark struct {
 type storedTime struct {
 	Time int64 `json:"time"` // in nanoseconds since 1970
 	Seq  int64 `json:"seq"`
+}
+
+// storedSize is a Size.
+type storedSize struct {
+	Time int64 `json:"time"` // in nanoseconds since 1970
+	Seq  int64 `json:"seq"`
+	Rows int   `json:"rows"`
+	Cols int   `json:"cols"`
+}
+
+func storeSizes(all []Size) (list []storedSize) {
+	for _, z := range all {
+		list = append(list, storedSize{z.Time.UnixNano(), z.Seq, z.Rows, z.Cols})
+	}
+	return list
+}
+
+func sizes(list []storedSize) (all []Size) {
+	for _, z := range list {
+		all = append(all, Size{time.Unix(0, z.Time), z.Seq, z.Rows, z.Cols})
+	}
+	return all
 }
 
 func storeLog(s stream.State) (x storedLog) {

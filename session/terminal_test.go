@@ -5,6 +5,7 @@ package session
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -55,6 +56,25 @@ func TestResize(t *testing.T) {
 	}
 	if got := f.line(1); got != "50 132\r" {
 		t.Errorf("%q", got)
+	}
+	if err := s.Resize(50, 132); err != nil { // changes nothing
+		t.Fatal(err)
+	}
+	all := s.Sizes()
+	stored := sizes(storeSizes(all))
+	if !slices.EqualFunc(stored, all, func(a, b Size) bool {
+		return a.Time.Equal(b.Time) && a.Seq == b.Seq && a.Rows == b.Rows && a.Cols == b.Cols
+	}) {
+		t.Errorf("from the disk: %+v, want %+v", stored, all)
+	}
+	for i := range all {
+		if i > 0 && all[i].Time.Before(all[i-1].Time) {
+			t.Errorf("%+v", all)
+		}
+		all[i].Time = time.Time{}
+	}
+	if want := []Size{{Seq: 1, Rows: 24, Cols: 80}, {Seq: 8, Rows: 50, Cols: 132}}; !slices.Equal(all, want) {
+		t.Errorf("sizes %+v, want %+v", all, want)
 	}
 	_ = s.Write([]byte("\n"), nil, nil, false)
 	ended(t, s)
