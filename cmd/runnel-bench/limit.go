@@ -98,7 +98,7 @@ func largePipe() (r, w *os.File, err error) {
 	return r, w, nil
 }
 
-// limit is a child in the role limit, and the connection to it.
+// limit is a child in the role limit or disk, and the connection to it.
 type limit struct {
 	*child
 	conn net.Conn
@@ -106,13 +106,16 @@ type limit struct {
 }
 
 // startLimit starts a child in the role limit.
-func (b *bench) startLimit() (*limit, error) {
+func (b *bench) startLimit() (*limit, error) { return b.startRole("limit") }
+
+// startRole starts a child in a role that connects to its first argument.
+func (b *bench) startRole(role string, args ...string) (*limit, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
 	defer l.Close()
-	child, err := b.role("limit", l.Addr().String())
+	child, err := b.role(role, append([]string{l.Addr().String()}, args...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -130,23 +133,29 @@ func (b *bench) startLimit() (*limit, error) {
 
 // stream reads the output of `cat` of the file, and checks its length.
 func (l *limit) stream(f textFile) error {
+	n, err := l.request(f)
+	if err == nil && n != f.escaped {
+		err = fmt.Errorf("limit: %d bytes instead of %d", n, f.escaped)
+	}
+	return err
+}
+
+// request sends the path of the file, and returns how many bytes the child sends before limitEnd.
+func (l *limit) request(f textFile) (got int64, err error) {
 	if strings.Contains(f.path, "\n") {
-		return fmt.Errorf("newline in %q", f.path)
+		return 0, fmt.Errorf("newline in %q", f.path)
 	}
 	if _, err := io.WriteString(l.conn, f.path+"\n"); err != nil {
-		return err
+		return 0, err
 	}
-	for got := int64(0); ; {
+	for {
 		n, err := l.conn.Read(l.buf)
 		if err != nil {
-			return fmt.Errorf("limit: %w", unexpected(err))
+			return 0, fmt.Errorf("limit: %w", unexpected(err))
 		}
 		got += int64(n)
 		if l.buf[n-1] == limitEnd {
-			if got != f.escaped+1 {
-				return fmt.Errorf("limit: %d bytes instead of %d", got, f.escaped+1)
-			}
-			return nil
+			return got - 1, nil
 		}
 	}
 }

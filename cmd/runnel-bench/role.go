@@ -18,6 +18,7 @@ const roleFlag = "-role"
 // roles are what a child of this program can be.
 var roles = map[string]func(args []string) error{
 	"limit":  limitRole,
+	"disk":   diskRole,
 	"client": clientRole,
 	"crowd":  crowdRole,
 }

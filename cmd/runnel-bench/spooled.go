@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/runnel-rpc/runnel/rpc"
@@ -10,7 +11,8 @@ import (
 
 // spooled compares servers that keep output and records on the disk with the same programs without a
 // spool: the time of `true` and of a line through a session, the throughput of lines for a client that
-// reads them and without a reader, and the processor time for them.
+// reads them and without a reader, and the processor time for them. Without a reader it compares the
+// throughput with the role disk, too.
 func spooled(b *bench) (r report, err error) {
 	for _, p := range b.programs {
 		if !p.hasFlags(b, "--spool-dir") {
@@ -36,6 +38,7 @@ func spooled(b *bench) (r report, err error) {
 		s.read.rates.figure("100-byte lines with a spool, throughput", "MB/s", median, atLeast(0.8), atLeast(0.4)),
 		s.read.cpu.figure("100-byte lines with a spool, server CPU per GB", "ms/GB", median, goal{}, goal{}),
 		s.unread.rates.figure("100-byte lines with a spool and no reader, throughput", "MB/s", median, atLeast(0.8), atLeast(0.2)),
+		s.diskFigure(),
 		s.unread.cpu.figure("100-byte lines with a spool and no reader, server CPU per GB", "ms/GB", median, goal{}, goal{}),
 	}
 	return r, nil
@@ -48,6 +51,20 @@ type spoolRun struct {
 	servers      []spoolServer
 	times, echo  comparison // in µs
 	read, unread streams
+	disk         *limit
+}
+
+// diskFigure compares the throughput without a reader with the role disk.
+func (s *spoolRun) diskFigure() figure {
+	rates := &s.unread.rates.secured
+	return figure{
+		what:   "100-byte lines with a spool and no reader, throughput",
+		versus: "pipe → direct writes",
+		values: rates.ratios(),
+		detail: fmt.Sprintf("%s MB/s / %.0f MB/s", join(rates.medians(), "%.0f"), rates.limit.median()),
+		goal:   atLeast(0.8),
+		timing: true,
+	}
 }
 
 // spoolServer is a server of a program, with a connection.
@@ -91,6 +108,12 @@ func (s *spoolRun) start() error {
 			s.servers = append(s.servers, spoolServer{server, c, i, spool})
 		}
 	}
+	disk, err := s.b.startDiskLimit(s.servers[0].dir)
+	if err != nil {
+		return err
+	}
+	s.disk = disk
+	s.undo.add(disk.stop)
 	return nil
 }
 
@@ -130,7 +153,16 @@ func (s *spoolRun) measureStreams() error {
 		}
 		turns = append(turns, turn(&s.read, true), turn(&s.unread, false))
 	}
+	turns = append(turns, func() error { return s.timeDisk(file) })
 	return s.b.repeat(s.b.rounds(15, 5), turns,
 		&s.read.rates.secured, &s.read.rates.open, &s.read.cpu.secured, &s.read.cpu.open,
 		&s.unread.rates.secured, &s.unread.rates.open, &s.unread.cpu.secured, &s.unread.cpu.open)
+}
+
+// timeDisk adds the rate in MB/s at which the role disk stores the output of `cat` of a file.
+func (s *spoolRun) timeDisk(file textFile) error {
+	took, _, err := timed(s.disk.cmd.Process.Pid, func() error { return s.disk.store(file) })
+	rates := &s.unread.rates.secured.limit
+	*rates = append(*rates, float64(file.size)/1e6/took.Seconds())
+	return err
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// TestSpooled takes a sample of each kind, with a spool and without.
+// TestSpooled takes a sample of each kind, with a spool and without, and one of the limit.
 func TestSpooled(t *testing.T) {
 	b, err := newBench(t.Context(), &options{server: testedBinary(t), quick: true})
 	if err != nil {
@@ -27,6 +27,9 @@ func TestSpooled(t *testing.T) {
 	file, err := b.lines(100, 3<<20)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if err := s.timeDisk(file); err != nil || len(s.unread.rates.secured.limit) != 1 {
+		t.Fatal(s.unread.rates.secured.limit, err)
 	}
 	for _, server := range s.servers {
 		var rates, cpu, times samples
