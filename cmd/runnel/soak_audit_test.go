@@ -150,7 +150,7 @@ func (l *ledger) compareAudit(lines []auditLine, after, uses int64) (faults []st
 		case line.Event == "end":
 			x.ends++
 			x.failed, x.record = line.Error != nil, line.auditedRecord.String()
-		case line.Action == rpc.MethodStatus && line.Error == nil:
+		case (line.Action == rpc.MethodStatus || line.Action == rpc.MethodForget) && line.Error == nil:
 			uses -= max(line.Count, 1)
 		}
 	}

@@ -43,7 +43,7 @@ func (a *actor) shortCommands(ctx context.Context) error {
 		return err
 	}
 	defer c.Close()
-	for range 100 {
+	for range 20 {
 		rec, err := c.run(ctx, argv("true"), client.Events{})
 		if err := expectRecord(rec, err, rpc.ReasonExited, 0); err != nil {
 			return err

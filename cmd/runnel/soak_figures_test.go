@@ -67,6 +67,7 @@ func (s *soak) measure() (f figures) {
 const (
 	cgroupFiles = "files of cgroups"
 	childLists  = "lists of children"
+	journals    = "segments of the journal"
 )
 
 // descriptorsByKind counts the open files of a process. Sockets, pipes and the like have a number
@@ -85,6 +86,8 @@ func descriptorsByKind(pid int) map[string]int {
 			kind = cgroupFiles
 		case strings.HasSuffix(to, "/children"):
 			kind = childLists
+		case strings.Contains(to, "/"+soakSpool+"/journal-"):
+			kind = journals
 		}
 		counts[kind]++
 	}

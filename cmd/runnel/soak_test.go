@@ -45,6 +45,7 @@ type soak struct {
 	url       string
 	tokens    *tokensFile
 	access    *soakAccess // nil without TLS, JWTs and a policy
+	spool     bool
 	seed      uint64
 	actors    []*actor
 	ledger    *ledger
@@ -55,26 +56,26 @@ type soak struct {
 	audited   int64                // the sequence number of the last line of the audit log that was checked
 }
 
-// TestSoak loads a server at its limits with clients of all kinds for as long as -soak says, half of
-// the time with TLS, JWTs and a policy. After each round everything that the server had taken has to
+// TestSoak loads a server at its limits with clients of all kinds for as long as -soak says, a third of
+// the time with TLS, JWTs and a policy, and a third of it with a spool. After each round everything that the server had taken has to
 // be free again, and every session has to have exactly one completion record, which the audit log has
 // too.
 func TestSoak(t *testing.T) {
-	for name, access := range map[string]bool{"plain": false, "access": true} {
-		if !access && *soakDuration < soakRound && rounds(0, 1) == 0 { // the other half has the same clients, and more
+	for _, kind := range []string{"plain", "access", "spool"} {
+		if kind == "plain" && *soakDuration < soakRound && rounds(0, 1) == 0 { // the others have the same clients, and more
 			continue
 		}
-		t.Run(name, func(t *testing.T) {
+		t.Run(kind, func(t *testing.T) {
 			if *soakDuration < soakRound { // most of the time is that of the last actions, which wait
 				t.Parallel()
 			}
-			soakServer(t, access, *soakDuration/2)
+			soakServer(t, kind, *soakDuration/3)
 		})
 	}
 }
 
-func soakServer(t *testing.T, access bool, duration time.Duration) {
-	s := startSoak(t, access)
+func soakServer(t *testing.T, kind string, duration time.Duration) {
+	s := startSoak(t, kind)
 	s.checkSlots() // all are used once, so the server has what it keeps for the next sessions
 	before := s.measure()
 	s.round(min(duration, soakRound)/8, "warm-up")
@@ -116,20 +117,24 @@ func (s *soak) round(d time.Duration, what string) {
 	s.ledger.clear()
 }
 
-func startSoak(t *testing.T, access bool) *soak {
-	s := &soak{t: t, dir: newTestDir(t), seed: *soakSeed, ledger: newLedger(), tally: newTally()}
+func startSoak(t *testing.T, kind string) *soak {
+	s := &soak{t: t, spool: kind == "spool", dir: newTestDir(t), seed: *soakSeed, ledger: newLedger(), tally: newTally()}
 	if s.seed == 0 {
 		s.seed = uint64(time.Now().UnixNano())
 	}
 	t.Logf("seed %d", s.seed)
 	s.writeFiles()
-	if access {
+	if kind == "access" {
 		s.access = newSoakAccess(s)
 	}
-	s.server = s.dir.serveWithFigures(t, append(s.access.flags(),
+	spool := []string{"--spool-dir="}
+	if s.spool {
+		spool = []string{"--spool-dir=" + soakSpool, "--spool-bytes=4MiB", "--spool-total=64MiB"}
+	}
+	s.server = s.dir.serveWithFigures(t, append(append(s.access.flags(), spool...),
 		fmt.Sprintf("--max-sessions=%d", soakSessions), fmt.Sprintf("--max-connections=%d", soakConnections),
 		"--tokens=tokens", "--principals=principals", "--shared-user", "--audit="+auditFile,
-		"--max-unauthenticated=32", "--max-in-flight=128", "--spool-dir=", "--max-retained=500", "--retain="+soakRetain.String(),
+		"--max-unauthenticated=32", "--max-in-flight=128", "--max-retained=500", "--retain="+soakRetain.String(),
 		"--replay-bytes=256KiB", "--replay-total=4MiB", "--max-message-bytes=256KiB",
 		"--grace=300ms", "--linger=2s", "--ping-interval="+soakPings.String(), "--write-timeout="+soakWriteTimeout.String())...)
 	ready, err := readReady(s.dir.path("ready"))
