@@ -8,11 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
-
-// startBound is how long a failing start may take.
-const startBound = 5 * time.Second
 
 // lockForTest locks a directory until the end of the test, like a server that is stopped during its
 // start.
@@ -67,12 +63,8 @@ func TestBlockedStartFails(t *testing.T) {
 			t.Parallel()
 			p := newTestDir(t)
 			c.block(t, p)
-			start := time.Now()
 			x := p.runnel(t, c.args...)
 			x.expectExit(1)
-			if took := time.Since(start); took > startBound {
-				t.Errorf("it took %v", took)
-			}
 			x.expectError(c.message)
 		})
 	}
@@ -142,11 +134,7 @@ func TestSignalEndsAStartInABlockedCall(t *testing.T) {
 	}
 	x := p.runnel(t, "serve", "--listen=127.0.0.1:0")
 	awaitOpen(t, x, state)
-	start := time.Now()
 	x.signal(syscall.SIGTERM)
 	x.expectExit(1)
 	x.expectError("terminated by a signal while the start was blocked")
-	if took := time.Since(start); took > startBound {
-		t.Errorf("it took %v", took)
-	}
 }
