@@ -60,7 +60,9 @@ func TestSlowSteadyPeerDoesNotTimeOut(t *testing.T) {
 	}
 }
 
-// TestPeerThatReadsNothingTimesOut: after the timeout, whatever it has read before.
+// TestPeerThatReadsNothingTimesOut: not before the timeout, whatever it has read before. A machine
+// under load seems suspended meanwhile, and so it may be any later; TestSuspensionDoesNotCount checks
+// when it is.
 func TestPeerThatReadsNothingTimesOut(t *testing.T) {
 	t.Parallel()
 	writes, _ := loopback(t)
@@ -68,7 +70,7 @@ func TestPeerThatReadsNothingTimesOut(t *testing.T) {
 	s := newSocket(writes, timeout)
 	begin := time.Now()
 	err := s.write(make([]byte, 32<<20))
-	if took := time.Since(begin); !errors.Is(err, os.ErrDeadlineExceeded) || took < timeout || took > 10*timeout {
+	if took := time.Since(begin); !errors.Is(err, os.ErrDeadlineExceeded) || took < timeout {
 		t.Errorf("%v after %v", err, took)
 	}
 }
