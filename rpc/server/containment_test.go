@@ -154,7 +154,7 @@ func (p *peer) oneRunaway(program string, i int) {
 }
 
 // TestPausesLoseNoOutput: hundreds of pauses of a busy tree, some processes of which left the
-// process group, lose no output, and the deadlines do not count them.
+// process group, lose no output.
 func TestPausesLoseNoOutput(t *testing.T) {
 	last, pairs := rounds(100000, 300000), rounds(300, 1000)
 	var want strings.Builder
@@ -163,7 +163,7 @@ func TestPausesLoseNoOutput(t *testing.T) {
 	}
 	heldTogether(t, func(t *testing.T, s *service, h *process.Host) {
 		p, q := s.dial(t), s.dial(t)
-		id := p.start(object{"command": fmt.Sprintf("setsid seq %d >&2 & seq %d; wait; exec sleep 1000", last, last), "stream_timeout": rounds(4, 15)})
+		id := p.start(object{"command": fmt.Sprintf("setsid seq %d >&2 & seq %d; wait; read end", last, last), "stdin": "pipe"})
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
@@ -172,6 +172,7 @@ func TestPausesLoseNoOutput(t *testing.T) {
 					q.ok("control", object{"session_id": id, "type": c}, nil)
 				}
 			}
+			q.ok("write", object{"session_id": id, "data": "end\n"}, nil)
 		}()
 		x := &transcript{id: id}
 		p.follow(x)
@@ -179,7 +180,7 @@ func TestPausesLoseNoOutput(t *testing.T) {
 		if x.stdout() != want.String() || x.stderr() != want.String() {
 			t.Errorf("%d and %d bytes of %d", len(x.stdout()), len(x.stderr()), want.Len())
 		}
-		if r := x.record; r.Reason != "stream_timeout" || len(r.Survivors) > 0 {
+		if r := x.record; r.Reason != "exited" || len(r.Survivors) > 0 {
 			t.Errorf("%+v", r)
 		}
 	})
@@ -187,16 +188,12 @@ func TestPausesLoseNoOutput(t *testing.T) {
 
 // TestPausesHoldDeadlines: a deadline does not count the time of a pause.
 func TestPausesHoldDeadlines(t *testing.T) {
-	const timeout, pause = 800 * time.Millisecond, time.Second
 	heldTogether(t, func(t *testing.T, s *service, h *process.Host) {
 		p := s.dial(t)
-		id := p.start(object{"command": "exec sleep 1000", "timeout": timeout.Seconds()})
-		for range 50 {
-			for _, c := range []string{"PAUSE", "RESUME"} {
-				p.ok("control", object{"type": c}, nil)
-			}
-		}
-		p.ok("control", object{"type": "PAUSE"}, nil)
+		id, timeout := p.startPaused(800*time.Millisecond, 50, func(seconds float64) object {
+			return object{"command": "echo ready; exec sleep 1000", "timeout": seconds}
+		})
+		pause := timeout + timeout/4
 		time.Sleep(pause)
 		var st rpc.SessionStatus
 		p.ok("status", object{"session_id": id}, &st)

@@ -10,15 +10,52 @@ import (
 	"github.com/google/uuid"
 )
 
+// startPaused executes the params of deadlines of so many seconds, whose command writes a line
+// "ready", and pauses the session as often as pauses says. All but the last time it resumes it. If a
+// deadline expires before that, it begins again with twice the span. It returns the span.
+func (p *peer) startPaused(span time.Duration, pauses int, params func(seconds float64) object) (id string, _ time.Duration) {
+	p.t.Helper()
+	for ; span < testTimeout; span *= 2 {
+		id = p.start(params(span.Seconds()))
+		first := p.next("the first output", func(m *message) bool {
+			return m.session == id && (m.Method == "process.output" || m.Method == "process.completed")
+		})
+		if first.Method == "process.output" && p.pause(id, pauses) {
+			return id, span
+		}
+	}
+	p.t.Fatalf("the session ends before it is paused, even after %v", span)
+	return "", 0
+}
+
+// pause pauses a session n times. It returns false if the session has ended or is about to.
+func (p *peer) pause(id string, n int) bool {
+	p.t.Helper()
+	for i := range n {
+		for _, c := range []string{"RESUME", "PAUSE"} {
+			if i == 0 && c == "RESUME" {
+				continue
+			}
+			m := p.call("control", object{"session_id": id, "type": c})
+			if m.Error != nil && m.Error.Data["kind"] == "not_running" {
+				return false
+			}
+			p.good(m)
+		}
+	}
+	return true
+}
+
 // TestDeadlinesDoNotCountPauses: neither deadline counts the time of a pause, and both continue
 // after it.
 func TestDeadlinesDoNotCountPauses(t *testing.T) {
 	runParallel(t)
 	p := serve(t).dial(t)
 	for _, deadline := range []string{"timeout", "stream_timeout"} {
-		id := p.start(object{"command": "exec sleep 1000", deadline: 0.5, "grace": 0.1})
-		p.ok("control", object{"session_id": id, "type": "PAUSE"}, nil)
-		p.fails(-32004, "wait", object{"session_id": id, "timeout": 1})
+		id, span := p.startPaused(500*time.Millisecond, 1, func(seconds float64) object {
+			return object{"command": "echo ready; exec sleep 1000", deadline: seconds, "grace": 0.1}
+		})
+		p.fails(-32004, "wait", object{"session_id": id, "timeout": 2 * span.Seconds()})
 		p.ok("control", object{"session_id": id, "type": "RESUME"}, nil)
 		if rec := p.completed(id); rec.Reason != deadline {
 			t.Errorf("%s: %+v", deadline, rec)

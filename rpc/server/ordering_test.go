@@ -141,8 +141,9 @@ func TestPauseStopsEverything(t *testing.T) {
 	runParallel(t)
 	s := serve(t)
 	p := s.dial(t)
-	id := p.started(object{"command": "echo ready; while :; do echo x; sleep 0.01; done", "timeout": 0.6, "stream_timeout": 0.5})
-	p.ok("control", object{"type": "PAUSE"}, nil)
+	id, span := p.startPaused(500*time.Millisecond, 1, func(seconds float64) object {
+		return object{"command": "echo ready; while :; do echo x; sleep 0.01; done", "timeout": seconds, "stream_timeout": seconds}
+	})
 	counted := func() (n int64) {
 		var st struct {
 			State  string
@@ -164,13 +165,12 @@ func TestPauseStopsEverything(t *testing.T) {
 		return before == last
 	}
 	eventually(t, "all output was read", stable)
-	// That nothing is written and no deadline expires, for longer than both.
-	time.Sleep(800 * time.Millisecond)
+	time.Sleep(span + span/2) // nothing is written and no deadline expires
 	if after := counted(); after != before {
 		t.Errorf("wrote %d bytes while paused", after-before)
 	}
 	p.ok("control", object{"type": "RESUME"}, nil)
-	if rec := p.completed(id); rec.Reason != "timeout" || rec.Status != "failed" {
+	if rec := p.completed(id); !strings.HasSuffix(rec.Reason, "timeout") || rec.Status != "failed" {
 		t.Errorf("%+v", rec)
 	}
 }
