@@ -26,8 +26,8 @@ func TestMain(m *testing.M) {
 
 // programs are what the test binary is, by its name.
 var programs = map[string]func(){
-	"runnel": main, "runnel-short-timeouts": mainWithShortTimeouts, "runnel-with-figures": mainWithFigures,
-	"runnel-storm": stormMain,
+	"runnel": main, "runnel-short-linger": mainWithShortLinger, "runnel-impatient": impatientMain,
+	"runnel-with-figures": mainWithFigures, "runnel-storm": stormMain,
 }
 
 // rounds returns how often a test repeats something: full with RUNNEL_TEST_FULL=1, which .ci/run

@@ -214,8 +214,8 @@ func TestReconnectTimeout(t *testing.T) {
 	proxy, url := p.remote(t)
 	id := p.detach(t, "-c", "echo ready; exec sleep 1000")
 	all := []*program{
-		p.start(t, "runnel-short-timeouts", "run", "--url", url, "-c", "echo ready; exec sleep 1000"),
-		p.start(t, "runnel-short-timeouts", "attach", "--url", url, id),
+		p.start(t, "runnel-short-linger", "run", "--url", url, "-c", "echo ready; exec sleep 1000"),
+		p.start(t, "runnel-short-linger", "attach", "--url", url, id),
 	}
 	for _, x := range all {
 		x.expectLine("ready")
@@ -236,9 +236,15 @@ func TestReconnectTimeout(t *testing.T) {
 	}
 }
 
-// mainWithShortTimeouts is main with short timeouts for a server that does not respond.
-func mainWithShortTimeouts() {
-	remoteLinger, dialTimeout = 500*time.Millisecond, 500*time.Millisecond
+// mainWithShortLinger is main for a test in which a connection is lost forever.
+func mainWithShortLinger() {
+	remoteLinger = 500 * time.Millisecond
+	main()
+}
+
+// impatientMain is main for a server that never responds. One that is slow may need longer to respond.
+func impatientMain() {
+	dialTimeout = 500 * time.Millisecond
 	main()
 }
 

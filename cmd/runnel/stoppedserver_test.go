@@ -15,11 +15,11 @@ import (
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
-// stoppable starts a server for which the client's receive timeout is a second. It is continued at
-// the end of the test.
+// stoppable starts a server for which the receive timeout of both sides is three seconds, which two
+// programs on a machine under load meet. It is continued at the end of the test.
 func (p *testDir) stoppable(t *testing.T, args ...string) (*program, readyFile) {
 	t.Helper()
-	server, ready := p.serve(t, append([]string{"--ping-interval=200ms"}, args...)...)
+	server, ready := p.serve(t, append([]string{"--ping-interval=1s"}, args...)...)
 	t.Cleanup(func() { _ = server.Process.Signal(syscall.SIGCONT) })
 	return server, ready
 }
@@ -49,11 +49,11 @@ func TestStoppedServer(t *testing.T) {
 			if verb == "attach" {
 				args = append(args, p.detach(t, "-c", command))
 			}
-			x := p.start(t, "runnel-short-timeouts", args...)
+			x := p.start(t, "runnel-short-linger", args...)
 			x.expectLine("ready")
 			server.stopProcess(t)
 			x.expectExit(125)
-			const why = "server does not respond: nothing was received for 1s"
+			const why = "server does not respond: nothing was received for 3s"
 			want := "runnel: lost the server: connection closed: " + why + "\n"
 			if verb != "run" {
 				want = "runnel: connection lost: " + why + "; reconnecting\n" + want
@@ -87,7 +87,7 @@ func TestStalledNetwork(t *testing.T) {
 		t.Run(verb, func(t *testing.T) {
 			t.Parallel()
 			p := newTestDir(t)
-			_, ready := p.serve(t, "--ping-interval=200ms", "--replay-bytes=16MiB")
+			_, ready := p.serve(t, "--ping-interval=1s", "--replay-bytes=16MiB")
 			proxy, url := newProxy(t, ready.URL)
 			args := []string{"run", "--url", url, "-c", numbered}
 			if verb == "attach" {
@@ -99,7 +99,7 @@ func TestStalledNetwork(t *testing.T) {
 			p.createGoFile(t)
 			expectEqual(t, x.readAll(), allNumbered())
 			x.expectExit(9)
-			x.awaitStderr("server does not respond: nothing was received for 1s; reconnecting\n")
+			x.awaitStderr("server does not respond: nothing was received for 3s; reconnecting\n")
 		})
 	}
 }
@@ -121,7 +121,7 @@ func TestVerbsWithAStoppedServer(t *testing.T) {
 		t.Fatal("no session is ending")
 	}
 	server.stopProcess(t)
-	all := map[*program]string{waits: "connection closed: server does not respond: nothing was received for 1s"}
+	all := map[*program]string{waits: "connection closed: server does not respond: nothing was received for 3s"}
 	for _, url := range []string{"", "--url=" + ready.URL} {
 		for _, verb := range []string{"ps", "logs", "cancel", "pause", "resume", "attach", "run"} {
 			args := []string{verb}
@@ -135,7 +135,7 @@ func TestVerbsWithAStoppedServer(t *testing.T) {
 			default:
 				args = append(args, id)
 			}
-			all[p.start(t, "runnel-short-timeouts", args...)] = "no response within 500ms"
+			all[p.start(t, "runnel-impatient", args...)] = "no response within 500ms"
 		}
 	}
 	for x, why := range all {
@@ -176,7 +176,7 @@ func serveAlive(ws *websocket.Conn, suspended <-chan struct{}, continueClient ch
 		text, _ := json.Marshal(map[string]any{"jsonrpc": "2.0", "method": method, "params": params})
 		_ = ws.Write(ctx, websocket.MessageText, text)
 	}
-	notify(rpc.NotifyConnected, rpc.Connected{Limits: rpc.Bounds{PingInterval: 0.2}})
+	notify(rpc.NotifyConnected, rpc.Connected{Limits: rpc.Bounds{PingInterval: 1}})
 	var request struct {
 		ID     string
 		Params struct {
@@ -204,7 +204,7 @@ func serveAlive(ws *websocket.Conn, suspended <-chan struct{}, continueClient ch
 		}
 		select {
 		case <-suspended:
-			if ticks++; ticks == 8 {
+			if ticks++; ticks == 20 { // longer than the three seconds of the client's timeout
 				notify(rpc.NotifyOutput, rpc.Output{SessionID: id, Seq: 16, Type: rpc.StreamStdout, Data: "meanwhile\n"})
 				close(continueClient)
 				suspended = nil
