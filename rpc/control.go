@@ -29,7 +29,7 @@ type ControlParams struct {
 	Type string `json:"type" rpc:"required" values:"PAUSE,RESUME,CANCEL,SIGNAL,RESIZE"`
 	// With SIGNAL: the name of a signal as in signal(7), with or without SIG, or as a record has
 	// it: SIGINT, INT, SIG34, RTMIN+1. With CANCEL: the first signal, instead of the session's
-	// `stop_signal`. SIGSTOP and SIGCONT are not allowed.
+	// `stop_signal`. SIGSTOP is not allowed, and SIGCONT is not with CANCEL, nor for a paused session.
 	Signal string `json:"signal,omitempty"`
 	// With SIGNAL: the processes that it is sent to, the whole `tree` or the `leader`, which is the
 	// command itself.

@@ -91,9 +91,10 @@ func (s *Session) appendChange(st *sessionStatus, what string) {
 
 // Signal sends sig to the whole tree. If it may be sent to some processes only, missed lists the
 // others. Errors: a *StateError if the session is not live, a *process.NotPermittedError if it may
-// be sent to none.
+// be sent to none. SIGCONT is a *StateError if the session is paused: Resume continues the deadlines
+// too.
 func (s *Session) Signal(sig syscall.Signal) (missed []int, err error) {
-	err = s.control(func(p tree, _ State) (err error) {
+	err = s.send(sig, func(p tree) (err error) {
 		missed, err = p.Deliver(sig)
 		return err
 	})
@@ -103,11 +104,22 @@ func (s *Session) Signal(sig syscall.Signal) (missed []int, err error) {
 // SignalLeader sends sig to the command only. Errors: those of Signal, and ErrLeaderExited if the
 // command has exited.
 func (s *Session) SignalLeader(sig syscall.Signal) error {
-	err := s.control(func(p tree, _ State) error { return p.SignalLeader(sig) })
+	err := s.send(sig, func(p tree) error { return p.SignalLeader(sig) })
 	if errors.Is(err, os.ErrProcessDone) {
 		return ErrLeaderExited
 	}
 	return err
+}
+
+// send calls f, which sends sig, unless sig would continue a paused tree behind the state of the
+// session.
+func (s *Session) send(sig syscall.Signal, f func(p tree) error) error {
+	return s.control(func(p tree, state State) error {
+		if state == Paused && sig == syscall.SIGCONT {
+			return &StateError{state}
+		}
+		return f(p)
+	})
 }
 
 // Resize sets the size of the session's terminal in characters, each from 1 to 65535. The kernel

@@ -235,7 +235,9 @@ func (e *execution) handleWriteError(err error) {
 // forwardSignals forwards signals, and the requests of e.controls, to the session. A signal before
 // the command has started is forwarded when it has. A second signal before the start, one while the
 // session waits for a slot, and one more than interruptsToCancel SIGINTs, end the execution, without a
-// connection, too. forwardSignals does not wait for replies: they are not received while stdout blocks.
+// connection, too. SIGTERM and SIGHUP, which are to end the command, are followed by SIGCONT, since a
+// command that has stopped does not act on them. forwardSignals does not wait for replies: they are not
+// received while stdout blocks.
 func (e *execution) forwardSignals(ctx context.Context, abort context.CancelCauseFunc, id string, started <-chan struct{}, signals <-chan os.Signal) {
 	requests := make(chan rpc.ControlParams, 8)
 	go e.sendControls(ctx, id, requests)
@@ -243,6 +245,12 @@ func (e *execution) forwardSignals(ctx context.Context, abort context.CancelCaus
 		select {
 		case requests <- p:
 		default: // eight are queued already
+		}
+	}
+	forward := func(sig syscall.Signal) {
+		control(signalParams(sig))
+		if sig == syscall.SIGTERM || sig == syscall.SIGHUP {
+			control(signalParams(syscall.SIGCONT))
 		}
 	}
 	interrupts := 0
@@ -255,7 +263,7 @@ func (e *execution) forwardSignals(ctx context.Context, abort context.CancelCaus
 		case <-started:
 			started, controls = nil, e.controls
 			if early != 0 {
-				control(signalParams(early))
+				forward(early)
 			}
 		case p := <-controls:
 			control(p)
@@ -271,7 +279,7 @@ func (e *execution) forwardSignals(ctx context.Context, abort context.CancelCaus
 			case interrupts == interruptsToCancel:
 				control(rpc.ControlParams{Type: rpc.ControlCancel})
 			default:
-				control(signalParams(sig))
+				forward(sig)
 			}
 		}
 	}

@@ -69,6 +69,9 @@ func checkSignal(p *rpc.ControlParams) error {
 	if p.Signal == "" {
 		return rpc.InvalidParams("signal", "signal is required")
 	}
+	if process.SignalByName(p.Signal) == syscall.SIGCONT { // continues what a command has stopped itself
+		return nil
+	}
 	if _, bad := signalParam("signal", p.Signal); bad != nil {
 		return bad
 	}
@@ -86,7 +89,8 @@ func signal(s *session.Session, p *rpc.ControlParams) (res rpc.ControlResult, er
 	return res, err
 }
 
-// signalParam returns the signal that a param names, or 0 if it is left out.
+// signalParam returns the signal that a param names, or 0 if it is left out. SIGCONT is refused: it ends
+// nothing.
 func signalParam(field, name string) (syscall.Signal, *rpc.Error) {
 	sig := process.SignalByName(name)
 	switch {
@@ -94,7 +98,9 @@ func signalParam(field, name string) (syscall.Signal, *rpc.Error) {
 		return 0, nil
 	case sig == 0:
 		return 0, rpc.InvalidParams(field, "%s must be the name of a signal, like SIGINT", field)
-	case sig == syscall.SIGSTOP || sig == syscall.SIGCONT:
+	case sig == syscall.SIGCONT:
+		return 0, rpc.InvalidParams(field, "SIGCONT does not end a command")
+	case sig == syscall.SIGSTOP:
 		return 0, rpc.InvalidParams(field, "%s is not sent as a signal: use PAUSE and RESUME", process.SignalName(sig))
 	}
 	return sig, nil
