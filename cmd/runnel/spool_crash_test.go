@@ -130,6 +130,12 @@ func TestSpoolAfterACrash(t *testing.T) {
 			t.Errorf("another command with the id: %v", err)
 		}
 	}
+	status := x.p.runnel(t, "status", x.sessions[1].params.SessionID).readAll() // of one that did not end
+	for _, want := range []string{"reason   lost", "ran for  unknown", "output   unknown", "exit     unknown"} {
+		if !strings.Contains(status, want) {
+			t.Errorf("no %q in the status:\n%s", want, status)
+		}
+	}
 	if strings.Contains(next.stderrText(), "skipped") || strings.Contains(next.stderrText(), "not recovered") {
 		t.Error(next.stderrText())
 	}

@@ -85,7 +85,11 @@ func describe(s *rpc.StatusResult, caller string) string {
 		l.add("error", s.Error.Message)
 	}
 	l.addCompletion(s.Completion)
-	l.add("output", outputCounts(&s.Output))
+	if c := s.Completion; c != nil && c.Reason == rpc.ReasonLost { // the counts and the time ended with the server
+		l.add("output", "unknown")
+	} else {
+		l.add("output", outputCounts(&s.Output))
+	}
 	if s.Spool != nil {
 		l.add("spool", spoolOf(s.Spool))
 	}
@@ -126,6 +130,10 @@ func (l *statusList) addCompletion(c *rpc.Completion) {
 	l.add("reason", reason)
 	if len(c.Survivors) > 0 {
 		l.add("survivors", fmt.Sprint(c.Survivors))
+	}
+	if c.Reason == rpc.ReasonLost {
+		l.add("ran for", "unknown")
+		return
 	}
 	l.add("ran for", time.Duration(c.ExecutionTime*float64(time.Second)).Round(time.Millisecond).String())
 	l.add("usage", usageOf(&c.Usage))
@@ -198,7 +206,7 @@ func outputCounts(c *rpc.OutputCounts) string {
 	add(c.PTYBytes, "bytes of the terminal")
 	add(c.TruncatedLines, "truncated lines")
 	add(c.DroppedBytes, "bytes dropped")
-	add(c.LostBytes, "bytes lost")
+	add(c.LostBytes, "bytes removed unread")
 	if len(all) == 0 {
 		return "none"
 	}

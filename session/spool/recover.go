@@ -43,7 +43,7 @@ func Open(dir string, o Options) (_ *Spool, err error) {
 	if err := makePrivate(dir); err != nil {
 		return nil, err
 	}
-	if sp.unlock, err = lock(filepath.Join(dir, "lock")); err != nil {
+	if sp.unlock, err = lock(filepath.Join(dir, lockFile)); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -58,6 +58,9 @@ func Open(dir string, o Options) (_ *Spool, err error) {
 		return nil, err
 	}
 	if err = sp.readJournal(); err != nil {
+		return nil, err
+	}
+	if err = sp.reportForeign(); err != nil {
 		return nil, err
 	}
 	if err = sp.readOutputDir(); err != nil {
@@ -302,6 +305,32 @@ func (sp *Spool) logReport(r *journal.Report) {
 	}
 }
 
+// maxForeign is how many foreign files in the directory itself are reported by name.
+const maxForeign = 100
+
+// reportForeign logs what is in the directory and is not a file of the spool. Of files whose name begins like
+// that of the journal, the journal knows.
+func (sp *Spool) reportForeign() error {
+	list, err := sp.disk.ReadDir(sp.dir)
+	if err != nil {
+		return err
+	}
+	foreign := 0
+	for _, d := range list {
+		name := d.Name()
+		if slices.Contains([]string{lockFile, windowFile, keyFile, outputDir}, name) || strings.HasPrefix(name, journal.Prefix) {
+			continue
+		}
+		if foreign++; foreign <= maxForeign {
+			sp.o.Log.Warn().Str("file", filepath.Join(sp.dir, name)).Msg("not a file of the spool: skipped")
+		}
+	}
+	if foreign > maxForeign {
+		sp.o.Log.Warn().Int("count", foreign-maxForeign).Msg("more files that are not of the spool: skipped")
+	}
+	return nil
+}
+
 // readOutputDir notes the sizes of the output files, and removes those of sessions that are not kept.
 func (sp *Spool) readOutputDir() error {
 	dir := filepath.Join(sp.dir, outputDir)
@@ -353,7 +382,7 @@ func (sp *Spool) removeOrphan(path string, key int64) {
 // recoverWindow makes a record for each session that ran when the last server ended, and moves its newest
 // output from the window to where that of ended sessions is.
 func (sp *Spool) recoverWindow() error {
-	w, parts, err := window.Open(sp.disk, filepath.Join(sp.dir, "window"), int(sp.o.WindowBytes/window.BlockBytes))
+	w, parts, err := window.Open(sp.disk, filepath.Join(sp.dir, windowFile), int(sp.o.WindowBytes/window.BlockBytes))
 	if err != nil {
 		return err
 	}

@@ -6,8 +6,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/rs/zerolog"
 
 	"github.com/runnel-rpc/runnel/session/spool/disk"
 )
@@ -121,5 +125,27 @@ func TestKilledRecovery(t *testing.T) {
 	}
 	if steps < 10 {
 		t.Errorf("%d steps", steps)
+	}
+}
+
+// TestForeignFiles: what is in the directory and is not of the spool is reported, with a bound, and stays.
+func TestForeignFiles(t *testing.T) {
+	dir := t.TempDir()
+	openSpool(t, dir, testOptions()).Close()
+	for i := range maxForeign + 3 {
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("foreign%d", i)), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var log bytes.Buffer
+	o := testOptions()
+	o.Log = zerolog.New(&log)
+	openSpool(t, dir, o).Close()
+	text := log.String()
+	if n := strings.Count(text, "not a file of the spool"); n != maxForeign || !strings.Contains(text, `"count":3`) || !strings.Contains(text, "/foreign0") {
+		t.Errorf("%d files are reported: %.1000s", n, text)
+	}
+	if list, err := filepath.Glob(filepath.Join(dir, "foreign*")); len(list) != maxForeign+3 {
+		t.Errorf("%d files are left, %v", len(list), err)
 	}
 }

@@ -90,7 +90,9 @@ const syncInterval = 100 * time.Millisecond
 
 const (
 	// outputDir is the directory of the output files.
-	outputDir = "output"
+	outputDir  = "output"
+	lockFile   = "lock"
+	windowFile = "window"
 	// keyFile is the file with the key of the hash of params.
 	keyFile = "key"
 )

@@ -89,7 +89,7 @@ func Open(dir string, files disk.Files, o Options) (*Journal, error) {
 		switch {
 		case ok && d.Type().IsRegular():
 			j.segments[id] = &segment{id: id}
-		case strings.HasPrefix(d.Name(), prefix):
+		case strings.HasPrefix(d.Name(), Prefix):
 			j.foreign = append(j.foreign, d.Name())
 		}
 	}

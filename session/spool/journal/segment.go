@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-const (
-	prefix = "journal-"
-	magic  = "RUNNELJ1"
-)
+// Prefix begins the names of the files of a journal.
+const Prefix = "journal-"
+
+const magic = "RUNNELJ1"
 
 // segment is a file of the journal. Journal.mu guards it, except id and tag.
 type segment struct {
@@ -24,11 +24,11 @@ type segment struct {
 	changed, synced uint64
 }
 
-func segmentName(id uint32) string { return fmt.Sprintf("%s%08d", prefix, id) }
+func segmentName(id uint32) string { return fmt.Sprintf("%s%08d", Prefix, id) }
 
 // parseName returns the number of a segment. ok is false for the name of anything else.
 func parseName(name string) (id uint32, ok bool) {
-	n, err := strconv.ParseUint(strings.TrimPrefix(name, prefix), 10, 32)
+	n, err := strconv.ParseUint(strings.TrimPrefix(name, Prefix), 10, 32)
 	return uint32(n), err == nil && segmentName(uint32(n)) == name
 }
 
