@@ -165,6 +165,11 @@ func NotRunning(state string) *Error {
 	return &Error{CodeNotRunning, "Session is not running: " + state, Data{"kind": "not_running", "state": state}}
 }
 
+// NotRecorded is the error of recording if the times of the output are not known.
+func NotRecorded() *Error {
+	return &Error{CodeNotRunning, "The times of the output are not known", Data{"kind": "not_recorded"}}
+}
+
 // NotEnded is the error of forget if the session has not ended.
 func NotEnded(state string) *Error {
 	return &Error{CodeNotRunning, "Session has not ended: " + state, Data{"kind": "still_running", "state": state}}

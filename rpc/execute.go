@@ -138,6 +138,10 @@ type ExecuteParams struct {
 	// Keeps all output on the server's disk, within `spool_bytes` of `connected`, if it has a spool.
 	// Without it, only the record is kept there.
 	Spool *bool `json:"spool,omitempty" default:"true"`
+	// With `pty` (else -32602): also keeps what is written to the terminal, with its times, while the
+	// terminal echoes before and after: not passwords, nor what programs without echo read, such as editors.
+	// `recording` returns it.
+	RecordInput bool `json:"record_input,omitempty" default:"false"`
 	// Names and values that `status` and `list` return, and by which `list` selects sessions.
 	Labels map[string]string `json:"labels,omitempty"`
 }

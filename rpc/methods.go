@@ -10,6 +10,7 @@ const (
 	MethodWrite         = "write"
 	MethodWait          = "wait"
 	MethodRead          = "read"
+	MethodRecording     = "recording"
 	MethodAttach        = "attach"
 	MethodAck           = "ack"
 	MethodDetach        = "detach"

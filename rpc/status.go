@@ -72,6 +72,8 @@ type SessionStatus struct {
 	StdinBytes int64 `json:"stdin_bytes"`
 	// The output so far.
 	Output OutputCounts `json:"output"`
+	// The session was started with `record_input`.
+	RecordInput bool `json:"record_input,omitempty"`
 	// What is kept of the output on the server's disk. It is left out if the session has no spool.
 	Spool *SpoolStatus `json:"spool,omitempty"`
 	// Present if the command itself has exited and descendants kept the session running.

@@ -117,12 +117,12 @@ func (r *Registry) newRestored(key int64, l *spool.Loaded) (*Session, error) {
 	s.spec = Spec{
 		ID: l.ID, Owner: l.Owner, Name: l.Name, Role: access.Run,
 		Command: command, Encoding: x.start.Encoding, Labels: x.start.Labels, TraceID: x.start.TraceID,
-		Keep: true, CaptureHead: x.start.CaptureHead, NoSpool: x.start.NoOutput,
+		Keep: true, CaptureHead: x.start.CaptureHead, NoSpool: x.start.NoOutput, RecordInput: x.start.RecordInput,
 		Output: stream.ReaderOptions{Raw: x.start.Raw},
 	}
 	s.spec.Program.MergeStderr = x.start.MergeStderr
 	if x.start.Terminal {
-		s.spec.Program.Terminal = &process.Terminal{}
+		s.spec.Program.Terminal = &process.Terminal{Term: x.start.Term}
 	}
 	s.stdin.shut("the session has ended")
 	s.restoreLog(l)
@@ -151,7 +151,8 @@ func (s *Session) restoreLog(l *spool.Loaded) {
 		Counts: x.Counts.counts(), Sandbox: x.Sandbox.report(), Denied: x.Denied.denied(),
 	}
 	state := x.Log.state(stream.Mark{Seq: rec.Seq - 1, Events: max(x.Log.EventCount, l.End.Events)})
-	state.Counts = rec.Counts
+	state.Counts, state.Recording = rec.Counts, x.Recording.recording()
+	x.Recording = nil // the log has it
 	if rec.Cause == Lost {
 		s.completeLost(&state)
 	}

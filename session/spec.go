@@ -54,6 +54,8 @@ type Spec struct {
 	WaitForTree   bool // the session runs until all descendants have exited
 	// NoSpool is set if the output is not kept on the disk.
 	NoSpool bool
+	// RecordInput is set if what is written to the terminal is recorded while that echoes.
+	RecordInput bool
 	// Capture is how many of the newest bytes of each stream are kept regardless of the other
 	// streams.
 	Capture int64

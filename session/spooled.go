@@ -115,6 +115,10 @@ func (s *Session) storeStart(begun time.Time) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	term := ""
+	if t := s.spec.Program.Terminal; t != nil {
+		term = t.Term
+	}
 	return spool.JSON(storedStart{
 		Command:     command,
 		Encoding:    s.spec.Encoding,
@@ -128,6 +132,8 @@ func (s *Session) storeStart(begun time.Time) ([]byte, error) {
 		CaptureHead: s.spec.CaptureHead,
 		Queued:      s.waits,
 		NoOutput:    s.spec.NoSpool,
+		Term:        term,
+		RecordInput: s.spec.RecordInput,
 	})
 }
 
@@ -153,6 +159,7 @@ func (s *Session) storeRecord(rec *Record) ([]byte, error) {
 		Denied:      storeDenied(rec.Denied),
 		Stopped:     saving == spool.StateStopped,
 		Sizes:       storeSizes(s.Sizes()),
+		Recording:   storeRecording(state.Recording),
 		Log:         storeLog(state),
 	}
 	if e := v.LeaderExit; e != nil {

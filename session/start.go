@@ -190,6 +190,9 @@ func (s *Session) accept() (accepted bool) {
 // run makes p the session's process. unspooled is why its output is not kept.
 func (s *Session) run(p *process.Process, unspooled error) {
 	s.startDeadlines(func() bool { return hasUnread(p) })
+	if s.spec.Program.Terminal != nil {
+		s.log.Record(p.Started())
+	}
 	s.openStdin(p)
 	s.setRunning(p, p.Started())
 	s.tellUnspooled(unspooled)

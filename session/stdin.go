@@ -27,6 +27,7 @@ type stdin struct {
 	file    *os.File
 	eofKey  func() ([]byte, error) // of a terminal; nil for a pipe
 	touch   func()                 // called after each write to file
+	record  *inputRecorder         // nil if the input is not recorded
 	waiting []*Write               // not accepted yet
 	queue   []piece                // without data it is the eof key
 	queued  int64                  // charged bytes of queue
@@ -107,6 +108,9 @@ func (s *Session) openStdin(p *process.Process) {
 	var eofKey func() ([]byte, error)
 	if s.spec.Program.Terminal != nil {
 		eofKey = p.EOFKey
+	}
+	if s.spec.RecordInput {
+		s.stdin.record = &inputRecorder{log: s.log, echo: p.Echo} // before there is something to write
 	}
 	s.stdin.open(p.Stdin(), eofKey, s.streamTimeout.Touch)
 }
@@ -240,7 +244,7 @@ func (q *stdin) feed() {
 		if len(text) == 0 {
 			text, _ = q.eofKey() // an error means that the terminal is closed: the write fails too
 		}
-		_, err := file.Write(text)
+		err := q.record.write(file, text)
 		if err == nil && p.recycle != nil {
 			p.recycle()
 		}

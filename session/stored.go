@@ -28,30 +28,33 @@ type storedStart struct {
 	CaptureHead int64             `json:"capture_head,omitempty"`
 	Queued      bool              `json:"queued,omitempty"` // it has waited for a slot
 	NoOutput    bool              `json:"no_output,omitempty"`
+	Term        string            `json:"term,omitempty"` // of the terminal
+	RecordInput bool              `json:"record_input,omitempty"`
 }
 
 // storedRecord is what is kept of a session that has ended.
 type storedRecord struct {
-	Seq         int64          `json:"seq,omitempty"`
-	Cause       string         `json:"cause,omitempty"` // of causeNames
-	PID         int            `json:"pid,omitempty"`
-	PGID        int            `json:"pgid,omitempty"`
-	Exit        *storedExit    `json:"exit,omitempty"` // nil if it is not known
-	Escalated   bool           `json:"escalated,omitempty"`
-	Survivors   []int          `json:"survivors,omitempty"`
-	Unverified  bool           `json:"unverified,omitempty"`
-	Execution   int64          `json:"execution,omitempty"` // in nanoseconds
-	Counts      *storedCounts  `json:"counts,omitempty"`
-	StdinBytes  int64          `json:"stdin_bytes,omitempty"`
-	LeaderExit  *storedExit    `json:"leader_exit,omitempty"`
-	LeaderSeq   int64          `json:"leader_seq,omitempty"` // its position in the log
-	Containment string         `json:"containment,omitempty"`
-	Limits      []storedLimit  `json:"limits,omitempty"`
-	Sandbox     *storedSandbox `json:"sandbox,omitempty"`
-	Denied      *storedDenied  `json:"denied,omitempty"`
-	Stopped     bool           `json:"stopped,omitempty"` // the saving of output ended before the session
-	Sizes       []storedSize   `json:"sizes,omitempty"`
-	Log         storedLog      `json:"log"`
+	Seq         int64            `json:"seq,omitempty"`
+	Cause       string           `json:"cause,omitempty"` // of causeNames
+	PID         int              `json:"pid,omitempty"`
+	PGID        int              `json:"pgid,omitempty"`
+	Exit        *storedExit      `json:"exit,omitempty"` // nil if it is not known
+	Escalated   bool             `json:"escalated,omitempty"`
+	Survivors   []int            `json:"survivors,omitempty"`
+	Unverified  bool             `json:"unverified,omitempty"`
+	Execution   int64            `json:"execution,omitempty"` // in nanoseconds
+	Counts      *storedCounts    `json:"counts,omitempty"`
+	StdinBytes  int64            `json:"stdin_bytes,omitempty"`
+	LeaderExit  *storedExit      `json:"leader_exit,omitempty"`
+	LeaderSeq   int64            `json:"leader_seq,omitempty"` // its position in the log
+	Containment string           `json:"containment,omitempty"`
+	Limits      []storedLimit    `json:"limits,omitempty"`
+	Sandbox     *storedSandbox   `json:"sandbox,omitempty"`
+	Denied      *storedDenied    `json:"denied,omitempty"`
+	Stopped     bool             `json:"stopped,omitempty"` // the saving of output ended before the session
+	Sizes       []storedSize     `json:"sizes,omitempty"`
+	Recording   *storedRecording `json:"recording,omitempty"`
+	Log         storedLog        `json:"log"`
 }
 
 // storedLog is a stream.State, besides its end, which the spool knows, and its notes.

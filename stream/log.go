@@ -88,6 +88,7 @@ type Log struct {
 	furthestRead int64        // the furthest position of any cursor that reads output
 	shown        int64        // cursors return no output and no event beyond it
 	timeline     *timeline    // nil without LogOptions.Timeline
+	recorder     *recorder    // nil without a recording: see Record
 	restored     bool         // by OpenLog
 }
 
@@ -190,6 +191,7 @@ func (l *Log) Append(p Piece) {
 	l.count(p)
 	if len(p.Data)+len(p.Marker) > 0 {
 		l.timeline.add(l.end.seq, int64(len(p.Data)+len(p.Marker)))
+		l.recordOutput()
 		if !l.join(p) {
 			data, s := l.store(p)
 			l.push(entry{
@@ -437,12 +439,13 @@ func (l *Log) trim(more int64) {
 }
 
 // Evict evicts all but the newest entry, what a blocking cursor has not read, and what is not stored
-// yet, and releases what is kept for Tail and Capture. It reports whether nothing more can be evicted. Nothing may be
+// yet, and releases the recording and what is kept for Tail and Capture. It reports whether nothing more can be evicted. Nothing may be
 // appended later.
 func (l *Log) Evict() (done bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.releaseCaptured()
+	l.releaseRecording()
 	l.segment.release()
 	l.segment = nil
 	needed := l.slowest()
@@ -489,6 +492,7 @@ func (l *Log) ReleaseBudget() {
 func (l *Log) releaseUnread() {
 	if l.releasing && len(l.cursors) == 0 {
 		l.releaseCaptured()
+		l.releaseRecording()
 		l.account.add(l.oldest.charge - l.end.charge)
 		l.account.close()
 		l.account = nil

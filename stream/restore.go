@@ -10,9 +10,10 @@ type State struct {
 	Appended [kinds]int64 // bytes of output by kind, with the markers of truncated lines
 	// Events are the positions of the events, so that gaps are exact: one mark for each run of
 	// events without output between them, in order. There are at most 1024, the newest ones.
-	Events   []Mark
-	Notes    []Note
-	Timeline []TimeMark
+	Events    []Mark
+	Notes     []Note
+	Timeline  []TimeMark
+	Recording *Recording // nil if there is none
 }
 
 // Note is an event that does not advance the position: see [Log.AppendNote].
@@ -26,11 +27,12 @@ func (l *Log) State() State {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := State{
-		End:      l.end.mark(),
-		Counts:   l.counts,
-		Appended: l.appended,
-		Events:   l.eventRuns(),
-		Timeline: l.timeline.all(),
+		End:       l.end.mark(),
+		Counts:    l.counts,
+		Appended:  l.appended,
+		Events:    l.eventRuns(),
+		Timeline:  l.timeline.all(),
+		Recording: l.recorder.recording(),
 	}
 	for _, n := range l.notes {
 		s.Notes = append(s.Notes, Note{n.seq, n.event})
@@ -70,6 +72,9 @@ func OpenLog(o LogOptions, s State) *Log {
 	}
 	for _, n := range s.Notes {
 		l.notes = append(l.notes, note{n.Seq, n.Event})
+	}
+	if s.Recording != nil {
+		l.recorder = &recorder{frozen: s.Recording}
 	}
 	if len(s.Timeline) > 0 {
 		l.timeline = &timeline{marks: s.Timeline}

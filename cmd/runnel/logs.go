@@ -13,6 +13,7 @@ type logsCmd struct {
 	Tail     *int64     `help:"Begin with the last N lines." placeholder:"N"`
 	Since    *sinceTime `help:"Begin with the output of this time: a duration before now, or a time (RFC 3339)." placeholder:"TIME"`
 	AfterSeq int64      `name:"after-seq" help:"Begin after this position in the session's log." placeholder:"N"`
+	Cast     bool       `help:"Print a terminal session as an asciicast (version 2): its output with times and sizes, and recorded input."`
 	ID       string     `arg:"" help:"The session: its id, a unique prefix of it, or its name."`
 }
 
@@ -23,6 +24,8 @@ func (c *logsCmd) Validate() error {
 		return errors.New("--tail must not be negative")
 	case c.AfterSeq < 0:
 		return errors.New("--after-seq must not be negative")
+	case c.Cast && (c.Follow || c.Tail != nil || c.Since != nil || c.AfterSeq > 0):
+		return errors.New("--cast excludes --follow, --tail, --since and --after-seq")
 	}
 	return c.target.Validate()
 }
@@ -52,6 +55,9 @@ func (c *logsCmd) print(ctx context.Context, inv *invocation, conn *client.Clien
 	id, err := resolveID(ctx, conn, c.ID)
 	if err != nil {
 		return err
+	}
+	if c.Cast {
+		return printCast(ctx, inv, conn, id)
 	}
 	l := &sessionLog{conn: conn, id: id}
 	p := logPrinter{log: l, inv: inv, after: c.AfterSeq}

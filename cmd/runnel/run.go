@@ -34,6 +34,7 @@ type runCmd struct {
 	QueueTimeout  queueTimeout      `name:"queue-timeout" help:"How long to wait for a slot if the server's limit is reached; infinity for no limit. Default: not at all." placeholder:"DURATION"`
 	StreamTimeout time.Duration     `help:"Maximum time without output. Default: none."`
 	PTY           bool              `short:"t" name:"pty" help:"Give the command a terminal, with the size of this one."`
+	RecordInput   bool              `name:"record-input" help:"With -t: also record what is typed while the terminal echoes."`
 	Detach        bool              `help:"Print the session's id and exit; the command continues. Requires a running server."`
 	Stdin         bool              `help:"With --detach: keep the command's stdin open, for \"runnel write\"."`
 	traceFlags    `embed:""`
@@ -51,6 +52,8 @@ func (c *runCmd) Validate() error {
 		return errors.New("either a command after -- or a command string with -c is required")
 	case c.Timeout != nil && *c.Timeout < 0:
 		return errors.New("--timeout must not be negative")
+	case c.RecordInput && !c.PTY:
+		return errors.New("--record-input requires -t")
 	case c.Detach && (c.JSON || c.PTY):
 		return errors.New("--detach excludes --json and --pty")
 	case c.Name != "" && !rpc.ValidName(c.Name):
@@ -137,6 +140,7 @@ func (c *runCmd) params(inv *invocation, conn *runClient) (p rpc.ExecuteParams, 
 		StreamTimeout: rpc.Seconds{Set: true, D: c.StreamTimeout},
 		Name:          c.Name,
 		Labels:        c.Label,
+		RecordInput:   c.RecordInput,
 	}
 	if c.Shell != "" {
 		p.Command.Argv = nil

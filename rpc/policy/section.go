@@ -40,8 +40,11 @@ func (s *section) rule(key string) string { return s.name + "." + key }
 var restrictable = []string{rpc.MethodExecute, rpc.MethodControl, rpc.MethodCancel, rpc.MethodWrite, rpc.MethodWait,
 	rpc.MethodRead, rpc.MethodAttach, rpc.MethodStatus, rpc.MethodList, rpc.MethodForget}
 
-// mayCall reports whether the section permits a method.
+// mayCall reports whether the section permits a method. A recording is permitted with read.
 func (s *section) mayCall(method string) bool {
+	if method == rpc.MethodRecording {
+		method = rpc.MethodRead
+	}
 	return s.methods == nil || slices.Contains(s.methods, method) || !slices.Contains(restrictable, method)
 }
 

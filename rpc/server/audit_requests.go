@@ -59,6 +59,8 @@ func namedIn(params any) string {
 		return p.SessionID
 	case *rpc.ReadParams:
 		return p.SessionID
+	case *rpc.RecordingParams:
+		return p.SessionID
 	case *rpc.WaitParams:
 		return p.SessionID
 	case *rpc.SessionParams:

@@ -49,6 +49,8 @@ func rpcError(err error, sessionID string) (e *rpc.Error, ok bool) {
 		return rpc.SessionNotFound(sessionID), true
 	case errors.Is(err, session.ErrUnavailable):
 		return rpc.SpoolUnavailable(retryAfter), true
+	case errors.Is(err, session.ErrNoRecording):
+		return rpc.NotRecorded(), true
 	case errors.Is(err, session.ErrExists):
 		return rpc.SessionExists(sessionID), true
 	case errors.As(err, &named):

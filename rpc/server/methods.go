@@ -138,6 +138,13 @@ var methods = []*method{
 			rpc.CodeRequestCanceled},
 		capability: true,
 	}),
+	define(rpc.MethodRecording, "Get the times of a terminal's output, its sizes and recorded input.", recording, details{
+		description: "The output itself is that of `read`. Input is included only if the session was started with " +
+			"`record_input`, and the caller may write to it. If the times are not known, the error is -32005 `not_recorded`.",
+		results:    types(rpc.RecordingResult{}),
+		errors:     []int{rpc.CodeForbidden, rpc.CodeSessionNotFound, rpc.CodeShuttingDown, rpc.CodeNotRunning, rpc.CodeRequestCanceled},
+		capability: true,
+	}),
 	define(rpc.MethodAttach, "Get the events of a session on this connection.", attach, details{
 		description: "Sends the events after `after_seq`, and then those that follow. " +
 			"Outside of a batch, the reply is ahead of them. Attaching again moves the position.",

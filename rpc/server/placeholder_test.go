@@ -38,7 +38,7 @@ const anyUUID = `[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}`
 // varying matches what hide replaces: a member of an object, or an id anywhere. The largest
 // memory size is a number or null, since the kernel does not always report it.
 var varying = regexp.MustCompile(`"(?:connection_id":"` + anyUUID + `"|next":"\d+"|pid":\d+|pgid":\d+|(?:execution|user|system)_time":[-+.e\d]+` +
-	`|started_at":"[^"]+"|max_rss_bytes":(?:\d+|null)|bytes":\d+|waiting_for_input":(?:true|null)|min_nice":-?\d+)|` + anyUUID)
+	`|(?:started_at|start)":"[^"]+"|time":[-+.e\d]+|max_rss_bytes":(?:\d+|null)|bytes":\d+|waiting_for_input":(?:true|null)|min_nice":-?\d+)|` + anyUUID)
 
 // hide replaces values by placeholders in a message of the server.
 func (p *placeholders) hide(text string) string {

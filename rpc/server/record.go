@@ -124,6 +124,7 @@ func (c *conn) status(s *session.Session, v *session.View) rpc.SessionStatus {
 		Sandbox:     sandboxReport(v.Sandbox, v.Denied),
 		Labels:      spec.Labels,
 		StdinBytes:  v.StdinBytes,
+		RecordInput: spec.RecordInput,
 		Output:      counts(v.Counts),
 	}
 	if !v.Started.IsZero() {

@@ -64,6 +64,7 @@ func (d *Defaults) spec(owner string, p *rpc.ExecuteParams) (session.Spec, *rpc.
 		Linger:        orDefault(p.Linger, d.Linger),
 		WaitForTree:   p.OnLeaderExit == rpc.OnLeaderExitWait,
 		Output:        output(p),
+		RecordInput:   p.RecordInput,
 		NoSpool:       p.Spool != nil && !*p.Spool,
 		Capture:       capture,
 		CaptureHead:   captureBytes(p.CaptureHeadBytes, 0),
@@ -179,6 +180,9 @@ func output(p *rpc.ExecuteParams) stream.ReaderOptions {
 // never the server's, which belongs to another terminal.
 func terminal(p *rpc.ExecuteParams) (*process.Terminal, *rpc.Error) {
 	if p.PTY == nil {
+		if p.RecordInput {
+			return nil, rpc.InvalidParams("record_input", "record_input requires pty")
+		}
 		return nil, nil
 	}
 	t := &process.Terminal{Rows: p.PTY.Rows, Cols: p.PTY.Cols, Term: p.PTY.Term}

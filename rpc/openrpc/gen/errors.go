@@ -67,7 +67,7 @@ var errorForms = []errorForm{
 	{rpc.CodeDeadline, "Deadline", "The timeout of a wait has passed. The session continues.",
 		"Timeout passed before the session ended", []string{"deadline"}, nil, rpc.Deadline()},
 	{rpc.CodeNotRunning, "NotRunning", "The state of the session does not allow the request.",
-		"Session is not running: {state}", []string{"not_running", "still_running", "command_exited", "not_permitted"},
+		"Session is not running: {state}", []string{"not_running", "still_running", "command_exited", "not_permitted", "not_recorded"},
 		[]dataMember{
 			{"state", typeOf[string](), "With `not_running` and `still_running`: the state of the session.", true},
 			{"pids", typeOf[[]int](), "With `not_permitted`: the process ids of the processes that could not be signaled, because they belong to another user.", true},

@@ -12,10 +12,11 @@ type example struct {
 	Result string
 }
 
-// The sessions of the examples: one is running, one has ended.
+// The sessions of the examples: one is running, one has ended, one runs on a terminal.
 const (
-	exampleRunning = "00000000-0000-4000-8000-000000000001"
-	exampleEnded   = "00000000-0000-4000-8000-000000000002"
+	exampleRunning  = "00000000-0000-4000-8000-000000000001"
+	exampleEnded    = "00000000-0000-4000-8000-000000000002"
+	exampleTerminal = "00000000-0000-4000-8000-000000000004"
 )
 
 // exampleToken stands for a token of the caller.
@@ -23,8 +24,9 @@ const exampleToken = "Zm9yIHRoZSBkb2N1bWVudGF0aW9uIG9ubHkgIQ"
 
 // The beginning of an object with the session.
 const (
-	ofRunning = `{"session_id":"` + exampleRunning + `"`
-	ofEnded   = `{"session_id":"` + exampleEnded + `"`
+	ofRunning  = `{"session_id":"` + exampleRunning + `"`
+	ofEnded    = `{"session_id":"` + exampleEnded + `"`
+	ofTerminal = `{"session_id":"` + exampleTerminal + `"`
 )
 
 const (
@@ -48,6 +50,9 @@ var examples = map[string][]example{
 		{"run a shell command and wait for its end",
 			ofEnded + `,"command":"echo hello; exit 3","wait":true}`,
 			endedCaptured},
+		{"run a program on a terminal, and record its input",
+			ofTerminal + `,"command":["cat"],"pty":{"rows":24,"cols":80},"record_input":true}`,
+			ofTerminal + `,"status":"started","pid":4713,"pgid":4713,"containment":"cgroup","created":true}`},
 	},
 	rpc.MethodControl: {
 		{"pause", ofRunning + `,"type":"PAUSE"}`, ofRunning + `,"status":"paused"}`},
@@ -75,6 +80,11 @@ var examples = map[string][]example{
 				`{"method":"process.output","params":` + outputExample + `},` +
 				`{"method":"process.completed","params":` + endedRecord + `}` +
 				`],"last_seq":8,"done":true,"waiting_for_input":null}`},
+	},
+	rpc.MethodRecording: {
+		{"times and sizes of a terminal", ofTerminal + `,"limit":100}`,
+			`{"start":"2026-01-02T15:04:05.678Z","term":"xterm-256color","interval":0.01,"input":true,` +
+				`"entries":[{"type":"resize","time":0,"seq":1,"rows":24,"cols":80}]}`},
 	},
 	rpc.MethodAttach: {
 		{"attach from the beginning", ofRunning + `,"after_seq":0,"slow_client":"drop"}`,
