@@ -19,6 +19,14 @@ type AttachParams struct {
 	Window *int64 `json:"window,omitempty" min:"1"`
 	// Detaches all other connections.
 	Take bool `json:"take,omitempty" default:"false"`
+	// The first event is `process.screen`, which paints the terminal as it is now, and the events that
+	// follow it come next. Only for a session with `pty`, and not with `after_seq` or `since`.
+	Screen bool `json:"screen,omitempty" default:"false"`
+	// With `screen` and `cols`: the terminal gets this size before it is painted, as with `control` RESIZE,
+	// unless the session does not run.
+	Rows int `json:"rows,omitempty" min:"1" max:"65535"`
+	// With `screen` and `rows`.
+	Cols int `json:"cols,omitempty" min:"1" max:"65535"`
 }
 
 // AttachResult is the result of attach: the connection is attached, and the events follow.

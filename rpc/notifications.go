@@ -10,6 +10,7 @@ const (
 	NotifyStarted   = "process.started"
 	NotifyOutput    = "process.output"
 	NotifyGap       = "process.gap"
+	NotifyScreen    = "process.screen"
 	NotifyPaused    = "process.paused"
 	NotifyResumed   = "process.resumed"
 	NotifyCanceled  = "process.canceled"
@@ -220,6 +221,20 @@ type Gap struct {
 	// `slow_client`: this connection fell too far behind; `replay_window`: the log no longer has
 	// this part; `spool`: it was removed from the disk, could not be written to it, or cannot be read.
 	Reason string `json:"reason" enum:"slow_client,replay_window,spool"`
+}
+
+// Screen are the params of process.screen: what the terminal of a session shows.
+type Screen struct {
+	// The session.
+	SessionID string `json:"session_id"`
+	// The position in the log up to which the output is painted. The event does not advance the position.
+	Seq int64 `json:"seq"`
+	// The height of the terminal in characters.
+	Rows int `json:"rows"`
+	// The width of the terminal in characters.
+	Cols int `json:"cols"`
+	// What makes another terminal of that size show the same: text with the control sequences of xterm.
+	Data string `json:"data"`
 }
 
 // Spool are the params of process.spool: the output of a session is no longer kept on the disk.

@@ -19,7 +19,7 @@ func onTerminal(spec *Spec) {
 	spec.Output.Raw = true
 }
 
-func screen(s *Session) string {
+func shown(s *Session) string {
 	b, _ := s.log.Tail(stream.PTY, 1<<30)
 	return string(b)
 }
@@ -27,8 +27,8 @@ func screen(s *Session) string {
 func TestTerminalHasOneStream(t *testing.T) {
 	s := run(t, "echo out; echo err >&2", onTerminal)
 	rec := ended(t, s)
-	if screen(s) != "out\r\nerr\r\n" || tail(s) != "" {
-		t.Errorf("%q, stdout %q", screen(s), tail(s))
+	if shown(s) != "out\r\nerr\r\n" || tail(s) != "" {
+		t.Errorf("%q, stdout %q", shown(s), tail(s))
 	}
 	if w := rec.Counts.Written; w[stream.PTY] != 10 || w[stream.Stdout] != 0 || w[stream.Stderr] != 0 || rec.Cause != Exited {
 		t.Errorf("%+v", rec)
@@ -41,8 +41,8 @@ func TestTheLastOutputOfATerminalIsRead(t *testing.T) {
 		spec := sh(fmt.Sprint(i), "echo hi")
 		onTerminal(&spec)
 		s := start(t, r, spec)
-		if ended(t, s); screen(s) != "hi\r\n" {
-			t.Fatalf("run %d: %q", i, screen(s))
+		if ended(t, s); shown(s) != "hi\r\n" {
+			t.Fatalf("run %d: %q", i, shown(s))
 		}
 	}
 }
@@ -141,7 +141,7 @@ func TestEOFIsAKey(t *testing.T) {
 // TestTerminalInputIsBounded checks that input that is not read fills the queue.
 func TestTerminalInputIsBounded(t *testing.T) {
 	s := run(t, `stty raw -echo; echo ready; exec sleep 60`, onTerminal)
-	follow(t, s, stream.CursorOptions{Block: true}).until("ready", func() bool { return strings.Contains(screen(s), "ready") })
+	follow(t, s, stream.CursorOptions{Block: true}).until("ready", func() bool { return strings.Contains(shown(s), "ready") })
 	w := s.Write(make([]byte, StdinQueueBytes), nil, nil, false)
 	within(t, "the write", w.Done)
 	w = s.Write(make([]byte, StdinQueueBytes/2), nil, nil, true)

@@ -34,14 +34,15 @@ func (c *Client) Execute(ctx context.Context, p rpc.ExecuteParams, events Events
 }
 
 // Attach attaches to a session, and delivers its events after p.AfterSeq. If p.SessionID is a name,
-// Attach asks for the id first.
+// Attach asks for the id first. With p.Screen the first event is a screen, see Events.Screen; a reconnect
+// continues after the newest event, without one.
 func (c *Client) Attach(ctx context.Context, p rpc.AttachParams, events Events) (*Session, rpc.AttachResult, error) {
 	var result rpc.AttachResult
 	if err := c.resolveName(ctx, &p.SessionID); err != nil {
 		return nil, result, err
 	}
 	s := newSession(c, p.SessionID, events, p.SlowClient)
-	s.seq = p.AfterSeq
+	s.seq, s.wantsScreen = p.AfterSeq, p.Screen
 	if s.queue != nil {
 		p.Window = &s.events.Window
 	}
@@ -55,7 +56,7 @@ func (c *Client) Attach(ctx context.Context, p rpc.AttachParams, events Events) 
 	if err != nil {
 		return nil, result, err
 	}
-	if result.State == "ended" && p.AfterSeq >= result.LastSeq { // the server sends no event
+	if result.State == "ended" && p.AfterSeq >= result.LastSeq && !p.Screen { // the server sends no event
 		rec, err := c.completion(ctx, s.id)
 		c.removeSession(s)
 		s.finish(rec, err)
@@ -152,6 +153,9 @@ func (s *Session) attachParams(conn *connection) (p rpc.AttachParams, ok bool) {
 	default:
 	}
 	p = rpc.AttachParams{SessionID: s.id, AfterSeq: s.seq}
+	if s.wantsScreen {
+		p.AfterSeq, p.Screen = 0, true
+	}
 	if s.dropWhenSlow {
 		p.SlowClient = rpc.SlowClientDrop
 	}
@@ -176,9 +180,7 @@ func (s *Session) attachOn(ctx context.Context, conn *connection) error {
 		return nil
 	}
 	if err == nil {
-		s.mu.Lock()
-		s.reattachedOn = conn
-		s.mu.Unlock()
+		s.setReattachedOn(conn)
 	}
 	return err
 }

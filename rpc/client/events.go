@@ -16,8 +16,11 @@ import (
 // block. With Window they are called by a goroutine of the session, and may block for any time.
 type Events struct {
 	Output func(*Output)
-	// Gap reports lost output.
+	// Gap reports lost output. What a terminal then shows is not right any more: see Session.Repaint.
 	Gap func(rpc.Gap)
+	// Screen receives what a terminal shows, after an attach with Screen and after Session.Repaint. Output
+	// after it continues from there.
+	Screen func(rpc.Screen)
 	// State receives process.started, .paused, .resumed and .canceled.
 	State func(rpc.StateEvent)
 	// Queued reports that the session waits for a slot (queue_timeout), possibly once more after a
@@ -64,6 +67,8 @@ func (s *Session) event(method string, params, raw []byte, seq int64) {
 			return
 		}
 	case method == rpc.NotifySpool: // takes no position
+	case method == rpc.NotifyScreen:
+		s.painted(seq)
 	case !s.advance(seq):
 		return
 	}
@@ -109,6 +114,11 @@ func (s *Session) dispatch(method string, params, raw []byte) {
 		var g rpc.Gap
 		if s.events.Gap != nil && json.Unmarshal(params, &g) == nil {
 			s.events.Gap(g)
+		}
+	case rpc.NotifyScreen:
+		var p rpc.Screen
+		if s.events.Screen != nil && json.Unmarshal(params, &p) == nil {
+			s.events.Screen(p)
 		}
 	case rpc.NotifyExited:
 		var e rpc.Exited

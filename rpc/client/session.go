@@ -24,6 +24,7 @@ type Session struct {
 	seq          int64       // the last event that was received, or after_seq
 	received     bool        // an event was received; until then seq may be beyond the end of the log
 	exited       bool        // process.exited was received
+	wantsScreen  bool        // a screen was asked for and not received
 	attached     bool        // the server has confirmed the execute or attach
 	mustReattach bool        // a connection was made before that, without an attach to this session
 	reattachedOn *connection // the connection of the last attach after a reconnect or Suspend; nil before
@@ -146,6 +147,13 @@ func (s *Session) advance(seq int64) bool {
 	}
 	s.seq, s.received = seq, true
 	return true
+}
+
+// painted records the position of a screen, after which the events continue.
+func (s *Session) painted(seq int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seq, s.received, s.wantsScreen = seq, true, false
 }
 
 // firstExit reports whether a process.exited is new. The event has the position of the event before

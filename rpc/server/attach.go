@@ -15,11 +15,15 @@ func attach(r *request, p *rpc.AttachParams) answer {
 	if err != nil {
 		return result(nil, err)
 	}
-	p.AfterSeq = afterSince(s, p.AfterSeq, p.Since)
 	v := s.View()
 	if err := mayReadSpool(p.SlowClient, &v); err != nil {
 		return result(nil, err)
 	}
+	if p.Screen {
+		return attachScreen(r, s, p, watches)
+	}
+	p.AfterSeq = afterSince(s, p.AfterSeq, p.Since)
+	v = s.View()
 	if v.Record != nil && p.AfterSeq >= v.Record.Seq {
 		if p.Take {
 			takeEnded(s)
@@ -29,21 +33,30 @@ func attach(r *request, p *rpc.AttachParams) answer {
 		}
 		return result(c.attached(s), nil)
 	}
+	sub, err := c.attach(s, p, p.AfterSeq, watches)
+	if err != nil {
+		return result(nil, err)
+	}
+	r.afterReply(true, sub.activate)
+	return result(c.attached(s), nil)
+}
+
+// attach subscribes the connection as the params of an attach say. The caller activates the subscription.
+func (c *conn) attach(s *session.Session, p *rpc.AttachParams, after int64, watches bool) (*subscription, error) {
 	o := attachedAs(p.SlowClient, p.Window)
-	o.stream, o.after, o.move = true, p.AfterSeq, true
+	o.stream, o.after, o.move = true, after, true
 	if watches {
 		o.passive, o.drop = true, true
 	}
 	sub, _ := c.subscribe(s, o)
 	if err := c.mayStillRead(s); err != nil { // see reauthenticate, which knows subscriptions only
 		c.detach(sub)
-		return result(nil, err)
+		return nil, err
 	}
 	if p.Take {
 		sub.att.Take()
 	}
-	r.afterReply(true, sub.activate)
-	return result(c.attached(s), nil)
+	return sub, nil
 }
 
 // findToAttach returns the session of an attach, and whether its caller only watches it.
@@ -53,6 +66,9 @@ func (c *conn) findToAttach(p *rpc.AttachParams) (s *session.Session, watches bo
 	}
 	watches = passive(c.identity(), s)
 	if bad := mayWatch(watches, p); bad != nil {
+		return s, watches, bad
+	}
+	if bad := checkScreen(s, p); bad != nil {
 		return s, watches, bad
 	}
 	if bad := c.mayAttach(c.name(s)); bad != nil {
@@ -69,6 +85,8 @@ func mayWatch(watches bool, p *rpc.AttachParams) *rpc.Error {
 		return rpc.Forbidden(ruleWatch, "take")
 	case watches && p.SlowClient == rpc.SlowClientBlock:
 		return rpc.Forbidden(ruleWatch, "slow_client")
+	case watches && (p.Rows != 0 || p.Cols != 0):
+		return rpc.Forbidden(ruleWatch, "rows")
 	}
 	return nil
 }

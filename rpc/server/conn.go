@@ -42,6 +42,7 @@ type conn struct {
 	wg     sync.WaitGroup // goroutines of the requests that wait
 
 	replying chan struct{} // a lock: it holds a token while one of those requests encodes its reply
+	painting chan struct{} // a lock: it holds a token while one of those requests has a screen
 
 	// These belong to the goroutine that reads.
 	messages    messageReader
@@ -63,6 +64,7 @@ func newConn(s *Server, id access.Identity, remote string, d *dialect, sock *soc
 		remote:    remote,
 		dialect:   d,
 		replying:  make(chan struct{}, 1),
+		painting:  make(chan struct{}, 1),
 		turn:      newConnTurn(s.turns, id.Principal),
 	}
 	sock.turn = c.turn

@@ -227,7 +227,8 @@ var capabilities = func() (all []string) {
 	return append(all,
 		"batch", "lines", "raw", "slow_client", "window", "keep", "stdin", "pty",
 		"base64", "list:pages", "merge_stderr", "capture_head", "wait_timeout", "waiting_for_input",
-		"stop_signal", "signal:to", "exited", "survivors_verified", "traceparent", "queue", "name", "since")
+		"stop_signal", "signal:to", "exited", "survivors_verified", "traceparent", "queue", "name", "since",
+		"screen")
 }()
 
 func cancelRequest(r *request, p *rpc.CancelRequestParams) answer {

@@ -24,6 +24,7 @@ type Server struct {
 	refusals *refusals
 	audited  *repeats // refused requests of all connections
 	turns    *turns
+	painters *painters
 	wg       sync.WaitGroup // connections
 
 	unauthenticated *unauthenticated
@@ -47,6 +48,7 @@ func New(sessions *session.Registry, o Options) *Server {
 		refusals: newRefusals(o.Log, auditRefusals(o.Audit, o.Refused)),
 		audited:  newRepeats(o.Audit),
 		turns:    newTurns(),
+		painters: newPainters(),
 		conns:    make(map[*conn]struct{}),
 		slots:    quota.NewPool(o.MaxConnections, quota.Shares{}),
 

@@ -125,6 +125,7 @@ const (
 	startedExample  = ofEnded + `,"seq":1,"status":"started","pid":4712,"pgid":4712}`
 	outputExample   = ofEnded + `,"seq":7,"type":"stdout","data":"hello\n"}`
 	gapExample      = ofEnded + `,"seq":70000,"from_seq":4464,"lost_bytes":65536,"reason":"slow_client"}`
+	screenExample   = ofRunning + `,"seq":70000,"rows":24,"cols":80,"data":"\u001b[H\u001b[2J$ "}`
 	pausedExample   = ofRunning + `,"seq":2,"status":"paused","pid":4711,"pgid":4711}`
 	resumedExample  = ofRunning + `,"seq":3,"status":"resumed","pid":4711,"pgid":4711}`
 	exitedExample   = ofRunning + `,"seq":4,"exit_code":0,"signal":null}`

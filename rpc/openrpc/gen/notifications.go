@@ -22,6 +22,7 @@ var notifications = []notification{
 	{rpc.NotifyStarted, "The process of a session was started.", typeOf[rpc.StateEvent](), startedExample},
 	{rpc.NotifyOutput, "A session has written output.", typeOf[rpc.Output](), outputExample},
 	{rpc.NotifyGap, "A part of the log of a session is lost.", typeOf[rpc.Gap](), gapExample},
+	{rpc.NotifyScreen, "What the terminal of a session shows, the first event after an `attach` with `screen`.", typeOf[rpc.Screen](), screenExample},
 	{rpc.NotifyPaused, "A session was paused.", typeOf[rpc.StateEvent](), pausedExample},
 	{rpc.NotifyResumed, "A session was resumed.", typeOf[rpc.StateEvent](), resumedExample},
 	{rpc.NotifyCanceled, "A session is being canceled.", typeOf[rpc.StateEvent](), canceledExample},
