@@ -74,6 +74,10 @@ type SessionStatus struct {
 	Output OutputCounts `json:"output"`
 	// The session was started with `record_input`.
 	RecordInput bool `json:"record_input,omitempty"`
+	// The seconds after which `linger` ends the session, unless a connection attaches, or a `read` or a
+	// `wait` is pending. It is left out while one is, and if there is no `linger`, or the session is ending or
+	// has ended.
+	LingerLeft *float64 `json:"linger_left,omitempty"`
 	// What is kept of the output on the server's disk. It is left out if the session has no spool.
 	Spool *SpoolStatus `json:"spool,omitempty"`
 	// Present if the command itself has exited and descendants kept the session running.

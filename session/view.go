@@ -29,6 +29,9 @@ type View struct {
 	Failure     error
 	FailureKept bool
 	Spool       SpoolView
+	// LingerLeft is the time after which the session ends unless there is a hold. It is nil while
+	// there is one, and without Spec.Linger.
+	LingerLeft *time.Duration
 }
 
 // View returns the session as it is now.
@@ -46,6 +49,9 @@ func (s *Session) View() View {
 	}
 	if v.Failure != nil && !st.start.slotReleased {
 		v.State = Starting
+	}
+	if left, ok := st.linger.Left(); ok {
+		v.LingerLeft = &left
 	}
 	if p := st.proc; p != nil {
 		v.PID, v.PGID, v.Containment, v.Limits = p.PID(), p.PGID(), p.Containment(), p.EnforcedLimits()

@@ -112,6 +112,24 @@ func (d *Deadline) Resume() {
 	}
 }
 
+// Left returns how much time is left, which is 0 if the countdown is about to expire. Ok is false for a
+// nil Deadline, and one that has expired or was stopped.
+func (d *Deadline) Left() (left time.Duration, ok bool) {
+	if d == nil {
+		return 0, false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.stopped {
+		return 0, false
+	}
+	left = d.left
+	if d.pauses == 0 {
+		left -= time.Since(d.since)
+	}
+	return max(left, 0), true
+}
+
 // Stop ends the countdown. A call of expire that has begun already is not waited for.
 func (d *Deadline) Stop() {
 	if d == nil {

@@ -221,3 +221,28 @@ func TestDeadlineUnderConcurrentUse(t *testing.T) {
 		}
 	})
 }
+
+func TestDeadlineLeft(t *testing.T) {
+	count(t, func(c *countdown) {
+		expect := func(seconds float64, running bool) {
+			t.Helper()
+			if left, ok := c.Left(); left.Seconds() != seconds || ok != running {
+				t.Errorf("%v left, %t; want %v s, %t", left, ok, seconds, running)
+			}
+		}
+		expect(10, true)
+		c.pass(4)
+		expect(6, true)
+		c.Pause()
+		c.pass(4)
+		expect(6, true)
+		c.Resume()
+		c.Touch()
+		expect(10, true)
+		c.pass(10)
+		expect(0, false)
+	})
+	if left, ok := (*Deadline)(nil).Left(); left != 0 || ok {
+		t.Errorf("no deadline has %v left", left)
+	}
+}

@@ -76,23 +76,37 @@ func printIDs(inv *invocation, sessions []rpc.SessionStatus) error {
 	return nil
 }
 
-// printTable prints the sessions with a header. The column of names is left out if no session has
-// one.
+// printTable prints the sessions with a header. The columns of names and of the time left without a
+// client are left out if no session has one.
 func printTable(inv *invocation, sessions []rpc.SessionStatus) error {
-	named := slices.ContainsFunc(sessions, func(s rpc.SessionStatus) bool { return s.Name != "" })
-	column := func(name string) string {
-		if named {
-			return "\t" + cmp.Or(name, "-")
-		}
-		return ""
-	}
+	named := optionalColumn(slices.ContainsFunc(sessions, func(s rpc.SessionStatus) bool { return s.Name != "" }))
+	lingers := optionalColumn(slices.ContainsFunc(sessions, func(s rpc.SessionStatus) bool { return s.LingerLeft != nil }))
 	t := tabwriter.NewWriter(inv.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "SESSION%s\tSTATE\tPID\tSTARTED\tEXIT\tCOMMAND\n", column("NAME"))
+	fmt.Fprintf(t, "SESSION%s\tSTATE\tPID\tSTARTED%s\tEXIT\tCOMMAND\n", named("NAME"), lingers("LEFT"))
 	for _, s := range sessions {
-		fmt.Fprintf(t, "%s%s\t%s\t%d\t%s\t%s\t%s\n", s.SessionID, column(s.Name), s.State, s.PID, since(s.StartedAt), exitOf(&s),
-			oneLine(s.Command.String()))
+		fmt.Fprintf(t, "%s%s\t%s\t%d\t%s%s\t%s\t%s\n", s.SessionID, named(s.Name), s.State, s.PID, since(s.StartedAt),
+			lingers(lingerLeft(&s)), exitOf(&s), oneLine(s.Command.String()))
 	}
 	return t.Flush()
+}
+
+// optionalColumn returns a function that returns the text of a column, which is "-" if it is empty, or
+// nothing if the column is not printed.
+func optionalColumn(printed bool) func(string) string {
+	return func(text string) string {
+		if !printed {
+			return ""
+		}
+		return "\t" + cmp.Or(text, "-")
+	}
+}
+
+// lingerLeft returns how long a session continues without a client, or "" if that is not limited.
+func lingerLeft(s *rpc.SessionStatus) string {
+	if s.LingerLeft == nil {
+		return ""
+	}
+	return time.Duration(*s.LingerLeft * float64(time.Second)).Round(time.Second).String()
 }
 
 // since returns how long ago a session was started, or "-" if it was not.

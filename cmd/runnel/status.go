@@ -78,6 +78,9 @@ func describe(s *rpc.StatusResult, caller string) string {
 	if s.StartedAt != "" {
 		l.add("started", s.StartedAt+" ("+since(s.StartedAt)+")")
 	}
+	if left := lingerLeft(&s.SessionStatus); left != "" {
+		l.add("ends in", left+", unless a client attaches")
+	}
 	if s.Exited != nil {
 		l.add("exited", exitStatus(s.Exited.ExitCode, s.Exited.Signal))
 	}

@@ -308,3 +308,40 @@ func TestCanceledExecuteWithWait(t *testing.T) {
 		t.Errorf("processes left: %v", left)
 	}
 }
+
+// TestLingerLeft: status and list tell how long a session without a client continues.
+func TestLingerLeft(t *testing.T) {
+	runParallel(t)
+	s := serve(t)
+	p := s.dial(t)
+	left := func(id string) *float64 {
+		t.Helper()
+		var st rpc.StatusResult
+		p.ok("status", object{"session_id": id}, &st)
+		var all rpc.ListResult
+		p.ok("list", object{}, &all)
+		for _, x := range all.Sessions {
+			if x.SessionID == id && (x.LingerLeft == nil) != (st.LingerLeft == nil) {
+				t.Errorf("list has %v, status %v", x.LingerLeft, st.LingerLeft)
+			}
+		}
+		return st.LingerLeft
+	}
+	id := p.start(object{"command": "exec sleep 1000", "linger": 500})
+	if n := left(id); n != nil {
+		t.Errorf("%v seconds are left while a client is attached", *n)
+	}
+	p.ok("detach", object{"session_id": id}, nil)
+	if n := left(id); n == nil || *n > 500 || *n < 300 {
+		t.Errorf("%v seconds are left of 500", n)
+	}
+	p.ok("attach", object{"session_id": id}, nil)
+	if n := left(id); n != nil {
+		t.Errorf("%v seconds are left after an attach", *n)
+	}
+	unlimited := p.start(object{"command": "exec sleep 1000", "linger": 0})
+	p.ok("detach", object{"session_id": unlimited}, nil)
+	if n := left(unlimited); n != nil {
+		t.Errorf("%v seconds are left without a linger", *n)
+	}
+}

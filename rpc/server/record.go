@@ -133,6 +133,10 @@ func (c *conn) status(s *session.Session, v *session.View) rpc.SessionStatus {
 	if !command.IsText() {
 		st.CommandBase64 = (*rpc.Base64Command)(&command)
 	}
+	if v.LingerLeft != nil {
+		left := v.LingerLeft.Seconds()
+		st.LingerLeft = &left
+	}
 	if v.Spool.State != "" {
 		st.Spool = &rpc.SpoolStatus{Bytes: v.Spool.Bytes, OldestSeq: v.Oldest, State: string(v.Spool.State)}
 	}
