@@ -7,53 +7,121 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/runnel-rpc/runnel/cmd/runnel/internal/tty"
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/client"
 )
 
 type attachCmd struct {
 	target
-	AfterSeq int64  `name:"after-seq" help:"Begin after this position in the session's log." placeholder:"N"`
-	Stdin    bool   `short:"i" help:"Forward stdin."`
-	ID       string `arg:"" help:"The session: its id, a unique prefix of it, or its name."`
+	AfterSeq   *int64         `name:"after-seq" help:"Print the log after this position, on a terminal too." placeholder:"N"`
+	Stdin      bool           `short:"i" help:"Forward stdin. On a terminal, what is typed is forwarded to a session with a terminal anyway."`
+	ReadOnly   bool           `name:"read-only" help:"Only watch: forward neither keys nor the size of this terminal. Ctrl-C leaves."`
+	DetachKeys tty.DetachKeys `name:"detach-keys" help:"Keys that leave the session on a terminal, such as ctrl-p,ctrl-q; none for no keys. Default: ~. at the beginning of a line." default:"~." placeholder:"KEYS"`
+	ID         string         `arg:"" help:"The session: its id, a unique prefix of it, or its name."`
 }
 
 // Validate implements kong's check of values.
 func (c *attachCmd) Validate() error {
-	if c.AfterSeq < 0 {
+	switch {
+	case c.AfterSeq != nil && *c.AfterSeq < 0:
 		return errors.New("--after-seq must not be negative")
+	case c.ReadOnly && c.Stdin:
+		return errors.New("--read-only excludes --stdin")
 	}
 	return c.target.Validate()
 }
 
-// Run prints the session's output until it ends, and returns its exit status. On SIGINT, or if
-// stdout is closed, it detaches; the session continues.
+// Run attaches to the session until it ends, and returns its exit status. On a signal, or if stdout is
+// closed, it detaches; the session continues.
 func (c *attachCmd) Run(inv *invocation) error {
-	conn, err := c.connect(inv.ctx, client.Options{Reconnect: c.reconnect(inv)})
+	e := newExecution(inv, c.Stdin)
+	e.livesOn = true
+	conn, err := c.connect(inv.ctx, client.Options{Reconnect: c.reconnectExecution(e)})
 	if err != nil {
 		return &statusError{exitRunnelFailed, err}
 	}
-	defer conn.Close()
+	e.conn = conn
+	defer e.closeAfterLeaving()
 	id, err := resolveID(inv.ctx, conn, c.ID)
 	if err != nil {
 		return &statusError{exitRunnelFailed, err}
 	}
-	e := newExecution(inv, c.Stdin)
-	e.conn = conn
 	defer e.reportSandbox(false)
-	return e.attach(rpc.AttachParams{SessionID: id, AfterSeq: c.AfterSeq})
+	if c.AfterSeq == nil && hasCapability(conn.Connected(), "screen") {
+		if err := c.attachTerminal(e, id); !errors.Is(err, errNoTerminal) {
+			return err
+		}
+	}
+	p := rpc.AttachParams{SessionID: id}
+	if c.AfterSeq != nil {
+		p.AfterSeq = *c.AfterSeq
+	}
+	return e.attach(p)
 }
 
+// errNoTerminal is the error of attachTerminal if this process or the session has no terminal.
+var errNoTerminal = errors.New("no terminal")
+
+// attachTerminal makes this terminal that of the session.
+func (c *attachCmd) attachTerminal(e *execution, id string) error {
+	t := newTerminal(e.inv)
+	if t.file == nil || t.out == nil {
+		return errNoTerminal
+	}
+	p := rpc.AttachParams{SessionID: id, Screen: true}
+	if rows, cols, ok := t.size(); ok && !c.ReadOnly {
+		p.Rows, p.Cols = rows, cols
+	}
+	if err := t.begin(); err != nil {
+		return &statusError{exitRunnelFailed, err}
+	}
+	e.tty, e.keyboard = t, newKeyboard(c.DetachKeys, c.ReadOnly)
+	err := e.attach(p)
+	if isRefusedParam(err, "screen") { // it has no terminal
+		t.restore(false)
+		e.tty, e.keyboard = nil, nil
+		return errNoTerminal
+	}
+	t.restore(!e.ended)
+	if errors.Is(err, errDetached) {
+		e.reportDetached()
+		return nil
+	}
+	return err
+}
+
+// isRefusedParam reports whether the server has refused a param.
+func isRefusedParam(err error, field string) bool {
+	var refused *rpc.Error
+	if !errors.As(err, &refused) || refused.Code != rpc.CodeInvalidParams {
+		return false
+	}
+	data, _ := refused.Data.(rpc.Data)
+	return data["field"] == field
+}
+
+// attach follows a session until it ends.
 func (e *execution) attach(p rpc.AttachParams) error {
 	ctx, abort := context.WithCancelCause(e.inv.ctx)
 	defer abort(nil)
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, notIgnored(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)...)
+	signal.Notify(signals, notIgnored(e.detachSignals()...)...)
 	defer signal.Stop(signals)
+	attached := make(chan struct{})
+	go e.leaveOnRequest(ctx, abort, attached)
+	if e.keyboard != nil {
+		go e.keyboard.read(ctx, e.inv.stdin, e.requestLeave)
+	}
 	s, _, err := e.conn.Attach(ctx, p, e.events)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	if err != nil {
 		return &statusError{exitRunnelFailed, err}
 	}
+	e.session = s
+	close(attached)
 	go func() {
 		select {
 		case sig := <-signals:
@@ -63,16 +131,28 @@ func (e *execution) attach(p rpc.AttachParams) error {
 		case <-ctx.Done():
 		}
 	}()
-	if e.stdin {
-		go e.forwardStdin(ctx, abort, s)
+	if e.tty != nil {
+		go e.repaintOnRequest(ctx, s)
+		if p.Rows > 0 {
+			go e.tty.followSize(ctx, s, p.Rows, p.Cols)
+		}
 	}
+	e.forwardInput(ctx, abort, s)
 	err = e.wait(ctx, s, &rpc.ExecuteParams{})
-	if ctx.Err() != nil { // a session whose last client disconnects may end; one that is detached from does not
-		short, cancel := context.WithTimeout(e.inv.ctx, abandonTimeout)
-		defer cancel()
-		_ = s.Detach(short)
+	if ctx.Err() != nil && !errors.Is(err, errDetached) {
+		e.detachFrom(s)
 	}
 	return err
+}
+
+// detachSignals are the signals that end attach. One that would kill this process must not leave a
+// terminal in raw mode.
+func (e *execution) detachSignals() []os.Signal {
+	signals := []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}
+	if e.tty != nil {
+		signals = append(signals, syscall.SIGQUIT)
+	}
+	return signals
 }
 
 // outputError returns the error of attach after a write to stdout or stderr has failed.

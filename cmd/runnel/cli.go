@@ -67,6 +67,11 @@ type invocation struct {
 	stderr io.Writer
 }
 
+// say prints a message to stderr.
+func (inv *invocation) say(format string, args ...any) {
+	fmt.Fprintf(inv.stderr, "runnel: "+format+"\n", args...)
+}
+
 // statusError is an error with the exit status of a verb. If it has an error text, that is printed
 // to stderr.
 type statusError struct {

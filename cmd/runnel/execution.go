@@ -37,11 +37,19 @@ type execution struct {
 	inv        *invocation
 	conn       *client.Client
 	stdin      bool      // forward stdin
-	tty        *terminal // nil without --pty
+	tty        *terminal // nil unless the session has a terminal
+	keyboard   *keyboard // nil unless tty is in raw mode
+	inProcess  bool      // the server is in this process
+	livesOn    bool      // the session goes on without this process
+	session    *client.Session
+	leaving    chan struct{} // see requestLeave
+	lost       atomic.Bool   // there is no connection, or the server does not respond
+	repaints   chan struct{} // see repaintOnRequest
 	events     client.Events
-	controls   chan rpc.ControlParams // requests because of writeErr: at most two
+	controls   chan rpc.ControlParams // requests because of writeErr: at most two, and one of leaving
 	jobControl jobControl
 	queued     atomic.Bool        // the session waits for a slot
+	ended      bool               // the completion record was received
 	sandbox    *rpc.SandboxReport // of the completion record, or nil
 
 	// Used by the goroutine that delivers events, and by run after the last event.
@@ -53,8 +61,9 @@ type execution struct {
 }
 
 func newExecution(inv *invocation, stdin bool) *execution {
-	e := &execution{inv: inv, stdin: stdin, controls: make(chan rpc.ControlParams, 2)}
-	e.events = client.Events{Output: e.output, Gap: e.gap, Queued: e.reportQueued, State: e.state, Window: window}
+	e := &execution{inv: inv, stdin: stdin, controls: make(chan rpc.ControlParams, 3)}
+	e.leaving, e.repaints = make(chan struct{}, 1), make(chan struct{}, 1)
+	e.events = client.Events{Output: e.output, Gap: e.gap, Queued: e.reportQueued, State: e.state, Screen: e.paint, Window: window}
 	return e
 }
 
@@ -68,6 +77,10 @@ func (e *execution) run(p rpc.ExecuteParams) error {
 	defer e.jobControl.listen()()
 	started := make(chan struct{})
 	go e.forwardSignals(ctx, abort, p.SessionID, started, signals)
+	go e.leaveOnRequest(ctx, abort, started)
+	if e.keyboard != nil {
+		go e.keyboard.read(ctx, e.inv.stdin, e.requestLeave)
+	}
 	s, err := e.conn.Execute(ctx, p, e.events)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -75,15 +88,25 @@ func (e *execution) run(p rpc.ExecuteParams) error {
 	if err != nil {
 		return startError(err, &p)
 	}
+	e.session = s
 	close(started)
-	if e.stdin {
-		go e.forwardStdin(ctx, abort, s)
-	}
 	go e.jobControl.run(ctx, s)
 	if e.tty != nil {
-		go e.tty.followSize(ctx, s)
+		go e.tty.followSize(ctx, s, p.PTY.Rows, p.PTY.Cols)
+		go e.repaintOnRequest(ctx, s)
 	}
+	e.forwardInput(ctx, abort, s)
 	return e.wait(ctx, s, &p)
+}
+
+// forwardInput forwards the keyboard or stdin, on another goroutine.
+func (e *execution) forwardInput(ctx context.Context, abort context.CancelCauseFunc, s *client.Session) {
+	switch {
+	case e.keyboard != nil && !e.keyboard.readOnly:
+		go e.forwardKeys(ctx, abort, s)
+	case e.keyboard == nil && e.stdin:
+		go e.forwardStdin(ctx, abort, s)
+	}
 }
 
 // wait waits for the end of the session and returns its status.
@@ -92,13 +115,24 @@ func (e *execution) wait(ctx context.Context, s *client.Session, p *rpc.ExecuteP
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
+	case errors.Is(err, client.ErrDetached):
+		return errDetached
 	case notStarted(err):
 		return startError(err, p)
 	case err != nil:
-		return &statusError{exitRunnelFailed, fmt.Errorf("lost the server: %w", err)}
+		return &statusError{exitRunnelFailed, e.lostServer(err)}
 	}
+	e.ended = true
 	e.sandbox = rec.Sandbox
 	return e.status(rec)
+}
+
+// lostServer returns the error of an execution that has lost its server.
+func (e *execution) lostServer(err error) error {
+	if e.livesOn {
+		return fmt.Errorf(`lost the server: %w; "runnel attach %s" continues`, err, e.session.ID())
+	}
+	return fmt.Errorf("lost the server: %w", err)
 }
 
 // notStarted reports whether a session that was queued has failed to start. Other errors of the server
@@ -183,12 +217,30 @@ func signalNumber(name string) int {
 }
 
 func (e *execution) output(o *client.Output) {
+	defer e.tty.restoreAfterPanic()
 	w := e.inv.stdout
 	if o.Type == rpc.StreamStderr {
 		w = e.inv.stderr
 	}
-	_, err := w.Write(o.Data)
+	var err error
+	if e.tty != nil && e.tty.out != nil {
+		err = e.tty.write(o.Data)
+	} else {
+		_, err = w.Write(o.Data)
+	}
 	e.handleWriteError(err)
+}
+
+// say prints a message about the session to stderr. On a terminal in raw mode it is in lines of its own,
+// and the screen is painted again, since the message is on it.
+func (e *execution) say(format string, args ...any) {
+	text := fmt.Sprintf("runnel: "+format, args...)
+	if !e.tty.isRaw() || !e.stderrIsTerminal() {
+		fmt.Fprintln(e.inv.stderr, text)
+		return
+	}
+	e.tty.message(e.inv.stderr, text)
+	e.requestRepaint()
 }
 
 // reportQueued reports that the session waits for a slot, to a terminal only.
@@ -197,16 +249,20 @@ func (e *execution) reportQueued(rpc.Queued) {
 		return
 	}
 	if e.stderrIsTerminal() {
-		fmt.Fprintln(e.inv.stderr, "runnel: waiting for a slot")
+		e.say("waiting for a slot")
 	}
 }
 
 // state is called when the session has started, and when it is paused or resumed.
 func (e *execution) state(rpc.StateEvent) { e.queued.Store(false) }
 
-// gap reports lost output.
+// gap reports lost output. On a terminal the screen is painted again instead.
 func (e *execution) gap(g rpc.Gap) {
-	fmt.Fprintf(e.inv.stderr, "runnel: %d bytes of output were lost\n", g.LostBytes)
+	if e.tty.isRaw() && e.tty.out != nil {
+		e.requestRepaint()
+		return
+	}
+	e.say("%d bytes of output were lost", g.LostBytes)
 }
 
 // printRaw prints a notification as a line.
@@ -272,6 +328,8 @@ func (e *execution) forwardSignals(ctx context.Context, abort context.CancelCaus
 				interrupts++
 			}
 			switch sig := s.(syscall.Signal); {
+			case sig == syscall.SIGHUP && e.livesOn:
+				e.requestLeave()
 			case interrupts > interruptsToCancel, controls == nil && early != 0, e.queued.Load():
 				abort(&statusError{exitSignalBase + int(sig), errInterrupted})
 			case controls == nil:
@@ -306,16 +364,7 @@ func signalParams(sig syscall.Signal) rpc.ControlParams {
 // failed write ends the execution, since the command would wait for input that is never sent. A
 // read error is printed, and the command gets the end of its input.
 func (e *execution) forwardStdin(ctx context.Context, abort context.CancelCauseFunc, s *client.Session) {
-	check := func(err error) {
-		if err != nil && !e.inputClosed(err) {
-			abort(&statusError{exitRunnelFailed, fmt.Errorf("stdin: %w", err)})
-		}
-	}
-	w := s.StdinWriter(ctx)
-	go func() {
-		<-w.Done()
-		check(w.Err())
-	}()
+	w := e.stdinWriter(ctx, abort, s)
 	buf := make([]byte, 64<<10)
 	for {
 		n, end := e.inv.stdin.Read(buf)
@@ -326,10 +375,27 @@ func (e *execution) forwardStdin(ctx context.Context, abort context.CancelCauseF
 		if err == nil && end != nil {
 			err = w.Close()
 		}
-		check(err)
+		e.checkInput(abort, err)
 		if err != nil || end != nil {
 			return
 		}
+	}
+}
+
+// stdinWriter returns a writer whose failure ends the execution.
+func (e *execution) stdinWriter(ctx context.Context, abort context.CancelCauseFunc, s *client.Session) *client.StdinWriter {
+	w := s.StdinWriter(ctx)
+	go func() {
+		<-w.Done()
+		e.checkInput(abort, w.Err())
+	}()
+	return w
+}
+
+// checkInput ends the execution after a failed write, unless the command reads no more input.
+func (e *execution) checkInput(abort context.CancelCauseFunc, err error) {
+	if err != nil && !e.inputClosed(err) {
+		abort(&statusError{exitRunnelFailed, fmt.Errorf("stdin: %w", err)})
 	}
 }
 

@@ -68,7 +68,9 @@ func (j *jobControl) suspend(ctx context.Context, s *client.Session) {
 	j.tty.cooked() // for the shell
 	stopSelf(continued)
 	j.tty.raw()
-	_ = s.Reattach(ctx)
+	if !j.tty.isRaw() || j.tty.out == nil || s.Repaint(ctx) != nil { // the shell has used the screen
+		_ = s.Reattach(ctx)
+	}
 	if paused {
 		_ = s.Control(ctx, rpc.ControlResume)
 	}

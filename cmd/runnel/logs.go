@@ -36,7 +36,7 @@ func (c *logsCmd) Run(inv *invocation) error {
 	if !c.Follow {
 		return c.withClient(inv, func(ctx context.Context, conn *client.Client) error { return c.print(ctx, inv, conn) })
 	}
-	conn, err := c.connect(inv.ctx, client.Options{Reconnect: c.reconnect(inv)})
+	conn, err := c.connect(inv.ctx, client.Options{Reconnect: c.reconnect(inv.say)})
 	if err != nil {
 		return err
 	}

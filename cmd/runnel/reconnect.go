@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/runnel-rpc/runnel/rpc"
@@ -14,6 +13,8 @@ const (
 	// localLinger is the linger of a session on the user's own server: how long it continues while
 	// its `run` is stopped, for example by Ctrl-Z.
 	localLinger = 24 * time.Hour
+	// terminalLinger is the default linger of a session with a terminal.
+	terminalLinger = 24 * time.Hour
 	// localReconnect is how long to try to reconnect to the user's own server, which either
 	// responds at once or has exited.
 	localReconnect = 2 * time.Second
@@ -25,22 +26,37 @@ const (
 // to reconnect to it. Tests set a shorter one.
 var remoteLinger = 2 * time.Minute
 
-// reconnect returns how client verbs that are attached to a session reconnect, with messages on
-// stderr. For the user's own server there is one message, after the reconnect.
-func (t *target) reconnect(inv *invocation) *client.Reconnect {
+// reconnect returns how client verbs that are attached to a session reconnect, with messages that say
+// prints. For the user's own server there is one message, after the reconnect.
+func (t *target) reconnect(say func(format string, args ...any)) *client.Reconnect {
 	if t.URL == "" {
 		var dropped error
 		return &client.Reconnect{
 			Timeout:  localReconnect,
 			Dropped:  func(err error) { dropped = err },
-			Restored: func() { fmt.Fprintf(inv.stderr, "runnel: connection lost: %v; reconnected\n", dropped) },
+			Restored: func() { say("connection lost: %v; reconnected", dropped) },
 		}
 	}
 	return &client.Reconnect{
 		Timeout:  remoteLinger,
-		Dropped:  func(err error) { fmt.Fprintf(inv.stderr, "runnel: connection lost: %v; reconnecting\n", err) },
-		Restored: func() { fmt.Fprintln(inv.stderr, "runnel: reconnected") },
+		Dropped:  func(err error) { say("connection lost: %v; reconnecting", err) },
+		Restored: func() { say("reconnected") },
 	}
+}
+
+// reconnectExecution is reconnect for an execution.
+func (t *target) reconnectExecution(e *execution) *client.Reconnect {
+	r := t.reconnect(e.say)
+	dropped, restored := r.Dropped, r.Restored
+	r.Dropped = func(err error) {
+		e.lost.Store(true)
+		dropped(err)
+	}
+	r.Restored = func() {
+		e.lost.Store(false)
+		restored()
+	}
+	return r
 }
 
 // setLinger sets what happens to a command whose `run` is not connected. On the user's own server

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/runnel-rpc/runnel/cmd/runnel/internal/tty"
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/client"
 )
@@ -26,23 +27,25 @@ const (
 
 type runCmd struct {
 	target
-	Shell         string            `short:"c" name:"command" help:"Command string for the shell, instead of a command and its arguments." placeholder:"STRING"`
-	NoStdin       bool              `short:"n" name:"no-stdin" help:"Do not forward stdin."`
-	Cwd           string            `help:"Working directory. Default: the current one."`
-	Env           map[string]string `help:"Environment variable to set; may be repeated." placeholder:"K=V" mapsep:"none"`
-	Timeout       *time.Duration    `help:"Maximum running time; 0 for none. Default: the server's." placeholder:"DURATION"`
-	QueueTimeout  queueTimeout      `name:"queue-timeout" help:"How long to wait for a slot if the server's limit is reached; infinity for no limit. Default: not at all." placeholder:"DURATION"`
-	StreamTimeout time.Duration     `help:"Maximum time without output. Default: none."`
-	PTY           bool              `short:"t" name:"pty" help:"Give the command a terminal, with the size of this one."`
-	RecordInput   bool              `name:"record-input" help:"With -t: also record what is typed while the terminal echoes."`
-	Detach        bool              `help:"Print the session's id and exit; the command continues. Requires a running server."`
-	Stdin         bool              `help:"With --detach: keep the command's stdin open, for \"runnel write\"."`
-	traceFlags    `embed:""`
-	sandboxFlags  `embed:""`
-	Name          string            `help:"Name of the session, by which it can be referred to instead of its id."`
-	Label         map[string]string `help:"Label of the session; may be repeated." placeholder:"K=V" mapsep:"none"`
-	JSON          bool              `name:"json" help:"Print each notification as a line of JSON instead of the output."`
-	Args          []string          `arg:"" optional:"" passthrough:"partial" help:"The command and its arguments."`
+	Shell          string            `short:"c" name:"command" help:"Command string for the shell, instead of a command and its arguments." placeholder:"STRING"`
+	NoStdin        bool              `short:"n" name:"no-stdin" help:"Do not forward stdin."`
+	Cwd            string            `help:"Working directory. Default: the current one."`
+	Env            map[string]string `help:"Environment variable to set; may be repeated." placeholder:"K=V" mapsep:"none"`
+	Timeout        *time.Duration    `help:"Maximum running time; 0 for none. Default: the server's." placeholder:"DURATION"`
+	QueueTimeout   queueTimeout      `name:"queue-timeout" help:"How long to wait for a slot if the server's limit is reached; infinity for no limit. Default: not at all." placeholder:"DURATION"`
+	StreamTimeout  time.Duration     `help:"Maximum time without output. Default: none."`
+	PTY            bool              `short:"t" name:"pty" help:"Give the command a terminal, with the size of this one."`
+	RecordInput    bool              `name:"record-input" help:"With -t: also record what is typed while the terminal echoes."`
+	Detach         bool              `help:"Print the session's id and exit; the command continues. Requires a running server."`
+	DetachKeys     tty.DetachKeys    `name:"detach-keys" help:"Keys that leave the session on a terminal, such as ctrl-p,ctrl-q; none for no keys. Default: ~. at the beginning of a line." default:"~." placeholder:"KEYS"`
+	LingerDetached *time.Duration    `name:"linger-detached" help:"With --pty: how long the session continues without a client; 0 for no limit. Default: 24h." placeholder:"DURATION"`
+	Stdin          bool              `help:"With --detach: keep the command's stdin open, for \"runnel write\"."`
+	traceFlags     `embed:""`
+	sandboxFlags   `embed:""`
+	Name           string            `help:"Name of the session, by which it can be referred to instead of its id."`
+	Label          map[string]string `help:"Label of the session; may be repeated." placeholder:"K=V" mapsep:"none"`
+	JSON           bool              `name:"json" help:"Print each notification as a line of JSON instead of the output."`
+	Args           []string          `arg:"" optional:"" passthrough:"partial" help:"The command and its arguments."`
 }
 
 // Validate implements kong's check of values.
@@ -54,8 +57,12 @@ func (c *runCmd) Validate() error {
 		return errors.New("--timeout must not be negative")
 	case c.RecordInput && !c.PTY:
 		return errors.New("--record-input requires -t")
-	case c.Detach && (c.JSON || c.PTY):
-		return errors.New("--detach excludes --json and --pty")
+	case c.Detach && c.JSON:
+		return errors.New("--detach excludes --json")
+	case c.LingerDetached != nil && !c.PTY:
+		return errors.New("--linger-detached requires --pty")
+	case c.LingerDetached != nil && *c.LingerDetached < 0:
+		return errors.New("--linger-detached must not be negative")
 	case c.Name != "" && !rpc.ValidName(c.Name):
 		return fmt.Errorf("--name must have at most %d characters of a-z, 0-9, _, . and -, begin with a letter, and not be a UUID", rpc.MaxNameBytes)
 	case c.Stdin && (!c.Detach || c.NoStdin):
@@ -84,7 +91,7 @@ func (c *runCmd) argv() []string {
 func (c *runCmd) Run(inv *invocation) error {
 	c.unescape()
 	e := newExecution(inv, !c.NoStdin && !c.Detach)
-	o := client.Options{Reconnect: c.reconnect(inv)}
+	o := client.Options{Reconnect: c.reconnectExecution(e)}
 	if c.JSON {
 		o.Raw = e.printRaw
 		e.events.Output, e.events.Raw = nil, e.printRaw
@@ -100,29 +107,43 @@ func (c *runCmd) Run(inv *invocation) error {
 		return &statusError{exitRunnelFailed, err}
 	}
 	local := conn.server != nil
+	e.inProcess, e.livesOn = local, c.livesOn() && !local
 	if c.Detach {
 		defer conn.close()
 		if !c.NoStdin && hasInput(inv.stdin) {
 			return &statusError{exitUsage, errDetachedInput}
 		}
+		if c.PTY {
+			params.PTY = newTerminal(inv).params()
+		}
 		return c.explain(e.detach(params), local)
 	}
 	defer func() { e.reportSandbox(c.Verbose) }() // when the terminal is restored
 	if c.PTY {
-		restore, err := e.useTerminal(&params)
-		if err != nil {
+		if err := e.useTerminal(&params, c.DetachKeys); err != nil {
 			conn.close()
 			return &statusError{exitRunnelFailed, err}
 		}
-		defer restore()
+		defer func() { e.tty.restore(!e.ended) }()
 	}
 	err = e.run(params)
-	if errors.Is(err, errInterrupted) {
+	switch {
+	case errors.Is(err, errDetached):
+		e.closeAfterLeaving()
+		e.reportDetached()
+		return nil
+	case errors.Is(err, errInterrupted):
 		conn.abandon(params.SessionID)
-	} else {
+	default:
 		conn.close()
 	}
 	return c.explain(err, local)
+}
+
+// livesOn reports whether the session continues when this process exits, or loses its connection: one
+// with a terminal that can be found again.
+func (c *runCmd) livesOn() bool {
+	return c.PTY && (c.URL != "" || c.Name != "" || c.Detach)
 }
 
 // params returns the params of a command that behaves as if it ran here. A server in this process
@@ -152,9 +173,6 @@ func (c *runCmd) params(inv *invocation, conn *runClient) (p rpc.ExecuteParams, 
 		p.Stdin = rpc.StdinNone
 	}
 	c.setLinger(&p)
-	if c.Detach { // without a limit of the time without a client
-		p.OnDisconnect, p.Linger = rpc.OnDisconnectKeep, rpc.Seconds{Set: true}
-	}
 	if c.Timeout != nil {
 		p.Timeout = rpc.Seconds{Set: true, D: *c.Timeout}
 	}
@@ -177,6 +195,23 @@ func (c *runCmd) params(inv *invocation, conn *runClient) (p rpc.ExecuteParams, 
 	}
 	c.traceFlags.addTo(&p, !inProcess && hasCapability(conn.Connected(), "traceparent"))
 	return p, checkText(&p, hasCapability(conn.Connected(), "base64"))
+}
+
+// setLinger sets what happens to a command without a client. A detached one has no limit, unless it has a
+// terminal.
+func (c *runCmd) setLinger(p *rpc.ExecuteParams) {
+	c.target.setLinger(p)
+	switch {
+	case c.PTY && c.LingerDetached != nil:
+		p.Linger.D = *c.LingerDetached
+	case c.PTY:
+		p.Linger.D = terminalLinger
+	case c.Detach:
+		p.Linger.D = 0
+	}
+	if c.Detach || c.livesOn() {
+		p.OnDisconnect = rpc.OnDisconnectKeep
+	}
 }
 
 // passEnviron adds the environment of this process to that of the command. The protocol cannot

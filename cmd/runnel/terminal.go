@@ -2,41 +2,83 @@ package main
 
 import (
 	"context"
+	"io"
 	"os"
 	"os/signal"
 	"sync"
+	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/term"
 
+	"github.com/runnel-rpc/runnel/cmd/runnel/internal/tty"
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/client"
 )
 
-// The size of a command's terminal if stdin is not a terminal.
 const (
+	// The size of a command's terminal if stdin is not a terminal.
 	defaultRows = 24
 	defaultCols = 80
+	// unwritableTimeout bounds the wait for a terminal that accepts no output before a message is dropped,
+	// or its modes are not reset.
+	unwritableTimeout = time.Second
 )
 
 // terminal is the terminal of this process. The command's terminal gets the same size. A nil
-// terminal is valid for raw and cooked.
+// terminal is valid for raw, cooked, isRaw and restore.
 type terminal struct {
 	file     *os.File    // nil if stdin is not a terminal
+	out      *os.File    // stdout; nil if it is not a terminal
 	original *term.State // the mode at the start; nil if the mode is not changed
 	mu       sync.Mutex  // held while the mode is changed
 	restored bool        // the mode is not changed any more
+
+	writing chan struct{} // has an element while out is written to
+	modes   tty.Modes     // that the output has set; used by whoever writes
+	used    bool          // something was written; used by whoever writes
+	closed  atomic.Bool   // nothing is written any more
 }
 
-// size returns the current size. Ok is false if the terminal has none.
+// newTerminal returns the terminal of an invocation.
+func newTerminal(inv *invocation) *terminal {
+	t := &terminal{writing: make(chan struct{}, 1)}
+	if isTerminal(inv.stdin) {
+		t.file = inv.stdin
+	}
+	if out, ok := inv.stdout.(*os.File); ok && isTerminal(out) {
+		t.out = out
+	}
+	return t
+}
+
+func isTerminal(f *os.File) bool {
+	fd, err := descriptor(f)
+	return err == nil && term.IsTerminal(fd)
+}
+
+// size returns the current size. Ok is false if there is no terminal, or it has none.
 func (t *terminal) size() (rows, cols int, ok bool) {
+	if t.file == nil {
+		return 0, 0, false
+	}
 	cols, rows, err := term.GetSize(int(t.file.Fd()))
 	return rows, cols, err == nil && rows > 0 && cols > 0
 }
 
-// raw sets raw mode (termios(3)).
+// begin sets raw mode (termios(3)) until restore.
+func (t *terminal) begin() (err error) {
+	t.original, err = term.MakeRaw(int(t.file.Fd()))
+	return err
+}
+
+// isRaw reports whether the mode is changed until restore.
+func (t *terminal) isRaw() bool { return t != nil && t.original != nil }
+
+// raw sets raw mode again after cooked.
 func (t *terminal) raw() {
-	if t == nil || t.original == nil {
+	if !t.isRaw() {
 		return
 	}
 	t.mu.Lock()
@@ -46,51 +88,129 @@ func (t *terminal) raw() {
 	}
 }
 
-// cooked sets the original mode until the next call of raw.
+// cooked sets the original mode, and resets what the output has set, until the next call of raw.
 func (t *terminal) cooked() {
-	if t == nil || t.original == nil {
+	if !t.isRaw() {
 		return
+	}
+	if t.out != nil {
+		t.reset(true)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	_ = term.Restore(int(t.file.Fd()), t.original)
 }
 
-// restore sets the original mode. Later calls of raw have no effect.
-func (t *terminal) restore() {
+// write writes output of the session, and drops it after restore.
+func (t *terminal) write(output []byte) error {
+	t.writing <- struct{}{}
+	defer func() { <-t.writing }()
+	if t.closed.Load() {
+		return nil
+	}
+	t.used = true
+	_, _ = t.modes.Write(output)
+	_, err := t.out.Write(output)
+	return err
+}
+
+// message writes a line of this process to w, a terminal that is in raw mode. It begins in a new line
+// and with the default pen and charset.
+func (t *terminal) message(w io.Writer, text string) {
+	const plain = "\x18\x1b[0m\x0f" // CAN ends an unfinished sequence of the output
+	select {
+	case t.writing <- struct{}{}:
+	case <-time.After(unwritableTimeout):
+		return
+	}
+	defer func() { <-t.writing }()
+	if !t.closed.Load() {
+		_, _ = io.WriteString(w, plain+"\r\n"+text+"\r\n")
+	}
+}
+
+// restore sets the original mode, and resets what the output has set. Later output is dropped, and
+// later calls have no effect. With newLine, the cursor is then at the beginning of a line.
+func (t *terminal) restore(newLine bool) {
+	if t == nil || t.closed.Swap(true) {
+		return
+	}
+	if t.out != nil {
+		t.reset(newLine)
+	}
+	if !t.isRaw() {
+		return
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.restored = true
 	_ = term.Restore(int(t.file.Fd()), t.original)
 }
 
+// restoreAfterPanic restores the terminal if the goroutine panics, and panics again. It is deferred by
+// the goroutines that this process starts for a terminal.
+func (t *terminal) restoreAfterPanic() {
+	if t == nil {
+		return
+	}
+	if v := recover(); v != nil {
+		t.restore(true)
+		panic(v)
+	}
+}
+
+// reset writes what resets the modes, unless the terminal accepts no output.
+func (t *terminal) reset(newLine bool) {
+	timeout := time.After(unwritableTimeout)
+	select {
+	case t.writing <- struct{}{}:
+	case <-timeout:
+		return
+	}
+	text := t.modes.Reset()
+	if newLine && t.used {
+		text = append(text, "\r\n\x1b[J"...)
+	}
+	done := make(chan struct{})
+	go func() { // ends with the process if the terminal does not accept it
+		defer close(done)
+		_, _ = t.out.Write(text)
+		<-t.writing
+	}()
+	select {
+	case <-done:
+	case <-timeout:
+	}
+}
+
 // useTerminal gives the command a terminal with the size and the type of this process's one, which
 // it sets to raw mode until restore is called: all keys, Ctrl-C too, are sent to the command's
 // terminal.
-func (e *execution) useTerminal(p *rpc.ExecuteParams) (restore func(), err error) {
-	e.tty = &terminal{}
-	p.PTY = &rpc.PTY{Rows: defaultRows, Cols: defaultCols, Term: os.Getenv("TERM")}
-	restore = func() {}
-	fd := int(e.inv.stdin.Fd())
-	if !term.IsTerminal(fd) {
-		return restore, nil
+func (e *execution) useTerminal(p *rpc.ExecuteParams, keys tty.DetachKeys) error {
+	e.tty = newTerminal(e.inv)
+	p.PTY = e.tty.params()
+	if e.tty.file == nil || !e.stdin {
+		return nil
 	}
-	e.tty.file = e.inv.stdin
-	if rows, cols, ok := e.tty.size(); ok {
-		p.PTY.Rows, p.PTY.Cols = rows, cols
+	if e.events.Output == nil { // --json: what is printed is not what a terminal shows
+		e.tty.out = nil
 	}
-	if !e.stdin {
-		return restore, nil
-	}
-	if e.tty.original, err = term.MakeRaw(fd); err != nil {
-		return nil, err
-	}
-	e.jobControl.tty = e.tty
-	return e.tty.restore, nil
+	e.jobControl.tty, e.keyboard = e.tty, newKeyboard(keys, false)
+	return e.tty.begin()
 }
 
-// followSize sends the size, and each change of it, to the session until ctx is done.
-func (t *terminal) followSize(ctx context.Context, s *client.Session) {
+// params returns a terminal of the same size and type.
+func (t *terminal) params() *rpc.PTY {
+	p := &rpc.PTY{Rows: defaultRows, Cols: defaultCols, Term: os.Getenv("TERM")}
+	if rows, cols, ok := t.size(); ok {
+		p.Rows, p.Cols = rows, cols
+	}
+	return p
+}
+
+// followSize sends each change of the size to the session until ctx is done. The session has the size
+// of rows and cols.
+func (t *terminal) followSize(ctx context.Context, s *client.Session, rows, cols int) {
 	if t.file == nil {
 		return
 	}
@@ -98,7 +218,8 @@ func (t *terminal) followSize(ctx context.Context, s *client.Session) {
 	signal.Notify(changed, syscall.SIGWINCH)
 	defer signal.Stop(changed)
 	for {
-		if rows, cols, ok := t.size(); ok {
+		if r, c, ok := t.size(); ok && (r != rows || c != cols) {
+			rows, cols = r, c
 			_ = s.Resize(ctx, rows, cols)
 		}
 		select {

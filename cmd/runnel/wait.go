@@ -38,7 +38,7 @@ func (c *waitCmd) Run(inv *invocation) error {
 		end = time.Now().Add(*c.Timeout)
 	}
 	return c.each(inv, c.IDs, eachSession{
-		options: client.Options{Reconnect: c.reconnect(inv)},
+		options: client.Options{Reconnect: c.reconnect(inv.say)},
 		failure: exitRunnelFailed,
 		asDone:  true,
 		do: func(ctx context.Context, conn *client.Client, id string) (string, error) {
