@@ -14,7 +14,14 @@ type WriteParams struct {
 	// that a retry does not write anything twice. A position beyond `stdin_bytes` is -32602. By
 	// default the data follows what was written before.
 	Offset *int64 `json:"offset,omitempty" min:"0"`
+	// With `offset`: who writes, as the client has named itself, in at most 64 bytes. Then `offset` is the
+	// position in what this writer has written, so that several clients can write to a session, and each can
+	// retry. Of a session, the server knows the 64 writers that have written last.
+	Writer string `json:"writer,omitempty" rpc:"nonempty"`
 }
+
+// MaxWriterBytes is the length of the longest name of a writer.
+const MaxWriterBytes = 64
 
 // WriteResult is the result of write: the data is in the stdin queue.
 type WriteResult struct {

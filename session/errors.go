@@ -42,7 +42,7 @@ type StdinError struct{ Why string }
 func (e *StdinError) Error() string { return "stdin is closed: " + e.Why }
 
 // OffsetError means that a write would leave a gap: it begins at Offset, beyond the Accepted bytes
-// of stdin.
+// of stdin, or of its writer.
 type OffsetError struct{ Offset, Accepted int64 }
 
 func (e *OffsetError) Error() string {

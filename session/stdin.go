@@ -23,20 +23,19 @@ const writeOverhead = 64
 //
 // A terminal has no end of input: its eof is a key that is typed, and more input may follow.
 type stdin struct {
-	mu      sync.Mutex
-	file    *os.File
-	eofKey  func() ([]byte, error) // of a terminal; nil for a pipe
-	touch   func()                 // called after each write to file
-	record  *inputRecorder         // nil if the input is not recorded
-	waiting []*Write               // not accepted yet
-	queue   []piece                // without data it is the eof key
-	queued  int64                  // charged bytes of queue
-	total   int64                  // bytes accepted
-	eof     bool                   // an eof was accepted; a pipe accepts nothing after it
-	eofAt   int64                  // total at the newest eof
-	closed  string                 // why nothing is accepted; empty if something is
-	feeding bool                   // feed is running
-	feeder  sync.WaitGroup
+	mu       sync.Mutex
+	file     *os.File
+	eofKey   func() ([]byte, error) // of a terminal; nil for a pipe
+	touch    func()                 // called after each write to file
+	record   *inputRecorder         // nil if the input is not recorded
+	waiting  []*Write               // not accepted yet
+	queue    []piece                // without data it is the eof key
+	queued   int64                  // charged bytes of queue
+	position                        // of all input; a pipe accepts nothing after an eof
+	writers  []writer               // those that have written last, at most maxWriters, the newest at the end
+	closed   string                 // why nothing is accepted; empty if something is
+	feeding  bool                   // feed is running
+	feeder   sync.WaitGroup
 }
 
 // Write is input to be accepted. Done is closed when it was accepted or refused. Then Total is the
@@ -47,8 +46,15 @@ type Write struct {
 	Err   error
 
 	piece
-	offset *int64
+	offset *Offset
 	eof    bool
+}
+
+// Offset is where the data of a write begins: in the whole input of a session, or if Writer is not empty, in
+// that of one writer.
+type Offset struct {
+	Writer string
+	At     int64
 }
 
 // piece is input, and the function that recycles its memory, or nil.
@@ -73,14 +79,15 @@ func (p piece) after(n int64) piece {
 
 // Write submits data for the stdin of the process. If eof is true, it closes stdin after the data;
 // on a terminal it types the eof key. offset, if not nil, is where data begins in the input: bytes
-// that were accepted already are skipped. Write does not wait. Write.Err is a *StdinError or an
+// that were accepted already are skipped. The session knows the maxWriters writers that have written last;
+// any other has written nothing. Write does not wait. Write.Err is a *StdinError or an
 // *OffsetError.
 //
 // recycle, if it is not nil, is called when the memory of data can be used again: when data was
 // written to the process, or when most of it is skipped. It is called from any goroutine, and must
 // not block or write. It is not called if the data is never written completely; then the memory is
 // left to the garbage collector.
-func (s *Session) Write(data []byte, recycle func(), offset *int64, eof bool) *Write {
+func (s *Session) Write(data []byte, recycle func(), offset *Offset, eof bool) *Write {
 	w := &Write{Done: make(chan struct{}), piece: piece{data, recycle}, offset: offset, eof: eof}
 	q := &s.stdin
 	q.mu.Lock()
@@ -166,7 +173,7 @@ func (q *stdin) admit() {
 			if q.queued > 0 && q.queued+charge(w.data[skip:]) > StdinQueueBytes {
 				return
 			}
-			q.accept(w.after(skip), w.eof && !q.hasEOF(w))
+			q.accept(w, w.after(skip), w.eof && !q.hasEOF(w))
 		}
 		w.Total, w.Err, w.piece = q.total, err, piece{}
 		q.waiting = q.waiting[1:]
@@ -179,9 +186,10 @@ func (q *stdin) admit() {
 // of one whose reply was lost; then it is no error that stdin is closed.
 func (q *stdin) check(w *Write) (skip int64, err error) {
 	if w.offset != nil {
-		skip = min(q.total-*w.offset, int64(len(w.data)))
+		accepted := q.positionOf(w).total
+		skip = min(accepted-w.offset.At, int64(len(w.data)))
 		if skip < 0 {
-			return 0, &OffsetError{*w.offset, q.total}
+			return 0, &OffsetError{w.offset.At, accepted}
 		}
 	}
 	complete := w.offset != nil && skip == int64(len(w.data)) && (!w.eof || q.hasEOF(w))
@@ -206,15 +214,15 @@ func (q *stdin) hasEOF(w *Write) bool {
 	if w.offset == nil {
 		return false
 	}
-	end := *w.offset + int64(len(w.data))
-	return end < q.total || q.eof && end == q.eofAt
+	end, at := w.offset.At+int64(len(w.data)), q.positionOf(w)
+	return end < at.total || at.eof && end == at.eofAt
 }
 
-func (q *stdin) accept(p piece, eof bool) {
-	q.total += int64(len(p.data))
-	if eof {
-		q.eofAt = q.total
+func (q *stdin) accept(w *Write, p piece, eof bool) {
+	if w.offset != nil && w.offset.Writer != "" {
+		q.writerNamed(w.offset.Writer).advance(len(p.data), eof)
 	}
+	q.advance(len(p.data), eof)
 	if q.closed != "" {
 		return
 	}
@@ -222,7 +230,6 @@ func (q *stdin) accept(p piece, eof bool) {
 		q.queue = append(q.queue, p)
 		q.queued += charge(p.data)
 	}
-	q.eof = q.eof || eof
 	if eof && q.eofKey != nil {
 		q.queue = append(q.queue, piece{})
 		q.queued += charge(nil)

@@ -158,11 +158,11 @@ func TestALargeWrite(t *testing.T) {
 }
 
 func TestOffsets(t *testing.T) {
-	at := func(n int64) *int64 { return &n }
+	at := func(n int64) *Offset { return &Offset{At: n} }
 	s := run(t, "exec cat", withStdin)
 	for i, c := range []struct {
 		data   string
-		offset *int64
+		offset *Offset
 		eof    bool
 		total  int64
 		err    error
@@ -337,12 +337,12 @@ func TestSkippedInputIsNotKept(t *testing.T) {
 	begin, last := int64(0), int64(half)
 	recycled := false
 	repeated := append(bytes.Repeat([]byte("a"), half), 'b')
-	w := s.Write(repeated, func() { recycled = true; clear(repeated) }, &begin, false)
+	w := s.Write(repeated, func() { recycled = true; clear(repeated) }, &Offset{At: begin}, false)
 	within(t, "the repeated", w.Done)
 	if !recycled || w.Total != half+1 {
 		t.Errorf("recycled: %v, %d bytes were accepted", recycled, w.Total)
 	}
-	next := s.Write([]byte("bcd"), func() {}, &last, true) // most of it is new
+	next := s.Write([]byte("bcd"), func() {}, &Offset{At: last}, true) // most of it is new
 	within(t, "the next", next.Done)
 	open()
 	ended(t, s)

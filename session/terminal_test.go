@@ -95,7 +95,7 @@ func TestEOFIsAKey(t *testing.T) {
 	f.line(0)
 	write := func(want int64, text string, offset int64, eof bool) {
 		t.Helper()
-		at := &offset
+		at := &Offset{At: offset}
 		if offset < 0 {
 			at = nil
 		}

@@ -79,6 +79,7 @@ func newSession(c *Client, id string, events Events, slowClient string) *Session
 		id:           canonicalID(id),
 		events:       events,
 		dropWhenSlow: slowClient == rpc.SlowClientDrop,
+		writer:       newWriter(c),
 		done:         make(chan struct{}),
 	}
 	if events.Readers && s.events.Window == 0 {

@@ -14,6 +14,7 @@ type input struct {
 	data      []byte
 	offset    int64
 	hasOffset bool
+	writer    string // whose offset it is; "" is that of all input
 	eof       bool
 }
 
@@ -22,6 +23,9 @@ func (p input) appendTo(out []byte) []byte {
 	out = wire.AppendQuote(append(out, `{"session_id":`...), p.session)
 	if p.hasOffset {
 		out = strconv.AppendInt(append(out, `,"offset":`...), p.offset, 10)
+	}
+	if p.writer != "" {
+		out = wire.AppendQuote(append(out, `,"writer":`...), p.writer)
 	}
 	if p.eof {
 		out = append(out, `,"eof":true`...)

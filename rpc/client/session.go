@@ -18,7 +18,8 @@ type Session struct {
 	dropWhenSlow bool          // slow_client is "drop"
 	queue        *receiveQueue // nil if events are dispatched by the goroutine that reads
 
-	stdin stdin
+	stdin  stdin
+	writer func() string // see newWriter
 
 	mu           sync.Mutex
 	seq          int64       // the last event that was received, or after_seq

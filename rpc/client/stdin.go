@@ -2,7 +2,10 @@ package client
 
 import (
 	"context"
+	"slices"
 	"sync"
+
+	"github.com/google/uuid"
 
 	"github.com/runnel-rpc/runnel/rpc"
 )
@@ -33,10 +36,10 @@ func (i *stdin) setSent(n int64) {
 // when the server has accepted all of it; data is sent in as many messages as the server's
 // max_message_bytes requires.
 //
-// If the client reconnects, and the session was started by Execute, each message has an offset, so
-// that data is neither lost nor written twice when a connection is lost; then nothing else may
-// write to the session. In all other cases each message is sent once, and WriteBytes returns
-// ErrClosed if the connection is lost.
+// If the client reconnects, each message has an offset, so that data is neither lost nor written twice when
+// a connection is lost. Of a server without the capability "writer" this is true only if the session was
+// started by Execute, and nothing else writes to it; otherwise each message is sent once. A message that is
+// sent once makes WriteBytes return ErrClosed if the connection is lost.
 //
 // WriteBytes waits for the reply to each message. A [StdinWriter] does not.
 func (s *Session) WriteBytes(ctx context.Context, data []byte, eof bool) error {
@@ -61,7 +64,7 @@ func (c *Client) inputLimit() int {
 func (s *Session) write(ctx context.Context, data []byte, eof bool) (err error) {
 	p := input{session: s.id, data: data, eof: eof, offset: s.stdin.sent}
 	if s.retriesInput() {
-		p.hasOffset = true
+		p.hasOffset, p.writer = true, s.writer()
 		err = s.c.CallIdempotent(ctx, rpc.MethodWrite, p, nil)
 	} else {
 		err = s.c.Call(ctx, rpc.MethodWrite, p, nil)
@@ -72,9 +75,20 @@ func (s *Session) write(ctx context.Context, data []byte, eof bool) (err error) 
 	return err
 }
 
-// executed reports whether the session was started by Execute, so that the position of its input is
-// known.
-func (s *Session) executed() bool { return s.result.SessionID != "" }
+// hasPosition reports whether the position of the session's input is known: that in all input, if the
+// session was started by Execute, or that in the input of this client.
+func (s *Session) hasPosition() bool { return s.result.SessionID != "" || s.writer() != "" }
+
+// newWriter returns a function that returns the name under which a client writes to a session. It is empty
+// if the server does not know writers.
+func newWriter(c *Client) func() string {
+	return sync.OnceValue(func() string {
+		if !slices.Contains(c.Connected().Capabilities, "writer") {
+			return ""
+		}
+		return uuid.NewString()
+	})
+}
 
 // retriesInput reports whether input is sent again after a reconnect.
-func (s *Session) retriesInput() bool { return s.c.o.Reconnect != nil && s.executed() }
+func (s *Session) retriesInput() bool { return s.c.o.Reconnect != nil && s.hasPosition() }

@@ -21,11 +21,13 @@ const (
 // the server has accepted it, so the throughput does not depend on the round trip. The bytes are
 // accepted in their order.
 //
-// If the session was started by Execute, each message has an offset, and nothing else may write to
-// the session from the first Write to the end of Close. If the client reconnects too, what the
-// server had not accepted when a connection was lost is sent again on the next one. The input of a
-// session that was attached to has no known position: each message is sent once, after the reply to
-// the one before.
+// Each message has an offset. If the client reconnects, what the server had not accepted when a connection
+// was lost is sent again on the next one. Other clients may write at the same time, but this one must not
+// use two writers, or WriteBytes, from the first Write to the end of Close.
+//
+// A server without the capability "writer" knows only the position in all input: nothing else may write to
+// the session then. If it was attached to, its position is not known, and each message is sent once, after
+// the reply to the one before.
 //
 // Write and Close must not be called concurrently.
 type StdinWriter struct {
@@ -130,7 +132,7 @@ func (w *StdinWriter) submit(data []byte, eof bool) error {
 		return err
 	}
 	m := &inputMessage{id: uuid.NewString(), size: len(data)}
-	p := input{session: w.s.id, data: data, offset: w.offset, hasOffset: w.s.executed(), eof: eof}
+	p := input{session: w.s.id, data: data, offset: w.offset, hasOffset: w.s.hasPosition(), writer: w.s.writer(), eof: eof}
 	var err error
 	if m.outgoing, err = w.conn.encode(rpc.MethodWrite, m.id, p); err != nil {
 		return err
@@ -172,7 +174,7 @@ func (w *StdinWriter) awaitRoom() error {
 	for {
 		w.mu.Lock()
 		n := len(w.unanswered)
-		ok := n == 0 || w.s.executed() && w.charged < maxUnanswered && n < w.most
+		ok := n == 0 || w.s.hasPosition() && w.charged < maxUnanswered && n < w.most
 		w.mu.Unlock()
 		select {
 		case <-w.done:

@@ -46,13 +46,14 @@ type inputServer struct {
 	ws *websocket.Conn // the newest
 }
 
-func newInputServer(t *testing.T) *inputServer {
+func newInputServer(t *testing.T, capabilities ...string) *inputServer {
+	announced, _ := json.Marshal(capabilities)
 	s := &inputServer{received: make(chan *write, 1000)}
 	s.url = serveFunc(t, func(ctx context.Context, ws *websocket.Conn) {
 		s.mu.Lock()
 		s.ws = ws
 		s.mu.Unlock()
-		send(ctx, ws, `{"jsonrpc":"2.0","method":"connected","params":{"connection_id":"c","limits":{"max_message_bytes":1048576,"max_in_flight":40}}}`)
+		send(ctx, ws, `{"jsonrpc":"2.0","method":"connected","params":{"connection_id":"c","capabilities":`+string(announced)+`,"limits":{"max_message_bytes":1048576,"max_in_flight":40}}}`)
 		for {
 			_, b, err := ws.Read(ctx)
 			if err != nil {
@@ -345,4 +346,51 @@ func TestStdinWriterOfAttachedSession(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestInputOfAttach: what a client that has attached writes is sent again after a lost connection, with
+// offsets of its own.
+func TestInputOfAttach(t *testing.T) {
+	s := newInputServer(t, "writer")
+	c := dial(t, s.url, Options{Reconnect: &Reconnect{}})
+	attach := func() *Session {
+		x, _, err := c.Attach(t.Context(), rpc.AttachParams{SessionID: "X"}, Events{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return x
+	}
+	x := attach()
+	w := x.StdinWriter(t.Context())
+	within(t, "Write", func() { writeInput(t, w, 3*maxInputPiece/2) })
+	first := s.next(t, 2)
+	expect(t, first, "0+65536 eof false", "65536+32768 eof false")
+	s.answer(first[0], accepted)
+	s.drop()
+	again := s.next(t, 1)
+	for again[0].Params.Offset != nil && *again[0].Params.Offset == 0 { // the answer was lost
+		again = s.next(t, 1)
+	}
+	expect(t, again, "65536+32768 eof false")
+	name := first[0].Params.Writer
+	if name == "" || first[1].Params.Writer != name || again[0].Params.Writer != name {
+		t.Errorf("the writers are %q, %q and %q", name, first[1].Params.Writer, again[0].Params.Writer)
+	}
+	s.answer(again[0], accepted)
+	closed := make(chan error)
+	go func() { closed <- w.Close() }()
+	s.answer(s.next(t, 1)[0], accepted)
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+	go func() { closed <- x.WriteBytes(t.Context(), []byte("y"), false) }()
+	last := s.next(t, 1)
+	expect(t, last, "98304+1 eof false")
+	if last[0].Params.Writer != name {
+		t.Errorf("WriteBytes has the writer %q", last[0].Params.Writer)
+	}
+	s.answer(last[0], accepted)
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
 }

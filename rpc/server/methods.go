@@ -228,7 +228,7 @@ var capabilities = func() (all []string) {
 		"batch", "lines", "raw", "slow_client", "window", "keep", "stdin", "pty",
 		"base64", "list:pages", "merge_stderr", "capture_head", "wait_timeout", "waiting_for_input",
 		"stop_signal", "signal:to", "exited", "survivors_verified", "traceparent", "queue", "name", "since",
-		"screen")
+		"screen", "writer")
 }()
 
 func cancelRequest(r *request, p *rpc.CancelRequestParams) answer {

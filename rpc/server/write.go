@@ -5,10 +5,14 @@ import (
 	"encoding/base64"
 
 	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/session"
 )
 
 func write(r *request, p *rpc.WriteParams) answer {
 	data, bad := input(p)
+	if bad == nil {
+		bad = checkWriter(p)
+	}
 	if bad != nil {
 		return result(nil, bad)
 	}
@@ -23,7 +27,7 @@ func submit(r *request, p *rpc.WriteParams, data []byte, recycle func()) answer 
 	if err != nil {
 		return result(nil, err)
 	}
-	w := s.Write(data, recycle, p.Offset, p.EOF)
+	w := s.Write(data, recycle, offset(p), p.EOF)
 	if isDone(w.Done) { // without a goroutine, so that the reply is ahead of the output that the data causes
 		return result(rpc.WriteResult{StdinBytes: w.Total}, w.Err)
 	}
@@ -34,6 +38,24 @@ func submit(r *request, p *rpc.WriteParams, data []byte, recycle func()) answer 
 		<-w.Done
 		return rpc.WriteResult{StdinBytes: w.Total}, w.Err
 	})
+}
+
+// checkWriter returns the error of a writer without an offset, or with a name that is too long.
+func checkWriter(p *rpc.WriteParams) *rpc.Error {
+	switch {
+	case p.Writer != "" && p.Offset == nil:
+		return rpc.InvalidParams("writer", "writer requires offset")
+	case len(p.Writer) > rpc.MaxWriterBytes:
+		return rpc.InvalidParams("writer", "writer has more than %d bytes", rpc.MaxWriterBytes)
+	}
+	return nil
+}
+
+func offset(p *rpc.WriteParams) *session.Offset {
+	if p.Offset == nil {
+		return nil
+	}
+	return &session.Offset{Writer: p.Writer, At: *p.Offset}
 }
 
 // input returns the data of a write, which may be left out with eof.

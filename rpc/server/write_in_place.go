@@ -50,12 +50,15 @@ func usualWrite(params, long []byte) (p rpc.WriteParams, data []byte, ok bool) {
 		case `"offset"`:
 			n, err := strconv.ParseInt(string(value), 10, 64)
 			p.Offset, ok = &n, err == nil && n >= 0
+		case `"writer"`:
+			p.Writer, ok = unescaped(value)
+			ok = ok && p.Writer != ""
 		default:
 			ok = false
 		}
 		return ok
 	})
-	return p, data, ok && data != nil
+	return p, data, ok && data != nil && checkWriter(&p) == nil
 }
 
 // unescaped returns the text of a JSON string without escapes.

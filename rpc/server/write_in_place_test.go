@@ -21,6 +21,7 @@ var usualForms = []string{
 	`{"data":"` + strings.Repeat("long ", 100) + `","data":"short"}`,
 	`{"data":"` + strings.Repeat("long ", 100) + `","data":"` + strings.Repeat("longer ", 100) + `","eof":true}`,
 	`{"data":"\udc00"}`,
+	`{"data":"x","offset":7,"writer":"a"}`,
 	`{"data":"\ufffd"}`,
 }
 
@@ -31,6 +32,8 @@ var otherForms = []string{
 	`{"data":"x","offset":1e3}`, `{"data":"x","offset":1.0}`, `{"data":"x","offset":-1}`, `{"data":"x","offset":"1"}`,
 	`{"data":"x","offset":9223372036854775808}`, `{"data":"x","eof":1}`, `{"data":"x","session_id":""}`,
 	`{"data":"x","session_id":"\u0041"}`, `{"data":"x","session_id":7}`, `{"d\u0061ta":"x"}`, `{"Data":"x"}`, `{"data":"x","more":1}`,
+	`{"data":"x","writer":"a"}`, `{"data":"x","offset":1,"writer":""}`, `{"data":"x","offset":1,"writer":null}`,
+	`{"data":"x","offset":1,"writer":"` + strings.Repeat("a", rpc.MaxWriterBytes+1) + `"}`,
 	`{"` + strings.Repeat("long ", 100) + `":"x","data":"y"}`, `{"session_id":"` + strings.Repeat(`\n`, 200) + `","data":"y"}`,
 }
 
