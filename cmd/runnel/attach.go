@@ -53,11 +53,23 @@ func (c *attachCmd) Run(inv *invocation) error {
 			return err
 		}
 	}
+	if c.AfterSeq != nil && c.Stdin && bothTerminals(inv) {
+		return &statusError{exitUsage, errReplayedQueries}
+	}
 	p := rpc.AttachParams{SessionID: id}
 	if c.AfterSeq != nil {
 		p.AfterSeq = *c.AfterSeq
 	}
 	return e.attach(p)
+}
+
+// errReplayedQueries is the error of attach --after-seq -i on a terminal, which would answer queries in old
+// output, and attach would forward the answers.
+var errReplayedQueries = errors.New("--after-seq prints old output, whose queries the terminal would answer: --stdin is possible only without a terminal")
+
+func bothTerminals(inv *invocation) bool {
+	t := newTerminal(inv)
+	return t.file != nil && t.out != nil
 }
 
 // errNoTerminal is the error of attachTerminal if this process or the session has no terminal.

@@ -8,7 +8,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -202,5 +204,17 @@ func (p *pane) expectRestored(status int) {
 	unused := p.x.open(cols, rows, "sleep", "1000")
 	if got, want := p.modes(), unused.modes(); got != want {
 		p.x.t.Errorf("the terminal has the modes\n%swant\n%s", got, want)
+	}
+}
+
+// kill sends a signal to a process.
+func kill(t *testing.T, pid string, sig syscall.Signal) {
+	t.Helper()
+	n, err := strconv.Atoi(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(n, sig); err != nil {
+		t.Fatal(err)
 	}
 }
