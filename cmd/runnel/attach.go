@@ -82,7 +82,9 @@ func (c *attachCmd) attachTerminal(e *execution, id string) error {
 		return errNoTerminal
 	}
 	p := rpc.AttachParams{SessionID: id, Screen: true}
-	if rows, cols, ok := t.size(); ok && !c.ReadOnly {
+	if c.ReadOnly { // does not make the session wait
+		p.SlowClient = rpc.SlowClientDrop
+	} else if rows, cols, ok := t.size(); ok {
 		p.Rows, p.Cols = rows, cols
 	}
 	if err := t.begin(); err != nil {

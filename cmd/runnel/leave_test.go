@@ -1,0 +1,101 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/creack/pty"
+)
+
+// TestLeavingWithoutAServer: nobody could come back, so the command ends as with a closed terminal.
+func TestLeavingWithoutAServer(t *testing.T) {
+	t.Parallel()
+	p := newTestDir(t)
+	s := p.onTerminal(t, defaultSize, "run", "-t", "--name", "shell", "-c", `trap 'echo hup; exit 5' HUP`+signalLoop)
+	s.readUntil("ready\r\n")
+	s.writeStdin("~.")
+	s.readUntil("hup\r\n")
+	s.expectExit(5)
+	s.expectRestored(true)
+}
+
+// TestLeavingASession: a session that would end with its run continues when it is left. What was typed
+// before arrives.
+func TestLeavingASession(t *testing.T) {
+	t.Parallel()
+	p := newTestDir(t)
+	p.serve(t)
+	s := p.onTerminal(t, defaultSize, "run", "-t", "--linger-detached", "2h", "-c", `echo ready; read x; echo "got $x"; exec sleep 1000`)
+	s.readUntil("ready\r\n")
+	s.writeStdin("typed\r~.")
+	s.expectExit(0)
+	s.expectRestored(true)
+	text := s.stderrText()
+	id, ok := strings.CutPrefix(strings.TrimSpace(text), "runnel: detached from ")
+	if !ok {
+		t.Fatalf("stderr is %q", text)
+	}
+	if !poll(func() bool {
+		logs := p.runnel(t, "logs", id)
+		return strings.Contains(logs.readAll(), "got typed\r\n")
+	}) {
+		t.Error("what was typed before ~. did not arrive")
+	}
+	ps := p.runnel(t, "ps")
+	if list := ps.readAll(); !strings.Contains(list, " running ") || !strings.Contains(list, "1h59m") {
+		t.Errorf("ps: %s", list)
+	}
+}
+
+// TestAttachReadOnly: it forwards neither keys nor the size.
+func TestAttachReadOnly(t *testing.T) {
+	t.Parallel()
+	p := newTestDir(t)
+	p.serve(t)
+	p.runnel(t, "run", "-t", "--detach", "--name", "shell", "-c", `echo ready; read x; echo "got $x"; stty size`).expectExit(0)
+	s := p.onTerminal(t, defaultSize, "attach", "--read-only", "shell")
+	s.readUntil("ready")
+	s.resize(pty.Winsize{Rows: 40, Cols: 120})
+	s.writeStdin("typed\r")
+	p.runnel(t, "write", "shell", "other").expectExit(0)
+	s.readUntil("got other\r\n24 80\r\n")
+	s.expectExit(0)
+	s.expectRestored(true)
+}
+
+// TestDetachedTerminalSize: it has the size of the terminal of its run.
+func TestDetachedTerminalSize(t *testing.T) {
+	t.Parallel()
+	p := newTestDir(t)
+	p.serve(t)
+	s := p.onTerminal(t, pty.Winsize{Rows: 33, Cols: 111}, "run", "-t", "--detach", "-c", "stty size")
+	id := strings.TrimSpace(s.readUntil("\n"))
+	s.expectExit(0)
+	attached := p.runnel(t, "attach", id)
+	attached.expectLine("33 111\r")
+	attached.expectExit(0)
+}
+
+// TestReplayOnATerminal: attach --after-seq prints old output, and does not forward what the terminal
+// answers to it.
+func TestReplayOnATerminal(t *testing.T) {
+	t.Parallel()
+	p := newTestDir(t)
+	p.serve(t)
+	p.runnel(t, "run", "-t", "--detach", "--name", "shell", "-c", `printf '\033[6nready\n'; read x; echo "got $x"`).expectExit(0)
+	s := p.onTerminal(t, defaultSize, "attach", "--after-seq", "0", "-i", "shell")
+	s.expectExit(2)
+	s.expectError("--after-seq prints old output")
+	s = p.onTerminal(t, defaultSize, "attach", "--after-seq", "0", "shell")
+	s.readUntil("\x1b[6nready")
+	s.expectRestored(true)
+	s.writeStdin("\x1b[1;1R\r")
+	p.runnel(t, "write", "shell", "typed").expectExit(0)
+	s.readUntil("got typed")
+	s.expectExit(0)
+	s = p.onTerminal(t, defaultSize, "attach", "shell") // it has ended: its screen is painted
+	if text := s.readUntil("got typed"); strings.Contains(text, "\x1b[6n") {
+		t.Errorf("a query is replayed: %q", text)
+	}
+	s.expectExit(0)
+}
