@@ -57,6 +57,7 @@ var commandsInDocuments = []documentedCommands{
 		before: stubs, stdout: `^make\nnpm ci\nconfigure\nmake test\nmake\n$`, needs: needSandbox,
 	},
 	{page: "docs/operating.md", begin: []string{"runnel logs --cast ID"}, notRun: "TestCastIsPlayed does, with a session"},
+	{page: "docs/operating.md", begin: []string{"runnel run -t --detach"}, notRun: "they are for a terminal; TestReturnToAnEditor has some"},
 	{page: "docs/policy.md", begin: []string{"runnel policy check FILE", "runnel policy check FILE --as"}, notRun: "usage, not commands"},
 	{page: "docs/sandbox.md", begin: []string{"runnel sandbox check", "runnel run --sandbox workspace -- make"}, before: stubs, stdout: `(?s)\nmake\n$`, needs: needSandbox},
 	{

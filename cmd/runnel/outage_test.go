@@ -85,7 +85,7 @@ func TestLeavingDuringAnOutage(t *testing.T) {
 	again.kill()
 	if !poll(func() bool {
 		ps := p.runnel(t, "ps")
-		return strings.Contains(ps.readAll(), "23h59m")
+		return strings.Contains(ps.readAll(), "23h5")
 	}) {
 		t.Error("ps does not show the time left")
 	}

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // needPrograms skips a test on a machine without the programs, or fails it if RUNNEL_TEST_REQUIRE says that
@@ -157,18 +156,6 @@ func (p *pane) modes() string {
 	p.x.t.Helper()
 	return p.x.do("display-message", "-t", p.id, "-p", "alternate #{alternate_on} cursor #{cursor_flag} insert #{insert_flag} "+
 		"keypad #{keypad_flag},#{keypad_cursor_flag} origin #{origin_flag} wrap #{wrap_flag} mouse #{mouse_any_flag} region #{scroll_region_upper},#{scroll_region_lower}")
-}
-
-// awaitStable waits until the pane has not changed for a while.
-func (p *pane) awaitStable() {
-	p.x.t.Helper()
-	last, since := p.shown(), time.Now()
-	poll(func() bool {
-		if now := p.shown(); now != last {
-			last, since = now, time.Now()
-		}
-		return time.Since(since) > 300*time.Millisecond
-	})
 }
 
 // numberedFile writes a file of numbered lines.
