@@ -92,12 +92,17 @@ func attachScreen(r *request, s *session.Session, p *rpc.AttachParams, watches b
 	})
 }
 
-// resizeFor resizes the terminal for an attach. A session that does not run is not resized.
+// resizeFor resizes the terminal for an attach, if the caller may call control. A session that does not run is not resized.
 func (r *request) resizeFor(s *session.Session, p *rpc.AttachParams) error {
 	if p.Rows == 0 {
 		return nil
 	}
-	err := s.Resize(p.Rows, p.Cols)
+	err := r.conn.authorize(rpc.MethodControl, &rpc.ControlParams{
+		SessionID: p.SessionID, Type: rpc.ControlResize, Rows: p.Rows, Cols: p.Cols,
+	})
+	if err == nil {
+		err = s.Resize(p.Rows, p.Cols)
+	}
 	var state *session.StateError
 	if errors.As(err, &state) {
 		err = nil

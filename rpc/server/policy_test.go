@@ -96,3 +96,12 @@ func swap(t *testing.T, work string, stop <-chan struct{}) {
 		}
 	}
 }
+
+// TestPolicyOfAScreen: rows and cols of attach are a control, which a policy may not permit.
+func TestPolicyOfAScreen(t *testing.T) {
+	p := restricted(t, t.TempDir(), "[default]\nshell = true\ndirectories = ['/']\nmethods = ['execute', 'attach', 'cancel']")
+	id := p.start(object{"command": "exec sleep 1000", "pty": object{"rows": 24, "cols": 80}})
+	p.fails(rpc.CodeForbidden, "attach", object{"session_id": id, "screen": true, "rows": 10, "cols": 20})
+	p.ok("attach", object{"session_id": id, "screen": true}, nil)
+	p.ok("cancel", object{"session_id": id}, nil)
+}

@@ -47,8 +47,7 @@ func (c *conn) maySeeInput(s *session.Session) bool {
 	if !s.Spec().RecordInput || permit(c.identity(), s.Spec().Owner, mayChange) != nil {
 		return false
 	}
-	authorize := c.server.o.Authorize
-	return authorize == nil || authorize(c.identity(), rpc.MethodWrite, &rpc.WriteParams{SessionID: c.name(s)}) == nil
+	return c.authorize(rpc.MethodWrite, &rpc.WriteParams{SessionID: c.name(s)}) == nil
 }
 
 // recordingPage returns the entries of a page. Entries of the same time are on one page, so that its next

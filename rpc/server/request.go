@@ -68,9 +68,12 @@ func (r *request) decode(dst any) *rpc.Error {
 }
 
 // authorize returns the error of a request that is refused.
-func (r *request) authorize(params any) error {
-	if authorize := r.conn.server.o.Authorize; authorize != nil {
-		return authorize(r.conn.identity(), r.Method, params)
+func (r *request) authorize(params any) error { return r.conn.authorize(r.Method, params) }
+
+// authorize returns the error of Options.Authorize for the caller of a method.
+func (c *conn) authorize(method string, params any) error {
+	if authorize := c.server.o.Authorize; authorize != nil {
+		return authorize(c.identity(), method, params)
 	}
 	return nil
 }
