@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -92,12 +93,15 @@ func (c *attachCmd) attachTerminal(e *execution, id string) error {
 	}
 	e.tty, e.keyboard = t, newKeyboard(c.DetachKeys, c.ReadOnly)
 	err := e.attach(p)
-	if isRefusedParam(err, "screen") { // it has no terminal
+	if isRefused(err, rpc.CodeInvalidParams, "screen") { // it has no terminal
 		t.restore(false)
 		e.tty, e.keyboard = nil, nil
 		return errNoTerminal
 	}
 	t.restore(!e.ended)
+	if isRefused(err, rpc.CodeForbidden, "rows") {
+		return &statusError{exitRunnelFailed, fmt.Errorf("%w; --read-only watches the session", err)}
+	}
 	if errors.Is(err, errDetached) {
 		e.reportDetached()
 		return nil
@@ -105,10 +109,10 @@ func (c *attachCmd) attachTerminal(e *execution, id string) error {
 	return err
 }
 
-// isRefusedParam reports whether the server has refused a param.
-func isRefusedParam(err error, field string) bool {
+// isRefused reports whether the server has refused a param, with that code.
+func isRefused(err error, code int, field string) bool {
 	var refused *rpc.Error
-	if !errors.As(err, &refused) || refused.Code != rpc.CodeInvalidParams {
+	if !errors.As(err, &refused) || refused.Code != code {
 		return false
 	}
 	data, _ := refused.Data.(rpc.Data)

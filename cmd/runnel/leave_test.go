@@ -1,8 +1,10 @@
 package main
 
 import (
+	"os"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/creack/pty"
@@ -99,4 +101,27 @@ func TestReplayOnATerminal(t *testing.T) {
 		t.Errorf("a query is replayed: %q", text)
 	}
 	s.expectExit(0)
+}
+
+// TestObserverOnATerminal: who may only watch is told of --read-only.
+func TestObserverOnATerminal(t *testing.T) {
+	t.Parallel()
+	p := newTestDir(t)
+	for _, role := range []string{"run", "observe"} {
+		token := p.runnel(t, "token", "new", "alice", "--role", role, "--tokens=tokens").readAll()
+		if err := os.WriteFile(p.path(role), []byte(token), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.serve(t, "--tokens=tokens")
+	p.runnel(t, "run", "--token-file=run", "-t", "--detach", "--name", "shell", "-c", "echo ready; read x").expectExit(0)
+	s := p.onTerminal(t, defaultSize, "attach", "--token-file=observe", "shell")
+	s.expectExit(exitRunnelFailed)
+	s.expectError("--read-only watches the session")
+	s.expectRestored(true)
+	s = p.onTerminal(t, defaultSize, "attach", "--token-file=observe", "--read-only", "shell")
+	s.readUntil("ready")
+	s.signal(syscall.SIGTERM)
+	s.expectExit(143)
+	s.expectRestored(true)
 }
