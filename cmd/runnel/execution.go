@@ -130,7 +130,7 @@ func (e *execution) wait(ctx context.Context, s *client.Session, p *rpc.ExecuteP
 // lostServer returns the error of an execution that has lost its server.
 func (e *execution) lostServer(err error) error {
 	if e.livesOn {
-		return fmt.Errorf(`lost the server: %w; "runnel attach %s" continues`, err, e.session.ID())
+		return fmt.Errorf(`lost the server: %w; if the session goes on, "runnel attach %s" comes back to it`, err, e.session.ID())
 	}
 	return fmt.Errorf("lost the server: %w", err)
 }

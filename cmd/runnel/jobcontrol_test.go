@@ -177,14 +177,13 @@ func TestKillOfAStoppedRun(t *testing.T) {
 	awaitState(t, "T", x.pid(), leader, child)
 	x.signal(syscall.SIGKILL)
 	x.expectExit(-1)
-	ps := p.runnel(t, "ps")
-	fields := strings.Fields(ps.readAll()[len("SESSION"):])
+	ps := p.runnel(t, "ps", "--quiet", "--state", "paused")
+	id := strings.TrimSpace(ps.readAll())
 	ps.expectExit(0)
-	if !strings.Contains(strings.Join(fields, " "), "paused") {
-		t.Fatalf("ps: %q", fields)
+	if id == "" {
+		t.Fatal("ps lists no session that is paused")
 	}
 	awaitState(t, "T", leader, child)
-	id := fields[5]
 	resumed := p.runnel(t, "resume", id)
 	resumed.expectLine(id + " resumed")
 	attached := p.runnel(t, "attach", id)

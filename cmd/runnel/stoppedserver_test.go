@@ -46,8 +46,10 @@ func TestStoppedServer(t *testing.T) {
 				"run --url": {"run", "--url", ready.URL, "-c", command},
 				"attach":    {"attach", "--url", ready.URL},
 			}[verb]
+			id := ""
 			if verb == "attach" {
-				args = append(args, p.detach(t, "-c", command))
+				id = p.detach(t, "-c", command)
+				args = append(args, id)
 			}
 			x := p.start(t, "runnel-short-linger", args...)
 			x.expectLine("ready")
@@ -57,6 +59,9 @@ func TestStoppedServer(t *testing.T) {
 			want := "runnel: lost the server: connection closed: " + why + "\n"
 			if verb != "run" {
 				want = "runnel: connection lost: " + why + "; reconnecting\n" + want
+			}
+			if verb == "attach" {
+				want = strings.TrimSuffix(want, "\n") + `; if the session goes on, "runnel attach ` + id + "\" comes back to it\n"
 			}
 			expectEqual(t, x.stderrText(), want)
 		})
