@@ -88,14 +88,11 @@ func (c *attachCmd) attachTerminal(e *execution, id string) error {
 	} else if rows, cols, ok := t.size(); ok {
 		p.Rows, p.Cols = rows, cols
 	}
-	if err := t.begin(); err != nil {
-		return &statusError{exitRunnelFailed, err}
-	}
-	e.tty, e.keyboard = t, newKeyboard(c.DetachKeys, c.ReadOnly)
+	e.tty, e.keyboard, e.begun = t, newKeyboard(c.DetachKeys, c.ReadOnly), make(chan struct{})
 	err := e.attach(p)
 	if isRefused(err, rpc.CodeInvalidParams, "screen") { // it has no terminal
 		t.restore(false)
-		e.tty, e.keyboard = nil, nil
+		e.tty, e.keyboard, e.begun = nil, nil, nil
 		return errNoTerminal
 	}
 	t.restore(!e.ended)
@@ -119,27 +116,43 @@ func isRefused(err error, code int, field string) bool {
 	return data["field"] == field
 }
 
+// beginTerminal sets raw mode and begins to read the keyboard, for attachTerminal. This is not done before
+// the server has attached: it may refuse, and until then Ctrl-C is a signal.
+func (e *execution) beginTerminal(ctx context.Context) error {
+	if e.begun == nil {
+		return nil
+	}
+	if err := e.tty.begin(); err != nil {
+		return err
+	}
+	close(e.begun)
+	go e.keyboard.read(ctx, e.inv.stdin, e.requestLeave)
+	return nil
+}
+
+// isBegun waits until the terminal can be written to. It returns false if the execution ends before.
+func (e *execution) isBegun() bool {
+	if e.begun == nil {
+		return true
+	}
+	select {
+	case <-e.begun:
+		return true
+	case <-e.over:
+		return false
+	}
+}
+
 // attach follows a session until it ends.
 func (e *execution) attach(p rpc.AttachParams) error {
 	ctx, abort := context.WithCancelCause(e.inv.ctx)
 	defer abort(nil)
+	e.over = ctx.Done()
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, notIgnored(e.detachSignals()...)...)
 	defer signal.Stop(signals)
 	attached := make(chan struct{})
 	go e.leaveOnRequest(ctx, abort, attached)
-	if e.keyboard != nil {
-		go e.keyboard.read(ctx, e.inv.stdin, e.requestLeave)
-	}
-	s, _, err := e.conn.Attach(ctx, p, e.events)
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	if err != nil {
-		return &statusError{exitRunnelFailed, err}
-	}
-	e.session = s
-	close(attached)
 	go func() {
 		select {
 		case sig := <-signals:
@@ -149,6 +162,18 @@ func (e *execution) attach(p rpc.AttachParams) error {
 		case <-ctx.Done():
 		}
 	}()
+	s, _, err := e.conn.Attach(ctx, p, e.events)
+	if err == nil && ctx.Err() == nil {
+		err = e.beginTerminal(ctx)
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil {
+		return &statusError{exitRunnelFailed, err}
+	}
+	e.session = s
+	close(attached)
 	if e.tty != nil {
 		go e.repaintOnRequest(ctx, s)
 		if p.Rows > 0 {

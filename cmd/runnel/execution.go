@@ -36,11 +36,13 @@ var errInterrupted = errors.New("interrupted")
 type execution struct {
 	inv        *invocation
 	conn       *client.Client
-	stdin      bool      // forward stdin
-	tty        *terminal // nil unless the session has a terminal
-	keyboard   *keyboard // nil unless tty is in raw mode
-	inProcess  bool      // the server is in this process
-	livesOn    bool      // the session goes on without this process
+	stdin      bool            // forward stdin
+	tty        *terminal       // nil unless the session has a terminal
+	keyboard   *keyboard       // nil unless tty is in raw mode
+	inProcess  bool            // the server is in this process
+	livesOn    bool            // the session goes on without this process
+	begun      chan struct{}   // closed when tty is in raw mode; nil if it is from the beginning
+	over       <-chan struct{} // closed when attach ends
 	session    *client.Session
 	leaving    chan struct{} // see requestLeave
 	lost       atomic.Bool   // there is no connection, or the server does not respond
@@ -221,6 +223,9 @@ func (e *execution) output(o *client.Output) {
 	w := e.inv.stdout
 	if o.Type == rpc.StreamStderr {
 		w = e.inv.stderr
+	}
+	if !e.isBegun() {
+		return
 	}
 	var err error
 	if e.tty != nil && e.tty.out != nil {

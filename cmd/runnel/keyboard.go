@@ -4,15 +4,17 @@ import (
 	"context"
 	"io"
 	"slices"
+	"sync"
 
 	"github.com/runnel-rpc/runnel/cmd/runnel/internal/tty"
 	"github.com/runnel-rpc/runnel/rpc/client"
 )
 
 const (
-	// typedReads is how many reads of the keyboard are kept while they cannot be sent; one has at most
-	// typedBytes. While so many are kept, no key is read, the detach keys neither.
-	typedReads = 64
+	// maxTyped is how many bytes of what is typed are kept while they cannot be sent. While there are so many,
+	// no key is read, the detach keys neither.
+	maxTyped = 1 << 20
+	// typedBytes is the most that is read, or forwarded, at once.
 	typedBytes = 4 << 10
 	// ctrlC is what Ctrl-C sends in raw mode.
 	ctrlC = 3
@@ -22,24 +24,29 @@ const (
 type keyboard struct {
 	filter    tty.KeyFilter
 	readOnly  bool          // nothing is forwarded, and Ctrl-C leaves
-	typed     chan []byte   // to be forwarded; closed when there are no more keys
-	left      bool          // the detach keys were typed; set before typed is closed
-	forwarded chan struct{} // closed when all of typed was sent, or could not be
+	forwarded chan struct{} // closed when all that was typed was sent, or could not be
+	changed   chan struct{} // has an element if there is more to take
+	room      chan struct{} // has an element if something was taken
+
+	mu    sync.Mutex
+	typed []byte // to be forwarded
+	ended bool   // there are no more keys
+	left  bool   // the detach keys were typed; set before ended
 }
 
 func newKeyboard(keys tty.DetachKeys, readOnly bool) *keyboard {
 	return &keyboard{
 		filter:    tty.KeyFilter{DetachKeys: keys},
 		readOnly:  readOnly,
-		typed:     make(chan []byte, typedReads),
 		forwarded: make(chan struct{}),
+		changed:   make(chan struct{}, 1),
+		room:      make(chan struct{}, 1),
 	}
 }
 
 // read reads the keys until ctx is done, the terminal is closed, or the detach keys are typed. Then it
 // calls leave. It reads on while there is no connection.
 func (k *keyboard) read(ctx context.Context, stdin io.Reader, leave func()) {
-	defer close(k.typed)
 	buf := make([]byte, typedBytes)
 	for {
 		n, err := stdin.Read(buf)
@@ -50,20 +57,66 @@ func (k *keyboard) read(ctx context.Context, stdin io.Reader, leave func()) {
 		} else if err != nil {
 			forward = append(forward, k.filter.Rest()...)
 		}
-		if len(forward) > 0 {
-			select {
-			case k.typed <- forward:
-			case <-ctx.Done():
-				return
-			}
+		more := k.put(ctx, forward)
+		if left || err != nil || !more {
+			k.end(left)
 		}
 		if left {
-			k.left = true
 			leave()
 		}
-		if left || err != nil {
+		if left || err != nil || !more {
 			return
 		}
+	}
+}
+
+// put adds what was typed. It waits for room, and discards what nobody forwards any more. It returns false
+// if ctx is done.
+func (k *keyboard) put(ctx context.Context, b []byte) bool {
+	for {
+		k.mu.Lock()
+		n := min(len(b), maxTyped-len(k.typed))
+		k.typed = append(k.typed, b[:n]...)
+		k.mu.Unlock()
+		signalOnce(k.changed)
+		if b = b[n:]; len(b) == 0 {
+			return ctx.Err() == nil
+		}
+		select {
+		case <-k.room:
+		case <-k.forwarded:
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+func (k *keyboard) end(left bool) {
+	k.mu.Lock()
+	k.left, k.ended = left, true
+	k.mu.Unlock()
+	signalOnce(k.changed)
+}
+
+// take returns what is to be forwarded next. If that is nothing, ended says that nothing follows, and left
+// that it is because of the detach keys.
+func (k *keyboard) take() (b []byte, ended, left bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	n := min(len(k.typed), typedBytes)
+	b = slices.Clone(k.typed[:n])
+	if k.typed = k.typed[n:]; len(k.typed) == 0 {
+		k.typed = nil
+	}
+	signalOnce(k.room)
+	return b, k.ended, k.left
+}
+
+func signalOnce(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
 	}
 }
 
@@ -74,24 +127,27 @@ func (e *execution) forwardKeys(ctx context.Context, abort context.CancelCauseFu
 	defer close(e.keyboard.forwarded)
 	w := e.stdinWriter(ctx, abort, s)
 	for {
-		select {
-		case b, more := <-e.keyboard.typed:
-			switch {
-			case more:
-				if _, err := w.Write(b); err != nil {
-					e.checkInput(abort, err)
-					return
-				}
-				continue
-			case e.keyboard.left:
-			case e.livesOn:
-				e.requestLeave()
-			default:
-				e.checkInput(abort, w.Close())
+		b, ended, left := e.keyboard.take()
+		switch {
+		case len(b) > 0:
+			if _, err := w.Write(b); err != nil {
+				e.checkInput(abort, err)
+				return
 			}
-			return
-		case <-ctx.Done():
-			return
+			continue
+		case !ended:
+			select {
+			case <-e.keyboard.changed:
+			case <-ctx.Done():
+				return
+			}
+			continue
+		case left:
+		case e.livesOn:
+			e.requestLeave()
+		default:
+			e.checkInput(abort, w.Close())
 		}
+		return
 	}
 }

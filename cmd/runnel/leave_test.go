@@ -6,8 +6,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/iotest"
 
 	"github.com/creack/pty"
+
+	"github.com/runnel-rpc/runnel/cmd/runnel/internal/tty"
 )
 
 // TestLeavingWithoutAServer: nobody could come back, so the command ends as with a closed terminal.
@@ -124,4 +127,46 @@ func TestObserverOnATerminal(t *testing.T) {
 	s.signal(syscall.SIGTERM)
 	s.expectExit(143)
 	s.expectRestored(true)
+}
+
+// TestKeyboardKeepsKeys: the detach keys are found behind many keys that cannot be sent, and what nobody
+// forwards any more is discarded.
+func TestKeyboardKeepsKeys(t *testing.T) {
+	var keys tty.DetachKeys
+	if err := keys.UnmarshalText([]byte("~.")); err != nil {
+		t.Fatal(err)
+	}
+	k, left := newKeyboard(keys, false), false
+	typed := strings.Repeat("x\r", 10_000)
+	k.read(t.Context(), iotest.OneByteReader(strings.NewReader(typed+"~.")), func() { left = true })
+	got := ""
+	for {
+		b, ended, byKeys := k.take()
+		if got += string(b); len(b) == 0 {
+			if !ended || !byKeys || !left || got != typed {
+				t.Errorf("ended %t, left %t and %t, %d bytes", ended, byKeys, left, len(got))
+			}
+			break
+		}
+	}
+	k, left = newKeyboard(keys, false), false
+	close(k.forwarded)
+	k.read(t.Context(), strings.NewReader(strings.Repeat("x", 2*maxTyped)+"\r~."), func() { left = true })
+	if len(k.typed) > maxTyped || !left {
+		t.Errorf("%d bytes are kept, left: %t", len(k.typed), left)
+	}
+}
+
+// TestInputOfASessionWithoutATerminal: attach -i on a terminal forwards the first line, too.
+func TestInputOfASessionWithoutATerminal(t *testing.T) {
+	t.Parallel()
+	p := newTestDir(t)
+	p.serve(t)
+	p.runnel(t, "run", "--detach", "--stdin", "--name", "lines", "--", "cat").expectExit(0)
+	s := p.onTerminal(t, defaultSize, "attach", "-i", "lines")
+	s.writeStdin("one\rtwo\r\x04")
+	s.readUntil("two\r\n")
+	s.expectExit(0)
+	logs := p.runnel(t, "logs", "lines")
+	expectEqual(t, logs.readAll(), "one\ntwo\n")
 }

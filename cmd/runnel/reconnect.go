@@ -50,6 +50,9 @@ func (t *target) reconnectExecution(e *execution) *client.Reconnect {
 	dropped, restored := r.Dropped, r.Restored
 	r.Dropped = func(err error) {
 		e.lost.Store(true)
+		if e.tty.isRaw() && e.tty.out != nil { // what follows would be replayed, with its queries
+			e.requestRepaint()
+		}
 		dropped(err)
 	}
 	r.Restored = func() {

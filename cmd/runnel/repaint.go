@@ -10,7 +10,7 @@ import (
 // paint shows the screen of the session's terminal.
 func (e *execution) paint(s rpc.Screen) {
 	defer e.tty.restoreAfterPanic()
-	if e.tty != nil && e.tty.out != nil {
+	if e.isBegun() && e.tty != nil && e.tty.out != nil {
 		e.handleWriteError(e.tty.write([]byte(s.Data)))
 	}
 }

@@ -32,6 +32,7 @@ type terminal struct {
 	file     *os.File    // nil if stdin is not a terminal
 	out      *os.File    // stdout; nil if it is not a terminal
 	original *term.State // the mode at the start; nil if the mode is not changed
+	begun    atomic.Bool // original is set
 	mu       sync.Mutex  // held while the mode is changed
 	restored bool        // the mode is not changed any more
 
@@ -70,11 +71,12 @@ func (t *terminal) size() (rows, cols int, ok bool) {
 // begin sets raw mode (termios(3)) until restore.
 func (t *terminal) begin() (err error) {
 	t.original, err = term.MakeRaw(int(t.file.Fd()))
+	t.begun.Store(err == nil)
 	return err
 }
 
 // isRaw reports whether the mode is changed until restore.
-func (t *terminal) isRaw() bool { return t != nil && t.original != nil }
+func (t *terminal) isRaw() bool { return t != nil && t.begun.Load() }
 
 // raw sets raw mode again after cooked.
 func (t *terminal) raw() {

@@ -121,29 +121,25 @@ func (c *conn) paint(ctx context.Context, s *session.Session, seq int64, sizes [
 		return nil, err
 	}
 	defer leave()
-	now := sizes[len(sizes)-1]
-	x, err := c.compute(ctx, s, seq, sizes)
+	p := rpc.Screen{SessionID: c.name(s), Seq: seq, Rows: sizes[len(sizes)-1].Rows, Cols: sizes[len(sizes)-1].Cols}
+	text, err := c.compute(ctx, s, p, sizes)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
 	if err != nil {
 		c.log().Warn().Err(err).Str("session", s.ID()).Msg("screen is painted empty")
-		if x, err = screen.New(now.Rows, now.Cols); err != nil {
+		x, err := screen.New(p.Rows, p.Cols)
+		if err != nil {
 			return nil, err
 		}
+		p.Data = x.Paint(screen.Plain)
+		text = notification(rpc.NotifyScreen, p)
 	}
-	p := rpc.Screen{SessionID: c.name(s), Seq: seq, Rows: now.Rows, Cols: now.Cols}
-	for _, detail := range screen.Details {
-		p.Data = x.Paint(detail)
-		if text := notification(rpc.NotifyScreen, p); len(text) <= rpc.MaxFrameBytes {
-			return text, nil
-		}
-	}
-	return nil, errors.New("a screen exceeds a message")
+	return text, nil
 }
 
-// compute returns the screen. A panic is an error.
-func (c *conn) compute(ctx context.Context, s *session.Session, seq int64, sizes []screen.Size) (x *screen.Screen, err error) {
+// compute returns the notification with what the session's terminal shows. A panic is an error.
+func (c *conn) compute(ctx context.Context, s *session.Session, p rpc.Screen, sizes []screen.Size) (text []byte, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			c.log().Error().Interface("panic", p).Str("session", s.ID()).Bytes("stack", debug.Stack()).Msg("screen panicked")
@@ -152,11 +148,21 @@ func (c *conn) compute(ctx context.Context, s *session.Session, seq int64, sizes
 	}()
 	ctx, cancel := context.WithTimeout(ctx, paintTimeout)
 	defer cancel()
-	feed, err := s.ScreenFeed(ctx, seq)
+	feed, err := s.ScreenFeed(ctx, p.Seq)
 	if err != nil {
 		return nil, err
 	}
 	turn := c.server.turns.enter(c.principal, 0)
 	defer turn.leave()
-	return feed.Screen(sizes)
+	x, err := feed.Screen(sizes)
+	if err != nil {
+		return nil, err
+	}
+	for _, detail := range screen.Details {
+		p.Data = x.Paint(detail)
+		if text := notification(rpc.NotifyScreen, p); len(text) <= rpc.MaxFrameBytes {
+			return text, nil
+		}
+	}
+	return nil, errors.New("a screen exceeds a message")
 }

@@ -105,7 +105,7 @@ func (s *Screen) edit(final byte, params []param) {
 		}
 	case 'b':
 		if s.last != 0 {
-			for range min(n, s.rows*s.cols) {
+			for i := min(n, s.rows*s.cols); i > 0 && s.work <= MaxWork; i-- {
 				s.print(s.last)
 			}
 		}

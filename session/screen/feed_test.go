@@ -129,3 +129,14 @@ func TestBombs(t *testing.T) {
 		}
 	}
 }
+
+// TestRepeatIsBounded: a single sequence does not do more work than a screen may take.
+func TestRepeatIsBounded(t *testing.T) {
+	s, err := screen.New(1, 65535)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Write([]byte("\x1b[4ha\x1b[65535b")); !errors.Is(err, screen.ErrTooMuchWork) {
+		t.Errorf("the error is %v", err)
+	}
+}

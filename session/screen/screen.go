@@ -92,6 +92,9 @@ func (s *Screen) Write(p []byte) (int, error) {
 		}
 		s.parser.next(b)
 	}
+	if s.work > MaxWork {
+		return len(p), ErrTooMuchWork
+	}
 	return len(p), nil
 }
 
