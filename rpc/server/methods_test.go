@@ -16,8 +16,8 @@ func TestMethodTable(t *testing.T) {
 			t.Errorf("%s: %+v", m.Name, m)
 		}
 	}
-	want := "execute control cancel write wait read attach forget status list authenticate rpc.discover batch lines raw slow_client window keep stdin pty base64 " +
-		"list:pages merge_stderr capture_head wait_timeout waiting_for_input stop_signal signal:to exited survivors_verified traceparent queue name since"
+	want := "execute control cancel write wait read recording attach forget status list authenticate rpc.discover batch lines raw slow_client window keep stdin pty base64 " +
+		"list:pages merge_stderr capture_head wait_timeout waiting_for_input stop_signal signal:to exited survivors_verified traceparent queue name since screen writer"
 	if got := strings.Join(capabilities, " "); got != want {
 		t.Errorf("capabilities %s, want %s", got, want)
 	}

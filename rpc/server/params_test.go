@@ -27,6 +27,7 @@ func TestWrongParams(t *testing.T) {
 		"wait":            {"session_id": uuid.NewString()},
 		"status":          {"session_id": uuid.NewString()},
 		"read":            {"session_id": uuid.NewString()},
+		"recording":       {"session_id": uuid.NewString()},
 		"attach":          {"session_id": uuid.NewString()},
 		"ack":             {"session_id": uuid.NewString(), "seq": 1},
 		"detach":          {"session_id": uuid.NewString()},
