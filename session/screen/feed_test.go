@@ -2,6 +2,7 @@ package screen_test
 
 import (
 	"errors"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -138,5 +139,24 @@ func TestRepeatIsBounded(t *testing.T) {
 	}
 	if _, err := s.Write([]byte("\x1b[4ha\x1b[65535b")); !errors.Is(err, screen.ErrTooMuchWork) {
 		t.Errorf("the error is %v", err)
+	}
+}
+
+// TestDefaultsOfTheTerminal: a paint leaves modes alone whose default is a choice of the user, unless the
+// program has set them.
+func TestDefaultsOfTheTerminal(t *testing.T) {
+	s, err := screen.New(2, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	varying := regexp.MustCompile(`\x1b\[\?(12|45|1007)[hl]`)
+	if got := varying.FindString(string(s.Paint(screen.Plain))); got != "" {
+		t.Errorf("the paint has %q", got)
+	}
+	if _, err := s.Write([]byte("\x1b[?1007h")); err != nil {
+		t.Fatal(err)
+	}
+	if got := varying.FindAllString(string(s.Paint(screen.Plain)), -1); len(got) != 1 || got[0] != "\x1b[?1007h" {
+		t.Errorf("the paint has %q", got)
 	}
 }

@@ -12,18 +12,19 @@ const (
 var keptModes = []struct {
 	number int
 	set    bool
+	varies bool // the default of terminals differs, so that a paint does not set it
 }{
-	{1, false},    // application cursor keys
-	{5, false},    // reverse video
-	{12, false},   // blinking cursor
-	{45, false},   // reverse wraparound
-	{1004, false}, // focus events
-	{1005, false}, // mouse coordinates in UTF-8
-	{1006, false}, // mouse reports in the SGR form
-	{1007, false}, // wheel as cursor keys
-	{1015, false}, // mouse reports in the urxvt form
-	{1016, false}, // mouse reports in pixels
-	{2004, false}, // bracketed paste
+	{1, false, false},    // application cursor keys
+	{5, false, false},    // reverse video
+	{12, false, true},    // blinking cursor
+	{45, false, true},    // reverse wraparound
+	{1004, false, false}, // focus events
+	{1005, false, false}, // mouse coordinates in UTF-8
+	{1006, false, false}, // mouse reports in the SGR form
+	{1007, false, true},  // wheel as cursor keys
+	{1015, false, false}, // mouse reports in the urxvt form
+	{1016, false, false}, // mouse reports in pixels
+	{2004, false, false}, // bracketed paste
 }
 
 // isMouse reports whether a mode selects which events of the mouse are reported. One replaces another.

@@ -35,7 +35,9 @@ const (
 func (s *Screen) Paint(detail Detail) string {
 	b := append(make([]byte, 0, 4096), resetText...)
 	for _, m := range keptModes {
-		b = appendMode(b, m.number, m.set)
+		if !m.varies {
+			b = appendMode(b, m.number, m.set)
+		}
 	}
 	b = append(b, clearText...)
 	b = append(b, "\x1b[?7l"...)
