@@ -146,4 +146,7 @@ func (r *row) narrow(cols int) {
 		r.splitWide(cols)
 		r.cells = r.cells[:cols]
 	}
+	if cap(r.cells) > 2*cols { // else many rows could have the memory of a wide one, each from another size
+		r.cells = append(make([]cell, 0, len(r.cells)), r.cells...)
+	}
 }

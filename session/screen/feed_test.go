@@ -2,7 +2,9 @@ package screen_test
 
 import (
 	"errors"
+	"fmt"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -159,4 +161,28 @@ func TestDefaultsOfTheTerminal(t *testing.T) {
 	if got := varying.FindAllString(string(s.Paint(screen.Plain)), -1); len(got) != 1 || got[0] != "\x1b[?1007h" {
 		t.Errorf("the paint has %q", got)
 	}
+}
+
+// TestMemoryOfSizes: rows do not keep the memory that they had in a wider screen.
+func TestMemoryOfSizes(t *testing.T) {
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	s, err := screen.New(1, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for cols := 50_000; cols > 200; cols = cols * 9 / 10 {
+		s.Resize(screen.MaxCells/cols, cols)
+		if _, err := fmt.Fprintf(s, "\x1b[999;1H%s\r\n", strings.Repeat("x", cols)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Resize(50_000, 2)
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if kept := int64(after.HeapAlloc) - int64(before.HeapAlloc); kept > 8<<20 {
+		t.Errorf("%d KiB are kept", kept>>10)
+	}
+	runtime.KeepAlive(s)
 }
