@@ -3,13 +3,11 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
@@ -22,29 +20,16 @@ const (
 
 // diskRole is what bounds the throughput of a server that keeps output which nobody reads: it reads the
 // pipe of a command into blocks, and writes them to a new file by direct writes, without sessions, a log,
-// checksums and an index. It connects to the address that is its first argument, reads the path of a
-// file, stores the output of `cat` in the directory that is its second argument, removes what it has stored,
-// sends limitEnd, and then reads the next path.
+// checksums and an index. Its arguments are an address, for forEachPath, and a directory: it stores the output of
+// `cat` of each path there, and removes it.
 func diskRole(args []string) error {
 	if len(args) != 2 {
 		return errors.New("the arguments are an address and a directory")
 	}
-	c, err := net.Dial("tcp", args[0])
-	if err != nil {
-		return err
-	}
-	defer c.Close()
 	store := filepath.Join(args[1], "limit")
-	for paths := bufio.NewScanner(c); paths.Scan(); {
-		err := storeOutput(store, paths.Text())
-		if err == nil {
-			_, err = c.Write([]byte{limitEnd})
-		}
-		if err = errors.Join(err, os.Remove(store)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return forEachPath(args[0], func(_ net.Conn, path string) error {
+		return errors.Join(storeOutput(store, path), os.Remove(store))
+	})
 }
 
 // storeOutput writes the output of `cat path` to a new file.
@@ -57,18 +42,11 @@ func storeOutput(store, path string) error {
 		return err
 	}
 	defer f.Close()
-	r, w, err := largePipe()
+	r, cmd, err := startCat(path)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	cmd := exec.Command("cat", path)
-	cmd.Stdout, cmd.Stderr = w, os.Stderr
-	err = cmd.Start()
-	_ = w.Close()
-	if err != nil {
-		return err
-	}
 	return errors.Join(storeBlocks(f, r), cmd.Wait())
 }
 

@@ -33,34 +33,52 @@ func limitRole(args []string) error {
 	if len(args) != 1 {
 		return errors.New("the argument is an address")
 	}
-	c, err := net.Dial("tcp", args[0])
+	read, out := make([]byte, limitRead), make([]byte, 0, worstBytes*limitRead+1024)
+	return forEachPath(args[0], func(c net.Conn, path string) error { return relay(c, path, read, out) })
+}
+
+// forEachPath connects to an address, and calls f for each line that it reads, and then sends limitEnd.
+func forEachPath(address string, f func(c net.Conn, path string) error) error {
+	c, err := net.Dial("tcp", address)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	read, out := make([]byte, limitRead), make([]byte, 0, worstBytes*limitRead+1024)
 	for paths := bufio.NewScanner(c); paths.Scan(); {
-		if err := relay(c, paths.Text(), read, out); err != nil {
+		if err := f(c, paths.Text()); err != nil {
+			return err
+		}
+		if _, err := c.Write([]byte{limitEnd}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// relay sends the escaped output of `cat path`.
-func relay(c net.Conn, path string, read, out []byte) error {
+// startCat starts `cat path`, and returns its output, a pipe that the caller closes.
+func startCat(path string) (output *os.File, cmd *exec.Cmd, err error) {
 	r, w, err := largePipe()
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	defer r.Close()
-	cmd := exec.Command("cat", path)
+	cmd = exec.Command("cat", path)
 	cmd.Stdout, cmd.Stderr = w, os.Stderr
 	err = cmd.Start()
 	_ = w.Close()
 	if err != nil {
+		_ = r.Close()
+		return nil, nil, err
+	}
+	return r, cmd, nil
+}
+
+// relay sends the escaped output of `cat path`.
+func relay(c net.Conn, path string, read, out []byte) error {
+	r, cmd, err := startCat(path)
+	if err != nil {
 		return err
 	}
+	defer r.Close()
 	for err == nil {
 		var n int
 		if n, err = r.Read(read); n > 0 {
@@ -73,11 +91,7 @@ func relay(c net.Conn, path string, read, out []byte) error {
 	if err != io.EOF {
 		return err
 	}
-	if waitErr != nil {
-		return waitErr
-	}
-	_, err = c.Write([]byte{limitEnd})
-	return err
+	return waitErr
 }
 
 // largePipe returns a pipe of limitPipe bytes.
