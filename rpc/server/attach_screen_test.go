@@ -200,10 +200,10 @@ func TestScreenFitsIntoAMessage(t *testing.T) {
 	if n := strings.Count(x.Data, "x"); n < 90_000 || strings.Count(x.Data, "38;2") > 2 { // of the last cell, and of the pen
 		t.Errorf("%d cells, %.500q", n, x.Data)
 	}
-	bomb := p.terminal(object{"pty": object{"rows": 1000, "cols": 100}, "slow_client": "drop",
+	excessive := p.terminal(object{"pty": object{"rows": 1000, "cols": 100}, "slow_client": "drop",
 		"command": `awk 'BEGIN { for (i = 0; i < 30000; i++) printf "a\033[99999b" }'; printf '\033[Hend'; read x`})
-	bomb.wants("end")
-	shows(t, s.dial(t).painted(bomb.id), 1000, 100, "")
+	excessive.wants("end")
+	shows(t, s.dial(t).painted(excessive.id), 1000, 100, "")
 }
 
 // TestScreenInABatch: each attach has its screen, and the replies have the order of the requests.

@@ -88,7 +88,7 @@ func TestTooLarge(t *testing.T) {
 }
 
 // Output that is made to take long is given up in a bounded time.
-func TestBombs(t *testing.T) {
+func TestExcessiveWork(t *testing.T) {
 	if raceEnabled {
 		t.Skip("SKIPPED: too slow with the race detector")
 	}

@@ -1,30 +1,29 @@
 package screen
 
-// Modes that the emulator itself heeds.
+// Modes that the emulator itself implements.
 const (
 	modeOrigin   = 6
 	modeAutowrap = 7
 	modeCursor   = 25
 )
 
-// keptModes are the private modes (DECSET) that a paint sets again if the program has changed them, in the
-// order of the paint, with their defaults. The alternate screen, the origin and the cursor are not among them.
+// keptModes are the private modes (DECSET) that a paint sets if the program has set them, in the order of the
+// paint. They are reset by default. The alternate screen, the origin and the cursor are not among them.
 var keptModes = []struct {
 	number int
-	set    bool
-	varies bool // the default of terminals differs, so that a paint does not set it
+	varies bool // the default of terminals differs, so that a paint does not reset it
 }{
-	{1, false, false},    // application cursor keys
-	{5, false, false},    // reverse video
-	{12, false, true},    // blinking cursor
-	{45, false, true},    // reverse wraparound
-	{1004, false, false}, // focus events
-	{1005, false, false}, // mouse coordinates in UTF-8
-	{1006, false, false}, // mouse reports in the SGR form
-	{1007, false, true},  // wheel as cursor keys
-	{1015, false, false}, // mouse reports in the urxvt form
-	{1016, false, false}, // mouse reports in pixels
-	{2004, false, false}, // bracketed paste
+	{1, false},    // application cursor keys
+	{5, false},    // reverse video
+	{12, true},    // blinking cursor
+	{45, true},    // reverse wraparound
+	{1004, false}, // focus events
+	{1005, false}, // mouse coordinates in UTF-8
+	{1006, false}, // mouse reports in the SGR form
+	{1007, true},  // wheel as cursor keys
+	{1015, false}, // mouse reports in the urxvt form
+	{1016, false}, // mouse reports in pixels
+	{2004, false}, // bracketed paste
 }
 
 // isMouse reports whether a mode selects which events of the mouse are reported. One replaces another.
@@ -57,7 +56,7 @@ func (s *Screen) setPrivate(mode int, on bool) {
 	default:
 		for i := range keptModes {
 			if keptModes[i].number == mode {
-				s.modes[i] = on != keptModes[i].set
+				s.modes[i] = on
 			}
 		}
 	}

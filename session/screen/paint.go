@@ -26,7 +26,7 @@ const (
 	// WithoutStyles also leaves out the attributes and colors of the cells.
 	WithoutStyles
 	// Plain also leaves out combining characters, and does not position the cursor after characters about
-	// whose width terminals may disagree. Without MaxCells cells being exceeded it is less than 1 MiB of JSON.
+	// whose width terminals may disagree. It is less than 1 MiB of JSON, unless there are many tab stops.
 	Plain
 )
 
@@ -36,7 +36,7 @@ func (s *Screen) Paint(detail Detail) string {
 	b := append(make([]byte, 0, 4096), resetText...)
 	for _, m := range keptModes {
 		if !m.varies {
-			b = appendMode(b, m.number, m.set)
+			b = appendMode(b, m.number, false)
 		}
 	}
 	b = append(b, clearText...)
@@ -188,7 +188,7 @@ func (s *Screen) appendTabs(b []byte) []byte {
 func (s *Screen) appendModes(b []byte) []byte {
 	for i, m := range keptModes {
 		if s.modes[i] {
-			b = appendMode(b, m.number, !m.set)
+			b = appendMode(b, m.number, true)
 		}
 	}
 	if s.mouse != 0 {

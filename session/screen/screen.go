@@ -30,7 +30,7 @@ type Screen struct {
 
 	shape int    // of the cursor, as DECSCUSR has it; 0 is the default
 	mouse int    // the mode that selects the events of the mouse; 0 is none
-	modes []bool // of keptModes: whether one differs from its default
+	modes []bool // of keptModes: whether one is set
 	title string
 
 	parser parser
@@ -87,13 +87,10 @@ func (s *Screen) Size() (rows, cols int) { return s.rows, s.cols }
 // Write processes output. The error is ErrTooMuchWork; then the screen is not what the program made of it.
 func (s *Screen) Write(p []byte) (int, error) {
 	for i, b := range p {
-		if s.work > MaxWork {
-			return i, ErrTooMuchWork
-		}
 		s.parser.next(b)
-	}
-	if s.work > MaxWork {
-		return len(p), ErrTooMuchWork
+		if s.work > MaxWork {
+			return i + 1, ErrTooMuchWork
+		}
 	}
 	return len(p), nil
 }
