@@ -15,6 +15,7 @@ func attach(r *request, p *rpc.AttachParams) answer {
 	if err != nil {
 		return result(nil, err)
 	}
+	p.AfterSeq = afterSince(s, p.AfterSeq, p.Since)
 	v := s.View()
 	if err := mayReadSpool(p.SlowClient, &v); err != nil {
 		return result(nil, err)
@@ -22,8 +23,6 @@ func attach(r *request, p *rpc.AttachParams) answer {
 	if p.Screen {
 		return attachScreen(r, s, p, watches)
 	}
-	p.AfterSeq = afterSince(s, p.AfterSeq, p.Since)
-	v = s.View()
 	if v.Record != nil && p.AfterSeq >= v.Record.Seq {
 		if p.Take {
 			takeEnded(s)
