@@ -69,26 +69,17 @@ func printCast(ctx context.Context, inv *invocation, conn *client.Client, id str
 // castError explains the error of the first request for the recording.
 func castError(err error) error {
 	var e *rpc.Error
-	switch {
-	case !errors.As(err, &e):
+	if !errors.As(err, &e) {
 		return err
+	}
+	data, _ := e.Data.(rpc.Data)
+	switch {
 	case e.Code == rpc.CodeInvalidParams:
 		return errNotOnPTY
-	case e.Code == rpc.CodeNotRunning && errorKind(e) == "not_recorded":
+	case e.Code == rpc.CodeNotRunning && data["kind"] == "not_recorded":
 		return errNoTimes
 	}
 	return err
-}
-
-// errorKind returns the kind in the data of an error.
-func errorKind(e *rpc.Error) string {
-	text, err := json.Marshal(e.Data)
-	if err != nil {
-		return ""
-	}
-	var data struct{ Kind string }
-	_ = json.Unmarshal(text, &data)
-	return data.Kind
 }
 
 // header prints the header, with the oldest size that is known.

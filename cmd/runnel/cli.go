@@ -29,7 +29,7 @@ type cli struct {
 	Serve      serveCmd      `cmd:"" help:"Run the server."`
 	Run        runCmd        `cmd:"" help:"Run a command as if it ran here. Without a server, runnel itself is the server."`
 	Ps         psCmd         `cmd:"" help:"List sessions."`
-	Attach     attachCmd     `cmd:"" help:"Be the terminal of a session that has one; ~. leaves it. Otherwise, or without a terminal, print its output from the oldest that is kept until it ends, and exit with its status; Ctrl-C leaves."`
+	Attach     attachCmd     `cmd:"" help:"Use this terminal for a session that has one; ~. leaves it. Otherwise, or without a terminal, print its output from the oldest that is kept until it ends, and exit with its status; Ctrl-C leaves."`
 	Logs       logsCmd       `cmd:"" help:"Print the output of a session that is kept."`
 	Status     statusCmd     `cmd:"" help:"Print the state of sessions."`
 	Wait       waitCmd       `cmd:"" help:"Wait until sessions have ended, and exit with their status."`

@@ -57,16 +57,14 @@ func (k *keyboard) read(ctx context.Context, stdin io.Reader, leave func()) {
 		} else if err != nil {
 			forward = append(forward, k.filter.Rest()...)
 		}
-		more := k.put(ctx, forward)
-		if left || err != nil || !more {
-			k.end(left)
+		if more := k.put(ctx, forward); more && !left && err == nil {
+			continue
 		}
+		k.end(left)
 		if left {
 			leave()
 		}
-		if left || err != nil || !more {
-			return
-		}
+		return
 	}
 }
 
@@ -113,6 +111,7 @@ func (k *keyboard) take() (b []byte, ended, left bool) {
 	return b, k.ended, k.left
 }
 
+// signalOnce signals a channel with room for one element, unless it has one already.
 func signalOnce(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:

@@ -16,12 +16,7 @@ var errDetached = errors.New("detached")
 
 // requestLeave makes the execution leave its session, because of the detach keys or a terminal that is
 // closed. It does not block.
-func (e *execution) requestLeave() {
-	select {
-	case e.leaving <- struct{}{}:
-	default: // it is leaving already
-	}
-}
+func (e *execution) requestLeave() { signalOnce(e.leaving) }
 
 // leaveOnRequest leaves the session after requestLeave. Before the session has started, it ends the
 // execution as a closed terminal does.

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 
 // programs are what the test binary is, by its name.
 var programs = map[string]func(){
-	"runnel": main, "runnel-short-linger": mainWithShortLinger, "runnel-impatient": impatientMain,
+	"runnel": main, "runnel-short-linger": mainWithShortLinger, "runnel-short-dial": mainWithShortDial,
 	"runnel-with-figures": mainWithFigures, "runnel-storm": stormMain,
 }
 

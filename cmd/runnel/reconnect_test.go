@@ -242,8 +242,8 @@ func mainWithShortLinger() {
 	main()
 }
 
-// impatientMain is main for a server that never responds. One that is slow may need longer to respond.
-func impatientMain() {
+// mainWithShortDial is main for a server that never responds. One that is slow may need longer to respond.
+func mainWithShortDial() {
 	dialTimeout = 500 * time.Millisecond
 	main()
 }

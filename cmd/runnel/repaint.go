@@ -16,12 +16,7 @@ func (e *execution) paint(s rpc.Screen) {
 }
 
 // requestRepaint makes the execution paint the screen of its session again. It does not block.
-func (e *execution) requestRepaint() {
-	select {
-	case e.repaints <- struct{}{}:
-	default: // it will be painted
-	}
-}
+func (e *execution) requestRepaint() { signalOnce(e.repaints) }
 
 // repaintOnRequest paints the screen after requestRepaint, until ctx is done. If the server cannot paint
 // it, what the terminal shows stays as it is.

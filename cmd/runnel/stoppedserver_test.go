@@ -140,7 +140,7 @@ func TestVerbsWithAStoppedServer(t *testing.T) {
 			default:
 				args = append(args, id)
 			}
-			all[p.start(t, "runnel-impatient", args...)] = "no response within 500ms"
+			all[p.start(t, "runnel-short-dial", args...)] = "no response within 500ms"
 		}
 	}
 	for x, why := range all {

@@ -7,25 +7,19 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 )
 
-// needPrograms skips a test on a machine without the programs, or fails it if RUNNEL_TEST_REQUIRE says that
-// the machine has them ("terminals").
+// needPrograms skips a test of terminals on a machine without the programs: see skipUnlessRequired.
 func needPrograms(t *testing.T, names ...string) {
 	t.Helper()
 	for _, name := range names {
-		if _, err := exec.LookPath(name); err == nil {
-			continue
+		if _, err := exec.LookPath(name); err != nil {
+			skipUnlessRequired(t, "terminals", "%v", err)
 		}
-		if slices.Contains(strings.Split(os.Getenv("RUNNEL_TEST_REQUIRE"), ","), "terminals") {
-			t.Fatalf("RUNNEL_TEST_REQUIRE has terminals, and there is no %s", name)
-		}
-		t.Skipf("there is no %s", name)
 	}
 }
 
