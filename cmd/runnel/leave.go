@@ -18,8 +18,9 @@ var errDetached = errors.New("detached")
 // closed. It does not block.
 func (e *execution) requestLeave() { signalOnce(e.leaving) }
 
-// leaveOnRequest leaves the session after requestLeave. Before the session has started, it ends the
-// execution as a closed terminal does.
+// leaveOnRequest leaves the session after requestLeave. If the session does not start within a short time, it
+// ends the execution as a closed terminal does. Output may be shown before started is closed, so the user may
+// leave before, too.
 func (e *execution) leaveOnRequest(ctx context.Context, abort context.CancelCauseFunc, started <-chan struct{}) {
 	select {
 	case <-e.leaving:
@@ -29,7 +30,9 @@ func (e *execution) leaveOnRequest(ctx context.Context, abort context.CancelCaus
 	hangup := &statusError{exitSignalBase + int(syscall.SIGHUP), errInterrupted}
 	select {
 	case <-started:
-	default:
+	case <-ctx.Done():
+		return
+	case <-time.After(abandonTimeout):
 		abort(hangup)
 		return
 	}
