@@ -71,8 +71,10 @@ func (p *parser) next(b byte) {
 		p.state = ground
 		return
 	}
-	if p.length++; p.length <= maxPending {
-		p.pending = append(p.pending, b)
+	if b >= 0x20 && b != del { // a control is executed within a sequence and is not part of it
+		if p.length++; p.length <= maxPending {
+			p.pending = append(p.pending, b)
+		}
 	}
 	switch p.state {
 	case oscString:

@@ -62,6 +62,7 @@ var sequences = map[string]string{
 	"title, st":             "\x1b]0;other\x1b\\X",
 	"unfinished title":      "a\x1b]2;unfinished",
 	"unfinished control":    "a\x1b[1;3",
+	"unfinished, newline":   "a\x1b[1;3\n",
 	"canceled":              "a\x1b[3\x18b\x1b[3\x1ac",
 	"control in control":    "abc\x1b[\r2CX",
 	"queries":               "a\x1b[6n\x1b[c\x1b[>c\x1b[?1$pX",
