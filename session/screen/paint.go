@@ -109,8 +109,13 @@ func (s *Screen) appendRow(b []byte, r *row, y int, pen *style, detail Detail) [
 		if c.style != *pen {
 			b, *pen = c.style.appendSGR(b), c.style
 		}
-		b = c.appendText(b)
 		x += max(1, int(c.width))
+		if c.combining != "" && x == s.cols {
+			// A terminal that does not wrap would combine it with the character before.
+			b = appendMode(c.appendText(appendMode(b, modeAutowrap, true)), modeAutowrap, false)
+		} else {
+			b = c.appendText(b)
+		}
 		if at = x; detail < Plain && c.mayDiffer() {
 			at = -1
 		}

@@ -16,6 +16,7 @@ var sequences = map[string]string{
 	"wide, wrap":            "012345678901234567日X",
 	"left half overwritten": "日本\x1b[1Gab\x1b[1Gc日\x1b[2GX",
 	"combining":             "e\u0301a\u0308\u0323X",
+	"combining, margin":     "0123456789012345678e\u0301",
 	"combining, wide":       "日\u0301X",
 	"bold red":              "\x1b[1;31mab\x1b[22mc\x1b[39md",
 	"colors":                "\x1b[91ma\x1b[38;5;123mb\x1b[38;2;1;2;3mc\x1b[48;5;7md\x1b[38:5:9me\x1b[107mf",
