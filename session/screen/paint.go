@@ -33,6 +33,7 @@ const (
 // Paint returns text that makes a terminal of the same size show the same, and behave the same for the output
 // that follows. An unfinished sequence at the end of the output is at the end of the text too.
 func (s *Screen) Paint(detail Detail) string {
+	s.writeWrapped()
 	b := append(make([]byte, 0, 4096), resetText...)
 	for _, m := range keptModes {
 		if !m.varies {
@@ -237,6 +238,15 @@ func (s *Screen) appendCursor(b []byte) []byte {
 		b = appendMode(b, modeCursor, false)
 	}
 	return b
+}
+
+// writeWrapped makes a blank in the last column a space if the next character wraps, as appendWrap does.
+func (s *Screen) writeWrapped() {
+	r, last := s.row(), s.cols-1
+	if c := r.at(last); s.wrap && c.char == 0 && !c.isRightHalf() {
+		r.extend(s.cols)
+		r.cells[last].char = ' '
+	}
 }
 
 // appendWrap writes the last column again, so that the next character wraps.

@@ -10,6 +10,7 @@ var sequences = map[string]string{
 	"wrap":                  "01234567890123456789X",
 	"last column":           "01234567890123456789",
 	"last column, then sgr": "01234567890123456789\x1b[1mX",
+	"wrap, scrolled":        "01234567890123456789\x1b[T",
 	"no wrap":               "\x1b[?7l0123456789012345678901X",
 	"wide at the margin":    "0123456789012345678日X",
 	"wide before margin":    "012345678901234567日",
