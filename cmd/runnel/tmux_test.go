@@ -113,7 +113,13 @@ func (p *pane) kill() {
 // shown returns what the pane shows, with its attributes and the cursor.
 func (p *pane) shown() string {
 	p.x.t.Helper()
-	return p.colored() + p.x.do("display-message", "-t", p.id, "-p",
+	return p.colored() + p.cursor()
+}
+
+// cursor returns where the cursor is, and the size of the pane.
+func (p *pane) cursor() string {
+	p.x.t.Helper()
+	return p.x.do("display-message", "-t", p.id, "-p",
 		"cursor #{cursor_x},#{cursor_y} visible #{cursor_flag} alternate #{alternate_on} size #{pane_width}x#{pane_height}")
 }
 

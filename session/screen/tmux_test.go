@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/runnel-rpc/runnel/session/screen/screentest"
 )
 
 // tmux is a server of tmux of one test. It tells what a terminal shows after some output.
@@ -76,7 +78,7 @@ func (m *tmux) show(rows, cols int, output string) string {
 		"stty raw -echo; for f in "+file+" "+file+".more; do cat $f; printf '\\033[5n'; "+
 			"dd bs=1 count=4 of=$f.done 2>/dev/null; done; sleep 1000")
 	m.await(file + ".done")
-	shown := normalize(m.run("capture-pane", "-e", "-p", "-t", name), true) + m.run("display-message", "-p", "-t", name, state)
+	shown := screentest.Normalize(m.run("capture-pane", "-e", "-p", "-t", name), true) + m.run("display-message", "-p", "-t", name, state)
 	// What is erased beyond the last character is not captured, so the last column is written.
 	more := "\x1b[0m\x1b(B\x0f\x1b[r\x1b[?6l\x1b[4l\x1b[?7l"
 	for y := range rows {
@@ -86,7 +88,7 @@ func (m *tmux) show(rows, cols int, output string) string {
 		m.t.Fatal(err)
 	}
 	m.await(file + ".more.done")
-	return shown + normalize(m.run("capture-pane", "-e", "-p", "-t", name, ";", "kill-session", "-t", name), false)
+	return shown + screentest.Normalize(m.run("capture-pane", "-e", "-p", "-t", name, ";", "kill-session", "-t", name), false)
 }
 
 // await waits until a file has four bytes.

@@ -1,4 +1,5 @@
-package screen_test
+// Package screentest compares, for tests, what tmux shows.
+package screentest
 
 import (
 	"fmt"
@@ -7,9 +8,10 @@ import (
 	"unicode/utf8"
 )
 
-// normalize replaces the lines of capture-pane by one text for each run of cells of the same style, with trim
-// without blank cells at the end.
-func normalize(captured string, trim bool) string {
+// Normalize replaces the lines of "tmux capture-pane -e -p" by one text for each run of cells of the same style.
+// With trim, blank cells at the end of a line are left out: tmux shows there what was written, but not what was
+// erased.
+func Normalize(captured string, trim bool) string {
 	lines := strings.Split(captured, "\n")
 	var style captureStyle
 	for i, line := range lines {
