@@ -97,10 +97,11 @@ func TestWhatRestoresTheTerminal(t *testing.T) {
 	t.Parallel()
 	p := newTestDir(t)
 	server, _ := p.serve(t)
-	const modes = `\033[?1049h\033[?25l\033[?1h\033=\033[?1000h\033[?2004h\033[2;5r\033[?6h\033(0\033[41m`
+	const modes = `\033[?1049h\033[?25l\033[?1h\033=\033[?1000h\033[?2004h\033[2;5r\033[?6h\033(0\033[41m\033]2;of the command\a`
 	x := newTmux(t, p)
 	start := func(name, then string) {
-		run := p.runnel(t, "run", "-t", "--detach", "--name", name, "-c", `printf "`+modes+`ready"; read line; `+then)
+		run := p.runnel(t, "run", "-t", "--detach", "--name", name, "-c", `printf "`+modes+`ready"
+			while read line && test "$line"; do printf '\033]10;red\a\033]11;blue\a'; done; `+then) // a paint has no colors
 		run.expectExit(0)
 	}
 	start("exits", "exit 3")
@@ -126,8 +127,13 @@ func TestWhatRestoresTheTerminal(t *testing.T) {
 			start("lost", "exec sleep 1000")
 		}
 		pane := x.openShell(60, 10, `sh -c 'echo $$ >pid; exec runnel attach `+c.flags+` `+c.name+`'`)
-		if !poll(func() bool { return strings.Contains(pane.modes(), "alternate 1 cursor 0") }) {
-			t.Fatalf("%s %s: the modes are %s", c.name, c.flags, pane.modes())
+		for _, modes := range []string{"alternate 1 cursor 0", "title of the command", "colors #ff0000,#0000ff"} {
+			if !poll(func() bool { return strings.Contains(pane.modes(), modes) }) {
+				t.Fatalf("%s %s: the modes are %s", c.name, c.flags, pane.modes())
+			}
+			if strings.HasPrefix(modes, "title") {
+				p.runnel(t, "write", c.name, "colors").expectExit(0)
+			}
 		}
 		pid, err := os.ReadFile(p.path("pid"))
 		if err != nil {

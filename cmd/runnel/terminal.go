@@ -37,9 +37,12 @@ type terminal struct {
 	restored bool        // the mode is not changed any more
 
 	writing chan struct{} // has an element while out is written to
-	modes   tty.Modes     // that the output has set; used by whoever writes
-	used    bool          // something was written; used by whoever writes
 	closed  atomic.Bool   // nothing is written any more
+
+	// Used by whoever writes.
+	modes      tty.Modes // that the output has set
+	used       bool      // something was written
+	titleSaved bool      // before what was written since the last reset
 }
 
 // newTerminal returns the terminal of an invocation.
@@ -111,9 +114,19 @@ func (t *terminal) write(output []byte) error {
 		return nil
 	}
 	t.used = true
+	if !t.titleSaved && hasTitle() {
+		t.titleSaved = true
+		output = append([]byte(tty.SaveTitle), output...)
+	}
 	_, _ = t.modes.Write(output)
 	_, err := t.out.Write(output)
 	return err
+}
+
+// hasTitle reports whether the terminal of this process knows control sequences, as one with a title does.
+func hasTitle() bool {
+	name := os.Getenv("TERM")
+	return name != "" && name != "dumb"
 }
 
 // message writes a line of this process to w, a terminal that is in raw mode. It begins in a new line
@@ -170,6 +183,7 @@ func (t *terminal) reset(newLine bool) {
 		return
 	}
 	text := t.modes.Reset()
+	t.titleSaved = false
 	if newLine && t.used {
 		text = append(text, "\r\n\x1b[J"...)
 	}

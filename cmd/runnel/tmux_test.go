@@ -151,11 +151,12 @@ func (p *pane) expectSame(want *pane, what string) {
 	}
 }
 
-// modes returns the modes of the pane's terminal.
+// modes returns the modes of the pane's terminal, its colors and its title.
 func (p *pane) modes() string {
 	p.x.t.Helper()
 	return p.x.do("display-message", "-t", p.id, "-p", "alternate #{alternate_on} cursor #{cursor_flag} insert #{insert_flag} "+
-		"keypad #{keypad_flag},#{keypad_cursor_flag} origin #{origin_flag} wrap #{wrap_flag} mouse #{mouse_any_flag} region #{scroll_region_upper},#{scroll_region_lower}")
+		"keypad #{keypad_flag},#{keypad_cursor_flag} origin #{origin_flag} wrap #{wrap_flag} mouse #{mouse_any_flag} region #{scroll_region_upper},#{scroll_region_lower} "+
+		"colors #{pane_fg},#{pane_bg} title #{pane_title}")
 }
 
 // numberedFile writes a file of numbered lines.

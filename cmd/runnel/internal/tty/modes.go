@@ -4,10 +4,22 @@ import (
 	"bytes"
 	"slices"
 	"strconv"
+	"strings"
 )
 
-// maxSequence is how many bytes of a control sequence are looked at. A longer one has no effect on Modes.
-const maxSequence = 128
+const (
+	// maxSequence is how many bytes of a sequence are looked at. A longer control sequence has no effect on Modes.
+	maxSequence = 128
+	// maxTitles is how many titles xterm saves.
+	maxTitles = 10
+)
+
+// SaveTitle and RestoreTitle make a terminal save its title on a stack, and restore it, as in xterm. A terminal
+// without such a stack ignores them.
+const (
+	SaveTitle    = "\x1b[22;0t"
+	RestoreTitle = "\x1b[23;0t"
+)
 
 // resettable are the private modes (DECSET) that Modes knows, with the value that they have in a
 // terminal that a shell uses.
@@ -37,8 +49,8 @@ var resettable = map[int]bool{
 	2031: false, // reports of the color scheme
 }
 
-// Modes are the modes of a terminal that the output written to it has set, and that its shell does not
-// expect. The zero value is a terminal in which nothing is set. It is not safe for concurrent use.
+// Modes are the modes and the colors of a terminal that the output written to it has set, and that its shell does
+// not expect, and the titles that it has saved. The zero value is a terminal in which nothing is set. It is not safe for concurrent use.
 type Modes struct {
 	private  map[int]bool // those of resettable that differ from their value there
 	pen      bool         // SGR
@@ -51,9 +63,11 @@ type Modes struct {
 	shape    bool         // DECSCUSR: the shape of the cursor
 	keyboard int          // levels of the keyboard protocol (CSI > u) that are not popped
 	keys     bool         // modifyOtherKeys (CSI > 4 m)
+	colors   colors
+	titles   int // saved ones (CSI 22 t) that are not restored
 
 	state    parserState
-	sequence []byte // of a control sequence or an escape sequence, without ESC and [
+	sequence []byte // of a control sequence, an escape sequence or a string, without ESC and the byte after it
 }
 
 type parserState uint8
@@ -82,9 +96,14 @@ func (m *Modes) Write(output []byte) (int, error) {
 		if m.state == ground || m.state == text { // fast: most output has no effect
 			n := bytes.IndexFunc(rest, isControl)
 			if n < 0 {
+				n = len(rest)
+			}
+			if m.state == text {
+				m.collect(rest[:n]...)
+			}
+			if rest = rest[n:]; len(rest) == 0 {
 				break
 			}
-			rest = rest[n:]
 		}
 		m.next(rest[0])
 		rest = rest[1:]
@@ -100,11 +119,13 @@ func (m *Modes) next(b byte) {
 		m.state = ground
 	case b == esc && m.state == text:
 		m.state = textEscape
+		m.endString()
 	case b == esc:
 		m.state = escape
 	case m.state == text:
 		if b == bel {
 			m.state = ground
+			m.endString()
 		}
 	case b == so || b == si:
 		m.shifted = b == so
@@ -137,11 +158,13 @@ func (m *Modes) inSequence(b byte) {
 	}
 }
 
-func (m *Modes) collect(b byte) {
-	if len(m.sequence) < maxSequence {
-		m.sequence = append(m.sequence, b)
-	}
+func (m *Modes) collect(b ...byte) {
+	m.sequence = append(m.sequence, b[:min(len(b), maxSequence-len(m.sequence))]...)
 }
+
+// endString handles a string of which the sequence is the beginning. What is not an OSC begins with a byte that
+// none has.
+func (m *Modes) endString() { m.colors.command(m.sequence) }
 
 // escaped handles the first byte after ESC.
 func (m *Modes) escaped(b byte) {
@@ -149,12 +172,15 @@ func (m *Modes) escaped(b byte) {
 	switch b {
 	case '[':
 		m.state = control
-	case ']', 'P', '_', '^', 'X':
+	case ']':
 		m.state = text
+	case 'P', '_', '^', 'X':
+		m.state = text
+		m.collect(b)
 	case '=', '>':
 		m.keypad = b == '='
-	case 'c': // RIS
-		*m = Modes{sequence: m.sequence}
+	case 'c': // RIS, which resets colors in some terminals only
+		*m = Modes{sequence: m.sequence, colors: m.colors, titles: m.titles}
 	case 'n', 'o', '|', '}', '~': // LS2, LS3 and others
 		m.shifted = true
 	default:
@@ -198,6 +224,8 @@ func (m *Modes) controlled(sequence []byte, final byte) {
 		m.margins = len(params) > 0
 	case "\x00 q":
 		m.shape = !isReset(params)
+	case "\x00t":
+		m.title(params)
 	case "\x00!p": // DECSTR
 		m.softReset()
 	case ">u":
@@ -206,6 +234,16 @@ func (m *Modes) controlled(sequence []byte, final byte) {
 		m.keyboard = max(0, m.keyboard-max(1, number(params)))
 	case ">m":
 		m.keys = string(params) != "" && string(params) != "4" && string(params) != "4;0"
+	}
+}
+
+// title handles the operations of windows that save the title and restore it.
+func (m *Modes) title(params []byte) {
+	switch string(params) {
+	case "22", "22;0", "22;2":
+		m.titles = min(m.titles+1, maxTitles)
+	case "23", "23;0", "23;2":
+		m.titles = max(0, m.titles-1)
 	}
 }
 
@@ -276,6 +314,9 @@ func (m *Modes) Reset() []byte {
 			out = append(out, sequence...)
 		}
 	}
+	if m.state == text {
+		m.endString() // as the terminal does
+	}
 	add(m.state == text || m.state == textEscape, "\x1b\\")
 	add(m.state == escape || m.state == intermediate || m.state == control, "\x18")
 	// The keyboard first: each screen has levels of its own.
@@ -302,6 +343,8 @@ func (m *Modes) Reset() []byte {
 	add(m.shifted, "\x0f")
 	add(m.shape, "\x1b[0 q")
 	add(m.pen || alternate || moves, "\x1b[0m") // leaving the alternate screen, and DECRC, restore a pen
+	out = m.colors.appendReset(out)
+	add(m.titles > 0, strings.Repeat(RestoreTitle, m.titles))
 	*m = Modes{sequence: m.sequence[:0]}
 	return out
 }

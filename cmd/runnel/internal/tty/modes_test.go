@@ -26,6 +26,19 @@ func TestModesReset(t *testing.T) {
 		{"an unfinished string", "\x1b]0;tit", "\x1b\\"},
 		{"a finished string", "\x1b]0;\x1b\\\x1bP+q\x1b\\\x1b]1;x\a", ""},
 		{"sequences in a string", "\x1b]0;[?25l\a", ""},
+		{"the palette", "\x1b]4;1;#102030\a", "\x1b]104\x1b\\"},
+		{"a long palette", "\x1b]4" + strings.Repeat(";7;rgb:10/20/30", 99) + "\x1b\\", "\x1b]104\x1b\\"},
+		{"a palette that was reset", "\x1b]4;1;#102030\a\x1b]104\a", ""},
+		{"a palette that was reset in part", "\x1b]4;1;red;2;red\a\x1b]104;1\a", "\x1b]104\x1b\\"},
+		{"text, background and cursor", "\x1b]10;red;blue\x1b\\\x1b]12;#fff\a", "\x1b]110\x1b\\\x1b]111\x1b\\\x1b]112\x1b\\"},
+		{"a background that was reset", "\x1b]11;red\a\x1b]111\a", ""},
+		{"colors after a full reset", "\x1b]11;red\a\x1bc", "\x1b]111\x1b\\"},
+		{"queries for colors", "\x1b]4;1;?\a\x1b]10;?;?\x1b\\\x1b]11;?\a", ""},
+		{"other strings", "\x1b]8;;http://x\a\x1b]52;c;YQ==\a\x1bP10;red\x1b\\\x1b_11;red\a\x1b]2;11;red\a\x1b]119;\a\x1b]20;red\a", ""},
+		{"a canceled color", "\x1b]11;red\x18", ""},
+		{"an unfinished color", "\x1b]11;red", "\x1b\\\x1b]111\x1b\\"},
+		{"titles that are saved", "\x1b[22;0t\x1b[22;2t\x1b]2;x\a\x1b[23;2t\x1b[22;1t\x1b[18t", "\x1b[23;0t"},
+		{"titles that are restored", "\x1b[22t\x1b[23t\x1b[23t", ""},
 		{"an unfinished sequence", "\x1b[?25", "\x18"},
 		{"a canceled sequence", "\x1b[?25\x18l", ""},
 		{"a line end in a sequence", "\x1b[?2\r5l", "\x1b[?25h"},
@@ -54,6 +67,7 @@ func TestModesReset(t *testing.T) {
 func FuzzModes(f *testing.F) {
 	f.Add([]byte("\x1b[?1049h\x1b[?25l\x1b[1m\x1b[2;10r\x1b(0\x1b]0;x"))
 	f.Add([]byte("\x1b[?47h\x1b[>1u\x1b[>4;2m\x1b[4;20h\x1b[5 q\x0e\x1b[?6h\x1b["))
+	f.Add([]byte("\x1b]4;1;red\x07\x1b]10;?;blue;red\x1b\\\x1b[22;0t\x1b[23t\x1b]12;#fff"))
 	f.Fuzz(func(t *testing.T, output []byte) {
 		var m, after Modes
 		_, _ = m.Write(output)
