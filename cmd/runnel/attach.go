@@ -57,6 +57,9 @@ func (c *attachCmd) Run(inv *invocation) error {
 	if c.AfterSeq != nil && c.Stdin && bothTerminals(inv) {
 		return &statusError{exitUsage, errReplayedQueries}
 	}
+	if c.Stdin && isTerminal(inv.stdin) {
+		e.replay, e.begun = new(replay), make(chan struct{})
+	}
 	p := rpc.AttachParams{SessionID: id}
 	if c.AfterSeq != nil {
 		p.AfterSeq = *c.AfterSeq
@@ -116,21 +119,26 @@ func isRefused(err error, code int, field string) bool {
 	return data["field"] == field
 }
 
-// beginTerminal sets raw mode and begins to read the keyboard, for attachTerminal. This is not done before
-// the server has attached: it may refuse, and until then Ctrl-C is a signal.
-func (e *execution) beginTerminal(ctx context.Context) error {
+// begin permits output. For attachTerminal it sets raw mode and begins to read the keyboard. This is not done
+// before the server has attached: it may refuse, and until then Ctrl-C is a signal.
+func (e *execution) begin(ctx context.Context, attached rpc.AttachResult) error {
 	if e.begun == nil {
 		return nil
 	}
-	if err := e.tty.begin(); err != nil {
-		return err
+	if e.replay != nil {
+		e.replay.end = attached.LastSeq
+	}
+	if e.tty != nil {
+		if err := e.tty.begin(); err != nil {
+			return err
+		}
+		go e.keyboard.read(ctx, e.inv.stdin, e.requestLeave)
 	}
 	close(e.begun)
-	go e.keyboard.read(ctx, e.inv.stdin, e.requestLeave)
 	return nil
 }
 
-// isBegun waits until the terminal can be written to. It returns false if the execution ends before.
+// isBegun waits until output can be written. It returns false if the execution ends before.
 func (e *execution) isBegun() bool {
 	if e.begun == nil {
 		return true
@@ -162,9 +170,9 @@ func (e *execution) attach(p rpc.AttachParams) error {
 		case <-ctx.Done():
 		}
 	}()
-	s, _, err := e.conn.Attach(ctx, p, e.events)
+	s, res, err := e.conn.Attach(ctx, p, e.events)
 	if err == nil && ctx.Err() == nil {
-		err = e.beginTerminal(ctx)
+		err = e.begin(ctx, res)
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

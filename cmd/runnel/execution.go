@@ -41,7 +41,8 @@ type execution struct {
 	keyboard   *keyboard       // nil unless tty is in raw mode
 	inProcess  bool            // the server is in this process
 	livesOn    bool            // the session goes on without this process
-	begun      chan struct{}   // closed when tty is in raw mode; nil if it is from the beginning
+	begun      chan struct{}   // closed when output can be written; nil if it can from the beginning
+	replay     *replay         // nil unless stdin is a terminal that may answer old output
 	over       <-chan struct{} // closed when attach ends
 	session    *client.Session
 	leaving    chan struct{} // see requestLeave
@@ -227,11 +228,15 @@ func (e *execution) output(o *client.Output) {
 	if !e.isBegun() {
 		return
 	}
+	data := o.Data
+	if e.replay != nil {
+		data = e.replay.filter(o, w)
+	}
 	var err error
 	if e.tty != nil && e.tty.out != nil {
-		err = e.tty.write(o.Data)
+		err = e.tty.write(data)
 	} else {
-		_, err = w.Write(o.Data)
+		_, err = w.Write(data)
 	}
 	e.handleWriteError(err)
 }
