@@ -301,8 +301,8 @@ func (e *execution) handleWriteError(err error) {
 // forwardSignals forwards signals, and the requests of e.controls, to the session. A signal before
 // the command has started is forwarded when it has. A second signal before the start, one while the
 // session waits for a slot, and one more than interruptsToCancel SIGINTs, end the execution, without a
-// connection, too. SIGTERM and SIGHUP, which are to end the command, are followed by SIGCONT, since a
-// command that has stopped does not act on them. forwardSignals does not wait for replies: they are not
+// connection, too. Signals that are to end the command are followed by SIGCONT, since a command that has
+// stopped does not act on them; the server refuses it while the session is paused. forwardSignals does not wait for replies: they are not
 // received while stdout blocks.
 func (e *execution) forwardSignals(ctx context.Context, abort context.CancelCauseFunc, id string, started <-chan struct{}, signals <-chan os.Signal) {
 	requests := make(chan rpc.ControlParams, 8)
@@ -315,7 +315,7 @@ func (e *execution) forwardSignals(ctx context.Context, abort context.CancelCaus
 	}
 	forward := func(sig syscall.Signal) {
 		control(signalParams(sig))
-		if sig == syscall.SIGTERM || sig == syscall.SIGHUP {
+		if sig != syscall.SIGUSR1 && sig != syscall.SIGUSR2 {
 			control(signalParams(syscall.SIGCONT))
 		}
 	}
