@@ -183,6 +183,9 @@ func (e *execution) attach(p rpc.AttachParams) error {
 	e.session = s
 	close(attached)
 	if e.tty != nil {
+		e.jobControl.tty, e.jobControl.attached = e.tty, true
+		defer e.jobControl.listen()()
+		go e.jobControl.run(ctx, s)
 		go e.repaintOnRequest(ctx, s)
 		if p.Rows > 0 {
 			go e.tty.followSize(ctx, s, p.Rows, p.Cols)

@@ -66,6 +66,7 @@ type execution struct {
 func newExecution(inv *invocation, stdin bool) *execution {
 	e := &execution{inv: inv, stdin: stdin, controls: make(chan rpc.ControlParams, 3)}
 	e.leaving, e.repaints = make(chan struct{}, 1), make(chan struct{}, 1)
+	e.jobControl.repaint = e.requestRepaint
 	e.events = client.Events{Output: e.output, Gap: e.gap, Queued: e.reportQueued, State: e.state, Screen: e.paint, Window: window}
 	return e
 }

@@ -21,29 +21,38 @@ const (
 	stopTimeout = time.Second
 )
 
-// jobControl makes Ctrl-Z pause the command before this process stops, and resume it when this
+// jobControl makes Ctrl-Z pause the command of `run` before this process stops, and resume it when this
 // process continues. Before the stop it detaches from the session: this process cannot answer the
 // server's pings then, and a closed connection must not end the command.
 type jobControl struct {
-	signals chan os.Signal
-	tty     *terminal // nil if the command has no terminal
+	signals   chan os.Signal // SIGTSTP
+	continued chan os.Signal // SIGCONT
+	tty       *terminal      // nil if the command has no terminal
+	attached  bool           // by `attach`, which does not pause the session
+	repaint   func()         // paints the terminal again
 }
 
-// listen catches SIGTSTP, unless this process was started with it ignored, or is a session leader:
-// the kernel does not stop a process of an orphaned process group (setpgid(2)), since no shell
+// listen catches SIGCONT, and SIGTSTP unless this process was started with it ignored, or is a session
+// leader: the kernel does not stop a process of an orphaned process group (setpgid(2)), since no shell
 // could continue it.
 func (j *jobControl) listen() (stop func()) {
-	j.signals = make(chan os.Signal, 1)
+	j.signals, j.continued = make(chan os.Signal, 1), make(chan os.Signal, 1)
+	signal.Notify(j.continued, syscall.SIGCONT)
+	stop = func() {
+		signal.Stop(j.signals)
+		signal.Stop(j.continued)
+	}
 	if sid, err := unix.Getsid(0); err == nil && sid == os.Getpid() {
-		return func() {}
+		return stop
 	}
 	if !ignoredAtStart().has(syscall.SIGTSTP) {
 		signal.Notify(j.signals, syscall.SIGTSTP)
 	}
-	return func() { signal.Stop(j.signals) }
+	return stop
 }
 
-// run stops this process on each SIGTSTP until ctx is done.
+// run stops this process on each SIGTSTP until ctx is done. After a stop by SIGSTOP, which cannot be caught,
+// the terminal may have been used by a shell.
 func (j *jobControl) run(ctx context.Context, s *client.Session) {
 	for {
 		select {
@@ -51,6 +60,15 @@ func (j *jobControl) run(ctx context.Context, s *client.Session) {
 			return
 		case <-j.signals:
 			j.suspend(ctx, s)
+			select {
+			case <-j.continued: // that of suspend
+			default:
+			}
+		case <-j.continued:
+			if j.tty.isRaw() {
+				j.tty.raw()
+				j.repaint()
+			}
 		}
 	}
 }
@@ -62,7 +80,7 @@ func (j *jobControl) suspend(ctx context.Context, s *client.Session) {
 	signal.Notify(continued, syscall.SIGCONT)
 	defer signal.Stop(continued)
 	short, cancel := context.WithTimeout(ctx, pauseTimeout)
-	paused := s.Control(short, rpc.ControlPause) == nil
+	paused := !j.attached && s.Control(short, rpc.ControlPause) == nil
 	_ = s.Suspend(short)
 	cancel()
 	j.tty.cooked() // for the shell

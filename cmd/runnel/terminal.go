@@ -225,7 +225,7 @@ func (t *terminal) params() *rpc.PTY {
 }
 
 // followSize sends each change of the size to the session until ctx is done. The session has the size
-// of rows and cols.
+// of rows and cols. While this process is stopped, another client may change that.
 func (t *terminal) followSize(ctx context.Context, s *client.Session, rows, cols int) {
 	if t.file == nil {
 		return
@@ -233,6 +233,9 @@ func (t *terminal) followSize(ctx context.Context, s *client.Session, rows, cols
 	changed := make(chan os.Signal, 1)
 	signal.Notify(changed, syscall.SIGWINCH)
 	defer signal.Stop(changed)
+	continued := make(chan os.Signal, 1)
+	signal.Notify(continued, syscall.SIGCONT)
+	defer signal.Stop(continued)
 	for {
 		if r, c, ok := t.size(); ok && (r != rows || c != cols) {
 			rows, cols = r, c
@@ -240,6 +243,8 @@ func (t *terminal) followSize(ctx context.Context, s *client.Session, rows, cols
 		}
 		select {
 		case <-changed:
+		case <-continued:
+			rows, cols = 0, 0
 		case <-ctx.Done():
 			return
 		}
