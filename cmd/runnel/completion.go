@@ -97,6 +97,7 @@ complete -o default -F _runnel runnel
 func zshScript(verbs []verb) string {
 	return `#compdef runnel
 # zsh completion for runnel. To load it: source <(runnel completion zsh)
+(( $+functions[compdef] )) || { autoload -U compinit && compinit -i; }
 autoload -U +X bashcompinit && bashcompinit
 ` + bashScript(verbs)
 }
