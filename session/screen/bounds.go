@@ -18,6 +18,8 @@ const (
 	maxCombining = 32
 	// maxTitle is the most bytes of a window title; a longer one is cut.
 	maxTitle = 1024
+	// maxTabStops is the most tab stops in a paint with less detail than Full.
+	maxTabStops = 1000
 	// maxParams is the most parameters of a control sequence; one with more is ignored.
 	maxParams = 32
 	// maxParam is the largest parameter; larger ones count as this.

@@ -1,6 +1,9 @@
 package screen
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // resetText makes a terminal what the paint relies on: it leaves the alternate screen, resets what an earlier
 // program may have set, and clears the screen. The lines that have scrolled out stay.
@@ -21,12 +24,13 @@ var Details = []Detail{Full, WithoutPrimary, WithoutStyles, Plain}
 const (
 	// Full is everything.
 	Full Detail = iota
-	// WithoutPrimary leaves out the cells of the primary screen if the alternate screen is shown.
+	// WithoutPrimary leaves out the cells of the primary screen if the alternate screen is shown, and tab stops if
+	// there are more than maxTabStops that are not the default.
 	WithoutPrimary
 	// WithoutStyles also leaves out the attributes and colors of the cells.
 	WithoutStyles
 	// Plain also leaves out combining characters, and does not position the cursor after characters about
-	// whose width terminals may disagree. It is less than 1 MiB of JSON, unless there are many tab stops.
+	// whose width terminals may disagree. It is less than 1 MiB of JSON.
 	Plain
 )
 
@@ -60,7 +64,7 @@ func (s *Screen) Paint(detail Detail) string {
 		b = append(s.appendSaved(b, &s.current.saved), "\x1b7"...)
 	}
 	b = append(b, plainText...)
-	b = s.appendTabs(b)
+	b = s.appendTabs(b, detail)
 	b = s.appendModes(b)
 	b = s.appendCursor(b)
 	return string(append(b, s.parser.unfinished()...))
@@ -83,20 +87,43 @@ func appendPosition(b []byte, x, y int) []byte {
 
 // appendRows appends the cells of a buffer, for a cleared screen that does not wrap.
 func (s *Screen) appendRows(b []byte, from *buffer, detail Detail) []byte {
-	pen := style{}
+	pen, at := style{}, position{}
 	for y := range from.rows {
-		b = s.appendRow(b, &from.rows[y], y, &pen, detail)
+		b = s.appendRow(b, &from.rows[y], y, &at, &pen, detail)
 	}
 	return b
 }
 
-func (s *Screen) appendRow(b []byte, r *row, y int, pen *style, detail Detail) []byte {
+// position is where the cursor of the terminal is. A negative x is not known.
+type position struct{ x, y int }
+
+// appendMove appends what moves the cursor to a later cell. Between them all cells are blank. For Plain this needs
+// few bytes of JSON, where a CUP may have 17.
+func (p position) appendMove(b []byte, x, y int, detail Detail) []byte {
+	const maxLines, maxSpaces = 4, 8
+	if detail < Plain || y-p.y > maxLines {
+		return appendPosition(b, x, y)
+	}
+	spaces := x
+	if y == p.y {
+		spaces -= p.x
+	}
+	if spaces > maxSpaces {
+		return appendPosition(b, x, y)
+	}
+	if y > p.y {
+		b = append(b, '\r')
+		b = append(b, strings.Repeat("\n", y-p.y)...)
+	}
+	return append(b, strings.Repeat(" ", spaces)...)
+}
+
+func (s *Screen) appendRow(b []byte, r *row, y int, at *position, pen *style, detail Detail) []byte {
 	end := s.cols
 	if r.fill == 0 {
 		for end = len(r.cells); end > 0 && r.cells[end-1] == blank(0); end-- {
 		}
 	}
-	at := -1 // where the cursor of the terminal is, if that is known
 	for x := 0; x < end; {
 		c := r.at(x)
 		c.reduce(detail)
@@ -104,8 +131,8 @@ func (s *Screen) appendRow(b []byte, r *row, y int, pen *style, detail Detail) [
 			x++
 			continue
 		}
-		if at != x {
-			b = appendPosition(b, x, y)
+		if *at != (position{x, y}) || x == 0 && detail < Plain {
+			b = at.appendMove(b, x, y, detail)
 		}
 		if c.style != *pen {
 			b, *pen = c.style.appendSGR(b), c.style
@@ -117,8 +144,9 @@ func (s *Screen) appendRow(b []byte, r *row, y int, pen *style, detail Detail) [
 		} else {
 			b = c.appendText(b)
 		}
-		if at = x; detail < Plain && c.mayDiffer() {
-			at = -1
+		*at = position{x, y}
+		if detail < Plain && c.mayDiffer() {
+			at.x = -1
 		}
 	}
 	return b
@@ -177,8 +205,8 @@ func (s *Screen) appendRegion(b []byte) []byte {
 }
 
 // appendTabs appends the tab stops if they are not the default.
-func (s *Screen) appendTabs(b []byte) []byte {
-	if !s.tabsChanged {
+func (s *Screen) appendTabs(b []byte, detail Detail) []byte {
+	if !s.tabsChanged || detail > Full && s.countTabs() > maxTabStops {
 		return b
 	}
 	b = append(b, "\x1b[3g"...)
@@ -188,6 +216,15 @@ func (s *Screen) appendTabs(b []byte) []byte {
 		}
 	}
 	return b
+}
+
+func (s *Screen) countTabs() (n int) {
+	for _, set := range s.tabs {
+		if set {
+			n++
+		}
+	}
+	return n
 }
 
 // appendModes appends all modes except those that belong to the cursor.
