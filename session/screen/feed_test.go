@@ -3,6 +3,7 @@ package screen_test
 import (
 	"errors"
 	"fmt"
+	"os"
 	"regexp"
 	"runtime"
 	"strings"
@@ -92,27 +93,35 @@ func TestExcessiveWork(t *testing.T) {
 	if raceEnabled {
 		t.Skip("SKIPPED: too slow with the race detector")
 	}
-	for name, unit := range map[string]string{
-		"repeat":          "a\x1b[999999999b",
-		"clear":           "\x1b[44m\x1b[2J\x1b[45m\x1b[2J",
-		"align":           "\x1b#8",
-		"insert lines":    "\x1b[99999L",
-		"scroll":          "\x1b[99999S\x1b[99999T",
-		"insert":          "\x1b[H\x1b[44m\x1b[99999@\x1b[0m\x1b[P",
-		"erase":           "\x1b[41m\x1b[3G\x1b[K\x1b[0m\x1b[K",
-		"lines":           "\n",
-		"reverse":         "\x1b[H\x1bM",
-		"alternate":       "\x1b[?1049h\x1b[?1049l",
-		"reset":           "\x1bc",
-		"tabs":            "\x1b[3g\t\x1b[Z",
-		"parameters":      "\x1b[1;2;3;4;5;6;7;8;9;1;2;3;4;5;6;7;8;9;1;2;3;4;5;6;7;8;9;1;2;3;4;5;6;7;8;9m",
-		"modes":           "\x1b[?1;2;3;4;5;6;7;47;1047;1049;47;1047;1049h\x1b[?1049l",
-		"combining":       "a" + strings.Repeat("\u0301", 100),
-		"string":          "\x1bP" + strings.Repeat("x", 1<<20),
-		"title":           "\x1b]2;" + strings.Repeat("x", 1<<20),
-		"parameter bytes": "\x1b[" + strings.Repeat("1;", 1<<19),
+	square, tall, wide := screen.Size{Rows: 100, Cols: 1000}, screen.Size{Rows: 65535, Cols: 1}, screen.Size{Rows: 1, Cols: 65535}
+	for name, c := range map[string]struct {
+		unit    string
+		slowest screen.Size
+	}{
+		"repeat":          {"a\x1b[999999999b", wide},
+		"clear":           {"\x1b[44m\x1b[2J\x1b[45m\x1b[2J", tall},
+		"align":           {"\x1b#8", square},
+		"insert lines":    {"\x1b[99999L", tall},
+		"scroll":          {"\x1b[99999S\x1b[99999T", tall},
+		"insert":          {"\x1b[H\x1b[44m\x1b[99999@\x1b[0m\x1b[P", wide},
+		"erase":           {"\x1b[41m\x1b[3G\x1b[K\x1b[0m\x1b[K", wide},
+		"lines":           {"\n", tall},
+		"reverse":         {"\x1b[H\x1bM", tall},
+		"alternate":       {"\x1b[?1049h\x1b[?1049l", tall},
+		"reset":           {"\x1bc", tall},
+		"tabs":            {"\x1b[3g\t\x1b[Z", square},
+		"parameters":      {"\x1b[1;2;3;4;5;6;7;8;9;1;2;3;4;5;6;7;8;9;1;2;3;4;5;6;7;8;9;1;2;3;4;5;6;7;8;9m", square},
+		"modes":           {"\x1b[?1;2;3;4;5;6;7;47;1047;1049;47;1047;1049h\x1b[?1049l", tall},
+		"combining":       {"a" + strings.Repeat("\u0301", 100), wide},
+		"string":          {"\x1bP" + strings.Repeat("x", 1<<20), square},
+		"title":           {"\x1b]2;" + strings.Repeat("x", 1<<20), square},
+		"parameter bytes": {"\x1b[" + strings.Repeat("1;", 1<<19), square},
 	} {
-		for _, size := range []screen.Size{{Rows: 100, Cols: 1000}, {Rows: 65535, Cols: 1}, {Rows: 1, Cols: 65535}} {
+		unit, sizes := c.unit, []screen.Size{c.slowest}
+		if os.Getenv("RUNNEL_TEST_FULL") != "" {
+			sizes = []screen.Size{square, tall, wide}
+		}
+		for _, size := range sizes {
 			var f screen.Feed
 			f.Add(0, []byte(strings.Repeat(unit, 1+screen.MaxFeed/len(unit))))
 			begin := time.Now()

@@ -1,24 +1,31 @@
 package screen_test
 
 import (
+	"bufio"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/runnel-rpc/runnel/session/screen/screentest"
+	"golang.org/x/sys/unix"
 )
 
-// tmux is a server of tmux of one test. It tells what a terminal shows after some output.
+// tmuxTimeout bounds every wait for tmux.
+const tmuxTimeout = time.Minute
+
+// tmux is a server of tmux of one test. It tells what a terminal shows after some output. Its commands go through
+// one client in control mode (tmux(1)), because a process for each of them takes longer than all else.
 type tmux struct {
-	t   testing.TB
-	dir string
-	n   int
+	t        testing.TB
+	commands io.WriteCloser
+	replies  *bufio.Reader
+	n        int
 }
 
 // newTmux starts a server. Without tmux, the test is skipped, or fails if RUNNEL_TEST_REQUIRE has `terminals`.
@@ -34,25 +41,62 @@ func newTmux(t testing.TB) *tmux {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &tmux{t: t, dir: dir}
-	m.run("new-session", "-d", "-s", "keep", "-x", "80", "-y", "24", "sleep 10000")
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	cmd := exec.Command("tmux", "-S", filepath.Join(dir, "socket"), "-f", "/dev/null", "-C",
+		"new-session", "-s", "keep", "-x", "80", "-y", "24", "sleep", "10000")
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C.UTF-8", "TERM=xterm-256color", "HOME=" + dir}
+	commands, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	replies, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	m := &tmux{t: t, commands: commands, replies: bufio.NewReader(replies)}
 	t.Cleanup(func() {
-		m.run("kill-server")
-		_ = os.RemoveAll(dir)
+		_, _ = io.WriteString(commands, "kill-server\n")
+		_, _ = io.Copy(io.Discard, replies)
+		_ = cmd.Wait()
 	})
-	m.run("set-option", "-g", "status", "off", ";", "set-option", "-g", "history-limit", "0")
+	m.run("set-option -g status off")
+	m.run("set-option -g history-limit 0")
 	return m
 }
 
-func (m *tmux) run(args ...string) string {
+// run runs a command of tmux and returns what it prints.
+func (m *tmux) run(command string) string {
 	m.t.Helper()
-	cmd := exec.Command("tmux", append([]string{"-S", filepath.Join(m.dir, "socket"), "-f", "/dev/null"}, args...)...)
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C.UTF-8", "TERM=xterm-256color", "HOME=" + m.dir}
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		m.t.Fatalf("tmux %q: %v: %s", args, err, out)
+	stuck := time.AfterFunc(tmuxTimeout, func() { _ = m.commands.Close() }) // the client then exits
+	defer stuck.Stop()
+	if _, err := io.WriteString(m.commands, command+"\n"); err != nil {
+		m.t.Fatalf("tmux %s: %v", command, err)
 	}
-	return string(out)
+	// What a command prints is between "%begin TIME NUMBER FLAGS" and "%end" or "%error" with the same words. The
+	// last one is 1 for a command that this client has sent.
+	block, printed := "", ""
+	for {
+		line, err := m.replies.ReadString('\n')
+		if err != nil {
+			m.t.Fatalf("tmux %s: %v after %q", command, err, printed)
+		}
+		words := strings.TrimSuffix(line, "\n")
+		switch {
+		case block == "":
+			if id, ok := strings.CutPrefix(words, "%begin "); ok && strings.HasSuffix(id, " 1") {
+				block = id
+			}
+		case words == "%end "+block:
+			return printed
+		case words == "%error "+block:
+			m.t.Fatalf("tmux %s: %s", command, printed)
+		default:
+			printed += line
+		}
+	}
 }
 
 // state are the parts of a terminal's state that tmux reports besides the cells.
@@ -66,42 +110,71 @@ func (m *tmux) show(rows, cols int, output string) string {
 	m.t.Helper()
 	m.n++
 	name := fmt.Sprint("s", m.n)
-	file := filepath.Join(m.dir, name)
-	if err := os.WriteFile(file, []byte(output), 0o600); err != nil {
-		m.t.Fatal(err)
-	}
-	if err := syscall.Mkfifo(file+".more", 0o600); err != nil {
-		m.t.Fatal(err)
-	}
-	// tmux answers the query for the status, by four bytes, when it has processed all before.
-	m.run("new-session", "-d", "-s", name, "-x", fmt.Sprint(cols), "-y", fmt.Sprint(rows),
-		"stty raw -echo; for f in "+file+" "+file+".more; do cat $f; printf '\\033[5n'; "+
-			"dd bs=1 count=4 of=$f.done 2>/dev/null; done; sleep 1000")
-	m.await(file + ".done")
-	shown := screentest.Normalize(m.run("capture-pane", "-e", "-p", "-t", name), true) + m.run("display-message", "-p", "-t", name, state)
+	terminal := m.open(name, rows, cols)
+	defer terminal.Close()
+	m.write(terminal, output)
+	shown := screentest.Normalize(m.run("capture-pane -e -p -t "+name), true) + m.run("display-message -p -t "+name+" '"+state+"'")
 	// What is erased beyond the last character is not captured, so the last column is written.
 	more := "\x1b[0m\x1b(B\x0f\x1b[r\x1b[?6l\x1b[4l\x1b[?7l"
 	for y := range rows {
 		more += fmt.Sprintf("\x1b[%d;%dH|", y+1, cols)
 	}
-	if err := os.WriteFile(file+".more", []byte(more), 0); err != nil {
-		m.t.Fatal(err)
-	}
-	m.await(file + ".more.done")
-	return shown + screentest.Normalize(m.run("capture-pane", "-e", "-p", "-t", name, ";", "kill-session", "-t", name), false)
+	m.write(terminal, more)
+	shown += screentest.Normalize(m.run("capture-pane -e -p -t "+name), false)
+	m.run("kill-session -t " + name)
+	return shown
 }
 
-// await waits until a file has four bytes.
-func (m *tmux) await(file string) {
+// open makes a session with a new terminal of a size, and opens the terminal as a program in it does.
+func (m *tmux) open(name string, rows, cols int) *os.File {
 	m.t.Helper()
-	deadline := time.Now().Add(time.Minute)
-	for {
-		if info, err := os.Stat(file); err == nil && info.Size() == 4 {
-			return
+	var path, pid string
+	created := m.run(fmt.Sprintf("new-session -d -s %s -x %d -y %d -P -F '#{pane_tty} #{pane_pid}' sleep 1000", name, cols, rows))
+	if _, err := fmt.Sscan(created, &path, &pid); err != nil {
+		m.t.Fatalf("%v: %q", err, created)
+	}
+	// tmux sets up the terminal between fork and exec.
+	for deadline := time.Now().Add(tmuxTimeout); ; time.Sleep(100 * time.Microsecond) {
+		if comm, err := os.ReadFile("/proc/" + pid + "/comm"); err == nil && string(comm) == "sleep\n" {
+			break
 		}
 		if time.Now().After(deadline) {
-			m.t.Fatal("tmux does not read the output")
+			m.t.Fatal("the program of the pane does not start")
 		}
-		time.Sleep(time.Millisecond)
+	}
+	fd, err := unix.Open(path, unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	f := os.NewFile(uintptr(fd), path)
+	raw, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	raw.Iflag, raw.Oflag, raw.Lflag = 0, 0, 0
+	raw.Cc[unix.VMIN], raw.Cc[unix.VTIME] = 1, 0
+	if err := unix.IoctlSetTermios(fd, unix.TCSETS, raw); err != nil {
+		m.t.Fatal(err)
+	}
+	return f
+}
+
+// write writes output to a terminal and waits until tmux has processed it.
+func (m *tmux) write(terminal *os.File, output string) {
+	m.t.Helper()
+	if err := terminal.SetDeadline(time.Now().Add(tmuxTimeout)); err != nil {
+		m.t.Fatal(err)
+	}
+	// tmux answers the query for the status when it has processed all before.
+	if _, err := io.WriteString(terminal, output+"\x1b[5n"); err != nil {
+		m.t.Fatal(err)
+	}
+	b, answer := make([]byte, 256), ""
+	for !strings.HasSuffix(answer, "\x1b[0n") {
+		n, err := terminal.Read(b)
+		if err != nil {
+			m.t.Fatalf("tmux does not read the output: %v", err)
+		}
+		answer += string(b[:n])
 	}
 }
