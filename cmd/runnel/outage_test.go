@@ -30,7 +30,7 @@ func TestTerminalsOverAnOutage(t *testing.T) {
 	for _, outage := range []struct {
 		how  string
 		fail func()
-	}{{"stall", proxy.stall}, {"reset", proxy.cut}} {
+	}{{"stall", func() { proxy.stall(t) }}, {"reset", proxy.cut}} {
 		run.text("Oby run " + outage.how) // one types while the other waits, since they share the cursor
 		stayed.text("Oby run " + outage.how)
 		attached.await("by run " + outage.how)

@@ -68,12 +68,23 @@ func (p *proxy) serve() {
 	}
 }
 
-// stall stops forwarding on the existing connections, without closing them.
-func (p *proxy) stall() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	close(p.stalled)
-	p.stalled = make(chan struct{})
+// stall stops forwarding on the existing connections, without closing them. It waits until there is one: on
+// a machine under load the server may just have given up the last one, for which the client reports another
+// reason.
+func (p *proxy) stall(t *testing.T) {
+	t.Helper()
+	if !poll(func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if len(p.conns) == 0 {
+			return false
+		}
+		close(p.stalled)
+		p.stalled = make(chan struct{})
+		return true
+	}) {
+		t.Fatal("the proxy has no connection")
+	}
 }
 
 // forward copies until one end is closed, and then closes both. Once stalled is closed, it discards
@@ -94,16 +105,23 @@ func (p *proxy) forward(from, to net.Conn, stalled <-chan struct{}) {
 			break
 		}
 	}
-	select {
-	case <-stalled:
+	if p.remove(from, to, stalled) {
 		<-p.done
-	default:
 	}
+	_, _ = from.Close(), to.Close()
+}
+
+// remove removes a connection from those that exist, unless it has stalled, which it reports.
+func (p *proxy) remove(from, to net.Conn, stalled <-chan struct{}) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, c := range []net.Conn{from, to} {
-		_ = c.Close()
-		delete(p.conns, c)
+	select {
+	case <-stalled:
+		return true
+	default:
+		delete(p.conns, from)
+		delete(p.conns, to)
+		return false
 	}
 }
 

@@ -100,7 +100,7 @@ func TestStalledNetwork(t *testing.T) {
 			}
 			x := p.runnel(t, args...)
 			x.expectLine("ready")
-			proxy.stall()
+			proxy.stall(t)
 			p.createGoFile(t)
 			expectEqual(t, x.readAll(), allNumbered())
 			x.expectExit(9)

@@ -3,6 +3,7 @@
 package server_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -82,10 +83,11 @@ func TestStreamDeadlineEndsTheTree(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	// Output on either stream restarts the deadline.
-	x = p.run(object{"command": "for i in 1 2 3 4 5 6; do sleep 0.2; echo x >&2; done", "stream_timeout": 0.9})
-	if x.record.Reason != "exited" || x.stderr() != strings.Repeat("x\n", 6) {
-		t.Errorf("%+v", x.record)
-	}
+	atAnySpeed(t, 500*time.Millisecond, func(span time.Duration) bool {
+		silence := fmt.Sprint(span.Seconds() / 4)
+		x = p.run(object{"command": "for i in 1 2 3 4 5 6; do sleep " + silence + "; echo x >&2; done", "stream_timeout": span.Seconds()})
+		return x.record.Reason == "exited" && x.stderr() == strings.Repeat("x\n", 6)
+	})
 	// Without a timeout the server's default applies; null and 0 mean none.
 	s = serve(t, func(set *settings) { set.Server.Defaults.StreamTimeout = 200 * time.Millisecond })
 	p = s.dial(t)
@@ -105,12 +107,12 @@ func TestBlockedCommandIsNotSilent(t *testing.T) {
 	runParallel(t)
 	s := serve(t)
 	p := s.dial(t)
-	id := uuid.NewString()
-	p.good(p.call("execute", object{"command": "yes | head -c 6000000", "stream_timeout": 0.3, "session_id": id}))
-	p.pings(func() { time.Sleep(1100 * time.Millisecond) }) // and reads nothing meanwhile
-	x := &transcript{id: id, hash: func(string, []byte) {}}
-	p.follow(x)
-	if x.record.Reason != "exited" || x.bytes["stdout"] != 6000000 {
-		t.Errorf("%d bytes, %+v", x.bytes["stdout"], x.record)
-	}
+	atAnySpeed(t, 300*time.Millisecond, func(span time.Duration) bool {
+		id := uuid.NewString()
+		p.good(p.call("execute", object{"command": "yes | head -c 6000000", "stream_timeout": span.Seconds(), "session_id": id}))
+		p.pings(func() { time.Sleep(3*span + span/2) }) // and reads nothing meanwhile
+		x := &transcript{id: id, hash: func(string, []byte) {}}
+		p.follow(x)
+		return x.record.Reason == "exited" && x.bytes["stdout"] == 6000000
+	})
 }

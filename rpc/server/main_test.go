@@ -219,3 +219,17 @@ func eventually(t testing.TB, what string, ok func() bool) {
 		t.Fatalf("not in %v: %s", testTimeout, what)
 	}
 }
+
+// atAnySpeed fails the test unless attempt returns true for some span, in which a slow machine has to do
+// something. It begins with span, and doubles it: a fault fails with every span, a slow machine with short
+// ones only.
+func atAnySpeed(t testing.TB, span time.Duration, attempt func(span time.Duration) bool) {
+	t.Helper()
+	for ; span <= testTimeout/2; span *= 2 {
+		if attempt(span) {
+			return
+		}
+		t.Logf("failed with %v", span)
+	}
+	t.Error("failed with every span")
+}
