@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -137,16 +136,11 @@ func TestNoKeeperOutlivesItsServer(t *testing.T) {
 	}
 }
 
-// TestKeeperIsSmall: the anonymous memory of a keeper is less than 3 MiB.
-func TestKeeperIsSmall(t *testing.T) {
-	t.Parallel()
+// checkKeeperIsSmall checks that the anonymous memory of a keeper of a release is less than 3 MiB.
+func checkKeeperIsSmall(t *testing.T, p *testDir, program string) {
+	t.Helper()
 	if runtime.GOOS != "linux" {
 		t.Skip("keepers exist on Linux only")
-	}
-	p := newTestDir(t)
-	program := p.path("real")
-	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
 	}
 	server := p.start(t, program, "serve", "--listen=127.0.0.1:0")
 	server.awaitStderr("listening")

@@ -29,14 +29,19 @@ func TestBuildVersion(t *testing.T) {
 	}
 }
 
-// TestVersionOfARelease builds the program with a tag, as docs/contributing.md describes it.
-func TestVersionOfARelease(t *testing.T) {
+// TestRelease builds the program with a tag, as docs/contributing.md describes it, once for all checks: the
+// linker takes seconds.
+func TestRelease(t *testing.T) {
 	t.Parallel()
-	program := newTestDir(t).path("runnel")
+	p := newTestDir(t)
+	program := p.path("release")
 	if out, err := exec.Command("go", "build", "-ldflags", "-X main.tag=v1.2.3", "-o", program, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	if out, err := exec.Command(program, "version").Output(); err != nil || string(out) != "runnel v1.2.3\n" {
-		t.Errorf("output is %q, error %v", out, err)
-	}
+	t.Run("version", func(t *testing.T) {
+		if out, err := exec.Command(program, "version").Output(); err != nil || string(out) != "runnel v1.2.3\n" {
+			t.Errorf("output is %q, error %v", out, err)
+		}
+	})
+	t.Run("keeper", func(t *testing.T) { checkKeeperIsSmall(t, p, program) })
 }
