@@ -108,11 +108,14 @@ func alive(pid int) bool {
 	return len(fields) > 0 && fields[0] != "Z" && fields[0] != "X"
 }
 
+// poll waits for ok, at most for most. The pauses get longer, since some checks read all of /proc.
 func poll(most time.Duration, ok func() bool) bool {
-	for end := time.Now().Add(most); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+	end := time.Now().Add(most)
+	for pause := time.Millisecond; time.Now().Before(end); pause = min(pause*5/4, 50*time.Millisecond) {
 		if ok() {
 			return true
 		}
+		time.Sleep(pause)
 	}
 	return ok()
 }

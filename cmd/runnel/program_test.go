@@ -224,12 +224,15 @@ func (x *program) writeStdin(text string) {
 	}
 }
 
-// poll waits until ok returns true. It returns false after testTimeout.
+// poll waits until ok returns true. It returns false after testTimeout. The pauses between two checks get longer,
+// since many of them start a program, for which the program that is waited for needs the processor.
 func poll(ok func() bool) bool {
-	for end := time.Now().Add(testTimeout); time.Now().Before(end); time.Sleep(5 * time.Millisecond) { // between two checks
+	end := time.Now().Add(testTimeout)
+	for pause := 2 * time.Millisecond; time.Now().Before(end); pause = min(pause*5/4, 100*time.Millisecond) {
 		if ok() {
 			return true
 		}
+		time.Sleep(pause)
 	}
 	return false
 }

@@ -202,14 +202,17 @@ func processesOf(treeID string) (pids []int) {
 // poll waits for ok, at most for testTimeout.
 func poll(ok func() bool) bool { return pollFor(testTimeout, ok) }
 
+// pollFor waits for ok, at most for d. The pauses get longer, since many checks read all of /proc.
 func pollFor(d time.Duration, ok func() bool) bool {
-	for end := time.Now().Add(d); ; time.Sleep(5 * time.Millisecond) {
+	end := time.Now().Add(d)
+	for pause := 2 * time.Millisecond; ; pause = min(pause*5/4, 50*time.Millisecond) {
 		if ok() {
 			return true
 		}
 		if time.Now().After(end) {
 			return false
 		}
+		time.Sleep(pause)
 	}
 }
 

@@ -26,10 +26,12 @@ const Patience = 20 * time.Second
 
 // Poll waits until ok returns true, for at most Patience.
 func Poll(ok func() bool) bool {
-	for end := time.Now().Add(Patience); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+	end := time.Now().Add(Patience)
+	for pause := time.Millisecond; time.Now().Before(end); pause = min(pause*5/4, 50*time.Millisecond) { // some checks read all of /proc
 		if ok() {
 			return true
 		}
+		time.Sleep(pause)
 	}
 	return false
 }
