@@ -26,7 +26,7 @@ func TestMemoryIsWithinTheBounds(t *testing.T) {
 	most := func(bounds int64) int64 { return bounds * 3 / 2 }
 	server, ready := newTestDir(t).serve(t, "--auth=none", "--replay-bytes=8MiB", fmt.Sprintf("--replay-total=%d", logs))
 	fillLogs := func(p *rawPeer) {
-		for range logs / (8 * mib) * 3 {
+		for range logs / (8 * mib) * rounds(2, 3) { // all logs are filled, and replaced at least once
 			p.call("execute", object{"command": "head -c 9000000 /dev/zero | tr '\\0' '\\n'", "wait": true, "capture_bytes": 0}, nil)
 		}
 	}

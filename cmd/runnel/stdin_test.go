@@ -13,7 +13,7 @@ import (
 // of them.
 func TestSortABigFile(t *testing.T) {
 	withAndWithoutServer(t, func(t *testing.T, p *testDir) {
-		const lines, shuffle = bigLines, 1_234_577 // coprime
+		lines, shuffle := bigLines, 1_234_577 // coprime
 		in, err := os.Create(p.path("big"))
 		if err != nil {
 			t.Fatal(err)

@@ -71,7 +71,7 @@ func (p *testDir) withstand(t *testing.T, name string, server *program, url stri
 		t.Fatal(err)
 	}
 	defer c.Close()
-	times := rounds(100, 300)
+	times := rounds(40, 300)
 	latencies(t, c, times/6)
 	quietMedian, quietP99 := latencies(t, c, times)
 	before := ownMemory(server.Process.Pid)

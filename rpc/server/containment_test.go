@@ -80,7 +80,7 @@ func tagged(tag string) (pids []int) {
 // them have ended, and no other process was signaled.
 func TestNoProcessOutlivesItsSession(t *testing.T) {
 	program := runaway(t)
-	rounds := rounds(64, 200)
+	rounds := rounds(40, 200)
 	if testing.Short() {
 		rounds = 20
 	}
@@ -232,7 +232,7 @@ func TestLimits(t *testing.T) {
 // TestConcurrentSessionsLeaveNoProcess: hundreds of sessions that are started and canceled leave no
 // process, descriptor or goroutine.
 func TestConcurrentSessionsLeaveNoProcess(t *testing.T) {
-	sessions := int64(rounds(250, 1000))
+	sessions := int64(rounds(100, 1000))
 	held(t, func(t *testing.T, s *service, h *process.Host) {
 		var next atomic.Int64
 		var all sync.WaitGroup

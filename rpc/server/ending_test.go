@@ -29,7 +29,7 @@ func TestLateOutput(t *testing.T) {
 	for range 8 {
 		p := s.dial(t)
 		all.Go(func() {
-			for range 25 {
+			for range rounds(8, 25) {
 				if x := p.run(object{"command": []string{"/bin/bash", "-c", "exec > >(cat); echo hi"}}); x.stdout() != "hi\n" {
 					t.Errorf("%q", x.stdout())
 				}

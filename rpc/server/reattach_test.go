@@ -66,12 +66,15 @@ func (j *joined) take(p *peer, m *message) {
 // none is lost if the log is large enough.
 func TestReattachAfterReset(t *testing.T) {
 	runParallel(t)
-	const cuts = 200
+	cuts := int64(rounds(60, 200))
+	step := int64(256 << 10) // the command writes that at once
+	if raceEnabled {
+		step = 10 << 10
+	}
 	file := filepath.Join(t.TempDir(), "file")
-	writeNumbers(t, file, volume()/4)
+	writeNumbers(t, file, int(cuts*step))
 	want := must(os.ReadFile(file))
 	size := int64(len(want))
-	step := size / cuts // the command writes that at once
 	for name, c := range map[string]struct {
 		replay int64
 		lossy  bool

@@ -20,7 +20,7 @@ func volume() int {
 	if raceEnabled {
 		return 8 << 20
 	}
-	return 200 << 20
+	return rounds(64, 200) << 20 // several times what all buffers between a command and a client hold
 }
 
 // TestLargeOutputIsComplete: one file over stdout and stderr at once. Each arrives unchanged,
