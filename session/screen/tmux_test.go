@@ -12,8 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/runnel-rpc/runnel/session/screen/screentest"
 	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/session/screen/screentest"
 )
 
 // tmuxTimeout bounds every wait for tmux.
