@@ -39,6 +39,7 @@ type cli struct {
 	Signal     signalCmd     `cmd:"" help:"Send a signal to all processes of sessions."`
 	Cancel     cancelCmd     `cmd:"" help:"Cancel sessions and wait until all their processes have ended."`
 	Rm         rmCmd         `cmd:"" help:"Delete the output and the records of ended sessions."`
+	MCP        mcpCmd        `cmd:"" name:"mcp" help:"Offer the tools of a server to a host of the Model Context Protocol, on stdin and stdout. Without a server, runnel itself is the server."`
 	Token      tokenCmd      `cmd:"" help:"Manage the tokens file of a server."`
 	Policy     policyCmd     `cmd:"" help:"Check a policy file."`
 	Sandbox    sandboxCmd    `cmd:"" help:"Check what this machine can enforce of a sandbox, and list profiles."`

@@ -13,7 +13,7 @@ import (
 	"github.com/runnel-rpc/runnel/rpc/server"
 )
 
-// runClient is the client of `run`, with the server in this process if no other server is running.
+// runClient is the client of `run` and `mcp`, with the server in this process if no other server is running.
 type runClient struct {
 	*client.Client
 	server   *service // nil if the client is connected to another process
@@ -23,10 +23,23 @@ type runClient struct {
 
 // connectOrServe connects to the server, or to one in this process if no other one is running.
 func (c *runCmd) connectOrServe(ctx context.Context, o client.Options) (*runClient, error) {
-	conn, err := c.connect(ctx, o)
-	if errors.Is(err, errNoServer) && !c.Detach {
+	if c.Detach {
+		conn, err := c.connect(ctx, o)
+		if err != nil {
+			return nil, err
+		}
+		return &runClient{Client: conn}, nil
+	}
+	return c.target.connectOrServe(ctx, o, inProcessBounds, zerolog.Nop())
+}
+
+// connectOrServe connects to the server, or to one in this process with these bounds if no other one
+// is running.
+func (t *target) connectOrServe(ctx context.Context, o client.Options, b bounds, log zerolog.Logger) (*runClient, error) {
+	conn, err := t.connect(ctx, o)
+	if errors.Is(err, errNoServer) {
 		o.Reconnect = nil
-		return serveInProcess(ctx, o)
+		return serveInProcess(ctx, o, b, log)
 	}
 	if err != nil {
 		return nil, err
@@ -36,13 +49,13 @@ func (c *runCmd) connectOrServe(ctx context.Context, o client.Options) (*runClie
 
 // serveInProcess starts a server in this process, on a listener that no other process can reach,
 // and connects to it.
-func serveInProcess(ctx context.Context, o client.Options) (*runClient, error) {
-	host, err := inProcessHost()
+func serveInProcess(ctx context.Context, o client.Options, b bounds, log zerolog.Logger) (*runClient, error) {
+	host, err := inProcessHost(b, log)
 	if err != nil {
 		return nil, err
 	}
 	c := &runClient{
-		server:   newService(&inProcessBounds, server.Options{}, host, nil, zerolog.Nop()),
+		server:   newService(&b, server.Options{}, host, nil, log),
 		listener: newPairListener(),
 		served:   make(chan struct{}),
 	}
@@ -60,14 +73,13 @@ func serveInProcess(ctx context.Context, o client.Options) (*runClient, error) {
 
 // inProcessHost opens the host of the server in this process. If the state directory cannot be
 // used, it opens it without one.
-func inProcessHost() (*process.Host, error) {
-	b := inProcessBounds
+func inProcessHost(b bounds, log zerolog.Logger) (*process.Host, error) {
 	b.StateDir = defaultStateDir()
 	sandboxes := sandboxOptions{hidden: absolutePaths(ownFiles())}
-	host, err := b.openHost(sandboxes, zerolog.Nop())
+	host, err := b.openHost(sandboxes, log)
 	if err != nil && b.StateDir != "" {
 		b.StateDir = ""
-		host, err = b.openHost(sandboxes, zerolog.Nop())
+		host, err = b.openHost(sandboxes, log)
 	}
 	return host, err
 }
