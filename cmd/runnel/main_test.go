@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 // programs are what the test binary is, by its name.
 var programs = map[string]func(){
 	"runnel": main, "runnel-short-linger": mainWithShortLinger, "runnel-short-dial": mainWithShortDial,
-	"runnel-with-figures": mainWithFigures, "runnel-storm": stormMain,
+	"runnel-with-figures": mainWithFigures, "runnel-storm": stormMain, "runnel-mcp-host": mcpHostMain,
 }
 
 // rounds returns how often a test repeats something: full with RUNNEL_TEST_FULL=1, which .ci/run
