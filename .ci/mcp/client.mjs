@@ -16,14 +16,13 @@ async function call(name, args, options) {
   return result.structuredContent;
 }
 
-// until reads the output of a session until it contains a text.
-async function until({ session_id, last_seq }, text) {
-  for (let output = "", n = 0; ; n++) {
-    const result = await call("read_output", { session_id, after_seq: last_seq, wait: 5 });
-    output += result.text;
-    last_seq = result.last_seq;
-    if (output.includes(text)) return result;
+// until reads the output of a session, of which it has a result, until it contains a text.
+async function until(result, text) {
+  let output = result.text;
+  for (let n = 0; !output.includes(text); n++) {
     assert(n < 100 && result.state !== "ended", `${JSON.stringify(output)} has no ${text}`);
+    result = await call("read_output", { session_id: result.session_id, after_seq: result.last_seq, wait: 5 });
+    output += result.text;
   }
 }
 

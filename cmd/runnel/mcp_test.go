@@ -122,10 +122,10 @@ func (h *mcpHost) fails(tool string, args arguments, text string) {
 	}
 }
 
-// readUntil reads the output of a session until it contains text.
+// readUntil reads the output of a session until what follows the position of s, or is in s, contains text.
 func (h *mcpHost) readUntil(s mcpSession, text string) mcpSession {
 	h.t.Helper()
-	var got string
+	got := s.Text
 	for end := time.Now().Add(testTimeout); !strings.Contains(got, text); {
 		if time.Now().After(end) {
 			h.t.Fatalf("the output is %q, without %q", got, text)
@@ -513,9 +513,7 @@ func TestMCPObserver(t *testing.T) {
 	if d := cmp.Diff([]string{"list_sessions", "read_output"}, names(observer)); d != "" {
 		t.Error(d)
 	}
-	if s.LastSeq = 0; true {
-		observer.readUntil(s, "seen\n")
-	}
+	observer.readUntil(mcpSession{SessionID: s.SessionID}, "seen\n")
 	if _, err := observer.CallTool(t.Context(), &sdk.CallToolParams{Name: "run_command", Arguments: arguments{"command": "true"}}); err == nil {
 		t.Error("an observer runs a command")
 	}
