@@ -618,6 +618,21 @@ func TestMCPKilled(t *testing.T) {
 	}
 }
 
+// TestMCPSignal: a signal ends `runnel mcp` and its sessions as the end of stdin does.
+func TestMCPSignal(t *testing.T) {
+	t.Parallel()
+	p := newTestDir(t)
+	x := p.runnel(t, "mcp")
+	x.writeStdin(initializeLine("2025-11-25"))
+	x.readLine()
+	x.writeStdin(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"run_command","arguments":{"command":"echo $$ >>pids; exec sleep 1000","wait":600}}}` + "\n")
+	awaitLines(t, p.path("pids"), 1)
+	x.signal(syscall.SIGTERM)
+	x.expectExit(0)
+	pid, _ := os.ReadFile(p.path("pids"))
+	awaitExit(t, strings.TrimSpace(string(pid)))
+}
+
 // TestMCPHostDoesNotRead: `runnel mcp` exits when stdin ends, also while it cannot write to stdout.
 func TestMCPHostDoesNotRead(t *testing.T) {
 	t.Parallel()

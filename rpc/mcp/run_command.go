@@ -33,7 +33,7 @@ func (s *Server) runCommandTool() *sdk.Tool {
 	return &sdk.Tool{
 		Name:  "run_command",
 		Title: "Run a command",
-		Description: `Runs a command with sh -c, and returns its output and exit status. If it takes longer than "wait", ` +
+		Description: `Runs a shell command, and returns its output and exit status. If it takes longer than "wait", ` +
 			`the result has the output so far and a session_id: the command continues, and read_output returns the rest. ` +
 			`Long output is shortened in the middle; the text says which read_output returns that part. ` +
 			`Its stdin is open for write_stdin. All processes of the command end with it, also those in the background.`,
@@ -62,9 +62,11 @@ func (s *Server) runCommand(ctx context.Context, c *call, in *runCommandInput) (
 		return answer{}, err
 	}
 	p := s.executeParams(in, min(wait, slice))
+	s.unknown.add(p.SessionID)
+	defer s.unknown.remove(p.SessionID)
 	r, err := s.runUntil(ctx, c, p, wait)
 	if ctx.Err() != nil {
-		s.cancelLater(p.SessionID)
+		s.cancel(p.SessionID)
 		return answer{}, context.Cause(ctx)
 	}
 	if err != nil {
@@ -168,13 +170,4 @@ func (s *Server) callWaiting(ctx context.Context, method string, params any, wai
 		return nil, nil
 	}
 	return w, nil
-}
-
-// cancelLater cancels a session that the host will not know. Serve waits for it.
-func (s *Server) cancelLater(id string) {
-	s.cancels.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), cancelTimeout)
-		defer cancel()
-		_ = s.caller.Call(ctx, rpc.MethodCancel, rpc.CancelParams{SessionID: id}, nil)
-	})
 }

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
@@ -70,7 +69,7 @@ type Server struct {
 	calls   chan struct{} // has an element for each request in progress
 	host    context.Context
 	left    context.CancelFunc // ends host
-	cancels sync.WaitGroup     // cancels of sessions in progress
+	unknown unknownSessions
 }
 
 // New returns a server with the tools that the options name and the role of the caller permits.
@@ -139,24 +138,11 @@ func (s *Server) Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 		}
 	}
 	s.left()
-	s.awaitCancels()
+	s.cancelUnknown()
 	if err != nil {
 		return fmt.Errorf("message of the host: %w", err)
 	}
 	return nil
-}
-
-// awaitCancels waits until the sessions of canceled calls have ended, for at most closeTimeout.
-func (s *Server) awaitCancels() {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.cancels.Wait()
-	}()
-	select {
-	case <-done:
-	case <-time.After(closeTimeout):
-	}
 }
 
 var errTooManyCalls = fmt.Errorf("%d requests are in progress, which is the most; wait until one has ended", MaxCalls)
