@@ -19,14 +19,13 @@ func TestPlainFitsIntoAMessage(t *testing.T) {
 		t.Skip("SKIPPED: too slow with the race detector")
 	}
 	const message = 1<<20 - 1<<10 // with room for the other members
-	for _, size := range [][2]int{{1, 65535}, {65535, 1}, {50_000, 2}, {10_000, 10}, {1000, 100}, {2, 50_000}, {100_000, 1}, {1, 100_000}} {
+	for _, size := range [][2]int{{1, 65535}, {65535, 1}, {50_000, 2}, {1000, 100}, {100_000, 1}} {
 		rows, cols := size[0], size[1]
 		for _, c := range []struct{ name, row string }{
 			{"full", strings.Repeat("<", cols)},
 			{"characters of four bytes", strings.Repeat("\U0001d400", cols)},
 			{"every second cell", strings.Repeat("\x1b[C<", cols/2)},
 			{"every sixth cell", strings.Repeat("\x1b[5C<", cols/6)},
-			{"every tenth cell", strings.Repeat("\x1b[9C<", cols/10)},
 			{"last cell", fmt.Sprintf("\x1b[%dC<", cols)},
 			{"blank", ""},
 		} {
