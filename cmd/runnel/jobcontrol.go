@@ -65,8 +65,7 @@ func (j *jobControl) run(ctx context.Context, s *client.Session) {
 			default:
 			}
 		case <-j.continued:
-			if j.tty.isRaw() {
-				j.tty.raw()
+			if j.tty.raw() { // else it was closed, after which the kernel sends SIGHUP and SIGCONT
 				j.repaint()
 			}
 		}
@@ -85,7 +84,7 @@ func (j *jobControl) suspend(ctx context.Context, s *client.Session) {
 	cancel()
 	j.tty.cooked() // for the shell
 	stopSelf(continued)
-	j.tty.raw()
+	_ = j.tty.raw()
 	if !j.tty.isRaw() || j.tty.out == nil || s.Repaint(ctx) != nil { // the shell has used the screen
 		_ = s.Reattach(ctx)
 	}

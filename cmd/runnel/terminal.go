@@ -81,16 +81,19 @@ func (t *terminal) begin() (err error) {
 // isRaw reports whether the mode is changed until restore.
 func (t *terminal) isRaw() bool { return t != nil && t.begun.Load() }
 
-// raw sets raw mode again after cooked.
-func (t *terminal) raw() {
+// raw sets raw mode again after cooked. It returns false if the mode is not changed any more, or the terminal
+// was closed.
+func (t *terminal) raw() bool {
 	if !t.isRaw() {
-		return
+		return false
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.restored {
-		_, _ = term.MakeRaw(int(t.file.Fd()))
+	if t.restored {
+		return false
 	}
+	_, err := term.MakeRaw(int(t.file.Fd()))
+	return err == nil
 }
 
 // cooked sets the original mode, and resets what the output has set, until the next call of raw.
