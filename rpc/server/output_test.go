@@ -72,7 +72,7 @@ func TestEncodings(t *testing.T) {
 // TestEveryByteIsDelivered: a large file arrives unchanged and before process.completed.
 func TestEveryByteIsDelivered(t *testing.T) {
 	runParallel(t)
-	size := int64(200 << 20)
+	size := int64(rounds(64, 200)) << 20
 	if raceEnabled { // which makes it some forty times slower
 		size = 4 << 20
 	}
