@@ -640,11 +640,11 @@ func TestMCPHostDoesNotRead(t *testing.T) {
 	x := p.runnel(t, "mcp")
 	x.writeStdin(initializeLine("2025-11-25"))
 	x.readLine()
-	for id := range 60 {
-		x.writeStdin(fmt.Sprintf(`{"jsonrpc":"2.0","id":"%d","method":"tools/list"}`+"\n", id))
-	}
 	x.writeStdin(`{"jsonrpc":"2.0","id":"run","method":"tools/call","params":{"name":"run_command","arguments":{"command":"echo $$ >>pids; exec sleep 1000","wait":600}}}` + "\n")
 	awaitLines(t, p.path("pids"), 1)
+	for id := range 60 { // their responses do not fit into the pipe
+		x.writeStdin(fmt.Sprintf(`{"jsonrpc":"2.0","id":"%d","method":"tools/list"}`+"\n", id))
+	}
 	if err := x.in.Close(); err != nil {
 		t.Fatal(err)
 	}
