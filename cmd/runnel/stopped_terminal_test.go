@@ -87,6 +87,7 @@ func TestSuspendedTerminal(t *testing.T) {
 	pane.text("initial=$(stty -g)\r")
 	unused := x.open(70, 12, "sleep", "1000")
 	pane.text("sh -c 'echo $$ >pid; exec runnel attach shell'\r")
+	pane.await("ready") // its size resets the scroll region
 	watch := x.open(70, 12, "runnel", "attach", "--read-only", "shell")
 	watch.await("ready")
 	pane.expectPaint(watch, "after attach")
