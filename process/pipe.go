@@ -72,6 +72,9 @@ func (r *Pipe) Unread() bool {
 	return events&unix.POLLIN != 0 && events&unix.POLLHUP == 0
 }
 
+// Readable reports whether there is something to read. It does not wait.
+func (r *Pipe) Readable() bool { return r.poll()&unix.POLLIN != 0 }
+
 // AtEnd reports whether the last writer has closed its end and everything was read. It does not
 // wait. It may be false although that is so.
 func (r *Pipe) AtEnd() bool {

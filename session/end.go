@@ -308,7 +308,7 @@ func (s *Session) afterExit(p tree, readers *readers, err error) {
 	took := s.timeSinceFork()
 	s.turn.end()
 	if err == nil && s.spec.WaitForTree {
-		s.reportLeaderExit(p)
+		s.reportLeaderExit(p, readers)
 		s.awaitTree(p)
 	}
 	cause := s.noteExit()
@@ -331,11 +331,12 @@ func (s *Session) timeSinceFork() time.Duration {
 }
 
 // reportLeaderExit appends a note if the command has exited and descendants keep the session
-// running.
-func (s *Session) reportLeaderExit(p tree) {
+// running. The command's own output is ahead of it.
+func (s *Session) reportLeaderExit(p tree, r *readers) {
 	if alive, err := p.Alive(); !alive && err == nil {
 		return
 	}
+	s.settle(r)
 	exit := new(LeaderExit)
 	exit.Code, exit.Signal, exit.Known = p.ExitStatus()
 	s.update(func(st *sessionStatus) {
@@ -344,6 +345,31 @@ func (s *Session) reportLeaderExit(p tree) {
 			s.log.AppendNote(exit)
 		}
 	})
+}
+
+// settle waits until what the command has written is in the log, but at most for drainGrace, for a
+// descendant may write all the time. Time in which a client blocks the log does not count.
+func (s *Session) settle(r *readers) {
+	if r.settled() {
+		return
+	}
+	ctx, cancel := s.waitIn(func(*ending) {})
+	defer cancel()
+	over := make(chan struct{})
+	limit := stream.NewDeadline(drainGrace, func() { close(over) })
+	defer limit.Stop()
+	s.blocked.add(limit)
+	check := time.NewTicker(settleInterval)
+	defer check.Stop()
+	for !r.settled() {
+		select {
+		case <-check.C:
+		case <-over:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // awaitTree waits until the tree has no living process or an end is requested.

@@ -3,6 +3,7 @@ package session
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/runnel-rpc/runnel/process"
 	"github.com/runnel-rpc/runnel/stream"
@@ -11,7 +12,7 @@ import (
 // readers copy the output of a process to the log. A goroutine of theirs runs only while there is
 // something to read.
 type readers struct {
-	all     []reader
+	all     []*reader
 	running atomic.Int32  // those that have not reached the end
 	done    chan struct{} // closed when none is left
 }
@@ -22,11 +23,13 @@ type reader struct {
 	pipe    *process.Pipe
 	readers *readers
 	session *Session
+	parked  atomic.Bool // all that was read is in the log
+	ended   atomic.Bool
 }
 
 // readOutput starts the readers.
 func (s *Session) readOutput(p *process.Process) *readers {
-	r := &readers{all: make([]reader, 0, 2), done: make(chan struct{})}
+	r := &readers{all: make([]*reader, 0, 2), done: s.outputEnded}
 	kind := stream.Stdout
 	if s.spec.Program.Terminal != nil {
 		kind = stream.PTY
@@ -36,8 +39,8 @@ func (s *Session) readOutput(p *process.Process) *readers {
 		r.add(s, stream.Stderr, p.Stderr())
 	}
 	r.running.Store(int32(len(r.all)))
-	for i := range r.all {
-		r.all[i].park()
+	for _, x := range r.all {
+		x.park()
 	}
 	return r
 }
@@ -45,20 +48,24 @@ func (s *Session) readOutput(p *process.Process) *readers {
 func (r *readers) add(s *Session, kind stream.Kind, pipe *process.Pipe) {
 	o := s.spec.Output
 	o.Kind, o.OnRead = kind, s.streamTimeout.Touch
-	r.all = append(r.all, reader{stream.NewReader(pipe, s.log, o), pipe, r, s})
+	r.all = append(r.all, &reader{Reader: stream.NewReader(pipe, s.log, o), pipe: pipe, readers: r, session: s})
 }
 
 // park waits without a goroutine until there may be something to read.
-func (x *reader) park() { x.pipe.Park(x) }
+func (x *reader) park() {
+	x.parked.Store(true)
+	x.pipe.Park(x)
+}
 
 // Resume is called when there may be something to read. It must not block. A goroutine for the mere
 // end of a pipe would delay the end of a short command.
 func (x *reader) Resume() {
 	if x.Empty() && x.pipe.AtEnd() {
-		x.ended()
-	} else {
-		go x.read()
+		x.end()
+		return
 	}
+	x.parked.Store(false)
+	go x.read()
 }
 
 // read reads what there is.
@@ -71,19 +78,38 @@ func (x *reader) read() {
 	default:
 		x.session.logged(x.session.reg.o.Log.Warn()).Err(err).Msg("reading output")
 	}
-	x.ended()
+	x.end()
 }
 
-func (x *reader) ended() {
+func (x *reader) end() {
+	x.ended.Store(true)
 	if x.readers.running.Add(-1) == 0 {
 		close(x.readers.done)
 	}
 }
 
+// settleInterval is how often the pipes of a command that has exited are checked.
+const settleInterval = time.Millisecond
+
+// settled reports whether all that was written before the call is in the log, as far as the descriptors
+// show it: if a descendant writes all the time, it never is.
+func (r *readers) settled() bool {
+	for _, x := range r.all {
+		if x.ended.Load() {
+			continue
+		}
+		// The second look at parked finds what was read between the first one and the look at the pipe.
+		if !x.parked.Load() || x.pipe.Readable() || !x.parked.Load() {
+			return x.ended.Load()
+		}
+	}
+	return true
+}
+
 // finish makes the readers read what is in the pipes without waiting for more, and waits for them.
 func (r *readers) finish() {
-	for i := range r.all {
-		r.all[i].Finish()
+	for _, x := range r.all {
+		x.Finish()
 	}
 	<-r.done
 }

@@ -45,6 +45,8 @@ type Session struct {
 	ready chan struct{} // closed by run or fail, see Ready
 	done  chan struct{} // closed by complete or fail, see Done
 
+	outputEnded chan struct{} // closed by the last reader, see OutputEnded
+
 	// The deadlines are set before ready is closed and do not change.
 	timeout       *stream.Deadline
 	streamTimeout *stream.Deadline
@@ -59,6 +61,8 @@ func newSession(r *Registry, spec Spec, account *stream.Account, created int64) 
 		created: created,
 		ready:   make(chan struct{}),
 		done:    make(chan struct{}),
+
+		outputEnded: make(chan struct{}),
 	}
 	s.spooled = s.newSpooled()
 	s.log = stream.NewLog(stream.LogOptions{
@@ -166,6 +170,11 @@ func (s *Session) Ready() <-chan struct{} { return s.ready }
 // Done returns a channel that is closed when the session has ended and Record is set, or the start
 // has failed.
 func (s *Session) Done() <-chan struct{} { return s.done }
+
+// OutputEnded returns a channel that is closed when the log has all output: no process has a pipe or
+// the terminal open any more, or the session has ended. It is not closed if the command never ran, nor
+// for a session that was restored from the disk.
+func (s *Session) OutputEnded() <-chan struct{} { return s.outputEnded }
 
 // Record returns the completion record. It is nil until the session has ended, and if the start has
 // failed.
