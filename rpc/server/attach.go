@@ -11,7 +11,7 @@ import (
 func attach(r *request, p *rpc.AttachParams) answer {
 	c := r.conn
 	s, watches, err := c.findToAttach(p)
-	r.auditAttach(s, p.SessionID, auditedAttach(p.Take), err)
+	r.conn.auditAttach(s, p.SessionID, auditedAttach(p.Take), err)
 	if err != nil {
 		return result(nil, err)
 	}

@@ -107,7 +107,7 @@ func (r *request) resizeFor(s *session.Session, p *rpc.AttachParams) error {
 	if errors.As(err, &state) {
 		err = nil
 	}
-	r.auditControl(s, p.SessionID, audit.Control{Action: rpc.ControlResize}, err)
+	r.conn.auditControl(s, p.SessionID, audit.Control{Action: rpc.ControlResize}, err)
 	return err
 }
 

@@ -75,18 +75,14 @@ func (a *auditor) firstWrite(of audit.Session) bool {
 	return true
 }
 
-func (c *conn) auditedCaller() audit.Caller {
+func (c *party) auditedCaller() audit.Caller {
 	return audit.Caller{Identity: c.identity(), Peer: c.audit.peer, Connection: c.id}
 }
 
-// auditOpen writes that the connection was opened.
-func (c *conn) auditOpen() {
+// auditOpen writes that the connection was opened with a request for a path.
+func (c *party) auditOpen(path string) {
 	if c.audit.log == nil {
 		return
-	}
-	path := "/ws"
-	if c.dialect == &legacy {
-		path = "/ws/mcp"
 	}
 	c.audit.opened = time.Now()
 	e := &audit.Connection{Action: audit.ActionOpen, Caller: c.auditedCaller(), Path: path, Expires: c.identity().Expires}
@@ -95,14 +91,13 @@ func (c *conn) auditOpen() {
 	}
 }
 
-// auditClose writes that the connection was closed. err is that of reading it.
-func (c *conn) auditClose(err error) {
+// auditClose writes that the connection was closed: by the server with a close frame, unless closing is
+// nil, or else because of err, which may be nil.
+func (c *party) auditClose(closing *closeError, err error) {
 	if c.audit.log == nil {
 		return
 	}
 	e := &audit.Connection{Action: audit.ActionClose, Caller: c.auditedCaller(), Duration: time.Since(c.audit.opened)}
-	var closing *closeError
-	c.update(func(st *connStatus) { closing = st.closing })
 	switch {
 	case closing != nil:
 		e.Code, e.Reason = int(closing.code), closing.reason

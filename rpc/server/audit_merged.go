@@ -127,7 +127,7 @@ func (x *auditedRequest) line(count int) audit.Event {
 }
 
 // merged reports whether the line of a request, or of the connection, is merged with others.
-func (c *conn) merged(x auditedRequest) bool {
+func (c *party) merged(x auditedRequest) bool {
 	if x.err.Code != 0 { // the client chooses what it names
 		x.session, x.signal, x.to = audit.Session{}, "", ""
 	}

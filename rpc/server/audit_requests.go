@@ -17,18 +17,18 @@ func (r *request) auditRefused(params any, err error) {
 	}
 	switch p := params.(type) {
 	case *rpc.ExecuteParams:
-		_ = r.auditExecute(p, nil, err)
+		_ = r.conn.auditExecute(p, nil, err)
 	case *rpc.ControlParams:
-		r.auditControl(nil, p.SessionID, audit.Control{Action: p.Type, Signal: p.Signal, To: p.To}, err)
+		r.conn.auditControl(nil, p.SessionID, audit.Control{Action: p.Type, Signal: p.Signal, To: p.To}, err)
 	case *rpc.CancelParams:
-		r.auditControl(nil, p.SessionID, audit.Control{Action: rpc.ControlCancel, Signal: p.Signal}, err)
+		r.conn.auditControl(nil, p.SessionID, audit.Control{Action: rpc.ControlCancel, Signal: p.Signal}, err)
 	case *rpc.WriteParams:
-		r.auditWrite(nil, p.SessionID, err)
+		r.conn.auditWrite(nil, p.SessionID, err)
 	case *rpc.ForgetParams:
-		r.auditControl(nil, p.SessionID, audit.Control{Action: rpc.MethodForget}, err)
+		r.conn.auditControl(nil, p.SessionID, audit.Control{Action: rpc.MethodForget}, err)
 	default:
 		if e := auditedError(err); e.Code == rpc.CodeForbidden {
-			r.auditAttach(nil, namedIn(params), r.Method, err)
+			r.conn.auditAttach(nil, namedIn(params), r.Method, err)
 		}
 	}
 }
@@ -40,15 +40,15 @@ func (r *request) auditNotAdmitted(err error) {
 	}
 	switch r.Method {
 	case rpc.MethodExecute:
-		_ = r.auditExecute(&rpc.ExecuteParams{}, nil, err)
+		_ = r.conn.auditExecute(&rpc.ExecuteParams{}, nil, err)
 	case rpc.MethodControl:
-		r.auditControl(nil, "", audit.Control{}, err)
+		r.conn.auditControl(nil, "", audit.Control{}, err)
 	case rpc.MethodCancel:
-		r.auditControl(nil, "", audit.Control{Action: rpc.ControlCancel}, err)
+		r.conn.auditControl(nil, "", audit.Control{Action: rpc.ControlCancel}, err)
 	case rpc.MethodWrite:
-		r.auditWrite(nil, "", err)
+		r.conn.auditWrite(nil, "", err)
 	case rpc.MethodForget:
-		r.auditControl(nil, "", audit.Control{Action: rpc.MethodForget}, err)
+		r.conn.auditControl(nil, "", audit.Control{Action: rpc.MethodForget}, err)
 	}
 }
 
@@ -71,17 +71,17 @@ func namedIn(params any) string {
 
 // auditExecute writes an execute: that of the new session s, which then must not begin if there is
 // an error, or one that is refused with err.
-func (r *request) auditExecute(p *rpc.ExecuteParams, s *session.Session, err error) error {
-	l := r.conn.audit.log
+func (c *party) auditExecute(p *rpc.ExecuteParams, s *session.Session, err error) error {
+	l := c.audit.log
 	if l == nil {
 		return nil
 	}
-	e := &audit.Execute{Caller: r.conn.auditedCaller(), Session: audit.Session{ID: p.SessionID, Owner: r.conn.principal}}
+	e := &audit.Execute{Caller: c.auditedCaller(), Session: audit.Session{ID: p.SessionID, Owner: c.principal}}
 	e.Error = auditedError(err)
-	if err != nil && r.conn.merged(auditedRequest{kind: executeLine, caller: e.Caller, err: e.Error}) {
+	if err != nil && c.merged(auditedRequest{kind: executeLine, caller: e.Caller, err: e.Error}) {
 		return nil
 	}
-	r.auditedParams(e, p)
+	c.auditedParams(e, p)
 	if s == nil {
 		l.Write(e)
 		return nil
@@ -94,19 +94,19 @@ func (r *request) auditExecute(p *rpc.ExecuteParams, s *session.Session, err err
 }
 
 // auditAvailable returns the error of an execute if the audit log is required and cannot be written.
-func (r *request) auditAvailable() error {
-	if r.conn.audit.log.Available() != nil {
+func (c *party) auditAvailable() error {
+	if c.audit.log.Available() != nil {
 		return rpc.AuditUnavailable(retryAfter)
 	}
 	return nil
 }
 
-func (r *request) auditedParams(e *audit.Execute, p *rpc.ExecuteParams) {
+func (c *party) auditedParams(e *audit.Execute, p *rpc.ExecuteParams) {
 	switch {
 	case len(p.Command.Argv) > 0:
 		e.Program, e.Argv = p.Command.Argv[0], p.Command.Argv
 	case p.Command.Shell != "":
-		e.Program, e.ByShell, e.Shell = r.conn.server.o.Defaults.Shell, true, p.Command.Shell
+		e.Program, e.ByShell, e.Shell = c.server.o.Defaults.Shell, true, p.Command.Shell
 	}
 	e.Name, e.Dir, e.User, e.Terminal = p.Name, string(p.Cwd), p.User, p.PTY != nil
 	for name, value := range p.Env {
@@ -148,33 +148,33 @@ var otherControls = []string{rpc.ControlCancel, rpc.MethodWrite, rpc.MethodForge
 
 // auditControl writes a request to change a session. If the session was not found, it is nil, and
 // name is what the request has.
-func (r *request) auditControl(s *session.Session, name string, e audit.Control, err error) {
-	l := r.conn.audit.log
+func (c *party) auditControl(s *session.Session, name string, e audit.Control, err error) {
+	l := c.audit.log
 	if l == nil {
 		return
 	}
-	e.Caller, e.Session, e.Error = r.conn.auditedCaller(), r.conn.auditedName(s, name), auditedError(err)
+	e.Caller, e.Session, e.Error = c.auditedCaller(), c.auditedName(s, name), auditedError(err)
 	if controls[e.Action] == nil && !slices.Contains(otherControls, e.Action) {
 		e.Action = "" // any text of the client
 	}
 	x := auditedRequest{
 		kind: controlLine, action: e.Action, caller: e.Caller, session: e.Session, signal: e.Signal, to: e.To, err: e.Error,
 	}
-	if !r.conn.merged(x) {
+	if !c.merged(x) {
 		l.Write(&e)
 	}
 }
 
 // auditWrite writes the first write of the connection to a session, and those that are refused.
-func (r *request) auditWrite(s *session.Session, name string, err error) {
-	a := &r.conn.audit
+func (c *party) auditWrite(s *session.Session, name string, err error) {
+	a := &c.audit
 	if a.log == nil || err == nil && !a.firstWrite(auditedSession(s)) {
 		return
 	}
-	r.auditControl(s, name, audit.Control{Action: rpc.MethodWrite}, err)
+	c.auditControl(s, name, audit.Control{Action: rpc.MethodWrite}, err)
 }
 
-func (c *conn) auditedName(s *session.Session, name string) audit.Session {
+func (c *party) auditedName(s *session.Session, name string) audit.Session {
 	if s != nil {
 		return auditedSession(s)
 	}
@@ -186,14 +186,13 @@ func (c *conn) auditedName(s *session.Session, name string) audit.Session {
 }
 
 // auditAttach writes a request to read a session.
-func (r *request) auditAttach(s *session.Session, name, action string, err error) {
-	if r.conn.audit.log != nil {
-		r.auditRead(r.conn.auditedName(s, name), action, err)
+func (c *party) auditAttach(s *session.Session, name, action string, err error) {
+	if c.audit.log != nil {
+		c.auditRead(c.auditedName(s, name), action, err)
 	}
 }
 
-func (r *request) auditRead(of audit.Session, action string, err error) {
-	c := r.conn
+func (c *party) auditRead(of audit.Session, action string, err error) {
 	e := &audit.Attach{Caller: c.auditedCaller(), Session: of, Action: action, Error: auditedError(err)}
 	if !c.merged(auditedRequest{kind: attachLine, action: action, caller: e.Caller, session: of, err: e.Error}) {
 		c.audit.log.Write(e)
@@ -209,7 +208,7 @@ func (r *request) find(name string) (*session.Session, error) {
 		return s, err
 	}
 	if err != nil && strings.Contains(name, "/") || err == nil && passive(c.identity(), s) {
-		r.auditAttach(s, name, r.Method, err)
+		r.conn.auditAttach(s, name, r.Method, err)
 	}
 	return s, err
 }
@@ -223,7 +222,7 @@ func (r *request) auditList(principal string) {
 	if principal != "" && !r.conn.server.visible(id, principal) {
 		principal = "" // the list is empty, and the client may name anybody
 	}
-	r.auditRead(audit.Session{Owner: principal}, rpc.MethodList, nil)
+	r.conn.auditRead(audit.Session{Owner: principal}, rpc.MethodList, nil)
 }
 
 // auditedAttach returns the action of an attach.

@@ -28,19 +28,25 @@ type Authenticator interface {
 
 var _ Authenticator = (*auth.Chain)(nil)
 
-type identityKey struct{}
+type callerKey struct{}
+
+// requestCaller is what the context of a request has that one of Options.Routes handles.
+type requestCaller struct {
+	server   *Server
+	identity access.Identity
+}
 
 // Identity returns who the caller of a request is that one of [Options].Routes handles.
 func Identity(ctx context.Context) access.Identity {
-	id, _ := ctx.Value(identityKey{}).(access.Identity)
-	return id
+	of, _ := ctx.Value(callerKey{}).(requestCaller)
+	return of.identity
 }
 
 // authenticated returns a handler for the requests that Auth accepts.
 func (s *Server) authenticated(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if id, ok := s.authenticate(w, r); ok {
-			h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), identityKey{}, id)))
+			h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, requestCaller{s, id})))
 		}
 	})
 }

@@ -11,7 +11,7 @@ import (
 
 func cancel(r *request, p *rpc.CancelParams) answer {
 	s, by, err := r.conn.findToCancel(p.SessionID, p.Signal)
-	r.auditControl(s, p.SessionID, audit.Control{Action: rpc.ControlCancel, Signal: p.Signal}, err)
+	r.conn.auditControl(s, p.SessionID, audit.Control{Action: rpc.ControlCancel, Signal: p.Signal}, err)
 	if err != nil {
 		return result(nil, err)
 	}

@@ -12,8 +12,6 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/google/uuid"
-	"github.com/rs/zerolog"
-	"golang.org/x/time/rate"
 
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/access"
@@ -27,15 +25,11 @@ const silentPings = 3
 // both share.
 type conn struct {
 	*state
-	server    *Server
-	id        string
-	principal string
-	remote    string // the address of the peer, as in http.Request.RemoteAddr
-	peer      access.Peer
-	from      refusedPeer
-	audit     auditor
-	dialect   *dialect
-	outbox    *outbox
+	party
+	remote  string // the address of the peer, as in http.Request.RemoteAddr
+	peer    access.Peer
+	dialect *dialect
+	outbox  *outbox
 
 	ctx    context.Context // ends with the connection; the requests that wait use it
 	cancel context.CancelFunc
@@ -47,7 +41,6 @@ type conn struct {
 	// These belong to the goroutine that reads.
 	messages    messageReader
 	calls       []wire.Call     // of the current message
-	refusals    *rate.Limiter   // of executes because of a limit; nil at first
 	slowStart   <-chan struct{} // Ready of the last start that took longer than startInline, or nil
 	wrongTokens int             // that the peer has presented to authenticate
 	turn        *connTurn
@@ -57,16 +50,15 @@ type conn struct {
 // after the handshake.
 func newConn(s *Server, id access.Identity, remote string, d *dialect, sock *socket, before []byte) *conn {
 	c := &conn{
-		state:     newState(),
-		server:    s,
-		id:        uuid.NewString(),
-		principal: id.Principal,
-		remote:    remote,
-		dialect:   d,
-		replying:  make(chan struct{}, 1),
-		painting:  make(chan struct{}, 1),
-		turn:      newConnTurn(s.turns, id.Principal),
+		state:    newState(),
+		party:    party{server: s, id: uuid.NewString(), principal: id.Principal},
+		remote:   remote,
+		dialect:  d,
+		replying: make(chan struct{}, 1),
+		painting: make(chan struct{}, 1),
+		turn:     newConnTurn(s.turns, id.Principal),
 	}
+	c.identity = c.newestIdentity
 	sock.turn = c.turn
 	c.outbox = newOutbox(c.state, sock, s.o.PingInterval, c)
 	c.messages = messageReader{
@@ -92,7 +84,7 @@ func newConn(s *Server, id access.Identity, remote string, d *dialect, sock *soc
 //	            └───────────────┘      └─────────────────────────────────────────────────┘
 func (c *conn) serve() {
 	c.log().Debug().Msg("connected")
-	c.auditOpen()
+	c.auditOpen(c.dialect.path)
 	c.server.turns.connect(c.principal)
 	defer c.server.turns.disconnect(c.principal)
 	go func() {
@@ -108,7 +100,9 @@ func (c *conn) serve() {
 	<-c.outbox.done
 	c.wg.Wait()
 	c.log().Debug().Msg("disconnected")
-	c.auditClose(err)
+	var closing *closeError
+	c.update(func(st *connStatus) { closing = st.closing })
+	c.auditClose(closing, err)
 }
 
 // readMessages runs the requests of each message until the connection fails or is closed. The
@@ -201,13 +195,6 @@ func (c *conn) shutdown(restart bool) {
 	})
 }
 
-// log returns the logger of the connection. It is made when it is used, because it takes half a
-// kilobyte.
-func (c *conn) log() *zerolog.Logger {
-	log := c.server.o.Log.With().Str("connection", c.id).Logger()
-	return &log
-}
-
 // logAbort logs why the server closes a connection that its peer did not close.
 func (c *conn) logAbort(err error) {
 	c.update(func(st *connStatus) { st.closeFor(0, err.Error()) })
@@ -270,8 +257,8 @@ func (c *conn) closing() (is bool) {
 	return is
 }
 
-// identity returns who the caller is, by the newest credential of the connection.
-func (c *conn) identity() (id access.Identity) {
+// newestIdentity returns who the caller is, by the newest credential of the connection.
+func (c *conn) newestIdentity() (id access.Identity) {
 	c.update(func(st *connStatus) { id = st.identity })
 	return id
 }

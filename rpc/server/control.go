@@ -26,12 +26,12 @@ func control(r *request, p *rpc.ControlParams) answer {
 	do := controls[p.Type]
 	if do == nil && p.Type != rpc.ControlCancel {
 		err := rpc.UnknownControl(p.Type)
-		r.auditControl(nil, p.SessionID, audited, err)
+		r.conn.auditControl(nil, p.SessionID, audited, err)
 		return result(nil, err)
 	}
 	if do == nil {
 		s, by, err := r.conn.findToCancel(p.SessionID, p.Signal)
-		r.auditControl(s, p.SessionID, audited, err)
+		r.conn.auditControl(s, p.SessionID, audited, err)
 		if err != nil {
 			return result(nil, err)
 		}
@@ -43,23 +43,23 @@ func control(r *request, p *rpc.ControlParams) answer {
 	}
 	s, err := r.conn.find(p.SessionID, what)
 	if err != nil {
-		r.auditControl(nil, p.SessionID, audited, err)
+		r.conn.auditControl(nil, p.SessionID, audited, err)
 		return result(nil, err)
 	}
 	if p.Type == rpc.ControlSignal {
 		if err := checkSignal(p); err != nil {
-			r.auditControl(s, "", audited, err)
+			r.conn.auditControl(s, "", audited, err)
 			return result(nil, err)
 		}
 	}
 	return r.afterStart(s, func(refused error) (any, error) {
 		if refused != nil {
-			r.auditControl(s, "", audited, refused)
+			r.conn.auditControl(s, "", audited, refused)
 			return nil, refused
 		}
 		res, err := do(s, p)
 		res.SessionID = r.conn.name(s)
-		r.auditControl(s, "", audited, err)
+		r.conn.auditControl(s, "", audited, err)
 		return res, err
 	})
 }

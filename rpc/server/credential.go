@@ -151,6 +151,9 @@ func (s *Server) Reauthenticate() {
 	for _, c := range s.all() {
 		c.reauthenticate()
 	}
+	for _, c := range s.allCallers() {
+		c.reauthenticate()
+	}
 	s.sessions.EndWhere(s.endsRevoked)
 }
 

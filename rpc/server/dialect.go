@@ -10,6 +10,7 @@ import (
 
 // dialect contains the differences between the protocols of /ws and /ws/mcp.
 type dialect struct {
+	path string // for the audit log
 	// parse splits a message into its calls, as wire.ParseMessage does.
 	parse func(msg []byte, maxBatch int, calls []wire.Call) ([]wire.Call, bool, *wire.Error)
 	// lenient ignores unknown fields of params.
@@ -26,6 +27,7 @@ type dialect struct {
 
 // current is the dialect of /ws.
 var current = dialect{
+	path:       "/ws",
 	parse:      wire.ParseMessage,
 	adjust:     func(any) {},
 	signalCode: func(syscall.Signal) *int { return nil },

@@ -11,9 +11,9 @@ import (
 // execute starts a session and attaches the connection to it. Unless a file system blocks this or
 // an earlier start of the connection, the start has ended before the next request begins.
 func execute(r *request, p *rpc.ExecuteParams) answer {
-	s, created, err := r.reserve(p)
+	s, created, err := r.conn.reserve(p, r.conn.mayAttach)
 	if err != nil {
-		_ = r.auditExecute(p, nil, err)
+		_ = r.conn.auditExecute(p, nil, err)
 		return r.refuse(err)
 	}
 	stream := !p.Wait
@@ -23,12 +23,12 @@ func execute(r *request, p *rpc.ExecuteParams) answer {
 	if created {
 		r.conn.turn.leave() // what follows may wait; starts have turns of their own
 		defer s.Discard()   // without effect after Begin
-		if err := r.auditExecute(p, s, nil); err != nil {
+		if err := r.conn.auditExecute(p, s, nil); err != nil {
 			s.Refuse(err)
 			return result(nil, err)
 		}
 	} else {
-		r.auditAttach(s, "", rpc.MethodExecute, nil)
+		r.conn.auditAttach(s, "", rpc.MethodExecute, nil)
 	}
 	view := s.View()
 	if err := mayReadSpool(p.SlowClient, &view); err != nil {
@@ -39,12 +39,7 @@ func execute(r *request, p *rpc.ExecuteParams) answer {
 	r.conn.server.reached(checkpointAttach)
 	sub, attached := r.conn.subscribe(s, o)
 	if created {
-		r.conn.server.reached(checkpointBegin)
-		if r.conn.server.endsRevoked(s) { // since the request was read
-			s.End(session.Canceled, nil)
-		}
-		s.Begin()
-		r.conn.server.reached(checkpointBegun)
+		r.conn.begin(s)
 		r.awaitStart(s)
 		s.Spec().Params() // made now, since that takes as long as a hundredth of a short command
 		if isDone(s.Ready()) {
@@ -58,41 +53,6 @@ func execute(r *request, p *rpc.ExecuteParams) answer {
 		return waitExecuted(r, s, p.WaitTimeout, captureBytes(p.CaptureBytes, defaultCapture))
 	}
 	return replyStarted(r, s, sub, created, attached)
-}
-
-// reserve returns the session of an execute: a new one, which has a slot, or that of the same
-// execute before.
-func (r *request) reserve(p *rpc.ExecuteParams) (s *session.Session, created bool, err error) {
-	caller := r.conn.identity()
-	if bad := mayStart(caller); bad != nil {
-		return nil, false, bad
-	}
-	spec, bad := r.conn.server.o.Defaults.spec(caller.Principal, p)
-	if bad != nil {
-		return nil, false, bad
-	}
-	spec.Role, spec.Credential = caller.Role, caller.Credential
-	if err := r.restrict(caller, p, &spec); err != nil {
-		return nil, false, err
-	}
-	if err := r.sandbox(p, &spec); err != nil {
-		e, _ := rpcError(err, spec.ID)
-		return nil, false, e
-	}
-	if bad := r.conn.mayAttach(spec.ID); bad != nil {
-		return nil, false, bad
-	}
-	if err := r.auditAvailable(); err != nil {
-		if _, missing := r.conn.server.sessions.Find(spec.Owner, spec.ID); missing != nil { // else it is repeated
-			return nil, false, err
-		}
-	}
-	s, created, err = r.conn.server.sessions.Reserve(spec)
-	if err != nil {
-		e, _ := rpcError(err, spec.ID)
-		return nil, false, e
-	}
-	return s, created, nil
 }
 
 // replyStarted replies to an execute without wait. The reply to a request that is not in a batch is
@@ -167,7 +127,7 @@ func waitExecuted(r *request, s *session.Session, timeout rpc.Seconds, capture i
 
 // cancelExecuted ends the session of an execute that was canceled.
 func (r *request) cancelExecuted(s *session.Session) {
-	r.auditControl(s, "", audit.Control{Action: rpc.ControlCancel}, nil)
+	r.conn.auditControl(s, "", audit.Control{Action: rpc.ControlCancel}, nil)
 	s.End(session.Canceled, nil)
 }
 

@@ -12,7 +12,7 @@ func forget(r *request, p *rpc.ForgetParams) answer {
 	if err == nil {
 		err = r.conn.forget(s)
 	}
-	r.auditControl(s, p.SessionID, audit.Control{Action: rpc.MethodForget}, err)
+	r.conn.auditControl(s, p.SessionID, audit.Control{Action: rpc.MethodForget}, err)
 	return result(rpc.ForgetResult{}, err)
 }
 

@@ -12,6 +12,7 @@ import (
 
 // legacy is the dialect of /ws/mcp, for clients of the Python cc_executor.
 var legacy = dialect{
+	path:       "/ws/mcp",
 	parse:      wire.ParseUnversioned,
 	lenient:    true,
 	adjust:     legacyAdjust,

@@ -22,20 +22,24 @@ const (
 
 // refuse answers an execute that is refused with err. Only the goroutine that reads requests calls it.
 func (r *request) refuse(err error) answer {
-	c := r.conn
-	if e := (*rpc.Error)(nil); !errors.As(err, &e) || e.Code != rpc.CodeSessionLimit {
-		return result(nil, err)
-	}
-	if c.refusals == nil {
-		c.refusals = rate.NewLimiter(promptRefusals, promptRefusals)
-	}
-	if c.refusals.Allow() {
+	if !r.conn.refusedTooOften(err) {
 		return result(nil, err)
 	}
 	return later(func(ctx context.Context) (any, error) {
 		delay(ctx, refusalDelay)
 		return nil, err
 	})
+}
+
+// refusedTooOften reports whether the answer to an execute that is refused with err is to be delayed.
+func (c *party) refusedTooOften(err error) bool {
+	if e := (*rpc.Error)(nil); !errors.As(err, &e) || e.Code != rpc.CodeSessionLimit {
+		return false
+	}
+	if c.refusals == nil {
+		c.refusals = rate.NewLimiter(promptRefusals, promptRefusals)
+	}
+	return !c.refusals.Allow()
 }
 
 // delay waits for d, or until ctx is done.

@@ -70,14 +70,6 @@ func (r *request) decode(dst any) *rpc.Error {
 // authorize returns the error of a request that is refused.
 func (r *request) authorize(params any) error { return r.conn.authorize(r.Method, params) }
 
-// authorize returns the error of Options.Authorize for the caller of a method.
-func (c *conn) authorize(method string, params any) error {
-	if authorize := c.server.o.Authorize; authorize != nil {
-		return authorize(c.identity(), method, params)
-	}
-	return nil
-}
-
 // dispatch carries out the request: by its method's handler, or on another server if Options.Route
 // says so.
 func (r *request) dispatch() answer {

@@ -8,8 +8,8 @@ import (
 
 // restrict applies Options.Restrict to an execute. Only a policy can permit a user, and has to set
 // it in the spec.
-func (r *request) restrict(caller access.Identity, p *rpc.ExecuteParams, spec *session.Spec) error {
-	if restrict := r.conn.server.o.Restrict; restrict != nil {
+func (c *party) restrict(caller access.Identity, p *rpc.ExecuteParams, spec *session.Spec) error {
+	if restrict := c.server.o.Restrict; restrict != nil {
 		err := restrict(caller, p, spec)
 		if spec.TraceID == "" {
 			p.Traceparent = "" // it was not accepted, and is not audited

@@ -73,26 +73,26 @@ type sandboxing struct {
 }
 
 // sandbox sets the sandbox of a command in its spec, which a policy has completed.
-func (r *request) sandbox(p *rpc.ExecuteParams, spec *session.Spec) error {
-	o := &r.conn.server.o
+func (c *party) sandbox(p *rpc.ExecuteParams, spec *session.Spec) error {
+	o := &c.server.o
 	required := spec.Floor
 	spec.Floor = session.Floor{} // not kept with the session
 	if p.Sandbox == nil && required.Profile == "" && o.Sandboxes.Default == "" {
 		return nil
 	}
-	host := r.conn.server.sessions.Options().Host
+	host := c.server.sessions.Options().Host
 	x := sandboxing{rule: required.Rule, refused: refusedSandbox(o.Log, spec, required)}
 	if err := x.locate(&o.Defaults, spec, host.HiddenFromSandboxes()); err != nil {
 		return err
 	}
 	asked := p.Sandbox
 	again := func() (*sandbox.Config, error) { return x.make(&o.Sandboxes, required.Profile, asked, host) }
-	c, err := again()
-	if err != nil || c == nil { // without a sandbox it has none by other profiles either
+	made, err := again()
+	if err != nil || made == nil { // without a sandbox it has none by other profiles either
 		return err
 	}
-	spec.Program.Sandbox, spec.MakeSandbox = c, again
-	spec.Weight += sandboxWeight(c)
+	spec.Program.Sandbox, spec.MakeSandbox = made, again
+	spec.Weight += sandboxWeight(made)
 	return nil
 }
 

@@ -34,6 +34,7 @@ type Server struct {
 
 	mu      sync.Mutex
 	conns   map[*conn]struct{}
+	callers map[*Caller]struct{}
 	slots   *quota.Pool // of connections, also during the handshake
 	restart bool        // what Announce has announced
 	closed  bool
@@ -50,6 +51,7 @@ func New(sessions *session.Registry, o Options) *Server {
 		turns:    newTurns(),
 		painters: newPainters(),
 		conns:    make(map[*conn]struct{}),
+		callers:  make(map[*Caller]struct{}),
 		slots:    quota.NewPool(o.MaxConnections, quota.Shares{}),
 
 		handshakes:  newHandshakes(o.MaxConnections),
@@ -114,6 +116,9 @@ func (s *Server) Shutdown() {
 	restart := s.restart
 	s.mu.Unlock()
 	for _, c := range s.all() {
+		c.shutdown(restart)
+	}
+	for _, c := range s.allCallers() {
 		c.shutdown(restart)
 	}
 	abort := time.AfterFunc(shutdownTimeout, func() {

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"net"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/coder/websocket"
@@ -21,13 +20,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, d *dialect) {
 	if !ok {
 		return
 	}
-	if !s.awaitHandshake(r.Context(), id.Principal) {
-		return
-	}
-	if refused := s.takeSlot(id.Principal); refused != "" {
-		s.refusals.refuse(s.peerOf(r), r.RemoteAddr, &access.Refusal{Status: http.StatusServiceUnavailable, Reason: refused})
-		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
-		http.Error(w, refused, http.StatusServiceUnavailable)
+	if !s.admit(w, r, id.Principal) {
 		return
 	}
 	tcp := connOf(r.Context())

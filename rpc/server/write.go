@@ -23,7 +23,7 @@ func write(r *request, p *rpc.WriteParams) answer {
 // not nil, is called when the memory of data is not needed any more.
 func submit(r *request, p *rpc.WriteParams, data []byte, recycle func()) answer {
 	s, err := r.conn.find(p.SessionID, mayChange)
-	r.auditWrite(s, p.SessionID, err)
+	r.conn.auditWrite(s, p.SessionID, err)
 	if err != nil {
 		return result(nil, err)
 	}
