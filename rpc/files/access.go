@@ -1,0 +1,53 @@
+package files
+
+import (
+	"github.com/runnel-rpc/runnel/process/sandbox"
+)
+
+// SandboxRule is Error.Rule of what Access.Sandbox forbids.
+const SandboxRule = "sandbox.files"
+
+// Access is what a caller may do with files. The zero value permits all that this process may do,
+// apart from the files of its own process in /proc. It is not changed while it is used.
+type Access struct {
+	// Roots are the only files that may be used, if Restricted is set. Nothing else is visible but the
+	// directories that lead to them.
+	Roots      []Root
+	Restricted bool
+	// Rule is what the errors name that Roots cause: the key of a policy.
+	Rule string
+	// Sandbox, if not nil, is the sandbox of the request. Its files, Tmp and Hidden are enforced as for
+	// a command: a rule applies to what its path leads to.
+	Sandbox *sandbox.Config
+	// Hidden are files and directories that nobody may use, as those of the server.
+	Hidden []string
+	// As runs f with the rights of the user for all calls of the file system, and returns an error if
+	// it did not run it: the Files method of a process.User. Nil is the user of this process.
+	As func(f func()) error
+}
+
+// Root is a directory, or a file, that may be used.
+type Root struct {
+	Path   string // absolute; symbolic links in it are followed when it is used
+	Access sandbox.Access
+}
+
+// check returns an *Error if there are too many roots.
+func (a *Access) check() error {
+	if len(a.Roots) > MaxRoots || len(a.Hidden) > MaxRoots {
+		return tooLarge("", "at most %d roots and %d hidden paths", MaxRoots, MaxRoots)
+	}
+	return nil
+}
+
+// run runs f as the user.
+func (a *Access) run(f func()) error {
+	if a.As == nil {
+		f()
+		return nil
+	}
+	if err := a.As(f); err != nil {
+		return &Error{Kind: ErrPermission, Detail: "the server cannot use the rights of the user of the policy"}
+	}
+	return nil
+}

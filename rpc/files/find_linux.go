@@ -1,0 +1,32 @@
+package files
+
+import (
+	"errors"
+
+	"github.com/runnel-rpc/runnel/process/sandbox"
+)
+
+// newView resolves the paths of an Access, with the rights of the calling thread.
+func (t *task) newView(a *Access) (*view, error) {
+	v, err := newView(a, t.find)
+	if stop := t.check(); stop != nil { // paths were not found because of it
+		return nil, stop
+	}
+	return v, err
+}
+
+// find finds what the path of a rule leads to.
+func (t *task) find(path string) sandbox.Found {
+	r := &resolver{task: t, cur: directory{fd: -1}}
+	e, err := r.run(path, true)
+	found := sandbox.Found{Links: r.linkDirs}
+	if err == nil {
+		found.Path = e.path
+		e.close()
+		return found
+	}
+	if !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrNotDirectory) {
+		found.Above = r.cur.path
+	}
+	return found
+}

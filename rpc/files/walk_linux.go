@@ -1,0 +1,151 @@
+package files
+
+import (
+	"errors"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/runnel-rpc/runnel/process/sandbox"
+)
+
+// walker is a Walk in progress.
+type walker struct {
+	task    *task
+	options WalkOptions
+	result  WalkResult
+	queue   []walkedDirectory
+	seen    map[fileID]bool // directories that are or were in the queue
+	looked  int             // entries
+}
+
+type walkedDirectory struct {
+	path  string // for the caller
+	real  string // without symbolic links
+	depth int
+}
+
+// fileID identifies a file.
+type fileID struct{ dev, ino uint64 }
+
+func idOf(st *unix.Stat_t) fileID { return fileID{st.Dev, st.Ino} }
+
+// walk lists a directory and those below it.
+func (t *task) walk(p Path, options WalkOptions) (WalkResult, error) {
+	e, err := t.resolve(p, true)
+	if err != nil {
+		return WalkResult{}, err
+	}
+	defer e.close()
+	if err := e.needExists(); err != nil {
+		return WalkResult{}, of(p.Name, err)
+	}
+	if !e.is(unix.S_IFDIR) || e.link && !options.FollowDirectories {
+		return WalkResult{}, nil
+	}
+	if err := t.view.need(e.path, sandbox.Read); err != nil {
+		return WalkResult{}, of(p.Name, err)
+	}
+	w := &walker{task: t, options: options, seen: map[fileID]bool{idOf(&e.st): true}}
+	w.queue = []walkedDirectory{{path: strings.TrimSuffix("/"+strings.Join(components(p.Name), "/"), "/"), real: e.path}}
+	for read := 0; len(w.queue) > 0; read++ {
+		if read == options.MaxDirectories {
+			w.result.Truncated = true
+			break
+		}
+		next := w.queue[0]
+		w.queue = w.queue[1:]
+		full, err := w.directory(&next)
+		if stop := t.check(); stop != nil {
+			return WalkResult{}, stop
+		}
+		if err != nil && read == 0 {
+			return WalkResult{}, of(p.Name, unlocated(err))
+		}
+		if err != nil {
+			w.result.Errors = append(w.result.Errors, walkFailed(next.path, unlocated(err)))
+		}
+		if full {
+			w.result.Truncated = true
+			break
+		}
+	}
+	return w.result, nil
+}
+
+// directory reads one directory. It returns true if MaxEntries does not permit to look at all of it.
+func (w *walker) directory(dir *walkedDirectory) (full bool, err error) {
+	d, e, err := w.task.openDirectory(Path{Name: dir.real, NoFollow: true})
+	if err != nil {
+		return false, err
+	}
+	defer d.Close()
+	defer e.close()
+	if proc, err := isProc(int(d.Fd())); err != nil || proc {
+		return false, errInProc
+	}
+	names, err := w.task.names(d, w.options.MaxEntries-w.looked)
+	if err != nil {
+		return false, err
+	}
+	for _, name := range names {
+		if w.looked == w.options.MaxEntries {
+			return true, nil
+		}
+		w.looked++
+		if w.task.check() != nil {
+			return false, nil
+		}
+		w.entry(d, dir, name)
+	}
+	return false, nil
+}
+
+var errInProc error = &Error{Kind: ErrForbidden, Rule: "the server", Detail: "a proc file system is not walked or copied"}
+
+// entry reports an entry of a directory, and puts a directory into the queue.
+func (w *walker) entry(d *os.File, dir *walkedDirectory, name string) {
+	path, real := dir.path+"/"+name, join(dir.real, name)
+	if w.task.view.look(real) != nil {
+		return
+	}
+	var st unix.Stat_t
+	if err := unix.Fstatat(int(d.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		if err != unix.ENOENT { // else it was removed meanwhile
+			w.result.Errors = append(w.result.Errors, walkFailed(path, failure("", err)))
+		}
+		return
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFLNK {
+		if !w.options.FollowDirectories {
+			return
+		}
+		e, err := w.task.resolve(Path{Name: real}, true)
+		if err != nil {
+			if !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrForbidden) {
+				w.result.Errors = append(w.result.Errors, walkFailed(path, unlocated(err)))
+			}
+			return
+		}
+		e.close()
+		if !e.is(unix.S_IFDIR) {
+			return
+		}
+		st, real = e.st, e.path
+	}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		w.result.Entries = append(w.result.Entries, WalkEntry{Path: path})
+		return
+	case unix.S_IFDIR:
+		w.result.Entries = append(w.result.Entries, WalkEntry{Path: path, Directory: true})
+	default:
+		return
+	}
+	if dir.depth >= w.options.MaxDepth || w.options.SkipHidden && strings.HasPrefix(name, ".") || w.seen[idOf(&st)] {
+		return
+	}
+	w.seen[idOf(&st)] = true
+	w.queue = append(w.queue, walkedDirectory{path: path, real: real, depth: dir.depth + 1})
+}
