@@ -17,12 +17,13 @@ func (t *task) readDirectory(p Path) ([]DirectoryEntry, error) {
 	}
 	defer d.Close()
 	defer e.close()
-	names, err := t.names(d, MaxDirectoryEntries)
+	limit := t.pool.o.listed
+	names, err := t.names(d, limit)
 	if err != nil {
 		return nil, of(p.Name, err)
 	}
-	if len(names) > MaxDirectoryEntries {
-		return nil, tooLarge(p.Name, "at most %d entries are listed", MaxDirectoryEntries)
+	if len(names) > limit {
+		return nil, tooLarge(p.Name, "at most %d entries are listed", limit)
 	}
 	entries := make([]DirectoryEntry, 0, len(names))
 	for _, name := range names {

@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -219,41 +219,39 @@ func TestReadDirectory(t *testing.T) {
 	}
 }
 
-// TestManyEntries has a directory with more entries than are listed.
+// TestManyEntries has directories with as many entries as are listed, and with one more.
 func TestManyEntries(t *testing.T) {
-	w, o := newWorld(t), newOwner(t, Options{})
-	dir := w.in + "/many"
+	const listed = 3000 // more than are read at a time
+	w, o := newWorld(t), newOwner(t, Options{listed: listed})
+	ctx, dir := context.Background(), w.in+"/many"
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(dir+"/00000", nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	for i := 1; i <= MaxDirectoryEntries; i++ {
-		if err := os.Symlink("00000", filepath.Join(dir, "l"+strings.Repeat("x", i%7)+string(rune('a'+i%26))+itoa(i))); err != nil {
+	for i := range listed {
+		if err := os.WriteFile(fmt.Sprintf("%s/%04d", dir, i), nil, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	_, err := o.ReadDirectory(context.Background(), everything, at(dir))
-	wantKind(t, "too many entries", err, ErrTooLarge)
-	r, err := o.Walk(context.Background(), everything, at(dir), WalkOptions{MaxDirectories: 1, MaxEntries: MaxWalkEntries})
-	if err != nil || !r.Truncated || len(r.Entries) != 1 {
-		t.Errorf("%d entries, truncated %v, %v", len(r.Entries), r.Truncated, err)
+	if all, err := o.ReadDirectory(ctx, everything, at(dir)); err != nil || len(all) != listed || all[17].Name != "0017" {
+		t.Errorf("%d entries, %v", len(all), err)
 	}
-	if err := o.Remove(context.Background(), everything, at(dir), RemoveOptions{Recursive: true}); err != nil {
+	for limit, want := range map[int]bool{listed: false, listed - 1: true, 1: true} {
+		r, err := o.Walk(ctx, everything, at(dir), WalkOptions{MaxDirectories: 1, MaxEntries: limit})
+		if err != nil || r.Truncated != want || len(r.Entries) != limit {
+			t.Errorf("%d of at most %d entries, truncated %v, %v", len(r.Entries), limit, r.Truncated, err)
+		}
+	}
+	if err := os.WriteFile(dir+"/more", nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, err := o.ReadDirectory(ctx, everything, at(dir))
+	wantKind(t, "too many entries", err, ErrTooLarge)
+	if err := o.Remove(ctx, everything, at(dir), RemoveOptions{Recursive: true}); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Lstat(dir); !os.IsNotExist(err) {
 		t.Errorf("it is left: %v", err)
 	}
-}
-
-func itoa(i int) string {
-	var b []byte
-	for ; i > 0; i /= 10 {
-		b = append(b, byte('0'+i%10))
-	}
-	return string(b)
 }
 
 func TestCreateDirectory(t *testing.T) {

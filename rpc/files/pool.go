@@ -22,7 +22,8 @@ type Options struct {
 	Timeout                  time.Duration // of an operation on one file, with the wait for its turn
 	TreeTimeout              time.Duration // of Walk, Copy and Remove
 
-	hook func(point, path string) // tests wait in it
+	listed int                      // for tests: MaxDirectoryEntries
+	hook   func(point, path string) // for tests: it is called before system calls
 }
 
 func (o Options) withDefaults() Options {
@@ -34,6 +35,7 @@ func (o Options) withDefaults() Options {
 	o.MaxReadMemory = max(cmp.Or(o.MaxReadMemory, DefaultMaxReadMemory), o.MaxReadBytes+1)
 	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
 	o.TreeTimeout = cmp.Or(o.TreeTimeout, DefaultTreeTimeout)
+	o.listed = cmp.Or(o.listed, MaxDirectoryEntries)
 	if o.hook == nil {
 		o.hook = func(string, string) {}
 	}

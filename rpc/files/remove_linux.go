@@ -27,11 +27,11 @@ func (t *task) remove(p Path, options RemoveOptions) error {
 }
 
 func (t *task) removeEntry(e *entry, options RemoveOptions) error {
-	if e.name == "" {
-		return &Error{Kind: ErrInvalid, Detail: "the root directory cannot be removed"}
-	}
 	if err := t.view.needEntry(e.dir.path, e.path); err != nil {
 		return err
+	}
+	if e.name == "" {
+		return &Error{Kind: ErrInvalid, Detail: "the root directory cannot be removed"}
 	}
 	if err := e.needExists(); err != nil {
 		return err

@@ -169,15 +169,16 @@ func isOwnProcess(dir *directory, name string) bool {
 
 // follow puts the target of a symbolic link before the rest of the path. It closes the link.
 func (r *resolver) follow(fd int, e *entry) error {
-	target, err := readLink(fd)
-	_ = unix.Close(fd)
+	defer unix.Close(fd)
 	switch {
-	case err != nil:
-		return failure("", err)
 	case r.noFollow:
 		return &Error{Kind: ErrSymlink}
 	case e.dir.proc: // it would be one of the server, or lead to whatever a process has open
 		return &Error{Kind: ErrSymlink, Detail: "links in /proc are not followed"}
+	}
+	target, err := readLink(fd)
+	if err != nil {
+		return failure("", err)
 	}
 	if r.links++; r.links > maxLinks {
 		return &Error{Kind: ErrSymlink, Errno: unix.ELOOP, Detail: "it leads through too many symbolic links"}
