@@ -73,9 +73,27 @@ func TestAbandonedOpen(t *testing.T) {
 	_, err := o.ReadBlock(context.Background(), "h", 0, 1)
 	wantKind(t, "a handle that was not opened", err, ErrUnknownHandle)
 	h.end()
-	if err := o.Open(context.Background(), everything, "h", at(w.in+"/link"), ForReading); err != nil { // its place is free again
+	if err := o.pool.Close(context.Background()); err != nil {
 		t.Error(err)
 	}
+	if fds := openFiles(t, w.in+"/a.txt"); fds != 0 {
+		t.Errorf("%d descriptors are left", fds)
+	}
+}
+
+// openFiles returns how many descriptors of this process are of a file.
+func openFiles(t *testing.T, path string) (n int) {
+	t.Helper()
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range fds {
+		if target, err := os.Readlink("/proc/self/fd/" + fd.Name()); err == nil && target == path {
+			n++
+		}
+	}
+	return n
 }
 
 // TestHangingPrincipal lets the operations of one principal hang: those of another one run.

@@ -2,7 +2,6 @@ package files
 
 import (
 	"context"
-	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -84,9 +83,6 @@ func TestWalkRestricted(t *testing.T) {
 	want := []string{"a.txt", "dir/", "dlink/", "dir/b.txt"}
 	if got := walked(r, w.in); err != nil || !reflect.DeepEqual(got, want) || len(r.Errors) != 1 || r.Errors[0].Path != w.in+"/loop" {
 		t.Errorf("%v, %v, %v", got, r.Errors, err)
-	}
-	if os.Geteuid() != 0 {
-		return
 	}
 	_, err = o.Walk(context.Background(), a, at(w.dir), options)
 	wantKind(t, "above", err, ErrForbidden)
