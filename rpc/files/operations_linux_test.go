@@ -348,8 +348,10 @@ func TestCopy(t *testing.T) {
 	if info, err := os.Stat(w.in + "/over"); err != nil || info.Mode() != 0o750 {
 		t.Errorf("the mode of the copy is %v, %v", info.Mode(), err)
 	}
-	if _, err := os.Lstat(w.in + "/new/d2/fifo"); !os.IsNotExist(err) {
-		t.Errorf("a FIFO was copied: %v", err)
+	for _, path := range []string{"/new/d2/fifo", "/dir/in", "/dir/sub/x"} {
+		if _, err := os.Lstat(w.in + path); !os.IsNotExist(err) {
+			t.Errorf("%s was made: %v", path, err)
+		}
 	}
 }
 

@@ -205,3 +205,61 @@ func TestRemoveRace(t *testing.T) {
 		}
 	}
 }
+
+// TestExchangedInTree exchanges a directory in the one that is copied or removed, at each step.
+func TestExchangedInTree(t *testing.T) {
+	for _, remove := range []bool{false, true} {
+		for step, steps := 1, 1; steps >= step-1; step++ { // the last one had no such step
+			w := racing(t)
+			w.make(t, map[string]string{"in/t/sub/secret": "mine", "in/t/sub/tree/x": "mine", "in/t/other/y": "mine"})
+			steps = 0
+			o := newOwner(t, Options{hook: func(point, _ string) {
+				if point != "remove" && point != "copy" {
+					return
+				}
+				if steps++; steps == step {
+					_ = exchange(w.in+"/t/sub", w.in+"/race-link") // a part may be removed by now
+				}
+			}})
+			outside := snapshot(t, w.out)
+			var err error
+			if remove {
+				err = o.Remove(context.Background(), only(w.in), at(w.in+"/t"), RemoveOptions{Recursive: true})
+			} else {
+				err = o.Copy(context.Background(), only(w.in), at(w.in+"/t"), at(w.in+"/copied"), true)
+			}
+			if err != nil && !errors.Is(err, ErrSymlink) && !errors.Is(err, ErrNotDirectory) && !errors.Is(err, ErrNotFound) {
+				t.Errorf("step %d: %v", step, err)
+			}
+			if after := snapshot(t, w.out); after != outside {
+				t.Fatalf("removing is %v, step %d: what is outside was changed:\n%s", remove, step, after)
+			}
+			if inside := snapshot(t, w.in); strings.Contains(inside, `"secret"`) {
+				t.Fatalf("step %d: what is outside was copied", step)
+			}
+		}
+	}
+}
+
+// TestExchangedForFIFO exchanges a file for a FIFO at each step: nothing waits for its other end, or
+// reads from it.
+func TestExchangedForFIFO(t *testing.T) {
+	for step, steps := 1, 1; steps >= step-1; step++ { // the last one had no such step
+		w := racing(t)
+		mkfifo(t, w.in+"/fifo")
+		steps = 0
+		o := newOwner(t, Options{hook: func(_, path string) {
+			if !strings.HasPrefix(path, w.in+"/") {
+				return
+			}
+			if steps++; steps == step {
+				if err := exchange(w.in+"/file", w.in+"/fifo"); err != nil {
+					t.Error(err)
+				}
+			}
+		}})
+		if b, err := o.ReadFile(context.Background(), everything, at(w.in+"/file")); err == nil && string(b) != "mine" || err != nil && !errors.Is(err, ErrNotRegular) {
+			t.Errorf("step %d: %q, %v", step, b, err)
+		}
+	}
+}
