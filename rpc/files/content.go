@@ -26,22 +26,32 @@ func (t *task) readFile(p Path) ([]byte, error) {
 }
 
 // readAll reads a file to its end, at most limit bytes. While it runs, what it allocates counts for
-// MaxReadMemory.
+// MaxReadMemory. It waits for memory only at first: whoever has some must not wait for others.
 func (t *task) readAll(f *os.File, size, limit int64) ([]byte, error) {
-	held := int64(0)
-	defer func() { t.pool.memory.Release(held) }()
-	var data []byte
-	grow := func(to int64) error {
-		to = min(to, limit+1)
-		if err := t.pool.memory.Acquire(t.ctx, to-held); err != nil {
-			return t.check()
-		}
-		held = to
-		data = append(make([]byte, 0, to), data...)
-		return nil
+	share := t.pool.use(t.principal)
+	defer t.pool.drop(t.principal)
+	held := min(max(size+1, 4096), limit+1)
+	if err := share.memory.Acquire(t.ctx, held); err != nil {
+		return nil, t.check()
 	}
-	if err := grow(max(size+1, 4096)); err != nil {
-		return nil, err
+	defer func() { share.memory.Release(held) }()
+	if err := t.pool.memory.Acquire(t.ctx, held); err != nil {
+		return nil, t.check()
+	}
+	defer func() { t.pool.memory.Release(held) }()
+	data := make([]byte, 0, held)
+	grow := func() error {
+		more := min(2*held, limit+1) - held
+		if !share.memory.TryAcquire(more) {
+			return errNoMemory
+		}
+		if !t.pool.memory.TryAcquire(more) {
+			share.memory.Release(more)
+			return errNoMemory
+		}
+		held += more
+		data = append(make([]byte, 0, held), data...)
+		return nil
 	}
 	for {
 		if err := t.check(); err != nil {
@@ -51,7 +61,7 @@ func (t *task) readAll(f *os.File, size, limit int64) ([]byte, error) {
 			if int64(len(data)) > limit {
 				return nil, tooLarge("", "at most %d bytes are read at once", limit)
 			}
-			if err := grow(2 * int64(cap(data))); err != nil {
+			if err := grow(); err != nil {
 				return nil, err
 			}
 		}
@@ -68,6 +78,8 @@ func (t *task) readAll(f *os.File, size, limit int64) ([]byte, error) {
 		}
 	}
 }
+
+var errNoMemory error = &Error{Kind: ErrBusy, Detail: "other files are being read"}
 
 // writeFile replaces the content of a file.
 func (t *task) writeFile(p Path, data []byte) error {

@@ -28,9 +28,10 @@ type Block struct {
 
 // handle is an open file of an owner. A nil *handle in Owner.handles is one that is being opened.
 type handle struct {
-	file   *os.File
-	mode   Mode
-	closed atomic.Bool
+	file      *os.File
+	mode      Mode
+	principal string
+	closed    atomic.Bool
 }
 
 // Open opens a regular file under an id that the caller chooses, of at most MaxHandleIDBytes bytes. The
@@ -50,7 +51,7 @@ func (o *Owner) Open(ctx context.Context, a *Access, id string, p Path, mode Mod
 		o.unreserve(id)
 		return err
 	}
-	h := &handle{file: f, mode: mode}
+	h := &handle{file: f, mode: mode, principal: o.principal}
 	o.mu.Lock()
 	if !o.closed {
 		o.handles[id] = h
@@ -78,11 +79,34 @@ func (o *Owner) reserve(id string) error {
 	if limit := o.pool.o.MaxHandlesOfOwner; len(o.handles) >= limit {
 		return tooLarge("", "at most %d handles may be open", limit)
 	}
-	if !o.pool.handles.TryAcquire(1) {
-		return &Error{Kind: ErrBusy, Detail: fmt.Sprintf("all callers together may have at most %d open handles", o.pool.o.MaxHandles)}
+	if err := o.pool.takeHandle(o.principal); err != nil {
+		return err
 	}
 	o.handles[id] = nil
 	return nil
+}
+
+// takeHandle takes a place for a handle of a principal.
+func (p *Pool) takeHandle(principal string) error {
+	s := p.use(principal)
+	if !s.handles.TryAcquire(1) {
+		p.drop(principal)
+		return &Error{Kind: ErrBusy, Detail: "the principal has too many open handles"}
+	}
+	if !p.handles.TryAcquire(1) {
+		s.handles.Release(1)
+		p.drop(principal)
+		return &Error{Kind: ErrBusy, Detail: fmt.Sprintf("all callers together may have at most %d open handles", p.o.MaxHandles)}
+	}
+	return nil
+}
+
+// giveHandle gives a place back.
+func (p *Pool) giveHandle(principal string) {
+	p.use(principal).handles.Release(1)
+	p.handles.Release(1)
+	p.drop(principal)
+	p.drop(principal) // what takeHandle has used
 }
 
 // unreserve gives back what reserve has taken.
@@ -90,7 +114,7 @@ func (o *Owner) unreserve(id string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	delete(o.handles, id)
-	o.pool.handles.Release(1)
+	o.pool.giveHandle(o.principal)
 }
 
 // handle returns an open handle.
@@ -187,7 +211,7 @@ func (p *Pool) closeHandles(handles []*handle) {
 		for _, h := range handles {
 			if h.closed.CompareAndSwap(false, true) {
 				_ = h.file.Close()
-				p.handles.Release(1)
+				p.giveHandle(h.principal)
 			}
 		}
 	}

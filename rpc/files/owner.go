@@ -48,9 +48,10 @@ func (o *Owner) isClosed() bool {
 
 // task is one operation while it runs.
 type task struct {
-	ctx  context.Context
-	pool *Pool
-	view *view
+	ctx       context.Context
+	pool      *Pool
+	principal string
+	view      *view
 }
 
 // check returns an *Error if the operation has to end.
@@ -74,7 +75,7 @@ func run[T any](ctx context.Context, o *Owner, op string, limit time.Duration, a
 		return none, named(op, "", err)
 	}
 	value, err := do(ctx, o.pool, o.principal, limit, func(ctx context.Context) (value T, err error) {
-		t := &task{ctx: ctx, pool: o.pool}
+		t := &task{ctx: ctx, pool: o.pool, principal: o.principal}
 		userErr := a.run(func() {
 			if t.view, err = t.newView(a); err == nil {
 				value, err = f(t)

@@ -15,10 +15,10 @@ import (
 type Options struct {
 	MaxOperations            int           // that run at a time, also those whose caller has gone
 	MaxOperationsOfPrincipal int           // the same of one principal
-	MaxHandles               int           // that are open, of all owners
+	MaxHandles               int           // that are open, of all owners; a principal has at most a quarter
 	MaxHandlesOfOwner        int           // that are open, of one owner
 	MaxReadBytes             int64         // of a file that ReadFile reads
-	MaxReadMemory            int64         // that all running ReadFile read; at least MaxReadBytes
+	MaxReadMemory            int64         // that all running ReadFile read; a principal has at most a quarter
 	Timeout                  time.Duration // of an operation on one file, with the wait for its turn
 	TreeTimeout              time.Duration // of Walk, Copy and Remove
 
@@ -32,7 +32,7 @@ func (o Options) withDefaults() Options {
 	o.MaxHandles = cmp.Or(o.MaxHandles, DefaultMaxHandles)
 	o.MaxHandlesOfOwner = cmp.Or(o.MaxHandlesOfOwner, DefaultMaxHandlesOfOwner)
 	o.MaxReadBytes = cmp.Or(o.MaxReadBytes, DefaultMaxReadBytes)
-	o.MaxReadMemory = max(cmp.Or(o.MaxReadMemory, DefaultMaxReadMemory), o.MaxReadBytes+1)
+	o.MaxReadMemory = max(cmp.Or(o.MaxReadMemory, DefaultMaxReadMemory), o.MaxReadBytes+1) // one file at least
 	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
 	o.TreeTimeout = cmp.Or(o.TreeTimeout, DefaultTreeTimeout)
 	o.listed = cmp.Or(o.listed, MaxDirectoryEntries)
@@ -61,8 +61,13 @@ type Pool struct {
 // share is what a principal has of a pool.
 type share struct {
 	running *semaphore.Weighted
-	users   int // owners and operations
+	memory  *semaphore.Weighted
+	handles *semaphore.Weighted
+	users   int // operations and handles
 }
+
+// principalPart is which part of the memory and of the handles of a pool a principal may have.
+const principalPart = 4
 
 // NewPool returns a pool.
 func NewPool(o Options) *Pool {
@@ -112,7 +117,11 @@ func (p *Pool) use(principal string) *share {
 	defer p.mu.Unlock()
 	s := p.shares[principal]
 	if s == nil {
-		s = &share{running: semaphore.NewWeighted(int64(p.o.MaxOperationsOfPrincipal))}
+		s = &share{
+			running: semaphore.NewWeighted(int64(p.o.MaxOperationsOfPrincipal)),
+			memory:  semaphore.NewWeighted(max(p.o.MaxReadMemory/principalPart, p.o.MaxReadBytes+1)),
+			handles: semaphore.NewWeighted(int64(max(p.o.MaxHandles/principalPart, 1))),
+		}
 		p.shares[principal] = s
 	}
 	s.users++

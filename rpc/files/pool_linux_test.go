@@ -157,7 +157,7 @@ func TestClosePool(t *testing.T) {
 }
 
 func TestHandles(t *testing.T) {
-	w, o := newWorld(t), newOwner(t, Options{MaxHandlesOfOwner: 3, MaxHandles: 4})
+	w, o := newWorld(t), newOwner(t, Options{MaxHandlesOfOwner: 3, MaxHandles: 16})
 	ctx := context.Background()
 	open := func(id, path string, mode Mode, want error) {
 		t.Helper()
@@ -199,7 +199,21 @@ func TestHandles(t *testing.T) {
 	open("more", "/dir/b.txt", ForReading, ErrTooLarge)
 	other := o.pool.NewOwner("bob")
 	wantKind(t, "another owner", other.Open(ctx, everything, "w", at(w.in+"/dir/b.txt"), ForReading), nil)
-	wantKind(t, "all handles", other.Open(ctx, everything, "v", at(w.in+"/dir/b.txt"), ForReading), ErrBusy)
+	also := o.pool.NewOwner("alice")
+	defer also.Close()
+	wantKind(t, "another owner of the principal", also.Open(ctx, everything, "w", at(w.in+"/dir/b.txt"), ForReading), nil)
+	wantKind(t, "too many of the principal", also.Open(ctx, everything, "v", at(w.in+"/dir/b.txt"), ForReading), ErrBusy)
+	for i := range 3 { // other principals, until the pool has no more
+		for n := range 4 {
+			o := o.pool.NewOwner(fmt.Sprint("principal", i))
+			defer o.Close()
+			want := error(nil)
+			if i == 2 && n == 3 {
+				want = ErrBusy // 16 are open
+			}
+			wantKind(t, fmt.Sprint(i, n), o.Open(ctx, everything, "h", at(w.in+"/dir/b.txt"), ForReading), want)
+		}
+	}
 	wantKind(t, "of another owner", other.WriteBlock(ctx, "m", 0, []byte("x")), ErrUnknownHandle)
 	other.Close()
 	other.Close()
@@ -225,6 +239,47 @@ func TestHandles(t *testing.T) {
 	_, err = o.ReadBlock(ctx, "", 0, 1)
 	wantKind(t, "closed owner", err, ErrClosed)
 	open("", "/moved", ForReading, ErrClosed)
+}
+
+// TestReadMemory reads a file that another read leaves no memory for, and one that grows meanwhile.
+func TestReadMemory(t *testing.T) {
+	w := newWorld(t)
+	h := hang(t)
+	entered := make(chan struct{}, 10)
+	o := newOwner(t, Options{MaxReadBytes: 10_000, MaxReadMemory: 40_000, Timeout: patience, hook: func(point, _ string) {
+		if point == "read" {
+			entered <- struct{}{}
+			<-h.release
+		}
+	}})
+	t.Cleanup(h.end)
+	for name, size := range map[string]int{"large": 9_000, "small": 500} {
+		if err := os.WriteFile(w.in+"/"+name, make([]byte, size), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var calls sync.WaitGroup
+	calls.Go(func() {
+		_, err := o.ReadFile(context.Background(), everything, at(w.in+"/large"))
+		wantKind(t, "the first one", err, nil)
+	})
+	<-entered
+	short, end := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer end()
+	_, err := o.ReadFile(short, everything, at(w.in+"/large"))
+	wantKind(t, "without memory", err, ErrCanceled)
+	calls.Go(func() { // of another principal
+		bob := o.pool.NewOwner("bob")
+		defer bob.Close()
+		_, err := bob.ReadFile(context.Background(), everything, at(w.in+"/large"))
+		wantKind(t, "another principal", err, nil)
+	})
+	<-entered
+	h.end()
+	calls.Wait()
+	if b, err := o.ReadFile(context.Background(), everything, at(w.in+"/small")); err != nil || len(b) != 500 {
+		t.Errorf("%d bytes, %v", len(b), err)
+	}
 }
 
 // TestConcurrentHandles opens, reads and closes the same handles from several goroutines, and closes the
