@@ -138,11 +138,7 @@ func (d *Decision) directory(params *rpc.ExecuteParams, spec *session.Spec) erro
 	if d.Account != nil {
 		home = d.Account.Home
 	}
-	for _, root := range d.section.directories {
-		if home != "" || !strings.HasPrefix(root, "~") {
-			d.roots = append(d.roots, inHome(root, home))
-		}
-	}
+	d.roots = d.section.roots(home)
 	if spec.Program.Dir == "" && d.section.directory != "" {
 		spec.Program.Dir = inHome(d.section.directory, home)
 		spec.Program.Env = setPWD(spec.Program.Env, spec.Program.Dir, params.Env)

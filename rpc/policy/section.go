@@ -148,6 +148,16 @@ func (c *compiler) directories(s *section, all []string) {
 	s.directories = all
 }
 
+// roots returns the directories of the section for a user with a home directory, "" if it has none.
+func (s *section) roots(home string) (roots []string) {
+	for _, root := range s.directories {
+		if home != "" || !strings.HasPrefix(root, "~") {
+			roots = append(roots, inHome(root, home))
+		}
+	}
+	return roots
+}
+
 // inHome replaces a ~ at the beginning of a directory of the policy by the home directory of a user.
 func inHome(dir, home string) string {
 	if below, ok := strings.CutPrefix(dir, "~"); ok {
