@@ -16,8 +16,10 @@ type Access struct {
 	Restricted bool
 	// Rule is what the errors name that Roots cause: the key of a policy.
 	Rule string
-	// Sandbox, if not nil, is the sandbox of the request. Its files, Tmp and Hidden are enforced as for
-	// a command: a rule applies to what its path leads to.
+	// Sandbox, if not nil, is the sandbox of the request. Its Files, FilesDefault, Tmp, Hidden and Floor
+	// are enforced as for a command: a rule applies to what its path leads to. If they cannot be, the
+	// error is that of sandbox.Config.Resolved, not an *Error; sandbox.Config.Locate makes one about the
+	// request of it. Directories that rules would make (sandbox.Create) are not made.
 	Sandbox *sandbox.Config
 	// Hidden are files and directories that nobody may use, as those of the server.
 	Hidden []string

@@ -7,7 +7,8 @@ import (
 	"syscall"
 )
 
-// The kinds of errors. Every error of an operation is an *Error that wraps one of them.
+// The kinds of errors. Every error of an operation is an *Error that wraps one of them, except those
+// about the sandbox of an Access itself.
 var (
 	ErrInvalidPath   = errors.New("is not a valid path")
 	ErrInvalid       = errors.New("is not valid")
