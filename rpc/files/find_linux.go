@@ -12,13 +12,20 @@ func (t *task) newView(a *Access) (*view, error) {
 	if stop := t.check(); stop != nil { // paths were not found because of it
 		return nil, stop
 	}
+	if t.ruleLookups > maxRuleLookups {
+		return nil, tooLarge("", "the paths of all rules together have more than %d names, with those of symbolic links", maxRuleLookups)
+	}
 	return v, err
 }
 
 // find finds what the path of a rule leads to.
 func (t *task) find(path string) sandbox.Found {
+	if t.ruleLookups > maxRuleLookups {
+		return sandbox.Found{}
+	}
 	r := &resolver{task: t, cur: directory{fd: -1}}
 	e, err := r.run(path, true)
+	t.ruleLookups += r.lookups
 	found := sandbox.Found{Links: r.linkDirs}
 	if err == nil {
 		found.Path = e.path

@@ -144,11 +144,14 @@ func createEntry(dir int, name string, exists bool, source *unix.Stat_t) (int, e
 		_ = unix.Close(fd)
 		return -1, &Error{Kind: ErrInvalid, Detail: "the source and the destination are the same file"}
 	}
+	if fd, err = withMode(fd, source); err != nil { // before its content is lost
+		return -1, err
+	}
 	if err := unix.Ftruncate(fd, 0); err != nil {
 		_ = unix.Close(fd)
 		return -1, failure("", err)
 	}
-	return withMode(fd, source)
+	return fd, nil
 }
 
 // withMode gives an open file the permissions of another one, without set-user-ID, set-group-ID and

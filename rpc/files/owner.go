@@ -48,10 +48,11 @@ func (o *Owner) isClosed() bool {
 
 // task is one operation while it runs.
 type task struct {
-	ctx       context.Context
-	pool      *Pool
-	principal string
-	view      *view
+	ctx         context.Context
+	pool        *Pool
+	principal   string
+	view        *view
+	ruleLookups int // see maxRuleLookups
 }
 
 // check returns an *Error if the operation has to end.

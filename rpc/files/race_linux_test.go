@@ -263,3 +263,27 @@ func TestExchangedForFIFO(t *testing.T) {
 		}
 	}
 }
+
+// TestRemoveExchanged removes what becomes a directory, or a file, just before: it is removed all the same.
+func TestRemoveExchanged(t *testing.T) {
+	w := racing(t)
+	w.make(t, map[string]string{"in/hollow/": ""})
+	for _, path := range []string{"/file", "/hollow"} {
+		first := true
+		o := newOwner(t, Options{hook: func(point, _ string) {
+			if point == "remove" && first {
+				first = false
+				if err := exchange(w.in+"/file", w.in+"/hollow"); err != nil {
+					t.Error(err)
+				}
+			}
+		}})
+		if err := o.Remove(context.Background(), everything, at(w.in+path), RemoveOptions{}); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+		w.make(t, map[string]string{"in/hollow2/": "", "in/file2": "mine"})
+		if err := errors.Join(os.RemoveAll(w.in+"/file"), os.RemoveAll(w.in+"/hollow"), os.Rename(w.in+"/file2", w.in+"/file"), os.Rename(w.in+"/hollow2", w.in+"/hollow")); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

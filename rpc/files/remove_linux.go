@@ -18,8 +18,9 @@ func (t *task) remove(p Path, options RemoveOptions) error {
 			return err
 		}
 		defer e.close()
-		return of(p.Name, t.removeEntry(e, options))
+		return t.removeEntry(e, options)
 	})
+	err = of(p.Name, err)
 	if options.Force && errors.Is(err, ErrNotFound) {
 		return nil
 	}

@@ -138,6 +138,13 @@ func TestRoots(t *testing.T) {
 	}
 	_, err := o.GetMetadata(ctx, &Access{Roots: make([]Root, MaxRoots+1)}, at("/"))
 	wantKind(t, "too many roots", err, ErrTooLarge)
+	long := &Access{Restricted: true}
+	w.make(t, map[string]string{"in/long": "-> " + strings.Repeat("dir/../", 500) + "dir"})
+	for range MaxRoots {
+		long.Roots = append(long.Roots, Root{w.in + "/long", sandbox.Read})
+	}
+	_, err = o.GetMetadata(ctx, long, at(w.in+"/dir"))
+	wantKind(t, "roots that lead through too many names", err, ErrTooLarge)
 }
 
 // TestHidden hides a file and a directory, also where they are reached by a link.

@@ -2,6 +2,7 @@ package files
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -61,7 +62,7 @@ func (o *WalkOptions) check() error {
 
 // walkFailed returns the error about a path of a walk.
 func walkFailed(path string, err error) WalkError {
-	e, ok := of(path, err).(*Error)
+	e, ok := errors.AsType[*Error](of(path, err))
 	if !ok {
 		e = &Error{Path: path, Kind: ErrIO, Detail: fmt.Sprint(err)}
 	}
