@@ -36,6 +36,9 @@ type Spec struct {
 	// Program.User. They are for who makes that sandbox, and not used by this package.
 	Floor Floor
 	Home  string
+	// Directories are those below which a policy permits the directory of Program, nil for all. They are
+	// for operations on files, and not used by this package.
+	Directories []string
 
 	// MakeSandbox, if not nil, makes the sandbox of Program anew. It is called without locks when a
 	// session that has waited for a slot is given one, since what is required may have changed

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"strings"
 
 	"github.com/runnel-rpc/runnel/rpc/audit"
 	"github.com/runnel-rpc/runnel/rpc/auth"
+	"github.com/runnel-rpc/runnel/rpc/codex"
 	"github.com/runnel-rpc/runnel/rpc/server"
 )
 
@@ -26,6 +28,7 @@ type serveCmd struct {
 	auditFlags        `embed:""`
 	serveSandboxFlags `embed:""`
 	spoolFlags        `embed:""`
+	codexFlags        `embed:""`
 	bounds            `embed:""`
 }
 
@@ -38,6 +41,9 @@ func (c *serveCmd) Validate() error {
 		return err
 	}
 	if err := c.spoolFlags.check(); err != nil {
+		return err
+	}
+	if err := c.codexFlags.check(); err != nil {
 		return err
 	}
 	for _, origin := range c.AllowOrigin {
@@ -64,7 +70,10 @@ func (c *serveCmd) Run(inv *invocation) error {
 	if s == nil {
 		return err
 	}
-	service := newService(&c.bounds, c.serverOptions(s), s.host, s.spool, log)
+	options, agents := c.serverOptions(s), c.codexFlags.handler(log)
+	options.Routes = map[string]http.Handler{codex.Pattern: agents}
+	service := newService(&c.bounds, options, s.host, s.spool, log)
+	service.codex = agents
 	if c.limitsSessions() {
 		s.auth.chain.Session = service.sessionOf
 	}

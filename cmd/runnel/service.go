@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/runnel-rpc/runnel/process"
+	"github.com/runnel-rpc/runnel/rpc/codex"
 	"github.com/runnel-rpc/runnel/rpc/server"
 	"github.com/runnel-rpc/runnel/session"
 	"github.com/runnel-rpc/runnel/session/spool"
@@ -25,6 +26,7 @@ type service struct {
 	registry *session.Registry
 	host     *process.Host
 	server   *server.Server
+	codex    *codex.Handler // nil without the route
 	log      zerolog.Logger
 }
 
@@ -160,6 +162,9 @@ func (s *service) shutdown(again context.Context, restart bool) {
 	go func() {
 		defer close(closed)
 		s.server.Shutdown()
+		if s.codex != nil {
+			s.codex.Close()
+		}
 	}()
 	select {
 	case <-closed:

@@ -139,6 +139,7 @@ func (d *Decision) directory(params *rpc.ExecuteParams, spec *session.Spec) erro
 		home = d.Account.Home
 	}
 	d.roots = d.section.roots(home)
+	spec.Directories = append([]string{}, d.roots...)
 	if spec.Program.Dir == "" && d.section.directory != "" {
 		spec.Program.Dir = inHome(d.section.directory, home)
 		spec.Program.Env = setPWD(spec.Program.Env, spec.Program.Dir, params.Env)

@@ -60,6 +60,7 @@ func (c *party) reserve(
 		e, _ := rpcError(err, spec.ID)
 		return nil, false, e
 	}
+	spec.Directories = nil // not kept with the session
 	if bad := mayAttach(spec.ID); bad != nil {
 		return nil, false, bad
 	}

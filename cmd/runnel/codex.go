@@ -1,0 +1,30 @@
+package main
+
+import (
+	"errors"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/runnel-rpc/runnel/rpc/codex"
+)
+
+// codexFlags are the bounds of GET /codex.
+type codexFlags struct {
+	CodexResume       time.Duration `help:"How long a session of a Codex client may be resumed after its connection was lost, before its processes end." default:"30s" env:"RUNNEL_CODEX_RESUME"`
+	MaxCodexSessions  int           `help:"Maximum number of sessions of Codex clients of a principal." default:"64" env:"RUNNEL_MAX_CODEX_SESSIONS"`
+	MaxCodexProcesses int           `help:"Maximum number of processes of a session of a Codex client." default:"256" env:"RUNNEL_MAX_CODEX_PROCESSES"`
+}
+
+func (c *codexFlags) check() error {
+	if c.CodexResume <= 0 || c.MaxCodexSessions <= 0 || c.MaxCodexProcesses <= 0 {
+		return errors.New("--codex-resume, --max-codex-sessions and --max-codex-processes must be greater than 0")
+	}
+	return nil
+}
+
+func (c *codexFlags) handler(log zerolog.Logger) *codex.Handler {
+	return codex.New(codex.Options{
+		Resume: c.CodexResume, MaxSessions: c.MaxCodexSessions, MaxProcesses: c.MaxCodexProcesses, Log: log,
+	})
+}

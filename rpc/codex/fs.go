@@ -1,0 +1,304 @@
+package codex
+
+import (
+	"context"
+	"errors"
+	"path"
+
+	"github.com/runnel-rpc/runnel/rpc/files"
+)
+
+// This file has the methods fs/…, which package files carries out.
+
+type fileParams struct {
+	Path           string         `json:"path"`
+	Sandbox        *sandboxParams `json:"sandbox"`
+	FollowSymlinks *bool          `json:"followSymlinks"`
+}
+
+// at returns the path of a request and what the caller may do there: what a command may that has the
+// sandbox of the request.
+func (c *conn) at(q *fileParams) (files.Path, *files.Access, error) {
+	name, err := files.ParseURI(q.Path)
+	if err != nil {
+		return files.Path{}, nil, err
+	}
+	dir := path.Dir(path.Clean(name))
+	if q.Sandbox != nil && q.Sandbox.Cwd != "" {
+		if dir, err = filePath("sandbox.cwd", q.Sandbox.Cwd); err != nil {
+			return files.Path{}, nil, err
+		}
+	}
+	box, err := sandbox(q.Sandbox, dir, variable(c.caller.Defaults().Environ, "TMPDIR"))
+	if err != nil {
+		return files.Path{}, nil, err
+	}
+	a, err := c.caller.FileAccess(dir, box)
+	return files.Path{Name: name, NoFollow: q.FollowSymlinks != nil && !*q.FollowSymlinks}, a, err
+}
+
+// onFile makes the handler of an operation on a path. of returns the common params.
+func onFile[P any](of func(*P) *fileParams, f func(*conn, *P, files.Path, *files.Access) (any, error)) func(*conn, *P) answer {
+	return func(c *conn, q *P) answer {
+		return later(func() answer {
+			p, a, err := c.at(of(q))
+			if err != nil {
+				return result(nil, err)
+			}
+			return result(f(c, q, p, a))
+		})
+	}
+}
+
+func plainParams(q *fileParams) *fileParams { return q }
+
+type readFileResult struct {
+	DataBase64 []byte `json:"dataBase64"` // encoding/json writes base64
+}
+
+// readFile has the connection's lock of large frames, since a file may be large.
+func readFile(c *conn, q *fileParams) answer {
+	return later(func() answer {
+		p, a, err := c.at(q)
+		if err != nil {
+			return result(nil, err)
+		}
+		if err := c.lockFrame(); err != nil {
+			return result(nil, err)
+		}
+		data, err := c.files.ReadFile(c.ctx, a, p)
+		if data == nil {
+			data = []byte{}
+		}
+		return answer{result: readFileResult{data}, err: err, then: c.unlockFrame}
+	})
+}
+
+type writeFileParams struct {
+	fileParams
+	DataBase64 []byte `json:"dataBase64"` // encoding/json reads base64
+}
+
+func writeFile(c *conn, q *writeFileParams, p files.Path, a *files.Access) (any, error) {
+	return struct{}{}, c.files.WriteFile(c.ctx, a, p, q.DataBase64)
+}
+
+type metadataResult struct {
+	IsDirectory  bool  `json:"isDirectory"`
+	IsFile       bool  `json:"isFile"`
+	IsSymlink    bool  `json:"isSymlink"`
+	Size         int64 `json:"size"`
+	CreatedAtMs  int64 `json:"createdAtMs"`
+	ModifiedAtMs int64 `json:"modifiedAtMs"`
+}
+
+func getMetadata(c *conn, _ *fileParams, p files.Path, a *files.Access) (any, error) {
+	m, err := c.files.GetMetadata(c.ctx, a, p)
+	return metadataResult{m.Directory, m.Regular, m.Symlink, m.Size, m.Created, m.Modified}, err
+}
+
+type pathResult struct {
+	Path string `json:"path"`
+}
+
+func canonicalize(c *conn, _ *fileParams, p files.Path, a *files.Access) (any, error) {
+	name, err := c.files.Canonicalize(c.ctx, a, p)
+	if err != nil {
+		return nil, err
+	}
+	return pathResult{files.FormatURI(name)}, nil
+}
+
+type directoryResult struct {
+	Entries []directoryEntry `json:"entries"`
+}
+
+type directoryEntry struct {
+	FileName    string `json:"fileName"`
+	IsDirectory bool   `json:"isDirectory"`
+	IsFile      bool   `json:"isFile"`
+}
+
+func readDirectory(c *conn, _ *fileParams, p files.Path, a *files.Access) (any, error) {
+	list, err := c.files.ReadDirectory(c.ctx, a, p)
+	all := directoryResult{make([]directoryEntry, 0, len(list))}
+	for _, e := range list {
+		all.Entries = append(all.Entries, directoryEntry{e.Name, e.Directory, e.Regular})
+	}
+	return all, err
+}
+
+type walkParams struct {
+	fileParams
+	Options struct {
+		MaxDepth                int  `json:"maxDepth"`
+		MaxDirectories          int  `json:"maxDirectories"`
+		MaxEntries              int  `json:"maxEntries"`
+		FollowDirectorySymlinks bool `json:"followDirectorySymlinks"`
+		SkipHiddenDirectories   bool `json:"skipHiddenDirectories"`
+	} `json:"options"`
+}
+
+type walkResult struct {
+	Entries   []walkEntry `json:"entries"`
+	Errors    []walkError `json:"errors"`
+	Truncated bool        `json:"truncated"`
+}
+
+type walkEntry struct {
+	Path string `json:"path"`
+	Kind string `json:"kind"`
+}
+
+type walkError struct {
+	Path    string `json:"path"`
+	Message string `json:"message"`
+}
+
+func walk(c *conn, q *walkParams, p files.Path, a *files.Access) (any, error) {
+	o := &q.Options
+	w, err := c.files.Walk(c.ctx, a, p, files.WalkOptions{
+		MaxDepth: o.MaxDepth, MaxDirectories: o.MaxDirectories, MaxEntries: o.MaxEntries,
+		FollowDirectories: o.FollowDirectorySymlinks, SkipHidden: o.SkipHiddenDirectories,
+	})
+	all := walkResult{Entries: make([]walkEntry, 0, len(w.Entries)), Errors: make([]walkError, 0, len(w.Errors)), Truncated: w.Truncated}
+	for _, e := range w.Entries {
+		kind := "file"
+		if e.Directory {
+			kind = "directory"
+		}
+		all.Entries = append(all.Entries, walkEntry{files.FormatURI(e.Path), kind})
+	}
+	for _, e := range w.Errors {
+		all.Errors = append(all.Errors, walkError{files.FormatURI(e.Path), e.Err.Error()})
+	}
+	return all, err
+}
+
+type createDirectoryParams struct {
+	fileParams
+	Recursive bool `json:"recursive"`
+}
+
+func createDirectory(c *conn, q *createDirectoryParams, p files.Path, a *files.Access) (any, error) {
+	return struct{}{}, c.files.CreateDirectory(c.ctx, a, p, q.Recursive)
+}
+
+type removeParams struct {
+	fileParams
+	Recursive bool `json:"recursive"`
+	Force     bool `json:"force"`
+}
+
+func remove(c *conn, q *removeParams, p files.Path, a *files.Access) (any, error) {
+	return struct{}{}, c.files.Remove(c.ctx, a, p, files.RemoveOptions{Recursive: q.Recursive, Force: q.Force})
+}
+
+type copyParams struct {
+	SourcePath      string         `json:"sourcePath"`
+	DestinationPath string         `json:"destinationPath"`
+	Recursive       bool           `json:"recursive"`
+	Sandbox         *sandboxParams `json:"sandbox"`
+}
+
+func copyFile(c *conn, q *copyParams) answer {
+	return later(func() answer {
+		source, _, err := c.at(&fileParams{Path: q.SourcePath, Sandbox: q.Sandbox})
+		if err != nil {
+			return result(nil, err)
+		}
+		destination, a, err := c.at(&fileParams{Path: q.DestinationPath, Sandbox: q.Sandbox})
+		if err != nil {
+			return result(nil, err)
+		}
+		return result(struct{}{}, c.files.Copy(c.ctx, a, source, destination, q.Recursive))
+	})
+}
+
+type openParams struct {
+	fileParams
+	HandleID string `json:"handleId"`
+	Mode     string `json:"mode"` // read, which is the default, or replace
+}
+
+type handleResult struct {
+	HandleID string `json:"handleId"`
+}
+
+func openFile(c *conn, q *openParams, p files.Path, a *files.Access) (any, error) {
+	mode := files.ForReading
+	switch q.Mode {
+	case "", "read":
+	case "replace":
+		mode = files.ForReplacing
+	default:
+		return nil, invalidParams("mode must be read or replace")
+	}
+	return handleResult{q.HandleID}, c.files.Open(c.ctx, a, q.HandleID, p, mode)
+}
+
+type readBlockParams struct {
+	HandleID string `json:"handleId"`
+	Offset   int64  `json:"offset"`
+	Len      int    `json:"len"`
+}
+
+type blockResult struct {
+	Chunk []byte `json:"chunk"` // encoding/json writes base64
+	EOF   bool   `json:"eof"`
+}
+
+func readBlock(c *conn, q *readBlockParams) answer {
+	return later(func() answer {
+		if err := c.lockFrame(); err != nil {
+			return result(nil, err)
+		}
+		b, err := c.files.ReadBlock(c.ctx, q.HandleID, q.Offset, q.Len)
+		if b.Data == nil {
+			b.Data = []byte{}
+		}
+		return answer{result: blockResult{b.Data, b.EOF}, err: err, then: c.unlockFrame}
+	})
+}
+
+type writeBlockParams struct {
+	HandleID string `json:"handleId"`
+	Offset   int64  `json:"offset"`
+	Chunk    []byte `json:"chunk"` // encoding/json reads base64
+}
+
+func writeBlock(c *conn, q *writeBlockParams) answer {
+	return later(func() answer {
+		return result(struct{}{}, c.files.WriteBlock(c.ctx, q.HandleID, q.Offset, q.Chunk))
+	})
+}
+
+type watchResult struct {
+	Watching bool `json:"watching"`
+}
+
+// watchMissing tells the client to look again itself.
+func watchMissing(*conn, *struct{}) answer { return result(watchResult{false}, nil) }
+
+type handleParams struct {
+	HandleID string `json:"handleId"`
+}
+
+func closeFile(c *conn, q *handleParams) answer {
+	c.files.CloseHandle(q.HandleID)
+	return result(struct{}{}, nil)
+}
+
+// fileError converts an error of package files. A file of which the caller may not know whether it exists
+// does not exist for it.
+func fileError(e *files.Error) *wireError {
+	switch {
+	case e.Invisible, errors.Is(e, files.ErrNotFound):
+		return &wireError{Code: codeNotFound, Message: e.Error()}
+	case errors.Is(e, files.ErrInvalidPath), errors.Is(e, files.ErrInvalid):
+		return invalidParams("%v", e)
+	case errors.Is(e, files.ErrIO), errors.Is(e, files.ErrTimeout), errors.Is(e, files.ErrNoSpace), errors.Is(e, context.Canceled):
+		return &wireError{Code: codeInternal, Message: e.Error()}
+	}
+	return invalidRequest("%v", e)
+}
