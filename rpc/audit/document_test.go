@@ -65,7 +65,8 @@ func examples() []Event {
 			Session: of, Host: "proxy.example.org", Port: 443, Address: "203.0.113.9", Final: true, Count: 3, Failed: 0, Up: 1200, Down: 48000,
 		},
 		&Destination{Session: of, Host: "example.com", Port: 80, Reason: "not_listed", Final: true, Count: 2},
-		&lost{3, 18, 20},
+		&File{Caller: alice, Action: "copy", Path: "/home/alice/src/main.go", To: "/home/alice/src/old.go"},
+		&lost{3, 19, 21},
 	}
 }
 

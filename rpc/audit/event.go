@@ -224,6 +224,27 @@ func (e *Control) encode(l *line) {
 	l.counted(e.Count)
 }
 
+// File is a request that reads or changes a file. Refused and failed requests are Files too.
+type File struct {
+	Caller
+	Action string // read, write, create_directory, remove, copy
+	Path   string // absolute; empty if the request has an error or the line stands for several paths
+	To     string // of copy: the destination
+	Error  Error
+	Count  int // see [Control]
+}
+
+func (*File) event() string { return "file" }
+func (*File) vital() bool   { return false }
+func (e *File) encode(l *line) {
+	l.name("action", e.Action)
+	e.Caller.encode(l)
+	l.text("path", e.Path, l.room()/4)
+	l.text("to", e.To, l.room()/4)
+	e.Error.encode(l)
+	l.counted(e.Count)
+}
+
 // Attach is a request that reads a session.
 type Attach struct {
 	Caller

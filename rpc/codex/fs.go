@@ -6,6 +6,7 @@ import (
 	"path"
 
 	"github.com/runnel-rpc/runnel/rpc/files"
+	"github.com/runnel-rpc/runnel/rpc/server"
 )
 
 // This file has the methods fs/…, which package files carries out.
@@ -34,8 +35,30 @@ func (c *conn) at(q *fileParams) (files.Path, *files.Access, error) {
 		return files.Path{}, nil, err
 	}
 	a, err := c.caller.FileAccess(dir, box)
+	if err != nil {
+		c.caller.AuditFile(auditAccess, name, "", err)
+	}
 	return files.Path{Name: name, NoFollow: q.FollowSymlinks != nil && !*q.FollowSymlinks}, a, err
 }
+
+// audit writes an operation to the audit log. A read that the system has refused is left out: clients look for
+// many files that are not there.
+func (c *conn) audit(action, name, to string, err error) {
+	if e, ok := errors.AsType[*files.Error](err); ok && action == auditRead && !server.IsRefusedFile(e) {
+		return
+	}
+	c.caller.AuditFile(action, name, to, err)
+}
+
+// The actions of the audit log.
+const (
+	auditAccess          = "access" // it was refused before the operation
+	auditRead            = "read"
+	auditWrite           = "write"
+	auditCreateDirectory = "create_directory"
+	auditRemove          = "remove"
+	auditCopy            = "copy"
+)
 
 // onFile makes the handler of an operation on a path. of returns the common params.
 func onFile[P any](of func(*P) *fileParams, f func(*conn, *P, files.Path, *files.Access) (any, error)) func(*conn, *P) answer {
@@ -67,6 +90,7 @@ func readFile(c *conn, q *fileParams) answer {
 			return result(nil, err)
 		}
 		data, err := c.files.ReadFile(c.ctx, a, p)
+		c.audit(auditRead, p.Name, "", err)
 		if data == nil {
 			data = []byte{}
 		}
@@ -80,7 +104,9 @@ type writeFileParams struct {
 }
 
 func writeFile(c *conn, q *writeFileParams, p files.Path, a *files.Access) (any, error) {
-	return struct{}{}, c.files.WriteFile(c.ctx, a, p, q.DataBase64)
+	err := c.files.WriteFile(c.ctx, a, p, q.DataBase64)
+	c.audit(auditWrite, p.Name, "", err)
+	return struct{}{}, err
 }
 
 type metadataResult struct {
@@ -135,7 +161,7 @@ type walkParams struct {
 		MaxDirectories          int  `json:"maxDirectories"`
 		MaxEntries              int  `json:"maxEntries"`
 		FollowDirectorySymlinks bool `json:"followDirectorySymlinks"`
-		SkipHiddenDirectories   bool `json:"skipHiddenDirectories"`
+		PruneHiddenDirectories  bool `json:"pruneHiddenDirectories"`
 	} `json:"options"`
 }
 
@@ -159,7 +185,7 @@ func walk(c *conn, q *walkParams, p files.Path, a *files.Access) (any, error) {
 	o := &q.Options
 	w, err := c.files.Walk(c.ctx, a, p, files.WalkOptions{
 		MaxDepth: o.MaxDepth, MaxDirectories: o.MaxDirectories, MaxEntries: o.MaxEntries,
-		FollowDirectories: o.FollowDirectorySymlinks, SkipHidden: o.SkipHiddenDirectories,
+		FollowDirectories: o.FollowDirectorySymlinks, SkipHidden: o.PruneHiddenDirectories,
 	})
 	all := walkResult{Entries: make([]walkEntry, 0, len(w.Entries)), Errors: make([]walkError, 0, len(w.Errors)), Truncated: w.Truncated}
 	for _, e := range w.Entries {
@@ -177,22 +203,29 @@ func walk(c *conn, q *walkParams, p files.Path, a *files.Access) (any, error) {
 
 type createDirectoryParams struct {
 	fileParams
-	Recursive bool `json:"recursive"`
+	Recursive *bool `json:"recursive"` // true if left out
 }
 
 func createDirectory(c *conn, q *createDirectoryParams, p files.Path, a *files.Access) (any, error) {
-	return struct{}{}, c.files.CreateDirectory(c.ctx, a, p, q.Recursive)
+	err := c.files.CreateDirectory(c.ctx, a, p, unlessFalse(q.Recursive))
+	c.audit(auditCreateDirectory, p.Name, "", err)
+	return struct{}{}, err
 }
 
 type removeParams struct {
 	fileParams
-	Recursive bool `json:"recursive"`
-	Force     bool `json:"force"`
+	Recursive *bool `json:"recursive"` // true if left out
+	Force     *bool `json:"force"`     // true if left out
 }
 
 func remove(c *conn, q *removeParams, p files.Path, a *files.Access) (any, error) {
-	return struct{}{}, c.files.Remove(c.ctx, a, p, files.RemoveOptions{Recursive: q.Recursive, Force: q.Force})
+	err := c.files.Remove(c.ctx, a, p, files.RemoveOptions{Recursive: unlessFalse(q.Recursive), Force: unlessFalse(q.Force)})
+	c.audit(auditRemove, p.Name, "", err)
+	return struct{}{}, err
 }
+
+// unlessFalse returns the value of a param that is true if it is left out, as in Codex's server.
+func unlessFalse(b *bool) bool { return b == nil || *b }
 
 type copyParams struct {
 	SourcePath      string         `json:"sourcePath"`
@@ -211,7 +244,9 @@ func copyFile(c *conn, q *copyParams) answer {
 		if err != nil {
 			return result(nil, err)
 		}
-		return result(struct{}{}, c.files.Copy(c.ctx, a, source, destination, q.Recursive))
+		err = c.files.Copy(c.ctx, a, source, destination, q.Recursive)
+		c.audit(auditCopy, source.Name, destination.Name, err)
+		return result(struct{}{}, err)
 	})
 }
 
@@ -226,15 +261,17 @@ type handleResult struct {
 }
 
 func openFile(c *conn, q *openParams, p files.Path, a *files.Access) (any, error) {
-	mode := files.ForReading
+	mode, action := files.ForReading, auditRead
 	switch q.Mode {
 	case "", "read":
 	case "replace":
-		mode = files.ForReplacing
+		mode, action = files.ForReplacing, auditWrite
 	default:
 		return nil, invalidParams("mode must be read or replace")
 	}
-	return handleResult{q.HandleID}, c.files.Open(c.ctx, a, q.HandleID, p, mode)
+	err := c.files.Open(c.ctx, a, q.HandleID, p, mode)
+	c.audit(action, p.Name, "", err)
+	return handleResult{q.HandleID}, err
 }
 
 type readBlockParams struct {
@@ -289,6 +326,12 @@ func closeFile(c *conn, q *handleParams) answer {
 	return result(struct{}{}, nil)
 }
 
+// internalErrors are those for which Codex's server, too, has the code of an internal error.
+var internalErrors = []error{
+	files.ErrExists, files.ErrNotDirectory, files.ErrIsDirectory, files.ErrNotEmpty,
+	files.ErrIO, files.ErrTimeout, files.ErrNoSpace, context.Canceled,
+}
+
 // fileError converts an error of package files. A file of which the caller may not know whether it exists
 // does not exist for it.
 func fileError(e *files.Error) *wireError {
@@ -297,8 +340,11 @@ func fileError(e *files.Error) *wireError {
 		return &wireError{Code: codeNotFound, Message: e.Error()}
 	case errors.Is(e, files.ErrInvalidPath), errors.Is(e, files.ErrInvalid):
 		return invalidParams("%v", e)
-	case errors.Is(e, files.ErrIO), errors.Is(e, files.ErrTimeout), errors.Is(e, files.ErrNoSpace), errors.Is(e, context.Canceled):
-		return &wireError{Code: codeInternal, Message: e.Error()}
+	}
+	for _, kind := range internalErrors {
+		if errors.Is(e, kind) {
+			return &wireError{Code: codeInternal, Message: e.Error()}
+		}
 	}
 	return invalidRequest("%v", e)
 }

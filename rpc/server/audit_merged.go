@@ -18,6 +18,7 @@ const (
 	executeLine auditedKind = iota
 	controlLine
 	attachLine
+	fileLine
 	connectionLine
 )
 
@@ -27,13 +28,14 @@ type auditedRequest struct {
 	action     string
 	caller     audit.Caller
 	session    audit.Session
+	path       string // of a file
 	signal, to string
 	closing    closeError // of a connection
 	err        audit.Error
 }
 
 // repeatKey is what the requests of a principal have in common whose lines are merged. It has nothing
-// that a client can choose freely, except the session of a request that was not refused, which exists.
+// that a client can choose freely, except the session or the file of a request that was not refused, which exists.
 type repeatKey struct {
 	kind   auditedKind
 	action string
@@ -47,6 +49,7 @@ type repeatKey struct {
 	// Of another one.
 	credential string
 	session    audit.Session
+	path       string
 	signal     syscall.Signal // however it is spelled
 	to         string
 
@@ -65,7 +68,7 @@ func (x *auditedRequest) class() repeatClass {
 	switch {
 	case x.err.Code != 0:
 		return ofRefused
-	case x.kind == connectionLine || x.session.Owner == x.caller.Principal:
+	case x.kind == connectionLine || x.kind == fileLine || x.session.Owner == x.caller.Principal:
 		return ofOwn
 	}
 	return ofOthers
@@ -81,7 +84,7 @@ func (x *auditedRequest) key(peer refusedPeer) repeatKey {
 		return key
 	}
 	key.code = closeCode(x.closing.code)
-	key.credential, key.session = x.caller.Credential, x.session
+	key.credential, key.session, key.path = x.caller.Credential, x.session, x.path
 	key.signal, key.to = process.SignalByName(x.signal), x.to
 	return key
 }
@@ -117,6 +120,8 @@ func (x *auditedRequest) line(count int) audit.Event {
 		return &audit.Control{
 			Caller: x.caller, Session: x.session, Action: x.action, Signal: x.signal, To: x.to, Error: x.err, Count: count,
 		}
+	case fileLine:
+		return &audit.File{Caller: x.caller, Action: x.action, Path: x.path, To: x.to, Error: x.err, Count: count}
 	case connectionLine:
 		return &audit.Connection{
 			Caller: x.caller, Action: x.action, Code: int(x.closing.code), Reason: x.closing.reason, Error: x.err, Count: count,
@@ -129,7 +134,7 @@ func (x *auditedRequest) line(count int) audit.Event {
 // merged reports whether the line of a request, or of the connection, is merged with others.
 func (c *party) merged(x auditedRequest) bool {
 	if x.err.Code != 0 { // the client chooses what it names
-		x.session, x.signal, x.to = audit.Session{}, "", ""
+		x.session, x.path, x.signal, x.to = audit.Session{}, "", "", ""
 	}
 	return !c.server.audited.merge(x.key(c.from), x)
 }

@@ -1,8 +1,11 @@
 package server
 
 import (
+	"errors"
+
 	"github.com/runnel-rpc/runnel/process/sandbox"
 	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/audit"
 	"github.com/runnel-rpc/runnel/rpc/files"
 )
 
@@ -41,3 +44,33 @@ func (c *Caller) FileAccess(dir string, box *rpc.Sandbox) (*files.Access, error)
 	}
 	return a, nil
 }
+
+// AuditFile writes an operation on a file to the audit log: what was done, and to of a copy. err is why the
+// operation was refused or has failed. Lines about one file within a second are merged.
+func (c *Caller) AuditFile(action, path, to string, err error) {
+	l := c.audit.log
+	if l == nil {
+		return
+	}
+	e := &audit.File{Caller: c.auditedCaller(), Action: action, Path: path, To: to, Error: auditedFileError(err)}
+	x := auditedRequest{kind: fileLine, action: action, caller: e.Caller, path: path, to: to, err: e.Error}
+	if !c.merged(x) {
+		l.Write(e)
+	}
+}
+
+// auditedFileError returns an error as the audit log has it.
+func auditedFileError(err error) audit.Error {
+	e, ok := errors.AsType[*files.Error](err)
+	switch {
+	case !ok:
+		return auditedError(err)
+	case IsRefusedFile(e):
+		return audit.Error{Code: rpc.CodeForbidden, Kind: "forbidden", Rule: e.Rule, Field: "path"}
+	}
+	return audit.Error{Code: rpc.CodeInternal, Kind: "file_failed"}
+}
+
+// IsRefusedFile reports whether an operation on a file was refused by what the caller may do, and not by the
+// system.
+func IsRefusedFile(e *files.Error) bool { return e.Invisible || errors.Is(e, files.ErrForbidden) }
