@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	"golang.org/x/term"
 
 	"github.com/runnel-rpc/runnel/session/screen/screentest"
 )
@@ -148,13 +149,7 @@ func (m *tmux) open(name string, rows, cols int) *os.File {
 		m.t.Fatal(err)
 	}
 	f := os.NewFile(uintptr(fd), path)
-	raw, err := unix.IoctlGetTermios(fd, unix.TCGETS)
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	raw.Iflag, raw.Oflag, raw.Lflag = 0, 0, 0
-	raw.Cc[unix.VMIN], raw.Cc[unix.VTIME] = 1, 0
-	if err := unix.IoctlSetTermios(fd, unix.TCSETS, raw); err != nil {
+	if _, err := term.MakeRaw(fd); err != nil {
 		m.t.Fatal(err)
 	}
 	return f
