@@ -49,7 +49,7 @@ func TestAppendContinuesWhenTheBudgetIsFree(t *testing.T) {
 		var waiting []*budgetLog
 		for range 3 {
 			s := newBudgetLog(b)
-			s.fill(sharePages + 2)
+			s.fill(sharePages + 1) // the greedy log may take all room before a goroutine appends again
 			if n := s.pages.Load(); n != sharePages {
 				t.Fatalf("%d pages before Append waits, want %d", n, sharePages)
 			}
@@ -60,8 +60,8 @@ func TestAppendContinuesWhenTheBudgetIsFree(t *testing.T) {
 		others.ReleaseBudget()
 		synctest.Wait()
 		for i, s := range waiting {
-			if n := s.pages.Load(); n != sharePages+2 {
-				t.Errorf("log %d has %d pages, want %d", i, n, sharePages+2)
+			if n := s.pages.Load(); n != sharePages+1 {
+				t.Errorf("log %d has %d pages, want %d", i, n, sharePages+1)
 			}
 		}
 		if used := b.Used(); !b.exceeded() || used > b.limit+2*pageSize {
