@@ -9,8 +9,9 @@ import (
 	"github.com/runnel-rpc/runnel/rpc/codex"
 )
 
-// codexFlags are the bounds of GET /codex.
+// codexFlags are for GET /codex.
 type codexFlags struct {
+	Codex             bool          `help:"Serve the exec-server protocol of Codex at /codex." env:"RUNNEL_CODEX"`
 	CodexResume       time.Duration `help:"How long a session of a Codex client may be resumed after its connection was lost, before its processes end." default:"30s" env:"RUNNEL_CODEX_RESUME"`
 	MaxCodexSessions  int           `help:"Maximum number of sessions of Codex clients of a principal." default:"64" env:"RUNNEL_MAX_CODEX_SESSIONS"`
 	MaxCodexProcesses int           `help:"Maximum number of processes of a session of a Codex client." default:"256" env:"RUNNEL_MAX_CODEX_PROCESSES"`
@@ -23,7 +24,11 @@ func (c *codexFlags) check() error {
 	return nil
 }
 
+// handler returns the route, or nil without --codex.
 func (c *codexFlags) handler(log zerolog.Logger) *codex.Handler {
+	if !c.Codex {
+		return nil
+	}
 	return codex.New(codex.Options{
 		Resume: c.CodexResume, MaxSessions: c.MaxCodexSessions, MaxProcesses: c.MaxCodexProcesses, Log: log,
 	})

@@ -71,7 +71,9 @@ func (c *serveCmd) Run(inv *invocation) error {
 		return err
 	}
 	options, agents := c.serverOptions(s), c.codexFlags.handler(log)
-	options.Routes = map[string]http.Handler{codex.Pattern: agents}
+	if agents != nil {
+		options.Routes = map[string]http.Handler{codex.Pattern: agents}
+	}
 	service := newService(&c.bounds, options, s.host, s.spool, log)
 	service.codex = agents
 	if c.limitsSessions() {

@@ -65,7 +65,7 @@ type Options struct {
 		wait func(context.Context) (json.RawMessage, error))
 	// Routes are additional HTTP handlers by their patterns, as in [http.ServeMux]. They get
 	// requests that Auth accepts; [Identity] returns the caller. The patterns of the server's own
-	// paths panic in New. Runnel serve adds none.
+	// paths panic in New. Runnel serve adds that of --codex.
 	Routes map[string]http.Handler
 
 	// Proxies are those whose word about the address of a client counts for the log and for Refused.
