@@ -221,8 +221,10 @@ func TestMemoryRunsOut(t *testing.T) {
 	dir := controlGroup(t, "memory", "memory.limit_in_bytes", "160M")
 	p := newTestDir(t)
 	x := p.serveIn(t, dir, "--drain=0s")
-	// 80 children of 3 MiB each, after the server has set the score of the command.
-	script := `until [ "$(cat /proc/$$/oom_score_adj)" -gt 0 ]; do sleep 0.01; done; i=0; while [ $i -lt 80 ]; do { head -c 3145728 /dev/zero; sleep 2; } | tail -c 3145728 >/dev/null & i=$((i+1)); done; wait; exit 7`
+	// 80 children of 3 MiB each, at the same time, after the server has set the score of the command.
+	script := `until [ "$(cat /proc/$$/oom_score_adj)" -gt 0 ]; do sleep 0.01; done
+i=0; while [ $i -lt 80 ]; do { head -c 3145728 /dev/zero; until [ -e ` + p.path("all") + ` ]; do sleep 1; done; } | tail -c 3145728 >/dev/null & i=$((i+1)); done
+sleep 2; : >` + p.path("all") + `; wait; exit 7`
 	ctx, cancel := context.WithTimeout(t.Context(), 2*testTimeout)
 	defer cancel()
 	var rec rpc.Captured

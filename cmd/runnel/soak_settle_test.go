@@ -65,7 +65,11 @@ func (s *soak) forget(c *client.Client, sessions []rpc.SessionStatus) {
 		if x.State != "ended" {
 			continue
 		}
-		if err := c.Call(s.t.Context(), rpc.MethodForget, rpc.ForgetParams{SessionID: x.SessionID}, nil); err != nil {
+		err := c.Call(s.t.Context(), rpc.MethodForget, rpc.ForgetParams{SessionID: x.SessionID}, nil)
+		if errors.Is(err, &rpc.Error{Code: rpc.CodeSessionNotFound}) { // the bounds of the spool have removed it since
+			continue
+		}
+		if err != nil {
 			s.t.Errorf("forget: %v", err)
 			return
 		}
