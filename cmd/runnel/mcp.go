@@ -71,7 +71,7 @@ func (c *mcpCmd) executeParams(inv *invocation, conn *runClient) (p rpc.ExecuteP
 	}
 	switch {
 	case c.URL == "":
-		dir, err := filepath.Abs(c.Cwd)
+		dir, err := c.directory()
 		if err != nil {
 			return p, err
 		}
@@ -89,6 +89,19 @@ func (c *mcpCmd) executeParams(inv *invocation, conn *runClient) (p rpc.ExecuteP
 		ownAttributes().addTo(&p, conn.Connected())
 	}
 	return p, checkText(&p, hasCapability(conn.Connected(), "base64"))
+}
+
+// directory returns the working directory on this machine, as an absolute path. For a sandbox symbolic
+// links are resolved, once: it must not become the sandbox of another directory when a link is changed.
+func (c *mcpCmd) directory() (string, error) {
+	dir, err := filepath.Abs(c.Cwd)
+	if err != nil || c.Sandbox == nil {
+		return dir, err
+	}
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return "", &statusError{exitUsage, fmt.Errorf("--cwd: %w", err)}
+	}
+	return dir, nil
 }
 
 // reconnectAlways dials again for as long as the host is there: a server may be restarted meanwhile.

@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"os"
+	"strings"
 	"testing"
 )
 
@@ -59,4 +60,56 @@ func TestMCPSandbox(t *testing.T) {
 	own := h.session("run_command", arguments{"command": "cat", "wait": 0})
 	h.call("write_stdin", arguments{"session_id": own.SessionID, "data": "mine\n"}, &struct{}{})
 	h.readUntil(own, "mine\n")
+}
+
+// TestMCPSandboxDirectory: the tools reach no session whose sandbox is made for another directory. A
+// host for the same directory reaches those with a name, also if its path has a symbolic link.
+func TestMCPSandboxDirectory(t *testing.T) {
+	t.Parallel()
+	needSandbox(t)
+	p := newTestDir(t)
+	p.serve(t)
+	for _, dir := range []string{"one", "two"} {
+		if err := os.Mkdir(p.path(dir), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("one", p.path("link")); err != nil {
+		t.Fatal(err)
+	}
+	one := p.mcpHost(t, "--sandbox=workspace", "--cwd=link")
+	shell := one.session("run_command", arguments{"command": "echo ready; exec sh", "wait": 0, "name": "shell"})
+	one.readUntil(shell, "ready\n")
+	two := p.mcpHost(t, "--sandbox=workspace", "--cwd=two")
+	for tool, args := range map[string]arguments{
+		"read_output": {}, "write_stdin": {"data": "echo >owned\n"}, "send_signal": {"signal": "SIGINT"}, "stop_session": {},
+	} {
+		for _, id := range []string{"shell", shell.SessionID} {
+			args["session_id"] = id
+			two.fails(tool, args, "Session not found")
+		}
+	}
+	var list struct {
+		Sessions []mcpSession `json:"sessions"`
+	}
+	two.call("list_sessions", nil, &list)
+	if len(list.Sessions) != 0 {
+		t.Errorf("sessions of another directory: %+v", list)
+	}
+	// The link is followed once: it does not make another directory writable later.
+	if err := os.Remove(p.path("link")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("two", p.path("link")); err != nil {
+		t.Fatal(err)
+	}
+	if s := one.session("run_command", arguments{"command": "pwd; echo >../two/file"}); !strings.HasPrefix(s.Text, p.path("one")+"\n") || *s.ExitCode == 0 {
+		t.Errorf("after the link was changed: %+v", s)
+	}
+	same := p.mcpHost(t, "--sandbox=workspace", "--cwd=one")
+	same.call("write_stdin", arguments{"session_id": "shell", "data": "echo again\n"}, &struct{}{})
+	same.readUntil(shell, "again\n")
+	x := p.runnel(t, "mcp", "--sandbox=workspace", "--cwd=absent")
+	x.expectExit(exitUsage)
+	x.expectError("--cwd")
 }

@@ -40,7 +40,8 @@ type Options struct {
 	// Execute has the params that all commands have: Cwd, Env and inherited attributes. With a
 	// Sandbox, Cwd is required: it is the working directory that the sandbox is made for, whatever
 	// directory the host asks for, and the tools reach only sessions that were started with the same
-	// profile.
+	// Sandbox and Cwd. Cwd should have no symbolic links then, since its bytes are compared: a link
+	// that is changed would name another directory.
 	Execute rpc.ExecuteParams
 	// InProcess says that the Runnel server ends with this program: no session survives, with a name
 	// neither.
@@ -54,6 +55,8 @@ var (
 	ErrUnknownTool = errors.New("unknown tool")
 	// ErrNoTools is the error of New if the role permits none of the tools.
 	ErrNoTools = errors.New("the role of the caller permits none of the tools")
+	// ErrNoDirectory is the error of New for a sandbox without a working directory.
+	ErrNoDirectory = errors.New("a sandbox requires a working directory, for which it is made")
 	// ErrCapability is wrapped by the error of New if the server lacks what the tools need.
 	ErrCapability = errors.New("the server is too old for MCP")
 )
@@ -70,6 +73,8 @@ type Server struct {
 	host    context.Context
 	left    context.CancelFunc // ends host
 	unknown unknownSessions
+
+	confinement string // of the sessions that the tools reach; empty if they reach all
 }
 
 // New returns a server with the tools that the options name and the role of the caller permits.
@@ -83,6 +88,15 @@ func New(caller Caller, o Options) (*Server, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{caller: caller, options: o, calls: make(chan struct{}, MaxCalls)}
+	if o.Execute.Sandbox != nil {
+		if o.Execute.Cwd == "" {
+			return nil, ErrNoDirectory
+		}
+		var err error
+		if s.confinement, err = confinement(o.Execute.Sandbox, o.Execute.Cwd); err != nil {
+			return nil, err
+		}
+	}
 	s.host, s.left = context.WithCancel(context.Background())
 	s.server = sdk.NewServer(&sdk.Implementation{Name: "runnel", Title: "Runnel", Version: o.Version}, &sdk.ServerOptions{
 		Instructions: instructions,
