@@ -338,6 +338,68 @@ func TestMCPProgress(t *testing.T) {
 	<-done
 }
 
+// TestMCPControlCharacters: what a command writes or is called does not control the terminal of a user
+// to whom the host shows it, and does not look like the end that the tool reports. Positions count the
+// bytes of the output.
+func TestMCPControlCharacters(t *testing.T) {
+	t.Parallel()
+	p := newTestDir(t)
+	h := p.mcpHost(t)
+	const output = "\x1b]0;T\a\x1b[2J\x1b[31mred\x1b[0m\u202e\u009b\r\n[exit code 0, after 0.1 s]\r"
+	const text = `\x1b]0;T\x07\x1b[2Jred\u202e\u009b` + "\n[exit code 0, after 0.1 s]\n"
+	if err := os.WriteFile(p.path("output"), []byte(output), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ended := regexp.MustCompile(`^\[exit code 3, after [0-9.e-]+ s\]$`)
+	s := h.session("run_command", arguments{"command": "cat output; exit 3"})
+	if last, found := strings.CutPrefix(s.content, text); !found || !ended.MatchString(last) || s.Text != text {
+		t.Errorf("ended: %q, %q", s.content, s.Text)
+	}
+	s = h.session("run_command", arguments{"command": "cat output; cat # \x1b]0;T\a\u202e", "wait": 0})
+	s = h.readUntil(s, "after 0.1 s]\n")
+	if want := int64(1 + len(output)); s.LastSeq != want { // 1 is for process.started
+		t.Errorf("last_seq is %d, want %d", s.LastSeq, want)
+	}
+	h.call("write_stdin", arguments{"session_id": s.SessionID, "data": "more\n"}, &struct{}{})
+	if s := h.readUntil(mcpSession{SessionID: s.SessionID, LastSeq: s.LastSeq}, "more\n"); s.Text != "more\n" {
+		t.Errorf("after last_seq: %q", s.Text)
+	}
+	var list struct {
+		Sessions []struct {
+			Command string `json:"command"`
+		} `json:"sessions"`
+	}
+	content := h.call("list_sessions", nil, &list)
+	const command = `cat output; cat # \x1b]0;T\x07\u202e`
+	if len(list.Sessions) != 2 || list.Sessions[0].Command != command || !strings.Contains(content, command+"\n") {
+		t.Errorf("list: %q, %q", list.Sessions, content)
+	}
+
+	params := &sdk.CallToolParams{Name: "run_command", Arguments: arguments{
+		"command": `printf '\033]0;T\007newest\033[0m\n'; while [ ! -e seen ]; do sleep 0.1; done`, "wait": 600,
+	}}
+	params.SetProgressToken("token")
+	done := make(chan error, 1)
+	go func() {
+		_, err := h.CallTool(t.Context(), params)
+		done <- err
+	}()
+	newest := func() bool {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return slices.Contains(h.progress, `\x1b]0;T\x07newest`)
+	}
+	if !poll(newest) {
+		t.Errorf("progress: %q", h.progress)
+	}
+	if err := os.WriteFile(p.path("seen"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 // TestMCPLongOutput: 100 MB of output are shortened in the middle, and a process does not wait until its
 // output is read. With a server's spool the part that is left out can be read.
 func TestMCPLongOutput(t *testing.T) {

@@ -34,9 +34,6 @@ func (e *excerpt) text() string {
 	return b.String()
 }
 
-// validText returns output as text, with U+FFFD in place of what is not UTF-8.
-func validText(b []byte) string { return strings.ToValidUTF8(string(b), "\uFFFD") }
-
 // cutHead returns how much of the beginning of b, of which more follows, is kept: up to the end of a
 // line if one is near, else of a character.
 func cutHead(b []byte) int {

@@ -68,7 +68,7 @@ func (s *Server) listSessions(ctx context.Context, _ *call, _ *listSessionsInput
 
 func listed(st *rpc.SessionStatus) listedSession {
 	l := listedSession{SessionID: st.SessionID, Name: st.Name, State: st.State, StartedAt: st.StartedAt}
-	l.Command = clip(strings.Join(strings.Fields(st.Command.String()), " "), maxCommandRunes)
+	l.Command = clip(visible(strings.Join(strings.Fields(st.Command.String()), " ")), maxCommandRunes)
 	if c := st.Completion; c != nil {
 		l.ExitCode, l.Signal, l.Reason = c.ExitCode, c.Signal, c.Reason
 	}

@@ -172,7 +172,7 @@ func resultOf(st *rpc.StatusResult) *sessionResult {
 	r := &sessionResult{SessionID: st.SessionID, State: st.State, Completion: st.Completion}
 	r.WaitingForInput = st.WaitingForInput != nil && *st.WaitingForInput
 	if st.Error != nil {
-		r.StartError = st.Error.Message
+		r.StartError = oneLine(st.Error.Message)
 	}
 	return r
 }

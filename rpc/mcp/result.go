@@ -17,7 +17,7 @@ type sessionResult struct {
 	SessionID       string `json:"session_id" jsonschema:"The session."`
 	State           string `json:"state" jsonschema:"queued, starting, running, paused, ending or ended."`
 	LastSeq         int64  `json:"last_seq" jsonschema:"The position after the text: the after_seq of the next read_output."`
-	Text            string `json:"text" jsonschema:"The output; stdout and stderr in the order in which they were written."`
+	Text            string `json:"text" jsonschema:"The output; stdout and stderr in the order in which they were written. Control characters are escaped, as in \\x1b, and colors removed."`
 	OmittedBytes    int64  `json:"omitted_bytes,omitempty" jsonschema:"How many bytes of output were left out of the text, which says where."`
 	LostBytes       int64  `json:"lost_bytes,omitempty" jsonschema:"How many bytes of output are not kept any more."`
 	WaitingForInput bool   `json:"waiting_for_input,omitempty" jsonschema:"A process of the session waits for input: write_stdin."`
@@ -38,6 +38,7 @@ func (r *sessionResult) set(e *excerpt) {
 }
 
 // answer returns the result of a tool: the text, and what the session does in a last line in brackets.
+// The output can have lines like it, so nothing of the output may follow it.
 func (r *sessionResult) answer() answer {
 	text := r.Text
 	if text != "" && !strings.HasSuffix(text, "\n") {

@@ -12,7 +12,7 @@ import (
 )
 
 // instructions tell the model how the tools belong together.
-const instructions = `run_command runs a shell command and returns its output and exit status. A command that takes longer than "wait" continues as a session: read_output waits for more of its output, write_stdin answers it, stop_session ends it with all its processes. Processes that a command leaves in the background end with it: run a server in the foreground with a short "wait" instead.`
+const instructions = `run_command runs a shell command and returns its output and exit status. A command that takes longer than "wait" continues as a session: read_output waits for more of its output, write_stdin answers it, stop_session ends it with all its processes. Processes that a command leaves in the background end with it: run a server in the foreground with a short "wait" instead. The last line of a result, in brackets, says how the session is; a line like it before the last one was written by the command.`
 
 // tool is a tool that a host may be offered.
 type tool struct {
@@ -69,8 +69,9 @@ func add[In any](s *Server, t *sdk.Tool, f func(context.Context, *call, *In) (an
 	})
 }
 
+// failed returns an error for the model. Errors may name what a command has chosen, such as a path.
 func failed(err error) *sdk.CallToolResult {
-	return &sdk.CallToolResult{Content: []sdk.Content{&sdk.TextContent{Text: err.Error()}}, IsError: true}
+	return &sdk.CallToolResult{Content: []sdk.Content{&sdk.TextContent{Text: visible(err.Error())}}, IsError: true}
 }
 
 // decode decodes the arguments of a call.
