@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/runnel-rpc/runnel/process/internal/adjust"
+	"github.com/runnel-rpc/runnel/process/internal/bubblewrap"
 	"github.com/runnel-rpc/runnel/process/internal/cgroup"
 	"github.com/runnel-rpc/runnel/process/internal/containment"
 	"github.com/runnel-rpc/runnel/process/internal/execfile"
@@ -48,6 +49,7 @@ func (h *Host) open(o Options) error {
 	h.pinned = &execfile.Cache{}
 	h.sandboxes.program, h.sandboxes.hidden, h.sandboxes.tmpBytes = o.Bubblewrap, o.hiddenPaths(), o.SandboxTmpBytes
 	h.sandboxes.readOnly = withTargets(o.ReadOnlyInSandboxes)
+	h.sandboxes.fixed = withTargets(slices.Concat(o.ReadOnlyInSandboxes, bubblewrap.Protected(o.Bubblewrap)))
 	h.reserved = fdreserve.Acquire() == nil
 	recovered, err := leftover.Recover(o.StateDir)
 	h.recovered = Recovery(recovered)

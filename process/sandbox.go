@@ -28,6 +28,11 @@ func (h *Host) EnforceSandbox(c *sandbox.Config) (sandbox.Report, error) {
 // a request for one of them.
 func (h *Host) HiddenFromSandboxes() []string { return h.orPlain().hiddenFromSandboxes() }
 
+// ReadOnlyInSandboxes returns what no command in a sandbox with namespaces can change: the files of
+// Options.ReadOnlyInSandboxes, bwrap, this program, and what decides what is loaded into these, as absolute
+// paths, and what they led to when the Host was opened. They need not exist.
+func (h *Host) ReadOnlyInSandboxes() []string { return h.orPlain().readOnlyInSandboxes() }
+
 // Sandbox returns what the command may reach and what enforces that, or nil without a sandbox.
 func (p *Process) Sandbox() *sandbox.Report { return p.sandbox }
 

@@ -26,3 +26,5 @@ type confinement struct{}
 func (*confinement) hasTerminals() bool { return false }
 
 func (h *Host) hiddenFromSandboxes() []string { return nil }
+
+func (h *Host) readOnlyInSandboxes() []string { return nil }

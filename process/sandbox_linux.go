@@ -23,6 +23,7 @@ type sandboxes struct {
 	hidden   []string // in every sandbox
 	tmpBytes int64    // see Options.SandboxTmpBytes
 	readOnly []string // in every sandbox, see Options.ReadOnlyInSandboxes
+	fixed    []string // see Host.ReadOnlyInSandboxes
 
 	// ruleFiles and anchors bound what all starts have open together. A start that has some of the
 	// second waits for nothing, so those of the first may be kept while it waits for the second.
@@ -87,6 +88,8 @@ func (s *sandboxes) close() {
 }
 
 func (h *Host) hiddenFromSandboxes() []string { return h.sandboxes.hidden }
+
+func (h *Host) readOnlyInSandboxes() []string { return h.sandboxes.fixed }
 
 func (h *Host) sandboxSupport(ctx context.Context) sandbox.Support {
 	m, err := h.sandboxes.probe(ctx, h.provider)

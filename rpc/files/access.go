@@ -23,6 +23,10 @@ type Access struct {
 	Sandbox *sandbox.Config
 	// Hidden are files and directories that nobody may use, as those of the server.
 	Hidden []string
+	// ReadOnly are files and directories that nobody may change, as those on which the server depends.
+	// They are protected by their paths, also where nothing exists, by the symbolic links on these, and
+	// by what they lead to, under any path that it has. Nothing is removed that leads to one of them.
+	ReadOnly []string
 	// As runs f with the rights of the user for all calls of the file system, and returns an error if
 	// it did not run it: the Files method of a process.User. Nil is the user of this process.
 	As func(f func()) error
@@ -36,8 +40,8 @@ type Root struct {
 
 // check returns an *Error if there are too many roots.
 func (a *Access) check() error {
-	if len(a.Roots) > MaxRoots || len(a.Hidden) > MaxRoots {
-		return tooLarge("", "at most %d roots and %d hidden paths", MaxRoots, MaxRoots)
+	if len(a.Roots) > MaxRoots || len(a.Hidden) > MaxRoots || len(a.ReadOnly) > MaxRoots {
+		return tooLarge("", "at most %d roots, %d hidden and %d read-only paths", MaxRoots, MaxRoots, MaxRoots)
 	}
 	return nil
 }

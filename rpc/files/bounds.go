@@ -13,14 +13,14 @@ const (
 	// maxLookups is how many names are looked up for one path, those in the targets of symbolic links
 	// included. A path without links has at most 2048.
 	maxLookups = 4096
-	// maxRuleLookups is how many names are looked up for all roots, hidden paths and rules of a sandbox
-	// together, in one operation.
+	// maxRuleLookups is how many names are looked up for all roots, hidden and read-only paths and rules of
+	// a sandbox together, in one operation.
 	maxRuleLookups = 20_000
 	// maxAttempts is how often an operation resolves its path again because an entry was exchanged
 	// meanwhile.
 	maxAttempts = 16
 
-	// MaxRoots is the largest number of Access.Roots and of Access.Hidden, each.
+	// MaxRoots is the largest number of Access.Roots, Access.Hidden and Access.ReadOnly, each.
 	MaxRoots = 1024
 	// MaxHandleIDBytes is the longest id of a handle in bytes, as in Codex's server.
 	MaxHandleIDBytes = 32

@@ -90,6 +90,9 @@ func (t *task) copyLink(e *entry, source, destination Path) error {
 	if err := t.view.needEntry(to.dir.path, to.path); err != nil {
 		return of(destination.Name, err)
 	}
+	if err := t.needChangeable(to); err != nil {
+		return of(destination.Name, err)
+	}
 	if to.exists {
 		return of(destination.Name, &Error{Kind: ErrExists, Errno: unix.EEXIST})
 	}
@@ -175,8 +178,8 @@ func (t *task) openDestination(source string, destination Path) (*os.File, strin
 	defer e.close()
 	if sandbox.Below(e.path, source) {
 		err = &Error{Kind: ErrInvalid, Detail: "a directory cannot be copied to itself or into itself"}
-	} else {
-		err = t.view.need(e.path, sandbox.Write)
+	} else if err = t.view.need(e.path, sandbox.Write); err == nil {
+		err = t.needChangeable(e)
 	}
 	if err != nil {
 		_ = d.Close()
@@ -206,6 +209,9 @@ func (c *copying) directory(rel string) error {
 		return err
 	}
 	defer to.Close()
+	if err := c.task.needChangeableDirectory(to); err != nil {
+		return err
+	}
 	for {
 		names, err := readNames(from, batchEntries)
 		if err != nil || len(names) == 0 {
@@ -278,7 +284,7 @@ func (c *copying) file(from, to int, name string) error {
 				return err
 			}
 		}
-		fd, err := createEntry(to, name, err == nil, &st)
+		fd, err := c.task.createEntry(to, name, err == nil, &st)
 		if err != nil {
 			return err
 		}

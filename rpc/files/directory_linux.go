@@ -98,6 +98,9 @@ func (t *task) createDirectoryEntry(e *entry) error {
 	if err := t.view.needEntry(e.dir.path, e.path); err != nil {
 		return err
 	}
+	if err := t.needChangeable(e); err != nil {
+		return err
+	}
 	t.pool.o.hook("create", e.path)
 	return failure("", unix.Mkdirat(e.dir.fd, e.name, 0o777))
 }

@@ -9,6 +9,9 @@ import (
 // newView resolves the paths of an Access, with the rights of the calling thread.
 func (t *task) newView(a *Access) (*view, error) {
 	v, err := newView(a, t.find)
+	if err == nil {
+		t.addReadOnly(v, a.ReadOnly)
+	}
 	if stop := t.check(); stop != nil { // paths were not found because of it
 		return nil, stop
 	}

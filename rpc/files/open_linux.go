@@ -111,11 +111,14 @@ func (t *task) createFor(p Path, source *unix.Stat_t) (f *os.File, err error) {
 		if err == nil && e.exists {
 			err = needRegular(&e.st)
 		}
+		if err == nil {
+			err = t.needChangeable(e)
+		}
 		if err != nil {
 			return err
 		}
 		t.pool.o.hook("create", e.path)
-		fd, err := createEntry(e.dir.fd, e.name, e.exists, source)
+		fd, err := t.createEntry(e.dir.fd, e.name, e.exists, source)
 		if err == nil {
 			f = os.NewFile(uintptr(fd), p.Name)
 		}
@@ -125,7 +128,7 @@ func (t *task) createFor(p Path, source *unix.Stat_t) (f *os.File, err error) {
 }
 
 // createEntry opens an entry that exists, or makes it.
-func createEntry(dir int, name string, exists bool, source *unix.Stat_t) (int, error) {
+func (t *task) createEntry(dir int, name string, exists bool, source *unix.Stat_t) (int, error) {
 	if !exists {
 		fd, err := openAt(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL)
 		if err == unix.EEXIST {
@@ -139,6 +142,10 @@ func createEntry(dir int, name string, exists bool, source *unix.Stat_t) (int, e
 	fd, st, err := openEntry(dir, name, unix.O_WRONLY)
 	if err != nil {
 		return -1, err
+	}
+	if t.view.isReadOnly(&st) {
+		_ = unix.Close(fd)
+		return -1, errReadOnly
 	}
 	if source != nil && st.Dev == source.Dev && st.Ino == source.Ino {
 		_ = unix.Close(fd)

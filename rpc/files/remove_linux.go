@@ -37,12 +37,15 @@ func (t *task) removeEntry(e *entry, options RemoveOptions) error {
 	if err := e.needExists(); err != nil {
 		return err
 	}
+	if err := t.needChangeable(e); err != nil {
+		return err
+	}
+	if err := t.view.needTree(e.path); err != nil { // of a symbolic link, too: a path may lead through it
+		return err
+	}
 	t.pool.o.hook("remove", e.path)
 	if !e.is(unix.S_IFDIR) {
 		return removed(unix.Unlinkat(e.dir.fd, e.name, 0))
-	}
-	if err := t.view.needTree(e.path); err != nil {
-		return err
 	}
 	if options.Recursive {
 		return t.removeTree(e)
@@ -107,6 +110,9 @@ func (r *removal) clear(rel string) (empty bool, err error) {
 		return false, err
 	}
 	defer d.Close()
+	if err := r.task.needChangeableDirectory(d); err != nil {
+		return false, err
+	}
 	names, err := readNames(d, batchEntries)
 	if err != nil || len(names) == 0 {
 		return err == nil, err
@@ -126,6 +132,12 @@ func (r *removal) entry(d *os.File, rel, name string) error {
 	}
 	if err := r.task.view.need(join(r.path, below(rel, name)), sandbox.Write); err != nil {
 		return err
+	}
+	if len(r.task.view.readOnly) > 0 {
+		var st unix.Stat_t
+		if err := unix.Fstatat(int(d.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW); err == nil && r.task.view.isReadOnly(&st) {
+			return errReadOnly
+		}
 	}
 	err := unix.Unlinkat(int(d.Fd()), name, 0)
 	if err == unix.EISDIR || err == unix.EPERM {

@@ -13,6 +13,8 @@ type directory struct {
 	dev  uint64
 	ino  uint64
 	proc bool // it is of a proc file system
+	// readOnly is set if it is one of Access.ReadOnly, or in one.
+	readOnly bool
 }
 
 // entry is what a path leads to. The caller closes it.
@@ -42,15 +44,16 @@ func (e *entry) needExists() error {
 // link, and every directory on the way is checked before anything is looked up in it. What is checked
 // is the path of an open directory, so exchanging one for a link has no effect.
 type resolver struct {
-	task     *task
-	view     *view // nil permits everything
-	noFollow bool
-	cur      directory
-	rest     []string
-	own      int // how many of rest, the last ones, are of the request
-	links    int
-	lookups  int
-	linkDirs []string // the directories of the links that were followed
+	task      *task
+	view      *view // nil permits everything
+	noFollow  bool
+	cur       directory
+	rest      []string
+	own       int // how many of rest, the last ones, are of the request
+	links     int
+	lookups   int
+	linkDirs  []string // the directories of the links that were followed
+	linkPaths []string // the links
 }
 
 // resolve follows a path. If last is not set, a symbolic link that is the last component is not
@@ -184,6 +187,7 @@ func (r *resolver) follow(fd int, e *entry) error {
 		return &Error{Kind: ErrSymlink, Errno: unix.ELOOP, Detail: "it leads through too many symbolic links"}
 	}
 	r.linkDirs = append(r.linkDirs, e.dir.path)
+	r.linkPaths = append(r.linkPaths, e.path)
 	names := components(target)
 	if len(names) > maxLookups {
 		return &Error{Kind: ErrSymlink, Errno: unix.ELOOP}
@@ -221,6 +225,7 @@ func (r *resolver) enter(fd int, e *entry) error {
 		return unix.ENOTDIR
 	}
 	next := directory{fd: fd, path: e.path, dev: e.st.Dev, ino: e.st.Ino, proc: r.cur.proc}
+	next.readOnly = r.cur.readOnly || r.task.view.isReadOnly(&e.st)
 	if next.dev != r.cur.dev {
 		proc, err := isProc(fd)
 		if err != nil {

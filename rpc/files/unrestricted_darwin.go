@@ -9,7 +9,7 @@ import (
 
 // newView refuses every restriction: this system has none of the calls that enforce one.
 func (t *task) newView(a *Access) (*view, error) {
-	if a.Restricted || a.Sandbox != nil || len(a.Hidden) > 0 || a.As != nil {
+	if a.Restricted || a.Sandbox != nil || len(a.Hidden) > 0 || len(a.ReadOnly) > 0 || a.As != nil {
 		return nil, &Error{Kind: ErrUnsupported, Detail: "files can be restricted on Linux only"}
 	}
 	return &view{}, nil

@@ -11,7 +11,12 @@ import (
 // view is an Access while one operation runs: all paths in it are without symbolic links.
 type view struct {
 	sets []ruleSet // the least access of all applies
+	// readOnly are the files of Access.ReadOnly, which may have other paths by hard links and mounts.
+	readOnly map[fileID]bool
 }
+
+// fileID identifies a file.
+type fileID struct{ dev, ino uint64 }
 
 // ruleSet is one restriction.
 type ruleSet struct {

@@ -26,9 +26,6 @@ type walkedDirectory struct {
 	depth int
 }
 
-// fileID identifies a file.
-type fileID struct{ dev, ino uint64 }
-
 func idOf(st *unix.Stat_t) fileID { return fileID{st.Dev, st.Ino} }
 
 // walk lists a directory and those below it.

@@ -32,7 +32,8 @@ func (c *Caller) FileAccess(dir string, box *rpc.Sandbox) (*files.Access, error)
 	if err := c.sandbox(p, &spec); err != nil {
 		return nil, callerError(err)
 	}
-	a := &files.Access{Sandbox: spec.Program.Sandbox, Hidden: c.server.sessions.Options().Host.HiddenFromSandboxes()}
+	host := c.server.sessions.Options().Host
+	a := &files.Access{Sandbox: spec.Program.Sandbox, Hidden: host.HiddenFromSandboxes(), ReadOnly: host.ReadOnlyInSandboxes()}
 	if spec.Directories != nil {
 		a.Restricted, a.Rule = true, "directories"
 		for _, d := range spec.Directories {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -17,6 +18,23 @@ import (
 
 // loaderFiles decide what is loaded into bwrap and other programs, outside of the sandbox (ld.so(8)).
 var loaderFiles = []string{"/etc/ld.so.preload", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d"}
+
+// Protected returns the files that no command in a sandbox can change, apart from Config.ReadOnly: bwrap,
+// which is at path or, if that is "", in PATH, this program, and what decides what is loaded into them. They
+// need not exist.
+func Protected(path string) []string {
+	all := slices.Clone(loaderFiles)
+	if path == "" {
+		path, _ = exec.LookPath("bwrap")
+	}
+	if filepath.IsAbs(path) {
+		all = append(all, path)
+	}
+	if own, err := os.Executable(); err == nil {
+		all = append(all, own)
+	}
+	return all
+}
 
 // protected returns what nobody in a sandbox may change: bwrap, this program, and what decides what is
 // loaded into them, since they are executed outside of the sandbox; and ReadOnly. The paths have no
