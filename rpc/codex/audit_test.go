@@ -77,7 +77,7 @@ func TestAuditOfFiles(t *testing.T) {
 	s := serve(t, func(set *settings) {
 		set.Server.Audit = log
 		set.Server.Restrict = func(_ access.Identity, p *rpc.ExecuteParams, spec *session.Spec) error {
-			if spec.Directories = []string{dir}; string(p.Cwd) == "/forbidden" {
+			if spec.Directories = []string{dir}; strings.HasPrefix(string(p.Cwd), "/forbidden/") {
 				return rpc.Forbidden("directories", "cwd")
 			}
 			return nil

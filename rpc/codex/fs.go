@@ -1,6 +1,7 @@
 package codex
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"path"
@@ -18,27 +19,39 @@ type fileParams struct {
 }
 
 // at returns the path of a request and what the caller may do there: what a command may that has the
-// sandbox of the request.
-func (c *conn) at(q *fileParams) (files.Path, *files.Access, error) {
+// sandbox of the request. changes is set for a request that may change files.
+func (c *conn) at(q *fileParams, changes bool) (files.Path, *files.Access, error) {
 	name, err := files.ParseURI(q.Path)
 	if err != nil {
 		return files.Path{}, nil, err
 	}
-	dir := path.Dir(path.Clean(name))
-	if q.Sandbox != nil && q.Sandbox.Cwd != "" {
-		if dir, err = filePath("sandbox.cwd", q.Sandbox.Cwd); err != nil {
-			return files.Path{}, nil, err
-		}
-	}
-	box, err := sandbox(q.Sandbox, dir, variable(c.caller.Defaults().Environ, "TMPDIR"))
+	dir, err := q.Sandbox.directory()
 	if err != nil {
 		return files.Path{}, nil, err
 	}
-	a, err := c.caller.FileAccess(dir, box)
+	box, err := sandbox(q.Sandbox, cmp.Or(dir, path.Dir(path.Clean(name))), variable(c.caller.Defaults().Environ, "TMPDIR"))
+	if err != nil {
+		return files.Path{}, nil, err
+	}
+	a, err := c.caller.FileAccess(server.FileRequest{Path: path.Clean(name), Changes: changes, Dir: dir, Sandbox: box})
 	if err != nil {
 		c.caller.AuditFile(auditAccess, name, "", err)
 	}
 	return files.Path{Name: name, NoFollow: q.FollowSymlinks != nil && !*q.FollowSymlinks}, a, err
+}
+
+// directory returns the working directory that the sandbox of an operation on files names, else its first
+// workspace root, or "" if it has none.
+func (p *sandboxParams) directory() (string, error) {
+	switch {
+	case p == nil:
+		return "", nil
+	case p.Cwd != "":
+		return filePath("sandbox.cwd", p.Cwd)
+	case len(p.WorkspaceRoots) > 0:
+		return filePath("sandbox.workspaceRoots", p.WorkspaceRoots[0])
+	}
+	return "", nil
 }
 
 // audit writes an operation to the audit log. A read that the system has refused is left out: clients look for
@@ -60,11 +73,22 @@ const (
 	auditCopy            = "copy"
 )
 
+// changesFiles reports whether a request may change files.
+func changesFiles(params any) bool {
+	switch q := params.(type) {
+	case *writeFileParams, *createDirectoryParams, *removeParams:
+		return true
+	case *openParams:
+		return q.Mode == "replace"
+	}
+	return false
+}
+
 // onFile makes the handler of an operation on a path. of returns the common params.
 func onFile[P any](of func(*P) *fileParams, f func(*conn, *P, files.Path, *files.Access) (any, error)) func(*conn, *P) answer {
 	return func(c *conn, q *P) answer {
 		return later(func() answer {
-			p, a, err := c.at(of(q))
+			p, a, err := c.at(of(q), changesFiles(q))
 			if err != nil {
 				return result(nil, err)
 			}
@@ -82,7 +106,7 @@ type readFileResult struct {
 // readFile has the connection's lock of large frames, since a file may be large.
 func readFile(c *conn, q *fileParams) answer {
 	return later(func() answer {
-		p, a, err := c.at(q)
+		p, a, err := c.at(q, false)
 		if err != nil {
 			return result(nil, err)
 		}
@@ -236,11 +260,11 @@ type copyParams struct {
 
 func copyFile(c *conn, q *copyParams) answer {
 	return later(func() answer {
-		source, _, err := c.at(&fileParams{Path: q.SourcePath, Sandbox: q.Sandbox})
+		source, _, err := c.at(&fileParams{Path: q.SourcePath, Sandbox: q.Sandbox}, false)
 		if err != nil {
 			return result(nil, err)
 		}
-		destination, a, err := c.at(&fileParams{Path: q.DestinationPath, Sandbox: q.Sandbox})
+		destination, a, err := c.at(&fileParams{Path: q.DestinationPath, Sandbox: q.Sandbox}, true)
 		if err != nil {
 			return result(nil, err)
 		}

@@ -1,6 +1,8 @@
 package files
 
 import (
+	"math"
+
 	"github.com/runnel-rpc/runnel/process/sandbox"
 )
 
@@ -21,6 +23,11 @@ type Access struct {
 	// error is that of sandbox.Config.Resolved, not an *Error; sandbox.Config.Locate makes one about the
 	// request of it. Directories that rules would make (sandbox.Create) are not made.
 	Sandbox *sandbox.Config
+	// SandboxHint is added to the errors that Sandbox causes, "" for none.
+	SandboxHint string
+	// MaxFileBytes is the largest size that a file gets by a write or a copy, in bytes; nil is no limit. A
+	// larger one is ErrTooLarge. A file that is larger already can be read, removed and truncated.
+	MaxFileBytes *int64
 	// Hidden are files and directories that nobody may use, as those of the server.
 	Hidden []string
 	// ReadOnly are files and directories that nobody may change, as those on which the server depends.
@@ -56,4 +63,17 @@ func (a *Access) run(f func()) error {
 		return &Error{Kind: ErrPermission, Detail: "the server cannot use the rights of the user of the policy"}
 	}
 	return nil
+}
+
+// maxFileBytes returns the largest size of a file that is written.
+func (a *Access) maxFileBytes() int64 {
+	if a.MaxFileBytes == nil {
+		return math.MaxInt64
+	}
+	return *a.MaxFileBytes
+}
+
+// fileTooLarge returns the error of a file that would exceed Access.MaxFileBytes.
+func fileTooLarge(path string, limit int64) error {
+	return tooLarge(path, "file_bytes permits files of at most %d bytes", limit)
 }

@@ -83,6 +83,9 @@ var errNoMemory error = &Error{Kind: ErrBusy, Detail: "other files are being rea
 
 // writeFile replaces the content of a file.
 func (t *task) writeFile(p Path, data []byte) error {
+	if int64(len(data)) > t.maxFile {
+		return fileTooLarge(p.Name, t.maxFile)
+	}
 	f, err := t.create(p)
 	if err != nil {
 		return err

@@ -63,16 +63,27 @@ func (t *task) transfer(from, to *os.File) error {
 }
 
 func (t *task) transferAll(from, to *os.File) error {
-	for {
+	for left := t.maxFile; ; {
 		if err := t.check(); err != nil {
 			return err
 		}
 		t.pool.o.hook("copy", "")
-		if _, err := io.CopyN(to, from, copyBytes); err == io.EOF {
+		if left == 0 { // the file may end here
+			if n, err := from.Read(make([]byte, 1)); n > 0 {
+				return fileTooLarge("", t.maxFile)
+			} else if err == io.EOF {
+				return nil
+			} else if err != nil {
+				return err
+			}
+		}
+		n, err := io.CopyN(to, from, min(copyBytes, left))
+		if err == io.EOF {
 			return nil
 		} else if err != nil {
 			return err
 		}
+		left -= n
 	}
 }
 

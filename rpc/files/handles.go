@@ -31,6 +31,7 @@ type handle struct {
 	file      *os.File
 	mode      Mode
 	principal string
+	maxFile   int64 // see Access.MaxFileBytes
 	closed    atomic.Bool
 }
 
@@ -51,7 +52,7 @@ func (o *Owner) Open(ctx context.Context, a *Access, id string, p Path, mode Mod
 		o.unreserve(id)
 		return err
 	}
-	h := &handle{file: f, mode: mode, principal: o.principal}
+	h := &handle{file: f, mode: mode, principal: o.principal, maxFile: a.maxFileBytes()}
 	o.mu.Lock()
 	if !o.closed {
 		o.handles[id] = h
@@ -163,6 +164,9 @@ func (o *Owner) WriteBlock(ctx context.Context, id string, offset int64, data []
 	h, err := o.handle(id, ForReplacing)
 	if err == nil && (len(data) < 1 || len(data) > MaxBlockBytes || offset < 0 || offset > math.MaxInt64-int64(len(data))) {
 		err = &Error{Kind: ErrInvalid, Detail: fmt.Sprintf("the length must be from 1 to %d bytes, and the offset at least 0", MaxBlockBytes)}
+	}
+	if err == nil && offset+int64(len(data)) > h.maxFile {
+		err = fileTooLarge("", h.maxFile)
 	}
 	if err != nil {
 		return named("WriteBlock", "", err)

@@ -52,7 +52,8 @@ type task struct {
 	pool        *Pool
 	principal   string
 	view        *view
-	ruleLookups int // see maxRuleLookups
+	ruleLookups int   // see maxRuleLookups
+	maxFile     int64 // see Access.MaxFileBytes
 }
 
 // check returns an *Error if the operation has to end.
@@ -76,7 +77,7 @@ func run[T any](ctx context.Context, o *Owner, op string, limit time.Duration, a
 		return none, named(op, "", err)
 	}
 	value, err := do(ctx, o.pool, o.principal, limit, func(ctx context.Context) (value T, err error) {
-		t := &task{ctx: ctx, pool: o.pool, principal: o.principal}
+		t := &task{ctx: ctx, pool: o.pool, principal: o.principal, maxFile: a.maxFileBytes()}
 		userErr := a.run(func() {
 			if t.view, err = t.newView(a); err == nil {
 				value, err = f(t)

@@ -26,6 +26,7 @@ type ruleSet struct {
 	// without symbolic links. The directories above them are visible.
 	leads   []string
 	sandbox bool
+	hint    string // for errors, "" for none
 }
 
 // newView resolves the paths of an Access by find. The error is one of sandbox.Config.Resolved.
@@ -44,7 +45,7 @@ func newView(a *Access, find func(path string) sandbox.Found) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	set := ruleSet{rule: SandboxRule, config: &resolution.Config, sandbox: true}
+	set := ruleSet{rule: SandboxRule, config: &resolution.Config, sandbox: true, hint: a.SandboxHint}
 	for i, r := range resolution.Files {
 		if r.Access != sandbox.None {
 			set.leads = append(set.leads, r.Path, resolution.Names[i])
@@ -124,7 +125,7 @@ func (v *view) look(path string) error {
 	}
 	for i := range v.sets {
 		if s := &v.sets[i]; !s.visible(path) {
-			return &Error{Kind: ErrForbidden, Rule: s.rule, Invisible: true}
+			return &Error{Kind: ErrForbidden, Rule: s.rule, Invisible: true, Detail: s.hint}
 		}
 	}
 	return nil
@@ -137,9 +138,9 @@ func (v *view) need(path string, access sandbox.Access) error {
 		switch at := s.at(path); {
 		case at == sandbox.Write || at == access:
 		case at == sandbox.None && !s.visible(path):
-			return &Error{Kind: ErrForbidden, Rule: s.rule, Invisible: true}
+			return &Error{Kind: ErrForbidden, Rule: s.rule, Invisible: true, Detail: s.hint}
 		default:
-			return &Error{Kind: ErrForbidden, Rule: s.rule}
+			return &Error{Kind: ErrForbidden, Rule: s.rule, Detail: s.hint}
 		}
 	}
 	return nil
