@@ -29,6 +29,9 @@ const (
 
 	// MaxDirectoryEntries is how many entries of a directory are listed.
 	MaxDirectoryEntries = 50_000
+	// MaxListedBytes is how long the names of a listing, or the paths of a walk, may be together, in bytes.
+	// Each path of an error of a walk counts twice, since the text of the error has it too.
+	MaxListedBytes = 4 << 20
 	// MaxWalkDepth, MaxWalkDirectories and MaxWalkEntries are the largest values of WalkOptions, as in
 	// Codex's server.
 	MaxWalkDepth       = 64

@@ -25,6 +25,13 @@ func (t *task) readDirectory(p Path) ([]DirectoryEntry, error) {
 	if len(names) > limit {
 		return nil, tooLarge(p.Name, "at most %d entries are listed", limit)
 	}
+	size := 0
+	for _, name := range names {
+		size += len(name)
+	}
+	if size > t.pool.o.listedBytes {
+		return nil, tooLarge(p.Name, "names of at most %d bytes together are listed", t.pool.o.listedBytes)
+	}
 	entries := make([]DirectoryEntry, 0, len(names))
 	for _, name := range names {
 		if err := t.check(); err != nil {

@@ -43,7 +43,7 @@ func (o *Owner) WriteFile(ctx context.Context, a *Access, p Path, data []byte) e
 
 // ReadDirectory lists a directory, sorted by name, without "." and "..". Entries of which nothing may be
 // known, and links that lead nowhere, are left out. A directory with more than MaxDirectoryEntries
-// entries is ErrTooLarge.
+// entries, or whose names have more than MaxListedBytes bytes, is ErrTooLarge.
 func (o *Owner) ReadDirectory(ctx context.Context, a *Access, p Path) ([]DirectoryEntry, error) {
 	return run(ctx, o, "ReadDirectory", o.pool.o.Timeout, a, []Path{p}, func(t *task) ([]DirectoryEntry, error) { return t.readDirectory(p) }, nil)
 }

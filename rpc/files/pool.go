@@ -22,8 +22,9 @@ type Options struct {
 	Timeout                  time.Duration // of an operation on one file, with the wait for its turn
 	TreeTimeout              time.Duration // of Walk, Copy and Remove
 
-	listed int                      // for tests: MaxDirectoryEntries
-	hook   func(point, path string) // for tests: it is called before system calls
+	listedBytes int                      // for tests: MaxListedBytes
+	listed      int                      // for tests: MaxDirectoryEntries
+	hook        func(point, path string) // for tests: it is called before system calls
 }
 
 func (o Options) withDefaults() Options {
@@ -35,6 +36,7 @@ func (o Options) withDefaults() Options {
 	o.MaxReadMemory = max(cmp.Or(o.MaxReadMemory, DefaultMaxReadMemory), o.MaxReadBytes+1) // one file at least
 	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
 	o.TreeTimeout = cmp.Or(o.TreeTimeout, DefaultTreeTimeout)
+	o.listedBytes = cmp.Or(o.listedBytes, MaxListedBytes)
 	o.listed = cmp.Or(o.listed, MaxDirectoryEntries)
 	if o.hook == nil {
 		o.hook = func(string, string) {}

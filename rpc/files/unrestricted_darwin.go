@@ -92,7 +92,11 @@ func (t *task) readDirectory(p Path) (entries []DirectoryEntry, err error) {
 	if len(all) > MaxDirectoryEntries {
 		return nil, tooLarge(p.Name, "at most %d entries are listed", MaxDirectoryEntries)
 	}
+	size := 0
 	for _, e := range all {
+		if size += len(e.Name()); size > t.pool.o.listedBytes {
+			return nil, tooLarge(p.Name, "names of at most %d bytes together are listed", t.pool.o.listedBytes)
+		}
 		if info, err := os.Stat(join(p.Name, e.Name())); err == nil {
 			entries = append(entries, DirectoryEntry{Name: e.Name(), Directory: info.IsDir(), Regular: info.Mode().IsRegular()})
 		}

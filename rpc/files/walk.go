@@ -36,9 +36,11 @@ type WalkError struct {
 // WalkResult is what a Walk has found: the entries of the first directory, sorted by name, then those
 // of the first directory in it, and so on level by level.
 type WalkResult struct {
-	Entries   []WalkEntry
-	Errors    []WalkError
-	Truncated bool // there is more than the options permit
+	Entries []WalkEntry
+	Errors  []WalkError
+	// Truncated is set if there is more than the options or MaxListedBytes permit, or a path is longer than
+	// MaxPathBytes.
+	Truncated bool
 }
 
 // Walk lists a directory and those below it. What is not a directory has no entries, and so has a

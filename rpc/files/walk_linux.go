@@ -18,6 +18,8 @@ type walker struct {
 	queue   []walkedDirectory
 	seen    map[fileID]bool // directories that are or were in the queue
 	looked  int             // entries
+	bytes   int             // of the paths in result, see MaxListedBytes
+	full    bool            // a path had no room in result
 }
 
 type walkedDirectory struct {
@@ -61,9 +63,9 @@ func (t *task) walk(p Path, options WalkOptions) (WalkResult, error) {
 			return WalkResult{}, of(p.Name, unlocated(err))
 		}
 		if err != nil {
-			w.result.Errors = append(w.result.Errors, walkFailed(next.path, unlocated(err)))
+			w.failed(next.path, unlocated(err))
 		}
-		if full {
+		if full || w.full {
 			w.result.Truncated = true
 			break
 		}
@@ -90,6 +92,9 @@ func (w *walker) directory(dir *walkedDirectory) (full bool, err error) {
 		if w.looked == w.options.MaxEntries {
 			return true, nil
 		}
+		if w.full {
+			return true, nil
+		}
 		w.looked++
 		if w.task.check() != nil {
 			return false, nil
@@ -104,13 +109,17 @@ var errInProc error = &Error{Kind: ErrForbidden, Rule: "the server", Detail: "a 
 // entry reports an entry of a directory, and puts a directory into the queue.
 func (w *walker) entry(d *os.File, dir *walkedDirectory, name string) {
 	path, real := dir.path+"/"+name, join(dir.real, name)
+	if max(len(path), len(real)) > MaxPathBytes { // no request could name it
+		w.result.Truncated = true
+		return
+	}
 	if w.task.view.look(real) != nil {
 		return
 	}
 	var st unix.Stat_t
 	if err := unix.Fstatat(int(d.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		if err != unix.ENOENT { // else it was removed meanwhile
-			w.result.Errors = append(w.result.Errors, walkFailed(path, failure("", err)))
+			w.failed(path, failure("", err))
 		}
 		return
 	}
@@ -121,7 +130,7 @@ func (w *walker) entry(d *os.File, dir *walkedDirectory, name string) {
 		e, err := w.task.resolve(Path{Name: real}, true)
 		if err != nil {
 			if !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrForbidden) {
-				w.result.Errors = append(w.result.Errors, walkFailed(path, unlocated(err)))
+				w.failed(path, unlocated(err))
 			}
 			return
 		}
@@ -131,18 +140,31 @@ func (w *walker) entry(d *os.File, dir *walkedDirectory, name string) {
 		}
 		st, real = e.st, e.path
 	}
-	switch st.Mode & unix.S_IFMT {
-	case unix.S_IFREG:
-		w.result.Entries = append(w.result.Entries, WalkEntry{Path: path})
-		return
-	case unix.S_IFDIR:
-		w.result.Entries = append(w.result.Entries, WalkEntry{Path: path, Directory: true})
-	default:
+	kind := st.Mode & unix.S_IFMT
+	if kind != unix.S_IFREG && kind != unix.S_IFDIR || !w.room(len(path)) {
 		return
 	}
-	if dir.depth >= w.options.MaxDepth || w.options.SkipHidden && strings.HasPrefix(name, ".") || w.seen[idOf(&st)] {
+	w.result.Entries = append(w.result.Entries, WalkEntry{Path: path, Directory: kind == unix.S_IFDIR})
+	if kind != unix.S_IFDIR || dir.depth >= w.options.MaxDepth || w.options.SkipHidden && strings.HasPrefix(name, ".") || w.seen[idOf(&st)] {
 		return
 	}
 	w.seen[idOf(&st)] = true
 	w.queue = append(w.queue, walkedDirectory{path: path, real: real, depth: dir.depth + 1})
+}
+
+// room takes room for so many bytes of paths in the result. Once there is not enough, the walk ends.
+func (w *walker) room(n int) bool {
+	if w.full || w.bytes+n > w.task.pool.o.listedBytes {
+		w.full = true
+		return false
+	}
+	w.bytes += n
+	return true
+}
+
+// failed reports why a directory or an entry is missing.
+func (w *walker) failed(path string, err error) {
+	if w.room(2 * len(path)) {
+		w.result.Errors = append(w.result.Errors, walkFailed(path, err))
+	}
 }
