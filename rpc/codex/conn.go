@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	// queuedFrames is how many frames wait to be written to a connection. The largest are the answers
-	// to process/read.
+	// queuedFrames is how many frames wait to be written to a connection, one of which may be a large
+	// reply: see largeReply.
 	queuedFrames = 8
 	// maxConcurrent is how many requests of a connection are carried out at the same time, apart from
 	// those that wait. Further ones are not read until one has ended.
@@ -50,11 +50,12 @@ type conn struct {
 	timeout time.Duration // of a write
 	files   *files.Owner
 
-	queue   chan []byte
-	frame   chan struct{} // a lock: it holds a token while a large frame is made
-	slots   chan struct{} // tokens of the requests that are carried out
-	probing atomic.Bool
-	wg      sync.WaitGroup // goroutines of requests, and of the connection
+	queue     chan outgoing
+	frame     chan struct{} // a lock: it holds a token while a frame with output is made
+	largeTurn chan struct{} // a lock: it holds a token while a large reply is made and written
+	slots     chan struct{} // tokens of the requests that are carried out
+	probing   atomic.Bool
+	wg        sync.WaitGroup // goroutines of requests, and of the connection
 
 	waitingReads, waitingWrites atomic.Int32
 
@@ -77,11 +78,12 @@ func (h *Handler) serve(caller *server.Caller, w http.ResponseWriter, r *http.Re
 	ws.SetReadLimit(bounds.MaxMessageBytes)
 	c := &conn{
 		handler: h, caller: caller, ws: ws,
-		timeout: seconds(bounds.WriteTimeout),
-		files:   h.files.NewOwner(caller.Principal()),
-		queue:   make(chan []byte, queuedFrames),
-		frame:   make(chan struct{}, 1),
-		slots:   make(chan struct{}, maxConcurrent),
+		timeout:   seconds(bounds.WriteTimeout),
+		files:     h.files.NewOwner(caller.Principal()),
+		queue:     make(chan outgoing, queuedFrames),
+		frame:     make(chan struct{}, 1),
+		largeTurn: make(chan struct{}, 1),
+		slots:     make(chan struct{}, maxConcurrent),
 	}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.wg.Go(c.write)
@@ -133,17 +135,25 @@ func (c *conn) read() (err error) {
 	}
 }
 
+// outgoing is a frame that is to be written.
+type outgoing struct {
+	frame   []byte
+	written chan struct{} // closed when it is written; may be nil
+}
+
 // enqueue queues a frame, and waits for room. The error is why the connection has ended.
-func (c *conn) enqueue(frame []byte) error {
+func (c *conn) enqueue(frame []byte) error { return c.send(outgoing{frame: frame}) }
+
+func (c *conn) send(out outgoing) error {
 	select {
-	case c.queue <- frame:
+	case c.queue <- out:
 		return nil
 	case <-c.ctx.Done():
 		return context.Cause(c.ctx)
 	}
 }
 
-// lockFrame waits until no other large frame of the connection is made.
+// lockFrame waits until no other frame with output of the connection is made.
 func (c *conn) lockFrame() error {
 	select {
 	case c.frame <- struct{}{}:
@@ -159,13 +169,16 @@ func (c *conn) unlockFrame() { <-c.frame }
 func (c *conn) write() {
 	for {
 		select {
-		case frame := <-c.queue:
+		case out := <-c.queue:
 			ctx, cancel := context.WithTimeout(c.ctx, c.timeout)
-			err := c.ws.Write(ctx, websocket.MessageText, frame)
+			err := c.ws.Write(ctx, websocket.MessageText, out.frame)
 			cancel()
 			if err != nil {
 				c.abort(fmt.Errorf("writing: %w", err))
 				return
+			}
+			if out.written != nil {
+				close(out.written)
 			}
 		case <-c.ctx.Done():
 			return

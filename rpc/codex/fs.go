@@ -99,26 +99,16 @@ func onFile[P any](of func(*P) *fileParams, f func(*conn, *P, files.Path, *files
 
 func plainParams(q *fileParams) *fileParams { return q }
 
-type readFileResult struct {
-	DataBase64 []byte `json:"dataBase64"` // encoding/json writes base64
-}
+// readFileResult is an encoder.
+type readFileResult struct{ DataBase64 []byte }
 
-// readFile has the connection's lock of large frames, since a file may be large.
 func readFile(c *conn, q *fileParams) answer {
 	return later(func() answer {
 		p, a, err := c.at(q, false)
 		if err != nil {
 			return result(nil, err)
 		}
-		if err := c.lockFrame(); err != nil {
-			return result(nil, err)
-		}
-		data, err := c.files.ReadFile(c.ctx, a, p)
-		c.audit(auditRead, p.Name, "", err)
-		if data == nil {
-			data = []byte{}
-		}
-		return answer{result: readFileResult{data}, err: err, then: c.unlockFrame}
+		return c.readWhole(a, p)
 	})
 }
 
@@ -311,14 +301,13 @@ type blockResult struct {
 
 func readBlock(c *conn, q *readBlockParams) answer {
 	return later(func() answer {
-		if err := c.lockFrame(); err != nil {
-			return result(nil, err)
-		}
-		b, err := c.files.ReadBlock(c.ctx, q.HandleID, q.Offset, q.Len)
-		if b.Data == nil {
-			b.Data = []byte{}
-		}
-		return answer{result: blockResult{b.Data, b.EOF}, err: err, then: c.unlockFrame}
+		return c.large(blockCost, func(*largeReply) (any, error) {
+			b, err := c.files.ReadBlock(c.ctx, q.HandleID, q.Offset, q.Len)
+			if b.Data == nil {
+				b.Data = []byte{}
+			}
+			return blockResult{b.Data, b.EOF}, err
+		})
 	})
 }
 

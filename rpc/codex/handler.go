@@ -33,8 +33,9 @@ type Options struct {
 
 // Handler is the route of the protocol. Its methods may be called concurrently.
 type Handler struct {
-	o     Options
-	files *files.Pool
+	o      Options
+	files  *files.Pool
+	memory *replyMemory
 
 	mu       sync.Mutex
 	sessions map[string]*clientSession
@@ -47,7 +48,10 @@ func New(o Options) *Handler {
 	o.Resume = cmp.Or(o.Resume, 30*time.Second)
 	o.MaxSessions = cmp.Or(o.MaxSessions, 64)
 	o.MaxProcesses = cmp.Or(o.MaxProcesses, 256)
-	return &Handler{o: o, files: files.NewPool(files.Options{}), sessions: make(map[string]*clientSession)}
+	return &Handler{
+		o: o, files: files.NewPool(files.Options{}), memory: newReplyMemory(),
+		sessions: make(map[string]*clientSession),
+	}
 }
 
 // ServeHTTP serves a connection until it ends. A caller who may not start sessions is refused: the

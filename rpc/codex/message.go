@@ -85,6 +85,11 @@ var noID = json.RawMessage("-1")
 
 // reply returns the message that answers a request.
 func reply(id json.RawMessage, result any, err error) []byte {
+	if e, ok := result.(encoder); ok && err == nil {
+		b := make([]byte, 0, e.size()+len(id)+32)
+		b = append(append(append(b, `{"id":`...), id...), `,"result":`...)
+		return append(e.append(b), '}')
+	}
 	var m any = struct {
 		ID     json.RawMessage `json:"id"`
 		Result any             `json:"result"`

@@ -12,7 +12,8 @@ import (
 type answer struct {
 	result any
 	err    error
-	then   func() // called when the reply is queued, or the connection has ended; may be nil
+	then   func()      // called when the reply is queued, or the connection has ended; may be nil
+	large  *largeReply // of a large reply
 	wait   func() answer
 }
 
@@ -35,8 +36,8 @@ var methods = map[string]func(c *conn, params json.RawMessage) answer{
 	"fs/writeFile":       define(onFile(func(q *writeFileParams) *fileParams { return &q.fileParams }, writeFile)),
 	"fs/getMetadata":     define(onFile(plainParams, getMetadata)),
 	"fs/canonicalize":    define(onFile(plainParams, canonicalize)),
-	"fs/readDirectory":   define(onFile(plainParams, readDirectory)),
-	"fs/walk":            define(onFile(func(q *walkParams) *fileParams { return &q.fileParams }, walk)),
+	"fs/readDirectory":   define(listFiles(plainParams, readDirectory)),
+	"fs/walk":            define(listFiles(func(q *walkParams) *fileParams { return &q.fileParams }, walk)),
 	"fs/createDirectory": define(onFile(func(q *createDirectoryParams) *fileParams { return &q.fileParams }, createDirectory)),
 	"fs/remove":          define(onFile(func(q *removeParams) *fileParams { return &q.fileParams }, remove)),
 	"fs/copy":            define(copyFile),
@@ -100,6 +101,10 @@ func (c *conn) handle(r *request, leave func()) error {
 func (c *conn) answer(id json.RawMessage, a answer) error {
 	if a.then != nil {
 		defer a.then()
+	}
+	if a.large != nil {
+		defer a.large.release()
+		return c.sendLarge(a.large, reply(id, a.result, a.err))
 	}
 	return c.enqueue(reply(id, a.result, a.err))
 }

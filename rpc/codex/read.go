@@ -49,16 +49,19 @@ func (q *readParams) after() int64 {
 }
 
 // read returns the output after a seq up to a bound, in which no event is missing. The connection's lock of
-// large frames is held until the reply is queued.
+// frames is held until the reply is queued, so that the events that follow it are behind it.
 func (p *process) read(c *conn, q *readParams) answer {
 	most := int64(maxReadBytes)
 	if q.MaxBytes != nil {
 		most = min(max(*q.MaxBytes, 0), maxReadBytes)
 	}
-	if err := c.lockFrame(); err != nil {
-		return result(nil, err)
-	}
-	return answer{result: p.collect(c.ctx, q.after(), most), then: c.unlockFrame}
+	return c.large(blockCost, func(l *largeReply) (any, error) {
+		if err := c.lockFrame(); err != nil {
+			return nil, err
+		}
+		l.queued = c.unlockFrame
+		return p.collect(c.ctx, q.after(), most), nil
+	})
 }
 
 // awaitSeq waits for the time that a read asks for until there is an event, or no further one will come.
