@@ -1,9 +1,6 @@
 package codex
 
-import (
-	"path"
-	"strings"
-)
+import "strings"
 
 // envPolicy says which variables of the server's environment a command gets.
 type envPolicy struct {
@@ -30,9 +27,6 @@ var coreVariables = map[string]bool{
 // defaultExcludes are the patterns of variables that usually are secrets.
 var defaultExcludes = []string{"*KEY*", "*SECRET*", "*TOKEN*"}
 
-// maxPatterns bounds the patterns of a policy, all of which each variable is compared with.
-const maxPatterns = 256
-
 // environment returns the environment of a command: what the policy makes of the server's, and own,
 // which wins. Without a policy it is own alone.
 func environment(server []string, p *envPolicy, own map[string]string) (map[string]string, error) {
@@ -41,7 +35,9 @@ func environment(server []string, p *envPolicy, own map[string]string) (map[stri
 		if err := p.check(); err != nil {
 			return nil, err
 		}
-		p.apply(server, env)
+		if err := p.apply(server, env); err != nil {
+			return nil, err
+		}
 	}
 	for name, value := range own {
 		env[name] = value
@@ -58,44 +54,56 @@ func (p *envPolicy) check() error {
 	if len(p.Exclude)+len(p.IncludeOnly) > maxPatterns {
 		return invalidParams("envPolicy has more than %d patterns", maxPatterns)
 	}
+	for _, pattern := range append(p.Exclude[:len(p.Exclude):len(p.Exclude)], p.IncludeOnly...) {
+		if len(pattern) > maxPatternBytes {
+			return invalidParams("a pattern of envPolicy has more than %d bytes", maxPatternBytes)
+		}
+	}
+	if len(p.Set) > maxSetVariables {
+		return invalidParams("envPolicy.set has more than %d variables", maxSetVariables)
+	}
 	return nil
 }
 
 // apply adds the variables of the server to env that the policy permits, in the order of Codex: inherit,
 // the excludes, set, includeOnly.
-func (p *envPolicy) apply(server []string, env map[string]string) {
+func (p *envPolicy) apply(server []string, env map[string]string) error {
 	exclude := p.Exclude
 	if !p.IgnoreDefaultExcludes {
 		exclude = append(append([]string{}, defaultExcludes...), exclude...)
 	}
+	excluded, included := preparePatterns(exclude), preparePatterns(p.IncludeOnly)
+	m := matcher{steps: maxMatchSteps}
 	for _, variable := range server {
 		name, value, _ := strings.Cut(variable, "=")
 		inherited := p.Inherit == inheritAll || p.Inherit == inheritCore && coreVariables[name]
-		if inherited && !matchesAny(exclude, name) {
+		if !inherited {
+			continue
+		}
+		omit, err := m.any(excluded, name)
+		if err != nil {
+			return err
+		}
+		if !omit {
 			env[name] = value
 		}
 	}
 	for name, value := range p.Set {
 		env[name] = value
 	}
+	if len(included) == 0 {
+		return nil
+	}
 	for name := range env {
-		if len(p.IncludeOnly) > 0 && !matchesAny(p.IncludeOnly, name) {
+		keep, err := m.any(included, name)
+		if err != nil {
+			return err
+		}
+		if !keep {
 			delete(env, name)
 		}
 	}
-}
-
-// matchesAny reports whether a name matches one of the patterns, in any case: * is any text, ? any
-// character.
-func matchesAny(patterns []string, name string) bool {
-	name = strings.ToUpper(name)
-	for _, pattern := range patterns {
-		pattern = strings.NewReplacer("[", `\[`, `\`, `\\`).Replace(strings.ToUpper(pattern))
-		if ok, _ := path.Match(pattern, strings.ReplaceAll(name, "/", "_")); ok {
-			return true
-		}
-	}
-	return false
+	return nil
 }
 
 // changes returns how env differs from the environment of the server, as an execute has it.

@@ -24,7 +24,7 @@ func TestMemoryOfClientsThatDoNotRead(t *testing.T) {
 	const share, slack = 160 << 20, 64 << 20 // maxReplyMemoryOfPrincipal, and the rest of the process
 	dir := t.TempDir()
 	large, small := filepath.Join(dir, "large"), filepath.Join(dir, "small")
-	for name, size := range map[string]int64{large: 64 << 20, small: 4 << 20} {
+	for name, size := range map[string]int64{large: 64 << 20, small: 512 << 10} {
 		if err := os.WriteFile(name, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -44,7 +44,7 @@ func TestMemoryOfClientsThatDoNotRead(t *testing.T) {
 	eventually(t, "a reply is made", func() bool { return heap() > before+(64<<20) })
 	other := s.connect("other")
 	other.initialize("")
-	for range 30 {
+	for range 10 {
 		other.mustCall("fs/readFile", map[string]any{"path": "file://" + small}, nil)
 		if used := heap() - before; used > share+slack {
 			t.Fatalf("%d MiB are in use", used>>20)

@@ -48,15 +48,21 @@ const (
 // startProcess carries out a process/start. The process is known to the requests that follow, and its
 // events follow the reply.
 func startProcess(c *conn, q *startParams) answer {
-	params, err := execute(q, c.caller.Defaults().Environ)
-	if err != nil {
+	if err := q.check(); err != nil {
 		return result(nil, err)
 	}
 	p, err := c.session.add(q.ProcessID, q.TTY || q.PipeStdin)
 	if err != nil {
 		return result(nil, err)
 	}
-	return later(func() answer { return c.run(p, params) })
+	return later(func() answer {
+		params, err := execute(q, c.caller.Defaults().Environ)
+		if err != nil {
+			p.client.remove(p)
+			return result(nil, err)
+		}
+		return c.run(p, params)
+	})
 }
 
 // run starts a process that was added to the client session.
@@ -81,12 +87,9 @@ func (c *conn) run(p *process, params *rpc.ExecuteParams) answer {
 	}}
 }
 
-// execute returns the execute of a process/start. Background processes of the command run on when it has
+// execute returns the execute of a process/start that was checked. Background processes of the command run on when it has
 // exited. The output is not cut into lines, and silence does not end it.
 func execute(q *startParams, environ []string) (*rpc.ExecuteParams, error) {
-	if err := q.check(); err != nil {
-		return nil, err
-	}
 	cwd, err := filePath("cwd", q.Cwd)
 	if err != nil {
 		return nil, err
@@ -138,7 +141,8 @@ func (q *startParams) check() error {
 	case given(q.ShellSnapshot):
 		return invalidParams("shellSnapshot is not supported")
 	}
-	return nil
+	_, err := filePath("cwd", q.Cwd)
+	return err
 }
 
 // given reports whether a param is there and not null.
