@@ -1,11 +1,18 @@
 package codex
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"github.com/runnel-rpc/runnel/rpc"
+)
 
 // readProcess carries out a process/read.
 func readProcess(c *conn, q *readParams) answer {
 	p, err := c.running(q.ProcessID)
 	if err != nil {
+		return result(nil, err)
+	}
+	if err := c.caller.Permits(rpc.MethodRead, &rpc.ReadParams{SessionID: p.session.ID()}); err != nil {
 		return result(nil, err)
 	}
 	if q.WaitMs == nil || *q.WaitMs <= 0 {
@@ -88,6 +95,9 @@ func terminateProcess(c *conn, q *terminateParams) answer {
 	p := c.session.find(q.ProcessID)
 	if p == nil || p.exited() {
 		return result(terminateResult{false}, nil)
+	}
+	if err := c.caller.Permits(rpc.MethodCancel, &rpc.CancelParams{}); err != nil {
+		return result(nil, err)
 	}
 	if !p.begun() {
 		return result(terminateResult{true}, nil)

@@ -74,7 +74,12 @@ func (c *conn) run(p *process, params *rpc.ExecuteParams) answer {
 		return result(nil, err)
 	}
 	if p.begin(s, a) || err != nil {
-		_ = c.caller.Cancel(s) // the process was terminated, or the client session has ended
+		// The process was terminated, or the client session has ended.
+		if refused := c.caller.Cancel(s); refused != nil {
+			a.Disconnect() // ends it, as the reply to the terminate has said
+			of.remove(p)
+			return result(nil, refused)
+		}
 	}
 	started := startResult{p.id, sandboxNone}
 	if s.View().Sandbox != nil {
