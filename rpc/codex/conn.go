@@ -1,9 +1,11 @@
 package codex
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"runtime/debug"
 	"sync"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/files"
 	"github.com/runnel-rpc/runnel/rpc/server"
 )
@@ -45,6 +48,7 @@ type conn struct {
 	handler *Handler
 	caller  *server.Caller
 	ws      *websocket.Conn
+	tcp     net.Conn        // of ws; ws.CloseNow waits for a Close that has begun
 	ctx     context.Context // ends with the connection
 	cancel  context.CancelCauseFunc
 	timeout time.Duration // of a write
@@ -66,7 +70,8 @@ type conn struct {
 
 // serve runs the connection of a caller until it ends.
 func (h *Handler) serve(caller *server.Caller, w http.ResponseWriter, r *http.Request) {
-	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{
+	hijack := &hijacker{ResponseWriter: w}
+	ws, err := websocket.Accept(hijack, r, &websocket.AcceptOptions{
 		InsecureSkipVerify: true, // the server has checked the Origin
 		CompressionMode:    websocket.CompressionDisabled,
 	})
@@ -77,7 +82,7 @@ func (h *Handler) serve(caller *server.Caller, w http.ResponseWriter, r *http.Re
 	bounds := caller.Bounds()
 	ws.SetReadLimit(bounds.MaxMessageBytes)
 	c := &conn{
-		handler: h, caller: caller, ws: ws,
+		handler: h, caller: caller, ws: ws, tcp: hijack.conn,
 		timeout:   seconds(bounds.WriteTimeout),
 		files:     h.files.NewOwner(caller.Principal()),
 		queue:     make(chan outgoing, queuedFrames),
@@ -91,7 +96,11 @@ func (h *Handler) serve(caller *server.Caller, w http.ResponseWriter, r *http.Re
 	c.wg.Go(c.awaitClose)
 	err = c.read()
 	c.cancel(err)
-	if c.session != nil {
+	switch {
+	case c.session == nil:
+	case c.unauthorized():
+		h.remove(c.session)
+	default:
 		c.session.detach(c)
 	}
 	c.wg.Wait()
@@ -120,6 +129,10 @@ func (c *conn) read() (err error) {
 			return errors.New("a binary message")
 		}
 		leave := c.caller.Turn()
+		if c.closing() {
+			leave()
+			continue // until the client answers the close frame, or closeTimeout
+		}
 		r, ok, bad := parse(text)
 		if bad != nil {
 			leave()
@@ -232,12 +245,44 @@ func (c *conn) abort(err error) {
 	_ = c.ws.CloseNow()
 }
 
-// awaitClose closes the connection when the server says so.
+// closing reports whether the server closes the connection. No request is carried out any more.
+func (c *conn) closing() bool { return c.caller.Context().Err() != nil }
+
+// unauthorized reports whether the server closes the connection because the credential was revoked or has
+// expired.
+func (c *conn) unauthorized() bool {
+	if !c.closing() {
+		return false
+	}
+	code, _ := c.caller.Closing()
+	return code == rpc.CloseUnauthorized
+}
+
+// hijacker keeps the connection that a websocket.Conn is made of.
+type hijacker struct {
+	http.ResponseWriter
+	conn net.Conn
+}
+
+func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	h.conn = conn
+	return conn, rw, err
+}
+
+// awaitClose closes the connection when the server says so. The session of a client whose credential is
+// not valid any more ends at once.
 func (c *conn) awaitClose() {
 	select {
 	case <-c.caller.Context().Done():
 		code, reason := c.caller.Closing()
-		late := time.AfterFunc(closeTimeout, func() { _ = c.ws.CloseNow() })
+		if c.unauthorized() {
+			c.handler.removeOf(c)
+		}
+		late := time.AfterFunc(closeTimeout, func() {
+			c.cancel(errors.New(reason))
+			_ = c.tcp.Close()
+		})
 		_ = c.ws.Close(code, reason)
 		late.Stop()
 		c.cancel(errors.New(reason))

@@ -150,6 +150,18 @@ func (h *Handler) remove(s *clientSession) {
 	h.removeLocked(s)
 }
 
+// removeOf ends the client session of a connection, if it has one.
+func (h *Handler) removeOf(c *conn) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, s := range h.sessions {
+		if current, _ := s.connection(); current == c {
+			h.removeLocked(s)
+			return
+		}
+	}
+}
+
 func (h *Handler) removeLocked(s *clientSession) {
 	if h.sessions[s.id] != s {
 		return

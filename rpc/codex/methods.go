@@ -92,7 +92,9 @@ func (c *conn) handle(r *request, leave func()) error {
 	id := bytes.Clone(r.id)
 	c.wg.Go(func() {
 		defer func() { <-c.slots }()
-		_ = c.answer(id, c.guard(a.wait))
+		if !c.closing() {
+			_ = c.answer(id, c.guard(a.wait))
+		}
 	})
 	return nil
 }

@@ -3,6 +3,7 @@ package codex
 import (
 	"context"
 	"encoding/base64"
+	"runtime/debug"
 	"strconv"
 
 	"github.com/runnel-rpc/runnel/session"
@@ -18,6 +19,12 @@ import (
 //	         rewind, after a lost connection ─┘ read from the log again
 func (p *process) run() {
 	defer p.att.Disconnect() // the tree ends, also what the command has left behind
+	defer func() {
+		if r := recover(); r != nil { // a bug, which must not end the server
+			p.client.handler.o.Log.Error().Interface("panic", r).Bytes("stack", debug.Stack()).Msg("process panicked")
+			p.client.remove(p)
+		}
+	}()
 	for {
 		c, changed := p.client.connection()
 		if c == nil {
@@ -83,9 +90,17 @@ func (p *process) nextFrame(ctx context.Context) (frame []byte, seq int64) {
 	seq = max(p.sent, p.events.first)
 	p.sent = seq
 	known := seq < p.events.next()
-	p.mu.Unlock()
+	var begin, end int64
 	if known {
-		return p.knownFrame(ctx, seq), seq
+		begin, end = p.events.span(seq) // before another event moves them
+	}
+	output := seq != p.exitSeq && seq != p.closeSeq
+	p.mu.Unlock()
+	switch {
+	case known && output:
+		return p.knownFrame(ctx, seq, begin, end), seq
+	case known:
+		return p.eventFrame(seq), seq
 	}
 	for {
 		p.sawEnd = isDone(p.session.OutputEnded())
@@ -160,16 +175,9 @@ func (p *process) closeFrame() (frame []byte, seq int64) {
 	return p.eventFrame(seq), seq
 }
 
-// knownFrame returns the notification of an event that was added before, and was not sent, or not to
-// this connection.
-func (p *process) knownFrame(ctx context.Context, seq int64) []byte {
-	p.mu.Lock()
-	begin, end := p.events.span(seq)
-	output := seq != p.exitSeq && seq != p.closeSeq
-	p.mu.Unlock()
-	if !output {
-		return p.eventFrame(seq)
-	}
+// knownFrame returns the notification of output that was added before, and was not sent, or not to this
+// connection.
+func (p *process) knownFrame(ctx context.Context, seq, begin, end int64) []byte {
 	r := p.openReader(begin)
 	defer r.close()
 	kind, data, err := r.until(ctx, end)

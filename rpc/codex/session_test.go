@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -133,6 +134,23 @@ func TestRevokedCredential(t *testing.T) {
 	s.server.Reauthenticate()
 	if _, err := c.read(); websocket.CloseStatus(err) != 4401 {
 		t.Error(err)
+	}
+}
+
+// TestRevokedCredentialOfASilentClient checks that the commands of a revoked credential end although the
+// client does not answer the close frame, and its session could be resumed for long, and that the
+// connection ends.
+func TestRevokedCredentialOfASilentClient(t *testing.T) {
+	t.Parallel()
+	s := serve(t, func(set *settings) { set.Codex.Resume = time.Hour })
+	c := s.client()
+	c.start("p", "sleep 1000")
+	s.callers.revoke("user")
+	s.server.Reauthenticate()
+	s.idle()
+	_ = c.tcp.SetReadDeadline(time.Now().Add(testTimeout))
+	if _, err := io.Copy(io.Discard, c.tcp); err != nil && os.IsTimeout(err) {
+		t.Error("the connection is open")
 	}
 }
 
