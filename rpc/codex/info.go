@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/runnel-rpc/runnel/rpc/files"
+	"github.com/runnel-rpc/runnel/rpc/server"
 )
 
 // infoResult describes the machine of the server.
@@ -56,14 +57,29 @@ func (c *conn) info() *infoResult {
 		Capabilities:         capabilities,
 	}
 	if dir, err := os.Getwd(); err == nil {
+		if !c.permitted(dir) {
+			dir = "/"
+		}
 		uri := files.FormatURI(dir)
 		info.Cwd = &uri
 	}
-	if home := variable(environ, "HOME"); filepath.IsAbs(home) {
+	if home := variable(environ, "HOME"); filepath.IsAbs(home) && c.permitted(home) {
 		uri := files.FormatURI(home)
 		info.UserHomeDir = &uri
 	}
 	return info
+}
+
+// permitted reports whether the policy permits the caller to use files in a directory. What it does not
+// permit is not described.
+func (c *conn) permitted(dir string) bool {
+	a, err := c.caller.FileAccess(server.FileRequest{Path: dir})
+	if err != nil {
+		return false
+	}
+	return !a.Restricted || slices.ContainsFunc(a.Roots, func(r files.Root) bool {
+		return dir == r.Path || strings.HasPrefix(dir, strings.TrimSuffix(r.Path, "/")+"/")
+	})
 }
 
 type statusResult struct {

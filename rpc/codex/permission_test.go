@@ -61,3 +61,19 @@ func TestReadThatIsNotPermitted(t *testing.T) {
 	d.ended("p")
 	d.readFrom("p", 0, nil)
 }
+
+// TestInfoOfARestrictedCaller checks that the directories of the server are not described to a caller who
+// may not use them.
+func TestInfoOfARestrictedCaller(t *testing.T) {
+	t.Parallel()
+	type info struct{ Cwd, UserHomeDir *string }
+	var open, restricted info
+	serve(t).client().mustCall("environment/info", struct{}{}, &open)
+	if open.Cwd == nil || *open.Cwd == "file:///" || open.UserHomeDir == nil {
+		t.Error("an unrestricted caller gets no directories")
+	}
+	serve(t, permitting()).client().mustCall("environment/info", struct{}{}, &restricted)
+	if restricted.Cwd == nil || *restricted.Cwd != "file:///" || restricted.UserHomeDir != nil {
+		t.Error("the directories of the server are described")
+	}
+}

@@ -19,12 +19,21 @@ import (
 //	         rewind, after a lost connection ─┘ read from the log again
 func (p *process) run() {
 	defer p.att.Disconnect() // the tree ends, also what the command has left behind
+	p.guard(p.sendEvents)
+}
+
+// guard ends the process if f panics, which is a bug and must not end the server.
+func (p *process) guard(f func()) {
 	defer func() {
-		if r := recover(); r != nil { // a bug, which must not end the server
+		if r := recover(); r != nil {
 			p.client.handler.o.Log.Error().Interface("panic", r).Bytes("stack", debug.Stack()).Msg("process panicked")
 			p.client.remove(p)
 		}
 	}()
+	f()
+}
+
+func (p *process) sendEvents() {
 	for {
 		c, changed := p.client.connection()
 		if c == nil {
