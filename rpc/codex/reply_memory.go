@@ -17,7 +17,7 @@ const (
 	// blockCost is the memory for a process/read or fs/readBlock: at most 1 MiB of data and its base64.
 	blockCost = 4 << 20
 	// listCost is the memory for a list of files: its names, and their JSON twice.
-	listCost = 32 << 20
+	listCost = 64 << 20
 	// minFileCost is the least memory for a fs/readFile, since files of /proc have no size.
 	minFileCost = 64 << 10
 )
