@@ -11,8 +11,9 @@ const (
 	// checkFactor is how much a timing may miss its target in a check, unless figure.checked says
 	// otherwise.
 	checkFactor = 3
-	// checkAttempts is how often a measurement is made before a miss is an error.
-	checkAttempts = 2
+	// checkAttempts is how often a measurement is made before a miss is an error. What the host of a virtual
+	// machine does is not seen as the work of other processes.
+	checkAttempts = 4
 	// busyShare is the part of the machine's processor time from which on other processes, and not
 	// the program, decide about a timing. With all processors busy, true takes ten times as long.
 	busyShare = 0.2
