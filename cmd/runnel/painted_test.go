@@ -15,55 +15,51 @@ import (
 // shows what a vim shows that was never left: characters, attributes, cursor, and modes.
 func TestPaintOfAnEditor(t *testing.T) {
 	t.Parallel()
-	needPrograms(t, "vim")
-	p := newTestDir(t)
-	p.serve(t)
-	x := newTmux(t, p)
-	x.sourceFile("source.c")
 	vim := []string{"vim", "-u", "NONE", "-N", "-n", "-c",
 		"syntax on | set number hlsearch cursorline laststatus=2 ruler mouse=a list | vsplit | split", "source.c"}
-	left := x.open(100, 30, slices.Concat([]string{"runnel", "run", "-t", "--name", "editor", "--"}, vim)...)
-	stayed := x.open(100, 30, vim...)
-	for _, pane := range []*pane{left, stayed} {
-		pane.await("source.c")
-		pane.text("20Gzt/value\rOoé漢字 e\u0301 \tnew")
-		pane.keys("Escape")
-		pane.text("V3j")
-		pane.await("VISUAL LINE")
-	}
-	left.expectPaint(stayed, "before it is left")
-	left.kill()
-	back := x.open(100, 30, "runnel", "attach", "editor")
-	back.expectPaint(stayed, "after the return")
-	for _, pane := range []*pane{back, stayed} {
-		pane.keys("Escape")
-		pane.text("dwjA end")
-	}
-	back.expectPaint(stayed, "after keys")
+	checkPaint(t, 100, 30, vim, func(p *pane) {
+		p.text("20Gzt/value\rOoé漢字 e\u0301 \tnew")
+		p.keys("Escape")
+		p.text("V3j")
+		p.await("VISUAL LINE")
+	}, func(p *pane) {
+		p.keys("Escape")
+		p.text("dwjA end")
+	})
 }
 
 // TestPaintOfAPager: as TestPaintOfAnEditor, with less.
 func TestPaintOfAPager(t *testing.T) {
 	t.Parallel()
-	needPrograms(t, "less")
+	checkPaint(t, 70, 12, []string{"less", "-R", "-N", "-M", "--mouse", "source.c"}, func(p *pane) {
+		p.text("40g/value\r\r\ry")
+		p.await("lines 42-52")
+	}, func(p *pane) {
+		p.text("kkk")
+	})
+}
+
+// checkPaint runs a program that shows source.c in two terminals, leaves it in one of them after some keys, returns,
+// and compares both terminals then and after further keys.
+func checkPaint(t *testing.T, cols, rows int, program []string, before, after func(*pane)) {
+	t.Helper()
+	needPrograms(t, program[0])
 	p := newTestDir(t)
 	p.serve(t)
 	x := newTmux(t, p)
 	x.sourceFile("source.c")
-	less := []string{"less", "-R", "-N", "-M", "--mouse", "source.c"}
-	left := x.open(70, 12, slices.Concat([]string{"runnel", "run", "-t", "--name", "pager", "--"}, less)...)
-	stayed := x.open(70, 12, less...)
+	left := x.open(cols, rows, slices.Concat([]string{"runnel", "run", "-t", "--name", "left", "--"}, program)...)
+	stayed := x.open(cols, rows, program...)
 	for _, pane := range []*pane{left, stayed} {
 		pane.await("source.c")
-		pane.text("40g/value\r\r\ry")
-		pane.await("lines 42-52")
+		before(pane)
 	}
 	left.expectPaint(stayed, "before it is left")
 	left.kill()
-	back := x.open(70, 12, "runnel", "attach", "pager")
+	back := x.open(cols, rows, "runnel", "attach", "left")
 	back.expectPaint(stayed, "after the return")
 	for _, pane := range []*pane{back, stayed} {
-		pane.text("kkk")
+		after(pane)
 	}
 	back.expectPaint(stayed, "after keys")
 }
