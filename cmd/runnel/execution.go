@@ -303,8 +303,8 @@ func (e *execution) handleWriteError(err error) {
 // the command has started is forwarded when it has. A second signal before the start, one while the
 // session waits for a slot, and one more than interruptsToCancel SIGINTs, end the execution, without a
 // connection, too. Signals that are to end the command are followed by SIGCONT, since a command that has
-// stopped does not act on them; the server refuses it while the session is paused. forwardSignals does not wait for replies: they are not
-// received while stdout blocks.
+// stopped does not act on them; the server refuses it while the session is paused. forwardSignals does not
+// wait for replies: they are not received while stdout blocks.
 func (e *execution) forwardSignals(ctx context.Context, abort context.CancelCauseFunc, id string, started <-chan struct{}, signals <-chan os.Signal) {
 	requests := make(chan rpc.ControlParams, 8)
 	go e.sendControls(ctx, id, requests)

@@ -11,8 +11,8 @@ import (
 )
 
 // run sends the events of a process to the connection of its client session, in their order, until the
-// process is forgotten, at the latest with the client session. While there is no connection, it reads nothing from the log: the command waits
-// when the log is full, and nothing is lost.
+// process is forgotten, at the latest with the client session. While there is no connection, it reads
+// nothing from the log: the command waits when the log is full, and nothing is lost.
 //
 //	log ──Next──▶ event (seq, position) ──▶ frame ──▶ queue of the connection
 //	                                          ▲

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -205,19 +207,19 @@ func callerError(err error) error {
 
 // scheduleExpiry sets the timer for the expiry, as conn.scheduleExpiry.
 func (c *Caller) scheduleExpiry() {
-	at := c.identity().Expires
-	if at.IsZero() {
+	id := c.identity()
+	if id.Expires.IsZero() {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.closed {
-		c.expiry = time.AfterFunc(min(time.Until(at.Add(expiryGrace)), expiryInterval), c.checkExpiry)
+		c.expiry = time.AfterFunc(untilExpiryCheck(id), c.checkExpiry)
 	}
 }
 
 func (c *Caller) checkExpiry() {
-	if time.Now().Before(c.identity().Expires.Add(expiryGrace)) {
+	if !hasExpired(c.identity()) {
 		c.scheduleExpiry()
 		return
 	}
@@ -232,13 +234,7 @@ func (c *Caller) reauthenticate() {
 }
 
 // shutdown ends the connection for a shutdown of the server.
-func (c *Caller) shutdown(restart bool) {
-	if restart {
-		c.end(restarting)
-	} else {
-		c.end(shuttingDown)
-	}
-}
+func (c *Caller) shutdown(restart bool) { c.end(shutdownFrame(restart)) }
 
 // addCaller adds a caller to those that Reauthenticate and Shutdown reach.
 func (s *Server) addCaller(c *Caller) {
@@ -260,11 +256,7 @@ func (s *Server) removeCaller(c *Caller) {
 func (s *Server) allCallers() []*Caller {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := make([]*Caller, 0, len(s.callers))
-	for c := range s.callers {
-		list = append(list, c)
-	}
-	return list
+	return slices.Collect(maps.Keys(s.callers))
 }
 
 // admit takes a slot for a connection of a principal, after the delay of handshakes. If there is none,

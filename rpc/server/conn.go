@@ -182,13 +182,18 @@ var (
 	restarting   = &closeError{websocket.StatusServiceRestart, "restarting"}
 )
 
+// shutdownFrame returns the close frame of a shutdown.
+func shutdownFrame(restart bool) *closeError {
+	if restart {
+		return restarting
+	}
+	return shuttingDown
+}
+
 // shutdown closes the connection for a shutdown of the server, after the replies of the requests in
 // flight and the output are sent.
 func (c *conn) shutdown(restart bool) {
-	why := shuttingDown
-	if restart {
-		why = restarting
-	}
+	why := shutdownFrame(restart)
 	c.update(func(st *connStatus) {
 		st.closeFor(why.code, why.reason)
 		st.shutdown(why.frame())

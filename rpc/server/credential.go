@@ -88,15 +88,24 @@ func (c *conn) scheduleExpiry(st *connStatus) {
 	if st.identity.Expires.IsZero() || st.phase >= phaseClosing {
 		return
 	}
-	st.expiry = time.AfterFunc(min(time.Until(st.identity.Expires.Add(expiryGrace)), expiryInterval), c.checkExpiry)
+	st.expiry = time.AfterFunc(untilExpiryCheck(st.identity), c.checkExpiry)
+}
+
+// untilExpiryCheck returns the time until the expiry of a credential, which has one, is checked next.
+func untilExpiryCheck(id access.Identity) time.Duration {
+	return min(time.Until(id.Expires.Add(expiryGrace)), expiryInterval)
+}
+
+// hasExpired reports whether the grace of a credential is over.
+func hasExpired(id access.Identity) bool {
+	return !id.Expires.IsZero() && !time.Now().Before(id.Expires.Add(expiryGrace))
 }
 
 // checkExpiry closes the connection if the grace of its credential is over.
 func (c *conn) checkExpiry() {
 	expired := false
 	c.update(func(st *connStatus) {
-		at := st.identity.Expires
-		if expired = !at.IsZero() && !time.Now().Before(at.Add(expiryGrace)); !expired {
+		if expired = hasExpired(st.identity); !expired {
 			c.scheduleExpiry(st)
 		}
 	})

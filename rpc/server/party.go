@@ -11,8 +11,7 @@ import (
 
 // party is who makes requests over a connection, whatever the protocol of that. It has the checks that
 // every request passes, in their order, and writes the audit log. Its methods may be called
-// concurrently, except auditOpen, auditClose, auditWrite and
-// refusedTooOften.
+// concurrently, except auditOpen, auditClose, auditWrite and refusedTooOften.
 type party struct {
 	server    *Server
 	id        string // of the connection

@@ -50,7 +50,8 @@ var resettable = map[int]bool{
 }
 
 // Modes are the modes and the colors of a terminal that the output written to it has set, and that its shell does
-// not expect, and the titles that it has saved. The zero value is a terminal in which nothing is set. It is not safe for concurrent use.
+// not expect, and the titles that it has saved. The zero value is a terminal in which nothing is set. It is not
+// safe for concurrent use.
 type Modes struct {
 	private  map[int]bool // those of resettable that differ from their value there
 	pen      bool         // SGR
