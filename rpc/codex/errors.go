@@ -6,6 +6,7 @@ import (
 
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/files"
+	"github.com/runnel-rpc/runnel/rpc/wire"
 )
 
 // The codes of errors.
@@ -79,10 +80,4 @@ func toWire(err error) *wireError {
 }
 
 // clip shortens what a client has sent, for a message.
-func clip(text string) string {
-	const most = 128
-	if len(text) > most {
-		return text[:most] + "…"
-	}
-	return text
-}
+func clip(text string) string { return wire.Clip(text, 128) }

@@ -29,7 +29,7 @@ func (c *conn) at(q *fileParams, changes bool) (files.Path, *files.Access, error
 	if err != nil {
 		return files.Path{}, nil, err
 	}
-	box, err := sandbox(q.Sandbox, cmp.Or(dir, path.Dir(path.Clean(name))), variable(c.caller.Defaults().Environ, "TMPDIR"))
+	box, err := mapSandbox(q.Sandbox, cmp.Or(dir, path.Dir(path.Clean(name))), variable(c.caller.Defaults().Environ, "TMPDIR"))
 	if err != nil {
 		return files.Path{}, nil, err
 	}
@@ -37,7 +37,7 @@ func (c *conn) at(q *fileParams, changes bool) (files.Path, *files.Access, error
 	if err != nil {
 		c.caller.AuditFile(auditAccess, name, "", err)
 	}
-	return files.Path{Name: name, NoFollow: q.FollowSymlinks != nil && !*q.FollowSymlinks}, a, err
+	return files.Path{Name: name, NoFollow: !unlessFalse(q.FollowSymlinks)}, a, err
 }
 
 // directory returns the working directory that the sandbox of an operation on files names, else its first
@@ -79,7 +79,7 @@ func changesFiles(params any) bool {
 	case *writeFileParams, *createDirectoryParams, *removeParams:
 		return true
 	case *openParams:
-		return q.Mode == "replace"
+		return q.Mode == modeReplace
 	}
 	return false
 }
@@ -267,8 +267,10 @@ func copyFile(c *conn, q *copyParams) answer {
 type openParams struct {
 	fileParams
 	HandleID string `json:"handleId"`
-	Mode     string `json:"mode"` // read, which is the default, or replace
+	Mode     string `json:"mode"` // read, which is the default, or modeReplace
 }
+
+const modeReplace = "replace"
 
 type handleResult struct {
 	HandleID string `json:"handleId"`
@@ -278,7 +280,7 @@ func openFile(c *conn, q *openParams, p files.Path, a *files.Access) (any, error
 	mode, action := files.ForReading, auditRead
 	switch q.Mode {
 	case "", "read":
-	case "replace":
+	case modeReplace:
 		mode, action = files.ForReplacing, auditWrite
 	default:
 		return nil, invalidParams("mode must be read or replace")

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/runnel-rpc/runnel/process/sandbox"
 	"github.com/runnel-rpc/runnel/rpc/files"
 	"github.com/runnel-rpc/runnel/rpc/server"
 )
@@ -77,9 +78,7 @@ func (c *conn) permitted(dir string) bool {
 	if err != nil {
 		return false
 	}
-	return !a.Restricted || slices.ContainsFunc(a.Roots, func(r files.Root) bool {
-		return dir == r.Path || strings.HasPrefix(dir, strings.TrimSuffix(r.Path, "/")+"/")
-	})
+	return !a.Restricted || slices.ContainsFunc(a.Roots, func(r files.Root) bool { return sandbox.Below(dir, r.Path) })
 }
 
 type statusResult struct {

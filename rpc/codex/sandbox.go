@@ -52,10 +52,10 @@ type sandboxing struct {
 	index     map[string]int // of result.Files, by path
 }
 
-// sandbox returns the sandbox of an execute, or nil if there is none. cwd is the directory of the
+// mapSandbox returns the sandbox of an execute, or nil if there is none. cwd is the directory of the
 // command, tmpdir the value of TMPDIR in its environment. What cannot be mapped is an error: nothing is
 // left out that would restrict the command.
-func sandbox(p *sandboxParams, cwd, tmpdir string) (*rpc.Sandbox, error) {
+func mapSandbox(p *sandboxParams, cwd, tmpdir string) (*rpc.Sandbox, error) {
 	if p == nil || p.Permissions.Type == "disabled" {
 		return nil, nil
 	}

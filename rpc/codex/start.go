@@ -92,8 +92,8 @@ func (c *conn) run(p *process, params *rpc.ExecuteParams) answer {
 	}}
 }
 
-// execute returns the execute of a process/start that was checked. Background processes of the command run on when it has
-// exited. The output is not cut into lines, and silence does not end it.
+// execute returns the execute of a process/start that was checked. Background processes of the command run
+// on when it has exited. The output is not cut into lines, and silence does not end it.
 func execute(q *startParams, environ []string) (*rpc.ExecuteParams, error) {
 	cwd, err := filePath("cwd", q.Cwd)
 	if err != nil {
@@ -103,7 +103,7 @@ func execute(q *startParams, environ []string) (*rpc.ExecuteParams, error) {
 	if err != nil {
 		return nil, err
 	}
-	box, err := sandbox(q.Sandbox, cwd, env["TMPDIR"])
+	box, err := mapSandbox(q.Sandbox, cwd, env["TMPDIR"])
 	if err != nil {
 		return nil, err
 	}
