@@ -31,7 +31,9 @@ func (conn *connection) encode(method, id string, params any) (*outgoing, error)
 	if size, limit := int64(len(out)-maxHeader), conn.connected.Limits.MaxMessageBytes; limit > 0 && size > limit {
 		return nil, &TooLargeError{size, limit}
 	}
-	return &outgoing{frame: frame(frameText, out), buffer: buffer}, nil
+	m := &outgoing{frame: frame(frameText, out), buffer: buffer}
+	m.users.Store(1)
+	return m, nil
 }
 
 // appender is an io.Writer that appends to a slice.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -26,7 +27,7 @@ type outgoing struct {
 	frame   []byte
 	buffer  *[]byte       // the buffer that contains frame
 	written chan struct{} // closed when the message has been written; nil if nothing waits for that
-	keep    bool          // the buffer is used again by the sender
+	users   atomic.Int32  // of the buffer: the outbox until all is written, and a sender that may send it again
 }
 
 // outbox is the queue of messages to send on a connection, and its only writer. A sender waits,
@@ -258,7 +259,7 @@ func (o *outbox) discard() {
 	}
 }
 
-// sent wakes the sender that waits for the write, and returns the buffer to the pool.
+// sent wakes the sender that waits for the write, and releases the buffer.
 func (m *outgoing) sent() {
 	if m == nil {
 		return
@@ -266,14 +267,16 @@ func (m *outgoing) sent() {
 	if m.written != nil {
 		close(m.written)
 	}
-	if !m.keep {
-		m.recycle()
-	}
+	m.release()
 }
 
-// recycle returns the buffer to the pool.
-func (m *outgoing) recycle() {
-	if m.buffer != nil && cap(*m.buffer) <= maxPooled {
+// retain keeps the buffer out of the pool until one more release.
+func (m *outgoing) retain() { m.users.Add(1) }
+
+// release returns the buffer to the pool after its last use. The reply to a message may be received before
+// the write of the message has returned.
+func (m *outgoing) release() {
+	if m.users.Add(-1) == 0 && m.buffer != nil && cap(*m.buffer) <= maxPooled {
 		buffers.Put(m.buffer)
 	}
 }

@@ -108,3 +108,35 @@ func TestRestOfAPartialWrite(t *testing.T) {
 		_, _ = client.Close(), server.Close()
 	})
 }
+
+// TestReplyBeforeWriteReturns: the buffer of a message that may be sent again is in use until the write has
+// returned, also if the reply was received before.
+func TestReplyBeforeWriteReturns(t *testing.T) {
+	o := newOutbox(nil)
+	m, err := new(connection).encode("write", "1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.retain()
+	reused := func() bool {
+		for range 100 {
+			if buffers.Get() == m.buffer {
+				return true
+			}
+		}
+		return false
+	}
+	o.tryWrite = func(b []byte) int {
+		m.release() // the reply
+		if reused() {
+			t.Error("the buffer is used again during the write")
+		}
+		return len(b)
+	}
+	if err := o.send(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	if users := m.users.Load(); users != 0 {
+		t.Errorf("the buffer has %d users after the write", users)
+	}
+}

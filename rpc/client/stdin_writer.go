@@ -54,10 +54,11 @@ type StdinWriter struct {
 // inputMessage is a write request.
 type inputMessage struct {
 	*outgoing
-	id     string
-	size   int // bytes of data
-	conn   *connection
-	answer <-chan reply
+	retained bool // the buffer, to send it again
+	id       string
+	size     int // bytes of data
+	conn     *connection
+	answer   <-chan reply
 }
 
 // StdinWriter returns a writer to the stdin of the session. When the context ends, it stops and
@@ -137,7 +138,10 @@ func (w *StdinWriter) submit(data []byte, eof bool) error {
 	if m.outgoing, err = w.conn.encode(rpc.MethodWrite, m.id, p); err != nil {
 		return err
 	}
-	m.keep = w.s.retriesInput()
+	if w.s.retriesInput() {
+		m.retain()
+		m.retained = true
+	}
 	w.offset += int64(len(data))
 	w.mu.Lock()
 	w.unanswered = append(w.unanswered, m)
@@ -283,7 +287,8 @@ func (w *StdinWriter) sendAgain() error {
 	}
 	w.mu.Unlock()
 	for _, m := range messages {
-		m.outgoing = &outgoing{frame: frameAgain(frameText, *m.buffer), buffer: m.buffer, keep: true}
+		m.outgoing = &outgoing{frame: frameAgain(frameText, *m.buffer), buffer: m.buffer}
+		m.users.Store(2) // the outbox, and this writer
 		_ = conn.outbox.send(w.ctx, m.outgoing)
 	}
 	return nil
@@ -296,8 +301,8 @@ func (w *StdinWriter) answered(m *inputMessage) {
 	w.unanswered = w.unanswered[1:]
 	w.charged -= m.size + inputOverhead
 	w.mu.Unlock()
-	if m.keep {
-		m.recycle()
+	if m.retained {
+		m.release()
 	}
 	signal(w.room)
 }
