@@ -42,17 +42,34 @@ func rounds(few, full int) int {
 // environMark is in the environment of all processes that tests start.
 var environMark string
 
-// leakCheck fails the tests if a process that they started is left.
+// raceOptions is GORACE of the programs that tests start. What the race detector reports is in files, since
+// their stderr may be a terminal, or what a test expects to be empty.
+var raceOptions string
+
+// leakCheck fails the tests if a process that they started is left, or had a data race.
 type leakCheck struct{ *testing.M }
 
 func (c leakCheck) Run() int {
 	// If go test ignores a signal, as in the background of a script, runnel would inherit that and
 	// not forward it.
 	resetIgnored()
+	dir, err := os.MkdirTemp("", "races")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	raceOptions = "atexit_sleep_ms=0 log_path=" + filepath.Join(dir, "race")
 	code := c.M.Run()
 	if left := markedProcesses(); len(left) > 0 {
 		fmt.Fprintf(os.Stderr, "processes left: %q\n", left)
-		return 1
+		code = 1
+	}
+	reports, _ := filepath.Glob(filepath.Join(dir, "race.*"))
+	for _, file := range reports {
+		text, _ := os.ReadFile(file)
+		fmt.Fprintf(os.Stderr, "%s\n", text)
+		code = 1
 	}
 	return code
 }

@@ -34,7 +34,7 @@ func (p *testDir) path(name string) string { return filepath.Join(p.dir, name) }
 func (p *testDir) socket() string { return p.path("runnel/sock") }
 
 func (p *testDir) env() []string {
-	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.dir, "XDG_RUNTIME_DIR=" + p.dir, "LC_ALL=C", "GORACE=atexit_sleep_ms=0", environMark}
+	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.dir, "XDG_RUNTIME_DIR=" + p.dir, "LC_ALL=C", "GORACE=" + raceOptions, environMark}
 }
 
 // program is a running program.

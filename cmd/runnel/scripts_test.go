@@ -94,7 +94,7 @@ func setUpScript(e *testscript.Env) error {
 	e.Defer(func() { _ = os.RemoveAll(run) })
 	name, value, _ := strings.Cut(environMark, "=")
 	e.Setenv(name, value)
-	e.Setenv("GORACE", "atexit_sleep_ms=0")
+	e.Setenv("GORACE", raceOptions)
 	e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
 	e.Setenv("XDG_RUNTIME_DIR", run)
 	return err
