@@ -34,7 +34,7 @@ func newTmux(t *testing.T, p *testDir) *tmux {
 	t.Helper()
 	needPrograms(t, "tmux")
 	x := &tmux{t: t, dir: p}
-	config := "set -g status off\nset -g remain-on-exit on\nset -g default-terminal screen-256color\nset -g escape-time 0\n"
+	config := "set -g exit-empty off\nset -g status off\nset -g remain-on-exit on\nset -g default-terminal screen-256color\nset -g escape-time 0\n"
 	if err := os.WriteFile(p.path("tmux.conf"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
