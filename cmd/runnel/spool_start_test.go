@@ -36,18 +36,23 @@ func TestSpoolIsPrivate(t *testing.T) {
 		t.Errorf("%d bytes", n)
 	}
 	files := 0
-	err := filepath.WalkDir(p.spoolDir(), func(path string, d os.DirEntry, err error) error {
-		if err != nil {
+	var err error
+	stored := func() bool { // two directories, key, lock, window, journal and an output file
+		files = 0
+		err = filepath.WalkDir(p.spoolDir(), func(path string, d os.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			info, err := d.Info()
+			if err == nil && info.Mode().Perm()&0o077 != 0 {
+				t.Errorf("%s has mode %s", path, info.Mode())
+			}
+			files++
 			return err
-		}
-		info, err := d.Info()
-		if err == nil && info.Mode().Perm()&0o077 != 0 {
-			t.Errorf("%s has mode %s", path, info.Mode())
-		}
-		files++
-		return err
-	})
-	if err != nil || files < 7 { // two directories, key, lock, window, journal and an output file
+		})
+		return err == nil && files >= 7
+	}
+	if !poll(stored) { // the output is written after the command has written it
 		t.Errorf("%d files, %v", files, err)
 	}
 }
