@@ -3,12 +3,11 @@ package main
 import (
 	"context"
 	"net"
-	"os"
-	"syscall"
+
+	"github.com/runnel-rpc/runnel/rpc/socketpair"
 )
 
-// pairListener is a listener for connections within this process: each dial creates a socket pair
-// (socketpair(2)).
+// pairListener is a listener for connections within this process: each dial creates a socket pair.
 type pairListener struct {
 	conns  chan net.Conn
 	closed chan struct{}
@@ -20,18 +19,8 @@ func newPairListener() *pairListener {
 
 // dialContext connects to the listener.
 func (l *pairListener) dialContext(ctx context.Context) (net.Conn, error) {
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	client, server, err := socketpair.New()
 	if err != nil {
-		return nil, os.NewSyscallError("socketpair", err)
-	}
-	client, err := fileConn(fds[0])
-	if err != nil {
-		_ = syscall.Close(fds[1])
-		return nil, err
-	}
-	server, err := fileConn(fds[1])
-	if err != nil {
-		_ = client.Close()
 		return nil, err
 	}
 	select {
@@ -45,13 +34,6 @@ func (l *pairListener) dialContext(ctx context.Context) (net.Conn, error) {
 	_ = client.Close()
 	_ = server.Close()
 	return nil, err
-}
-
-func fileConn(fd int) (net.Conn, error) {
-	syscall.CloseOnExec(fd)
-	f := os.NewFile(uintptr(fd), "pair")
-	defer f.Close()
-	return net.FileConn(f)
 }
 
 // Accept implements net.Listener.
