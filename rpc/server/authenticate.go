@@ -68,6 +68,16 @@ func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (id access
 	return access.Identity{}, false
 }
 
+// challenge returns the value of WWW-Authenticate.
+func (s *Server) challenge(r *http.Request) string {
+	if s.o.Challenge != nil {
+		if text := s.o.Challenge(r); text != "" {
+			return text
+		}
+	}
+	return "Bearer"
+}
+
 // refuse answers a request that is refused. A peer that is refused too often gets 429 after
 // refusalDelay, and its connection is closed: it cannot make the server do more than that at a higher
 // rate. The credential of a request is checked before, so a valid one is never delayed.
@@ -82,7 +92,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, refusal *access.
 		return
 	}
 	if refusal.Status == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", "Bearer")
+		w.Header().Set("WWW-Authenticate", s.challenge(r))
 	}
 	http.Error(w, refusal.Reason, refusal.Status)
 }

@@ -16,12 +16,15 @@ func (s *Server) SetQuotas(c quota.Config) error {
 	return nil
 }
 
+// refusedShutdown is why a server that shuts down refuses a connection.
+const refusedShutdown = "shutting down"
+
 // takeSlot takes one of the MaxConnections slots for a principal, or returns why it must not.
 func (s *Server) takeSlot(principal string) (refused string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed || s.sessions.Draining() {
-		return "shutting down"
+		return refusedShutdown
 	}
 	if s.slots.Take(principal) != nil {
 		return "over capacity"

@@ -65,8 +65,14 @@ type Options struct {
 		wait func(context.Context) (json.RawMessage, error))
 	// Routes are additional HTTP handlers by their patterns, as in [http.ServeMux]. They get
 	// requests that Auth accepts; [Identity] returns the caller. The patterns of the server's own
-	// paths panic in New. Runnel serve adds that of --codex.
+	// paths panic in New. Runnel serve adds those of --codex and --mcp.
 	Routes map[string]http.Handler
+	// Public are further handlers, for which there is no authentication. Runnel serve adds the metadata of
+	// --mcp.
+	Public map[string]http.Handler
+	// Challenge returns the value of WWW-Authenticate (RFC 9110 §11.6.1) for a request that has no valid
+	// credential, or "" for the default, Bearer. It may be nil.
+	Challenge func(*http.Request) string
 
 	// Proxies are those whose word about the address of a client counts for the log and for Refused.
 	Proxies *auth.Proxies

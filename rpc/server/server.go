@@ -26,6 +26,7 @@ type Server struct {
 	turns    *turns
 	painters *painters
 	wg       sync.WaitGroup // connections
+	locals   sync.WaitGroup // those that are a LocalRequest
 
 	unauthenticated *unauthenticated
 	handshakes      *handshakes
@@ -65,6 +66,9 @@ func New(sessions *session.Registry, o Options) *Server {
 	mux.HandleFunc("GET /healthz", s.health)
 	for pattern, h := range o.Routes {
 		mux.Handle(pattern, s.authenticated(h))
+	}
+	for pattern, h := range o.Public {
+		mux.Handle(pattern, h)
 	}
 	s.http = &http.Server{
 		Handler:           mux,
@@ -127,10 +131,25 @@ func (s *Server) Shutdown() {
 		}
 	})
 	defer abort.Stop()
+	s.awaitLocals(shutdownTimeout)
 	_ = s.http.Close()
 	s.wg.Wait()
 	s.refusals.close()
 	s.audited.close()
+}
+
+// awaitLocals waits until the LocalRequests have answered, since their connections are closed: http.Close
+// would cut the answers.
+func (s *Server) awaitLocals(timeout time.Duration) {
+	answered := make(chan struct{})
+	go func() { // ends after http.Close at the latest
+		defer close(answered)
+		s.locals.Wait()
+	}()
+	select {
+	case <-answered:
+	case <-time.After(timeout):
+	}
 }
 
 func (s *Server) health(w http.ResponseWriter, _ *http.Request) {

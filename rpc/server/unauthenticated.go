@@ -33,11 +33,13 @@ func (u *unauthenticated) stateChanged(conn net.Conn, s http.ConnState) {
 		u.add(c)
 	case http.StateIdle: // in the goroutine of the connection
 		c.judged = false
+		c.endAnswer()
 	case http.StateHijacked:
 		c.hijacked.Store(true)
 		u.remove(c)
 	case http.StateClosed:
 		u.remove(c)
+		c.endAnswer()
 	}
 }
 

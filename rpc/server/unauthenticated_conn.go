@@ -36,6 +36,7 @@ type unauthenticatedConn struct {
 	begun    bool        // something was read
 	judged   bool        // answer is for the present request; used by the goroutine of net/http
 	answer   bool        // false if the peer is refused too often
+	answered func()      // called once the answer to the present request is sent, if not nil; used by that goroutine
 	hijacked atomic.Bool // net/http does not serve it any more
 	counted  atomic.Bool // as refused, after which it is closed
 
@@ -117,6 +118,14 @@ func (c *unauthenticatedConn) judge(answer bool) bool {
 		c.counted.Store(true)
 	}
 	return answer
+}
+
+// endAnswer calls answered.
+func (c *unauthenticatedConn) endAnswer() {
+	if c.answered != nil {
+		c.answered()
+		c.answered = nil
+	}
 }
 
 // refuse counts a refusal, after which the connection is closed, once. It returns false if the peer is
