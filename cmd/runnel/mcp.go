@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/runnel-rpc/runnel/rpc"
@@ -23,10 +21,8 @@ type mcpCmd struct {
 
 // Validate implements kong's check of values.
 func (c *mcpCmd) Validate() error {
-	for _, name := range c.Tools {
-		if !slices.Contains(mcp.ToolNames(), name) {
-			return fmt.Errorf("--tools must be of %s, not %q", strings.Join(mcp.ToolNames(), ", "), name)
-		}
+	if err := checkTools("--tools", c.Tools); err != nil {
+		return err
 	}
 	if c.Sandbox != nil && *c.Sandbox == "" {
 		return errors.New("--sandbox must not be empty") // an unset variable must not mean no sandbox

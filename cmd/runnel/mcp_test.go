@@ -38,6 +38,13 @@ func (p *testDir) mcpHost(t *testing.T, args ...string) *mcpHost {
 	t.Helper()
 	h := &mcpHost{t: t}
 	h.command = p.prepare(t, "runnel", append([]string{"mcp"}, args...)...).Cmd
+	h.connect(&sdk.CommandTransport{Command: h.command, TerminateDuration: testTimeout}, "")
+	return h
+}
+
+// connect connects to the server, with the newest version of MCP if none is given.
+func (h *mcpHost) connect(transport sdk.Transport, version string) {
+	h.t.Helper()
 	client := sdk.NewClient(&sdk.Implementation{Name: "test"}, &sdk.ClientOptions{
 		ProgressNotificationHandler: func(_ context.Context, r *sdk.ProgressNotificationClientRequest) {
 			h.mu.Lock()
@@ -45,13 +52,12 @@ func (p *testDir) mcpHost(t *testing.T, args ...string) *mcpHost {
 			h.progress = append(h.progress, r.Params.Message)
 		},
 	})
-	session, err := client.Connect(t.Context(), &sdk.CommandTransport{Command: h.command, TerminateDuration: testTimeout}, nil)
+	session, err := client.Connect(h.t.Context(), transport, &sdk.ClientSessionOptions{ProtocolVersion: version})
 	if err != nil {
-		t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	h.ClientSession = session
-	t.Cleanup(func() { _ = session.Close() })
-	return h
+	h.t.Cleanup(func() { _ = session.Close() })
 }
 
 // session is the structured content of results.
@@ -155,53 +161,59 @@ func TestMCPTools(t *testing.T) {
 	t.Parallel()
 	onAndWithoutServer(t, func(t *testing.T, p *testDir) {
 		h := p.mcpHost(t)
-		s := h.session("run_command", arguments{"command": "echo out; echo err >&2; pwd; echo $MARK; exit 3", "env": arguments{"MARK": "set"}})
-		if want := "out\nerr\n" + p.dir + "\nset\n"; s.Text != want || s.State != "ended" || s.Status != "failed" || *s.ExitCode != 3 {
-			t.Errorf("%+v, want %q", s, want)
-		}
-		if ok, _ := regexp.MatchString(`(?s)^out\nerr\n.*\[exit code 3, after [0-9.e-]+ s\]$`, s.content); !ok {
-			t.Errorf("the text is %q", s.content)
-		}
-		if s := h.session("run_command", arguments{"command": "pwd", "cwd": "/usr"}); s.Text != "/usr\n" {
-			t.Errorf("in /usr: %+v", s)
-		}
-		if s := h.session("run_command", arguments{"command": "sleep 1000", "timeout": 0.2}); s.Reason != "timeout" || *s.Signal != "SIGTERM" {
-			t.Errorf("with a timeout: %+v", s)
-		}
-		s = h.session("run_command", arguments{"command": `while read line; do echo "got $line"; done; echo end`, "wait": 0})
-		if s.State != "running" || s.ExitCode != nil || !strings.Contains(s.content, s.SessionID) {
-			t.Errorf("a command that reads: %+v", s)
-		}
-		var written struct {
-			StdinBytes int64 `json:"stdin_bytes"`
-		}
-		h.call("write_stdin", arguments{"session_id": s.SessionID, "data": "one\n"}, &written)
-		if written.StdinBytes != 4 {
-			t.Errorf("%d bytes of stdin", written.StdinBytes)
-		}
-		s = h.readUntil(s, "got one\n")
-		h.call("write_stdin", arguments{"session_id": s.SessionID, "data": "two\n", "eof": true}, &written)
-		s = h.readUntil(s, "end\n")
-		if s = h.session("read_output", arguments{"session_id": s.SessionID, "wait": 20}); s.Text != "got one\ngot two\nend\n" {
-			t.Errorf("all output: %+v", s)
-		}
-		s = h.session("run_command", arguments{"command": `trap 'echo caught' USR1; echo ready; while :; do sleep 0.1; done`, "wait": 0})
-		s = h.readUntil(s, "ready\n")
-		h.call("send_signal", arguments{"session_id": s.SessionID, "signal": "SIGUSR1"}, &struct{}{})
-		s = h.readUntil(s, "caught\n")
-		var list struct {
-			Sessions []mcpSession `json:"sessions"`
-		}
-		h.call("list_sessions", nil, &list)
-		if len(list.Sessions) != 5 || list.Sessions[0].SessionID != s.SessionID || list.Sessions[0].State != "running" {
-			t.Errorf("sessions: %+v", list)
-		}
-		for range 2 { // the second changes nothing
-			if s := h.session("stop_session", arguments{"session_id": s.SessionID}); s.State != "ended" || s.Reason != "canceled" || !strings.Contains(s.Text, "caught") {
-				t.Errorf("stopped: %+v", s)
-			}
-		}
+		h.callTools(p)
 	})
+}
+
+// callTools calls every tool of a host whose commands run in p.
+func (h *mcpHost) callTools(p *testDir) {
+	t := h.t
+	s := h.session("run_command", arguments{"command": "echo out; echo err >&2; pwd; echo $MARK; exit 3", "env": arguments{"MARK": "set"}})
+	if want := "out\nerr\n" + p.dir + "\nset\n"; s.Text != want || s.State != "ended" || s.Status != "failed" || *s.ExitCode != 3 {
+		t.Errorf("%+v, want %q", s, want)
+	}
+	if ok, _ := regexp.MatchString(`(?s)^out\nerr\n.*\[exit code 3, after [0-9.e-]+ s\]$`, s.content); !ok {
+		t.Errorf("the text is %q", s.content)
+	}
+	if s := h.session("run_command", arguments{"command": "pwd", "cwd": "/usr"}); s.Text != "/usr\n" {
+		t.Errorf("in /usr: %+v", s)
+	}
+	if s := h.session("run_command", arguments{"command": "sleep 1000", "timeout": 0.2}); s.Reason != "timeout" || *s.Signal != "SIGTERM" {
+		t.Errorf("with a timeout: %+v", s)
+	}
+	s = h.session("run_command", arguments{"command": `while read line; do echo "got $line"; done; echo end`, "wait": 0})
+	if s.State != "running" || s.ExitCode != nil || !strings.Contains(s.content, s.SessionID) {
+		t.Errorf("a command that reads: %+v", s)
+	}
+	var written struct {
+		StdinBytes int64 `json:"stdin_bytes"`
+	}
+	h.call("write_stdin", arguments{"session_id": s.SessionID, "data": "one\n"}, &written)
+	if written.StdinBytes != 4 {
+		t.Errorf("%d bytes of stdin", written.StdinBytes)
+	}
+	s = h.readUntil(s, "got one\n")
+	h.call("write_stdin", arguments{"session_id": s.SessionID, "data": "two\n", "eof": true}, &written)
+	s = h.readUntil(s, "end\n")
+	if s = h.session("read_output", arguments{"session_id": s.SessionID, "wait": 20}); s.Text != "got one\ngot two\nend\n" {
+		t.Errorf("all output: %+v", s)
+	}
+	s = h.session("run_command", arguments{"command": `trap 'echo caught' USR1; echo ready; while :; do sleep 0.1; done`, "wait": 0})
+	s = h.readUntil(s, "ready\n")
+	h.call("send_signal", arguments{"session_id": s.SessionID, "signal": "SIGUSR1"}, &struct{}{})
+	s = h.readUntil(s, "caught\n")
+	var list struct {
+		Sessions []mcpSession `json:"sessions"`
+	}
+	h.call("list_sessions", nil, &list)
+	if len(list.Sessions) != 5 || list.Sessions[0].SessionID != s.SessionID || list.Sessions[0].State != "running" {
+		t.Errorf("sessions: %+v", list)
+	}
+	for range 2 { // the second changes nothing
+		if s := h.session("stop_session", arguments{"session_id": s.SessionID}); s.State != "ended" || s.Reason != "canceled" || !strings.Contains(s.Text, "caught") {
+			t.Errorf("stopped: %+v", s)
+		}
+	}
 }
 
 // TestMCPSchemas: the tools are described as their results are, and annotated.
@@ -312,7 +324,12 @@ func TestMCPCancel(t *testing.T) {
 func TestMCPProgress(t *testing.T) {
 	t.Parallel()
 	p := newTestDir(t)
-	h := p.mcpHost(t)
+	p.mcpHost(t).awaitProgress(p)
+}
+
+// awaitProgress waits for the progress of a command that runs in p.
+func (h *mcpHost) awaitProgress(p *testDir) {
+	t := h.t
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -29,6 +29,7 @@ type serveCmd struct {
 	serveSandboxFlags `embed:""`
 	spoolFlags        `embed:""`
 	codexFlags        `embed:""`
+	mcpFlags          `embed:""`
 	bounds            `embed:""`
 }
 
@@ -43,7 +44,7 @@ func (c *serveCmd) Validate() error {
 	if err := c.spoolFlags.check(); err != nil {
 		return err
 	}
-	if err := c.codexFlags.check(); err != nil {
+	if err := errors.Join(c.codexFlags.check(), c.mcpFlags.check()); err != nil {
 		return err
 	}
 	for _, origin := range c.AllowOrigin {
@@ -71,8 +72,12 @@ func (c *serveCmd) Run(inv *invocation) error {
 		return err
 	}
 	options, agents := c.serverOptions(s), c.codexFlags.handler(log)
+	options.Routes = make(map[string]http.Handler)
 	if agents != nil {
-		options.Routes = map[string]http.Handler{codex.Pattern: agents}
+		options.Routes[codex.Pattern] = agents
+	}
+	if err := c.mcpFlags.addTo(&options, &c.jwtFlags, log); err != nil {
+		return errors.Join(err, s.close())
 	}
 	service := newService(&c.bounds, options, s.host, s.spool, log)
 	service.codex = agents

@@ -5,6 +5,10 @@ import "time"
 const (
 	// MaxMessageBytes is the size of the largest message from the host. A larger one ends Serve.
 	MaxMessageBytes = 4 << 20
+	// MaxRequestBytes is the size of the largest request over HTTP.
+	MaxRequestBytes = 1 << 20
+	// DefaultIdle is how long a session without a name continues after its last use over HTTP.
+	DefaultIdle = 30 * time.Minute
 	// MaxCalls is how many requests of the host may be in progress.
 	MaxCalls = 64
 	// MaxWait is the longest wait of a tool, in the argument wait.
@@ -42,6 +46,8 @@ const (
 	stdinTimeout = 30 * time.Second
 	// cancelTimeout bounds the cancel of a session whose call the host has canceled.
 	cancelTimeout = 10 * time.Second
+	// writeTimeout is how long a host over HTTP may take no byte of a response.
+	writeTimeout = 30 * time.Second
 	// closeTimeout is how long Serve waits for calls in progress after the host has gone.
 	closeTimeout = 5 * time.Second
 )

@@ -43,7 +43,7 @@ func explain(err error) error {
 	case errors.As(err, &large):
 		return fmt.Errorf("the arguments are too large: %w", large)
 	case errors.Is(err, client.ErrClosed):
-		return errors.New("the connection to the Runnel server was lost, and sessions without a name ended with it; list_sessions returns those that are left")
+		return errors.New("the connection to the Runnel server was lost; list_sessions returns those that are left")
 	case errors.Is(err, context.DeadlineExceeded):
 		return errors.New("the Runnel server does not respond; try again later")
 	}

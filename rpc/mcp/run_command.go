@@ -3,6 +3,7 @@ package mcp
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"path/filepath"
 	"strings"
@@ -25,9 +26,12 @@ type runCommandInput struct {
 
 func (s *Server) runCommandTool() *sdk.Tool {
 	name := "A name for the session, as in dev-server: a letter from a to z, and then a-z, 0-9, _, . and -. "
-	if s.options.InProcess {
+	switch {
+	case s.options.InProcess:
 		name += "It ends with this host, since no Runnel server is running."
-	} else {
+	case s.options.Idle > 0:
+		name += fmt.Sprintf("A session with a name ends %v after its last use, others after %v.", NamedLinger, s.options.Idle)
+	default:
 		name += "A session with a name continues when this host exits."
 	}
 	return &sdk.Tool{
@@ -106,8 +110,12 @@ func (s *Server) executeParams(in *runCommandInput, wait time.Duration) *rpc.Exe
 	p.Wait, p.WaitTimeout = true, rpc.Seconds{Set: true, D: wait}
 	p.CaptureHeadBytes, p.CaptureBytes = &head, &tail
 	p.SlowClient = rpc.SlowClientDrop
+	linger := s.options.Idle
 	if p.Name = in.Name; p.Name != "" {
-		p.OnDisconnect, p.Linger = rpc.OnDisconnectKeep, rpc.Seconds{Set: true, D: NamedLinger}
+		linger = NamedLinger
+	}
+	if linger > 0 {
+		p.OnDisconnect, p.Linger = rpc.OnDisconnectKeep, rpc.Seconds{Set: true, D: linger}
 	}
 	s.setDirectory(&p, in.Cwd)
 	s.confine(&p)

@@ -51,6 +51,7 @@ func (s *Server) sendSignal(ctx context.Context, _ *call, in *sendSignalInput) (
 	if err != nil {
 		return answer{}, err
 	}
+	s.use(ctx, id)
 	text := fmt.Sprintf("[%s sent to the processes of the session", in.Signal)
 	if len(r.NotSignaled) > 0 {
 		text += fmt.Sprintf(", except these of other users: %v", r.NotSignaled)

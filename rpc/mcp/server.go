@@ -43,6 +43,9 @@ type Options struct {
 	// Sandbox and Cwd. Cwd should have no symbolic links then, since its bytes are compared: a link
 	// that is changed would name another directory.
 	Execute rpc.ExecuteParams
+	// Idle, if not 0, is how long a session without a name continues after its last use. Otherwise it ends
+	// with the connection of the caller.
+	Idle time.Duration
 	// InProcess says that the Runnel server ends with this program: no session survives, with a name
 	// neither.
 	InProcess bool
@@ -79,10 +82,8 @@ type Server struct {
 
 // New returns a server with the tools that the options name and the role of the caller permits.
 func New(caller Caller, o Options) (*Server, error) {
-	for _, name := range o.Tools {
-		if !slices.ContainsFunc(tools, func(t tool) bool { return t.name == name }) {
-			return nil, fmt.Errorf("%w: %q; the tools are %s", ErrUnknownTool, name, strings.Join(ToolNames(), ", "))
-		}
+	if err := checkTools(o.Tools); err != nil {
+		return nil, err
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -123,6 +124,16 @@ func New(caller Caller, o Options) (*Server, error) {
 	return s, nil
 }
 
+// checkTools returns an ErrUnknownTool for a name that no tool has.
+func checkTools(names []string) error {
+	for _, name := range names {
+		if !slices.ContainsFunc(tools, func(t tool) bool { return t.name == name }) {
+			return fmt.Errorf("%w: %q; the tools are %s", ErrUnknownTool, name, strings.Join(ToolNames(), ", "))
+		}
+	}
+	return nil
+}
+
 // Serve exchanges messages with the host, each a line of JSON, until in ends or ctx is done. Then it
 // ends the commands whose session id the host has not received yet, and returns nil; other sessions
 // are the business of the caller. An error is about what the host has sent. Serve may be called once.
@@ -157,6 +168,13 @@ func (s *Server) Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 		return fmt.Errorf("message of the host: %w", err)
 	}
 	return nil
+}
+
+// use makes the time of Options.Idle begin anew for a session, as a pending wait or read does.
+func (s *Server) use(ctx context.Context, id string) {
+	if s.options.Idle > 0 {
+		_ = s.caller.Call(ctx, rpc.MethodWait, rpc.WaitParams{SessionID: id, Timeout: rpc.Seconds{Set: true}}, nil)
+	}
 }
 
 var errTooManyCalls = fmt.Errorf("%d requests are in progress, which is the most; wait until one has ended", MaxCalls)

@@ -63,6 +63,7 @@ func (s *Server) writeStdin(ctx context.Context, _ *call, in *writeStdinInput) (
 	if err != nil {
 		return answer{}, err
 	}
+	s.use(ctx, id)
 	text := fmt.Sprintf("[%d bytes written", len(in.Data))
 	if in.EOF {
 		text += ", stdin closed"
