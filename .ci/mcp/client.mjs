@@ -1,13 +1,21 @@
-// Drives every tool of `runnel mcp` by the official TypeScript SDK, which checks results against the
-// schemas of the tools. usage: client.mjs RUNNEL DIR [ARGUMENT…]
+// Drives every tool by the official TypeScript SDK, which checks results against the schemas of the tools: of
+// `runnel mcp`, or of a server at a URL. usage: client.mjs RUNNEL DIR [ARGUMENT…], or client.mjs URL TOKEN
 import assert from "node:assert/strict";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
+import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 
-const [program, cwd, ...args] = process.argv.slice(2);
+// transport returns the connection that the arguments of the program name.
+function transport(program, second, ...args) {
+  if (program.startsWith("http:")) {
+    return new StreamableHTTPClientTransport(new URL(program), { requestInit: { headers: { Authorization: `Bearer ${second}` } } });
+  }
+  const env = { ...process.env, XDG_RUNTIME_DIR: second };
+  return new StdioClientTransport({ command: program, args: ["mcp", ...args], cwd: second, env });
+}
+
 const client = new Client({ name: "runnel-ci", version: "1" });
-const env = { ...process.env, XDG_RUNTIME_DIR: cwd };
-await client.connect(new StdioClientTransport({ command: program, args: ["mcp", ...args], cwd, env }));
+await client.connect(transport(...process.argv.slice(2)));
 
 async function call(name, args, options) {
   const result = await client.callTool({ name, arguments: args }, undefined, options);
@@ -49,7 +57,7 @@ await until(sleeper, "ready\n");
 await call("send_signal", { session_id: sleeper.session_id, signal: "SIGHUP" });
 await until(sleeper, "caught\n");
 const { sessions } = await call("list_sessions", {});
-assert.equal(sessions.length, 3);
+assert(sessions.length >= 3);
 assert.equal(sessions[0].session_id, sleeper.session_id);
 assert.equal((await call("stop_session", { session_id: sleeper.session_id })).reason, "canceled");
 
