@@ -47,7 +47,7 @@ func (s *Server) runCommandTool() *sdk.Tool {
 "properties":{
 "command":{"type":"string","description":"Command for the shell."},
 "cwd":{"type":"string","description":"Working directory."},
-"env":{"type":"object","additionalProperties":{"type":["string","null"]},"description":"Environment variables to set, or with null to unset."},
+"env":{"type":"object","additionalProperties":{"anyOf":[{"type":"string"},{"type":"null"}]},"description":"Environment variables to set, or with null to unset."},
 "timeout":{"type":"number","minimum":0,"description":"Seconds after which the command is ended. Default: none, or that of the server."},
 "wait":{"type":"number","minimum":0,"maximum":600,"default":30,"description":"Seconds to wait for the end of the command."},
 "name":{"type":"string","description":"` + name + `"}

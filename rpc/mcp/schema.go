@@ -18,7 +18,26 @@ func outputSchema[T any](required ...string) *jsonschema.Schema {
 		panic(err) // a field has a type that has no schema
 	}
 	s.Required, s.AdditionalProperties = required, nil
+	splitNull(s)
 	return s
+}
+
+// splitNull replaces each list of types, which is null and another one, by alternatives with one type: some
+// hosts map schemas to a dialect in which a schema has one type.
+func splitNull(s *jsonschema.Schema) {
+	if s == nil {
+		return
+	}
+	for _, p := range s.Properties {
+		splitNull(p)
+	}
+	splitNull(s.Items)
+	if len(s.Types) != 2 || s.Types[0] != "null" {
+		return
+	}
+	value := *s
+	value.Type, value.Types, value.Description = s.Types[1], nil, ""
+	*s = jsonschema.Schema{Description: s.Description, AnyOf: []*jsonschema.Schema{{Type: "null"}, &value}}
 }
 
 // sessionIDSchema is the schema of the argument session_id.
