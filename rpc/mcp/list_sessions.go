@@ -30,6 +30,8 @@ type listSessionsResult struct {
 	More     bool            `json:"more" jsonschema:"There are older sessions, which are left out."`
 }
 
+var listSessionsSchema = outputSchema[listSessionsResult]("sessions", "more")
+
 func listSessionsTool() *sdk.Tool {
 	return &sdk.Tool{
 		Name:         "list_sessions",
@@ -37,7 +39,7 @@ func listSessionsTool() *sdk.Tool {
 		Description:  fmt.Sprintf("Returns the newest %d sessions: those that run, and ended ones whose output is still kept.", MaxListed),
 		Annotations:  &sdk.ToolAnnotations{Title: "List the sessions", ReadOnlyHint: true, OpenWorldHint: no()},
 		InputSchema:  schema(`{"type":"object","properties":{},"additionalProperties":false}`),
-		OutputSchema: outputSchema[listSessionsResult]("sessions", "more"),
+		OutputSchema: listSessionsSchema(),
 	}
 }
 

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/google/jsonschema-go/jsonschema"
-
 	"github.com/runnel-rpc/runnel/rpc"
 )
 
@@ -25,9 +23,7 @@ type sessionResult struct {
 	*rpc.Completion
 }
 
-func sessionSchema() *jsonschema.Schema {
-	return outputSchema[sessionResult]("session_id", "state", "last_seq", "text")
-}
+var sessionSchema = outputSchema[sessionResult]("session_id", "state", "last_seq", "text")
 
 const stateEnded = "ended"
 

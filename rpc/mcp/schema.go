@@ -2,6 +2,7 @@ package mcp
 
 import (
 	"encoding/json"
+	"sync"
 
 	"github.com/google/jsonschema-go/jsonschema"
 )
@@ -10,16 +11,18 @@ import (
 // the model, and some accept only simple ones. The tags of the Go type decide what is accepted.
 func schema(text string) json.RawMessage { return json.RawMessage(text) }
 
-// outputSchema returns the JSON Schema of a result. Only the named members are required, and others
-// may be added later.
-func outputSchema[T any](required ...string) *jsonschema.Schema {
-	s, err := jsonschema.For[T](nil)
-	if err != nil {
-		panic(err) // a field has a type that has no schema
-	}
-	s.Required, s.AdditionalProperties = required, nil
-	splitNull(s)
-	return s
+// outputSchema returns a function that returns the JSON Schema of a result. Only the named members are
+// required, and others may be added later. It is made once, since each request over HTTP has its own Server.
+func outputSchema[T any](required ...string) func() *jsonschema.Schema {
+	return sync.OnceValue(func() *jsonschema.Schema {
+		s, err := jsonschema.For[T](nil)
+		if err != nil {
+			panic(err) // a field has a type that has no schema
+		}
+		s.Required, s.AdditionalProperties = required, nil
+		splitNull(s)
+		return s
+	})
 }
 
 // splitNull replaces each list of types, which is null and another one, by alternatives with one type: some

@@ -21,6 +21,8 @@ type sendSignalResult struct {
 	NotSignaled []int  `json:"not_signaled,omitempty" jsonschema:"Ids of processes that were not signaled, because they have another user."`
 }
 
+var sendSignalSchema = outputSchema[sendSignalResult]("session_id", "status")
+
 func sendSignalTool() *sdk.Tool {
 	return &sdk.Tool{
 		Name:        "send_signal",
@@ -35,7 +37,7 @@ func sendSignalTool() *sdk.Tool {
 },
 "required":["session_id","signal"],
 "additionalProperties":false}`),
-		OutputSchema: outputSchema[sendSignalResult]("session_id", "status"),
+		OutputSchema: sendSignalSchema(),
 	}
 }
 

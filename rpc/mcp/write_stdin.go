@@ -24,6 +24,8 @@ type writeStdinResult struct {
 	StdinBytes int64  `json:"stdin_bytes" jsonschema:"How many bytes of stdin have been accepted in all."`
 }
 
+var writeStdinSchema = outputSchema[writeStdinResult]("session_id", "stdin_bytes")
+
 func writeStdinTool() *sdk.Tool {
 	return &sdk.Tool{
 		Name:  "write_stdin",
@@ -40,7 +42,7 @@ func writeStdinTool() *sdk.Tool {
 },
 "required":["session_id","data"],
 "additionalProperties":false}`),
-		OutputSchema: outputSchema[writeStdinResult]("session_id", "stdin_bytes"),
+		OutputSchema: writeStdinSchema(),
 	}
 }
 
