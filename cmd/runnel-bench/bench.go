@@ -21,6 +21,7 @@ type bench struct {
 	ctx      context.Context // canceled by a signal
 	programs []program       // the one to measure, and that of -against
 	dir      string          // temporary files
+	codex    string          // the command line of Codex; "" for none
 	quick    bool
 }
 
@@ -30,7 +31,7 @@ func newBench(ctx context.Context, o *options) (*bench, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &bench{ctx: ctx, dir: dir, quick: o.quick}
+	b := &bench{ctx: ctx, dir: dir, codex: o.codex, quick: o.quick}
 	path := o.server
 	if path == "" {
 		path = filepath.Join(dir, "runnel")

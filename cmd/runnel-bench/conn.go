@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"strconv"
 	"sync"
@@ -29,8 +30,8 @@ type conn struct {
 	frames *frameReader
 	text   []byte // of the message that was read last
 	id     int    // of the last request
-	// sandbox is that of the commands which execute and stream start, nil for none.
-	sandbox any
+	// params are further ones of the commands which execute and stream start.
+	params map[string]any
 
 	mu  sync.Mutex // held during a write
 	out []byte     // the frame that is written
@@ -58,12 +59,29 @@ func (s *server) dialUntil(undo *cleanup, buffer int) (*conn, error) {
 
 // dialThrough is dial with a reader that is put around the connection.
 func (s *server) dialThrough(buffer int, reader func(net.Conn) io.Reader) (*conn, error) {
-	nc, err := net.Dial("tcp", s.address)
+	c, err := open(s.address, "/ws", s.token, buffer, reader)
+	if err != nil {
+		return nil, err
+	}
+	m, err := c.next()
+	if err == nil && !bytes.HasPrefix(m.text, []byte(`{"jsonrpc":"2.0","method":"connected"`)) {
+		err = fmt.Errorf("first message of the server: %.100s", m.text)
+	}
+	if err != nil {
+		_ = c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// open connects to a path of a host, with a reader that is put around the connection. token may be "".
+func open(host, path, token string, buffer int, reader func(net.Conn) io.Reader) (*conn, error) {
+	nc, err := net.Dial("tcp", host)
 	if err != nil {
 		return nil, err
 	}
 	c := &conn{Conn: nc, frames: newFrameReader(reader(nc), buffer)}
-	if err := c.upgrade(s.address, s.token); err != nil {
+	if err := c.upgrade(host, path, token); err != nil {
 		_ = nc.Close()
 		return nil, err
 	}
@@ -71,14 +89,14 @@ func (s *server) dialThrough(buffer int, reader func(net.Conn) io.Reader) (*conn
 }
 
 // upgrade makes the opening handshake (RFC 6455 §4.1), with a token if it is not empty.
-func (c *conn) upgrade(host, token string) error {
+func (c *conn) upgrade(host, path, token string) error {
 	authorization := ""
 	if token != "" {
 		authorization = "Authorization: Bearer " + token + "\r\n"
 	}
-	_, err := fmt.Fprintf(c, "GET /ws HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n%s"+
+	_, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n%s"+
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: runnel.v1\r\n\r\n",
-		host, authorization)
+		path, host, authorization)
 	if err != nil {
 		return err
 	}
@@ -95,11 +113,7 @@ func (c *conn) upgrade(host, token string) error {
 		line, _, _ := bytes.Cut(response, []byte("\r\n"))
 		return fmt.Errorf("the server refused the upgrade: %s", line)
 	}
-	m, err := c.next()
-	if err == nil && !bytes.HasPrefix(m.text, []byte(`{"jsonrpc":"2.0","method":"connected"`)) {
-		err = fmt.Errorf("first message of the server: %.100s", m.text)
-	}
-	return err
+	return nil
 }
 
 // send sends a text message.
@@ -123,18 +137,31 @@ var (
 
 // next reads the next message. It answers pings.
 func (c *conn) next() (message, error) {
+	head, length, err := c.payload(outputStart)
+	switch {
+	case err != nil:
+		return message{}, err
+	case head != nil:
+		return c.output(head, length)
+	case bytes.HasPrefix(c.text, outputStart):
+		seq, err := outputSeq(c.text)
+		return message{output: seq}, err
+	}
+	return message{text: c.text}, nil
+}
+
+// payload reads the next text message into c.text. It answers pings. If the message is long and begins
+// with prefix, it only returns the head and the length of the message, which the caller consumes.
+func (c *conn) payload(prefix []byte) (head []byte, length int, err error) {
 	for {
 		opcode, length, err := c.frames.header()
 		switch {
 		case err != nil:
-			return message{}, err
+			return nil, 0, err
 		case opcode == opText && length > headBytes:
 			head, err := c.frames.peek(headBytes)
-			if err != nil {
-				return message{}, err
-			}
-			if bytes.HasPrefix(head, outputStart) {
-				return c.output(head, length)
+			if err != nil || bytes.HasPrefix(head, prefix) {
+				return head, length, err
 			}
 		}
 		if cap(c.text) < length {
@@ -142,20 +169,17 @@ func (c *conn) next() (message, error) {
 		}
 		c.text = c.text[:length]
 		if err := c.frames.read(c.text); err != nil {
-			return message{}, err
+			return nil, 0, err
 		}
-		switch {
-		case opcode == opPing:
+		switch opcode {
+		case opPing:
 			if err := c.write(opPong, c.text); err != nil {
-				return message{}, err
+				return nil, 0, err
 			}
-		case opcode == opText && bytes.HasPrefix(c.text, outputStart):
-			seq, err := outputSeq(c.text)
-			return message{output: seq}, err
-		case opcode == opText:
-			return message{text: c.text}, nil
-		case opcode == opClose:
-			return message{}, fmt.Errorf("the server closed the connection: %q", c.text)
+		case opText:
+			return nil, length, nil
+		case opClose:
+			return nil, 0, fmt.Errorf("the server closed the connection: %q", c.text)
 		}
 	}
 }
@@ -169,12 +193,12 @@ func (c *conn) output(head []byte, length int) (message, error) {
 	return message{output: seq}, c.frames.skip(length)
 }
 
-// outputSeq returns the seq of a process.output, of which head is the beginning.
+// outputSeq returns the seq of a notification, of which head is the beginning.
 func outputSeq(head []byte) (int64, error) {
 	_, rest, _ := bytes.Cut(head, seqField)
-	end := bytes.IndexByte(rest, ',')
+	end := bytes.IndexAny(rest, ",}")
 	if end < 0 {
-		return 0, fmt.Errorf("no seq in the output %.100q", head)
+		return 0, fmt.Errorf("no seq in the notification %.100q", head)
 	}
 	return strconv.ParseInt(string(rest[:end]), 10, 64)
 }
@@ -233,9 +257,7 @@ func (c *conn) start(argv ...string) (string, error) {
 // the completion record. It fails if output was lost, or if the command failed.
 func (c *conn) execute(first func(), argv ...string) (*rpc.Completion, error) {
 	params := map[string]any{"command": argv}
-	if c.sandbox != nil {
-		params["sandbox"] = c.sandbox
-	}
+	maps.Copy(params, c.params)
 	if err := c.request(rpc.MethodExecute, params); err != nil {
 		return nil, err
 	}

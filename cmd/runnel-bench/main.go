@@ -38,6 +38,7 @@ func main() {
 type options struct {
 	server  string
 	against string
+	codex   string
 	only    string
 	write   string
 	quick   bool
@@ -48,6 +49,7 @@ func parseOptions(args []string) (o options, err error) {
 	flags := flag.NewFlagSet("runnel-bench", flag.ContinueOnError)
 	flags.StringVar(&o.server, "server", "", "measure the binary at `PATH` instead of building one")
 	flags.StringVar(&o.against, "against", "", "also measure the binary at `PATH`, in turns with the first")
+	flags.StringVar(&o.codex, "codex", "", "the measurement codex also measures the exec-server of the command line of Codex at `PATH`, which -check ignores")
 	flags.StringVar(&o.only, "only", "", "run only these comma-separated measurements: "+strings.Join(names(), ", "))
 	flags.StringVar(&o.write, "write", "", "write the table and the plots to the page at `PATH`; excludes the flags below and -against")
 	flags.BoolVar(&o.quick, "quick", false, "run few rounds with little data")

@@ -26,6 +26,7 @@ var measurements = []measurement{
 	{"sandbox", sandboxed},
 	{"shared", shared},
 	{"spooled", spooled},
+	{"codex", codex},
 	{"parallel", parallel},
 	{"idle", idleMemory},
 	{"first", firstOutput},

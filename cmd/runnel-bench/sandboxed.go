@@ -65,7 +65,7 @@ func (b *bench) timeSandboxed(sandbox any, flags ...string) (p50 []float64, err 
 		if err != nil {
 			return nil, err
 		}
-		c.sandbox = sandbox
+		c.params = map[string]any{"sandbox": sandbox}
 		if _, err := c.execute(nil, "true"); err != nil && strings.Contains(err.Error(), "not_enforceable") {
 			return nil, nil
 		}
@@ -92,7 +92,7 @@ func (b *bench) streamSandboxed(sandbox any) (c comparison, err error) {
 		if err := errors.Join(insideErr, outsideErr); err != nil {
 			return c, err
 		}
-		inside.sandbox = sandbox
+		inside.params = map[string]any{"sandbox": sandbox}
 		pairs = append(pairs, pair{inside, outside})
 	}
 	return b.compareStreaming(pairs, b.megabytes(1024, 64))
