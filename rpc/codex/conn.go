@@ -152,6 +152,7 @@ func (c *conn) read() (err error) {
 type outgoing struct {
 	frame   []byte
 	written chan struct{} // closed when it is written; may be nil
+	reuse   bool          // nothing else uses the frame
 }
 
 // enqueue queues a frame, and waits for room. The error is why the connection has ended.
@@ -192,6 +193,9 @@ func (c *conn) write() {
 			}
 			if out.written != nil {
 				close(out.written)
+			}
+			if out.reuse {
+				reuseFrame(out.frame)
 			}
 		case <-c.ctx.Done():
 			return
@@ -266,8 +270,11 @@ type hijacker struct {
 
 func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
 	h.conn = conn
-	return conn, rw, err
+	return conn, bufio.NewReadWriter(rw.Reader, bufio.NewWriter(&frameWriter{conn: conn})), nil
 }
 
 // awaitClose closes the connection when the server says so. The session of a client whose credential is

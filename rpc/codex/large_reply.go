@@ -59,7 +59,7 @@ func (l *largeReply) release() {
 func (c *conn) sendLarge(l *largeReply, frame []byte) error {
 	l.memory.resize(min(int64(len(frame)), l.memory.bytes)) // what it was made of is free
 	written := make(chan struct{})
-	err := c.send(outgoing{frame, written})
+	err := c.send(outgoing{frame: frame, written: written})
 	l.wasQueued()
 	if err != nil {
 		return err

@@ -82,7 +82,7 @@ func (p *process) sendNext(c *conn) (sent bool, err error) {
 	if frame == nil {
 		return false, nil
 	}
-	if err := c.enqueue(frame); err != nil {
+	if err := c.send(outgoing{frame: frame, reuse: true}); err != nil {
 		return false, err
 	}
 	p.mu.Lock()
@@ -224,7 +224,7 @@ var streams = map[stream.Kind]string{stream.Stdout: "stdout", stream.Stderr: "st
 // outputFrame returns the notification of output. It is what most of the time is spent on, and made
 // without reflection.
 func (p *process) outputFrame(seq int64, kind stream.Kind, data []byte) []byte {
-	b := make([]byte, 0, len(p.quoted)+base64.StdEncoding.EncodedLen(len(data))+128)
+	b := frameBuffer(len(p.quoted) + base64.StdEncoding.EncodedLen(len(data)) + 128)
 	b = append(b, `{"method":"process/output","params":{"processId":`...)
 	b = append(b, p.quoted...)
 	b = append(b, `,"seq":`...)
