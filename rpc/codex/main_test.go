@@ -43,6 +43,9 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
 	}
+	if codexProgram != "" { // processes that Codex's server has left behind are children of this one
+		os.Exit(code)
+	}
 	var after resources
 	if !poll(func() bool { after = usedResources(); return after.within(before) }) {
 		_ = pprof.Lookup("goroutine").WriteTo(os.Stderr, 1)
@@ -111,6 +114,15 @@ func marked(mark string) (n int) {
 		}
 	}
 	return n
+}
+
+// killMarked kills the processes that have a mark in their environment.
+func killMarked(mark string) {
+	for _, pid := range processes() {
+		if env, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid)); strings.Contains(string(env), mark) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
 }
 
 // poll waits for ok, at most for testTimeout.

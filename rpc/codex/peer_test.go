@@ -18,6 +18,7 @@ import (
 // peer is a connection of a client, used by one goroutine.
 type peer struct {
 	t       testing.TB
+	codex   bool // the server is Codex's own
 	ws      *websocket.Conn
 	tcp     net.Conn
 	ids     int
@@ -60,7 +61,7 @@ func (e event) String() string {
 
 // dial connects without initialize. caller may be "".
 func (s *service) dial(caller string) (*peer, error) {
-	p := &peer{t: s.t}
+	p := &peer{t: s.t, codex: s.codex}
 	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 	defer cancel()
 	transport := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -68,7 +69,7 @@ func (s *service) dial(caller string) (*peer, error) {
 		p.tcp = conn
 		return conn, err
 	}}
-	ws, _, err := websocket.Dial(ctx, "ws://"+s.address+"/codex", &websocket.DialOptions{
+	ws, _, err := websocket.Dial(ctx, "ws://"+s.address+s.path, &websocket.DialOptions{
 		HTTPClient: &http.Client{Transport: transport}, HTTPHeader: http.Header{"X-Caller": {caller}},
 	})
 	if err != nil {
@@ -212,6 +213,15 @@ func (p *peer) refused(method string, params any, code int) string {
 	return m.Error.Message
 }
 
+// outcome calls a method, and returns "done", or the code of its error.
+func (p *peer) outcome(method string, params any) string {
+	p.t.Helper()
+	if m := p.call(method, params); m.Error != nil {
+		return fmt.Sprint("error ", m.Error.Code)
+	}
+	return "done"
+}
+
 // command returns the params of a process/start of a shell script.
 func command(id, script string) map[string]any {
 	return map[string]any{
@@ -240,8 +250,8 @@ func (p *peer) event() event {
 	return toEvent(p.t, m)
 }
 
-// ended reads the events of a process until it is closed, and checks their order. It returns the output
-// and the exit code.
+// ended reads the events of a process until it is closed, and checks their order, except that Codex's server
+// may report the exit before the last output. It returns the output and the exit code.
 func (p *peer) ended(id string) (output string, code int) {
 	p.t.Helper()
 	exited := false
@@ -251,7 +261,7 @@ func (p *peer) ended(id string) (output string, code int) {
 			p.t.Fatalf("event %v of %s, want %d of %s", e, e.ProcessID, seq, id)
 		}
 		switch {
-		case e.Method == "process/output" && !exited:
+		case e.Method == "process/output" && (!exited || p.codex):
 			output += string(e.Chunk)
 		case e.Method == "process/exited" && !exited:
 			exited, code = true, e.ExitCode

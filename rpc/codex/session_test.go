@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -86,6 +87,30 @@ func TestResumeAfterLostConnections(t *testing.T) {
 	if drops == 0 {
 		t.Error("no connection was dropped")
 	}
+}
+
+// testOutputWithoutAConnection checks that what a command writes while its client has no connection is kept.
+func testOutputWithoutAConnection(t *testing.T, s *service) {
+	if !s.codex {
+		s = serve(t, func(set *settings) { set.Codex.Resume, set.Spool = testTimeout, true })
+	}
+	c := s.client()
+	file := filepath.Join(t.TempDir(), "done")
+	c.start("p", "seq 400000; touch "+file)
+	c.drop()
+	if s.codex { // here the command waits while the log is full
+		eventually(t, "the command has ended", func() bool { _, err := os.Stat(file); return err == nil })
+	}
+	d := s.connect("")
+	resume(d, c.session)
+	output := 0
+	for r := (readResult{NextSeq: 1}); !r.Closed; {
+		r = d.readFrom("p", r.NextSeq-1, map[string]any{"waitMs": 10000})
+		for _, chunk := range r.Chunks {
+			output += len(chunk.Chunk)
+		}
+	}
+	s.expect(t, "all output is kept", output == 2688895, true)
 }
 
 // TestSessionOfAnother checks who may resume a session, and that it is attached to one connection.
@@ -202,10 +227,8 @@ func TestManyCommands(t *testing.T) {
 	c.refused("process/read", map[string]any{"processId": "p0"}, -32600)
 }
 
-// TestTwoClients checks that two clients are independent.
-func TestTwoClients(t *testing.T) {
-	t.Parallel()
-	s := serve(t)
+// testTwoClients checks that two clients are independent.
+func testTwoClients(t *testing.T, s *service) {
 	a, b := s.client(), s.client()
 	a.start("p", "echo a; exit 1")
 	b.start("p", "echo b; exit 2")
