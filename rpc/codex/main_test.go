@@ -105,24 +105,33 @@ func stat(pid int) []string {
 	return strings.Fields(string(line[strings.LastIndexByte(string(line), ')')+1:]))
 }
 
-// marked counts the living processes that have a mark in their environment.
-func marked(mark string) (n int) {
+// withMark returns the living processes that have a mark in their environment.
+func withMark(mark string) (pids []int) {
 	for _, pid := range processes() {
 		env, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
 		if fields := stat(pid); strings.Contains(string(env), mark) && len(fields) > 0 && fields[0] != "Z" && fields[0] != "X" {
-			n++
+			pids = append(pids, pid)
 		}
 	}
-	return n
+	return pids
 }
+
+// marked counts the living processes that have a mark in their environment.
+func marked(mark string) int { return len(withMark(mark)) }
 
 // killMarked kills the processes that have a mark in their environment.
 func killMarked(mark string) {
-	for _, pid := range processes() {
-		if env, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid)); strings.Contains(string(env), mark) {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
-		}
+	for _, pid := range withMark(mark) {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
+}
+
+// rounds returns how often a test repeats something: full with RUNNEL_TEST_FULL=1, which .ci/run sets, else few.
+func rounds(few, full int) int {
+	if os.Getenv("RUNNEL_TEST_FULL") != "" {
+		return full
+	}
+	return few
 }
 
 // poll waits for ok, at most for testTimeout.
