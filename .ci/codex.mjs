@@ -1,7 +1,9 @@
 // Runs the command line of Codex against a Runnel server. A scripted model answers on loopback. Each task asserts on the
 // file system and on what the model was told.
 //
-//	node codex.mjs READY_FILE CODEX DIRECTORY [TASK…]
+//	node codex.mjs READY_FILE BARE_READY_FILE CODEX DIRECTORY [TASK…]
+//
+// The bare server has no mechanism for a sandbox.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import fs from 'node:fs'
@@ -9,10 +11,14 @@ import http from 'node:http'
 import net from 'node:net'
 import path from 'node:path'
 
-const [readyFile, codex, root, ...only] = process.argv.slice(2)
-const ready = JSON.parse(fs.readFileSync(readyFile))
-const token = fs.readFileSync(ready.token_file, 'utf8').trim()
-const server = new URL(ready.url)
+const [readyFile, bareReadyFile, codex, root, ...only] = process.argv.slice(2)
+
+function serverOf(file) {
+  const ready = JSON.parse(fs.readFileSync(file))
+  return { url: new URL(ready.url), token: fs.readFileSync(ready.token_file, 'utf8').trim() }
+}
+const server = serverOf(readyFile)
+const bare = serverOf(bareReadyFile)
 
 const exec = (cmd, more = {}) => ({
   name: 'exec_command', arguments: { cmd, login: false, yield_time_ms: 25000, ...more },
@@ -59,13 +65,13 @@ function model(steps) {
   return { s, told, turns: () => turn }
 }
 
-// relay forwards connections to the server, and can reset them.
-function relay() {
+// relay forwards connections to a server, and can reset them.
+function relay({ url }) {
   const open = new Set()
   let accepted = 0
   const s = net.createServer((client) => {
     accepted++
-    const upstream = net.connect(Number(server.port), server.hostname)
+    const upstream = net.connect(Number(url.port), url.hostname)
     for (const [from, to] of [[client, upstream], [upstream, client]]) {
       open.add(from)
       from.on('error', () => to.destroy())
@@ -77,14 +83,14 @@ function relay() {
 }
 
 // run lets the command line work in a directory until the model is done. during is called while it runs.
-async function run(name, steps, { mode = 'danger-full-access', prepare, during } = {}) {
+async function run(name, steps, { mode = 'danger-full-access', to = server, prepare, during } = {}) {
   const dir = path.join(root, name)
   const work = path.join(dir, 'work')
   fs.mkdirSync(work, { recursive: true })
   fs.mkdirSync(path.join(dir, 'home'))
   prepare?.(work)
   const m = model(steps)
-  const r = relay()
+  const r = relay(to)
   const modelPort = await listen(m.s)
   const port = await listen(r.s)
   fs.writeFileSync(path.join(dir, 'home/config.toml'), `model = "mock"
@@ -101,7 +107,7 @@ include_local = false
 [[environments]]
 id = "runnel"
 url = "ws://127.0.0.1:${port}/codex"
-auth_bearer_token = "${token}"
+auth_bearer_token = "${to.token}"
 `)
   const child = spawn(codex, ['exec', '--skip-git-repo-check', 'task'], {
     cwd: work, env: { ...process.env, CODEX_HOME: path.join(dir, 'home') }, stdio: ['ignore', 'pipe', 'pipe'],
@@ -225,7 +231,7 @@ const tasks = {
     assert.match(b.told[0], /exited with code 0[^]*met two-a/)
   },
   async workspace() {
-    const outside = path.join(root, '..', 'home', 'written')
+    const outside = path.join(root, '..', 'server', 'home', 'written')
     const { work, told } = await run('workspace', [exec(`echo in >file; echo out >${outside}`)], { mode: 'workspace-write' })
     if (/Runnel cannot enforce this sandbox/.test(told[0])) { // then nothing has run
       assert(!fs.existsSync(path.join(work, 'file')))
@@ -242,8 +248,17 @@ const tasks = {
     const { work, told } = await run('readonly', [exec('cat /etc/passwd >/dev/null && echo read; echo in >file')], { mode: 'read-only' })
     assert(!fs.existsSync(path.join(work, 'file')))
     if (!/Runnel cannot enforce this sandbox/.test(told[0])) {
-      assert.match(told[0], /read[^]*(Read-only file system|Permission denied)/)
+      assert.match(told[0], /^read$/m)
+      assert.match(told[0], /Read-only file system|Permission denied/) // stderr may come before
     }
+  },
+  async unenforced() {
+    const outside = path.join(root, 'unenforced.txt')
+    const { work, told } = await run('unenforced', [exec(`echo in >file; echo out >${outside}`)], { mode: 'workspace-write', to: bare })
+    assert(!fs.existsSync(path.join(work, 'file')))
+    assert(!fs.existsSync(outside))
+    assert.match(told[0], /Runnel cannot enforce this sandbox here: [^]*disposable container or VM/)
+    assert.doesNotMatch(told[0], /exited with code 0/)
   },
 }
 
