@@ -96,21 +96,27 @@ func testOutputWithoutAConnection(t *testing.T, s *service) {
 	}
 	c := s.client()
 	file := filepath.Join(t.TempDir(), "done")
-	c.start("p", "seq 400000; touch "+file)
+	c.start("p", "seq 400000; touch "+file+"; echo end; sleep 1000")
 	c.drop()
 	if s.codex { // here the command waits while the log is full
-		eventually(t, "the command has ended", func() bool { _, err := os.Stat(file); return err == nil })
+		eventually(t, "the output has ended", func() bool { _, err := os.Stat(file); return err == nil })
 	}
 	d := s.connect("")
 	resume(d, c.session)
-	output := 0
-	for r := (readResult{NextSeq: 1}); !r.Closed; {
-		r = d.readFrom("p", r.NextSeq-1, map[string]any{"waitMs": 10000})
+	size, end := 0, ""
+	for next := int64(1); end != "end\n"; {
+		r := d.readFrom("p", next-1, map[string]any{"waitMs": 10000})
 		for _, chunk := range r.Chunks {
-			output += len(chunk.Chunk)
+			size += len(chunk.Chunk)
+			end += string(chunk.Chunk)
+			end = end[max(0, len(end)-len("end\n")):]
 		}
+		next = r.NextSeq
 	}
-	s.expect(t, "all output is kept", output == 2688895, true)
+	s.expect(t, "all output is kept", size == 2688895+len("end\n"), true)
+	if !d.terminate("p") {
+		t.Error("it does not run")
+	}
 }
 
 // TestSessionOfAnother checks who may resume a session, and that it is attached to one connection.
