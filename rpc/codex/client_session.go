@@ -7,9 +7,6 @@ import (
 	"time"
 )
 
-// closedRetention is how long a process is known after it was closed. Its output can be read meanwhile.
-const closedRetention = 30 * time.Second
-
 // clientSession is a session of the protocol: the processes of one client, over any number of
 // connections, one at a time. It belongs to a principal.
 type clientSession struct {

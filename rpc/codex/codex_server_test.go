@@ -92,7 +92,7 @@ var differences = map[string]struct{ codex, why string }{
 		"", "the protocol has the status stdinClosed for this; Codex's server answers an internal error",
 	},
 	"PWD is in the environment": {
-		"false", "programs take the PWD of their environment for their directory, and it was that of the server",
+		"false", "programs look there for the name of their directory",
 	},
 	`{"method":"process/write"}`: {
 		"the connection is closed", "a mistake in one message does not end the other requests",

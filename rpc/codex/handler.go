@@ -24,9 +24,12 @@ type Options struct {
 	Resume time.Duration
 	// MaxSessions is the most client sessions of a principal, with those that may be resumed; 0 is 64.
 	MaxSessions int
-	// MaxProcesses is the most processes of a client session, with those that were closed less than
-	// 30 s ago; 0 is 256.
+	// MaxProcesses is the most processes of a client session, with those that are known after they were
+	// closed; 0 is 256.
 	MaxProcesses int
+	// ClosedRetention is how long a process is known after it was closed, so that its output can be read;
+	// 0 is 30 s.
+	ClosedRetention time.Duration
 	// Log is where the handler logs. The zero value logs nothing.
 	Log zerolog.Logger
 }
@@ -48,6 +51,7 @@ func New(o Options) *Handler {
 	o.Resume = cmp.Or(o.Resume, 30*time.Second)
 	o.MaxSessions = cmp.Or(o.MaxSessions, 64)
 	o.MaxProcesses = cmp.Or(o.MaxProcesses, 256)
+	o.ClosedRetention = cmp.Or(o.ClosedRetention, 30*time.Second)
 	return &Handler{
 		o: o, files: files.NewPool(files.Options{}), memory: newReplyMemory(),
 		sessions: make(map[string]*clientSession),

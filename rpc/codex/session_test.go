@@ -21,7 +21,9 @@ import (
 func TestResumeAfterLostConnections(t *testing.T) {
 	t.Parallel()
 	const lines = 400_000
-	s := serve(t, func(set *settings) { set.Codex.Resume, set.Spool = testTimeout, true })
+	s := serve(t, func(set *settings) {
+		set.Codex.Resume, set.Codex.ClosedRetention, set.Spool = testTimeout, testTimeout, true
+	})
 	c := s.client()
 	c.start("p", fmt.Sprintf("seq %d; exit 9", lines))
 	sum, last, drops, code := sha256.New(), int64(0), 0, -1

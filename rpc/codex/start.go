@@ -156,7 +156,7 @@ func given(raw json.RawMessage) bool { return len(raw) > 0 && string(raw) != "nu
 // retire forgets a process some time after it was closed, or when its background processes have ended,
 // whichever is later. p.mu is held.
 func (s *clientSession) retire(p *process) {
-	time.AfterFunc(closedRetention, func() {
+	time.AfterFunc(s.handler.o.ClosedRetention, func() {
 		select {
 		case <-p.session.Done():
 			s.remove(p)
