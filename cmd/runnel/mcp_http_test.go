@@ -310,6 +310,12 @@ func TestMCPRefusals(t *testing.T) {
 		r.Method = method
 		return r
 	}
+	withMeta := func(value string) string {
+		return strings.Replace(list, "}", `,"params":{"_meta":{"x":`+value+`}}}`, 1)
+	}
+	repeated := func(value string) string {
+		return "[" + strings.Repeat(value+",", (1<<20-1000)/(len(value)+1)) + "0]"
+	}
 	other := request("POST", list)
 	other.Host = "evil.example"
 	for name, c := range map[string]struct {
@@ -332,7 +338,10 @@ func TestMCPRefusals(t *testing.T) {
 		"unknown version":  {request("POST", list, "MCP-Protocol-Version", "2020-01-01"), 400, "version"},
 		"an unknown tool":  {request("POST", strings.Replace(runCommand("1", "true"), "run_command", "rm", 1)), 200, `unknown tool`},
 		"unknown argument": {request("POST", runCommand("1", "true", `,"shell":1`)), 200, "shell is an unknown field"},
-		"a deep message":   {request("POST", strings.Repeat("[", 100_000)), 400, ""},
+		"a deep message":   {request("POST", strings.Repeat("[", 100_000)), 400, "deeper than 32 levels"},
+		"deep values":      {request("POST", withMeta(repeated(strings.Repeat("[", 900)+strings.Repeat("]", 900)))), 400, "deeper than 32 levels"},
+		"many values":      {request("POST", withMeta(repeated("[]"))), 400, "more than 10000 values"},
+		"a large batch":    {request("POST", "["+list+strings.Repeat(","+list, 16)+"]"), 400, "more than 16 messages"},
 		"a batch":          {request("POST", "["+runCommand("1", "echo one")+","+runCommand("2", "echo two")+"]"), 200, "two"},
 	} {
 		resp, body := e.send(c.request)

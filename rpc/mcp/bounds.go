@@ -7,6 +7,12 @@ const (
 	MaxMessageBytes = 4 << 20
 	// MaxRequestBytes is the size of the largest request over HTTP.
 	MaxRequestBytes = 1 << 20
+	// MaxBatch is how many messages a batch over HTTP has at most, which the revision 2025-03-26 permits.
+	MaxBatch = 16
+	// MaxNesting is how many arrays and objects a value in a message over HTTP may be in.
+	MaxNesting = 32
+	// MaxValues is how many values a message over HTTP may have, those in arrays and objects included.
+	MaxValues = 10_000
 	// DefaultIdle is how long a session without a name continues after its last use over HTTP.
 	DefaultIdle = 30 * time.Minute
 	// MaxCalls is how many requests of the host may be in progress.

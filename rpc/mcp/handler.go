@@ -92,6 +92,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuseBody(w, err)
 		return
 	}
+	if err := checkBounds(body); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
 	// From now on, the end of the connection is noticed, and the response takes as long as the call.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	h.serve(&response{w}, r, local, body)
