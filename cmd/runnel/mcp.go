@@ -45,12 +45,14 @@ func (c *mcpCmd) Run(inv *invocation) error {
 	if err != nil {
 		return err
 	}
+	faults := slog.New(slog.NewTextHandler(inv.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	s, err := mcp.New(conn, mcp.Options{
-		Version:   version(),
-		Tools:     c.Tools,
-		Execute:   execute,
-		InProcess: conn.server != nil,
-		Log:       slog.New(slog.NewTextHandler(inv.stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Version:    version(),
+		Tools:      c.Tools,
+		Execute:    execute,
+		InProcess:  conn.server != nil,
+		Log:        faults,
+		HostFaults: faults,
 	})
 	if err != nil {
 		return err

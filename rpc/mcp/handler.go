@@ -28,7 +28,8 @@ type HandlerOptions struct {
 	Tools   []string
 	// Idle is how long a session without a name continues after its last use. 0 is DefaultIdle.
 	Idle time.Duration
-	// Log receives faults. Nil discards them.
+	// Log receives faults of this package. Nil discards them. What hosts do wrong is not logged: it is told to
+	// them.
 	Log *slog.Logger
 }
 
@@ -59,7 +60,6 @@ func NewHandler(o HandlerOptions) (*Handler, error) {
 		hosts:   newHostIDs(),
 		sdk: sdk.NewStreamableHTTPHandler(toolsOf, &sdk.StreamableHTTPOptions{
 			Stateless:                  true,
-			Logger:                     o.Log,
 			DisableLocalhostProtection: true, // Auth has checked the Host
 			MaxRequestBodyBytes:        MaxRequestBytes,
 		}),

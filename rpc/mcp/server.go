@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -49,8 +50,11 @@ type Options struct {
 	// InProcess says that the Runnel server ends with this program: no session survives, with a name
 	// neither.
 	InProcess bool
-	// Log receives faults. Nil discards them.
+	// Log receives faults of this package. Nil discards them.
 	Log *slog.Logger
+	// HostFaults receives what the SDK logs, most of it about messages that a host should not have sent. Nil
+	// discards it.
+	HostFaults *slog.Logger
 }
 
 var (
@@ -101,10 +105,10 @@ func New(caller Caller, o Options) (*Server, error) {
 	s.host, s.left = context.WithCancel(context.Background())
 	s.server = sdk.NewServer(&sdk.Implementation{Name: "runnel", Title: "Runnel", Version: o.Version}, &sdk.ServerOptions{
 		Instructions: instructions,
-		Logger:       o.Log,
+		Logger:       o.HostFaults,
 		Capabilities: &sdk.ServerCapabilities{Tools: &sdk.ToolCapabilities{}},
 	})
-	s.server.AddReceivingMiddleware(s.bound)
+	s.server.AddReceivingMiddleware(s.guard, s.bound)
 	connected, offered := caller.Connected(), 0
 	for _, t := range tools {
 		if o.Tools != nil && !slices.Contains(o.Tools, t.name) || !t.observes && connected.Role == access.Observe.String() {
@@ -181,6 +185,20 @@ var errTooManyCalls = fmt.Errorf("%d requests are in progress, which is the most
 
 // errHostLeft is the cause of the end of calls when the host has gone.
 var errHostLeft = errors.New("the host has gone")
+
+// guard turns a panic of a handler into an internal error, and logs it. The SDK calls handlers in goroutines
+// of its own, where a panic would end the program.
+func (s *Server) guard(next sdk.MethodHandler) sdk.MethodHandler {
+	return func(ctx context.Context, method string, req sdk.Request) (r sdk.Result, err error) {
+		defer func() {
+			if p := recover(); p != nil {
+				s.options.Log.Error("handler panicked", "panic", p, "method", method, "stack", string(debug.Stack()))
+				r, err = nil, &jsonrpc.Error{Code: jsonrpc.CodeInternalError, Message: "internal error"}
+			}
+		}()
+		return next(ctx, method, req)
+	}
+}
 
 // bound refuses a request if MaxCalls are in progress, and ends it when the host has gone.
 func (s *Server) bound(next sdk.MethodHandler) sdk.MethodHandler {
