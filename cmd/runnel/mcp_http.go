@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -31,8 +30,10 @@ func (f *mcpFlags) check() error {
 	if err := checkTools("--mcp-tools", f.MCPTools); err != nil {
 		return err
 	}
-	if u, err := url.Parse(f.MCPURL); f.MCPURL != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "") {
-		return fmt.Errorf("--mcp-url must be like https://HOST/mcp, not %q", f.MCPURL)
+	if f.MCPURL != "" {
+		if _, err := mcp.ParseURL(f.MCPURL); err != nil {
+			return fmt.Errorf("--mcp-url: %w", err)
+		}
 	}
 	return nil
 }
@@ -64,10 +65,13 @@ func (f *mcpFlags) addTo(o *server.Options, j *jwtFlags, log zerolog.Logger) err
 	}
 	m := &mcp.Metadata{Issuer: j.JWTIssuer, TLS: o.TLS != nil}
 	if f.MCPURL != "" {
-		if m.URL, err = url.Parse(f.MCPURL); err != nil {
+		if m.URL, err = mcp.ParseURL(f.MCPURL); err != nil {
 			return err
 		}
 	}
-	o.Public, o.Challenge = map[string]http.Handler{mcp.MetadataPattern: m}, m.Challenge
+	o.Public, o.Challenge = make(map[string]http.Handler), m.Challenge
+	for _, pattern := range m.Patterns() {
+		o.Public[pattern] = m
+	}
 	return nil
 }

@@ -303,7 +303,7 @@ func TestMCPCallers(t *testing.T) {
 func TestMCPRefusals(t *testing.T) {
 	t.Parallel()
 	p := newTestDir(t)
-	_, e := p.serveMCP(t, "--allow-origin=https://agent.example")
+	server, e := p.serveMCP(t, "--allow-origin=https://agent.example")
 	const list = `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`
 	request := func(method, message string, header ...string) *http.Request {
 		r := e.request(t.Context(), message, header...)
@@ -316,6 +316,10 @@ func TestMCPRefusals(t *testing.T) {
 	repeated := func(value string) string {
 		return "[" + strings.Repeat(value+",", (1<<20-1000)/(len(value)+1)) + "0]"
 	}
+	const (
+		initialize = `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-03-26","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`
+		removed    = `{"jsonrpc":"2.0","id":1,"method":"ping","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"t","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}}}`
+	)
 	other := request("POST", list)
 	other.Host = "evil.example"
 	for name, c := range map[string]struct {
@@ -342,12 +346,17 @@ func TestMCPRefusals(t *testing.T) {
 		"deep values":      {request("POST", withMeta(repeated(strings.Repeat("[", 900)+strings.Repeat("]", 900)))), 400, "deeper than 32 levels"},
 		"many values":      {request("POST", withMeta(repeated("[]"))), 400, "more than 10000 values"},
 		"a large batch":    {request("POST", "["+list+strings.Repeat(","+list, 16)+"]"), 400, "more than 16 messages"},
+		"two hosts":        {request("POST", "["+initialize+","+initialize+"]"), 200, "run_command"},
+		"a removed method": {request("POST", removed, "MCP-Protocol-Version", "2026-07-28", "Mcp-Method", "ping"), 404, "method not found"},
 		"a batch":          {request("POST", "["+runCommand("1", "echo one")+","+runCommand("2", "echo two")+"]"), 200, "two"},
 	} {
 		resp, body := e.send(c.request)
 		if resp.StatusCode != c.status || !strings.Contains(body, c.text) {
 			t.Errorf("%s: %d, %.300s", name, resp.StatusCode, body)
 		}
+	}
+	if log := server.stderrText(); strings.Contains(log, "duplicate") || strings.Contains(log, "removed") {
+		t.Errorf("a host can fill the log: %s", log)
 	}
 	_, ready := newTestDir(t).serve(t)
 	if resp, _ := mcpOf(t, ready.URL, e.token).post(list); resp.StatusCode != 404 {
@@ -365,6 +374,8 @@ func TestMCPMetadata(t *testing.T) {
 	}{
 		{nil, "", ""},
 		{[]string{"--mcp-url=https://agents.example/mcp"}, "https://agents.example/mcp", "https://agents.example/.well-known/oauth-protected-resource/mcp"},
+		{[]string{"--mcp-url=https://agents.example/a%20b/tools"}, "https://agents.example/a%20b/tools", "https://agents.example/.well-known/oauth-protected-resource/a%20b/tools"},
+		{[]string{"--mcp-url=https://agents.example"}, "https://agents.example", "https://agents.example/.well-known/oauth-protected-resource"},
 	} {
 		p := newTestDir(t)
 		key, _ := p.writeIssuer(t, aliceIsMapped)
@@ -379,17 +390,20 @@ func TestMCPMetadata(t *testing.T) {
 		if got := resp.Header.Get("WWW-Authenticate"); resp.StatusCode != 401 || got != fmt.Sprintf("Bearer resource_metadata=%q", challenge) {
 			t.Errorf("%d, %s", resp.StatusCode, got)
 		}
-		r, err := http.NewRequestWithContext(t.Context(), "GET", metadata, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp, body := e.send(r)
-		var got struct {
-			Resource string   `json:"resource"`
-			Servers  []string `json:"authorization_servers"`
-		}
-		if err := json.Unmarshal([]byte(body), &got); err != nil || got.Resource != resource || fmt.Sprint(got.Servers) != "[https://issuer.example]" {
-			t.Errorf("%d, %v, %s", resp.StatusCode, err, body)
+		// A proxy passes the path on as it is, or as /mcp.
+		for _, url := range []string{metadata, strings.Replace(challenge, "https://agents.example", strings.TrimSuffix(e.url, "/mcp"), 1)} {
+			r, err := http.NewRequestWithContext(t.Context(), "GET", url, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, body := e.send(r)
+			var got struct {
+				Resource string   `json:"resource"`
+				Servers  []string `json:"authorization_servers"`
+			}
+			if err := json.Unmarshal([]byte(body), &got); err != nil || got.Resource != resource || fmt.Sprint(got.Servers) != "[https://issuer.example]" {
+				t.Errorf("%s: %d, %v, %s", url, resp.StatusCode, err, body)
+			}
 		}
 		if u := upgrade(t, ready.URL, "none"); u.header.Get("WWW-Authenticate") != "Bearer" {
 			t.Error("/ws:", u.header)

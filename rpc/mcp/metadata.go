@@ -2,9 +2,12 @@ package mcp
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"path"
+	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/auth"
 	"github.com/modelcontextprotocol/go-sdk/oauthex"
@@ -13,8 +16,20 @@ import (
 // wellKnown is where the metadata of a resource is, followed by the path of the resource (RFC 9728 §3.1).
 const wellKnown = "/.well-known/oauth-protected-resource"
 
-// MetadataPattern is the pattern of the route of a Metadata.
-const MetadataPattern = "GET " + wellKnown + Path
+// ErrURL is wrapped by the errors of ParseURL.
+var ErrURL = errors.New("must be like https://HOST/mcp, without a query, a fragment, a user, or a slash at the end")
+
+// ParseURL returns the URL of a Handler for hosts, which must be a resource identifier (RFC 9728 §1.2).
+func ParseURL(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "",
+		u.User != nil || u.RawQuery != "" || u.ForceQuery || strings.Contains(text, "#"),
+		u.Path != "" && path.Clean(u.Path) != u.Path || u.Path == "/" || strings.ContainsAny(u.Path, "{}"): // a pattern has braces
+		return nil, fmt.Errorf("%q %w", text, ErrURL)
+	}
+	return u, nil
+}
 
 // Metadata tells hosts which authorization server issues the tokens that the Handler accepts (RFC 9728). It
 // is public. Its methods may be called concurrently.
@@ -38,6 +53,16 @@ func (m *Metadata) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}).ServeHTTP(w, r)
 }
 
+// Patterns returns the patterns of the routes of the metadata: for Path, and for the path of URL, if a proxy
+// that hosts connect to has another one.
+func (m *Metadata) Patterns() []string {
+	patterns := []string{"GET " + wellKnown + Path}
+	if m.URL != nil && m.URL.Path != Path {
+		patterns = append(patterns, "GET "+wellKnown+m.URL.EscapedPath())
+	}
+	return patterns
+}
+
 // Challenge returns the value of WWW-Authenticate for a request of the Handler without a valid credential
 // (RFC 9728 §5.1), and "" for other requests.
 func (m *Metadata) Challenge(r *http.Request) string {
@@ -45,7 +70,10 @@ func (m *Metadata) Challenge(r *http.Request) string {
 		return ""
 	}
 	at := *m.resource(r)
-	at.Path, at.RawPath = wellKnown+at.Path, ""
+	if at.RawPath != "" {
+		at.RawPath = wellKnown + at.RawPath
+	}
+	at.Path = wellKnown + at.Path
 	return fmt.Sprintf("Bearer resource_metadata=%q", at.String())
 }
 
