@@ -347,6 +347,8 @@ func TestMCPRefusals(t *testing.T) {
 		"many values":      {request("POST", withMeta(repeated("[]"))), 400, "more than 10000 values"},
 		"a large batch":    {request("POST", "["+list+strings.Repeat(","+list, 16)+"]"), 400, "more than 16 messages"},
 		"two hosts":        {request("POST", "["+initialize+","+initialize+"]"), 200, "run_command"},
+		"an unknown host":  {request("POST", list, "Mcp-Session-Id", "x"), 404, "session not found"},
+		"… of 2026-07-28":  {request("POST", strings.Replace(removed, "ping", "tools/list", 1), "Mcp-Session-Id", "x", "MCP-Protocol-Version", "2026-07-28", "Mcp-Method", "tools/list"), 200, "run_command"},
 		"a removed method": {request("POST", removed, "MCP-Protocol-Version", "2026-07-28", "Mcp-Method", "ping"), 404, "method not found"},
 		"a batch":          {request("POST", "["+runCommand("1", "echo one")+","+runCommand("2", "echo two")+"]"), 200, "two"},
 	} {

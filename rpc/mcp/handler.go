@@ -113,7 +113,7 @@ func refuseBody(w http.ResponseWriter, err error) {
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request, local *server.LocalRequest, body []byte) {
 	caller := &localCaller{local: local, connected: local.Connected()}
 	defer caller.close()
-	host, m := r.Header.Get(hostHeader), peek(body)
+	host, m := hostOf(r), peek(body)
 	switch {
 	case host != "" && !h.hosts.valid(host, caller.connected.Principal):
 		http.Error(w, "session not found", http.StatusNotFound) // after which the host initializes

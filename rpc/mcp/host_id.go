@@ -5,12 +5,21 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"net/http"
 	"strings"
 )
 
 // hostHeader is the header with the id of a host (Mcp-Session-Id of MCP), which revisions of MCP until
 // 2025-11-25 have.
 const hostHeader = "Mcp-Session-Id"
+
+// hostOf returns the id that a host has sent, or "". It is ignored in requests of revisions that do not have it.
+func hostOf(r *http.Request) string {
+	if r.Header.Get("MCP-Protocol-Version") > "2025-11-25" {
+		return ""
+	}
+	return r.Header.Get(hostHeader)
+}
 
 // hostIDs are the ids of hosts. A host gets one when it initializes, and sends it with each request after
 // that. It tells the calls of two hosts with one credential apart, which may have equal ids. Nothing is
