@@ -92,8 +92,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuseBody(w, err)
 		return
 	}
-	if err := checkBounds(body); err != nil {
+	messages, err := checkBounds(body)
+	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	if !local.AwaitHandshakes(messages - 1) {
 		return
 	}
 	// From now on, the end of the connection is noticed, and the response takes as long as the call.

@@ -2,12 +2,13 @@ package mcp
 
 import "fmt"
 
-// checkBounds returns an error if a message over HTTP nests deeper than MaxNesting, has more than MaxValues
+// checkBounds returns how many messages a request has, and an error if a message over HTTP nests deeper than MaxNesting, has more than MaxValues
 // values, or is a batch of more than MaxBatch messages. The SDK parses the inner values of a message once for
 // each level around them, makes a Go value of each, and a goroutine for each message of a batch, so the size
 // alone does not bound the time and the memory that a message takes. The grammar is checked by the SDK.
-func checkBounds(text []byte) error {
-	depth, values, items, batch, began := 0, 1, 1, false, false
+func checkBounds(text []byte) (messages int, err error) {
+	messages = 1
+	depth, values, batch, began := 0, 1, false, false
 	for i := 0; i < len(text); i++ {
 		c := text[i]
 		switch c {
@@ -24,20 +25,20 @@ func checkBounds(text []byte) error {
 		case ',':
 			values++
 			if batch && depth == 1 {
-				items++
+				messages++
 			}
 		}
 		began = true
 		switch {
 		case depth > MaxNesting:
-			return fmt.Errorf("the message nests deeper than %d levels", MaxNesting)
+			return 0, fmt.Errorf("the message nests deeper than %d levels", MaxNesting)
 		case values > MaxValues:
-			return fmt.Errorf("the message has more than %d values", MaxValues)
-		case items > MaxBatch:
-			return fmt.Errorf("the batch has more than %d messages", MaxBatch)
+			return 0, fmt.Errorf("the message has more than %d values", MaxValues)
+		case messages > MaxBatch:
+			return 0, fmt.Errorf("the batch has more than %d messages", MaxBatch)
 		}
 	}
-	return nil
+	return messages, nil
 }
 
 // stringEnd returns the index of the quote that ends the string which begins at an index, or of the end of

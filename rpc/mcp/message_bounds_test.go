@@ -24,7 +24,7 @@ func TestMessageBounds(t *testing.T) {
 		"a batch":       {" [{},[0,0]" + strings.Repeat(", {}", MaxBatch-1) + "]", "more than 16 messages"},
 		"no batch":      {`{"a":` + list(MaxBatch+1) + "}", ""},
 	} {
-		err := checkBounds([]byte(c.text))
+		_, err := checkBounds([]byte(c.text))
 		if got := ""; err != nil {
 			got = err.Error()
 			if c.want == "" || !strings.Contains(got, c.want) {
@@ -32,6 +32,11 @@ func TestMessageBounds(t *testing.T) {
 			}
 		} else if c.want != "" {
 			t.Errorf("%s: no error", name)
+		}
+	}
+	for text, want := range map[string]int{"": 1, "{}": 1, `{"a":[0,0]}`: 1, "[{}]": 1, `[{"a":[0,0]},{},{}]`: 3} {
+		if n, err := checkBounds([]byte(text)); n != want || err != nil {
+			t.Errorf("%s: %d messages, %v", text, n, err)
 		}
 	}
 }

@@ -67,6 +67,17 @@ func (l *LocalRequest) Close() {
 	l.server.releaseSlot(l.identity.Principal)
 }
 
+// AwaitHandshakes delays the request as n further handshakes of /ws, for a handler that does as much work for one
+// request as for several. It returns false if the connection has ended.
+func (l *LocalRequest) AwaitHandshakes(n int) bool {
+	for range n {
+		if !l.server.awaitHandshake(l.request.Context(), l.identity.Principal) {
+			return false
+		}
+	}
+	return true
+}
+
 // Connected returns what connected would tell a connection of the caller, without an id.
 func (l *LocalRequest) Connected() rpc.Connected { return l.server.connected("", l.identity) }
 
