@@ -27,6 +27,9 @@ func (f *mcpFlags) check() error {
 	if f.MCPIdle <= 0 {
 		return errors.New("--mcp-idle must be greater than 0")
 	}
+	if !f.MCP && (f.MCPTools != nil || f.MCPURL != "") {
+		return errors.New("--mcp-tools and --mcp-url require --mcp")
+	}
 	if err := checkTools("--mcp-tools", f.MCPTools); err != nil {
 		return err
 	}

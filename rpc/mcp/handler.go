@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
@@ -42,6 +43,8 @@ type Handler struct {
 	sdk     *sdk.StreamableHTTPHandler
 	hosts   *hostIDs
 	calls   calls
+	readers sync.Pool // see idle
+	others  sync.Pool
 }
 
 // NewHandler returns a handler. The error wraps ErrUnknownTool.
@@ -129,12 +132,12 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, local *server.Lo
 		w.WriteHeader(http.StatusAccepted)
 		return
 	}
-	s, err := New(caller, Options{Version: h.options.Version, Tools: h.options.Tools, Idle: h.options.Idle, Log: h.options.Log})
+	s, err := h.take(caller)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusForbidden)
 		return
 	}
-	defer s.left()
+	defer h.put(s)
 	defer context.AfterFunc(r.Context(), s.left)() // the host cannot get the result any more
 	if host != "" && m.ID != "" {
 		defer h.calls.add(callID{host, m.ID.key()}, s.left)()
@@ -142,6 +145,32 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, local *server.Lo
 	r = r.WithContext(context.WithValue(r.Context(), toolsKey{}, s.server))
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	h.sdk.ServeHTTP(w, r)
+}
+
+// take returns a Server for the calls of a request. Its tools are those of the role, and making them costs
+// more than most requests.
+func (h *Handler) take(caller *localCaller) (*Server, error) {
+	if s, ok := h.idle(caller).Get().(*Server); ok {
+		s.serve(caller)
+		return s, nil
+	}
+	return New(caller, Options{Version: h.options.Version, Tools: h.options.Tools, Idle: h.options.Idle, Log: h.options.Log})
+}
+
+// put ends the calls of a request, none of which is in progress any more, and keeps the Server for another.
+func (h *Handler) put(s *Server) {
+	s.left()
+	idle := h.idle(s.caller)
+	s.caller = nil
+	idle.Put(s)
+}
+
+// idle are the Servers without a request whose tools are those of the caller's role.
+func (h *Handler) idle(caller Caller) *sync.Pool {
+	if onlyReads(caller) {
+		return &h.readers
+	}
+	return &h.others
 }
 
 // response is the response to a host. A host that reads none of it for writeTimeout ends it.

@@ -92,7 +92,7 @@ func New(caller Caller, o Options) (*Server, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{caller: caller, options: o, calls: make(chan struct{}, MaxCalls)}
+	s := &Server{options: o, calls: make(chan struct{}, MaxCalls)}
 	if o.Execute.Sandbox != nil {
 		if o.Execute.Cwd == "" {
 			return nil, ErrNoDirectory
@@ -102,7 +102,6 @@ func New(caller Caller, o Options) (*Server, error) {
 			return nil, err
 		}
 	}
-	s.host, s.left = context.WithCancel(context.Background())
 	s.server = sdk.NewServer(&sdk.Implementation{Name: "runnel", Title: "Runnel", Version: o.Version}, &sdk.ServerOptions{
 		Instructions: instructions,
 		Logger:       o.HostFaults,
@@ -111,7 +110,7 @@ func New(caller Caller, o Options) (*Server, error) {
 	s.server.AddReceivingMiddleware(s.guard, s.bound)
 	connected, offered := caller.Connected(), 0
 	for _, t := range tools {
-		if o.Tools != nil && !slices.Contains(o.Tools, t.name) || !t.observes && connected.Role == access.Observe.String() {
+		if o.Tools != nil && !slices.Contains(o.Tools, t.name) || !t.observes && onlyReads(caller) {
 			continue
 		}
 		t.add(s)
@@ -125,8 +124,18 @@ func New(caller Caller, o Options) (*Server, error) {
 			return nil, fmt.Errorf("%w: it lacks %s", ErrCapability, name)
 		}
 	}
+	s.serve(caller)
 	return s, nil
 }
+
+// serve makes the calls that follow those of a host with this caller.
+func (s *Server) serve(caller Caller) {
+	s.caller = caller
+	s.host, s.left = context.WithCancel(context.Background())
+}
+
+// onlyReads reports whether the role of a caller permits only to read.
+func onlyReads(caller Caller) bool { return caller.Connected().Role == access.Observe.String() }
 
 // checkTools returns an ErrUnknownTool for a name that no tool has.
 func checkTools(names []string) error {
