@@ -180,7 +180,7 @@ func TestDialsInTurn(t *testing.T) {
 		var mu sync.Mutex
 		var tried []string
 		ended := 0
-		p := &Proxy{ctx: t.Context(), budget: unbounded{}, dialAddr: func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
+		p := &outbound{budget: unbounded{}, dialAddr: func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
 			mu.Lock()
 			defer mu.Unlock()
 			tried = append(tried, fmt.Sprint(a.Addr(), " ", time.Since(begin)))
@@ -201,7 +201,7 @@ func TestDialsInTurn(t *testing.T) {
 		for _, text := range []string{"1.0.0.1", "1.0.0.2", "1.0.0.3", "1.0.0.4"} {
 			addrs = append(addrs, netip.MustParseAddr(text))
 		}
-		conn, addr, err := p.dial(addrs, 1)
+		conn, addr, err := p.dial(t.Context(), addrs, 1)
 		if conn == nil || addr != addrs[2] || err != nil || ended != 1 {
 			t.Error(addr, err, ended)
 		}
@@ -219,7 +219,7 @@ func TestDialsTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var theirs []net.Conn
 		var mu sync.Mutex
-		p := &Proxy{ctx: t.Context(), budget: unbounded{}, dialAddr: func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
+		p := &outbound{budget: unbounded{}, dialAddr: func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
 			conn, other := net.Pipe()
 			mu.Lock()
 			theirs = append(theirs, other)
@@ -227,7 +227,7 @@ func TestDialsTogether(t *testing.T) {
 			time.Sleep(time.Second) // both are on their way
 			return conn, nil
 		}}
-		conn, _, err := p.dial([]netip.Addr{netip.MustParseAddr("1.0.0.1"), netip.MustParseAddr("1.0.0.2")}, 1)
+		conn, _, err := p.dial(t.Context(), []netip.Addr{netip.MustParseAddr("1.0.0.1"), netip.MustParseAddr("1.0.0.2")}, 1)
 		if err != nil || len(theirs) != 2 {
 			t.Fatal(err, len(theirs))
 		}
@@ -242,11 +242,11 @@ func TestMaxAddresses(t *testing.T) {
 	for i := range 2 * maxAddresses {
 		list = append(list, fmt.Sprint("1.0.0.", i))
 	}
-	p := &Proxy{
-		ctx: t.Context(), allow: parseList(t, "a.example:1"),
+	p := &outbound{
+		allow:    parseList(t, "a.example:1"),
 		resolver: &resolver{hosts: map[string][]string{"a.example": list}},
 	}
-	got, err := p.addresses(target{host: "a.example", port: 1})
+	got, err := p.addresses(t.Context(), target{host: "a.example", port: 1})
 	if err != nil || len(got) != maxAddresses {
 		t.Error(got, err)
 	}

@@ -2,6 +2,7 @@ package egress
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"time"
@@ -12,19 +13,50 @@ func connect(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
 	return new(net.Dialer).DialContext(ctx, "tcp", addr.String())
 }
 
+// outbound connects to the targets that a list permits.
+type outbound struct {
+	allow    allowList
+	resolver Resolver
+	dialAddr func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
+	budget   Budget
+}
+
+// complete sets what was left out.
+func (o *outbound) complete() {
+	if o.budget == nil {
+		o.budget = unbounded{}
+	}
+	if o.resolver == nil {
+		o.resolver = &net.Resolver{PreferGo: true}
+	}
+	if o.dialAddr == nil {
+		o.dialAddr = connect
+	}
+}
+
 // reach checks a target, resolves its name, and connects to one of the addresses that are
-// permitted. The error is a *refusal or *failure, which is recorded, or errClosed.
+// permitted. The error is a *refusal or *failure.
+func (o *outbound) reach(ctx context.Context, t target) (net.Conn, netip.Addr, error) {
+	if !o.allow.permits(t.host, t.port) {
+		return nil, netip.Addr{}, &refusal{target: t, reason: NotListed}
+	}
+	addrs, err := o.addresses(ctx, t)
+	if err != nil {
+		return nil, netip.Addr{}, err
+	}
+	conn, addr, err := o.dial(ctx, addrs, t.port)
+	if err != nil {
+		return nil, netip.Addr{}, &failure{target: t, cause: connectCause(err)}
+	}
+	return conn, addr, nil
+}
+
+// reach is outbound.reach for the proxy, which records the connection or the error. The error is
+// errClosed after Close.
 func (p *Proxy) reach(t target) (*link, error) {
-	if !p.allow.permits(t.host, t.port) {
-		return nil, p.refuse(&refusal{target: t, reason: NotListed})
-	}
-	addrs, err := p.addresses(t)
+	conn, addr, err := p.outbound.reach(p.ctx, t)
 	if err != nil {
-		return nil, err
-	}
-	conn, addr, err := p.dial(addrs, t.port)
-	if err != nil {
-		return nil, p.fail(t, connectCause(err))
+		return nil, p.recordError(t, err)
 	}
 	if !p.track(conn) {
 		return nil, errClosed
@@ -33,42 +65,42 @@ func (p *Proxy) reach(t target) (*link, error) {
 	return &link{Conn: conn, proxy: p, target: t, addr: addr}, nil
 }
 
-func (p *Proxy) refuse(e *refusal) error {
-	p.record.refused(e)
-	return e
-}
-
-func (p *Proxy) fail(t target, cause failureCause) error {
+// recordError records why a target was not reached.
+func (p *Proxy) recordError(t target, err error) error {
+	if refused, ok := errors.AsType[*refusal](err); ok {
+		p.record.refused(refused)
+		return err
+	}
 	if p.ctx.Err() != nil {
 		return errClosed
 	}
 	p.record.failed(t)
-	return &failure{target: t, cause: cause}
+	return err
 }
 
 // addresses returns the addresses of a listed target that may be connected to.
-func (p *Proxy) addresses(t target) ([]netip.Addr, error) {
+func (o *outbound) addresses(ctx context.Context, t target) ([]netip.Addr, error) {
 	if t.addr.IsValid() {
 		return []netip.Addr{t.addr}, nil
 	}
-	ctx, cancel := context.WithTimeout(p.ctx, resolveTime)
+	ctx, cancel := context.WithTimeout(ctx, resolveTime)
 	defer cancel()
-	found, err := p.resolver.LookupNetIP(ctx, "ip", t.host)
+	found, err := o.resolver.LookupNetIP(ctx, "ip", t.host)
 	if err != nil {
-		return nil, p.fail(t, lookupCause(err))
+		return nil, &failure{target: t, cause: lookupCause(err)}
 	}
 	if len(found) == 0 {
-		return nil, p.fail(t, noSuchHost)
+		return nil, &failure{target: t, cause: noSuchHost}
 	}
 	var permitted []netip.Addr
 	for _, addr := range found {
 		addr = addr.Unmap()
-		if p.allow.permitsAddress(addr, t.port) && len(permitted) < maxAddresses {
+		if o.allow.permitsAddress(addr, t.port) && len(permitted) < maxAddresses {
 			permitted = append(permitted, addr)
 		}
 	}
 	if permitted == nil {
-		return nil, p.refuse(&refusal{target: t, reason: NotPublic, addr: found[0].Unmap()})
+		return nil, &refusal{target: t, reason: NotPublic, addr: found[0].Unmap()}
 	}
 	return permitted, nil
 }
@@ -82,8 +114,8 @@ type attempt struct {
 // dial connects to the first address that accepts. Each is tried when the one before has failed, or
 // is not decided after a short time (RFC 8305). It waits for all attempts. The error is that of the
 // first address that failed. An attempt at the same time as another one needs room of the budget.
-func (p *Proxy) dial(addrs []netip.Addr, port uint16) (net.Conn, netip.Addr, error) {
-	ctx, cancel := context.WithTimeout(p.ctx, dialTime)
+func (o *outbound) dial(ctx context.Context, addrs []netip.Addr, port uint16) (net.Conn, netip.Addr, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
 	results := make(chan attempt)
 	next := time.NewTimer(0)
@@ -97,7 +129,7 @@ func (p *Proxy) dial(addrs []netip.Addr, port uint16) (net.Conn, netip.Addr, err
 				break
 			}
 			if begun-ended > room {
-				if !p.budget.TryTake() {
+				if !o.budget.TryTake() {
 					next.Reset(dialDelay)
 					break
 				}
@@ -107,7 +139,7 @@ func (p *Proxy) dial(addrs []netip.Addr, port uint16) (net.Conn, netip.Addr, err
 			begun++
 			next.Reset(dialDelay)
 			go func() {
-				conn, err := p.dialAddr(ctx, netip.AddrPortFrom(addr, port))
+				conn, err := o.dialAddr(ctx, netip.AddrPortFrom(addr, port))
 				results <- attempt{conn, addr, err}
 			}()
 		case a := <-results:
@@ -130,7 +162,7 @@ func (p *Proxy) dial(addrs []netip.Addr, port uint16) (net.Conn, netip.Addr, err
 				open++
 			}
 			if room > 0 && room >= open { // one of them needs none
-				p.budget.Release()
+				o.budget.Release()
 				room--
 			}
 		}

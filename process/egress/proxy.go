@@ -46,16 +46,13 @@ type Options struct {
 
 // Proxy is a proxy for one command. Its methods may be called at the same time.
 type Proxy struct {
+	outbound
 	listener net.Listener
-	allow    allowList
-	resolver Resolver
-	dialAddr func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
 	record   *record
 
 	ctx    context.Context // of look-ups and connects, ends with Close
 	cancel context.CancelFunc
 	slots  chan struct{} // has a value for each connection of a client
-	budget Budget
 	rate   *rate.Limiter // of connections and requests
 	wg     sync.WaitGroup
 	closed func()
@@ -70,22 +67,14 @@ var errClosed = errors.New("egress: the proxy is closed")
 // Start serves what connects to a listener until Close, which also closes the listener.
 func Start(l net.Listener, o Options) *Proxy {
 	p := &Proxy{
-		listener: l, allow: o.Allow, resolver: o.Resolver, dialAddr: o.dial,
-		record: newRecord(o.Event),
-		slots:  make(chan struct{}, maxConnections),
-		rate:   rate.NewLimiter(requestRate, requestBurst),
-		budget: o.Budget,
-		open:   map[net.Conn]struct{}{},
+		outbound: outbound{allow: o.Allow, resolver: o.Resolver, dialAddr: o.dial, budget: o.Budget},
+		listener: l,
+		record:   newRecord(o.Event),
+		slots:    make(chan struct{}, maxConnections),
+		rate:     rate.NewLimiter(requestRate, requestBurst),
+		open:     map[net.Conn]struct{}{},
 	}
-	if p.budget == nil {
-		p.budget = unbounded{}
-	}
-	if p.resolver == nil {
-		p.resolver = &net.Resolver{PreferGo: true}
-	}
-	if p.dialAddr == nil {
-		p.dialAddr = connect
-	}
+	p.outbound.complete()
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.closed = sync.OnceFunc(p.close)
 	p.wg.Go(p.accept)

@@ -93,7 +93,7 @@ func TestBudgetOfAttempts(t *testing.T) {
 			var mu sync.Mutex
 			var tried []string
 			budget := make(room, most)
-			p := &Proxy{ctx: t.Context(), budget: budget, dialAddr: func(_ context.Context, a netip.AddrPort) (net.Conn, error) {
+			p := &outbound{budget: budget, dialAddr: func(_ context.Context, a netip.AddrPort) (net.Conn, error) {
 				mu.Lock()
 				tried = append(tried, fmt.Sprint(a.Addr(), " ", time.Since(begin)))
 				mu.Unlock()
@@ -104,7 +104,7 @@ func TestBudgetOfAttempts(t *testing.T) {
 			for _, text := range []string{"1.0.0.1", "1.0.0.2", "1.0.0.3"} {
 				addrs = append(addrs, netip.MustParseAddr(text))
 			}
-			_, _, err := p.dial(addrs, 1)
+			_, _, err := p.dial(t.Context(), addrs, 1)
 			if got := strings.Join(tried, ", "); err == nil || got != want {
 				t.Error(got, err)
 			}
