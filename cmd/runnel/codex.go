@@ -12,6 +12,7 @@ import (
 // codexFlags are for GET /codex.
 type codexFlags struct {
 	Codex             bool          `help:"Serve the exec-server protocol of Codex at /codex." env:"RUNNEL_CODEX"`
+	CodexHTTP         bool          `name:"codex-http" help:"Let Codex clients that may run any command make HTTP requests by the server." env:"RUNNEL_CODEX_HTTP"`
 	CodexResume       time.Duration `help:"How long a session of a Codex client may be resumed after its connection was lost, before its processes end." default:"30s" env:"RUNNEL_CODEX_RESUME"`
 	MaxCodexSessions  int           `help:"Maximum number of sessions of Codex clients of a principal." default:"64" env:"RUNNEL_MAX_CODEX_SESSIONS"`
 	MaxCodexProcesses int           `help:"Maximum number of processes of a session of a Codex client." default:"256" env:"RUNNEL_MAX_CODEX_PROCESSES"`
@@ -20,6 +21,9 @@ type codexFlags struct {
 func (c *codexFlags) check() error {
 	if c.CodexResume <= 0 || c.MaxCodexSessions <= 0 || c.MaxCodexProcesses <= 0 {
 		return errors.New("--codex-resume, --max-codex-sessions and --max-codex-processes must be greater than 0")
+	}
+	if c.CodexHTTP && !c.Codex {
+		return errors.New("--codex-http needs --codex")
 	}
 	return nil
 }
@@ -30,6 +34,7 @@ func (c *codexFlags) handler(log zerolog.Logger) *codex.Handler {
 		return nil
 	}
 	return codex.New(codex.Options{
-		Resume: c.CodexResume, MaxSessions: c.MaxCodexSessions, MaxProcesses: c.MaxCodexProcesses, Log: log,
+		Resume: c.CodexResume, MaxSessions: c.MaxCodexSessions, MaxProcesses: c.MaxCodexProcesses,
+		HTTP: c.CodexHTTP, Log: log,
 	})
 }

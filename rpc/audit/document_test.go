@@ -66,7 +66,8 @@ func examples() []Event {
 		},
 		&Destination{Session: of, Host: "example.com", Port: 80, Reason: "not_listed", Final: true, Count: 2},
 		&File{Caller: alice, Action: "copy", Path: "/home/alice/src/main.go", To: "/home/alice/src/old.go"},
-		&lost{3, 19, 21},
+		&HTTP{Caller: alice, Method: "POST", Host: "mcp.example.org", Port: 443, Status: 200},
+		&lost{3, 20, 22},
 	}
 }
 

@@ -71,6 +71,7 @@ func FuzzLine(f *testing.F) {
 			&Refusal{Peer: caller.Peer, Reason: a, Detail: b, Status: 401, Count: 1 << 40, Reasons: map[string]int{"one": 1, "two": 2}},
 			&Control{caller, Session{a, b}, a, b, dir, problem, 1 << 40},
 			&Attach{caller, Session{a, b}, a, problem, 1 << 40},
+			&HTTP{caller, a, b, 1 << 16, 200, problem, 1 << 40},
 			&Started{Session{a, b}, 1 << 30, dir, &Sandbox{a, named, a, b, a, b, a, b, a, b, a, b, a, b}},
 			&Destination{Session{a, b}, a, 1, b, dir, true, 1 << 40, 1 << 40, 1 << 40, 1 << 40},
 			&End{Session{a, b}, problem, &Record{Status: a, Reason: b, Limit: dir, Signal: &a, Survivors: make([]int, 1000)}},

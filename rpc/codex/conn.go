@@ -62,6 +62,8 @@ type conn struct {
 	wg        sync.WaitGroup // goroutines of requests, and of the connection
 
 	waitingReads, waitingWrites atomic.Int32
+	httpRequests                atomic.Int32 // that run
+	httpStreams                 sync.Map     // the ids of those whose bodies are streamed
 
 	// These belong to the goroutine that reads.
 	session     *clientSession // nil before initialize

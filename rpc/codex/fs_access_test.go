@@ -126,9 +126,8 @@ func TestFileBytes(t *testing.T) {
 	}
 }
 
-// TestFilesWithoutAudit checks that no file is used while a required audit log cannot be written.
-func TestFilesWithoutAudit(t *testing.T) {
-	t.Parallel()
+// brokenAudit makes a server require an audit log that cannot be written.
+func brokenAudit(t *testing.T) func(*settings) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -139,8 +138,16 @@ func TestFilesWithoutAudit(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.Close() })
-	t.Cleanup(func() { log.Close() })
-	c := serve(t, func(set *settings) { set.Server.Audit = log }).client()
+	return func(set *settings) {
+		set.Server.Audit = log
+		t.Cleanup(func() { log.Close() }) // after the service
+	}
+}
+
+// TestFilesWithoutAudit checks that no file is used while a required audit log cannot be written.
+func TestFilesWithoutAudit(t *testing.T) {
+	t.Parallel()
+	c := serve(t, brokenAudit(t)).client()
 	dir := t.TempDir()
 	if c.call("process/start", command("p", "true")).Error == nil {
 		t.Fatal("a command was started")

@@ -30,6 +30,8 @@ type Options struct {
 	// ClosedRetention is how long a process is known after it was closed, so that its output can be read;
 	// 0 is 30 s.
 	ClosedRetention time.Duration
+	// HTTP serves http/request: the server makes HTTP requests for callers who may run any command.
+	HTTP bool
 	// Log is where the handler logs. The zero value logs nothing.
 	Log zerolog.Logger
 }
@@ -38,7 +40,10 @@ type Options struct {
 type Handler struct {
 	o      Options
 	files  *files.Pool
-	memory *replyMemory
+	memory *replyMemory // of large replies
+	// httpMemory is that of the bodies of HTTP responses, which wait for other machines: it must not delay
+	// other replies.
+	httpMemory *replyMemory
 
 	mu       sync.Mutex
 	sessions map[string]*clientSession
@@ -53,8 +58,9 @@ func New(o Options) *Handler {
 	o.MaxProcesses = cmp.Or(o.MaxProcesses, 256)
 	o.ClosedRetention = cmp.Or(o.ClosedRetention, 30*time.Second)
 	return &Handler{
-		o: o, files: files.NewPool(files.Options{}), memory: newReplyMemory(),
-		sessions: make(map[string]*clientSession),
+		o: o, files: files.NewPool(files.Options{}), memory: newReplyMemory(maxReplyMemory, maxReplyMemoryOfPrincipal),
+		httpMemory: newReplyMemory(maxHTTPMemory, maxHTTPMemoryOfPrincipal),
+		sessions:   make(map[string]*clientSession),
 	}
 }
 

@@ -57,10 +57,15 @@ func (l *largeReply) release() {
 // sendLarge queues the frame of a large reply, and returns when it is written, or the connection has
 // ended.
 func (c *conn) sendLarge(l *largeReply, frame []byte) error {
-	l.memory.resize(min(int64(len(frame)), l.memory.bytes)) // what it was made of is free
+	return c.sendHeld(l.memory, frame, l.wasQueued)
+}
+
+// sendHeld is sendLarge for a reply that has memory. queued is called when the frame is queued, or is not.
+func (c *conn) sendHeld(memory *heldMemory, frame []byte, queued func()) error {
+	memory.resize(min(int64(len(frame)), memory.bytes)) // what it was made of is free
 	written := make(chan struct{})
 	err := c.send(outgoing{frame: frame, written: written})
-	l.wasQueued()
+	queued()
 	if err != nil {
 		return err
 	}

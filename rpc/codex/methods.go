@@ -14,6 +14,7 @@ type answer struct {
 	err    error
 	then   func()      // called when the reply is queued, or the connection has ended; may be nil
 	large  *largeReply // of a large reply
+	memory *heldMemory // that is released when the reply is written; may be nil
 	wait   func() answer
 }
 
@@ -31,6 +32,8 @@ var methods = map[string]func(c *conn, params json.RawMessage) answer{
 	"process/write":      define(writeProcess),
 	"process/signal":     define(signalProcess),
 	"process/terminate":  define(terminateProcess),
+
+	methodHTTPRequest: define(httpRequest),
 
 	"fs/readFile":        define(readFile),
 	"fs/writeFile":       define(onFile(func(q *writeFileParams) *fileParams { return &q.fileParams }, writeFile)),
@@ -71,6 +74,9 @@ func (c *conn) handle(r *request, leave func()) error {
 		return c.enqueue(reply(r.id, result, err))
 	}
 	handle, ok := methods[r.method]
+	if r.method == methodHTTPRequest && !c.handler.o.HTTP {
+		ok = false
+	}
 	switch {
 	case !ok:
 		return c.enqueue(reply(r.id, nil, &wireError{Code: codeMethodNotFound, Message: "unknown method " + clip(r.method)}))
@@ -107,6 +113,10 @@ func (c *conn) answer(id json.RawMessage, a answer) error {
 	if a.large != nil {
 		defer a.large.release()
 		return c.sendLarge(a.large, reply(id, a.result, a.err))
+	}
+	if a.memory != nil {
+		defer a.memory.release()
+		return c.sendHeld(a.memory, reply(id, a.result, a.err), func() {})
 	}
 	return c.enqueue(reply(id, a.result, a.err))
 }

@@ -25,9 +25,10 @@ const (
 // fileCost returns the memory for a file of so many bytes: its data, and its base64 in the frame.
 func fileCost(size int64) int64 { return size + (size+2)/3*4 + minFileCost }
 
-// replyMemory is the budget of large replies. Its methods may be called concurrently.
+// replyMemory is a budget of replies. Its methods may be called concurrently.
 type replyMemory struct {
-	all *semaphore.Weighted
+	all         *semaphore.Weighted
+	ofPrincipal int64
 
 	mu     sync.Mutex
 	shares map[string]*memoryShare // of the principals that have or wait for some
@@ -38,8 +39,9 @@ type memoryShare struct {
 	users int
 }
 
-func newReplyMemory() *replyMemory {
-	return &replyMemory{all: semaphore.NewWeighted(maxReplyMemory), shares: make(map[string]*memoryShare)}
+// newReplyMemory returns a budget of bytes, and a share of it for each principal.
+func newReplyMemory(all, ofPrincipal int64) *replyMemory {
+	return &replyMemory{all: semaphore.NewWeighted(all), ofPrincipal: ofPrincipal, shares: make(map[string]*memoryShare)}
 }
 
 // heldMemory is a part of the budget. One goroutine uses it.
@@ -96,7 +98,7 @@ func (m *replyMemory) use(principal string) *memoryShare {
 	defer m.mu.Unlock()
 	s := m.shares[principal]
 	if s == nil {
-		s = &memoryShare{free: semaphore.NewWeighted(maxReplyMemoryOfPrincipal)}
+		s = &memoryShare{free: semaphore.NewWeighted(m.ofPrincipal)}
 		m.shares[principal] = s
 	}
 	s.users++

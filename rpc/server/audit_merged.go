@@ -19,6 +19,7 @@ const (
 	controlLine
 	attachLine
 	fileLine
+	httpLine
 	connectionLine
 )
 
@@ -30,12 +31,14 @@ type auditedRequest struct {
 	session    audit.Session
 	path       string // of a file
 	signal, to string
+	exchange   Exchange   // of HTTP
 	closing    closeError // of a connection
 	err        audit.Error
 }
 
 // repeatKey is what the requests of a principal have in common whose lines are merged. It has nothing
-// that a client can choose freely, except the session or the file of a request that was not refused, which exists.
+// that a client can choose freely, except the session, the file or the
+// host of a request that was not refused, which exists.
 type repeatKey struct {
 	kind   auditedKind
 	action string
@@ -52,6 +55,7 @@ type repeatKey struct {
 	path       string
 	signal     syscall.Signal // however it is spelled
 	to         string
+	exchange   Exchange
 
 	role access.Role // of those for which there is no room
 }
@@ -68,7 +72,7 @@ func (x *auditedRequest) class() repeatClass {
 	switch {
 	case x.err.Code != 0:
 		return ofRefused
-	case x.kind == connectionLine || x.kind == fileLine || x.session.Owner == x.caller.Principal:
+	case x.kind == connectionLine || x.kind == fileLine || x.kind == httpLine || x.session.Owner == x.caller.Principal:
 		return ofOwn
 	}
 	return ofOthers
@@ -85,7 +89,7 @@ func (x *auditedRequest) key(peer refusedPeer) repeatKey {
 	}
 	key.code = closeCode(x.closing.code)
 	key.credential, key.session, key.path = x.caller.Credential, x.session, x.path
-	key.signal, key.to = process.SignalByName(x.signal), x.to
+	key.signal, key.to, key.exchange = process.SignalByName(x.signal), x.to, x.exchange
 	return key
 }
 
@@ -122,6 +126,11 @@ func (x *auditedRequest) line(count int) audit.Event {
 		}
 	case fileLine:
 		return &audit.File{Caller: x.caller, Action: x.action, Path: x.path, To: x.to, Error: x.err, Count: count}
+	case httpLine:
+		return &audit.HTTP{
+			Caller: x.caller, Method: x.exchange.Method, Host: x.exchange.Host, Port: x.exchange.Port, Status: x.exchange.Status,
+			Error: x.err, Count: count,
+		}
 	case connectionLine:
 		return &audit.Connection{
 			Caller: x.caller, Action: x.action, Code: int(x.closing.code), Reason: x.closing.reason, Error: x.err, Count: count,
@@ -134,7 +143,7 @@ func (x *auditedRequest) line(count int) audit.Event {
 // merged reports whether the line of a request, or of the connection, is merged with others.
 func (c *party) merged(x auditedRequest) bool {
 	if x.err.Code != 0 { // the client chooses what it names
-		x.session, x.path, x.signal, x.to = audit.Session{}, "", "", ""
+		x.session, x.path, x.signal, x.to, x.exchange = audit.Session{}, "", "", "", Exchange{}
 	}
 	return !c.server.audited.merge(x.key(c.from), x)
 }

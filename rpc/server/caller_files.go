@@ -41,7 +41,7 @@ func (c *Caller) FileAccess(q FileRequest) (*files.Access, error) {
 	if err := c.auditAvailable(); err != nil {
 		return nil, callerError(err)
 	}
-	p := &rpc.ExecuteParams{Command: rpc.Command{Shell: ":"}, Cwd: rpc.Bytes(cmp.Or(q.Dir, q.Path)), Sandbox: q.Sandbox}
+	p := &rpc.ExecuteParams{Command: anyCommand, Cwd: rpc.Bytes(cmp.Or(q.Dir, q.Path)), Sandbox: q.Sandbox}
 	if err := c.authorize(rpc.MethodExecute, p); err != nil {
 		return nil, callerError(err)
 	}
