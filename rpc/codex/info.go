@@ -29,9 +29,9 @@ type shellInfo struct {
 	Path string `json:"path"`
 }
 
-// capabilities are optional parts of the protocol, none of which is served.
+// capabilities are optional parts of the protocol. Most are not served.
 var capabilities = map[string]bool{
-	"networkProxyLaunch":         false,
+	"networkProxyLaunch":         true,
 	"capabilityDiscoverySandbox": false,
 	"capabilityDiscoveryV2":      false,
 	"credentialMasking":          false,

@@ -29,7 +29,7 @@ type startParams struct {
 	Sandbox               *sandboxParams    `json:"sandbox"`
 	EnforceManagedNetwork bool              `json:"enforceManagedNetwork"`
 	ManagedNetwork        json.RawMessage   `json:"managedNetwork"`
-	NetworkProxy          json.RawMessage   `json:"networkProxy"`
+	NetworkProxy          *networkProxy     `json:"networkProxy"`
 	ShellSnapshot         json.RawMessage   `json:"shellSnapshot"`
 }
 
@@ -107,6 +107,9 @@ func execute(q *startParams, environ []string) (*rpc.ExecuteParams, error) {
 	if err != nil {
 		return nil, err
 	}
+	if box, err = q.managed(box); err != nil {
+		return nil, err
+	}
 	forever := rpc.Seconds{Set: true, Null: true}
 	p := &rpc.ExecuteParams{
 		Command:       rpc.Command{Argv: q.Argv},
@@ -141,8 +144,6 @@ func (q *startParams) check() error {
 		return invalidParams("argv must not contain NUL")
 	case q.Arg0 != nil && *q.Arg0 != q.Argv[0]:
 		return invalidParams("arg0 must be argv[0]: another name is not supported")
-	case q.EnforceManagedNetwork || given(q.ManagedNetwork) || given(q.NetworkProxy):
-		return errSandbox("a managed network is not supported")
 	case given(q.ShellSnapshot):
 		return invalidParams("shellSnapshot is not supported")
 	}

@@ -1,0 +1,107 @@
+//go:build linux
+
+package codex_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/runnel-rpc/runnel/process/sandbox"
+)
+
+// proxied returns the params of a networkProxy.
+func proxied(mode string, domains map[string]string) map[string]any {
+	return map[string]any{"proxy": map[string]any{
+		"enabled": true, "enableSocks5": true, "enableSocks5Udp": false, "allowUpstreamProxy": false,
+		"dangerouslyAllowAllUnixSockets": false, "mode": mode, "domains": domains, "unixSockets": nil, "allowLocalBinding": false,
+	}}
+}
+
+// TestNetworkProxy checks that a command with a managed network connects to the domains that the client permits,
+// and to nothing else.
+func TestNetworkProxy(t *testing.T) {
+	t.Parallel()
+	needsAllowList(t)
+	c := serve(t).client()
+	s := site(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "reached") })
+	l, err := net.Listen("tcp", "127.0.0.2:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	dir, port := t.TempDir(), s.URL[strings.LastIndexByte(s.URL, ':')+1:]
+	connect := func(to string) string {
+		return fmt.Sprintf(`p=${HTTP_PROXY#http://}; exec 3<>/dev/tcp/${p%%:*}/${p#*:}; printf 'GET http://%[1]s/ HTTP/1.1\r\nHost: %[1]s\r\nConnection: close\r\n\r\n' >&3; cat <&3`, to)
+	}
+	for _, network := range []string{"restricted", "enabled"} {
+		for to, want := range map[string]string{"127.0.0.1:" + port: "reached", l.Addr().String(): "not in network.allow"} {
+			id := network + to
+			params := command(id, "")
+			params["argv"] = []string{"/bin/bash", "-c", connect(to)}
+			params["sandbox"] = boxed(dir, network, special("root", "read"))
+			params["enforceManagedNetwork"], params["networkProxy"] = true, proxied("full", map[string]string{"127.0.0.1": "allow", "**.example.com": "allow", "other.example": "deny"})
+			c.mustCall("process/start", params, nil)
+			if output, _ := c.ended(id); !strings.Contains(output, want) {
+				t.Errorf("%s: %q", id, output)
+			}
+		}
+	}
+	direct := command("direct", "")
+	direct["argv"] = []string{"/bin/bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/" + port + " && echo reached"}
+	direct["sandbox"], direct["enforceManagedNetwork"] = boxed(dir, "enabled", special("root", "read")), true
+	direct["networkProxy"] = proxied("full", map[string]string{"127.0.0.1": "allow"})
+	c.mustCall("process/start", direct, nil)
+	if output, _ := c.ended("direct"); strings.Contains(output, "reached") {
+		t.Error("a command connects without the proxy")
+	}
+}
+
+func needsAllowList(t *testing.T) {
+	t.Helper()
+	needsSandbox(t)
+	d, _ := sandbox.ParseDestination("127.0.0.1:1")
+	c := &sandbox.Config{FilesDefault: sandbox.Read, Network: sandbox.Network{Mode: sandbox.AllowList, Allow: []sandbox.Destination{d}}}
+	if _, err := host.EnforceSandbox(c); err != nil {
+		t.Skip("no list of destinations on this machine:", err)
+	}
+}
+
+// TestNetworkProxyNotMapped checks that nothing runs with a managed network that cannot be expressed.
+func TestNetworkProxyNotMapped(t *testing.T) {
+	t.Parallel()
+	c := serve(t).client()
+	dir := t.TempDir()
+	allow := map[string]string{"example.com": "allow"}
+	many := map[string]string{}
+	for i := range sandbox.MaxDestinations + 1 {
+		many[fmt.Sprintf("x%d.example", i)] = "allow"
+	}
+	for name, change := range map[string][]any{
+		"no list":         {"enforceManagedNetwork", true},
+		"off":             {"enforceManagedNetwork", true, "networkProxy", map[string]any{"proxy": map[string]any{"enabled": false}}},
+		"of the client":   {"enforceManagedNetwork", true, "managedNetwork", map[string]any{"loopbackPorts": []int{1}}},
+		"both":            {"networkProxy", proxied("full", allow), "managedNetwork", map[string]any{"loopbackPorts": []int{1}}},
+		"limited":         {"networkProxy", proxied("limited", allow)},
+		"all":             {"networkProxy", proxied("full", map[string]string{"*": "allow"})},
+		"within":          {"networkProxy", proxied("full", map[string]string{"*": "allow", "a.example": "deny"})},
+		"denied below":    {"networkProxy", proxied("full", map[string]string{"*.a.example": "allow", "b.a.example": "deny"})},
+		"denied above":    {"networkProxy", proxied("full", map[string]string{"b.a.example": "allow", "**.a.example": "none"})},
+		"glob":            {"networkProxy", proxied("full", map[string]string{"a*.example": "allow"})},
+		"too many":        {"networkProxy", proxied("full", many)},
+		"without sandbox": {"networkProxy", proxied("full", allow), "sandbox", nil},
+	} {
+		params := command(name, "echo x >"+dir+"/file")
+		params["sandbox"] = boxed(dir, "enabled", special("root", "write"))
+		if text := c.refused("process/start", with(params, change...), -32602); !strings.Contains(text, "disposable container or VM") {
+			t.Errorf("%s: %s", name, text)
+		}
+		if _, err := os.Stat(dir + "/file"); err == nil {
+			t.Fatalf("%s: the command has run", name)
+		}
+	}
+}
