@@ -144,3 +144,46 @@ func auditedFiles(t *testing.T, path, dir string) (all []string) {
 	}
 	return all
 }
+
+// TestAuditOfRefusals checks that the audit log has a read and a terminate that the policy does not permit, the
+// terminate also while the process starts.
+func TestAuditOfRefusals(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "audit")
+	log, err := audit.Open(audit.Options{Target: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := serve(t, permitting(rpc.MethodExecute), func(set *settings) { set.Server.Audit = log })
+	t.Cleanup(func() { log.Close() })
+	lines := func(event, action string) (n int) {
+		text, _ := os.ReadFile(path)
+		for line := range strings.Lines(string(text)) {
+			if strings.Contains(line, `"event":"`+event+`","action":"`+action+`"`) && strings.Contains(line, `"rule":"methods"`) {
+				n++
+			}
+		}
+		return n
+	}
+	c := s.client()
+	c.start("p", "true")
+	c.ended("p")
+	c.refused("process/read", map[string]any{"processId": "p"}, -32600)
+	eventually(t, "the audit log has the read", func() bool { return lines("attach", "read") == 1 })
+	started, refused := c.request("process/start", command("q", "sleep 100")), 0
+	ended := c.request("process/terminate", map[string]any{"processId": "q"})
+	for replies := 0; replies < 2; {
+		if m := c.next(); m.Method == "" {
+			replies++
+			if m.Error != nil && string(m.ID) == ended {
+				refused++
+			} else if string(m.ID) != started || m.Error != nil {
+				t.Errorf("%s %+v", m.Result, m.Error)
+			}
+		}
+	}
+	if refused != 1 {
+		t.Error("the terminate was not refused")
+	}
+	eventually(t, "the audit log has the terminate", func() bool { return lines("control", "CANCEL") == 1 })
+}

@@ -303,6 +303,9 @@ type blockResult struct {
 
 func readBlock(c *conn, q *readBlockParams) answer {
 	return later(func() answer {
+		if err := c.mayUseHandles(auditRead); err != nil {
+			return result(nil, err)
+		}
 		return c.large(blockCost, func(*largeReply) (any, error) {
 			b, err := c.files.ReadBlock(c.ctx, q.HandleID, q.Offset, q.Len)
 			if b.Data == nil {
@@ -321,8 +324,20 @@ type writeBlockParams struct {
 
 func writeBlock(c *conn, q *writeBlockParams) answer {
 	return later(func() answer {
+		if err := c.mayUseHandles(auditWrite); err != nil {
+			return result(nil, err)
+		}
 		return result(struct{}{}, c.files.WriteBlock(c.ctx, q.HandleID, q.Offset, q.Chunk))
 	})
+}
+
+// mayUseHandles is Caller.MayUseHandles, and writes a refusal to the audit log.
+func (c *conn) mayUseHandles(action string) error {
+	err := c.caller.MayUseHandles()
+	if err != nil {
+		c.caller.AuditFile(action, "", "", err)
+	}
+	return err
 }
 
 type watchResult struct {

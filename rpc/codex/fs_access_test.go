@@ -128,20 +128,27 @@ func TestFileBytes(t *testing.T) {
 
 // brokenAudit makes a server require an audit log that cannot be written.
 func brokenAudit(t *testing.T) func(*settings) {
+	set, breakLog := auditThatBreaks(t)
+	breakLog()
+	return set
+}
+
+// auditThatBreaks makes a server require an audit log that cannot be written any more after a call of breakLog.
+func auditThatBreaks(t *testing.T) (set func(*settings), breakLog func()) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = r.Close()
 	log, err := audit.Open(audit.Options{Target: "-", Stdout: w, Required: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.Close() })
-	return func(set *settings) {
+	set = func(set *settings) {
 		set.Server.Audit = log
 		t.Cleanup(func() { log.Close() }) // after the service
 	}
+	return set, func() { _ = r.Close() }
 }
 
 // TestFilesWithoutAudit checks that no file is used while a required audit log cannot be written.
@@ -161,4 +168,34 @@ func TestFilesWithoutAudit(t *testing.T) {
 	if _, err := os.Stat(dir + "/x"); err == nil {
 		t.Error("a file was written")
 	}
+}
+
+// TestHandlesWithoutAudit checks that no open file is used either.
+func TestHandlesWithoutAudit(t *testing.T) {
+	t.Parallel()
+	set, breakLog := auditThatBreaks(t)
+	c := serve(t, set).client()
+	dir := t.TempDir()
+	uri := func(name string) string { return "file://" + filepath.Join(dir, name) }
+	c.mustCall("fs/writeFile", map[string]any{"path": uri("a"), "dataBase64": "eA=="}, nil)
+	c.mustCall("fs/open", map[string]any{"path": uri("a"), "handleId": "r"}, nil)
+	c.mustCall("fs/open", map[string]any{"path": uri("b"), "handleId": "w", "mode": "replace"}, nil)
+	read := map[string]any{"handleId": "r", "offset": 0, "len": 1}
+	write := map[string]any{"handleId": "w", "offset": 0, "chunk": "eA=="}
+	c.mustCall("fs/readBlock", read, nil)
+	c.mustCall("fs/writeBlock", write, nil)
+	breakLog()
+	if c.call("process/start", command("p", "true")).Error == nil {
+		t.Fatal("a command was started")
+	}
+	write["offset"] = 1
+	for method, params := range map[string]any{"fs/readBlock": read, "fs/writeBlock": write} {
+		if text := c.refused(method, params, -32603); !strings.Contains(text, "audit") {
+			t.Errorf("%s: %s", method, text)
+		}
+	}
+	if info, err := os.Stat(dir + "/b"); err != nil || info.Size() != 1 {
+		t.Errorf("%v %v", info, err)
+	}
+	c.mustCall("fs/close", map[string]any{"handleId": "r"}, nil)
 }

@@ -136,6 +136,16 @@ func (p *process) exited() bool {
 	return v.LeaderExit != nil || v.Record != nil
 }
 
+// running returns the session of the command, or nil if it has not started.
+func (p *process) running() *session.Session {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.started {
+		return nil
+	}
+	return p.session
+}
+
 // begun reports whether the command runs. If it is starting, it is terminated as soon as it runs.
 func (p *process) begun() bool {
 	p.mu.Lock()

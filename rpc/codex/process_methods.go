@@ -1,10 +1,6 @@
 package codex
 
-import (
-	"sync/atomic"
-
-	"github.com/runnel-rpc/runnel/rpc"
-)
+import "sync/atomic"
 
 // readProcess carries out a process/read.
 func readProcess(c *conn, q *readParams) answer {
@@ -12,7 +8,7 @@ func readProcess(c *conn, q *readParams) answer {
 	if err != nil {
 		return result(nil, err)
 	}
-	if err := c.caller.Permits(rpc.MethodRead, &rpc.ReadParams{SessionID: p.session.ID()}); err != nil {
+	if err := c.caller.MayRead(p.session); err != nil {
 		return result(nil, err)
 	}
 	if q.WaitMs == nil || *q.WaitMs <= 0 {
@@ -96,7 +92,7 @@ func terminateProcess(c *conn, q *terminateParams) answer {
 	if p == nil || p.exited() {
 		return result(terminateResult{false}, nil)
 	}
-	if err := c.caller.Permits(rpc.MethodCancel, &rpc.CancelParams{}); err != nil {
+	if err := c.caller.MayCancel(p.running()); err != nil {
 		return result(nil, err)
 	}
 	if !p.begun() {

@@ -79,6 +79,9 @@ func (c *Caller) FileAccess(q FileRequest) (*files.Access, error) {
 	return a, nil
 }
 
+// MayUseHandles returns the error of a use of an open file if the audit log is required and cannot be written.
+func (c *Caller) MayUseHandles() error { return callerError(c.auditAvailable()) }
+
 // fileSandbox sets the sandbox of an operation on files in its spec.
 func (c *Caller) fileSandbox(q *FileRequest, p *rpc.ExecuteParams, spec *session.Spec) error {
 	floor := spec.Floor
