@@ -199,3 +199,31 @@ func TestHandlesWithoutAudit(t *testing.T) {
 	}
 	c.mustCall("fs/close", map[string]any{"handleId": "r"}, nil)
 }
+
+// TestHardLinksOfHiddenFiles checks that a file of the server is not read by a hard link, one that was there before and
+// one that a command has made.
+func TestHardLinksOfHiddenFiles(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	secret := filepath.Join(dir, "secret")
+	if err := os.WriteFile(secret, []byte("token"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Link(secret, filepath.Join(dir, "before")); err != nil {
+		t.Fatal(err)
+	}
+	own, err := process.Open(process.Options{Containment: "group", HideFromSandboxes: []string{secret}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = own.Close() })
+	c := serve(t, func(set *settings) { set.Session.Host = own }).client()
+	c.start("p", "ln "+secret+" "+dir+"/made && cat "+dir+"/made")
+	if output, _ := c.ended("p"); !strings.Contains(output, "token") {
+		t.Fatalf("the command has made no link: %q", output)
+	}
+	for _, name := range []string{"secret", "before", "made"} {
+		c.refused("fs/readFile", map[string]any{"path": "file://" + dir + "/" + name}, -32004)
+		c.refused("fs/open", map[string]any{"path": "file://" + dir + "/" + name, "handleId": "h"}, -32004)
+	}
+}

@@ -28,7 +28,9 @@ type Access struct {
 	// MaxFileBytes is the largest size that a file gets by a write or a copy, in bytes; nil is no limit. A
 	// larger one is ErrTooLarge. A file that is larger already can be read, removed and truncated.
 	MaxFileBytes *int64
-	// Hidden are files and directories that nobody may use, as those of the server.
+	// Hidden are files and directories that nobody may use, as those of the server. They are hidden by their
+	// paths, and by what they lead to under any path that it has. The files directly in a hidden directory are
+	// told under another path, too, unless it has more than 256 entries.
 	Hidden []string
 	// ReadOnly are files and directories that nobody may change, as those on which the server depends.
 	// They are protected by their paths, also where nothing exists, by the symbolic links on these, and

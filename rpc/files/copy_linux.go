@@ -281,6 +281,9 @@ func (c *copying) file(from, to int, name string) error {
 	}
 	source := os.NewFile(uintptr(fd), name)
 	defer source.Close()
+	if c.task.view.isHidden(&st) {
+		return errHidden
+	}
 	return c.task.retry(func() error {
 		var there unix.Stat_t
 		err := unix.Fstatat(to, name, &there, unix.AT_SYMLINK_NOFOLLOW)

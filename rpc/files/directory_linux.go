@@ -73,6 +73,9 @@ func (t *task) statEntry(d *os.File, dir, name string) (st unix.Stat_t, err erro
 	if err := unix.Fstatat(int(d.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return st, failure("", err)
 	}
+	if t.view.isHidden(&st) {
+		return st, errHidden
+	}
 	if st.Mode&unix.S_IFMT != unix.S_IFLNK {
 		return st, nil
 	}

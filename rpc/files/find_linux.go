@@ -10,6 +10,7 @@ import (
 func (t *task) newView(a *Access) (*view, error) {
 	v, err := newView(a, t.find)
 	if err == nil {
+		t.addHidden(v, a.Hidden)
 		t.addReadOnly(v, a.ReadOnly)
 	}
 	if stop := t.check(); stop != nil { // paths were not found because of it

@@ -84,6 +84,10 @@ func (t *task) openStat(p Path) (f *os.File, st unix.Stat_t, err error) {
 		if err != nil {
 			return err
 		}
+		if t.view.isHidden(&opened) {
+			_ = unix.Close(fd)
+			return errHidden
+		}
 		f, st = os.NewFile(uintptr(fd), p.Name), opened
 		return nil
 	})
@@ -142,6 +146,10 @@ func (t *task) createEntry(dir int, name string, exists bool, source *unix.Stat_
 	fd, st, err := openEntry(dir, name, unix.O_WRONLY)
 	if err != nil {
 		return -1, err
+	}
+	if t.view.isHidden(&st) {
+		_ = unix.Close(fd)
+		return -1, errHidden
 	}
 	if t.view.isReadOnly(&st) {
 		_ = unix.Close(fd)

@@ -148,6 +148,9 @@ func (r *resolver) open(e *entry) (fd int, err error) {
 	if err = unix.Fstat(fd, &e.st); err == nil && e.dir.proc && isOwnProcess(&e.dir, e.name) {
 		err = &Error{Kind: ErrForbidden, Rule: "the server", Detail: "it is a file of the server's own process"}
 	}
+	if err == nil && r.view.isHidden(&e.st) {
+		err = errHidden
+	}
 	if err != nil {
 		_ = unix.Close(fd)
 		return -1, err

@@ -52,6 +52,10 @@ func (tr *tree) open(rel string, resolve uint64) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := tr.task.needVisible(fd); err != nil {
+		_ = unix.Close(fd)
+		return nil, err
+	}
 	return os.NewFile(uintptr(fd), rel), nil
 }
 

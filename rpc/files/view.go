@@ -13,6 +13,13 @@ type view struct {
 	sets []ruleSet // the least access of all applies
 	// readOnly are the files of Access.ReadOnly, which may have other paths by hard links and mounts.
 	readOnly map[fileID]bool
+	hidden   hiddenFiles
+}
+
+// hiddenFiles are the files of Access.Hidden by their identity: hard links have other paths.
+type hiddenFiles struct {
+	ids         map[fileID]bool
+	directories []string // without symbolic links; the files in them are not in ids until they were read
 }
 
 // fileID identifies a file.
@@ -29,12 +36,9 @@ type ruleSet struct {
 	hint    string // for errors, "" for none
 }
 
-// newView resolves the paths of an Access by find. The error is one of sandbox.Config.Resolved.
+// newView resolves the roots and the sandbox of an Access by find. The error is one of sandbox.Config.Resolved.
 func newView(a *Access, find func(path string) sandbox.Found) (*view, error) {
 	v := &view{}
-	if len(a.Hidden) > 0 {
-		v.sets = append(v.sets, hiddenSet(a.Hidden, find))
-	}
 	if a.Restricted {
 		v.sets = append(v.sets, rootSet(a, find))
 	}
@@ -53,18 +57,6 @@ func newView(a *Access, find func(path string) sandbox.Found) (*view, error) {
 	}
 	v.sets = append(v.sets, set)
 	return v, nil
-}
-
-// hiddenSet permits all but some paths. One that cannot be resolved is hidden as it is written.
-func hiddenSet(paths []string, find func(path string) sandbox.Found) ruleSet {
-	config := &sandbox.Config{FilesDefault: sandbox.Write}
-	for _, path := range paths {
-		config.Hidden = append(config.Hidden, path)
-		if real := find(path).Path; real != "" {
-			config.Hidden = append(config.Hidden, real)
-		}
-	}
-	return ruleSet{rule: "the server", config: config}
 }
 
 // rootSet permits the roots. One that cannot be resolved permits nothing.

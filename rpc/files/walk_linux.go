@@ -123,6 +123,9 @@ func (w *walker) entry(d *os.File, dir *walkedDirectory, name string) {
 		}
 		return
 	}
+	if w.task.view.isHidden(&st) {
+		return
+	}
 	if st.Mode&unix.S_IFMT == unix.S_IFLNK {
 		if !w.options.FollowDirectories {
 			return
