@@ -37,8 +37,8 @@ type auditedRequest struct {
 }
 
 // repeatKey is what the requests of a principal have in common whose lines are merged. It has nothing
-// that a client can choose freely, except the session, the file or the
-// host of a request that was not refused, which exists.
+// that a client can choose freely, except the session, the file or the host of a request that was not refused,
+// which exists.
 type repeatKey struct {
 	kind   auditedKind
 	action string
