@@ -109,7 +109,8 @@ func (t *auditedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// httpError converts the error of a request. That of net/http quotes the URL, which may have a password.
+// httpError converts the error of a request. That of net/http quotes the URL, which may have a password, and that
+// of net an address of the server, which a sandbox need not show.
 func httpError(err error) error {
 	if e, ok := errors.AsType[*wireError](err); ok {
 		return e
@@ -120,5 +121,9 @@ func httpError(err error) error {
 	if egress.Refused(err) {
 		return invalidRequest("http/request is not permitted: %v", err)
 	}
-	return &wireError{Code: codeInternal, Message: "http/request failed: " + err.Error()}
+	text := err.Error()
+	if e, ok := errors.AsType[*net.OpError](err); ok {
+		text = e.Op + ": " + e.Err.Error()
+	}
+	return &wireError{Code: codeInternal, Message: "http/request failed: " + text}
 }
