@@ -44,6 +44,7 @@ type Handler struct {
 	// httpMemory is that of the bodies of HTTP responses, which wait for other machines: it must not delay
 	// other replies.
 	httpMemory *replyMemory
+	httpSlots  httpSlots
 
 	mu       sync.Mutex
 	sessions map[string]*clientSession

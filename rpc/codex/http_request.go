@@ -11,11 +11,7 @@ import (
 // This file has the method http/request: a request that the server makes for the client, as for a MCP server
 // that only the machine of the server can reach.
 
-const (
-	methodHTTPRequest = "http/request"
-	// maxHTTPRequests is how many requests of a connection may run, with those whose bodies are sent.
-	maxHTTPRequests = 64
-)
+const methodHTTPRequest = "http/request"
 
 // httpResult is an encoder.
 type httpResult struct {
@@ -37,6 +33,11 @@ func httpRequest(c *conn, q *httpParams) answer {
 	}
 	x := &httpExchange{c: c, params: q, request: r, cancel: cancel}
 	return later(func() (a answer) {
+		if !c.handler.httpSlots.take(c.caller.Principal()) {
+			x.release()
+			return result(nil, invalidRequest("too many http/request run, of this principal or of all; try again"))
+		}
+		x.counted = true
 		defer func() {
 			if !x.streams { // or the exchange has panicked
 				x.release()
@@ -72,6 +73,7 @@ type httpExchange struct {
 	params  *httpParams
 	request *http.Request
 	cancel  context.CancelFunc
+	counted bool // in Handler.httpSlots
 	streams bool // the body is streamed, by a goroutine that releases the exchange
 }
 
@@ -81,6 +83,9 @@ func (x *httpExchange) release() {
 		x.c.httpStreams.Delete(x.params.RequestID)
 	}
 	x.c.httpRequests.Add(-1)
+	if x.counted {
+		x.c.handler.httpSlots.release(x.c.caller.Principal())
+	}
 }
 
 // run makes the request.

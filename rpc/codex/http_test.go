@@ -328,6 +328,34 @@ func TestHTTPBounds(t *testing.T) {
 	eventually(t, "the requests end with their connection", func() bool { return running.Load() == 0 })
 }
 
+// TestHTTPRequestsOfPrincipal checks that the requests of a principal on all its connections have a bound, of which
+// others notice nothing, and that they can be made again afterwards.
+func TestHTTPRequestsOfPrincipal(t *testing.T) {
+	t.Parallel()
+	var running atomic.Int64
+	s := site(t, func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/hang" {
+			running.Add(1)
+			<-r.Context().Done()
+			running.Add(-1)
+		}
+	})
+	service := serve(t, withHTTP)
+	clients := []*peer{service.client(), service.client(), service.client()}
+	for _, c := range clients[:2] {
+		for range 64 {
+			c.request("http/request", get(s.URL+"/hang"))
+		}
+	}
+	eventually(t, "all requests are sent", func() bool { return running.Load() == 128 })
+	clients[2].refused("http/request", get(s.URL), -32600)
+	other := service.connect("other")
+	other.initialize("")
+	other.mustCall("http/request", get(s.URL), nil)
+	clients[0].drop()
+	eventually(t, "there is room again", func() bool { return clients[2].call("http/request", get(s.URL)).Error == nil })
+}
+
 // TestHTTPBodiesOfClientsThatDoNotRead checks that the bodies for clients of a principal that do not read stay
 // within a bound, and that other principals are served.
 func TestHTTPBodiesOfClientsThatDoNotRead(t *testing.T) {
