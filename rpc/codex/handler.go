@@ -32,6 +32,9 @@ type Options struct {
 	ClosedRetention time.Duration
 	// HTTP serves http/request: the server makes HTTP requests for callers who may run any command.
 	HTTP bool
+	// MaxHTTPBody is the largest body in bytes of the response to a http/request that is not streamed; 0 is
+	// 16 MiB. The bodies of a principal may take 4 times as much memory, those of all 16 times as much.
+	MaxHTTPBody int64
 	// Log is where the handler logs. The zero value logs nothing.
 	Log zerolog.Logger
 }
@@ -58,9 +61,10 @@ func New(o Options) *Handler {
 	o.MaxSessions = cmp.Or(o.MaxSessions, 64)
 	o.MaxProcesses = cmp.Or(o.MaxProcesses, 256)
 	o.ClosedRetention = cmp.Or(o.ClosedRetention, 30*time.Second)
+	o.MaxHTTPBody = cmp.Or(o.MaxHTTPBody, maxHTTPBodyBytes)
 	return &Handler{
 		o: o, files: files.NewPool(files.Options{}), memory: newReplyMemory(maxReplyMemory, maxReplyMemoryOfPrincipal),
-		httpMemory: newReplyMemory(maxHTTPMemory, maxHTTPMemoryOfPrincipal),
+		httpMemory: newReplyMemory(maxHTTPMemory*o.MaxHTTPBody, maxHTTPMemoryOfPrincipal*o.MaxHTTPBody),
 		sessions:   make(map[string]*clientSession),
 	}
 }

@@ -2,19 +2,21 @@ package codex
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 )
 
 const (
-	// maxHTTPBodyBytes is the largest body of a response that is not streamed.
+	// maxHTTPBodyBytes is the default of Options.MaxHTTPBody.
 	maxHTTPBodyBytes = 16 << 20
 	// maxHTTPDeltaBytes is the most of a streamed body in one notification.
 	maxHTTPDeltaBytes = 32 << 10
-	// maxHTTPMemory is what the bodies that are not streamed take in bytes on all connections: while they
-	// are read, and then until they are written. maxHTTPMemoryOfPrincipal is the share of one principal.
-	maxHTTPMemory            = 256 << 20
-	maxHTTPMemoryOfPrincipal = 64 << 20
+	// maxHTTPMemory is what the bodies that are not streamed take on all connections, in Options.MaxHTTPBody:
+	// while they are read, and then until they are written. maxHTTPMemoryOfPrincipal is the share of one
+	// principal.
+	maxHTTPMemory            = 16
+	maxHTTPMemoryOfPrincipal = 4
 )
 
 type bodyNotification struct {
@@ -58,8 +60,9 @@ func (x *httpExchange) whole(head httpResult, response *http.Response) (a answer
 	if response.Body == http.NoBody {
 		size = 0
 	}
-	if size > maxHTTPBodyBytes {
-		return result(nil, errBodyTooLarge)
+	limit := x.c.handler.o.MaxHTTPBody
+	if size > limit {
+		return result(nil, bodyTooLarge(limit))
 	}
 	memory, err := x.c.handler.httpMemory.take(x.request.Context(), x.c.caller.Principal(), fileCost(size))
 	if err != nil {
@@ -70,26 +73,34 @@ func (x *httpExchange) whole(head httpResult, response *http.Response) (a answer
 			memory.release()
 		}
 	}()
-	if head.Body, err = readBody(response.Body, size, memory); err != nil {
+	if head.Body, err = readBody(response.Body, size, limit, memory); err != nil {
 		return result(nil, httpError(x.timedOut(err)))
 	}
 	return answer{result: head, memory: memory}
 }
 
-var (
-	errBodyTooLarge = &wireError{Code: codeInternal, Message: "http/request failed: the body of the response has more than 16 MiB; use streamResponse"}
-	errNoBodyMemory = &wireError{Code: codeInternal, Message: "http/request failed: there is no memory for the body of the response now; try again"}
-)
+func bodyTooLarge(limit int64) error {
+	return &wireError{
+		Code:    codeInternal,
+		Message: fmt.Sprintf("http/request failed: the body of the response has more than %d bytes; use streamResponse", limit),
+	}
+}
 
-// readBody reads a body of which size bytes are expected. It takes more memory if there is more.
-func readBody(body io.Reader, size int64, memory *heldMemory) ([]byte, error) {
+var errNoBodyMemory = &wireError{
+	Code:    codeInternal,
+	Message: "http/request failed: there is no memory for the body of the response now; try again",
+}
+
+// readBody reads a body of at most limit bytes, of which size bytes are expected. It takes more memory if there
+// is more.
+func readBody(body io.Reader, size, limit int64, memory *heldMemory) ([]byte, error) {
 	data := make([]byte, 0, size+512)
 	for {
 		if len(data) == cap(data) {
-			if len(data) > maxHTTPBodyBytes {
-				return nil, errBodyTooLarge
+			if int64(len(data)) > limit {
+				return nil, bodyTooLarge(limit)
 			}
-			grown := min(2*int64(cap(data)), maxHTTPBodyBytes+1)
+			grown := min(2*int64(cap(data)), limit+1)
 			if n := fileCost(grown); n > memory.bytes && !memory.resize(n) {
 				return nil, errNoBodyMemory
 			}
@@ -99,8 +110,8 @@ func readBody(body io.Reader, size int64, memory *heldMemory) ([]byte, error) {
 		data = data[:len(data)+n]
 		switch {
 		case errors.Is(err, io.EOF):
-			if len(data) > maxHTTPBodyBytes {
-				return nil, errBodyTooLarge
+			if int64(len(data)) > limit {
+				return nil, bodyTooLarge(limit)
 			}
 			return data, nil
 		case err != nil:

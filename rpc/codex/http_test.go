@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -294,27 +295,27 @@ func TestHTTPBounds(t *testing.T) {
 		case "/head":
 			w.Header().Set("X-A", strings.Repeat("x", 128<<10))
 		case "/large":
-			_, _ = w.Write(make([]byte, 17<<20))
+			_, _ = w.Write(make([]byte, 300<<10))
 		case "/known":
-			w.Header().Set("Content-Length", strconv.Itoa(17<<20))
-			_, _ = w.Write(make([]byte, 17<<20))
+			w.Header().Set("Content-Length", strconv.Itoa(300<<10))
+			_, _ = w.Write(make([]byte, 300<<10))
 		case "/most":
-			_, _ = w.Write(make([]byte, 16<<20))
+			_, _ = w.Write(make([]byte, 256<<10))
 		}
 	})
-	c := serve(t, withHTTP).client()
+	c := serve(t, withHTTP, func(set *settings) { set.Codex.MaxHTTPBody = 256 << 10 }).client()
 	if text := c.refused("http/request", with(get(s.URL+"/hang"), "timeoutMs", 50), -32603); !strings.Contains(text, "50ms") {
 		t.Error(text)
 	}
 	for _, path := range []string{"/large", "/known"} {
-		if text := c.refused("http/request", get(s.URL+path), -32603); !strings.Contains(text, "16 MiB") {
+		if text := c.refused("http/request", get(s.URL+path), -32603); !strings.Contains(text, "262144 bytes") {
 			t.Errorf("%s: %s", path, text)
 		}
 	}
 	c.refused("http/request", get(s.URL+"/head"), -32603)
 	var r httpReply
 	c.mustCall("http/request", get(s.URL+"/most"), &r)
-	if len(r.BodyBase64) != 16<<20 {
+	if len(r.BodyBase64) != 256<<10 {
 		t.Errorf("%d bytes", len(r.BodyBase64))
 	}
 	eventually(t, "the request has ended", func() bool { return running.Load() == 0 })
@@ -363,20 +364,21 @@ func TestHTTPBodiesOfClientsThatDoNotRead(t *testing.T) {
 	var served atomic.Int64
 	s := site(t, func(w http.ResponseWriter, _ *http.Request) {
 		served.Add(1)
-		_, _ = w.Write(make([]byte, 16<<20))
+		_, _ = w.Write(make([]byte, 1<<20))
 	})
-	service := serve(t, withHTTP, func(set *settings) { set.Server.WriteTimeout = time.Hour })
+	service := serve(t, withHTTP, func(set *settings) { set.Server.WriteTimeout, set.Codex.MaxHTTPBody = time.Hour, 1<<20 })
 	greedy := service.client()
+	_ = greedy.tcp.(*net.TCPConn).SetReadBuffer(64 << 10)
 	ids := map[string]bool{}
-	for range 6 {
+	for range 20 {
 		ids[greedy.request("http/request", with(get(s.URL), "requestId", "r"+strconv.Itoa(len(ids))))] = true
 	}
-	eventually(t, "all were asked for", func() bool { return served.Load() >= 6 })
+	eventually(t, "all were asked for", func() bool { return served.Load() >= 20 })
 	other := service.connect("other")
 	other.initialize("")
 	other.mustCall("http/request", get(s.URL), nil)
 	failed := 0
-	for range 6 {
+	for range 20 {
 		m := greedy.next()
 		if m.Error != nil && m.Error.Code != -32603 {
 			t.Errorf("%+v", m.Error)
