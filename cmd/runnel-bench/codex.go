@@ -16,13 +16,13 @@ import (
 // compares the time of `true` with that of its own server.
 func codex(b *bench) (r report, err error) {
 	for _, p := range b.programs {
-		if !p.hasFlags(b, "--codex") {
+		if !p.hasFlags(b, "--no-codex") {
 			return r, nil // an older program of -against
 		}
 	}
 	var undo cleanup
 	defer undo.run(&err)
-	servers, err := b.startAll(&undo, "--codex")
+	servers, err := b.startAll(&undo)
 	if err != nil {
 		return r, err
 	}

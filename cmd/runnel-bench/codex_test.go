@@ -71,7 +71,7 @@ func TestCodex(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	s, err := b.startUntil(&undo, b.programs[0], "--codex")
+	s, err := b.startUntil(&undo, b.programs[0])
 	if err != nil {
 		t.Fatal(err)
 	}

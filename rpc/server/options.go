@@ -65,7 +65,7 @@ type Options struct {
 		wait func(context.Context) (json.RawMessage, error))
 	// Routes are additional HTTP handlers by their patterns, as in [http.ServeMux]. They get
 	// requests that Auth accepts; [Identity] returns the caller. The patterns of the server's own
-	// paths panic in New. Runnel serve adds those of --codex and --mcp.
+	// paths panic in New. Runnel serve adds /codex and, with --mcp, /mcp.
 	Routes map[string]http.Handler
 	// Public are further handlers, for which there is no authentication. Runnel serve adds the metadata of
 	// --mcp.
