@@ -27,8 +27,8 @@ type Options struct {
 	// MaxProcesses is the most processes of a client session, with those that are known after they were
 	// closed; 0 is 256.
 	MaxProcesses int
-	// ClosedRetention is how long a process is known after it was closed, so that its output can be read;
-	// 0 is 30 s.
+	// ClosedRetention is how long a process is known after it was closed, or read last, so that its output
+	// can be read; 0 is 30 s.
 	ClosedRetention time.Duration
 	// HTTP serves http/request: the server makes HTTP requests for callers who may run any command.
 	HTTP bool

@@ -13,6 +13,7 @@ type largeReply struct {
 	c      *conn
 	memory *heldMemory
 	queued func() // called once when the reply is queued, or is not; may be nil
+	done   func() // called once when it is written, or is not; may be nil
 }
 
 // large calls f to make a reply that takes at most cost bytes, when it is the turn of the reply. It must
@@ -48,6 +49,9 @@ func (l *largeReply) wasQueued() {
 
 func (l *largeReply) release() {
 	l.wasQueued()
+	if l.done != nil {
+		l.done()
+	}
 	if l.memory != nil {
 		l.memory.release()
 	}

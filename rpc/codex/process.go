@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/runnel-rpc/runnel/session"
 	"github.com/runnel-rpc/runnel/stream"
@@ -36,10 +37,12 @@ type process struct {
 	events     chunks
 	exitSeq    int64 // 0 until the exit is known
 	exitCode   int
-	closeSeq   int64  // 0 until all output was read
-	failure    string // why the output is not complete
-	sent       int64  // the seq of the next event to send
-	resumed    bool   // since the last read
+	closeSeq   int64     // 0 until all output was read
+	failure    string    // why the output is not complete
+	sent       int64     // the seq of the next event to send
+	resumed    bool      // since the last read
+	reading    int       // reads that are carried out, until their replies are written
+	readAt     time.Time // the end of the last one
 	changed    chan struct{}
 	writes     writes
 }
@@ -166,7 +169,7 @@ func (p *process) noteExit(code int) {
 func (p *process) noteClose() {
 	if p.closeSeq == 0 {
 		p.closeSeq = p.noteEvent()
-		p.client.retire(p)
+		p.client.retire(p, p.client.handler.o.ClosedRetention)
 	}
 }
 

@@ -56,12 +56,38 @@ func (p *process) read(c *conn, q *readParams) answer {
 		most = min(max(*q.MaxBytes, 0), maxReadBytes)
 	}
 	return c.large(blockCost, func(l *largeReply) (any, error) {
+		p.beginRead()
+		l.done = p.endRead
 		if err := c.lockFrame(); err != nil {
 			return nil, err
 		}
 		l.queued = c.unlockFrame
 		return p.collect(c.ctx, q.after(), most), nil
 	})
+}
+
+// beginRead keeps the process from being forgotten until endRead.
+func (p *process) beginRead() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.reading++
+}
+
+func (p *process) endRead() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.reading--
+	p.readAt = time.Now()
+}
+
+// unread returns how long the process was not read.
+func (p *process) unread() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reading > 0 {
+		return 0
+	}
+	return time.Since(p.readAt)
 }
 
 // awaitSeq waits for the time that a read asks for until there is an event, or no further one will come.

@@ -154,16 +154,20 @@ func (q *startParams) check() error {
 // given reports whether a param is there and not null.
 func given(raw json.RawMessage) bool { return len(raw) > 0 && string(raw) != "null" }
 
-// retire forgets a process some time after it was closed, or when its background processes have ended,
-// whichever is later. p.mu is held.
-func (s *clientSession) retire(p *process) {
-	time.AfterFunc(s.handler.o.ClosedRetention, func() {
-		select {
-		case <-p.session.Done():
-			s.remove(p)
-		case <-s.ctx.Done():
-		default:
-			s.retire(p)
+// retire forgets a process some time after it was closed or read last, or when its background processes have
+// ended, whichever is later: a client with a slow connection may read its output for longer than that.
+func (s *clientSession) retire(p *process, after time.Duration) {
+	time.AfterFunc(after, func() {
+		if isDone(s.ctx.Done()) {
+			return
 		}
+		left := s.handler.o.ClosedRetention
+		if isDone(p.session.Done()) {
+			if left -= p.unread(); left <= 0 {
+				s.remove(p)
+				return
+			}
+		}
+		s.retire(p, left)
 	})
 }
