@@ -37,16 +37,21 @@ func (c *Client) Authenticate(ctx context.Context, token string) (*rpc.Authentic
 
 func (conn *connection) authenticate(ctx context.Context, token string) (*rpc.AuthenticateResult, error) {
 	var r rpc.AuthenticateResult
-	if err := conn.call(ctx, rpc.MethodAuthenticate, rpc.AuthenticateParams{Token: token}, &r); err != nil {
+	accepted := func() { conn.use(token) } // at once: the connection may end, and the next one be made
+	if err := conn.callThen(ctx, rpc.MethodAuthenticate, rpc.AuthenticateParams{Token: token}, &r, accepted); err != nil {
 		return nil, err
 	}
+	return &r, nil
+}
+
+// use makes a token, which the server has accepted, that of the connection and of later ones.
+func (conn *connection) use(token string) {
 	conn.mu.Lock()
 	conn.token = token
 	conn.mu.Unlock()
 	conn.c.mu.Lock()
 	conn.c.renewal = token
 	conn.c.mu.Unlock()
-	return &r, nil
 }
 
 func (conn *connection) currentToken() string {

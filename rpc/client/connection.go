@@ -225,12 +225,18 @@ func (conn *connection) release() {
 
 // call is [Client.Call] on this connection.
 func (conn *connection) call(ctx context.Context, method string, params, result any) error {
+	return conn.callThen(ctx, method, params, result, nil)
+}
+
+// callThen is call, with a function that the goroutine that reads calls when it has received a result, before
+// it reads on. It must not block.
+func (conn *connection) callThen(ctx context.Context, method string, params, result any, accepted func()) error {
 	id := uuid.NewString()
 	m, err := conn.encode(method, id, params)
 	if err != nil {
 		return err
 	}
-	received := conn.calls.add(id)
+	received := conn.calls.add(id, accepted)
 	defer conn.calls.remove(id)
 	if err := conn.outbox.send(ctx, m); err != nil {
 		return conn.sendError(ctx, err)

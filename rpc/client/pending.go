@@ -13,7 +13,13 @@ import (
 // for use.
 type pendingCalls struct {
 	mu   sync.Mutex
-	byID map[string]chan reply
+	byID map[string]pendingCall
+}
+
+// pendingCall is a call that waits for a reply.
+type pendingCall struct {
+	received chan reply
+	accepted func() // called when a result is received, before anything that follows; may be nil
 }
 
 // reply is the server's reply to a call.
@@ -33,15 +39,15 @@ func (r reply) decode(v any) error {
 	return json.Unmarshal(r.result, v)
 }
 
-// add adds a call and returns the channel that receives its reply.
-func (p *pendingCalls) add(id string) <-chan reply {
+// add adds a call and returns the channel that receives its reply. accepted may be nil.
+func (p *pendingCalls) add(id string, accepted func()) <-chan reply {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.byID == nil {
-		p.byID = make(map[string]chan reply)
+		p.byID = make(map[string]pendingCall)
 	}
 	received := make(chan reply, 1)
-	p.byID[id] = received
+	p.byID[id] = pendingCall{received, accepted}
 	return received
 }
 
@@ -55,8 +61,11 @@ func (p *pendingCalls) remove(id string) {
 func (p *pendingCalls) deliver(id string, result []byte, err *rpc.Error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if received := p.byID[id]; received != nil {
-		received <- reply{bytes.Clone(result), err}
+	if call, ok := p.byID[id]; ok {
+		if err == nil && call.accepted != nil {
+			call.accepted()
+		}
+		call.received <- reply{bytes.Clone(result), err}
 		delete(p.byID, id)
 	}
 }

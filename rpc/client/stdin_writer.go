@@ -171,7 +171,7 @@ func (w *StdinWriter) useConnection() error {
 
 // expect makes the current connection receive the reply to a message, before it is sent. If the
 // connection is lost, receive finds that out. It needs both locks.
-func (w *StdinWriter) expect(m *inputMessage) { m.conn, m.answer = w.conn, w.conn.calls.add(m.id) }
+func (w *StdinWriter) expect(m *inputMessage) { m.conn, m.answer = w.conn, w.conn.calls.add(m.id, nil) }
 
 // awaitRoom waits until a message may be sent. The error is that of the writer.
 func (w *StdinWriter) awaitRoom() error {
