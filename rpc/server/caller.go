@@ -38,13 +38,8 @@ type Caller struct {
 // down, it answers the request and returns false. It may delay the request, as a handshake of /ws. The
 // caller must be closed.
 func Accept(w http.ResponseWriter, r *http.Request) (*Caller, bool) {
-	of, ok := r.Context().Value(callerKey{}).(requestCaller)
+	s, id, ok := admitted(w, r)
 	if !ok {
-		http.Error(w, "not a route of a server", http.StatusInternalServerError)
-		return nil, false
-	}
-	s, id := of.server, of.identity
-	if !s.admit(w, r, id.Principal) {
 		return nil, false
 	}
 	c := &Caller{party: party{server: s, id: uuid.NewString(), principal: id.Principal, from: s.peerOf(r), audit: s.auditor(r)}}
@@ -257,6 +252,17 @@ func (s *Server) allCallers() []*Caller {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Collect(maps.Keys(s.callers))
+}
+
+// admitted takes a slot for the request of a route, and returns its server and its caller. If there is none, it
+// answers the request and returns false.
+func admitted(w http.ResponseWriter, r *http.Request) (s *Server, id access.Identity, ok bool) {
+	of, ok := r.Context().Value(callerKey{}).(requestCaller)
+	if !ok {
+		http.Error(w, "not a route of a server", http.StatusInternalServerError)
+		return nil, id, false
+	}
+	return of.server, of.identity, of.server.admit(w, r, of.identity.Principal)
 }
 
 // admit takes a slot for a connection of a principal, after the delay of handshakes. If there is none,

@@ -28,13 +28,8 @@ type LocalRequest struct {
 // Until Close, the connection of the request is not closed for the sake of others, and the bounds for the
 // time of a request are the business of the handler.
 func AcceptLocal(w http.ResponseWriter, r *http.Request) (*LocalRequest, bool) {
-	of, ok := r.Context().Value(callerKey{}).(requestCaller)
+	s, id, ok := admitted(w, r)
 	if !ok {
-		http.Error(w, "not a route of a server", http.StatusInternalServerError)
-		return nil, false
-	}
-	s, id := of.server, of.identity
-	if !s.admit(w, r, id.Principal) {
 		return nil, false
 	}
 	if !s.addLocal() {
