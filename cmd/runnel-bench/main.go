@@ -53,7 +53,7 @@ func parseOptions(args []string) (o options, err error) {
 	flags.StringVar(&o.only, "only", "", "run only these comma-separated measurements: "+strings.Join(names(), ", "))
 	flags.StringVar(&o.write, "write", "", "write the table and the plots to the page at `PATH`; excludes the flags below and -against")
 	flags.BoolVar(&o.quick, "quick", false, "run few rounds with little data")
-	flags.BoolVar(&o.check, "check", false, "fail if a time or a rate misses its target by more than a factor of three, twice, while the machine is not busy")
+	flags.BoolVar(&o.check, "check", false, "fail if a time or a rate misses its target by more than a factor of three, or by more than what is checked of it, in each of four measurements while the machine is not busy")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
