@@ -244,8 +244,13 @@ func TestMCPSessionsExpire(t *testing.T) {
 	p = newTestDir(t)
 	_, e = p.serveMCP(t, "--mcp-idle=200ms")
 	s = e.host(t, "").session("run_command", arguments{"command": "setsid sleep 1000 & echo $! >pid; wait", "wait": 0})
-	if _, out := p.output(t, "runnel", "wait", "--json", s.SessionID); !strings.Contains(out, `"reason":"disconnected"`) {
-		t.Errorf("the end is %s", out)
+	out := ""
+	expired := func() bool { // a pending wait would be a use
+		_, out = p.output(t, "runnel", "status", "--json", s.SessionID)
+		return strings.Contains(out, `"reason":"disconnected"`)
+	}
+	if !poll(expired) {
+		t.Errorf("the session is %s", out)
 	}
 	pid, _ := os.ReadFile(p.path("pid"))
 	awaitExit(t, strings.TrimSpace(string(pid)))
