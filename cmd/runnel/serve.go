@@ -44,7 +44,10 @@ func (c *serveCmd) Validate() error {
 	if err := c.spoolFlags.check(); err != nil {
 		return err
 	}
-	if err := errors.Join(c.codexFlags.check(), c.mcpFlags.check()); err != nil {
+	if err := c.codexFlags.check(); err != nil {
+		return err
+	}
+	if err := c.mcpFlags.check(); err != nil {
 		return err
 	}
 	for _, origin := range c.AllowOrigin {

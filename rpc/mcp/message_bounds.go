@@ -2,10 +2,11 @@ package mcp
 
 import "fmt"
 
-// checkBounds returns how many messages a request has, and an error if a message over HTTP nests deeper than MaxNesting, has more than MaxValues
-// values, or is a batch of more than MaxBatch messages. The SDK parses the inner values of a message once for
-// each level around them, makes a Go value of each, and a goroutine for each message of a batch, so the size
-// alone does not bound the time and the memory that a message takes. The grammar is checked by the SDK.
+// checkBounds returns how many messages a request has, and an error if a message over HTTP nests deeper than
+// MaxNesting, has more than MaxValues values, or is a batch of more than MaxBatch messages. The SDK parses the
+// inner values of a message once for each level around them, makes a Go value of each, and a goroutine for each
+// message of a batch, so the size alone does not bound the time and the memory that a message takes. The grammar
+// is checked by the SDK.
 func checkBounds(text []byte) (messages int, err error) {
 	messages = 1
 	depth, values, batch, began := 0, 1, false, false

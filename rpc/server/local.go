@@ -25,8 +25,8 @@ type LocalRequest struct {
 
 // AcceptLocal makes a LocalRequest of a request. If there is no room for another connection, or the server
 // shuts down, it answers the request and returns false. It may delay the request, as a handshake of /ws.
-// Until Close, the connection of the request is not closed for the sake of others, and the bounds for the
-// time of a request are the business of the handler.
+// Until Close, the connection of the request is not closed to make room for others, and the handler bounds the
+// time that the request takes.
 func AcceptLocal(w http.ResponseWriter, r *http.Request) (*LocalRequest, bool) {
 	s, id, ok := admitted(w, r)
 	if !ok {
@@ -100,14 +100,8 @@ func (l *LocalRequest) serve(conn net.Conn) {
 		_ = conn.Close()
 		return
 	}
-	s, of := l.server, l.request
-	c := newConn(s, l.identity, of.RemoteAddr, &current, newSocket(conn, s.o.WriteTimeout), h.before)
-	c.audit = s.auditor(of)
-	c.peer, c.from = access.PeerOf(of.Context()), s.peerOf(of)
-	c.send(notification(rpc.NotifyConnected, s.connected(c.id, l.identity)))
-	s.add(c)
-	defer s.remove(c)
-	c.reauthenticate() // the credential may have been revoked since it was checked
+	c := l.server.connect(l.identity, l.request, &current, conn, h.before)
+	defer l.server.remove(c)
 	c.serve()
 }
 

@@ -35,17 +35,25 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, d *dialect) {
 		s.releaseSlot(id.Principal)
 		return
 	}
-	c := newConn(s, id, r.RemoteAddr, d, newSocket(tcp.Conn, s.o.WriteTimeout), h.before)
-	c.audit = s.auditor(r)
-	c.peer, c.from = access.PeerOf(r.Context()), s.peerOf(r)
-	c.send(notification(rpc.NotifyConnected, s.connected(c.id, id)))
-	s.add(c)
-	c.reauthenticate() // the credential may have been revoked since it was checked
+	c := s.connect(id, r, d, tcp.Conn, h.before)
 	go func() {
 		defer s.releaseSlot(id.Principal)
 		defer s.remove(c)
 		c.serve()
 	}()
+}
+
+// connect returns the connection of the caller of a request, whose handshake on a socket is done, and sends
+// connected. before is what was read from the socket after the handshake. Whoever calls connect serves the
+// connection, and then removes it.
+func (s *Server) connect(id access.Identity, r *http.Request, d *dialect, socket net.Conn, before []byte) *conn {
+	c := newConn(s, id, r.RemoteAddr, d, newSocket(socket, s.o.WriteTimeout), before)
+	c.audit = s.auditor(r)
+	c.peer, c.from = access.PeerOf(r.Context()), s.peerOf(r)
+	c.send(notification(rpc.NotifyConnected, s.connected(c.id, id)))
+	s.add(c)
+	c.reauthenticate() // the credential may have been revoked since it was checked
+	return c
 }
 
 // subprotocol is that of this version of the protocol.
