@@ -30,7 +30,7 @@ type Access struct {
 	MaxFileBytes *int64
 	// Hidden are files and directories that nobody may use, as those of the server. They are hidden by their
 	// paths, and by what they lead to under any path that it has. The files directly in a hidden directory are
-	// told under another path, too, unless it has more than 256 entries.
+	// recognized under another path, too, unless it has more than 256 entries.
 	Hidden []string
 	// ReadOnly are files and directories that nobody may change, as those on which the server depends.
 	// They are protected by their paths, also where nothing exists, by the symbolic links on these, and

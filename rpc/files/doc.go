@@ -25,7 +25,7 @@
 //     since a command would find other files there. A rule for a path that does not exist applies all
 //     the same.
 //   - A rule of a policy or of a sandbox is for a path, not for a file: a hard link, or a mount of the same
-//     directory elsewhere, has the access of its own path. Hidden and read-only files are told by their
+//     directory elsewhere, has the access of its own path. Hidden and read-only files are recognized by their
 //     identity, too. Mounts are not taken into account when a rule of a sandbox leads
 //     through a symbolic link that a command may have made (Aliases of sandbox.Found).
 //

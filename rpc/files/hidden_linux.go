@@ -8,7 +8,7 @@ import (
 	"github.com/runnel-rpc/runnel/process/sandbox"
 )
 
-// maxHiddenEntries is how many entries a hidden directory may have for the files in it to be told by their
+// maxHiddenEntries is how many entries a hidden directory may have for the files in it to be recognized by their
 // identity.
 const maxHiddenEntries = 256
 
