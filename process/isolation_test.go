@@ -270,8 +270,8 @@ func TestLeadersOfOtherUsersDieWithServer(t *testing.T) {
 	spec, tag := runawaySpec(t, "fork", "close", "stay")
 	cmd := startServer(t, dir, Group, spec, tag, "RUNNEL_TEST_USER=65533")
 	kill(cmd)
-	if !poll(func() bool { return len(tagged(tag)) == 50 }) {
-		t.Errorf("%d processes run, want the 50 that are no leaders", len(tagged(tag)))
+	if !poll(func() bool { return len(tagged(tag)) == serverTrees() }) {
+		t.Errorf("%d processes run, want the %d that are no leaders", len(tagged(tag)), serverTrees())
 	}
 	for _, pid := range tagged(tag) {
 		_ = syscall.Kill(pid, syscall.SIGKILL)

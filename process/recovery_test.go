@@ -45,7 +45,7 @@ func runServer(dir string) {
 		spec.Sandbox, spec.Dir = readOnly(), "/"
 		spec.Sandbox.Tmp = sandbox.Shared
 	}
-	for range 50 {
+	for range serverTrees() {
 		if _, err := h.Start(spec); err != nil {
 			fmt.Println(err)
 			os.Exit(1)
@@ -55,7 +55,10 @@ func runServer(dir string) {
 	time.Sleep(time.Hour) // select {} would be reported as a deadlock
 }
 
-// startServer starts a server with 50 trees of two processes each.
+// serverTrees is the number of trees of a server that is killed, of two processes each.
+func serverTrees() int { return rounds(10, 50) }
+
+// startServer starts a server with serverTrees trees, and waits until they run.
 func startServer(t *testing.T, dir string, kind Containment, spec Spec, tag string, env ...string) *exec.Cmd {
 	t.Helper()
 	return startServerIn(t, dir, kind, spec, tag, nil, env...)
@@ -80,8 +83,8 @@ func startServerIn(t *testing.T, dir string, kind Containment, spec Spec, tag st
 	if line, _ := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
 		t.Fatal(line)
 	}
-	if !poll(func() bool { return len(tagged(tag)) == 100 }) {
-		t.Fatalf("%d processes run, want 100", len(tagged(tag)))
+	if !poll(func() bool { return len(tagged(tag)) == 2*serverTrees() }) {
+		t.Fatalf("%d processes run, want %d", len(tagged(tag)), 2*serverTrees())
 	}
 	return cmd
 }
@@ -103,7 +106,7 @@ func TestOpenEndsTreesOfCrashedServer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r, left := next.Recovered(), tagged(tag); r.Servers != 1 || r.Processes < 50 || r.Left != 0 || len(left) > 0 {
+		if r, left := next.Recovered(), tagged(tag); r.Servers != 1 || r.Processes < serverTrees() || r.Left != 0 || len(left) > 0 {
 			t.Errorf("%+v, alive: %v", r, left)
 		}
 		for _, group := range groups {
@@ -127,7 +130,7 @@ func TestOpenEndsTreesOfCrashedServer(t *testing.T) {
 // TestOpenEndsLimitedTreesOfCrashedServer checks that processes that are found only in cgroups of
 // version 1 are killed, and those cgroups are removed in bounded time.
 func TestOpenEndsLimitedTreesOfCrashedServer(t *testing.T) {
-	for kind, want := range map[Containment]int{Marker: 100, Group: 50} { // the leaders of a group die with the server
+	for kind, want := range map[Containment]int{Marker: 2 * serverTrees(), Group: serverTrees()} { // the leaders of a group die with the server
 		t.Run(string(kind), func(t *testing.T) {
 			if by := needs(t, openHost(t, kind), Processes); by != ByCgroupV1 {
 				t.Skip(by)

@@ -679,7 +679,7 @@ func TestSandboxKilled(t *testing.T) {
 		runOn(t, h, sandboxed(sh("true")))
 		duration := time.Since(began)
 		ended := make(map[string]int)
-		n := rounds(40, 400)
+		n := rounds(15, 100)
 		for i := range n {
 			killed := make(chan struct{})
 			time.AfterFunc(duration*time.Duration(i)/time.Duration(n), func() {

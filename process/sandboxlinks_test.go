@@ -129,7 +129,8 @@ func TestSandboxHidesNothingNeeded(t *testing.T) {
 				t.Errorf("%s: %q, %v, want %q", command, out, err, want)
 			}
 		}
-		for _, to := range []string{"/", "/usr", "/etc", "/bin/sh", "/proc", "/dev", "/dev/null", "/tmp", "/var", dir, home, ".", "sub/..", "/no/such/file", "$l"} {
+		targets := []string{"/", "/bin/sh", "/proc", "/dev/null", home, "/no/such/file", "$l", "/usr", "/etc", "/dev", "/tmp", "/var", dir, ".", "sub/.."}
+		for _, to := range targets[:rounds(7, len(targets))] {
 			run(box, "for l in .aws none cache; do ln -s "+to+" $l; done && echo made", "made\n")
 			run(other, "ls /usr /dev/null >/dev/null && echo ran", "ran\n")
 			run(box, "ls /usr /dev/null >/dev/null && rm .aws none cache && echo ran", "ran\n")

@@ -60,7 +60,7 @@ func TestCleanupAfterACrash(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("needs control groups or marks")
 	}
-	const trees = 50
+	trees := rounds(10, 50)
 	for _, kind := range []process.Containment{process.Cgroup, process.Marker} {
 		t.Run(string(kind), func(t *testing.T) {
 			skipUnavailable(t, kind)
