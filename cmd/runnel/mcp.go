@@ -21,8 +21,8 @@ type mcpCmd struct {
 
 // Validate implements kong's check of values.
 func (c *mcpCmd) Validate() error {
-	if err := checkTools("--tools", c.Tools); err != nil {
-		return err
+	if err := mcp.CheckTools(c.Tools); err != nil {
+		return fmt.Errorf("--tools: %w", err)
 	}
 	if c.Sandbox != nil && *c.Sandbox == "" {
 		return errors.New("--sandbox must not be empty") // an unset variable must not mean no sandbox

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -30,22 +29,12 @@ func (f *mcpFlags) check() error {
 	if !f.MCP && (f.MCPTools != nil || f.MCPURL != "") {
 		return errors.New("--mcp-tools and --mcp-url require --mcp")
 	}
-	if err := checkTools("--mcp-tools", f.MCPTools); err != nil {
-		return err
+	if err := mcp.CheckTools(f.MCPTools); err != nil {
+		return fmt.Errorf("--mcp-tools: %w", err)
 	}
 	if f.MCPURL != "" {
 		if _, err := mcp.ParseURL(f.MCPURL); err != nil {
 			return fmt.Errorf("--mcp-url: %w", err)
-		}
-	}
-	return nil
-}
-
-// checkTools returns an error for a name that no tool has.
-func checkTools(flag string, names []string) error {
-	for _, name := range names {
-		if !slices.Contains(mcp.ToolNames(), name) {
-			return fmt.Errorf("%s must be of %s, not %q", flag, strings.Join(mcp.ToolNames(), ", "), name)
 		}
 	}
 	return nil

@@ -49,7 +49,7 @@ type Handler struct {
 
 // NewHandler returns a handler. The error wraps ErrUnknownTool.
 func NewHandler(o HandlerOptions) (*Handler, error) {
-	if err := checkTools(o.Tools); err != nil {
+	if err := CheckTools(o.Tools); err != nil {
 		return nil, err
 	}
 	if o.Idle == 0 {

@@ -86,7 +86,7 @@ type Server struct {
 
 // New returns a server with the tools that the options name and the role of the caller permits.
 func New(caller Caller, o Options) (*Server, error) {
-	if err := checkTools(o.Tools); err != nil {
+	if err := CheckTools(o.Tools); err != nil {
 		return nil, err
 	}
 	if o.Log == nil {
@@ -137,11 +137,11 @@ func (s *Server) serve(caller Caller) {
 // onlyReads reports whether the role of a caller permits only to read.
 func onlyReads(caller Caller) bool { return caller.Connected().Role == access.Observe.String() }
 
-// checkTools returns an ErrUnknownTool for a name that no tool has.
-func checkTools(names []string) error {
+// CheckTools returns an ErrUnknownTool for a name that no tool has.
+func CheckTools(names []string) error {
 	for _, name := range names {
 		if !slices.ContainsFunc(tools, func(t tool) bool { return t.name == name }) {
-			return fmt.Errorf("%w: %q; the tools are %s", ErrUnknownTool, name, strings.Join(ToolNames(), ", "))
+			return fmt.Errorf("%w %q; the tools are %s", ErrUnknownTool, name, strings.Join(ToolNames(), ", "))
 		}
 	}
 	return nil
