@@ -3,14 +3,14 @@ package stream
 import "time"
 
 const (
-	// MaxOutputTape is how many bytes the times of the output of one recording take at most.
-	MaxOutputTape = 256 << 10
-	// MaxInputTape is how many bytes the input of one recording takes at most, with its times. Input beyond
+	// MaxOutputTrack is how many bytes the times of the output of one recording take at most.
+	MaxOutputTrack = 256 << 10
+	// MaxInputTrack is how many bytes the input of one recording takes at most, with its times. Input beyond
 	// it is not recorded.
-	MaxInputTape = 1 << 20
-	// minTapeInterval is the least time between two entries of the times of output. It doubles each time
-	// these would take more than MaxOutputTape, and then the entries that are nearer are removed.
-	minTapeInterval = 10 * time.Millisecond
+	MaxInputTrack = 1 << 20
+	// minTrackInterval is the least time between two entries of the times of output. It doubles each time
+	// these would take more than MaxOutputTrack, and then the entries that are nearer are removed.
+	minTrackInterval = 10 * time.Millisecond
 	// minThinned is below how many bytes the times are not thinned although the budget is exceeded.
 	minThinned = 4 << 10
 )
@@ -21,9 +21,9 @@ type Recording struct {
 	Begin time.Time // the times are relative to it
 	// Output has an entry for each burst of output: what is between its position and that of the next entry
 	// was appended at its time, or later by less than Interval.
-	Output   Tape
+	Output   Track
 	Interval time.Duration
-	Input    Tape // has data; empty if input is not recorded
+	Input    Track // has data; empty if input is not recorded
 	// InputCut reports that there was more input than the bounds permit: nothing is recorded after it.
 	InputCut bool
 }
@@ -31,15 +31,15 @@ type Recording struct {
 // recorder makes the recording of a log. The log's lock protects it.
 type recorder struct {
 	begin    time.Time
-	output   tapeWriter
+	output   trackWriter
 	interval time.Duration
-	input    tapeWriter
+	input    trackWriter
 	inputCut bool
 	frozen   *Recording // of a log that was opened: there is nothing to add
 }
 
 func newRecorder(begin time.Time) *recorder {
-	return &recorder{begin: begin, interval: minTapeInterval, input: tapeWriter{withData: true}}
+	return &recorder{begin: begin, interval: minTrackInterval, input: trackWriter{withData: true}}
 }
 
 // Record begins a recording of what is appended from now on, with times relative to begin. It must be
@@ -65,10 +65,10 @@ func (r *recorder) recording() *Recording {
 		return r.frozen
 	}
 	interval := r.interval
-	if interval > minTapeInterval { // an entry that was removed may have stood for later output, too
+	if interval > minTrackInterval { // an entry that was removed may have stood for later output, too
 		interval *= 2
 	}
-	return &Recording{Begin: r.begin, Output: r.output.tape, Interval: interval, Input: r.input.tape, InputCut: r.inputCut}
+	return &Recording{Begin: r.begin, Output: r.output.track, Interval: interval, Input: r.input.track, InputCut: r.inputCut}
 }
 
 // Now returns the current time and the end of the log, for RecordInput.
@@ -90,20 +90,20 @@ func (l *Log) RecordInput(at time.Time, seq int64, data []byte) {
 
 // addInput returns how many bytes more the recording takes. If exceeded is set, it must not take more.
 func (r *recorder) addInput(at time.Time, seq int64, data []byte, exceeded bool) (by int64) {
-	w, n := &r.input, len(data)+maxTapeHead
-	room := MaxInputTape
+	w, n := &r.input, len(data)+maxTrackHead
+	room := MaxInputTrack
 	if exceeded {
-		room = cap(w.tape)
+		room = cap(w.track)
 	}
-	if r.inputCut = r.inputCut || len(w.tape)+n > room; r.inputCut {
+	if r.inputCut = r.inputCut || len(w.track)+n > room; r.inputCut {
 		return 0
 	}
-	by = w.grow(n, MaxInputTape)
+	by = w.grow(n, MaxInputTrack)
 	t := max(at.Sub(r.begin), 0)
-	if len(w.tape) > 0 { // the times of entries differ
+	if len(w.track) > 0 { // the times of entries differ
 		t = max(t, time.Duration(w.time+1)*time.Microsecond)
 	}
-	w.add(TapeEntry{Time: t, Seq: max(seq, w.seq), Data: data})
+	w.add(TrackEntry{Time: t, Seq: max(seq, w.seq), Data: data})
 	return by
 }
 
@@ -115,23 +115,23 @@ func (l *Log) recordOutput() {
 	}
 	t := max(time.Since(r.begin), 0)
 	w := &r.output
-	if len(w.tape) > 0 && t < time.Duration(w.time)*time.Microsecond+r.interval {
+	if len(w.track) > 0 && t < time.Duration(w.time)*time.Microsecond+r.interval {
 		return
 	}
-	l.account.add(r.addOutput(TapeEntry{Time: t, Seq: l.end.seq}, l.account.Exceeded()))
+	l.account.add(r.addOutput(TrackEntry{Time: t, Seq: l.end.seq}, l.account.Exceeded()))
 }
 
 // addOutput returns how many bytes more the recording takes. If exceeded is set, it should not take more.
-func (r *recorder) addOutput(e TapeEntry, exceeded bool) (by int64) {
+func (r *recorder) addOutput(e TrackEntry, exceeded bool) (by int64) {
 	w := &r.output
-	room := MaxOutputTape
+	room := MaxOutputTrack
 	if exceeded {
-		room = max(cap(w.tape), minThinned)
+		room = max(cap(w.track), minThinned)
 	}
-	for len(w.tape)+maxTapeHead > room {
+	for len(w.track)+maxTrackHead > room {
 		r.thin()
 	}
-	by = w.grow(maxTapeHead, MaxOutputTape)
+	by = w.grow(maxTrackHead, MaxOutputTrack)
 	w.add(e)
 	return by
 }
@@ -140,8 +140,8 @@ func (r *recorder) addOutput(e TapeEntry, exceeded bool) (by int64) {
 // the first entry.
 func (r *recorder) thin() {
 	r.interval *= 2
-	old := r.output.tape.Read(false)
-	thinned := tapeWriter{tape: make(Tape, 0, cap(r.output.tape))}
+	old := r.output.track.Read(false)
+	thinned := trackWriter{track: make(Track, 0, cap(r.output.track))}
 	last := -r.interval
 	for e, ok := old.Next(); ok; e, ok = old.Next() {
 		if e.Time-last >= r.interval {
@@ -155,7 +155,7 @@ func (r *recorder) thin() {
 // releaseRecording releases the memory of the recording.
 func (l *Log) releaseRecording() {
 	if r := l.recorder; r != nil && r.frozen == nil {
-		l.account.add(-int64(cap(r.output.tape) + cap(r.input.tape)))
+		l.account.add(-int64(cap(r.output.track) + cap(r.input.track)))
 		l.recorder = nil
 	}
 }

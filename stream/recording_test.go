@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// tapeEntries returns the entries of a tape, which must be valid.
-func tapeEntries(t testing.TB, tape Tape, withData bool) (all []TapeEntry) {
+// trackEntries returns the entries of a track, which must be valid.
+func trackEntries(t testing.TB, track Track, withData bool) (all []TrackEntry) {
 	t.Helper()
-	r := tape.Read(withData)
+	r := track.Read(withData)
 	for e, ok := r.Next(); ok; e, ok = r.Next() {
 		all = append(all, e)
 	}
@@ -38,8 +38,8 @@ func TestRecordedTimes(t *testing.T) {
 			l.Append(Piece{Kind: PTY, Data: []byte("xy")})
 		}
 		r := l.Recording()
-		want := []TapeEntry{{Time: 0, Seq: 1}, {Time: 26 * time.Millisecond, Seq: 7}, {Time: time.Hour + 26*time.Millisecond, Seq: 9}}
-		if got := tapeEntries(t, r.Output, false); fmt.Sprint(got) != fmt.Sprint(want) || r.Interval != minTapeInterval {
+		want := []TrackEntry{{Time: 0, Seq: 1}, {Time: 26 * time.Millisecond, Seq: 7}, {Time: time.Hour + 26*time.Millisecond, Seq: 9}}
+		if got := trackEntries(t, r.Output, false); fmt.Sprint(got) != fmt.Sprint(want) || r.Interval != minTrackInterval {
 			t.Errorf("%v every %v, want %v", got, r.Interval, want)
 		}
 	})
@@ -58,10 +58,10 @@ func TestRecordingIsThinned(t *testing.T) {
 			l.Append(Piece{Kind: PTY, Data: []byte("x")})
 		}
 		r := l.Recording()
-		if len(r.Output) > MaxOutputTape || cap(r.Output) > MaxOutputTape || len(r.Output) < MaxOutputTape/8 {
+		if len(r.Output) > MaxOutputTrack || cap(r.Output) > MaxOutputTrack || len(r.Output) < MaxOutputTrack/8 {
 			t.Errorf("%d bytes, of %d", len(r.Output), cap(r.Output))
 		}
-		all := tapeEntries(t, r.Output, false)
+		all := trackEntries(t, r.Output, false)
 		next := 0
 		for seq, at := range times {
 			for next+1 < len(all) && all[next+1].Seq <= int64(seq) {
@@ -83,16 +83,16 @@ func TestRecordedInput(t *testing.T) {
 	at, seq := l.Now()
 	l.RecordInput(at, seq, []byte("one"))
 	l.RecordInput(at, seq, []byte("two"))
-	got := tapeEntries(t, l.Recording().Input, true)
+	got := trackEntries(t, l.Recording().Input, true)
 	if len(got) != 2 || string(got[0].Data) != "one" || string(got[1].Data) != "two" || got[0].Time >= got[1].Time {
 		t.Errorf("%v", got)
 	}
 	part := bytes.Repeat([]byte("x"), 1000)
-	for range 2 * MaxInputTape / len(part) {
+	for range 2 * MaxInputTrack / len(part) {
 		l.RecordInput(at, seq, part)
 	}
 	r := l.Recording()
-	if !r.InputCut || len(r.Input) > MaxInputTape || cap(r.Input) > MaxInputTape || len(r.Input) < MaxInputTape-2*len(part) {
+	if !r.InputCut || len(r.Input) > MaxInputTrack || cap(r.Input) > MaxInputTrack || len(r.Input) < MaxInputTrack-2*len(part) {
 		t.Errorf("%d bytes, cut %v", len(r.Input), r.InputCut)
 	}
 	l.RecordInput(at, seq, []byte("y")) // it would fit, but something is missing before
@@ -120,7 +120,7 @@ func TestRecordingIsCharged(t *testing.T) {
 			defer l.mu.Unlock()
 			n := l.end.charge - l.oldest.charge
 			if r := l.recorder; r != nil {
-				n += int64(cap(r.output.tape) + cap(r.input.tape))
+				n += int64(cap(r.output.track) + cap(r.input.track))
 			}
 			return n
 		}
@@ -129,7 +129,7 @@ func TestRecordingIsCharged(t *testing.T) {
 		}
 		const others = 2 << 20
 		account.add(others) // by other logs
-		before := cap(l.recorder.output.tape) + cap(l.recorder.input.tape)
+		before := cap(l.recorder.output.track) + cap(l.recorder.input.track)
 		for range 10_000 {
 			time.Sleep(time.Second)
 			l.Append(Piece{Kind: PTY, Data: []byte("x")})
@@ -139,7 +139,7 @@ func TestRecordingIsCharged(t *testing.T) {
 			}
 		}
 		r := l.Recording()
-		if after := cap(r.Output) + cap(r.Input); after > before+minThinned || !r.InputCut || r.Interval == minTapeInterval {
+		if after := cap(r.Output) + cap(r.Input); after > before+minThinned || !r.InputCut || r.Interval == minTrackInterval {
 			t.Errorf("it takes %d bytes, before %d; cut %v, interval %v", after, before, r.InputCut, r.Interval)
 		}
 		l.Evict()
@@ -164,20 +164,20 @@ func TestRecordingIsRestored(t *testing.T) {
 	}
 }
 
-// FuzzTape: reading any bytes ends, and what was read can be written and read again.
-func FuzzTape(f *testing.F) {
-	w := tapeWriter{withData: true}
-	w.add(TapeEntry{Time: time.Second, Seq: 5, Data: []byte("data")})
-	w.add(TapeEntry{Time: time.Hour, Seq: 1 << 40, Data: nil})
-	f.Add([]byte(w.tape), true)
-	f.Add([]byte(w.tape), false)
+// FuzzTrack: reading any bytes ends, and what was read can be written and read again.
+func FuzzTrack(f *testing.F) {
+	w := trackWriter{withData: true}
+	w.add(TrackEntry{Time: time.Second, Seq: 5, Data: []byte("data")})
+	w.add(TrackEntry{Time: time.Hour, Seq: 1 << 40, Data: nil})
+	f.Add([]byte(w.track), true)
+	f.Add([]byte(w.track), false)
 	f.Add([]byte{0x80}, false)
 	f.Add(bytes.Repeat([]byte{0xff}, 40), true)
 	f.Add([]byte{1, 1, 200}, true)
 	f.Fuzz(func(t *testing.T, b []byte, withData bool) {
-		again := tapeWriter{withData: withData}
-		var all []TapeEntry
-		r := Tape(b).Read(withData)
+		again := trackWriter{withData: withData}
+		var all []TrackEntry
+		r := Track(b).Read(withData)
 		for e, ok := r.Next(); ok; e, ok = r.Next() {
 			if n := len(all); n > 0 && (e.Time < all[n-1].Time || e.Seq < all[n-1].Seq) || e.Time < 0 || e.Seq < 0 {
 				t.Fatalf("%v after %v", e, all)
@@ -188,10 +188,10 @@ func FuzzTape(f *testing.F) {
 		if _, ok := r.Next(); ok {
 			t.Error("it continues after its end")
 		}
-		if len(again.tape) > len(b) {
-			t.Errorf("%d bytes from %d", len(again.tape), len(b))
+		if len(again.track) > len(b) {
+			t.Errorf("%d bytes from %d", len(again.track), len(b))
 		}
-		if got := tapeEntries(t, again.tape, withData); fmt.Sprint(got) != fmt.Sprint(all) {
+		if got := trackEntries(t, again.track, withData); fmt.Sprint(got) != fmt.Sprint(all) {
 			t.Errorf("%v, not %v", got, all)
 		}
 	})

@@ -83,16 +83,16 @@ func recordingPage(s *session.Session, rec *stream.Recording, input bool, p *rpc
 
 // recordingReader merges the parts of a recording by their times.
 type recordingReader struct {
-	sizes []session.Size
-	begin time.Time
-	tapes []*tapeCursor
+	sizes  []session.Size
+	begin  time.Time
+	tracks []*trackCursor
 }
 
-// tapeCursor is the next entry of a tape.
-type tapeCursor struct {
+// trackCursor is the next entry of a track.
+type trackCursor struct {
 	kind   string
-	reader *stream.TapeReader
-	next   stream.TapeEntry
+	reader *stream.TrackReader
+	next   stream.TrackEntry
 	ok     bool
 }
 
@@ -102,16 +102,16 @@ func newRecordingReader(s *session.Session, rec *stream.Recording) *recordingRea
 	return x
 }
 
-func (x *recordingReader) add(kind string, r *stream.TapeReader) {
-	t := &tapeCursor{kind: kind, reader: r}
+func (x *recordingReader) add(kind string, r *stream.TrackReader) {
+	t := &trackCursor{kind: kind, reader: r}
 	t.next, t.ok = r.Next()
-	x.tapes = append(x.tapes, t)
+	x.tracks = append(x.tracks, t)
 }
 
 // next returns the next entry, and its time in microseconds. Of entries with the same time, a size is first.
 func (x *recordingReader) next() (e rpc.RecordingEntry, at int64, ok bool) {
-	var first *tapeCursor
-	for _, t := range x.tapes {
+	var first *trackCursor
+	for _, t := range x.tracks {
 		if t.ok && (first == nil || t.next.Time < first.next.Time) {
 			first = t
 		}
