@@ -86,17 +86,17 @@ func BenchmarkListBefore(b *testing.B) {
 	}
 	b.Run("few", func(b *testing.B) {
 		for b.Loop() {
-			_, _ = r.ListBefore("few", 0, 100)
+			_, _ = r.ListBefore("few", 0, 100, AllSessions)
 		}
 	})
 	b.Run("many", func(b *testing.B) {
 		for b.Loop() {
-			_, _ = r.ListBefore("many", 5000, 100)
+			_, _ = r.ListBefore("many", 5000, 100, AllSessions)
 		}
 	})
 	b.Run("all", func(b *testing.B) {
 		for b.Loop() {
-			_, _ = r.ListOwnersBefore(nil, 5000, 100)
+			_, _ = r.ListOwnersBefore(nil, 5000, 100, AllSessions)
 		}
 	})
 }

@@ -12,13 +12,22 @@ import (
 // ListBatch is how many sessions are listed at once with the registry's lock held.
 const ListBatch = 256
 
+// Scope says which sessions are listed.
+type Scope uint8
+
+// The scopes.
+const (
+	AllSessions Scope = iota // in memory and in the spool
+	InMemory                 // those in memory: all that have not ended, and some that have
+)
+
 // ListBefore returns at most n of the owner's sessions for which Begin was called and whose Created is
 // less than created, newest first; 0 is no limit. Its time depends on how many sessions of that
-// owner it examines, not on how many there are, nor on those of other owners. It includes sessions that
+// owner it examines, not on how many there are, nor on those of other owners. AllSessions includes those that
 // only the spool has; if these cannot be read at the moment, the error is ErrUnavailable and the list has
 // the others.
-func (r *Registry) ListBefore(owner string, created int64, n int) ([]*Session, error) {
-	return r.listBefore(created, n, []string{owner}, func(created int64, n int) []*Session {
+func (r *Registry) ListBefore(owner string, created int64, n int, scope Scope) ([]*Session, error) {
+	return r.listBefore(created, n, scope, []string{owner}, func(created int64, n int) []*Session {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		o := r.owners[owner]
@@ -33,12 +42,12 @@ func (r *Registry) ListBefore(owner string, created int64, n int) ([]*Session, e
 // ListOwnersBefore is ListBefore for the sessions of all owners that permitted reports, in one
 // order; nil permits all. permitted is called without a lock, once for each owner that has a
 // session.
-func (r *Registry) ListOwnersBefore(permitted func(owner string) bool, created int64, n int) ([]*Session, error) {
+func (r *Registry) ListOwnersBefore(permitted func(owner string) bool, created int64, n int, scope Scope) ([]*Session, error) {
 	names := r.ownerNames()
 	if permitted != nil {
 		names = slices.DeleteFunc(names, func(owner string) bool { return !permitted(owner) })
 	}
-	return r.listBefore(created, n, names, func(created int64, n int) []*Session {
+	return r.listBefore(created, n, scope, names, func(created int64, n int) []*Session {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		var m indexMerge
@@ -67,14 +76,14 @@ func (r *Registry) ownerNames() []string {
 }
 
 // listBefore returns the first n sessions for which Begin was called. batch returns some of those in memory
-// that were created before a time, newest first, or nil. What the spool has of these owners is added, or if
-// that cannot be read, left out: then the error is ErrUnavailable.
-func (r *Registry) listBefore(created int64, n int, owners []string, batch func(created int64, n int) []*Session) (list []*Session, err error) {
+// that were created before a time, newest first, or nil. With AllSessions, what the spool has of these owners
+// is added, or if that cannot be read, left out: then the error is ErrUnavailable.
+func (r *Registry) listBefore(created int64, n int, scope Scope, owners []string, batch func(created int64, n int) []*Session) (list []*Session, err error) {
 	for len(list) < n {
 		most := min(ListBatch, n-len(list))
 		sessions := batch(created, most)
 		var kept []spool.Kept
-		if err == nil {
+		if err == nil && scope == AllSessions {
 			var more bool
 			if kept, more = r.o.Spool.ListBefore(owners, created, most); more { // older sessions follow later
 				oldest := kept[len(kept)-1].Key()

@@ -7,12 +7,12 @@ func (r *Registry) List(owner string) []*Session { return r.listOf(owner, 0, mat
 
 // listOf is ListBefore without a spool, and so without an error.
 func (r *Registry) listOf(owner string, created int64, n int) []*Session {
-	list, _ := r.ListBefore(owner, created, n)
+	list, _ := r.ListBefore(owner, created, n, AllSessions)
 	return list
 }
 
 // listOfOwners is ListOwnersBefore without a spool.
 func (r *Registry) listOfOwners(permitted func(owner string) bool, created int64, n int) []*Session {
-	list, _ := r.ListOwnersBefore(permitted, created, n)
+	list, _ := r.ListOwnersBefore(permitted, created, n, AllSessions)
 	return list
 }

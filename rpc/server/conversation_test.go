@@ -191,7 +191,7 @@ func (c *conversation) step(section *txtar.File) {
 // awaitStarts waits until what had to wait for the start of a session was done. A request that comes
 // before may be answered after those that follow it.
 func (c *conversation) awaitStarts() {
-	all, err := c.service.registry.ListOwnersBefore(nil, 0, math.MaxInt)
+	all, err := c.service.registry.ListOwnersBefore(nil, 0, math.MaxInt, session.AllSessions)
 	if err != nil {
 		c.t.Fatal(err)
 	}

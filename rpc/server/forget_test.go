@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
+
+	"github.com/runnel-rpc/runnel/session"
 )
 
 // TestForgetRaces: connections execute, attach to, read, wait for and forget sessions with the same
@@ -72,7 +74,7 @@ func TestForgetRaces(t *testing.T) {
 	if forgotten < 30 {
 		t.Errorf("only %d were forgotten", forgotten)
 	}
-	if kept, err := s.registry.ListBefore("user", 0, 10); err != nil || len(kept) > 0 {
+	if kept, err := s.registry.ListBefore("user", 0, 10, session.AllSessions); err != nil || len(kept) > 0 {
 		t.Errorf("%d sessions are kept, %v", len(kept), err)
 	}
 }

@@ -43,7 +43,7 @@ func (c *conn) page(p *rpc.ListParams, before int64) []byte {
 	pg.conn, pg.params = c, p
 	pg.text = append(pg.text, `{"sessions":[`...)
 	for !pg.full {
-		batch, err := c.listBefore(p.Principal, before, pg.batch())
+		batch, err := c.listBefore(p, before, pg.batch())
 		pg.incomplete = pg.incomplete || err != nil
 		if len(batch) == 0 {
 			break
@@ -60,9 +60,13 @@ func (c *conn) page(p *rpc.ListParams, before int64) []byte {
 }
 
 // listBefore returns the next n sessions that are visible to the caller, of one principal if it is not
-// "".
-func (c *conn) listBefore(principal string, before int64, n int) ([]*session.Session, error) {
-	caller, sessions := c.identity(), c.server.sessions
+// "". They include all with the state that is asked for.
+func (c *conn) listBefore(p *rpc.ListParams, before int64, n int) ([]*session.Session, error) {
+	caller, sessions, principal := c.identity(), c.server.sessions, p.Principal
+	scope := session.AllSessions
+	if p.State != "" && p.State != session.Ended.String() {
+		scope = session.InMemory
+	}
 	switch {
 	case principal != "" && !c.server.visible(caller, principal):
 		return nil, nil
@@ -70,9 +74,9 @@ func (c *conn) listBefore(principal string, before int64, n int) ([]*session.Ses
 		principal = caller.Principal
 	case principal == "":
 		visible := func(owner string) bool { return c.server.visible(caller, owner) }
-		return sessions.ListOwnersBefore(visible, before, n)
+		return sessions.ListOwnersBefore(visible, before, n, scope)
 	}
-	return sessions.ListBefore(principal, before, n)
+	return sessions.ListBefore(principal, before, n, scope)
 }
 
 // listPage is a page that is being made. It is used again, since a page with a buffer and an

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/runnel-rpc/runnel/session"
 )
 
 // serveEndedBeforeReply starts a service in which the session of an execute has ended before the
@@ -21,7 +23,7 @@ func serveEndedBeforeReply(t *testing.T) (s *service) {
 				return
 			}
 			// The log has all events before the reply is sent.
-			newest, err := s.registry.ListBefore("user", 0, 1)
+			newest, err := s.registry.ListBefore("user", 0, 1, session.AllSessions)
 			if err != nil || len(newest) == 0 {
 				t.Error("no session", err)
 				return

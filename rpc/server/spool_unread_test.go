@@ -37,16 +37,19 @@ func TestSpoolUnavailable(t *testing.T) {
 			t.Errorf("%s of %s: %s", method, id, m.text)
 		}
 	}
-	list := func() (r rpc.ListResult) {
+	list := func(params object) (r rpc.ListResult) {
 		t.Helper()
-		p.ok("list", object{}, &r)
+		p.ok("list", params, &r)
 		return r
 	}
-	if r := list(); !r.Incomplete || len(r.Sessions) != 1 || r.Sessions[0].SessionID != present.id {
+	if r := list(object{"state": "running"}); r.Incomplete || len(r.Sessions) > 0 { // none of those on the disk runs
+		t.Errorf("%+v", r)
+	}
+	if r := list(object{}); !r.Incomplete || len(r.Sessions) != 1 || r.Sessions[0].SessionID != present.id {
 		t.Errorf("%+v", r)
 	}
 	faults.Heal()
-	if r := list(); r.Incomplete || len(r.Sessions) != 2 {
+	if r := list(object{}); r.Incomplete || len(r.Sessions) != 2 {
 		t.Errorf("%+v", r)
 	}
 	sameEvents(t, p.replayed(kept.id), kept)
