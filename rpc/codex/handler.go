@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
+	"github.com/runnel-rpc/runnel/rpc/budget"
 	"github.com/runnel-rpc/runnel/rpc/files"
 	"github.com/runnel-rpc/runnel/rpc/server"
 )
@@ -43,10 +44,10 @@ type Options struct {
 type Handler struct {
 	o      Options
 	files  *files.Pool
-	memory *replyMemory // of large replies
+	memory *budget.Budget // of large replies
 	// httpMemory is that of the bodies of HTTP responses, which wait for other machines: it must not delay
 	// other replies.
-	httpMemory *replyMemory
+	httpMemory *budget.Budget
 	httpSlots  httpSlots
 
 	mu       sync.Mutex
@@ -63,8 +64,8 @@ func New(o Options) *Handler {
 	o.ClosedRetention = cmp.Or(o.ClosedRetention, 30*time.Second)
 	o.MaxHTTPBody = cmp.Or(o.MaxHTTPBody, maxHTTPBodyBytes)
 	return &Handler{
-		o: o, files: files.NewPool(files.Options{}), memory: newReplyMemory(maxReplyMemory, maxReplyMemoryOfPrincipal),
-		httpMemory: newReplyMemory(maxHTTPMemory*o.MaxHTTPBody, maxHTTPMemoryOfPrincipal*o.MaxHTTPBody),
+		o: o, files: files.NewPool(files.Options{}), memory: budget.New(maxReplyMemory, maxReplyMemoryOfPrincipal),
+		httpMemory: budget.New(maxHTTPMemory*o.MaxHTTPBody, maxHTTPMemoryOfPrincipal*o.MaxHTTPBody),
 		sessions:   make(map[string]*clientSession),
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+
+	"github.com/runnel-rpc/runnel/rpc/budget"
 )
 
 const (
@@ -64,13 +66,13 @@ func (x *httpExchange) whole(head httpResult, response *http.Response) (a answer
 	if size > limit {
 		return result(nil, bodyTooLarge(limit))
 	}
-	memory, err := x.c.handler.httpMemory.take(x.request.Context(), x.c.caller.Principal(), fileCost(size))
+	memory, err := x.c.handler.httpMemory.Take(x.request.Context(), x.c.caller.Principal(), fileCost(size))
 	if err != nil {
 		return result(nil, httpError(x.timedOut(err)))
 	}
 	defer func() {
 		if a.memory == nil {
-			memory.release()
+			memory.Release()
 		}
 	}()
 	if head.Body, err = readBody(response.Body, size, limit, memory); err != nil {
@@ -93,7 +95,7 @@ var errNoBodyMemory = &wireError{
 
 // readBody reads a body of at most limit bytes, of which size bytes are expected. It takes more memory if there
 // is more.
-func readBody(body io.Reader, size, limit int64, memory *heldMemory) ([]byte, error) {
+func readBody(body io.Reader, size, limit int64, memory *budget.Held) ([]byte, error) {
 	data := make([]byte, 0, size+512)
 	for {
 		if len(data) == cap(data) {
@@ -101,7 +103,7 @@ func readBody(body io.Reader, size, limit int64, memory *heldMemory) ([]byte, er
 				return nil, bodyTooLarge(limit)
 			}
 			grown := min(2*int64(cap(data)), limit+1)
-			if n := fileCost(grown); n > memory.bytes && !memory.resize(n) {
+			if n := fileCost(grown); n > memory.Units() && !memory.Resize(n) {
 				return nil, errNoBodyMemory
 			}
 			data = append(make([]byte, 0, grown), data...)

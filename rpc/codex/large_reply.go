@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 
+	"github.com/runnel-rpc/runnel/rpc/budget"
 	"github.com/runnel-rpc/runnel/rpc/files"
 )
 
@@ -11,7 +12,7 @@ import (
 // reply is written, so a client that does not read makes one at most.
 type largeReply struct {
 	c      *conn
-	memory *heldMemory
+	memory *budget.Held
 	queued func() // called once when the reply is queued, or is not; may be nil
 	done   func() // called once when it is written, or is not; may be nil
 }
@@ -30,7 +31,7 @@ func (c *conn) large(cost int64, f func(*largeReply) (any, error)) (a answer) {
 			l.release()
 		}
 	}()
-	memory, err := c.handler.memory.take(c.ctx, c.caller.Principal(), cost)
+	memory, err := c.handler.memory.Take(c.ctx, c.caller.Principal(), cost)
 	if err != nil {
 		return result(nil, err)
 	}
@@ -53,7 +54,7 @@ func (l *largeReply) release() {
 		l.done()
 	}
 	if l.memory != nil {
-		l.memory.release()
+		l.memory.Release()
 	}
 	<-l.c.largeTurn
 }
@@ -65,8 +66,8 @@ func (c *conn) sendLarge(l *largeReply, frame []byte) error {
 }
 
 // sendHeld is sendLarge for a reply that has memory. queued is called when the frame is queued, or is not.
-func (c *conn) sendHeld(memory *heldMemory, frame []byte, queued func()) error {
-	memory.resize(min(int64(len(frame)), memory.bytes)) // what it was made of is free
+func (c *conn) sendHeld(memory *budget.Held, frame []byte, queued func()) error {
+	memory.Resize(min(int64(len(frame)), memory.Units())) // what it was made of is free
 	written := make(chan struct{})
 	err := c.send(outgoing{frame: frame, written: written})
 	queued()
@@ -101,7 +102,7 @@ func (c *conn) readWhole(a *files.Access, p files.Path) answer {
 		if err != nil {
 			return nil, err
 		}
-		if n := fileCost(int64(len(data))); n > l.memory.bytes && !l.memory.resize(n) {
+		if n := fileCost(int64(len(data))); n > l.memory.Units() && !l.memory.Resize(n) {
 			return nil, &wireError{Code: codeInternal, Message: "the file has grown, and there is no memory for it now; try again"}
 		}
 		return readFileResult{data}, nil

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 
 	"github.com/runnel-rpc/runnel/rpc"
+	"github.com/runnel-rpc/runnel/rpc/budget"
 )
 
 // answer is what a handler returns: a result or an error, or a function that waits for one in a goroutine
@@ -12,9 +13,9 @@ import (
 type answer struct {
 	result any
 	err    error
-	then   func()      // called when the reply is queued, or the connection has ended; may be nil
-	large  *largeReply // of a large reply
-	memory *heldMemory // that is released when the reply is written; may be nil
+	then   func()       // called when the reply is queued, or the connection has ended; may be nil
+	large  *largeReply  // of a large reply
+	memory *budget.Held // that is released when the reply is written; may be nil
 	wait   func() answer
 }
 
@@ -115,7 +116,7 @@ func (c *conn) answer(id json.RawMessage, a answer) error {
 		return c.sendLarge(a.large, reply(id, a.result, a.err))
 	}
 	if a.memory != nil {
-		defer a.memory.release()
+		defer a.memory.Release()
 		return c.sendHeld(a.memory, reply(id, a.result, a.err), func() {})
 	}
 	return c.enqueue(reply(id, a.result, a.err))

@@ -92,6 +92,16 @@ func attachScreen(r *request, s *session.Session, p *rpc.AttachParams, watches b
 	})
 }
 
+// put waits until tokens has room for one. The error is the cause of ctx.
+func put(ctx context.Context, tokens chan<- struct{}) error {
+	select {
+	case tokens <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 // resizeFor resizes the terminal for an attach, if the caller may call control. A session that does not run is not resized.
 func (r *request) resizeFor(s *session.Session, p *rpc.AttachParams) error {
 	if p.Rows == 0 {
@@ -111,16 +121,23 @@ func (r *request) resizeFor(s *session.Session, p *rpc.AttachParams) error {
 	return err
 }
 
+// maxPaints is how many screens the server computes at the same time, maxPaintsOfPrincipal of them for one
+// principal, whose requests wait for each other.
+const (
+	maxPaints            = 2
+	maxPaintsOfPrincipal = 1
+)
+
 // paint returns the notification process.screen.
 func (c *conn) paint(ctx context.Context, s *session.Session, seq int64, sizes []screen.Size) ([]byte, error) {
 	if !c.waitRoom() {
 		return nil, context.Cause(c.ctx)
 	}
-	leave, err := c.server.painters.enter(ctx, c.principal)
+	held, err := c.server.paints.Take(ctx, c.principal, 1)
 	if err != nil {
 		return nil, err
 	}
-	defer leave()
+	defer held.Release()
 	p := rpc.Screen{SessionID: c.name(s), Seq: seq, Rows: sizes[len(sizes)-1].Rows, Cols: sizes[len(sizes)-1].Cols}
 	text, err := c.compute(ctx, s, p, sizes)
 	if ctx.Err() != nil {

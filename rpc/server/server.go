@@ -12,6 +12,7 @@ import (
 
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/access"
+	"github.com/runnel-rpc/runnel/rpc/budget"
 	"github.com/runnel-rpc/runnel/session"
 	"github.com/runnel-rpc/runnel/session/quota"
 )
@@ -24,7 +25,7 @@ type Server struct {
 	refusals *refusals
 	audited  *repeats // refused requests of all connections
 	turns    *turns
-	painters *painters
+	paints   *budget.Budget // screens that are computed
 	wg       sync.WaitGroup // connections
 	locals   sync.WaitGroup // those that are a LocalRequest
 
@@ -50,7 +51,7 @@ func New(sessions *session.Registry, o Options) *Server {
 		refusals: newRefusals(o.Log, auditRefusals(o.Audit, o.Refused)),
 		audited:  newRepeats(o.Audit),
 		turns:    newTurns(),
-		painters: newPainters(),
+		paints:   budget.New(maxPaints, maxPaintsOfPrincipal),
 		conns:    make(map[*conn]struct{}),
 		callers:  make(map[*Caller]struct{}),
 		slots:    quota.NewPool(o.MaxConnections, quota.Shares{}),
