@@ -254,6 +254,14 @@ func (c *conn) abort(err error) {
 // closing reports whether the server closes the connection. No request is carried out any more.
 func (c *conn) closing() bool { return c.caller.Context().Err() != nil }
 
+// awaitEnd waits for the end of the connection if the server closes it: a frame after the close frame would
+// abort it, and the client might not get the close frame.
+func (c *conn) awaitEnd() {
+	if c.closing() {
+		<-c.ctx.Done()
+	}
+}
+
 // unauthorized reports whether the server closes the connection because the credential was revoked or has
 // expired.
 func (c *conn) unauthorized() bool {

@@ -4,10 +4,12 @@ package codex_test
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -214,5 +216,62 @@ func TestHTTPWithoutAudit(t *testing.T) {
 	}
 	if text := c.refused("http/request", get(s.URL), -32603); !strings.Contains(text, "audit") || sent.Load() > 0 {
 		t.Error(text, sent.Load())
+	}
+}
+
+// redirecting starts an HTTP server that answers /first with a redirect to /second after the function that it returns
+// was called, and counts the requests for /second.
+func redirecting(t *testing.T) (url string, arrived <-chan struct{}, answer func(), second *atomic.Int64) {
+	asked, answered := make(chan struct{}, 1), make(chan struct{})
+	second = new(atomic.Int64)
+	s := site(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/second" {
+			second.Add(1)
+			return
+		}
+		asked <- struct{}{}
+		<-answered
+		http.Redirect(w, r, "/second", http.StatusFound)
+	})
+	answer = sync.OnceFunc(func() { close(answered) })
+	t.Cleanup(answer)
+	return s.URL + "/first", asked, answer, second
+}
+
+// TestHTTPRedirectAfterTheRightHasEnded checks that a redirect is followed only if the caller may still make requests.
+func TestHTTPRedirectAfterTheRightHasEnded(t *testing.T) {
+	t.Parallel()
+	url, arrived, answer, second := redirecting(t)
+	var refuse atomic.Bool
+	c := serve(t, restricting(func(*rpc.ExecuteParams, *session.Spec) error {
+		if refuse.Load() {
+			return rpc.Forbidden("shell", "command")
+		}
+		return nil
+	})).client()
+	id := c.request("http/request", get(url))
+	<-arrived
+	refuse.Store(true)
+	answer()
+	if m := c.answer(id); m.Error == nil || m.Error.Code != -32600 || !strings.Contains(m.Error.Message, "Forbidden") || second.Load() > 0 {
+		t.Errorf("%s %+v, %d requests", m.Result, m.Error, second.Load())
+	}
+}
+
+// TestHTTPRedirectAfterRevocation checks that nothing is sent any more for a credential that was revoked, although the
+// client does not answer the close frame.
+func TestHTTPRedirectAfterRevocation(t *testing.T) {
+	t.Parallel()
+	url, arrived, answer, second := redirecting(t)
+	service := serve(t, withHTTP)
+	c := service.client()
+	c.request("http/request", get(url))
+	<-arrived
+	service.callers.revoke("user")
+	service.server.Reauthenticate()
+	answer()
+	_, _ = io.Copy(io.Discard, c.tcp) // until the server closes it, after closeTimeout
+	if n := second.Load(); n > 0 {
+		t.Errorf("%d requests after the revocation", n)
 	}
 }

@@ -50,7 +50,7 @@ func (x *httpExchange) stream(body io.ReadCloser) {
 			text := httpError(x.timedOut(err)).Error()
 			n.Error = &text
 		}
-		if x.c.enqueue(notification("http/request/bodyDelta", n)) != nil {
+		if x.c.closing() || x.c.enqueue(notification("http/request/bodyDelta", n)) != nil {
 			return
 		}
 	}

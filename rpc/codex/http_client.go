@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/runnel-rpc/runnel/process/egress"
+	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/server"
 )
 
@@ -19,27 +20,56 @@ const (
 	maxHTTPRedirects = 10
 )
 
-// httpClient returns the client of one request. It has connections of its own, so none is shared between
-// callers, and uses no proxy, whatever the environment of the server is.
-func (c *conn) httpClient(access *server.NetworkAccess, redirects string) *http.Client {
-	dial := (&net.Dialer{Timeout: httpConnectTime}).DialContext
-	if access.Restricted {
-		dial = egress.NewDialer(access.Allow).DialContext
-	}
+// client returns the client of the request. It follows redirects as the params say.
+func (x *httpExchange) client() *http.Client {
 	return &http.Client{
-		Transport: &auditedTransport{c.caller, &http.Transport{
-			DialContext:            dial,
-			TLSHandshakeTimeout:    httpConnectTime,
-			DisableKeepAlives:      true,
-			DisableCompression:     true, // the client gets the body as it was sent
-			MaxResponseHeaderBytes: maxHTTPHeaderBytes,
-		}},
+		Transport: x,
 		CheckRedirect: func(r *http.Request, via []*http.Request) error {
-			if redirects == redirectStop {
+			if x.params.RedirectPolicy == redirectStop {
 				return http.ErrUseLastResponse
 			}
 			return redirect(r, via)
 		},
+	}
+}
+
+// RoundTrip implements http.RoundTripper. It makes one request, also that of a redirect, and writes it to the audit
+// log.
+func (x *httpExchange) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := x.roundTrip(r)
+	e := exchange(r)
+	if err == nil {
+		e.Status = response.StatusCode
+	}
+	x.c.caller.AuditHTTP(e, err)
+	return response, err
+}
+
+// roundTrip makes a request if the caller may make it now: a redirect may come an hour after its request.
+func (x *httpExchange) roundTrip(r *http.Request) (*http.Response, error) {
+	if x.c.closing() {
+		return nil, errHTTPEnded
+	}
+	access, err := x.c.caller.NetworkAccess()
+	if err != nil {
+		return nil, err
+	}
+	return x.transport(access).RoundTrip(r)
+}
+
+// transport returns what makes one request. No connection is shared with other requests, and no proxy is used,
+// whatever the environment of the server is.
+func (x *httpExchange) transport(access *server.NetworkAccess) *http.Transport {
+	dial := (&net.Dialer{Timeout: httpConnectTime}).DialContext
+	if access.Restricted {
+		dial = egress.NewDialer(access.Allow).DialContext
+	}
+	return &http.Transport{
+		DialContext:            x.connections.dialing(dial),
+		TLSHandshakeTimeout:    httpConnectTime,
+		DisableKeepAlives:      true,
+		DisableCompression:     true, // the client gets the body as it was sent
+		MaxResponseHeaderBytes: maxHTTPHeaderBytes,
 	}
 }
 
@@ -92,27 +122,13 @@ func exchange(r *http.Request) server.Exchange {
 	return x
 }
 
-// auditedTransport writes each request to the audit log, redirects included.
-type auditedTransport struct {
-	caller *server.Caller
-	next   http.RoundTripper
-}
-
-// RoundTrip implements http.RoundTripper.
-func (t *auditedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	response, err := t.next.RoundTrip(r)
-	x := exchange(r)
-	if err == nil {
-		x.Status = response.StatusCode
-	}
-	t.caller.AuditHTTP(x, err)
-	return response, err
-}
-
 // httpError converts the error of a request. That of net/http quotes the URL, which may have a password, and that
 // of net an address of the server, which a sandbox need not show.
 func httpError(err error) error {
 	if e, ok := errors.AsType[*wireError](err); ok {
+		return e
+	}
+	if e, ok := errors.AsType[*rpc.Error](err); ok { // of Caller.NetworkAccess
 		return e
 	}
 	if e, ok := errors.AsType[*url.Error](err); ok {

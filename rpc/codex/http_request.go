@@ -20,19 +20,21 @@ type httpResult struct {
 	Body    []byte // empty if it is streamed
 }
 
-// httpRequest carries out a http/request. It belongs to the connection, with which it ends.
+// httpRequest carries out a http/request. It belongs to the connection, and ends when the server begins to close
+// that, as for a credential that was revoked.
 func httpRequest(c *conn, q *httpParams) answer {
-	ctx, cancel := context.WithTimeout(c.ctx, q.time())
+	ctx, end := c.httpContext(q)
 	r, err := q.request(ctx)
 	if err == nil {
 		err = c.takeHTTP(q)
 	}
 	if err != nil {
-		cancel()
+		end()
 		return result(nil, err)
 	}
-	x := &httpExchange{c: c, params: q, request: r, cancel: cancel}
+	x := &httpExchange{c: c, params: q, request: r, end: end, connections: newHTTPConnections(ctx)}
 	return later(func() (a answer) {
+		defer c.awaitEnd()
 		if !c.handler.httpSlots.take(c.caller.Principal()) {
 			x.release()
 			return result(nil, invalidRequest("too many http/request run, of this principal or of all; try again"))
@@ -49,6 +51,16 @@ func httpRequest(c *conn, q *httpParams) answer {
 		})
 		return a
 	})
+}
+
+// httpContext returns the context of a request.
+func (c *conn) httpContext(q *httpParams) (ctx context.Context, end func()) {
+	ctx, cancel := context.WithTimeout(c.ctx, q.time())
+	stop := context.AfterFunc(c.caller.Context(), cancel)
+	return ctx, func() {
+		stop()
+		cancel()
+	}
 }
 
 // takeHTTP counts a request of the connection, and takes its id if its body is streamed. It is called by
@@ -72,13 +84,17 @@ type httpExchange struct {
 	c       *conn
 	params  *httpParams
 	request *http.Request
-	cancel  context.CancelFunc
-	counted bool // in Handler.httpSlots
-	streams bool // the body is streamed, by a goroutine that releases the exchange
+	end     func() // ends the context of the request
+	counted bool   // in Handler.httpSlots
+	streams bool   // the body is streamed, by a goroutine that releases the exchange
+
+	connections *httpConnections
 }
 
+// release ends the request. When it returns, nothing is left that the request counts for.
 func (x *httpExchange) release() {
-	x.cancel()
+	x.end()
+	x.connections.close()
 	if x.params.StreamResponse {
 		x.c.httpStreams.Delete(x.params.RequestID)
 	}
@@ -90,12 +106,7 @@ func (x *httpExchange) release() {
 
 // run makes the request.
 func (x *httpExchange) run() answer {
-	access, err := x.c.caller.NetworkAccess()
-	if err != nil {
-		x.c.caller.AuditHTTP(exchange(x.request), err)
-		return result(nil, err)
-	}
-	response, err := x.c.httpClient(access, x.params.RedirectPolicy).Do(x.request)
+	response, err := x.client().Do(x.request)
 	if err != nil {
 		return result(nil, httpError(x.timedOut(err)))
 	}
