@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"sync/atomic"
 
 	"github.com/runnel-rpc/runnel/process/sandbox"
 )
@@ -21,15 +22,25 @@ func NewDialer(allow []sandbox.Destination) *Dialer {
 }
 
 // DialContext connects to host:port by TCP; the network is ignored. The connection goes to an address
-// that was checked. [Refused] tells whether an error is about what the list does not permit.
+// that was checked. While it connects, it has at most two descriptors, and those of the resolver. [Refused] tells whether an error is about what the list does not permit.
 func (d *Dialer) DialContext(ctx context.Context, _, address string) (net.Conn, error) {
 	t, err := parseTarget(address, 0)
 	if err != nil {
 		return nil, err
 	}
-	conn, _, err := d.outbound.reach(ctx, t)
+	o := d.outbound
+	o.budget = new(oneMore)
+	conn, _, err := o.reach(ctx, t)
 	return conn, err
 }
+
+// oneMore is the Budget of one call of a dialer: of the addresses of a name, which its owner chooses, two are
+// tried at a time.
+type oneMore struct{ taken atomic.Bool }
+
+func (b *oneMore) TryTake() bool             { return b.taken.CompareAndSwap(false, true) }
+func (b *oneMore) Take(context.Context) bool { return b.TryTake() } // is not used to connect
+func (b *oneMore) Release()                  { b.taken.Store(false) }
 
 // Refused reports whether an error of a dialer says that the destination is not permitted.
 func Refused(err error) bool {
