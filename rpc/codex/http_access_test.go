@@ -275,3 +275,30 @@ func TestHTTPRedirectAfterRevocation(t *testing.T) {
 		t.Errorf("%d requests after the revocation", n)
 	}
 }
+
+// TestAuditOfHTTPThatFails checks that each host is named to which a request was sent, also if its servers do not answer
+// one after the other.
+func TestAuditOfHTTPThatFails(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "audit")
+	log, err := audit.Open(audit.Options{Target: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := serve(t, withHTTP, func(set *settings) { set.Server.Audit = log }).client()
+	t.Cleanup(func() { log.Close() })
+	var want []string
+	for range 3 {
+		s := site(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+		c.refused("http/request", with(get(s.URL), "method", "POST", "bodyBase64", "c2VjcmV0"), -32603)
+		want = append(want, "POST "+strings.TrimPrefix(s.URL, "http://")+" 0 http_failed")
+	}
+	c.drop()
+	eventually(t, "the audit log has the end of the connection", func() bool {
+		text, _ := os.ReadFile(path)
+		return strings.Contains(string(text), `"action":"close"`)
+	})
+	if got := auditedHTTP(t, path); strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("%q", got)
+	}
+}

@@ -37,8 +37,8 @@ type auditedRequest struct {
 }
 
 // repeatKey is what the requests of a principal have in common whose lines are merged. It has nothing
-// that a client can choose freely, except the session, the file or the host of a request that was not refused,
-// which exists.
+// that a client can choose freely, except the session or the file of a request that was not refused, which exists,
+// and the host of one that was not refused.
 type repeatKey struct {
 	kind   auditedKind
 	action string
@@ -49,7 +49,7 @@ type repeatKey struct {
 	code int
 	rule string // the error's kind, if it has no rule
 
-	// Of another one.
+	// Of another one, or an HTTP request that was attempted.
 	credential string
 	session    audit.Session
 	path       string
@@ -68,6 +68,10 @@ func (k *repeatKey) wholeLines() int {
 	return 1
 }
 
+// attempted reports whether it is an HTTP request that has failed and may have been sent: whoever has the other server
+// can make it fail, which must not keep its name out of the log.
+func (x *auditedRequest) attempted() bool { return x.kind == httpLine && x.err.Kind == kindHTTPFailed }
+
 func (x *auditedRequest) class() repeatClass {
 	switch {
 	case x.err.Code != 0:
@@ -84,6 +88,9 @@ func (x *auditedRequest) key(peer refusedPeer) repeatKey {
 	if x.err.Code != 0 {
 		if key.rule == "" {
 			key.rule = x.err.Kind
+		}
+		if x.attempted() {
+			key.credential, key.exchange = x.caller.Credential, x.exchange
 		}
 		return key
 	}
@@ -142,7 +149,7 @@ func (x *auditedRequest) line(count int) audit.Event {
 
 // merged reports whether the line of a request, or of the connection, is merged with others.
 func (c *party) merged(x auditedRequest) bool {
-	if x.err.Code != 0 { // the client chooses what it names
+	if x.err.Code != 0 && !x.attempted() { // the client chooses what it names
 		x.session, x.path, x.signal, x.to, x.exchange = audit.Session{}, "", "", "", Exchange{}
 	}
 	return !c.server.audited.merge(x.key(c.from), x)

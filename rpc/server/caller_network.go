@@ -91,7 +91,7 @@ type Exchange struct {
 }
 
 // AuditHTTP writes an HTTP request to the audit log. err is why it was refused or has failed. Lines about
-// the same exchange within a second are merged.
+// the same exchange, and about requests that were refused, within a second are merged.
 func (c *Caller) AuditHTTP(x Exchange, err error) {
 	l := c.audit.log
 	if l == nil {
@@ -105,6 +105,9 @@ func (c *Caller) AuditHTTP(x Exchange, err error) {
 	}
 }
 
+// kindHTTPFailed is the kind of the error of an HTTP request that was not refused.
+const kindHTTPFailed = "http_failed"
+
 // auditedHTTPError returns an error as the audit log has it.
 func auditedHTTPError(err error) audit.Error {
 	if err == nil {
@@ -116,5 +119,5 @@ func auditedHTTPError(err error) audit.Error {
 	if _, ok := errors.AsType[*rpc.Error](err); ok {
 		return auditedError(err)
 	}
-	return audit.Error{Code: rpc.CodeInternal, Kind: "http_failed"}
+	return audit.Error{Code: rpc.CodeInternal, Kind: kindHTTPFailed}
 }
