@@ -1,7 +1,6 @@
 package codex
 
 import (
-	"errors"
 	"net"
 	"net/http"
 	"net/url"
@@ -9,7 +8,6 @@ import (
 	"time"
 
 	"github.com/runnel-rpc/runnel/process/egress"
-	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/server"
 )
 
@@ -60,7 +58,8 @@ func (x *httpExchange) roundTrip(r *http.Request) (*http.Response, error) {
 // transport returns what makes one request. No connection is shared with other requests, and no proxy is used,
 // whatever the environment of the server is.
 func (x *httpExchange) transport(access *server.NetworkAccess) *http.Transport {
-	dial := (&net.Dialer{Timeout: httpConnectTime}).DialContext
+	// A call of libc cannot be canceled, and would outlive the request.
+	dial := (&net.Dialer{Timeout: httpConnectTime, Resolver: &net.Resolver{PreferGo: true}}).DialContext
 	if access.Restricted {
 		dial = egress.NewDialer(access.Allow).DialContext
 	}
@@ -120,26 +119,4 @@ func exchange(r *http.Request) server.Exchange {
 	x := server.Exchange{Method: r.Method}
 	x.Host, x.Port = endpoint(r.URL)
 	return x
-}
-
-// httpError converts the error of a request. That of net/http quotes the URL, which may have a password, and that
-// of net an address of the server, which a sandbox need not show.
-func httpError(err error) error {
-	if e, ok := errors.AsType[*wireError](err); ok {
-		return e
-	}
-	if e, ok := errors.AsType[*rpc.Error](err); ok { // of Caller.NetworkAccess
-		return e
-	}
-	if e, ok := errors.AsType[*url.Error](err); ok {
-		err = e.Err
-	}
-	if egress.Refused(err) {
-		return invalidRequest("http/request is not permitted: %v", err)
-	}
-	text := err.Error()
-	if e, ok := errors.AsType[*net.OpError](err); ok {
-		text = e.Op + ": " + e.Err.Error()
-	}
-	return &wireError{Code: codeInternal, Message: "http/request failed: " + text}
 }

@@ -118,7 +118,9 @@ func (x *httpExchange) run() answer {
 	if x.params.StreamResponse {
 		x.streams = true
 		return answer{result: head, then: func() {
-			x.c.wg.Go(func() { x.stream(response.Body) })
+			x.c.wg.Go(func() {
+				_ = x.c.guard(func() answer { x.stream(response.Body); return answer{} })
+			})
 		}}
 	}
 	defer response.Body.Close()
