@@ -6,7 +6,8 @@ const (
 	// maxHTTPRequests is how many requests of a connection may run, with those whose bodies are sent.
 	maxHTTPRequests = 64
 	// maxHTTPRequestsOfPrincipal and maxHTTPRequestsOfAll are how many may run on all connections. Each has a
-	// descriptor of the server, or two while it connects.
+	// descriptor of the server, or two while it connects. Each principal may have one beyond the bound of all, so
+	// that a few principals cannot keep the others from making any.
 	maxHTTPRequestsOfPrincipal = 128
 	maxHTTPRequestsOfAll       = 512
 )
@@ -22,7 +23,8 @@ type httpSlots struct {
 func (s *httpSlots) take(principal string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.all == maxHTTPRequestsOfAll || s.of[principal] == maxHTTPRequestsOfPrincipal {
+	own := s.of[principal]
+	if own == maxHTTPRequestsOfPrincipal || own > 0 && s.all >= maxHTTPRequestsOfAll {
 		return false
 	}
 	if s.of == nil {
