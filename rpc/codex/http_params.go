@@ -22,7 +22,7 @@ const (
 	// maxHTTPMethodBytes is the longest name of a method.
 	maxHTTPMethodBytes = 32
 	// maxHTTPHeaders is how many headers a request has, and maxHTTPHeaderBytes what they take with their
-	// names. A response may have headers of as many bytes.
+	// names. A response may have as many headers and bytes.
 	maxHTTPHeaders     = 256
 	maxHTTPHeaderBytes = 64 << 10
 	// maxHTTPRequestIDBytes is the longest id of a request, which the client chooses.

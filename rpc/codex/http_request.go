@@ -3,6 +3,7 @@ package codex
 import (
 	"context"
 	"encoding/base64"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -114,7 +115,12 @@ func (x *httpExchange) run() answer {
 		_ = response.Body.Close()
 		return result(nil, &wireError{Code: codeInternal, Message: "http/request failed: the server switches the protocol"})
 	}
-	head := httpResult{Status: response.StatusCode, Headers: responseHeaders(response.Header)}
+	headers, err := responseHeaders(response.Header)
+	if err != nil {
+		_ = response.Body.Close()
+		return result(nil, err)
+	}
+	head := httpResult{Status: response.StatusCode, Headers: headers}
 	if x.params.StreamResponse {
 		x.streams = true
 		return answer{result: head, then: func() {
@@ -136,10 +142,16 @@ func (x *httpExchange) timedOut(err error) error {
 }
 
 // responseHeaders returns the headers of a response by their names, repeated ones in their order. Values that
-// are no visible ASCII are left out, as in Codex's own server.
-func responseHeaders(h http.Header) []httpHeader {
+// are no visible ASCII are left out, as in Codex's own server. More than maxHTTPHeaders are an error: many
+// short ones take far more memory than their bytes.
+func responseHeaders(h http.Header) ([]httpHeader, error) {
 	all := []httpHeader{}
 	for name, values := range h {
+		if len(all)+len(values) > maxHTTPHeaders {
+			return nil, &wireError{
+				Code: codeInternal, Message: fmt.Sprintf("http/request failed: the response has more than %d headers", maxHTTPHeaders),
+			}
+		}
 		for _, value := range values {
 			if !strings.ContainsFunc(value, func(c rune) bool { return c != '\t' && (c < ' ' || c > '~') }) {
 				all = append(all, httpHeader{Name: strings.ToLower(name), Value: value})
@@ -147,7 +159,7 @@ func responseHeaders(h http.Header) []httpHeader {
 		}
 	}
 	slices.SortStableFunc(all, func(a, b httpHeader) int { return strings.Compare(a.Name, b.Name) })
-	return all
+	return all, nil
 }
 
 func (r httpResult) size() int {

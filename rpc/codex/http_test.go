@@ -294,6 +294,8 @@ func TestHTTPBounds(t *testing.T) {
 			running.Add(-1)
 		case "/head":
 			w.Header().Set("X-A", strings.Repeat("x", 128<<10))
+		case "/heads":
+			w.Header()["X-A"] = make([]string, 257)
 		case "/large":
 			_, _ = w.Write(make([]byte, 300<<10))
 		case "/known":
@@ -313,6 +315,7 @@ func TestHTTPBounds(t *testing.T) {
 		}
 	}
 	c.refused("http/request", get(s.URL+"/head"), -32603)
+	c.refused("http/request", get(s.URL+"/heads"), -32603)
 	var r httpReply
 	c.mustCall("http/request", get(s.URL+"/most"), &r)
 	if len(r.BodyBase64) != 256<<10 {
