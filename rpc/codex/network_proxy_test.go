@@ -105,3 +105,36 @@ func TestNetworkProxyNotMapped(t *testing.T) {
 		}
 	}
 }
+
+// TestNetworkProxyInRequiredSandbox checks that nothing runs with domains beyond what a required sandbox permits.
+func TestNetworkProxyInRequiredSandbox(t *testing.T) {
+	t.Parallel()
+	needsAllowList(t)
+	listed, err := sandbox.ParseDestination("*.example.com:*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	profiles := sandbox.NewProfiles(nil, map[string]sandbox.Partial{
+		"none": {Network: sandbox.Network{Mode: sandbox.NoNetwork}, FilesDefault: sandbox.Read},
+		"some": {Network: sandbox.Network{Mode: sandbox.AllowList, Allow: []sandbox.Destination{listed}}, FilesDefault: sandbox.Read, Tmp: sandbox.Shared},
+	})
+	dir := t.TempDir()
+	for profile, permitted := range map[string]string{"none": "", "some": "a.example.com"} {
+		c := serve(t, func(set *settings) {
+			set.Server.Sandboxes.Default, set.Server.Sandboxes.Profiles = profile, func() *sandbox.Profiles { return profiles }
+		}).client()
+		for _, domain := range []string{"a.example.com", "**.example.com", "127.0.0.1"} {
+			params := command(domain, "exit 3")
+			params["sandbox"] = boxed(dir, "enabled", special("root", "read"))
+			params["enforceManagedNetwork"], params["networkProxy"] = true, proxied("full", map[string]string{domain: "allow"})
+			if domain != permitted {
+				c.refused("process/start", params, -32602)
+				continue
+			}
+			c.mustCall("process/start", params, nil)
+			if _, code := c.ended(domain); code != 3 {
+				t.Errorf("%s: exit code %d", domain, code)
+			}
+		}
+	}
+}
