@@ -165,7 +165,7 @@ func TestAuditOfHTTP(t *testing.T) {
 	c := service.client()
 	address := strings.Replace(s.URL, "http://", "http://user:secret@", 1)
 	c.mustCall("http/request", with(get(address+"/first?secret#secret"), "method", "PUT", "bodyBase64", "c2VjcmV0", "headers", []any{header("X-Key", "secret")}), nil)
-	c.refused("http/request", get("http://user:secret@127.0.0.1:1/?secret"), -32603)
+	c.refused("http/request", get("http://user:secret@[::FFFF:127.0.0.1]:1/?secret"), -32603)
 	refuse.Store(true)
 	c.refused("http/request", get(address+"/first?secret"), -32600)
 	port := s.URL[strings.LastIndexByte(s.URL, ':')+1:]

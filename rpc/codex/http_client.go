@@ -3,8 +3,10 @@ package codex
 import (
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/runnel-rpc/runnel/process/egress"
@@ -103,15 +105,20 @@ func origin(u *url.URL) string {
 	return u.Scheme + "://" + net.JoinHostPort(host, strconv.Itoa(port))
 }
 
-// endpoint returns the host and the port of a URL.
+// endpoint returns the host and the port of a URL that was checked: a name in lower case, or an address in its one
+// spelling.
 func endpoint(u *url.URL) (host string, port int) {
+	host = strings.ToLower(u.Hostname())
+	if addr, err := netip.ParseAddr(host); err == nil {
+		host = addr.Unmap().String()
+	}
 	if n, err := strconv.ParseUint(u.Port(), 10, 16); err == nil {
-		return u.Hostname(), int(n)
+		return host, int(n)
 	}
 	if u.Scheme == "https" {
-		return u.Hostname(), 443
+		return host, 443
 	}
-	return u.Hostname(), 80
+	return host, 80
 }
 
 // exchange returns what the audit log has of a request.

@@ -97,8 +97,18 @@ func checkHTTPURL(text string) error {
 		return invalidParams("url must name a host")
 	case len(u.Hostname()) > maxHTTPHostBytes:
 		return invalidParams("url must have a host of at most %d bytes", maxHTTPHostBytes)
+	case strings.ContainsFunc(u.Hostname(), func(c rune) bool { return c > '~' }):
+		// net/http maps other characters, also to those of an address, and the audit log would name another host.
+		return invalidParams("url must have a host in ASCII")
+	case u.Port() != "" && !isPort(u.Port()):
+		return invalidParams("url must have a port from 1 to 65535")
 	}
 	return nil
+}
+
+func isPort(text string) bool {
+	n, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && n > 0
 }
 
 // setHeaders sets the headers of a request.

@@ -138,6 +138,7 @@ func TestHTTPParams(t *testing.T) {
 		"scheme":      {"url", "ftp://127.0.0.1/"}, "relative": {"url", "/x"}, "opaque": {"url", "http:127.0.0.1"}, "no host": {"url", "http:///x"},
 		"long url": {"url", s.URL + "/" + strings.Repeat("x", 16<<10)}, "control": {"url", s.URL + "/\x01"},
 		"long host": {"url", "http://" + strings.Repeat("x", 254) + "/"}, "file": {"url", "file:///etc/passwd"},
+		"unicode host": {"url", strings.Replace(s.URL, "127", "１２７", 1)}, "port 0": {"url", "http://127.0.0.1:0/"}, "large port": {"url", "http://127.0.0.1:65536/"},
 		"policy": {"redirectPolicy", "x"}, "time": {"timeoutMs", -1}, "body": {"bodyBase64", "???"},
 		"header name": {"headers", []any{header("a b", "x")}}, "header value": {"headers", []any{header("a", "x\r\nb: c")}},
 		"other host": {"headers", []any{header("Host", "other.example")}}, "length": {"headers", []any{header("content-length", "1")}},
