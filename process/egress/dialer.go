@@ -22,7 +22,8 @@ func NewDialer(allow []sandbox.Destination) *Dialer {
 }
 
 // DialContext connects to host:port by TCP; the network is ignored. The connection goes to an address
-// that was checked. While it connects, it has at most two descriptors, and those of the resolver. [Refused] tells whether an error is about what the list does not permit.
+// that was checked. While it connects, it has at most two descriptors, and those of the resolver. [Refused]
+// tells whether an error is about what the list does not permit.
 func (d *Dialer) DialContext(ctx context.Context, _, address string) (net.Conn, error) {
 	t, err := parseTarget(address, 0)
 	if err != nil {
