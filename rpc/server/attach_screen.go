@@ -171,6 +171,7 @@ func (c *conn) compute(ctx context.Context, s *session.Session, p rpc.Screen, si
 	}
 	turn := c.server.turns.enter(c.principal, 0)
 	defer turn.leave()
+	c.server.reached(checkpointPaint)
 	x, err := feed.Screen(sizes)
 	if err != nil {
 		return nil, err

@@ -206,6 +206,25 @@ func TestScreenFitsIntoAMessage(t *testing.T) {
 	shows(t, s.dial(t).painted(excessive.id), 1000, 100, "")
 }
 
+// TestPanicOfAScreen: if a screen cannot be computed because of a bug, it is empty, and the connection and the
+// session continue.
+func TestPanicOfAScreen(t *testing.T) {
+	var panics panicking
+	s := servePanicking(t, &panics)
+	p := s.dial(t)
+	c := p.terminal(object{"command": "printf ready; read x; printf end"})
+	c.wants("ready")
+	panics.in.Store("paint")
+	shows(t, p.painted(c.id), 24, 80, "")
+	if text := s.log.take(); strings.Count(text, "screen panicked") != 1 || !strings.Contains(text, "as asked") {
+		t.Errorf("logged: %s", text)
+	}
+	panics.in.Store("")
+	shows(t, p.painted(c.id), 24, 80, "ready") // the turn and the place among the painters are free again
+	p.ok("write", object{"session_id": c.id, "data": "\n"}, nil)
+	p.completed(c.id)
+}
+
 // TestScreenInABatch: each attach has its screen, and the replies have the order of the requests.
 func TestScreenInABatch(t *testing.T) {
 	p := serve(t).dial(t)

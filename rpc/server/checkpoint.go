@@ -9,6 +9,7 @@ const (
 	checkpointAttach checkpoint = "attach" // execute is about to attach the connection
 	checkpointBegin  checkpoint = "begin"  // execute is about to call Session.Begin
 	checkpointBegun  checkpoint = "begun"  // Session.Begin has returned
+	checkpointPaint  checkpoint = "paint"  // conn.compute is about to compute a screen
 )
 
 // reached calls the function of a test, if there is one.
