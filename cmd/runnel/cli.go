@@ -114,6 +114,9 @@ func run(ctx context.Context, args []string, stdin *os.File, stdout, stderr io.W
 	if exited >= 0 { // --help
 		return exited
 	}
+	if outputFailed(err) { // of --help
+		return report(stderr, err)
+	}
 	if err != nil {
 		return report(stderr, &statusError{exitUsage, err})
 	}
@@ -164,6 +167,12 @@ func report(stderr io.Writer, err error) int {
 		fmt.Fprintf(stderr, "runnel: %s\n", text)
 	}
 	return s.status
+}
+
+// outputFailed reports whether a write to stdout has failed.
+func outputFailed(err error) bool {
+	var file *fs.PathError
+	return errors.As(err, &file) && file.Op == "write" && file.Path == os.Stdout.Name()
 }
 
 // brokenPipe reports whether a verb failed because the reader of its stdout has exited, as in

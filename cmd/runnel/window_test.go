@@ -93,10 +93,13 @@ func expectBlocked(t *testing.T, p *testDir, x *program) {
 func TestClosedStdout(t *testing.T) {
 	t.Parallel()
 	p := newTestDir(t)
-	x := p.start(t, "bash", "-c", `runnel openrpc | true; exit ${PIPESTATUS[0]}`)
-	x.expectExit(141)
-	if text := x.stderrText(); text != "" {
-		t.Errorf("stderr is %q", text)
+	for _, verb := range []string{"openrpc", "help", "run --help"} {
+		// The reader exits first, so that the write fails.
+		x := p.start(t, "bash", "-c", `rm -f gone; { until [ -e gone ]; do sleep 0.02; done; runnel `+verb+`; } | { exec <&-; touch gone; }; exit ${PIPESTATUS[0]}`)
+		x.expectExit(141)
+		if text := x.stderrText(); text != "" {
+			t.Errorf("%s: stderr is %q", verb, text)
+		}
 	}
 }
 
