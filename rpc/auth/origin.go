@@ -2,9 +2,12 @@ package auth
 
 import (
 	"fmt"
+	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 )
 
 const (
@@ -46,8 +49,35 @@ func CheckOrigin(pattern string) error {
 		return bad("its port is not a number")
 	case u.Port() != "" && u.Port() == defaultPorts[u.Scheme]:
 		return bad("browsers leave out the default port")
+	case u.Scheme == "ws" || u.Scheme == "wss":
+		return bad("the scheme is that of the page: http or https")
+	}
+	if why := notSent(u); why != "" {
+		return bad(why)
 	}
 	return nil
+}
+
+// notSent returns why browsers do not write the host and the port of a URL in this way, or "" if they may:
+// they send what the URL standard (https://url.spec.whatwg.org) makes of a host.
+func notSent(u *url.URL) string {
+	if port := u.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || strconv.FormatUint(n, 10) != port {
+			return "its port has to be a number from 0 to 65535, without leading zeros"
+		}
+	}
+	host := strings.ToLower(u.Hostname())
+	if strings.ContainsFunc(host, func(r rune) bool { return r > unicode.MaxASCII }) {
+		return "browsers send such a name in ASCII, as xn--…"
+	}
+	last := host[strings.LastIndexByte(host, '.')+1:]
+	if v6 := strings.HasPrefix(u.Host, "["); v6 || last != "" && strings.Trim(last, "0123456789") == "" {
+		addr, err := netip.ParseAddr(host)
+		if err != nil || addr.Zone() != "" || addr.Is6() != v6 || !addr.Is4In6() && addr.String() != host {
+			return "browsers write an address as 127.0.0.1 or [::1]"
+		}
+	}
+	return ""
 }
 
 // isWeb reports whether a scheme is one of web pages, which anybody can publish.

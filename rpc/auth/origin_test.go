@@ -52,6 +52,27 @@ func TestCheckOrigin(t *testing.T) {
 		"https://**":               false,
 		"https://example.org:*":    false,
 		"https://exa mple.org":     false,
+
+		"https://127.0.0.1:3000":     true,
+		"https://1.example":          true,
+		"https://xn--mnchen-3ya.de":  true,
+		"https://[2001:DB8::1]":      true,
+		"https://[::ffff:1.2.3.4]":   true,
+		"https://example.org:0":      true,
+		"https://example.org:65535":  true,
+		"ws://example.org":           false,
+		"WSS://example.org":          false,
+		"https://münchen.de":         false,
+		"https://*.münchen.de":       false,
+		"https://example.org:65536":  false,
+		"https://example.org:08443":  false,
+		"https://127.1":              false,
+		"https://2130706433":         false,
+		"https://256.0.0.1":          false,
+		"https://[0:0::1]":           false,
+		"https://[::1%25lo]":         false,
+		"https://*.1":                false,
+		"https://[example.org]:8003": false,
 	} {
 		if err := CheckOrigin(origin); (err == nil) != valid {
 			t.Errorf("%q: %v", origin, err)
