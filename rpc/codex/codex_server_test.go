@@ -76,6 +76,9 @@ var differences = map[string]struct{ codex, why string }{
 	"output of a command comes after its exit": {
 		sometimes, "a client that stops at the exit would lose the end of the output",
 	},
+	"notifications are in the order of their seq": {
+		sometimes, "a client that takes the newest seq for its position would lose the event before it",
+	},
 	"all output is kept": {
 		"false", "the command waits until the client is there again, so nothing is lost",
 	},

@@ -24,6 +24,7 @@ type peer struct {
 	ids     int
 	session string
 	events  []event // that were received and not taken
+	swapped bool    // an event came before one with a smaller seq
 }
 
 // message is a message of the server.
@@ -250,16 +251,30 @@ func (p *peer) event() event {
 	return toEvent(p.t, m)
 }
 
+// eventAt returns the next event, which has to be that of a process with that seq. Codex's server may send
+// others of the process before it.
+func (p *peer) eventAt(id string, seq int64) event {
+	p.t.Helper()
+	var before []event
+	e := p.event()
+	for ; p.codex && e.ProcessID == id && e.Seq > seq && len(before) < 10; e = p.event() {
+		before = append(before, e)
+	}
+	if e.ProcessID != id || e.Seq != seq {
+		p.t.Fatalf("event %v of %s, want %d of %s", e, e.ProcessID, seq, id)
+	}
+	p.swapped = p.swapped || before != nil
+	p.events = append(before, p.events...)
+	return e
+}
+
 // ended reads the events of a process until it is closed, and checks their order, except that Codex's server
 // may report the exit before the last output. It returns the output and the exit code.
 func (p *peer) ended(id string) (output string, code int) {
 	p.t.Helper()
 	exited := false
 	for seq := int64(1); ; seq++ {
-		e := p.event()
-		if e.ProcessID != id || e.Seq != seq {
-			p.t.Fatalf("event %v of %s, want %d of %s", e, e.ProcessID, seq, id)
-		}
+		e := p.eventAt(id, seq)
 		switch {
 		case e.Method == "process/output" && (!exited || p.codex):
 			output += string(e.Chunk)

@@ -36,6 +36,7 @@ func testEndOfACommand(t *testing.T, s *service) {
 			t.Errorf("%s: it runs", test.script)
 		}
 	}
+	s.expect(t, "notifications are in the order of their seq", !c.swapped, true)
 }
 
 // testOutputIsAheadOfTheExit checks that all output of a command is ahead of its exit while a background
