@@ -226,7 +226,7 @@ func TestMCPSchemas(t *testing.T) {
 		t.Fatal(err)
 	}
 	schemas := map[string]*jsonschema.Resolved{}
-	readOnly := []string{}
+	readOnly, outside := []string{}, []string{}
 	var names []string
 	for _, tool := range list.Tools {
 		names = append(names, tool.Name)
@@ -241,6 +241,9 @@ func TestMCPSchemas(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if a := tool.Annotations; a.OpenWorldHint == nil || *a.OpenWorldHint { // true by default
+			outside = append(outside, tool.Name)
+		}
 		switch a := tool.Annotations; {
 		case a.ReadOnlyHint:
 			readOnly = append(readOnly, tool.Name)
@@ -253,6 +256,9 @@ func TestMCPSchemas(t *testing.T) {
 	slices.Sort(names)
 	if !slices.Equal(names, want) || !slices.Equal(readOnly, []string{"list_sessions", "read_output"}) {
 		t.Errorf("tools %q, of which only read: %q", names, readOnly)
+	}
+	if slices.Sort(outside); !slices.Equal(outside, []string{"run_command", "write_stdin"}) {
+		t.Errorf("tools that reach the outside world: %q", outside)
 	}
 	s := h.session("run_command", arguments{"command": "cat", "wait": 0})
 	id := s.SessionID
