@@ -210,7 +210,7 @@ func (t *target) unauthorized() error {
 	case err == nil && token == "":
 		return errors.New("the token is missing: --token-file names its file")
 	}
-	return fmt.Errorf("the token of %s is wrong, or not valid any more", file)
+	return fmt.Errorf("the token of %s is wrong, or not valid any more: --token-file names another one", file)
 }
 
 // token returns the token for --url: that of --token-file, or that of the user's server if there is
