@@ -147,7 +147,7 @@ func (t *target) connect(ctx context.Context, o client.Options) (*client.Client,
 		o.Dial = dialer(path)
 		c, err := client.Dial(ctx, socketURL, o)
 		if !notListening(err) {
-			return c, dialError("socket "+path, err)
+			return c, dialError("socket "+path, t.refusal(err, true))
 		}
 	}
 	return nil, &noServerError{sockets}
@@ -194,14 +194,24 @@ func (t *target) connectURL(ctx context.Context, o client.Options) (c *client.Cl
 		server, o.Dial = "unix:"+socket, dialer(socket)
 	}
 	c, err = client.Dial(ctx, address, o)
-	var refused *client.RefusedError
-	if errors.As(err, &refused) && refused.Status == http.StatusUnauthorized {
-		err = t.unauthorized()
-	}
-	return c, dialError(server, err)
+	return c, dialError(server, t.refusal(err, socket != ""))
 }
 
-// unauthorized returns why the server at --url answers 401, in terms of the flags.
+// refusal returns the error of a dial, in terms of the flags if the server has refused the credential, or a
+// process on a Unix socket that has sent none.
+func (t *target) refusal(err error, socket bool) error {
+	refused, ok := errors.AsType[*client.RefusedError](err)
+	switch {
+	case !ok:
+	case refused.Status == http.StatusUnauthorized:
+		return t.unauthorized()
+	case refused.Status == http.StatusForbidden && socket && !t.socketToken && (t.URL == "" || t.TokenFile == ""):
+		return fmt.Errorf("%w; --token-file names the file of a token", err)
+	}
+	return err
+}
+
+// unauthorized returns why the server answers 401, in terms of the flags.
 func (t *target) unauthorized() error {
 	token, file, err := t.token()
 	switch {
