@@ -54,8 +54,8 @@ func TestSpoolFailures(t *testing.T) {
 			if x.stdout() != want.String() || len(x.gaps) > 0 || x.record.ExitCode == nil || *x.record.ExitCode != 3 {
 				t.Errorf("%d bytes of %d, gaps %+v, %+v", len(x.stdout()), want.Len(), x.gaps, x.record)
 			}
-			if y.stdout() != "hello\n" {
-				t.Errorf("stdout of another session: %q", y.stdout())
+			if y.stdout() != "hello\n" || y.order[0] != "process.started" || y.order[1] != rpc.NotifySpool {
+				t.Errorf("another session: stdout %q, events %q", y.stdout(), y.order)
 			}
 			if len(told) != 2 || told[0].SessionID != x.id || told[1].SessionID != y.id {
 				t.Fatalf("the clients are told %+v", told)
