@@ -220,7 +220,7 @@ func TestPanicOfAScreen(t *testing.T) {
 		t.Errorf("logged: %s", text)
 	}
 	panics.in.Store("")
-	shows(t, p.painted(c.id), 24, 80, "ready") // the turn and the place among the painters are free again
+	shows(t, p.painted(c.id), 24, 80, "ready") // the turn and a unit of the budget are free again
 	p.ok("write", object{"session_id": c.id, "data": "\n"}, nil)
 	p.completed(c.id)
 }
