@@ -216,6 +216,13 @@ func (r *Registry) findOrAdd(spec Spec) (s *Session, kept spool.Kept, created bo
 	return s, kept, true, nil
 }
 
+// Excluded returns a *quota.LimitError if the quotas of an owner, or of its group, permit no session at all.
+func (r *Registry) Excluded(owner string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.slots.Excluded(owner)
+}
+
 // takeSlot takes a slot for a session that begins.
 func (r *Registry) takeSlot(owner string, now time.Time) error {
 	if err := r.slots.Check(owner); err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/runnel-rpc/runnel/rpc/access"
 	"github.com/runnel-rpc/runnel/rpc/audit"
 	"github.com/runnel-rpc/runnel/session"
+	"github.com/runnel-rpc/runnel/session/quota"
 )
 
 // TestFilesOfTheServer checks that no operation changes a file on which the server depends, and that a path is
@@ -68,6 +69,32 @@ func TestFilesOfTheServer(t *testing.T) {
 		c.mustCall("fs/readFile", map[string]any{"path": "file://" + keys}, nil)
 		c.mustCall("fs/readDirectory", map[string]any{"path": "file://" + dir}, nil)
 		c.mustCall("fs/getMetadata", map[string]any{"path": "file:///etc/passwd"}, nil) // no workspace can be there
+	}
+}
+
+// TestNoSessionsNoAccess checks that a principal that may have no session uses neither files nor the network.
+func TestNoSessionsNoAccess(t *testing.T) {
+	t.Parallel()
+	s := serve(t, withHTTP)
+	none := 0
+	for name, c := range map[string]quota.Config{
+		"principal": {Owners: map[string]quota.Quotas{"user": {MaxSessions: &none}}},
+		"group":     {Groups: map[string]quota.Group{"g": {Members: []string{"user"}, Quotas: quota.Quotas{MaxSessions: &none}}}},
+	} {
+		if err := s.registry.SetQuotas(c); err != nil {
+			t.Fatal(err)
+		}
+		p := s.client()
+		for method, params := range map[string]map[string]any{
+			"fs/getMetadata": {"path": "file:///etc/passwd"}, "http/request": get("http://127.0.0.1:1/"),
+		} {
+			if text := p.refused(method, params, -32603); !strings.Contains(text, "Session limit") {
+				t.Errorf("%s, %s: %s", name, method, text)
+			}
+		}
+		other := s.connect("other")
+		other.initialize("")
+		other.mustCall("fs/getMetadata", map[string]any{"path": "file:///etc/passwd"}, nil)
 	}
 }
 

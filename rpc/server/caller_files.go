@@ -42,13 +42,10 @@ func (c *Caller) FileAccess(q FileRequest) (*files.Access, error) {
 		return nil, callerError(err)
 	}
 	p := &rpc.ExecuteParams{Command: anyCommand, Cwd: rpc.Bytes(cmp.Or(q.Dir, q.Path)), Sandbox: q.Sandbox}
-	if err := c.authorize(rpc.MethodExecute, p); err != nil {
+	if err := c.mayRunAny(p); err != nil {
 		return nil, callerError(err)
 	}
 	caller := c.identity()
-	if bad := mayStart(caller); bad != nil {
-		return nil, bad
-	}
 	spec, bad := c.server.o.Defaults.spec(caller.Principal, p)
 	if bad != nil {
 		return nil, bad

@@ -30,11 +30,8 @@ func (c *Caller) NetworkAccess() (*NetworkAccess, error) {
 	if err := c.auditAvailable(); err != nil {
 		return nil, callerError(err)
 	}
-	if err := c.authorize(rpc.MethodExecute, &rpc.ExecuteParams{Command: anyCommand}); err != nil {
+	if err := c.mayRunAny(&rpc.ExecuteParams{Command: anyCommand}); err != nil {
 		return nil, callerError(err)
-	}
-	if bad := mayStart(c.identity()); bad != nil {
-		return nil, bad
 	}
 	box, err := c.requiredSandbox()
 	if err != nil {

@@ -37,6 +37,19 @@ func (c *party) authorize(method string, params any) error {
 	return nil
 }
 
+// mayRunAny returns nil if the caller may run any command, as far as that is known before a command is named: what
+// the server does for it without one requires this.
+func (c *party) mayRunAny(p *rpc.ExecuteParams) error {
+	if err := c.authorize(rpc.MethodExecute, p); err != nil {
+		return err
+	}
+	caller := c.identity()
+	if bad := mayStart(caller); bad != nil {
+		return bad
+	}
+	return c.server.sessions.Excluded(caller.Principal)
+}
+
 // reserve returns the session of an execute: a new one, which has a slot, or that of the same
 // execute before. mayAttach returns the error if the connection cannot be attached to a session with
 // that id.

@@ -242,6 +242,21 @@ func (p *Pool) Check(owner string) error {
 	return nil
 }
 
+// Excluded returns a *LimitError if the owner may never have a slot, because its maximum or that of its group is 0.
+func (p *Pool) Excluded(owner string) error {
+	a := p.accounts[owner]
+	if a == nil {
+		a = p.newAccount(owner, 0, nil)
+	}
+	switch {
+	case a.max == 0:
+		return &LimitError{Principal, 0, a.used}
+	case a.group != nil && a.group.max == 0:
+		return &LimitError{InGroup, 0, -1}
+	}
+	return nil
+}
+
 // Take takes a slot for an owner, which the caller gives back by Release. The error is that of
 // Check.
 func (p *Pool) Take(owner string) error {
