@@ -36,6 +36,7 @@ var commandsInDocuments = []documentedCommands{
 	{page: "README.md", begin: []string{"runnel serve        #"}, after: "runnel ps", stdout: `^SESSION .*\n$`},
 	{page: "README.md", begin: []string{"runnel serve      "}, notRun: "the list of verbs, which a test of docs checks"},
 	{page: "docs/benchmarks.md", begin: []string{"go run ./cmd/runnel-bench", "go run ./cmd/runnel-bench -write"}, notRun: ".ci/run runs them for a short time"},
+	{page: "docs/benchmarks.md", begin: []string{"go run ./cmd/runnel-bench -only throughput,spooled"}, notRun: ".ci/run runs them for a short time"},
 	{page: "docs/benchmarks.md", begin: []string{"go run ./cmd/runnel-bench -only codex -codex PATH"}, notRun: "it needs the command line of Codex"},
 	{page: "docs/contributing.md", begin: []string{"go build -o", "go build -ldflags"}, notRun: "TestRelease builds the program with a tag"},
 	{
