@@ -19,20 +19,27 @@ import (
 	"github.com/runnel-rpc/runnel/session"
 )
 
-// TestAudit checks that the audit log has the connection, the start, the first write, the signal and the end
-// of a process, and what was refused.
-func TestAudit(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "audit")
+// openAudit opens an audit log in a new file, and closes it after the server of the test, which is started later.
+func openAudit(t *testing.T) (log *audit.Log, path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "audit")
 	log, err := audit.Open(audit.Options{Target: path})
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { log.Close() })
+	return log, path
+}
+
+// TestAudit checks that the audit log has the connection, the start, the first write, the signal and the end
+// of a process, and what was refused.
+func TestAudit(t *testing.T) {
+	t.Parallel()
+	log, path := openAudit(t)
 	s := serve(t, func(set *settings) {
 		set.Server.Audit = log
 		set.Session.OnRunning, set.Session.OnEnded, set.Session.OnDestination = server.AuditSessions(log)
 	})
-	t.Cleanup(func() { log.Close() })
 	c := s.client()
 	params := command("p", "cat")
 	params["pipeStdin"] = true
@@ -69,11 +76,8 @@ func TestAudit(t *testing.T) {
 // clients look for in vain.
 func TestAuditOfFiles(t *testing.T) {
 	t.Parallel()
-	dir, path := t.TempDir(), filepath.Join(t.TempDir(), "audit")
-	log, err := audit.Open(audit.Options{Target: path})
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := t.TempDir()
+	log, path := openAudit(t)
 	s := serve(t, func(set *settings) {
 		set.Server.Audit = log
 		set.Server.Restrict = func(_ access.Identity, p *rpc.ExecuteParams, spec *session.Spec) error {
@@ -83,7 +87,6 @@ func TestAuditOfFiles(t *testing.T) {
 			return nil
 		}
 	})
-	t.Cleanup(func() { log.Close() })
 	c := s.client()
 	uri := func(name string) string { return "file://" + filepath.Join(dir, name) }
 	c.mustCall("fs/createDirectory", map[string]any{"path": uri("made")}, nil)
@@ -149,13 +152,8 @@ func auditedFiles(t *testing.T, path, dir string) (all []string) {
 // terminate also while the process starts.
 func TestAuditOfRefusals(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "audit")
-	log, err := audit.Open(audit.Options{Target: path})
-	if err != nil {
-		t.Fatal(err)
-	}
+	log, path := openAudit(t)
 	s := serve(t, permitting(rpc.MethodExecute), func(set *settings) { set.Server.Audit = log })
-	t.Cleanup(func() { log.Close() })
 	lines := func(event, action string) (n int) {
 		text, _ := os.ReadFile(path)
 		for line := range strings.Lines(string(text)) {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,7 +16,6 @@ import (
 	"github.com/runnel-rpc/runnel/process/sandbox"
 	"github.com/runnel-rpc/runnel/rpc"
 	"github.com/runnel-rpc/runnel/rpc/access"
-	"github.com/runnel-rpc/runnel/rpc/audit"
 	"github.com/runnel-rpc/runnel/session"
 )
 
@@ -149,11 +147,7 @@ func TestAuditOfHTTP(t *testing.T) {
 			http.Redirect(w, r, "/second?secret", http.StatusFound)
 		}
 	})
-	path := filepath.Join(t.TempDir(), "audit")
-	log, err := audit.Open(audit.Options{Target: path})
-	if err != nil {
-		t.Fatal(err)
-	}
+	log, path := openAudit(t)
 	var refuse atomic.Bool
 	service := serve(t, restricting(func(*rpc.ExecuteParams, *session.Spec) error {
 		if refuse.Load() {
@@ -161,7 +155,6 @@ func TestAuditOfHTTP(t *testing.T) {
 		}
 		return nil
 	}), func(set *settings) { set.Server.Audit = log })
-	t.Cleanup(func() { log.Close() })
 	c := service.client()
 	address := strings.Replace(s.URL, "http://", "http://user:secret@", 1)
 	c.mustCall("http/request", with(get(address+"/first?secret#secret"), "method", "PUT", "bodyBase64", "c2VjcmV0", "headers", []any{header("X-Key", "secret")}), nil)
@@ -280,13 +273,8 @@ func TestHTTPRedirectAfterRevocation(t *testing.T) {
 // one after the other.
 func TestAuditOfHTTPThatFails(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "audit")
-	log, err := audit.Open(audit.Options{Target: path})
-	if err != nil {
-		t.Fatal(err)
-	}
+	log, path := openAudit(t)
 	c := serve(t, withHTTP, func(set *settings) { set.Server.Audit = log }).client()
-	t.Cleanup(func() { log.Close() })
 	var want []string
 	for range 3 {
 		s := site(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
