@@ -37,8 +37,9 @@ func (c *party) authorize(method string, params any) error {
 	return nil
 }
 
-// mayRunAny returns nil if the caller may run any command, as far as that is known before a command is named: what
-// the server does for it without one requires this.
+// mayRunAny returns an error if the caller may not run the command of p, which stands for any command, or may have no
+// session. What the server does itself for a caller, such as an operation on a file, requires the right to run any
+// command; restrict checks the rest of it.
 func (c *party) mayRunAny(p *rpc.ExecuteParams) error {
 	if err := c.authorize(rpc.MethodExecute, p); err != nil {
 		return err
